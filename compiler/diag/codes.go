@@ -1,0 +1,89 @@
+package diag
+
+// Code names a kind of finding and never changes its meaning. The hundreds
+// group them: 00 the repository and its files, 01 CUE, 02 the schema, 10 the
+// link, 11 references, 12 who may call whom, 13 routes, 14 time and tries,
+// 15 settings without effect, 16 addresses and ports.
+type Code string
+
+// The codes. explain/CODE.md has the long text of each.
+const (
+	NotSupported     Code = "MC0001"
+	Unreadable       Code = "MC0002"
+	NotAModule       Code = "MC0003"
+	NoUnits          Code = "MC0004"
+	FileTooLarge     Code = "MC0005"
+	InvalidUTF8      Code = "MC0006"
+	LeavesModule     Code = "MC0007"
+	ForeignOutput    Code = "MC0008"
+	UnknownPackage   Code = "MC0009"
+	CUESyntax        Code = "MC0101"
+	CUEReference     Code = "MC0102"
+	CUEConflict      Code = "MC0103"
+	CUEIncomplete    Code = "MC0104"
+	CUEImport        Code = "MC0105"
+	CUEEvaluation    Code = "MC0106"
+	CUETag           Code = "MC0107"
+	UnknownField     Code = "MC0201"
+	WrongType        Code = "MC0202"
+	OutOfRange       Code = "MC0203"
+	NotOneOf         Code = "MC0204"
+	MissingField     Code = "MC0205"
+	ExactlyOneOf     Code = "MC0206"
+	BadFormat        Code = "MC0207"
+	EmptyList        Code = "MC0208"
+	TwoHomes         Code = "MC1001"
+	MeshDiffers      Code = "MC1002"
+	NoMesh           Code = "MC1003"
+	NameTaken        Code = "MC1004"
+	UnknownCallee    Code = "MC1101"
+	UnknownCaller    Code = "MC1102"
+	UnknownVersion   Code = "MC1103"
+	UnknownPort      Code = "MC1104"
+	NotUsed          Code = "MC1105"
+	UnknownIssuer    Code = "MC1106"
+	NotAllowed       Code = "MC1201"
+	PortNotAllowed   Code = "MC1202"
+	UnusedAllow      Code = "MC1203"
+	CallsItself      Code = "MC1204"
+	SharedIdentity   Code = "MC1205"
+	HiddenRoute      Code = "MC1301"
+	NoWeight         Code = "MC1302"
+	NoLabels         Code = "MC1303"
+	NoDestination    Code = "MC1304"
+	BadRegex         Code = "MC1305"
+	HostClaimed      Code = "MC1306"
+	EmptyVersion     Code = "MC1307"
+	DuplicateRoute   Code = "MC1308"
+	AmbiguousPort    Code = "MC1309"
+	UnservedHost     Code = "MC1310"
+	TriesDoNotFit    Code = "MC1401"
+	LongerThanCaller Code = "MC1402"
+	NoTime           Code = "MC1403"
+	NoEffect         Code = "MC1501"
+	BadSilence       Code = "MC1502"
+	BadAddress       Code = "MC1601"
+	AddressTaken     Code = "MC1602"
+	PortTaken        Code = "MC1603"
+	NeedsBind        Code = "MC1604"
+	BadEndpointPort  Code = "MC1605"
+	HostTaken        Code = "MC1606"
+	BadHost          Code = "MC1607"
+)
+
+// warnings are the codes that do not fail a compilation.
+var warnings = map[Code]bool{
+	UnusedAllow:      true,
+	LongerThanCaller: true,
+	UnservedHost:     true,
+	EmptyVersion:     true,
+	NoEffect:         true,
+}
+
+// Severity is Warning for the few codes that do not fail a compilation.
+func (c Code) Severity() Severity {
+	if warnings[c] {
+		return Warning
+	}
+	return Error
+}

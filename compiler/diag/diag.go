@@ -1,0 +1,138 @@
+// Package diag is the product's error messages: values with a stable code, the
+// positions in the user's files that took part, and a hint saying what to write
+// instead. [Explain] has the long text of every code.
+package diag
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Severity says whether a finding fails the compilation.
+type Severity string
+
+// The severities.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Diagnostic is one finding.
+type Diagnostic struct {
+	// Code is stable: "MC1201".
+	Code Code
+	// Severity is the code's own.
+	Severity Severity
+	// Message is one sentence about the user's spec, without a full stop.
+	Message string
+	// Path is the CUE path of the value at fault, when there is one:
+	// "services.cart.timeout".
+	Path string
+	// Positions are the places that took part, the one to look at first in
+	// front.
+	Positions []source.Position
+	// Hint says what to write instead, as one sentence; empty when there is
+	// nothing to say.
+	Hint string
+}
+
+// New is a finding with the code's severity.
+func New(code Code, path, message string, positions ...source.Position) Diagnostic {
+	d := Diagnostic{Code: code, Severity: code.Severity(), Path: path, Message: message}
+	for _, p := range positions {
+		if p.IsValid() && !slices.Contains(d.Positions, p) {
+			d.Positions = append(d.Positions, p)
+		}
+	}
+	return d
+}
+
+// WithHint is the same finding with a hint.
+func (d Diagnostic) WithHint(format string, args ...any) Diagnostic {
+	d.Hint = fmt.Sprintf(format, args...)
+	return d
+}
+
+// List is what a compilation found.
+type List []Diagnostic
+
+// Add appends a finding.
+func (l *List) Add(d ...Diagnostic) { *l = append(*l, d...) }
+
+// HasErrors reports whether any finding is an error.
+func (l List) HasErrors() bool {
+	return slices.ContainsFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
+}
+
+// Sort brings the findings into the order in which they are printed, by place
+// and then by code, and drops those that say the same again.
+func (l *List) Sort() {
+	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
+		return cmp.Or(a.first().Compare(b.first()), cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	})
+	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool {
+		return a.Code == b.Code && a.Message == b.Message && a.Path == b.Path && slices.Equal(a.Positions, b.Positions)
+	})
+}
+
+// Count returns how many findings are errors and how many are warnings.
+func (l List) Count() (errors, warnings int) {
+	for _, d := range l {
+		if d.Severity == Error {
+			errors++
+		} else {
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+func (d Diagnostic) first() source.Position {
+	if len(d.Positions) == 0 {
+		return source.Position{}
+	}
+	return d.Positions[0]
+}
+
+// DidYouMean is the candidate nearest to what was written, or "" when none is
+// near.
+func DidYouMean(written string, candidates []string) string {
+	best, bestDistance := "", 1+max(1, len(written)/3)
+	for _, c := range slices.Sorted(slices.Values(candidates)) {
+		if d := distance(strings.ToLower(written), strings.ToLower(c)); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of insertions, deletions, substitutions and swaps of
+// neighbours between two words (optimal string alignment).
+func distance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			substitute := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				substitute++
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, substitute)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

@@ -1,0 +1,43 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// Certificates is how members get their SPIFFE X.509 SVIDs.
+type Certificates struct {
+	Issuer Issuer `json:"issuer"`
+	// Lifetime of a leaf, and how long before its end it is renewed.
+	Lifetime    Duration        `json:"lifetime"`
+	RenewBefore Duration        `json:"renewBefore"`
+	Key         KeyKind         `json:"key"`
+	Pos         source.Position `json:"pos,omitzero"`
+}
+
+// Issuer signs leaves.
+type Issuer struct {
+	Kind IssuerKind `json:"kind"`
+	// Name of the cert-manager issuer.
+	Name string `json:"name,omitempty"`
+}
+
+// IssuerKind is who signs leaves.
+type IssuerKind string
+
+// The kinds of issuer.
+const (
+	IssuerCluster   IssuerKind = "ClusterIssuer" // cert-manager
+	IssuerNamespace IssuerKind = "Issuer"        // cert-manager
+	IssuerEmbedded  IssuerKind = "embedded"      // meshc serve
+	IssuerFile      IssuerKind = "file"          // somebody else puts the files there
+)
+
+// KeyKind is the kind of a private key.
+type KeyKind string
+
+// The kinds of key.
+const (
+	KeyECDSAP256 KeyKind = "ecdsa-p256"
+	KeyECDSAP384 KeyKind = "ecdsa-p384"
+	KeyRSA2048   KeyKind = "rsa-2048"
+	KeyRSA4096   KeyKind = "rsa-4096"
+	KeyEd25519   KeyKind = "ed25519"
+)

@@ -1,0 +1,35 @@
+package ir
+
+import (
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Gateway is a proxy at the edge of the mesh.
+type Gateway struct {
+	Name      string      `json:"name"`
+	Namespace string      `json:"namespace"`
+	Account   string      `json:"account"`
+	Identity  spiffeid.ID `json:"identity"`
+	// Listeners are sorted by name. At least one.
+	Listeners []Listener `json:"listeners"`
+	// Routes are read from the top; the first match wins, and what none matches
+	// is answered with 404. Every destination names its port.
+	Routes []Route `json:"routes,omitempty"`
+	// Uses are sorted by To.
+	Uses  []Use `json:"uses,omitempty"`
+	Proxy Proxy `json:"proxy"`
+	// Address is the IP address that the listeners bind; empty for all.
+	Address string          `json:"address,omitempty"`
+	Pos     source.Position `json:"pos,omitzero"`
+}
+
+// Listener is where a gateway takes connections.
+type Listener struct {
+	Name string `json:"name"`
+	Port uint16 `json:"port"`
+	// Hosts are exact, "*.DOMAIN" or "*", lower case. At least one.
+	Hosts []string        `json:"hosts"`
+	Pos   source.Position `json:"pos,omitzero"`
+}

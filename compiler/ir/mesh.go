@@ -1,0 +1,83 @@
+package ir
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Mesh is the whole linked mesh. Its JSON form is mesh.json.
+type Mesh struct {
+	Settings
+	// Services, Gateways and Externals are each sorted by name.
+	Services  []*Service  `json:"services,omitempty"`
+	Gateways  []*Gateway  `json:"gateways,omitempty"`
+	Externals []*External `json:"externals,omitempty"`
+}
+
+// Settings is what holds for the whole mesh.
+type Settings struct {
+	Name        string   `json:"name"`
+	TrustDomain string   `json:"trustDomain"`
+	Delivery    Delivery `json:"delivery"`
+	// Defaults is what mesh.defaults says.
+	Defaults     Traffic         `json:"defaults,omitzero"`
+	Certificates Certificates    `json:"certificates"`
+	Images       Images          `json:"images"`
+	Flux         *Flux           `json:"flux,omitempty"`
+	Pos          source.Position `json:"pos,omitzero"`
+}
+
+// SystemNamespace is the namespace of the mesh's control plane.
+func (s *Settings) SystemNamespace() string { return s.Name + "-system" }
+
+// Delivery is how a proxy gets its configuration.
+type Delivery string
+
+// The deliveries.
+const (
+	DeliveryXDS    Delivery = "xds"    // from meshc serve
+	DeliveryStatic Delivery = "static" // from files alone
+)
+
+// Images are the container images that manifests name.
+type Images struct {
+	Meshc string `json:"meshc"`
+	Envoy string `json:"envoy"`
+}
+
+// Flux is where Flux finds the compiled manifests.
+type Flux struct {
+	URL       string          `json:"url"`
+	Branch    string          `json:"branch"`
+	Tag       string          `json:"tag"`
+	Path      string          `json:"path"`
+	Interval  Duration        `json:"interval"`
+	Namespace string          `json:"namespace"`
+	Pos       source.Position `json:"pos,omitzero"`
+}
+
+// Service returns the service of that name, or nil.
+func (m *Mesh) Service(name string) *Service {
+	return find(m.Services, name, func(s *Service) string { return s.Name })
+}
+
+// Gateway returns the gateway of that name, or nil.
+func (m *Mesh) Gateway(name string) *Gateway {
+	return find(m.Gateways, name, func(g *Gateway) string { return g.Name })
+}
+
+// External returns the external service of that name, or nil.
+func (m *Mesh) External(name string) *External {
+	return find(m.Externals, name, func(e *External) string { return e.Name })
+}
+
+// find looks a name up in a list that is sorted by it.
+func find[T any](list []*T, name string, nameOf func(*T) string) *T {
+	i, ok := slices.BinarySearchFunc(list, name, func(t *T, name string) int { return strings.Compare(nameOf(t), name) })
+	if !ok {
+		return nil
+	}
+	return list[i]
+}

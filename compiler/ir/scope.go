@@ -1,0 +1,91 @@
+package ir
+
+import "slices"
+
+// Scope is all that a member's proxy may know of the mesh: exactly one of
+// Service and Gateway is set.
+type Scope struct {
+	Settings *Settings `json:"settings"`
+	Service  *Service  `json:"service,omitempty"`
+	Gateway  *Gateway  `json:"gateway,omitempty"`
+	// Upstreams and Externals are those that the member uses, by name.
+	Upstreams map[string]*Upstream `json:"upstreams,omitempty"`
+	Externals map[string]*External `json:"externals,omitempty"`
+}
+
+// ServiceScope is the scope of that service's proxies.
+func (m *Mesh) ServiceScope(s *Service) Scope {
+	scope := Scope{Settings: &m.Settings, Service: s}
+	scope.add(m, s.Uses)
+	return scope
+}
+
+// GatewayScope is the scope of that gateway's proxies.
+func (m *Mesh) GatewayScope(g *Gateway) Scope {
+	scope := Scope{Settings: &m.Settings, Gateway: g}
+	scope.add(m, g.Uses)
+	return scope
+}
+
+func (s *Scope) add(m *Mesh, uses []Use) {
+	s.Upstreams = make(map[string]*Upstream, len(uses))
+	s.Externals = make(map[string]*External)
+	for _, use := range uses {
+		if use.External {
+			s.Externals[use.To] = m.External(use.To)
+		} else {
+			s.Upstreams[use.To] = &m.Service(use.To).Upstream
+		}
+	}
+}
+
+// Kind is what the member is.
+func (s *Scope) Kind() MemberKind {
+	if s.Gateway != nil {
+		return KindGateway
+	}
+	return KindService
+}
+
+// Member is the member's name, namespace, account, uses and proxy, whichever
+// kind it is.
+func (s *Scope) Member() Member {
+	if g := s.Gateway; g != nil {
+		return Member{Peer{KindGateway, g.Name, g.Namespace, g.Identity}, g.Account, g.Uses, g.Proxy}
+	}
+	v := s.Service
+	return Member{Peer{KindService, v.Name, v.Namespace, v.Identity}, v.Account, v.Uses, v.Proxy}
+}
+
+// Member is what services and gateways have in common.
+type Member struct {
+	Peer
+	Account string
+	Uses    []Use
+	Proxy   Proxy
+}
+
+// Scopes are those of all members: services, then gateways, each by name.
+func (m *Mesh) Scopes() []Scope {
+	scopes := make([]Scope, 0, len(m.Services)+len(m.Gateways))
+	for _, s := range m.Services {
+		scopes = append(scopes, m.ServiceScope(s))
+	}
+	for _, g := range m.Gateways {
+		scopes = append(scopes, m.GatewayScope(g))
+	}
+	return scopes
+}
+
+// Namespaces are those of all members, sorted, each once.
+func (m *Mesh) Namespaces() []string {
+	var names []string
+	for _, s := range m.Services {
+		names = append(names, s.Namespace)
+	}
+	for _, g := range m.Gateways {
+		names = append(names, g.Namespace)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,108 @@
+package ir
+
+import (
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Service is a member of the mesh with a proxy beside each instance.
+type Service struct {
+	Upstream
+	// Account is the service account that the identity is made of.
+	Account string `json:"account"`
+	// Allow is who may call; nobody else may. In the order written.
+	Allow []Rule `json:"allow,omitempty"`
+	// Uses are the calls that the service makes, sorted by To.
+	Uses  []Use `json:"uses,omitempty"`
+	Proxy Proxy `json:"proxy"`
+}
+
+// Upstream is a service as its callers see it. It says nothing of whom the
+// service calls and whom else it lets in.
+type Upstream struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	// Identity is the only one that the service's proxies have, and the only
+	// one that callers accept.
+	Identity spiffeid.ID `json:"identity"`
+	Workload Workload    `json:"workload"`
+	// Ports are sorted by name. At least one.
+	Ports []Port `json:"ports"`
+	// Versions are sorted by name.
+	Versions []Version `json:"versions,omitempty"`
+	// Routes are read from the top; the first match wins, and what none matches
+	// goes to any instance. They hold for every HTTP port of the service.
+	Routes []Route `json:"routes,omitempty"`
+	// Traffic is what the service itself says; see [Nearest].
+	Traffic Traffic         `json:"traffic,omitzero"`
+	Pos     source.Position `json:"pos,omitzero"`
+}
+
+// Port is a port that a service listens on.
+type Port struct {
+	Name string `json:"name"`
+	// Number is what callers use; Target is where the application listens.
+	Number   uint16          `json:"number"`
+	Target   uint16          `json:"target"`
+	Protocol Protocol        `json:"protocol"`
+	Pos      source.Position `json:"pos,omitzero"`
+}
+
+// Protocol is what is spoken on a port.
+type Protocol string
+
+// The protocols.
+const (
+	HTTP  Protocol = "http"  // HTTP/1.1
+	HTTP2 Protocol = "http2" // HTTP/2 without TLS of its own
+	GRPC  Protocol = "grpc"
+	TCP   Protocol = "tcp"   // opaque bytes
+	TLS   Protocol = "tls"   // the application's own TLS, passed through
+	HTTPS Protocol = "https" // externals only: the proxy originates TLS
+)
+
+// IsHTTP reports whether the proxy reads requests on the port, so that routes
+// and rules about requests hold there.
+func (p Protocol) IsHTTP() bool { return p == HTTP || p == HTTP2 || p == GRPC || p == HTTPS }
+
+// Multiplexed reports whether the application speaks HTTP/2 on the port.
+func (p Protocol) Multiplexed() bool { return p == HTTP2 || p == GRPC }
+
+// Version is the subset of the instances that carry all of its labels.
+type Version struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels"`
+	Pos    source.Position   `json:"pos,omitzero"`
+}
+
+// Port returns the port of that name, or nil.
+func (u *Upstream) Port(name string) *Port {
+	return portByName(u.Ports, name)
+}
+
+// Version returns the version of that name, or nil.
+func (u *Upstream) Version(name string) *Version {
+	for i := range u.Versions {
+		if u.Versions[i].Name == name {
+			return &u.Versions[i]
+		}
+	}
+	return nil
+}
+
+// Hosts are the names that callers may address the service by, the shortest
+// first: NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc.cluster.local.
+func (u *Upstream) Hosts() []string {
+	qualified := u.Name + "." + u.Namespace
+	return []string{u.Name, qualified, qualified + ".svc.cluster.local"}
+}
+
+func portByName(ports []Port, name string) *Port {
+	for i := range ports {
+		if ports[i].Name == name {
+			return &ports[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package ir
+
+import (
+	"time"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Duration is a length of time; its JSON form is Go's, as in "1.5s".
+type Duration time.Duration
+
+// String is the JSON form.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText is String.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads Go's form.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// Setting is a value and the place that decided it. The zero Position means
+// the schema's default.
+type Setting[T any] struct {
+	Value T               `json:"value"`
+	Pos   source.Position `json:"pos,omitzero"`
+}
+
+// Traffic is what one place in the spec (a use, a route, a service, the mesh's
+// defaults) says of the calls that it covers. A nil field says nothing.
+type Traffic struct {
+	Timeout        *Setting[Duration]         `json:"timeout,omitempty"`
+	Attempts       *Setting[uint32]           `json:"attempts,omitempty"`
+	PerTryTimeout  *Setting[Duration]         `json:"perTryTimeout,omitempty"`
+	RetryOn        *Setting[[]RetryCondition] `json:"retryOn,omitempty"`
+	BudgetPercent  *Setting[float64]          `json:"budgetPercent,omitempty"`
+	MinConcurrency *Setting[uint32]           `json:"minConcurrency,omitempty"`
+}
+
+// Policy is what is in force for a call: a Traffic with nothing left open.
+type Policy struct {
+	// Timeout bounds the request from its first byte to the end of the answer.
+	Timeout Setting[Duration]
+	// Attempts is how often a failed request is sent again after the first try.
+	Attempts Setting[uint32]
+	// PerTryTimeout bounds each try; 0 for what is left of Timeout.
+	PerTryTimeout Setting[Duration]
+	RetryOn       Setting[[]RetryCondition]
+	// BudgetPercent is the share of active requests that may be retries, 0 to
+	// 100; MinConcurrency is how many always may be in flight.
+	BudgetPercent  Setting[float64]
+	MinConcurrency Setting[uint32]
+}
+
+// RetryCondition is what counts as failed, in the language's words.
+type RetryCondition string
+
+// Default is the policy of a call that no place says anything of.
+func Default() Policy {
+	return Policy{
+		Timeout:        Setting[Duration]{Value: Duration(15 * time.Second)},
+		RetryOn:        Setting[[]RetryCondition]{Value: []RetryCondition{"connect-failure", "refused-stream", "unavailable", "reset-before-request"}},
+		BudgetPercent:  Setting[float64]{Value: 20},
+		MinConcurrency: Setting[uint32]{Value: 3},
+	}
+}
+
+// Nearest is the policy in force when the places are given from the nearest to
+// the caller to the farthest: use, route, service, mesh defaults. Each field is
+// decided for itself; what no place says is the schema's default.
+func Nearest(places ...Traffic) Policy {
+	p := Default()
+	for i := len(places) - 1; i >= 0; i-- {
+		t := places[i]
+		decide(&p.Timeout, t.Timeout)
+		decide(&p.Attempts, t.Attempts)
+		decide(&p.PerTryTimeout, t.PerTryTimeout)
+		decide(&p.RetryOn, t.RetryOn)
+		decide(&p.BudgetPercent, t.BudgetPercent)
+		decide(&p.MinConcurrency, t.MinConcurrency)
+	}
+	return p
+}
+
+func decide[T any](field *Setting[T], written *Setting[T]) {
+	if written != nil {
+		*field = *written
+	}
+}

@@ -1,0 +1,19 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// Use is one edge of the mesh, seen from the caller. The linker has made sure
+// that the callee exists and allows the call.
+type Use struct {
+	// To is the callee: a service, or an external when External is set.
+	To       string `json:"to"`
+	External bool   `json:"external,omitempty"`
+	// Ports are the callee's ports that are called, sorted. At least one.
+	Ports []string `json:"ports"`
+	// Binds are addresses IP:PORT on the caller's host where its proxy takes
+	// connections for the callee, by the name of the callee's port.
+	Binds map[string]string `json:"binds,omitempty"`
+	// Traffic is what the caller says of this call; see [Nearest].
+	Traffic Traffic         `json:"traffic,omitzero"`
+	Pos     source.Position `json:"pos,omitzero"`
+}

@@ -1,0 +1,43 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// Workload says where a service's instances are. Exactly one field is set.
+type Workload struct {
+	// Deployment is a Kubernetes Deployment in the service's namespace.
+	Deployment string `json:"deployment,omitempty"`
+	// DNS is a host name whose addresses are the instances.
+	DNS string `json:"dns,omitempty"`
+	// Endpoints are known addresses, in the order written.
+	Endpoints []Endpoint      `json:"endpoints,omitempty"`
+	Pos       source.Position `json:"pos,omitzero"`
+}
+
+// Endpoint is one instance at a known address.
+type Endpoint struct {
+	// Name tells the instances of a service apart: its address and first port
+	// unless local placement gave it another.
+	Name string `json:"name"`
+	// Address is an IP address.
+	Address string `json:"address"`
+	// Ports are where the mesh reaches the instance, by the port's name; one
+	// for every port of the service.
+	Ports map[string]uint16 `json:"ports"`
+	// Targets are where this instance's application listens on loopback, by the
+	// port's name, where it differs from the port's own Target.
+	Targets map[string]uint16 `json:"targets,omitempty"`
+	Zone    string            `json:"zone,omitempty"`
+	Weight  uint32            `json:"weight"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Pos     source.Position   `json:"pos,omitzero"`
+}
+
+// Carries reports whether the endpoint has all of the version's labels.
+func (e *Endpoint) Carries(v *Version) bool {
+	for name, value := range v.Labels {
+		if e.Labels[name] != value {
+			return false
+		}
+	}
+	return true
+}

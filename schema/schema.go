@@ -1,0 +1,10 @@
+// Package schema holds the CUE definitions of the mesh language, the same that
+// users import.
+package schema
+
+import "embed"
+
+// FS holds the schema's CUE files.
+//
+//go:embed *.cue
+var FS embed.FS
