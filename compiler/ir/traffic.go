@@ -12,6 +12,9 @@ type Duration time.Duration
 // String is the JSON form.
 func (d Duration) String() string { return time.Duration(d).String() }
 
+// Truncate drops what is less than a millisecond.
+func (d Duration) Truncate() Duration { return Duration(time.Duration(d).Truncate(time.Millisecond)) }
+
 // MarshalText is String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 

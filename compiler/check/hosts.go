@@ -1,0 +1,61 @@
+package check
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// claimedHosts finds routes of two gateways for the same requests: whoever
+// calls cannot know which of them answers.
+func claimedHosts(m *ir.Mesh) diag.List {
+	var found diag.List
+	for i, g := range m.Gateways {
+		for _, other := range m.Gateways[:i] {
+			for n := range g.Routes {
+				for k := range other.Routes {
+					a, b := &g.Routes[n], &other.Routes[k]
+					if a.Match.Host == "" || !reflect.DeepEqual(a.Match, b.Match) {
+						continue
+					}
+					found.Add(diag.New(diag.HostClaimed, fmt.Sprintf("gateways.%s.routes[%d]", g.Name, n),
+						fmt.Sprintf("the gateways %s and %s both take %s", other.Name, g.Name, request(&a.Match)), a.Pos, b.Pos).
+						WithHint("a host and path belong to one gateway"))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// unservedHosts finds routes for hosts that no listener answers for.
+func unservedHosts(m *ir.Mesh) diag.List {
+	var found diag.List
+	for _, g := range m.Gateways {
+		for i := range g.Routes {
+			host := g.Routes[i].Match.Host
+			if host == "" || slices.ContainsFunc(g.Listeners, func(l ir.Listener) bool {
+				return slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
+			}) {
+				continue
+			}
+			var hosts []string
+			for _, l := range g.Listeners {
+				hosts = append(hosts, l.Hosts...)
+			}
+			found.Add(diag.New(diag.UnservedHost, fmt.Sprintf("gateways.%s.routes[%d].match.host", g.Name, i),
+				fmt.Sprintf("no listener of %s answers for %s", g.Name, host), g.Routes[i].Pos, g.Pos).
+				WithHint("its listeners answer for %s", strings.Join(hosts, ", ")))
+		}
+	}
+	return found
+}
+
+// overlap reports whether some host is meant by both.
+func overlap(a, b string) bool {
+	return a == "*" || a == b || hostCovers(a, b) || hostCovers(b, a)
+}

@@ -1,0 +1,89 @@
+// Package compiler turns a mesh repository into one linked mesh.
+package compiler
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/meshc/meshc/compiler/check"
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/link"
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Options say what is compiled.
+type Options struct {
+	// Dir is where patterns are relative to; it stands in the module. Empty for
+	// the current directory.
+	Dir string
+	// Patterns choose the units, as with cue; none for "./...".
+	Patterns []string
+	// Tags are injected, as with cue's -t.
+	Tags []string
+	// CacheDir keeps evaluated units between runs; empty for none.
+	CacheDir string
+}
+
+// Result is what a compilation came to.
+type Result struct {
+	// Mesh is nil when there are errors.
+	Mesh *ir.Mesh
+	// Diagnostics are sorted.
+	Diagnostics diag.List
+	// Root is the absolute directory of the module; empty when there is none.
+	Root string
+	// Directories hold the module's files: watch them for changes.
+	Directories []string
+	// Files are the module's files as they were read, to show lines of them; nil
+	// when there is no module.
+	Files fs.FS
+}
+
+// Compile reads, evaluates, links and checks a mesh. What is wrong with the
+// mesh is in the result; an error is a fault of meshc or of its surroundings.
+func Compile(ctx context.Context, o Options) (*Result, error) {
+	if o.Dir == "" {
+		o.Dir = "."
+	}
+	module, found, err := load.Open(o.Dir)
+	if err != nil || module == nil {
+		return &Result{Diagnostics: found}, err
+	}
+	defer module.Close()
+	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS()}
+
+	units, problems := module.Units(o.Patterns)
+	found.Add(problems...)
+	cache := load.OpenCache(o.CacheDir, module.Dir, o.Tags)
+	evaluated, err := module.Evaluate(ctx, units, o.Tags, cache)
+	if err != nil {
+		return nil, err
+	}
+	var specs []*spec.Unit
+	for _, e := range evaluated {
+		found.Add(e.Found...)
+		if e.Spec != nil {
+			specs = append(specs, e.Spec)
+		}
+	}
+	whole := !found.HasErrors()
+
+	mesh, silences, problems := link.Link(specs, whole)
+	found.Add(problems...)
+	if mesh != nil {
+		for _, d := range check.Run(mesh, !found.HasErrors()) {
+			if !silences.Covers(d) {
+				found.Add(d)
+			}
+		}
+	}
+	found.Sort()
+	result.Diagnostics = found
+	cache.Save() // a cache that cannot be kept costs time, not correctness
+	if !found.HasErrors() {
+		result.Mesh = mesh
+	}
+	return result, nil
+}

@@ -1,0 +1,92 @@
+package link
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// endpoint makes an instance at a known address. Taken are the addresses of its
+// neighbours.
+func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []ir.Port, taken map[string]*spec.Endpoint) ir.Endpoint {
+	out := ir.Endpoint{
+		Address: e.Address.Value, Ports: map[string]uint16{}, Zone: e.Zone.Value,
+		Weight: uint32(e.Weight.Or(1)), Pos: u.At(e.Pos),
+	}
+	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+		l.add(diag.BadAddress, path+".address", fmt.Sprintf("address is %q and must be the IP address of a host", e.Address.Value), u.At(e.Address.Pos)).
+			hint(`for a host name write workload: dns: "…"`)
+	} else {
+		out.Address = addr.Unmap().String()
+	}
+	for label, value := range e.Labels {
+		if out.Labels == nil {
+			out.Labels = map[string]string{}
+		}
+		out.Labels[label] = value.Value
+	}
+	for _, p := range ports {
+		out.Ports[p.Name] = p.Number
+	}
+	if e.Port.IsSet() {
+		if len(ports) == 1 {
+			out.Ports[ports[0].Name] = uint16(e.Port.Value)
+		} else {
+			l.add(diag.BadEndpointPort, path+".port", fmt.Sprintf("port cannot say which of the service's %d ports it means", len(ports)), u.At(e.Port.Pos)).
+				hint("write ports: NAME: %d", e.Port.Value)
+		}
+	}
+	for _, name := range sortedKeys(e.Ports) {
+		if _, known := out.Ports[name]; !known {
+			l.add(diag.UnknownPort, path+".ports."+name, fmt.Sprintf("the service has no port %q", name), u.At(e.Ports[name].Pos)).
+				hint("%s", l.didYouMean(name, portNames(ports)))
+			continue
+		}
+		out.Ports[name] = uint16(e.Ports[name].Value)
+	}
+	used := map[uint16]string{}
+	for _, name := range sortedKeys(out.Ports) {
+		port := out.Ports[name]
+		if other, twice := used[port]; twice {
+			l.add(diag.AddressTaken, path, fmt.Sprintf("the ports %s and %s are both at %s", other, name, join(out.Address, port)), u.At(e.Pos))
+		}
+		used[port] = name
+		key := join(out.Address, port)
+		if other := taken[key]; other != nil && other != e {
+			l.add(diag.AddressTaken, path, "two instances have the address "+key, u.At(e.Pos), u.At(other.Pos))
+		}
+		taken[key] = e
+	}
+	out.Name = out.Address
+	if len(ports) > 0 {
+		out.Name = join(out.Address, out.Ports[ports[0].Name])
+	}
+	return out
+}
+
+func join(address string, port uint16) string {
+	return net.JoinHostPort(address, strconv.Itoa(int(port)))
+}
+
+// splitHostPort takes HOST:PORT apart; the port is 1 to 65535.
+func splitHostPort(s string) (host string, port uint16, ok bool) {
+	host, p, err := net.SplitHostPort(s)
+	if err != nil || host == "" {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	return host, uint16(n), err == nil && n > 0
+}
+
+func portNames(ports []ir.Port) []string {
+	var names []string
+	for _, p := range ports {
+		names = append(names, p.Name)
+	}
+	return names
+}

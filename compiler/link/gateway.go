@@ -1,0 +1,148 @@
+package link
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// gateway makes a gateway without its edges and routes.
+func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
+	u, s := h.unit, h.spec
+	path := "gateways." + name
+	l.silence(path, u, s.Silence)
+	g := &ir.Gateway{
+		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(name),
+		Proxy: l.proxyOf(u, path+".proxy", s.Proxy), Pos: h.pos,
+	}
+	g.Identity = l.identity(g.Namespace, g.Account)
+	ports := map[int]*spec.Listener{}
+	for _, name := range sortedKeys(s.Listeners) {
+		written := s.Listeners[name]
+		listener := ir.Listener{Name: name, Port: uint16(written.Port.Value), Pos: u.At(written.Pos), Hosts: []string{"*"}}
+		at := path + ".listeners." + name
+		if written.Hosts != nil {
+			listener.Hosts = nil
+			for i, f := range written.Hosts {
+				listener.Hosts = append(listener.Hosts, l.host(fmt.Sprintf("%s.hosts[%d]", at, i), f.Value, u.At(f.Pos)))
+			}
+			if len(written.Hosts) == 0 {
+				l.add(diag.EmptyList, at+".hosts", "hosts is empty, so the listener answers nobody", listener.Pos).hint(`leave it out for all: ["*"]`)
+			}
+		}
+		if other := ports[written.Port.Value]; other != nil {
+			l.add(diag.PortTaken, at+".port", fmt.Sprintf("two listeners have port %d", written.Port.Value), listener.Pos, u.At(other.Pos)).
+				hint("one listener may answer for many hosts")
+		}
+		if listener.Port == g.Proxy.AdminPort {
+			l.add(diag.PortTaken, at+".port", fmt.Sprintf("port %d is the proxy's own", listener.Port), listener.Pos)
+		}
+		ports[written.Port.Value] = written
+		g.Listeners = append(g.Listeners, listener)
+	}
+	if len(g.Listeners) == 0 {
+		l.add(diag.EmptyList, path+".listeners", path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
+	}
+	return g
+}
+
+var (
+	hostname = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?$`)
+	allHosts = "*"
+)
+
+// host is a host in the form that it is matched in.
+func (l *linker) host(path, written string, pos source.Position) string {
+	h := strings.TrimSuffix(strings.ToLower(written), ".")
+	if h != allHosts && (!hostname.MatchString(h) || len(h) > 253) {
+		l.add(diag.BadHost, path, fmt.Sprintf("%q is no host", written), pos).
+			hint(`a host is a DNS name, "*.DOMAIN", or "*" for all; without a port`)
+	}
+	return h
+}
+
+// gatewayRoutes links the routes of a gateway.
+func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
+	u, path := h.unit, "gateways."+g.Name
+	var out []ir.Route
+	for i, r := range h.spec.Routes {
+		at := fmt.Sprintf("%s.routes[%d]", path, i)
+		route := l.route(u, at, r)
+		if route.Match.Host != "" {
+			route.Match.Host = l.host(at+".match.host", route.Match.Host, u.At(r.Match.Host.Pos))
+			if route.Match.Host == allHosts {
+				route.Match.Host = ""
+			}
+			if r.Name.Value == "" {
+				route.Name = describe(route.Match)
+			}
+		}
+		if r.To == nil {
+			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).hint(`to: [{service: "NAME"}]`)
+		}
+		for j, d := range r.To {
+			l.gatewayDestination(u, fmt.Sprintf("%s.to[%d]", at, j), g, h.spec.Uses, d, &route)
+		}
+		l.weights(at, r, &route)
+		if len(route.To) > 0 {
+			out = append(out, route)
+		}
+	}
+	l.routeNames(path, out)
+	return out
+}
+
+func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, uses map[string]*spec.Use, d *spec.Destination, route *ir.Route) {
+	pos := u.At(d.Pos)
+	if !d.Service.IsSet() {
+		l.add(diag.NoDestination, path, "a gateway's destination needs a service", pos).hint(`to: [{service: "NAME"}]`)
+		return
+	}
+	name := d.Service.Value
+	callee := l.declaredServices[name]
+	i := slices.IndexFunc(g.Uses, func(use ir.Use) bool { return use.To == name })
+	switch {
+	case l.externals[name].spec != nil && callee == nil:
+		l.add(diag.NotSupported, path+".service", "a gateway's route to an external is not supported yet", u.At(d.Service.Pos)).
+			hint("send the requests to a service that uses it")
+		return
+	case callee == nil:
+		l.unknown(diag.UnknownCallee, path+".service", "service", name, sortedKeys(l.declaredServices), u, d.Service.Pos)
+		return
+	case uses[name] == nil:
+		l.add(diag.NotUsed, path+".service", fmt.Sprintf("the gateway sends requests to %s and does not use it", name), u.At(d.Service.Pos), g.Pos).
+			hint("write uses: %s: {} in gateways.%s", name, g.Name)
+		return
+	case i < 0:
+		return // said of the use
+	}
+	l.version(u, path, &callee.Upstream, d)
+	port := d.Port.Value
+	if d.Port.IsSet() {
+		l.httpPort(u, path, name, callee.Ports, d.Port)
+		if callee.Port(port) != nil && !slices.Contains(g.Uses[i].Ports, port) {
+			l.add(diag.PortNotAllowed, path+".port", fmt.Sprintf("%s does not let the gateway %s in on port %s", name, g.Name, port), u.At(d.Port.Pos), callee.Pos)
+			return
+		}
+	} else {
+		var http []string
+		for _, p := range g.Uses[i].Ports {
+			if callee.Port(p).Protocol.IsHTTP() {
+				http = append(http, p)
+			}
+		}
+		if len(http) != 1 {
+			l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak HTTP and let this gateway in: which is meant?", name, len(http)), pos, callee.Pos).
+				hint("write port: %q", append(http, "NAME")[0])
+			return
+		}
+		port = http[0]
+	}
+	route.To = append(route.To, ir.Destination{Service: name, Version: d.Version.Value, Port: port, Weight: uint32(d.Weight.Or(1)), Pos: pos})
+}

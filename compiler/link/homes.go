@@ -1,0 +1,119 @@
+package link
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// home is the one place where a service, gateway or external is written.
+type home[T any] struct {
+	unit *spec.Unit
+	spec *T
+	pos  source.Position
+}
+
+// homes finds the home of everything. What stands in a directory is also seen
+// by the units below it; a second place, or a unit below that adds to it, is an
+// error that names both.
+func (l *linker) homes(units []*spec.Unit) {
+	l.services = map[string]home[spec.Service]{}
+	l.gateways = map[string]home[spec.Gateway]{}
+	l.externals = map[string]home[spec.External]{}
+	for _, u := range units {
+		settle(l, l.services, "services", u, u.Services, func(s *spec.Service) spec.Pos { return s.Pos })
+		settle(l, l.gateways, "gateways", u, u.Gateways, func(g *spec.Gateway) spec.Pos { return g.Pos })
+		settle(l, l.externals, "external", u, u.External, func(e *spec.External) spec.Pos { return e.Pos })
+	}
+}
+
+func settle[T any](l *linker, homes map[string]home[T], kind string, u *spec.Unit, written map[string]*T, posOf func(*T) spec.Pos) {
+	for _, name := range sortedKeys(written) {
+		thing := written[name]
+		pos := u.At(posOf(thing))
+		first, taken := homes[name]
+		if !taken {
+			homes[name] = home[T]{u, thing, pos}
+			continue
+		}
+		if first.pos == pos && same(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
+			continue // seen from a unit below
+		}
+		path := kind + "." + name
+		l.add(diag.TwoHomes, path, fmt.Sprintf("%s is written in two places", path), pos, first.pos).
+			hint("a name belongs to one directory: move both into one, or give one of them another name")
+	}
+}
+
+// takenNames refuses a name that two kinds of thing share, as uses and file
+// names could not tell them apart.
+func (l *linker) takenNames() {
+	for _, name := range sortedKeys(l.gateways) {
+		if s, taken := l.services[name]; taken {
+			l.taken(name, "gateways", l.gateways[name].pos, "service", s.pos)
+		}
+	}
+	for _, name := range sortedKeys(l.externals) {
+		pos := l.externals[name].pos
+		if s, taken := l.services[name]; taken {
+			l.taken(name, "external", pos, "service", s.pos)
+		} else if g, taken := l.gateways[name]; taken {
+			l.taken(name, "external", pos, "gateway", g.pos)
+		}
+	}
+}
+
+func (l *linker) taken(name, kind string, pos source.Position, other string, otherPos source.Position) {
+	l.add(diag.NameTaken, kind+"."+name, fmt.Sprintf("the name %q is taken by a %s", name, other), pos, otherPos).
+		hint("services, gateways and externals share one set of names")
+}
+
+var posType = reflect.TypeFor[spec.Pos]()
+
+// same reports whether two parts of a spec say the same, wherever they stand.
+func same(a, b reflect.Value) bool {
+	if a.IsValid() != b.IsValid() {
+		return false
+	}
+	if !a.IsValid() || a.Type() == posType {
+		return true
+	}
+	switch a.Kind() {
+	case reflect.Pointer:
+		if a.IsNil() || b.IsNil() {
+			return a.IsNil() == b.IsNil()
+		}
+		return same(a.Elem(), b.Elem())
+	case reflect.Struct:
+		for i := range a.NumField() {
+			if !same(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Slice:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for i := range a.Len() {
+			if !same(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Map:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for _, key := range a.MapKeys() {
+			if !b.MapIndex(key).IsValid() || !same(a.MapIndex(key), b.MapIndex(key)) {
+				return false
+			}
+		}
+		return true
+	}
+	return a.Equal(b)
+}

@@ -1,0 +1,150 @@
+// Package link joins evaluated units into one mesh: it gives every service,
+// gateway and external its one home, resolves every reference, and makes an
+// ir.Mesh of what the units say.
+//
+// It collects all it finds. Where something is wrong it leaves that part out and
+// goes on, so that the mesh it returns is whole only if nothing was found.
+package link
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Link joins the units of a mesh, which come sorted by directory. Whole says
+// whether these are all units: if some could not be evaluated, a name that leads
+// nowhere may stand in one of those and is not reported.
+func Link(units []*spec.Unit, whole bool) (*ir.Mesh, Silences, diag.List) {
+	l := &linker{mesh: &ir.Mesh{}, silences: Silences{}, whole: whole}
+	l.unsupported(units)
+	l.homes(units)
+	l.takenNames()
+	if !l.settings(units) {
+		return nil, l.silences, l.found
+	}
+	l.declare()
+	l.members()
+	return l.mesh, l.silences, l.found
+}
+
+type linker struct {
+	mesh        *ir.Mesh
+	trustDomain spiffeid.TrustDomain
+	proxy       ir.Proxy // what mesh.proxy says
+	found       diag.List
+	whole       bool
+	silences    Silences
+
+	services  map[string]home[spec.Service]
+	gateways  map[string]home[spec.Gateway]
+	externals map[string]home[spec.External]
+
+	// declared members by name; their edges are linked afterwards.
+	declaredServices map[string]*ir.Service
+	declaredGateways map[string]*ir.Gateway
+}
+
+// declare makes every member and external without its edges, so that edges can
+// refer to them in any order.
+func (l *linker) declare() {
+	l.declaredServices = make(map[string]*ir.Service, len(l.services))
+	l.declaredGateways = make(map[string]*ir.Gateway, len(l.gateways))
+	accounts := map[spiffeid.ID]string{}
+	for _, name := range sortedKeys(l.services) {
+		s := l.service(name, l.services[name])
+		l.mesh.Services = append(l.mesh.Services, s)
+		l.declaredServices[name] = s
+		l.ownIdentity(accounts, "services."+name, s.Identity, l.services[name].pos)
+	}
+	for _, name := range sortedKeys(l.gateways) {
+		g := l.gateway(name, l.gateways[name])
+		l.mesh.Gateways = append(l.mesh.Gateways, g)
+		l.declaredGateways[name] = g
+		l.ownIdentity(accounts, "gateways."+name, g.Identity, l.gateways[name].pos)
+	}
+	hosts := map[string]*ir.External{}
+	for _, name := range sortedKeys(l.externals) {
+		e := l.external(name, l.externals[name], hosts)
+		l.mesh.Externals = append(l.mesh.Externals, e)
+	}
+}
+
+// members links what refers to other members: first who is let in, then who
+// calls, then where requests go.
+func (l *linker) members() {
+	for _, s := range l.mesh.Services {
+		h := l.services[s.Name]
+		s.Allow = l.rules(s, h)
+	}
+	for _, s := range l.mesh.Services {
+		h := l.services[s.Name]
+		s.Uses = l.uses(h.unit, "services."+s.Name, ir.KindService, s.Name, h.spec.Uses)
+		l.binds(h.unit, "services."+s.Name, s.Uses, h.spec.Uses, s.Proxy)
+		s.Routes = l.serviceRoutes(s, h)
+	}
+	for _, g := range l.mesh.Gateways {
+		h := l.gateways[g.Name]
+		g.Uses = l.uses(h.unit, "gateways."+g.Name, ir.KindGateway, g.Name, h.spec.Uses)
+		l.binds(h.unit, "gateways."+g.Name, g.Uses, h.spec.Uses, g.Proxy)
+		g.Routes = l.gatewayRoutes(g, h)
+	}
+}
+
+// ownIdentity refuses an identity that two members share: whoever lets one in
+// would let in the other.
+func (l *linker) ownIdentity(accounts map[spiffeid.ID]string, path string, id spiffeid.ID, pos source.Position) {
+	if other, taken := accounts[id]; taken {
+		l.add(diag.SharedIdentity, path, fmt.Sprintf("%s has the identity of %s: %s", path, other, id), pos, l.position(other)).
+			hint("give it a service account of its own: account: %q", "another-name")
+		return
+	}
+	accounts[id] = path
+}
+
+// position is where a member was written, by its path.
+func (l *linker) position(path string) source.Position {
+	for name, h := range l.services {
+		if path == "services."+name {
+			return h.pos
+		}
+	}
+	for name, h := range l.gateways {
+		if path == "gateways."+name {
+			return h.pos
+		}
+	}
+	return source.Position{}
+}
+
+// finding is the last finding added, to hang a hint on.
+type finding struct{ l *linker }
+
+func (f finding) hint(format string, args ...any) {
+	last := &f.l.found[len(f.l.found)-1]
+	*last = last.WithHint(format, args...)
+}
+
+func (l *linker) add(code diag.Code, path, message string, positions ...source.Position) finding {
+	l.found.Add(diag.New(code, path, message, positions...))
+	return finding{l}
+}
+
+// unsupported reports the fields in use that nothing renders yet.
+func (l *linker) unsupported(units []*spec.Unit) {
+	for _, u := range units {
+		for _, m := range u.Unsupported {
+			l.add(diag.NotSupported, m.Path, m.Path+" is not supported yet", u.At(m.Pos)).
+				hint("take it out: this version of meshc would ignore it")
+		}
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,233 @@
+package link
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// The defaults of mesh, as the schema's comments give them.
+const (
+	defaultMeshcImage  = "ghcr.io/meshc/meshc:latest"
+	defaultEnvoyImage  = "docker.io/envoyproxy/envoy:v1.40.0"
+	defaultLifetime    = ir.Duration(24 * time.Hour)
+	defaultCertificate = "/etc/meshc/certificates"
+	defaultServerPort  = "15010"
+)
+
+// settings makes the mesh's own settings; mesh must come out the same in every
+// unit. It reports whether there are any.
+func (l *linker) settings(units []*spec.Unit) bool {
+	var first *spec.Unit
+	for _, u := range units {
+		switch {
+		case u.Mesh == nil:
+			continue
+		case first == nil:
+			first = u
+		case !same(reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh)):
+			path, a, b := difference("mesh", reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh), first.Mesh.Pos, u.Mesh.Pos)
+			l.add(diag.MeshDiffers, path, fmt.Sprintf("%s is not the same in every unit", path), u.At(b), first.At(a)).
+				hint("what mesh says holds for all: write it in the root's files alone")
+		}
+	}
+	if first == nil {
+		return false
+	}
+	m := first.Mesh
+	l.silence("mesh", first, m.Silence)
+	td, err := spiffeid.TrustDomainFromString(m.TrustDomain.Value)
+	if err != nil || strings.Contains(m.TrustDomain.Value, "/") {
+		l.add(diag.BadFormat, "mesh.trustDomain", fmt.Sprintf("trustDomain is %q, which is no SPIFFE trust domain", m.TrustDomain.Value), first.At(m.TrustDomain.Pos)).
+			hint("lower case letters, digits, dots, dashes and underscores")
+		td = spiffeid.RequireTrustDomainFromString("invalid")
+	}
+	l.trustDomain = td
+	l.mesh.Settings = ir.Settings{
+		Name:        m.Name.Value,
+		TrustDomain: td.Name(),
+		Delivery:    ir.Delivery(m.Delivery.Or(string(ir.DeliveryXDS))),
+		Images:      ir.Images{Meshc: defaultMeshcImage, Envoy: defaultEnvoyImage},
+		Pos:         first.At(m.Pos),
+	}
+	if m.Images != nil {
+		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(defaultMeshcImage), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}
+	}
+	if d := m.Defaults; d != nil {
+		l.mesh.Defaults = l.traffic(first, "mesh.defaults", d.Timeout, d.Retries)
+	}
+	l.certificates(first)
+	l.flux(first)
+	l.proxy = ir.Proxy{
+		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000,
+		CertificateDirectory: defaultCertificate,
+		Server:               "meshc." + l.mesh.SystemNamespace() + ".svc.cluster.local:" + defaultServerPort,
+	}
+	l.proxy = l.proxyOf(first, "mesh.proxy", m.Proxy)
+	return true
+}
+
+// difference finds the first field in which two parts of a spec differ, and
+// where each of them has it.
+func difference(path string, a, b reflect.Value, posA, posB spec.Pos) (string, spec.Pos, spec.Pos) {
+	for a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
+		a, b = a.Elem(), b.Elem()
+	}
+	if a.Kind() != reflect.Struct {
+		return path, posA, posB
+	}
+	if p := a.FieldByName("Pos"); p.IsValid() {
+		posA, posB = later(posA, p), later(posB, b.FieldByName("Pos"))
+	}
+	for i := range a.NumField() {
+		name := a.Type().Field(i).Tag.Get("cue")
+		if name != "" && !same(a.Field(i), b.Field(i)) {
+			return difference(path+"."+name, a.Field(i), b.Field(i), posA, posB)
+		}
+	}
+	return path, posA, posB
+}
+
+func later(pos spec.Pos, field reflect.Value) spec.Pos {
+	if p := spec.Pos(field.Uint()); p != 0 {
+		return p
+	}
+	return pos
+}
+
+func (l *linker) certificates(u *spec.Unit) {
+	c := ir.Certificates{Issuer: ir.Issuer{Kind: ir.IssuerEmbedded}, Lifetime: defaultLifetime, Key: ir.KeyECDSAP256}
+	s := u.Mesh.Certificates
+	if s == nil {
+		c.RenewBefore = c.Lifetime / 3
+		l.mesh.Certificates = c
+		return
+	}
+	c.Pos = u.At(s.Pos)
+	const path = "mesh.certificates"
+	if s.Issuer != nil {
+		c.Issuer = ir.Issuer{Kind: ir.IssuerKind(s.Issuer.Kind.Value), Name: s.Issuer.Name.Value}
+		certManager := c.Issuer.Kind == ir.IssuerCluster || c.Issuer.Kind == ir.IssuerNamespace
+		if certManager && c.Issuer.Name == "" {
+			l.add(diag.MissingField, path+".issuer.name", fmt.Sprintf("an issuer of kind %s needs a name", c.Issuer.Kind), u.At(s.Issuer.Pos)).
+				hint("name of the cert-manager %s", c.Issuer.Kind)
+		}
+		if !certManager && s.Issuer.Name.IsSet() {
+			l.add(diag.NoEffect, path+".issuer.name", fmt.Sprintf("an issuer of kind %q has no name", c.Issuer.Kind), u.At(s.Issuer.Name.Pos))
+		}
+	}
+	if s.Lifetime.IsSet() {
+		c.Lifetime = l.duration(u, path+".lifetime", s.Lifetime)
+	}
+	c.RenewBefore = c.Lifetime / 3
+	if s.RenewBefore.IsSet() {
+		c.RenewBefore = l.duration(u, path+".renewBefore", s.RenewBefore)
+		if c.RenewBefore >= c.Lifetime && c.Lifetime > 0 {
+			l.add(diag.OutOfRange, path+".renewBefore", fmt.Sprintf("renewBefore is %s and lifetime only %s", c.RenewBefore, c.Lifetime), u.At(s.RenewBefore.Pos), u.At(s.Lifetime.Pos)).
+				hint("a third of the lifetime is a good value")
+		}
+	}
+	c.Key = ir.KeyKind(s.Key.Or(string(ir.KeyECDSAP256)))
+	l.mesh.Certificates = c
+}
+
+func (l *linker) flux(u *spec.Unit) {
+	f := u.Mesh.Flux
+	if f == nil {
+		return
+	}
+	l.mesh.Flux = &ir.Flux{
+		URL: f.URL.Value, Branch: f.Branch.Or("main"), Tag: f.Tag.Or("latest"), Path: f.Path.Or("./"),
+		Interval: ir.Duration(time.Minute), Namespace: f.Namespace.Or("flux-system"), Pos: u.At(f.Pos),
+	}
+	if f.Interval.IsSet() {
+		l.mesh.Flux.Interval = l.duration(u, "mesh.flux.interval", f.Interval)
+	}
+}
+
+// proxyOf is mesh.proxy with what a member writes on top.
+func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
+	proxy := l.proxy
+	if p == nil {
+		return proxy
+	}
+	proxy.Interception = ir.Interception(p.Interception.Or(string(proxy.Interception)))
+	proxy.InboundPort = uint16(p.InboundPort.Or(int(proxy.InboundPort)))
+	proxy.OutboundPort = uint16(p.OutboundPort.Or(int(proxy.OutboundPort)))
+	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
+	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
+	proxy.Server = p.Server.Or(proxy.Server)
+	if proxy.InboundPort == proxy.OutboundPort || proxy.InboundPort == proxy.AdminPort || proxy.OutboundPort == proxy.AdminPort {
+		l.add(diag.PortTaken, path, fmt.Sprintf("the proxy needs three different ports: inboundPort %d, outboundPort %d, adminPort %d",
+			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort), u.At(p.Pos))
+	}
+	if p.Server.IsSet() {
+		if _, _, ok := splitHostPort(proxy.Server); !ok {
+			l.add(diag.BadAddress, path+".server", fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), u.At(p.Server.Pos))
+		}
+	}
+	return proxy
+}
+
+// Silences are the warnings that the spec turns off, by the path of the part of
+// the mesh that says so.
+type Silences map[string]map[diag.Code]bool
+
+// Covers reports whether a warning is turned off.
+func (s Silences) Covers(d diag.Diagnostic) bool {
+	if d.Severity != diag.Warning {
+		return false
+	}
+	if s["mesh"][d.Code] {
+		return true
+	}
+	for path, codes := range s {
+		if codes[d.Code] && (d.Path == path || strings.HasPrefix(d.Path, path+".")) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *linker) silence(path string, u *spec.Unit, s spec.Silence) {
+	for _, name := range sortedKeys(s) {
+		code := diag.Code(name)
+		if code.Severity() != diag.Warning {
+			l.add(diag.BadSilence, path+".silence."+name, fmt.Sprintf("%s is not a warning and cannot be silenced", code), u.At(s[name].Pos)).
+				hint("meshc explain lists the codes")
+			continue
+		}
+		if l.silences[path] == nil {
+			l.silences[path] = map[diag.Code]bool{}
+		}
+		l.silences[path][code] = true
+	}
+}
+
+func (l *linker) duration(u *spec.Unit, path string, f spec.Field[string]) ir.Duration {
+	d, err := time.ParseDuration(f.Value)
+	switch {
+	case err != nil || d > 10*365*24*time.Hour:
+		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, which is longer than ten years", lastName(path), f.Value), u.At(f.Pos))
+		return 0
+	case d < time.Millisecond:
+		l.add(diag.NoTime, path, fmt.Sprintf("%s is %q, and the shortest time is 1ms", lastName(path), f.Value), u.At(f.Pos)).
+			hint("leave it out for the default")
+	case d%time.Millisecond != 0:
+		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", lastName(path), f.Value), u.At(f.Pos))
+	}
+	return ir.Duration(d)
+}
+
+func lastName(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+func setting[T any](u *spec.Unit, value T, pos spec.Pos) *ir.Setting[T] {
+	return &ir.Setting[T]{Value: value, Pos: u.At(pos)}
+}

@@ -1,0 +1,142 @@
+package link
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+const defaultNamespace = "default"
+
+// service makes a service without its edges and routes.
+func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
+	u, s := h.unit, h.spec
+	path := "services." + name
+	l.silence(path, u, s.Silence)
+	if s.MTLS.Value == "permissive" {
+		l.add(diag.NotSupported, path+".mtls", path+`.mtls "permissive" is not supported yet`, u.At(s.MTLS.Pos)).
+			hint(`take it out: "strict" holds`)
+	}
+	service := &ir.Service{
+		Upstream: ir.Upstream{
+			Name:      name,
+			Namespace: s.Namespace.Or(defaultNamespace),
+			Ports:     l.ports(u, path, s.Ports),
+			Traffic:   l.traffic(u, path, s.Timeout, s.Retries),
+			Pos:       h.pos,
+		},
+		Account: s.Account.Or(name),
+		Proxy:   l.proxyOf(u, path+".proxy", s.Proxy),
+	}
+	service.Identity = l.identity(service.Namespace, service.Account)
+	service.Workload = l.workload(u, path, s, service.Ports)
+	service.Versions = l.versions(u, path, s, &service.Workload)
+	if len(service.Ports) == 0 {
+		l.add(diag.EmptyList, path+".ports", path+" has no ports", h.pos).hint(`ports: http: {port: 8080, protocol: "http"}`)
+	}
+	l.ownPorts(u, path, service)
+	return service
+}
+
+// identity is spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT. Both parts are
+// RFC 1123 labels, which are valid SPIFFE path segments.
+func (l *linker) identity(namespace, account string) spiffeid.ID {
+	return spiffeid.RequireFromSegments(l.trustDomain, "ns", namespace, "sa", account)
+}
+
+func (l *linker) ports(u *spec.Unit, path string, ports map[string]*spec.Port) []ir.Port {
+	var out []ir.Port
+	numbers, targets := map[int]string{}, map[int]string{}
+	for _, name := range sortedKeys(ports) {
+		p := ports[name]
+		target := p.Target.Or(p.Port.Value)
+		out = append(out, ir.Port{
+			Name: name, Number: uint16(p.Port.Value), Target: uint16(target),
+			Protocol: ir.Protocol(p.Protocol.Value), Pos: u.At(p.Pos),
+		})
+		l.distinct(u, path, numbers, p.Port.Value, name, "port", ports)
+		l.distinct(u, path, targets, target, name, "target", ports)
+	}
+	return out
+}
+
+func (l *linker) distinct(u *spec.Unit, path string, taken map[int]string, number int, name, what string, ports map[string]*spec.Port) {
+	other, twice := taken[number]
+	if !twice {
+		taken[number] = name
+		return
+	}
+	if what == "target" && ports[name].Port.Value == ports[other].Port.Value {
+		return // said of the port already
+	}
+	l.add(diag.PortTaken, path+".ports."+name, fmt.Sprintf("the ports %s and %s have the same %s %d", other, name, what, number),
+		u.At(ports[name].Pos), u.At(ports[other].Pos))
+}
+
+// ownPorts refuses ports that the proxy needs for itself.
+func (l *linker) ownPorts(u *spec.Unit, path string, s *ir.Service) {
+	for _, p := range s.Ports {
+		switch {
+		case p.Target == s.Proxy.InboundPort || p.Target == s.Proxy.OutboundPort || p.Target == s.Proxy.AdminPort:
+			l.add(diag.PortTaken, path+".ports."+p.Name, fmt.Sprintf("port %d is the proxy's own", p.Target), p.Pos).
+				hint("choose another, or move the proxy: %s.proxy", path)
+		case s.Proxy.Interception == ir.InterceptExplicit && p.Target == p.Number:
+			l.add(diag.PortTaken, path+".ports."+p.Name, fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
+				hint("without redirection the application listens elsewhere: target: %d", int(p.Number)%50000+10000)
+		}
+	}
+}
+
+func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir.Port) ir.Workload {
+	w := s.Workload
+	if w == nil {
+		return ir.Workload{} // the schema has refused it
+	}
+	out := ir.Workload{Deployment: w.Deployment.Value, DNS: strings.ToLower(w.DNS.Value), Pos: u.At(w.Pos)}
+	written := 0
+	for _, set := range []bool{w.Deployment.IsSet(), w.DNS.IsSet(), w.Endpoints != nil} {
+		if set {
+			written++
+		}
+	}
+	if written != 1 {
+		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, dns and endpoints, and must have exactly one", written), u.At(w.Pos)).
+			hint(`workload: deployment: "name"`)
+	}
+	if w.Endpoints != nil && len(w.Endpoints) == 0 {
+		l.add(diag.EmptyList, path+".workload.endpoints", "endpoints is empty, so nothing could answer", u.At(w.Pos)).
+			hint(`endpoints: [{address: "10.0.0.1"}]`)
+	}
+	taken := map[string]*spec.Endpoint{}
+	for i, e := range w.Endpoints {
+		out.Endpoints = append(out.Endpoints, l.endpoint(u, fmt.Sprintf("%s.workload.endpoints[%d]", path, i), e, ports, taken))
+	}
+	return out
+}
+
+func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Workload) []ir.Version {
+	var out []ir.Version
+	for _, name := range sortedKeys(s.Versions) {
+		v := s.Versions[name]
+		version := ir.Version{Name: name, Labels: map[string]string{}, Pos: u.At(v.Pos)}
+		for label, value := range v.Labels {
+			version.Labels[label] = value.Value
+		}
+		at := path + ".versions." + name
+		switch {
+		case len(version.Labels) == 0:
+			l.add(diag.NoLabels, at, fmt.Sprintf("version %s has no labels, so it cannot be told from the others", name), version.Pos).
+				hint("labels: version: %q", name)
+		case w.DNS != "":
+			l.add(diag.NoEffect, at, "the instances behind a dns name carry no labels, so they have no versions", version.Pos).
+				hint("list the instances as endpoints, or make it a service of its own")
+		}
+		out = append(out, version)
+	}
+	return out
+}

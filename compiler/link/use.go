@@ -1,0 +1,181 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// uses links the calls of a member. A call that the callee does not allow is
+// left out.
+func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string, uses map[string]*spec.Use) []ir.Use {
+	var out []ir.Use
+	for _, to := range sortedKeys(uses) {
+		s := uses[to]
+		at := path + ".uses." + to
+		use := ir.Use{To: to, Pos: u.At(s.Pos), Traffic: l.traffic(u, at, s.Timeout, s.Retries)}
+		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
+		case to == name:
+			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", name), use.Pos).
+				hint("an instance reaches its own application on loopback, without the mesh")
+			continue
+		case callee != nil:
+			use.Ports = l.allowedPorts(u, at, kind, name, callee, s, use.Pos)
+			l.requestsOnly(u, at+".timeout", callee.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
+		case external != nil:
+			use.External = true
+			use.Ports = l.portList(u, at+".ports", s.Ports, external.Ports, to)
+			if len(s.Ports) == 0 {
+				use.Ports = portNames(external.Ports)
+			}
+			l.requestsOnly(u, at+".timeout", external.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
+		default:
+			candidates := append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...)
+			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, u, s.Pos)
+			continue
+		}
+		if len(use.Ports) > 0 {
+			out = append(out, use)
+		}
+	}
+	return out
+}
+
+// allowedPorts are the callee's ports that the caller may call: those that it
+// names, or all that some rule opens to it.
+func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, name string, callee *ir.Service, use *spec.Use, pos source.Position) []string {
+	var open []string
+	for _, p := range callee.Ports {
+		if slices.ContainsFunc(callee.Allow, func(r ir.Rule) bool { return r.Covers(p.Name) && letsIn(r, kind, name) }) {
+			open = append(open, p.Name)
+		}
+	}
+	list := "services"
+	if kind == ir.KindGateway {
+		list = "gateways"
+	}
+	if len(open) == 0 {
+		l.add(diag.NotAllowed, path, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
+			hint("add {from: %s: [%q]} to services.%s.allow, or take the call out", list, name, callee.Name)
+		return nil
+	}
+	if use.Ports == nil {
+		return open
+	}
+	wanted := l.portList(u, path+".ports", use.Ports, callee.Ports, callee.Name)
+	var ports []string
+	for _, p := range wanted {
+		if slices.Contains(open, p) {
+			ports = append(ports, p)
+			continue
+		}
+		l.add(diag.PortNotAllowed, path+".ports", fmt.Sprintf("%s calls port %s of %s, and %s lets it in on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
+			hint("add {from: %s: [%q], ports: [%q]} to services.%s.allow", list, name, p, callee.Name)
+	}
+	if len(use.Ports) == 0 {
+		l.add(diag.EmptyList, path+".ports", "ports is empty, so nothing would be called", pos).hint("leave it out for every port that is open")
+	}
+	return ports
+}
+
+func letsIn(r ir.Rule, kind ir.MemberKind, name string) bool {
+	return slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == kind && p.Name == name })
+}
+
+// binds gives the uses the addresses on the caller's host, and makes sure that
+// every call can be made: by an address of its own, or by redirection.
+func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[string]*spec.Use, proxy ir.Proxy) {
+	taken := map[netip.AddrPort]source.Position{}
+	for i := range uses {
+		use := &uses[i]
+		s := written[use.To]
+		at := path + ".uses." + use.To
+		if s.Bind.IsSet() {
+			if len(use.Ports) != 1 {
+				l.add(diag.BadEndpointPort, at+".bind", fmt.Sprintf("bind cannot say which of the ports %s it means", strings.Join(use.Ports, ", ")), u.At(s.Bind.Pos)).
+					hint("write binds: %s: %q", use.Ports[0], s.Bind.Value)
+			} else {
+				l.bind(u, at+".bind", use, use.Ports[0], s.Bind, taken)
+			}
+		}
+		for _, port := range sortedKeys(s.Binds) {
+			if !slices.Contains(use.Ports, port) {
+				l.add(diag.UnknownPort, at+".binds."+port, fmt.Sprintf("the call has no port %q", port), u.At(s.Binds[port].Pos)).
+					hint("%s", l.didYouMean(port, use.Ports))
+				continue
+			}
+			l.bind(u, at+".binds."+port, use, port, s.Binds[port], taken)
+		}
+	}
+	l.reachable(path, uses, proxy)
+}
+
+func (l *linker) bind(u *spec.Unit, path string, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position) {
+	pos := u.At(f.Pos)
+	addr, err := netip.ParseAddrPort(f.Value)
+	if err != nil || addr.Port() == 0 {
+		l.add(diag.BadAddress, path, fmt.Sprintf("%s is %q and must be IP:PORT", lastName(path), f.Value), pos).hint(`"127.0.0.1:9101"`)
+		return
+	}
+	if !addr.Addr().IsLoopback() {
+		l.add(diag.BadAddress, path, fmt.Sprintf("%s is on %s, where others could call with this service's identity", lastName(path), addr.Addr()), pos).
+			hint("bind to loopback: %q", fmt.Sprintf("127.0.0.1:%d", addr.Port()))
+		return
+	}
+	if other, twice := taken[addr]; twice {
+		l.add(diag.AddressTaken, path, fmt.Sprintf("two calls are bound to %s", addr), pos, other)
+	}
+	taken[addr] = pos
+	if use.Binds == nil {
+		use.Binds = map[string]string{}
+	}
+	use.Binds[port] = addr.String()
+}
+
+// reachable refuses calls that the proxy could not tell apart, or not see.
+func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
+	type claim struct {
+		use  *ir.Use
+		port ir.Port
+	}
+	numbers := map[uint16]claim{}
+	for i := range uses {
+		use := &uses[i]
+		for _, name := range use.Ports {
+			if use.Binds[name] != "" {
+				continue
+			}
+			at := path + ".uses." + use.To
+			if proxy.Interception == ir.InterceptExplicit {
+				l.add(diag.NeedsBind, at, fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
+					hint("write uses: %q: bind: \"127.0.0.1:9101\"", use.To)
+				break
+			}
+			port := l.calleePort(use, name)
+			other, twice := numbers[port.Number]
+			if !twice {
+				numbers[port.Number] = claim{use, port}
+				continue
+			}
+			if other.port.Protocol.IsHTTP() && port.Protocol.IsHTTP() || other.port.Protocol == ir.TLS && port.Protocol == ir.TLS {
+				continue // told apart by host or SNI
+			}
+			l.add(diag.NeedsBind, at, fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be told apart",
+				other.use.To, other.port.Protocol, use.To, port.Protocol, port.Number), use.Pos, other.use.Pos).
+				hint("give one of them an address of its own: bind: \"127.0.0.1:9101\"")
+		}
+	}
+}
+
+func (l *linker) calleePort(use *ir.Use, name string) ir.Port {
+	if use.External {
+		return *l.mesh.External(use.To).Port(name)
+	}
+	return *l.declaredServices[use.To].Port(name)
+}

@@ -1,0 +1,245 @@
+package load
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/gob"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue/parser"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/schema"
+)
+
+// shards is how many files the cache is spread over: an edited unit rewrites
+// one of them, and they are read side by side.
+const shards = 32
+
+type key [sha256.Size]byte
+
+func (k key) shard() int { return int(k[0]) % shards }
+
+// Cache keeps evaluated units by the hash of everything that went in: the
+// schema, this build of meshc, the tags, the module file and every CUE file that
+// the unit could see. A nil Cache keeps nothing.
+type Cache struct {
+	dir   string
+	known [shards]map[key]*spec.Unit
+	used  [shards]map[key]*spec.Unit
+	fresh [shards]bool
+}
+
+// OpenCache reads what an earlier run kept for that module and those tags. What
+// cannot be read is not there.
+func OpenCache(dir, module string, tags []string) *Cache {
+	if dir == "" {
+		return nil
+	}
+	name := sha256.Sum256([]byte(module + "\x00" + strings.Join(tags, "\x00")))
+	c := &Cache{dir: filepath.Join(dir, "units", hex.EncodeToString(name[:12]))}
+	parallel(shards, func(i int) {
+		c.known[i] = readShard(c.shardFile(i))
+		c.used[i] = make(map[key]*spec.Unit, len(c.known[i]))
+	})
+	return c
+}
+
+func (c *Cache) shardFile(i int) string { return filepath.Join(c.dir, fmt.Sprintf("%02d", i)) }
+
+func readShard(name string) map[key]*spec.Unit {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil
+	}
+	var units map[key]*spec.Unit
+	if gob.NewDecoder(bytes.NewReader(data)).Decode(&units) != nil {
+		return nil
+	}
+	return units
+}
+
+func (c *Cache) get(k key) *spec.Unit {
+	if c == nil || k == (key{}) {
+		return nil
+	}
+	return c.known[k.shard()][k]
+}
+
+func (c *Cache) put(k key, u *spec.Unit) {
+	if c == nil || k == (key{}) {
+		return
+	}
+	i := k.shard()
+	if _, known := c.known[i][k]; !known {
+		c.fresh[i] = true
+	}
+	c.used[i][k] = u
+}
+
+// Save keeps what this run used. Failing to is no fault: the next run takes
+// longer.
+func (c *Cache) Save() {
+	if c == nil || os.MkdirAll(c.dir, 0o700) != nil {
+		return
+	}
+	parallel(shards, func(i int) {
+		if !c.fresh[i] && len(c.used[i]) == len(c.known[i]) {
+			return
+		}
+		var b bytes.Buffer
+		if gob.NewEncoder(&b).Encode(c.used[i]) != nil {
+			return
+		}
+		temporary, err := os.CreateTemp(c.dir, ".shard-*")
+		if err != nil {
+			return
+		}
+		_, writeErr := temporary.Write(b.Bytes())
+		if temporary.Close() != nil || writeErr != nil || os.Rename(temporary.Name(), c.shardFile(i)) != nil {
+			_ = os.Remove(temporary.Name())
+		}
+	})
+}
+
+// parallel calls f with 0 to n-1, on every processor.
+func parallel(n int, f func(i int)) {
+	var workers sync.WaitGroup
+	next := make(chan int, n)
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// keys are the units' keys. The zero key is that of a unit that cannot be kept:
+// it embeds files that are not CUE.
+func (m *Module) keys(units []Unit, tags []string) []key {
+	base := m.baseKey(tags)
+	inUnits := map[string]bool{}
+	for _, u := range units {
+		for _, f := range u.Files {
+			inUnits[f] = true
+		}
+	}
+	libraries := sync.OnceValue(func() []byte { return m.hashFiles(func(name string) bool { return !inUnits[name] }) })
+	everything := sync.OnceValue(func() []byte { return m.hashFiles(func(string) bool { return true }) })
+	keys := make([]key, len(units))
+	for i, u := range units {
+		h := sha256.New()
+		h.Write(base)
+		writeString(h, u.Dir)
+		writeString(h, u.pkg)
+		cacheable := true
+		for _, name := range u.Files {
+			f := m.files[name]
+			writeString(h, name)
+			h.Write(f.hash[:])
+			switch f.reach(m.Path, u.pkg) {
+			case reachesLibraries:
+				h.Write(libraries())
+			case reachesUnits:
+				h.Write(everything())
+			case reachesData:
+				cacheable = false
+			}
+		}
+		if cacheable {
+			h.Sum(keys[i][:0])
+		}
+	}
+	return keys
+}
+
+// baseKey is the hash of what went into every unit.
+func (m *Module) baseKey(tags []string) []byte {
+	h := sha256.New()
+	if executable, err := os.Executable(); err == nil {
+		if info, err := os.Stat(executable); err == nil {
+			writeString(h, fmt.Sprint(info.Size(), info.ModTime().UnixNano()))
+		}
+	}
+	entries, _ := schema.FS.ReadDir(".")
+	for _, e := range entries {
+		data, _ := schema.FS.ReadFile(e.Name())
+		writeString(h, string(data))
+	}
+	for _, tag := range tags {
+		writeString(h, tag)
+	}
+	if f := m.files[moduleFile]; f != nil {
+		h.Write(f.hash[:])
+	}
+	return h.Sum(nil)
+}
+
+func (m *Module) hashFiles(wanted func(name string) bool) []byte {
+	h := sha256.New()
+	for _, name := range sortedKeys(m.files) {
+		if wanted(name) {
+			writeString(h, name)
+			h.Write(m.files[name].hash[:])
+		}
+	}
+	return h.Sum(nil)
+}
+
+func writeString(h hash.Hash, s string) {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
+	h.Write(n[:])
+	_, _ = io.WriteString(h, s)
+}
+
+// reach is what a file can see besides its own unit.
+type reach int
+
+const (
+	reachesNothing   reach = iota
+	reachesLibraries       // imports a package of the module that is no unit, or a vendored one
+	reachesUnits           // imports a unit
+	reachesData            // embeds other files
+)
+
+// reach looks at the file's imports, and parses only files that have some.
+func (f *file) reach(module, pkg string) reach {
+	if bytes.Contains(f.data, []byte("@embed")) || bytes.Contains(f.data, []byte("@extern")) {
+		return reachesData
+	}
+	if !bytes.Contains(f.data, []byte("import")) {
+		return reachesNothing
+	}
+	syntax, err := parser.ParseFile(f.path, f.data, parser.ImportsOnly)
+	if err != nil {
+		return reachesUnits
+	}
+	var far reach
+	for spec := range syntax.ImportSpecs() {
+		path := strings.Trim(spec.Path.Value, `"`)
+		first, _, _ := strings.Cut(path, "/")
+		switch {
+		case strings.HasPrefix(path, module) && (strings.HasSuffix(path, ":"+pkg) || !strings.Contains(path, ":")):
+			far = max(far, reachesUnits)
+		case strings.Contains(first, "."):
+			far = max(far, reachesLibraries)
+		}
+	}
+	return far
+}

@@ -1,0 +1,143 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/load"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// chunk is how many units share a CUE context. A context never gives memory
+// back, so a large mesh goes through many; each costs one build of the schema.
+const chunk = 96
+
+// Evaluated is what became of a unit. Spec is nil when there are errors.
+type Evaluated struct {
+	Unit
+	Spec  *spec.Unit
+	Found diag.List
+}
+
+// Evaluate evaluates the units under the schema, with the tags injected as cue
+// does with -t. Units that the cache knows are not evaluated again. The result
+// is in the order of the units, whatever ran beside what.
+func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cache *Cache) ([]Evaluated, error) {
+	results := make([]Evaluated, len(units))
+	var missing []int
+	keys := m.keys(units, tags)
+	for i, u := range units {
+		results[i].Unit = u
+		if results[i].Spec = cache.get(keys[i]); results[i].Spec == nil {
+			missing = append(missing, i)
+		}
+	}
+	if err := m.evaluateAll(ctx, results, missing, tags); err != nil {
+		return nil, err
+	}
+	for i := range results {
+		if results[i].Spec != nil {
+			cache.put(keys[i], results[i].Spec)
+		}
+	}
+	return results, nil
+}
+
+// evaluateAll evaluates those of the results that are missing, in chunks, on
+// every processor.
+func (m *Module) evaluateAll(ctx context.Context, results []Evaluated, missing []int, tags []string) error {
+	size := min(chunk, max(1, (len(missing)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0)))
+	work := make(chan []int)
+	faults := make(chan error, runtime.GOMAXPROCS(0))
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), (len(missing)+size-1)/size) {
+		workers.Go(func() {
+			schemaFiles, err := parseSchema()
+			for part := range work {
+				if err == nil {
+					err = m.evaluateChunk(ctx, results, part, tags, schemaFiles)
+				}
+			}
+			if err != nil {
+				faults <- err
+			}
+		})
+	}
+	for part := range slices.Chunk(missing, size) {
+		work <- part
+	}
+	close(work)
+	workers.Wait()
+	close(faults)
+	return <-faults
+}
+
+// evaluateChunk evaluates some units in one CUE context.
+func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []int, tags []string, schemaFiles []*ast.File) error {
+	args := make([]string, len(part))
+	for i, n := range part {
+		args[i] = "./" + results[n].Dir + ":" + results[n].pkg
+	}
+	instances := load.Instances(args, &load.Config{
+		FS: m.FS(), Dir: "/", Tags: tags,
+		Env: []string{"CUE_REGISTRY=none"}, // what is not in the repository is not read
+	})
+	if len(instances) != len(part) {
+		return fmt.Errorf("cue loaded %d of %d packages", len(instances), len(part))
+	}
+	c := cuecontext.New()
+	root, err := buildSchema(c, schemaFiles)
+	if err != nil {
+		return err
+	}
+	for i, n := range part {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := results[n].evaluate(c, root, instances[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evaluate unifies one unit with the schema and decodes it.
+func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Instance) error {
+	if instance.Err != nil {
+		e.Found = fromCUE(instance.Err, diag.CUEEvaluation, e.Dir)
+		return nil
+	}
+	v := c.BuildInstance(instance)
+	unified := root.Unify(v)
+	names, syntax := e.ownFiles(instance)
+	locator := spec.NewLocator(names, syntax)
+	if err := unified.Validate(cue.Concrete(true)); err != nil {
+		e.Found = explain(v, root, locator, err)
+		return nil
+	}
+	decoded, err := spec.Decode(unified, locator)
+	if err != nil {
+		return fmt.Errorf("unit %s: %w", e.Dir, err)
+	}
+	e.Spec = decoded
+	return nil
+}
+
+// ownFiles are the files of the unit, by name and as syntax.
+func (e *Evaluated) ownFiles(instance *build.Instance) ([]string, []*ast.File) {
+	var names []string
+	for _, f := range instance.Files {
+		names = append(names, strings.TrimPrefix(f.Filename, "/"))
+	}
+	return names, instance.Files
+}

@@ -1,0 +1,126 @@
+// Package load reads a mesh repository and evaluates its compile units.
+//
+// All files are read once, below the module's root and nothing outside it, into
+// memory; CUE sees only what was read. A unit is a directory with files of the
+// mesh's package; CUE's own rule gives it the files of the directories above.
+// Units are evaluated apart, side by side, and what came out is kept by the
+// hash of everything that went in.
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"cuelang.org/go/mod/modfile"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+const moduleFile = "cue.mod/module.cue"
+
+// Module is a CUE module whose files are in memory.
+type Module struct {
+	// Dir is the absolute directory of the module's root.
+	Dir string
+	// Path is the module's own path, without its major version.
+	Path string
+	// start is the directory that patterns are relative to, below Dir.
+	start string
+	files map[string]*file // by path below Dir
+	dirs  map[string][]fs.DirEntry
+	root  *os.Root
+}
+
+// Close lets go of the module's directory.
+func (m *Module) Close() error { return m.root.Close() }
+
+// Open finds the module that dir stands in and reads its files. What is wrong
+// with single files is in the list; the module is nil when there is none.
+func Open(dir string) (*Module, diag.List, error) {
+	start, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err := os.Stat(start); err != nil || !info.IsDir() {
+		return nil, diag.List{diag.New(diag.NotAModule, "", fmt.Sprintf("%s is not a directory", dir)).
+			WithHint("give the directory of a mesh repository, or make one with: meshc init DIR")}, nil
+	}
+	top := start
+	for {
+		if info, err := os.Stat(filepath.Join(top, moduleFile)); err == nil && info.Mode().IsRegular() {
+			break
+		}
+		parent := filepath.Dir(top)
+		if parent == top {
+			return nil, diag.List{diag.New(diag.NotAModule, "", fmt.Sprintf("%s is not in a CUE module: no cue.mod/module.cue here or above", dir)).
+				WithHint("make a mesh repository with: meshc init DIR")}, nil
+		}
+		top = parent
+	}
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return nil, diag.List{unreadable("cue.mod", err)}, nil
+	}
+	below, err := filepath.Rel(top, start)
+	if err != nil {
+		return nil, nil, errors.Join(err, root.Close())
+	}
+	m := &Module{
+		Dir: top, start: filepath.ToSlash(below), root: root,
+		files: map[string]*file{}, dirs: map[string][]fs.DirEntry{},
+	}
+	found := m.read()
+	found.Add(m.readModuleFile()...)
+	return m, found, nil
+}
+
+// readModuleFile takes the module's path from cue.mod/module.cue.
+func (m *Module) readModuleFile() diag.List {
+	f := m.files[moduleFile]
+	if f == nil {
+		return nil // what is wrong with it is already said
+	}
+	parsed, err := modfile.ParseNonStrict(f.data, moduleFile)
+	if err != nil {
+		return fromCUE(err, diag.NotAModule, "")
+	}
+	if parsed.Module == "" {
+		return diag.List{diag.New(diag.NotAModule, "", "cue.mod/module.cue names no module", source.Position{File: moduleFile, Line: 1, Column: 1}).
+			WithHint(`write: module: "shop.example/mesh@v0"`)}
+	}
+	m.Path, _, _ = strings.Cut(parsed.Module, "@")
+	return nil
+}
+
+// Directories are those that hold the module's files, absolute and sorted: what
+// to watch for changes.
+func (m *Module) Directories() []string {
+	dirs := []string{}
+	for _, dir := range sortedKeys(m.dirs) {
+		dirs = append(dirs, filepath.Join(m.Dir, filepath.FromSlash(dir)))
+	}
+	return dirs
+}
+
+// FS is the module's files as they were read.
+func (m *Module) FS() fs.FS { return moduleFS{m} }
+
+// unreadable says that a file or directory cannot be read, and why.
+func unreadable(name string, err error) diag.Diagnostic {
+	return diag.New(diag.Unreadable, "", fmt.Sprintf("%s cannot be read: %s", name, cause(err)), source.Position{File: path.Clean(name)})
+}
+
+// cause is the innermost reason of a file error, without the path.
+func cause(err error) string {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return err.Error()
+}

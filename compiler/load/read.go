@@ -1,0 +1,164 @@
+package load
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// maxFileSize bounds one CUE file. A mesh is written by people; what is larger
+// is a mistake or an attack.
+const maxFileSize = 8 << 20
+
+// file is one CUE file of the module.
+type file struct {
+	path string
+	data []byte
+	hash [sha256.Size]byte
+	pkg  string // name of its package, "" when it has none
+	info fs.FileInfo
+	bad  bool // already reported
+}
+
+// read takes every CUE file of the module into memory, as cue would find them:
+// directories whose names begin with "." or "_" and nested modules are left
+// out.
+func (m *Module) read() diag.List {
+	var found diag.List
+	m.readDir(".", &found)
+	found.Sort()
+	return found
+}
+
+func (m *Module) readDir(dir string, found *diag.List) {
+	entries, err := fs.ReadDir(m.root.FS(), dir)
+	if err != nil {
+		found.Add(unreadable(dir, err))
+		return
+	}
+	if dir != "." && path.Base(dir) != "cue.mod" && slices.ContainsFunc(entries, isModuleDir) {
+		return
+	}
+	var kept []fs.DirEntry
+	for _, entry := range entries {
+		name := path.Join(dir, entry.Name())
+		hidden := strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
+		switch {
+		case hidden:
+			continue
+		case entry.IsDir():
+			m.readDir(name, found)
+		case strings.HasSuffix(entry.Name(), ".cue"):
+			f, problem := m.readFile(name)
+			if problem != nil {
+				found.Add(*problem)
+				f = &file{path: name, bad: true}
+			}
+			m.files[name] = f
+		}
+		kept = append(kept, entry)
+	}
+	m.dirs[dir] = kept
+}
+
+func isModuleDir(entry fs.DirEntry) bool { return entry.Name() == "cue.mod" && entry.IsDir() }
+
+func (m *Module) readFile(name string) (*file, *diag.Diagnostic) {
+	info, err := m.root.Stat(name)
+	if err != nil {
+		d := unreadable(name, err)
+		if strings.Contains(err.Error(), "escapes") {
+			d = diag.New(diag.LeavesModule, "", name+" is a symbolic link that leaves the module", source.Position{File: name}).
+				WithHint("a mesh is compiled from its own repository alone: copy the file into it")
+		}
+		return nil, &d
+	}
+	if !info.Mode().IsRegular() {
+		d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file", source.Position{File: name})
+		return nil, &d
+	}
+	if info.Size() > maxFileSize {
+		return nil, tooLarge(name, info.Size())
+	}
+	r, err := m.root.Open(name)
+	if err != nil {
+		d := unreadable(name, err)
+		return nil, &d
+	}
+	defer r.Close()
+	data := make([]byte, 0, info.Size()+1)
+	buffer := bytes.NewBuffer(data)
+	if _, err := io.Copy(buffer, io.LimitReader(r, maxFileSize+1)); err != nil {
+		d := unreadable(name, err)
+		return nil, &d
+	}
+	data = buffer.Bytes()
+	if len(data) > maxFileSize {
+		return nil, tooLarge(name, int64(len(data)))
+	}
+	if !utf8.Valid(data) {
+		line, column := invalidUTF8(data)
+		d := diag.New(diag.InvalidUTF8, "", name+" is not valid UTF-8", source.Position{File: name, Line: line, Column: column}).
+			WithHint("save the file as UTF-8")
+		return nil, &d
+	}
+	return &file{path: name, data: data, hash: sha256.Sum256(data), pkg: packageName(data), info: info}, nil
+}
+
+func tooLarge(name string, size int64) *diag.Diagnostic {
+	d := diag.New(diag.FileTooLarge, "", fmt.Sprintf("%s has %d MiB; a file of a mesh has at most %d MiB", name, size>>20, maxFileSize>>20), source.Position{File: name})
+	return &d
+}
+
+// invalidUTF8 is the place of the first byte that is not UTF-8.
+func invalidUTF8(data []byte) (line, column int) {
+	at := 0
+	for at < len(data) {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size <= 1 {
+			break
+		}
+		at += size
+	}
+	before := data[:at]
+	return 1 + bytes.Count(before, []byte("\n")), at - bytes.LastIndexByte(before, '\n')
+}
+
+// packageName is the name in the file's package clause, which only comments,
+// attributes and blank lines may come before; "" when there is none.
+func packageName(data []byte) string {
+	for len(data) > 0 {
+		line := data
+		if i := bytes.IndexByte(data, '\n'); i >= 0 {
+			line, data = data[:i], data[i+1:]
+		} else {
+			data = nil
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '@' || bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("\ufeff")) && len(line) == 3 {
+			continue
+		}
+		rest, ok := bytes.CutPrefix(bytes.TrimPrefix(line, []byte("\ufeff")), []byte("package"))
+		if !ok || len(rest) == 0 || rest[0] != ' ' && rest[0] != '\t' {
+			return ""
+		}
+		name := bytes.TrimSpace(rest)
+		if i := bytes.IndexAny(name, " \t;/"); i >= 0 {
+			name = name[:i]
+		}
+		return string(name)
+	}
+	return ""
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

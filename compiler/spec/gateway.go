@@ -1,0 +1,39 @@
+package spec
+
+// Gateway is a proxy at the edge.
+type Gateway struct {
+	Pos       Pos
+	Namespace Field[string]        `cue:"namespace"`
+	Account   Field[string]        `cue:"account"`
+	Listeners map[string]*Listener `cue:"listeners"`
+	Routes    []*Route             `cue:"routes"`
+	Uses      map[string]*Use      `cue:"uses"`
+	Proxy     *Proxy               `cue:"proxy"`
+	Silence   Silence              `cue:"silence"`
+}
+
+// Listener is where a gateway takes connections.
+type Listener struct {
+	Pos        Pos
+	Port       Field[int]      `cue:"port"`
+	Hosts      []Field[string] `cue:"hosts"`
+	TLS        Unsupported     `cue:"tls"`
+	RedirectTo Unsupported     `cue:"redirectTo"`
+}
+
+// External is a service outside the mesh.
+type External struct {
+	Pos     Pos
+	Hosts   []Field[string]  `cue:"hosts"`
+	Ports   map[string]*Port `cue:"ports"`
+	Timeout Field[string]    `cue:"timeout"`
+	Retries *Retries         `cue:"retries"`
+	TLS     *ExternalTLS     `cue:"tls"`
+	Silence Silence          `cue:"silence"`
+}
+
+// ExternalTLS is how the other side is checked.
+type ExternalTLS struct {
+	Pos   Pos
+	Roots Field[string] `cue:"roots"`
+}

@@ -1,0 +1,73 @@
+package spec
+
+// Mesh is what holds for every member.
+type Mesh struct {
+	Pos          Pos
+	Name         Field[string]    `cue:"name"`
+	TrustDomain  Field[string]    `cue:"trustDomain"`
+	Delivery     Field[string]    `cue:"delivery"`
+	Defaults     *TrafficDefaults `cue:"defaults"`
+	Certificates *Certificates    `cue:"certificates"`
+	Telemetry    Unsupported      `cue:"telemetry"`
+	JWT          Unsupported      `cue:"jwt"`
+	Proxy        *Proxy           `cue:"proxy"`
+	Images       *Images          `cue:"images"`
+	Flux         *Flux            `cue:"flux"`
+	Silence      Silence          `cue:"silence"`
+}
+
+// Silence are reasons by the code of the warning that each turns off.
+type Silence map[string]Field[string]
+
+// TrafficDefaults are mesh.defaults.
+type TrafficDefaults struct {
+	Pos         Pos
+	Timeout     Field[string] `cue:"timeout"`
+	Retries     *Retries      `cue:"retries"`
+	Connections Unsupported   `cue:"connections"`
+}
+
+// Images are container images.
+type Images struct {
+	Pos   Pos
+	Meshc Field[string] `cue:"meshc"`
+	Envoy Field[string] `cue:"envoy"`
+}
+
+// Certificates are mesh.certificates.
+type Certificates struct {
+	Pos         Pos
+	Issuer      *Issuer       `cue:"issuer"`
+	Lifetime    Field[string] `cue:"lifetime"`
+	RenewBefore Field[string] `cue:"renewBefore"`
+	Key         Field[string] `cue:"key"`
+}
+
+// Issuer is who signs.
+type Issuer struct {
+	Pos  Pos
+	Kind Field[string] `cue:"kind"`
+	Name Field[string] `cue:"name"`
+}
+
+// Proxy is how proxies run.
+type Proxy struct {
+	Pos                  Pos
+	Interception         Field[string] `cue:"interception"`
+	InboundPort          Field[int]    `cue:"inboundPort"`
+	OutboundPort         Field[int]    `cue:"outboundPort"`
+	AdminPort            Field[int]    `cue:"adminPort"`
+	CertificateDirectory Field[string] `cue:"certificateDirectory"`
+	Server               Field[string] `cue:"server"`
+}
+
+// Flux is where Flux looks.
+type Flux struct {
+	Pos       Pos
+	URL       Field[string] `cue:"url"`
+	Branch    Field[string] `cue:"branch"`
+	Tag       Field[string] `cue:"tag"`
+	Path      Field[string] `cue:"path"`
+	Interval  Field[string] `cue:"interval"`
+	Namespace Field[string] `cue:"namespace"`
+}

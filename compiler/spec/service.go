@@ -1,0 +1,88 @@
+package spec
+
+// Service is a member of the mesh.
+type Service struct {
+	Pos          Pos
+	Namespace    Field[string]       `cue:"namespace"`
+	Account      Field[string]       `cue:"account"`
+	Workload     *Workload           `cue:"workload"`
+	Ports        map[string]*Port    `cue:"ports"`
+	Versions     map[string]*Version `cue:"versions"`
+	Uses         map[string]*Use     `cue:"uses"`
+	Allow        []*Rule             `cue:"allow"`
+	Deny         Unsupported         `cue:"deny"`
+	Routes       []*Route            `cue:"routes"`
+	Timeout      Field[string]       `cue:"timeout"`
+	Retries      *Retries            `cue:"retries"`
+	MTLS         Field[string]       `cue:"mtls"`
+	LoadBalancer Unsupported         `cue:"loadBalancer"`
+	Connections  Unsupported         `cue:"connections"`
+	Outliers     Unsupported         `cue:"outliers"`
+	Health       Unsupported         `cue:"health"`
+	Locality     Unsupported         `cue:"locality"`
+	RateLimit    Unsupported         `cue:"rateLimit"`
+	Rollout      Unsupported         `cue:"rollout"`
+	Proxy        *Proxy              `cue:"proxy"`
+	Silence      Silence             `cue:"silence"`
+}
+
+// Workload is where instances are.
+type Workload struct {
+	Pos        Pos
+	Deployment Field[string] `cue:"deployment"`
+	DNS        Field[string] `cue:"dns"`
+	Endpoints  []*Endpoint   `cue:"endpoints"`
+}
+
+// Endpoint is an instance at a known address.
+type Endpoint struct {
+	Pos     Pos
+	Address Field[string]            `cue:"address"`
+	Port    Field[int]               `cue:"port"`
+	Ports   map[string]Field[int]    `cue:"ports"`
+	Zone    Field[string]            `cue:"zone"`
+	Weight  Field[int]               `cue:"weight"`
+	Labels  map[string]Field[string] `cue:"labels"`
+}
+
+// Port is a port that a service listens on.
+type Port struct {
+	Pos      Pos
+	Port     Field[int]    `cue:"port"`
+	Target   Field[int]    `cue:"target"`
+	Protocol Field[string] `cue:"protocol"`
+}
+
+// Version is a subset of the instances.
+type Version struct {
+	Pos    Pos
+	Labels map[string]Field[string] `cue:"labels"`
+}
+
+// Use is a call that is made.
+type Use struct {
+	Pos     Pos
+	Ports   []Field[string]          `cue:"ports"`
+	Timeout Field[string]            `cue:"timeout"`
+	Retries *Retries                 `cue:"retries"`
+	Bind    Field[string]            `cue:"bind"`
+	Binds   map[string]Field[string] `cue:"binds"`
+}
+
+// Rule lets requests in.
+type Rule struct {
+	Pos     Pos
+	From    *Peers          `cue:"from"`
+	Ports   []Field[string] `cue:"ports"`
+	Methods []Field[string] `cue:"methods"`
+	Paths   []Field[string] `cue:"paths"`
+	Headers Unsupported     `cue:"headers"`
+	JWT     Unsupported     `cue:"jwt"`
+}
+
+// Peers are callers.
+type Peers struct {
+	Pos      Pos
+	Services []Field[string] `cue:"services"`
+	Gateways []Field[string] `cue:"gateways"`
+}
