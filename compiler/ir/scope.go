@@ -1,6 +1,9 @@
 package ir
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Scope is all that a member's proxy may know of the mesh: exactly one of
 // Service and Gateway is set.
@@ -63,6 +66,30 @@ type Member struct {
 	Account string
 	Uses    []Use
 	Proxy   Proxy
+}
+
+// Loopback is the address that the host of that instance keeps to itself:
+// 127.0.0.1, or the instance's own address when that is a loopback address. So
+// one machine can play many hosts, each by an address of 127.0.0.0/8.
+func (s *Scope) Loopback(instance string) string {
+	if s.Gateway != nil {
+		return loopback(s.Gateway.Address)
+	}
+	for i := range s.Service.Workload.Endpoints {
+		if e := &s.Service.Workload.Endpoints[i]; e.Name == instance {
+			return loopback(e.Address)
+		}
+	}
+	return localhost
+}
+
+const localhost = "127.0.0.1"
+
+func loopback(address string) string {
+	if ip, err := netip.ParseAddr(address); err == nil && ip.IsLoopback() {
+		return address
+	}
+	return localhost
 }
 
 // Scopes are those of all members: services, then gateways, each by name.

@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"net"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // Use is one edge of the mesh, seen from the caller. The linker has made sure
 // that the callee exists and allows the call.
@@ -16,4 +20,15 @@ type Use struct {
 	// Traffic is what the caller says of this call; see [Nearest].
 	Traffic Traffic         `json:"traffic,omitzero"`
 	Pos     source.Position `json:"pos,omitzero"`
+}
+
+// Bind is where the proxy of an instance takes connections for that port of
+// the callee, IP:PORT, or "" for nowhere. What is bound on 127.0.0.1 is bound
+// on loopback, which is [Scope.Loopback] of the instance.
+func (u *Use) Bind(port, loopback string) string {
+	host, number, err := net.SplitHostPort(u.Binds[port])
+	if err != nil || host != localhost {
+		return u.Binds[port]
+	}
+	return net.JoinHostPort(loopback, number)
 }
