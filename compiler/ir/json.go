@@ -5,32 +5,110 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
+	"strconv"
+	"sync"
 )
 
 // Format is the version of mesh.json; a reader refuses another.
 const Format = 1
 
-type document struct {
-	Format int `json:"meshc"`
-	*Mesh
+// Encoding is a mesh as JSON, member by member, so that what did not change is
+// known by its bytes.
+type Encoding struct {
+	Settings                      []byte
+	Services, Gateways, Externals [][]byte // in the order of the mesh
 }
 
-// Marshal writes mesh.json: deterministic, indented, ending in a newline.
-func Marshal(m *Mesh) ([]byte, error) {
+// Encode encodes a mesh, on every processor.
+func Encode(m *Mesh) (*Encoding, error) {
+	e := &Encoding{
+		Services:  make([][]byte, len(m.Services)),
+		Gateways:  make([][]byte, len(m.Gateways)),
+		Externals: make([][]byte, len(m.Externals)),
+	}
+	var err error
+	if e.Settings, err = encode(&m.Settings); err != nil {
+		return nil, err
+	}
+	if err := encodeAll(e.Services, m.Services); err != nil {
+		return nil, err
+	}
+	if err := encodeAll(e.Gateways, m.Gateways); err != nil {
+		return nil, err
+	}
+	return e, encodeAll(e.Externals, m.Externals)
+}
+
+func encodeAll[T any](out [][]byte, in []*T) error {
+	var workers sync.WaitGroup
+	n := runtime.GOMAXPROCS(0)
+	errs := make([]error, n)
+	for w := range n {
+		workers.Go(func() {
+			for i := w; i < len(in); i += n {
+				if out[i], errs[w] = encode(in[i]); errs[w] != nil {
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	if err := e.Encode(document{Format, m}); err != nil {
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// JSON is mesh.json: deterministic, with a line for each member.
+func (e *Encoding) JSON() []byte {
+	b := []byte(`{"meshc":` + strconv.Itoa(Format) + `,`)
+	b = append(b, e.Settings[1:len(e.Settings)-1]...)
+	for _, list := range []struct {
+		name    string
+		members [][]byte
+	}{{"services", e.Services}, {"gateways", e.Gateways}, {"externals", e.Externals}} {
+		if len(list.members) == 0 {
+			continue
+		}
+		b = append(b, ",\n\""+list.name+"\":[\n"...)
+		for i, member := range list.members {
+			if i > 0 {
+				b = append(b, ",\n"...)
+			}
+			b = append(b, member...)
+		}
+		b = append(b, "\n]"...)
+	}
+	return append(b, "}\n"...)
+}
+
+// Marshal writes mesh.json.
+func Marshal(m *Mesh) ([]byte, error) {
+	e, err := Encode(m)
+	if err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	return e.JSON(), nil
 }
 
 // Unmarshal reads mesh.json. Unknown fields, trailing data and another Format
 // are errors.
 func Unmarshal(data []byte) (*Mesh, error) {
-	doc := document{Mesh: &Mesh{}}
+	doc := struct {
+		Format int `json:"meshc"`
+		*Mesh
+	}{Mesh: &Mesh{}}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&doc); err != nil {
@@ -41,6 +119,9 @@ func Unmarshal(data []byte) (*Mesh, error) {
 	}
 	if doc.Format != Format {
 		return nil, fmt.Errorf("mesh.json has format %d, this meshc reads %d: compile it again", doc.Format, Format)
+	}
+	if err := doc.Mesh.valid(); err != nil {
+		return nil, fmt.Errorf("not a mesh.json: %w", err)
 	}
 	return doc.Mesh, nil
 }

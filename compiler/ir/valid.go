@@ -1,0 +1,106 @@
+package ir
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// valid checks what readers of a mesh rely on: order, names and references. The
+// linker makes only such meshes; a file can hold anything.
+func (m *Mesh) valid() error {
+	switch {
+	case m.Name == "" || m.TrustDomain == "":
+		return fmt.Errorf("it names no mesh or trust domain")
+	case m.Delivery != DeliveryXDS && m.Delivery != DeliveryStatic:
+		return fmt.Errorf("delivery %q", m.Delivery)
+	case !ordered(m.Services, func(s *Service) string { return s.Name }),
+		!ordered(m.Gateways, func(g *Gateway) string { return g.Name }),
+		!ordered(m.Externals, func(e *External) string { return e.Name }):
+		return fmt.Errorf("members are not sorted by name, or a name stands twice")
+	}
+	for _, s := range m.Services {
+		if err := m.validMember("service", s.Name, s.Namespace, s.Identity.TrustDomain().Name(), s.Uses); err != nil {
+			return err
+		}
+		if len(s.Ports) == 0 {
+			return fmt.Errorf("service %s has no ports", s.Name)
+		}
+		if err := m.validRoutes("service "+s.Name, s.Routes); err != nil {
+			return err
+		}
+	}
+	for _, g := range m.Gateways {
+		if err := m.validMember("gateway", g.Name, g.Namespace, g.Identity.TrustDomain().Name(), g.Uses); err != nil {
+			return err
+		}
+		if err := m.validRoutes("gateway "+g.Name, g.Routes); err != nil {
+			return err
+		}
+	}
+	for _, e := range m.Externals {
+		if !validName(e.Name) || len(e.Hosts) == 0 || len(e.Ports) == 0 {
+			return fmt.Errorf("external %q is not whole", e.Name)
+		}
+	}
+	return nil
+}
+
+func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use) error {
+	if !validName(name) || !validName(namespace) {
+		return fmt.Errorf("%s %q in namespace %q: not a name", kind, name, namespace)
+	}
+	if trustDomain != m.TrustDomain {
+		return fmt.Errorf("%s %s has an identity of another trust domain", kind, name)
+	}
+	for _, u := range uses {
+		var ports []Port
+		if u.External {
+			if e := m.External(u.To); e != nil {
+				ports = e.Ports
+			}
+		} else if s := m.Service(u.To); s != nil {
+			ports = s.Ports
+		}
+		for _, p := range u.Ports {
+			if portByName(ports, p) == nil {
+				return fmt.Errorf("%s %s uses port %q of %q, which is not there", kind, name, p, u.To)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Mesh) validRoutes(of string, routes []Route) error {
+	for _, r := range routes {
+		if len(r.To) == 0 {
+			return fmt.Errorf("%s: route %q goes nowhere", of, r.Name)
+		}
+		for _, d := range r.To {
+			s := m.Service(d.Service)
+			if s == nil || d.Version != "" && s.Version(d.Version) == nil || d.Port != "" && s.Port(d.Port) == nil {
+				return fmt.Errorf("%s: route %q goes to %q version %q port %q, which is not there", of, r.Name, d.Service, d.Version, d.Port)
+			}
+		}
+	}
+	return nil
+}
+
+// validName reports whether a name is an RFC 1123 label, and so safe in paths.
+func validName(name string) bool {
+	return name != "" && len(name) <= 63 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
+}
+
+func ordered[T any](list []*T, name func(*T) string) bool {
+	if slices.Contains(list, nil) {
+		return false
+	}
+	return slices.IsSortedFunc(list, func(a, b *T) int {
+		if name(a) == name(b) {
+			return -1 // twice is not in order
+		}
+		return strings.Compare(name(a), name(b))
+	})
+}
