@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// steering is what a request asks of the application; see the package.
+type steering struct {
+	via    []string
+	fail   int
+	key    string
+	status int
+	reset  bool
+	delay  time.Duration
+}
+
+func readSteering(r *http.Request) (steering, error) {
+	query := r.URL.Query()
+	get := func(name string) string {
+		if v := query.Get(name); v != "" {
+			return v
+		}
+		return r.Header.Get("x-" + name)
+	}
+	s := steering{via: append(query["via"], r.Header.Values("x-via")...), key: get("key"), reset: get("reset") == "true"}
+	if s.key == "" {
+		s.key = r.Header.Get("x-request-id")
+	}
+	var err error
+	if v := get("fail"); v != "" {
+		if s.fail, err = strconv.Atoi(v); err != nil {
+			return s, fmt.Errorf("fail=%q is not a number", v)
+		}
+	}
+	if v := get("status"); v != "" {
+		if s.status, err = strconv.Atoi(v); err != nil || s.status < 200 || s.status > 599 {
+			return s, fmt.Errorf("status=%q is not an HTTP status", v)
+		}
+	}
+	if v := get("delay"); v != "" {
+		if s.delay, err = time.ParseDuration(v); err != nil {
+			return s, fmt.Errorf("delay=%q is not a duration", v)
+		}
+	}
+	return s, nil
+}
+
+// wait reports whether the caller was still there after the delay.
+func wait(ctx context.Context, delay time.Duration) bool {
+	if delay <= 0 {
+		return true
+	}
+	t := time.NewTimer(delay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failures counts the requests that failed, by their key.
+type failures struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+// status is that of a failure which is due, or 0.
+func (f *failures) status(s steering) int {
+	if s.fail <= 0 {
+		if s.reset {
+			return http.StatusServiceUnavailable
+		}
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count == nil {
+		f.count = map[string]int{}
+	}
+	if f.count[s.key] >= s.fail {
+		delete(f.count, s.key)
+		return 0
+	}
+	f.count[s.key]++
+	if s.status != 0 {
+		return s.status
+	}
+	return http.StatusServiceUnavailable
+}
