@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -27,6 +28,9 @@ func calls(m *ir.Mesh, yield func(call)) {
 				continue
 			}
 			s := m.Service(use.To)
+			if !slices.ContainsFunc(use.Ports, func(name string) bool { return s.Port(name).Protocol.IsHTTP() }) {
+				continue // a connection, which no timeout bounds
+			}
 			for j := range own {
 				for _, d := range own[j].To {
 					if d.Service == use.To {
