@@ -62,15 +62,19 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	var specs []*spec.Unit
+	lost, lostAll := map[string]bool{}, false
 	for _, e := range evaluated {
 		found.Add(e.Found...)
 		if e.Spec != nil {
 			specs = append(specs, e.Spec)
 		}
+		lostAll = lostAll || e.LostAll
+		for _, name := range e.Lost {
+			lost[name] = true
+		}
 	}
-	whole := !found.HasErrors()
 
-	mesh, silences, problems := link.Link(specs, whole)
+	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] })
 	found.Add(problems...)
 	if mesh != nil {
 		for _, d := range check.Run(mesh, !found.HasErrors()) {

@@ -19,11 +19,11 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Link joins the units of a mesh, which come sorted by directory. Whole says
-// whether these are all units: if some could not be evaluated, a name that leads
-// nowhere may stand in one of those and is not reported.
-func Link(units []*spec.Unit, whole bool) (*ir.Mesh, Silences, diag.List) {
-	l := &linker{mesh: &ir.Mesh{}, silences: Silences{}, whole: whole}
+// Link joins the units of a mesh, which come sorted by directory. Lost reports
+// whether a name stands in a unit that could not be evaluated: that it leads
+// nowhere here is not the fault of who refers to it.
+func Link(units []*spec.Unit, lost func(name string) bool) (*ir.Mesh, Silences, diag.List) {
+	l := &linker{mesh: &ir.Mesh{}, silences: Silences{}, lost: lost}
 	l.unsupported(units)
 	l.homes(units)
 	l.takenNames()
@@ -40,7 +40,7 @@ type linker struct {
 	trustDomain spiffeid.TrustDomain
 	proxy       ir.Proxy // what mesh.proxy says
 	found       diag.List
-	whole       bool
+	lost        func(name string) bool
 	silences    Silences
 
 	services  map[string]home[spec.Service]

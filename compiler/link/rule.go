@@ -96,7 +96,7 @@ func (l *linker) peers(u *spec.Unit, path string, p *spec.Peers) []ir.Peer {
 
 // unknown says that a name leads nowhere.
 func (l *linker) unknown(code diag.Code, path, what, name string, candidates []string, u *spec.Unit, pos spec.Pos) {
-	if !l.whole {
+	if l.lost(name) {
 		return
 	}
 	l.add(code, path, fmt.Sprintf("there is no %s %q", what, name), u.At(pos)).

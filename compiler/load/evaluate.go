@@ -27,6 +27,10 @@ type Evaluated struct {
 	Unit
 	Spec  *spec.Unit
 	Found diag.List
+	// Lost are the names that a unit with errors declares, as far as its syntax
+	// tells; LostAll says that its syntax does not.
+	Lost    []string
+	LostAll bool
 }
 
 // Evaluate evaluates the units under the schema, with the tags injected as cue
@@ -114,7 +118,7 @@ func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []
 // evaluate unifies one unit with the schema and decodes it.
 func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Instance) error {
 	if instance.Err != nil {
-		e.Found = fromCUE(instance.Err, diag.CUEEvaluation, e.Dir)
+		e.Found, e.LostAll = fromCUE(instance.Err, diag.CUEEvaluation, e.Dir), true
 		return nil
 	}
 	v := c.BuildInstance(instance)
@@ -123,6 +127,9 @@ func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Ins
 	locator := spec.NewLocator(names, syntax)
 	if err := unified.Validate(cue.Concrete(true)); err != nil {
 		e.Found = explain(v, root, locator, err)
+		for _, kind := range []string{"services", "gateways", "external"} {
+			e.Lost = append(e.Lost, locator.Children([]string{kind})...)
+		}
 		return nil
 	}
 	decoded, err := spec.Decode(unified, locator)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/errors"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
@@ -18,12 +19,33 @@ import (
 func explain(v, root cue.Value, locator *spec.Locator, refusal error) diag.List {
 	var found diag.List
 	if err := v.Validate(cue.Concrete(true)); err != nil {
-		found = fromCUE(err, diag.CUEEvaluation, "")
+		found = located(fromCUE(err, diag.CUEEvaluation, ""), v, locator)
 	}
 	x := explainer{locator: locator, docs: schemaDocs(), found: &found}
 	x.value(v, root, nil, source.Position{})
 	if !found.HasErrors() {
-		found = fromCUE(refusal, diag.CUEEvaluation, "")
+		found = located(fromCUE(refusal, diag.CUEEvaluation, ""), v, locator)
+	}
+	return found
+}
+
+// located gives a place to findings that CUE knows none for: that of their
+// path, else the beginning of the unit.
+func located(found diag.List, v cue.Value, locator *spec.Locator) diag.List {
+	for i, d := range found {
+		if len(d.Positions) > 0 {
+			continue
+		}
+		path := cue.ParsePath(d.Path)
+		var names []string
+		for _, selector := range path.Selectors() {
+			names = append(names, strings.Trim(selector.String(), `"`))
+		}
+		pos := locator.Position(v.LookupPath(path), names)
+		if !pos.IsValid() {
+			pos = locator.First()
+		}
+		found[i].Positions = []source.Position{pos}
 	}
 	return found
 }
@@ -147,7 +169,7 @@ func (x *explainer) unknown(schema cue.Value, path []string, pos source.Position
 	}
 	of := "a mesh repository"
 	if len(path) > 1 {
-		of = strings.Join(path[:len(path)-1], ".")
+		of = join(path[:len(path)-1])
 	}
 	d := diag.New(diag.UnknownField, join(path), fmt.Sprintf("%s has no field %q", of, name), pos)
 	if near := diag.DidYouMean(name, names); near != "" {
@@ -189,12 +211,13 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 		x.found.Add(d)
 		return
 	}
-	code := diag.OutOfRange
+	d := diag.New(diag.OutOfRange, join(path), fmt.Sprintf("%s is %s, which is out of range", last(path), written), pos)
 	if v.IncompleteKind() == cue.StringKind {
-		code = diag.BadFormat
+		d = diag.New(diag.BadFormat, join(path), fmt.Sprintf("%s is %s, which has not the right form", last(path), written), pos)
+	} else if bound := boundOf(err); bound != "" {
+		d.Message = fmt.Sprintf("%s is %s and must be %s", last(path), written, bound)
 	}
-	x.found.Add(diag.New(code, join(path), fmt.Sprintf("%s is %s, which is not good here", last(path), written), pos).
-		WithHint("%s", x.docs.wanted(err)))
+	x.found.Add(d.WithHint("%s", x.docs.wanted(err)))
 }
 
 func (x *explainer) add(code diag.Code, path []string, message string, schema cue.Value, pos source.Position) {
@@ -203,6 +226,16 @@ func (x *explainer) add(code diag.Code, path []string, message string, schema cu
 		d = d.WithHint("%s", hint)
 	}
 	x.found.Add(d)
+}
+
+// boundOf is the bound that CUE found a number outside of, as "<=100".
+func boundOf(err error) string {
+	for _, e := range errors.Errors(err) {
+		if format, args := e.Msg(); strings.Contains(format, "out of bound") && len(args) > 1 {
+			return fmt.Sprint(args[1])
+		}
+	}
+	return ""
 }
 
 // constraint is what the schema says of the field of that name, whether it is
@@ -215,7 +248,7 @@ func constraint(schema cue.Value, name string) cue.Value {
 
 // alternatives are the literal values that the schema lists, as CUE.
 func alternatives(schema cue.Value) []string {
-	op, values := schema.Expr()
+	op, values := cue.Dereference(schema).Eval().Expr()
 	switch op {
 	case cue.OrOp:
 		var all []string
@@ -293,6 +326,10 @@ func join(path []string) string {
 		}
 		if i > 0 {
 			b.WriteByte('.')
+		}
+		if strings.HasPrefix(name, "#") || strings.HasPrefix(name, "_") {
+			b.WriteString(name) // a definition or hidden field, as the user wrote it
+			continue
 		}
 		b.WriteString(cue.MakePath(cue.Str(name)).String())
 	}

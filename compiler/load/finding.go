@@ -18,20 +18,40 @@ import (
 // cannot be told apart gets the fallback code.
 func fromCUE(err error, fallback diag.Code, unit string) diag.List {
 	var found diag.List
+	disjunctions := map[string]bool{} // paths at which no alternative fits
 	for _, e := range errors.Errors(err) {
 		format, args := e.Msg()
+		path := userPath(e.Path())
 		if strings.HasSuffix(format, "errors in empty disjunction:") {
+			disjunctions[path] = true
 			continue // its members follow
 		}
 		message := clean(fmt.Sprintf(format, args...))
+		for cause := errors.Unwrap(error(e)); cause != nil; cause = errors.Unwrap(cause) {
+			if inner, ok := cause.(errors.Error); ok {
+				format, args := inner.Msg()
+				message = strings.TrimPrefix(message+": "+clean(fmt.Sprintf(format, args...)), ": ")
+				continue
+			}
+			message = strings.TrimPrefix(message+": "+clean(cause.Error()), ": ")
+			break
+		}
+		if message == "" {
+			message = clean(e.Error())
+		}
 		if unit != "" && message == "" {
-			message = "unit " + unit + " cannot be loaded"
+			message = "the unit cannot be loaded"
 		}
 		code := classify(format, message, fallback)
-		d := diag.New(code, userPath(e.Path()), message, userPositions(e)...)
-		found.Add(withCUEHint(d))
+		found.Add(withCUEHint(diag.New(code, path, message, userPositions(e)...)))
 	}
-	return oneForEachPath(found)
+	found = oneForEachPath(found)
+	for i, d := range found {
+		if disjunctions[d.Path] {
+			found[i].Message = "no alternative fits: " + d.Message
+		}
+	}
+	return found
 }
 
 // classify finds the code of one of CUE's messages.
@@ -83,10 +103,14 @@ func userPath(path []string) string {
 	if len(path) > 0 && path[0] == rootDefinition {
 		path = path[1:]
 	}
+	names := make([]string, len(path))
 	for i, name := range path {
-		path[i] = strings.Trim(name, `"`)
+		names[i] = strings.Trim(name, `"`)
+		if i == 0 && strings.Contains(name, "/") {
+			return "" // a package, not a value
+		}
 	}
-	return join(path)
+	return join(names)
 }
 
 // userPositions are an error's positions outside the schema, sorted.

@@ -35,6 +35,9 @@ type Module struct {
 	files map[string]*file // by path below Dir
 	dirs  map[string][]fs.DirEntry
 	root  *os.Root
+	// broken says that the module file is not good, so that nothing can be
+	// evaluated.
+	broken bool
 }
 
 // Close lets go of the module's directory.
@@ -88,14 +91,33 @@ func (m *Module) readModuleFile() diag.List {
 	}
 	parsed, err := modfile.ParseNonStrict(f.data, moduleFile)
 	if err != nil {
-		return fromCUE(err, diag.NotAModule, "")
+		return m.badModuleFile(err)
 	}
 	if parsed.Module == "" {
+		m.broken = true
 		return diag.List{diag.New(diag.NotAModule, "", "cue.mod/module.cue names no module", source.Position{File: moduleFile, Line: 1, Column: 1}).
 			WithHint(`write: module: "shop.example/mesh@v0"`)}
 	}
 	m.Path, _, _ = strings.Cut(parsed.Module, "@")
 	return nil
+}
+
+// badModuleFile says what is wrong with cue.mod/module.cue.
+func (m *Module) badModuleFile(err error) diag.List {
+	m.broken = true
+	pos := source.Position{File: moduleFile, Line: 1, Column: 1}
+	message := "cue.mod/module.cue is not a good module file"
+	for _, e := range fromCUE(err, diag.NotAModule, "") {
+		if e.Message != "" {
+			message += ": " + e.Message
+		}
+		if len(e.Positions) > 0 {
+			pos = e.Positions[0]
+		}
+		break
+	}
+	return diag.List{diag.New(diag.NotAModule, "", message, pos).
+		WithHint(`write: module: "shop.example/mesh@v0"`)}
 }
 
 // Directories are those that hold the module's files, absolute and sorted: what

@@ -27,6 +27,9 @@ func (m *Module) Units(patterns []string) ([]Unit, diag.List) {
 	if len(patterns) == 0 {
 		patterns = []string{"./..."}
 	}
+	if m.broken {
+		return nil, nil
+	}
 	var found diag.List
 	chosen := map[string]Unit{}
 	for _, pattern := range patterns {
