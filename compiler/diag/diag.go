@@ -102,7 +102,10 @@ func (d Diagnostic) first() source.Position {
 // DidYouMean is the candidate nearest to what was written, or "" when none is
 // near.
 func DidYouMean(written string, candidates []string) string {
-	best, bestDistance := "", 1+max(1, len(written)/3)
+	best, bestDistance := "", 2+max(0, len(written)-4)/3
+	if len(written) < 3 {
+		return "" // nearly everything is near
+	}
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(strings.ToLower(written), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d
