@@ -1,0 +1,48 @@
+package ir
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// clusterDomain is the DNS domain of a Kubernetes cluster.
+const clusterDomain = "svc.cluster.local"
+
+// maxLabel is how long a DNS label may be (RFC 1123, 2.1), and with it the name
+// of a Kubernetes Service.
+const maxLabel = 63
+
+// ClusterService is the name of the Kubernetes Service that stands for the
+// service, or for one of its versions: NAME or NAME-VERSION. Where the workload
+// is a Deployment the Service is headless: its addresses are the instances.
+func (u *Upstream) ClusterService(version string) string {
+	if version == "" {
+		return u.Name
+	}
+	return Label(u.Name + "-" + version)
+}
+
+// ClusterHost is the DNS name of [Upstream.ClusterService].
+func (u *Upstream) ClusterHost(version string) string {
+	return u.ClusterService(version) + "." + u.Namespace + "." + clusterDomain
+}
+
+// CertificateSecret is the name of the Kubernetes Secret, in the member's
+// namespace, that has the files of its certificate directory.
+func (m *Member) CertificateSecret() string { return CertificateSecret(m.Name) }
+
+// CertificateSecret is [Member.CertificateSecret] of whoever has that name, the
+// control plane included. A dot keeps it apart from the Secrets that teams name.
+func CertificateSecret(name string) string { return name + ".certificate" }
+
+// Label is a name that is short enough for a DNS label. Of one that is too long
+// the end is replaced by a hash of the whole, so that it stays its own.
+func Label(name string) string {
+	if len(name) <= maxLabel {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	end := "-" + hex.EncodeToString(sum[:4])
+	return strings.TrimRight(name[:maxLabel-len(end)], "-") + end
+}
