@@ -1,0 +1,42 @@
+# The whole project: make up to see it run, make test to know that it works.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GOFUMPT := mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: all build tools up test lint race bench clean
+
+all: build
+
+# bin/meshc
+build:
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/meshc ./cmd/meshc
+
+# .tools/envoy, unless $$ENVOY names another
+tools:
+	@if [ -n "$$ENVOY" ]; then test -x "$$ENVOY" || { echo "tools: ENVOY=$$ENVOY is no program" >&2; exit 1; }; else tools/envoy.sh; fi
+
+# the example mesh on loopback, until Ctrl-C
+up: build tools
+	cd examples/shop && exec ../../bin/meshc up
+
+# everything, real Envoys included
+test: build tools lint
+	go test ./...
+
+lint:
+	go vet ./...
+	@unformatted=$$(go run $(GOFUMPT) -l .) || exit 1; \
+		if [ -n "$$unformatted" ]; then echo "lint: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	go run $(STATICCHECK) ./...
+
+# the race detector where goroutines meet
+race: tools
+	go test -race ./serve/... ./examples/...
+
+# compilation next to "cue export": a table, and bench/result.json
+bench: build
+	go run ./compiler/bench
+
+clean:
+	rm -rf bin out bench
