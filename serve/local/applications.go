@@ -1,0 +1,140 @@
+package local
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"reflect"
+	"strconv"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/examples/backend/app"
+)
+
+// applications are those that run beside the proxies, and the stand-ins for
+// externals, by instance: "service/cart/v1", "external/stripe-api/a".
+type applications struct {
+	stubs   *stubAuthority
+	running map[string]*application
+}
+
+type application struct {
+	*app.App
+	ports []app.Port
+}
+
+// keep starts and ends applications until they are those of the placed mesh.
+// One that stays is told its new upstreams.
+func (a *applications) keep(m *ir.Mesh) error {
+	wanted := map[string]bool{}
+	for _, s := range m.Services {
+		for i := range s.Workload.Endpoints {
+			e := &s.Workload.Endpoints[i]
+			id := nodeID(ir.KindService, s.Name, e.Name)
+			wanted[id] = true
+			if err := a.start(id, s.Hosts(), serviceApplication(m, s, e)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range m.Externals {
+		id := "external/" + e.Name + "/" + e.Endpoints[0].Name
+		wanted[id] = true
+		if err := a.start(id, e.Hosts, externalApplication(e)); err != nil {
+			return err
+		}
+	}
+	for id, running := range a.running {
+		if !wanted[id] {
+			running.Close()
+			delete(a.running, id)
+		}
+	}
+	return nil
+}
+
+func (a *applications) start(id string, hosts []string, config app.Config) error {
+	if running := a.running[id]; running != nil {
+		if reflect.DeepEqual(running.ports, config.Ports) {
+			running.Upstreams(config.Upstreams)
+			return nil
+		}
+		running.Close()
+		delete(a.running, id)
+	}
+	certificate, err := a.certificate(hosts, config.Ports)
+	if err != nil {
+		return err
+	}
+	config.Certificate, config.Roots = certificate, a.stubs.roots
+	started, err := app.Start(config)
+	if err != nil {
+		return fmt.Errorf("the application of %s: %w", id, err)
+	}
+	a.running[id] = &application{started, config.Ports}
+	return nil
+}
+
+// certificate is the application's own, when one of its ports wants it.
+func (a *applications) certificate(hosts []string, ports []app.Port) (*tls.Certificate, error) {
+	for _, p := range ports {
+		if p.Protocol == string(ir.TLS) || p.Protocol == string(ir.HTTPS) {
+			return a.stubs.issue(hosts)
+		}
+	}
+	return nil, nil
+}
+
+func (a *applications) close() {
+	for id, running := range a.running {
+		running.Close()
+		delete(a.running, id)
+	}
+}
+
+func serviceApplication(m *ir.Mesh, s *ir.Service, e *ir.Endpoint) app.Config {
+	scope := m.ServiceScope(s)
+	loopback := scope.Loopback(e.Name)
+	config := app.Config{Service: s.Name, Version: e.Name}
+	for _, p := range s.Ports {
+		config.Ports = append(config.Ports, app.Port{Name: p.Name, Protocol: string(p.Protocol), Address: join(loopback, e.Targets[p.Name])})
+	}
+	for i := range s.Uses {
+		use := &s.Uses[i]
+		for _, name := range use.Ports {
+			port, hosts := callee(m, use, name)
+			config.Upstreams = append(config.Upstreams, app.Upstream{
+				Service: use.To, Port: name, Number: port.Number, Protocol: string(port.Protocol),
+				Hosts: hosts, Address: use.Bind(name, loopback),
+			})
+		}
+	}
+	return config
+}
+
+func externalApplication(e *ir.External) app.Config {
+	config := app.Config{Service: e.Name, Version: e.Endpoints[0].Name}
+	for _, p := range e.Ports {
+		config.Ports = append(config.Ports, app.Port{Name: p.Name, Protocol: string(p.Protocol), Address: join(e.Endpoints[0].Address, e.Endpoints[0].Ports[p.Name])})
+	}
+	return config
+}
+
+// callee is the port that a use calls, and the names that it is called by.
+func callee(m *ir.Mesh, use *ir.Use, port string) (*ir.Port, []string) {
+	if use.External {
+		e := m.External(use.To)
+		return e.Port(port), e.Hosts
+	}
+	s := m.Service(use.To)
+	return s.Port(port), s.Hosts()
+}
+
+func join(address string, port uint16) string {
+	return net.JoinHostPort(address, strconv.Itoa(int(port)))
+}
+
+// nodeID names an instance: KIND/NAME/INSTANCE.
+func nodeID(kind ir.MemberKind, name, instance string) string {
+	return string(kind) + "/" + name + "/" + instance
+}

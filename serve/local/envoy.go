@@ -1,0 +1,144 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Envoy finds the Envoy binary: $ENVOY, else "envoy" in PATH, else
+// .tools/envoy in the working directory or one above it, where "make tools"
+// puts it.
+func Envoy() (string, error) {
+	if path := os.Getenv("ENVOY"); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("$ENVOY: %w", err)
+		}
+		return path, nil
+	}
+	if path, err := exec.LookPath("envoy"); err == nil {
+		return filepath.Abs(path)
+	}
+	directory, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		path := filepath.Join(directory, ".tools", "envoy")
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+		parent := filepath.Dir(directory)
+		if parent == directory {
+			return "", errors.New("no Envoy: set $ENVOY, put envoy into PATH, or run \"make tools\"")
+		}
+		directory = parent
+	}
+}
+
+// process is a running Envoy.
+type process struct {
+	admin  string // IP:PORT
+	log    string // file
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // why it exited; read it after exited is closed
+}
+
+// run starts an Envoy on that bootstrap. Its log goes to the file.
+func (s *spawner) run(envoy, bootstrap, log, admin string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	// One worker is enough for one user, and hot restart would want a shared
+	// memory region of its own for each.
+	cmd := exec.Command(envoy, "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := s.start(cmd); err != nil {
+		return nil, err
+	}
+	p := &process{admin: admin, log: log, cmd: cmd, exited: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// poll is how often a condition is looked at.
+const poll = 10 * time.Millisecond
+
+// ready waits until the Envoy says that it is (Envoy, administration interface,
+// GET /ready).
+func (p *process) ready(ctx context.Context) error {
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/ready", nil)
+		if err != nil {
+			return err
+		}
+		if answer, err := http.DefaultClient.Do(r); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("it ended: %w; its log %s ends with:\n%s", cause(p.err), p.log, tail(p.log))
+		case <-ctx.Done():
+			return fmt.Errorf("it is not ready: %w; its log %s ends with:\n%s", context.Cause(ctx), p.log, tail(p.log))
+		case <-time.After(poll):
+		}
+	}
+}
+
+// running reports whether the process is there.
+func (p *process) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// patience is how long a process may take to end before it is killed.
+const patience = 5 * time.Second
+
+// stop ends the process and waits until it is gone.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+}
+
+func cause(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	return err
+}
+
+// tail is the last lines of a log.
+func tail(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(bytes.ToValidUTF8(data, []byte("?")))), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+}
