@@ -88,9 +88,8 @@ func letsIn(r ir.Rule, kind ir.MemberKind, name string) bool {
 	return slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == kind && p.Name == name })
 }
 
-// binds gives the uses the addresses on the caller's host, and makes sure that
-// every call can be made: by an address of its own, or by redirection.
-func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[string]*spec.Use, proxy ir.Proxy) {
+// binds gives the uses the addresses on the caller's host.
+func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[string]*spec.Use) {
 	taken := map[netip.AddrPort]source.Position{}
 	for i := range uses {
 		use := &uses[i]
@@ -113,7 +112,6 @@ func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[str
 			l.bind(u, at+".binds."+port, use, port, s.Binds[port], taken)
 		}
 	}
-	l.reachable(path, uses, proxy)
 }
 
 func (l *linker) bind(u *spec.Unit, path string, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position) {
@@ -138,7 +136,9 @@ func (l *linker) bind(u *spec.Unit, path string, use *ir.Use, port string, f spe
 	use.Binds[port] = addr.String()
 }
 
-// reachable refuses calls that the proxy could not tell apart, or not see.
+// reachable makes sure that every call of a service can be made, by an address
+// of its own or by redirection, and refuses those that the proxy could not tell
+// apart. A gateway makes its calls itself.
 func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
 	type claim struct {
 		use  *ir.Use
