@@ -28,6 +28,16 @@ func (u *Upstream) ClusterHost(version string) string {
 	return u.ClusterService(version) + "." + u.Namespace + "." + clusterDomain
 }
 
+// InstancePort is where callers reach that port of a Deployment's instances: the
+// Target, from which the connection is redirected to the proxy, or without
+// redirection the Number, where the proxy listens.
+func (u *Upstream) InstancePort(p *Port) uint16 {
+	if u.Explicit {
+		return p.Number
+	}
+	return p.Target
+}
+
 // CertificateSecret is the name of the Kubernetes Secret, in the member's
 // namespace, that has the files of its certificate directory.
 func (m *Member) CertificateSecret() string { return CertificateSecret(m.Name) }

@@ -27,6 +27,9 @@ type Upstream struct {
 	// one that callers accept.
 	Identity spiffeid.ID `json:"identity"`
 	Workload Workload    `json:"workload"`
+	// Explicit is set when the proxies listen on the ports' Numbers themselves,
+	// without redirection; see [Upstream.InstancePort].
+	Explicit bool `json:"explicit,omitempty"`
 	// Ports are sorted by name. At least one.
 	Ports []Port `json:"ports"`
 	// Versions are sorted by name.

@@ -34,6 +34,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Proxy:   l.proxyOf(u, path+".proxy", s.Proxy),
 	}
 	service.Identity = l.identity(service.Namespace, service.Account)
+	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Workload = l.workload(u, path, s, service.Ports)
 	service.Versions = l.versions(u, path, s, &service.Workload)
 	if len(service.Ports) == 0 {
