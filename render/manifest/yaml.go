@@ -29,6 +29,12 @@ func YAML(docs ...any) ([]byte, error) {
 	return w.out, nil
 }
 
+// Object is a document that is a Kubernetes object, without its status: that is
+// the cluster's to write, and the types of k8s.io/api put it out even when empty.
+func Object(v any) any { return object{v} }
+
+type object struct{ value any }
+
 // writer turns JSON into YAML.
 type writer struct {
 	json bytes.Buffer
@@ -37,7 +43,9 @@ type writer struct {
 	nodes []node
 	// entries is a stack: those of each mapping that is being written.
 	entries []entry
-	out     []byte
+	// omit is a key of the outermost mapping that is left out.
+	omit string
+	out  []byte
 }
 
 // node is a value of src[start:end]. The values inside it follow it, up to the
@@ -63,6 +71,10 @@ const (
 
 func (w *writer) document(doc any) error {
 	w.json.Reset()
+	w.omit = ""
+	if o, ok := doc.(object); ok {
+		doc, w.omit = o.value, "status"
+	}
 	e := json.NewEncoder(&w.json)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(doc); err != nil {
@@ -148,7 +160,11 @@ func (w *writer) value(n, indent int, at place) {
 func (w *writer) mapping(n, indent int, inline bool) {
 	base := len(w.entries)
 	for i := n + 1; i < w.nodes[n].next; i = w.nodes[i+1].next {
-		w.entries = append(w.entries, entry{w.text(i), i + 1})
+		key := w.text(i)
+		if n == 0 && w.omit != "" && key == w.omit {
+			continue
+		}
+		w.entries = append(w.entries, entry{key, i + 1})
 	}
 	slices.SortStableFunc(w.entries[base:], func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	for i, end := base, len(w.entries); i < end; i++ {

@@ -172,6 +172,18 @@ func TestYAMLRefusesWhatHasNoJSON(t *testing.T) {
 	}
 }
 
+func TestObjectHasNoStatus(t *testing.T) {
+	v := json.RawMessage(`{"kind":"Service","spec":{"status":"kept"},"status":{"loadBalancer":{}}}`)
+	got, err := YAML(Object(v), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "kind: Service\nspec:\n  status: kept\n---\nkind: Service\nspec:\n  status: kept\nstatus:\n  loadBalancer: {}\n"
+	if string(got) != want {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestYAMLFileBeginsWithHeader(t *testing.T) {
 	file, err := YAMLFile("a.yaml", 1, 2)
 	if err != nil {
