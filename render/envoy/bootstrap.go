@@ -1,0 +1,127 @@
+package envoy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"path"
+	"strconv"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+// Bootstrap is what an Envoy starts with. With delivery xds it asks meshc serve
+// for the rest; with delivery static it has every resource.
+func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
+	b := newBuilder(scope, o)
+	boot := &bootstrapv3.Bootstrap{
+		Node: &corev3.Node{
+			Id:      NodeID(b.member.Kind, b.member.Name, o.Instance),
+			Cluster: b.member.Name + "." + b.member.Namespace,
+		},
+		Admin: &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
+	}
+	if scope.Settings.Delivery == ir.DeliveryStatic {
+		r, err := Build(scope, o)
+		if err != nil {
+			return nil, err
+		}
+		return Inline(boot, r)
+	}
+	server, err := b.server()
+	if err != nil {
+		return nil, err
+	}
+	boot.StaticResources = &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{server}}
+	boot.DynamicResources = &bootstrapv3.Bootstrap_DynamicResources{
+		AdsConfig: &corev3.ApiConfigSource{
+			ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
+			TransportApiVersion: corev3.ApiVersion_V3,
+			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
+			}}},
+			SetNodeOnFirstMessageOnly: true,
+		},
+		CdsConfig: ads(),
+		LdsConfig: ads(),
+	}
+	return boot, b.err
+}
+
+// server is the cluster of meshc serve: mutual TLS with the proxy's own
+// certificate, accepting the identity of the mesh's server alone.
+func (b *builder) server() (*clusterv3.Cluster, error) {
+	host, portText, err := net.SplitHostPort(b.member.Proxy.Server)
+	if err != nil {
+		return nil, fmt.Errorf("server %q: %w", b.member.Proxy.Server, err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("server %q: %w", b.member.Proxy.Server, err)
+	}
+	dir := b.member.Proxy.CertificateDirectory
+	c := b.cluster(serverCluster, b.scope.Settings.Pos)
+	c.Metadata = nil
+	b.byDNS(c, host, uint16(port))
+	if net.ParseIP(host) != nil {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	}
+	c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+		KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(10), KeepaliveProbes: wrapperspb.UInt32(3),
+	}}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+				ConnectionKeepalive: &corev3.KeepaliveSettings{Interval: durationpb.New(30 * time.Second), Timeout: durationpb.New(10 * time.Second)},
+			}},
+		}},
+	})}
+	c.TransportSocket = b.transportSocket(&tlsv3.UpstreamTlsContext{
+		Sni: serverCluster,
+		CommonTlsContext: &tlsv3.CommonTlsContext{
+			TlsParams:     meshParameters(),
+			AlpnProtocols: []string{"h2"},
+			TlsCertificates: []*tlsv3.TlsCertificate{{
+				CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
+			}},
+			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+				TrustedCa: file(path.Join(dir, trustFile)),
+				MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+					SanType: tlsv3.SubjectAltNameMatcher_URI,
+					Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: ServerIdentity(b.scope.Settings).String()}},
+				}},
+			}},
+		},
+	})
+	return c, nil
+}
+
+// ServerIdentity is the identity of the mesh's own server.
+func ServerIdentity(s *ir.Settings) spiffeid.ID {
+	td := spiffeid.RequireTrustDomainFromString(s.TrustDomain)
+	return spiffeid.RequireFromSegments(td, "ns", s.SystemNamespace(), "sa", serverCluster)
+}
+
+// YAML writes a bootstrap as Envoy reads it, with its fields in Envoy's own
+// spelling.
+func YAML(boot *bootstrapv3.Bootstrap) ([]byte, error) {
+	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(boot)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.YAML(json.RawMessage(data))
+}

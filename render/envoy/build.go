@@ -1,0 +1,114 @@
+package envoy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Resources are all xDS resources of one proxy, each list sorted by name.
+type Resources struct {
+	Listeners []*listenerv3.Listener
+	Routes    []*routev3.RouteConfiguration
+	Clusters  []*clusterv3.Cluster
+	Endpoints []*endpointv3.ClusterLoadAssignment
+	Secrets   []*tlsv3.Secret
+}
+
+// Options are what a proxy's configuration depends on besides its Scope.
+type Options struct {
+	// Instance is the name of the endpoint that the proxy stands beside; "" for
+	// a configuration that all instances share.
+	Instance string
+	// TrustBundle are the PEM certificates that sign the mesh's leaves. Nil when
+	// the proxy has them in a file, ca.crt.
+	TrustBundle []byte
+}
+
+// Build makes the resources that a proxy is sent over xDS. An error is a fault of
+// meshc: a linked mesh has none that could not be rendered.
+func Build(scope ir.Scope, o Options) (*Resources, error) {
+	b := newBuilder(scope, o)
+	if scope.Gateway != nil {
+		b.gateway()
+	} else {
+		b.inbound()
+	}
+	b.outbound()
+	b.secrets()
+	return b.finish()
+}
+
+// builder collects the resources of one proxy.
+type builder struct {
+	scope    ir.Scope
+	member   ir.Member
+	options  Options
+	loopback string // the address that the proxy's host keeps to itself
+	out      *Resources
+	clusters map[string]bool
+	err      error
+}
+
+func newBuilder(scope ir.Scope, o Options) *builder {
+	return &builder{
+		scope: scope, member: scope.Member(), options: o, loopback: scope.Loopback(o.Instance),
+		out: &Resources{}, clusters: map[string]bool{},
+	}
+}
+
+func (b *builder) finish() (*Resources, error) {
+	r := b.out
+	sortByName(r.Listeners, func(v *listenerv3.Listener) string { return v.Name })
+	sortByName(r.Routes, func(v *routev3.RouteConfiguration) string { return v.Name })
+	sortByName(r.Clusters, func(v *clusterv3.Cluster) string { return v.Name })
+	sortByName(r.Endpoints, func(v *endpointv3.ClusterLoadAssignment) string { return v.ClusterName })
+	sortByName(r.Secrets, func(v *tlsv3.Secret) string { return v.Name })
+	return r, b.err
+}
+
+func sortByName[T any](list []T, name func(T) string) {
+	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+}
+
+// any packs a message. What a renderer made can always be packed; if not, the
+// fault is kept for the end.
+func (b *builder) any(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil && b.err == nil {
+		b.err = fmt.Errorf("pack %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+	}
+	return a
+}
+
+func duration(d ir.Duration) *durationpb.Duration { return durationpb.New(time.Duration(d)) }
+
+func address(ip string, port uint16) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: ip, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
+	}}}
+}
+
+// ads says that a resource comes by the stream that is already open.
+func ads() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

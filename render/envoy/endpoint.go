@@ -1,0 +1,72 @@
+package envoy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// byEDS lets the endpoints come as a resource of their own.
+func (b *builder) byEDS(c *clusterv3.Cluster, list []ir.Endpoint, port string) {
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+	source := ads()
+	source.InitialFetchTimeout = durationpb.New(time.Second)
+	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: source}
+	c.EdsClusterConfig.ServiceName = join(c.Name, b.contentHash(c))
+	b.out.Endpoints = append(b.out.Endpoints, assignment(c.EdsClusterConfig.ServiceName, list, port))
+}
+
+// endpoints are the instances of a version, or all.
+func endpoints(u *ir.Upstream, version string) []ir.Endpoint {
+	if version == "" {
+		return u.Workload.Endpoints
+	}
+	v := u.Version(version)
+	var out []ir.Endpoint
+	for _, e := range u.Workload.Endpoints {
+		if v != nil && e.Carries(v) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// assignment lists the addresses of endpoints on that port, by zone.
+func assignment(name string, list []ir.Endpoint, port string) *endpointv3.ClusterLoadAssignment {
+	zones := map[string]*endpointv3.LocalityLbEndpoints{}
+	out := &endpointv3.ClusterLoadAssignment{ClusterName: name}
+	for _, e := range list {
+		zone := zones[e.Zone]
+		if zone == nil {
+			zone = &endpointv3.LocalityLbEndpoints{}
+			if e.Zone != "" {
+				zone.Locality = &corev3.Locality{Zone: e.Zone}
+			}
+			zones[e.Zone] = zone
+			out.Endpoints = append(out.Endpoints, zone)
+		}
+		zone.LbEndpoints = append(zone.LbEndpoints, &endpointv3.LbEndpoint{
+			HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address, e.Ports[port])}},
+			LoadBalancingWeight: wrapperspb.UInt32(max(1, e.Weight)),
+		})
+	}
+	slices.SortStableFunc(out.Endpoints, func(a, b *endpointv3.LocalityLbEndpoints) int {
+		return strings.Compare(a.GetLocality().GetZone(), b.GetLocality().GetZone())
+	})
+	return out
+}
+
+// single is one address.
+func single(name string, a *corev3.Address) *endpointv3.ClusterLoadAssignment {
+	return &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
+		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: a}}}},
+	}}}
+}

@@ -1,0 +1,85 @@
+package envoy
+
+import (
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// gateway are the listeners at the edge of the mesh. Nothing that comes from
+// outside says who it is: headers about the caller are dropped, and the request
+// gets an id of its own.
+func (b *builder) gateway() {
+	g := b.scope.Gateway
+	ip := g.Address
+	if ip == "" {
+		ip = anyAddress
+	}
+	for i := range g.Listeners {
+		listener := &g.Listeners[i]
+		name := gatewayName(listener.Name)
+		m := b.connectionManager(name)
+		m.SkipXffAppend = false
+		m.PreserveExternalRequestId = false
+		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
+		b.routesByName(m, &routev3.RouteConfiguration{
+			Name: name, VirtualHosts: b.gatewayHosts(g, listener), ValidateClusters: wrapperspb.Bool(false),
+		})
+		b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
+			Name:                          name,
+			Address:                       address(ip, listener.Port),
+			TrafficDirection:              corev3.TrafficDirection_INBOUND,
+			PerConnectionBufferLimitBytes: wrapperspb.UInt32(32 << 10),
+			FilterChains:                  []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}},
+			Metadata:                      from(listener.Pos),
+		})
+	}
+}
+
+// gatewayHosts has a virtual host for each host that the listener answers for
+// or that a route names below it, with the routes that take it from the top.
+func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
+	domains := slices.Clone(l.Hosts)
+	for _, r := range g.Routes {
+		if h := r.Match.Host; h != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return covers(served, h) }) {
+			domains = append(domains, h)
+		}
+	}
+	slices.Sort(domains)
+	var out []*routev3.VirtualHost
+	for _, domain := range slices.Compact(domains) {
+		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
+		for i := range g.Routes {
+			if r := &g.Routes[i]; r.Match.Host == "" || covers(r.Match.Host, domain) {
+				host.Routes = append(host.Routes, b.gatewayRoute(r))
+			}
+		}
+		if host.Routes != nil {
+			out = append(out, host)
+		}
+	}
+	return out
+}
+
+func (b *builder) gatewayRoute(r *ir.Route) *routev3.Route {
+	first := b.scope.Upstreams[r.To[0].Service]
+	p := ir.Nearest(b.use(first.Name).Traffic, r.Traffic, first.Traffic, b.scope.Settings.Defaults)
+	return b.route(r.Name, match(&r.Match), b.destinations(r.To, nil), p, first.Port(r.To[0].Port).Protocol, r.Pos)
+}
+
+// covers reports whether a host pattern ("*", "*.DOMAIN" or exact) takes every
+// host that another does.
+func covers(pattern, host string) bool {
+	if pattern == "*" || pattern == host {
+		return true
+	}
+	suffix, wildcard := strings.CutPrefix(pattern, "*")
+	return wildcard && strings.HasSuffix(host, suffix)
+}

@@ -1,0 +1,111 @@
+package envoy
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const anyAddress = "0.0.0.0"
+
+// inbound are the listeners for calls to the service. With redirection it is one
+// for all ports, told apart by the port that the connection was made to; without,
+// one on each port.
+func (b *builder) inbound() {
+	s := b.scope.Service
+	redirected := &listenerv3.Listener{
+		Name:             inboundListener,
+		Address:          address(anyAddress, s.Proxy.InboundPort),
+		TrafficDirection: corev3.TrafficDirection_INBOUND,
+		ListenerFilters:  []*listenerv3.ListenerFilter{b.originalDestination()},
+		Metadata:         from(s.Pos),
+	}
+	for i := range s.Ports {
+		port := &s.Ports[i]
+		chain := b.inboundChain(port)
+		if s.Proxy.Interception == ir.InterceptExplicit {
+			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
+				Name:             inboundName(port.Name),
+				Address:          b.inboundAddress(port),
+				TrafficDirection: corev3.TrafficDirection_INBOUND,
+				FilterChains:     []*listenerv3.FilterChain{chain},
+				Metadata:         from(port.Pos),
+			})
+			continue
+		}
+		chain.FilterChainMatch = &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(port.Target))}
+		redirected.FilterChains = append(redirected.FilterChains, chain)
+	}
+	if len(redirected.FilterChains) > 0 {
+		b.out.Listeners = append(b.out.Listeners, redirected)
+	}
+}
+
+// inboundAddress is where a proxy without redirection listens: at its own
+// endpoint's address, or for an instance that is not known at all of them.
+func (b *builder) inboundAddress(port *ir.Port) *corev3.Address {
+	if e := b.endpoint(); e != nil {
+		return address(e.Address, e.Ports[port.Name])
+	}
+	return address(anyAddress, port.Number)
+}
+
+// endpoint is the proxy's own, or nil when it is not known.
+func (b *builder) endpoint() *ir.Endpoint {
+	list := b.scope.Service.Workload.Endpoints
+	for i := range list {
+		if list[i].Name == b.options.Instance {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// target is where the application listens on the proxy's host.
+func (b *builder) target(port *ir.Port) uint16 {
+	if e := b.endpoint(); e != nil && e.Targets[port.Name] != 0 {
+		return e.Targets[port.Name]
+	}
+	return port.Target
+}
+
+// inboundChain lets in what the rules allow, over mutual TLS, and hands it to
+// the application.
+func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
+	name := inboundName(port.Name)
+	cluster := b.application(port)
+	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
+	if !port.Protocol.IsHTTP() {
+		chain.TransportSocket = b.downstreamTLS()
+		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxy(name, cluster)}
+		return chain
+	}
+	m := b.connectionManager(name, b.httpRBAC(port))
+	// The application learns who calls from its own proxy and from nobody else.
+	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
+	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
+		Name: name,
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name: name, Domains: []string{"*"}, Metadata: from(port.Pos),
+			Routes: []*routev3.Route{{
+				Name:  name,
+				Match: pathMatch(ir.PathMatch{}),
+				// The caller's proxy bounds the time.
+				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+					Timeout:          durationpb.New(0),
+				}},
+			}},
+		}},
+		ValidateClusters: wrapperspb.Bool(true),
+	}}
+	chain.TransportSocket = b.downstreamTLS("h2", "http/1.1")
+	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
+	return chain
+}

@@ -1,0 +1,149 @@
+package envoy
+
+import (
+	"fmt"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// Inline puts resources into a bootstrap as static ones, so that an Envoy needs
+// nobody to send them: routes go into their listeners, endpoints into their
+// clusters, and secrets are named instead of asked for. The arguments stay as
+// they are.
+func Inline(boot *bootstrapv3.Bootstrap, r *Resources) (*bootstrapv3.Bootstrap, error) {
+	out := proto.Clone(boot).(*bootstrapv3.Bootstrap)
+	out.DynamicResources = nil
+	if out.StaticResources == nil {
+		out.StaticResources = &bootstrapv3.Bootstrap_StaticResources{}
+	}
+	in := inliner{routes: map[string]*routev3.RouteConfiguration{}, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}}
+	for _, route := range r.Routes {
+		in.routes[route.Name] = route
+	}
+	for _, e := range r.Endpoints {
+		in.endpoints[e.ClusterName] = e
+	}
+	for _, c := range r.Clusters {
+		static, err := in.cluster(c)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
+		}
+		out.StaticResources.Clusters = append(out.StaticResources.Clusters, static)
+	}
+	for _, l := range r.Listeners {
+		static, err := in.listener(l)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		out.StaticResources.Listeners = append(out.StaticResources.Listeners, static)
+	}
+	for _, s := range r.Secrets {
+		static := proto.Clone(s).(*tlsv3.Secret)
+		// Static secrets are read once; watching is for those that are sent.
+		if c := static.GetTlsCertificate(); c != nil {
+			c.WatchedDirectory = nil
+		}
+		if c := static.GetValidationContext(); c != nil {
+			c.WatchedDirectory = nil
+		}
+		out.StaticResources.Secrets = append(out.StaticResources.Secrets, static)
+	}
+	return out, nil
+}
+
+type inliner struct {
+	routes    map[string]*routev3.RouteConfiguration
+	endpoints map[string]*endpointv3.ClusterLoadAssignment
+}
+
+func (in inliner) cluster(c *clusterv3.Cluster) (*clusterv3.Cluster, error) {
+	out := proto.Clone(c).(*clusterv3.Cluster)
+	if eds := out.EdsClusterConfig; eds != nil {
+		assignment := in.endpoints[eds.ServiceName]
+		if assignment == nil {
+			return nil, fmt.Errorf("no endpoints %s", eds.ServiceName)
+		}
+		out.EdsClusterConfig = nil
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		out.LoadAssignment = proto.Clone(assignment).(*endpointv3.ClusterLoadAssignment)
+		out.LoadAssignment.ClusterName = out.Name
+	}
+	return out, replace(out.GetTransportSocket().GetTypedConfig(), func(t *tlsv3.UpstreamTlsContext) error {
+		return staticSecrets(t.CommonTlsContext)
+	})
+}
+
+func (in inliner) listener(l *listenerv3.Listener) (*listenerv3.Listener, error) {
+	out := proto.Clone(l).(*listenerv3.Listener)
+	for _, chain := range out.FilterChains {
+		err := replace(chain.GetTransportSocket().GetTypedConfig(), func(t *tlsv3.DownstreamTlsContext) error {
+			return staticSecrets(t.CommonTlsContext)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, filter := range chain.Filters {
+			if filter.Name != hcmFilter {
+				continue
+			}
+			if err := replace(filter.GetTypedConfig(), in.connectionManager); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
+	rds := m.GetRds()
+	if rds == nil {
+		return nil
+	}
+	routes := in.routes[rds.RouteConfigName]
+	if routes == nil {
+		return fmt.Errorf("no routes %s", rds.RouteConfigName)
+	}
+	routes = proto.Clone(routes).(*routev3.RouteConfiguration)
+	routes.ValidateClusters = wrapperspb.Bool(true)
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes}
+	return nil
+}
+
+// staticSecrets names secrets of the bootstrap.
+func staticSecrets(t *tlsv3.CommonTlsContext) error {
+	for _, s := range t.GetTlsCertificateSdsSecretConfigs() {
+		s.SdsConfig = nil
+	}
+	if s := t.GetCombinedValidationContext().GetValidationContextSdsSecretConfig(); s != nil {
+		s.SdsConfig = nil
+	}
+	return nil
+}
+
+// replace changes the message that is packed in a; a may be nil.
+func replace[M any, P interface {
+	*M
+	proto.Message
+}](a *anypb.Any, change func(P) error,
+) error {
+	if a == nil {
+		return nil
+	}
+	m := P(new(M))
+	if err := a.UnmarshalTo(m); err != nil {
+		return err
+	}
+	if err := change(m); err != nil {
+		return err
+	}
+	return a.MarshalFrom(m)
+}

@@ -1,0 +1,89 @@
+package envoy
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+const (
+	hcmFilter          = "envoy.filters.network.http_connection_manager"
+	tcpProxyFilter     = "envoy.filters.network.tcp_proxy"
+	routerFilter       = "envoy.filters.http.router"
+	tlsInspectorFilter = "envoy.filters.listener.tls_inspector"
+
+	headersTimeout = 10 * time.Second // from a request's first byte to the end of its headers
+	maxStreams     = 1024             // requests at once on a connection
+)
+
+// connectionManager reads requests and normalises them before anything looks at
+// them, so that one thing has one spelling: paths are decoded, dots and double
+// slashes removed, and a path with an escaped slash or a header with an
+// underscore is refused (Envoy's edge best practices).
+func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
+	return &hcmv3.HttpConnectionManager{
+		StatPrefix: name,
+		CodecType:  hcmv3.HttpConnectionManager_AUTO,
+		HttpFilters: append(filters, &hcmv3.HttpFilter{
+			Name: routerFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(&routerv3.Router{})},
+		}),
+		NormalizePath:                wrapperspb.Bool(true),
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
+		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
+		StripTrailingHostDot:         true,
+		// No caller is internal: x-envoy-* headers that would change the policy
+		// are dropped wherever they come from.
+		UseRemoteAddress:          wrapperspb.Bool(true),
+		SkipXffAppend:             true,
+		InternalAddressConfig:     &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		PreserveExternalRequestId: true,
+		RequestHeadersTimeout:     durationpb.New(headersTimeout),
+		StreamIdleTimeout:         durationpb.New(idleTimeout),
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:                  durationpb.New(idleTimeout),
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+		},
+		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxStreams)},
+	}
+}
+
+// routesByName lets a connection manager take its routes from a resource of
+// their own, which a change of routes alone replaces without a new listener.
+func (b *builder) routesByName(m *hcmv3.HttpConnectionManager, routes *routev3.RouteConfiguration) {
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: routes.Name}}
+	b.out.Routes = append(b.out.Routes, routes)
+}
+
+func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(config)}}
+}
+
+func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.Filter {
+	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(config)}}
+}
+
+func (b *builder) tcpProxy(name, cluster string) *listenerv3.Filter {
+	return b.networkFilter(tcpProxyFilter, &tcpproxyv3.TcpProxy{
+		StatPrefix:       name,
+		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
+		IdleTimeout:      durationpb.New(idleTimeout),
+	})
+}
+
+// tlsInspector reads the SNI of a connection before a filter chain is chosen.
+func (b *builder) tlsInspector() *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       tlsInspectorFilter,
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.any(&tlsinspectorv3.TlsInspector{})},
+	}
+}

@@ -1,0 +1,65 @@
+package envoy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Names of resources are made of the mesh's own names, joined by "|", which
+// neither they nor Envoy's statistics use for anything else. None is an index:
+// reordering the spec renames nothing.
+const (
+	inboundListener  = "inbound"  // redirected connections to the service
+	outboundListener = "outbound" // redirected connections from it
+	blackhole        = "blackhole"
+	serverCluster    = "meshc"
+	secretIdentity   = "identity"
+	secretTrust      = "trust"
+)
+
+func join(parts ...string) string { return strings.Join(parts, "|") }
+
+// upstreamCluster is SERVICE.NAMESPACE|PORT, with |VERSION for a version.
+func upstreamCluster(u *ir.Upstream, port, version string) string {
+	name := join(u.Name+"."+u.Namespace, port)
+	if version != "" {
+		name = join(name, version)
+	}
+	return name
+}
+
+func externalCluster(e *ir.External, port string) string { return join("external", e.Name, port) }
+
+func inboundName(port string) string { return join(inboundListener, port) }
+
+// outboundNumber is the virtual listener of all callees on that port number.
+func outboundNumber(port uint16) string {
+	return join(outboundListener, strconv.Itoa(int(port)))
+}
+
+// outboundBind is the listener of one use's bind.
+func outboundBind(callee, port string) string { return join(outboundListener, callee, port) }
+
+func gatewayName(listener string) string { return join("gateway", listener) }
+
+// NodeID is the xDS node id of a proxy: KIND/NAME/INSTANCE. The instance is the
+// name of an endpoint where the mesh knows it, in Kubernetes the pod's.
+func NodeID(kind ir.MemberKind, name, instance string) string {
+	return string(kind) + "/" + name + "/" + instance
+}
+
+// ParseNodeID takes a node id apart.
+func ParseNodeID(id string) (kind ir.MemberKind, name, instance string, err error) {
+	parts := strings.SplitN(id, "/", 3)
+	if len(parts) != 3 || parts[1] == "" {
+		return "", "", "", fmt.Errorf("node id %q is not KIND/NAME/INSTANCE", id)
+	}
+	kind = ir.MemberKind(parts[0])
+	if kind != ir.KindService && kind != ir.KindGateway {
+		return "", "", "", fmt.Errorf("node id %q: kind is %q and must be service or gateway", id, parts[0])
+	}
+	return kind, parts[1], parts[2], nil
+}

@@ -1,0 +1,185 @@
+package envoy
+
+import (
+	"net/netip"
+	"slices"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+const originalDestinationFilter = "envoy.filters.listener.original_dst"
+
+// call is a port of a callee that the member calls.
+type call struct {
+	use      *ir.Use
+	port     *ir.Port
+	callee   *ir.Upstream // or
+	external *ir.External
+}
+
+// outbound are the listeners for calls from the member: one for each bind, and
+// with redirection one for each port number that is called.
+func (b *builder) outbound() {
+	redirected := map[uint16][]call{}
+	for i := range b.member.Uses {
+		use := &b.member.Uses[i]
+		for _, name := range use.Ports {
+			c := b.call(use, name)
+			if bind := use.Bind(name, b.loopback); bind != "" {
+				b.bound(c, bind)
+			}
+			redirected[c.port.Number] = append(redirected[c.port.Number], c)
+		}
+	}
+	if b.scope.Gateway != nil || b.member.Proxy.Interception != ir.InterceptRedirect {
+		return
+	}
+	b.intercepted()
+	for _, number := range sortedKeys(redirected) {
+		b.virtual(number, redirected[number])
+	}
+}
+
+func (b *builder) call(use *ir.Use, port string) call {
+	if use.External {
+		e := b.scope.Externals[use.To]
+		return call{use: use, port: e.Port(port), external: e}
+	}
+	u := b.scope.Upstreams[use.To]
+	return call{use: use, port: u.Port(port), callee: u}
+}
+
+// bound is the listener on an address of the member's host that stands for one
+// callee.
+func (b *builder) bound(c call, bind string) {
+	at, err := netip.ParseAddrPort(bind)
+	if err != nil {
+		b.err = err
+		return
+	}
+	name := outboundBind(b.label(c), c.port.Name)
+	l := b.outboundListener(name, at.Addr().String(), at.Port(), c.use.Pos)
+	if c.port.Protocol.IsHTTP() {
+		host := b.virtualHost(c, []string{"*"})
+		if c.external != nil {
+			for _, r := range host.Routes {
+				r.GetRoute().HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]}
+			}
+		}
+		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, host)}
+	} else {
+		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c))}}}
+	}
+	b.out.Listeners = append(b.out.Listeners, l)
+}
+
+// intercepted is the listener that redirected connections come to. It hands each
+// to the virtual listener of its original port; what has none is closed.
+func (b *builder) intercepted() {
+	l := b.outboundListener(outboundListener, anyAddress, b.member.Proxy.OutboundPort, source.Position{})
+	l.UseOriginalDst = wrapperspb.Bool(true)
+	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
+	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole)}}}
+	b.out.Listeners = append(b.out.Listeners, l)
+	nothing := b.cluster(blackhole, source.Position{})
+	nothing.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	b.out.Clusters = append(b.out.Clusters, nothing)
+}
+
+// virtual is the listener of all calls to one port number. HTTP is told apart by
+// host and TLS by SNI; the linker has made sure that the others are alone.
+func (b *builder) virtual(number uint16, calls []call) {
+	name := outboundNumber(number)
+	l := b.outboundListener(name, anyAddress, number, calls[0].use.Pos)
+	l.BindToPort = wrapperspb.Bool(false)
+	var hosts []*routev3.VirtualHost
+	for _, c := range calls {
+		switch {
+		case c.port.Protocol.IsHTTP():
+			hosts = append(hosts, b.virtualHost(c, b.hosts(c)))
+		case c.port.Protocol == ir.TLS:
+			chain := join(outboundListener, b.label(c), c.port.Name)
+			l.ListenerFilters = []*listenerv3.ListenerFilter{b.tlsInspector()}
+			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
+				Name:             chain,
+				FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: b.hosts(c)},
+				Filters:          []*listenerv3.Filter{b.tcpProxy(chain, b.connectionCluster(c))},
+			})
+		default:
+			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c))}})
+		}
+	}
+	if hosts != nil {
+		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, hosts...))
+	}
+	b.out.Listeners = append(b.out.Listeners, l)
+}
+
+func (b *builder) outboundListener(name, ip string, port uint16, pos source.Position) *listenerv3.Listener {
+	return &listenerv3.Listener{
+		Name: name, Address: address(ip, port), TrafficDirection: corev3.TrafficDirection_OUTBOUND, Metadata: from(pos),
+	}
+}
+
+// outboundHTTP routes requests by host; a host that is not used gets 404.
+func (b *builder) outboundHTTP(name string, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
+	m := b.connectionManager(name)
+	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
+	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
+}
+
+// virtualHost has the routes of requests for one callee.
+func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
+	host := &routev3.VirtualHost{Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: from(c.use.Pos)}
+	if c.callee != nil {
+		host.Routes = b.serviceRoutes(c.callee, c.use, c.port)
+		return host
+	}
+	p := ir.Nearest(c.use.Traffic, c.external.Traffic, b.scope.Settings.Defaults)
+	host.Routes = []*routev3.Route{b.route(restRoute, pathMatch(ir.PathMatch{}),
+		[]target{{b.external(c.external, c.use, c.port), 1}}, p, c.port.Protocol, c.external.Pos)}
+	return host
+}
+
+// label names a callee in resources.
+func (b *builder) label(c call) string {
+	if c.callee != nil {
+		return c.callee.Name + "." + c.callee.Namespace
+	}
+	return join("external", c.external.Name)
+}
+
+// hosts are the names that the member may address the callee by.
+func (b *builder) hosts(c call) []string {
+	if c.external != nil {
+		return c.external.Hosts
+	}
+	hosts := c.callee.Hosts()
+	if dns := c.callee.Workload.DNS; dns != "" && !slices.Contains(hosts, dns) {
+		hosts = append(hosts, dns)
+	}
+	return hosts
+}
+
+// connectionCluster is the cluster of a call below HTTP.
+func (b *builder) connectionCluster(c call) string {
+	if c.external != nil {
+		return b.external(c.external, c.use, c.port)
+	}
+	return b.upstream(c.callee, c.use, c.port, "")
+}
+
+func (b *builder) originalDestination() *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       originalDestinationFilter,
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.any(&originaldstv3.OriginalDst{})},
+	}
+}

@@ -1,0 +1,97 @@
+package envoy
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const tlsTransportSocket = "envoy.transport_sockets.tls"
+
+// Between proxies there is TLS 1.3 and nothing else.
+func meshParameters() *tlsv3.TlsParameters {
+	return &tlsv3.TlsParameters{
+		TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
+		TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
+	}
+}
+
+// meshContext presents the proxy's own certificate and accepts the identities
+// that the matcher does, signed by whom the mesh trusts.
+func meshContext(accept *matcherv3.StringMatcher, alpn []string) *tlsv3.CommonTlsContext {
+	return &tlsv3.CommonTlsContext{
+		TlsParams:                      meshParameters(),
+		AlpnProtocols:                  alpn,
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretConfig(secretIdentity)},
+		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
+			CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+				DefaultValidationContext: &tlsv3.CertificateValidationContext{
+					MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: accept}},
+				},
+				ValidationContextSdsSecretConfig: secretConfig(secretTrust),
+			},
+		},
+	}
+}
+
+// upstreamTLS is the client's side: it accepts the callee's identity alone.
+func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.TransportSocket {
+	return b.transportSocket(&tlsv3.UpstreamTlsContext{
+		CommonTlsContext: meshContext(exactly(callee.Identity), alpn),
+		Sni:              callee.Name + "." + callee.Namespace,
+	})
+}
+
+// downstreamTLS is the server's side: it demands a certificate of the mesh's
+// trust domain; the rules decide who of them may do what. Sessions are not
+// resumed, as that would carry an identity past the end of its certificate.
+func (b *builder) downstreamTLS(alpn ...string) *corev3.TransportSocket {
+	return b.transportSocket(&tlsv3.DownstreamTlsContext{
+		CommonTlsContext: meshContext(&matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "spiffe://" + b.scope.Settings.TrustDomain + "/"},
+		}, alpn),
+		RequireClientCertificate:         wrapperspb.Bool(true),
+		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
+		DisableStatefulSessionResumption: true,
+	})
+}
+
+// originatedTLS is TLS to a service outside the mesh, whose certificate must
+// carry its host and be signed by the given roots or the system's.
+func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSocket {
+	validation := &tlsv3.CertificateValidationContext{
+		MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+			SanType: tlsv3.SubjectAltNameMatcher_DNS,
+			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: e.Hosts[0]}},
+		}},
+	}
+	if e.Roots != "" {
+		validation.TrustedCa = file(e.Roots)
+	} else {
+		validation.SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
+	}
+	return b.transportSocket(&tlsv3.UpstreamTlsContext{
+		Sni: e.Hosts[0],
+		CommonTlsContext: &tlsv3.CommonTlsContext{
+			TlsParams:             &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
+			AlpnProtocols:         []string{alpn},
+			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
+		},
+	})
+}
+
+func exactly(id spiffeid.ID) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: id.String()}}
+}
+
+func (b *builder) transportSocket(context proto.Message) *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name:       tlsTransportSocket,
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.any(context)},
+	}
+}
