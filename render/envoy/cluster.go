@@ -48,7 +48,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	case w.DNS != "":
 		b.byDNS(c, w.DNS, port.Number)
 	case w.Deployment != "":
-		b.byDNS(c, callee.ClusterHost(version), port.Target)
+		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
 		b.byEDS(c, endpoints(callee, version), port.Name)
 	}
