@@ -6,15 +6,19 @@ import (
 	"net"
 	"reflect"
 	"strconv"
+	"sync"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/render/envoy"
 )
 
 // applications are those that run beside the proxies, and the stand-ins for
 // externals, by instance: "service/cart/v1", "external/stripe-api/a".
 type applications struct {
-	stubs   *stubAuthority
+	stubs *stubAuthority
+
+	mu      sync.Mutex
 	running map[string]*application
 }
 
@@ -26,11 +30,13 @@ type application struct {
 // keep starts and ends applications until they are those of the placed mesh.
 // One that stays is told its new upstreams.
 func (a *applications) keep(m *ir.Mesh) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	wanted := map[string]bool{}
 	for _, s := range m.Services {
 		for i := range s.Workload.Endpoints {
 			e := &s.Workload.Endpoints[i]
-			id := nodeID(ir.KindService, s.Name, e.Name)
+			id := envoy.NodeID(ir.KindService, s.Name, e.Name)
 			wanted[id] = true
 			if err := a.start(id, s.Hosts(), serviceApplication(m, s, e)); err != nil {
 				return err
@@ -56,7 +62,7 @@ func (a *applications) keep(m *ir.Mesh) error {
 func (a *applications) start(id string, hosts []string, config app.Config) error {
 	if running := a.running[id]; running != nil {
 		if reflect.DeepEqual(running.ports, config.Ports) {
-			running.Upstreams(config.Upstreams)
+			running.Caller().Set(config.Upstreams)
 			return nil
 		}
 		running.Close()
@@ -85,7 +91,20 @@ func (a *applications) certificate(hosts []string, ports []app.Port) (*tls.Certi
 	return nil, nil
 }
 
+// named is the application of an instance, which must run.
+func (a *applications) named(id string) *app.App {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	running := a.running[id]
+	if running == nil {
+		panic("local: the mesh has no " + id)
+	}
+	return running.App
+}
+
 func (a *applications) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for id, running := range a.running {
 		running.Close()
 		delete(a.running, id)
@@ -132,9 +151,4 @@ func callee(m *ir.Mesh, use *ir.Use, port string) (*ir.Port, []string) {
 
 func join(address string, port uint16) string {
 	return net.JoinHostPort(address, strconv.Itoa(int(port)))
-}
-
-// nodeID names an instance: KIND/NAME/INSTANCE.
-func nodeID(kind ir.MemberKind, name, instance string) string {
-	return string(kind) + "/" + name + "/" + instance
 }

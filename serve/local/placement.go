@@ -61,6 +61,7 @@ func (p *Placement) Place(m *ir.Mesh) (*ir.Mesh, error) {
 func (p *Placement) service(m *ir.Mesh, s *ir.Service) error {
 	member := string(ir.KindService) + "/" + s.Name
 	s.Workload = ir.Workload{Endpoints: p.instances(s), Pos: s.Workload.Pos}
+	s.Explicit = true
 	// The ports are the same at every instance, as they would be on hosts.
 	first := s.Workload.Endpoints[0].Address
 	inbound, targets := map[string]uint16{}, map[string]uint16{}
@@ -151,9 +152,11 @@ func (p *Placement) external(e *ir.External) error {
 	return nil
 }
 
+// What Envoys and meshc serve listen on where they can.
 const (
-	adminPort  = 15000
-	serverPort = 15010
+	adminPort       = 15000
+	serverPort      = 15010
+	serverAdminPort = 15011
 )
 
 func (p *Placement) proxy(member, address string, proxy *ir.Proxy) error {
@@ -176,6 +179,13 @@ func (p *Placement) proxy(member, address string, proxy *ir.Proxy) error {
 func (p *Placement) Server() (string, error) {
 	address := p.loopback.Server()
 	port, err := p.port("serve", address, "xds", serverPort)
+	return join(address, port), err
+}
+
+// ServerAdmin is where meshc serve tells its status, IP:PORT.
+func (p *Placement) ServerAdmin() (string, error) {
+	address := p.loopback.Server()
+	port, err := p.port("serve", address, "admin", serverAdminPort)
 	return join(address, port), err
 }
 

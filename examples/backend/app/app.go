@@ -17,7 +17,6 @@
 package app
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -96,11 +95,8 @@ func (a *App) Address(port string) string {
 	return ""
 }
 
-// Call makes a chain of calls as the application itself would.
-func (a *App) Call(ctx context.Context, via string) Call { return a.caller.Call(ctx, via, nil) }
-
-// Upstreams changes whom the application may call.
-func (a *App) Upstreams(u []Upstream) { a.caller.Set(u) }
+// Caller calls as the application itself does.
+func (a *App) Caller() *Caller { return a.caller }
 
 // Close stops listening, cuts open connections and waits until all is down.
 func (a *App) Close() {

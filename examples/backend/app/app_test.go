@@ -95,11 +95,11 @@ func TestFailThenSucceed(t *testing.T) {
 
 func TestFailedGRPC(t *testing.T) {
 	a, _ := chain(t)
-	call := a.Call(t.Context(), "checkout:/shop.Checkout/Place?fail=1&key=g")
+	call := a.Caller().Call(t.Context(), "checkout:/shop.Checkout/Place?fail=1&key=g", nil)
 	if call.Code != "Unavailable" || call.Error != "told to fail" {
 		t.Errorf("call %+v", call)
 	}
-	if call = a.Call(t.Context(), "checkout:/shop.Checkout/Place?fail=1&key=g"); call.Code != "OK" {
+	if call = a.Caller().Call(t.Context(), "checkout:/shop.Checkout/Place?fail=1&key=g", nil); call.Code != "OK" {
 		t.Errorf("call %+v", call)
 	}
 }

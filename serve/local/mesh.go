@@ -1,0 +1,218 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/serve/ca"
+)
+
+// Options say what runs.
+type Options struct {
+	// Mesh is the linked mesh, as it came from the compiler.
+	Mesh *ir.Mesh
+	// Envoy is the binary; empty for what [Envoy] finds.
+	Envoy string
+	// Directory keeps the bootstraps, certificates and logs, one directory for
+	// each member. Empty for a temporary one, which goes with the mesh.
+	Directory string
+	// Log is told what meshc serve has to say; nil for nobody.
+	Log *slog.Logger
+}
+
+// Mesh is a mesh that runs on this machine.
+type Mesh struct {
+	envoy     string
+	directory string
+	temporary bool
+
+	loopback     *Loopback
+	placement    *Placement
+	authority    *ca.Authority
+	applications *applications
+	certificates *certificates
+	spawner      *spawner
+	control      *control // nil under delivery static
+	log          *slog.Logger
+
+	change  sync.Mutex // held while the mesh is changed
+	mu      sync.Mutex // guards what follows
+	placed  *ir.Mesh
+	proxies map[string]*proxy
+}
+
+// Start runs the mesh, and returns when every Envoy is ready and, under delivery
+// xds, has taken all that meshc serve had for it. Whatever was started is gone
+// when it fails. The mesh then runs until Stop; the context bounds the start
+// alone.
+func Start(ctx context.Context, o Options) (*Mesh, error) {
+	m := &Mesh{envoy: o.Envoy, directory: o.Directory, log: o.Log, proxies: map[string]*proxy{}, spawner: newSpawner()}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if err := m.prepare(); err != nil {
+		return nil, errors.Join(err, m.Stop())
+	}
+	if err := m.Update(ctx, o.Mesh); err != nil {
+		return nil, errors.Join(err, m.Stop())
+	}
+	return m, nil
+}
+
+// prepare makes what every mesh needs, whatever is in it.
+func (m *Mesh) prepare() (err error) {
+	if m.envoy == "" {
+		if m.envoy, err = Envoy(); err != nil {
+			return err
+		}
+	}
+	if m.directory == "" {
+		m.temporary = true
+		if m.directory, err = os.MkdirTemp("", "meshc-"); err != nil {
+			return err
+		}
+	}
+	if m.directory, err = filepath.Abs(m.directory); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(m.directory, 0o700); err != nil {
+		return err
+	}
+	if m.loopback, err = Reserve(); err != nil {
+		return err
+	}
+	roots := filepath.Join(m.directory, "externals.crt")
+	stubs, err := newStubAuthority(roots)
+	if err != nil {
+		return err
+	}
+	if m.authority, err = ca.InMemory(); err != nil {
+		return err
+	}
+	m.placement = NewPlacement(m.loopback, m.directory, roots)
+	m.applications = &applications{stubs: stubs, running: map[string]*application{}}
+	m.certificates = newCertificates(m.authority, m.log)
+	return nil
+}
+
+// Update makes the running mesh that of the spec: what is new is started, what
+// is gone is stopped, and meshc serve sends the rest. It returns when all of it
+// has arrived. The delivery cannot change.
+func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	if before := m.Placed(); before != nil && before.Delivery != linked.Delivery {
+		return fmt.Errorf("the delivery was %q when the mesh was started and is now %q: start it again", before.Delivery, linked.Delivery)
+	}
+	placed, err := m.placement.Place(linked)
+	if err != nil {
+		return err
+	}
+	if err := m.applications.keep(placed); err != nil {
+		return err
+	}
+	if err := m.certificates.keep(placed); err != nil {
+		return err
+	}
+	if placed.Delivery != ir.DeliveryStatic {
+		if err := m.serve(placed); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	m.placed = placed
+	m.mu.Unlock()
+	if err := m.keepProxies(ctx, placed); err != nil {
+		return err
+	}
+	if m.control != nil {
+		return m.control.settle(ctx, m)
+	}
+	return nil
+}
+
+// Placed is the mesh as it runs: with its addresses on this machine.
+func (m *Mesh) Placed() *ir.Mesh {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.placed
+}
+
+// Directory is where the mesh keeps its files.
+func (m *Mesh) Directory() string { return m.directory }
+
+// Stop ends the mesh, and returns when nothing of it is left.
+func (m *Mesh) Stop() error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	if m.certificates != nil {
+		m.certificates.stop()
+	}
+	m.stopProxies(func(string) bool { return true })
+	m.spawner.close()
+	var errs []error
+	if m.control != nil {
+		errs = append(errs, m.control.stop())
+	}
+	if m.applications != nil {
+		m.applications.close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if m.loopback != nil {
+		errs = append(errs, m.loopback.Close())
+	}
+	if m.temporary && m.directory != "" {
+		errs = append(errs, os.RemoveAll(m.directory))
+	}
+	return errors.Join(errs...)
+}
+
+// Gateway is where a gateway takes requests.
+type Gateway struct {
+	// URL is that of its first listener by name, "http://IP:PORT".
+	URL string
+	// Listeners are the URLs of all, by name.
+	Listeners map[string]string
+}
+
+// Gateway is the gateway of that name, which the mesh must have.
+func (m *Mesh) Gateway(name string) Gateway {
+	g := m.Placed().Gateway(name)
+	if g == nil {
+		panic("local: the mesh has no gateway " + name)
+	}
+	out := Gateway{Listeners: map[string]string{}}
+	for _, l := range g.Listeners {
+		out.Listeners[l.Name] = "http://" + join(g.Address, l.Port)
+	}
+	out.URL = out.Listeners[g.Listeners[0].Name]
+	return out
+}
+
+// Backend is the application of a service's instance, which the mesh must have:
+// the instance is a version's name, or "a" for a service without versions.
+func (m *Mesh) Backend(service, instance string) *app.App {
+	return m.applications.named("service/" + service + "/" + instance)
+}
+
+// External is what stands in for an external, which the mesh must have.
+func (m *Mesh) External(name string) *app.App {
+	return m.applications.named("external/" + name + "/a")
+}
+
+// As calls as a service's first instance does: through its own proxy.
+func (m *Mesh) As(service string) *app.Caller {
+	s := m.Placed().Service(service)
+	if s == nil {
+		panic("local: the mesh has no service " + service)
+	}
+	return m.Backend(service, s.Workload.Endpoints[0].Name).Caller()
+}
