@@ -1,0 +1,48 @@
+package serve
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// adminHandler answers whoever looks after the server. It changes nothing and
+// shows no secret.
+func (s *Server) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "ok\n")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		loaded, draining := s.mesh != nil, s.draining
+		s.mu.Unlock()
+		switch {
+		case draining:
+			answer(w, http.StatusServiceUnavailable, "draining\n")
+		case !loaded:
+			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
+		default:
+			answer(w, http.StatusOK, "ok\n")
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		// A client that goes away is no matter of ours.
+		_ = json.NewEncoder(w).Encode(s.Status())
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text)) // a client that goes away is no matter of ours
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

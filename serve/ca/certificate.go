@@ -1,0 +1,46 @@
+package ca
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"net/url"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+)
+
+// Certificate is a certificate of that identity for this process, with a key
+// that stays in it.
+func (a *Authority) Certificate(id spiffeid.ID, lifetime time.Duration) (*tls.Certificate, error) {
+	chain, key, err := a.sign(id, lifetime)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	c, err := tls.X509KeyPair(chain, keyPEM)
+	return &c, err
+}
+
+// sign makes a key and a request for the identity, and signs it.
+func (a *Authority) sign(id spiffeid.ID, lifetime time.Duration) (chain []byte, key *ecdsa.PrivateKey, err error) {
+	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{URIs: []*url.URL{id.URL()}}, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, err = a.Sign(request, id, lifetime)
+	return chain, key, err
+}

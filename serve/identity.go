@@ -1,0 +1,171 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"github.com/meshc/meshc/serve/ca"
+)
+
+// identitySource is where the server's own certificate and its trust come from.
+type identitySource interface {
+	// take is told which identity the server has.
+	take(id spiffeid.ID, lifetime time.Duration) error
+	certificate() (*tls.Certificate, error)
+	roots() (*x509.CertPool, error)
+	// renew keeps the certificate valid until the context ends.
+	renew(ctx context.Context, log *slog.Logger)
+}
+
+// tlsConfig demands a certificate of the mesh from every client (TLS 1.3 only).
+// Whose it must be is decided when the client says which proxy it is.
+func (s *Server) tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		NextProtos: []string{"h2"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			certificate, err := s.identity.certificate()
+			if err != nil {
+				return nil, err
+			}
+			roots, err := s.identity.roots()
+			if err != nil {
+				return nil, err
+			}
+			return &tls.Config{
+				MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
+				Certificates: []tls.Certificate{*certificate},
+				ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: roots,
+				SessionTicketsDisabled: true, // a session would outlive its certificate
+			}, nil
+		},
+	}
+}
+
+// callerIdentity is the SPIFFE identity in the client's certificate.
+func callerIdentity(ctx context.Context) (spiffeid.ID, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return spiffeid.ID{}, errors.New("no peer")
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.VerifiedChains) == 0 {
+		return spiffeid.ID{}, errors.New("no verified certificate")
+	}
+	return x509svid.IDFromCert(info.State.VerifiedChains[0][0])
+}
+
+// issued is an identity that the embedded authority signs. Its key never leaves
+// the process.
+type issued struct {
+	authority *ca.Authority
+	mu        sync.Mutex
+	id        spiffeid.ID
+	lifetime  time.Duration
+	current   *tls.Certificate
+}
+
+func (i *issued) take(id spiffeid.ID, lifetime time.Duration) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.id, i.lifetime = id, lifetime
+	return i.issue()
+}
+
+func (i *issued) issue() error {
+	certificate, err := i.authority.Certificate(i.id, i.lifetime)
+	if err == nil {
+		i.current = certificate
+	}
+	return err
+}
+
+func (i *issued) certificate() (*tls.Certificate, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.current == nil {
+		return nil, errors.New("no mesh is loaded yet")
+	}
+	return i.current, nil
+}
+
+func (i *issued) roots() (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(i.authority.Bundle())
+	return pool, nil
+}
+
+// renew issues a new certificate when two thirds of the old one's life are over.
+func (i *issued) renew(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		i.mu.Lock()
+		if c := i.current; c != nil && time.Until(c.Leaf.NotAfter) < c.Leaf.NotAfter.Sub(c.Leaf.NotBefore)/3 {
+			if err := i.issue(); err != nil {
+				log.Error("the server's certificate cannot be renewed", "error", err)
+			}
+		}
+		i.mu.Unlock()
+	}
+}
+
+// onDisk is an identity that somebody else keeps in a directory. It is read for
+// every connection, so that a renewed one is taken at once.
+type onDisk struct{ dir string }
+
+func (d *onDisk) take(id spiffeid.ID, _ time.Duration) error {
+	c, err := d.certificate()
+	if err != nil {
+		return err
+	}
+	got, err := x509svid.IDFromCert(c.Leaf)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.dir, err)
+	}
+	if got != id {
+		return fmt.Errorf("%s: the certificate is that of %s and must be that of %s", d.dir, got, id)
+	}
+	return nil
+}
+
+func (d *onDisk) certificate() (*tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(filepath.Join(d.dir, "tls.crt"), filepath.Join(d.dir, "tls.key"))
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+func (d *onDisk) roots() (*x509.CertPool, error) {
+	name := filepath.Join(d.dir, "ca.crt")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("%s holds no certificate", name)
+	}
+	return pool, nil
+}
+
+func (d *onDisk) renew(context.Context, *slog.Logger) {}

@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics are what Prometheus reads. No label names a proxy: there may be many,
+// and they come and go.
+type metrics struct {
+	registry  *prometheus.Registry
+	connected prometheus.Gauge
+	behind    prometheus.Gauge
+	refusing  prometheus.Gauge
+	stale     prometheus.Gauge
+	info      *prometheus.GaugeVec
+	pushes    prometheus.Counter
+	refused   prometheus.Counter
+	acks      *prometheus.CounterVec
+	nacks     *prometheus.CounterVec
+	reloads   *prometheus.CounterVec
+	pushTime  prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "meshc", Name: name, Help: help})
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "meshc", Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry:  prometheus.NewRegistry(),
+		connected: gauge("connected_proxies", "Proxies that are connected."),
+		behind:    gauge("proxies_behind", "Connected proxies that have not answered what they were sent."),
+		refusing:  gauge("proxies_refusing", "Connected proxies that have refused a resource."),
+		stale:     gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
+		info:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "meshc", Name: "mesh_info", Help: "1 for the mesh that is served, by its hash."}, []string{"hash"}),
+		pushes:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "pushes_total", Help: "Changes of what a proxy is served."}),
+		refused:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_refused_total", Help: "Streams whose certificate was not that of their node."}),
+		acks:      counter("acks_total", "Answers that took what was sent, by type.", "type"),
+		nacks:     counter("nacks_total", "Answers that refused what was sent, by type.", "type"),
+		reloads:   counter("reloads_total", "Meshes that were loaded, or refused, by result.", "result"),
+		pushTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "meshc", Name: "push_seconds", Help: "Time to render what a proxy is served and hand it to its stream.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+	}
+	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.acks, m.nacks, m.reloads, m.pushTime,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) mesh(hash string) {
+	m.info.Reset()
+	m.info.WithLabelValues(hash).Set(1)
+}

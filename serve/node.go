@@ -1,0 +1,191 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
+)
+
+// The kinds of client.
+const (
+	kindEnvoy = "envoy"
+	kindGRPC  = "grpc"
+)
+
+func kindOf(n *corev3.Node) string {
+	if strings.HasPrefix(n.GetUserAgentName(), "gRPC") {
+		return kindGRPC
+	}
+	return kindEnvoy
+}
+
+// node is a proxy, or a gRPC client, that is connected. The server's lock guards
+// it.
+type node struct {
+	id       string
+	kind     string
+	identity spiffeid.ID
+	version  string // of Envoy
+	since    time.Time
+	streams  int
+	types    map[string]*typeState
+	built    *built // what it is being served
+	pushed   time.Time
+	want     *built // what it will be served once it has taken built; nil for none
+}
+
+// typeState is how far a node is with the resources of a type.
+type typeState struct {
+	sent, acked string // nonces, of the stream on which it was last sent
+	sentVersion string
+	sentAt      time.Time
+	refusals    []Refusal
+}
+
+// behind reports whether an answer is outstanding.
+func (t *typeState) behind() bool { return t.sent != t.acked }
+
+// register makes a stream's node known, or checks it against the one that the
+// stream began with. The member that the node id names must have the identity of
+// the client's certificate.
+func (s *Server) register(st *stream, n *corev3.Node) error {
+	if st.node != nil {
+		if n.GetId() != "" && n.GetId() != st.node.id {
+			return status.Errorf(codes.PermissionDenied, "a stream stays with one node")
+		}
+		return nil
+	}
+	kind, name, _, err := envoy.ParseNodeID(n.GetId())
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if s.mesh == nil {
+		return status.Error(codes.Unavailable, "no mesh is loaded yet")
+	}
+	identity, ok := memberIdentity(s.mesh, kind, name)
+	if !ok {
+		return status.Errorf(codes.NotFound, "the mesh %s has no %s %q", s.mesh.Name, kind, name)
+	}
+	if identity != st.identity {
+		s.log.Warn("stream refused", "node", n.GetId(), "identity", st.identity, "needs", identity)
+		s.metrics.refused.Inc()
+		return status.Errorf(codes.PermissionDenied, "%s is not the identity of %s %s", st.identity, kind, name)
+	}
+	known := s.nodes[n.GetId()]
+	if known == nil {
+		known = &node{id: n.GetId(), kind: kindOf(n), identity: identity, since: time.Now(), types: map[string]*typeState{}}
+		s.nodes[known.id] = known
+		s.metrics.connected.Set(float64(len(s.nodes)))
+	}
+	known.version = userAgent(n)
+	known.streams++
+	st.node = known
+	s.log.Info("proxy connected", "node", known.id, "version", known.version)
+	if known.built == nil {
+		s.refresh(known)
+	}
+	if known.built == nil {
+		return status.Errorf(codes.Internal, "the resources of %s could not be rendered", known.id)
+	}
+	return nil
+}
+
+// unregister forgets a node with its last stream.
+func (s *Server) unregister(st *stream) {
+	n := st.node
+	if n == nil {
+		return
+	}
+	if n.streams--; n.streams > 0 {
+		return
+	}
+	s.log.Info("proxy gone", "node", n.id)
+	delete(s.nodes, n.id)
+	s.cacheOf(n).ClearSnapshot(n.id)
+	s.metrics.connected.Set(float64(len(s.nodes)))
+}
+
+func (s *Server) cacheOf(n *node) cache.SnapshotCache {
+	if n.kind == kindGRPC {
+		return s.clients
+	}
+	return s.envoys
+}
+
+func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string) (spiffeid.ID, bool) {
+	if kind == ir.KindGateway {
+		if g := m.Gateway(name); g != nil {
+			return g.Identity, true
+		}
+	} else if v := m.Service(name); v != nil {
+		return v.Identity, true
+	}
+	return spiffeid.ID{}, false
+}
+
+func userAgent(n *corev3.Node) string {
+	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
+		return fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
+	}
+	return strings.TrimSpace(n.GetUserAgentName() + " " + n.GetUserAgentVersion())
+}
+
+// errGone says that a node's member is no longer in the mesh.
+var errGone = errors.New("its member is no longer in the mesh")
+
+// render makes the resources of a node from the mesh.
+func (s *Server) render(n *node) (*envoy.Resources, error) {
+	kind, name, instance, err := envoy.ParseNodeID(n.id)
+	if err != nil {
+		return nil, err
+	}
+	var scope ir.Scope
+	if kind == ir.KindGateway {
+		g := s.mesh.Gateway(name)
+		if g == nil || g.Identity != n.identity {
+			return nil, errGone
+		}
+		scope = s.mesh.GatewayScope(g)
+	} else {
+		v := s.mesh.Service(name)
+		if v == nil || v.Identity != n.identity {
+			return nil, errGone
+		}
+		scope = s.mesh.ServiceScope(v)
+	}
+	o := envoy.Options{Instance: instance}
+	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
+		o.TrustBundle = s.trust
+	}
+	return s.config.Build(scope, o)
+}
+
+func (s *Server) sortedNodes() []*node {
+	var out []*node
+	for _, n := range s.nodes {
+		out = append(out, n)
+	}
+	slices.SortFunc(out, func(a, b *node) int { return strings.Compare(a.id, b.id) })
+	return out
+}
+
+// setSnapshot gives a node what was built.
+func (s *Server) setSnapshot(n *node, b *built) {
+	n.built, n.pushed = b, time.Now()
+	if err := s.cacheOf(n).SetSnapshot(context.Background(), n.id, b.snapshot()); err != nil {
+		s.log.Error("push failed", "node", n.id, "error", err)
+	}
+	s.metrics.pushes.Inc()
+}

@@ -1,0 +1,223 @@
+package serve
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	clusterservice "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
+	discoverygrpc "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
+	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
+	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/ca"
+)
+
+// Config is what a server needs.
+type Config struct {
+	// Listen and AdminListen are addresses HOST:PORT; port 0 is picked free.
+	Listen, AdminListen string
+	// Authority signs the mesh's leaves, and the server's own. Or
+	Authority *ca.Authority
+	// CertificateDirectory holds the server's tls.crt, tls.key and ca.crt, which
+	// somebody else puts there and renews.
+	CertificateDirectory string
+	Log                  *slog.Logger
+	// Build renders a proxy's resources; nil for envoy.Build.
+	Build func(ir.Scope, envoy.Options) (*envoy.Resources, error)
+}
+
+// Limits on what one client may ask of the server.
+const (
+	maxMessage     = 4 << 20 // bytes of a request
+	maxStreams     = 16      // at once on a connection
+	drainTime      = 5 * time.Second
+	minClientPings = 10 * time.Second
+)
+
+// Server is an xDS server.
+type Server struct {
+	config   Config
+	log      *slog.Logger
+	xds      net.Listener
+	admin    net.Listener
+	metrics  *metrics
+	trust    []byte
+	identity identitySource
+
+	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
+
+	mu       sync.Mutex
+	mesh     *ir.Mesh
+	meshHash string
+	loaded   time.Time
+	failure  string // why the mesh on disk is not the one served
+	draining bool
+	nodes    map[string]*node
+	streams  map[streamKey]*stream
+}
+
+// New listens on the server's addresses. It serves nothing before [Server.Run].
+func New(c Config) (*Server, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Build == nil {
+		c.Build = envoy.Build
+	}
+	if (c.Authority == nil) == (c.CertificateDirectory == "") {
+		return nil, errors.New("serve needs either an authority or a certificate directory")
+	}
+	s := &Server{
+		config: c, log: c.Log, metrics: newMetrics(),
+		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
+		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
+		nodes:   map[string]*node{}, streams: map[streamKey]*stream{},
+	}
+	if c.Authority != nil {
+		s.trust = c.Authority.Bundle()
+		s.identity = &issued{authority: c.Authority}
+	} else {
+		s.identity = &onDisk{dir: c.CertificateDirectory}
+	}
+	var err error
+	if s.xds, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, err
+	}
+	if s.admin, err = net.Listen("tcp", c.AdminListen); err != nil {
+		return nil, errors.Join(err, s.xds.Close())
+	}
+	return s, nil
+}
+
+// Addr is where proxies connect; AdminAddr is where status and metrics are.
+func (s *Server) Addr() string      { return s.xds.Addr().String() }
+func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
+
+// SetMesh makes the server serve that mesh: every connected proxy whose resources
+// differ is pushed to.
+func (s *Server) SetMesh(m *ir.Mesh) error {
+	data, err := ir.Marshal(m)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(data)
+	hash := hex.EncodeToString(sum[:8])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = ""
+	s.metrics.reloads.WithLabelValues("ok").Inc()
+	s.metrics.stale.Set(0)
+	if hash == s.meshHash {
+		return nil
+	}
+	if td := m.TrustDomain; s.mesh == nil || s.mesh.TrustDomain != td {
+		if err := s.identity.take(envoy.ServerIdentity(&m.Settings), time.Duration(m.Certificates.Lifetime)); err != nil {
+			return err
+		}
+	}
+	s.mesh, s.meshHash, s.loaded = m, hash, time.Now()
+	s.metrics.mesh(hash)
+	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes))
+	for _, n := range s.sortedNodes() {
+		s.refresh(n)
+	}
+	return nil
+}
+
+// SetFailure records why a changed mesh was not taken; the last good one is
+// served on.
+func (s *Server) SetFailure(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != reason {
+		s.log.Error("the changed mesh is wrong; serving the last good one", "reason", reason)
+	}
+	s.failure = reason
+	s.metrics.reloads.WithLabelValues("failed").Inc()
+	s.metrics.stale.Set(1)
+}
+
+// Run serves until the context ends, then drains: readiness fails, streams are
+// closed, and what is left after a while is cut off.
+func (s *Server) Run(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	both := &cache.MuxCache{
+		Classify:      func(r *cache.Request) string { return kindOf(r.GetNode()) },
+		ClassifyDelta: func(r *cache.DeltaRequest) string { return kindOf(r.GetNode()) },
+		Caches:        map[string]cache.Cache{kindEnvoy: s.envoys, kindGRPC: s.clients},
+	}
+	handler := xds.NewServer(running, both, s.callbacks(), sotw.WithOrderedADS())
+	g := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(s.tlsConfig())),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPings, PermitWithoutStream: true}),
+	)
+	discoverygrpc.RegisterAggregatedDiscoveryServiceServer(g, handler)
+	clusterservice.RegisterClusterDiscoveryServiceServer(g, handler)
+	endpointservice.RegisterEndpointDiscoveryServiceServer(g, handler)
+	listenerservice.RegisterListenerDiscoveryServiceServer(g, handler)
+	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
+	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
+	admin := &http.Server{
+		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	failed := make(chan error, 2)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := g.Serve(s.xds); err != nil {
+			failed <- fmt.Errorf("xDS: %w", err)
+		}
+	})
+	serving.Go(func() {
+		if err := admin.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("admin: %w", err)
+		}
+	})
+	serving.Go(func() { s.identity.renew(running, s.log) })
+	serving.Go(func() { s.settleAll(running) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	stop() // ends the streams, whose clients reconnect elsewhere
+	drained := make(chan struct{})
+	go func() { g.GracefulStop(); close(drained) }()
+	select {
+	case <-drained:
+	case <-time.After(drainTime):
+		g.Stop()
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if closeErr := admin.Shutdown(closing); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	serving.Wait()
+	return err
+}

@@ -1,0 +1,132 @@
+package serve
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
+)
+
+// Report is what the server knows of its mesh and its proxies: the body of
+// /status.
+type Report struct {
+	Mesh   string    `json:"mesh,omitempty"`
+	Hash   string    `json:"hash,omitempty"`
+	Loaded time.Time `json:"loaded,omitzero"`
+	// Failure is why the mesh on disk is not the one that is served.
+	Failure string  `json:"failure,omitempty"`
+	Proxies []Proxy `json:"proxies"`
+}
+
+// Proxy is a proxy that is connected, or that the mesh has and that is not.
+type Proxy struct {
+	Node      string    `json:"node"`
+	Identity  string    `json:"identity"`
+	Connected bool      `json:"connected"`
+	Since     time.Time `json:"since,omitzero"`
+	Version   string    `json:"version,omitempty"`
+	// Types are CDS, EDS, LDS, RDS and SDS, as far as it asked for them.
+	Types []TypeStatus `json:"types,omitempty"`
+}
+
+// The states of a proxy or of one of its types.
+const (
+	StateCurrent = "current" // it has taken what it was sent last
+	StateBehind  = "behind"  // it has not answered yet
+	StateRefused = "refused" // it has refused something
+	StateAbsent  = "not connected"
+)
+
+// TypeStatus is how far a proxy is with the resources of one type.
+type TypeStatus struct {
+	Type     string    `json:"type"`
+	State    string    `json:"state"`
+	Version  string    `json:"version"`
+	Since    time.Time `json:"since"` // when that version was sent
+	Refusals []Refusal `json:"refusals,omitempty"`
+}
+
+// State is the worst of the proxy's types.
+func (p *Proxy) State() string {
+	if !p.Connected {
+		return StateAbsent
+	}
+	state := StateCurrent
+	for _, t := range p.Types {
+		if t.State == StateRefused || t.State == StateBehind && state == StateCurrent {
+			state = t.State
+		}
+	}
+	return state
+}
+
+// Good reports whether the mesh on disk is served and every connected proxy has
+// taken it.
+func (r *Report) Good() bool {
+	return r.Failure == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
+		return p.State() == StateBehind || p.State() == StateRefused
+	})
+}
+
+// Status is how the server stands.
+func (s *Server) Status() Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Proxies: []Proxy{}}
+	seen := map[string]bool{}
+	for _, n := range s.sortedNodes() {
+		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version}
+		for _, url := range sortedKeys(n.types) {
+			t := n.types[url]
+			state := StateCurrent
+			switch {
+			case len(t.refusals) > 0:
+				state = StateRefused
+			case t.behind() || n.want != nil:
+				state = StateBehind
+			}
+			p.Types = append(p.Types, TypeStatus{Type: short(url), State: state, Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
+		}
+		slices.SortFunc(p.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
+		r.Proxies = append(r.Proxies, p)
+		seen[n.id] = true
+		if kind, name, _, err := envoy.ParseNodeID(n.id); err == nil {
+			seen[string(kind)+"/"+name] = true
+		}
+	}
+	if s.mesh != nil {
+		r.Mesh = s.mesh.Name
+		r.Proxies = append(r.Proxies, absent(s.mesh, seen)...)
+		slices.SortStableFunc(r.Proxies, func(a, b Proxy) int { return strings.Compare(a.Node, b.Node) })
+	}
+	return r
+}
+
+// absent are the proxies that the mesh has and that are not connected: every
+// known endpoint's, and for other members at least one.
+func absent(m *ir.Mesh, seen map[string]bool) []Proxy {
+	var out []Proxy
+	add := func(kind ir.MemberKind, name, instance, identity string) {
+		if id := envoy.NodeID(kind, name, instance); !seen[id] {
+			out = append(out, Proxy{Node: id, Identity: identity})
+		}
+	}
+	for _, v := range m.Services {
+		for _, e := range v.Workload.Endpoints {
+			if v.Proxy.Interception == ir.InterceptExplicit {
+				add(ir.KindService, v.Name, e.Name, v.Identity.String())
+			}
+		}
+		if (len(v.Workload.Endpoints) == 0 || v.Proxy.Interception != ir.InterceptExplicit) && !seen["service/"+v.Name] {
+			add(ir.KindService, v.Name, "", v.Identity.String())
+		}
+	}
+	for _, g := range m.Gateways {
+		if !seen["gateway/"+g.Name] {
+			add(ir.KindGateway, g.Name, "", g.Identity.String())
+		}
+	}
+	return out
+}

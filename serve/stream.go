@@ -1,0 +1,260 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/render/envoy"
+)
+
+// streamKey tells streams apart; incremental ones are counted apart.
+type streamKey struct {
+	delta bool
+	id    int64
+}
+
+// stream is a client's stream. The server's lock guards it.
+type stream struct {
+	identity spiffeid.ID
+	node     *node
+}
+
+// Refusal is a resource that a proxy refused (NACK).
+type Refusal struct {
+	Type string `json:"type"`
+	// Resource is its name; "" when the proxy's words name none.
+	Resource string `json:"resource,omitempty"`
+	// Reason are the proxy's own words.
+	Reason string `json:"reason"`
+	// Source is the line of the spec that the resource came from.
+	Source source.Position `json:"source,omitzero"`
+	Since  time.Time       `json:"since"`
+}
+
+// callbacks are how the streams' ends and what passes on them come to the
+// server. They run in the streams' own goroutines.
+func (s *Server) callbacks() xds.Callbacks {
+	return xds.CallbackFuncs{
+		StreamOpenFunc:      func(ctx context.Context, id int64, _ string) error { return s.open(ctx, streamKey{false, id}) },
+		DeltaStreamOpenFunc: func(ctx context.Context, id int64, _ string) error { return s.open(ctx, streamKey{true, id}) },
+		StreamClosedFunc:    func(id int64, _ *corev3.Node) { s.closed(streamKey{false, id}) },
+		DeltaStreamClosedFunc: func(id int64, _ *corev3.Node) {
+			s.closed(streamKey{true, id})
+		},
+		StreamRequestFunc: func(id int64, r *discoveryv3.DiscoveryRequest) error {
+			return s.request(streamKey{false, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail())
+		},
+		StreamDeltaRequestFunc: func(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
+			return s.request(streamKey{true, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail())
+		},
+		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
+			s.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo())
+		},
+		StreamDeltaResponseFunc: func(id int64, _ *discoveryv3.DeltaDiscoveryRequest, r *discoveryv3.DeltaDiscoveryResponse) {
+			s.response(streamKey{true, id}, r.GetTypeUrl(), r.GetNonce(), r.GetSystemVersionInfo())
+		},
+	}
+}
+
+func (s *Server) open(ctx context.Context, key streamKey) error {
+	identity, err := callerIdentity(ctx)
+	if err != nil {
+		return status.Errorf(codes.Unauthenticated, "the client's certificate has no SPIFFE identity: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return status.Error(codes.Unavailable, "the server is going away")
+	}
+	s.streams[key] = &stream{identity: identity}
+	return nil
+}
+
+func (s *Server) closed(key streamKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.streams[key]; st != nil {
+		s.unregister(st)
+		delete(s.streams, key)
+	}
+}
+
+// request takes a subscription, an acknowledgement or a refusal.
+func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refused *rpcstatus.Status) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[key]
+	if st == nil {
+		return status.Error(codes.Internal, "no such stream")
+	}
+	if err := s.register(st, n); err != nil {
+		return err
+	}
+	t := st.node.types[url]
+	if nonce == "" || t == nil {
+		return nil
+	}
+	name := key.nonce(nonce)
+	if name != t.sent {
+		if refused == nil {
+			return nil // an answer to something older
+		}
+	} else {
+		t.acked = name
+	}
+	if refused != nil {
+		s.refuse(st.node, key, t, url, refused.GetMessage())
+		return nil
+	}
+	if len(t.refusals) > 0 {
+		s.log.Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
+	}
+	t.refusals = nil
+	s.metrics.acks.WithLabelValues(short(url)).Inc()
+	s.countBehind()
+	// Answering waits in the stream's own goroutine; what settling pushes must
+	// not be waited for there.
+	if st.node.want != nil {
+		go s.settleLater(st.node)
+	}
+	return nil
+}
+
+func (s *Server) settleLater(n *node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nodes[n.id] == n {
+		s.settle(n)
+	}
+}
+
+// refuse records what a proxy refused. Over the incremental protocol it keeps
+// the old resource and says nothing more; over state of the world the answer
+// would be sent again at once and refused again, so what it refused is withheld.
+func (s *Server) refuse(n *node, key streamKey, t *typeState, url, reason string) {
+	s.metrics.nacks.WithLabelValues(short(url)).Inc()
+	names := s.named(n, url, reason)
+	t.refusals = nil
+	for _, name := range names {
+		var pos source.Position
+		if m := n.built.resources[url][name]; m != nil {
+			pos = envoy.Source(m)
+		}
+		t.refusals = append(t.refusals, Refusal{Type: short(url), Resource: name, Reason: reason, Source: pos, Since: time.Now()})
+		s.log.Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name, "source", pos.String(), "reason", reason)
+	}
+	s.countBehind()
+	if !key.delta {
+		go s.withhold(n, url, names)
+	}
+}
+
+// named are the resources of that type that the proxy's words name, the longest
+// names first; one "" when they name none.
+func (s *Server) named(n *node, url, reason string) []string {
+	var names []string
+	rest := reason
+	all := sortedKeys(n.built.resources[url])
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	for _, name := range all {
+		if strings.Contains(rest, name) {
+			names = append(names, name)
+			rest = strings.ReplaceAll(rest, name, "")
+		}
+	}
+	if names == nil {
+		return []string{""}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// withhold serves a node without the resources that it refused.
+func (s *Server) withhold(n *node, url string, names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nodes[n.id] != n {
+		return
+	}
+	rest := n.built.with(nil)
+	for _, name := range names {
+		if name == "" { // it did not say which: all of them
+			clear(rest.resources[url])
+			clear(rest.hashes[url])
+		}
+		delete(rest.resources[url], name)
+		delete(rest.hashes[url], name)
+	}
+	if !rest.equal(n.built) {
+		s.setSnapshot(n, rest)
+	}
+}
+
+// response is called just before an answer is sent.
+func (s *Server) response(key streamKey, url, nonce, version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[key]
+	if st == nil || st.node == nil {
+		return
+	}
+	t := st.node.types[url]
+	if t == nil {
+		t = &typeState{}
+		st.node.types[url] = t
+	}
+	t.sent, t.sentVersion, t.sentAt = key.nonce(nonce), version, time.Now()
+	s.countBehind()
+}
+
+// nonce is a nonce that is unique among all streams.
+func (k streamKey) nonce(nonce string) string { return fmt.Sprintf("%t/%d/%s", k.delta, k.id, nonce) }
+
+func (s *Server) countBehind() {
+	behind, refused := 0, 0
+	for _, n := range s.nodes {
+		isBehind, isRefused := false, false
+		for _, t := range n.types {
+			isBehind = isBehind || t.behind()
+			isRefused = isRefused || len(t.refusals) > 0
+		}
+		if isBehind {
+			behind++
+		}
+		if isRefused {
+			refused++
+		}
+	}
+	s.metrics.behind.Set(float64(behind))
+	s.metrics.refusing.Set(float64(refused))
+}
+
+// short is a type's usual short name.
+func short(url string) string {
+	switch url {
+	case resource.ClusterType:
+		return "CDS"
+	case resource.EndpointType:
+		return "EDS"
+	case resource.ListenerType:
+		return "LDS"
+	case resource.RouteType:
+		return "RDS"
+	case resource.SecretType:
+		return "SDS"
+	}
+	return "other"
+}
