@@ -61,7 +61,9 @@ type builder struct {
 	loopback string // the address that the proxy's host keeps to itself
 	out      *Resources
 	clusters map[string]bool
-	err      error
+	// proxyless is set when a gRPC client reads the resources, not an Envoy.
+	proxyless bool
+	err       error
 }
 
 func newBuilder(scope ir.Scope, o Options) *builder {

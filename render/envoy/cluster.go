@@ -23,7 +23,6 @@ const (
 	connectTimeout  = time.Second
 	idleTimeout     = time.Hour
 	maxConnections  = 1024
-	dnsRefresh      = 5 * time.Second
 	httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 )
 
@@ -38,10 +37,13 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	c := b.cluster(name, use.Pos)
 	c.CircuitBreakers = breakers(retryBudget(callee, use, b.scope.Settings.Defaults))
 	c.OutlierDetection = outlierDetection()
-	if port.Protocol.IsHTTP() {
+	switch {
+	case b.proxyless:
+		c.TransportSocket = b.proxylessTLS(callee)
+	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
 		b.httpOptions(c, true)
-	} else {
+	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
 	switch w := &callee.Workload; {
@@ -110,11 +112,13 @@ func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 	}
 }
 
+// byDNS looks the host up every 5 seconds, which is Envoy's default.
 func (b *builder) byDNS(c *clusterv3.Cluster, host string, port uint16) {
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+	if b.proxyless { // gRPC knows no other lookup (gRFC A37)
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
+	}
 	c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
-	c.DnsRefreshRate = durationpb.New(dnsRefresh)
-	c.RespectDnsTtl = true
 	c.LoadAssignment = single(c.Name, address(host, port))
 }
 

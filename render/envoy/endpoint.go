@@ -39,20 +39,19 @@ func endpoints(u *ir.Upstream, version string) []ir.Endpoint {
 	return out
 }
 
-// assignment lists the addresses of endpoints on that port, by zone.
+// assignment lists the addresses of endpoints on that port, by zone. gRPC refuses
+// a locality without an identity and passes over one without a weight.
 func assignment(name string, list []ir.Endpoint, port string) *endpointv3.ClusterLoadAssignment {
 	zones := map[string]*endpointv3.LocalityLbEndpoints{}
 	out := &endpointv3.ClusterLoadAssignment{ClusterName: name}
 	for _, e := range list {
 		zone := zones[e.Zone]
 		if zone == nil {
-			zone = &endpointv3.LocalityLbEndpoints{}
-			if e.Zone != "" {
-				zone.Locality = &corev3.Locality{Zone: e.Zone}
-			}
+			zone = &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{Zone: e.Zone}, LoadBalancingWeight: wrapperspb.UInt32(0)}
 			zones[e.Zone] = zone
 			out.Endpoints = append(out.Endpoints, zone)
 		}
+		zone.LoadBalancingWeight.Value += max(1, e.Weight)
 		zone.LbEndpoints = append(zone.LbEndpoints, &endpointv3.LbEndpoint{
 			HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address, e.Ports[port])}},
 			LoadBalancingWeight: wrapperspb.UInt32(max(1, e.Weight)),
