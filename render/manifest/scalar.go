@@ -96,7 +96,8 @@ func isPlain(s string) bool {
 		return false
 	}
 	switch c := s[0]; {
-	case isLetter(c), c == '_', c == '/':
+	case isLetter(c), c == '_', c == '/', strings.HasPrefix(s, "./"):
+	case strings.HasPrefix(s, "--") && len(s) > 2 && isLetter(s[2]): // a flag
 	case isDigit(c) && strings.ContainsFunc(s, isUnit): // "10s" is; "1e3" and "10.0.0.1" might be numbers
 	default:
 		return false

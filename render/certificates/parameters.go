@@ -1,0 +1,50 @@
+package certificates
+
+import (
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// The document of [Parameters]. It is meshc's own and no object of a cluster.
+const (
+	ParametersAPIVersion = "meshc.dev/v1"
+	ParametersKind       = "CertificateParameters"
+)
+
+// Parameters say what certificate a member needs that cert-manager does not
+// serve. "meshc certs request" makes the key and the request on its host.
+type Parameters struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Member is whose certificate it is.
+	Member struct {
+		Kind      string `json:"kind"` // service, gateway or server
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
+	} `json:"member"`
+	// Identity is the certificate's only subject alternative name, a URI.
+	Identity string `json:"identity"`
+	// Key is the kind of private key.
+	Key ir.KeyKind `json:"key"`
+	// Lifetime of the certificate, and how long before its end it is renewed.
+	Lifetime    ir.Duration `json:"lifetime"`
+	RenewBefore ir.Duration `json:"renewBefore"`
+	// Directory on the proxy's host is for tls.crt, tls.key and ca.crt.
+	Directory string `json:"directory,omitempty"`
+	// Secret is for the same files when the member runs in Kubernetes.
+	Secret string `json:"secret,omitempty"`
+	// Issuer is who signs, of the mesh's issuers.
+	Issuer ir.Issuer `json:"issuer"`
+}
+
+func newParameters(settings *ir.Settings, s subject) Parameters {
+	c := settings.Certificates
+	p := Parameters{
+		APIVersion: ParametersAPIVersion, Kind: ParametersKind, Identity: s.identity.String(),
+		Key: c.Key, Lifetime: c.Lifetime, RenewBefore: c.RenewBefore, Directory: s.directory, Issuer: c.Issuer,
+	}
+	p.Member.Kind, p.Member.Name, p.Member.Namespace = s.kind, s.name, s.namespace
+	if s.cluster {
+		p.Secret = ir.CertificateSecret(s.name)
+	}
+	return p
+}

@@ -1,0 +1,110 @@
+package kubernetes
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// egress lets the member out to whom it uses, to DNS and to the control plane.
+func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
+	rules := []networkingv1.NetworkPolicyEgressRule{dnsEgress()}
+	if scope.Settings.Delivery == ir.DeliveryXDS {
+		rules = append(rules, serverEgress(scope))
+	}
+	for _, use := range scope.Member().Uses {
+		if use.External {
+			rules = append(rules, externalEgress(scope.Externals[use.To], use.Ports)...)
+		} else {
+			rules = append(rules, upstreamEgress(scope.Upstreams[use.To], use.Ports)...)
+		}
+	}
+	return rules
+}
+
+func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicyEgressRule {
+	switch w := u.Workload; {
+	case w.Deployment != "":
+		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{podPeer(u.Namespace, pods(ir.KindService, u.Name))}}
+		for _, name := range names {
+			rule.Ports = append(rule.Ports, tcp(u.InstancePort(u.Port(name))))
+		}
+		return []networkingv1.NetworkPolicyEgressRule{rule}
+	case w.DNS != "":
+		var ports []networkingv1.NetworkPolicyPort
+		for _, name := range names {
+			ports = append(ports, tcp(u.Port(name).Number))
+		}
+		return []networkingv1.NetworkPolicyEgressRule{hostEgress(w.DNS, ports)}
+	default:
+		return endpointEgress(w.Endpoints, names)
+	}
+}
+
+func externalEgress(e *ir.External, names []string) []networkingv1.NetworkPolicyEgressRule {
+	if len(e.Endpoints) > 0 {
+		return endpointEgress(e.Endpoints, names)
+	}
+	var ports []networkingv1.NetworkPolicyPort
+	for _, name := range names {
+		ports = append(ports, tcp(e.Port(name).Number))
+	}
+	return []networkingv1.NetworkPolicyEgressRule{hostEgress(e.Hosts[0], ports)}
+}
+
+func endpointEgress(endpoints []ir.Endpoint, names []string) []networkingv1.NetworkPolicyEgressRule {
+	var rules []networkingv1.NetworkPolicyEgressRule
+	for i := range endpoints {
+		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{addressPeer(endpoints[i].Address)}}
+		for _, name := range names {
+			rule.Ports = append(rule.Ports, tcp(endpoints[i].Ports[name]))
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// hostEgress lets the member out to a host. A NetworkPolicy knows addresses and
+// no names, so a host that is a name may be anywhere: the ports alone bound it.
+func hostEgress(host string, ports []networkingv1.NetworkPolicyPort) networkingv1.NetworkPolicyEgressRule {
+	rule := networkingv1.NetworkPolicyEgressRule{Ports: ports}
+	if _, err := netip.ParseAddr(host); err == nil {
+		rule.To = []networkingv1.NetworkPolicyPeer{addressPeer(host)}
+	}
+	return rule
+}
+
+// nodeLocalDNS is where the cache on each node answers (Kubernetes, NodeLocal
+// DNSCache).
+const nodeLocalDNS = "169.254.20.10"
+
+func dnsEgress() networkingv1.NetworkPolicyEgressRule {
+	return networkingv1.NetworkPolicyEgressRule{
+		To: []networkingv1.NetworkPolicyPeer{
+			podPeer("kube-system", map[string]string{"k8s-app": "kube-dns"}),
+			addressPeer(nodeLocalDNS),
+		},
+		Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, 53), tcp(53)},
+	}
+}
+
+func serverEgress(scope ir.Scope) networkingv1.NetworkPolicyEgressRule {
+	host, number, err := net.SplitHostPort(scope.Member().Proxy.Server)
+	p, portErr := strconv.ParseUint(number, 10, 16)
+	if err != nil || portErr != nil {
+		panic(fmt.Sprintf("kubernetes: the linker let the server address %q through", scope.Member().Proxy.Server))
+	}
+	if host == scope.Settings.ServerHost() {
+		return networkingv1.NetworkPolicyEgressRule{
+			To:    []networkingv1.NetworkPolicyPeer{podPeer(scope.Settings.SystemNamespace(), serverPods())},
+			Ports: []networkingv1.NetworkPolicyPort{tcp(serverPort)},
+		}
+	}
+	return hostEgress(host, []networkingv1.NetworkPolicyPort{tcp(uint16(p))})
+}

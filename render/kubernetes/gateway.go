@@ -1,0 +1,104 @@
+package kubernetes
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+// gateway is everything of a gateway, which has no team's Deployment: it is
+// Envoy itself.
+func gateway(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
+	g := scope.Gateway
+	config, err := bootstrapConfig(scope, bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	file, err := manifest.YAMLFile(memberFile(g.Namespace, g.Name),
+		manifest.Object(serviceAccount(scope)),
+		manifest.Object(config),
+		manifest.Object(loadBalancer(scope)),
+		manifest.Object(gatewayDeployment(scope, bootstrap)),
+		manifest.Object(networkPolicy(scope)),
+		manifest.Object(disruptionBudget(scope)),
+	)
+	return []manifest.File{file}, err
+}
+
+// loadBalancer gives the gateway an address outside the cluster.
+func loadBalancer(scope ir.Scope) *corev1.Service {
+	g := scope.Gateway
+	service := &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: meta(scope, g.Name),
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: podsOf(scope)},
+	}
+	for _, l := range g.Listeners {
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
+			Name: l.Name, Protocol: corev1.ProtocolTCP, Port: int32(l.Port), TargetPort: intstr.FromInt32(int32(l.Port)),
+		})
+	}
+	return service
+}
+
+func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
+	g := scope.Gateway
+	proxy := proxyContainer(scope, g.Listeners[0].Port)
+	for _, l := range g.Listeners {
+		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(l.Port), Protocol: corev1.ProtocolTCP})
+	}
+	// Envoy ends at once when it is told to. Until then it goes on serving those
+	// who have not heard yet that this pod is going.
+	proxy.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
+
+	d := replicated(meta(scope, g.Name), podsOf(scope))
+	pod := &d.Spec.Template
+	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(bootstrap)}
+	pod.Spec.ServiceAccountName = g.Account
+	pod.Spec.Containers = []corev1.Container{proxy}
+	pod.Spec.Volumes = proxyVolumes(scope)
+	for _, l := range g.Listeners {
+		if l.Port < 1024 {
+			// A safe sysctl (Kubernetes, Pod Security Standards): no capability is
+			// needed for a low port then.
+			pod.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
+		}
+	}
+	return d
+}
+
+// replicated is a Deployment of two pods on different nodes, where there are two,
+// which never has fewer while it is renewed. Its pods have no token.
+func replicated(m metav1.ObjectMeta, pods map[string]string) *appsv1.Deployment {
+	replicas, none, one, no, yes := int32(2), intstr.FromInt32(0), intstr.FromInt32(1), false, true
+	return &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: m,
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas,
+			Selector: &metav1.LabelSelector{MatchLabels: pods},
+			Strategy: appsv1.DeploymentStrategy{
+				Type:          appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &none, MaxSurge: &one},
+			},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: m.Labels},
+				Spec: corev1.PodSpec{
+					AutomountServiceAccountToken: &no,
+					SecurityContext: &corev1.PodSecurityContext{
+						RunAsNonRoot:   &yes,
+						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+					},
+					TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
+						MaxSkew: 1, TopologyKey: "kubernetes.io/hostname", WhenUnsatisfiable: corev1.ScheduleAnyway,
+						LabelSelector: &metav1.LabelSelector{MatchLabels: pods},
+					}},
+				},
+			},
+		},
+	}
+}

@@ -1,0 +1,63 @@
+// Package kubernetes renders the mesh's members for Kubernetes: what stands
+// beside a team's own Deployment, the sidecar that is patched into it, gateways,
+// and the control plane.
+//
+// Below the output directory:
+//
+//	kustomization.yaml                       all of it, in the order to apply
+//	kubernetes/kustomization.yaml            the Namespaces
+//	kubernetes/NAMESPACE/namespace.yaml
+//	kubernetes/NAMESPACE/kustomization.yaml  the members of the namespace
+//	kubernetes/NAMESPACE/NAME.yaml           a member
+//	kubernetes/NAMESPACE/hosts.outside.yaml  names for members outside the cluster
+//	kubernetes/NAMESPACE/sidecar/            the component that adds the sidecars
+//	kubernetes/MESH-system/                  meshc serve and the compiled mesh
+//
+// A service's Service is headless: its DNS name gives the addresses of the pods,
+// which is what the callers' proxies look up (STRICT_DNS). Applications use the
+// same name; the port that they dial is redirected to their own proxy, so no
+// virtual IP is needed. A callee outside the cluster has no pods, and its Service
+// is a virtual IP without endpoints, which gives the application an address to
+// dial and answers nobody who is not redirected.
+//
+// The proxies and meshc serve do not talk to the API server: they have no token
+// and no Role.
+package kubernetes
+
+import (
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+// Member renders the manifests of a member that runs in the cluster, with the
+// bootstrap of its proxies; for a service outside the cluster there are none. It
+// depends on nothing but its arguments.
+func Member(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
+	if scope.Gateway != nil {
+		return gateway(scope, bootstrap)
+	}
+	if scope.Service.Workload.Deployment == "" {
+		return nil, nil
+	}
+	return service(scope, bootstrap)
+}
+
+// service is what stands beside a team's Deployment, and the sidecar in it.
+func service(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
+	s := scope.Service
+	config, err := bootstrapConfig(scope, bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	objects := []any{manifest.Object(serviceAccount(scope)), manifest.Object(config), manifest.Object(headless(s, nil, scope))}
+	for i := range s.Versions {
+		objects = append(objects, manifest.Object(headless(s, &s.Versions[i], scope)))
+	}
+	objects = append(objects, manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
+	beside, err := manifest.YAMLFile(memberFile(s.Namespace, s.Name), objects...)
+	if err != nil {
+		return nil, err
+	}
+	inside, err := manifest.YAMLFile(sidecarFile(s.Namespace, s.Name), sidecar(scope, bootstrap))
+	return []manifest.File{beside, inside}, err
+}

@@ -1,0 +1,93 @@
+package kubernetes
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const (
+	containerName     = "mesh-proxy"
+	bootstrapVolume   = "mesh-proxy-bootstrap"
+	certificateVolume = "mesh-certificate"
+	bootstrapDir      = "/etc/envoy"
+	// proxyUser runs Envoy. Its connections are the only ones that are not
+	// redirected, so nothing else in a pod should run as it.
+	proxyUser = 1337
+)
+
+// proxyContainer is the container of a member's proxy. It is ready when ready accepts
+// connections: Envoy listens there only after it has taken its configuration,
+// whoever delivered it.
+func proxyContainer(scope ir.Scope, ready uint16) corev1.Container {
+	m := scope.Member()
+	probe := corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(int32(ready))}}
+	return corev1.Container{
+		Name:    containerName,
+		Image:   scope.Settings.Images.Envoy,
+		Command: []string{"envoy"},
+		Args: []string{
+			"--config-path", bootstrapDir + "/" + bootstrapFile,
+			"--service-node", fmt.Sprintf("%s/%s/$(POD_NAME)", m.Kind, m.Name),
+			"--service-cluster", m.Name + "." + m.Namespace,
+			"--concurrency", "2", // the default is a thread for each core of the node
+			"--disable-hot-restart",
+		},
+		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
+			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
+		}}},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: bootstrapVolume, MountPath: bootstrapDir, ReadOnly: true},
+			{Name: certificateVolume, MountPath: m.Proxy.CertificateDirectory, ReadOnly: true},
+		},
+		StartupProbe:    &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 1, FailureThreshold: 60},
+		ReadinessProbe:  &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 5},
+		Resources:       resources("50m", "64Mi", "512Mi"),
+		SecurityContext: unprivileged(proxyUser),
+	}
+}
+
+// proxyVolumes are what the container of the proxy mounts.
+func proxyVolumes(scope ir.Scope) []corev1.Volume {
+	m := scope.Member()
+	return []corev1.Volume{
+		{Name: bootstrapVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)},
+		}}},
+		secretVolume(certificateVolume, m.CertificateSecret()),
+	}
+}
+
+// secretVolume has files that every user of a container with that volume may
+// read, as the kubelet owns them; no other container sees them.
+func secretVolume(name, secret string) corev1.Volume {
+	mode := int32(0o444)
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+		Secret: &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: &mode},
+	}}
+}
+
+// resources asks for memory with a bound, and for CPU without: a proxy that is
+// held back holds back everybody who waits for it.
+func resources(cpu, memory, maxMemory string) corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(maxMemory)},
+	}
+}
+
+// unprivileged satisfies the Pod Security Standard "restricted".
+func unprivileged(user int64) *corev1.SecurityContext {
+	yes, no := true, false
+	return &corev1.SecurityContext{
+		RunAsUser: &user, RunAsGroup: &user, RunAsNonRoot: &yes,
+		AllowPrivilegeEscalation: &no,
+		ReadOnlyRootFilesystem:   &yes,
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+}

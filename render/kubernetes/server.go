@@ -1,0 +1,201 @@
+package kubernetes
+
+import (
+	"fmt"
+	"net/netip"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/certificates"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+const (
+	serverPort = 15010 // xDS
+	statusPort = 15014 // health and metrics
+	serverUser = 65532
+	meshDir    = "/etc/meshc/mesh"
+	authority  = "/etc/meshc/authority"
+	meshFile   = "mesh.json"
+	meshBase   = "mesh.yaml"
+	serverBase = "server.yaml"
+)
+
+// serverPods is what the pods of the control plane carry.
+func serverPods() map[string]string { return map[string]string{labelName: ir.ServerName} }
+
+// server is the control plane, meshc serve, with the compiled mesh. It reads
+// files and nothing else: it has no token, no Role, and calls nobody.
+func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, error) {
+	system := m.SystemNamespace()
+	dir := namespaceDir(system)
+	parts, err := manifest.Pack(meshFile, compiled)
+	if err != nil {
+		return nil, err
+	}
+	var configs []any
+	for n, part := range parts {
+		configs = append(configs, manifest.Object(meshPart(m, n, part)))
+	}
+	own := namespaceObject(&m.Settings, system)
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		own.Labels["pod-security.kubernetes.io/"+mode] = "restricted"
+	}
+	accountObject := &corev1.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta: serverMeta(m),
+	}
+	no := false
+	accountObject.AutomountServiceAccountToken = &no
+
+	var files []manifest.File
+	for _, f := range []struct {
+		name    string
+		objects []any
+	}{
+		{namespaceBase, []any{manifest.Object(own)}},
+		{meshBase, configs},
+		{serverBase, []any{
+			manifest.Object(accountObject),
+			manifest.Object(serverService(m)),
+			manifest.Object(serverDeployment(m, len(parts))),
+			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces), nil)),
+			manifest.Object(&policyv1.PodDisruptionBudget{
+				TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+				ObjectMeta: serverMeta(m),
+				Spec:       oneAtATime(serverPods()),
+			}),
+		}},
+	} {
+		file, err := manifest.YAMLFile(dir+"/"+f.name, f.objects...)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	file, err := manifest.Resources(dir, serverFiles())
+	return append(files, file), err
+}
+
+// serverFiles are those of the control plane, relative to its directory, in the
+// order to apply.
+func serverFiles() []string { return []string{meshBase, serverBase} }
+
+func serverMeta(m *ir.Mesh) metav1.ObjectMeta {
+	meta := meshMeta(&m.Settings, m.SystemNamespace(), ir.ServerName)
+	meta.Labels = merged(meta.Labels, serverPods())
+	return meta
+}
+
+// meshPart is a part of the compiled mesh: all of it is too large for one
+// ConfigMap.
+func meshPart(m *ir.Mesh, n int, part manifest.File) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: meshMeta(&m.Settings, m.SystemNamespace(), partName(n)),
+		BinaryData: map[string][]byte{part.Path: part.Data},
+	}
+}
+
+func partName(n int) string { return fmt.Sprintf("mesh-%03d", n) }
+
+func serverService(m *ir.Mesh) *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: serverMeta(m),
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeClusterIP, Selector: serverPods(),
+			Ports: []corev1.ServicePort{{Name: "xds", Protocol: corev1.ProtocolTCP, Port: serverPort, TargetPort: intstr.FromInt32(serverPort)}},
+		},
+	}
+}
+
+func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
+	status := func(path string) corev1.ProbeHandler {
+		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(statusPort)}}
+	}
+	container := corev1.Container{
+		Name:  ir.ServerName,
+		Image: m.Images.Meshc,
+		Args: []string{
+			"serve",
+			"--mesh=" + meshDir + "/" + meshFile,
+			fmt.Sprintf("--listen=:%d", serverPort),
+			fmt.Sprintf("--status=:%d", statusPort),
+			"--certificates=" + certificates.ServerDirectory,
+		},
+		Ports: []corev1.ContainerPort{
+			{Name: "xds", ContainerPort: serverPort, Protocol: corev1.ProtocolTCP},
+			{Name: "status", ContainerPort: statusPort, Protocol: corev1.ProtocolTCP},
+		},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: "mesh", MountPath: meshDir, ReadOnly: true},
+			{Name: certificateVolume, MountPath: certificates.ServerDirectory, ReadOnly: true},
+		},
+		StartupProbe:    &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 1, FailureThreshold: 60},
+		LivenessProbe:   &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 10},
+		ReadinessProbe:  &corev1.Probe{ProbeHandler: status("/readyz"), PeriodSeconds: 5},
+		Resources:       resources("100m", "128Mi", "2Gi"),
+		SecurityContext: unprivileged(serverUser),
+	}
+	volumes := []corev1.Volume{meshVolume(parts), secretVolume(certificateVolume, ir.CertificateSecret(ir.ServerName))}
+	if m.Certificates.Issuer.Kind == ir.IssuerEmbedded {
+		// All replicas sign with one key, which comes from a Secret that somebody
+		// with the right to makes: meshc writes no key.
+		container.Args = append(container.Args, "--authority="+authority)
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "authority", MountPath: authority, ReadOnly: true})
+		volumes = append(volumes, secretVolume("authority", ir.CertificateSecret("authority")))
+	}
+	d := replicated(serverMeta(m), serverPods())
+	d.Spec.Template.Spec.ServiceAccountName = ir.ServerName
+	d.Spec.Template.Spec.Containers = []corev1.Container{container}
+	d.Spec.Template.Spec.Volumes = volumes
+	return d
+}
+
+// meshVolume shows all parts in one directory, which the kubelet replaces as a
+// whole.
+func meshVolume(parts int) corev1.Volume {
+	v := corev1.Volume{Name: "mesh", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}
+	for n := range parts {
+		v.Projected.Sources = append(v.Projected.Sources, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: partName(n)},
+		}})
+	}
+	return v
+}
+
+// serverIngress lets in the proxies of the mesh: the pods of members, and the
+// hosts outside whose addresses are known.
+func serverIngress(m *ir.Mesh, namespaces []string) []networkingv1.NetworkPolicyIngressRule {
+	var from []networkingv1.NetworkPolicyPeer
+	for _, kind := range []ir.MemberKind{ir.KindService, ir.KindGateway} {
+		peer := networkingv1.NetworkPolicyPeer{
+			NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: labelNamespace, Operator: metav1.LabelSelectorOpIn, Values: namespaces},
+			}},
+			PodSelector: &metav1.LabelSelector{},
+		}
+		for label := range pods(kind, "") {
+			peer.PodSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: label, Operator: metav1.LabelSelectorOpExists}}
+		}
+		from = append(from, peer)
+	}
+	seen := map[string]bool{}
+	for _, s := range m.Services {
+		for i := range s.Workload.Endpoints {
+			address := s.Workload.Endpoints[i].Address
+			if ip, err := netip.ParseAddr(address); err == nil && !ip.IsLoopback() && !seen[address] {
+				seen[address] = true
+				from = append(from, addressPeer(address))
+			}
+		}
+	}
+	return []networkingv1.NetworkPolicyIngressRule{{From: from, Ports: []networkingv1.NetworkPolicyPort{tcp(serverPort)}}}
+}
