@@ -45,7 +45,7 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 		// are dropped wherever they come from.
 		UseRemoteAddress:          wrapperspb.Bool(true),
 		SkipXffAppend:             true,
-		InternalAddressConfig:     &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		InternalAddressConfig:     nobodyInternal(),
 		PreserveExternalRequestId: true,
 		RequestHeadersTimeout:     durationpb.New(headersTimeout),
 		StreamIdleTimeout:         durationpb.New(idleTimeout),
@@ -54,6 +54,14 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
 		},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxStreams)},
+	}
+}
+
+// nobodyInternal names a range that no caller can have: with none, Envoy takes
+// all private addresses and loopback for internal.
+func nobodyInternal() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{
+		CidrRanges: []*corev3.CidrRange{{AddressPrefix: "255.255.255.255", PrefixLen: wrapperspb.UInt32(32)}},
 	}
 }
 
