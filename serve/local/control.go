@@ -2,13 +2,79 @@ package local
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve"
 )
 
-type control struct{}
+// control is the meshc serve of a mesh, in this process.
+type control struct {
+	server *serve.Server
+	cancel context.CancelFunc
+	done   chan error
+}
 
-func (m *Mesh) serve(placed *ir.Mesh) error { return nil }
-func (c *control) stop() error              { return nil }
+// serve gives the placed mesh to meshc serve, which it starts when there is none
+// yet.
+func (m *Mesh) serve(placed *ir.Mesh) error {
+	if m.control != nil {
+		return m.control.server.SetMesh(placed)
+	}
+	xds, err := m.placement.Server()
+	if err != nil {
+		return err
+	}
+	admin, err := m.placement.ServerAdmin()
+	if err != nil {
+		return err
+	}
+	server, err := serve.New(serve.Config{Listen: xds, AdminListen: admin, Authority: m.authority, Log: m.log})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.control = &control{server, cancel, make(chan error, 1)}
+	go func() { m.control.done <- server.Run(ctx) }()
+	return server.SetMesh(placed)
+}
 
-func (c *control) settle(ctx context.Context, m *Mesh) error { return nil }
+func (c *control) stop() error {
+	c.cancel()
+	return <-c.done
+}
+
+// settle waits until every proxy has taken what it is to have.
+func (c *control) settle(ctx context.Context, proxies []*proxy) error {
+	for {
+		report := c.server.Status()
+		waiting := pending(&report, proxies)
+		if waiting == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), waiting)
+		case <-time.After(poll):
+		}
+	}
+}
+
+// pending says of a proxy that has not taken everything; nil when all have.
+func pending(r *serve.Report, proxies []*proxy) error {
+	states := map[string]*serve.Proxy{}
+	for i := range r.Proxies {
+		states[r.Proxies[i].Node] = &r.Proxies[i]
+	}
+	for _, p := range proxies {
+		known := states[p.id]
+		switch {
+		case known == nil || !known.Connected:
+			return fmt.Errorf("%s is not connected to meshc serve", p.id)
+		case known.State() != serve.StateCurrent || len(known.Types) == 0:
+			return fmt.Errorf("%s is %s", p.id, known.State())
+		}
+	}
+	return nil
+}

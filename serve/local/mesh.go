@@ -134,7 +134,7 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 		return err
 	}
 	if m.control != nil {
-		return m.control.settle(ctx, m)
+		return m.control.settle(ctx, m.sortedProxies())
 	}
 	return nil
 }
