@@ -68,11 +68,11 @@ func render(settings *ir.Settings, s subject) (manifest.File, error) {
 	return manifest.YAMLFile(file(s.namespace, s.name), newParameters(settings, s))
 }
 
-// Mesh asks for the control plane's certificate, and lists the Certificates of
-// all members for Kustomize.
+// Mesh asks for the control plane's certificate, unless that is the issuer, and
+// lists the Certificates of all members for Kustomize.
 func Mesh(m *ir.Mesh) ([]manifest.File, error) {
 	var files []manifest.File
-	if m.Delivery == ir.DeliveryXDS {
+	if m.Delivery == ir.DeliveryXDS && m.Certificates.Issuer.Kind != ir.IssuerEmbedded {
 		f, err := render(&m.Settings, serverSubject(&m.Settings))
 		if err != nil {
 			return nil, err

@@ -55,12 +55,12 @@ func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
 	// who have not heard yet that this pod is going.
 	proxy.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
 
-	d := replicated(meta(scope, g.Name), podsOf(scope))
+	d := replicated(meta(scope, g.Name), podsOf(scope), proxyUser)
 	pod := &d.Spec.Template
 	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(bootstrap)}
 	pod.Spec.ServiceAccountName = g.Account
 	pod.Spec.Containers = []corev1.Container{proxy}
-	pod.Spec.Volumes = proxyVolumes(scope)
+	pod.Spec.Volumes = proxyVolumes(scope, groupReads)
 	for _, l := range g.Listeners {
 		if l.Port < 1024 {
 			// A safe sysctl (Kubernetes, Pod Security Standards): no capability is
@@ -72,8 +72,9 @@ func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
 }
 
 // replicated is a Deployment of two pods on different nodes, where there are two,
-// which never has fewer while it is renewed. Its pods have no token.
-func replicated(m metav1.ObjectMeta, pods map[string]string) *appsv1.Deployment {
+// which never has fewer while it is renewed. Its pods run as the user, and have no
+// token.
+func replicated(m metav1.ObjectMeta, pods map[string]string, user int64) *appsv1.Deployment {
 	replicas, none, one, no, yes := int32(2), intstr.FromInt32(0), intstr.FromInt32(1), false, true
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
@@ -91,6 +92,7 @@ func replicated(m metav1.ObjectMeta, pods map[string]string) *appsv1.Deployment 
 					AutomountServiceAccountToken: &no,
 					SecurityContext: &corev1.PodSecurityContext{
 						RunAsNonRoot:   &yes,
+						FSGroup:        &user,
 						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 					},
 					TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{

@@ -51,21 +51,28 @@ func proxyContainer(scope ir.Scope, ready uint16) corev1.Container {
 	}
 }
 
-// proxyVolumes are what the container of the proxy mounts.
-func proxyVolumes(scope ir.Scope) []corev1.Volume {
+// proxyVolumes are what the container of the proxy mounts. The mode is that of
+// the certificate's files.
+func proxyVolumes(scope ir.Scope, mode int32) []corev1.Volume {
 	m := scope.Member()
 	return []corev1.Volume{
 		{Name: bootstrapVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)},
 		}}},
-		secretVolume(certificateVolume, m.CertificateSecret()),
+		secretVolume(certificateVolume, m.CertificateSecret(), mode),
 	}
 }
 
-// secretVolume has files that every user of a container with that volume may
-// read, as the kubelet owns them; no other container sees them.
-func secretVolume(name, secret string) corev1.Volume {
-	mode := int32(0o444)
+// Modes of the files of a Secret, which belong to root. In pods of the mesh's own
+// the group is that of the container (fsGroup). A team's pod is left without one:
+// there everybody in a container that mounts the Secret may read it, and only the
+// proxy's does.
+const (
+	groupReads int32 = 0o440
+	allRead    int32 = 0o444
+)
+
+func secretVolume(name, secret string, mode int32) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
 		Secret: &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: &mode},
 	}}

@@ -18,7 +18,7 @@ import (
 
 const (
 	serverPort = 15010 // xDS
-	statusPort = 15014 // health and metrics
+	adminPort  = 15011 // health and metrics
 	serverUser = 65532
 	meshDir    = "/etc/meshc/mesh"
 	authority  = "/etc/meshc/authority"
@@ -118,44 +118,42 @@ func serverService(m *ir.Mesh) *corev1.Service {
 
 func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 	status := func(path string) corev1.ProbeHandler {
-		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(statusPort)}}
+		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(adminPort)}}
 	}
 	container := corev1.Container{
 		Name:  ir.ServerName,
 		Image: m.Images.Meshc,
 		Args: []string{
 			"serve",
-			"--mesh=" + meshDir + "/" + meshFile,
+			meshDir,
 			fmt.Sprintf("--listen=:%d", serverPort),
-			fmt.Sprintf("--status=:%d", statusPort),
-			"--certificates=" + certificates.ServerDirectory,
+			fmt.Sprintf("--admin-listen=:%d", adminPort),
 		},
 		Ports: []corev1.ContainerPort{
 			{Name: "xds", ContainerPort: serverPort, Protocol: corev1.ProtocolTCP},
-			{Name: "status", ContainerPort: statusPort, Protocol: corev1.ProtocolTCP},
+			{Name: "admin", ContainerPort: adminPort, Protocol: corev1.ProtocolTCP},
 		},
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: "mesh", MountPath: meshDir, ReadOnly: true},
-			{Name: certificateVolume, MountPath: certificates.ServerDirectory, ReadOnly: true},
-		},
+		VolumeMounts:    []corev1.VolumeMount{{Name: "mesh", MountPath: meshDir, ReadOnly: true}},
 		StartupProbe:    &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 1, FailureThreshold: 60},
 		LivenessProbe:   &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 10},
 		ReadinessProbe:  &corev1.Probe{ProbeHandler: status("/readyz"), PeriodSeconds: 5},
 		Resources:       resources("100m", "128Mi", "2Gi"),
 		SecurityContext: unprivileged(serverUser),
 	}
-	volumes := []corev1.Volume{meshVolume(parts), secretVolume(certificateVolume, ir.CertificateSecret(ir.ServerName))}
+	// Its own certificate comes from the mesh's issuer. With the embedded one it is
+	// the issuer: all replicas sign with one key, from a Secret that is made by
+	// somebody who may, as meshc writes no key.
+	flag, secret, dir := "--certificates=", ir.ServerName, certificates.ServerDirectory
 	if m.Certificates.Issuer.Kind == ir.IssuerEmbedded {
-		// All replicas sign with one key, which comes from a Secret that somebody
-		// with the right to makes: meshc writes no key.
-		container.Args = append(container.Args, "--authority="+authority)
-		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "authority", MountPath: authority, ReadOnly: true})
-		volumes = append(volumes, secretVolume("authority", ir.CertificateSecret("authority")))
+		flag, secret, dir = "--ca=", "authority", authority
 	}
-	d := replicated(serverMeta(m), serverPods())
+	container.Args = append(container.Args, flag+dir)
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: dir, ReadOnly: true})
+
+	d := replicated(serverMeta(m), serverPods(), serverUser)
 	d.Spec.Template.Spec.ServiceAccountName = ir.ServerName
 	d.Spec.Template.Spec.Containers = []corev1.Container{container}
-	d.Spec.Template.Spec.Volumes = volumes
+	d.Spec.Template.Spec.Volumes = []corev1.Volume{meshVolume(parts), secretVolume(certificateVolume, ir.CertificateSecret(secret), groupReads)}
 	return d
 }
 

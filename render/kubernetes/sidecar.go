@@ -48,7 +48,7 @@ func sidecar(scope ir.Scope, bootstrap []byte) deploymentPatch {
 	pod.Metadata.Labels = podsOf(scope)
 	pod.Metadata.Annotations = map[string]string{annotationBootstrap: bootstrapHash(bootstrap)}
 	pod.Spec.ServiceAccountName = s.Account
-	pod.Spec.Volumes = proxyVolumes(scope)
+	pod.Spec.Volumes = proxyVolumes(scope, allRead)
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, redirect(scope))
 	}
