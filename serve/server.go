@@ -129,7 +129,7 @@ func (s *Server) SetMesh(m *ir.Mesh) error {
 		return nil
 	}
 	if td := m.TrustDomain; s.mesh == nil || s.mesh.TrustDomain != td {
-		if err := s.identity.take(envoy.ServerIdentity(&m.Settings), time.Duration(m.Certificates.Lifetime)); err != nil {
+		if err := s.identity.take(m.Settings.ServerIdentity(), time.Duration(m.Certificates.Lifetime)); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -102,18 +101,12 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 				TrustedCa: file(path.Join(dir, trustFile)),
 				MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
 					SanType: tlsv3.SubjectAltNameMatcher_URI,
-					Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: ServerIdentity(b.scope.Settings).String()}},
+					Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: b.scope.Settings.ServerIdentity().String()}},
 				}},
 			}},
 		},
 	})
 	return c, nil
-}
-
-// ServerIdentity is the identity of the mesh's own server.
-func ServerIdentity(s *ir.Settings) spiffeid.ID {
-	td := spiffeid.RequireTrustDomainFromString(s.TrustDomain)
-	return spiffeid.RequireFromSegments(td, "ns", s.SystemNamespace(), "sa", serverCluster)
 }
 
 // YAML writes a bootstrap as Envoy reads it, with its fields in Envoy's own

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"cmp"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -12,6 +14,10 @@ import (
 )
 
 const tlsTransportSocket = "envoy.transport_sockets.tls"
+
+// systemRoots is where Envoy's own images, Debian and Alpine have the system's
+// roots. Envoy 1.40 does not look for them itself (system_root_certs).
+const systemRoots = "/etc/ssl/certs/ca-certificates.crt"
 
 // Between proxies there is TLS 1.3 and nothing else.
 func meshParameters() *tlsv3.TlsParameters {
@@ -70,11 +76,7 @@ func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSo
 			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: e.Hosts[0]}},
 		}},
 	}
-	if e.Roots != "" {
-		validation.TrustedCa = file(e.Roots)
-	} else {
-		validation.SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
-	}
+	validation.TrustedCa = file(cmp.Or(e.Roots, systemRoots))
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
 		Sni: e.Hosts[0],
 		CommonTlsContext: &tlsv3.CommonTlsContext{

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitGood     = 0
+	exitFindings = 1 // the mesh has errors, or is not what it should be
+	exitFault    = 2 // wrong use, or a fault of meshc or its surroundings
+)
+
+// errFindings says that all there is to say has been printed.
+var errFindings = errors.New("findings")
+
+// usageError is a wrong use of the command line.
+type usageError struct{ error }
+
+func usage(err error) error { return usageError{err} }
+
+// run runs meshc and returns its exit code. An interrupt ends it in good order.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "meshc: a fault of meshc itself: %v\nPlease report it with the mesh that causes it; MESHC_DEBUG=1 shows where it happened.\n", p)
+			if os.Getenv("MESHC_DEBUG") != "" {
+				fmt.Fprintf(stderr, "%s\n", debug.Stack())
+			}
+			code = exitFault
+		}
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRootCmd()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	ran, err := root.ExecuteContextC(ctx)
+	var wrong usageError
+	switch {
+	case err == nil:
+		return exitGood
+	case errors.Is(err, errFindings):
+		return exitFindings
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "meshc: %v\nSee: %s --help\n", err, ran.CommandPath())
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "meshc: interrupted")
+	default:
+		fmt.Fprintf(stderr, "meshc: %v\n", err)
+	}
+	return exitFault
+}
+
+func newRootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "meshc",
+		Short: "A service mesh whose configuration is compiled",
+		Long: `meshc compiles a service mesh. Teams write what their services are, whom they call and whom they let in, in CUE, in
+Git. meshc checks the whole mesh at once and renders Kubernetes manifests, Envoy configuration and certificate
+requests; meshc serve feeds the Envoys and proves that they took it.
+
+It exits with 0 when all is good, 1 when it found something wrong with the mesh, 2 when it was used wrongly or has a
+fault of its own.`,
+		Example: `  meshc init shop              # a small mesh to begin with
+  meshc vet                    # check the mesh that this directory stands in
+  meshc compile -o out         # and write everything it compiles to
+  meshc up                     # run it on this machine, without Kubernetes`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usage(fmt.Errorf("there is no command %q", args[0]))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
+	})
+	root.AddCommand(
+		newVetCmd(), newCompileCmd(), newServeCmd(), newStatusCmd(), newExplainCmd(), newVersionCmd(),
+	)
+	for _, c := range root.Commands() {
+		if args := c.Args; args != nil {
+			c.Args = func(cmd *cobra.Command, given []string) error {
+				if err := args(cmd, given); err != nil {
+					return usage(err)
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}

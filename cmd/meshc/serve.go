@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/ca"
+)
+
+func newServeCmd() *cobra.Command {
+	var listen, admin, certificates, authority string
+	var tags []string
+	cmd := &cobra.Command{
+		Use:   "serve [DIR | mesh.json | packages]",
+		Short: "Serve a mesh to its proxies over xDS",
+		Long: `Serve gives every proxy the configuration of its own member over xDS, and records what each has taken or
+refused. The mesh is a compiled one (a mesh.json or a directory that holds it) or a spec, given as packages; when it
+changes on disk it is loaded again, and while it is wrong the last good one is served.
+
+Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
+authority that is kept in that directory, and made there if there is none; with --certificates somebody else issues
+them, and the directory holds the server's own tls.crt, tls.key and ca.crt.
+
+On the admin address are /healthz, /readyz, /metrics and /status.`,
+		Example: `  meshc serve ./... --ca ~/.meshc/ca
+  meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (certificates == "") == (authority == "") {
+				return usage(errors.New("serve needs either --ca DIR or --certificates DIR"))
+			}
+			config := serve.Config{
+				Listen: listen, AdminListen: admin, CertificateDirectory: certificates,
+				Log: slog.New(logHandler(os.Stderr)),
+			}
+			if authority != "" {
+				var err error
+				if config.Authority, err = ca.Open(authority); err != nil {
+					return err
+				}
+			}
+			s, err := serve.New(config)
+			if err != nil {
+				return err
+			}
+			config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr())
+			running, ctx := errgroup.WithContext(cmd.Context())
+			running.Go(func() error { return s.Run(ctx) })
+			running.Go(func() error { return s.Follow(ctx, meshSource(args, tags)) })
+			return running.Wait()
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:15010", "address for proxies")
+	cmd.Flags().StringVar(&admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
+	cmd.Flags().StringVar(&certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
+	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
+	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	return cmd
+}
+
+// meshSource is a compiled mesh when the argument is one, else a spec.
+func meshSource(args, tags []string) serve.Source {
+	if len(args) == 1 && len(tags) == 0 && serve.IsFile(args[0]) {
+		return serve.File(args[0])
+	}
+	return specSource{compiler.Options{Patterns: args, Tags: tags}}
+}
+
+// specSource compiles a spec.
+type specSource struct{ options compiler.Options }
+
+func (s specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
+	r, err := compiler.Compile(ctx, s.options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Mesh == nil {
+		return nil, r.Directories, errors.New(summary(r.Diagnostics))
+	}
+	return r.Mesh, r.Directories, nil
+}
+
+// summary is the first error and how many there are.
+func summary(found diag.List) string {
+	errs, _ := found.Count()
+	for _, d := range found {
+		if d.Severity != diag.Error {
+			continue
+		}
+		var where []string
+		for _, p := range d.Positions {
+			where = append(where, p.String())
+		}
+		text := fmt.Sprintf("%s %s: %s", strings.Join(where, " "), d.Code, d.Message)
+		if errs > 1 {
+			text += fmt.Sprintf(" (and %d more)", errs-1)
+		}
+		return strings.TrimSpace(text)
+	}
+	return "the mesh has errors"
+}
+
+// logHandler writes text for a person and JSON for a machine.
+func logHandler(f *os.File) slog.Handler {
+	if isatty.IsTerminal(f.Fd()) {
+		return slog.NewTextHandler(f, nil)
+	}
+	return slog.NewJSONHandler(f, nil)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/serve"
+)
+
+func newStatusCmd() *cobra.Command {
+	var server, output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show which proxies have taken the mesh",
+		Long: `Status asks meshc serve for its proxies, and lists what each has acknowledged of every type of resource. Below the
+table stands what was refused: the resource, the proxy's own words, and the line of the spec that it came from.
+
+It exits with 1 if a proxy is behind or has refused something, or if the mesh on disk is not the one that is served.`,
+		Example: `  meshc status
+  meshc status --server 127.0.0.1:15011 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return usage(fmt.Errorf("output is %q and must be table or json", output))
+			}
+			report, raw, err := fetchStatus(cmd, server)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				_, err = cmd.OutOrStdout().Write(raw)
+			} else {
+				err = printStatus(cmd.OutOrStdout(), report)
+			}
+			if err == nil && !report.Good() {
+				err = errFindings
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&server, "server", "127.0.0.1:15011", "admin address of meshc serve")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	return cmd
+}
+
+func fetchStatus(cmd *cobra.Command, server string) (*serve.Report, []byte, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+"/status", nil)
+	if err != nil {
+		return nil, nil, usage(fmt.Errorf("server %q is no address HOST:PORT", server))
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, nil, fmt.Errorf("no meshc serve answers at %s: is it running, and is this its --admin-listen?", server)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))
+	if err != nil {
+		return nil, nil, err
+	}
+	report := &serve.Report{}
+	if answer.StatusCode != http.StatusOK || json.Unmarshal(raw, report) != nil {
+		return nil, nil, errors.New("what answers at " + server + " is not meshc serve")
+	}
+	return report, raw, nil
+}
+
+// printStatus writes a line for each proxy, and below them why something is not
+// as it should be.
+func printStatus(w io.Writer, r *serve.Report) error {
+	fmt.Fprintf(w, "mesh %s, %s\n", r.Mesh, r.Hash)
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "PROXY\tSTATE\tCDS\tEDS\tLDS\tRDS\tSDS\tENVOY")
+	for _, p := range r.Proxies {
+		fmt.Fprintf(t, "%s\t%s", p.Node, p.State())
+		for _, name := range []string{"CDS", "EDS", "LDS", "RDS", "SDS"} {
+			fmt.Fprintf(t, "\t%s", typeState(p, name))
+		}
+		fmt.Fprintf(t, "\t%s\n", p.Version)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, p := range r.Proxies {
+		for _, ts := range p.Types {
+			for _, refusal := range ts.Refusals {
+				fmt.Fprintf(w, "\n%s refused %s %s", p.Node, refusal.Type, refusal.Resource)
+				if refusal.Source.IsValid() {
+					fmt.Fprintf(w, ", from %s", refusal.Source)
+				}
+				fmt.Fprintf(w, "\n  %s\n", refusal.Reason)
+			}
+		}
+	}
+	if r.Failure != "" {
+		fmt.Fprintf(w, "\nthe mesh on disk is wrong; the last good one is served\n  %s\n", r.Failure)
+	}
+	return nil
+}
+
+// typeState is the version that the proxy has taken, or what stands against it.
+func typeState(p serve.Proxy, name string) string {
+	for _, t := range p.Types {
+		if t.Type != name {
+			continue
+		}
+		if t.State == serve.StateCurrent {
+			return t.Version
+		}
+		return t.State
+	}
+	return "-"
+}

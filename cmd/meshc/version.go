@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// release is set by the linker: -ldflags "-X main.release=v1.2.3".
+var release string
+
+// version is meshc's own: that of the release, else of the module as Go built it.
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func newVersionCmd() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of meshc and of what it is built from",
+		Long:  `Version prints the version of meshc, of Go, and of the libraries that decide what a mesh compiles to.`,
+		Example: `  meshc version
+  meshc version -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := struct {
+				Version string `json:"version"`
+				Commit  string `json:"commit,omitempty"`
+				Go      string `json:"go"`
+				CUE     string `json:"cue,omitempty"`
+				Envoy   string `json:"envoyAPI,omitempty"`
+			}{Version: version(), Go: runtime.Version()}
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						v.Commit = s.Value
+					}
+				}
+				for _, d := range info.Deps {
+					switch d.Path {
+					case "cuelang.org/go":
+						v.CUE = d.Version
+					case "github.com/envoyproxy/go-control-plane/envoy":
+						v.Envoy = d.Version
+					}
+				}
+			}
+			switch output {
+			case "json":
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+			case "text":
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "meshc %s\ngo %s\ncue %s\nenvoy API %s\n", v.Version, v.Go, v.CUE, v.Envoy)
+				return err
+			}
+			return usage(fmt.Errorf("output is %q and must be text or json", output))
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return cmd
+}

@@ -1,0 +1,26 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newVetCmd() *cobra.Command {
+	var flags specFlags
+	cmd := &cobra.Command{
+		Use:   "vet [packages]",
+		Short: "Check a mesh and write nothing",
+		Long: `Vet compiles the whole mesh and prints what is wrong with it: every finding with its code, the lines that took part,
+and what to write instead. Packages are given as with cue; without any it is ./... . Findings are text on stderr, or
+JSON, SARIF or GitHub's workflow commands on stdout.`,
+		Example: `  meshc vet
+  meshc vet ./... -t env=prod
+  meshc vet --format sarif > meshc.sarif`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			result, err := flags.compile(cmd, args, false)
+			if err == nil && result.Mesh == nil {
+				err = errFindings
+			}
+			return err
+		},
+	}
+	flags.add(cmd.Flags())
+	return cmd
+}

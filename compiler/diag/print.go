@@ -1,0 +1,97 @@
+package diag
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"unicode"
+)
+
+// Format is how findings are printed.
+type Format string
+
+// The formats.
+const (
+	Text   Format = "text"   // for people
+	JSON   Format = "json"   // one array of objects
+	SARIF  Format = "sarif"  // SARIF 2.1.0
+	GitHub Format = "github" // GitHub's workflow commands
+)
+
+// ParseFormat reads the name of a format.
+func ParseFormat(name string) (Format, error) {
+	switch f := Format(name); f {
+	case Text, JSON, SARIF, GitHub:
+		return f, nil
+	}
+	return "", fmt.Errorf("format is %q and must be text, json, sarif or github", name)
+}
+
+// PrintOptions say how findings are printed.
+type PrintOptions struct {
+	// Files show the lines that findings point to; nil for no lines.
+	Files fs.FS
+	// Color is for terminals.
+	Color bool
+	// Version of meshc, for SARIF.
+	Version string
+}
+
+// Print writes the findings in the order they have.
+func Print(w io.Writer, found List, format Format, o PrintOptions) error {
+	switch format {
+	case JSON:
+		return printJSON(w, found)
+	case SARIF:
+		return printSARIF(w, found, o)
+	case GitHub:
+		return printGitHub(w, found)
+	default:
+		return printText(w, found, o)
+	}
+}
+
+// Summary counts errors and warnings: "2 errors, 1 warning"; "" for none.
+func (l List) Summary() string {
+	errors, warnings := l.Count()
+	var parts []string
+	if errors > 0 {
+		parts = append(parts, plural(errors, "error"))
+	}
+	if warnings > 0 {
+		parts = append(parts, plural(warnings, "warning"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// printable is text from a file or a name, safe for a terminal: control
+// characters become their escapes, so that a spec cannot move the cursor, change
+// colours or begin lines of its own.
+func printable(s string) string {
+	if !strings.ContainsFunc(s, unprintable) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// unprintable are control characters, and those that change the direction of
+// what follows or hide in it.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}

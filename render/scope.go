@@ -1,0 +1,53 @@
+package render
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// scopeHashes are, for each member in the order of [ir.Mesh.Scopes], the hash of
+// all that its files depend on: its Scope, and this build of meshc. Whole members
+// stand in for the callers' view of them, which is a part.
+func scopeHashes(m *ir.Mesh, e *ir.Encoding) [][sha256.Size]byte {
+	sums := make(map[string][sha256.Size]byte, len(e.Services)+len(e.Externals))
+	for i, s := range m.Services {
+		sums["service "+s.Name] = sha256.Sum256(e.Services[i])
+	}
+	for i, x := range m.Externals {
+		sums["external "+x.Name] = sha256.Sum256(e.Externals[i])
+	}
+	base := sha256.New()
+	base.Write(e.Settings)
+	if executable, err := os.Executable(); err == nil {
+		if info, err := os.Stat(executable); err == nil {
+			fmt.Fprint(base, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	head := base.Sum(nil)
+	hash := func(own [sha256.Size]byte, uses []ir.Use) (sum [sha256.Size]byte) {
+		h := sha256.New()
+		h.Write(head)
+		h.Write(own[:])
+		for _, use := range uses {
+			kind := "service "
+			if use.External {
+				kind = "external "
+			}
+			callee := sums[kind+use.To]
+			h.Write(callee[:])
+		}
+		h.Sum(sum[:0])
+		return sum
+	}
+	out := make([][sha256.Size]byte, 0, len(m.Services)+len(m.Gateways))
+	for _, s := range m.Services {
+		out = append(out, hash(sums["service "+s.Name], s.Uses))
+	}
+	for i, g := range m.Gateways {
+		out = append(out, hash(sha256.Sum256(e.Gateways[i]), g.Uses))
+	}
+	return out
+}

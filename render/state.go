@@ -1,0 +1,67 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+
+	"github.com/meshc/meshc/render/sink"
+)
+
+// state is what an earlier run left in an output directory: for each member the
+// hash of the Scope that it was rendered from and its files, and the stamps of
+// all files.
+type state struct {
+	Members map[string]rendered
+	Stamps  map[string]sink.Stamp
+}
+
+type rendered struct {
+	Scope [sha256.Size]byte
+	Files []string
+}
+
+// stateFile is where the state of an output directory is kept; "" for nowhere.
+func stateFile(cacheDir, dir string) string {
+	if cacheDir == "" {
+		return ""
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(absolute); err == nil {
+		absolute = real
+	}
+	name := sha256.Sum256([]byte(absolute))
+	return filepath.Join(cacheDir, "outputs", hex.EncodeToString(name[:12]))
+}
+
+// readState reads a state. One that cannot be read is empty: everything is
+// rendered.
+func readState(name string) state {
+	var s state
+	if data, err := os.ReadFile(name); err == nil && gob.NewDecoder(bytes.NewReader(data)).Decode(&s) != nil {
+		return state{}
+	}
+	return s
+}
+
+// writeState keeps a state. Failing to is no fault: the next run takes longer.
+func writeState(name string, s state) {
+	var b bytes.Buffer
+	if name == "" || gob.NewEncoder(&b).Encode(s) != nil || os.MkdirAll(filepath.Dir(name), 0o700) != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".state-*")
+	if err != nil {
+		return
+	}
+	_, writeErr := f.Write(b.Bytes())
+	if f.Close() != nil || writeErr != nil || os.Rename(f.Name(), name) != nil {
+		_ = os.Remove(f.Name())
+	}
+}
