@@ -77,6 +77,22 @@ func TestKustomizeBuildsWhatIsApplied(t *testing.T) {
 	}
 }
 
+// TestEveryObjectIsApplied: no file is forgotten but those that are no objects of
+// a cluster.
+func TestEveryObjectIsApplied(t *testing.T) {
+	for _, tags := range [][]string{nil, {"delivery=static", "issuer=Issuer"}, {"issuer=embedded"}} {
+		m := manifesttest.Mesh(t, tags...)
+		applied := Applied(m)
+		for _, f := range render(t, m) {
+			kind := manifesttest.Kind(t, manifesttest.Documents(t, f)[0])
+			wanted := !strings.HasPrefix(kind, "kustomize.config.k8s.io/") && kind != "meshc.dev/v1 CertificateParameters" && !strings.Contains(f.Path, "/sidecar/")
+			if slices.Contains(applied, f.Path) != wanted {
+				t.Errorf("%v: %s, a %s, is applied: %t", tags, f.Path, kind, !wanted)
+			}
+		}
+	}
+}
+
 const teamsKustomization = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: stalls
