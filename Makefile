@@ -10,7 +10,7 @@ all: build
 
 # bin/meshc
 build:
-	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/meshc ./cmd/meshc
+	go build -trimpath -ldflags "-X main.release=$(VERSION)" -o bin/meshc ./cmd/meshc
 
 # .tools/envoy, unless $$ENVOY names another
 tools:

@@ -46,6 +46,7 @@ type Mesh struct {
 	change  sync.Mutex // held while the mesh is changed
 	mu      sync.Mutex // guards what follows
 	placed  *ir.Mesh
+	failure string
 	proxies map[string]*proxy
 }
 

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/local"
+)
+
+func newUpCmd() *cobra.Command {
+	var flags specFlags
+	var options local.Options
+	cmd := &cobra.Command{
+		Use:   "up [packages]",
+		Short: "Run the whole mesh on this machine",
+		Long: `Up compiles the mesh and runs it on loopback, without Kubernetes: meshc serve with an authority of its own, a real
+Envoy beside each version of each service, a small application behind it that reports what it sees, and the gateways.
+Externals are stood in for, so that nothing leaves the machine.
+
+It prints where the gateways are, a request that works and one that is denied, both tried before, and then the state of
+every proxy. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
+Ctrl-C ends it and leaves nothing behind.`,
+		Example: `  meshc up
+  meshc up ./... -t env=dev
+  meshc up --dir /tmp/shop      # keep bootstraps, certificates and logs there`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			source := &upSource{cmd: cmd, flags: &flags, packages: args}
+			linked, directories, err := source.Load(cmd.Context())
+			if err != nil {
+				return err
+			}
+			options.Mesh = linked
+			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
+			return up(cmd, options, source, directories)
+		},
+	}
+	flags.add(cmd.Flags())
+	cmd.Flags().StringVar(&options.Directory, "dir", "", "keep the mesh's files in this directory (default: a temporary one)")
+	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then .tools/envoy)")
+	return cmd
+}
+
+// upTime bounds the start of a mesh.
+const upTime = 2 * time.Minute
+
+// up runs the mesh until the command's context ends.
+func up(cmd *cobra.Command, o local.Options, source *upSource, directories []string) (err error) {
+	ctx := cmd.Context()
+	begun := time.Now()
+	starting, cancel := context.WithTimeout(ctx, upTime)
+	defer cancel()
+	mesh, err := local.Start(starting, o)
+	if ctx.Err() != nil {
+		return nil // it was interrupted, and is gone
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mesh.Stop()) }()
+
+	out := cmd.OutOrStdout()
+	status := mesh.Status()
+	fmt.Fprintf(out, "%s runs: %d proxies, up in %.1fs. Their files are in %s\n", o.Mesh.Name, len(status.Proxies), time.Since(begun).Seconds(), mesh.Directory())
+	if err := printGateways(starting, out, mesh); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\nCtrl-C ends it. A change of the spec is taken at once.")
+	fmt.Fprintln(out)
+
+	view := newStatusView(out)
+	view.show(status)
+	followed := make(chan error, 1)
+	changed := make(chan error)
+	go func() {
+		followed <- mesh.Follow(ctx, source, directories, func(err error) {
+			select {
+			case changed <- err:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-followed:
+			return err
+		case err := <-changed:
+			view.interrupt()
+			switch {
+			case errors.Is(err, errFindings):
+				fmt.Fprintln(cmd.ErrOrStderr(), "the spec is wrong; the last good one runs on")
+			case err != nil:
+				fmt.Fprintf(cmd.ErrOrStderr(), "the spec cannot be run: %v\n", err)
+			default:
+				fmt.Fprintf(out, "%s  the spec has changed, and every proxy has taken it\n", time.Now().Format(time.TimeOnly))
+			}
+			view.show(mesh.Status())
+		case <-tick.C:
+			view.show(mesh.Status())
+		}
+	}
+}
+
+// printGateways writes where the gateways are, and what can be tried there.
+func printGateways(ctx context.Context, out io.Writer, mesh *local.Mesh) error {
+	fmt.Fprintln(out)
+	for _, g := range mesh.Placed().Gateways {
+		for _, url := range gatewayURLs(mesh, g) {
+			fmt.Fprintf(out, "gateway %s: %s\n", g.Name, url)
+		}
+	}
+	works, denied := mesh.Examples(ctx)
+	if works != nil {
+		fmt.Fprintf(out, "\nworks, %d through %s:\n  %s\n", works.Status, strings.Join(works.Hops, " → "), works.Curl())
+	}
+	if denied != nil {
+		fmt.Fprintf(out, "\ndenied, %d, as no allow lets it in:\n  %s\n", denied.Status, denied.Curl())
+	}
+	return ctx.Err()
+}
+
+func gatewayURLs(mesh *local.Mesh, g *ir.Gateway) []string {
+	var urls []string
+	at := mesh.Gateway(g.Name)
+	for _, l := range g.Listeners {
+		urls = append(urls, at.Listeners[l.Name])
+	}
+	return urls
+}
+
+// upSource compiles the spec and prints what is wrong with it.
+type upSource struct {
+	cmd      *cobra.Command
+	flags    *specFlags
+	packages []string
+}
+
+// Load returns errFindings when the spec is wrong.
+func (s *upSource) Load(context.Context) (*ir.Mesh, []string, error) {
+	result, err := s.flags.compile(s.cmd, s.packages, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if result.Mesh == nil {
+		return nil, result.Directories, findings{summary(result.Diagnostics)}
+	}
+	return result.Mesh, result.Directories, nil
+}
+
+// findings are printed already, and say in short what was found.
+type findings struct{ text string }
+
+func (f findings) Error() string { return f.text }
+
+// Is lets a command end with the exit code for findings.
+func (f findings) Is(target error) bool { return target == errFindings }
