@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"strings"
 	"time"
 
 	"github.com/meshc/meshc/compiler/source"
@@ -9,8 +10,17 @@ import (
 // Duration is a length of time; its JSON form is Go's, as in "1.5s".
 type Duration time.Duration
 
-// String is the JSON form.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String is the JSON form: Go's, without units that count nothing.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 // Truncate drops what is less than a millisecond.
 func (d Duration) Truncate() Duration { return Duration(time.Duration(d).Truncate(time.Millisecond)) }

@@ -66,6 +66,41 @@ func (l *linker) takenNames() {
 	}
 }
 
+// takenServices refuses names that Kubernetes would see twice: a version stands
+// there as a Service NAME-VERSION of its own. The control plane's namespace has
+// no members.
+func (l *linker) takenServices() {
+	type key struct{ namespace, name string }
+	pos := map[key]source.Position{}
+	for _, s := range l.mesh.Services {
+		pos[key{s.Namespace, s.Name}] = s.Pos
+		l.ownNamespace("services."+s.Name, s.Namespace, s.Pos)
+	}
+	for _, g := range l.mesh.Gateways {
+		pos[key{g.Namespace, g.Name}] = g.Pos
+		l.ownNamespace("gateways."+g.Name, g.Namespace, g.Pos)
+	}
+	for _, s := range l.mesh.Services {
+		for _, v := range s.Versions {
+			k := key{s.Namespace, s.ClusterService(v.Name)}
+			if other, taken := pos[k]; taken {
+				l.add(diag.NameTaken, "services."+s.Name+".versions."+v.Name,
+					fmt.Sprintf("version %s of %s would be known as %s, and that name is taken", v.Name, s.Name, k.name), v.Pos, other).
+					hint("a version is reached under NAME-VERSION: give one of them another name")
+				continue
+			}
+			pos[k] = v.Pos
+		}
+	}
+}
+
+func (l *linker) ownNamespace(path, namespace string, pos source.Position) {
+	if namespace == l.mesh.SystemNamespace() {
+		l.add(diag.NameTaken, path+".namespace", fmt.Sprintf("the namespace %s is the control plane's own", namespace), pos).
+			hint("members live in other namespaces")
+	}
+}
+
 func (l *linker) taken(name, kind string, pos source.Position, other string, otherPos source.Position) {
 	l.add(diag.NameTaken, kind+"."+name, fmt.Sprintf("the name %q is taken by a %s", name, other), pos, otherPos).
 		hint("services, gateways and externals share one set of names")

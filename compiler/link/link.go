@@ -31,6 +31,7 @@ func Link(units []*spec.Unit, lost func(name string) bool) (*ir.Mesh, Silences, 
 		return nil, l.silences, l.found
 	}
 	l.declare()
+	l.takenServices()
 	l.members()
 	return l.mesh, l.silences, l.found
 }

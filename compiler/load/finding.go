@@ -50,6 +50,9 @@ func fromCUE(err error, fallback diag.Code, unit string) diag.List {
 		if disjunctions[d.Path] {
 			found[i].Message = "no alternative fits: " + d.Message
 		}
+		if d.Path != "" {
+			found[i].Message = d.Path + ": " + found[i].Message
+		}
 	}
 	return found
 }
