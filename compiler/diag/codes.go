@@ -75,9 +75,7 @@ const (
 var warnings = map[Code]bool{
 	UnusedAllow:      true,
 	LongerThanCaller: true,
-	UnservedHost:     true,
 	EmptyVersion:     true,
-	NoEffect:         true,
 }
 
 // Severity is Warning for the few codes that do not fail a compilation.
