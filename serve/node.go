@@ -169,6 +169,9 @@ func (s *Server) render(n *node) (*envoy.Resources, error) {
 	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
 		o.TrustBundle = s.trust
 	}
+	if n.kind == kindGRPC {
+		return envoy.Proxyless(scope, o)
+	}
 	return s.config.Build(scope, o)
 }
 
