@@ -7,9 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -19,6 +21,9 @@ import (
 // maxFileSize bounds one CUE file. A mesh is written by people; what is larger
 // is a mistake or an attack.
 const maxFileSize = 8 << 20
+
+// nonblock keeps the opening of a pipe from waiting for a writer.
+const nonblock = syscall.O_NONBLOCK
 
 // file is one CUE file of the module.
 type file struct {
@@ -35,13 +40,15 @@ type file struct {
 // out.
 func (m *Module) read() diag.List {
 	var found diag.List
-	m.readDir(".", &found)
+	m.readDir(m.root, ".", &found)
 	found.Sort()
 	return found
 }
 
-func (m *Module) readDir(dir string, found *diag.List) {
-	entries, err := fs.ReadDir(m.root.FS(), dir)
+// readDir reads a directory that is open: a path from the module's root would
+// be looked up piece by piece for each file.
+func (m *Module) readDir(open *os.Root, dir string, found *diag.List) {
+	entries, err := fs.ReadDir(open.FS(), ".")
 	if err != nil {
 		found.Add(unreadable(dir, err))
 		return
@@ -57,9 +64,17 @@ func (m *Module) readDir(dir string, found *diag.List) {
 		case hidden:
 			continue
 		case entry.IsDir():
-			m.readDir(name, found)
+			below, err := open.OpenRoot(entry.Name())
+			if err != nil {
+				found.Add(unreadable(name, err))
+				continue
+			}
+			m.readDir(below, name, found)
+			if err := below.Close(); err != nil {
+				found.Add(unreadable(name, err))
+			}
 		case strings.HasSuffix(entry.Name(), ".cue"):
-			f, problem := m.readFile(name)
+			f, problem := m.readFile(open, entry, name)
 			if problem != nil {
 				found.Add(*problem)
 				f = &file{path: name, bad: true}
@@ -73,29 +88,40 @@ func (m *Module) readDir(dir string, found *diag.List) {
 
 func isModuleDir(entry fs.DirEntry) bool { return entry.Name() == "cue.mod" && entry.IsDir() }
 
-func (m *Module) readFile(name string) (*file, *diag.Diagnostic) {
-	info, err := m.root.Stat(name)
-	if err != nil {
-		d := unreadable(name, err)
-		if strings.Contains(err.Error(), "escapes") {
-			d = diag.New(diag.LeavesModule, "", name+" is a symbolic link that leaves the module", source.Position{File: name}).
-				WithHint("a mesh is compiled from its own repository alone: copy the file into it")
+// readFile reads a file of the directory that is open. A symbolic link is
+// followed as far as it stays in the module; a pipe or a device is not opened.
+func (m *Module) readFile(open *os.Root, entry fs.DirEntry, name string) (*file, *diag.Diagnostic) {
+	at := entry.Name()
+	if !entry.Type().IsRegular() {
+		info, err := m.root.Stat(name)
+		if err != nil {
+			d := unreadable(name, err)
+			if strings.Contains(err.Error(), "escapes") {
+				d = diag.New(diag.LeavesModule, "", name+" is a symbolic link that leaves the module", source.Position{File: name}).
+					WithHint("a mesh is compiled from its own repository alone: copy the file into it")
+			}
+			return nil, &d
 		}
-		return nil, &d
+		if !info.Mode().IsRegular() {
+			d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file", source.Position{File: name})
+			return nil, &d
+		}
+		open, at = m.root, name
 	}
-	if !info.Mode().IsRegular() {
-		d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file", source.Position{File: name})
-		return nil, &d
-	}
-	if info.Size() > maxFileSize {
-		return nil, tooLarge(name, info.Size())
-	}
-	r, err := m.root.Open(name)
+	r, err := open.OpenFile(at, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		d := unreadable(name, err)
 		return nil, &d
 	}
 	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		d := unreadable(name, err)
+		return nil, &d
+	}
+	if info.Size() > maxFileSize {
+		return nil, tooLarge(name, info.Size())
+	}
 	data := make([]byte, 0, info.Size()+1)
 	buffer := bytes.NewBuffer(data)
 	if _, err := io.Copy(buffer, io.LimitReader(r, maxFileSize+1)); err != nil {
