@@ -32,11 +32,15 @@ func calls(m *ir.Mesh, yield func(call)) {
 				continue // a connection, which no timeout bounds
 			}
 			for j := range own {
-				for _, d := range own[j].To {
-					if d.Service == use.To {
-						yield(call{caller, use, &own[j], ir.Nearest(use.Traffic, own[j].Traffic, s.Traffic, m.Defaults)})
-						break
-					}
+				if !slices.ContainsFunc(own[j].To, func(d ir.Destination) bool { return d.Service == use.To }) {
+					continue
+				}
+				yield(call{caller, use, &own[j], ir.Nearest(use.Traffic, own[j].Traffic, s.Traffic, m.Defaults)})
+				if len(own[j].To) > 1 || own[j].To[0].Version != "" {
+					continue
+				}
+				for k := range s.Routes { // the request goes on through the service's own
+					yield(call{caller, use, &s.Routes[k], ir.Nearest(use.Traffic, own[j].Traffic, s.Routes[k].Traffic, s.Traffic, m.Defaults)})
 				}
 			}
 			if own != nil {

@@ -58,7 +58,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
 		for i := range g.Routes {
 			if r := &g.Routes[i]; r.Match.Host == "" || covers(r.Match.Host, domain) {
-				host.Routes = append(host.Routes, b.gatewayRoute(r))
+				host.Routes = append(host.Routes, b.gatewayRoutes(r)...)
 			}
 		}
 		if host.Routes != nil {
@@ -68,10 +68,26 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 	return out
 }
 
-func (b *builder) gatewayRoute(r *ir.Route) *routev3.Route {
-	first := b.scope.Upstreams[r.To[0].Service]
-	p := ir.Nearest(b.use(first.Name).Traffic, r.Traffic, first.Traffic, b.scope.Settings.Defaults)
-	return b.route(r.Name, match(&r.Match), b.destinations(r.To, nil), p, first.Port(r.To[0].Port).Protocol, r.Pos)
+// gatewayRoutes are one route, or, when all its requests go to a service and no
+// version of it is named, those of that service's own routes that they can take:
+// a canary of the service is one for calls through the gateway too.
+func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
+	to := &r.To[0]
+	callee := b.scope.Upstreams[to.Service]
+	port := callee.Port(to.Port)
+	use := b.use(callee.Name)
+	var out []*routev3.Route
+	if len(r.To) == 1 && to.Version == "" {
+		for i := range callee.Routes {
+			own := &callee.Routes[i]
+			if m, possible := both(&r.Match, &own.Match); possible {
+				p := ir.Nearest(use.Traffic, r.Traffic, own.Traffic, callee.Traffic, b.scope.Settings.Defaults)
+				out = append(out, b.route(join(r.Name, own.Name), m, b.destinations(own.To, port), p, port.Protocol, own.Pos))
+			}
+		}
+	}
+	p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
+	return append(out, b.route(r.Name, match(&r.Match), b.destinations(r.To, port), p, port.Protocol, r.Pos))
 }
 
 // covers reports whether a host pattern ("*", "*.DOMAIN" or exact) takes every

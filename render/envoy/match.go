@@ -1,6 +1,10 @@
 package envoy
 
 import (
+	"cmp"
+	"regexp"
+	"slices"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -21,6 +25,35 @@ func match(m *ir.Match) *routev3.RouteMatch {
 	}
 	return out
 }
+
+// both takes the requests that a and b take; false when there are none. Envoy
+// matches one path for each route, so b's is put as a match of the pseudo header
+// ":path", which has the query behind it.
+func both(a, b *ir.Match) (*routev3.RouteMatch, bool) {
+	if a.Method != "" && b.Method != "" && a.Method != b.Method {
+		return nil, false
+	}
+	m := *a
+	m.Method = cmp.Or(a.Method, b.Method)
+	m.Headers = slices.Concat(a.Headers, b.Headers)
+	m.Query = slices.Concat(a.Query, b.Query)
+	if a.Path == (ir.PathMatch{}) || a.Path == (ir.PathMatch{Kind: ir.MatchPrefix, Value: "/"}) {
+		m.Path = b.Path
+		return match(&m), true
+	}
+	switch b.Path.Kind {
+	case ir.MatchExact:
+		m.Headers = append(m.Headers, ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: regexp.QuoteMeta(b.Path.Value) + query})
+	case ir.MatchRegex:
+		m.Headers = append(m.Headers, ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: "(?:" + b.Path.Value + ")" + query})
+	case ir.MatchPrefix:
+		m.Headers = append(m.Headers, ir.StringMatch{Name: ":path", Kind: ir.MatchPrefix, Value: b.Path.Value})
+	}
+	return match(&m), true
+}
+
+// query is what may stand behind a path.
+const query = `(?:\?.*)?`
 
 func pathMatch(p ir.PathMatch) *routev3.RouteMatch {
 	switch p.Kind {
