@@ -51,11 +51,16 @@ type typeState struct {
 	sent, acked string // nonces, of the stream on which it was last sent
 	sentVersion string
 	sentAt      time.Time
+	served      *built // what the node had when it was last sent
 	refusals    []Refusal
 }
 
-// behind reports whether an answer is outstanding.
-func (t *typeState) behind() bool { return t.sent != t.acked }
+// behind reports whether the node has still to be sent something of that type,
+// or to answer.
+func (n *node) behind(url string) bool {
+	t := n.types[url]
+	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
+}
 
 // register makes a stream's node known, or checks it against the one that the
 // stream began with. The member that the node id names must have the identity of

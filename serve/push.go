@@ -70,6 +70,24 @@ func (b *built) equal(c *built) bool {
 	return !slices.ContainsFunc(typeURLs, func(url string) bool { return b.version(url) != c.version(url) })
 }
 
+// changed reports whether a node that has b will be sent something of that type
+// to have next. Of clusters and listeners it gets all; of other types only what it
+// asked for by name, which it will do by itself when a name is new.
+func (b *built) changed(next *built, url string) bool {
+	if b == next {
+		return false
+	}
+	if url == resource.ClusterType || url == resource.ListenerType {
+		return b.version(url) != next.version(url)
+	}
+	for name, hash := range b.hashes[url] {
+		if now, ok := next.hashes[url][name]; ok && now != hash {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *built) snapshot() *cache.Snapshot {
 	s := &cache.Snapshot{}
 	for _, url := range typeURLs {
@@ -138,8 +156,8 @@ func (s *Server) settle(n *node) {
 	if n.want == nil {
 		return
 	}
-	for _, t := range n.types {
-		if t.behind() {
+	for url := range n.types {
+		if n.behind(url) {
 			return
 		}
 	}

@@ -217,6 +217,9 @@ func (s *Server) response(key streamKey, url, nonce, version string) {
 		st.node.types[url] = t
 	}
 	t.sent, t.sentVersion, t.sentAt = key.nonce(nonce), version, time.Now()
+	if version == st.node.built.version(url) { // else it is of the one before
+		t.served = st.node.built
+	}
 	s.countBehind()
 }
 
@@ -227,8 +230,8 @@ func (s *Server) countBehind() {
 	behind, refused := 0, 0
 	for _, n := range s.nodes {
 		isBehind, isRefused := false, false
-		for _, t := range n.types {
-			isBehind = isBehind || t.behind()
+		for url, t := range n.types {
+			isBehind = isBehind || n.behind(url)
 			isRefused = isRefused || len(t.refusals) > 0
 		}
 		if isBehind {
