@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/watch"
@@ -24,12 +25,13 @@ type Source interface {
 // ends. While a changed mesh is wrong the last good one is served. It returns an
 // error only when the source cannot be watched.
 func (s *Server) Follow(ctx context.Context, source Source) error {
-	w, err := watch.New(nil)
+	w, err := watch.New()
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	for {
+		began := time.Now()
 		m, directories, err := source.Load(ctx)
 		if err == nil {
 			err = s.SetMesh(m)
@@ -37,8 +39,7 @@ func (s *Server) Follow(ctx context.Context, source Source) error {
 		if err != nil && ctx.Err() == nil {
 			s.SetFailure(err.Error())
 		}
-		// A directory that was exchanged for another has to be watched anew.
-		if err := errors.Join(w.Set(nil), w.Set(directories)); err != nil {
+		if err := w.Set(directories, began); err != nil {
 			return fmt.Errorf("watch the mesh: %w", err)
 		}
 		select {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -146,12 +147,13 @@ func (f *compileFlags) progress(cmd *cobra.Command, changes []sink.Difference) {
 
 // follow compiles now and after every change, until it is interrupted.
 func (f *compileFlags) follow(cmd *cobra.Command, packages []string) error {
-	w, err := watch.New(nil)
+	w, err := watch.New()
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	for {
+		began := time.Now()
 		result, err := f.once(cmd, packages)
 		switch {
 		case errors.Is(err, context.Canceled):
@@ -161,7 +163,7 @@ func (f *compileFlags) follow(cmd *cobra.Command, packages []string) error {
 		case result == nil || result.Root == "":
 			return err // there is nothing to watch
 		}
-		if err := w.Set(result.Directories); err != nil {
+		if err := w.Set(result.Directories, began); err != nil {
 			return err
 		}
 		select {

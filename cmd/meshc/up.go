@@ -33,13 +33,14 @@ Ctrl-C ends it and leaves nothing behind.`,
   meshc up --dir /tmp/shop      # keep bootstraps, certificates and logs there`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source := &upSource{cmd: cmd, flags: &flags, packages: args}
+			began := time.Now()
 			linked, directories, err := source.Load(cmd.Context())
 			if err != nil {
 				return err
 			}
 			options.Mesh = linked
 			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-			return up(cmd, options, source, directories)
+			return up(cmd, options, source, directories, began)
 		},
 	}
 	flags.add(cmd.Flags())
@@ -51,10 +52,10 @@ Ctrl-C ends it and leaves nothing behind.`,
 // upTime bounds the start of a mesh.
 const upTime = 2 * time.Minute
 
-// up runs the mesh until the command's context ends.
-func up(cmd *cobra.Command, o local.Options, source *upSource, directories []string) (err error) {
+// up runs the mesh until the command's context ends. It was loaded from the
+// directories, beginning at the given time.
+func up(cmd *cobra.Command, o local.Options, source *upSource, directories []string, began time.Time) (err error) {
 	ctx := cmd.Context()
-	begun := time.Now()
 	starting, cancel := context.WithTimeout(ctx, upTime)
 	defer cancel()
 	mesh, err := local.Start(starting, o)
@@ -68,7 +69,7 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 
 	out := cmd.OutOrStdout()
 	status := mesh.Status()
-	fmt.Fprintf(out, "%s runs: %d proxies, up in %.1fs. Their files are in %s\n", o.Mesh.Name, len(status.Proxies), time.Since(begun).Seconds(), mesh.Directory())
+	fmt.Fprintf(out, "%s runs: %d proxies, up in %.1fs. Their files are in %s\n", o.Mesh.Name, len(status.Proxies), time.Since(began).Seconds(), mesh.Directory())
 	if err := printGateways(starting, out, mesh); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 	followed := make(chan error, 1)
 	changed := make(chan error)
 	go func() {
-		followed <- mesh.Follow(ctx, source, directories, func(err error) {
+		followed <- mesh.Follow(ctx, source, directories, began, func(err error) {
 			select {
 			case changed <- err:
 			case <-ctx.Done():

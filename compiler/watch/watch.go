@@ -22,34 +22,59 @@ type Watcher struct {
 	done    sync.WaitGroup
 }
 
-// New watches the directories until Close.
-func New(directories []string) (*Watcher, error) {
+// New watches nothing yet; see [Watcher.Set].
+func New() (*Watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
 	w := &Watcher{notify: notify, changes: make(chan struct{}, 1)}
-	if err := w.Set(directories); err != nil {
-		return nil, errors.Join(err, notify.Close())
-	}
 	w.done.Go(w.run)
 	return w, nil
 }
 
 // Set makes these the directories that are watched. One that is gone is left
-// out.
-func (w *Watcher) Set(directories []string) error {
-	for _, name := range w.notify.WatchList() {
+// out. Since is when the reading of them began: what was touched in a directory
+// between then and the beginning of its watch counts as a change.
+func (w *Watcher) Set(directories []string, since time.Time) error {
+	before := w.notify.WatchList()
+	for _, name := range before {
 		if !slices.Contains(directories, name) {
 			_ = w.notify.Remove(name) // it is gone by itself when the directory is
 		}
 	}
+	missed := false
 	for _, name := range directories {
-		if err := w.notify.Add(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		// Also those that are watched: one may have taken the place of another.
+		err := w.notify.Add(name)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
+		missed = missed || !slices.Contains(before, name) && touched(name, since)
+	}
+	if missed {
+		w.signal()
 	}
 	return nil
+}
+
+// grain is how far a file's time may be behind the clock (Linux: a tick).
+const grain = 20 * time.Millisecond
+
+// touched reports whether the directory or a file in it was changed since.
+func touched(directory string, since time.Time) bool {
+	since = since.Add(-grain)
+	if info, err := os.Stat(directory); err != nil || info.ModTime().After(since) {
+		return err == nil
+	}
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		info, err := e.Info()
+		return err == nil && info.ModTime().After(since)
+	})
 }
 
 // Changes has a value when something changed since the last one was taken.
@@ -84,10 +109,14 @@ func (w *Watcher) run() {
 			}
 			settled.Reset(quiet) // events were lost: something may have changed
 		case <-settled.C:
-			select {
-			case w.changes <- struct{}{}:
-			default: // nobody has taken the last one yet
-			}
+			w.signal()
 		}
+	}
+}
+
+func (w *Watcher) signal() {
+	select {
+	case w.changes <- struct{}{}:
+	default: // nobody has taken the last one yet
 	}
 }

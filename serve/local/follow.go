@@ -2,45 +2,56 @@ package local
 
 import (
 	"context"
+	"time"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/watch"
 	"github.com/meshc/meshc/serve"
 )
 
 // Follow updates the mesh whenever its source changes, until the context ends.
-// While the changed mesh is wrong, or cannot be run, the last good one runs on
-// and the reason is in the [Status]. Tell, if not nil, is called after each try.
-// Directories are those to watch for the first change. It returns an error only
-// when the source cannot be watched.
-func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []string, tell func(error)) error {
-	w, err := watch.New(directories)
+// The directories are those that the mesh was loaded from, and since is when that
+// began. While the changed mesh is wrong, or cannot be run, the last good one runs
+// on and the reason is in the [Status]. Tell is called after each try. An error
+// means that the source cannot be watched.
+func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []string, since time.Time, tell func(error)) error {
+	w, err := watch.New()
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	for {
+		if directories != nil {
+			if err := w.Set(directories, since); err != nil {
+				return err
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.Changes():
 		}
-		linked, directories, err := source.Load(ctx)
+		var linked *ir.Mesh
+		since = time.Now()
+		linked, directories, err = source.Load(ctx)
 		if err == nil {
-			err = m.Update(ctx, linked)
+			err = m.update(ctx, linked)
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		m.fail(err)
-		if directories != nil {
-			if err := w.Set(directories); err != nil {
-				return err
-			}
-		}
-		if tell != nil {
-			tell(err)
-		}
+		tell(err)
 	}
+}
+
+// updateTime bounds how long a change may take to arrive.
+const updateTime = time.Minute
+
+func (m *Mesh) update(ctx context.Context, linked *ir.Mesh) error {
+	ctx, cancel := context.WithTimeout(ctx, updateTime)
+	defer cancel()
+	return m.Update(ctx, linked)
 }
 
 // fail records why the last change was not taken, or nil that it was.
