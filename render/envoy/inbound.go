@@ -28,6 +28,9 @@ func (b *builder) inbound() {
 	for i := range s.Ports {
 		port := &s.Ports[i]
 		chain := b.inboundChain(port)
+		if chain == nil {
+			continue
+		}
 		if s.Proxy.Interception == ir.InterceptExplicit {
 			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 				Name:             inboundName(port.Name),
@@ -76,12 +79,20 @@ func (b *builder) target(port *ir.Port) uint16 {
 
 // inboundChain lets in what the rules allow, over mutual TLS, and hands it to
 // the application.
+//
+// Below HTTP the handshake itself is for the allowed callers alone, and there is
+// no chain without any: the rules are only asked when the caller has sent
+// something, and an application that speaks first has told it all by then.
 func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
+	callers := b.callers(port)
+	if !port.Protocol.IsHTTP() && len(callers) == 0 {
+		return nil
+	}
 	name := inboundName(port.Name)
 	cluster := b.application(port)
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
 	if !port.Protocol.IsHTTP() {
-		chain.TransportSocket = b.downstreamTLS()
+		chain.TransportSocket = b.downstreamTLS(callers)
 		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxy(name, cluster)}
 		return chain
 	}
@@ -105,7 +116,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		}},
 		ValidateClusters: wrapperspb.Bool(true),
 	}}
-	chain.TransportSocket = b.downstreamTLS("h2", "http/1.1")
+	chain.TransportSocket = b.downstreamTLS(b.members(), "h2", "http/1.1")
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
 	return chain
 }

@@ -13,6 +13,8 @@ import (
 	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/meshc/meshc/compiler/ir"
 )
 
@@ -26,8 +28,7 @@ func (b *builder) httpRBAC(port *ir.Port) *hcmv3.HttpFilter {
 	return b.httpFilter(httpRBACFilter, &rbacv3.RBAC{Rules: b.rules(port)})
 }
 
-// networkRBAC closes a connection that no rule allows on that port. A rule about
-// requests allows none.
+// networkRBAC closes a connection that no rule allows on that port.
 func (b *builder) networkRBAC(port *ir.Port) *listenerv3.Filter {
 	return b.networkFilter(networkRBACFilter, &networkrbacv3.RBAC{StatPrefix: inboundName(port.Name), Rules: b.rules(port)})
 }
@@ -38,7 +39,7 @@ func (b *builder) rules(port *ir.Port) *rbacconfigv3.RBAC {
 	out := &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
 	for i := range b.scope.Service.Allow {
 		r := &b.scope.Service.Allow[i]
-		if !r.Covers(port.Name) || !port.Protocol.IsHTTP() && (len(r.Methods) > 0 || len(r.Paths) > 0) {
+		if !holds(r, port) {
 			continue
 		}
 		name := policyName(r)
@@ -46,6 +47,31 @@ func (b *builder) rules(port *ir.Port) *rbacconfigv3.RBAC {
 			name = fmt.Sprintf("%s (%d)", policyName(r), n)
 		}
 		out.Policies[name] = &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: principals(r.From)}
+	}
+	return out
+}
+
+// holds reports whether a rule can let anything in on that port. A rule about
+// requests lets in nothing that is not HTTP.
+func holds(r *ir.Rule, port *ir.Port) bool {
+	return r.Covers(port.Name) && (port.Protocol.IsHTTP() || len(r.Methods) == 0 && len(r.Paths) == 0)
+}
+
+// callers accepts the identities that some rule lets in on that port.
+func (b *builder) callers(port *ir.Port) []*matcherv3.StringMatcher {
+	var out []*matcherv3.StringMatcher
+	known := map[spiffeid.ID]bool{}
+	for i := range b.scope.Service.Allow {
+		r := &b.scope.Service.Allow[i]
+		if !holds(r, port) {
+			continue
+		}
+		for _, p := range r.From {
+			if !known[p.Identity] {
+				known[p.Identity] = true
+				out = append(out, exactly(p.Identity))
+			}
+		}
 	}
 	return out
 }

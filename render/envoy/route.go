@@ -59,11 +59,8 @@ func (b *builder) use(callee string) *ir.Use {
 // route sends requests that match to the targets, in the time and with the tries
 // of the policy.
 func (b *builder) route(name string, m *routev3.RouteMatch, to []target, p ir.Policy, protocol ir.Protocol, pos source.Position) *routev3.Route {
-	action := &routev3.RouteAction{Timeout: duration(p.Timeout.Value), RetryPolicy: b.retryPolicy(p, protocol)}
-	if protocol == ir.GRPC {
-		// A client's own deadline counts where it is shorter (grpc-timeout).
-		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: duration(p.Timeout.Value)}
-	}
+	action := &routev3.RouteAction{RetryPolicy: b.retryPolicy(p, protocol)}
+	limit(action, p.Timeout.Value, protocol)
 	if len(to) == 1 {
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to[0].cluster}
 	} else {

@@ -28,17 +28,19 @@ func meshParameters() *tlsv3.TlsParameters {
 }
 
 // meshContext presents the proxy's own certificate and accepts the identities
-// that the matcher does, signed by whom the mesh trusts.
-func meshContext(accept *matcherv3.StringMatcher, alpn []string) *tlsv3.CommonTlsContext {
+// that one of the matchers does, signed by whom the mesh trusts.
+func meshContext(accept []*matcherv3.StringMatcher, alpn []string) *tlsv3.CommonTlsContext {
+	var names []*tlsv3.SubjectAltNameMatcher
+	for _, m := range accept {
+		names = append(names, &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: m})
+	}
 	return &tlsv3.CommonTlsContext{
 		TlsParams:                      meshParameters(),
 		AlpnProtocols:                  alpn,
 		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretConfig(secretIdentity)},
 		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 			CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
-				DefaultValidationContext: &tlsv3.CertificateValidationContext{
-					MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: accept}},
-				},
+				DefaultValidationContext:         &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: names},
 				ValidationContextSdsSecretConfig: secretConfig(secretTrust),
 			},
 		},
@@ -48,19 +50,17 @@ func meshContext(accept *matcherv3.StringMatcher, alpn []string) *tlsv3.CommonTl
 // upstreamTLS is the client's side: it accepts the callee's identity alone.
 func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		CommonTlsContext: meshContext(exactly(callee.Identity), alpn),
+		CommonTlsContext: meshContext([]*matcherv3.StringMatcher{exactly(callee.Identity)}, alpn),
 		Sni:              callee.Name + "." + callee.Namespace,
 	})
 }
 
-// downstreamTLS is the server's side: it demands a certificate of the mesh's
-// trust domain; the rules decide who of them may do what. Sessions are not
-// resumed, as that would carry an identity past the end of its certificate.
-func (b *builder) downstreamTLS(alpn ...string) *corev3.TransportSocket {
+// downstreamTLS is the server's side: it demands a certificate of an identity
+// that one of the matchers accepts. Sessions are not resumed, as that would carry
+// an identity past the end of its certificate.
+func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext: meshContext(&matcherv3.StringMatcher{
-			MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "spiffe://" + b.scope.Settings.TrustDomain + "/"},
-		}, alpn),
+		CommonTlsContext:                 meshContext(accept, alpn),
 		RequireClientCertificate:         wrapperspb.Bool(true),
 		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
 		DisableStatefulSessionResumption: true,
@@ -85,6 +85,13 @@ func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSo
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
 		},
 	})
+}
+
+// members accepts every identity of the mesh's trust domain.
+func (b *builder) members() []*matcherv3.StringMatcher {
+	return []*matcherv3.StringMatcher{{
+		MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "spiffe://" + b.scope.Settings.TrustDomain + "/"},
+	}}
 }
 
 func exactly(id spiffeid.ID) *matcherv3.StringMatcher {
