@@ -35,6 +35,7 @@ func (b *builder) outbound() {
 			c := b.call(use, name)
 			if bind := use.Bind(name, b.loopback); bind != "" {
 				b.bound(c, bind)
+				continue // its port's number may be another call's
 			}
 			redirected[c.port.Number] = append(redirected[c.port.Number], c)
 		}
@@ -68,13 +69,7 @@ func (b *builder) bound(c call, bind string) {
 	name := outboundBind(b.label(c), c.port.Name)
 	l := b.outboundListener(name, at.Addr().String(), at.Port(), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
-		host := b.virtualHost(c, []string{"*"})
-		if c.external != nil {
-			for _, r := range host.Routes {
-				r.GetRoute().HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]}
-			}
-		}
-		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, host)}
+		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.virtualHost(c, []string{"*"}))}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c))}}}
 	}
@@ -144,8 +139,9 @@ func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
 		return host
 	}
 	p := ir.Nearest(c.use.Traffic, c.external.Traffic, b.scope.Settings.Defaults)
-	host.Routes = []*routev3.Route{b.route(restRoute, pathMatch(ir.PathMatch{}),
-		[]target{{b.external(c.external, c.use, c.port), 1}}, p, c.port.Protocol, c.external.Pos)}
+	r := b.route(restRoute, pathMatch(ir.PathMatch{}), []target{{b.external(c.external, c.use, c.port), 1}}, p, c.port.Protocol, c.external.Pos)
+	r.GetRoute().HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]}
+	host.Routes = []*routev3.Route{r}
 	return host
 }
 
