@@ -35,7 +35,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
-	c.CircuitBreakers = breakers(retryBudget(callee, use, b.scope.Settings.Defaults))
+	c.CircuitBreakers = breakers(b.retryBudget(callee, use))
 	c.OutlierDetection = outlierDetection()
 	switch {
 	case b.proxyless:
@@ -150,12 +150,15 @@ func breakers(retries budget) *clusterv3.CircuitBreakers {
 	}}}
 }
 
+// outlierDetection ejects by errors in a row alone: by statistics Envoy would too,
+// unless told not to.
 func outlierDetection() *clusterv3.OutlierDetection {
 	return &clusterv3.OutlierDetection{
-		Consecutive_5Xx:    wrapperspb.UInt32(5),
-		Interval:           durationpb.New(10 * time.Second),
-		BaseEjectionTime:   durationpb.New(30 * time.Second),
-		MaxEjectionPercent: wrapperspb.UInt32(10),
+		Consecutive_5Xx:      wrapperspb.UInt32(5),
+		Interval:             durationpb.New(10 * time.Second),
+		BaseEjectionTime:     durationpb.New(30 * time.Second),
+		MaxEjectionPercent:   wrapperspb.UInt32(10),
+		EnforcingSuccessRate: wrapperspb.UInt32(0),
 	}
 }
 

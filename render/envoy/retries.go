@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -45,13 +46,20 @@ type budget struct {
 	minConcurrency uint32
 }
 
-// retryBudget is the strictest that holds for any of the callee's routes: Envoy
-// keeps one for each cluster.
-func retryBudget(callee *ir.Upstream, use *ir.Use, defaults ir.Traffic) budget {
-	p := ir.Nearest(use.Traffic, callee.Traffic, defaults)
+// retryBudget is the strictest that holds for any of the routes to the callee, its
+// own and the gateway's: Envoy keeps one for each cluster.
+func (b *builder) retryBudget(callee *ir.Upstream, use *ir.Use) budget {
+	p := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults)
 	strictest := budget{p.BudgetPercent.Value, p.MinConcurrency.Value}
-	for i := range callee.Routes {
-		p := ir.Nearest(use.Traffic, callee.Routes[i].Traffic, callee.Traffic, defaults)
+	routes := callee.Routes
+	if g := b.scope.Gateway; g != nil {
+		routes = slices.Concat(routes, g.Routes)
+	}
+	for i := range routes {
+		if !slices.ContainsFunc(routes[i].To, func(d ir.Destination) bool { return d.Service == callee.Name }) {
+			continue
+		}
+		p := ir.Nearest(use.Traffic, routes[i].Traffic, callee.Traffic, b.scope.Settings.Defaults)
 		strictest.percent = min(strictest.percent, p.BudgetPercent.Value)
 		strictest.minConcurrency = min(strictest.minConcurrency, p.MinConcurrency.Value)
 	}
