@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -32,7 +33,8 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 			Id:      NodeID(b.member.Kind, b.member.Name, o.Instance),
 			Cluster: b.member.Name + "." + b.member.Namespace,
 		},
-		Admin: &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
+		Admin:          &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
+		LayeredRuntime: runtime(),
 	}
 	if scope.Settings.Delivery == ir.DeliveryStatic {
 		r, err := Build(scope, o)
@@ -59,6 +61,20 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		LdsConfig: ads(),
 	}
 	return boot, b.err
+}
+
+// regexProgram is how large the program of a regular expression may be. Envoy's
+// own bound of 100 refuses what the language allows; RE2 bounds its memory itself.
+const regexProgram = 1 << 20
+
+// runtime are the settings of Envoy that stand in no resource.
+func runtime() *bootstrapv3.LayeredRuntime {
+	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+		Name: "meshc",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"re2.max_program_size.error_level": structpb.NewNumberValue(regexProgram),
+		}}},
+	}}}
 }
 
 // server is the cluster of meshc serve: mutual TLS with the proxy's own
