@@ -1,0 +1,154 @@
+package envoy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+)
+
+// binary finds Envoy: $ENVOY, else PATH, else .tools/envoy of the module.
+func binary(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("ENVOY"); path != "" {
+		return path
+	}
+	if path, err := exec.LookPath("envoy"); err == nil {
+		return path
+	}
+	path, err := filepath.Abs("../../.tools/envoy")
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		t.Fatalf("no Envoy: set $ENVOY, put envoy into PATH, or run \"make tools\": %v", err)
+	}
+	return path
+}
+
+// configFile writes a bootstrap as meshc writes it.
+func configFile(t testing.TB, boot *bootstrapv3.Bootstrap) string {
+	t.Helper()
+	data, err := YAML(boot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "envoy.yaml")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// validate demands that Envoy would take the bootstrap.
+func validate(t *testing.T, boot *bootstrapv3.Bootstrap) {
+	t.Helper()
+	out, err := exec.Command(binary(t), "--mode", "validate", "--log-level", "error", "-c", configFile(t, boot)).CombinedOutput()
+	if err != nil {
+		t.Errorf("Envoy refuses it: %v\n%s", err, out)
+	}
+}
+
+// start runs an Envoy until the test ends, and waits until it is ready.
+func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
+	t.Helper()
+	var log logBuffer
+	cmd := exec.Command(binary(t), "-c", configFile(t, boot), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	var cause error
+	go func() { cause = cmd.Wait(); close(exited) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
+		select {
+		case <-exited:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+			<-exited
+		}
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", boot.Node.Id, log.String())
+		}
+	})
+	a := boot.Admin.Address.GetSocketAddress()
+	ready := fmt.Sprintf("http://%s/ready", net.JoinHostPort(a.Address, fmt.Sprint(a.GetPortValue())))
+	eventually(t, boot.Node.Id+" is ready", func() error {
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %v", boot.Node.Id, cause)
+		default:
+		}
+		answer, err := http.Get(ready)
+		if err != nil {
+			return err
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return errors.New(answer.Status)
+		}
+		return nil
+	})
+}
+
+// eventually polls a condition until it holds.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in time: %v", what, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// freePorts are ports on which nothing listens.
+func freePorts(t testing.TB, n int) []uint16 {
+	t.Helper()
+	var ports []uint16
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // together, so that no port comes twice
+		ports = append(ports, uint16(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports
+}
+
+// logBuffer is what a process wrote.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
