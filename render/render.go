@@ -129,11 +129,18 @@ func Write(dir string, m *ir.Mesh, cacheDir string) ([]sink.Difference, error) {
 	for _, f := range whole {
 		files = append(files, sink.File{Path: f.Path, Data: f.Data})
 	}
-	differences, stamps, err := tree.Replace(files)
+	var spare *sink.Spare
+	if kept != "" {
+		spare = &sink.Spare{Dir: kept + ".tree", Stale: last.SpareStale}
+	}
+	differences, stamps, err := tree.Replace(files, spare)
 	if err != nil {
 		return nil, err
 	}
 	next.Stamps = stamps
+	if spare != nil {
+		next.SpareStale = spare.Stale
+	}
 	if len(differences) > 0 || len(last.Stamps) == 0 {
 		writeState(kept, next)
 	}

@@ -17,6 +17,8 @@ import (
 type state struct {
 	Members map[string]rendered
 	Stamps  map[string]sink.Stamp
+	// SpareStale are the files in which the spare tree differs; see [sink.Spare].
+	SpareStale []string
 }
 
 type rendered struct {

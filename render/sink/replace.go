@@ -13,8 +13,9 @@ import (
 
 // Replace makes the tree hold exactly the files: as a whole, or not at all.
 // Where nothing differs it touches nothing. It returns what changed and the
-// stamps of all files.
-func (t *Tree) Replace(files []File) ([]Difference, map[string]Stamp, error) {
+// stamps of all files. The spare tree, which may be nil, is used up and replaced
+// by the one that stood there.
+func (t *Tree) Replace(files []File, spare *Spare) ([]Difference, map[string]Stamp, error) {
 	differences, err := t.Compare(files)
 	if err != nil {
 		return nil, nil, err
@@ -40,14 +41,31 @@ func (t *Tree) Replace(files []File) ([]Difference, map[string]Stamp, error) {
 		return nil, nil, err
 	}
 	defer os.RemoveAll(next)
-	stamps, err := t.build(next, files, differences)
+	stamps, err := t.make(next, files, differences, spare)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s is as it was: %w", t.dir, err)
 	}
 	if err := t.swap(next); err != nil {
 		return nil, nil, fmt.Errorf("%s is as it was: %w", t.dir, err)
 	}
+	if t.exists {
+		spare.keep(next, differences)
+	}
 	return differences, stamps, nil
+}
+
+// make makes the next tree, of the spare one if it can be had.
+func (t *Tree) make(next string, files []File, differences []Difference, spare *Spare) (map[string]Stamp, error) {
+	if t.exists && spare.borrow(next) {
+		if stamps, err := t.renew(next, files, differences, spare.Stale); err == nil {
+			return stamps, nil
+		}
+		// It is not what it was thought to be: begin anew.
+		if err := errors.Join(os.RemoveAll(next), os.Mkdir(next, 0o700)); err != nil {
+			return nil, err
+		}
+	}
+	return t.build(next, files, differences)
 }
 
 // build makes the new tree in next: links to what stays, files for the rest.
@@ -82,14 +100,11 @@ func (t *Tree) build(next string, files []File, differences []Difference) (map[s
 				}
 			}
 		}
-		if err := os.WriteFile(name, f.Data, 0o644); err != nil {
-			return nil, err
-		}
-		info, err := os.Lstat(name)
+		stamp, err := writeFile(name, f.Data)
 		if err != nil {
 			return nil, err
 		}
-		stamps[f.Path] = Stamp{info.Size(), info.ModTime().UnixNano()}
+		stamps[f.Path] = stamp
 	}
 	return stamps, nil
 }
