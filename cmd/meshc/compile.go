@@ -87,13 +87,20 @@ func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Re
 	return result, f.foreign(cmd, result, err)
 }
 
+// maxListed is how many differing files are listed.
+const maxListed = 200
+
 // compare lists the files that are not as the mesh wants them.
 func (f *compileFlags) compare(cmd *cobra.Command, result *compiler.Result) error {
 	differences, err := render.Check(f.output, result.Mesh)
 	if err != nil || len(differences) == 0 {
 		return err
 	}
-	for _, d := range differences {
+	for i, d := range differences {
+		if i == maxListed {
+			fmt.Fprintf(cmd.ErrOrStderr(), "and %d more\n", len(differences)-i)
+			break
+		}
 		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", d.What, filepath.ToSlash(filepath.Join(f.output, d.Path))); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
@@ -32,6 +33,11 @@ func (f *specFlags) compile(cmd *cobra.Command, packages []string, stdoutTaken b
 	format, err := diag.ParseFormat(f.format)
 	if err != nil {
 		return nil, usage(err)
+	}
+	if os.Getenv("GOGC") == "" {
+		// A compilation is short: collecting half as often costs some memory and
+		// saves a fifth of the time.
+		debug.SetGCPercent(200)
 	}
 	result, err := compiler.Compile(cmd.Context(), compiler.Options{Patterns: packages, Tags: f.tags, CacheDir: cacheDir()})
 	if err != nil {

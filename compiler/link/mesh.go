@@ -20,6 +20,8 @@ const (
 	defaultLifetime    = ir.Duration(24 * time.Hour)
 	defaultCertificate = "/etc/meshc/certificates"
 	defaultServerPort  = "15010"
+
+	maxMeshName = 63 - len("-system")
 )
 
 // settings makes the mesh's own settings; mesh must come out the same in every
@@ -48,6 +50,10 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		l.add(diag.BadFormat, "mesh.trustDomain", fmt.Sprintf("trustDomain is %q, which is no SPIFFE trust domain", m.TrustDomain.Value), first.At(m.TrustDomain.Pos)).
 			hint("lower case letters, digits, dots, dashes and underscores")
 		td = spiffeid.RequireTrustDomainFromString("invalid")
+	}
+	if len(m.Name.Value) > maxMeshName {
+		l.add(diag.BadFormat, "mesh.name", fmt.Sprintf("name is %q, and %s-system would be longer than a namespace may be", m.Name.Value, m.Name.Value), first.At(m.Name.Pos)).
+			hint("at most %d characters", maxMeshName)
 	}
 	l.trustDomain = td
 	l.mesh.Settings = ir.Settings{

@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -125,10 +126,15 @@ func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Work
 	for _, name := range sortedKeys(s.Versions) {
 		v := s.Versions[name]
 		version := ir.Version{Name: name, Labels: map[string]string{}, Pos: u.At(v.Pos)}
-		for label, value := range v.Labels {
-			version.Labels[label] = value.Value
-		}
 		at := path + ".versions." + name
+		for _, label := range sortedKeys(v.Labels) {
+			value := v.Labels[label]
+			version.Labels[label] = value.Value
+			if !goodLabel(label, value.Value) {
+				l.add(diag.BadFormat, at+".labels", fmt.Sprintf("%s: %q is no label of Kubernetes", label, value.Value), u.At(value.Pos)).
+					hint("name and value have letters, digits, dashes, underscores and dots, at most 63; the name may have a DNS prefix and a slash")
+			}
+		}
 		switch {
 		case len(version.Labels) == 0:
 			l.add(diag.NoLabels, at, fmt.Sprintf("version %s has no labels, so it cannot be told from the others", name), version.Pos).
@@ -140,4 +146,21 @@ func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Work
 		out = append(out, version)
 	}
 	return out
+}
+
+var (
+	labelPart   = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelPrefix = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+)
+
+// goodLabel reports whether Kubernetes takes the label: versions select pods by
+// them, inside a cluster and out of it.
+func goodLabel(name, value string) bool {
+	if prefix, rest, ok := strings.Cut(name, "/"); ok {
+		if !labelPrefix.MatchString(prefix) {
+			return false
+		}
+		name = rest
+	}
+	return labelPart.MatchString(name) && (value == "" || labelPart.MatchString(value))
 }
