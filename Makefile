@@ -34,8 +34,9 @@ lint:
 race: tools
 	go test -race ./serve/... ./examples/...
 
-# compilation next to "cue export": a table, and bench/result.json
+# compilation next to "cue export": bench/bench.txt and bench/bench.json
 bench: build
+	go build -o bin/cue cuelang.org/go/cmd/cue
 	go run ./compiler/bench
 
 clean:
