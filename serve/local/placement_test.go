@@ -5,30 +5,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
 )
-
-// compileShop is the linked mesh of examples/shop.
-func compileShop(t testing.TB) *ir.Mesh {
-	t.Helper()
-	return compile(t, "../../examples/shop")
-}
-
-func compile(t testing.TB, dir string) *ir.Mesh {
-	t.Helper()
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range r.Diagnostics {
-		t.Errorf("%s: %v %s: %s", dir, d.Positions, d.Code, d.Message)
-	}
-	if r.Mesh == nil {
-		t.FailNow()
-	}
-	return r.Mesh
-}
 
 func reserve(t *testing.T) *Loopback {
 	t.Helper()
@@ -72,7 +50,7 @@ func TestPortInUseElsewhere(t *testing.T) {
 
 // Everything that listens at an address listens on a port of its own.
 func TestNoListenerTwice(t *testing.T) {
-	m := place(t, NewPlacement(reserve(t), t.TempDir(), "stub.crt"), compileShop(t))
+	m := place(t, NewPlacement(reserve(t), t.TempDir(), "stub.crt"), compile(t, shopDir))
 	who := map[string]string{}
 	listen := func(address, by string) {
 		t.Helper()
@@ -115,7 +93,7 @@ func TestNoListenerTwice(t *testing.T) {
 }
 
 func TestOneInstanceForEachVersion(t *testing.T) {
-	m := place(t, NewPlacement(reserve(t), t.TempDir(), "stub.crt"), compileShop(t))
+	m := place(t, NewPlacement(reserve(t), t.TempDir(), "stub.crt"), compile(t, shopDir))
 	for name, want := range map[string][]string{"catalog": {"v1", "v2"}, "frontend": {"a"}, "payment": {"a"}} {
 		var got []string
 		for _, e := range m.Service(name).Workload.Endpoints {
@@ -132,7 +110,7 @@ func TestOneInstanceForEachVersion(t *testing.T) {
 
 // A change of one service moves no other, and what is new gets a place of its own.
 func TestPlaceIsKept(t *testing.T) {
-	shop := compileShop(t)
+	shop := compile(t, shopDir)
 	p := NewPlacement(reserve(t), t.TempDir(), "stub.crt")
 	before := place(t, p, shop)
 

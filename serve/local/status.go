@@ -34,7 +34,7 @@ const (
 )
 
 // Good reports whether the mesh on disk runs and every proxy has all of it.
-func (s *Status) Good() bool {
+func (s Status) Good() bool {
 	for _, p := range s.Proxies {
 		if p.State != serve.StateCurrent && p.State != StateRunning {
 			return false

@@ -21,6 +21,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -134,7 +136,10 @@ func (a *App) listen(p Port, certificate *tls.Certificate) error {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	s := &http.Server{Handler: a.handler(p), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second}
+	s := &http.Server{
+		Handler: a.handler(p), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // whom its own proxy refuses is no matter of the application
+	}
 	a.closers = append(a.closers, func() { s.Close() })
 	a.done.Go(func() { _ = s.Serve(l) }) // it ends with http.ErrServerClosed
 	return nil

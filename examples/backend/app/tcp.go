@@ -21,9 +21,9 @@ func (a *App) echo(p Port, l net.Listener) {
 			a.done.Go(func() {
 				defer c.Close()
 				defer stop()
-				a.requests.add(Report{Service: a.service, Version: a.version, Port: p.Name, Protocol: "TCP"})
 				lines := bufio.NewScanner(c)
 				for lines.Scan() {
+					a.requests.add(Report{Service: a.service, Version: a.version, Port: p.Name, Protocol: "TCP"})
 					if _, err := fmt.Fprintf(c, "%s %s: %s\n", a.service, a.version, lines.Text()); err != nil {
 						return
 					}

@@ -1,0 +1,185 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/examples/backend/app"
+)
+
+const shopDir, hostsDir = "../../examples/shop", "../../examples/hosts"
+
+// running is the shop that tests share which leave it as it was.
+var running struct {
+	sync.Mutex
+	mesh *Mesh
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if running.mesh != nil {
+		if err := running.mesh.Stop(); err != nil {
+			println("the shared shop did not stop:", err.Error())
+			code = 1
+		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		println("left behind:", err.Error())
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// sharedShop is a running examples/shop.
+func sharedShop(t testing.TB) *Mesh {
+	t.Helper()
+	running.Lock()
+	defer running.Unlock()
+	if running.mesh == nil {
+		running.mesh = startUntilStopped(t, compile(t, shopDir))
+	}
+	return running.mesh
+}
+
+// start runs a mesh until the test ends.
+func start(t testing.TB, m *ir.Mesh) *Mesh {
+	t.Helper()
+	mesh := startUntilStopped(t, m)
+	t.Cleanup(func() {
+		if err := mesh.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return mesh
+}
+
+func startUntilStopped(t testing.TB, m *ir.Mesh) *Mesh {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begun := time.Now()
+	mesh, err := Start(ctx, Options{Mesh: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s is up after %s", m.Name, time.Since(begun).Round(time.Millisecond))
+	return mesh
+}
+
+// compile is the linked mesh of a repository, which must have nothing wrong.
+func compile(t testing.TB, dir string) *ir.Mesh {
+	t.Helper()
+	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range r.Diagnostics {
+		t.Errorf("%s: %v %s: %s", dir, d.Positions, d.Code, d.Message)
+	}
+	if r.Mesh == nil {
+		t.FailNow()
+	}
+	return r.Mesh
+}
+
+// answer is what came back for a request.
+type answer struct {
+	status int
+	body   string
+	report *app.Report // nil when the application did not answer
+}
+
+// send makes a request; headers are pairs of name and value.
+func send(t testing.TB, c *http.Client, method, url string, headers ...string) answer {
+	t.Helper()
+	a, err := trySend(t.Context(), c, method, url, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func trySend(ctx context.Context, c *http.Client, method, url string, headers ...string) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "host" {
+			r.Host = headers[i+1]
+		}
+	}
+	response, err := c.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{status: response.StatusCode, body: string(body)}
+	var report app.Report
+	if json.Unmarshal(body, &report) == nil && report.Service != "" {
+		a.report = &report
+	}
+	return a, nil
+}
+
+// get is a GET that must be answered by an application.
+func get(t testing.TB, c *http.Client, url string, headers ...string) *app.Report {
+	t.Helper()
+	a := send(t, c, http.MethodGet, url, headers...)
+	if a.status != http.StatusOK || a.report == nil {
+		t.Fatalf("GET %s: %d %s", url, a.status, a.body)
+	}
+	return a.report
+}
+
+// eventually waits until the condition holds, and fails the test when it does
+// not in time.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came: %s", what)
+		}
+		time.Sleep(poll)
+	}
+}
+
+// seen are the requests to a path that reached an application.
+func seen(a *app.App, path string) []app.Report {
+	var out []app.Report
+	for _, r := range a.Requests() {
+		if r.Path == path {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// counted is the sum of a proxy's counters whose names match.
+func counted(t testing.TB, m *Mesh, id, names string) (sum uint64) {
+	t.Helper()
+	stats, err := m.Stats(t.Context(), id, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range stats {
+		sum += n
+	}
+	return sum
+}

@@ -1,0 +1,90 @@
+package local
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+// frontend's calls to catalog are tried again three times, and no more.
+func TestRetriesAreExactlyThoseWritten(t *testing.T) {
+	mesh := sharedShop(t)
+	tries := func(path string) int {
+		return len(seen(mesh.Backend("catalog", "v1"), path)) + len(seen(mesh.Backend("catalog", "v2"), path))
+	}
+	frontend := mesh.As("frontend").Client()
+	for _, c := range []struct {
+		path          string
+		status, tries int
+	}{
+		{"/products/1?key=r0", 200, 1},
+		{"/products/1?fail=1&key=r1", 200, 2},
+		{"/products/1?fail=3&key=r3", 200, 4},
+		{"/products/1?fail=9&key=r9", 503, 4},
+		{"/products/1?fail=9&key=r4&status=404", 404, 1}, // not what is retried on
+		{"/products/1?reset=true&key=rr", 503, 4},
+	} {
+		a := send(t, frontend, http.MethodGet, "http://catalog:3550"+c.path)
+		if n := tries(c.path); a.status != c.status || n != c.tries {
+			t.Errorf("GET %s: %d after %d tries, want %d after %d", c.path, a.status, n, c.status, c.tries)
+		}
+	}
+	// The gateway calls the same service and has no retries.
+	const path = "/products?fail=1&key=gateway"
+	a := send(t, http.DefaultClient, http.MethodGet, mesh.Gateway("public").URL+path)
+	if n := tries(path); a.status != http.StatusServiceUnavailable || n != 1 {
+		t.Errorf("the gateway got %d after %d tries, want 503 after 1", a.status, n)
+	}
+}
+
+func TestGRPCIsRetriedWhenUnavailable(t *testing.T) {
+	mesh := sharedShop(t)
+	for chain, code := range map[string]string{
+		"checkout:/shop.Checkout/Place?fail=2&key=g2": "OK", // two retries are written
+		"checkout:/shop.Checkout/Place?fail=3&key=g3": "Unavailable",
+	} {
+		if call := mesh.As("frontend").Call(t.Context(), chain, nil); call.Code != code {
+			t.Errorf("%s: %+v, want %s", chain, call, code)
+		}
+	}
+}
+
+// The timeout nearest to the caller holds: frontend's 800ms for cart, not the
+// 500ms of cart's route and not its 2s.
+func TestTimeoutInTime(t *testing.T) {
+	mesh := sharedShop(t)
+	for _, c := range []struct {
+		caller, url string
+		timeout     time.Duration
+	}{
+		{"frontend", "http://cart:7070/v1/cart/7?delay=10s", 800 * time.Millisecond},
+		{"frontend", "http://cart:7070/?delay=10s", 800 * time.Millisecond},
+		{"checkout", "http://cart:7070/v1/cart/7?delay=10s", 500 * time.Millisecond},
+		{"checkout", "http://cart:7070/checkout?delay=10s", time.Second},
+	} {
+		t.Run(c.caller+" "+c.url, func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			a := send(t, mesh.As(c.caller).Client(), http.MethodGet, c.url)
+			took := time.Since(begun)
+			if a.status != http.StatusGatewayTimeout || took < c.timeout-10*time.Millisecond || took > c.timeout+700*time.Millisecond {
+				t.Errorf("%d after %s, want 504 after %s", a.status, took.Round(time.Millisecond), c.timeout)
+			}
+		})
+	}
+}
+
+// A try that takes longer than its own 900ms is given up and made again.
+func TestEachTryHasItsTime(t *testing.T) {
+	mesh := sharedShop(t)
+	const path = "/shop.Checkout/Slow?delay=10s"
+	begun := time.Now()
+	a := send(t, mesh.As("frontend").Client(), http.MethodPost, "http://checkout:5050"+path)
+	took := time.Since(begun)
+	if n := len(seen(mesh.Backend("checkout", "v1"), path)) + len(seen(mesh.Backend("checkout", "v2"), path)); a.status != http.StatusGatewayTimeout || n != 3 {
+		t.Errorf("%d after %d tries, want 504 after 3", a.status, n)
+	}
+	if took < 2700*time.Millisecond-10*time.Millisecond || took > 3700*time.Millisecond {
+		t.Errorf("it took %s, want 3 tries of 900ms within 3s", took)
+	}
+}
