@@ -43,7 +43,7 @@ type node struct {
 	types    map[string]*typeState
 	built    *built // what it is being served
 	pushed   time.Time
-	want     *built // what it will be served once it has taken built; nil for none
+	stages   []*built // what it will be served after built, each once it has taken the one before
 }
 
 // typeState is how far a node is with the resources of a type.
@@ -51,7 +51,8 @@ type typeState struct {
 	sent, acked string // nonces, of the stream on which it was last sent
 	sentVersion string
 	sentAt      time.Time
-	served      *built // what the node had when it was last sent
+	served      *built          // what the node had when it was last sent
+	names       map[string]bool // the resources that were ever sent
 	refusals    []Refusal
 }
 

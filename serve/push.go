@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -100,28 +101,47 @@ func (b *built) snapshot() *cache.Snapshot {
 	return s
 }
 
-// with is b, and whatever else old has that routes or listeners may still refer
-// to.
-func (b *built) with(old *built) *built {
-	out := &built{resources: map[string]map[string]types.Resource{}, hashes: map[string]map[string]string{}}
+// refers are the types whose resources name those of the other types.
+func refers(url string) bool { return url == resource.ListenerType || url == resource.RouteType }
+
+// beside is b with what old has besides, of the types that others refer to, and
+// with the listeners and routes of from.
+func (b *built) beside(old, from *built) *built {
+	out := newBuilt(&envoy.Resources{})
 	for _, url := range typeURLs {
-		out.resources[url], out.hashes[url] = map[string]types.Resource{}, map[string]string{}
-		if old != nil && (url == resource.ClusterType || url == resource.EndpointType || url == resource.SecretType) {
-			for name, m := range old.resources[url] {
-				out.resources[url][name], out.hashes[url][name] = m, old.hashes[url][name]
-			}
+		layers := []*built{old, b}
+		if refers(url) {
+			layers = []*built{from}
 		}
-		for name, m := range b.resources[url] {
-			out.resources[url][name], out.hashes[url][name] = m, b.hashes[url][name]
+		for _, layer := range layers {
+			maps.Copy(out.resources[url], layer.resources[url])
+			maps.Copy(out.hashes[url], layer.hashes[url])
 		}
 	}
 	return out
 }
 
-// refresh renders a node anew and pushes what changed: first what is new beside
-// what was, and, once the proxy has taken the routes and listeners that no longer
-// need it, without what is gone. A request thus never meets a route to a cluster
-// that is not there.
+// stages are what a node that has old is served, one after the other, to have b:
+// first what is new beside what was, then the listeners and routes that refer to
+// it, and at last without what nothing refers to any more. A request thus never
+// meets a route to a cluster that is not there (make before break; xDS protocol,
+// "Eventual consistency considerations").
+func (b *built) stages(old *built) []*built {
+	if old == nil {
+		return []*built{b}
+	}
+	var out []*built
+	last := old
+	for _, stage := range []*built{b.beside(old, old), b.beside(old, b), b} {
+		if !stage.equal(last) {
+			out = append(out, stage)
+			last = stage
+		}
+	}
+	return out
+}
+
+// refresh renders a node anew and pushes what changed.
 func (s *Server) refresh(n *node) {
 	start := time.Now()
 	r, err := s.render(n)
@@ -134,45 +154,63 @@ func (s *Server) refresh(n *node) {
 		return
 	}
 	next := newBuilt(r)
-	if n.want == nil && n.built != nil && next.equal(n.built) || n.want != nil && next.equal(n.want) {
+	if n.built != nil && next.equal(n.target()) {
 		return
 	}
-	first := next.with(n.built)
-	n.want = next
-	if first.equal(next) {
-		n.want = nil
-	}
-	s.setSnapshot(n, first)
+	n.stages = next.stages(n.built)
+	s.nextStage(n)
 	s.metrics.pushTime.Observe(time.Since(start).Seconds())
 }
 
-// grace is how long a proxy that has answered everything may go without asking
-// for changed routes or listeners before it is taken not to need them.
+// target is what a node will have in the end.
+func (n *node) target() *built {
+	if len(n.stages) > 0 {
+		return n.stages[len(n.stages)-1]
+	}
+	return n.built
+}
+
+func (s *Server) nextStage(n *node) {
+	if len(n.stages) > 0 {
+		stage := n.stages[0]
+		n.stages = n.stages[1:]
+		s.setSnapshot(n, stage)
+	}
+}
+
+// grace is how long a proxy may go without asking for something before it is
+// taken not to need it.
 const grace = 5 * time.Second
 
-// settle drops what the node no longer needs, once it has taken all that was
-// sent.
+// settle goes on to the next stage once the node has taken all of this one.
 func (s *Server) settle(n *node) {
-	if n.want == nil {
+	if len(n.stages) == 0 {
 		return
 	}
-	for url := range n.types {
-		if n.behind(url) {
+	for url, t := range n.types {
+		// What refers to something refused, or what the refused one's predecessor
+		// refers to, must not be pulled out from under it.
+		if n.behind(url) || len(t.refusals) > 0 {
 			return
 		}
 	}
-	for _, url := range []string{resource.ListenerType, resource.RouteType} {
-		t := n.types[url]
-		if t != nil && len(t.refusals) > 0 {
-			return // what the refused one's predecessor refers to stays
-		}
-		if (t == nil || t.sentVersion != n.built.version(url)) && time.Since(n.pushed) < grace {
-			return
+	if !n.warm() && time.Since(n.pushed) < grace {
+		return
+	}
+	s.nextStage(n)
+}
+
+// warm reports whether the node was sent the endpoints of every cluster that it
+// has: it asks for those of a new one by itself, and before it has them the cluster
+// is none.
+func (n *node) warm() bool {
+	t := n.types[resource.EndpointType]
+	for name := range n.built.hashes[resource.EndpointType] {
+		if t == nil || !t.names[name] {
+			return false
 		}
 	}
-	want := n.want
-	n.want = nil
-	s.setSnapshot(n, want)
+	return true
 }
 
 // settleAll looks after proxies that had nothing to answer.

@@ -84,7 +84,7 @@ func (s *Server) Status() Report {
 			switch {
 			case len(t.refusals) > 0:
 				state = StateRefused
-			case n.behind(url) || n.want != nil:
+			case n.behind(url) || len(n.stages) > 0:
 				state = StateBehind
 			}
 			p.Types = append(p.Types, TypeStatus{Type: short(url), State: state, Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})

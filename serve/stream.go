@@ -61,10 +61,10 @@ func (s *Server) callbacks() xds.Callbacks {
 			return s.request(streamKey{true, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail())
 		},
 		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
-			s.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo())
+			s.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo(), nil)
 		},
 		StreamDeltaResponseFunc: func(id int64, _ *discoveryv3.DeltaDiscoveryRequest, r *discoveryv3.DeltaDiscoveryResponse) {
-			s.response(streamKey{true, id}, r.GetTypeUrl(), r.GetNonce(), r.GetSystemVersionInfo())
+			s.response(streamKey{true, id}, r.GetTypeUrl(), r.GetNonce(), r.GetSystemVersionInfo(), r.GetResources())
 		},
 	}
 }
@@ -127,7 +127,7 @@ func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refus
 	s.countBehind()
 	// Answering waits in the stream's own goroutine; what settling pushes must
 	// not be waited for there.
-	if st.node.want != nil {
+	if len(st.node.stages) > 0 {
 		go s.settleLater(st.node)
 	}
 	return nil
@@ -189,7 +189,7 @@ func (s *Server) withhold(n *node, url string, names []string) {
 	if s.nodes[n.id] != n {
 		return
 	}
-	rest := n.built.with(nil)
+	rest := n.built.beside(n.built, n.built)
 	for _, name := range names {
 		if name == "" { // it did not say which: all of them
 			clear(rest.resources[url])
@@ -203,8 +203,10 @@ func (s *Server) withhold(n *node, url string, names []string) {
 	}
 }
 
-// response is called just before an answer is sent.
-func (s *Server) response(key streamKey, url, nonce, version string) {
+// response is called just before an answer is sent. Over the incremental protocol
+// it has the resources that changed, over state of the world all that were asked
+// for.
+func (s *Server) response(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.streams[key]
@@ -213,12 +215,20 @@ func (s *Server) response(key streamKey, url, nonce, version string) {
 	}
 	t := st.node.types[url]
 	if t == nil {
-		t = &typeState{}
+		t = &typeState{names: map[string]bool{}}
 		st.node.types[url] = t
+	}
+	for _, r := range changed {
+		t.names[r.GetName()] = true
 	}
 	t.sent, t.sentVersion, t.sentAt = key.nonce(nonce), version, time.Now()
 	if version == st.node.built.version(url) { // else it is of the one before
 		t.served = st.node.built
+		if !key.delta {
+			for name := range t.served.hashes[url] {
+				t.names[name] = true
+			}
+		}
 	}
 	s.countBehind()
 }
