@@ -106,6 +106,7 @@ func (b *builder) application(port *ir.Port) string {
 func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:           name,
+		AltStatName:    statName(name),
 		ConnectTimeout: durationpb.New(connectTimeout),
 		LbPolicy:       clusterv3.Cluster_LEAST_REQUEST,
 		Metadata:       from(pos),

@@ -3,11 +3,13 @@ package envoy
 import (
 	"slices"
 	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -29,6 +31,9 @@ func (b *builder) gateway() {
 		m.SkipXffAppend = false
 		m.PreserveExternalRequestId = false
 		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
+		m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE
+		m.StreamIdleTimeout = durationpb.New(edgeIdleTimeout)
+		m.Http2ProtocolOptions = edgeHTTP2()
 		b.routesByName(m, &routev3.RouteConfiguration{
 			Name: name, VirtualHosts: b.gatewayHosts(g, listener), ValidateClusters: wrapperspb.Bool(false),
 		})
@@ -40,6 +45,19 @@ func (b *builder) gateway() {
 			FilterChains:                  []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}},
 			Metadata:                      from(listener.Pos),
 		})
+	}
+}
+
+// edgeIdleTimeout ends a request from outside on which nothing moves.
+const edgeIdleTimeout = 5 * time.Minute
+
+// edgeHTTP2 bounds what one connection from outside can make a gateway hold (Envoy,
+// "Configuring Envoy as an edge proxy").
+func edgeHTTP2() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{
+		MaxConcurrentStreams:        wrapperspb.UInt32(100),
+		InitialStreamWindowSize:     wrapperspb.UInt32(64 << 10),
+		InitialConnectionWindowSize: wrapperspb.UInt32(1 << 20),
 	}
 }
 

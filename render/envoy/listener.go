@@ -21,6 +21,8 @@ const (
 	routerFilter       = "envoy.filters.http.router"
 	tlsInspectorFilter = "envoy.filters.listener.tls_inspector"
 
+	serverName = "meshc" // in the header "server" of a proxy's own answers
+
 	headersTimeout = 10 * time.Second // from a request's first byte to the end of its headers
 	maxStreams     = 1024             // requests at once on a connection
 )
@@ -31,11 +33,13 @@ const (
 // underscore is refused (Envoy's edge best practices).
 func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
 	return &hcmv3.HttpConnectionManager{
-		StatPrefix: name,
+		StatPrefix: statName(name),
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
-		HttpFilters: append(filters, &hcmv3.HttpFilter{
-			Name: routerFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(&routerv3.Router{})},
-		}),
+		// What one proxy adds for itself is nobody else's business.
+		HttpFilters: append(filters, b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})),
+		// The application says what it is.
+		ServerName:                   serverName,
+		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,
 		NormalizePath:                wrapperspb.Bool(true),
 		MergeSlashes:                 true,
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
@@ -82,7 +86,7 @@ func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.F
 
 func (b *builder) tcpProxy(name, cluster string) *listenerv3.Filter {
 	return b.networkFilter(tcpProxyFilter, &tcpproxyv3.TcpProxy{
-		StatPrefix:       name,
+		StatPrefix:       statName(name),
 		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
 		IdleTimeout:      durationpb.New(idleTimeout),
 	})

@@ -20,6 +20,10 @@ const (
 	secretTrust      = "trust"
 )
 
+// statName is a resource's name in statistics, "cart_shop|http": Envoy takes what
+// stands before the first dot for the whole name, and the rest for the metric's.
+func statName(name string) string { return strings.ReplaceAll(name, ".", "_") }
+
 func join(parts ...string) string { return strings.Join(parts, "|") }
 
 // upstreamCluster is SERVICE.NAMESPACE|PORT, with |VERSION for a version.

@@ -208,6 +208,17 @@ func TestTrafficBetweenRealEnvoys(t *testing.T) {
 			t.Errorf("the impostor: got %d %q", code, body)
 		}
 	})
+	t.Run("statistics have one name and the callee as a label", func(t *testing.T) {
+		_, stats := get(t, fmt.Sprintf("http://127.0.0.1:%d/stats/prometheus", p.mesh.Service("client").Proxy.AdminPort))
+		for _, want := range []string{
+			`envoy_cluster_upstream_rq_total{envoy_cluster_name="server_shop|http"} `,
+			`envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="outbound|server_shop|http"} `,
+		} {
+			if !strings.Contains(stats, want) {
+				t.Errorf("there is no %s", want)
+			}
+		}
+	})
 	t.Run("callers", func(t *testing.T) { p.testCallers(t) })
 	t.Run("bytes", func(t *testing.T) { p.testBytes(t) })
 	t.Run("timeouts", func(t *testing.T) { p.testTimeouts(t) })
