@@ -6,9 +6,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +71,7 @@ func newPair(t *testing.T) *pair {
 		"http": portOf(application.Listener), "grpc": portOf(rpcListener),
 		"tcp": portOf(greeter(t)), "closed": portOf(greeter(t)),
 	}
-	free := freePorts(t, 16)
+	free := freePorts(t, 20)
 	next := func() uint16 { port := free[0]; free = free[1:]; return port }
 	service := func(name string) *ir.Service {
 		s := &ir.Service{Upstream: ir.Upstream{Name: name, Namespace: "shop", Identity: identity(name), Explicit: true}, Proxy: proxy(ir.InterceptExplicit)}
@@ -120,6 +123,19 @@ func newPair(t *testing.T) *pair {
 		client.Uses = append(client.Uses, use)
 		p.mesh.Services = append(p.mesh.Services, callee)
 	}
+	for name, holder := range map[string]string{"api": "api.example", "wildcard": "*.example", "wrong": "elsewhere.example"} {
+		e := &ir.External{
+			Name: name, Hosts: []string{"api.example", "other.example"}, Roots: filepath.Join(client.Proxy.CertificateDirectory, trustFile),
+			Ports:     []ir.Port{{Name: "https", Number: 443, Target: 443, Protocol: ir.HTTPS}},
+			Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1", Weight: 1, Ports: map[string]uint16{"https": p.externalWith(t, holder)}}},
+		}
+		bind := fmt.Sprintf("127.0.0.1:%d", next())
+		p.bind[name] = bind
+		client.Uses = append(client.Uses, ir.Use{To: name, External: true, Ports: []string{"https"}, Binds: map[string]string{"https": bind}})
+		p.mesh.Externals = append(p.mesh.Externals, e)
+	}
+	sortByName(p.mesh.Externals, func(e *ir.External) string { return e.Name })
+	slices.SortFunc(client.Uses, func(a, b ir.Use) int { return strings.Compare(a.To, b.To) })
 	sortByName(p.mesh.Services, func(s *ir.Service) string { return s.Name })
 	for _, name := range []string{"client", "server"} {
 		boot, err := Bootstrap(p.mesh.ServiceScope(p.mesh.Service(name)), Options{Instance: "a"})
@@ -136,8 +152,21 @@ func newPair(t *testing.T) *pair {
 func (p *pair) serverWith(t *testing.T, identity string) uint16 {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(answers))
 	s.EnableHTTP2 = true
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{p.authority.leaf(t, identity)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.authority.pool()}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return portOf(s.Listener)
+}
+
+// externalWith is an HTTPS server outside the mesh with a certificate for that
+// host. It says which host it was asked for, and by which SNI.
+func (p *pair) externalWith(t *testing.T, host string) uint16 {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s", r.Host, r.TLS.ServerName)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{p.authority.leaf(t, "", host)}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return portOf(s.Listener)
@@ -219,6 +248,14 @@ func TestTrafficBetweenRealEnvoys(t *testing.T) {
 			}
 		}
 	})
+	for name, want := range map[string]int{"api": 200, "wildcard": 200, "wrong": 503} {
+		t.Run("an external: "+name, func(t *testing.T) {
+			code, body := get(t, "http://"+p.bind[name]+"/")
+			if code != want || want == 200 && body != "api.example api.example" {
+				t.Errorf("got %d %q", code, body)
+			}
+		})
+	}
 	t.Run("callers", func(t *testing.T) { p.testCallers(t) })
 	t.Run("bytes", func(t *testing.T) { p.testBytes(t) })
 	t.Run("timeouts", func(t *testing.T) { p.testTimeouts(t) })
