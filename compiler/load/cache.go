@@ -220,7 +220,7 @@ const (
 
 // reach looks at the file's imports, and parses only files that have some.
 func (f *file) reach(module, pkg string) reach {
-	if bytes.Contains(f.data, []byte("@embed")) || bytes.Contains(f.data, []byte("@extern")) {
+	if f.reachesData() {
 		return reachesData
 	}
 	if !bytes.Contains(f.data, []byte("import")) {
@@ -242,4 +242,9 @@ func (f *file) reach(module, pkg string) reach {
 		}
 	}
 	return far
+}
+
+// reachesData reports whether the file may embed files that are not CUE.
+func (f *file) reachesData() bool {
+	return bytes.Contains(f.data, []byte("@embed")) || bytes.Contains(f.data, []byte("@extern"))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"cuelang.org/go/cue"
@@ -93,7 +92,7 @@ func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []
 		args[i] = "./" + results[n].Dir + ":" + results[n].pkg
 	}
 	instances := load.Instances(args, &load.Config{
-		FS: m.FS(), Dir: "/", Tags: tags,
+		Dir: virtualRoot, ModuleRoot: virtualRoot, Overlay: m.overlay(), Tags: tags,
 		Env: []string{"CUE_REGISTRY=none"}, // what is not in the repository is not read
 	})
 	if len(instances) != len(part) {
@@ -144,7 +143,7 @@ func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Ins
 func (e *Evaluated) ownFiles(instance *build.Instance) ([]string, []*ast.File) {
 	var names []string
 	for _, f := range instance.Files {
-		names = append(names, strings.TrimPrefix(f.Filename, "/"))
+		names = append(names, below(f.Filename))
 	}
 	return names, instance.Files
 }

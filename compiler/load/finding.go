@@ -98,6 +98,7 @@ var internal = regexp.MustCompile(`#Repository\.?`)
 // clean takes words of the schema's inside out of a message.
 func clean(message string) string {
 	message = internal.ReplaceAllString(message, "")
+	message = strings.ReplaceAll(message, virtualRoot+"/", "")
 	return strings.Join(strings.Fields(message), " ")
 }
 
@@ -116,6 +117,11 @@ func userPath(path []string) string {
 	return join(names)
 }
 
+// below is a file's name below the module's root, as CUE's loader knows it.
+func below(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, virtualRoot), "/")
+}
+
 // userPositions are an error's positions outside the schema, sorted.
 func userPositions(e errors.Error) []source.Position {
 	var positions []source.Position
@@ -127,7 +133,7 @@ func userPositions(e errors.Error) []source.Position {
 		if p.Filename == "" || fromSchema(p.Filename) {
 			continue
 		}
-		positions = append(positions, source.Position{File: strings.TrimPrefix(p.Filename, "/"), Line: p.Line, Column: p.Column})
+		positions = append(positions, source.Position{File: below(p.Filename), Line: p.Line, Column: p.Column})
 	}
 	slices.SortFunc(positions, source.Position.Compare)
 	return slices.Compact(positions)

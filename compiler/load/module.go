@@ -34,7 +34,9 @@ type Module struct {
 	start string
 	files map[string]*file // by path below Dir
 	dirs  map[string][]fs.DirEntry
-	root  *os.Root
+	// embedded are files that are not CUE, if some file asks for any.
+	embedded map[string][]byte
+	root     *os.Root
 	// broken says that the module file is not good, so that nothing can be
 	// evaluated.
 	broken bool

@@ -41,9 +41,43 @@ type file struct {
 func (m *Module) read() diag.List {
 	var found diag.List
 	m.readDir(m.root, ".", &found)
+	for _, f := range m.files {
+		if f.reachesData() {
+			m.readEmbedded()
+			break
+		}
+	}
 	found.Sort()
 	return found
 }
+
+// readEmbedded reads the files that are not CUE, as @embed may name any of them.
+func (m *Module) readEmbedded() {
+	m.embedded = map[string][]byte{}
+	for dir, entries := range m.dirs {
+		for _, entry := range entries {
+			if entry.IsDir() || strings.HasSuffix(entry.Name(), ".cue") {
+				continue
+			}
+			name := path.Join(dir, entry.Name())
+			if info, err := entry.Info(); err != nil || info.Size() > maxFileSize {
+				continue // whoever embeds it is told that it is not there
+			}
+			f, problem := m.readFile(m.root, rooted{entry, name}, name)
+			if problem == nil {
+				m.embedded[name] = f.data
+			}
+		}
+	}
+}
+
+// rooted is an entry under its name below the module's root.
+type rooted struct {
+	fs.DirEntry
+	name string
+}
+
+func (r rooted) Name() string { return r.name }
 
 // readDir reads a directory that is open: a path from the module's root would
 // be looked up piece by piece for each file.

@@ -18,17 +18,16 @@ import (
 // Locator knows where the values of a unit were written.
 type Locator struct {
 	files   []string
-	indices map[string]int
+	indices map[string]int // by the names that the syntax knows the files by
 	root    *node
 }
 
-// NewLocator is the locator of a unit's files, from the module's root down.
-// The names are relative to the module's root; the syntax may know them with a
-// slash in front.
+// NewLocator is the locator of a unit's files, from the module's root down. The
+// names are relative to the module's root.
 func NewLocator(names []string, syntax []*ast.File) *Locator {
 	l := &Locator{files: names, indices: make(map[string]int, len(names)), root: index(syntax)}
-	for i, name := range names {
-		l.indices[name] = i
+	for i, f := range syntax {
+		l.indices[f.Filename] = i
 	}
 	return l
 }
@@ -80,7 +79,7 @@ func (l *Locator) pack(pos token.Pos) Pos {
 		return 0
 	}
 	p := pos.Position()
-	file, ok := l.indices[strings.TrimPrefix(p.Filename, "/")]
+	file, ok := l.indices[p.Filename]
 	if !ok {
 		return 0
 	}
