@@ -21,8 +21,16 @@ func explain(v, root cue.Value, locator *spec.Locator, refusal error) diag.List 
 	if err := v.Validate(cue.Concrete(true)); err != nil {
 		found = located(fromCUE(err, diag.CUEEvaluation, ""), v, locator)
 	}
-	x := explainer{locator: locator, docs: schemaDocs(), found: &found}
+	var bySchema diag.List
+	x := explainer{locator: locator, docs: schemaDocs(), found: &bySchema}
 	x.value(v, root, nil, source.Position{})
+	// A repository may check itself by the schema too: of one path it is said once.
+	said := map[string]bool{}
+	for _, d := range bySchema {
+		said[d.Path] = true
+	}
+	found = slices.DeleteFunc(found, func(d diag.Diagnostic) bool { return said[d.Path] })
+	found.Add(bySchema...)
 	if !found.HasErrors() {
 		found = located(fromCUE(refusal, diag.CUEEvaluation, ""), v, locator)
 	}

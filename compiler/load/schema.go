@@ -64,5 +64,8 @@ func buildSchema(ctx *cue.Context, files []*ast.File) (cue.Value, error) {
 
 const rootDefinition = "#Repository"
 
-// fromSchema reports whether a file is part of the embedded schema.
-func fromSchema(filename string) bool { return strings.HasPrefix(filename, schemaPrefix) }
+// fromSchema reports whether a file is part of the schema: the embedded one, or
+// the copy that a repository keeps for editors.
+func fromSchema(filename string) bool {
+	return strings.HasPrefix(filename, schemaPrefix) || strings.HasPrefix(below(filename), "cue.mod/pkg/github.com/meshc/meshc/schema/")
+}

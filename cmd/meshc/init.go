@@ -1,0 +1,151 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/schema"
+)
+
+// skeleton is the mesh repository that init lays out.
+//
+//go:embed skeleton
+var skeleton embed.FS
+
+// schemaDir is where a repository keeps the schema: CUE finds a package there by
+// its import path, without a registry.
+const schemaDir = "cue.mod/pkg/github.com/meshc/meshc/schema"
+
+func newInitCmd() *cobra.Command {
+	var module, mesh string
+	cmd := &cobra.Command{
+		Use:   "init DIR",
+		Short: "Lay out a small mesh repository to begin with",
+		Long: `Init makes a directory with a small mesh that compiles as it is: two services, a gateway, and house rules. The schema
+comes with it under cue.mod, so that editors and cue vet know the language too. A directory that is not empty is left
+alone.`,
+		Example: `  meshc init shop
+  meshc init shop --mesh shop --module shop.example/mesh`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := args[0]
+			if mesh == "" {
+				mesh = nameOf(dir)
+			}
+			if !goodName.MatchString(mesh) {
+				return usage(fmt.Errorf("%q is no name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", mesh))
+			}
+			if module == "" {
+				module = mesh + ".example/mesh"
+			}
+			if !goodModule.MatchString(module) {
+				return usage(fmt.Errorf("%q is no module path: it is like shop.example/mesh", module))
+			}
+			files, err := repository(module, mesh)
+			if err != nil {
+				return err
+			}
+			if err := layOutNew(dir, files); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o out\n", dir, dir)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&module, "module", "", "path of the CUE module (default MESH.example/mesh)")
+	cmd.Flags().StringVar(&mesh, "mesh", "", "name of the mesh (default the directory's)")
+	return cmd
+}
+
+var (
+	goodName   = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,54}[a-z0-9])?$`)
+	goodModule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)*$`)
+)
+
+// nameOf makes a name of a directory's, as far as its characters go.
+func nameOf(dir string) string {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(filepath.Base(absolute)), "-"), "-")
+}
+
+// repository is the files of a new repository, by path.
+func repository(module, mesh string) (map[string][]byte, error) {
+	files := map[string][]byte{
+		"cue.mod/module.cue": []byte(fmt.Sprintf("module: %q\nlanguage: version: \"v0.17.0\"\n", module+"@v0")),
+	}
+	// The package's name is an identifier.
+	fill := strings.NewReplacer("PACKAGE", strings.ReplaceAll(mesh, "-", "_"), "MESH", mesh)
+	err := fs.WalkDir(skeleton, "skeleton", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(skeleton, name)
+		files[strings.TrimPrefix(name, "skeleton/")] = []byte(fill.Replace(string(data)))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(schema.FS, "*.cue")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		data, err := fs.ReadFile(schema.FS, name)
+		if err != nil {
+			return nil, err
+		}
+		files[path.Join(schemaDir, name)] = data
+	}
+	return files, nil
+}
+
+// layOutNew writes the files into a directory that is new or empty, whole or not
+// at all.
+func layOutNew(dir string, files map[string][]byte) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("%s cannot be used: %w", dir, errors.Unwrap(err))
+	case len(entries) > 0:
+		return usage(fmt.Errorf("%s is not empty, and init overwrites nothing", dir))
+	}
+	parent := filepath.Dir(filepath.Clean(dir))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	next, err := os.MkdirTemp(parent, ".meshc-init-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(next)
+	if err := os.Chmod(next, 0o755); err != nil {
+		return err
+	}
+	for name, data := range files {
+		at := filepath.Join(next, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, data, 0o644); err != nil {
+			return err
+		}
+	}
+	if filepath.Clean(dir) == "." { // where the user stands cannot be renamed over
+		return os.CopyFS(dir, os.DirFS(next))
+	}
+	return os.Rename(next, dir) // takes the place of an empty directory
+}
