@@ -93,7 +93,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
 	if !port.Protocol.IsHTTP() {
 		chain.TransportSocket = b.downstreamTLS(callers)
-		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxy(name, cluster)}
+		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxyOnceKnown(name, cluster)}
 		return chain
 	}
 	m := b.connectionManager(name, b.httpRBAC(port))

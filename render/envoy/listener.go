@@ -85,11 +85,23 @@ func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.F
 }
 
 func (b *builder) tcpProxy(name, cluster string) *listenerv3.Filter {
-	return b.networkFilter(tcpProxyFilter, &tcpproxyv3.TcpProxy{
+	return b.networkFilter(tcpProxyFilter, connectionTo(name, cluster))
+}
+
+// tcpProxyOnceKnown opens no connection before it knows who the caller is.
+func (b *builder) tcpProxyOnceKnown(name, cluster string) *listenerv3.Filter {
+	p := connectionTo(name, cluster)
+	p.UpstreamConnectMode = tcpproxyv3.UpstreamConnectMode_ON_DOWNSTREAM_TLS_HANDSHAKE
+	p.MaxEarlyDataBytes = wrapperspb.UInt32(0) // the mode wants it written
+	return b.networkFilter(tcpProxyFilter, p)
+}
+
+func connectionTo(name, cluster string) *tcpproxyv3.TcpProxy {
+	return &tcpproxyv3.TcpProxy{
 		StatPrefix:       statName(name),
 		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
 		IdleTimeout:      durationpb.New(idleTimeout),
-	})
+	}
 }
 
 // tlsInspector reads the SNI of a connection before a filter chain is chosen.
