@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -250,8 +251,7 @@ func boundOf(err error) string {
 // optional, required or made by a pattern.
 func constraint(schema cue.Value, name string) cue.Value {
 	path := cue.MakePath(cue.Str(name))
-	top := schema.Context().CompileString("_")
-	return schema.FillPath(path, top).LookupPath(path)
+	return schema.FillPath(path, cuecontext.New().CompileString("_")).LookupPath(path)
 }
 
 // alternatives are the literal values that the schema lists, as CUE.

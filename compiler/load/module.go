@@ -109,14 +109,13 @@ func (m *Module) badModuleFile(err error) diag.List {
 	m.broken = true
 	pos := source.Position{File: moduleFile, Line: 1, Column: 1}
 	message := "cue.mod/module.cue is not a good module file"
-	for _, e := range fromCUE(err, diag.NotAModule, "") {
-		if e.Message != "" {
-			message += ": " + e.Message
+	if found := fromCUE(err, diag.NotAModule, ""); len(found) > 0 {
+		if found[0].Message != "" {
+			message += ": " + found[0].Message
 		}
-		if len(e.Positions) > 0 {
-			pos = e.Positions[0]
+		if len(found[0].Positions) > 0 {
+			pos = found[0].Positions[0]
 		}
-		break
 	}
 	return diag.List{diag.New(diag.NotAModule, "", message, pos).
 		WithHint(`write: module: "shop.example/mesh@v0"`)}

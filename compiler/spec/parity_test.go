@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
 
 	"github.com/meshc/meshc/schema"
 )
@@ -26,7 +27,11 @@ func TestParity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := instance.AddFile(name, data); err != nil {
+		syntax, err := parser.ParseFile(name, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := instance.AddSyntax(syntax); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,7 +76,7 @@ func element(v cue.Value) cue.Value {
 	for _, name := range []string{"a", "MC1203", "x-a"} {
 		if v.Allows(cue.Str(name)) {
 			path := cue.MakePath(cue.Str(name))
-			return v.FillPath(path, v.Context().CompileString("_")).LookupPath(path)
+			return v.FillPath(path, cuecontext.New().CompileString("_")).LookupPath(path)
 		}
 	}
 	return cue.Value{}
