@@ -2,6 +2,8 @@
 // users import.
 package schema
 
+//go:generate go run ./reference ../docs/reference.md
+
 import "embed"
 
 // FS holds the schema's CUE files.
