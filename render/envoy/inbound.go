@@ -4,7 +4,9 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -96,26 +98,30 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxyOnceKnown(name, cluster)}
 		return chain
 	}
-	m := b.connectionManager(name, b.httpRBAC(port))
+	m := b.connectionManager(name, b.httpRBAC())
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}
-	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
+	// The rules stand in the routes, which connections that are open take over
+	// when they change; a changed listener would leave those with the old rules.
+	b.routesByName(m, &routev3.RouteConfiguration{
 		Name: name,
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name: name, Domains: []string{"*"}, Metadata: from(port.Pos),
 			Routes: []*routev3.Route{{
-				Name:  name,
-				Match: pathMatch(ir.PathMatch{}),
+				Name:     name,
+				Metadata: from(port.Pos),
+				Match:    pathMatch(ir.PathMatch{}),
 				// The caller's proxy bounds the time.
 				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
 					Timeout:          durationpb.New(0),
 				}},
+				TypedPerFilterConfig: map[string]*anypb.Any{httpRBACFilter: b.any(&rbacv3.RBACPerRoute{Rbac: &rbacv3.RBAC{Rules: b.rules(port)}})},
 			}},
 		}},
-		ValidateClusters: wrapperspb.Bool(true),
-	}}
+		ValidateClusters: wrapperspb.Bool(false),
+	})
 	chain.TransportSocket = b.downstreamTLS(b.members(), "h2", "http/1.1")
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
 	return chain

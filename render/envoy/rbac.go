@@ -23,9 +23,10 @@ const (
 	networkRBACFilter = "envoy.filters.network.rbac"
 )
 
-// httpRBAC answers 403 to what no rule allows on that port.
-func (b *builder) httpRBAC(port *ir.Port) *hcmv3.HttpFilter {
-	return b.httpFilter(httpRBACFilter, &rbacv3.RBAC{Rules: b.rules(port)})
+// httpRBAC answers 403 to what the rules of its route do not allow, and to
+// everything where there are none.
+func (b *builder) httpRBAC() *hcmv3.HttpFilter {
+	return b.httpFilter(httpRBACFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW}})
 }
 
 // networkRBAC closes a connection that no rule allows on that port.

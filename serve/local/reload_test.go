@@ -262,3 +262,29 @@ services: reviews: {
 func (r *repository) uses(caller, callee string) bool {
 	return slices.ContainsFunc(r.Placed().Service(caller).Uses, func(u ir.Use) bool { return u.To == callee })
 }
+
+// A permission that is given or taken back holds at once, on connections that are
+// open too.
+func TestPermissionsChangeAtOnce(t *testing.T) {
+	shop := followShop(t)
+	url := shop.Gateway("public").URL + "/"
+	load := startLoad(t, http.DefaultClient, url)
+	for i, c := range []struct {
+		from, to string
+		status   int // of a POST
+	}{
+		{`["GET", "POST"]`, `["GET"]`, http.StatusForbidden},
+		{`["GET"]`, `["GET", "POST"]`, http.StatusOK},
+	} {
+		shop.change(t, "services/frontend/service.cue", c.from, c.to)
+		shop.until(t, "the change", func(err error) bool {
+			return err == nil && len(shop.Placed().Service("frontend").Allow[0].Methods) == i+1
+		})
+		for range 20 {
+			if a := send(t, http.DefaultClient, http.MethodPost, url); a.status != c.status {
+				t.Fatalf("after %s became %s: %d, want %d", c.from, c.to, a.status, c.status)
+			}
+		}
+	}
+	load.end(t)
+}
