@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestUp runs meshc up as a user does, on a copy of examples/shop.
+func TestUp(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "meshc")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+
+	t.Run("until Ctrl-C", func(t *testing.T) {
+		t.Parallel()
+		up := startUp(t, binary)
+		works, denied := up.curls(t)
+		if status, body := works.send(t); status != http.StatusOK || strings.Count(body, `"service":`) != 3 {
+			t.Errorf("the request that works: %d %s", status, body)
+		}
+		if status, body := denied.send(t); status != http.StatusForbidden {
+			t.Errorf("the request that is denied: %d %s", status, body)
+		}
+		if status, _ := (curl{"GET", up.match(t, `gateway public: (\S+)`)[1]}).send(t); status != http.StatusOK {
+			t.Errorf("the gateway: %d", status)
+		}
+		if n := len(up.processes(t)); n != 9 {
+			t.Errorf("%d Envoys run, want 9", n)
+		}
+
+		spec := filepath.Join(up.spec, "services/frontend/service.cue")
+		good, err := os.ReadFile(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace(t, spec, bytes.Replace(good, []byte("cart:"), []byte("cort:"), 1))
+		up.match(t, `(?s)services/frontend/service\.cue:\d+:\d+: error MC1101.*the last good one runs on`)
+		if status, _ := works.send(t); status != http.StatusOK {
+			t.Errorf("while the spec is wrong: %d", status)
+		}
+		replace(t, spec, bytes.Replace(good, []byte(`["GET", "POST"]`), []byte(`["GET", "POST", "DELETE"]`), 1))
+		up.match(t, `every proxy has taken it`)
+		if status, _ := (curl{"DELETE", up.match(t, `gateway public: (\S+)`)[1]}).send(t); status != http.StatusOK {
+			t.Errorf("what is allowed now: %d", status)
+		}
+
+		// As a terminal does it: to the whole process group.
+		if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if err := up.wait(t); err != nil {
+			t.Errorf("it ended with %v: %s", err, up.output())
+		}
+		up.leavesNothing(t)
+	})
+
+	t.Run("until it is killed", func(t *testing.T) {
+		t.Parallel()
+		up := startUp(t, binary)
+		up.curls(t)
+		if err := up.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := up.wait(t); err == nil {
+			t.Error("it was killed and ended well")
+		}
+		up.leavesNothing(t)
+	})
+
+	t.Run("not with a wrong spec", func(t *testing.T) {
+		t.Parallel()
+		cmd := exec.Command(binary, "up")
+		cmd.Dir = t.TempDir()
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitFindings || !strings.Contains(string(out), "MC0003") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+
+	t.Run("not without Envoy", func(t *testing.T) {
+		t.Parallel()
+		cmd := exec.Command(binary, "up", "--envoy", "/nowhere/envoy")
+		cmd.Dir = "../../examples/hosts"
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitFault || !strings.Contains(string(out), "/nowhere/envoy") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+}
+
+// upProcess is a running meshc up.
+type upProcess struct {
+	*exec.Cmd
+	spec, dir string
+	ended     chan error
+	mu        sync.Mutex
+	out       bytes.Buffer
+}
+
+func startUp(t *testing.T, binary string) *upProcess {
+	t.Helper()
+	up := &upProcess{spec: t.TempDir(), dir: t.TempDir(), ended: make(chan error, 1)}
+	if err := os.CopyFS(up.spec, os.DirFS("../../examples/shop")); err != nil {
+		t.Fatal(err)
+	}
+	envoy, err := exec.LookPath("envoy")
+	if err != nil {
+		envoy, err = filepath.Abs("../../.tools/envoy")
+	}
+	if e := os.Getenv("ENVOY"); e != "" {
+		envoy = e
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	up.Cmd = exec.Command(binary, "up", "--dir", up.dir, "--envoy", envoy)
+	up.Dir, up.Stdout, up.Stderr = up.spec, up, up
+	up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { up.ended <- up.Cmd.Wait() }()
+	t.Cleanup(func() { _ = up.Process.Kill() })
+	return up
+}
+
+func (up *upProcess) Write(p []byte) (int, error) {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	return up.out.Write(p)
+}
+
+func (up *upProcess) output() string {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	return up.out.String()
+}
+
+// match waits until what it has printed matches.
+func (up *upProcess) match(t *testing.T, expression string) []string {
+	t.Helper()
+	re := regexp.MustCompile(expression)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		out := up.output()
+		if m := re.FindStringSubmatch(out); m != nil {
+			return m
+		}
+		if time.Now().After(deadline) || len(up.ended) > 0 {
+			t.Fatalf("it did not print %s, but:\n%s", expression, out)
+		}
+	}
+}
+
+// curls are the two lines that it prints, once its state stands below them.
+func (up *upProcess) curls(t *testing.T) (works, denied curl) {
+	t.Helper()
+	m := up.match(t, `(?s)works, 200 .*?\n  (curl [^\n]+)\n.*denied, 403.*?\n  (curl [^\n]+)\n.*\nservice/payment/a +current`)
+	return parseCurl(t, m[1]), parseCurl(t, m[2])
+}
+
+func (up *upProcess) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-up.ended:
+		return err
+	case <-time.After(30 * time.Second):
+		t.Fatalf("it does not end: %s", up.output())
+		return nil
+	}
+}
+
+// processes are those that were started for its directory.
+func (up *upProcess) processes(t *testing.T) (list []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err == nil && bytes.Contains(line, []byte(up.dir)) && !bytes.Contains(line, []byte("--dir")) {
+			list = append(list, file+" "+strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return list
+}
+
+func (up *upProcess) leavesNothing(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := up.processes(t)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("processes are left: %s", strings.Join(left, "\n"))
+		}
+	}
+}
+
+// curl is a line of curl.
+type curl struct{ method, url string }
+
+func parseCurl(t *testing.T, line string) curl {
+	t.Helper()
+	m := regexp.MustCompile(`^curl(?: -X ([A-Z]+))? '([^']+)'$`).FindStringSubmatch(line)
+	if m == nil {
+		t.Fatalf("this is more than a method and a URL: %s", line)
+	}
+	c := curl{m[1], m[2]}
+	if c.method == "" {
+		c.method = http.MethodGet
+	}
+	return c
+}
+
+func (c curl) send(t *testing.T) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), c.method, c.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, fmt.Sprint(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, fmt.Sprint(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// replace writes a file as editors do.
+func replace(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(name+".new", data, 0o644), os.Rename(name+".new", name)); err != nil {
+		t.Fatal(err)
+	}
+}
