@@ -26,7 +26,7 @@ test: build tools lint
 
 lint:
 	go vet ./...
-	@unformatted=$$(go run $(GOFUMPT) -l .) || exit 1; \
+	@unformatted=$$(go run $(GOFUMPT) -l $(wildcard */)) || exit 1; \
 		if [ -n "$$unformatted" ]; then echo "lint: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	go run $(STATICCHECK) ./...
 
