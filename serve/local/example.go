@@ -24,7 +24,8 @@ type Example struct {
 	Host string
 	// Status of the answer.
 	Status int
-	// Hops are the instances that the request went through, "SERVICE VERSION".
+	// Hops are the services that the request went through, with the version where
+	// there are some: "checkout v1".
 	Hops []string
 }
 
@@ -204,7 +205,7 @@ func try(ctx context.Context, e *Example) int {
 	var report app.Report
 	if json.Unmarshal(body, &report) == nil && report.Service != "" {
 		for _, hop := range report.Hops() {
-			e.Hops = append(e.Hops, hop.Service+" "+hop.Version)
+			e.Hops = append(e.Hops, strings.TrimSuffix(hop.Service+" "+hop.Version, " "+onlyInstance))
 		}
 	}
 	return e.Status

@@ -206,7 +206,7 @@ func (m *Mesh) Backend(service, instance string) *app.App {
 
 // External is what stands in for an external, which the mesh must have.
 func (m *Mesh) External(name string) *app.App {
-	return m.applications.named("external/" + name + "/a")
+	return m.applications.named("external/" + name + "/" + onlyInstance)
 }
 
 // As calls as a service's first instance does: through its own proxy.

@@ -95,7 +95,7 @@ func (p *Placement) service(m *ir.Mesh, s *ir.Service) error {
 // instances are one for each version, with its labels, or one alone.
 func (p *Placement) instances(s *ir.Service) []ir.Endpoint {
 	if len(s.Versions) == 0 {
-		return []ir.Endpoint{p.instance(s, ir.Version{Name: "a"})}
+		return []ir.Endpoint{p.instance(s, ir.Version{Name: onlyInstance})}
 	}
 	var out []ir.Endpoint
 	for _, v := range s.Versions {
@@ -118,12 +118,12 @@ func (p *Placement) instance(s *ir.Service, v ir.Version) ir.Endpoint {
 	return e
 }
 
-// gatewayInstance is the name of a gateway's only instance.
-const gatewayInstance = "a"
+// onlyInstance is the name of the instance of what has but one.
+const onlyInstance = "a"
 
 func (p *Placement) gateway(g *ir.Gateway) error {
 	member := string(ir.KindGateway) + "/" + g.Name
-	g.Address = p.address(member + "/" + gatewayInstance)
+	g.Address = p.address(member + "/" + onlyInstance)
 	for i := range g.Listeners {
 		l := &g.Listeners[i]
 		port, err := p.port(member, g.Address, "listener "+l.Name, l.Port)
@@ -137,7 +137,7 @@ func (p *Placement) gateway(g *ir.Gateway) error {
 
 func (p *Placement) external(e *ir.External) error {
 	member := "external/" + e.Name
-	stub := ir.Endpoint{Name: "a", Address: p.address(member), Ports: map[string]uint16{}, Weight: 1, Pos: e.Pos}
+	stub := ir.Endpoint{Name: onlyInstance, Address: p.address(member), Ports: map[string]uint16{}, Weight: 1, Pos: e.Pos}
 	for _, port := range e.Ports {
 		number, err := p.port(member, stub.Address, port.Name, port.Number)
 		if err != nil {

@@ -53,7 +53,7 @@ func (m *Mesh) keepProxies(ctx context.Context, placed *ir.Mesh) error {
 // instances are the names of a member's.
 func instances(scope *ir.Scope) []string {
 	if scope.Gateway != nil {
-		return []string{gatewayInstance}
+		return []string{onlyInstance}
 	}
 	var names []string
 	for i := range scope.Service.Workload.Endpoints {
