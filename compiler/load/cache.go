@@ -69,14 +69,14 @@ func readShard(name string) map[key]*spec.Unit {
 }
 
 func (c *Cache) get(k key) *spec.Unit {
-	if c == nil || k == (key{}) {
+	if c == nil {
 		return nil
 	}
 	return c.known[k.shard()][k]
 }
 
 func (c *Cache) put(k key, u *spec.Unit) {
-	if c == nil || k == (key{}) {
+	if c == nil {
 		return
 	}
 	i := k.shard()
@@ -129,8 +129,7 @@ func parallel(n int, f func(i int)) {
 	workers.Wait()
 }
 
-// keys are the units' keys. The zero key is that of a unit that cannot be kept:
-// it embeds files that are not CUE.
+// keys are the units' keys.
 func (m *Module) keys(units []Unit, tags []string) []key {
 	base := m.baseKey(tags)
 	inUnits := map[string]bool{}
@@ -147,7 +146,6 @@ func (m *Module) keys(units []Unit, tags []string) []key {
 		h.Write(base)
 		writeString(h, u.Dir)
 		writeString(h, u.pkg)
-		cacheable := true
 		for _, name := range u.Files {
 			f := m.files[name]
 			writeString(h, name)
@@ -157,13 +155,9 @@ func (m *Module) keys(units []Unit, tags []string) []key {
 				h.Write(libraries())
 			case reachesUnits:
 				h.Write(everything())
-			case reachesData:
-				cacheable = false
 			}
 		}
-		if cacheable {
-			h.Sum(keys[i][:0])
-		}
+		h.Sum(keys[i][:0])
 	}
 	return keys
 }
@@ -215,14 +209,10 @@ const (
 	reachesNothing   reach = iota
 	reachesLibraries       // imports a package of the module that is no unit, or a vendored one
 	reachesUnits           // imports a unit
-	reachesData            // embeds other files
 )
 
 // reach looks at the file's imports, and parses only files that have some.
 func (f *file) reach(module, pkg string) reach {
-	if f.reachesData() {
-		return reachesData
-	}
 	if !bytes.Contains(f.data, []byte("import")) {
 		return reachesNothing
 	}
@@ -242,9 +232,4 @@ func (f *file) reach(module, pkg string) reach {
 		}
 	}
 	return far
-}
-
-// reachesData reports whether the file may embed files that are not CUE.
-func (f *file) reachesData() bool {
-	return bytes.Contains(f.data, []byte("@embed")) || bytes.Contains(f.data, []byte("@extern"))
 }

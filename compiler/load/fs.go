@@ -13,17 +13,13 @@ import (
 // disk, where a symbolic link could lead it out of the module.
 const virtualRoot = "/meshc:module"
 
-// overlay are the module's files as CUE's loader takes them. Files that are not
-// CUE are among them only if some file embeds any.
+// overlay are the module's files as CUE's loader takes them.
 func (m *Module) overlay() map[string]load.Source {
 	sources := make(map[string]load.Source, len(m.files))
 	for name, f := range m.files {
 		if !f.bad {
 			sources[path.Join(virtualRoot, name)] = load.FromBytes(f.data)
 		}
-	}
-	for name, data := range m.embedded {
-		sources[path.Join(virtualRoot, name)] = load.FromBytes(data)
 	}
 	return sources
 }

@@ -34,9 +34,7 @@ type Module struct {
 	start string
 	files map[string]*file // by path below Dir
 	dirs  map[string][]fs.DirEntry
-	// embedded are files that are not CUE, if some file asks for any.
-	embedded map[string][]byte
-	root     *os.Root
+	root  *os.Root
 	// broken says that the module file is not good, so that nothing can be
 	// evaluated.
 	broken bool

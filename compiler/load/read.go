@@ -41,43 +41,9 @@ type file struct {
 func (m *Module) read() diag.List {
 	var found diag.List
 	m.readDir(m.root, ".", &found)
-	for _, f := range m.files {
-		if f.reachesData() {
-			m.readEmbedded()
-			break
-		}
-	}
 	found.Sort()
 	return found
 }
-
-// readEmbedded reads the files that are not CUE, as @embed may name any of them.
-func (m *Module) readEmbedded() {
-	m.embedded = map[string][]byte{}
-	for dir, entries := range m.dirs {
-		for _, entry := range entries {
-			if entry.IsDir() || strings.HasSuffix(entry.Name(), ".cue") {
-				continue
-			}
-			name := path.Join(dir, entry.Name())
-			if info, err := entry.Info(); err != nil || info.Size() > maxFileSize {
-				continue // whoever embeds it is told that it is not there
-			}
-			f, problem := m.readFile(m.root, rooted{entry, name}, name)
-			if problem == nil {
-				m.embedded[name] = f.data
-			}
-		}
-	}
-}
-
-// rooted is an entry under its name below the module's root.
-type rooted struct {
-	fs.DirEntry
-	name string
-}
-
-func (r rooted) Name() string { return r.name }
 
 // readDir reads a directory that is open: a path from the module's root would
 // be looked up piece by piece for each file.
@@ -109,6 +75,9 @@ func (m *Module) readDir(open *os.Root, dir string, found *diag.List) {
 			}
 		case strings.HasSuffix(entry.Name(), ".cue"):
 			f, problem := m.readFile(open, entry, name)
+			if problem == nil {
+				problem = f.external()
+			}
 			if problem != nil {
 				found.Add(*problem)
 				f = &file{path: name, bad: true}
@@ -173,6 +142,20 @@ func (m *Module) readFile(open *os.Root, entry fs.DirEntry, name string) (*file,
 		return nil, &d
 	}
 	return &file{path: name, data: data, hash: sha256.Sum256(data), pkg: packageName(data), info: info}, nil
+}
+
+// external refuses a file that takes values from elsewhere (@extern): what a
+// mesh is must stand in CUE, where a reviewer sees it and the cache knows it.
+func (f *file) external() *diag.Diagnostic {
+	at := bytes.Index(f.data, []byte("@extern("))
+	if at < 0 {
+		return nil
+	}
+	before := f.data[:at]
+	pos := source.Position{File: f.path, Line: 1 + bytes.Count(before, []byte("\n")), Column: at - bytes.LastIndexByte(before, '\n')}
+	d := diag.New(diag.CUEImport, "", "a mesh takes nothing from files that are not CUE (@extern)", pos).
+		WithHint("write it in CUE; cue import turns JSON and YAML into it")
+	return &d
 }
 
 func tooLarge(name string, size int64) *diag.Diagnostic {
