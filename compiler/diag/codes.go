@@ -41,7 +41,6 @@ const (
 	UnknownVersion   Code = "MC1103"
 	UnknownPort      Code = "MC1104"
 	NotUsed          Code = "MC1105"
-	UnknownIssuer    Code = "MC1106"
 	NotAllowed       Code = "MC1201"
 	PortNotAllowed   Code = "MC1202"
 	UnusedAllow      Code = "MC1203"
