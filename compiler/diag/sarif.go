@@ -56,5 +56,9 @@ func printSARIF(w io.Writer, found List, o PrintOptions) error {
 		run.AddResult(result)
 	}
 	r.AddRun(run)
-	return r.PrettyWrite(w)
+	if err := r.PrettyWrite(w); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
 }
