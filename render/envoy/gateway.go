@@ -29,6 +29,7 @@ func (b *builder) gateway() {
 		name := gatewayName(listener.Name)
 		m := b.connectionManager(name)
 		m.SkipXffAppend = false
+		m.XffNumTrustedHops = 0
 		m.PreserveExternalRequestId = false
 		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 		m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE

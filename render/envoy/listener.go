@@ -47,8 +47,10 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 		StripTrailingHostDot:         true,
 		// No caller is internal: x-envoy-* headers that would change the policy
 		// are dropped wherever they come from.
-		UseRemoteAddress:          wrapperspb.Bool(true),
-		SkipXffAppend:             true,
+		UseRemoteAddress: wrapperspb.Bool(true),
+		SkipXffAppend:    true,
+		// The proxy before this one said how the user came (x-forwarded-proto).
+		XffNumTrustedHops:         1,
 		InternalAddressConfig:     nobodyInternal(),
 		PreserveExternalRequestId: true,
 		RequestHeadersTimeout:     durationpb.New(headersTimeout),
