@@ -167,9 +167,11 @@ func TestRouteAddedUnderLoad(t *testing.T) {
 		{name: "sale", match: path: exact: "/products/sale", to: [{version: "v2"}]},`)
 	catalog := func() *ir.Service { return shop.Placed().Service("catalog") }
 	shop.until(t, "the route", func(err error) bool { return err == nil && catalog().Routes[0].Name == "sale" })
+	sale := func() string { return get(t, http.DefaultClient, url+"/products/sale").Version }
+	eventually(t, "the sale", func() bool { return sale() == "v2" })
 	for range 50 { // nine of ten would go to v1 without the route
-		if r := get(t, http.DefaultClient, url+"/products/sale"); r.Version != "v2" {
-			t.Fatalf("the sale came from %s", r.Version)
+		if v := sale(); v != "v2" {
+			t.Fatalf("the sale came from %s", v)
 		}
 	}
 	// A change of a callee's clusters and endpoints, not of routes alone.
@@ -237,9 +239,9 @@ services: reviews: {
 	shop.until(t, "the new service", func(err error) bool { return err == nil && shop.Placed().Service("reviews") != nil })
 	shop.change(t, "services/frontend/service.cue", "checkout: {}", "checkout: {}\n\t\treviews: {}")
 	shop.until(t, "its caller", func(err error) bool { return err == nil && shop.uses("frontend", "reviews") })
-	if r := get(t, http.DefaultClient, shop.Gateway("public").URL+"/?via=reviews"); len(r.Hops()) != 2 {
-		t.Errorf("the new service was not called: %+v", r)
-	}
+	eventually(t, "a call of the new service", func() bool {
+		return len(get(t, http.DefaultClient, shop.Gateway("public").URL+"/?via=reviews").Hops()) == 2
+	})
 	if s := shop.Status(); !s.Good() || len(s.Proxies) != 10 {
 		t.Errorf("status %+v", s)
 	}
@@ -280,6 +282,9 @@ func TestPermissionsChangeAtOnce(t *testing.T) {
 		shop.until(t, "the change", func(err error) bool {
 			return err == nil && len(shop.Placed().Service("frontend").Allow[0].Methods) == i+1
 		})
+		// A proxy says that it has taken something when its main thread has; its
+		// worker follows.
+		eventually(t, "the new rule", func() bool { return send(t, http.DefaultClient, http.MethodPost, url).status == c.status })
 		for range 20 {
 			if a := send(t, http.DefaultClient, http.MethodPost, url); a.status != c.status {
 				t.Fatalf("after %s became %s: %d, want %d", c.from, c.to, a.status, c.status)
