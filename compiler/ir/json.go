@@ -72,7 +72,13 @@ func encode(v any) ([]byte, error) {
 
 // JSON is mesh.json: deterministic, with a line for each member.
 func (e *Encoding) JSON() []byte {
-	b := []byte(`{"meshc":` + strconv.Itoa(Format) + `,`)
+	size := len(e.Settings) + 256
+	for _, list := range [][][]byte{e.Services, e.Gateways, e.Externals} {
+		for _, member := range list {
+			size += len(member) + 2
+		}
+	}
+	b := append(make([]byte, 0, size), `{"meshc":`+strconv.Itoa(Format)+`,`...)
 	b = append(b, e.Settings[1:len(e.Settings)-1]...)
 	for _, list := range []struct {
 		name    string

@@ -34,7 +34,10 @@ type Module struct {
 	start string
 	files map[string]*file // by path below Dir
 	dirs  map[string][]fs.DirEntry
-	root  *os.Root
+	// packages are the files of a directory and package, once they were asked
+	// for.
+	packages map[[2]string][]string
+	root     *os.Root
 	// broken says that the module file is not good, so that nothing can be
 	// evaluated.
 	broken bool
@@ -76,7 +79,7 @@ func Open(dir string) (*Module, diag.List, error) {
 	}
 	m := &Module{
 		Dir: top, start: filepath.ToSlash(below), root: root,
-		files: map[string]*file{}, dirs: map[string][]fs.DirEntry{},
+		files: map[string]*file{}, dirs: map[string][]fs.DirEntry{}, packages: map[[2]string][]string{},
 	}
 	found := m.read()
 	found.Add(m.readModuleFile()...)

@@ -133,6 +133,16 @@ func (m *Module) packagesIn(dir string) []string {
 
 // filesOf are the files of that package in the directory, sorted by name.
 func (m *Module) filesOf(dir, pkg string) []string {
+	k := [2]string{dir, pkg}
+	names, known := m.packages[k]
+	if !known {
+		names = m.findFilesOf(dir, pkg)
+		m.packages[k] = names
+	}
+	return names
+}
+
+func (m *Module) findFilesOf(dir, pkg string) []string {
 	var names []string
 	for _, entry := range m.dirs[dir] {
 		name := path.Join(dir, entry.Name())
@@ -146,7 +156,7 @@ func (m *Module) filesOf(dir, pkg string) []string {
 func (m *Module) unit(dir, pkg string) Unit {
 	u := Unit{Dir: dir, pkg: pkg}
 	for d := dir; ; d = path.Dir(d) {
-		u.Files = append(m.filesOf(d, pkg), u.Files...)
+		u.Files = slices.Concat(m.filesOf(d, pkg), u.Files)
 		if d == "." {
 			return u
 		}
