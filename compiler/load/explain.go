@@ -134,7 +134,11 @@ func (x *explainer) fields(v, schema cue.Value, path []string, pos source.Positi
 		written[name] = true
 		sub := append(slices.Clip(path), name)
 		if !schema.Allows(cue.Str(name)) {
-			x.unknown(schema, sub, x.locator.Position(field, sub))
+			at := x.locator.Position(field, sub)
+			if !at.IsValid() {
+				at = pos
+			}
+			x.unknown(schema, sub, at)
 			continue
 		}
 		x.value(field, constraint(schema, name), sub, pos)
