@@ -80,13 +80,13 @@ const poll = 10 * time.Millisecond
 
 // ready waits until the Envoy says that it is (Envoy, administration interface,
 // GET /ready).
-func (p *process) ready(ctx context.Context) error {
+func (p *process) ready(ctx context.Context, client *http.Client) error {
 	for {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/ready", nil)
 		if err != nil {
 			return err
 		}
-		if answer, err := http.DefaultClient.Do(r); err == nil {
+		if answer, err := client.Do(r); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
 				return nil

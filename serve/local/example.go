@@ -51,13 +51,13 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 // has none.
 func (m *Mesh) Examples(ctx context.Context) (works, denied *Example) {
 	placed := m.Placed()
-	return first(ctx, working(placed), http.StatusOK), first(ctx, refused(placed), http.StatusForbidden)
+	return m.first(ctx, working(placed), http.StatusOK), m.first(ctx, refused(placed), http.StatusForbidden)
 }
 
 // first is the first example that is answered with the status.
-func first(ctx context.Context, list []*Example, status int) *Example {
+func (m *Mesh) first(ctx context.Context, list []*Example, status int) *Example {
 	for _, e := range list {
-		if try(ctx, e) == status {
+		if m.try(ctx, e) == status {
 			return e
 		}
 	}
@@ -186,13 +186,13 @@ func stepTo(callee *ir.Service, caller string) (string, bool) {
 }
 
 // try sends the request and notes what came of it.
-func try(ctx context.Context, e *Example) int {
+func (m *Mesh) try(ctx context.Context, e *Example) int {
 	r, err := http.NewRequestWithContext(ctx, e.Method, e.URL, nil)
 	if err != nil {
 		return 0
 	}
 	r.Host, r.Header = e.Host, e.Header.Clone()
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := m.http.Do(r)
 	if err != nil {
 		return 0
 	}

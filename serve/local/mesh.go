@@ -40,7 +40,8 @@ type Mesh struct {
 	applications *applications
 	certificates *certificates
 	spawner      *spawner
-	control      *control // nil under delivery static
+	control      *control     // nil under delivery static
+	http         *http.Client // to Envoys and gateways
 	log          *slog.Logger
 
 	change  sync.Mutex // held while the mesh is changed
@@ -55,7 +56,7 @@ type Mesh struct {
 // when it fails. The mesh then runs until Stop; the context bounds the start
 // alone.
 func Start(ctx context.Context, o Options) (*Mesh, error) {
-	m := &Mesh{envoy: o.Envoy, directory: o.Directory, log: o.Log, proxies: map[string]*proxy{}, spawner: newSpawner()}
+	m := &Mesh{envoy: o.Envoy, directory: o.Directory, log: o.Log, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -166,7 +167,7 @@ func (m *Mesh) Stop() error {
 	if m.applications != nil {
 		m.applications.close()
 	}
-	http.DefaultClient.CloseIdleConnections()
+	m.http.CloseIdleConnections()
 	if m.loopback != nil {
 		errs = append(errs, m.loopback.Close())
 	}

@@ -110,7 +110,7 @@ func (m *Mesh) ready(ctx context.Context, list []*proxy) error {
 	var wait sync.WaitGroup
 	for i, p := range list {
 		wait.Go(func() {
-			if err := p.ready(ctx); err != nil {
+			if err := p.ready(ctx, m.http); err != nil {
 				errs[i] = fmt.Errorf("the proxy of %s: %w", p.id, err)
 			}
 		})

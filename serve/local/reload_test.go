@@ -221,6 +221,17 @@ func TestBrokenSpecKeepsTheLastGoodOne(t *testing.T) {
 	load.end(t)
 }
 
+// What cannot change while a mesh runs is refused, and the mesh runs on.
+func TestDeliveryCannotChange(t *testing.T) {
+	shop := followShop(t)
+	shop.change(t, "mesh.cue", `trustDomain:`, "delivery: \"static\"\n\ttrustDomain:")
+	shop.until(t, "the refusal", func(err error) bool { return err != nil && strings.Contains(err.Error(), "start it again") })
+	if s := shop.Status(); !strings.Contains(s.Failure, "delivery") {
+		t.Errorf("failure %q", s.Failure)
+	}
+	get(t, http.DefaultClient, shop.Gateway("public").URL+"/?via=cart")
+}
+
 // What is new is started, and what is gone is stopped.
 func TestServicesComeAndGo(t *testing.T) {
 	shop := followShop(t)

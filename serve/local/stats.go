@@ -21,7 +21,7 @@ func (m *Mesh) Stats(ctx context.Context, id, names string) (map[string]uint64, 
 	if err != nil {
 		return nil, err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := m.http.Do(r)
 	if err != nil {
 		return nil, err
 	}
