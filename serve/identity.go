@@ -72,6 +72,7 @@ func callerIdentity(ctx context.Context) (spiffeid.ID, error) {
 // the process.
 type issued struct {
 	authority *ca.Authority
+	hosts     []string // by which gRPC clients look for the server
 	mu        sync.Mutex
 	id        spiffeid.ID
 	lifetime  time.Duration
@@ -86,7 +87,7 @@ func (i *issued) take(id spiffeid.ID, lifetime time.Duration) error {
 }
 
 func (i *issued) issue() error {
-	certificate, err := i.authority.Certificate(i.id, i.lifetime)
+	certificate, err := i.authority.Certificate(i.id, i.lifetime, i.hosts...)
 	if err == nil {
 		i.current = certificate
 	}

@@ -93,7 +93,11 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Authority != nil {
 		s.trust = c.Authority.Bundle()
-		s.identity = &issued{authority: c.Authority}
+		own := &issued{authority: c.Authority}
+		if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
+			own.hosts = []string{host}
+		}
+		s.identity = own
 	} else {
 		s.identity = &onDisk{dir: c.CertificateDirectory}
 	}

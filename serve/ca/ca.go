@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -108,6 +109,12 @@ func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifet
 		len(request.URIs) == 1 && request.URIs[0].String() != id.String() {
 		return nil, fmt.Errorf("the request asks for other names than %s", id)
 	}
+	return a.issue(request.PublicKey, id, lifetime, nil)
+}
+
+// issue makes a leaf for a public key. Hosts are DNS names and IP addresses that
+// it carries besides the identity, which the specification allows.
+func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time.Duration, hosts []string) ([]byte, error) {
 	if lifetime < time.Second {
 		return nil, fmt.Errorf("a lifetime of %s is too short", lifetime)
 	}
@@ -124,7 +131,14 @@ func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifet
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.intermediate, request.PublicKey, a.key)
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.intermediate, public, a.key)
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,14 @@ import (
 )
 
 // Certificate is a certificate of that identity for this process, with a key
-// that stays in it.
-func (a *Authority) Certificate(id spiffeid.ID, lifetime time.Duration) (*tls.Certificate, error) {
-	chain, key, err := a.sign(id, lifetime)
+// that stays in it. Hosts are the DNS names and IP addresses that it carries too,
+// for clients that look for those.
+func (a *Authority) Certificate(id spiffeid.ID, lifetime time.Duration, hosts ...string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := a.issue(key.Public(), id, lifetime, hosts)
 	if err != nil {
 		return nil, err
 	}
