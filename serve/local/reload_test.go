@@ -178,9 +178,14 @@ func TestRouteAddedUnderLoad(t *testing.T) {
 	shop.change(t, "services/catalog/service.cue", "versions: {", `versions: {
 		v3: labels: version: "v3"`)
 	shop.until(t, "the new version", func(err error) bool { return err == nil && catalog().Version("v3") != nil })
-	shop.change(t, "services/catalog/service.cue", `{version: "v2", weight: 10}]`, `{version: "v3", weight: 10}]`)
-	shop.until(t, "its share", func(err error) bool { return err == nil && catalog().Routes[2].To[1].Version == "v3" })
-	eventually(t, "a request to the new version", func() bool { return get(t, http.DefaultClient, url+"/products/1").Version == "v3" })
+	// Each turn takes one cluster from the callers and gives them another.
+	from, to := "v2", "v3"
+	for range 6 {
+		shop.change(t, "services/catalog/service.cue", `{version: "`+from+`", weight: 10}]`, `{version: "`+to+`", weight: 10}]`)
+		shop.until(t, "its share", func(err error) bool { return err == nil && catalog().Routes[2].To[1].Version == to })
+		eventually(t, "a request to "+to, func() bool { return get(t, http.DefaultClient, url+"/products/1").Version == to })
+		from, to = to, from
+	}
 	load.end(t)
 	if s := shop.Status(); !s.Good() {
 		t.Errorf("status %+v", s)
