@@ -172,7 +172,7 @@ func TestRefusalIsRecorded(t *testing.T) {
 		t.Errorf("/metrics: %s", body)
 	}
 	// A better mesh comes, and is taken.
-	if err := r.SetMesh(compileSpec(t, strings.Replace(spec, "8081", "8082", 1))); err != nil {
+	if err := r.SetMesh(compileSpec(t, strings.Replace(spec, "uses: cart: {}", "uses: cart: retries: budget: percent: 5", 1))); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -188,11 +188,11 @@ func TestRefusalIsRecorded(t *testing.T) {
 	}()
 	eventually(t, "the refusal is forgotten", func() bool {
 		for _, p := range r.Status().Proxies {
-			if p.State() == serve.StateRefused {
-				return false
+			if p.Node == "service/frontend/a" {
+				return p.State() != serve.StateRefused
 			}
 		}
-		return true
+		return false
 	})
 }
 
