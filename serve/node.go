@@ -53,6 +53,7 @@ type typeState struct {
 	sentAt      time.Time
 	served      *built          // what the node had when it was last sent
 	names       map[string]bool // the resources that were ever sent
+	last        []string        // the resources that were sent last
 	refusals    []Refusal
 }
 

@@ -162,8 +162,12 @@ func (s *Server) refuse(n *node, key streamKey, t *typeState, url, reason string
 	}
 }
 
+// maxNamed is how many resources a refusal that names none may be about.
+const maxNamed = 10
+
 // named are the resources of that type that the proxy's words name, the longest
-// names first; one "" when they name none.
+// names first; when they name none, what was sent last; one "" when that is not
+// known either.
 func (s *Server) named(n *node, url, reason string) []string {
 	var names []string
 	rest := reason
@@ -176,6 +180,9 @@ func (s *Server) named(n *node, url, reason string) []string {
 		}
 	}
 	if names == nil {
+		names = slices.Clone(n.types[url].last) // it is among what was sent
+	}
+	if names == nil || len(names) > maxNamed {
 		return []string{""}
 	}
 	slices.Sort(names)
@@ -218,7 +225,9 @@ func (s *Server) response(key streamKey, url, nonce, version string, changed []*
 		t = &typeState{names: map[string]bool{}}
 		st.node.types[url] = t
 	}
+	t.last = nil
 	for _, r := range changed {
+		t.last = append(t.last, r.GetName())
 		t.names[r.GetName()] = true
 	}
 	t.sent, t.sentVersion, t.sentAt = key.nonce(nonce), version, time.Now()

@@ -30,7 +30,7 @@ func (m *Mesh) serve(placed *ir.Mesh) error {
 	if err != nil {
 		return err
 	}
-	server, err := serve.New(serve.Config{Listen: xds, AdminListen: admin, Authority: m.authority, Log: m.log})
+	server, err := serve.New(serve.Config{Listen: xds, AdminListen: admin, Authority: m.authority, Log: m.log, Build: m.build})
 	if err != nil {
 		return err
 	}

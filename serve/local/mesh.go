@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve/ca"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	Directory string
 	// Log is told what meshc serve has to say; nil for nobody.
 	Log *slog.Logger
+	// Build renders what meshc serve sends a proxy; nil for [envoy.Build].
+	Build func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 }
 
 // Mesh is a mesh that runs on this machine.
@@ -43,6 +46,7 @@ type Mesh struct {
 	control      *control     // nil under delivery static
 	http         *http.Client // to Envoys and gateways
 	log          *slog.Logger
+	build        func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 
 	change  sync.Mutex // held while the mesh is changed
 	mu      sync.Mutex // guards what follows
@@ -56,7 +60,7 @@ type Mesh struct {
 // when it fails. The mesh then runs until Stop; the context bounds the start
 // alone.
 func Start(ctx context.Context, o Options) (*Mesh, error) {
-	m := &Mesh{envoy: o.Envoy, directory: o.Directory, log: o.Log, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
+	m := &Mesh{envoy: o.Envoy, directory: o.Directory, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
