@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -120,19 +121,32 @@ func eventually(t *testing.T, what string, condition func() error) {
 	}
 }
 
-// freePorts are ports on which nothing listens.
+// freePorts are ports on which nothing listens, below those that Linux gives to
+// outgoing connections and to listeners on port 0. They are the test's until it
+// ends: a socket in Linux's abstract namespace is the lock between tests.
 func freePorts(t testing.TB, n int) []uint16 {
 	t.Helper()
 	var ports []uint16
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for _, i := range rand.Perm(22000) {
+		port := uint16(10000 + i)
+		lock, err := net.Listen("unix", fmt.Sprintf("@meshc/test/%d", port))
 		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = lock.Close() })
+		probe, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		if err := probe.Close(); err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // together, so that no port comes twice
-		ports = append(ports, uint16(l.Addr().(*net.TCPAddr).Port))
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatalf("only %d free ports of %d", len(ports), n)
+	return nil
 }
 
 // logBuffer is what a process wrote.

@@ -18,8 +18,10 @@ const answerFirst = 100 * time.Millisecond
 // the duration of its stream.
 //
 // Of gRPC, where messages go both ways until the end, it is the stream alone that
-// is bounded, which a client sees as DEADLINE_EXCEEDED. Its own deadline holds
-// where that is shorter (the header grpc-timeout).
+// is bounded, which a client sees as DEADLINE_EXCEEDED. The client's own deadline
+// holds where that is shorter. The callee learns the shorter of the two in the
+// header grpc-timeout; one that keeps it to the millisecond may be the first to
+// reset the stream, which the client sees as UNAVAILABLE.
 func limit(action *routev3.RouteAction, timeout ir.Duration, protocol ir.Protocol) {
 	d := time.Duration(timeout)
 	switch {

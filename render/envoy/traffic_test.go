@@ -35,6 +35,8 @@ type pair struct {
 	bind map[string]string
 	// inbound is where the callee's proxy listens, by port.
 	inbound map[string]string
+	// deadlines are what the callee reads in grpc-timeout.
+	deadlines chan string
 }
 
 const greeting = "secret of the first bytes\n"
@@ -51,22 +53,35 @@ func answers(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s", r.URL.Path, r.Header.Get("x-forwarded-client-cert"))
 }
 
+// serveRPC is the callee's application for gRPC. It answers health checks, and a
+// call to test.Slow never, whatever its deadline.
+func (p *pair) serveRPC(t *testing.T, l net.Listener) {
+	t.Helper()
+	rpc := grpc.NewServer()
+	healthpb.RegisterHealthServer(rpc, health.NewServer())
+	s := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/test.Slow/") {
+			p.deadlines <- r.Header.Get("grpc-timeout")
+			<-r.Context().Done()
+			return
+		}
+		rpc.ServeHTTP(w, r)
+	})}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Close() })
+}
+
 // newPair starts everything. The callee "server" lets "client" in on all ports,
 // on http only to /open/*. What answers for "impostor" has the certificate of
 // "stranger", and for "genuine" its own.
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{authority: newAuthority(t), bind: map[string]string{}, inbound: map[string]string{}}
+	p := &pair{authority: newAuthority(t), bind: map[string]string{}, inbound: map[string]string{}, deadlines: make(chan string, 1)}
 	application := httptest.NewServer(http.HandlerFunc(answers))
 	t.Cleanup(application.Close)
-	rpc := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
-		<-s.Context().Done()
-		return s.Context().Err()
-	}))
-	healthpb.RegisterHealthServer(rpc, health.NewServer())
 	rpcListener := listen(t)
-	go func() { _ = rpc.Serve(rpcListener) }()
-	t.Cleanup(rpc.Stop)
+	p.serveRPC(t, rpcListener)
 	targets := map[string]uint16{
 		"http": portOf(application.Listener), "grpc": portOf(rpcListener),
 		"tcp": portOf(greeter(t)), "closed": portOf(greeter(t)),
@@ -320,8 +335,10 @@ func (p *pair) testBytes(t *testing.T) {
 
 // testTimeouts has half a second for each call.
 func (p *pair) testTimeouts(t *testing.T) {
-	within := func(t *testing.T, begin time.Time) {
-		if d := time.Since(begin); d < 400*time.Millisecond || d > 3*time.Second {
+	const bound = 500 * time.Millisecond
+	within := func(t *testing.T, begin time.Time, bound time.Duration) {
+		t.Helper()
+		if d := time.Since(begin); d < bound-100*time.Millisecond || d > bound+2500*time.Millisecond {
 			t.Errorf("after %s", d)
 		}
 	}
@@ -330,7 +347,7 @@ func (p *pair) testTimeouts(t *testing.T) {
 		if code, _ := get(t, "http://"+p.bind["server http"]+"/open/slow"); code != http.StatusGatewayTimeout {
 			t.Errorf("got %d", code)
 		}
-		within(t, begin)
+		within(t, begin, bound)
 	})
 	t.Run("a request that does not end", func(t *testing.T) {
 		conn, err := net.Dial("tcp", p.bind["server http"])
@@ -351,7 +368,7 @@ func (p *pair) testTimeouts(t *testing.T) {
 		if answer.StatusCode != http.StatusRequestTimeout {
 			t.Errorf("got %s", answer.Status)
 		}
-		within(t, begin)
+		within(t, begin, bound)
 	})
 	conn, err := grpc.NewClient("passthrough:///"+p.bind["server grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -363,12 +380,19 @@ func (p *pair) testTimeouts(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for name, deadline := range map[string]time.Duration{"a long deadline": 20 * time.Second, "no deadline": 0} {
+	for name, c := range map[string]struct {
+		deadline time.Duration
+		told     time.Duration // to the callee by grpc-timeout, at most
+	}{
+		"a long deadline":  {20 * time.Second, bound},
+		"a short deadline": {bound / 2, bound / 2},
+		"no deadline":      {0, bound},
+	} {
 		t.Run("gRPC that does not answer, with "+name, func(t *testing.T) {
 			ctx := t.Context()
-			if deadline > 0 {
+			if c.deadline > 0 {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, deadline)
+				ctx, cancel = context.WithTimeout(ctx, c.deadline)
 				defer cancel()
 			}
 			begin := time.Now()
@@ -376,9 +400,23 @@ func (p *pair) testTimeouts(t *testing.T) {
 			if status.Code(err) != codes.DeadlineExceeded {
 				t.Errorf("got %v", err)
 			}
-			within(t, begin)
+			within(t, begin, c.told)
+			if told := grpcTimeout(t, <-p.deadlines); told > c.told || told < c.told/2 {
+				t.Errorf("the callee was told %v, not up to %v", told, c.told)
+			}
 		})
 	}
+}
+
+// grpcTimeout reads the header grpc-timeout, whose units are those of
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
+func grpcTimeout(t *testing.T, value string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(strings.NewReplacer("m", "ms", "u", "us", "n", "ns").Replace(value))
+	if err != nil {
+		t.Fatalf("grpc-timeout: %q: %v", value, err)
+	}
+	return d
 }
 
 func get(t *testing.T, url string) (int, string) {
