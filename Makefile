@@ -25,6 +25,7 @@ test: build tools lint
 	go test ./...
 
 lint:
+	go mod tidy -diff
 	go vet ./...
 	@unformatted=$$(go run $(GOFUMPT) -l $(wildcard */)) || exit 1; \
 		if [ -n "$$unformatted" ]; then echo "lint: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
