@@ -62,10 +62,10 @@ func (p *Proxy) State() string {
 	return state
 }
 
-// Good reports whether the mesh on disk is served and every connected proxy has
+// Good reports whether there is a mesh, the one on disk is served and every connected proxy has
 // taken it.
 func (r *Report) Good() bool {
-	return r.Failure == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
+	return r.Mesh != "" && r.Failure == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
 		return p.State() == StateBehind || p.State() == StateRefused
 	})
 }

@@ -75,7 +75,11 @@ func fetchStatus(cmd *cobra.Command, server string) (*serve.Report, []byte, erro
 // printStatus writes a line for each proxy, and below them why something is not
 // as it should be.
 func printStatus(w io.Writer, r *serve.Report) error {
-	fmt.Fprintf(w, "mesh %s, %s\n", r.Mesh, r.Hash)
+	if r.Mesh == "" {
+		fmt.Fprintln(w, "no mesh is served yet")
+	} else {
+		fmt.Fprintf(w, "mesh %s, %s\n", r.Mesh, r.Hash)
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "PROXY\tSTATE\tCDS\tEDS\tLDS\tRDS\tSDS\tENVOY")
 	for _, p := range r.Proxies {
@@ -100,7 +104,11 @@ func printStatus(w io.Writer, r *serve.Report) error {
 		}
 	}
 	if r.Failure != "" {
-		fmt.Fprintf(w, "\nthe mesh on disk is wrong; the last good one is served\n  %s\n", r.Failure)
+		goes := "the last good one is served"
+		if r.Mesh == "" {
+			goes = "nothing is served"
+		}
+		fmt.Fprintf(w, "\nthe mesh on disk is wrong; %s\n  %s\n", goes, r.Failure)
 	}
 	return nil
 }
