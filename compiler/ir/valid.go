@@ -23,9 +23,6 @@ func (m *Mesh) valid() error {
 		if err := m.validMember("service", s.Name, s.Namespace, s.Identity.TrustDomain().Name(), s.Uses); err != nil {
 			return err
 		}
-		if len(s.Ports) == 0 {
-			return fmt.Errorf("service %s has no ports", s.Name)
-		}
 		if err := m.validRoutes("service "+s.Name, s.Routes); err != nil {
 			return err
 		}

@@ -38,9 +38,6 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Workload = l.workload(u, path, s, service.Ports)
 	service.Versions = l.versions(u, path, s, &service.Workload)
-	if len(service.Ports) == 0 {
-		l.add(diag.EmptyList, path+".ports", path+" has no ports", h.pos).hint(`ports: http: {port: 8080, protocol: "http"}`)
-	}
 	l.ownPorts(u, path, service)
 	return service
 }

@@ -60,6 +60,11 @@ func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, nam
 	if kind == ir.KindGateway {
 		list = "gateways"
 	}
+	if len(callee.Ports) == 0 {
+		l.add(diag.UnknownPort, path, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos, l.services[callee.Name].pos).
+			hint("add to services.%s: ports: http: {port: 8080, protocol: \"http\"}", callee.Name)
+		return nil
+	}
 	if len(open) == 0 {
 		l.add(diag.NotAllowed, path, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
 			hint("add {from: %s: [%q]} to services.%s.allow, or take the call out", list, name, callee.Name)

@@ -5,6 +5,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	directresponsev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -16,23 +17,21 @@ import (
 const anyAddress = "0.0.0.0"
 
 // inbound are the listeners for calls to the service. With redirection it is one
-// for all ports, told apart by the port that the connection was made to; without,
-// one on each port.
+// for all ports, told apart by the port that the connection was made to, and any
+// other port is closed; without, one on each port.
 func (b *builder) inbound() {
 	s := b.scope.Service
 	redirected := &listenerv3.Listener{
-		Name:             inboundListener,
-		Address:          address(anyAddress, s.Proxy.InboundPort),
-		TrafficDirection: corev3.TrafficDirection_INBOUND,
-		ListenerFilters:  []*listenerv3.ListenerFilter{b.originalDestination()},
-		Metadata:         from(s.Pos),
+		Name:               inboundListener,
+		Address:            address(anyAddress, s.Proxy.InboundPort),
+		TrafficDirection:   corev3.TrafficDirection_INBOUND,
+		ListenerFilters:    []*listenerv3.ListenerFilter{b.originalDestination()},
+		DefaultFilterChain: b.closed(inboundListener),
+		Metadata:           from(s.Pos),
 	}
 	for i := range s.Ports {
 		port := &s.Ports[i]
 		chain := b.inboundChain(port)
-		if chain == nil {
-			continue
-		}
 		if s.Proxy.Interception == ir.InterceptExplicit {
 			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 				Name:             inboundName(port.Name),
@@ -46,9 +45,14 @@ func (b *builder) inbound() {
 		chain.FilterChainMatch = &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(port.Target))}
 		redirected.FilterChains = append(redirected.FilterChains, chain)
 	}
-	if len(redirected.FilterChains) > 0 {
+	if s.Proxy.Interception == ir.InterceptRedirect {
 		b.out.Listeners = append(b.out.Listeners, redirected)
 	}
+}
+
+// closed ends every connection before it reads a byte.
+func (b *builder) closed(name string) *listenerv3.FilterChain {
+	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(directResponseFilter, &directresponsev3.Config{})}}
 }
 
 // inboundAddress is where a proxy without redirection listens: at its own
@@ -82,15 +86,15 @@ func (b *builder) target(port *ir.Port) uint16 {
 // inboundChain lets in what the rules allow, over mutual TLS, and hands it to
 // the application.
 //
-// Below HTTP the handshake itself is for the allowed callers alone, and there is
-// no chain without any: the rules are only asked when the caller has sent
+// Below HTTP the handshake itself is for the allowed callers alone, and without
+// any the port is closed: the rules are only asked when the caller has sent
 // something, and an application that speaks first has told it all by then.
 func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	callers := b.callers(port)
-	if !port.Protocol.IsHTTP() && len(callers) == 0 {
-		return nil
-	}
 	name := inboundName(port.Name)
+	if !port.Protocol.IsHTTP() && len(callers) == 0 {
+		return b.closed(name)
+	}
 	cluster := b.application(port)
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
 	if !port.Protocol.IsHTTP() {

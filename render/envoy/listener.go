@@ -16,10 +16,11 @@ import (
 )
 
 const (
-	hcmFilter          = "envoy.filters.network.http_connection_manager"
-	tcpProxyFilter     = "envoy.filters.network.tcp_proxy"
-	routerFilter       = "envoy.filters.http.router"
-	tlsInspectorFilter = "envoy.filters.listener.tls_inspector"
+	hcmFilter            = "envoy.filters.network.http_connection_manager"
+	tcpProxyFilter       = "envoy.filters.network.tcp_proxy"
+	directResponseFilter = "envoy.filters.network.direct_response"
+	routerFilter         = "envoy.filters.http.router"
+	tlsInspectorFilter   = "envoy.filters.listener.tls_inspector"
 
 	serverName = "meshc" // in the header "server" of a proxy's own answers
 

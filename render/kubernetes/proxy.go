@@ -20,12 +20,17 @@ const (
 	proxyUser = 1337
 )
 
-// proxyContainer is the container of a member's proxy. It is ready when ready accepts
-// connections: Envoy listens there only after it has taken its configuration,
-// whoever delivered it.
-func proxyContainer(scope ir.Scope, ready uint16) corev1.Container {
+// proxyContainer is the container of a member's proxy. It is ready when the port
+// accepts connections: Envoy listens there only after it has taken its
+// configuration, whoever delivered it. Port 0 is none, and asks for nothing.
+func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 	m := scope.Member()
-	probe := corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(int32(ready))}}
+	var startup, readiness *corev1.Probe
+	if port != 0 {
+		probe := corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(int32(port))}}
+		startup = &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 1, FailureThreshold: 60}
+		readiness = &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 5}
+	}
 	return corev1.Container{
 		Name:    containerName,
 		Image:   scope.Settings.Images.Envoy,
@@ -44,8 +49,8 @@ func proxyContainer(scope ir.Scope, ready uint16) corev1.Container {
 			{Name: bootstrapVolume, MountPath: bootstrapDir, ReadOnly: true},
 			{Name: certificateVolume, MountPath: m.Proxy.CertificateDirectory, ReadOnly: true},
 		},
-		StartupProbe:    &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 1, FailureThreshold: 60},
-		ReadinessProbe:  &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 5},
+		StartupProbe:    startup,
+		ReadinessProbe:  readiness,
 		Resources:       resources("50m", "64Mi", "512Mi"),
 		SecurityContext: unprivileged(proxyUser),
 	}

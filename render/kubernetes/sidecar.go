@@ -58,10 +58,14 @@ func sidecar(scope ir.Scope, bootstrap []byte) deploymentPatch {
 	return patch
 }
 
-// firstListener is a port where the service's proxy takes connections.
+// firstListener is a port where the service's proxy takes connections, or 0 where
+// it takes none.
 func firstListener(s *ir.Service) uint16 {
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		return s.Proxy.InboundPort
+	}
+	if len(s.Ports) == 0 {
+		return 0
 	}
 	return s.Ports[0].Number
 }
