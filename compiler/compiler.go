@@ -4,6 +4,7 @@ package compiler
 import (
 	"context"
 	"io/fs"
+	"sync"
 
 	"github.com/meshc/meshc/compiler/check"
 	"github.com/meshc/meshc/compiler/diag"
@@ -52,11 +53,15 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		return &Result{Diagnostics: found}, err
 	}
 	defer module.Close()
+	var cache *load.Cache
+	var both sync.WaitGroup
+	both.Go(func() { found = module.Read() })
+	both.Go(func() { cache = load.OpenCache(o.CacheDir, module.Dir, o.Tags) })
+	both.Wait()
 	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS()}
 
 	units, problems := module.Units(o.Patterns)
 	found.Add(problems...)
-	cache := load.OpenCache(o.CacheDir, module.Dir, o.Tags)
 	evaluated, err := module.Evaluate(ctx, units, o.Tags, cache)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/certificates"
 	"github.com/meshc/meshc/render/flux"
@@ -86,12 +88,18 @@ func renderMembers(scopes []ir.Scope, wanted func(i int) bool) ([][]manifest.Fil
 func Write(dir string, m *ir.Mesh, cacheDir string) ([]sink.Difference, error) {
 	kept := stateFile(cacheDir, dir)
 	last := readState(kept)
-	tree, err := sink.Open(dir, last.Stamps)
-	if err != nil {
-		return nil, err
-	}
-	encoding, err := ir.Encode(m)
-	if err != nil {
+	var tree *sink.Tree
+	var encoding *ir.Encoding
+	var both errgroup.Group
+	both.Go(func() (err error) {
+		tree, err = sink.Open(dir, last.Stamps)
+		return err
+	})
+	both.Go(func() (err error) {
+		encoding, err = ir.Encode(m)
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return nil, err
 	}
 	scopes := m.Scopes()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -25,6 +26,11 @@ type compileFlags struct {
 	output       string
 	check, watch bool
 }
+
+// gcPercent lets the heap grow to five times what is live before it is collected.
+// A compilation ends soon: at 100, the default, collecting took a sixth of one
+// that found everything in the cache.
+const gcPercent = 400
 
 func newCompileCmd() *cobra.Command {
 	var flags compileFlags
@@ -51,6 +57,9 @@ With --check nothing is written: it exits with 1 when the directory is not what 
 				return usage(errors.New("--check and --watch exclude each other"))
 			case flags.watch:
 				return flags.follow(cmd, args)
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(gcPercent)
 			}
 			_, err := flags.once(cmd, args)
 			return err

@@ -46,8 +46,8 @@ type Module struct {
 // Close lets go of the module's directory.
 func (m *Module) Close() error { return m.root.Close() }
 
-// Open finds the module that dir stands in and reads its files. What is wrong
-// with single files is in the list; the module is nil when there is none.
+// Open finds the module that dir stands in. When there is none the module is nil,
+// and the list says why.
 func Open(dir string) (*Module, diag.List, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -77,13 +77,10 @@ func Open(dir string) (*Module, diag.List, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, root.Close())
 	}
-	m := &Module{
+	return &Module{
 		Dir: top, start: filepath.ToSlash(below), root: root,
 		files: map[string]*file{}, dirs: map[string][]fs.DirEntry{}, packages: map[[2]string][]string{},
-	}
-	found := m.read()
-	found.Add(m.readModuleFile()...)
-	return m, found, nil
+	}, nil, nil
 }
 
 // readModuleFile takes the module's path from cue.mod/module.cue.

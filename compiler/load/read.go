@@ -9,10 +9,14 @@ import (
 	"maps"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
@@ -35,28 +39,46 @@ type file struct {
 	bad  bool // already reported
 }
 
-// read takes every CUE file of the module into memory, as cue would find them:
+// Read takes every CUE file of the module into memory, as cue would find them:
 // directories whose names begin with "." or "_" and nested modules are left
-// out.
-func (m *Module) read() diag.List {
-	var found diag.List
-	m.readDir(m.root, ".", &found)
-	found.Sort()
-	return found
+// out. What is wrong with single files is in the list.
+func (m *Module) Read() diag.List {
+	r := reader{Module: m}
+	r.side.SetLimit(runtime.GOMAXPROCS(0))
+	r.readDir(m.root, ".")
+	_ = r.side.Wait() // what is wrong is in the list
+	r.found.Sort()
+	r.found.Add(m.readModuleFile()...)
+	return r.found
+}
+
+// reader reads directories side by side.
+type reader struct {
+	*Module
+	side  errgroup.Group
+	mu    sync.Mutex // for what it finds and the module's maps
+	found diag.List
+}
+
+func (r *reader) add(d diag.Diagnostic) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found.Add(d)
 }
 
 // readDir reads a directory that is open: a path from the module's root would
 // be looked up piece by piece for each file.
-func (m *Module) readDir(open *os.Root, dir string, found *diag.List) {
+func (r *reader) readDir(open *os.Root, dir string) {
 	entries, err := fs.ReadDir(open.FS(), ".")
 	if err != nil {
-		found.Add(unreadable(dir, err))
+		r.add(unreadable(dir, err))
 		return
 	}
 	if dir != "." && path.Base(dir) != "cue.mod" && slices.ContainsFunc(entries, isModuleDir) {
 		return
 	}
 	var kept []fs.DirEntry
+	files := map[string]*file{}
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
 		hidden := strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
@@ -66,27 +88,33 @@ func (m *Module) readDir(open *os.Root, dir string, found *diag.List) {
 		case entry.IsDir():
 			below, err := open.OpenRoot(entry.Name())
 			if err != nil {
-				found.Add(unreadable(name, err))
+				r.add(unreadable(name, err))
 				continue
 			}
-			m.readDir(below, name, found)
-			if err := below.Close(); err != nil {
-				found.Add(unreadable(name, err))
+			read := func() error {
+				r.readDir(below, name)
+				return below.Close()
+			}
+			if !r.side.TryGo(read) {
+				_ = read() // nothing was written, so nothing can be lost
 			}
 		case strings.HasSuffix(entry.Name(), ".cue"):
-			f, problem := m.readFile(open, entry, name)
+			f, problem := r.readFile(open, entry, name)
 			if problem == nil {
 				problem = f.external()
 			}
 			if problem != nil {
-				found.Add(*problem)
+				r.add(*problem)
 				f = &file{path: name, bad: true}
 			}
-			m.files[name] = f
+			files[name] = f
 		}
 		kept = append(kept, entry)
 	}
-	m.dirs[dir] = kept
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dirs[dir] = kept
+	maps.Copy(r.files, files)
 }
 
 func isModuleDir(entry fs.DirEntry) bool { return entry.Name() == "cue.mod" && entry.IsDir() }
