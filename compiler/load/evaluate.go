@@ -45,8 +45,16 @@ func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cach
 			missing = append(missing, i)
 		}
 	}
-	if err := m.evaluateAll(ctx, results, missing, tags); err != nil {
-		return nil, err
+	// CUE cannot be interrupted: what it is at when the context ends is left alone.
+	done := make(chan error, 1)
+	go func() { done <- m.evaluateAll(ctx, results, missing, tags) }()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case err := <-done:
+		if err != nil {
+			return nil, err
+		}
 	}
 	for i := range results {
 		if results[i].Spec != nil {
@@ -115,7 +123,12 @@ func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []
 }
 
 // evaluate unifies one unit with the schema and decodes it.
-func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Instance) error {
+func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Instance) (fault error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fault = fmt.Errorf("CUE fails on the unit %s: %v", e.Dir, p)
+		}
+	}()
 	if instance.Err != nil {
 		e.Found, e.LostAll = fromCUE(instance.Err, diag.CUEEvaluation, e.Dir), true
 		return nil

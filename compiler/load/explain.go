@@ -93,20 +93,22 @@ func (x *explainer) value(v, schema cue.Value, path []string, parent source.Posi
 	}
 }
 
-// kind is the kind of a value, also of a struct or list with errors inside.
+// kind is the kind of a value, also of a struct or list with errors inside. It is
+// bottom where CUE has no value at all, as in a unit that does not compile.
 func (x *explainer) kind(v cue.Value, path []string) cue.Kind {
 	kind := v.IncompleteKind()
 	if kind != cue.BottomKind {
 		return kind
 	}
-	switch children := x.locator.Children(path); {
-	case len(children) == 0:
-		return cue.BottomKind
-	case v.LookupPath(cue.MakePath(cue.Index(0))).Exists():
+	if v.LookupPath(cue.MakePath(cue.Index(0))).Exists() {
 		return cue.ListKind
-	default:
-		return cue.StructKind
 	}
+	for _, name := range x.locator.Children(path) {
+		if v.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
+			return cue.StructKind
+		}
+	}
+	return cue.BottomKind
 }
 
 // names are the fields of a struct, also of one with errors inside.
