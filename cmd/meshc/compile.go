@@ -126,7 +126,11 @@ func (f *compileFlags) foreign(cmd *cobra.Command, result *compiler.Result, err 
 	}
 	d := diag.New(diag.ForeignOutput, "", fmt.Sprintf("%s holds files that meshc did not write", foreign.Dir)).
 		WithHint("give a directory of its own, or move them away")
-	for _, name := range foreign.Files[:min(10, len(foreign.Files))] {
+	if len(foreign.Files) == 0 {
+		d = diag.New(diag.ForeignOutput, "", foreign.Dir+" is a file, and a directory is written", source.Position{File: filepath.ToSlash(foreign.Dir)}).
+			WithHint("give a directory of its own")
+	}
+	for _, name := range foreign.Files {
 		d.Positions = append(d.Positions, source.Position{File: filepath.ToSlash(filepath.Join(foreign.Dir, name))})
 	}
 	format, err := diag.ParseFormat(f.format)

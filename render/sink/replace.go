@@ -26,32 +26,54 @@ func (t *Tree) Replace(files []File, spare *Spare) ([]Difference, map[string]Sta
 	if err := checkPaths(files); err != nil {
 		return nil, nil, err
 	}
+	stamps, err := t.replace(files, differences, spare)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s cannot be written and is as it was: %w", t.name, because(err))
+	}
+	return differences, stamps, nil
+}
+
+func (t *Tree) replace(files []File, differences []Difference, spare *Spare) (map[string]Stamp, error) {
 	parent := filepath.Dir(t.dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	unlock, err := lock(parent)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer unlock()
 	removeLeftovers(t.dir)
 	next, err := os.MkdirTemp(parent, leftoverPrefix(t.dir)+"*")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer os.RemoveAll(next)
 	stamps, err := t.make(next, files, differences, spare)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s is as it was: %w", t.dir, err)
+		return nil, err
 	}
 	if err := t.swap(next); err != nil {
-		return nil, nil, fmt.Errorf("%s is as it was: %w", t.dir, err)
+		return nil, err
 	}
 	if t.exists {
 		spare.keep(next, differences)
 	}
-	return differences, stamps, nil
+	return stamps, nil
+}
+
+// because is what the system says, without the names of files that are not the
+// user's.
+func because(err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &pathErr):
+		return pathErr.Err
+	case errors.As(err, &linkErr):
+		return linkErr.Err
+	}
+	return err
 }
 
 // make makes the next tree, of the spare one if it can be had.
@@ -145,12 +167,14 @@ func leftoverPrefix(dir string) string { return "." + filepath.Base(dir) + ".mes
 
 // removeLeftovers removes what runs that were killed left beside the directory.
 func removeLeftovers(dir string) {
-	old, err := filepath.Glob(filepath.Join(filepath.Dir(dir), leftoverPrefix(dir)+"*"))
+	entries, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil {
 		return
 	}
-	for _, name := range old {
-		_ = os.RemoveAll(name)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), leftoverPrefix(dir)) {
+			_ = os.RemoveAll(filepath.Join(filepath.Dir(dir), entry.Name()))
+		}
 	}
 }
 

@@ -37,8 +37,10 @@ type File struct {
 // ForeignError is a directory with files that no sink wrote.
 type ForeignError struct {
 	Dir   string
-	Files []string // below Dir, sorted
+	Files []string // below Dir, sorted, the first ten; none when Dir is a file itself
 }
+
+const maxForeign = 10
 
 func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s holds files that meshc did not write: %s", e.Dir, strings.Join(e.Files, ", "))
@@ -46,6 +48,7 @@ func (e *ForeignError) Error() string {
 
 // Tree is what stands in an output directory.
 type Tree struct {
+	name   string // as it was given
 	dir    string
 	exists bool
 	stamps map[string]Stamp
@@ -62,15 +65,15 @@ func Open(dir string, known map[string]Stamp) (*Tree, error) {
 	if real, err := filepath.EvalSymlinks(absolute); err == nil {
 		absolute = real
 	}
-	t := &Tree{dir: absolute, stamps: map[string]Stamp{}}
+	t := &Tree{name: dir, dir: absolute, stamps: map[string]Stamp{}}
 	info, err := os.Stat(absolute)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return t, nil
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%s cannot be read: %w", dir, because(err))
 	case !info.IsDir():
-		return nil, &ForeignError{Dir: dir, Files: []string{"(it is a file)"}}
+		return nil, &ForeignError{Dir: dir}
 	}
 	t.exists = true
 	var foreign []string
@@ -89,17 +92,18 @@ func Open(dir string, known map[string]Stamp) (*Tree, error) {
 		}
 		stamp := Stamp{info.Size(), info.ModTime().UnixNano()}
 		if known[below] != stamp && !ours(name, entry) {
-			foreign = append(foreign, below)
+			if foreign = append(foreign, below); len(foreign) == maxForeign {
+				return fs.SkipAll
+			}
 			return nil
 		}
 		t.stamps[below] = stamp
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s cannot be read: %w", dir, because(err))
 	}
 	if len(foreign) > 0 {
-		slices.Sort(foreign)
 		return nil, &ForeignError{Dir: dir, Files: foreign}
 	}
 	return t, nil
@@ -163,7 +167,7 @@ func (t *Tree) Compare(files []File) ([]Difference, error) {
 		}
 		data, err := t.Read(f.Path)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s cannot be read: %w", path.Join(t.name, f.Path), because(err))
 		}
 		if !bytes.Equal(data, f.Data) {
 			out = append(out, Difference{f.Path, "different"})
