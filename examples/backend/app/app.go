@@ -19,7 +19,6 @@ package app
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -35,7 +34,7 @@ import (
 type Config struct {
 	// Service and Version are what it calls itself.
 	Service, Version string
-	// Ports are where it listens. At least one.
+	// Ports are where it listens; none for one that only calls.
 	Ports []Port
 	// Upstreams are whom it may call.
 	Upstreams []Upstream
@@ -71,9 +70,6 @@ type App struct {
 
 // Start listens on every port and serves until Close.
 func Start(c Config) (*App, error) {
-	if len(c.Ports) == 0 {
-		return nil, errors.New("an application without ports")
-	}
 	a := &App{
 		service: c.Service, version: c.Version,
 		caller:    NewCaller(c.Upstreams, c.Roots),
