@@ -73,92 +73,159 @@ external: e: {
 }
 `
 
-// change replaces a part of everything, or adds something at a mark.
-type change struct{ from, to string }
+// change replaces a part of everything, or adds something at a mark. What it is
+// compared with has instead in that place, or what stood there.
+type change struct{ from, to, instead string }
 
 func add(mark, field string) change {
-	return change{"/*" + mark + "*/", ", " + field}
+	return change{from: "/*" + mark + "*/", to: ", " + field}
 }
 
-func addLine(mark, field string) change { return change{"/*" + mark + "*/", field} }
+func addLine(mark, field string) change { return change{from: "/*" + mark + "*/", to: field} }
+
+func replace(from, to string) change { return change{from: from, to: to} }
+
+// vary adds a field that stands inside of others, and compares it with the others
+// without it.
+func vary(mark, without, with string) change {
+	return change{from: "/*" + mark + "*/", to: ", " + with, instead: ", " + without}
+}
 
 // changes has one for every field that is rendered, by its place in the types of
 // the spec.
 var changes = map[string]change{
-	"mesh.name":                                         {`name: "shop"`, `name: "shop2"`},
-	"mesh.trustDomain":                                  {"shop.example", "other.example"},
-	"mesh.delivery":                                     {`trustDomain: `, "delivery: \"static\"\n\ttrustDomain: "},
-	"mesh.defaults.timeout":                             add("defaults", `timeout: "3s"`),
-	"mesh.certificates.issuer.kind":                     {`"ClusterIssuer"`, `"Issuer"`},
-	"mesh.certificates.issuer.name":                     {`name: "ca"`, `name: "ca2"`},
-	"mesh.certificates.lifetime":                        add("certificates", `lifetime: "12h"`),
-	"mesh.certificates.renewBefore":                     add("certificates", `renewBefore: "5h"`),
-	"mesh.certificates.key":                             add("certificates", `key: "rsa-2048"`),
-	"mesh.proxy.interception":                           {`uses: {b: {/*use b*/}, e: {/*use e*/}}`, `uses: {b: bind: "127.0.0.1:9001", e: bind: "127.0.0.1:9002"}, proxy: interception: "explicit", ports: {http: target: 8081, admin: target: 9091}`},
-	"mesh.proxy.inboundPort":                            add("mesh proxy", "inboundPort: 15106"),
-	"mesh.proxy.outboundPort":                           add("mesh proxy", "outboundPort: 15101"),
-	"mesh.proxy.adminPort":                              {"adminPort: 15000", "adminPort: 15100"},
-	"mesh.proxy.certificateDirectory":                   add("mesh proxy", `certificateDirectory: "/certificates"`),
-	"mesh.proxy.server":                                 add("mesh proxy", `server: "serve.example:15010"`),
-	"mesh.images.meshc":                                 add("images", `meshc: "meshc:2"`),
-	"mesh.images.envoy":                                 {"envoy:1", "envoy:2"},
-	"mesh.flux.url":                                     {"https://git.example/mesh", "https://git.example/other"},
-	"mesh.flux.branch":                                  add("flux", `branch: "prod"`),
-	"mesh.flux.tag":                                     {`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1"`},
-	"mesh.flux.path":                                    add("flux", `path: "./deploy"`),
-	"mesh.flux.interval":                                add("flux", `interval: "5m"`),
-	"mesh.flux.namespace":                               add("flux", `namespace: "gitops"`),
-	"services.[].namespace":                             addLine("service", `namespace: "n"`),
-	"services.[].account":                               addLine("service", `account: "other"`),
-	"services.[].timeout":                               addLine("service", `timeout: "20s"`),
-	"services.[].workload.deployment":                   {`deployment: "a"`, `deployment: "a2"`},
-	"services.[].workload.dns":                          {"c.internal", "c2.internal"},
-	"services.[].workload.endpoints.[].address":         {"10.0.0.1", "10.0.0.2"},
-	"services.[].workload.endpoints.[].port":            add("endpoint", "port: 8181"),
-	"services.[].workload.endpoints.[].ports.[]":        add("endpoint", "ports: http: 8181"),
-	"services.[].workload.endpoints.[].zone":            add("endpoint", `zone: "z"`),
-	"services.[].workload.endpoints.[].weight":          add("endpoint", "weight: 2"),
-	"services.[].workload.endpoints.[].labels.[]":       add("endpoint", `labels: version: "2"`),
-	"services.[].ports.[].port":                         {"port: 80,", "port: 8000,"},
-	"services.[].ports.[].target":                       add("port", "target: 8080"),
-	"services.[].ports.[].protocol":                     {`port: 81, protocol: "http"`, `port: 81, protocol: "grpc"`},
-	"services.[].versions.[].labels.[]":                 {`labels: version: "v1"`, `labels: version: "1"`},
-	"services.[].uses.[].ports.[]":                      addLine("use c", `ports: ["x"]`),
-	"services.[].uses.[].timeout":                       addLine("use b", `timeout: "2s"`),
-	"services.[].uses.[].bind":                          addLine("use b", `bind: "127.0.0.1:9001"`),
-	"services.[].uses.[].binds.[]":                      addLine("use b", `binds: http: "127.0.0.1:9001"`),
-	"services.[].uses.[].retries.attempts":              addLine("use b", `retries: attempts: 4`),
-	"services.[].uses.[].retries.perTryTimeout":         addLine("use b", `retries: perTryTimeout: "1s"`),
-	"services.[].uses.[].retries.on.[]":                 addLine("use b", `retries: on: ["5xx"]`),
-	"services.[].uses.[].retries.budget.percent":        addLine("use b", `retries: budget: percent: 5`),
-	"services.[].uses.[].retries.budget.minConcurrency": addLine("use b", `retries: budget: minConcurrency: 5`),
-	"services.[].allow.[].from.services.[]":             add("from", `services: ["d"]`),
-	"services.[].allow.[].from.gateways.[]":             {`{gateways: ["g"]/*from*/}`, `{gateways: ["g", "g"]}`},
-	"services.[].allow.[].ports.[]":                     {`{from: services: ["d"]}`, `{from: services: ["d"], ports: ["x"]}`},
-	"services.[].allow.[].methods.[]":                   add("rule", `methods: ["GET"]`),
-	"services.[].allow.[].paths.[]":                     add("rule", `paths: ["/*"]`),
-	"services.[].routes.[].name":                        add("route", `name: "first"`),
-	"services.[].routes.[].timeout":                     add("route", `timeout: "3s"`),
-	"services.[].routes.[].match.host":                  {`routes: [{to: [{service: "a", port`, `routes: [{match: host: "shop.example", to: [{service: "a", port`},
-	"services.[].routes.[].match.method":                add("match", `method: "GET"`),
-	"services.[].routes.[].match.path.exact":            {`exact: "/one"`, `exact: "/two"`},
-	"services.[].routes.[].match.path.prefix":           {`exact: "/one"`, `prefix: "/one"`},
-	"services.[].routes.[].match.path.regex":            {`exact: "/one"`, `regex: "/one"`},
-	"services.[].routes.[].match.headers.[].exact":      add("match", `headers: "x-a": exact: "1"`),
-	"services.[].routes.[].match.headers.[].prefix":     add("match", `headers: "x-a": prefix: "1"`),
-	"services.[].routes.[].match.headers.[].regex":      add("match", `headers: "x-a": regex: "1"`),
-	"services.[].routes.[].match.headers.[].present":    add("match", `headers: "x-a": present: false`),
-	"services.[].routes.[].to.[].service":               {`{service: "a", port: "http"}`, `{service: "a", port: "admin"}`},
-	"services.[].routes.[].to.[].version":               {`{weight: 2}`, `{weight: 2, version: "v1"}`},
-	"services.[].routes.[].to.[].port":                  add("destination", `port: "admin"`),
-	"services.[].routes.[].to.[].weight":                {`{weight: 2}`, `{weight: 3}`},
-	"gateways.[].namespace":                             addLine("gateway", `namespace: "n"`),
-	"gateways.[].account":                               addLine("gateway", `account: "other"`),
-	"gateways.[].listeners.[].port":                     {"port: 8080", "port: 8090"},
-	"gateways.[].listeners.[].hosts.[]":                 add("listener", `hosts: ["shop.example"]`),
-	"external.[].hosts.[]":                              {"e.example", "f.example"},
-	"external.[].timeout":                               addLine("external", `timeout: "3s"`),
-	"external.[].tls.roots":                             addLine("external", `tls: roots: "/roots.pem"`),
+	"mesh.name":                                             replace(`name: "shop"`, `name: "shop2"`),
+	"mesh.trustDomain":                                      replace("shop.example", "other.example"),
+	"mesh.delivery":                                         replace(`trustDomain: `, "delivery: \"static\"\n\ttrustDomain: "),
+	"mesh.defaults.timeout":                                 add("defaults", `timeout: "3s"`),
+	"mesh.certificates.issuer.kind":                         replace(`"ClusterIssuer"`, `"Issuer"`),
+	"mesh.certificates.issuer.name":                         replace(`name: "ca"`, `name: "ca2"`),
+	"mesh.certificates.lifetime":                            add("certificates", `lifetime: "12h"`),
+	"mesh.certificates.renewBefore":                         add("certificates", `renewBefore: "5h"`),
+	"mesh.certificates.key":                                 add("certificates", `key: "rsa-2048"`),
+	"mesh.proxy.interception":                               replace(`uses: {b: {/*use b*/}, e: {/*use e*/}}`, `uses: {b: bind: "127.0.0.1:9001", e: bind: "127.0.0.1:9002"}, proxy: interception: "explicit", ports: {http: target: 8081, admin: target: 9091}`),
+	"mesh.proxy.inboundPort":                                add("mesh proxy", "inboundPort: 15106"),
+	"mesh.proxy.outboundPort":                               add("mesh proxy", "outboundPort: 15101"),
+	"mesh.proxy.adminPort":                                  replace("adminPort: 15000", "adminPort: 15100"),
+	"mesh.proxy.certificateDirectory":                       add("mesh proxy", `certificateDirectory: "/certificates"`),
+	"mesh.proxy.server":                                     add("mesh proxy", `server: "serve.example:15010"`),
+	"mesh.images.meshc":                                     add("images", `meshc: "meshc:2"`),
+	"mesh.images.envoy":                                     replace("envoy:1", "envoy:2"),
+	"mesh.flux.url":                                         replace("https://git.example/mesh", "https://git.example/other"),
+	"mesh.flux.branch":                                      add("flux", `branch: "prod"`),
+	"mesh.flux.tag":                                         replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1"`),
+	"mesh.flux.path":                                        add("flux", `path: "./deploy"`),
+	"mesh.flux.interval":                                    add("flux", `interval: "5m"`),
+	"mesh.flux.namespace":                                   add("flux", `namespace: "gitops"`),
+	"services.[].namespace":                                 addLine("service", `namespace: "n"`),
+	"services.[].account":                                   addLine("service", `account: "other"`),
+	"services.[].timeout":                                   addLine("service", `timeout: "20s"`),
+	"services.[].workload.deployment":                       replace(`deployment: "a"`, `deployment: "a2"`),
+	"services.[].workload.dns":                              replace("c.internal", "c2.internal"),
+	"services.[].workload.endpoints.[].address":             replace("10.0.0.1", "10.0.0.2"),
+	"services.[].workload.endpoints.[].port":                add("endpoint", "port: 8181"),
+	"services.[].workload.endpoints.[].ports.[]":            add("endpoint", "ports: http: 8181"),
+	"services.[].workload.endpoints.[].zone":                add("endpoint", `zone: "z"`),
+	"services.[].workload.endpoints.[].weight":              add("endpoint", "weight: 2"),
+	"services.[].workload.endpoints.[].labels.[]":           add("endpoint", `labels: version: "2"`),
+	"services.[].ports.[].port":                             replace("port: 80,", "port: 8000,"),
+	"services.[].ports.[].target":                           add("port", "target: 8080"),
+	"services.[].ports.[].protocol":                         replace(`port: 81, protocol: "http"`, `port: 81, protocol: "grpc"`),
+	"services.[].versions.[].labels.[]":                     replace(`labels: version: "v1"`, `labels: version: "1"`),
+	"services.[].uses.[].ports.[]":                          addLine("use c", `ports: ["x"]`),
+	"services.[].uses.[].timeout":                           addLine("use b", `timeout: "2s"`),
+	"services.[].uses.[].bind":                              addLine("use b", `bind: "127.0.0.1:9001"`),
+	"services.[].uses.[].binds.[]":                          addLine("use b", `binds: http: "127.0.0.1:9001"`),
+	"services.[].uses.[].retries.attempts":                  addLine("use b", `retries: attempts: 4`),
+	"services.[].uses.[].retries.perTryTimeout":             addLine("use b", `retries: perTryTimeout: "1s"`),
+	"services.[].uses.[].retries.on.[]":                     addLine("use b", `retries: on: ["5xx"]`),
+	"services.[].uses.[].retries.budget.percent":            addLine("use b", `retries: budget: percent: 5`),
+	"services.[].uses.[].retries.budget.minConcurrency":     addLine("use b", `retries: budget: minConcurrency: 5`),
+	"services.[].allow.[].from.services.[]":                 add("from", `services: ["d"]`),
+	"services.[].allow.[].from.gateways.[]":                 replace(`{gateways: ["g"]/*from*/}`, `{gateways: ["g", "g"]}`),
+	"services.[].allow.[].ports.[]":                         replace(`{from: services: ["d"]}`, `{from: services: ["d"], ports: ["x"]}`),
+	"services.[].allow.[].methods.[]":                       add("rule", `methods: ["GET"]`),
+	"services.[].allow.[].paths.[]":                         add("rule", `paths: ["/*"]`),
+	"services.[].routes.[].name":                            add("route", `name: "first"`),
+	"services.[].routes.[].timeout":                         add("route", `timeout: "3s"`),
+	"services.[].routes.[].match.host":                      replace(`routes: [{to: [{service: "a", port`, `routes: [{match: host: "shop.example", to: [{service: "a", port`),
+	"services.[].routes.[].match.method":                    add("match", `method: "GET"`),
+	"services.[].routes.[].match.path.exact":                replace(`exact: "/one"`, `exact: "/two"`),
+	"services.[].routes.[].match.path.prefix":               replace(`exact: "/one"`, `prefix: "/one"`),
+	"services.[].routes.[].match.path.regex":                replace(`exact: "/one"`, `regex: "/one"`),
+	"services.[].routes.[].match.headers.[].exact":          add("match", `headers: "x-a": exact: "1"`),
+	"services.[].routes.[].match.headers.[].prefix":         add("match", `headers: "x-a": prefix: "1"`),
+	"services.[].routes.[].match.headers.[].regex":          add("match", `headers: "x-a": regex: "1"`),
+	"services.[].routes.[].match.headers.[].present":        add("match", `headers: "x-a": present: false`),
+	"services.[].routes.[].to.[].service":                   replace(`{service: "a", port: "http"}`, `{service: "a", port: "admin"}`),
+	"services.[].routes.[].to.[].version":                   replace(`{weight: 2}`, `{weight: 2, version: "v1"}`),
+	"services.[].routes.[].to.[].port":                      add("destination", `port: "admin"`),
+	"services.[].routes.[].to.[].weight":                    replace(`{weight: 2}`, `{weight: 3}`),
+	"gateways.[].namespace":                                 addLine("gateway", `namespace: "n"`),
+	"gateways.[].account":                                   addLine("gateway", `account: "other"`),
+	"gateways.[].listeners.[].port":                         replace("port: 8080", "port: 8090"),
+	"gateways.[].listeners.[].hosts.[]":                     add("listener", `hosts: ["shop.example"]`),
+	"external.[].hosts.[]":                                  replace("e.example", "f.example"),
+	"external.[].timeout":                                   addLine("external", `timeout: "3s"`),
+	"external.[].tls.roots":                                 addLine("external", `tls: roots: "/roots.pem"`),
+	"mesh.defaults.idleTimeout":                             add("defaults", `idleTimeout: "3s"`),
+	"services.[].idleTimeout":                               addLine("service", `idleTimeout: "20s"`),
+	"services.[].uses.[].idleTimeout":                       addLine("use b", `idleTimeout: "2s"`),
+	"external.[].idleTimeout":                               addLine("external", `idleTimeout: "3s"`),
+	"services.[].routes.[].idleTimeout":                     add("route", `idleTimeout: "3s"`),
+	"services.[].uses.[].retries.backoff.base":              addLine("use b", `retries: {attempts: 1, backoff: base: "30ms"}`),
+	"services.[].uses.[].retries.backoff.max":               {"/*use b*/", `retries: {attempts: 1, backoff: {base: "30ms", max: "50ms"}}`, `retries: {attempts: 1, backoff: base: "30ms"}`},
+	"services.[].uses.[].retries.hedge":                     {"/*use b*/", `retries: {attempts: 1, perTryTimeout: "1s", hedge: true}`, `retries: {attempts: 1, perTryTimeout: "1s"}`},
+	"services.[].routes.[].match.path.template":             replace(`exact: "/one"`, `template: "/{one}"`),
+	"services.[].routes.[].match.grpc.service":              replace(`path: exact: "/one"`, `grpc: service: "a.B"`),
+	"services.[].routes.[].match.grpc.method":               {`path: exact: "/one"`, `grpc: {service: "a.B", method: "C"}`, `grpc: service: "a.B"`},
+	"services.[].routes.[].match.headers.[].suffix":         add("match", `headers: "x-a": suffix: "1"`),
+	"services.[].routes.[].match.headers.[].invert":         vary("match", `headers: "x-a": exact: "1"`, `headers: "x-a": {exact: "1", invert: true}`),
+	"services.[].routes.[].headers.request.set.[]":          add("route", `headers: request: set: "x-a": "1"`),
+	"services.[].routes.[].headers.request.add.[]":          add("route", `headers: request: add: "x-a": "1"`),
+	"services.[].routes.[].headers.request.remove.[]":       add("route", `headers: request: remove: ["x-a"]`),
+	"services.[].routes.[].rewrite.path.prefix":             add("route", `rewrite: path: prefix: "/x"`),
+	"services.[].routes.[].rewrite.path.template":           {`{path: exact: "/one"/*match*/}, to: [{version: "v1"/*destination*/}, {weight: 2}]/*route*/`, `{path: template: "/a/{x}"}, rewrite: path: template: "/b/{x}"`, `{path: template: "/a/{x}"}`},
+	"services.[].routes.[].rewrite.path.regex.pattern":      vary("route", `rewrite: path: regex: {pattern: "a", substitution: "b"}`, `rewrite: path: regex: {pattern: "c", substitution: "b"}`),
+	"services.[].routes.[].rewrite.path.regex.substitution": vary("route", `rewrite: path: regex: {pattern: "a", substitution: "b"}`, `rewrite: path: regex: {pattern: "a", substitution: "c"}`),
+	"services.[].routes.[].rewrite.host":                    add("route", `rewrite: host: "x.example"`),
+	"services.[].routes.[].redirect.scheme":                 redirected(`path: "/x", scheme: "https"`),
+	"services.[].routes.[].redirect.host":                   redirected(`path: "/x", host: "x.example"`),
+	"services.[].routes.[].redirect.port":                   redirected(`path: "/x", port: 8443`),
+	"services.[].routes.[].redirect.path":                   redirected(`path: "/y"`),
+	"services.[].routes.[].redirect.prefix":                 redirected(`prefix: "/x"`),
+	"services.[].routes.[].redirect.status":                 redirected(`path: "/x", status: 308`),
+	"services.[].routes.[].directResponse.status":           answered(`{status: 204}`),
+	"services.[].routes.[].directResponse.body":             answered(`{status: 200, body: "x"}`),
+	"services.[].routes.[].mirror.service":                  {"/*route*/", `, mirror: {service: "a"}`, `, mirror: {service: "a", version: "v1"}`},
+	"services.[].routes.[].mirror.version":                  vary("route", `mirror: {}`, `mirror: version: "v1"`),
+	"services.[].routes.[].mirror.percent":                  vary("route", `mirror: {}`, `mirror: percent: 5`),
+	"services.[].routes.[].fault.delay.for":                 vary("route", `fault: delay: for: "1s"`, `fault: delay: for: "2s"`),
+	"services.[].routes.[].fault.delay.percent":             vary("route", `fault: delay: for: "1s"`, `fault: delay: {for: "1s", percent: 5}`),
+	"services.[].routes.[].fault.abort.status":              vary("route", `fault: abort: status: 503`, `fault: abort: status: 500`),
+	"services.[].routes.[].fault.abort.grpcStatus":          vary("route", `fault: abort: status: 503`, `fault: abort: grpcStatus: 14`),
+	"services.[].routes.[].fault.abort.percent":             vary("route", `fault: abort: status: 503`, `fault: abort: {status: 503, percent: 5}`),
+	"services.[].routes.[].cors.origins.[]":                 add("route", `cors: origins: ["*"]`),
+	"services.[].routes.[].cors.methods.[]":                 vary("route", `cors: origins: ["*"]`, `cors: {origins: ["*"], methods: ["PUT"]}`),
+	"services.[].routes.[].cors.headers.[]":                 vary("route", `cors: origins: ["*"]`, `cors: {origins: ["*"], headers: ["x-a"]}`),
+	"services.[].routes.[].cors.exposeHeaders.[]":           vary("route", `cors: origins: ["*"]`, `cors: {origins: ["*"], exposeHeaders: ["x-a"]}`),
+	"services.[].routes.[].cors.maxAge":                     vary("route", `cors: origins: ["*"]`, `cors: {origins: ["*"], maxAge: "1h"}`),
+	"services.[].routes.[].cors.credentials":                vary("route", `cors: origins: ["https://a.example"]`, `cors: {origins: ["https://a.example"], credentials: true}`),
+	"services.[].routes.[].maxRequestBytes":                 add("route", `maxRequestBytes: 5`),
+}
+
+// redirected puts a redirect in place of the first route's destinations.
+func redirected(with string) change {
+	return answering("redirect: {"+with+"}", `redirect: {path: "/x"}`)
+}
+
+func answered(with string) change {
+	return answering("directResponse: "+with, "directResponse: status: 200")
+}
+
+func answering(with, without string) change {
+	const to = `to: [{version: "v1"/*destination*/}, {weight: 2}]/*route*/`
+	return change{to, with, without}
 }
 
 // silent are fields that turn a finding off and change no output.
@@ -182,6 +249,10 @@ func TestFieldsTakeEffect(t *testing.T) {
 			}
 			if !strings.Contains(everything, c.from) {
 				t.Fatalf("%q is not there to be changed", c.from)
+			}
+			before := before
+			if c.instead != "" {
+				before = compiled(t, strings.Replace(everything, c.from, c.instead, 1))
 			}
 			after := compiled(t, strings.Replace(everything, c.from, c.to, 1))
 			if same(before, after) {

@@ -85,18 +85,39 @@ func stringsCover(a, b []ir.StringMatch) bool {
 
 // implies reports whether what matches a matches b.
 func implies(a, b ir.StringMatch) bool {
-	if a.Kind == b.Kind && a.Value == b.Value {
+	if a.Kind == b.Kind && a.Value == b.Value && a.Invert == b.Invert {
 		return true
+	}
+	if a.Invert {
+		return false
+	}
+	if b.Invert { // a value is not another one
+		return a.Kind == ir.MatchExact && !matches(b, a.Value)
 	}
 	switch b.Kind {
 	case ir.MatchPresent:
 		return a.Kind != ir.MatchAbsent
 	case ir.MatchPrefix:
 		return (a.Kind == ir.MatchExact || a.Kind == ir.MatchPrefix) && strings.HasPrefix(a.Value, b.Value)
-	case ir.MatchRegex:
-		return a.Kind == ir.MatchExact && whole(b.Value, a.Value)
+	case ir.MatchSuffix:
+		return (a.Kind == ir.MatchExact || a.Kind == ir.MatchSuffix) && strings.HasSuffix(a.Value, b.Value)
 	}
-	return false
+	return a.Kind == ir.MatchExact && matches(b, a.Value)
+}
+
+// matches reports whether the value of a header matches, without inversion.
+func matches(m ir.StringMatch, value string) bool {
+	switch m.Kind {
+	case ir.MatchExact:
+		return value == m.Value
+	case ir.MatchPrefix:
+		return strings.HasPrefix(value, m.Value)
+	case ir.MatchSuffix:
+		return strings.HasSuffix(value, m.Value)
+	case ir.MatchRegex:
+		return whole(m.Value, value)
+	}
+	return m.Kind == ir.MatchPresent
 }
 
 // whole reports whether the expression matches the whole value.
@@ -136,6 +157,8 @@ func request(m *ir.Match) string {
 			text += " without " + h.Name
 		case ir.MatchPresent:
 			text += " with " + h.Name
+		case ir.MatchSuffix:
+			text += fmt.Sprintf(" with %s: …%s", h.Name, h.Value)
 		default:
 			text += fmt.Sprintf(" with %s: %s", h.Name, h.Value)
 		}

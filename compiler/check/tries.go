@@ -36,7 +36,7 @@ func calls(m *ir.Mesh, yield func(call)) {
 					continue
 				}
 				yield(call{caller, use, &own[j], ir.Nearest(use.Traffic, own[j].Traffic, s.Traffic, m.Defaults)})
-				if len(own[j].To) > 1 || own[j].To[0].Version != "" {
+				if !own[j].GoesOn() {
 					continue
 				}
 				for k := range s.Routes { // the request goes on through the service's own

@@ -7,12 +7,22 @@ type Route struct {
 	// Name is stable and readable, and unique among its neighbours.
 	Name  string `json:"name"`
 	Match Match  `json:"match,omitzero"`
-	// To is where they go, in the order written. At least one, and the weights
-	// sum to more than 0.
-	To []Destination `json:"to"`
+	// To is where they go, in the order written, and the weights sum to more than
+	// 0. Empty when Redirect or DirectResponse answers.
+	To []Destination `json:"to,omitempty"`
 	// Traffic is what the route says; see [Nearest].
-	Traffic Traffic         `json:"traffic,omitzero"`
-	Pos     source.Position `json:"pos,omitzero"`
+	Traffic Traffic `json:"traffic,omitzero"`
+	// Headers are edited on the way.
+	Headers        Headers         `json:"headers,omitzero"`
+	Rewrite        *Rewrite        `json:"rewrite,omitempty"`
+	Redirect       *Redirect       `json:"redirect,omitempty"`
+	DirectResponse *DirectResponse `json:"directResponse,omitempty"`
+	Mirror         *Mirror         `json:"mirror,omitempty"`
+	CORS           *CORS           `json:"cors,omitempty"`
+	Fault          *Fault          `json:"fault,omitempty"`
+	// MaxRequestBytes bounds a request's body; 0 for no bound.
+	MaxRequestBytes uint32          `json:"maxRequestBytes,omitempty"`
+	Pos             source.Position `json:"pos,omitzero"`
 }
 
 // Match is which requests a route takes: those that every field matches. The
@@ -39,6 +49,8 @@ type StringMatch struct {
 	Name  string    `json:"name"`
 	Kind  MatchKind `json:"kind"`
 	Value string    `json:"value,omitempty"`
+	// Invert takes what does not match; a header that is not there is empty.
+	Invert bool `json:"invert,omitempty"`
 }
 
 // MatchKind is how a string is matched.
@@ -48,6 +60,7 @@ type MatchKind string
 const (
 	MatchExact   MatchKind = "exact"
 	MatchPrefix  MatchKind = "prefix"
+	MatchSuffix  MatchKind = "suffix"
 	MatchRegex   MatchKind = "regex"
 	MatchPresent MatchKind = "present"
 	MatchAbsent  MatchKind = "absent"
@@ -62,4 +75,20 @@ type Destination struct {
 	Port   string          `json:"port,omitempty"`
 	Weight uint32          `json:"weight"`
 	Pos    source.Position `json:"pos,omitzero"`
+}
+
+// Answers reports whether the proxy answers by itself, so that the route has no
+// destination.
+func (r *Route) Answers() bool { return r.Redirect != nil || r.DirectResponse != nil }
+
+// GoesOn reports whether the requests of a gateway's route go on through the
+// service's own routes: all go to one service, and no version of it is named.
+func (r *Route) GoesOn() bool { return len(r.To) == 1 && r.To[0].Version == "" }
+
+// Targets are the destinations and the mirror's.
+func (r *Route) Targets() []Destination {
+	if r.Mirror == nil {
+		return r.To
+	}
+	return append(r.To[:len(r.To):len(r.To)], r.Mirror.Destination)
 }

@@ -46,9 +46,13 @@ type Setting[T any] struct {
 // defaults) says of the calls that it covers. A nil field says nothing.
 type Traffic struct {
 	Timeout        *Setting[Duration]         `json:"timeout,omitempty"`
+	IdleTimeout    *Setting[Duration]         `json:"idleTimeout,omitempty"`
 	Attempts       *Setting[uint32]           `json:"attempts,omitempty"`
 	PerTryTimeout  *Setting[Duration]         `json:"perTryTimeout,omitempty"`
 	RetryOn        *Setting[[]RetryCondition] `json:"retryOn,omitempty"`
+	BackoffBase    *Setting[Duration]         `json:"backoffBase,omitempty"`
+	BackoffMax     *Setting[Duration]         `json:"backoffMax,omitempty"`
+	Hedge          *Setting[bool]             `json:"hedge,omitempty"`
 	BudgetPercent  *Setting[float64]          `json:"budgetPercent,omitempty"`
 	MinConcurrency *Setting[uint32]           `json:"minConcurrency,omitempty"`
 }
@@ -57,11 +61,18 @@ type Traffic struct {
 type Policy struct {
 	// Timeout bounds the request from its first byte to the end of the answer.
 	Timeout Setting[Duration]
+	// IdleTimeout ends a request on which nothing moves; 0 for the proxy's own
+	// bound.
+	IdleTimeout Setting[Duration]
 	// Attempts is how often a failed request is sent again after the first try.
 	Attempts Setting[uint32]
 	// PerTryTimeout bounds each try; 0 for what is left of Timeout.
 	PerTryTimeout Setting[Duration]
 	RetryOn       Setting[[]RetryCondition]
+	// BackoffBase and BackoffMax bound the random wait before a retry.
+	BackoffBase, BackoffMax Setting[Duration]
+	// Hedge lets a try go on whose PerTryTimeout is over, beside the next.
+	Hedge Setting[bool]
 	// BudgetPercent is the share of active requests that may be retries, 0 to
 	// 100; MinConcurrency is how many always may be in flight.
 	BudgetPercent  Setting[float64]
@@ -76,6 +87,7 @@ func Default() Policy {
 	return Policy{
 		Timeout:        Setting[Duration]{Value: Duration(15 * time.Second)},
 		RetryOn:        Setting[[]RetryCondition]{Value: []RetryCondition{"connect-failure", "refused-stream", "unavailable", "reset-before-request"}},
+		BackoffBase:    Setting[Duration]{Value: Duration(25 * time.Millisecond)},
 		BudgetPercent:  Setting[float64]{Value: 20},
 		MinConcurrency: Setting[uint32]{Value: 3},
 	}
@@ -89,11 +101,18 @@ func Nearest(places ...Traffic) Policy {
 	for i := len(places) - 1; i >= 0; i-- {
 		t := places[i]
 		decide(&p.Timeout, t.Timeout)
+		decide(&p.IdleTimeout, t.IdleTimeout)
 		decide(&p.Attempts, t.Attempts)
 		decide(&p.PerTryTimeout, t.PerTryTimeout)
 		decide(&p.RetryOn, t.RetryOn)
+		decide(&p.BackoffBase, t.BackoffBase)
+		decide(&p.BackoffMax, t.BackoffMax)
+		decide(&p.Hedge, t.Hedge)
 		decide(&p.BudgetPercent, t.BudgetPercent)
 		decide(&p.MinConcurrency, t.MinConcurrency)
+	}
+	if p.BackoffMax.Value == 0 {
+		p.BackoffMax.Value = 10 * p.BackoffBase.Value
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package ir
 
 import (
 	"net"
+	"slices"
 
 	"github.com/meshc/meshc/compiler/source"
 )
@@ -12,14 +13,27 @@ type Use struct {
 	// To is the callee: a service, or an external when External is set.
 	To       string `json:"to"`
 	External bool   `json:"external,omitempty"`
-	// Ports are the callee's ports that are called, sorted. At least one.
-	Ports []string `json:"ports"`
+	// Ports are the callee's ports that are called, sorted.
+	Ports []string `json:"ports,omitempty"`
+	// Routed are ports that the member does not call, sorted: routes of services
+	// that it calls lead there. At least one of Ports and Routed is not empty.
+	Routed []string `json:"routed,omitempty"`
 	// Binds are addresses IP:PORT on the caller's host where its proxy takes
 	// connections for the callee, by the name of the callee's port.
 	Binds map[string]string `json:"binds,omitempty"`
 	// Traffic is what the caller says of this call; see [Nearest].
 	Traffic Traffic         `json:"traffic,omitzero"`
 	Pos     source.Position `json:"pos,omitzero"`
+}
+
+// Reached are Ports and Routed, sorted.
+func (u *Use) Reached() []string {
+	if len(u.Routed) == 0 {
+		return u.Ports
+	}
+	all := slices.Concat(u.Ports, u.Routed)
+	slices.Sort(all)
+	return all
 }
 
 // Bind is where the proxy of an instance takes connections for that port of

@@ -59,7 +59,7 @@ func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use
 		} else if s := m.Service(u.To); s != nil {
 			ports = s.Ports
 		}
-		for _, p := range u.Ports {
+		for _, p := range u.Reached() {
 			if portByName(ports, p) == nil {
 				return fmt.Errorf("%s %s uses port %q of %q, which is not there", kind, name, p, u.To)
 			}
@@ -70,10 +70,10 @@ func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use
 
 func (m *Mesh) validRoutes(of string, routes []Route) error {
 	for _, r := range routes {
-		if len(r.To) == 0 {
+		if len(r.To) == 0 && !r.Answers() {
 			return fmt.Errorf("%s: route %q goes nowhere", of, r.Name)
 		}
-		for _, d := range r.To {
+		for _, d := range r.Targets() {
 			s := m.Service(d.Service)
 			if s == nil || d.Version != "" && s.Version(d.Version) == nil || d.Port != "" && s.Port(d.Port) == nil {
 				return fmt.Errorf("%s: route %q goes to %q version %q port %q, which is not there", of, r.Name, d.Service, d.Version, d.Port)

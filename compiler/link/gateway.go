@@ -83,14 +83,23 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 				route.Name = describe(route.Match)
 			}
 		}
-		if r.To == nil {
+		if r.To == nil && !route.Answers() {
 			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).hint(`to: [{service: "NAME"}]`)
 		}
 		for j, d := range r.To {
-			l.gatewayDestination(u, fmt.Sprintf("%s.to[%d]", at, j), g, h.spec.Uses, d, &route)
+			if dest, ok := l.gatewayDestination(u, fmt.Sprintf("%s.to[%d]", at, j), g, h.spec.Uses, d); ok {
+				route.To = append(route.To, dest)
+			}
 		}
 		l.weights(at, r, &route)
-		if len(route.To) > 0 {
+		if m := r.Mirror; m != nil && !route.Answers() {
+			d := &spec.Destination{Pos: m.Pos, Service: m.Service, Version: m.Version}
+			if dest, ok := l.gatewayDestination(u, at+".mirror", g, h.spec.Uses, d); ok {
+				route.Mirror = &ir.Mirror{Destination: dest, Percent: m.Percent.Or(100)}
+			}
+		}
+		if len(route.To) > 0 || route.Answers() {
+			l.readable(u, at, r, &route)
 			out = append(out, route)
 		}
 	}
@@ -98,11 +107,11 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 	return out
 }
 
-func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, uses map[string]*spec.Use, d *spec.Destination, route *ir.Route) {
+func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, uses map[string]*spec.Use, d *spec.Destination) (dest ir.Destination, ok bool) {
 	pos := u.At(d.Pos)
 	if !d.Service.IsSet() {
 		l.add(diag.NoDestination, path, "a gateway's destination needs a service", pos).hint(`to: [{service: "NAME"}]`)
-		return
+		return dest, false
 	}
 	name := d.Service.Value
 	callee := l.declaredServices[name]
@@ -111,16 +120,16 @@ func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, us
 	case l.externals[name].spec != nil && callee == nil:
 		l.add(diag.NotSupported, path+".service", "a gateway's route to an external is not supported yet", u.At(d.Service.Pos)).
 			hint("send the requests to a service that uses it")
-		return
+		return dest, false
 	case callee == nil:
 		l.unknown(diag.UnknownCallee, path+".service", "service", name, sortedKeys(l.declaredServices), u, d.Service.Pos)
-		return
+		return dest, false
 	case uses[name] == nil:
 		l.add(diag.NotUsed, path+".service", fmt.Sprintf("the gateway sends requests to %s and does not use it", name), u.At(d.Service.Pos), g.Pos).
 			hint("write uses: %s: {} in gateways.%s", name, g.Name)
-		return
+		return dest, false
 	case i < 0:
-		return // said of the use
+		return dest, false // said of the use
 	}
 	l.version(u, path, &callee.Upstream, d)
 	port := d.Port.Value
@@ -128,7 +137,7 @@ func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, us
 		l.httpPort(u, path, name, callee.Ports, d.Port)
 		if callee.Port(port) != nil && !slices.Contains(g.Uses[i].Ports, port) {
 			l.add(diag.PortNotAllowed, path+".port", fmt.Sprintf("%s does not let the gateway %s in on port %s", name, g.Name, port), u.At(d.Port.Pos), callee.Pos)
-			return
+			return dest, false
 		}
 	} else {
 		var http []string
@@ -140,9 +149,29 @@ func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, us
 		if len(http) != 1 {
 			l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak HTTP and let this gateway in: which is meant?", name, len(http)), pos, callee.Pos).
 				hint("write port: %q", append(http, "NAME")[0])
-			return
+			return dest, false
 		}
 		port = http[0]
 	}
-	route.To = append(route.To, ir.Destination{Service: name, Version: d.Version.Value, Port: port, Weight: uint32(d.Weight.Or(1)), Pos: pos})
+	return ir.Destination{Service: name, Version: d.Version.Value, Port: port, Weight: uint32(d.Weight.Or(1)), Pos: pos}, true
+}
+
+// readable refuses a path that is rewritten in a way that leaves open which of the
+// service's own routes take it.
+func (l *linker) readable(u *spec.Unit, path string, r *spec.Route, route *ir.Route) {
+	if route.Rewrite == nil || route.Rewrite.Path == nil || !route.GoesOn() {
+		return
+	}
+	to := l.declaredServices[route.To[0].Service]
+	for i := range to.Routes {
+		own := &to.Routes[i]
+		rewritten := own.Rewrite != nil && own.Rewrite.Path != nil
+		if route.Rewrite.Path.Readable(route.Match.Path, own.Match.Path) && (!rewritten || route.Rewrite.Path.Prefix != "" && own.Rewrite.Path.Prefix != "") {
+			continue
+		}
+		l.add(diag.NotSupported, path+".rewrite.path", fmt.Sprintf("which paths reach the route %q of %s behind this rewrite cannot be told", own.Name, to.Name),
+			u.At(r.Rewrite.Path.Pos), own.Pos).
+			hint("rewrite a prefix to a prefix, match by exact or prefix there, or name a version here: such requests pass its routes by")
+		return
+	}
 }

@@ -98,6 +98,12 @@ func (l *linker) members() {
 		l.binds(h.unit, "gateways."+g.Name, g.Uses, h.spec.Uses)
 		g.Routes = l.gatewayRoutes(g, h)
 	}
+	for _, s := range l.mesh.Services {
+		s.Uses = l.routed("services."+s.Name, ir.KindService, s.Name, s.Uses)
+	}
+	for _, g := range l.mesh.Gateways {
+		g.Uses = l.routed("gateways."+g.Name, ir.KindGateway, g.Name, g.Uses)
+	}
 }
 
 // ownIdentity refuses an identity that two members share: whoever lets one in

@@ -67,7 +67,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(defaultMeshcImage), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}
 	}
 	if d := m.Defaults; d != nil {
-		l.mesh.Defaults = l.traffic(first, "mesh.defaults", d.Timeout, d.Retries)
+		l.mesh.Defaults = l.traffic(first, "mesh.defaults", d.Traffic())
 	}
 	l.certificates(first)
 	l.flux(first)

@@ -2,12 +2,11 @@ package link
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -26,30 +25,76 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 				hint("match by host in a gateway's route")
 		}
 		for j, d := range r.To {
-			l.serviceDestination(h.unit, fmt.Sprintf("%s.to[%d]", at, j), s, d, &route)
+			if dest, ok := l.serviceDestination(h.unit, fmt.Sprintf("%s.to[%d]", at, j), s, d); ok {
+				route.To = append(route.To, dest)
+			}
 		}
-		if r.To == nil {
+		if r.To == nil && !route.Answers() {
 			route.To = []ir.Destination{{Service: s.Name, Weight: 1, Pos: route.Pos}}
 		}
 		l.weights(at, r, &route)
-		out = append(out, route)
+		if m := r.Mirror; m != nil && !route.Answers() {
+			d := &spec.Destination{Pos: m.Pos, Service: m.Service, Version: m.Version}
+			if dest, ok := l.serviceDestination(h.unit, at+".mirror", s, d); ok {
+				route.Mirror = &ir.Mirror{Destination: dest, Percent: m.Percent.Or(100)}
+			}
+		}
+		if len(route.To) > 0 || route.Answers() {
+			out = append(out, route)
+		}
 	}
 	l.routeNames(path, out)
 	return out
 }
 
-func (l *linker) serviceDestination(u *spec.Unit, path string, s *ir.Service, d *spec.Destination, route *ir.Route) {
-	dest := ir.Destination{Service: s.Name, Version: d.Version.Value, Port: d.Port.Value, Weight: uint32(d.Weight.Or(1)), Pos: u.At(d.Pos)}
-	if d.Service.IsSet() && d.Service.Value != s.Name {
-		l.add(diag.NotSupported, path+".service", "a service's route that sends requests to another service is not supported yet", u.At(d.Service.Pos)).
-			hint("take service out; a route here chooses among the versions of %s", s.Name)
-		return
+// serviceDestination is where a route of s sends requests: to s itself, or to
+// another service in its place.
+func (l *linker) serviceDestination(u *spec.Unit, path string, s *ir.Service, d *spec.Destination) (ir.Destination, bool) {
+	dest := ir.Destination{Service: d.Service.Or(s.Name), Version: d.Version.Value, Port: d.Port.Value, Weight: uint32(d.Weight.Or(1)), Pos: u.At(d.Pos)}
+	to := l.declaredServices[dest.Service]
+	if to == nil {
+		if l.externals[dest.Service].spec != nil {
+			l.add(diag.NotSupported, path+".service", "a service's route to an external is not supported yet", u.At(d.Service.Pos)).
+				hint("send the requests to a service that uses it")
+			return dest, false
+		}
+		l.unknown(diag.UnknownCallee, path+".service", "service", dest.Service, sortedKeys(l.declaredServices), u, d.Service.Pos)
+		return dest, false
 	}
-	l.version(u, path, &s.Upstream, d)
+	l.version(u, path, &to.Upstream, d)
 	if d.Port.IsSet() {
-		l.httpPort(u, path, s.Name, s.Ports, d.Port)
+		l.httpPort(u, path, to.Name, to.Ports, d.Port)
+		return dest, to.Port(d.Port.Value) != nil
 	}
-	route.To = append(route.To, dest)
+	return dest, to == s || l.portInPlace(u, path, s, to, d, &dest)
+}
+
+// portInPlace is the port of another service that takes the place of the ports of
+// s: its only one, or those of the same names.
+func (l *linker) portInPlace(u *spec.Unit, path string, s, to *ir.Service, d *spec.Destination, dest *ir.Destination) bool {
+	http := httpPorts(to.Ports)
+	if len(http) == 1 {
+		dest.Port = http[0]
+		return true
+	}
+	for _, name := range httpPorts(s.Ports) {
+		if !slices.Contains(http, name) {
+			l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak HTTP, and none named %s: which takes its requests?", to.Name, len(http), name), u.At(d.Pos), to.Pos).
+				hint("write port: %q", append(http, "NAME")[0])
+			return false
+		}
+	}
+	return true
+}
+
+func httpPorts(ports []ir.Port) []string {
+	var names []string
+	for _, p := range ports {
+		if p.Protocol.IsHTTP() {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // version makes sure that a destination's version exists.
@@ -82,90 +127,33 @@ func (l *linker) httpPort(u *spec.Unit, path, of string, ports []ir.Port, f spec
 
 // route makes a route without its destinations.
 func (l *linker) route(u *spec.Unit, path string, r *spec.Route) ir.Route {
-	route := ir.Route{Name: r.Name.Value, Pos: u.At(r.Pos), Traffic: l.traffic(u, path, r.Timeout, r.Retries)}
+	route := ir.Route{Name: r.Name.Value, Pos: u.At(r.Pos), Traffic: l.traffic(u, path, r.Traffic())}
+	var t template
 	if m := r.Match; m != nil {
 		at := path + ".match"
-		route.Match = ir.Match{
-			Host: strings.ToLower(m.Host.Value), Method: m.Method.Value, Path: l.pathMatch(u, at+".path", m.Path),
-			Headers: l.stringMatches(u, at+".headers", m.Headers), Query: l.stringMatches(u, at+".query", m.Query),
+		route.Match = ir.Match{Host: strings.ToLower(m.Host.Value), Method: m.Method.Value}
+		route.Match.Path, t = l.pathMatch(u, at+".path", m.Path)
+		if m.GRPC != nil {
+			route.Match.Path = l.grpcMatch(u, at+".grpc", m)
+		}
+		route.Match.Headers = l.stringMatches(u, at+".headers", m.Headers)
+		route.Match.Query = l.stringMatches(u, at+".query", m.Query)
+		for i, name := range sortedKeys(m.Query) {
+			if f := m.Query[name].Invert; f.Value {
+				l.add(diag.NoEffect, at+".query."+name+".invert", "invert cannot take effect on a query parameter", u.At(f.Pos)).
+					hint("present: false takes the requests without it; or put the route for those that match first")
+				route.Match.Query[i].Invert = false
+			}
 		}
 	}
 	if route.Name == "" {
 		route.Name = describe(route.Match)
+		if m := r.Match; m != nil && m.Path != nil && m.Path.Template.IsSet() {
+			route.Name = strings.Replace(route.Name, describePath(route.Match.Path), m.Path.Template.Value, 1)
+		}
 	}
+	l.actions(u, path, r, &route, t)
 	return route
-}
-
-func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) ir.PathMatch {
-	if m == nil {
-		return ir.PathMatch{}
-	}
-	var out ir.PathMatch
-	written := 0
-	for _, alternative := range []struct {
-		kind  ir.MatchKind
-		field spec.Field[string]
-	}{{ir.MatchExact, m.Exact}, {ir.MatchPrefix, m.Prefix}, {ir.MatchRegex, m.Regex}} {
-		if alternative.field.IsSet() {
-			written++
-			out = ir.PathMatch{Kind: alternative.kind, Value: alternative.field.Value}
-		}
-	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of exact, prefix and regex, and must have exactly one", written), u.At(m.Pos)).
-			hint(`path: prefix: "/api/"`)
-	}
-	if out.Kind == ir.MatchRegex {
-		l.regex(path+".regex", out.Value, u.At(m.Regex.Pos))
-	} else if strings.ContainsAny(out.Value, "?#") {
-		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", out.Value), u.At(m.Pos)).
-			hint("match query parameters with match: query")
-	}
-	return out
-}
-
-func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
-	var out []ir.StringMatch
-	for _, name := range sortedKeys(matches) {
-		m := matches[name]
-		at := path + "." + name
-		match := ir.StringMatch{Name: name}
-		written := 0
-		for _, alternative := range []struct {
-			kind  ir.MatchKind
-			field spec.Field[string]
-		}{{ir.MatchExact, m.Exact}, {ir.MatchPrefix, m.Prefix}, {ir.MatchRegex, m.Regex}} {
-			if alternative.field.IsSet() {
-				written++
-				match.Kind, match.Value = alternative.kind, alternative.field.Value
-			}
-		}
-		if m.Present.IsSet() {
-			written++
-			match.Kind = ir.MatchAbsent
-			if m.Present.Value {
-				match.Kind = ir.MatchPresent
-			}
-		}
-		if written != 1 {
-			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, regex and present, and must have exactly one", name, written), u.At(m.Pos)).
-				hint("%s: present: true", name)
-			continue
-		}
-		if match.Kind == ir.MatchRegex {
-			l.regex(at+".regex", match.Value, u.At(m.Regex.Pos))
-		}
-		out = append(out, match)
-	}
-	return out
-}
-
-func (l *linker) regex(path, expression string, pos source.Position) {
-	if _, err := regexp.Compile(expression); err != nil {
-		message := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-		l.add(diag.BadRegex, path, fmt.Sprintf("regex is not good: %s", message), pos).
-			hint("the syntax is RE2's: https://github.com/google/re2/wiki/Syntax")
-	}
 }
 
 // weights refuses destinations that no request would reach.
@@ -204,48 +192,4 @@ func (l *linker) routeNames(path string, routes []ir.Route) {
 		}
 		r.Name = fmt.Sprintf("%s (%d)", r.Name, i+1)
 	}
-}
-
-// describe is a match in words: the name of a route that was given none.
-func describe(m ir.Match) string {
-	var words []string
-	if m.Method != "" {
-		words = append(words, m.Method)
-	}
-	words = append(words, m.Host+describePath(m.Path))
-	for _, h := range m.Headers {
-		words = append(words, "header "+describeString(h))
-	}
-	for _, q := range m.Query {
-		words = append(words, "query "+describeString(q))
-	}
-	name := strings.TrimSpace(strings.Join(words, " "))
-	if name == "" {
-		return "default"
-	}
-	return name
-}
-
-func describePath(p ir.PathMatch) string {
-	switch p.Kind {
-	case ir.MatchPrefix:
-		return p.Value + "*"
-	case ir.MatchRegex:
-		return "~" + p.Value
-	}
-	return p.Value
-}
-
-func describeString(m ir.StringMatch) string {
-	switch m.Kind {
-	case ir.MatchExact:
-		return m.Name + "=" + m.Value
-	case ir.MatchPrefix:
-		return m.Name + "=" + m.Value + "*"
-	case ir.MatchRegex:
-		return m.Name + "~" + m.Value
-	case ir.MatchAbsent:
-		return "no " + m.Name
-	}
-	return m.Name
 }

@@ -28,7 +28,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 			Name:      name,
 			Namespace: s.Namespace.Or(defaultNamespace),
 			Ports:     l.ports(u, path, s.Ports),
-			Traffic:   l.traffic(u, path, s.Timeout, s.Retries),
+			Traffic:   l.traffic(u, path, s.Traffic()),
 			Pos:       h.pos,
 		},
 		Account: s.Account.Or(name),

@@ -9,20 +9,30 @@ import (
 )
 
 // traffic is what one place says of timeouts and retries.
-func (l *linker) traffic(u *spec.Unit, path string, timeout spec.Field[string], r *spec.Retries) ir.Traffic {
-	var t ir.Traffic
-	if timeout.IsSet() {
-		t.Timeout = setting(u, l.duration(u, path+".timeout", timeout), timeout.Pos)
+func (l *linker) traffic(u *spec.Unit, path string, written spec.Traffic) ir.Traffic {
+	t := ir.Traffic{
+		Timeout:     l.durationSetting(u, path+".timeout", written.Timeout),
+		IdleTimeout: l.durationSetting(u, path+".idleTimeout", written.IdleTimeout),
 	}
-	if r == nil {
-		return t
+	if r := written.Retries; r != nil {
+		l.retries(u, path+".retries", r, &t)
 	}
+	return t
+}
+
+// durationSetting is nil when nothing is written.
+func (l *linker) durationSetting(u *spec.Unit, path string, f spec.Field[string]) *ir.Setting[ir.Duration] {
+	if !f.IsSet() {
+		return nil
+	}
+	return setting(u, l.duration(u, path, f), f.Pos)
+}
+
+func (l *linker) retries(u *spec.Unit, path string, r *spec.Retries, t *ir.Traffic) {
 	if r.Attempts.IsSet() {
 		t.Attempts = setting(u, uint32(r.Attempts.Value), r.Attempts.Pos)
 	}
-	if r.PerTryTimeout.IsSet() {
-		t.PerTryTimeout = setting(u, l.duration(u, path+".retries.perTryTimeout", r.PerTryTimeout), r.PerTryTimeout.Pos)
-	}
+	t.PerTryTimeout = l.durationSetting(u, path+".perTryTimeout", r.PerTryTimeout)
 	if r.On != nil {
 		var on []ir.RetryCondition
 		for _, condition := range r.On {
@@ -30,7 +40,7 @@ func (l *linker) traffic(u *spec.Unit, path string, timeout spec.Field[string], 
 		}
 		t.RetryOn = setting(u, on, r.Pos)
 		if len(on) == 0 {
-			l.add(diag.EmptyList, path+".retries.on", "on names no condition, so nothing would be tried again", u.At(r.Pos)).
+			l.add(diag.EmptyList, path+".on", "on names no condition, so nothing would be tried again", u.At(r.Pos)).
 				hint("leave it out for the default, or write attempts: 0 for no retries")
 		} else {
 			t.RetryOn.Pos = u.At(r.On[0].Pos)
@@ -44,7 +54,17 @@ func (l *linker) traffic(u *spec.Unit, path string, timeout spec.Field[string], 
 			t.MinConcurrency = setting(u, uint32(b.MinConcurrency.Value), b.MinConcurrency.Pos)
 		}
 	}
-	return t
+	if b := r.Backoff; b != nil {
+		t.BackoffBase = l.durationSetting(u, path+".backoff.base", b.Base)
+		t.BackoffMax = l.durationSetting(u, path+".backoff.max", b.Max)
+		if t.BackoffBase != nil && t.BackoffMax != nil && t.BackoffMax.Value < t.BackoffBase.Value {
+			l.add(diag.OutOfRange, path+".backoff.max", fmt.Sprintf("max is %s and base %s", t.BackoffMax.Value, t.BackoffBase.Value), t.BackoffMax.Pos, t.BackoffBase.Pos).
+				hint("max is what the wait grows to: leave it out for ten times base")
+		}
+	}
+	if r.Hedge.IsSet() {
+		t.Hedge = setting(u, r.Hedge.Value, r.Hedge.Pos)
+	}
 }
 
 // requestsOnly refuses settings about requests where no port speaks HTTP.

@@ -19,7 +19,7 @@ func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string
 	for _, to := range sortedKeys(uses) {
 		s := uses[to]
 		at := path + ".uses." + to
-		use := ir.Use{To: to, Pos: u.At(s.Pos), Traffic: l.traffic(u, at, s.Timeout, s.Retries)}
+		use := ir.Use{To: to, Pos: u.At(s.Pos), Traffic: l.traffic(u, at, s.Traffic())}
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
 		case to == name:
 			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", name), use.Pos).

@@ -23,13 +23,14 @@ type Listener struct {
 
 // External is a service outside the mesh.
 type External struct {
-	Pos     Pos
-	Hosts   []Field[string]  `cue:"hosts"`
-	Ports   map[string]*Port `cue:"ports"`
-	Timeout Field[string]    `cue:"timeout"`
-	Retries *Retries         `cue:"retries"`
-	TLS     *ExternalTLS     `cue:"tls"`
-	Silence Silence          `cue:"silence"`
+	Pos         Pos
+	Hosts       []Field[string]  `cue:"hosts"`
+	Ports       map[string]*Port `cue:"ports"`
+	Timeout     Field[string]    `cue:"timeout"`
+	IdleTimeout Field[string]    `cue:"idleTimeout"`
+	Retries     *Retries         `cue:"retries"`
+	TLS         *ExternalTLS     `cue:"tls"`
+	Silence     Silence          `cue:"silence"`
 }
 
 // ExternalTLS is how the other side is checked.

@@ -23,6 +23,7 @@ type Silence map[string]Field[string]
 type TrafficDefaults struct {
 	Pos         Pos
 	Timeout     Field[string] `cue:"timeout"`
+	IdleTimeout Field[string] `cue:"idleTimeout"`
 	Retries     *Retries      `cue:"retries"`
 	Connections Unsupported   `cue:"connections"`
 }

@@ -2,17 +2,21 @@ package spec
 
 // Route is where requests go that match.
 type Route struct {
-	Pos      Pos
-	Name     Field[string]  `cue:"name"`
-	Match    *Match         `cue:"match"`
-	To       []*Destination `cue:"to"`
-	Timeout  Field[string]  `cue:"timeout"`
-	Retries  *Retries       `cue:"retries"`
-	Mirror   Unsupported    `cue:"mirror"`
-	Rewrite  Unsupported    `cue:"rewrite"`
-	Redirect Unsupported    `cue:"redirect"`
-	Headers  Unsupported    `cue:"headers"`
-	Fault    Unsupported    `cue:"fault"`
+	Pos             Pos
+	Name            Field[string]   `cue:"name"`
+	Match           *Match          `cue:"match"`
+	To              []*Destination  `cue:"to"`
+	Timeout         Field[string]   `cue:"timeout"`
+	IdleTimeout     Field[string]   `cue:"idleTimeout"`
+	Retries         *Retries        `cue:"retries"`
+	Mirror          *Mirror         `cue:"mirror"`
+	Rewrite         *Rewrite        `cue:"rewrite"`
+	Redirect        *Redirect       `cue:"redirect"`
+	DirectResponse  *DirectResponse `cue:"directResponse"`
+	Headers         *Headers        `cue:"headers"`
+	CORS            *CORS           `cue:"cors"`
+	MaxRequestBytes Field[int]      `cue:"maxRequestBytes"`
+	Fault           *Fault          `cue:"fault"`
 }
 
 // Match is which requests a route takes.
@@ -20,6 +24,7 @@ type Match struct {
 	Pos     Pos
 	Host    Field[string]           `cue:"host"`
 	Path    *PathMatch              `cue:"path"`
+	GRPC    *GRPCMatch              `cue:"grpc"`
 	Method  Field[string]           `cue:"method"`
 	Headers map[string]*StringMatch `cue:"headers"`
 	Query   map[string]*StringMatch `cue:"query"`
@@ -27,10 +32,18 @@ type Match struct {
 
 // PathMatch matches a path.
 type PathMatch struct {
-	Pos    Pos
-	Exact  Field[string] `cue:"exact"`
-	Prefix Field[string] `cue:"prefix"`
-	Regex  Field[string] `cue:"regex"`
+	Pos      Pos
+	Exact    Field[string] `cue:"exact"`
+	Prefix   Field[string] `cue:"prefix"`
+	Regex    Field[string] `cue:"regex"`
+	Template Field[string] `cue:"template"`
+}
+
+// GRPCMatch matches calls of gRPC.
+type GRPCMatch struct {
+	Pos     Pos
+	Service Field[string] `cue:"service"`
+	Method  Field[string] `cue:"method"`
 }
 
 // StringMatch matches a header or a query parameter.
@@ -38,7 +51,9 @@ type StringMatch struct {
 	Pos     Pos
 	Exact   Field[string] `cue:"exact"`
 	Prefix  Field[string] `cue:"prefix"`
+	Suffix  Field[string] `cue:"suffix"`
 	Regex   Field[string] `cue:"regex"`
+	Invert  Field[bool]   `cue:"invert"`
 	Present Field[bool]   `cue:"present"`
 }
 
@@ -57,7 +72,16 @@ type Retries struct {
 	Attempts      Field[int]      `cue:"attempts"`
 	PerTryTimeout Field[string]   `cue:"perTryTimeout"`
 	On            []Field[string] `cue:"on"`
+	Backoff       *Backoff        `cue:"backoff"`
+	Hedge         Field[bool]     `cue:"hedge"`
 	Budget        *Budget         `cue:"budget"`
+}
+
+// Backoff is the wait before a retry.
+type Backoff struct {
+	Pos  Pos
+	Base Field[string] `cue:"base"`
+	Max  Field[string] `cue:"max"`
 }
 
 // Budget bounds retries.

@@ -13,6 +13,7 @@ type Service struct {
 	Deny         Unsupported         `cue:"deny"`
 	Routes       []*Route            `cue:"routes"`
 	Timeout      Field[string]       `cue:"timeout"`
+	IdleTimeout  Field[string]       `cue:"idleTimeout"`
 	Retries      *Retries            `cue:"retries"`
 	MTLS         Field[string]       `cue:"mtls"`
 	LoadBalancer Unsupported         `cue:"loadBalancer"`
@@ -61,12 +62,13 @@ type Version struct {
 
 // Use is a call that is made.
 type Use struct {
-	Pos     Pos
-	Ports   []Field[string]          `cue:"ports"`
-	Timeout Field[string]            `cue:"timeout"`
-	Retries *Retries                 `cue:"retries"`
-	Bind    Field[string]            `cue:"bind"`
-	Binds   map[string]Field[string] `cue:"binds"`
+	Pos         Pos
+	Ports       []Field[string]          `cue:"ports"`
+	Timeout     Field[string]            `cue:"timeout"`
+	IdleTimeout Field[string]            `cue:"idleTimeout"`
+	Retries     *Retries                 `cue:"retries"`
+	Bind        Field[string]            `cue:"bind"`
+	Binds       map[string]Field[string] `cue:"binds"`
 }
 
 // Rule lets requests in.

@@ -27,7 +27,8 @@ func (b *builder) gateway() {
 	for i := range g.Listeners {
 		listener := &g.Listeners[i]
 		name := gatewayName(listener.Name)
-		m := b.connectionManager(name)
+		hosts := b.gatewayHosts(g, listener)
+		m := b.connectionManager(name, b.filtersOf(hosts)...)
 		m.SkipXffAppend = false
 		m.XffNumTrustedHops = 0
 		m.PreserveExternalRequestId = false
@@ -36,7 +37,7 @@ func (b *builder) gateway() {
 		m.StreamIdleTimeout = durationpb.New(edgeIdleTimeout)
 		m.Http2ProtocolOptions = edgeHTTP2()
 		b.routesByName(m, &routev3.RouteConfiguration{
-			Name: name, VirtualHosts: b.gatewayHosts(g, listener), ValidateClusters: wrapperspb.Bool(false),
+			Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false),
 		})
 		b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 			Name:                          name,
@@ -91,22 +92,25 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 // version of it is named, those of that service's own routes that they can take:
 // a canary of the service is one for calls through the gateway too.
 func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
+	if r.Answers() {
+		return []*routev3.Route{b.route(r.Name, match(&r.Match), nil, ir.Policy{}, r)}
+	}
 	to := &r.To[0]
 	callee := b.scope.Upstreams[to.Service]
 	port := callee.Port(to.Port)
 	use := b.use(callee.Name)
 	var out []*routev3.Route
-	if len(r.To) == 1 && to.Version == "" {
+	if r.GoesOn() {
 		for i := range callee.Routes {
 			own := &callee.Routes[i]
-			if m, possible := both(&r.Match, &own.Match); possible {
+			if m, possible := behind(r, own); possible {
 				p := ir.Nearest(use.Traffic, r.Traffic, own.Traffic, callee.Traffic, b.scope.Settings.Defaults)
-				out = append(out, b.route(join(r.Name, own.Name), m, b.destinations(own.To, port), p, port.Protocol, own.Pos))
+				out = append(out, b.route(join(r.Name, own.Name), m, port, p, r, own))
 			}
 		}
 	}
 	p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
-	return append(out, b.route(r.Name, match(&r.Match), b.destinations(r.To, port), p, port.Protocol, r.Pos))
+	return append(out, b.route(r.Name, match(&r.Match), port, p, r))
 }
 
 // covers reports whether a host pattern ("*", "*.DOMAIN" or exact) takes every

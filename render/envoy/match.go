@@ -75,6 +75,7 @@ func headerMatch(m ir.StringMatch) *routev3.HeaderMatcher {
 		out.InvertMatch = m.Kind == ir.MatchAbsent
 	default:
 		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_StringMatch{StringMatch: stringMatch(m)}
+		out.InvertMatch, out.TreatMissingHeaderAsEmpty = m.Invert, m.Invert
 	}
 	return out
 }
@@ -94,6 +95,8 @@ func stringMatch(m ir.StringMatch) *matcherv3.StringMatcher {
 	switch m.Kind {
 	case ir.MatchPrefix:
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: m.Value}}
+	case ir.MatchSuffix:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Suffix{Suffix: m.Value}}
 	case ir.MatchRegex:
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: re2(m.Value)}}
 	default:

@@ -126,7 +126,7 @@ func (b *builder) outboundListener(name, ip string, port uint16, pos source.Posi
 
 // outboundHTTP routes requests by host; a host that is not used gets 404.
 func (b *builder) outboundHTTP(name string, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
-	m := b.connectionManager(name)
+	m := b.connectionManager(name, b.filtersOf(hosts)...)
 	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
 }
@@ -139,9 +139,14 @@ func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
 		return host
 	}
 	p := ir.Nearest(c.use.Traffic, c.external.Traffic, b.scope.Settings.Defaults)
-	r := b.route(restRoute, pathMatch(ir.PathMatch{}), []target{{b.external(c.external, c.use, c.port), 1}}, p, c.port.Protocol, c.external.Pos)
-	r.GetRoute().HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]}
-	host.Routes = []*routev3.Route{r}
+	action := &routev3.RouteAction{
+		ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: b.external(c.external, c.use, c.port)},
+		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]},
+	}
+	b.inTime(action, p, c.port.Protocol)
+	host.Routes = []*routev3.Route{{
+		Name: restRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(c.external.Pos), Action: &routev3.Route_Route{Route: action},
+	}}
 	return host
 }
 

@@ -37,7 +37,20 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 	if t := p.PerTryTimeout.Value; t > 0 {
 		out.PerTryTimeout = duration(t)
 	}
+	base, most := p.BackoffBase, p.BackoffMax
+	if base.Pos.IsValid() || most.Pos.IsValid() {
+		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(base.Value), MaxInterval: duration(max(base.Value, most.Value))}
+	}
 	return out
+}
+
+// hedgePolicy sends the next try beside one whose time is over; nil when the one
+// gives way to the next.
+func hedgePolicy(p ir.Policy) *routev3.HedgePolicy {
+	if !p.Hedge.Value || p.Attempts.Value == 0 || p.PerTryTimeout.Value == 0 {
+		return nil
+	}
+	return &routev3.HedgePolicy{HedgeOnPerTryTimeout: true}
 }
 
 // budget bounds the retries in flight to a callee.

@@ -1,11 +1,14 @@
 package envoy
 
 import (
+	"cmp"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/source"
 )
 
 // restRoute is the route of requests that no written route takes.
@@ -18,11 +21,11 @@ func (b *builder) serviceRoutes(callee *ir.Upstream, use *ir.Use, port *ir.Port)
 	for i := range callee.Routes {
 		r := &callee.Routes[i]
 		p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
-		out = append(out, b.route(r.Name, match(&r.Match), b.destinations(r.To, port), p, port.Protocol, r.Pos))
+		out = append(out, b.route(r.Name, match(&r.Match), port, p, r))
 	}
-	rest := ir.Match{}
 	p := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults)
-	return append(out, b.route(restRoute, match(&rest), []target{{b.upstream(callee, use, port, ""), 1}}, p, port.Protocol, callee.Pos))
+	rest := &ir.Route{To: []ir.Destination{{Service: callee.Name, Weight: 1}}, Pos: callee.Pos}
+	return append(out, b.route(restRoute, match(&rest.Match), port, p, rest))
 }
 
 // target is a cluster and its share of a route's requests.
@@ -32,15 +35,12 @@ type target struct {
 }
 
 // destinations are the clusters of a route's destinations. A destination without
-// a port keeps the one that the request came for.
+// a port is at the one that has the name of the port that the request came for.
 func (b *builder) destinations(to []ir.Destination, came *ir.Port) []target {
 	var out []target
 	for _, d := range to {
 		callee := b.scope.Upstreams[d.Service]
-		port := came
-		if d.Port != "" {
-			port = callee.Port(d.Port)
-		}
+		port := callee.Port(cmp.Or(d.Port, came.Name))
 		out = append(out, target{b.upstream(callee, b.use(d.Service), port, d.Version), d.Weight})
 	}
 	return out
@@ -56,19 +56,72 @@ func (b *builder) use(callee string) *ir.Use {
 	return &ir.Use{To: callee}
 }
 
-// route sends requests that match to the targets, in the time and with the tries
-// of the policy.
-func (b *builder) route(name string, m *routev3.RouteMatch, to []target, p ir.Policy, protocol ir.Protocol, pos source.Position) *routev3.Route {
-	action := &routev3.RouteAction{RetryPolicy: b.retryPolicy(p, protocol)}
+// route does what the routes say with the requests that match and came for that
+// port, in the time and with the tries of the policy. There is one route, or a
+// gateway's and then the service's own that its requests go on through: the last
+// says where they go.
+func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.Policy, by ...*ir.Route) *routev3.Route {
+	last := by[len(by)-1]
+	out := &routev3.Route{Name: name, Match: m, Metadata: from(last.Pos)}
+	switch {
+	case last.Redirect != nil:
+		out.Action = &routev3.Route_Redirect{Redirect: redirect(last.Redirect, last.Match.Path)}
+	case last.DirectResponse != nil:
+		out.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(last.DirectResponse)}
+	default:
+		action := &routev3.RouteAction{}
+		b.inTime(action, p, came.Protocol)
+		sendTo(action, b.destinations(last.To, came))
+		for _, r := range by {
+			b.mirror(action, r.Mirror, came)
+		}
+		rewrite(action, by)
+		out.Action = &routev3.Route_Route{Route: action}
+	}
+	editHeaders(out, by)
+	b.fault(out, by)
+	b.cors(out, by)
+	b.limitBody(out, by)
+	return out
+}
+
+// inTime bounds the time and the tries of a route's requests.
+func (b *builder) inTime(action *routev3.RouteAction, p ir.Policy, protocol ir.Protocol) {
+	action.RetryPolicy, action.HedgePolicy = b.retryPolicy(p, protocol), hedgePolicy(p)
 	limit(action, p.Timeout.Value, protocol)
+	if p.IdleTimeout.Value > 0 {
+		action.IdleTimeout = duration(p.IdleTimeout.Value)
+	}
+}
+
+func sendTo(action *routev3.RouteAction, to []target) {
 	if len(to) == 1 {
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to[0].cluster}
-	} else {
-		weighted := &routev3.WeightedCluster{}
-		for _, t := range to {
-			weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{Name: t.cluster, Weight: wrapperspb.UInt32(t.weight)})
-		}
-		action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+		return
 	}
-	return &routev3.Route{Name: name, Match: m, Action: &routev3.Route_Route{Route: action}, Metadata: from(pos)}
+	weighted := &routev3.WeightedCluster{}
+	for _, t := range to {
+		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{Name: t.cluster, Weight: wrapperspb.UInt32(t.weight)})
+	}
+	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
+}
+
+// perRoute configures a filter for the requests of one route.
+func (b *builder) perRoute(route *routev3.Route, filter string, config proto.Message) {
+	if route.TypedPerFilterConfig == nil {
+		route.TypedPerFilterConfig = map[string]*anypb.Any{}
+	}
+	route.TypedPerFilterConfig[filter] = b.any(config)
+}
+
+// nearest is what the last of the routes that says anything says; the zero value
+// when none does.
+func nearest[T comparable](by []*ir.Route, of func(*ir.Route) T) T {
+	var said, nothing T
+	for _, r := range by {
+		if v := of(r); v != nothing {
+			said = v
+		}
+	}
+	return said
 }

@@ -20,9 +20,9 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 	}
 	for _, use := range scope.Member().Uses {
 		if use.External {
-			rules = append(rules, externalEgress(scope.Externals[use.To], use.Ports)...)
+			rules = append(rules, externalEgress(scope.Externals[use.To], use.Reached())...)
 		} else {
-			rules = append(rules, upstreamEgress(scope.Upstreams[use.To], use.Ports)...)
+			rules = append(rules, upstreamEgress(scope.Upstreams[use.To], use.Reached())...)
 		}
 	}
 	return rules

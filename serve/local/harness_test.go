@@ -27,9 +27,12 @@ var running struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if running.mesh != nil {
-		if err := running.mesh.Stop(); err != nil {
-			println("the shared shop did not stop:", err.Error())
+	for _, shared := range []*Mesh{running.mesh, traffic.mesh} {
+		if shared == nil {
+			continue
+		}
+		if err := shared.Stop(); err != nil {
+			println("a shared mesh did not stop:", err.Error())
 			code = 1
 		}
 	}
@@ -130,12 +133,16 @@ func trySend(ctx context.Context, c *http.Client, method, url string, headers ..
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{status: response.StatusCode, body: string(body)}
+	return answerOf(response.StatusCode, body), nil
+}
+
+func answerOf(status int, body []byte) answer {
+	a := answer{status: status, body: string(body)}
 	var report app.Report
 	if json.Unmarshal(body, &report) == nil && report.Service != "" {
 		a.report = &report
 	}
-	return a, nil
+	return a
 }
 
 // get is a GET that must be answered by an application.

@@ -1,0 +1,74 @@
+package ir
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Rewrite changes what a request asks for. What is empty stays.
+type Rewrite struct {
+	Path *PathRewrite `json:"path,omitempty"`
+	Host string       `json:"host,omitempty"`
+}
+
+// PathRewrite changes a path; the query stays. Exactly one of Prefix and Pattern
+// is set.
+type PathRewrite struct {
+	// Prefix takes the place of what the route matched.
+	Prefix string `json:"prefix,omitempty"`
+	// Pattern (RE2) is replaced wherever it matches, by Substitution, in which
+	// "\1" is its first group.
+	Pattern      string `json:"pattern,omitempty"`
+	Substitution string `json:"substitution,omitempty"`
+}
+
+// Regex is the rewriting of the paths that m takes as a pattern and its
+// substitution.
+func (r *PathRewrite) Regex(m PathMatch) (pattern, substitution string) {
+	if r.Pattern != "" {
+		return r.Pattern, r.Substitution
+	}
+	substitution = strings.ReplaceAll(r.Prefix, `\`, `\\`)
+	switch m.Kind {
+	case "":
+		return "^/", substitution
+	case MatchPrefix:
+		return "^" + regexp.QuoteMeta(m.Value), substitution
+	}
+	return "^.*$", substitution
+}
+
+// Readable reports whether [PathRewrite.Behind] can tell of every match which
+// paths it takes.
+func (r *PathRewrite) Readable(m PathMatch, behind PathMatch) bool {
+	return behind == (PathMatch{}) || r.Prefix != "" && m.Kind != MatchRegex && behind.Kind != MatchRegex
+}
+
+// Behind is what own takes of the paths that m takes and r rewrites, as a match
+// of the path before it is rewritten; false when that is nothing. Rest is what
+// stands before the part that is not rewritten, once own is taken away in front.
+func (r *PathRewrite) Behind(m, own PathMatch) (before PathMatch, rest string, possible bool) {
+	from, to := m.Value, r.Prefix
+	if m.Kind == "" {
+		from = "/"
+	}
+	own0 := own.Value
+	if own.Kind == "" {
+		own0 = "/"
+	}
+	if m.Kind == MatchExact {
+		taken := to == own0 || own.Kind != MatchExact && strings.HasPrefix(to, own0)
+		return m, strings.TrimPrefix(to, own0), taken
+	}
+	if more, longer := strings.CutPrefix(own0, to); longer {
+		kind := own.Kind
+		if kind == "" {
+			kind = MatchPrefix
+		}
+		return PathMatch{kind, from + more}, "", true
+	}
+	if own.Kind != MatchExact && strings.HasPrefix(to, own0) {
+		return PathMatch{MatchPrefix, from}, to[len(own0):], true
+	}
+	return PathMatch{}, "", false
+}

@@ -1,0 +1,71 @@
+package link
+
+import (
+	"fmt"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// actions are what a route does with its requests besides sending them; t is the
+// template that their paths match.
+func (l *linker) actions(u *spec.Unit, path string, r *spec.Route, route *ir.Route, t template) {
+	route.Headers = l.headers(u, path+".headers", r.Headers)
+	route.Rewrite = l.rewrite(u, path+".rewrite", r.Rewrite, t)
+	route.Redirect = l.redirect(u, path+".redirect", r.Redirect)
+	route.DirectResponse = l.directResponse(u, path+".directResponse", r.DirectResponse)
+	route.CORS = l.cors(u, path+".cors", r.CORS, route)
+	route.Fault = l.fault(u, path+".fault", r.Fault)
+	route.MaxRequestBytes = uint32(r.MaxRequestBytes.Value)
+	if !route.Answers() {
+		return
+	}
+	answer, pos := "redirect", spec.Pos(0)
+	if r.Redirect != nil {
+		pos = r.Redirect.Pos
+	}
+	if r.DirectResponse != nil {
+		if r.Redirect != nil {
+			l.add(diag.ExactlyOneOf, path, "redirect and directResponse cannot both answer", u.At(r.DirectResponse.Pos), u.At(pos)).
+				hint("take one of them out")
+		}
+		answer, pos = "directResponse", r.DirectResponse.Pos
+	}
+	for _, idle := range idleWith(r) {
+		if idle.set {
+			l.add(diag.NoEffect, path+"."+idle.name, fmt.Sprintf("%s cannot take effect: %s answers every request of the route", idle.name, answer), u.At(idle.pos), u.At(pos)).
+				hint("take %s out, or make %s a route of its own", idle.name, answer)
+		}
+	}
+	route.Traffic = ir.Traffic{}
+}
+
+type mention struct {
+	name string
+	set  bool
+	pos  spec.Pos
+}
+
+// idleWith are the fields that say nothing of a route that answers by itself.
+func idleWith(r *spec.Route) []mention {
+	out := []mention{
+		{"to", r.To != nil, r.Pos},
+		{"timeout", r.Timeout.IsSet(), r.Timeout.Pos},
+		{"idleTimeout", r.IdleTimeout.IsSet(), r.IdleTimeout.Pos},
+		{"maxRequestBytes", r.MaxRequestBytes.IsSet(), r.MaxRequestBytes.Pos},
+	}
+	if r.Retries != nil {
+		out = append(out, mention{"retries", true, r.Retries.Pos})
+	}
+	if r.Rewrite != nil {
+		out = append(out, mention{"rewrite", true, r.Rewrite.Pos})
+	}
+	if r.Mirror != nil {
+		out = append(out, mention{"mirror", true, r.Mirror.Pos})
+	}
+	if r.Headers != nil && r.Headers.Request != nil {
+		out = append(out, mention{"headers.request", true, r.Headers.Request.Pos})
+	}
+	return out
+}

@@ -1,0 +1,96 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// headers are what a route changes in requests and answers.
+func (l *linker) headers(u *spec.Unit, path string, h *spec.Headers) ir.Headers {
+	if h == nil {
+		return ir.Headers{}
+	}
+	return ir.Headers{
+		Request:  l.headerEdits(u, path+".request", h.Request),
+		Response: l.headerEdits(u, path+".response", h.Response),
+	}
+}
+
+func (l *linker) headerEdits(u *spec.Unit, path string, e *spec.HeaderEdits) ir.HeaderEdits {
+	var out ir.HeaderEdits
+	if e == nil {
+		return out
+	}
+	first := map[string]spec.Pos{}
+	edit := func(at, name string, pos spec.Pos) bool {
+		if other, twice := first[name]; twice {
+			l.add(diag.NoEffect, at, fmt.Sprintf("the header %s is edited twice", name), u.At(pos), u.At(other)).
+				hint("name a header in one of set, add and remove")
+			return false
+		}
+		first[name] = pos
+		return l.editable(u, at, name, pos)
+	}
+	for _, list := range []struct {
+		name   string
+		values map[string]spec.Field[string]
+		out    *[]ir.Header
+	}{{"set", e.Set, &out.Set}, {"add", e.Add, &out.Add}} {
+		for _, name := range sortedKeys(list.values) {
+			value, at := list.values[name], path+"."+list.name+"."+name
+			if l.lineOfText(at, value.Value, u.At(value.Pos)) && edit(at, name, value.Pos) {
+				*list.out = append(*list.out, ir.Header{Name: name, Value: value.Value})
+			}
+		}
+	}
+	for i, name := range e.Remove {
+		if edit(fmt.Sprintf("%s.remove[%d]", path, i), name.Value, name.Pos) {
+			out.Remove = append(out.Remove, name.Value)
+		}
+	}
+	slices.Sort(out.Remove)
+	return out
+}
+
+// ofTheConnection are headers that say how a message is sent (RFC 9110, sections
+// 7.6.1, 7.8 and 8.6; RFC 9112, section 6.1): every proxy writes its own.
+var ofTheConnection = []string{
+	"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+}
+
+// editable refuses headers that no route can change.
+func (l *linker) editable(u *spec.Unit, path, name string, pos spec.Pos) bool {
+	switch {
+	case name == "host":
+		l.add(diag.NoEffect, path, "the header host says where a request goes, and cannot be edited", u.At(pos)).
+			hint("write rewrite: host, or a redirect")
+	case slices.Contains(ofTheConnection, name):
+		l.add(diag.NoEffect, path, fmt.Sprintf("the header %s is about one connection, and every proxy writes its own", name), u.At(pos)).
+			hint("take it out")
+	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
+		l.add(diag.NoEffect, path, fmt.Sprintf("the header %s is the proxies' own: what others write there is dropped", name), u.At(pos)).
+			hint("take it out")
+	case strings.Contains(name, "_"):
+		l.add(diag.NoEffect, path, fmt.Sprintf("the name %s has an underscore, and every proxy of the mesh refuses such requests", name), u.At(pos)).
+			hint("write %s", strings.ReplaceAll(name, "_", "-"))
+	default:
+		return true
+	}
+	return false
+}
+
+// lineOfText refuses what cannot stand in a header.
+func (l *linker) lineOfText(path, value string, pos source.Position) bool {
+	if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return true
+	}
+	l.add(diag.BadFormat, path, fmt.Sprintf("the value %q has a control character", value), pos).
+		hint("a header's value is one line of text")
+	return false
+}

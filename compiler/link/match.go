@@ -1,0 +1,162 @@
+package link
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// pathMatch is how a path is matched, and the template that it was written as.
+func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) (ir.PathMatch, template) {
+	if m == nil {
+		return ir.PathMatch{}, template{}
+	}
+	var out ir.PathMatch
+	written := 0
+	for _, alternative := range []struct {
+		kind  ir.MatchKind
+		field spec.Field[string]
+	}{{ir.MatchExact, m.Exact}, {ir.MatchPrefix, m.Prefix}, {ir.MatchRegex, m.Regex}} {
+		if alternative.field.IsSet() {
+			written++
+			out = ir.PathMatch{Kind: alternative.kind, Value: alternative.field.Value}
+		}
+	}
+	var t template
+	if m.Template.IsSet() {
+		written++
+		t = l.template(u, path+".template", m.Template)
+		out = ir.PathMatch{Kind: ir.MatchRegex, Value: t.regex}
+	}
+	if written != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", written), u.At(m.Pos)).
+			hint(`path: prefix: "/api/"`)
+	}
+	if m.Regex.IsSet() {
+		l.regex(path+".regex", m.Regex.Value, u.At(m.Regex.Pos))
+	} else if strings.ContainsAny(out.Value, "?#") {
+		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", out.Value), u.At(m.Pos)).
+			hint("match query parameters with match: query")
+	}
+	return out, t
+}
+
+// grpcMatch is the path of calls of gRPC: /SERVICE/METHOD (gRPC over HTTP/2).
+func (l *linker) grpcMatch(u *spec.Unit, path string, m *spec.Match) ir.PathMatch {
+	service, method := m.GRPC.Service, m.GRPC.Method
+	if m.Path != nil {
+		l.add(diag.ExactlyOneOf, path, "grpc and path both say which path is matched", u.At(m.GRPC.Pos), u.At(m.Path.Pos)).
+			hint("take one of them out")
+	}
+	switch {
+	case service.IsSet() && method.IsSet():
+		return ir.PathMatch{Kind: ir.MatchExact, Value: "/" + service.Value + "/" + method.Value}
+	case service.IsSet():
+		return ir.PathMatch{Kind: ir.MatchPrefix, Value: "/" + service.Value + "/"}
+	case method.IsSet():
+		return ir.PathMatch{Kind: ir.MatchRegex, Value: "/[^/]+/" + method.Value}
+	}
+	l.add(diag.EmptyList, path, "grpc names neither a service nor a method", u.At(m.GRPC.Pos)).
+		hint(`grpc: service: "shop.Checkout"`)
+	return ir.PathMatch{}
+}
+
+func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
+	var out []ir.StringMatch
+	for _, name := range sortedKeys(matches) {
+		m := matches[name]
+		at := path + "." + name
+		match := ir.StringMatch{Name: name, Invert: m.Invert.Value}
+		written := 0
+		for _, alternative := range []struct {
+			kind  ir.MatchKind
+			field spec.Field[string]
+		}{{ir.MatchExact, m.Exact}, {ir.MatchPrefix, m.Prefix}, {ir.MatchSuffix, m.Suffix}, {ir.MatchRegex, m.Regex}} {
+			if alternative.field.IsSet() {
+				written++
+				match.Kind, match.Value = alternative.kind, alternative.field.Value
+			}
+		}
+		if m.Present.IsSet() {
+			written++
+			match.Kind = ir.MatchAbsent
+			if m.Present.Value != m.Invert.Value {
+				match.Kind = ir.MatchPresent
+			}
+			match.Invert = false
+		}
+		if written != 1 {
+			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name, written), u.At(m.Pos)).
+				hint("%s: present: true", name)
+			continue
+		}
+		if match.Kind == ir.MatchRegex {
+			l.regex(at+".regex", match.Value, u.At(m.Regex.Pos))
+		}
+		out = append(out, match)
+	}
+	return out
+}
+
+func (l *linker) regex(path, expression string, pos source.Position) {
+	if _, err := regexp.Compile(expression); err != nil {
+		message := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		l.add(diag.BadRegex, path, fmt.Sprintf("regex is not good: %s", message), pos).
+			hint("the syntax is RE2's: https://github.com/google/re2/wiki/Syntax")
+	}
+}
+
+// describe is a match in words: the name of a route that was given none.
+func describe(m ir.Match) string {
+	var words []string
+	if m.Method != "" {
+		words = append(words, m.Method)
+	}
+	words = append(words, m.Host+describePath(m.Path))
+	for _, h := range m.Headers {
+		words = append(words, "header "+describeString(h))
+	}
+	for _, q := range m.Query {
+		words = append(words, "query "+describeString(q))
+	}
+	name := strings.TrimSpace(strings.Join(words, " "))
+	if name == "" {
+		return "default"
+	}
+	return name
+}
+
+func describePath(p ir.PathMatch) string {
+	switch p.Kind {
+	case ir.MatchPrefix:
+		return p.Value + "*"
+	case ir.MatchRegex:
+		return "~" + p.Value
+	}
+	return p.Value
+}
+
+func describeString(m ir.StringMatch) string {
+	equals, like := "=", "~"
+	if m.Invert {
+		equals, like = "!=", "!~"
+	}
+	switch m.Kind {
+	case ir.MatchExact:
+		return m.Name + equals + m.Value
+	case ir.MatchPrefix:
+		return m.Name + equals + m.Value + "*"
+	case ir.MatchSuffix:
+		return m.Name + equals + "*" + m.Value
+	case ir.MatchRegex:
+		return m.Name + like + m.Value
+	case ir.MatchAbsent:
+		return "no " + m.Name
+	}
+	return m.Name
+}

@@ -1,0 +1,89 @@
+package link
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// rewrite is what a route changes of what its requests ask for.
+func (l *linker) rewrite(u *spec.Unit, path string, r *spec.Rewrite, matched template) *ir.Rewrite {
+	if r == nil {
+		return nil
+	}
+	out := &ir.Rewrite{Host: strings.ToLower(r.Host.Value)}
+	if p := r.Path; p != nil {
+		out.Path = l.pathRewrite(u, path+".path", p, matched)
+	}
+	if r.Path == nil && out.Host == "" {
+		l.add(diag.EmptyList, path, "rewrite says neither path nor host, so it changes nothing", u.At(r.Pos)).hint(`rewrite: path: prefix: "/"`)
+		return nil
+	}
+	return out
+}
+
+func (l *linker) pathRewrite(u *spec.Unit, path string, p *spec.PathRewrite, matched template) *ir.PathRewrite {
+	out := &ir.PathRewrite{}
+	written := 0
+	if p.Prefix.IsSet() {
+		written++
+		out.Prefix = p.Prefix.Value
+		l.plainPath(path+".prefix", p.Prefix.Value, u.At(p.Prefix.Pos))
+	}
+	if p.Template.IsSet() {
+		written++
+		if matched.regex == "" {
+			l.add(diag.NoEffect, path+".template", "template needs the variables of match.path.template, which is not written", u.At(p.Template.Pos)).
+				hint(`match: path: template: "/users/{id}"`)
+			return nil
+		}
+		l.plainPath(path+".template", p.Template.Value, u.At(p.Template.Pos))
+		out = &ir.PathRewrite{Pattern: "^" + matched.regex + "$", Substitution: l.substitution(u, path+".template", p.Template, matched)}
+	}
+	if r := p.Regex; r != nil {
+		written++
+		out = &ir.PathRewrite{Pattern: r.Pattern.Value, Substitution: r.Substitution.Value}
+		l.regex(path+".regex.pattern", r.Pattern.Value, u.At(r.Pattern.Pos))
+		l.groups(path+".regex.substitution", r, u.At(r.Substitution.Pos))
+	}
+	if written != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", written), u.At(p.Pos)).
+			hint(`path: prefix: "/"`)
+		return nil
+	}
+	return out
+}
+
+// plainPath refuses what would no longer be the path once it is written there.
+func (l *linker) plainPath(path, value string, pos source.Position) {
+	if strings.ContainsFunc(value, func(r rune) bool { return r == '?' || r == '#' || r <= ' ' || r >= 0x7f }) {
+		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a character that a path cannot have", value), pos).
+			hint("no query, no fragment, no spaces; others are written as %%XX")
+	}
+}
+
+var reference = regexp.MustCompile(`\\(.?)`)
+
+// groups refuses references to groups that the pattern has not.
+func (l *linker) groups(path string, r *spec.RegexRewrite, pos source.Position) {
+	pattern, err := regexp.Compile(r.Pattern.Value)
+	if err != nil {
+		return // said of the pattern
+	}
+	l.lineOfText(path, r.Substitution.Value, pos)
+	for _, match := range reference.FindAllStringSubmatch(r.Substitution.Value, -1) {
+		switch c := match[1]; {
+		case c == `\`:
+		case c < "0" || c > "9":
+			l.add(diag.BadFormat, path, fmt.Sprintf(`%q is neither a group nor "\\"`, match[0]), pos).hint(`a backslash is written "\\" in a substitution, and "\\\\" in CUE`)
+		case int(c[0]-'0') > pattern.NumSubexp():
+			l.add(diag.OutOfRange, path, fmt.Sprintf(`there is no group \%s: the pattern has %d`, c, pattern.NumSubexp()), pos).
+				hint("groups are the parentheses of the pattern, counted from 1; \\0 is all of the match")
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// routed adds to the uses of a member the ports of other services to which the
+// routes of those that it calls lead. They must let the member in: whoever sends
+// its callers elsewhere can give them no leave there.
+func (l *linker) routed(path string, kind ir.MemberKind, name string, uses []ir.Use) []ir.Use {
+	called := len(uses)
+	for i := range called {
+		use := uses[i]
+		if use.External {
+			continue
+		}
+		callee := l.declaredServices[use.To]
+		for j := range callee.Routes {
+			route := &callee.Routes[j]
+			for _, d := range route.Targets() {
+				if d.Service == callee.Name {
+					continue
+				}
+				to := l.declaredServices[d.Service]
+				if to.Name == name && kind == ir.KindService {
+					l.add(diag.CallsItself, path+".uses."+use.To, fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name, name), d.Pos, use.Pos).
+						hint("take the call or the destination out")
+					continue
+				}
+				for _, port := range routedPorts(callee, &use, d) {
+					if !lets(to, kind, name, port) {
+						l.add(diag.NotAllowed, path+".uses."+use.To, fmt.Sprintf("%s calls %s, whose route %q sends requests on to %s, which does not let %s in", name, callee.Name, route.Name, to.Name, name),
+							use.Pos, d.Pos, l.services[to.Name].pos).
+							hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to.Name)
+						break
+					}
+					uses = reach(uses, use, to.Name, port)
+				}
+			}
+		}
+	}
+	slices.SortFunc(uses, func(a, b ir.Use) int { return strings.Compare(a.To, b.To) })
+	return uses
+}
+
+// routedPorts are the ports at which requests for the called ports arrive.
+func routedPorts(callee *ir.Service, use *ir.Use, d ir.Destination) []string {
+	if d.Port != "" {
+		return []string{d.Port}
+	}
+	var out []string
+	for _, port := range use.Ports {
+		if callee.Port(port).Protocol.IsHTTP() {
+			out = append(out, port)
+		}
+	}
+	return out
+}
+
+func lets(s *ir.Service, kind ir.MemberKind, name, port string) bool {
+	return slices.ContainsFunc(s.Allow, func(r ir.Rule) bool { return r.Covers(port) && letsIn(r, kind, name) })
+}
+
+// reach adds a port that is reached by way of another use.
+func reach(uses []ir.Use, by ir.Use, to, port string) []ir.Use {
+	i := slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })
+	if i < 0 {
+		return append(uses, ir.Use{To: to, Routed: []string{port}, Pos: by.Pos})
+	}
+	if u := &uses[i]; !slices.Contains(u.Reached(), port) {
+		u.Routed = append(u.Routed, port)
+		slices.Sort(u.Routed)
+	}
+	return uses
+}
