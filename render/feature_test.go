@@ -31,7 +31,8 @@ var update = flag.Bool("update", false, "write what the tests got as what they w
 // TestFeatures compiles each spec of testdata/feature and wants the outputs that
 // stand beside it, those that the feature is seen in: want/PATH is a file of the
 // output directory, want/xds/MEMBER.TYPE.yaml what serve sends the member's
-// proxies, TYPE being clusters, endpoints, listeners, routes or secrets. Every
+// proxies, TYPE being clusters, endpoints, listeners, routes or secrets, and
+// want/xds/MEMBER/ADDRESS.TYPE.yaml that of the instance at the address. Every
 // bootstrap of every spec, with all its resources, must please a real Envoy.
 func TestFeatures(t *testing.T) {
 	files, err := filepath.Glob("../testdata/feature/*.txtar")
@@ -121,16 +122,24 @@ func outputs(t *testing.T, m *ir.Mesh) map[string][]byte {
 		out[f.Path] = f.Data
 	}
 	for _, scope := range m.Scopes() {
-		r, err := envoy.Build(scope, envoy.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		name := "xds/" + scope.Member().Name
-		out[name+".clusters.yaml"] = yaml(t, r.Clusters)
-		out[name+".endpoints.yaml"] = yaml(t, r.Endpoints)
-		out[name+".listeners.yaml"] = yaml(t, r.Listeners)
-		out[name+".routes.yaml"] = yaml(t, r.Routes)
-		out[name+".secrets.yaml"] = yaml(t, r.Secrets)
+		instances := map[string]string{name: ""}
+		if s := scope.Service; s != nil {
+			for _, e := range s.Workload.Endpoints {
+				instances[name+"/"+e.Address] = e.Name
+			}
+		}
+		for name, instance := range instances {
+			r, err := envoy.Build(scope, envoy.Options{Instance: instance})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[name+".clusters.yaml"] = yaml(t, r.Clusters)
+			out[name+".endpoints.yaml"] = yaml(t, r.Endpoints)
+			out[name+".listeners.yaml"] = yaml(t, r.Listeners)
+			out[name+".routes.yaml"] = yaml(t, r.Routes)
+			out[name+".secrets.yaml"] = yaml(t, r.Secrets)
+		}
 	}
 	return out
 }

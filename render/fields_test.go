@@ -48,6 +48,23 @@ services: b: {
 	silence: MC1307: "it has none yet"
 	allow: [{from: services: ["a"]}]
 }
+services: x: {
+	workload: endpoints: [{address: "10.0.2.1", zone: "eu-west-1a"}]
+	uses: y: {}
+}
+services: y: {
+	workload: endpoints: [
+		{address: "10.0.3.1", zone: "eu-west-1a"/*zoned*/}, {address: "10.0.3.2", zone: "eu-west-1b"},
+		{address: "10.0.3.3", zone: "us-east-1b"}, {address: "10.0.3.4", zone: "eu-central-1b"},
+	]
+	ports: http: {port: 86, protocol: "http2"}
+	allow: [{from: services: ["x"]}]
+	locality: {failover: [{from: "eu-west", to: "eu-central"}]/*locality*/}
+	loadBalancer: {/*balancer*/}
+	outliers: {interval: "5s"/*outliers*/}
+	health: {/*health*/grpc: {}}
+	connections: {max: 5/*connections*/}
+}
 services: c: {
 	workload: dns: "c.internal"
 	ports: {x: {port: 82, protocol: "http"}, y: {port: 83, protocol: "http"}}
@@ -211,12 +228,46 @@ var changes = map[string]change{
 	"services.[].routes.[].cors.exposeHeaders.[]":           vary("route", `cors: origins: ["*"]`, `cors: {origins: ["*"], exposeHeaders: ["x-a"]}`),
 	"services.[].routes.[].cors.maxAge":                     vary("route", `cors: origins: ["*"]`, `cors: {origins: ["*"], maxAge: "1h"}`),
 	"services.[].routes.[].cors.credentials":                vary("route", `cors: origins: ["https://a.example"]`, `cors: {origins: ["https://a.example"], credentials: true}`),
+	"services.[].loadBalancer.policy":                       addLine("balancer", `policy: "random"`),
+	"services.[].loadBalancer.slowStart":                    addLine("balancer", `slowStart: "1m"`),
+	"services.[].loadBalancer.panicThreshold":               addLine("balancer", `panicThreshold: 10`),
+	"services.[].loadBalancer.hash.header":                  hashing(`header: "x-b"`),
+	"services.[].loadBalancer.hash.cookie":                  hashing(`cookie: "b"`),
+	"services.[].loadBalancer.hash.query":                   hashing(`query: "b"`),
+	"services.[].loadBalancer.hash.sourceIP":                hashing(`sourceIP: true`),
+	"services.[].loadBalancer.hash.ttl":                     {"/*balancer*/", `policy: "maglev", hash: {cookie: "b", ttl: "1h"}`, `policy: "maglev", hash: {cookie: "b"}`},
+	"services.[].locality.prefer":                           add("locality", `prefer: "zone"`),
+	"services.[].locality.failover.[].from":                 replace(`from: "eu-west"`, `from: "eu-north"`),
+	"services.[].locality.failover.[].to":                   replace(`to: "eu-central"`, `to: "us-east"`),
+	"services.[].workload.endpoints.[].region":              add("zoned", `region: "other"`),
+	"services.[].outliers.consecutive5xx":                   add("outliers", `consecutive5xx: 7`),
+	"services.[].outliers.interval":                         replace(`interval: "5s"`, `interval: "6s"`),
+	"services.[].outliers.ejectFor":                         add("outliers", `ejectFor: "1m"`),
+	"services.[].outliers.maxEjected":                       add("outliers", `maxEjected: 50`),
+	"services.[].health.http.path":                          {"/*health*/grpc: {}", `http: path: "/b"`, `http: path: "/a"`},
+	"services.[].health.grpc.service":                       replace("grpc: {}", `grpc: service: "a"`),
+	"services.[].health.interval":                           addLine("health", `interval: "5s", `),
+	"services.[].health.timeout":                            addLine("health", `timeout: "5s", `),
+	"services.[].health.unhealthyAfter":                     addLine("health", `unhealthyAfter: 5, `),
+	"services.[].health.healthyAfter":                       addLine("health", `healthyAfter: 5, `),
+	"mesh.defaults.connections.max":                         replace("max: 5", "max: 6"),
+	"mesh.defaults.connections.maxPending":                  add("connections", `maxPending: 6`),
+	"mesh.defaults.connections.maxRequests":                 add("connections", `maxRequests: 6`),
+	"mesh.defaults.connections.connectTimeout":              add("connections", `connectTimeout: "6s"`),
+	"mesh.defaults.connections.idleTimeout":                 add("connections", `idleTimeout: "6s"`),
+	"mesh.defaults.connections.keepalive.time":              add("connections", `keepalive: time: "6s"`),
+	"mesh.defaults.connections.keepalive.interval":          add("connections", `keepalive: interval: "6s"`),
+	"mesh.defaults.connections.keepalive.probes":            add("connections", `keepalive: probes: 6`),
 	"services.[].routes.[].maxRequestBytes":                 add("route", `maxRequestBytes: 5`),
 }
 
 // redirected puts a redirect in place of the first route's destinations.
 func redirected(with string) change {
 	return answering("redirect: {"+with+"}", `redirect: {path: "/x"}`)
+}
+
+func hashing(by string) change {
+	return change{"/*balancer*/", `policy: "maglev", hash: {` + by + `}`, `policy: "maglev", hash: header: "x-a"`}
 }
 
 func answered(with string) change {

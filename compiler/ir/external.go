@@ -11,6 +11,8 @@ type External struct {
 	// Ports are sorted by name. At least one. Target is Number.
 	Ports   []Port  `json:"ports"`
 	Traffic Traffic `json:"traffic,omitzero"`
+	// Outliers is nil for [DefaultOutliers].
+	Outliers *Outliers `json:"outliers,omitempty"`
 	// Roots is a file of PEM certificates on the proxy's host; empty for the
 	// system's roots.
 	Roots string `json:"roots,omitempty"`

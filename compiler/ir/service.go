@@ -36,7 +36,12 @@ type Upstream struct {
 	Versions []Version `json:"versions,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches
 	// goes to any instance. They hold for every HTTP port of the service.
-	Routes []Route `json:"routes,omitempty"`
+	Routes       []Route      `json:"routes,omitempty"`
+	LoadBalancer LoadBalancer `json:"loadBalancer,omitzero"`
+	// Outliers is nil for [DefaultOutliers].
+	Outliers *Outliers `json:"outliers"`
+	Health   *Health   `json:"health,omitempty"`
+	Locality *Locality `json:"locality,omitempty"`
 	// Traffic is what the service itself says; see [Nearest].
 	Traffic Traffic         `json:"traffic,omitzero"`
 	Pos     source.Position `json:"pos,omitzero"`

@@ -55,6 +55,8 @@ type Traffic struct {
 	Hedge          *Setting[bool]             `json:"hedge,omitempty"`
 	BudgetPercent  *Setting[float64]          `json:"budgetPercent,omitempty"`
 	MinConcurrency *Setting[uint32]           `json:"minConcurrency,omitempty"`
+	// Connections are never said by a route.
+	Connections Connections `json:"connections,omitzero"`
 }
 
 // Policy is what is in force for a call: a Traffic with nothing left open.
@@ -77,6 +79,7 @@ type Policy struct {
 	// 100; MinConcurrency is how many always may be in flight.
 	BudgetPercent  Setting[float64]
 	MinConcurrency Setting[uint32]
+	Bounds         Bounds
 }
 
 // RetryCondition is what counts as failed, in the language's words.
@@ -90,6 +93,7 @@ func Default() Policy {
 		BackoffBase:    Setting[Duration]{Value: Duration(25 * time.Millisecond)},
 		BudgetPercent:  Setting[float64]{Value: 20},
 		MinConcurrency: Setting[uint32]{Value: 3},
+		Bounds:         defaultBounds(),
 	}
 }
 
@@ -110,6 +114,7 @@ func Nearest(places ...Traffic) Policy {
 		decide(&p.Hedge, t.Hedge)
 		decide(&p.BudgetPercent, t.BudgetPercent)
 		decide(&p.MinConcurrency, t.MinConcurrency)
+		p.Bounds.decide(&t.Connections)
 	}
 	if p.BackoffMax.Value == 0 {
 		p.BackoffMax.Value = 10 * p.BackoffBase.Value

@@ -27,9 +27,11 @@ type Endpoint struct {
 	// port's name, where it differs from the port's own Target.
 	Targets map[string]uint16 `json:"targets,omitempty"`
 	Zone    string            `json:"zone,omitempty"`
-	Weight  uint32            `json:"weight"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Pos     source.Position   `json:"pos,omitzero"`
+	// Region is empty when the zone's name has it; see [Endpoint.InRegion].
+	Region string            `json:"region,omitempty"`
+	Weight uint32            `json:"weight"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Pos    source.Position   `json:"pos,omitzero"`
 }
 
 // Carries reports whether the endpoint has all of the version's labels.

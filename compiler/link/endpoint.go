@@ -15,7 +15,7 @@ import (
 // neighbours.
 func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []ir.Port, taken map[string]*spec.Endpoint) ir.Endpoint {
 	out := ir.Endpoint{
-		Address: e.Address.Value, Ports: map[string]uint16{}, Zone: e.Zone.Value,
+		Address: e.Address.Value, Ports: map[string]uint16{}, Zone: e.Zone.Value, Region: e.Region.Value,
 		Weight: uint32(e.Weight.Or(1)), Pos: u.At(e.Pos),
 	}
 	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {

@@ -16,7 +16,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	l.silence(path, u, s.Silence)
 	e := &ir.External{
 		Name: name, Ports: l.ports(u, path, s.Ports),
-		Traffic: l.traffic(u, path, s.Traffic()), Pos: h.pos,
+		Traffic: l.traffic(u, path, s.Traffic()), Outliers: l.outliers(u, path+".outliers", s.Outliers), Pos: h.pos,
 	}
 	for i, f := range s.Hosts {
 		host := l.host(fmt.Sprintf("%s.hosts[%d]", path, i), f.Value, u.At(f.Pos))

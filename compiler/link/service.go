@@ -38,6 +38,10 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Workload = l.workload(u, path, s, service.Ports)
 	service.Versions = l.versions(u, path, s, &service.Workload)
+	service.LoadBalancer = l.loadBalancer(u, path+".loadBalancer", s.LoadBalancer, service.Ports)
+	service.Outliers = l.outliers(u, path+".outliers", s.Outliers)
+	service.Health = l.health(u, path+".health", s.Health, service.Ports)
+	service.Locality = l.locality(u, path+".locality", s.Locality, &service.Workload)
 	l.ownPorts(u, path, service)
 	return service
 }

@@ -17,6 +17,9 @@ func (l *linker) traffic(u *spec.Unit, path string, written spec.Traffic) ir.Tra
 	if r := written.Retries; r != nil {
 		l.retries(u, path+".retries", r, &t)
 	}
+	if c := written.Connections; c != nil {
+		t.Connections = l.connections(u, path+".connections", c)
+	}
 	return t
 }
 

@@ -28,6 +28,8 @@ type External struct {
 	Ports       map[string]*Port `cue:"ports"`
 	Timeout     Field[string]    `cue:"timeout"`
 	IdleTimeout Field[string]    `cue:"idleTimeout"`
+	Connections *Connections     `cue:"connections"`
+	Outliers    *Outliers        `cue:"outliers"`
 	Retries     *Retries         `cue:"retries"`
 	TLS         *ExternalTLS     `cue:"tls"`
 	Silence     Silence          `cue:"silence"`

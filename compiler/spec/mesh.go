@@ -25,7 +25,7 @@ type TrafficDefaults struct {
 	Timeout     Field[string] `cue:"timeout"`
 	IdleTimeout Field[string] `cue:"idleTimeout"`
 	Retries     *Retries      `cue:"retries"`
-	Connections Unsupported   `cue:"connections"`
+	Connections *Connections  `cue:"connections"`
 }
 
 // Images are container images.

@@ -16,11 +16,11 @@ type Service struct {
 	IdleTimeout  Field[string]       `cue:"idleTimeout"`
 	Retries      *Retries            `cue:"retries"`
 	MTLS         Field[string]       `cue:"mtls"`
-	LoadBalancer Unsupported         `cue:"loadBalancer"`
-	Connections  Unsupported         `cue:"connections"`
-	Outliers     Unsupported         `cue:"outliers"`
-	Health       Unsupported         `cue:"health"`
-	Locality     Unsupported         `cue:"locality"`
+	LoadBalancer *LoadBalancer       `cue:"loadBalancer"`
+	Connections  *Connections        `cue:"connections"`
+	Outliers     *Outliers           `cue:"outliers"`
+	Health       *Health             `cue:"health"`
+	Locality     *Locality           `cue:"locality"`
 	RateLimit    Unsupported         `cue:"rateLimit"`
 	Rollout      Unsupported         `cue:"rollout"`
 	Proxy        *Proxy              `cue:"proxy"`
@@ -42,6 +42,7 @@ type Endpoint struct {
 	Port    Field[int]               `cue:"port"`
 	Ports   map[string]Field[int]    `cue:"ports"`
 	Zone    Field[string]            `cue:"zone"`
+	Region  Field[string]            `cue:"region"`
 	Weight  Field[int]               `cue:"weight"`
 	Labels  map[string]Field[string] `cue:"labels"`
 }
@@ -67,6 +68,7 @@ type Use struct {
 	Timeout     Field[string]            `cue:"timeout"`
 	IdleTimeout Field[string]            `cue:"idleTimeout"`
 	Retries     *Retries                 `cue:"retries"`
+	Connections *Connections             `cue:"connections"`
 	Bind        Field[string]            `cue:"bind"`
 	Binds       map[string]Field[string] `cue:"binds"`
 }

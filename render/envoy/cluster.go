@@ -8,7 +8,6 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -18,11 +17,9 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// The bounds of every upstream, as the schema's comments give them.
 const (
 	connectTimeout  = time.Second
 	idleTimeout     = time.Hour
-	maxConnections  = 1024
 	httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 )
 
@@ -35,14 +32,18 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
-	c.CircuitBreakers = breakers(b.retryBudget(callee, use))
-	c.OutlierDetection = outlierDetection()
+	bounds := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults).Bounds
+	connections(c, &bounds)
+	c.CircuitBreakers = breakers(&bounds, b.retryBudget(callee, use))
+	c.OutlierDetection = outlierDetection(callee.Outliers)
+	b.balance(c, callee)
+	healthChecks(c, callee, port)
 	switch {
 	case b.proxyless:
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, true)
+		b.httpOptions(c, true, bounds.IdleTimeout.Value)
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -52,7 +53,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	case w.Deployment != "":
 		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
-		b.byEDS(c, endpoints(callee, version), port.Name)
+		b.byEDS(c, callee, endpoints(callee, version), port.Name)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -67,17 +68,18 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
 	p := ir.Nearest(use.Traffic, e.Traffic, b.scope.Settings.Defaults)
-	c.CircuitBreakers = breakers(budget{p.BudgetPercent.Value, p.MinConcurrency.Value})
-	c.OutlierDetection = outlierDetection()
+	connections(c, &p.Bounds)
+	c.CircuitBreakers = breakers(&p.Bounds, budget{p.BudgetPercent.Value, p.MinConcurrency.Value})
+	c.OutlierDetection = outlierDetection(e.Outliers)
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, port.Protocol.Multiplexed())
+		b.httpOptions(c, port.Protocol.Multiplexed(), p.Bounds.IdleTimeout.Value)
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
 	}
 	if len(e.Endpoints) > 0 {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-		c.LoadAssignment = assignment(name, e.Endpoints, port.Name)
+		c.LoadAssignment = assignment(name, e.Endpoints, port.Name, nil)
 	} else {
 		b.byDNS(c, e.Hosts[0], port.Number)
 	}
@@ -97,7 +99,7 @@ func (b *builder) application(port *ir.Port) string {
 		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(0),
 	}}}
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, port.Protocol.Multiplexed())
+		b.httpOptions(c, port.Protocol.Multiplexed(), ir.Duration(idleTimeout))
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -124,7 +126,7 @@ func (b *builder) byDNS(c *clusterv3.Cluster, host string, port uint16) {
 }
 
 // httpOptions says which HTTP is spoken to the cluster.
-func (b *builder) httpOptions(c *clusterv3.Cluster, multiplexed bool) {
+func (b *builder) httpOptions(c *clusterv3.Cluster, multiplexed bool, idle ir.Duration) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
 	}
@@ -132,35 +134,9 @@ func (b *builder) httpOptions(c *clusterv3.Cluster, multiplexed bool) {
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}}
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleTimeout)},
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)},
 		UpstreamProtocolOptions:   &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
 	})}
-}
-
-// breakers bound what a proxy has open to an upstream. Retries are bounded by
-// a share of the requests in flight.
-func breakers(retries budget) *clusterv3.CircuitBreakers {
-	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		MaxConnections:     wrapperspb.UInt32(maxConnections),
-		MaxPendingRequests: wrapperspb.UInt32(maxConnections),
-		MaxRequests:        wrapperspb.UInt32(maxConnections),
-		RetryBudget: &clusterv3.CircuitBreakers_Thresholds_RetryBudget{
-			BudgetPercent:       &typev3.Percent{Value: retries.percent},
-			MinRetryConcurrency: wrapperspb.UInt32(retries.minConcurrency),
-		},
-	}}}
-}
-
-// outlierDetection ejects by errors in a row alone: by statistics Envoy would too,
-// unless told not to.
-func outlierDetection() *clusterv3.OutlierDetection {
-	return &clusterv3.OutlierDetection{
-		Consecutive_5Xx:      wrapperspb.UInt32(5),
-		Interval:             durationpb.New(10 * time.Second),
-		BaseEjectionTime:     durationpb.New(30 * time.Second),
-		MaxEjectionPercent:   wrapperspb.UInt32(10),
-		EnforcingSuccessRate: wrapperspb.UInt32(0),
-	}
 }
 
 // contentHash is a short hash of a cluster. It is part of the name under which

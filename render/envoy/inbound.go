@@ -66,6 +66,9 @@ func (b *builder) inboundAddress(port *ir.Port) *corev3.Address {
 
 // endpoint is the proxy's own, or nil when it is not known.
 func (b *builder) endpoint() *ir.Endpoint {
+	if b.scope.Service == nil {
+		return nil
+	}
 	list := b.scope.Service.Workload.Endpoints
 	for i := range list {
 		if list[i].Name == b.options.Instance {

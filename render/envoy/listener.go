@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 const (
@@ -87,8 +89,10 @@ func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.F
 	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(config)}}
 }
 
-func (b *builder) tcpProxy(name, cluster string) *listenerv3.Filter {
-	return b.networkFilter(tcpProxyFilter, connectionTo(name, cluster))
+func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream) *listenerv3.Filter {
+	p := connectionTo(name, cluster)
+	hashConnections(p, callee)
+	return b.networkFilter(tcpProxyFilter, p)
 }
 
 // tcpProxyOnceKnown opens no connection before it knows who the caller is.

@@ -71,7 +71,7 @@ func (b *builder) bound(c call, bind string) {
 	if c.port.Protocol.IsHTTP() {
 		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.virtualHost(c, []string{"*"}))}
 	} else {
-		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c))}}}
+		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c), c.callee)}}}
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -82,7 +82,7 @@ func (b *builder) intercepted() {
 	l := b.outboundListener(outboundListener, anyAddress, b.member.Proxy.OutboundPort, source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
-	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole)}}}
+	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole, nil)}}}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
 	nothing.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -106,10 +106,10 @@ func (b *builder) virtual(number uint16, calls []call) {
 			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 				Name:             chain,
 				FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: b.hosts(c)},
-				Filters:          []*listenerv3.Filter{b.tcpProxy(chain, b.connectionCluster(c))},
+				Filters:          []*listenerv3.Filter{b.tcpProxy(chain, b.connectionCluster(c), c.callee)},
 			})
 		default:
-			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c))}})
+			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c), c.callee)}})
 		}
 	}
 	if hosts != nil {

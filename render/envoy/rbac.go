@@ -49,8 +49,36 @@ func (b *builder) rules(port *ir.Port) *rbacconfigv3.RBAC {
 		}
 		out.Policies[name] = &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: principals(r.From)}
 	}
+	if probe := b.probe(port); probe != nil && len(out.Policies) > 0 {
+		out.Policies[healthPolicy] = &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(probe)}, Principals: principals(probe.From)}
+	}
 	return out
 }
+
+// healthPolicy lets callers probe the service; no rule's name is like it.
+const healthPolicy = "(health)"
+
+// probe is the rule for the probes of whoever may call at all on that port; nil
+// when there are none that are requests.
+func (b *builder) probe(port *ir.Port) *ir.Rule {
+	h := b.scope.Service.Health
+	if !h.Probes(port) || h.Kind == ir.HealthTCP {
+		return nil
+	}
+	rule := &ir.Rule{Methods: []string{"GET"}, Paths: []string{h.Path}}
+	if h.Kind == ir.HealthGRPC {
+		rule.Methods, rule.Paths = []string{"POST"}, []string{grpcHealthPath}
+	}
+	for i := range b.scope.Service.Allow {
+		if r := &b.scope.Service.Allow[i]; holds(r, port) {
+			rule.From = append(rule.From, r.From...)
+		}
+	}
+	return rule
+}
+
+// grpcHealthPath is the method that probes call (gRPC health checking protocol).
+const grpcHealthPath = "/grpc.health.v1.Health/Check"
 
 // holds reports whether a rule can let anything in on that port. A rule about
 // requests lets in nothing that is not HTTP.

@@ -72,6 +72,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 		action := &routev3.RouteAction{}
 		b.inTime(action, p, came.Protocol)
 		sendTo(action, b.destinations(last.To, came))
+		action.HashPolicy = hashPolicy(b.scope.Upstreams[last.To[0].Service])
 		for _, r := range by {
 			b.mirror(action, r.Mirror, came)
 		}

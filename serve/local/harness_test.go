@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -94,6 +96,25 @@ func compile(t testing.TB, dir string) *ir.Mesh {
 		t.FailNow()
 	}
 	return r.Mesh
+}
+
+// inline compiles a mesh that is written in a test: the files of its repository by
+// name.
+func inline(t testing.TB, files map[string]string) *ir.Mesh {
+	t.Helper()
+	dir := t.TempDir()
+	all := maps.Clone(files)
+	all["cue.mod/module.cue"] = "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"
+	for name, text := range all {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return compile(t, dir)
 }
 
 // answer is what came back for a request.

@@ -111,7 +111,7 @@ func (p *Placement) instance(s *ir.Service, v ir.Version) ir.Endpoint {
 	}
 	for i := range s.Workload.Endpoints {
 		if written := &s.Workload.Endpoints[i]; written.Carries(&v) {
-			e.Zone = written.Zone
+			e.Zone, e.Region, e.Weight = written.Zone, written.Region, written.Weight
 			break
 		}
 	}

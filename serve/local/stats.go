@@ -8,7 +8,7 @@ import (
 	"net/url"
 )
 
-// Stats are the counters of a proxy, KIND/NAME/INSTANCE, whose names
+// Stats are the counters and gauges of a proxy, KIND/NAME/INSTANCE, whose names
 // match the regular expression (Envoy, administration interface, GET /stats).
 func (m *Mesh) Stats(ctx context.Context, id, names string) (map[string]uint64, error) {
 	m.mu.Lock()
@@ -17,7 +17,7 @@ func (m *Mesh) Stats(ctx context.Context, id, names string) (map[string]uint64, 
 	if p == nil {
 		return nil, fmt.Errorf("the mesh has no proxy %s", id)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/stats?format=json&type=Counters&filter="+url.QueryEscape(names), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/stats?format=json&filter="+url.QueryEscape(names), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,9 @@ func (m *Mesh) Stats(ctx context.Context, id, names string) (map[string]uint64, 
 	}
 	stats := make(map[string]uint64, len(body.Stats))
 	for _, s := range body.Stats {
-		stats[s.Name] = s.Value
+		if s.Name != "" { // else they are histograms
+			stats[s.Name] = s.Value
+		}
 	}
 	return stats, nil
 }

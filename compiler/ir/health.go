@@ -1,0 +1,54 @@
+package ir
+
+import "time"
+
+// Outliers are instances that fail and are left alone for a while.
+type Outliers struct {
+	// Consecutive5xx answers in a row have an instance ejected.
+	Consecutive5xx uint32   `json:"consecutive5xx"`
+	Interval       Duration `json:"interval"`
+	EjectFor       Duration `json:"ejectFor"`
+	// MaxEjected is the share of the instances that may be out, in percent.
+	MaxEjected float64 `json:"maxEjected"`
+}
+
+// DefaultOutliers is in force where nothing is written.
+func DefaultOutliers() *Outliers {
+	return &Outliers{Consecutive5xx: 5, Interval: Duration(10 * time.Second), EjectFor: Duration(30 * time.Second), MaxEjected: 10}
+}
+
+// Health is how calling proxies probe the instances of a service.
+type Health struct {
+	Kind HealthKind `json:"kind"`
+	// Path is asked for by HTTP, and Service of the gRPC health service; empty
+	// for the whole server.
+	Path           string   `json:"path,omitempty"`
+	Service        string   `json:"service,omitempty"`
+	Interval       Duration `json:"interval"`
+	Timeout        Duration `json:"timeout"`
+	UnhealthyAfter uint32   `json:"unhealthyAfter"`
+	HealthyAfter   uint32   `json:"healthyAfter"`
+}
+
+// HealthKind is what a probe speaks.
+type HealthKind string
+
+// The kinds of probe.
+const (
+	HealthHTTP HealthKind = "http"
+	HealthGRPC HealthKind = "grpc"
+	HealthTCP  HealthKind = "tcp"
+)
+
+// Probes reports whether instances are probed on the port.
+func (h *Health) Probes(p *Port) bool {
+	switch {
+	case h == nil:
+		return false
+	case h.Kind == HealthHTTP:
+		return p.Protocol.IsHTTP()
+	case h.Kind == HealthGRPC:
+		return p.Protocol.Multiplexed()
+	}
+	return true
+}

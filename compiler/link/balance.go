@@ -1,0 +1,117 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+const second = ir.Duration(time.Second)
+
+// loadBalancer is how the instances of a service are chosen.
+func (l *linker) loadBalancer(u *spec.Unit, path string, b *spec.LoadBalancer, ports []ir.Port) ir.LoadBalancer {
+	if b == nil {
+		return ir.LoadBalancer{}
+	}
+	out := ir.LoadBalancer{Policy: ir.BalancePolicy(b.Policy.Value)}
+	if out.Policy == ir.LeastRequest {
+		out.Policy = ""
+	}
+	if b.SlowStart.IsSet() {
+		out.SlowStart = l.duration(u, path+".slowStart", b.SlowStart)
+		if out.Policy != "" && out.Policy != ir.RoundRobin {
+			l.add(diag.NoEffect, path+".slowStart", fmt.Sprintf("slowStart cannot take effect with the policy %s", out.Policy), u.At(b.SlowStart.Pos), u.At(b.Policy.Pos)).
+				hint("it is for least-request and round-robin")
+		}
+	}
+	if b.PanicThreshold.IsSet() {
+		out.PanicThreshold = &b.PanicThreshold.Value
+	}
+	switch h := b.Hash; {
+	case h != nil && !out.Policy.Hashes():
+		l.add(diag.NoEffect, path+".hash", "hash cannot take effect: only ring-hash and maglev hash", u.At(h.Pos), u.At(b.Policy.Pos)).
+			hint(`policy: "maglev"`)
+	case h != nil:
+		out.Hash = l.hash(u, path+".hash", h, ports)
+	case out.Policy.Hashes():
+		l.add(diag.MissingField, path+".hash", fmt.Sprintf("%s does not say what is hashed", out.Policy), u.At(b.Policy.Pos)).
+			hint(`hash: header: "x-user", or hash: sourceIP: true`)
+	}
+	return out
+}
+
+func (l *linker) hash(u *spec.Unit, path string, h *spec.Hash, ports []ir.Port) *ir.Hash {
+	out := &ir.Hash{Header: h.Header.Value, Cookie: h.Cookie.Value, Query: h.Query.Value, SourceIP: h.SourceIP.Value}
+	written := 0
+	for _, set := range []bool{h.Header.IsSet(), h.Cookie.IsSet(), h.Query.IsSet(), h.SourceIP.IsSet()} {
+		if set {
+			written++
+		}
+	}
+	if written != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("hash has %d of header, cookie, query and sourceIP, and must have exactly one", written), u.At(h.Pos)).
+			hint(`hash: header: "x-user"`)
+	}
+	if h.TTL.IsSet() {
+		out.TTL = l.duration(u, path+".ttl", h.TTL)
+		if !h.Cookie.IsSet() {
+			l.add(diag.NoEffect, path+".ttl", "ttl cannot take effect: it is how long a cookie lives", u.At(h.TTL.Pos)).hint(`cookie: "session"`)
+		}
+	}
+	if !h.SourceIP.IsSet() {
+		l.requestsOnly(u, path, ports, "a hash of a request", h.Pos)
+	}
+	return out
+}
+
+// locality is which instances of a service are near.
+func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Workload) *ir.Locality {
+	if s == nil {
+		return nil
+	}
+	switch {
+	case w.Deployment != "":
+		l.add(diag.NotSupported, path, "locality is not supported yet for the instances of a Deployment", u.At(s.Pos)).
+			hint("take it out: this version of meshc would ignore it")
+		return nil
+	case w.DNS != "":
+		l.add(diag.NoEffect, path, "locality cannot take effect: the zones of instances behind a dns name are not known", u.At(s.Pos), w.Pos).
+			hint("list the instances as endpoints with zones")
+		return nil
+	}
+	out := &ir.Locality{Zone: s.Prefer.Value == "zone", Pos: u.At(s.Pos)}
+	if !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
+		l.add(diag.NoEffect, path, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
+			hint(`endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
+	}
+	for i, f := range s.Failover {
+		at := fmt.Sprintf("%s.failover[%d]", path, i)
+		failover := ir.Failover{From: f.From.Value, To: f.To.Value, Pos: u.At(f.Pos)}
+		switch {
+		case failover.From == failover.To:
+			l.add(diag.FailoverCircle, at, fmt.Sprintf("the traffic of %s fails over to %s itself", failover.From, failover.To), failover.Pos).hint("name another region")
+		case slices.ContainsFunc(out.Failover, func(o ir.Failover) bool { return o.From == failover.From && o.To == failover.To }):
+			l.add(diag.NoEffect, at, fmt.Sprintf("the failover from %s to %s is written twice", failover.From, failover.To), failover.Pos).hint("take one of them out")
+		case !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() == failover.To }):
+			l.add(diag.FailoverToNothing, at+".to", fmt.Sprintf("the traffic of %s fails over to %s, where no instance is", failover.From, failover.To), failover.Pos, w.Pos).
+				hint("%s", l.didYouMean(failover.To, regions(w)))
+		}
+		out.Failover = append(out.Failover, failover)
+	}
+	return out
+}
+
+func regions(w *ir.Workload) []string {
+	var out []string
+	for i := range w.Endpoints {
+		if r := w.Endpoints[i].InRegion(); r != "" {
+			out = append(out, r)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

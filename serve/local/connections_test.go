@@ -1,0 +1,201 @@
+package local
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const bounded = `package bounded
+
+mesh: {
+	name: "bounded"
+	trustDomain: "bounded.example"
+	defaults: connections: connectTimeout: "700ms"
+}
+
+services: client: {
+	workload: deployment: "client"
+	uses: {many: {}, pending: {}, open: {}, used: connections: maxRequests: 1, idle: {}, failing: {}}
+}
+services: [!="client"]: {
+	ports: main: protocol: *"http" | string
+	allow: [{from: services: ["client"]}]
+}
+services: many: {workload: deployment: "many", ports: main: port: 8081, connections: maxRequests: 2}
+services: pending: {workload: deployment: "pending", ports: main: port: 8082, connections: maxPending: 1}
+services: open: {workload: deployment: "open", ports: main: {port: 8083, protocol: "tcp"}, connections: max: 2}
+services: used: {workload: deployment: "used", ports: main: port: 8084, connections: maxRequests: 2}
+services: idle: {
+	workload: deployment: "idle"
+	ports: main: port: 8085
+	connections: {idleTimeout: "500ms", keepalive: {time: "321s", interval: "5s", probes: 3}}
+}
+services: failing: {
+	workload: deployment: "failing"
+	ports: main: port: 8086
+	versions: {a: labels: version: "a", b: labels: version: "b"}
+	outliers: {consecutive5xx: 3, interval: "100ms", ejectFor: "1s"}
+}
+`
+
+// Field: connections
+func TestConnections(t *testing.T) {
+	mesh := start(t, inline(t, map[string]string{"mesh.cue": bounded}))
+	c := mesh.As("client").Client()
+
+	t.Run("maxRequests", func(t *testing.T) {
+		for name, at := range map[string]struct {
+			port, most int
+		}{"many": {8081, 2}, "used": {8084, 1}} { // the nearest to the caller wins
+			if ok, full := together(t, c, 4, fmt.Sprintf("http://%s:%d/?delay=700ms", name, at.port)); ok != at.most || full != 4-at.most {
+				t.Errorf("%s: of 4 requests %d were answered and %d refused", name, ok, full)
+			}
+		}
+	})
+	t.Run("maxPending and connectTimeout", func(t *testing.T) {
+		envoy := mesh.proxies["service/pending/a"].cmd.Process
+		if err := envoy.Signal(syscall.SIGSTOP); err != nil { // the kernel takes connections, and nobody shakes hands
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		ok, refused := together(t, c, 3, "http://pending:8082/")
+		took := time.Since(begun)
+		if err := envoy.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		if ok != 0 || refused != 3 || took < 700*time.Millisecond || took > 5*time.Second {
+			t.Errorf("%d answered and %d refused after %s", ok, refused, took)
+		}
+		if n := counted(t, mesh, "service/client/a", `^cluster\.pending_default\|main\.upstream_rq_pending_overflow$`); n != 2 {
+			t.Errorf("%d requests were not let wait, want 2", n)
+		}
+	})
+	t.Run("max", func(t *testing.T) {
+		answered := 0
+		for range 3 {
+			conn, err := mesh.As("client").Dial(t.Context(), "open:8083")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "hello\n") // the proxy may have closed it
+			if line, err := bufio.NewReader(conn).ReadString('\n'); err == nil && line != "" {
+				answered++
+			}
+		}
+		if answered != 2 {
+			t.Errorf("%d of 3 connections were let through", answered)
+		}
+	})
+	t.Run("idleTimeout and keepalive", func(t *testing.T) {
+		get(t, c, "http://idle:8085/")
+		p := mesh.Placed().Service("idle").Workload.Endpoints[0]
+		if n := keptAlive(t, p.Address, p.Ports["main"]); n == 0 {
+			t.Error("no connection to the instance is kept alive")
+		}
+		other := mesh.Placed().Service("many").Workload.Endpoints[0]
+		if n := keptAlive(t, other.Address, other.Ports["main"]); n != 0 {
+			t.Error("connections to another service are kept alive")
+		}
+		eventually(t, "the end of the idle connection", func() bool {
+			return counted(t, mesh, "service/client/a", `^cluster\.idle_default\|main\.upstream_cx_active$`) == 0
+		})
+	})
+}
+
+// An instance that fails three times in a row is left alone for a second.
+//
+// Field: outliers
+func TestOutliers(t *testing.T) {
+	mesh := start(t, inline(t, map[string]string{"mesh.cue": bounded}))
+	c := mesh.As("client").Client()
+	ask := func() answer { return send(t, c, http.MethodGet, "http://failing:8086/") }
+	ejected := func() uint64 {
+		return counted(t, mesh, "service/client/a", `^cluster\.failing_default\|main\.outlier_detection\.ejections_active$`)
+	}
+	both := map[string]bool{}
+	eventually(t, "answers of both", func() bool {
+		both[ask().report.Version] = true
+		return len(both) == 2
+	})
+	mesh.Backend("failing", "a").Close()
+	failed := 0
+	eventually(t, "the ejection", func() bool {
+		if ask().report == nil {
+			failed++
+		}
+		return ejected() == 1
+	})
+	if failed < 3 || failed > 4 {
+		t.Errorf("%d requests failed before the ejection, want 3", failed)
+	}
+	since := time.Now()
+	for range 20 {
+		if a := ask(); a.report == nil && time.Since(since) < 900*time.Millisecond {
+			t.Fatalf("ejected, and asked: %d %s", a.status, a.body)
+		}
+	}
+	eventually(t, "its return", func() bool { return ask().report == nil })
+	if back := time.Since(since); back < 900*time.Millisecond {
+		t.Errorf("it was back after %s", back)
+	}
+}
+
+// together sends n requests at once.
+func together(t *testing.T, c *http.Client, n int, url string) (ok, refused int) {
+	t.Helper()
+	var done sync.WaitGroup
+	answers := make([]int, n)
+	for i := range n {
+		done.Go(func() {
+			if a, err := trySend(t.Context(), c, http.MethodGet, url); err == nil {
+				answers[i] = a.status
+			}
+		})
+	}
+	done.Wait()
+	for _, status := range answers {
+		switch status {
+		case http.StatusOK:
+			ok++
+		case http.StatusServiceUnavailable:
+			refused++
+		}
+	}
+	return ok, refused
+}
+
+// keptAlive counts the connections to that address whose timer is that of TCP
+// keepalive, with more than 300 seconds and less than 322 to go (Linux,
+// Documentation/networking/proc_net_tcp.rst).
+func keptAlive(t *testing.T, address string, port uint16) (n int) {
+	t.Helper()
+	data, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b, c, d int
+	if _, err := fmt.Sscanf(address, "%d.%d.%d.%d", &a, &b, &c, &d); err != nil {
+		t.Fatal(err)
+	}
+	remote := fmt.Sprintf("%02X%02X%02X%02X:%04X", d, c, b, a, port)
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[2] != remote {
+			continue
+		}
+		var timer, ticks int
+		if _, err := fmt.Sscanf(fields[5], "%x:%x", &timer, &ticks); err == nil && timer == 2 && ticks > 300*100 && ticks < 322*100 {
+			n++
+		}
+	}
+	return n
+}
