@@ -51,9 +51,12 @@ type Upstream struct {
 type Port struct {
 	Name string `json:"name"`
 	// Number is what callers use; Target is where the application listens.
-	Number   uint16          `json:"number"`
-	Target   uint16          `json:"target"`
-	Protocol Protocol        `json:"protocol"`
+	Number   uint16   `json:"number"`
+	Target   uint16   `json:"target"`
+	Protocol Protocol `json:"protocol"`
+	// Upgrades are protocols that connections may be upgraded to, lower case,
+	// sorted. HTTP only.
+	Upgrades []string        `json:"upgrades,omitempty"`
 	Pos      source.Position `json:"pos,omitzero"`
 }
 

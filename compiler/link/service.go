@@ -60,7 +60,7 @@ func (l *linker) ports(u *spec.Unit, path string, ports map[string]*spec.Port) [
 		target := p.Target.Or(p.Port.Value)
 		out = append(out, ir.Port{
 			Name: name, Number: uint16(p.Port.Value), Target: uint16(target),
-			Protocol: ir.Protocol(p.Protocol.Value), Pos: u.At(p.Pos),
+			Protocol: ir.Protocol(p.Protocol.Value), Upgrades: l.upgrades(u, path+".ports."+name, p), Pos: u.At(p.Pos),
 		})
 		l.distinct(u, path, numbers, p.Port.Value, name, "port", ports)
 		l.distinct(u, path, targets, target, name, "target", ports)

@@ -50,9 +50,10 @@ type Endpoint struct {
 // Port is a port that a service listens on.
 type Port struct {
 	Pos      Pos
-	Port     Field[int]    `cue:"port"`
-	Target   Field[int]    `cue:"target"`
-	Protocol Field[string] `cue:"protocol"`
+	Port     Field[int]      `cue:"port"`
+	Target   Field[int]      `cue:"target"`
+	Protocol Field[string]   `cue:"protocol"`
+	Upgrades []Field[string] `cue:"upgrades"`
 }
 
 // Version is a subset of the instances.

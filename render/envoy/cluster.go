@@ -43,7 +43,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, true, bounds.IdleTimeout.Value)
+		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value)
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -72,7 +72,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	c.CircuitBreakers = breakers(&p.Bounds, budget{p.BudgetPercent.Value, p.MinConcurrency.Value})
 	c.OutlierDetection = outlierDetection(e.Outliers)
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, port.Protocol.Multiplexed(), p.Bounds.IdleTimeout.Value)
+		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value)
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
@@ -99,7 +99,7 @@ func (b *builder) application(port *ir.Port) string {
 		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(0),
 	}}}
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, port.Protocol.Multiplexed(), ir.Duration(idleTimeout))
+		b.httpOptions(c, http2Where(port), ir.Duration(idleTimeout))
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -125,18 +125,27 @@ func (b *builder) byDNS(c *clusterv3.Cluster, host string, port uint16) {
 	c.LoadAssignment = single(c.Name, address(host, port))
 }
 
-// httpOptions says which HTTP is spoken to the cluster.
-func (b *builder) httpOptions(c *clusterv3.Cluster, multiplexed bool, idle ir.Duration) {
+// httpOptions says which HTTP is spoken to the cluster: HTTP/2, or HTTP/1.1 where
+// that is nil.
+func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
 	}
-	if multiplexed {
-		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}}
+	if http2 != nil {
+		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)},
 		UpstreamProtocolOptions:   &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
 	})}
+}
+
+// http2Where is for ports whose own protocol is spoken.
+func http2Where(port *ir.Port) *corev3.Http2ProtocolOptions {
+	if !port.Protocol.Multiplexed() {
+		return nil
+	}
+	return &corev3.Http2ProtocolOptions{}
 }
 
 // contentHash is a short hash of a cluster. It is part of the name under which

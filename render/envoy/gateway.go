@@ -110,7 +110,7 @@ func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
 		}
 	}
 	p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
-	return append(out, b.route(r.Name, match(&r.Match), port, p, r))
+	return withUpgrades(append(out, b.route(r.Name, match(&r.Match), port, p, r)), port)
 }
 
 // covers reports whether a host pattern ("*", "*.DOMAIN" or exact) takes every

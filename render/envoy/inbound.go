@@ -106,6 +106,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		return chain
 	}
 	m := b.connectionManager(name, b.httpRBAC())
+	takeUpgrades(m, port)
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}

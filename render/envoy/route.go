@@ -25,7 +25,7 @@ func (b *builder) serviceRoutes(callee *ir.Upstream, use *ir.Use, port *ir.Port)
 	}
 	p := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults)
 	rest := &ir.Route{To: []ir.Destination{{Service: callee.Name, Weight: 1}}, Pos: callee.Pos}
-	return append(out, b.route(restRoute, match(&rest.Match), port, p, rest))
+	return withUpgrades(append(out, b.route(restRoute, match(&rest.Match), port, p, rest)), port)
 }
 
 // target is a cluster and its share of a route's requests.

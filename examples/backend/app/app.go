@@ -14,6 +14,8 @@
 //	status  the status of the answer, or of the failures (503)
 //	reset   "true" to fail by closing the connection without an answer
 //	delay   how long to wait before the answer: "250ms"
+//
+// A WebSocket is accepted anywhere, and its messages are sent back.
 package app
 
 import (

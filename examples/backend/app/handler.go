@@ -12,6 +12,9 @@ func (a *App) handler(p Port) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		report := a.report(p, r)
 		a.requests.add(report)
+		if upgraded(w, r) {
+			return
+		}
 		steer, err := readSteering(r)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

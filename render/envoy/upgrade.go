@@ -1,0 +1,57 @@
+package envoy
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// withUpgrades puts in front of each route of a port one for its upgrades, on
+// which neither time nor tries are bounded. Between proxies an upgrade is an
+// extended CONNECT (RFC 8441).
+func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
+	if port == nil || len(port.Upgrades) == 0 {
+		return routes
+	}
+	var out []*routev3.Route
+	for _, r := range routes {
+		if r.GetRoute() == nil {
+			out = append(out, r)
+			continue
+		}
+		for _, upgrade := range port.Upgrades {
+			upgraded := proto.CloneOf(r)
+			upgraded.Name = join(r.Name, upgrade)
+			upgraded.Match.Headers = append(upgraded.Match.Headers, &routev3.HeaderMatcher{
+				Name: "upgrade",
+				HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+					MatchPattern: &matcherv3.StringMatcher_Exact{Exact: upgrade}, IgnoreCase: true,
+				}},
+			})
+			action := upgraded.GetRoute()
+			action.Timeout, action.MaxStreamDuration, action.RetryPolicy, action.HedgePolicy = durationpb.New(0), nil, nil, nil
+			action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{UpgradeType: upgrade}}
+			out = append(out, upgraded)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// takeUpgrades lets an inbound port's connections be upgraded.
+func takeUpgrades(m *hcmv3.HttpConnectionManager, port *ir.Port) {
+	for _, upgrade := range port.Upgrades {
+		m.UpgradeConfigs = append(m.UpgradeConfigs, &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: upgrade})
+		m.Http2ProtocolOptions.AllowConnect = true
+	}
+}
+
+// http2Options are those of the connections to an upstream's port.
+func http2Options(port *ir.Port) *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{AllowConnect: len(port.Upgrades) > 0}
+}
