@@ -12,8 +12,9 @@ all: build
 build:
 	go build -trimpath -ldflags "-X main.release=$(VERSION)" -o bin/meshc ./cmd/meshc
 
-# .tools/envoy, unless $$ENVOY names another
+# .tools/envoy, unless $$ENVOY names another, and .tools/ratelimit
 tools:
+	@tools/ratelimit.sh
 	@if [ -n "$$ENVOY" ]; then test -x "$$ENVOY" || { echo "tools: ENVOY=$$ENVOY is no program" >&2; exit 1; }; else tools/envoy.sh; fi
 
 # the example mesh on loopback, until Ctrl-C

@@ -28,6 +28,7 @@ mesh: {
 	images: {envoy: "envoy:1"/*images*/}
 	flux: {url: "https://git.example/mesh"/*flux*/}
 	silence: MC1203: "the first of two meshes"
+	rateLimit: {service: "limiter", port: *"grpc" | string/*limiter*/}
 }
 services: a: {
 	workload: deployment: "a"
@@ -48,6 +49,10 @@ services: b: {
 	silence: MC1307: "it has none yet"
 	allow: [{from: services: ["a"]}]
 }
+services: {
+	limiter: {workload: deployment: "limiter", ports: {grpc: {port: 87, protocol: "grpc"}, more: {port: 89, protocol: "grpc"}}, allow: [{from: services: ["y", "x", "limiter2"]}]}
+	limiter2: {workload: deployment: "limiter2", ports: {grpc: {port: 87, protocol: "grpc"}}, allow: [{from: services: ["y", "x"]}]}
+}
 services: x: {
 	workload: endpoints: [{address: "10.0.2.1", zone: "eu-west-1a"}]
 	uses: y: {}
@@ -57,12 +62,13 @@ services: y: {
 		{address: "10.0.3.1", zone: "eu-west-1a"/*zoned*/}, {address: "10.0.3.2", zone: "eu-west-1b"},
 		{address: "10.0.3.3", zone: "us-east-1b"}, {address: "10.0.3.4", zone: "eu-central-1b"},
 	]
-	ports: http: {port: 86, protocol: "http2"}
+	ports: {http: {port: 86, protocol: "http2"}, plain: {port: 88, protocol: "http"/*plain port*/}}
 	allow: [{from: services: ["x"]}]
 	locality: {failover: [{from: "eu-west", to: "eu-central"}]/*locality*/}
 	loadBalancer: {/*balancer*/}
 	outliers: {interval: "5s"/*outliers*/}
 	health: {/*health*/grpc: {}}
+	rateLimit: {requests: 5, global: true}
 	connections: {max: 5/*connections*/}
 }
 services: c: {
@@ -258,6 +264,16 @@ var changes = map[string]change{
 	"mesh.defaults.connections.keepalive.time":              add("connections", `keepalive: time: "6s"`),
 	"mesh.defaults.connections.keepalive.interval":          add("connections", `keepalive: interval: "6s"`),
 	"mesh.defaults.connections.keepalive.probes":            add("connections", `keepalive: probes: 6`),
+	"mesh.rateLimit.service":                                replace(`service: "limiter"`, `service: "limiter2"`),
+	"mesh.rateLimit.port":                                   vary("limiter", `port: "grpc"`, `port: "more"`),
+	"mesh.rateLimit.timeout":                                add("limiter", `timeout: "1s"`),
+	"mesh.rateLimit.failClosed":                             add("limiter", `failClosed: true`),
+	"services.[].ports.[].upgrades.[]":                      add("plain port", `upgrades: ["websocket"]`),
+	"services.[].routes.[].rateLimit.requests":              replace("requests: 5, global", "requests: 6, global"),
+	"services.[].routes.[].rateLimit.per":                   replace("requests: 5, global", `requests: 5, per: "1m", global`),
+	"services.[].routes.[].rateLimit.burst":                 {"requests: 5, global: true", `requests: 5, burst: 1`, `requests: 5`},
+	"services.[].routes.[].rateLimit.by":                    {"requests: 5, global: true", `requests: 5, by: "caller"`, `requests: 5`},
+	"services.[].routes.[].rateLimit.global":                replace("requests: 5, global: true", `requests: 5`),
 	"services.[].routes.[].maxRequestBytes":                 add("route", `maxRequestBytes: 5`),
 }
 

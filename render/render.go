@@ -16,6 +16,7 @@ import (
 	"github.com/meshc/meshc/render/flux"
 	"github.com/meshc/meshc/render/kubernetes"
 	"github.com/meshc/meshc/render/manifest"
+	"github.com/meshc/meshc/render/ratelimit"
 	"github.com/meshc/meshc/render/sink"
 )
 
@@ -52,6 +53,11 @@ func meshFiles(m *ir.Mesh, encoding *ir.Encoding) ([]manifest.File, error) {
 		return nil, err
 	}
 	files = append(files, requests...)
+	limits, err := ratelimit.Mesh(m)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, limits...)
 	sources, err := flux.Mesh(m)
 	return append(files, sources...), err
 }

@@ -22,11 +22,13 @@ type Settings struct {
 	TrustDomain string   `json:"trustDomain"`
 	Delivery    Delivery `json:"delivery"`
 	// Defaults is what mesh.defaults says.
-	Defaults     Traffic         `json:"defaults,omitzero"`
-	Certificates Certificates    `json:"certificates"`
-	Images       Images          `json:"images"`
-	Flux         *Flux           `json:"flux,omitempty"`
-	Pos          source.Position `json:"pos,omitzero"`
+	Defaults     Traffic      `json:"defaults,omitzero"`
+	Certificates Certificates `json:"certificates"`
+	Images       Images       `json:"images"`
+	Flux         *Flux        `json:"flux,omitempty"`
+	// RateLimit is nil when nothing is counted for all proxies.
+	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
+	Pos       source.Position   `json:"pos,omitzero"`
 }
 
 // SystemNamespace is the namespace of the mesh's control plane.

@@ -19,6 +19,7 @@ type Route struct {
 	DirectResponse *DirectResponse `json:"directResponse,omitempty"`
 	Mirror         *Mirror         `json:"mirror,omitempty"`
 	CORS           *CORS           `json:"cors,omitempty"`
+	RateLimit      *RateLimit      `json:"rateLimit,omitempty"`
 	Fault          *Fault          `json:"fault,omitempty"`
 	// MaxRequestBytes bounds a request's body; 0 for no bound.
 	MaxRequestBytes uint32          `json:"maxRequestBytes,omitempty"`

@@ -13,6 +13,8 @@ type Service struct {
 	Account string `json:"account"`
 	// Allow is who may call; nobody else may. In the order written.
 	Allow []Rule `json:"allow,omitempty"`
+	// RateLimit bounds the requests that each instance takes; nil for no bound.
+	RateLimit *RateLimit `json:"rateLimit,omitempty"`
 	// Uses are the calls that the service makes, sorted by To.
 	Uses  []Use `json:"uses,omitempty"`
 	Proxy Proxy `json:"proxy"`

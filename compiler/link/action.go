@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -16,6 +17,7 @@ func (l *linker) actions(u *spec.Unit, path string, r *spec.Route, route *ir.Rou
 	route.Redirect = l.redirect(u, path+".redirect", r.Redirect)
 	route.DirectResponse = l.directResponse(u, path+".directResponse", r.DirectResponse)
 	route.CORS = l.cors(u, path+".cors", r.CORS, route)
+	route.RateLimit = l.rateLimit(u, path+".rateLimit", owner(path), r.RateLimit, true)
 	route.Fault = l.fault(u, path+".fault", r.Fault)
 	route.MaxRequestBytes = uint32(r.MaxRequestBytes.Value)
 	if !route.Answers() {
@@ -68,4 +70,11 @@ func idleWith(r *spec.Route) []mention {
 		out = append(out, mention{"headers.request", true, r.Headers.Request.Pos})
 	}
 	return out
+}
+
+// owner is the name in the path of a service's or gateway's route.
+func owner(path string) string {
+	_, name, _ := strings.Cut(path, ".")
+	name, _, _ = strings.Cut(name, ".")
+	return name
 }

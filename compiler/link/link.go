@@ -43,6 +43,9 @@ type linker struct {
 	found       diag.List
 	lost        func(name string) bool
 	silences    Silences
+	// rateLimitSaid is set when what is wrong with the rate limit service has been
+	// said.
+	rateLimitSaid bool
 
 	services  map[string]home[spec.Service]
 	gateways  map[string]home[spec.Gateway]
@@ -99,10 +102,14 @@ func (l *linker) members() {
 		g.Routes = l.gatewayRoutes(g, h)
 	}
 	for _, s := range l.mesh.Services {
-		s.Uses = l.routed("services."+s.Name, ir.KindService, s.Name, s.Uses)
+		path := "services." + s.Name
+		s.Uses = l.routed(path, ir.KindService, s.Name, s.Uses)
+		s.Uses = l.counted(path, ir.KindService, s.Name, s.RateLimit, nil, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {
-		g.Uses = l.routed("gateways."+g.Name, ir.KindGateway, g.Name, g.Uses)
+		path := "gateways." + g.Name
+		g.Uses = l.routed(path, ir.KindGateway, g.Name, g.Uses)
+		g.Uses = l.counted(path, ir.KindGateway, g.Name, nil, g.Routes, g.Uses)
 	}
 }
 

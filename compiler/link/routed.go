@@ -13,9 +13,7 @@ import (
 // routes of those that it calls lead. They must let the member in: whoever sends
 // its callers elsewhere can give them no leave there.
 func (l *linker) routed(path string, kind ir.MemberKind, name string, uses []ir.Use) []ir.Use {
-	called := len(uses)
-	for i := range called {
-		use := uses[i]
+	for _, use := range slices.Clone(uses) {
 		if use.External {
 			continue
 		}
@@ -44,7 +42,6 @@ func (l *linker) routed(path string, kind ir.MemberKind, name string, uses []ir.
 			}
 		}
 	}
-	slices.SortFunc(uses, func(a, b ir.Use) int { return strings.Compare(a.To, b.To) })
 	return uses
 }
 
@@ -70,7 +67,9 @@ func lets(s *ir.Service, kind ir.MemberKind, name, port string) bool {
 func reach(uses []ir.Use, by ir.Use, to, port string) []ir.Use {
 	i := slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })
 	if i < 0 {
-		return append(uses, ir.Use{To: to, Routed: []string{port}, Pos: by.Pos})
+		uses = append(uses, ir.Use{To: to, Routed: []string{port}, Pos: by.Pos})
+		slices.SortFunc(uses, func(a, b ir.Use) int { return strings.Compare(a.To, b.To) })
+		return uses
 	}
 	if u := &uses[i]; !slices.Contains(u.Reached(), port) {
 		u.Routed = append(u.Routed, port)

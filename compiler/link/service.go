@@ -39,6 +39,10 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Workload = l.workload(u, path, s, service.Ports)
 	service.Versions = l.versions(u, path, s, &service.Workload)
 	service.LoadBalancer = l.loadBalancer(u, path+".loadBalancer", s.LoadBalancer, service.Ports)
+	service.RateLimit = l.rateLimit(u, path+".rateLimit", name, s.RateLimit, false)
+	if s.RateLimit != nil {
+		l.requestsOnly(u, path+".rateLimit", service.Ports, "a bound on requests", s.RateLimit.Pos)
+	}
 	service.Outliers = l.outliers(u, path+".outliers", s.Outliers)
 	service.Health = l.health(u, path+".health", s.Health, service.Ports)
 	service.Locality = l.locality(u, path+".locality", s.Locality, &service.Workload)

@@ -16,6 +16,7 @@ type Route struct {
 	Headers         *Headers        `cue:"headers"`
 	CORS            *CORS           `cue:"cors"`
 	MaxRequestBytes Field[int]      `cue:"maxRequestBytes"`
+	RateLimit       *RateLimit      `cue:"rateLimit"`
 	Fault           *Fault          `cue:"fault"`
 }
 

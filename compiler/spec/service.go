@@ -21,7 +21,7 @@ type Service struct {
 	Outliers     *Outliers           `cue:"outliers"`
 	Health       *Health             `cue:"health"`
 	Locality     *Locality           `cue:"locality"`
-	RateLimit    Unsupported         `cue:"rateLimit"`
+	RateLimit    *RateLimit          `cue:"rateLimit"`
 	Rollout      Unsupported         `cue:"rollout"`
 	Proxy        *Proxy              `cue:"proxy"`
 	Silence      Silence             `cue:"silence"`

@@ -7,7 +7,6 @@ import (
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	directresponsev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -105,32 +104,32 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxyOnceKnown(name, cluster)}
 		return chain
 	}
-	m := b.connectionManager(name, b.httpRBAC())
+	hosts := b.inboundHosts(name, cluster, port)
+	m := b.connectionManager(name, append([]*hcmv3.HttpFilter{b.httpRBAC()}, b.filtersOf(hosts)...)...)
 	takeUpgrades(m, port)
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}
-	// The rules stand in the routes, which connections that are open take over
-	// when they change; a changed listener would leave those with the old rules.
-	b.routesByName(m, &routev3.RouteConfiguration{
-		Name: name,
-		VirtualHosts: []*routev3.VirtualHost{{
-			Name: name, Domains: []string{"*"}, Metadata: from(port.Pos),
-			Routes: []*routev3.Route{{
-				Name:     name,
-				Metadata: from(port.Pos),
-				Match:    pathMatch(ir.PathMatch{}),
-				// The caller's proxy bounds the time.
-				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
-					Timeout:          durationpb.New(0),
-				}},
-				TypedPerFilterConfig: map[string]*anypb.Any{httpRBACFilter: b.any(&rbacv3.RBACPerRoute{Rbac: &rbacv3.RBAC{Rules: b.rules(port)}})},
-			}},
-		}},
-		ValidateClusters: wrapperspb.Bool(false),
-	})
+	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
 	chain.TransportSocket = b.downstreamTLS(b.members(), "h2", "http/1.1")
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
 	return chain
+}
+
+// inboundHosts send every request on a port to the application, with the rules
+// that it must please. The rules stand in the routes, which connections that are
+// open take over when they change; a changed listener would leave those with the
+// old rules.
+func (b *builder) inboundHosts(name, cluster string, port *ir.Port) []*routev3.VirtualHost {
+	route := &routev3.Route{
+		Name: name, Metadata: from(port.Pos), Match: pathMatch(ir.PathMatch{}),
+		// The caller's proxy bounds the time.
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+			Timeout:          durationpb.New(0),
+		}},
+	}
+	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: &rbacv3.RBAC{Rules: b.rules(port)}})
+	b.limitService(route, port)
+	return []*routev3.VirtualHost{{Name: name, Domains: []string{"*"}, Metadata: from(port.Pos), Routes: []*routev3.Route{route}}}
 }

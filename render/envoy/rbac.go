@@ -69,11 +69,7 @@ func (b *builder) probe(port *ir.Port) *ir.Rule {
 	if h.Kind == ir.HealthGRPC {
 		rule.Methods, rule.Paths = []string{"POST"}, []string{grpcHealthPath}
 	}
-	for i := range b.scope.Service.Allow {
-		if r := &b.scope.Service.Allow[i]; holds(r, port) {
-			rule.From = append(rule.From, r.From...)
-		}
-	}
+	rule.From = b.peers(port)
 	return rule
 }
 
@@ -89,6 +85,15 @@ func holds(r *ir.Rule, port *ir.Port) bool {
 // callers accepts the identities that some rule lets in on that port.
 func (b *builder) callers(port *ir.Port) []*matcherv3.StringMatcher {
 	var out []*matcherv3.StringMatcher
+	for _, p := range b.peers(port) {
+		out = append(out, exactly(p.Identity))
+	}
+	return out
+}
+
+// peers are those whom some rule lets in on that port, each once.
+func (b *builder) peers(port *ir.Port) []ir.Peer {
+	var out []ir.Peer
 	known := map[spiffeid.ID]bool{}
 	for i := range b.scope.Service.Allow {
 		r := &b.scope.Service.Allow[i]
@@ -98,7 +103,7 @@ func (b *builder) callers(port *ir.Port) []*matcherv3.StringMatcher {
 		for _, p := range r.From {
 			if !known[p.Identity] {
 				known[p.Identity] = true
-				out = append(out, exactly(p.Identity))
+				out = append(out, p)
 			}
 		}
 	}

@@ -82,6 +82,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 	editHeaders(out, by)
 	b.fault(out, by)
 	b.cors(out, by)
+	b.limitRate(out, by)
 	b.limitBody(out, by)
 	return out
 }

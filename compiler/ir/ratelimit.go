@@ -1,0 +1,27 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// RateLimit is a bound on requests: a bucket of Requests and Burst tokens, which
+// gets Requests of them every Per.
+type RateLimit struct {
+	// Owner is the service or gateway that the bound stands in.
+	Owner    string   `json:"owner"`
+	Requests uint32   `json:"requests"`
+	Per      Duration `json:"per"`
+	Burst    uint32   `json:"burst,omitempty"`
+	// PerCaller gives each caller a bucket of its own. Services only.
+	PerCaller bool `json:"perCaller,omitempty"`
+	// Global has the mesh's rate limit service count.
+	Global bool            `json:"global,omitempty"`
+	Pos    source.Position `json:"pos,omitzero"`
+}
+
+// RateLimitService is the service of the mesh that counts for all proxies.
+type RateLimitService struct {
+	Service    string          `json:"service"`
+	Port       string          `json:"port"`
+	Timeout    Duration        `json:"timeout"`
+	FailClosed bool            `json:"failClosed,omitempty"`
+	Pos        source.Position `json:"pos,omitzero"`
+}

@@ -1,0 +1,131 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// minFill is the shortest period in which Envoy gives tokens out.
+const minFill = ir.Duration(50 * time.Millisecond)
+
+// periods are those that the rate limit service counts in.
+var periods = []ir.Duration{second, 60 * second, 3600 * second, 24 * 3600 * second}
+
+// rateLimit is a bound on requests; nil when nothing is written.
+func (l *linker) rateLimit(u *spec.Unit, path, owner string, r *spec.RateLimit, route bool) *ir.RateLimit {
+	if r == nil {
+		return nil
+	}
+	out := &ir.RateLimit{
+		Owner: owner, Requests: uint32(r.Requests.Value), Per: second, Burst: uint32(r.Burst.Value),
+		PerCaller: r.By.Value == "caller", Global: r.Global.Value, Pos: u.At(r.Pos),
+	}
+	if r.Per.IsSet() {
+		out.Per = l.duration(u, path+".per", r.Per)
+		if out.Per > 0 && out.Per < minFill {
+			l.add(diag.OutOfRange, path+".per", fmt.Sprintf("per is %s, and the shortest period is %s", out.Per, minFill), u.At(r.Per.Pos)).
+				hint("write the number of requests in a longer one")
+		}
+	}
+	if out.PerCaller && route {
+		l.add(diag.NoEffect, path+".by", "by cannot take effect: a route's bound is kept by each calling proxy for itself", u.At(r.By.Pos)).
+			hint("take it out, or write the bound for the service")
+	}
+	if !out.Global {
+		return out
+	}
+	if l.mesh.RateLimit == nil && !l.rateLimitSaid {
+		l.add(diag.MissingField, path+".global", "there is no rate limit service that could count for all proxies", u.At(r.Global.Pos)).
+			hint(`mesh: rateLimit: service: "ratelimit"`)
+	}
+	if !slices.Contains(periods, out.Per) && out.Per > 0 {
+		l.add(diag.NotOneOf, path+".per", fmt.Sprintf("per is %s, and the rate limit service counts in 1s, 1m, 1h or 24h", out.Per), u.At(r.Per.Pos), u.At(r.Global.Pos))
+	}
+	if out.Burst > 0 {
+		l.add(diag.NoEffect, path+".burst", "burst cannot take effect: the rate limit service counts requests in whole periods", u.At(r.Burst.Pos), u.At(r.Global.Pos)).
+			hint("take it out")
+	}
+	return out
+}
+
+// rateLimitService settles which service counts, once the services are known.
+func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
+	if s == nil {
+		return
+	}
+	const path = "mesh.rateLimit"
+	out := &ir.RateLimitService{
+		Service: s.Service.Value, Port: s.Port.Value, Timeout: ir.Duration(100 * time.Millisecond),
+		FailClosed: s.FailClosed.Value, Pos: u.At(s.Pos),
+	}
+	if s.Timeout.IsSet() {
+		out.Timeout = l.duration(u, path+".timeout", s.Timeout)
+	}
+	l.mesh.RateLimit = out
+	home, known := l.services[out.Service]
+	if !known {
+		l.rateLimitSaid = true
+		l.unknown(diag.UnknownCallee, path+".service", "service", out.Service, sortedKeys(l.services), u, s.Service.Pos)
+		l.mesh.RateLimit = nil
+		return
+	}
+	var grpc []string
+	for _, name := range sortedKeys(home.spec.Ports) {
+		if ir.Protocol(home.spec.Ports[name].Protocol.Value).Multiplexed() {
+			grpc = append(grpc, name)
+		}
+	}
+	switch {
+	case out.Port == "" && len(grpc) == 1:
+		out.Port = grpc[0]
+	case !slices.Contains(grpc, out.Port):
+		l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak gRPC: which answers for rate limits?", out.Service, len(grpc)), u.At(s.Pos), home.pos).
+			hint("write port: %q", append(grpc, "NAME")[0])
+		l.mesh.RateLimit, l.rateLimitSaid = nil, true
+	}
+}
+
+// counted adds the rate limit service to what a member reaches when a bound on its
+// own requests, or on those of its calls, is counted there.
+func (l *linker) counted(path string, kind ir.MemberKind, name string, own *ir.RateLimit, routes []ir.Route, uses []ir.Use) []ir.Use {
+	s := l.mesh.RateLimit
+	if s == nil {
+		return uses
+	}
+	var by *ir.RateLimit
+	if own != nil && own.Global {
+		by = own
+	}
+	find := func(routes []ir.Route) {
+		for i := range routes {
+			if r := routes[i].RateLimit; r != nil && r.Global {
+				by = r
+			}
+		}
+	}
+	find(routes)
+	for _, use := range uses {
+		if !use.External && len(use.Ports) > 0 {
+			find(l.declaredServices[use.To].Routes)
+		}
+	}
+	if by == nil {
+		return uses
+	}
+	to := l.declaredServices[s.Service]
+	if to.Name == name && kind == ir.KindService {
+		l.add(diag.CallsItself, path, fmt.Sprintf("the requests to %s are counted by %s itself", name, name), by.Pos, s.Pos).hint("take global out")
+		return uses
+	}
+	if !lets(to, kind, name, s.Port) {
+		l.add(diag.NotAllowed, path, fmt.Sprintf("%s asks %s for leave, which does not let it in", name, to.Name), by.Pos, l.services[to.Name].pos, s.Pos).
+			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, s.Port, to.Name)
+		return uses
+	}
+	return reach(uses, ir.Use{Pos: by.Pos}, to.Name, s.Port)
+}

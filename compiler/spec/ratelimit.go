@@ -1,0 +1,20 @@
+package spec
+
+// RateLimit is a bound on requests.
+type RateLimit struct {
+	Pos      Pos
+	Requests Field[int]    `cue:"requests"`
+	Per      Field[string] `cue:"per"`
+	Burst    Field[int]    `cue:"burst"`
+	By       Field[string] `cue:"by"`
+	Global   Field[bool]   `cue:"global"`
+}
+
+// RateLimitService counts for all proxies.
+type RateLimitService struct {
+	Pos        Pos
+	Service    Field[string] `cue:"service"`
+	Port       Field[string] `cue:"port"`
+	Timeout    Field[string] `cue:"timeout"`
+	FailClosed Field[bool]   `cue:"failClosed"`
+}
