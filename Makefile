@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all build tools up test lint race bench clean
+.PHONY: all build tools up test lint e2e race bench clean
 
 all: build
 
@@ -31,6 +31,11 @@ lint:
 	@unformatted=$$(go run $(GOFUMPT) -l $(wildcard */)) || exit 1; \
 		if [ -n "$$unformatted" ]; then echo "lint: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	go run $(STATICCHECK) ./...
+
+# what needs root: hosts that are network namespaces
+e2e: build tools
+	go vet -tags e2e ./...
+	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
 
 # the race detector where goroutines meet
 race: tools

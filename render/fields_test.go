@@ -274,6 +274,10 @@ var changes = map[string]change{
 	"services.[].routes.[].rateLimit.burst":                 {"requests: 5, global: true", `requests: 5, burst: 1`, `requests: 5`},
 	"services.[].routes.[].rateLimit.by":                    {"requests: 5, global: true", `requests: 5, by: "caller"`, `requests: 5`},
 	"services.[].routes.[].rateLimit.global":                replace("requests: 5, global: true", `requests: 5`),
+	"mesh.proxy.excludeInboundPorts.[]":                     add("mesh proxy", "excludeInboundPorts: [22]"),
+	"mesh.proxy.excludeOutboundPorts.[]":                    add("mesh proxy", "excludeOutboundPorts: [22]"),
+	"mesh.proxy.excludeOutboundRanges.[]":                   add("mesh proxy", `excludeOutboundRanges: ["10.96.0.0/12"]`),
+	"mesh.proxy.ipFamilies.[]":                              add("mesh proxy", `ipFamilies: ["IPv4"]`),
 	"services.[].routes.[].maxRequestBytes":                 add("route", `maxRequestBytes: 5`),
 }
 

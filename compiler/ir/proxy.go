@@ -1,11 +1,20 @@
 package ir
 
+import "net/netip"
+
 // Proxy is how a member's proxies run.
 type Proxy struct {
 	Interception Interception `json:"interception"`
 	// InboundPort and OutboundPort take redirected connections.
 	InboundPort  uint16 `json:"inboundPort"`
 	OutboundPort uint16 `json:"outboundPort"`
+	// ExcludeInboundPorts, ExcludeOutboundPorts and ExcludeOutboundRanges are not
+	// redirected.
+	ExcludeInboundPorts   []uint16       `json:"excludeInboundPorts,omitempty"`
+	ExcludeOutboundPorts  []uint16       `json:"excludeOutboundPorts,omitempty"`
+	ExcludeOutboundRanges []netip.Prefix `json:"excludeOutboundRanges,omitempty"`
+	// Family is the only IP family of the proxy's listeners; empty for both.
+	Family IPFamily `json:"family,omitempty"`
 	// AdminPort is Envoy's, on loopback.
 	AdminPort uint16 `json:"adminPort"`
 	// CertificateDirectory holds tls.crt, tls.key and ca.crt.
@@ -21,4 +30,13 @@ type Interception string
 const (
 	InterceptRedirect Interception = "redirect" // nftables
 	InterceptExplicit Interception = "explicit" // the proxy listens on the ports itself
+)
+
+// IPFamily is a version of IP, as Kubernetes names it.
+type IPFamily string
+
+// The IP families.
+const (
+	IPv4 IPFamily = "IPv4"
+	IPv6 IPFamily = "IPv6"
 )

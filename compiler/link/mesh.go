@@ -159,30 +159,6 @@ func (l *linker) flux(u *spec.Unit) {
 	}
 }
 
-// proxyOf is mesh.proxy with what a member writes on top.
-func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
-	proxy := l.proxy
-	if p == nil {
-		return proxy
-	}
-	proxy.Interception = ir.Interception(p.Interception.Or(string(proxy.Interception)))
-	proxy.InboundPort = uint16(p.InboundPort.Or(int(proxy.InboundPort)))
-	proxy.OutboundPort = uint16(p.OutboundPort.Or(int(proxy.OutboundPort)))
-	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
-	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
-	proxy.Server = p.Server.Or(proxy.Server)
-	if proxy.InboundPort == proxy.OutboundPort || proxy.InboundPort == proxy.AdminPort || proxy.OutboundPort == proxy.AdminPort {
-		l.add(diag.PortTaken, path, fmt.Sprintf("the proxy needs three different ports: inboundPort %d, outboundPort %d, adminPort %d",
-			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort), u.At(p.Pos))
-	}
-	if p.Server.IsSet() {
-		if _, _, ok := splitHostPort(proxy.Server); !ok {
-			l.add(diag.BadAddress, path+".server", fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), u.At(p.Server.Pos))
-		}
-	}
-	return proxy
-}
-
 // Silences are the warnings that the spec turns off, by the path of the part of
 // the mesh that says so.
 type Silences map[string]map[diag.Code]bool

@@ -54,13 +54,17 @@ type Issuer struct {
 
 // Proxy is how proxies run.
 type Proxy struct {
-	Pos                  Pos
-	Interception         Field[string] `cue:"interception"`
-	InboundPort          Field[int]    `cue:"inboundPort"`
-	OutboundPort         Field[int]    `cue:"outboundPort"`
-	AdminPort            Field[int]    `cue:"adminPort"`
-	CertificateDirectory Field[string] `cue:"certificateDirectory"`
-	Server               Field[string] `cue:"server"`
+	Pos                   Pos
+	Interception          Field[string]   `cue:"interception"`
+	InboundPort           Field[int]      `cue:"inboundPort"`
+	OutboundPort          Field[int]      `cue:"outboundPort"`
+	ExcludeInboundPorts   []Field[int]    `cue:"excludeInboundPorts"`
+	ExcludeOutboundPorts  []Field[int]    `cue:"excludeOutboundPorts"`
+	ExcludeOutboundRanges []Field[string] `cue:"excludeOutboundRanges"`
+	IPFamilies            []Field[string] `cue:"ipFamilies"`
+	AdminPort             Field[int]      `cue:"adminPort"`
+	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
+	Server                Field[string]   `cue:"server"`
 }
 
 // Flux is where Flux looks.

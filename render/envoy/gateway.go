@@ -20,10 +20,6 @@ import (
 // gets an id of its own.
 func (b *builder) gateway() {
 	g := b.scope.Gateway
-	ip := g.Address
-	if ip == "" {
-		ip = anyAddress
-	}
 	for i := range g.Listeners {
 		listener := &g.Listeners[i]
 		name := gatewayName(listener.Name)
@@ -41,13 +37,21 @@ func (b *builder) gateway() {
 		})
 		b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 			Name:                          name,
-			Address:                       address(ip, listener.Port),
+			Address:                       b.gatewayAddress(listener.Port),
 			TrafficDirection:              corev3.TrafficDirection_INBOUND,
 			PerConnectionBufferLimitBytes: wrapperspb.UInt32(32 << 10),
 			FilterChains:                  []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}},
 			Metadata:                      from(listener.Pos),
 		})
 	}
+}
+
+// gatewayAddress is where a listener takes connections.
+func (b *builder) gatewayAddress(port uint16) *corev3.Address {
+	if ip := b.scope.Gateway.Address; ip != "" {
+		return address(ip, port)
+	}
+	return b.everywhere(port)
 }
 
 // edgeIdleTimeout ends a request from outside on which nothing moves.

@@ -13,7 +13,15 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-const anyAddress = "0.0.0.0"
+// everywhere is that port at every address of the member's host.
+func (b *builder) everywhere(port uint16) *corev3.Address {
+	if b.member.Proxy.Family == ir.IPv4 {
+		return address("0.0.0.0", port)
+	}
+	a := address("::", port)
+	a.GetSocketAddress().Ipv4Compat = b.member.Proxy.Family == ""
+	return a
+}
 
 // inbound are the listeners for calls to the service. With redirection it is one
 // for all ports, told apart by the port that the connection was made to, and any
@@ -22,7 +30,7 @@ func (b *builder) inbound() {
 	s := b.scope.Service
 	redirected := &listenerv3.Listener{
 		Name:               inboundListener,
-		Address:            address(anyAddress, s.Proxy.InboundPort),
+		Address:            b.everywhere(s.Proxy.InboundPort),
 		TrafficDirection:   corev3.TrafficDirection_INBOUND,
 		ListenerFilters:    []*listenerv3.ListenerFilter{b.originalDestination()},
 		DefaultFilterChain: b.closed(inboundListener),
@@ -60,7 +68,7 @@ func (b *builder) inboundAddress(port *ir.Port) *corev3.Address {
 	if e := b.endpoint(); e != nil {
 		return address(e.Address, e.Ports[port.Name])
 	}
-	return address(anyAddress, port.Number)
+	return b.everywhere(port.Number)
 }
 
 // endpoint is the proxy's own, or nil when it is not known.

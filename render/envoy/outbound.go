@@ -67,7 +67,7 @@ func (b *builder) bound(c call, bind string) {
 		return
 	}
 	name := outboundBind(b.label(c), c.port.Name)
-	l := b.outboundListener(name, at.Addr().String(), at.Port(), c.use.Pos)
+	l := b.outboundListener(name, address(at.Addr().String(), at.Port()), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
 		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.virtualHost(c, []string{"*"}))}
 	} else {
@@ -79,7 +79,7 @@ func (b *builder) bound(c call, bind string) {
 // intercepted is the listener that redirected connections come to. It hands each
 // to the virtual listener of its original port; what has none is closed.
 func (b *builder) intercepted() {
-	l := b.outboundListener(outboundListener, anyAddress, b.member.Proxy.OutboundPort, source.Position{})
+	l := b.outboundListener(outboundListener, b.everywhere(b.member.Proxy.OutboundPort), source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
 	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole, nil)}}}
@@ -93,7 +93,7 @@ func (b *builder) intercepted() {
 // host and TLS by SNI; the linker has made sure that the others are alone.
 func (b *builder) virtual(number uint16, calls []call) {
 	name := outboundNumber(number)
-	l := b.outboundListener(name, anyAddress, number, calls[0].use.Pos)
+	l := b.outboundListener(name, b.everywhere(number), calls[0].use.Pos)
 	l.BindToPort = wrapperspb.Bool(false)
 	var hosts []*routev3.VirtualHost
 	for _, c := range calls {
@@ -118,9 +118,9 @@ func (b *builder) virtual(number uint16, calls []call) {
 	b.out.Listeners = append(b.out.Listeners, l)
 }
 
-func (b *builder) outboundListener(name, ip string, port uint16, pos source.Position) *listenerv3.Listener {
+func (b *builder) outboundListener(name string, at *corev3.Address, pos source.Position) *listenerv3.Listener {
 	return &listenerv3.Listener{
-		Name: name, Address: address(ip, port), TrafficDirection: corev3.TrafficDirection_OUTBOUND, Metadata: from(pos),
+		Name: name, Address: at, TrafficDirection: corev3.TrafficDirection_OUTBOUND, Metadata: from(pos),
 	}
 }
 

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"fmt"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,14 +78,9 @@ func redirect(scope ir.Scope) corev1.Container {
 	security.RunAsNonRoot = &no
 	security.Capabilities.Add = []corev1.Capability{"NET_ADMIN"}
 	return corev1.Container{
-		Name:  "mesh-redirect",
-		Image: scope.Settings.Images.Meshc,
-		Args: []string{
-			"redirect",
-			fmt.Sprintf("--inbound-port=%d", proxy.InboundPort),
-			fmt.Sprintf("--outbound-port=%d", proxy.OutboundPort),
-			fmt.Sprintf("--proxy-user=%d", proxyUser),
-		},
+		Name:            "mesh-redirect",
+		Image:           scope.Settings.Images.Meshc,
+		Args:            redirectArgs(&proxy),
 		Resources:       resources("10m", "32Mi", "64Mi"),
 		SecurityContext: security,
 	}

@@ -1,0 +1,80 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// proxyOf is mesh.proxy with what a member writes on top.
+func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
+	proxy := l.proxy
+	if p == nil {
+		return proxy
+	}
+	proxy.Interception = ir.Interception(p.Interception.Or(string(proxy.Interception)))
+	proxy.InboundPort = uint16(p.InboundPort.Or(int(proxy.InboundPort)))
+	proxy.OutboundPort = uint16(p.OutboundPort.Or(int(proxy.OutboundPort)))
+	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
+	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
+	proxy.Server = p.Server.Or(proxy.Server)
+	l.excluded(u, path, p, &proxy)
+	if p.IPFamilies != nil {
+		proxy.Family = l.family(u, path+".ipFamilies", p)
+	}
+	if proxy.InboundPort == proxy.OutboundPort || proxy.InboundPort == proxy.AdminPort || proxy.OutboundPort == proxy.AdminPort {
+		l.add(diag.PortTaken, path, fmt.Sprintf("the proxy needs three different ports: inboundPort %d, outboundPort %d, adminPort %d",
+			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort), u.At(p.Pos))
+	}
+	if p.Server.IsSet() {
+		if _, _, ok := splitHostPort(proxy.Server); !ok {
+			l.add(diag.BadAddress, path+".server", fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), u.At(p.Server.Pos))
+		}
+	}
+	return proxy
+}
+
+// excluded is what a member or the mesh says is not redirected.
+func (l *linker) excluded(u *spec.Unit, path string, p *spec.Proxy, proxy *ir.Proxy) {
+	for _, list := range []struct {
+		from []spec.Field[int]
+		to   *[]uint16
+	}{{p.ExcludeInboundPorts, &proxy.ExcludeInboundPorts}, {p.ExcludeOutboundPorts, &proxy.ExcludeOutboundPorts}} {
+		if list.from != nil {
+			*list.to = nil
+		}
+		for _, f := range list.from {
+			*list.to = append(*list.to, uint16(f.Value))
+		}
+	}
+	if p.ExcludeOutboundRanges != nil {
+		proxy.ExcludeOutboundRanges = nil
+	}
+	for i, f := range p.ExcludeOutboundRanges {
+		network, err := netip.ParsePrefix(f.Value)
+		if err != nil {
+			l.add(diag.BadAddress, fmt.Sprintf("%s.excludeOutboundRanges[%d]", path, i), fmt.Sprintf("%q is no network", f.Value), u.At(f.Pos)).
+				hint(`write "10.96.0.0/12" or "fd00::/108"`)
+			continue
+		}
+		proxy.ExcludeOutboundRanges = append(proxy.ExcludeOutboundRanges, network.Masked())
+	}
+}
+
+// family is the only IP family that is written, or empty for both.
+func (l *linker) family(u *spec.Unit, path string, p *spec.Proxy) ir.IPFamily {
+	families := values(p.IPFamilies)
+	slices.Sort(families)
+	families = slices.Compact(families)
+	switch len(families) {
+	case 0:
+		l.add(diag.EmptyList, path, "ipFamilies is empty, so the proxy would take no connections", u.At(p.Pos)).hint("leave it out for both")
+	case 1:
+		return ir.IPFamily(families[0])
+	}
+	return ""
+}

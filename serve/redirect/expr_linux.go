@@ -1,0 +1,101 @@
+package redirect
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// exprs are the parts of a rule: conditions, and then what is done.
+type exprs []expr.Any
+
+// register is where conditions load what they compare.
+const register = 1
+
+func (e exprs) and(more exprs) exprs { return slices.Concat(e, more) }
+
+// leave ends the chain: the connection stays as it is.
+func (e exprs) leave() exprs {
+	return e.and(exprs{&expr.Verdict{Kind: expr.VerdictReturn}})
+}
+
+// redirect hands the connection to that port of this host.
+func (e exprs) redirect(port uint16) exprs {
+	return e.and(exprs{
+		&expr.Immediate{Register: register, Data: portBytes(port)},
+		&expr.Redir{RegisterProtoMin: register, RegisterProtoMax: register},
+	})
+}
+
+// tcp is for TCP alone.
+func (e exprs) tcp() exprs {
+	return e.and(exprs{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		equals([]byte{unix.IPPROTO_TCP}),
+	})
+}
+
+// Which interface a packet came by or leaves by.
+const (
+	incoming = expr.MetaKeyIIFNAME
+	outgoing = expr.MetaKeyOIFNAME
+)
+
+func onLoopback(direction expr.MetaKey) exprs {
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, "lo")
+	return exprs{&expr.Meta{Key: direction, Register: register}, equals(name)}
+}
+
+func ofUser(id uint32) exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeySKUID, Register: register}, equals(binaryutil.NativeEndian.PutUint32(id))}
+}
+
+// toPort is for TCP to that port.
+func toPort(port uint16) exprs {
+	return exprs(nil).tcp().and(exprs{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		equals(portBytes(port)),
+	})
+}
+
+// toThisHost is for addresses of this host: what is forwarded is not its own.
+func toThisHost() exprs {
+	return exprs{
+		&expr.Fib{Register: register, FlagDADDR: true, ResultADDRTYPE: true},
+		equals(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)),
+	}
+}
+
+// toNetwork is for addresses in a network.
+func toNetwork(network netip.Prefix) exprs {
+	family, offset := byte(unix.NFPROTO_IPV4), uint32(16)
+	if network.Addr().Is6() {
+		family, offset = unix.NFPROTO_IPV6, 24
+	}
+	address := network.Addr().AsSlice()
+	size := uint32(len(address))
+	return exprs{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
+		equals([]byte{family}),
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: size, Mask: mask(network.Bits(), len(address)), Xor: make([]byte, size)},
+		equals(address),
+	}
+}
+
+// mask has that many bits set, in front.
+func mask(bits, size int) []byte {
+	m := make([]byte, size)
+	for i := range bits {
+		m[i/8] |= 0x80 >> (i % 8)
+	}
+	return m
+}
+
+func equals(data []byte) expr.Any {
+	return &expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: data}
+}

@@ -1,0 +1,89 @@
+package redirect
+
+import (
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+)
+
+// tableName is that of the only table that is ours; it holds all the rules.
+const tableName = "meshc"
+
+// Apply puts the rules in the place of those that an earlier call put there, in
+// one transaction: there is no moment without rules. It needs CAP_NET_ADMIN.
+func Apply(r Rules) error {
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	if err := clear(c); err != nil {
+		return err
+	}
+	build(c, r)
+	return c.Flush()
+}
+
+// Remove takes the rules away; there need not be any.
+func Remove() error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	if err := clear(c); err != nil {
+		return err
+	}
+	return c.Flush()
+}
+
+// clear has the transaction begin without our table.
+func clear(c *nftables.Conn) error {
+	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if t.Name == tableName {
+			c.DelTable(t)
+		}
+	}
+	return nil
+}
+
+func build(c *nftables.Conn, r Rules) {
+	table := c.AddTable(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
+	in := c.AddChain(&nftables.Chain{
+		Name: "inbound", Table: table, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest,
+	})
+	add := func(chain *nftables.Chain, e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
+	add(in, onLoopback(incoming).leave())
+	for _, port := range slices.Concat([]uint16{r.InboundPort, r.OutboundPort}, r.ExcludeInboundPorts) {
+		add(in, toPort(port).leave())
+	}
+	if len(r.InboundPorts) == 0 {
+		add(in, toThisHost().tcp().redirect(r.InboundPort))
+	}
+	for _, port := range r.InboundPorts {
+		add(in, toThisHost().and(toPort(port)).redirect(r.InboundPort))
+	}
+	out := c.AddChain(&nftables.Chain{
+		Name: "outbound", Table: table, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
+	})
+	add(out, ofUser(r.ProxyUser).leave())
+	add(out, onLoopback(outgoing).leave())
+	add(out, toThisHost().leave())
+	for _, port := range r.ExcludeOutboundPorts {
+		add(out, toPort(port).leave())
+	}
+	for _, network := range r.ExcludeOutboundRanges {
+		add(out, toNetwork(network.Masked()).leave())
+	}
+	add(out, exprs(nil).tcp().redirect(r.OutboundPort))
+}
+
+func portBytes(port uint16) []byte { return binaryutil.BigEndian.PutUint16(port) }

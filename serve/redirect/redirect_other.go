@@ -1,0 +1,13 @@
+//go:build !linux
+
+package redirect
+
+import "errors"
+
+var errLinux = errors.New("redirection needs nftables, which Linux alone has")
+
+// Apply fails: only Linux has nftables.
+func Apply(Rules) error { return errLinux }
+
+// Remove fails: only Linux has nftables.
+func Remove() error { return errLinux }
