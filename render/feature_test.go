@@ -255,6 +255,11 @@ func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {
 		text = strings.ReplaceAll(text, dir+"/", j.certificates+"/")
 	}
 	text = strings.ReplaceAll(text, "ca-certificates.crt", "ca.crt")
+	if g := scope.Gateway; g != nil {
+		for _, secret := range g.Secrets() {
+			text = strings.ReplaceAll(text, filepath.Join(g.Proxy.SecretDirectory, secret)+"/", j.certificates+"/")
+		}
+	}
 	name := filepath.Join(t.TempDir(), "bootstrap.yaml")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Error(err)

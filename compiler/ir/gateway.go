@@ -14,6 +14,8 @@ type Gateway struct {
 	Identity  spiffeid.ID `json:"identity"`
 	// Listeners are sorted by name. At least one.
 	Listeners []Listener `json:"listeners"`
+	// Compression of the answers; nil for none.
+	Compression *Compression `json:"compression,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches
 	// is answered with 404. Every destination names its port.
 	Routes []Route `json:"routes,omitempty"`
@@ -23,13 +25,4 @@ type Gateway struct {
 	// Address is the IP address that the listeners bind; empty for all.
 	Address string          `json:"address,omitempty"`
 	Pos     source.Position `json:"pos,omitzero"`
-}
-
-// Listener is where a gateway takes connections.
-type Listener struct {
-	Name string `json:"name"`
-	Port uint16 `json:"port"`
-	// Hosts are exact, "*.DOMAIN" or "*", lower case. At least one.
-	Hosts []string        `json:"hosts"`
-	Pos   source.Position `json:"pos,omitzero"`
 }

@@ -19,6 +19,8 @@ type Proxy struct {
 	AdminPort uint16 `json:"adminPort"`
 	// CertificateDirectory holds tls.crt, tls.key and ca.crt.
 	CertificateDirectory string `json:"certificateDirectory"`
+	// SecretDirectory of a gateway has a directory for each secret.
+	SecretDirectory string `json:"secretDirectory,omitempty"`
 	// Server is meshc serve, HOST:PORT.
 	Server string `json:"server"`
 }

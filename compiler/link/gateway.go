@@ -22,30 +22,15 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 		Proxy: l.proxyOf(u, path+".proxy", s.Proxy), Pos: h.pos,
 	}
 	g.Identity = l.identity(g.Namespace, g.Account)
-	ports := map[int]*spec.Listener{}
-	for _, name := range sortedKeys(s.Listeners) {
-		written := s.Listeners[name]
-		listener := ir.Listener{Name: name, Port: uint16(written.Port.Value), Pos: u.At(written.Pos), Hosts: []string{"*"}}
-		at := path + ".listeners." + name
-		if written.Hosts != nil {
-			listener.Hosts = nil
-			for i, f := range written.Hosts {
-				listener.Hosts = append(listener.Hosts, l.host(fmt.Sprintf("%s.hosts[%d]", at, i), f.Value, u.At(f.Pos)))
-			}
-			if len(written.Hosts) == 0 {
-				l.add(diag.EmptyList, at+".hosts", "hosts is empty, so the listener answers nobody", listener.Pos).hint(`leave it out for all: ["*"]`)
-			}
-		}
-		if other := ports[written.Port.Value]; other != nil {
-			l.add(diag.PortTaken, at+".port", fmt.Sprintf("two listeners have port %d", written.Port.Value), listener.Pos, u.At(other.Pos)).
-				hint("one listener may answer for many hosts")
-		}
-		if listener.Port == g.Proxy.AdminPort {
-			l.add(diag.PortTaken, at+".port", fmt.Sprintf("port %d is the proxy's own", listener.Port), listener.Pos)
-		}
-		ports[written.Port.Value] = written
-		g.Listeners = append(g.Listeners, listener)
+	if g.Proxy.SecretDirectory == "" {
+		g.Proxy.SecretDirectory = defaultSecrets
 	}
+	for _, name := range sortedKeys(s.Listeners) {
+		g.Listeners = append(g.Listeners, l.listener(u, path+".listeners."+name, name, s.Listeners[name]))
+	}
+	l.listenerPorts(path, g)
+	l.listenerRedirects(u, path, g, s.Listeners)
+	g.Compression = l.compression(u, path+".compression", s.Compression)
 	if len(g.Listeners) == 0 {
 		l.add(diag.EmptyList, path+".listeners", path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
 	}

@@ -100,6 +100,7 @@ func (l *linker) members() {
 		g.Uses = l.uses(h.unit, "gateways."+g.Name, ir.KindGateway, g.Name, h.spec.Uses)
 		l.binds(h.unit, "gateways."+g.Name, g.Uses, h.spec.Uses)
 		g.Routes = l.gatewayRoutes(g, h)
+		l.listenerDestinations(g, h)
 	}
 	for _, s := range l.mesh.Services {
 		path := "services." + s.Name

@@ -19,6 +19,7 @@ const (
 	defaultEnvoyImage  = "docker.io/envoyproxy/envoy:v1.40.0"
 	defaultLifetime    = ir.Duration(24 * time.Hour)
 	defaultCertificate = "/etc/meshc/certificates"
+	defaultSecrets     = "/etc/meshc/secrets"
 	defaultServerPort  = "15010"
 
 	maxMeshName = 63 - len("-system")

@@ -2,23 +2,15 @@ package spec
 
 // Gateway is a proxy at the edge.
 type Gateway struct {
-	Pos       Pos
-	Namespace Field[string]        `cue:"namespace"`
-	Account   Field[string]        `cue:"account"`
-	Listeners map[string]*Listener `cue:"listeners"`
-	Routes    []*Route             `cue:"routes"`
-	Uses      map[string]*Use      `cue:"uses"`
-	Proxy     *Proxy               `cue:"proxy"`
-	Silence   Silence              `cue:"silence"`
-}
-
-// Listener is where a gateway takes connections.
-type Listener struct {
-	Pos        Pos
-	Port       Field[int]      `cue:"port"`
-	Hosts      []Field[string] `cue:"hosts"`
-	TLS        Unsupported     `cue:"tls"`
-	RedirectTo Unsupported     `cue:"redirectTo"`
+	Pos         Pos
+	Namespace   Field[string]        `cue:"namespace"`
+	Account     Field[string]        `cue:"account"`
+	Listeners   map[string]*Listener `cue:"listeners"`
+	Routes      []*Route             `cue:"routes"`
+	Uses        map[string]*Use      `cue:"uses"`
+	Compression *Compression         `cue:"compression"`
+	Proxy       *Proxy               `cue:"proxy"`
+	Silence     Silence              `cue:"silence"`
 }
 
 // External is a service outside the mesh.

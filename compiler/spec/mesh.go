@@ -64,6 +64,7 @@ type Proxy struct {
 	IPFamilies            []Field[string] `cue:"ipFamilies"`
 	AdminPort             Field[int]      `cue:"adminPort"`
 	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
+	SecretDirectory       Field[string]   `cue:"secretDirectory"`
 	Server                Field[string]   `cue:"server"`
 }
 

@@ -15,36 +15,107 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// gateway are the listeners at the edge of the mesh. Nothing that comes from
-// outside says who it is: headers about the caller are dropped, and the request
-// gets an id of its own.
+// gateway are the listeners at the edge of the mesh: one for each port, with a
+// filter chain for each of the spec's listeners there.
 func (b *builder) gateway() {
 	g := b.scope.Gateway
+	byPort := map[uint16][]*ir.Listener{}
 	for i := range g.Listeners {
-		listener := &g.Listeners[i]
-		name := gatewayName(listener.Name)
-		hosts := b.gatewayHosts(g, listener)
-		m := b.connectionManager(name, b.filtersOf(hosts)...)
-		m.SkipXffAppend = false
-		m.XffNumTrustedHops = 0
-		m.PreserveExternalRequestId = false
-		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
-		m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE
-		m.StreamIdleTimeout = durationpb.New(edgeIdleTimeout)
-		m.Http2ProtocolOptions = edgeHTTP2()
-		b.routesByName(m, &routev3.RouteConfiguration{
-			Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false),
-		})
-		b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
-			Name:                          name,
-			Address:                       b.gatewayAddress(listener.Port),
+		l := &g.Listeners[i]
+		byPort[l.Port] = append(byPort[l.Port], l)
+	}
+	for _, port := range sortedKeys(byPort) {
+		list := byPort[port]
+		out := &listenerv3.Listener{
+			Name:                          gatewayPort(port),
+			Address:                       b.gatewayAddress(port),
 			TrafficDirection:              corev3.TrafficDirection_INBOUND,
 			PerConnectionBufferLimitBytes: wrapperspb.UInt32(32 << 10),
-			FilterChains:                  []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}},
-			Metadata:                      from(listener.Pos),
-		})
+			Metadata:                      from(list[0].Pos),
+		}
+		for _, l := range list {
+			out.FilterChains = append(out.FilterChains, b.gatewayChain(l))
+			if l.BySNI() {
+				out.ListenerFilters = []*listenerv3.ListenerFilter{b.tlsInspector()}
+			}
+		}
+		b.out.Listeners = append(b.out.Listeners, out)
+		b.http3(port, list)
 	}
+	b.gatewaySecrets()
 }
+
+// gatewayChain takes the connections of one of the spec's listeners.
+func (b *builder) gatewayChain(l *ir.Listener) *listenerv3.FilterChain {
+	name := gatewayName(l.Name)
+	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
+	if l.BySNI() && !slices.Contains(l.Hosts, "*") {
+		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.Hosts}
+	}
+	if l.TLS != nil {
+		alpn := []string{"h2", "http/1.1"}
+		if l.Protocol != ir.HTTP {
+			alpn = nil
+		}
+		chain.TransportSocket = b.transportSocket(edgeTLS(l.TLS, alpn))
+	}
+	if l.To != nil {
+		callee := b.scope.Upstreams[l.To.Service]
+		cluster := b.upstream(callee, b.use(callee.Name), callee.Port(l.To.Port), l.To.Version)
+		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee)}
+		return chain
+	}
+	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO))}
+	return chain
+}
+
+// edge reads requests from outside. Nothing that comes from there says who it is:
+// headers about the caller are dropped, and the request gets an id of its own.
+func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecType) *hcmv3.HttpConnectionManager {
+	name := gatewayName(l.Name)
+	hosts := b.listenerHosts(b.scope.Gateway, l)
+	m := b.connectionManager(name, append(b.compressors(), b.filtersOf(hosts)...)...)
+	m.CodecType = codec
+	m.SkipXffAppend = false
+	m.XffNumTrustedHops = 0
+	m.PreserveExternalRequestId = false
+	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
+	m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE
+	m.StreamIdleTimeout = durationpb.New(edgeIdleTimeout)
+	m.Http2ProtocolOptions = edgeHTTP2()
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}}
+	if codec != hcmv3.HttpConnectionManager_HTTP3 { // which has the same routes
+		routes := &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)}
+		if l.HTTP3 {
+			routes.ResponseHeadersToAdd = altSvc(l.Port)
+		}
+		b.out.Routes = append(b.out.Routes, routes)
+	}
+	return m
+}
+
+// listenerHosts are the hosts of a listener that serves requests, or of one that
+// redirects them.
+func (b *builder) listenerHosts(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
+	if l.RedirectTo == "" {
+		return b.gatewayHosts(g, l)
+	}
+	to := g.Listener(l.RedirectTo)
+	r := &ir.Redirect{Scheme: "http", Port: to.Port, Status: permanently}
+	if to.TLS != nil {
+		r.Scheme = "https"
+	}
+	if r.Scheme == "https" && to.Port == 443 || r.Scheme == "http" && to.Port == 80 {
+		r.Port = 0
+	}
+	return []*routev3.VirtualHost{{Name: l.Name, Domains: l.Hosts, Metadata: from(l.Pos), Routes: []*routev3.Route{{
+		Name: join(l.Name, to.Name), Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
+		Action: &routev3.Route_Redirect{Redirect: redirect(r, ir.PathMatch{})},
+	}}}}
+}
+
+// permanently is the status of a listener's redirects: the method stays.
+const permanently = 308
 
 // gatewayAddress is where a listener takes connections.
 func (b *builder) gatewayAddress(port uint16) *corev3.Address {

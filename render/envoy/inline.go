@@ -5,10 +5,12 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -85,10 +87,7 @@ func (in inliner) cluster(c *clusterv3.Cluster) (*clusterv3.Cluster, error) {
 func (in inliner) listener(l *listenerv3.Listener) (*listenerv3.Listener, error) {
 	out := proto.Clone(l).(*listenerv3.Listener)
 	for _, chain := range out.FilterChains {
-		err := replace(chain.GetTransportSocket().GetTypedConfig(), func(t *tlsv3.DownstreamTlsContext) error {
-			return staticSecrets(t.CommonTlsContext)
-		})
-		if err != nil {
+		if err := in.downstream(chain.GetTransportSocket()); err != nil {
 			return nil, err
 		}
 		for _, filter := range chain.Filters {
@@ -101,6 +100,17 @@ func (in inliner) listener(l *listenerv3.Listener) (*listenerv3.Listener, error)
 		}
 	}
 	return out, nil
+}
+
+func (in inliner) downstream(s *corev3.TransportSocket) error {
+	if s.GetName() == quicTransportSocket {
+		return replace(s.GetTypedConfig(), func(t *quicv3.QuicDownstreamTransport) error {
+			return staticSecrets(t.DownstreamTlsContext.CommonTlsContext)
+		})
+	}
+	return replace(s.GetTypedConfig(), func(t *tlsv3.DownstreamTlsContext) error {
+		return staticSecrets(t.CommonTlsContext)
+	})
 }
 
 func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
@@ -121,6 +131,9 @@ func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
 // staticSecrets names secrets of the bootstrap.
 func staticSecrets(t *tlsv3.CommonTlsContext) error {
 	for _, s := range t.GetTlsCertificateSdsSecretConfigs() {
+		s.SdsConfig = nil
+	}
+	if s := t.GetValidationContextSdsSecretConfig(); s != nil {
 		s.SdsConfig = nil
 	}
 	if s := t.GetCombinedValidationContext().GetValidationContextSdsSecretConfig(); s != nil {

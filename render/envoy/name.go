@@ -49,6 +49,15 @@ func outboundBind(callee, port string) string { return join(outboundListener, ca
 
 func gatewayName(listener string) string { return join("gateway", listener) }
 
+// gatewayPort is Envoy's listener for all of the spec's on that port.
+func gatewayPort(port uint16) string { return join("gateway", strconv.Itoa(int(port))) }
+
+// gatewaySecret is the certificate, and gatewayRoots are the roots, in a secret of
+// the gateway's.
+func gatewaySecret(name string) string { return join("secret", name) }
+
+func gatewayRoots(name string) string { return join("roots", name) }
+
 // NodeID is the xDS node id of a proxy: KIND/NAME/INSTANCE. The instance is the
 // name of an endpoint where the mesh knows it, in Kubernetes the pod's.
 func NodeID(kind ir.MemberKind, name, instance string) string {

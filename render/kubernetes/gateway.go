@@ -1,6 +1,9 @@
 package kubernetes
 
 import (
+	"path"
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,6 +32,36 @@ func gateway(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
 	return []manifest.File{file}, err
 }
 
+// gatewayPort is a port of a gateway's pods.
+type gatewayPort struct {
+	name     string
+	number   uint16
+	protocol corev1.Protocol
+}
+
+// gatewayPorts are those of the listeners, each once; the name is that of the first
+// listener there.
+func gatewayPorts(g *ir.Gateway) []gatewayPort {
+	var out []gatewayPort
+	add := func(p gatewayPort) {
+		if !slices.ContainsFunc(out, func(o gatewayPort) bool { return o.number == p.number && o.protocol == p.protocol }) {
+			out = append(out, p)
+		}
+	}
+	for _, l := range g.Listeners {
+		add(gatewayPort{l.Name, l.Port, corev1.ProtocolTCP})
+	}
+	for _, l := range g.Listeners {
+		if l.HTTP3 {
+			add(gatewayPort{ir.Label(l.Name + "-udp"), l.Port, corev1.ProtocolUDP})
+		}
+	}
+	return out
+}
+
+// gatewaySecretVolume is the volume of a secret that a listener names.
+func gatewaySecretVolume(secret string) string { return ir.Label("secret-" + secret) }
+
 // loadBalancer gives the gateway an address outside the cluster.
 func loadBalancer(scope ir.Scope) *corev1.Service {
 	g := scope.Gateway
@@ -37,9 +70,9 @@ func loadBalancer(scope ir.Scope) *corev1.Service {
 		ObjectMeta: meta(scope, g.Name),
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: podsOf(scope)},
 	}
-	for _, l := range g.Listeners {
+	for _, p := range gatewayPorts(g) {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
-			Name: l.Name, Protocol: corev1.ProtocolTCP, Port: int32(l.Port), TargetPort: intstr.FromInt32(int32(l.Port)),
+			Name: p.name, Protocol: p.protocol, Port: int32(p.number), TargetPort: intstr.FromInt32(int32(p.number)),
 		})
 	}
 	return service
@@ -48,8 +81,13 @@ func loadBalancer(scope ir.Scope) *corev1.Service {
 func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
 	g := scope.Gateway
 	proxy := proxyContainer(scope, g.Listeners[0].Port)
-	for _, l := range g.Listeners {
-		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(l.Port), Protocol: corev1.ProtocolTCP})
+	for _, p := range gatewayPorts(g) {
+		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(p.number), Protocol: p.protocol})
+	}
+	for _, name := range g.Secrets() {
+		proxy.VolumeMounts = append(proxy.VolumeMounts, corev1.VolumeMount{
+			Name: gatewaySecretVolume(name), MountPath: path.Join(g.Proxy.SecretDirectory, name), ReadOnly: true,
+		})
 	}
 	// Envoy ends at once when it is told to. Until then it goes on serving those
 	// who have not heard yet that this pod is going.
@@ -61,6 +99,9 @@ func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
 	pod.Spec.ServiceAccountName = g.Account
 	pod.Spec.Containers = []corev1.Container{proxy}
 	pod.Spec.Volumes = proxyVolumes(scope, groupReads)
+	for _, name := range g.Secrets() {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, secretVolume(gatewaySecretVolume(name), name, groupReads))
+	}
 	for _, l := range g.Listeners {
 		if l.Port < 1024 {
 			// A safe sysctl (Kubernetes, Pod Security Standards): no capability is

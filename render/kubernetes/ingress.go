@@ -60,8 +60,10 @@ func gatewayIngress(g *ir.Gateway) []networkingv1.NetworkPolicyIngressRule {
 		return nil
 	}
 	var ports []networkingv1.NetworkPolicyPort
-	for _, l := range g.Listeners {
-		ports = append(ports, tcp(l.Port))
+	for _, p := range gatewayPorts(g) {
+		port := tcp(p.number)
+		port.Protocol = &p.protocol
+		ports = append(ports, port)
 	}
 	return []networkingv1.NetworkPolicyIngressRule{{Ports: ports}}
 }

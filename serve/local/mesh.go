@@ -128,6 +128,9 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	if err := m.certificates.keep(placed); err != nil {
 		return err
 	}
+	if err := m.applications.stubs.gatewaySecrets(placed); err != nil {
+		return err
+	}
 	if placed.Delivery != ir.DeliveryStatic {
 		if err := m.serve(placed); err != nil {
 			return err
@@ -197,7 +200,14 @@ func (m *Mesh) Gateway(name string) Gateway {
 	}
 	out := Gateway{Listeners: map[string]string{}}
 	for _, l := range g.Listeners {
-		out.Listeners[l.Name] = "http://" + join(g.Address, l.Port)
+		scheme := "http"
+		switch {
+		case l.To != nil:
+			scheme = "tcp"
+		case l.TLS != nil:
+			scheme = "https"
+		}
+		out.Listeners[l.Name] = scheme + "://" + join(g.Address, l.Port)
 	}
 	out.URL = out.Listeners[g.Listeners[0].Name]
 	return out

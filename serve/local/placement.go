@@ -1,6 +1,7 @@
 package local
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -126,12 +127,13 @@ func (p *Placement) gateway(g *ir.Gateway) error {
 	g.Address = p.address(member + "/" + onlyInstance)
 	for i := range g.Listeners {
 		l := &g.Listeners[i]
-		port, err := p.port(member, g.Address, "listener "+l.Name, l.Port)
+		port, err := p.port(member, g.Address, fmt.Sprint("listener ", l.Port), l.Port)
 		if err != nil {
 			return err
 		}
 		l.Port = port
 	}
+	g.Proxy.SecretDirectory = filepath.Join(p.directory, member, "secrets")
 	return p.proxy(member, g.Address, &g.Proxy)
 }
 

@@ -61,7 +61,7 @@ func (a *stubAuthority) issue(hosts []string) (*tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial, DNSNames: hosts,
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: a.certificate.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {

@@ -47,6 +47,9 @@ func exchange(t testing.TB, c *http.Client, method, url, body string, headers ..
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "host" {
+			r.Host = headers[i+1]
+		}
 	}
 	response, err := c.Do(r)
 	if err != nil {

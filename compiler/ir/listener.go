@@ -1,0 +1,74 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// Listener is where a gateway takes connections.
+type Listener struct {
+	Name string `json:"name"`
+	// Port may be shared by listeners that are told apart by SNI.
+	Port uint16 `json:"port"`
+	// Protocol is HTTP, TCP or TLS: the clients' own, passed through.
+	Protocol Protocol `json:"protocol"`
+	// Hosts are exact, "*.DOMAIN" or "*", lower case. At least one.
+	Hosts []string `json:"hosts"`
+	// TLS is ended here; nil for none.
+	TLS *ListenerTLS `json:"tls,omitempty"`
+	// HTTP3 is taken on the UDP port too.
+	HTTP3 bool `json:"http3,omitempty"`
+	// RedirectTo is the name of the listener that requests are redirected to.
+	RedirectTo string `json:"redirectTo,omitempty"`
+	// To is where connections below HTTP go, with its port; nil for HTTP.
+	To  *Destination    `json:"to,omitempty"`
+	Pos source.Position `json:"pos,omitzero"`
+}
+
+// BySNI reports whether the listener knows the name in the handshake.
+func (l *Listener) BySNI() bool { return l.TLS != nil || l.Protocol == TLS }
+
+// ListenerTLS is how a gateway ends TLS.
+type ListenerTLS struct {
+	// Secret is the directory of the certificate in Proxy.SecretDirectory.
+	Secret string `json:"secret"`
+	// MinVersion is "1.2" or "1.3".
+	MinVersion string `json:"minVersion"`
+	// ClientRoots is the secret with the roots of clients' certificates; empty
+	// when none is asked for. ClientOptional lets clients in without one.
+	ClientRoots    string `json:"clientRoots,omitempty"`
+	ClientOptional bool   `json:"clientOptional,omitempty"`
+}
+
+// Compression of answers.
+type Compression struct {
+	// Algorithms are "brotli", "gzip" and "zstd", the best liked first.
+	Algorithms   []string `json:"algorithms"`
+	MinBytes     uint32   `json:"minBytes"`
+	ContentTypes []string `json:"contentTypes,omitempty"`
+}
+
+// Secrets are the names of all that the gateway's listeners want, each once, in
+// their order.
+func (g *Gateway) Secrets() []string {
+	var out []string
+	known := map[string]bool{"": true}
+	for i := range g.Listeners {
+		if t := g.Listeners[i].TLS; t != nil {
+			for _, name := range []string{t.Secret, t.ClientRoots} {
+				if !known[name] {
+					known[name] = true
+					out = append(out, name)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Listener is the listener of that name, or nil.
+func (g *Gateway) Listener(name string) *Listener {
+	for i := range g.Listeners {
+		if g.Listeners[i].Name == name {
+			return &g.Listeners[i]
+		}
+	}
+	return nil
+}
