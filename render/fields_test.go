@@ -301,6 +301,7 @@ var changes = map[string]change{
 	"gateways.[].compression.algorithms.[]":                    add("compression", `algorithms: ["zstd"]`),
 	"gateways.[].compression.minBytes":                         replace("minBytes: 100", "minBytes: 200"),
 	"gateways.[].compression.contentTypes.[]":                  add("compression", `contentTypes: ["text/html"]`),
+	"services.[].workload.file":                                replace(`dns: "c.internal"`, `file: "c.json"`),
 	"services.[].routes.[].maxRequestBytes":                    add("route", `maxRequestBytes: 5`),
 }
 

@@ -164,13 +164,13 @@ func (s *Server) render(n *node) (*envoy.Resources, error) {
 		if g == nil || g.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = s.mesh.GatewayScope(g)
+		scope = s.served.GatewayScope(g)
 	} else {
 		v := s.mesh.Service(name)
 		if v == nil || v.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = s.mesh.ServiceScope(v)
+		scope = s.served.ServiceScope(v) // what it calls is from files too, what it is is not
 	}
 	o := envoy.Options{Instance: instance}
 	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {

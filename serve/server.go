@@ -64,14 +64,17 @@ type Server struct {
 
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
-	mu       sync.Mutex
-	mesh     *ir.Mesh
-	meshHash string
-	loaded   time.Time
-	failure  string // why the mesh on disk is not the one served
-	draining bool
-	nodes    map[string]*node
-	streams  map[streamKey]*stream
+	mu              sync.Mutex
+	mesh            *ir.Mesh // as it was loaded
+	served          *ir.Mesh // with the endpoints of files
+	files           map[string][]fileEndpoint
+	endpointFailure string
+	meshHash        string
+	loaded          time.Time
+	failure         string // why the mesh on disk is not the one served
+	draining        bool
+	nodes           map[string]*node
+	streams         map[streamKey]*stream
 }
 
 // New listens on the server's addresses. It serves nothing before [Server.Run].
@@ -89,6 +92,7 @@ func New(c Config) (*Server, error) {
 		config: c, log: c.Log, metrics: newMetrics(),
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
+		files:   map[string][]fileEndpoint{},
 		nodes:   map[string]*node{}, streams: map[streamKey]*stream{},
 	}
 	if c.Authority != nil {
@@ -138,6 +142,7 @@ func (s *Server) SetMesh(m *ir.Mesh) error {
 		}
 	}
 	s.mesh, s.meshHash, s.loaded = m, hash, time.Now()
+	s.overlay()
 	s.metrics.mesh(hash)
 	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes))
 	for _, n := range s.sortedNodes() {

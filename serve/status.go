@@ -16,8 +16,10 @@ type Report struct {
 	Hash   string    `json:"hash,omitempty"`
 	Loaded time.Time `json:"loaded,omitzero"`
 	// Failure is why the mesh on disk is not the one that is served.
-	Failure string  `json:"failure,omitempty"`
-	Proxies []Proxy `json:"proxies"`
+	Failure string `json:"failure,omitempty"`
+	// Endpoints is what is wrong with the endpoints files.
+	Endpoints string  `json:"endpoints,omitempty"`
+	Proxies   []Proxy `json:"proxies"`
 }
 
 // Proxy is a proxy that is connected, or that the mesh has and that is not.
@@ -65,7 +67,7 @@ func (p *Proxy) State() string {
 // Good reports whether there is a mesh, the one on disk is served and every connected proxy has
 // taken it.
 func (r *Report) Good() bool {
-	return r.Mesh != "" && r.Failure == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
+	return r.Mesh != "" && r.Failure == "" && r.Endpoints == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
 		return p.State() == StateBehind || p.State() == StateRefused
 	})
 }
@@ -74,7 +76,7 @@ func (r *Report) Good() bool {
 func (s *Server) Status() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Proxies: []Proxy{}}
+	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Endpoints: s.endpointFailure, Proxies: []Proxy{}}
 	seen := map[string]bool{}
 	for _, n := range s.sortedNodes() {
 		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version}

@@ -20,7 +20,7 @@ import (
 )
 
 func newServeCmd() *cobra.Command {
-	var listen, admin, certificates, authority string
+	var listen, admin, certificates, authority, endpoints string
 	var tags []string
 	cmd := &cobra.Command{
 		Use:   "serve [DIR | mesh.json | packages]",
@@ -32,6 +32,9 @@ changes on disk it is loaded again, and while it is wrong the last good one is s
 Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
 authority that is kept in that directory, and made there if there is none; with --certificates somebody else issues
 them, and the directory holds the server's own tls.crt, tls.key and ca.crt.
+
+With --endpoints the instances of services that say workload: file come from the files of that directory, which other
+programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
 
 On the admin address are /healthz, /readyz, /metrics and /status.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
@@ -58,6 +61,9 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			running, ctx := errgroup.WithContext(cmd.Context())
 			running.Go(func() error { return s.Run(ctx) })
 			running.Go(func() error { return s.Follow(ctx, meshSource(args, tags)) })
+			if endpoints != "" {
+				running.Go(func() error { return s.FollowEndpoints(ctx, endpoints) })
+			}
 			return running.Wait()
 		},
 	}
@@ -65,6 +71,7 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	cmd.Flags().StringVar(&admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
 	cmd.Flags().StringVar(&certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
+	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }

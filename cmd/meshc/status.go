@@ -110,6 +110,9 @@ func printStatus(w io.Writer, r *serve.Report) error {
 		}
 		fmt.Fprintf(w, "\nthe mesh on disk is wrong; %s\n  %s\n", goes, r.Failure)
 	}
+	if r.Endpoints != "" {
+		fmt.Fprintf(w, "\nan endpoints file is wrong; its last good content holds\n  %s\n", r.Endpoints)
+	}
 	return nil
 }
 

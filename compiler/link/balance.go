@@ -84,7 +84,8 @@ func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Wor
 		return nil
 	}
 	out := &ir.Locality{Zone: s.Prefer.Value == "zone", Pos: u.At(s.Pos)}
-	if !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
+	known := w.File == ""
+	if known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
 		l.add(diag.NoEffect, path, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
 			hint(`endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
 	}
@@ -96,7 +97,7 @@ func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Wor
 			l.add(diag.FailoverCircle, at, fmt.Sprintf("the traffic of %s fails over to %s itself", failover.From, failover.To), failover.Pos).hint("name another region")
 		case slices.ContainsFunc(out.Failover, func(o ir.Failover) bool { return o.From == failover.From && o.To == failover.To }):
 			l.add(diag.NoEffect, at, fmt.Sprintf("the failover from %s to %s is written twice", failover.From, failover.To), failover.Pos).hint("take one of them out")
-		case !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() == failover.To }):
+		case known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() == failover.To }):
 			l.add(diag.FailoverToNothing, at+".to", fmt.Sprintf("the traffic of %s fails over to %s, where no instance is", failover.From, failover.To), failover.Pos, w.Pos).
 				hint("%s", l.didYouMean(failover.To, regions(w)))
 		}

@@ -104,20 +104,24 @@ func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir
 	if w == nil {
 		return ir.Workload{} // the schema has refused it
 	}
-	out := ir.Workload{Deployment: w.Deployment.Value, DNS: strings.ToLower(w.DNS.Value), Pos: u.At(w.Pos)}
+	out := ir.Workload{Deployment: w.Deployment.Value, DNS: strings.ToLower(w.DNS.Value), File: w.File.Value, Pos: u.At(w.Pos)}
 	written := 0
-	for _, set := range []bool{w.Deployment.IsSet(), w.DNS.IsSet(), w.Endpoints != nil} {
+	for _, set := range []bool{w.Deployment.IsSet(), w.DNS.IsSet(), w.Endpoints != nil, w.File.IsSet()} {
 		if set {
 			written++
 		}
 	}
 	if written != 1 {
-		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, dns and endpoints, and must have exactly one", written), u.At(w.Pos)).
+		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, dns, endpoints and file, and must have exactly one", written), u.At(w.Pos)).
 			hint(`workload: deployment: "name"`)
 	}
 	if w.Endpoints != nil && len(w.Endpoints) == 0 {
 		l.add(diag.EmptyList, path+".workload.endpoints", "endpoints is empty, so nothing could answer", u.At(w.Pos)).
 			hint(`endpoints: [{address: "10.0.0.1"}]`)
+	}
+	if out.File != "" && l.mesh.Delivery == ir.DeliveryStatic {
+		l.add(diag.NoEffect, path+".workload.file", `file cannot take effect: with delivery "static" nobody would read it`, u.At(w.File.Pos)).
+			hint(`list the endpoints, or write mesh: delivery: "xds"`)
 	}
 	taken := map[string]*spec.Endpoint{}
 	for i, e := range w.Endpoints {

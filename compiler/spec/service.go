@@ -33,6 +33,7 @@ type Workload struct {
 	Deployment Field[string] `cue:"deployment"`
 	DNS        Field[string] `cue:"dns"`
 	Endpoints  []*Endpoint   `cue:"endpoints"`
+	File       Field[string] `cue:"file"`
 }
 
 // Endpoint is an instance at a known address.

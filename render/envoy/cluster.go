@@ -53,6 +53,9 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	case w.Deployment != "":
 		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
+		if w.File != "" {
+			mergeNothing(c)
+		}
 		b.byEDS(c, callee, endpoints(callee, version), port.Name)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)

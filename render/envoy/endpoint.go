@@ -66,7 +66,12 @@ func assignment(name string, list []ir.Endpoint, port string, priorities []uint3
 			out.Endpoints = append(out.Endpoints, zone)
 		}
 		zone.LoadBalancingWeight.Value += max(1, e.Weight)
+		health := corev3.HealthStatus_UNKNOWN // which is healthy
+		if e.Unhealthy {
+			health = corev3.HealthStatus_UNHEALTHY
+		}
 		zone.LbEndpoints = append(zone.LbEndpoints, &endpointv3.LbEndpoint{
+			HealthStatus:        health,
 			HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address, e.Ports[port])}},
 			LoadBalancingWeight: wrapperspb.UInt32(max(1, e.Weight)),
 		})

@@ -62,7 +62,12 @@ func healthChecks(c *clusterv3.Cluster, callee *ir.Upstream, port *ir.Port) {
 		check.HealthChecker = &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}}
 	}
 	c.HealthChecks = []*corev3.HealthCheck{check}
-	// What a probe finds holds at once; Envoy would else gather it for a second.
+	mergeNothing(c)
+}
+
+// mergeNothing has changes of health and weight hold at once; Envoy would else
+// gather them for a second.
+func mergeNothing(c *clusterv3.Cluster) {
 	if c.CommonLbConfig == nil {
 		c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{}
 	}

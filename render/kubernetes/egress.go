@@ -42,6 +42,12 @@ func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicy
 			ports = append(ports, tcp(u.Port(name).Number))
 		}
 		return []networkingv1.NetworkPolicyEgressRule{hostEgress(w.DNS, ports)}
+	case w.File != "": // their addresses come while the mesh runs: the ports alone bound it
+		rule := networkingv1.NetworkPolicyEgressRule{}
+		for _, name := range names {
+			rule.Ports = append(rule.Ports, tcp(u.Port(name).Number))
+		}
+		return []networkingv1.NetworkPolicyEgressRule{rule}
 	default:
 		return endpointEgress(w.Endpoints, names)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/serve"
 )
@@ -36,7 +38,12 @@ func (m *Mesh) serve(placed *ir.Mesh) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.control = &control{server, cancel, make(chan error, 1)}
-	go func() { m.control.done <- server.Run(ctx) }()
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return server.Run(ctx) })
+	if m.endpoints != "" {
+		running.Go(func() error { return server.FollowEndpoints(ctx, m.endpoints) })
+	}
+	go func() { m.control.done <- running.Wait() }()
 	return server.SetMesh(placed)
 }
 

@@ -25,6 +25,8 @@ type Options struct {
 	// Directory keeps the bootstraps, certificates and logs, one directory for
 	// each member. Empty for a temporary one, which goes with the mesh.
 	Directory string
+	// Endpoints is the directory of endpoints files; empty for none.
+	Endpoints string
 	// Log is told what meshc serve has to say; nil for nobody.
 	Log *slog.Logger
 	// Build renders what meshc serve sends a proxy; nil for [envoy.Build].
@@ -35,6 +37,7 @@ type Options struct {
 type Mesh struct {
 	envoy     string
 	directory string
+	endpoints string
 	temporary bool
 
 	loopback     *Loopback
@@ -60,7 +63,7 @@ type Mesh struct {
 // when it fails. The mesh then runs until Stop; the context bounds the start
 // alone.
 func Start(ctx context.Context, o Options) (*Mesh, error) {
-	m := &Mesh{envoy: o.Envoy, directory: o.Directory, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
+	m := &Mesh{envoy: o.Envoy, directory: o.Directory, endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}

@@ -61,7 +61,7 @@ func (p *Placement) Place(m *ir.Mesh) (*ir.Mesh, error) {
 
 func (p *Placement) service(m *ir.Mesh, s *ir.Service) error {
 	member := string(ir.KindService) + "/" + s.Name
-	s.Workload = ir.Workload{Endpoints: p.instances(s), Pos: s.Workload.Pos}
+	s.Workload = ir.Workload{Endpoints: p.instances(s), File: s.Workload.File, Pos: s.Workload.Pos}
 	s.Explicit = true
 	// The ports are the same at every instance, as they would be on hosts.
 	first := s.Workload.Endpoints[0].Address

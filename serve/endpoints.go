@@ -1,0 +1,199 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/watch"
+)
+
+// Bounds of an endpoints file.
+const (
+	maxEndpointsFile = 64 << 20 // bytes
+	maxWeight        = 128
+)
+
+// fileEndpoint is an endpoint as another program writes it.
+type fileEndpoint struct {
+	Address string            `json:"address"`
+	Port    uint16            `json:"port"`
+	Ports   map[string]uint16 `json:"ports"`
+	Zone    string            `json:"zone"`
+	Region  string            `json:"region"`
+	Weight  *uint32           `json:"weight"`
+	Labels  map[string]string `json:"labels"`
+	Healthy *bool             `json:"healthy"`
+}
+
+// readEndpoints reads an endpoints file. An error says what is wrong with it.
+func readEndpoints(name string) ([]fileEndpoint, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New("it is no regular file"))
+	} else if info.Size() > maxEndpointsFile {
+		return nil, fmt.Errorf("it has more than %d MiB", maxEndpointsFile>>20)
+	}
+	d := json.NewDecoder(io.LimitReader(f, maxEndpointsFile))
+	d.DisallowUnknownFields()
+	var list []fileEndpoint
+	if err := d.Decode(&list); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the list")
+	}
+	for i := range list {
+		if err := list[i].valid(); err != nil {
+			return nil, fmt.Errorf("endpoint %d: %w", i, err)
+		}
+	}
+	return list, nil
+}
+
+func (e *fileEndpoint) valid() error {
+	addr, err := netip.ParseAddr(e.Address)
+	switch {
+	case err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast():
+		return fmt.Errorf("address is %q and must be the IP address of a host", e.Address)
+	case e.Weight != nil && (*e.Weight < 1 || *e.Weight > maxWeight):
+		return fmt.Errorf("weight is %d and must be 1 to %d", *e.Weight, maxWeight)
+	}
+	for name, port := range e.Ports {
+		if port == 0 {
+			return fmt.Errorf("ports: %s is 0 and must be 1 to 65535", name)
+		}
+	}
+	return nil
+}
+
+// endpoints are those of a service. One at an address that the mesh knows keeps
+// its name there.
+func endpointsOf(s *ir.Service, list []fileEndpoint) []ir.Endpoint {
+	out := make([]ir.Endpoint, 0, len(list))
+	for i := range list {
+		e := &list[i]
+		made := ir.Endpoint{
+			Address: netip.MustParseAddr(e.Address).Unmap().String(), Ports: map[string]uint16{}, Zone: e.Zone, Region: e.Region,
+			Weight: 1, Labels: e.Labels, Unhealthy: e.Healthy != nil && !*e.Healthy, Pos: s.Workload.Pos,
+		}
+		if e.Weight != nil {
+			made.Weight = *e.Weight
+		}
+		for _, p := range s.Ports {
+			made.Ports[p.Name] = p.Number
+			if e.Port != 0 && len(s.Ports) == 1 {
+				made.Ports[p.Name] = e.Port
+			}
+			if port := e.Ports[p.Name]; port != 0 {
+				made.Ports[p.Name] = port
+			}
+		}
+		made.Name = made.Address
+		for _, known := range s.Workload.Endpoints {
+			if known.Address == made.Address {
+				made.Name = known.Name
+			}
+		}
+		out = append(out, made)
+	}
+	return out
+}
+
+// FollowEndpoints reads the endpoints files of a directory, and again whenever one
+// changes, until the context ends. Of a file that is wrong, or gone, the last good
+// one holds. It returns an error only when the directory cannot be watched.
+func (s *Server) FollowEndpoints(ctx context.Context, dir string) error {
+	w, err := watch.New()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for {
+		began := time.Now()
+		s.loadEndpoints(dir)
+		if err := w.Set([]string{dir}, began); err != nil {
+			return fmt.Errorf("watch the endpoints: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Changes():
+		}
+	}
+}
+
+func (s *Server) loadEndpoints(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		s.setEndpoints(nil, []string{err.Error()})
+		return
+	}
+	files, wrong := map[string][]fileEndpoint{}, []string(nil)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(entry.Name()) != ".json" {
+			continue
+		}
+		list, err := readEndpoints(filepath.Join(dir, entry.Name()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it went in between
+		case err != nil:
+			wrong = append(wrong, fmt.Sprintf("%s: %v", entry.Name(), err))
+		default:
+			files[entry.Name()] = list
+		}
+	}
+	s.setEndpoints(files, wrong)
+}
+
+// setEndpoints takes what files say, and pushes to the proxies that call a service
+// whose file changed.
+func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text := strings.Join(wrong, "; "); text != s.endpointFailure {
+		s.endpointFailure = text
+		if text != "" {
+			s.log.Error("an endpoints file is wrong; its last good content holds", "reason", text)
+		}
+	}
+	for name, list := range files {
+		s.files[name] = list
+	}
+	if s.mesh == nil {
+		return
+	}
+	s.overlay()
+	for _, n := range s.sortedNodes() {
+		s.refresh(n)
+	}
+}
+
+// overlay makes the mesh that proxies are served of the one that was loaded and
+// of the endpoints files.
+func (s *Server) overlay() {
+	m := *s.mesh
+	m.Services = nil
+	for _, service := range s.mesh.Services {
+		if list, ok := s.files[service.Workload.File]; ok && service.Workload.File != "" {
+			copied := *service
+			copied.Workload.Endpoints = endpointsOf(service, list)
+			service = &copied
+		}
+		m.Services = append(m.Services, service)
+	}
+	s.served = &m
+}
