@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -181,7 +182,7 @@ func startRateLimit(t *testing.T, mesh *Mesh, linked *ir.Mesh) (stop func()) {
 		}
 	}
 	socket := filepath.Join(dir, "redis")
-	background(t, mesh, "redis-server", nil, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
+	background(t, mesh, exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir), nil)
 	eventually(t, "redis", func() bool {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
@@ -191,12 +192,14 @@ func startRateLimit(t *testing.T, mesh *Mesh, linked *ir.Mesh) (stop func()) {
 	})
 	instance := mesh.Placed().Service("ratelimit").Workload.Endpoints[0]
 	grpc := instance.Targets["grpc"]
-	stop = background(t, mesh, filepath.Join("..", "..", ".tools", "ratelimit"), []string{
-		"REDIS_SOCKET_TYPE=unix", "REDIS_URL=" + socket, "USE_STATSD=false", "LOG_LEVEL=error",
-		"RUNTIME_ROOT=" + dir, "RUNTIME_SUBDIRECTORY=limits", "RUNTIME_WATCH_ROOT=false",
-		"GRPC_HOST=" + instance.Address, "GRPC_PORT=" + strconv.Itoa(int(grpc)),
-		"HOST=" + instance.Address, "PORT=" + strconv.Itoa(int(grpc)+1), "DEBUG_HOST=" + instance.Address, "DEBUG_PORT=" + strconv.Itoa(int(grpc)+2),
-	})
+	service := exec.Command(filepath.Join("..", "..", ".tools", "ratelimit"))
+	service.Env = append(os.Environ(),
+		"REDIS_SOCKET_TYPE=unix", "REDIS_URL="+socket, "USE_STATSD=false", "LOG_LEVEL=error",
+		"RUNTIME_ROOT="+dir, "RUNTIME_SUBDIRECTORY=limits", "RUNTIME_WATCH_ROOT=false",
+		"GRPC_HOST="+instance.Address, "GRPC_PORT="+strconv.Itoa(int(grpc)),
+		"HOST="+instance.Address, "PORT="+strconv.Itoa(int(grpc)+1), "DEBUG_HOST="+instance.Address, "DEBUG_PORT="+strconv.Itoa(int(grpc)+2),
+	)
+	stop = background(t, mesh, service, nil)
 	eventually(t, "the rate limit service", func() bool {
 		conn, err := net.Dial("tcp", net.JoinHostPort(instance.Address, strconv.Itoa(int(grpc))))
 		if err == nil {
@@ -207,25 +210,26 @@ func startRateLimit(t *testing.T, mesh *Mesh, linked *ir.Mesh) (stop func()) {
 	return stop
 }
 
-// background runs a program until the test ends or it is stopped.
-func background(t *testing.T, mesh *Mesh, name string, env []string, arguments ...string) (stop func()) {
+// background runs a program until the test ends or it is stopped, as that user
+// where one is given.
+func background(t *testing.T, mesh *Mesh, command *exec.Cmd, as *syscall.Credential) (stop func()) {
 	t.Helper()
-	command := exec.Command(name, arguments...)
-	command.Env = append(os.Environ(), env...)
 	var said bytes.Buffer
 	command.Stdout, command.Stderr = &said, &said
-	if err := mesh.spawner.start(command); err != nil {
-		t.Fatalf("%s: %v (README.md says what the tests need)", name, err)
+	if err := mesh.spawner.startAs(command, as); err != nil {
+		t.Fatalf("%s: %v (README.md says what the tests need)", command.Path, err)
 	}
 	stopped := false
 	stop = func() {
 		if !stopped {
 			stopped = true
-			_ = command.Process.Kill()
+			_ = command.Process.Signal(syscall.SIGINT) // it may be gone already
+			timer := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
 			_ = command.Wait()
+			timer.Stop()
 		}
 		if t.Failed() {
-			t.Logf("%s said: %s", name, said.String())
+			t.Logf("%s said: %s", command.Path, said.String())
 		}
 	}
 	t.Cleanup(stop)

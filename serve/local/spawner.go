@@ -3,6 +3,7 @@ package local
 import (
 	"os/exec"
 	"runtime"
+	"syscall"
 )
 
 // spawner starts processes from one thread that stays as long as they run. The
@@ -25,8 +26,12 @@ func newSpawner() *spawner {
 }
 
 // start is cmd.Start. One caller at a time.
-func (s *spawner) start(cmd *exec.Cmd) error {
+func (s *spawner) start(cmd *exec.Cmd) error { return s.startAs(cmd, nil) }
+
+// startAs is start as another user.
+func (s *spawner) startAs(cmd *exec.Cmd, user *syscall.Credential) error {
 	cmd.SysProcAttr = attributes()
+	cmd.SysProcAttr.Credential = user
 	s.commands <- cmd
 	return <-s.started
 }
