@@ -92,7 +92,7 @@ fault of its own.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newRedirectCmd(), newExplainCmd(), newVersionCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newRedirectCmd(), newExplainCmd(), newVersionCmd(),
 	)
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {

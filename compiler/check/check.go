@@ -16,6 +16,8 @@ var checks = []func(*ir.Mesh) diag.List{
 	emptyVersions,
 	tries,
 	longerThanCaller,
+	attempts,
+	hedges,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

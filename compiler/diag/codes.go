@@ -63,6 +63,7 @@ const (
 	TriesDoNotFit     Code = "MC1401"
 	LongerThanCaller  Code = "MC1402"
 	NoTime            Code = "MC1403"
+	TooManyAttempts   Code = "MC1404"
 	NoEffect          Code = "MC1501"
 	BadSilence        Code = "MC1502"
 	BadAddress        Code = "MC1601"

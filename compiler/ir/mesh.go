@@ -26,6 +26,9 @@ type Settings struct {
 	Certificates Certificates `json:"certificates"`
 	Images       Images       `json:"images"`
 	Flux         *Flux        `json:"flux,omitempty"`
+	// MaxAttempts is how many attempts one request may cause at one service; nil
+	// for any number.
+	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty"`
 	// RateLimit is nil when nothing is counted for all proxies.
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
 	Pos       source.Position   `json:"pos,omitzero"`

@@ -73,6 +73,9 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.certificates(first)
 	l.flux(first)
 	l.rateLimitService(first, m.RateLimit)
+	if m.Limits != nil {
+		l.mesh.MaxAttempts = countSetting(first, m.Limits.Attempts)
+	}
 	l.proxy = ir.Proxy{
 		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000,
 		CertificateDirectory: defaultCertificate,

@@ -13,6 +13,7 @@ type Mesh struct {
 	Proxy        *Proxy            `cue:"proxy"`
 	Images       *Images           `cue:"images"`
 	Flux         *Flux             `cue:"flux"`
+	Limits       *Limits           `cue:"limits"`
 	RateLimit    *RateLimitService `cue:"rateLimit"`
 	Silence      Silence           `cue:"silence"`
 }
@@ -77,4 +78,10 @@ type Flux struct {
 	Path      Field[string] `cue:"path"`
 	Interval  Field[string] `cue:"interval"`
 	Namespace Field[string] `cue:"namespace"`
+}
+
+// Limits that the whole mesh is held to.
+type Limits struct {
+	Pos      Pos
+	Attempts Field[int] `cue:"attempts"`
 }

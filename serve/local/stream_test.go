@@ -12,8 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// Messages of gRPC go both ways at their own pace, and a caller that leaves is
-// noticed at the other end.
+// Messages of gRPC go both ways at their own pace.
 //
 // Field: ports.protocol
 func TestGRPCStreaming(t *testing.T) {

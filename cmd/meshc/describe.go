@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/review"
+)
+
+func newDescribeCmd() *cobra.Command {
+	var dir, output string
+	var tags []string
+	kinds := []string{"service", "gateway", "external"}
+	cmd := &cobra.Command{
+		Use:   "describe [service | gateway | external] NAME",
+		Short: "Say what is in force for a service, gateway or external, and where it was decided",
+		Long: `Describe compiles the mesh, or reads a compiled one, and prints what is in force for one member: its identity and
+instances, who may call it and for what, its routes, and each call that it makes with its timeout, tries and connections,
+every value with the line that decided it. It also prints the worst number of attempts that one request can cause there, and
+the chain of calls that causes them.`,
+		Example: `  meshc describe checkout
+  meshc describe gateway public --dir out -o json`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, name := "", args[len(args)-1]
+			if len(args) == 2 {
+				kind = args[0]
+				if !slices.Contains(kinds, kind) {
+					return usage(fmt.Errorf("there is no kind %q: service, gateway or external", kind))
+				}
+			}
+			if output != "text" && output != "json" {
+				return usage(fmt.Errorf("output is %q and must be text or json", output))
+			}
+			m, err := describedMesh(cmd, dir, tags)
+			if err != nil {
+				return err
+			}
+			d, err := review.Describe(m, kind, name)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetEscapeHTML(false)
+				e.SetIndent("", "  ")
+				return e.Encode(d)
+			}
+			return d.Text(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	return cmd
+}
+
+func describedMesh(cmd *cobra.Command, dir string, tags []string) (*ir.Mesh, error) {
+	var args []string
+	if dir != "" {
+		args = []string{dir}
+	}
+	m, _, err := meshSource(args, tags).Load(cmd.Context())
+	return m, err
+}

@@ -1,0 +1,243 @@
+// Package review answers questions about a compiled mesh.
+package review
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/check"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Description is what is in force for a service, a gateway or an external.
+type Description struct {
+	Kind      string          `json:"kind"`
+	Name      string          `json:"name"`
+	Namespace string          `json:"namespace,omitempty"`
+	Pos       source.Position `json:"source,omitzero"`
+	Identity  string          `json:"identity,omitempty"`
+	// Instances say where it runs, in words.
+	Instances string   `json:"instances,omitempty"`
+	Hosts     []string `json:"hosts,omitempty"`
+	Ports     []string `json:"ports,omitempty"`
+	Routes    []Route  `json:"routes,omitempty"`
+	// Callers are who may call; Calls are whom it calls.
+	Callers []Caller `json:"callers,omitempty"`
+	Calls   []Call   `json:"calls,omitempty"`
+	// Worst is how many attempts one request can cause here.
+	Worst *Worst `json:"worst,omitempty"`
+}
+
+// Route is one of its routes.
+type Route struct {
+	Name string          `json:"name"`
+	Does string          `json:"does"`
+	Pos  source.Position `json:"source,omitzero"`
+}
+
+// Caller is a rule that lets somebody in.
+type Caller struct {
+	From []string        `json:"from"`
+	For  string          `json:"for"`
+	Pos  source.Position `json:"source,omitzero"`
+}
+
+// Call is a port that it calls, with what is in force where no route says
+// otherwise.
+type Call struct {
+	To       string    `json:"to"`
+	Port     string    `json:"port"`
+	Settings []Setting `json:"settings,omitempty"`
+}
+
+// Setting is a value and where it was decided.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	// From is a place in the spec, or "default".
+	From string `json:"from"`
+}
+
+// Worst is the chain of calls that causes the most attempts.
+type Worst struct {
+	Attempts uint64 `json:"attempts"`
+	Chain    string `json:"chain"`
+	Limit    uint32 `json:"limit,omitempty"`
+}
+
+// Describe describes the service, gateway or external of that name. An empty kind
+// means whichever there is.
+func Describe(m *ir.Mesh, kind, name string) (*Description, error) {
+	if s := m.Service(name); s != nil && (kind == "" || kind == "service") {
+		return describeService(m, s), nil
+	}
+	if g := m.Gateway(name); g != nil && (kind == "" || kind == "gateway") {
+		return describeGateway(m, g), nil
+	}
+	if e := m.External(name); e != nil && (kind == "" || kind == "external") {
+		return describeExternal(m, e), nil
+	}
+	what := kind
+	if what == "" {
+		what = "service, gateway or external"
+	}
+	return nil, fmt.Errorf("the mesh %s has no %s %q", m.Name, what, name)
+}
+
+func describeService(m *ir.Mesh, s *ir.Service) *Description {
+	d := &Description{
+		Kind: "service", Name: s.Name, Namespace: s.Namespace, Pos: s.Pos, Identity: s.Identity.String(),
+		Instances: instances(&s.Workload), Hosts: s.Hosts(), Routes: routes(s.Routes), Calls: callsOf(m, s.Uses), Worst: worst(m, s.Name),
+	}
+	for _, p := range s.Ports {
+		text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)
+		if p.Target != p.Number {
+			text = fmt.Sprintf("%s %d → %d (%s)", p.Name, p.Number, p.Target, p.Protocol)
+		}
+		d.Ports = append(d.Ports, text)
+	}
+	for _, r := range s.Allow {
+		c := Caller{For: permission(&r), Pos: r.Pos}
+		for _, p := range r.From {
+			c.From = append(c.From, string(p.Kind)+" "+p.Name)
+		}
+		d.Callers = append(d.Callers, c)
+	}
+	return d
+}
+
+func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
+	d := &Description{
+		Kind: "gateway", Name: g.Name, Namespace: g.Namespace, Pos: g.Pos, Identity: g.Identity.String(),
+		Routes: routes(g.Routes), Calls: callsOf(m, g.Uses),
+	}
+	for _, l := range g.Listeners {
+		text := fmt.Sprintf("%s %d (%s)", l.Name, l.Port, l.Protocol)
+		if l.TLS != nil {
+			text = fmt.Sprintf("%s %d (%s in TLS)", l.Name, l.Port, l.Protocol)
+		}
+		d.Ports = append(d.Ports, text)
+		d.Hosts = append(d.Hosts, l.Hosts...)
+	}
+	slices.Sort(d.Hosts)
+	d.Hosts = slices.Compact(d.Hosts)
+	return d
+}
+
+func describeExternal(m *ir.Mesh, e *ir.External) *Description {
+	d := &Description{Kind: "external", Name: e.Name, Pos: e.Pos, Hosts: e.Hosts, Worst: worst(m, e.Name)}
+	for _, p := range e.Ports {
+		d.Ports = append(d.Ports, fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol))
+	}
+	return d
+}
+
+func instances(w *ir.Workload) string {
+	switch {
+	case w.Deployment != "":
+		return "the pods of Deployment " + w.Deployment
+	case w.DNS != "":
+		return "the addresses of " + w.DNS
+	case w.File != "":
+		return "those in the endpoints file " + w.File
+	}
+	var addresses []string
+	for _, e := range w.Endpoints {
+		addresses = append(addresses, e.Address)
+	}
+	return strings.Join(addresses, ", ")
+}
+
+func permission(r *ir.Rule) string {
+	words := []string{"all requests"}
+	if len(r.Methods) > 0 || len(r.Paths) > 0 {
+		words = append(slices.Clone(r.Methods), r.Paths...)
+	}
+	if len(r.Ports) > 0 {
+		words = append(words, "on "+strings.Join(r.Ports, ", "))
+	}
+	return strings.Join(words, " ")
+}
+
+func routes(list []ir.Route) []Route {
+	var out []Route
+	for i := range list {
+		out = append(out, Route{list[i].Name, does(&list[i]), list[i].Pos})
+	}
+	return out
+}
+
+// does is what a route does with its requests, in words.
+func does(r *ir.Route) string {
+	switch {
+	case r.Redirect != nil:
+		return fmt.Sprintf("redirects with %d", r.Redirect.Status)
+	case r.DirectResponse != nil:
+		return fmt.Sprintf("answers with %d", r.DirectResponse.Status)
+	}
+	var sum uint32
+	for _, d := range r.To {
+		sum += d.Weight
+	}
+	var to []string
+	for _, d := range r.To {
+		text := d.Service
+		if d.Version != "" {
+			text += " " + d.Version
+		}
+		if len(r.To) > 1 && sum > 0 {
+			text = fmt.Sprintf("%.4g%% %s", 100*float64(d.Weight)/float64(sum), text)
+		}
+		to = append(to, text)
+	}
+	return "to " + strings.Join(to, ", ")
+}
+
+func callsOf(m *ir.Mesh, uses []ir.Use) []Call {
+	var out []Call
+	for i := range uses {
+		use := &uses[i]
+		for _, port := range use.Ports {
+			traffic, protocol := calleeOf(m, use, port)
+			p := ir.Nearest(use.Traffic, traffic, m.Defaults)
+			c := Call{To: use.To, Port: port}
+			if protocol.IsHTTP() {
+				c.Settings = append(c.Settings, setting("timeout", p.Timeout, p.Timeout.Value.String()), setting("retries", p.Attempts, fmt.Sprint(p.Attempts.Value)))
+			}
+			c.Settings = append(c.Settings, setting("connectTimeout", p.Bounds.ConnectTimeout, p.Bounds.ConnectTimeout.Value.String()), setting("connections", p.Bounds.Max, fmt.Sprint(p.Bounds.Max.Value)))
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func calleeOf(m *ir.Mesh, use *ir.Use, port string) (ir.Traffic, ir.Protocol) {
+	if use.External {
+		e := m.External(use.To)
+		return e.Traffic, e.Port(port).Protocol
+	}
+	s := m.Service(use.To)
+	return s.Traffic, s.Port(port).Protocol
+}
+
+func setting[T any](name string, s ir.Setting[T], value string) Setting {
+	from := "default"
+	if s.Pos.IsValid() {
+		from = s.Pos.String()
+	}
+	return Setting{name, value, from}
+}
+
+func worst(m *ir.Mesh, name string) *Worst {
+	chain, called := check.WorstChains(m)[name]
+	if !called {
+		return nil
+	}
+	w := &Worst{Attempts: chain.Attempts, Chain: chain.String()}
+	if m.MaxAttempts != nil {
+		w.Limit = m.MaxAttempts.Value
+	}
+	return w
+}

@@ -1,0 +1,71 @@
+package review
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Text writes the description for a person.
+func (d *Description) Text(w io.Writer) error {
+	title := d.Kind + " " + d.Name
+	if d.Namespace != "" {
+		title += ", namespace " + d.Namespace
+	}
+	if p := at(d.Pos); p != "" {
+		title += " (" + p + ")"
+	}
+	fmt.Fprintln(w, title)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row(t, "identity", d.Identity)
+	row(t, "instances", d.Instances)
+	row(t, "hosts", strings.Join(d.Hosts, ", "))
+	row(t, "ports", strings.Join(d.Ports, ", "))
+	if d.Worst != nil {
+		text := fmt.Sprintf("one request can cause %d at worst: %s", d.Worst.Attempts, d.Worst.Chain)
+		if d.Worst.Attempts == 1 {
+			text = "one request causes 1: " + d.Worst.Chain
+		}
+		if d.Worst.Limit > 0 {
+			text += fmt.Sprintf("; the mesh allows %d", d.Worst.Limit)
+		}
+		row(t, "attempts", text)
+	}
+	for i, c := range d.Callers {
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), strings.Join(c.From, ", "), c.For, at(c.Pos))
+	}
+	for i, r := range d.Routes {
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), r.Name, r.Does, at(r.Pos))
+	}
+	for i, c := range d.Calls {
+		fmt.Fprintf(t, "%s\t%s on %s\n", first(i, "  calls"), c.To, c.Port)
+		for _, s := range c.Settings {
+			fmt.Fprintf(t, "\t  %s %s\t%s\n", s.Name, s.Value, s.From)
+		}
+	}
+	return t.Flush()
+}
+
+func row(w io.Writer, name, value string) {
+	if value != "" {
+		fmt.Fprintf(w, "  %s\t%s\n", name, value)
+	}
+}
+
+// first is a heading that stands once, in front of the first of its lines.
+func first(i int, heading string) string {
+	if i > 0 {
+		return ""
+	}
+	return heading
+}
+
+func at(p source.Position) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
