@@ -43,7 +43,8 @@ type node struct {
 	types    map[string]*typeState
 	built    *built // what it is being served
 	pushed   time.Time
-	stages   []*built // what it will be served after built, each once it has taken the one before
+	stages   []*built     // what it will be served after built, each once it has taken the one before
+	endpoint *ir.Endpoint // where the mesh last had it
 }
 
 // typeState is how far a node is with the resources of a type.
@@ -170,7 +171,7 @@ func (s *Server) render(n *node) (*envoy.Resources, error) {
 		if v == nil || v.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = s.served.ServiceScope(v) // what it calls is from files too, what it is is not
+		scope = s.served.ServiceScope(n.at(v, instance)) // what it calls is from files too, what it is is not
 	}
 	o := envoy.Options{Instance: instance}
 	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
@@ -180,6 +181,24 @@ func (s *Server) render(n *node) (*envoy.Resources, error) {
 		return envoy.Proxyless(scope, o)
 	}
 	return s.config.Build(scope, o)
+}
+
+// at is the service with the endpoint of the node's instance. One that the mesh has
+// no more stays where it was while it runs: it has requests to end, under the rules
+// that hold now.
+func (n *node) at(v *ir.Service, instance string) *ir.Service {
+	for i := range v.Workload.Endpoints {
+		if v.Workload.Endpoints[i].Name == instance {
+			n.endpoint = &v.Workload.Endpoints[i]
+			return v
+		}
+	}
+	if n.endpoint == nil {
+		return v
+	}
+	left := *v
+	left.Workload.Endpoints = append(slices.Clone(v.Workload.Endpoints), *n.endpoint)
+	return &left
 }
 
 func (s *Server) sortedNodes() []*node {

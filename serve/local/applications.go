@@ -27,28 +27,41 @@ type application struct {
 	ports []app.Port
 }
 
-// keep starts and ends applications until they are those of the placed mesh.
-// One that stays is told its new upstreams.
+// keep starts the applications of the placed mesh that are not there yet. One that
+// stays is told its new upstreams.
 func (a *applications) keep(m *ir.Mesh) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	wanted := map[string]bool{}
 	for _, s := range m.Services {
 		for i := range s.Workload.Endpoints {
 			e := &s.Workload.Endpoints[i]
 			id := envoy.NodeID(ir.KindService, s.Name, e.Name)
-			wanted[id] = true
 			if err := a.start(id, s.Hosts(), serviceApplication(m, s, e)); err != nil {
 				return err
 			}
 		}
 	}
 	for _, e := range m.Externals {
-		id := "external/" + e.Name + "/" + e.Endpoints[0].Name
-		wanted[id] = true
+		id := externalID(e)
 		if err := a.start(id, e.Hosts, externalApplication(e)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// end ends the applications that the placed mesh has not.
+func (a *applications) end(m *ir.Mesh) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, s := range m.Services {
+		for i := range s.Workload.Endpoints {
+			wanted[envoy.NodeID(ir.KindService, s.Name, s.Workload.Endpoints[i].Name)] = true
+		}
+	}
+	for _, e := range m.Externals {
+		wanted[externalID(e)] = true
 	}
 	for id, running := range a.running {
 		if !wanted[id] {
@@ -56,8 +69,9 @@ func (a *applications) keep(m *ir.Mesh) error {
 			delete(a.running, id)
 		}
 	}
-	return nil
 }
+
+func externalID(e *ir.External) string { return "external/" + e.Name + "/" + e.Endpoints[0].Name }
 
 func (a *applications) start(id string, hosts []string, config app.Config) error {
 	if running := a.running[id]; running != nil {

@@ -71,7 +71,7 @@ func TestConnections(t *testing.T) {
 		if err := envoy.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		if ok != 0 || refused != 3 || took < 700*time.Millisecond || took > 5*time.Second {
+		if ok != 0 || refused != 3 || took < 680*time.Millisecond || took > 5*time.Second {
 			t.Errorf("%d answered and %d refused after %s", ok, refused, took)
 		}
 		if n := counted(t, mesh, "service/client/a", `^cluster\.pending_default\|main\.upstream_rq_pending_overflow$`); n != 2 {

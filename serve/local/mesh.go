@@ -118,9 +118,10 @@ func (m *Mesh) prepare() (err error) {
 func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	m.change.Lock()
 	defer m.change.Unlock()
-	if before := m.Placed(); before != nil && before.Delivery != linked.Delivery {
-		return fmt.Errorf("the delivery was %q when the mesh was started and is now %q: start it again", before.Delivery, linked.Delivery)
+	if had := m.Placed(); had != nil && had.Delivery != linked.Delivery {
+		return fmt.Errorf("the delivery was %q when the mesh was started and is now %q: start it again", had.Delivery, linked.Delivery)
 	}
+	before := m.Placed()
 	placed, err := m.placement.Place(linked)
 	if err != nil {
 		return err
@@ -135,19 +136,26 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 		return err
 	}
 	if placed.Delivery != ir.DeliveryStatic {
-		if err := m.serve(placed); err != nil {
+		if err := m.serve(m.coming(before, placed)); err != nil {
 			return err
 		}
+	}
+	if err := m.keepProxies(ctx, placed); err != nil {
+		return err
 	}
 	m.mu.Lock()
 	m.placed = placed
 	m.mu.Unlock()
-	if err := m.keepProxies(ctx, placed); err != nil {
-		return err
-	}
 	if m.control != nil {
-		return m.control.settle(ctx, m.sortedProxies())
+		if err := m.serve(placed); err != nil {
+			return err
+		}
+		if err := m.control.settle(ctx, m.wanted(placed)); err != nil {
+			return err
+		}
 	}
+	m.leave(ctx, placed)
+	m.applications.end(placed)
 	return nil
 }
 

@@ -23,11 +23,9 @@ type proxy struct {
 	*process
 }
 
-// keepProxies starts and ends Envoys until they are those of the placed mesh,
-// and waits until the new ones are ready. One whose bootstrap changed is started
-// anew.
+// keepProxies starts the Envoys of the placed mesh that are not there yet, and
+// waits until they are ready. One whose bootstrap changed is started anew.
 func (m *Mesh) keepProxies(ctx context.Context, placed *ir.Mesh) error {
-	wanted := map[string]bool{}
 	var fresh []*proxy
 	for _, scope := range placed.Scopes() {
 		for _, instance := range instances(&scope) {
@@ -38,10 +36,8 @@ func (m *Mesh) keepProxies(ctx context.Context, placed *ir.Mesh) error {
 			if p.process == nil {
 				fresh = append(fresh, p)
 			}
-			wanted[p.id] = true
 		}
 	}
-	m.stopProxies(func(id string) bool { return !wanted[id] })
 	for _, p := range fresh {
 		if err := m.startProxy(p); err != nil {
 			return fmt.Errorf("%s: %w", p.id, err)

@@ -125,11 +125,18 @@ type load struct {
 
 func startLoad(t *testing.T, c *http.Client, url string) *load {
 	t.Helper()
+	return startPacedLoad(t, c, url, 4, 0)
+}
+
+// startPacedLoad has each of so many workers wait between its requests.
+func startPacedLoad(t *testing.T, c *http.Client, url string, workers int, pause time.Duration) *load {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{stop: stop}
-	for range 4 {
+	for range workers {
 		l.done.Go(func() {
 			for ctx.Err() == nil {
+				time.Sleep(pause)
 				a, err := trySend(context.WithoutCancel(ctx), c, http.MethodGet, url)
 				l.sent.Add(1)
 				if err != nil || a.status != http.StatusOK {
