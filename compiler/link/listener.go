@@ -19,7 +19,10 @@ func (l *linker) listener(u *spec.Unit, path, name string, s *spec.Listener) ir.
 	if s.Hosts != nil {
 		out.Hosts = nil
 		for i, f := range s.Hosts {
-			out.Hosts = append(out.Hosts, l.host(fmt.Sprintf("%s.hosts[%d]", path, i), f.Value, u.At(f.Pos)))
+			host := l.host(fmt.Sprintf("%s.hosts[%d]", path, i), f.Value, u.At(f.Pos))
+			if !slices.Contains(out.Hosts, host) {
+				out.Hosts = append(out.Hosts, host)
+			}
 		}
 		if len(s.Hosts) == 0 {
 			l.add(diag.EmptyList, path+".hosts", "hosts is empty, so the listener answers nobody", out.Pos).hint(`leave it out for all: ["*"]`)

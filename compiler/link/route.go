@@ -138,11 +138,12 @@ func (l *linker) route(u *spec.Unit, path string, r *spec.Route) ir.Route {
 		}
 		route.Match.Headers = l.stringMatches(u, at+".headers", m.Headers)
 		route.Match.Query = l.stringMatches(u, at+".query", m.Query)
-		for i, name := range sortedKeys(m.Query) {
-			if f := m.Query[name].Invert; f.Value {
-				l.add(diag.NoEffect, at+".query."+name+".invert", "invert cannot take effect on a query parameter", u.At(f.Pos)).
+		for i := range route.Match.Query {
+			q := &route.Match.Query[i]
+			if f := m.Query[q.Name].Invert; f.Value {
+				l.add(diag.NoEffect, at+".query."+q.Name+".invert", "invert cannot take effect on a query parameter", u.At(f.Pos)).
 					hint("present: false takes the requests without it; or put the route for those that match first")
-				route.Match.Query[i].Invert = false
+				q.Invert = false
 			}
 		}
 	}

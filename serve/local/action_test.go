@@ -14,6 +14,8 @@ import (
 	"github.com/meshc/meshc/examples/backend/app"
 )
 
+// Headers of requests and of answers are set, added and removed, on that route alone.
+//
 // Field: routes.headers
 func TestHeaderEdits(t *testing.T) {
 	sent := []string{"x-set", "old", "x-add", "first", "x-remove", "gone"}
@@ -33,6 +35,9 @@ func TestHeaderEdits(t *testing.T) {
 	}
 }
 
+// Paths are rewritten by prefix, template and regular expression, and hosts by name;
+// queries stay.
+//
 // Field: routes.rewrite
 func TestRewrite(t *testing.T) {
 	for path, want := range map[string]string{
@@ -75,6 +80,8 @@ func TestRewriteAtTheGateway(t *testing.T) {
 	}
 }
 
+// A route answers with another address.
+//
 // Field: routes.redirect
 func TestRedirect(t *testing.T) {
 	for path, want := range map[string]struct {
@@ -98,6 +105,8 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// A route answers from the proxy itself.
+//
 // Field: routes.directResponse
 func TestDirectResponse(t *testing.T) {
 	got := exchange(t, client(t), "GET", "http://redirect:8080/teapot", "")
@@ -109,6 +118,9 @@ func TestDirectResponse(t *testing.T) {
 	}
 }
 
+// Copies of all, of half or of none of the requests go to a version or to another
+// service.
+//
 // Field: routes.mirror
 func TestMirror(t *testing.T) {
 	mesh := trafficMesh(t)
@@ -140,6 +152,8 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// A route sends all or a share of the requests to another service.
+//
 // Field: routes.to.service
 func TestRouteToAnotherService(t *testing.T) {
 	if r := get(t, client(t), "http://elsewhere:8080/moved/a"); r.Service != "twin" {
@@ -157,6 +171,9 @@ func TestRouteToAnotherService(t *testing.T) {
 	}
 }
 
+// Requests are delayed and aborted, all or a share of them, and what is aborted is
+// not sent.
+//
 // Field: routes.fault
 func TestFault(t *testing.T) {
 	// Envoy counts from the beginning of its turn, so a timer may be a few
@@ -192,6 +209,8 @@ func TestFault(t *testing.T) {
 	}
 }
 
+// A call of gRPC is aborted with the status that is written.
+//
 // Field: routes.fault.abort.grpcStatus
 func TestFaultOfGRPC(t *testing.T) {
 	conn, err := trafficMesh(t).As("client").GRPC("fault-grpc:8080")
@@ -209,6 +228,8 @@ func TestFaultOfGRPC(t *testing.T) {
 	}
 }
 
+// Pages of the named origins get leave, and look-alikes do not.
+//
 // Field: routes.cors
 func TestCORS(t *testing.T) {
 	const url = "http://cors:8080/api/items"
@@ -242,6 +263,8 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// A body of exactly the bound goes through, and one byte more is answered with 413.
+//
 // Field: routes.maxRequestBytes
 func TestMaxRequestBytes(t *testing.T) {
 	for _, c := range []struct {

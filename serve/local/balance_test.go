@@ -21,6 +21,8 @@ func versions(t testing.TB, c *http.Client, n int, url func(i int) string, heade
 
 func always(url string) func(int) string { return func(int) string { return url } }
 
+// Instances take turns.
+//
 // Field: loadBalancer.policy
 func TestRoundRobin(t *testing.T) {
 	// Each of Envoy's two to sixteen workers goes round by itself; one connection stays at one.
@@ -33,6 +35,8 @@ func TestRoundRobin(t *testing.T) {
 	}
 }
 
+// Instances are chosen at random, and not by turns.
+//
 // Field: loadBalancer.policy
 func TestRandom(t *testing.T) {
 	var row string
@@ -137,6 +141,8 @@ func TestHashOfCookie(t *testing.T) {
 	}
 }
 
+// An instance of eight times the weight gets eight times the requests.
+//
 // Field: workload.endpoints.weight
 func TestWeightsOfEndpoints(t *testing.T) {
 	by := versions(t, client(t), 500, always("http://weights:8080/"))

@@ -46,6 +46,9 @@ services: failing: {
 }
 `
 
+// Connections, requests and the time to open a connection are bounded, as the nearest
+// to the caller says.
+//
 // Field: connections
 func TestConnections(t *testing.T) {
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": bounded}))

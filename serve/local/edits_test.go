@@ -111,6 +111,10 @@ const edits = 200
 
 // Under a steady load routes are added, reordered, renamed and removed, versions
 // are switched, and instances come and go: no request fails.
+//
+// Field: routes
+// Field: versions
+// Field: workload.endpoints
 func TestNoRequestIsLostByEdits(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

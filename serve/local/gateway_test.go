@@ -67,6 +67,9 @@ func TestGatewayTLS(t *testing.T) {
 	}
 }
 
+// A client without a certificate of the named roots is not let in, unless that is
+// optional.
+//
 // Field: listeners.tls.clientCertificates
 func TestGatewayClientCertificates(t *testing.T) {
 	mesh := trafficMesh(t)
@@ -108,6 +111,8 @@ func TestGatewayClientCertificates(t *testing.T) {
 	}
 }
 
+// A listener sends clients to another one, path, query and method kept.
+//
 // Field: listeners.redirectTo
 func TestGatewayRedirectTo(t *testing.T) {
 	client, address := edge(t, "plain", "", nil)
@@ -162,6 +167,8 @@ func TestGatewayConnections(t *testing.T) {
 	}
 }
 
+// A client learns by alt-svc that there is HTTP/3, and gets its answer over it.
+//
 // Field: listeners.http3
 func TestGatewayHTTP3(t *testing.T) {
 	client, address := edge(t, "https", "shop.example", nil)
@@ -194,6 +201,9 @@ func TestGatewayHTTP3(t *testing.T) {
 	}
 }
 
+// Answers are compressed in the way that the gateway likes best of those that the
+// client takes.
+//
 // Field: compression
 func TestCompression(t *testing.T) {
 	client, address := edge(t, "http", "", nil)

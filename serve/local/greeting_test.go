@@ -47,6 +47,8 @@ func greet(t *testing.T, address string) *greeter {
 
 // Whoever may not call gets not even a greeting, and does not so much as make the
 // application accept a connection.
+//
+// Field: ports.protocol
 func TestGreetingIsForCallersAlone(t *testing.T) {
 	mesh := start(t, compile(t, shopDir))
 	cart := mesh.Placed().Service("cart").Workload.Endpoints[0]

@@ -43,6 +43,8 @@ services: cart: {
 // TestGRPCClientReadsTheMesh has gRPC's own xDS client, which shares no code with
 // Envoy's, resolve a service from meshc serve and call it through the callee's
 // real Envoy, with the identity of a member.
+//
+// Field: ports.protocol
 func TestGRPCClientReadsTheMesh(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{

@@ -2,6 +2,8 @@ package local
 
 import "testing"
 
+// Forty requests, each taken by the first route that matches, or by none.
+//
 // Field: routes.match
 func TestMatch(t *testing.T) {
 	for _, c := range []struct {

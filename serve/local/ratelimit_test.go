@@ -36,6 +36,8 @@ func answered(t *testing.T, c *http.Client, url string) int {
 	return 50
 }
 
+// Requests beyond the bound are answered with 429 and do not reach the application.
+//
 // Field: rateLimit
 func TestRateLimit(t *testing.T) {
 	if n := answered(t, client(t), "http://limited:8080/"); n != 3 {
@@ -63,6 +65,8 @@ func TestRateLimitRefills(t *testing.T) {
 	}
 }
 
+// Each caller has the bound for itself.
+//
 // Field: rateLimit.by
 func TestRateLimitByCaller(t *testing.T) {
 	const url = "http://limited-caller:8080/"
@@ -73,7 +77,9 @@ func TestRateLimitByCaller(t *testing.T) {
 	}
 }
 
-// Field: routes.rateLimit
+// A calling proxy bounds the requests of one route.
+//
+// Field: rateLimit
 func TestRateLimitOfRoute(t *testing.T) {
 	if n := answered(t, client(t), "http://limited-route:8080/limited/"); n != 3 {
 		t.Errorf("%d requests got through, want 3", n)
@@ -83,6 +89,8 @@ func TestRateLimitOfRoute(t *testing.T) {
 	}
 }
 
+// Calls of gRPC beyond the bound get RESOURCE_EXHAUSTED.
+//
 // Field: rateLimit
 func TestRateLimitOfGRPC(t *testing.T) {
 	conn, err := trafficMesh(t).As("client").GRPC("limited-grpc:8080")

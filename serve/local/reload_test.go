@@ -245,6 +245,8 @@ func TestDeliveryCannotChange(t *testing.T) {
 }
 
 // What is new is started, and what is gone is stopped.
+//
+// Field: workload.endpoints
 func TestServicesComeAndGo(t *testing.T) {
 	shop := followShop(t)
 	const text = `package shop

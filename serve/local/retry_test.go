@@ -7,6 +7,10 @@ import (
 )
 
 // frontend's calls to catalog are tried again three times, and no more.
+//
+// Field: retries.attempts
+// Field: retries.on
+// Field: retries.budget
 func TestRetriesAreExactlyThoseWritten(t *testing.T) {
 	mesh := sharedShop(t)
 	tries := func(path string) int {
@@ -37,6 +41,9 @@ func TestRetriesAreExactlyThoseWritten(t *testing.T) {
 	}
 }
 
+// A call of gRPC that is UNAVAILABLE is tried again.
+//
+// Field: retries.on
 func TestGRPCIsRetriedWhenUnavailable(t *testing.T) {
 	mesh := sharedShop(t)
 	for chain, code := range map[string]string{
@@ -51,6 +58,10 @@ func TestGRPCIsRetriedWhenUnavailable(t *testing.T) {
 
 // The timeout nearest to the caller holds: frontend's 800ms for cart, not the
 // 500ms of cart's route and not its 2s.
+//
+// Field: timeout
+// Field: routes.timeout
+// Field: uses.timeout
 func TestTimeoutInTime(t *testing.T) {
 	mesh := sharedShop(t)
 	for _, c := range []struct {
@@ -75,6 +86,8 @@ func TestTimeoutInTime(t *testing.T) {
 }
 
 // A try that takes longer than its own 900ms is given up and made again.
+//
+// Field: retries.perTryTimeout
 func TestEachTryHasItsTime(t *testing.T) {
 	mesh := sharedShop(t)
 	const path = "/shop.Checkout/Slow?delay=10s"

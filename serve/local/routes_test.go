@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// A gateway sends requests by host and path.
+//
+// Field: routes.match.host
 func TestGatewayRoutes(t *testing.T) {
 	mesh := sharedShop(t)
 	url := mesh.Gateway("public").URL
@@ -25,6 +28,8 @@ func TestGatewayRoutes(t *testing.T) {
 }
 
 // A service is called by each of its names, and by no other.
+//
+// Field: uses
 func TestNamesOfAService(t *testing.T) {
 	mesh := sharedShop(t)
 	frontend := mesh.As("frontend").Client()
@@ -39,6 +44,9 @@ func TestNamesOfAService(t *testing.T) {
 }
 
 // Every protocol of the shop, from end to end.
+//
+// Field: ports.protocol
+// Field: external.hosts
 func TestProtocols(t *testing.T) {
 	mesh := sharedShop(t)
 	for _, c := range []struct{ caller, chain, service, protocol string }{
@@ -57,6 +65,8 @@ func TestProtocols(t *testing.T) {
 }
 
 // The certificate of an external is checked: another authority's is not enough.
+//
+// Field: external.tls.roots
 func TestExternalOfAnotherAuthorityIsRefused(t *testing.T) {
 	mesh := start(t, compile(t, shopDir))
 	other, err := newStubAuthority(t.TempDir() + "/other.crt")

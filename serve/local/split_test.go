@@ -8,6 +8,8 @@ import (
 // 1,000 requests are split 90 to 10 within three points. A right split misses
 // that about once in 600 times (three standard deviations), so it may miss it
 // once, and not twice.
+//
+// Field: routes.to.weight
 func TestSplit(t *testing.T) {
 	mesh := sharedShop(t)
 	for range 2 {
@@ -27,6 +29,9 @@ func TestSplit(t *testing.T) {
 }
 
 // A request that a route's match takes goes where that route says, always.
+//
+// Field: routes.to.version
+// Field: versions
 func TestMatchedRequestsGoToTheirVersion(t *testing.T) {
 	mesh := sharedShop(t)
 	frontend := mesh.As("frontend").Client()

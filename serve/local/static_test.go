@@ -8,6 +8,9 @@ import (
 )
 
 // Envoys run from files alone: nobody sends them anything.
+//
+// Field: mesh.delivery
+// Field: uses.bind
 func TestStaticDelivery(t *testing.T) {
 	mesh := start(t, compile(t, hostsDir))
 	if mesh.control != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+// A request on which nothing moves is ended.
+//
 // Field: routes.idleTimeout
 func TestIdleTimeout(t *testing.T) {
 	begun := time.Now()

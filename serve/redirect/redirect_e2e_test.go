@@ -333,6 +333,10 @@ func compile(t *testing.T, text string) *ir.Mesh {
 	return r.Mesh
 }
 
+// Between two hosts, all TCP goes through their proxies, but for what is excluded, on
+// loopback or of the proxy itself, over IPv4 and IPv6; rules are set again and
+// removed without harm.
+//
 // Field: proxy.interception
 // Field: proxy.excludeInboundPorts
 // Field: proxy.excludeOutboundPorts
