@@ -1,10 +1,9 @@
 # The whole project: make up to see it run, make test to know that it works.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-GOFUMPT := mvdan.cc/gofumpt@v0.12.0
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools up test lint e2e race bench clean
+.PHONY: all build tools up test lint e2e soak race bench clean
 
 all: build
 
@@ -28,14 +27,18 @@ test: build tools lint
 lint:
 	go mod tidy -diff
 	go vet ./...
-	@unformatted=$$(go run $(GOFUMPT) -l $(wildcard */)) || exit 1; \
+	@unformatted=$$($(LINT) gofumpt -l $(wildcard */)) || exit 1; \
 		if [ -n "$$unformatted" ]; then echo "lint: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
-	go run $(STATICCHECK) ./...
+	$(LINT) staticcheck ./...
 
 # what needs root: hosts that are network namespaces
 e2e: build tools
 	go vet -tags e2e ./...
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
+
+# what takes long: as many random specs as a night has time for
+soak: build tools
+	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 
 # the race detector where goroutines meet
 race: tools

@@ -373,7 +373,7 @@ func (m *maker) structure(s *ast.StructLit) string {
 		}
 		if pattern, ok := field.Label.(*ast.ListLit); ok { // [#HeaderName]: …
 			for range 1 + m.rand.IntN(2) {
-				key := m.value(pattern.Elts[0].(ast.Expr), "key")
+				key := m.value(pattern.Elts[0], "key")
 				if !strings.HasPrefix(key, `"`) {
 					key = strconv.Quote(key)
 				}
