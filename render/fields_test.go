@@ -98,6 +98,13 @@ gateways: g: {
 	proxy: {adminPort: 15002+10}
 	/*gateway*/
 }
+gateways: {exit: {egress: {port: 15443/*egress*/}, uses: {e: {}, f: {}}}, exit2: {egress: {}, uses: f: {}}}
+external: f: {
+	hosts: ["f2.example"]
+	ports: https: {port: 443, protocol: "https"}
+	via: "exit"
+}
+services: d: uses: f: {}
 external: e: {
 	hosts: ["e.example"]
 	ports: https: {port: 443, protocol: "https"}
@@ -302,6 +309,9 @@ var changes = map[string]change{
 	"gateways.[].compression.minBytes":                         replace("minBytes: 100", "minBytes: 200"),
 	"gateways.[].compression.contentTypes.[]":                  add("compression", `contentTypes: ["text/html"]`),
 	"services.[].workload.file":                                replace(`dns: "c.internal"`, `file: "c.json"`),
+	"external.[].via":                                          replace(`via: "exit"`, `via: "exit2"`),
+	"gateways.[].egress.port":                                  replace("port: 15443", "port: 15444"),
+	"gateways.[].egress.host":                                  add("egress", `host: "exit.internal"`),
 	"services.[].routes.[].maxRequestBytes":                    add("route", `maxRequestBytes: 5`),
 }
 

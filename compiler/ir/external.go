@@ -8,6 +8,8 @@ type External struct {
 	// Hosts are the names by which callers address it, lower case; the first is
 	// the one that is looked up and that its certificate must carry.
 	Hosts []string `json:"hosts"`
+	// Via is the gateway that calls go through; nil for none.
+	Via *Via `json:"via,omitempty"`
 	// Ports are sorted by name. At least one. Target is Number.
 	Ports   []Port  `json:"ports"`
 	Traffic Traffic `json:"traffic,omitzero"`

@@ -12,8 +12,10 @@ type Gateway struct {
 	Namespace string      `json:"namespace"`
 	Account   string      `json:"account"`
 	Identity  spiffeid.ID `json:"identity"`
-	// Listeners are sorted by name. At least one.
-	Listeners []Listener `json:"listeners"`
+	// Listeners are sorted by name. At least one, or Egress.
+	Listeners []Listener `json:"listeners,omitempty"`
+	// Egress is nil for a gateway that no calls leave the mesh by.
+	Egress *Egress `json:"egress,omitempty"`
 	// Compression of the answers; nil for none.
 	Compression *Compression `json:"compression,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches

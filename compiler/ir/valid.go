@@ -34,6 +34,14 @@ func (m *Mesh) valid() error {
 		if err := m.validRoutes("gateway "+g.Name, g.Routes); err != nil {
 			return err
 		}
+		if err := m.validGateway(g); err != nil {
+			return err
+		}
+	}
+	if r := m.RateLimit; r != nil {
+		if s := m.Service(r.Service); s == nil || s.Port(r.Port) == nil {
+			return fmt.Errorf("the rate limit service %q has no port %q", r.Service, r.Port)
+		}
 	}
 	for _, e := range m.Externals {
 		if !validName(e.Name) || len(e.Hosts) == 0 || len(e.Ports) == 0 {
@@ -62,6 +70,46 @@ func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use
 		for _, p := range u.Reached() {
 			if portByName(ports, p) == nil {
 				return fmt.Errorf("%s %s uses port %q of %q, which is not there", kind, name, p, u.To)
+			}
+		}
+	}
+	return nil
+}
+
+// validGateway checks that what the gateway's listeners and egress name is there,
+// and used by the gateway.
+func (m *Mesh) validGateway(g *Gateway) error {
+	if len(g.Listeners) == 0 && g.Egress == nil {
+		return fmt.Errorf("gateway %s has no listeners", g.Name)
+	}
+	uses := func(name, port string, external bool) bool {
+		return slices.ContainsFunc(g.Uses, func(u Use) bool {
+			return u.To == name && u.External == external && (port == "" || slices.Contains(u.Reached(), port))
+		})
+	}
+	for i := range g.Listeners {
+		l := &g.Listeners[i]
+		if l.RedirectTo != "" && g.Listener(l.RedirectTo) == nil {
+			return fmt.Errorf("gateway %s: listener %s redirects to %q, which is not there", g.Name, l.Name, l.RedirectTo)
+		}
+		if (l.To == nil) != (l.Protocol == HTTP) {
+			return fmt.Errorf("gateway %s: listener %s speaks %q", g.Name, l.Name, l.Protocol)
+		}
+		if l.To != nil && !uses(l.To.Service, l.To.Port, false) {
+			return fmt.Errorf("gateway %s: listener %s goes to %q, which is not used", g.Name, l.Name, l.To.Service)
+		}
+	}
+	for i := range g.Routes {
+		for _, d := range g.Routes[i].Targets() {
+			if !uses(d.Service, "", false) || d.Port == "" {
+				return fmt.Errorf("gateway %s: route %q goes to %q, which is not used", g.Name, g.Routes[i].Name, d.Service)
+			}
+		}
+	}
+	if g.Egress != nil {
+		for _, e := range g.Egress.Externals {
+			if !uses(e.Name, "", true) {
+				return fmt.Errorf("gateway %s: calls to %q leave by it, which it does not use", g.Name, e.Name)
 			}
 		}
 	}

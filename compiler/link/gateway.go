@@ -31,7 +31,18 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	l.listenerPorts(path, g)
 	l.listenerRedirects(u, path, g, s.Listeners)
 	g.Compression = l.compression(u, path+".compression", s.Compression)
-	if len(g.Listeners) == 0 {
+	if e := s.Egress; e != nil {
+		g.Egress = &ir.Egress{Host: e.Host.Or(g.EgressHost()), Port: uint16(e.Port.Or(defaultEgressPort))}
+		for _, listener := range g.Listeners {
+			if listener.Port == g.Egress.Port {
+				l.add(diag.PortTaken, path+".egress.port", fmt.Sprintf("port %d is that of the listener %s too", g.Egress.Port, listener.Name), u.At(e.Pos), listener.Pos)
+			}
+		}
+		if g.Egress.Port == g.Proxy.AdminPort {
+			l.add(diag.PortTaken, path+".egress.port", fmt.Sprintf("port %d is the proxy's own", g.Egress.Port), u.At(e.Pos))
+		}
+	}
+	if len(g.Listeners) == 0 && g.Egress == nil {
 		l.add(diag.EmptyList, path+".listeners", path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
 	}
 	return g

@@ -102,6 +102,7 @@ func (l *linker) members() {
 		g.Routes = l.gatewayRoutes(g, h)
 		l.listenerDestinations(g, h)
 	}
+	l.egress()
 	for _, s := range l.mesh.Services {
 		path := "services." + s.Name
 		s.Uses = l.routed(path, ir.KindService, s.Name, s.Uses)

@@ -6,6 +6,7 @@ type Gateway struct {
 	Namespace   Field[string]        `cue:"namespace"`
 	Account     Field[string]        `cue:"account"`
 	Listeners   map[string]*Listener `cue:"listeners"`
+	Egress      *Egress              `cue:"egress"`
 	Routes      []*Route             `cue:"routes"`
 	Uses        map[string]*Use      `cue:"uses"`
 	Compression *Compression         `cue:"compression"`
@@ -18,6 +19,7 @@ type External struct {
 	Pos         Pos
 	Hosts       []Field[string]  `cue:"hosts"`
 	Ports       map[string]*Port `cue:"ports"`
+	Via         Field[string]    `cue:"via"`
 	Timeout     Field[string]    `cue:"timeout"`
 	IdleTimeout Field[string]    `cue:"idleTimeout"`
 	Connections *Connections     `cue:"connections"`
@@ -31,4 +33,11 @@ type External struct {
 type ExternalTLS struct {
 	Pos   Pos
 	Roots Field[string] `cue:"roots"`
+}
+
+// Egress takes calls that leave the mesh.
+type Egress struct {
+	Pos  Pos
+	Port Field[int]    `cue:"port"`
+	Host Field[string] `cue:"host"`
 }

@@ -74,6 +74,11 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	connections(c, &p.Bounds)
 	c.CircuitBreakers = breakers(&p.Bounds, budget{p.BudgetPercent.Value, p.MinConcurrency.Value})
 	c.OutlierDetection = outlierDetection(e.Outliers)
+	if b.goesVia(e) {
+		b.via(c, e, port, p.Bounds.IdleTimeout.Value)
+		b.out.Clusters = append(b.out.Clusters, c)
+		return name
+	}
 	if port.Protocol.IsHTTP() {
 		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value)
 	}

@@ -42,6 +42,7 @@ func (b *builder) gateway() {
 		b.out.Listeners = append(b.out.Listeners, out)
 		b.http3(port, list)
 	}
+	b.egress()
 	b.gatewaySecrets()
 }
 

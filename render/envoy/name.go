@@ -14,6 +14,7 @@ import (
 const (
 	inboundListener  = "inbound"  // redirected connections to the service
 	outboundListener = "outbound" // redirected connections from it
+	egressListener   = "egress"   // members' calls that leave the mesh by a gateway
 	blackhole        = "blackhole"
 	serverCluster    = "meshc"
 	secretIdentity   = "identity"

@@ -49,9 +49,14 @@ func meshContext(accept []*matcherv3.StringMatcher, alpn []string) *tlsv3.Common
 
 // upstreamTLS is the client's side: it accepts the callee's identity alone.
 func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.TransportSocket {
+	return b.upstreamTLSTo(callee.Identity, callee.Name+"."+callee.Namespace, alpn...)
+}
+
+// upstreamTLSTo accepts that identity alone, and names the SNI in the handshake.
+func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		CommonTlsContext: meshContext([]*matcherv3.StringMatcher{exactly(callee.Identity)}, alpn),
-		Sni:              callee.Name + "." + callee.Namespace,
+		CommonTlsContext: meshContext([]*matcherv3.StringMatcher{exactly(id)}, alpn),
+		Sni:              sni,
 	})
 }
 

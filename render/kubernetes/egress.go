@@ -20,7 +20,7 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 	}
 	for _, use := range scope.Member().Uses {
 		if use.External {
-			rules = append(rules, externalEgress(scope.Externals[use.To], use.Reached())...)
+			rules = append(rules, externalEgress(scope, scope.Externals[use.To], use.Reached())...)
 		} else {
 			rules = append(rules, upstreamEgress(scope.Upstreams[use.To], use.Reached())...)
 		}
@@ -53,7 +53,13 @@ func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicy
 	}
 }
 
-func externalEgress(e *ir.External, names []string) []networkingv1.NetworkPolicyEgressRule {
+func externalEgress(scope ir.Scope, e *ir.External, names []string) []networkingv1.NetworkPolicyEgressRule {
+	if v := e.Via; v != nil && (scope.Gateway == nil || scope.Gateway.Name != v.Gateway) {
+		return []networkingv1.NetworkPolicyEgressRule{{
+			To:    []networkingv1.NetworkPolicyPeer{podPeer(v.Namespace, pods(ir.KindGateway, v.Gateway))},
+			Ports: []networkingv1.NetworkPolicyPort{tcp(v.Port)},
+		}}
+	}
 	if len(e.Endpoints) > 0 {
 		return endpointEgress(e.Endpoints, names)
 	}

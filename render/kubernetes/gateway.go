@@ -21,14 +21,15 @@ func gateway(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := manifest.YAMLFile(memberFile(g.Namespace, g.Name),
-		manifest.Object(serviceAccount(scope)),
-		manifest.Object(config),
-		manifest.Object(loadBalancer(scope)),
-		manifest.Object(gatewayDeployment(scope, bootstrap)),
-		manifest.Object(networkPolicy(scope)),
-		manifest.Object(disruptionBudget(scope)),
-	)
+	objects := []any{manifest.Object(serviceAccount(scope)), manifest.Object(config)}
+	if len(g.Listeners) > 0 {
+		objects = append(objects, manifest.Object(loadBalancer(scope)))
+	}
+	if g.Egress != nil {
+		objects = append(objects, manifest.Object(egressService(scope)))
+	}
+	objects = append(objects, manifest.Object(gatewayDeployment(scope, bootstrap)), manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
+	file, err := manifest.YAMLFile(memberFile(g.Namespace, g.Name), objects...)
 	return []manifest.File{file}, err
 }
 
@@ -80,9 +81,12 @@ func loadBalancer(scope ir.Scope) *corev1.Service {
 
 func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
 	g := scope.Gateway
-	proxy := proxyContainer(scope, g.Listeners[0].Port)
+	proxy := proxyContainer(scope, firstPort(g))
 	for _, p := range gatewayPorts(g) {
 		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(p.number), Protocol: p.protocol})
+	}
+	if g.Egress != nil {
+		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(g.Egress.Port), Protocol: corev1.ProtocolTCP})
 	}
 	for _, name := range g.Secrets() {
 		proxy.VolumeMounts = append(proxy.VolumeMounts, corev1.VolumeMount{

@@ -65,5 +65,9 @@ func gatewayIngress(g *ir.Gateway) []networkingv1.NetworkPolicyIngressRule {
 		port.Protocol = &p.protocol
 		ports = append(ports, port)
 	}
-	return []networkingv1.NetworkPolicyIngressRule{{Ports: ports}}
+	rules := egressIngress(g)
+	if ports != nil {
+		rules = append(rules, networkingv1.NetworkPolicyIngressRule{Ports: ports})
+	}
+	return rules
 }

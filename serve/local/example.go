@@ -109,8 +109,14 @@ func (e *Example) extras() int {
 
 func eachRoute(m *ir.Mesh, yield func(base string, match *ir.Match, callee *ir.Service)) {
 	for _, g := range m.Gateways {
+		plain := slices.IndexFunc(g.Listeners, func(l ir.Listener) bool { return l.To == nil && l.TLS == nil && l.RedirectTo == "" })
+		if plain < 0 {
+			continue
+		}
 		for i := range g.Routes {
-			yield("http://"+join(g.Address, g.Listeners[0].Port), &g.Routes[i].Match, m.Service(g.Routes[i].To[0].Service))
+			if r := &g.Routes[i]; !r.Answers() {
+				yield("http://"+join(g.Address, g.Listeners[plain].Port), &r.Match, m.Service(r.To[0].Service))
+			}
 		}
 	}
 }

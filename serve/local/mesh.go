@@ -220,7 +220,9 @@ func (m *Mesh) Gateway(name string) Gateway {
 		}
 		out.Listeners[l.Name] = scheme + "://" + join(g.Address, l.Port)
 	}
-	out.URL = out.Listeners[g.Listeners[0].Name]
+	if len(g.Listeners) > 0 {
+		out.URL = out.Listeners[g.Listeners[0].Name]
+	}
 	return out
 }
 

@@ -55,6 +55,10 @@ func (p *Placement) Place(m *ir.Mesh) (*ir.Mesh, error) {
 		if err := p.external(e); err != nil {
 			return nil, err
 		}
+		if e.Via != nil {
+			egress := m.Gateway(e.Via.Gateway).Egress
+			e.Via.Host, e.Via.Port = egress.Host, egress.Port
+		}
 	}
 	return m, nil
 }
@@ -132,6 +136,13 @@ func (p *Placement) gateway(g *ir.Gateway) error {
 			return err
 		}
 		l.Port = port
+	}
+	if g.Egress != nil {
+		port, err := p.port(member, g.Address, "egress", g.Egress.Port)
+		if err != nil {
+			return err
+		}
+		g.Egress.Host, g.Egress.Port = g.Address, port
 	}
 	g.Proxy.SecretDirectory = filepath.Join(p.directory, member, "secrets")
 	return p.proxy(member, g.Address, &g.Proxy)

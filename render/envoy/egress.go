@@ -1,0 +1,99 @@
+package envoy
+
+import (
+	"net/netip"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// egressName is what a caller's proxy names in the handshake with a gateway to mean
+// a port of an external.
+func egressName(e *ir.External, port *ir.Port) string { return port.Name + "." + e.Name + ".egress" }
+
+// goesVia reports whether the member's calls to an external go through a gateway.
+func (b *builder) goesVia(e *ir.External) bool {
+	return e.Via != nil && (b.scope.Gateway == nil || b.scope.Gateway.Name != e.Via.Gateway)
+}
+
+// via sends the connections of an external's cluster through its gateway, over
+// mutual TLS that accepts the gateway's identity alone.
+func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration) {
+	var alpn []string
+	if port.Protocol.IsHTTP() {
+		alpn = []string{"h2"}
+		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, idle)
+	}
+	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
+	if _, err := netip.ParseAddr(e.Via.Host); err == nil {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		c.LoadAssignment = single(c.Name, address(e.Via.Host, e.Via.Port))
+		return
+	}
+	b.byDNS(c, e.Via.Host, e.Via.Port)
+}
+
+// egress takes the calls of members to externals: a filter chain for each port of
+// each, told apart by the name in the handshake, which is for its callers alone.
+func (b *builder) egress() {
+	g := b.scope.Gateway
+	if g.Egress == nil {
+		return
+	}
+	out := &listenerv3.Listener{
+		Name: egressListener, Address: b.gatewayAddress(g.Egress.Port), TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		ListenerFilters: []*listenerv3.ListenerFilter{b.tlsInspector()}, DefaultFilterChain: b.closed(egressListener), Metadata: from(g.Pos),
+	}
+	for _, leaving := range g.Egress.Externals {
+		e := b.scope.Externals[leaving.Name]
+		if len(leaving.Callers) == 0 {
+			continue
+		}
+		var callers []*matcherv3.StringMatcher
+		for _, p := range leaving.Callers {
+			callers = append(callers, exactly(p.Identity))
+		}
+		for _, name := range b.use(e.Name).Ports {
+			out.FilterChains = append(out.FilterChains, b.egressChain(e, e.Port(name), callers))
+		}
+	}
+	b.out.Listeners = append(b.out.Listeners, out)
+}
+
+func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv3.StringMatcher) *listenerv3.FilterChain {
+	name, cluster := join(egressListener, e.Name, port.Name), b.external(e, b.use(e.Name), port)
+	chain := &listenerv3.FilterChain{
+		Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout),
+		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{egressName(e, port)}},
+	}
+	if !port.Protocol.IsHTTP() {
+		chain.TransportSocket = b.downstreamTLS(callers)
+		chain.Filters = []*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster)}
+		return chain
+	}
+	m := b.connectionManager(name)
+	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
+	b.routesByName(m, &routev3.RouteConfiguration{
+		Name: name, ValidateClusters: wrapperspb.Bool(false),
+		VirtualHosts: []*routev3.VirtualHost{{Name: name, Domains: []string{"*"}, Metadata: from(e.Pos), Routes: []*routev3.Route{{
+			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
+			// The caller's proxy bounds the time.
+			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+				ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: cluster},
+				HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: e.Hosts[0]},
+				Timeout:              durationpb.New(0),
+			}},
+		}}}},
+	})
+	chain.TransportSocket = b.downstreamTLS(callers, "h2")
+	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
+	return chain
+}
