@@ -84,6 +84,7 @@ func TestHealth(t *testing.T) {
 	healthy := func(service string) uint64 {
 		return counted(t, mesh, "service/client/a", `^cluster\.`+service+`_default\|main\.membership_healthy$`)
 	}
+	eventually(t, "two healthy instances of http", func() bool { return healthy("http") == 2 })
 	for path, want := range map[string]int{"/healthz": http.StatusOK, "/healthz/x": http.StatusForbidden, "/": http.StatusForbidden} {
 		if a := send(t, c, http.MethodGet, "http://http:8081"+path); a.status != want {
 			t.Errorf("GET %s: %d, want %d", path, a.status, want)
