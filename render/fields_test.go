@@ -312,6 +312,7 @@ var changes = map[string]change{
 	"external.[].via":                                          replace(`via: "exit"`, `via: "exit2"`),
 	"gateways.[].egress.port":                                  replace("port: 15443", "port: 15444"),
 	"gateways.[].egress.host":                                  add("egress", `host: "exit.internal"`),
+	"mesh.proxy.drainTime":                                     add("mesh proxy", `drainTime: "5s"`),
 	"services.[].routes.[].maxRequestBytes":                    add("route", `maxRequestBytes: 5`),
 }
 

@@ -15,6 +15,9 @@ type Proxy struct {
 	ExcludeOutboundRanges []netip.Prefix `json:"excludeOutboundRanges,omitempty"`
 	// Family is the only IP family of the proxy's listeners; empty for both.
 	Family IPFamily `json:"family,omitempty"`
+	// DrainTime is how long connections of a listener that is no more may last, in
+	// whole seconds.
+	DrainTime Duration `json:"drainTime,omitempty"`
 	// AdminPort is Envoy's, on loopback.
 	AdminPort uint16 `json:"adminPort"`
 	// CertificateDirectory holds tls.crt, tls.key and ca.crt.

@@ -18,6 +18,7 @@ const (
 	defaultMeshcImage  = "ghcr.io/meshc/meshc:latest"
 	defaultEnvoyImage  = "docker.io/envoyproxy/envoy:v1.40.0"
 	defaultLifetime    = ir.Duration(24 * time.Hour)
+	defaultDrainTime   = ir.Duration(45 * time.Second)
 	defaultCertificate = "/etc/meshc/certificates"
 	defaultSecrets     = "/etc/meshc/secrets"
 	defaultServerPort  = "15010"
@@ -78,8 +79,8 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	}
 	l.proxy = ir.Proxy{
 		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000,
-		CertificateDirectory: defaultCertificate,
-		Server:               "meshc." + l.mesh.SystemNamespace() + ".svc.cluster.local:" + defaultServerPort,
+		CertificateDirectory: defaultCertificate, DrainTime: defaultDrainTime,
+		Server: "meshc." + l.mesh.SystemNamespace() + ".svc.cluster.local:" + defaultServerPort,
 	}
 	l.proxy = l.proxyOf(first, "mesh.proxy", m.Proxy)
 	return true

@@ -21,6 +21,9 @@ func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
 	proxy.OutboundPort = uint16(p.OutboundPort.Or(int(proxy.OutboundPort)))
 	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
 	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
+	if s := l.secondsSetting(u, path+".drainTime", p.DrainTime); s != nil {
+		proxy.DrainTime = s.Value
+	}
 	proxy.SecretDirectory = p.SecretDirectory.Or(proxy.SecretDirectory)
 	proxy.Server = p.Server.Or(proxy.Server)
 	l.excluded(u, path, p, &proxy)

@@ -63,6 +63,7 @@ type Proxy struct {
 	ExcludeOutboundPorts  []Field[int]    `cue:"excludeOutboundPorts"`
 	ExcludeOutboundRanges []Field[string] `cue:"excludeOutboundRanges"`
 	IPFamilies            []Field[string] `cue:"ipFamilies"`
+	DrainTime             Field[string]   `cue:"drainTime"`
 	AdminPort             Field[int]      `cue:"adminPort"`
 	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
 	SecretDirectory       Field[string]   `cue:"secretDirectory"`

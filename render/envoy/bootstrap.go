@@ -73,6 +73,10 @@ func runtime() *bootstrapv3.LayeredRuntime {
 		Name: "meshc",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
 			"re2.max_program_size.error_level": structpb.NewNumberValue(regexProgram),
+			// A connection to a listener that changed is ended after its next answer.
+			// Left to the strategy of the server (--drain-strategy gradual), Envoy 1.40
+			// tells the client nothing, and cuts it off when the time is over.
+			"envoy.reloadable_features.filter_chain_drain_uses_configured_strategy": structpb.NewBoolValue(false),
 		}}},
 	}}}
 }

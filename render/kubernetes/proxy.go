@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"fmt"
+	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -41,6 +43,7 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 			"--service-cluster", m.Name + "." + m.Namespace,
 			"--concurrency", "2", // the default is a thread for each core of the node
 			"--disable-hot-restart",
+			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
 		},
 		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},

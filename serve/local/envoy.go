@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -54,7 +55,7 @@ type process struct {
 }
 
 // run starts an Envoy on that bootstrap. Its log goes to the file.
-func (s *spawner) run(envoy, bootstrap, log, admin string) (*process, error) {
+func (s *spawner) run(envoy, bootstrap, log, admin string, drain time.Duration) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
@@ -62,7 +63,8 @@ func (s *spawner) run(envoy, bootstrap, log, admin string) (*process, error) {
 	defer out.Close()
 	// One worker is enough for one user, and hot restart would want a shared
 	// memory region of its own for each.
-	cmd := exec.Command(envoy, "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	cmd := exec.Command(envoy, "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning",
+		"--drain-time-s", strconv.Itoa(int(drain/time.Second)))
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := s.start(cmd); err != nil {
 		return nil, err

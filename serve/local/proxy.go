@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
@@ -20,6 +21,7 @@ type proxy struct {
 	id        string // the xDS node id: KIND/NAME/INSTANCE
 	admin     string // IP:PORT
 	bootstrap []byte
+	drain     time.Duration
 	*process
 }
 
@@ -70,14 +72,15 @@ func (m *Mesh) keepProxy(scope ir.Scope, instance string) (*proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
+	drain := time.Duration(member.Proxy.DrainTime)
 	m.mu.Lock()
 	running := m.proxies[id]
 	m.mu.Unlock()
-	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) {
+	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.drain == drain {
 		return running, nil
 	}
 	m.stopProxies(func(other string) bool { return other == id })
-	return &proxy{id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text}, nil
+	return &proxy{id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, drain: drain}, nil
 }
 
 func (m *Mesh) startProxy(p *proxy) error {
@@ -90,7 +93,7 @@ func (m *Mesh) startProxy(p *proxy) error {
 		return err
 	}
 	var err error
-	p.process, err = m.spawner.run(m.envoy, file, filepath.Join(directory, "envoy.log"), p.admin)
+	p.process, err = m.spawner.run(m.envoy, file, filepath.Join(directory, "envoy.log"), p.admin, p.drain)
 	if err != nil {
 		return err
 	}
