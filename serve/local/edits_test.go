@@ -14,11 +14,13 @@ type edited struct {
 	routes   []editedRoute
 	versions []string // instances, too: each version has one
 	names    int
+	limited  bool // a filter of the service's own listener
 }
 
 type editedRoute struct {
 	name, path string
 	to         []string // versions; none for any instance
+	faulty     bool     // a filter of the callers' listeners
 }
 
 // spec is the mesh: client calls the service through two proxies.
@@ -37,6 +39,9 @@ services: target: {
 	ports: http: {port: 8081, protocol: "http"}
 	allow: [{from: services: ["client"]}]
 `)
+	if e.limited {
+		b.WriteString("\trateLimit: requests: 1000000\n")
+	}
 	for _, v := range e.versions {
 		fmt.Fprintf(&b, "\tversions: %s: labels: version: %q\n", v, v)
 	}
@@ -52,6 +57,9 @@ services: target: {
 		if r.to != nil {
 			b.WriteString("]")
 		}
+		if r.faulty {
+			b.WriteString(`, fault: delay: {for: "1ms", percent: 1}`)
+		}
 		b.WriteString("},\n")
 	}
 	b.WriteString("\t]\n}\n")
@@ -65,7 +73,7 @@ func (e *edited) edit(r *rand.Rand) string {
 		if len(e.routes) > 0 {
 			i = r.IntN(len(e.routes))
 		}
-		switch kind := r.IntN(7); {
+		switch kind := r.IntN(9); {
 		case kind == 0 && len(e.routes) < 8:
 			e.names++
 			route := editedRoute{name: fmt.Sprint("route ", e.names), path: fmt.Sprintf("/p%d/", e.names%10)}
@@ -88,6 +96,12 @@ func (e *edited) edit(r *rand.Rand) string {
 		case kind == 4 && i >= 0:
 			e.routes[i].to = []string{e.versions[r.IntN(len(e.versions))]}
 			return fmt.Sprint(e.routes[i].name, " goes to ", e.routes[i].to)
+		case kind == 7 && i >= 0:
+			e.routes[i].faulty = !e.routes[i].faulty
+			return fmt.Sprint(e.routes[i].name, " delays ", e.routes[i].faulty)
+		case kind == 8:
+			e.limited = !e.limited
+			return fmt.Sprint("limited ", e.limited)
 		case kind == 5 && len(e.versions) < 4:
 			e.names++
 			v := fmt.Sprint("v", e.names)
@@ -110,7 +124,8 @@ func (e *edited) edit(r *rand.Rand) string {
 const edits = 200
 
 // Under a steady load routes are added, reordered, renamed and removed, versions
-// are switched, and instances come and go: no request fails.
+// are switched, filters come into listeners and go, and so do instances: no request
+// fails.
 //
 // Field: routes
 // Field: versions
