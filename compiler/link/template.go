@@ -60,6 +60,9 @@ func (l *linker) template(u *spec.Unit, path string, f spec.Field[string]) templ
 	return t
 }
 
+// maxVariables are as many groups as a substitution of RE2 can name.
+const maxVariables = 9
+
 // substitution is a template for a new path, with the groups of the template that
 // the path was matched by in place of its variables.
 func (l *linker) substitution(u *spec.Unit, path string, f spec.Field[string], matched template) string {
@@ -71,6 +74,10 @@ func (l *linker) substitution(u *spec.Unit, path string, f spec.Field[string], m
 			if i < 0 || match[2] != "" {
 				l.add(diag.BadFormat, path, fmt.Sprintf("%s is no variable of match.path.template", segment), u.At(f.Pos)).
 					hint("%s", l.didYouMean(match[1], matched.variables))
+			}
+			if i >= maxVariables {
+				l.add(diag.OutOfRange, path, fmt.Sprintf("%s is variable %d of the match, and only the first %d can stand in a rewrite", segment, i+1, maxVariables), u.At(f.Pos)).
+					hint("write * for those that the new path does not need")
 			}
 			text = fmt.Sprintf(`\%d`, i+1)
 		} else if strings.ContainsAny(segment, "{}*") {
