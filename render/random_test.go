@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -206,7 +207,18 @@ func (s *randomSpec) drop(found diag.List) bool {
 type maker struct {
 	rand        *rand.Rand
 	definitions map[string]ast.Expr
+	inside      []string // the definitions that are being made
 }
+
+// oneOf are definitions of which exactly one of the fields is written, and likely
+// are fields that are written more often than others.
+var (
+	oneOf = map[string][]string{
+		"#StringMatch": {"exact", "prefix", "suffix", "regex", "present"}, "#PathMatch": {"exact", "prefix", "regex", "template"},
+		"#Health": {"http", "grpc", "tcp"},
+	}
+	likely = map[string]float64{"match": 0.95, "path": 0.8, "to": 0.6, "redirect": 0.1, "directResponse": 0.1, "grpc": 0.1, "template": 0.2}
+)
 
 func readDefinitions(t *testing.T) map[string]ast.Expr {
 	t.Helper()
@@ -241,7 +253,7 @@ func (m *maker) spec() *randomSpec {
 	s := &randomSpec{}
 	some := func(path, definition string, chance float64) {
 		if m.rand.Float64() < chance {
-			s.parts = append(s.parts, specPart{path, m.value(m.definitions[definition], "")})
+			s.parts = append(s.parts, specPart{path, m.named(definition, "")})
 		}
 	}
 	for _, service := range []string{"a", "b"} {
@@ -330,9 +342,6 @@ func flatten(e ast.Expr, op token.Token) []ast.Expr {
 func (m *maker) named(name, field string) string {
 	switch name {
 	case "string":
-		if field == "contentTypes" {
-			return `"application/json"`
-		}
 		if field == "origins" {
 			return m.one(`"*"`, `"https://a.example"`, `"https://*.a.example:8443"`)
 		}
@@ -357,6 +366,8 @@ func (m *maker) named(name, field string) string {
 		return `"eu-1a"`
 	}
 	if d, ok := m.definitions[name]; ok {
+		m.inside = append(m.inside, name)
+		defer func() { m.inside = m.inside[:len(m.inside)-1] }()
 		return m.value(d, field)
 	}
 	panic("no definition " + name)
@@ -366,6 +377,13 @@ func (m *maker) one(list ...string) string { return list[m.rand.IntN(len(list))]
 
 func (m *maker) structure(s *ast.StructLit) string {
 	var out []string
+	definition, chosen := "", ""
+	if n := len(m.inside); n > 0 {
+		definition = m.inside[n-1]
+	}
+	if list := oneOf[definition]; list != nil {
+		chosen = list[m.rand.IntN(len(list))]
+	}
 	for _, decl := range s.Elts {
 		field, ok := decl.(*ast.Field)
 		if !ok {
@@ -387,7 +405,17 @@ func (m *maker) structure(s *ast.StructLit) string {
 			panic(err)
 		}
 		required := field.Constraint == token.NOT
-		if never[name] || !required && m.rand.Float64() > 0.35 {
+		chance, ok := likely[name]
+		if !ok {
+			chance = 0.3
+		}
+		if slices.Contains(oneOf[definition], name) {
+			chance = 0
+			if name == chosen {
+				chance = 1
+			}
+		}
+		if never[name] || !required && m.rand.Float64() >= chance {
 			continue
 		}
 		out = append(out, strconv.Quote(name)+": "+m.value(field.Value, name))

@@ -77,21 +77,25 @@ func tries(m *ir.Mesh) diag.List {
 		if c.route != nil {
 			where = fmt.Sprintf("route %q of %s", c.route.Name, c.use.To)
 		}
-		found.Add(diag.New(diag.TriesDoNotFit, c.caller+".uses."+c.use.To,
+		finding := diag.New(diag.TriesDoNotFit, c.caller+".uses."+c.use.To,
 			fmt.Sprintf("%s: %d tries of %s take %s, and the timeout is %s", where, p.Attempts.Value+1, perTry, total, timeout),
-			p.PerTryTimeout.Pos, p.Timeout.Pos, p.Attempts.Pos, c.use.Pos).
-			WithHint("a perTryTimeout of at most %s fits, or a timeout of at least %s", (timeout / ir.Duration(p.Attempts.Value+1)).Truncate(), total))
+			p.PerTryTimeout.Pos, p.Timeout.Pos, p.Attempts.Pos, c.use.Pos)
+		if most := (timeout / ir.Duration(p.Attempts.Value+1)).Truncate(); most > 0 {
+			found.Add(finding.WithHint("a perTryTimeout of at most %s fits, or a timeout of at least %s", most, total))
+		} else {
+			found.Add(finding.WithHint("a timeout of at least %s fits, or fewer attempts", total))
+		}
 	})
 	return onePerCause(found)
 }
 
 // onePerCause keeps one finding of those that the same settings cause for many
-// callers.
+// callers and routes: the first.
 func onePerCause(found diag.List) diag.List {
 	var kept diag.List
 	seen := map[string]bool{}
 	for _, d := range found {
-		key := d.Message
+		key := ""
 		for _, p := range d.Positions[:max(0, len(d.Positions)-1)] {
 			key += p.String() + " "
 		}

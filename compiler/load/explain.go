@@ -200,6 +200,8 @@ func nameHint(path []string) string {
 	switch parent := path[max(0, len(path)-2)]; parent {
 	case "headers", "set", "add":
 		return "a header's name is written in lower case"
+	case "query":
+		return "a query parameter's name is not empty"
 	case "silence":
 		return `a warning is named by its code, as in "MC1203"`
 	}
