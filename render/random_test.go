@@ -77,13 +77,16 @@ func TestRandomSpecsPleaseEnvoy(t *testing.T) {
 }
 
 // randomSpec is a mesh of fixed members with parts that were made at random.
-type randomSpec struct{ parts []specPart }
+type randomSpec struct {
+	delivery string
+	parts    []specPart
+}
 
 type specPart struct{ path, text string }
 
 const randomFrame = `package random
 
-mesh: {name: "random", trustDomain: "random.example", rateLimit: service: "limiter"}
+mesh: {name: "random", delivery: "DELIVERY", trustDomain: "random.example", rateLimit: service: "limiter"}
 
 services: a: {
 	workload: endpoints: [{address: "10.0.0.1", zone: "eu-1a"}]
@@ -117,7 +120,7 @@ gateways: g: {
 // text is the spec, and line the part that each of its lines holds.
 func (s *randomSpec) lines() (text string, line map[int]int) {
 	var b strings.Builder
-	b.WriteString(randomFrame)
+	b.WriteString(strings.Replace(randomFrame, "DELIVERY", s.delivery, 1))
 	line = map[int]int{}
 	n := strings.Count(randomFrame, "\n")
 	write := func(part int, text string) {
@@ -250,7 +253,7 @@ func readDefinitions(t *testing.T) map[string]ast.Expr {
 }
 
 func (m *maker) spec() *randomSpec {
-	s := &randomSpec{}
+	s := &randomSpec{delivery: m.one("xds", "xds", "static")}
 	some := func(path, definition string, chance float64) {
 		if m.rand.Float64() < chance {
 			s.parts = append(s.parts, specPart{path, m.named(definition, "")})
