@@ -47,7 +47,10 @@ func newHosts(t *testing.T) (client, server host) {
 	}
 	for _, h := range []host{client, server} {
 		ip("netns", "add", h.name)
-		t.Cleanup(func() { ip("netns", "del", h.name) })
+		t.Cleanup(func() {
+			ip("netns", "del", h.name)
+			os.RemoveAll("/etc/netns/" + h.name)
+		})
 		ip("-n", h.name, "link", "set", "lo", "up")
 	}
 	ip("-n", client.name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", server.name)
@@ -66,6 +69,12 @@ func newHosts(t *testing.T) (client, server host) {
 	}
 	for _, address := range []string{"10.99.0.2:1", "[fd99::2]:1", "10.98.0.2:1", "[fd98::2]:1"} {
 		client.reaches(t, address)
+	}
+	if err := os.MkdirAll("/etc/netns/"+client.name, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/netns/"+client.name+"/hosts", []byte("10.99.0.2 web.internal\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	return client, server
 }
@@ -211,7 +220,7 @@ func (h host) proxy(t *testing.T, m *ir.Mesh, name, dir string, authority *ca.Au
 	if err := ca.Issue(s.Proxy.CertificateDirectory, authority, s.Identity, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	boot, err := envoy.Bootstrap(m.ServiceScope(s), envoy.Options{Instance: s.Workload.Endpoints[0].Name})
+	boot, err := envoy.Bootstrap(m.ServiceScope(s), envoy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,10 +257,12 @@ func (h host) proxy(t *testing.T, m *ir.Mesh, name, dir string, authority *ca.Au
 			copyFile(t, binary, reachable)
 		}
 	}
-	command := exec.Command(reachable, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	// In a network namespace of "ip netns" the files of /etc/netns/NAME stand in the
+	// place of those of /etc.
+	command := exec.Command("ip", "netns", "exec", h.name, "setpriv", fmt.Sprint("--reuid=", proxyUser), fmt.Sprint("--regid=", proxyUser), "--clear-groups",
+		reachable, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
 	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: proxyUser, Gid: proxyUser}}
-	h.do(t, 0, func() { err = command.Start() })
+	err = command.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +313,7 @@ services: client: {
 	proxy: certificateDirectory: "%[3]s/client"
 }
 services: web: {
-	workload: endpoints: [{address: "%[2]s"}]
+	workload: %[2]s
 	ports: http: {port: 8080, protocol: "http"}
 	allow: [{from: services: ["client"]}]
 	proxy: certificateDirectory: "%[3]s/web"
@@ -341,11 +352,13 @@ func compile(t *testing.T, text string) *ir.Mesh {
 // Field: proxy.excludeInboundPorts
 // Field: proxy.excludeOutboundPorts
 // Field: proxy.excludeOutboundRanges
+// Field: workload.dns
 func TestRedirect(t *testing.T) {
 	client, server := newHosts(t)
-	for family, at := range map[string]struct{ client, server, excluded, loopback string }{
-		"IPv4": {"10.99.0.1", "10.99.0.2", "10.98.0.2", "127.0.0.1"},
-		"IPv6": {"fd99::1", "fd99::2", "fd98::2", "::1"},
+	for family, at := range map[string]struct{ client, server, excluded, loopback, workload string }{
+		"IPv4": {"10.99.0.1", "10.99.0.2", "10.98.0.2", "127.0.0.1", `endpoints: [{address: "10.99.0.2"}]`},
+		"IPv6": {"fd99::1", "fd99::2", "fd98::2", "::1", `endpoints: [{address: "fd99::2"}]`},
+		"DNS":  {"10.99.0.1", "10.99.0.2", "10.98.0.2", "127.0.0.1", `dns: "web.internal"`},
 	} {
 		t.Run(family, func(t *testing.T) {
 			to := func(address string, port int) string { return net.JoinHostPort(address, fmt.Sprint(port)) }
@@ -357,7 +370,7 @@ func TestRedirect(t *testing.T) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			m := compile(t, fmt.Sprintf(spec, at.client, at.server, dir))
+			m := compile(t, fmt.Sprintf(spec, at.client, at.workload, dir))
 			authority, err := ca.InMemory()
 			if err != nil {
 				t.Fatal(err)
@@ -370,7 +383,7 @@ func TestRedirect(t *testing.T) {
 			s.ExcludeInboundPorts = []uint16{2222, 7777}
 			server.web(t, "127.0.0.1:8080")
 			for _, port := range []int{2222, 7777, 9999} {
-				server.echo(t, to(map[string]string{"IPv4": "0.0.0.0", "IPv6": "::"}[family], port), fmt.Sprint("plain ", port))
+				server.echo(t, to(map[string]string{"IPv4": "0.0.0.0", "DNS": "0.0.0.0", "IPv6": "::"}[family], port), fmt.Sprint("plain ", port))
 			}
 			client.echo(t, to(at.loopback, 9000), "on loopback")
 			client.echo(t, to(at.client, 9001), "on its own address")
