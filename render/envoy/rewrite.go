@@ -7,8 +7,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// rewrite has a route change the path and the host of its requests. The host that
-// a gateway's own route names is the last word, as in time it is.
+// rewrite has a route change the path and the host of its requests. The service's
+// own route has the last word on the host, as it comes after the gateway's.
 func rewrite(action *routev3.RouteAction, by []*ir.Route) {
 	if host := nearest(by, rewrittenHost); host != "" {
 		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
