@@ -80,8 +80,18 @@ func pending(r *serve.Report, proxies []*proxy) error {
 		case known == nil || !known.Connected:
 			return fmt.Errorf("%s is not connected to meshc serve", p.id)
 		case known.State() != serve.StateCurrent || len(known.Types) == 0:
-			return fmt.Errorf("%s is %s", p.id, known.State())
+			return fmt.Errorf("%s is %s%s", p.id, known.State(), why(known))
 		}
 	}
 	return nil
+}
+
+// why is what a proxy said when it refused something.
+func why(p *serve.Proxy) string {
+	for _, t := range p.Types {
+		for _, r := range t.Refusals {
+			return fmt.Sprintf(": %s: %s", r.Resource, r.Reason)
+		}
+	}
+	return ""
 }
