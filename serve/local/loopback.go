@@ -59,14 +59,22 @@ func (l *Loopback) at(i uint16) string {
 // privileged is the first port that every user may listen on.
 const privileged = 1024
 
+// ephemeral is where Linux begins to give connections ports of its own choice:
+// from there on a port that is free now may be another's in a moment.
+const ephemeral = 32768
+
 // Port is a port on which nothing listens at the address: the wanted one where
-// that can be had, one 10,000 or 20,000 higher, or any. Below 1024, 8000 is
-// added first: 80 becomes 8080.
+// that can be had, one 10,000 or 20,000 higher, or the next from 20,000 on. Below
+// 1024, 8000 is added first: 80 becomes 8080.
 func (l *Loopback) Port(address string, wanted uint16, taken map[uint16]bool) (uint16, error) {
 	if wanted < privileged {
 		wanted += 8000
 	}
-	for _, port := range []int{int(wanted), int(wanted) + 10000, int(wanted) + 20000, 0} {
+	candidates := []int{int(wanted), int(wanted) + 10000, int(wanted) + 20000}
+	for port := 20000 + len(taken); port < ephemeral; port++ {
+		candidates = append(candidates, port)
+	}
+	for _, port := range candidates {
 		if port > 65535 || taken[uint16(port)] {
 			continue
 		}
@@ -75,7 +83,6 @@ func (l *Loopback) Port(address string, wanted uint16, taken map[uint16]bool) (u
 		if err != nil {
 			continue
 		}
-		port = probe.Addr().(*net.TCPAddr).Port
 		if err := probe.Close(); err != nil {
 			return 0, err
 		}
