@@ -5,6 +5,7 @@ import (
 	"context"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/meshc/meshc/compiler/check"
 	"github.com/meshc/meshc/compiler/diag"
@@ -25,6 +26,8 @@ type Options struct {
 	Tags []string
 	// CacheDir keeps evaluated units between runs; empty for none.
 	CacheDir string
+	// Now is when rules must still be in force; zero for the time of day.
+	Now time.Time
 }
 
 // Result is what a compilation came to.
@@ -79,7 +82,11 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 
-	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] })
+	now := o.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now)
 	found.Add(problems...)
 	if mesh != nil {
 		for _, d := range check.Run(mesh, !found.HasErrors()) {

@@ -15,6 +15,11 @@ import (
 
 var marks = regexp.MustCompile(`/\*[a-z ]*\*/`)
 
+const (
+	partner  = `-----BEGIN CERTIFICATE-----\nMIIBjDCCATGgAwIBAgIUeTKNmkr8/GEjsVZkbHZeZmpIJeEwCgYIKoZIzj0EAwIw\nGjEYMBYGA1UEAwwPcGFydG5lci5leGFtcGxlMCAXDTI2MTEyNDIwNTQyNVoYDzIx\nMjYxMDMxMjA1NDI1WjAaMRgwFgYDVQQDDA9wYXJ0bmVyLmV4YW1wbGUwWTATBgcq\nhkjOPQIBBggqhkjOPQMBBwNCAASE2q0a82fMdPMUV1a7QfUXSFu+cLeC8GY5T5I2\nJdVWvJuLHCSc5GopTSkqfC2c872j27S7P7+Or3d/bgVCfYP+o1MwUTAdBgNVHQ4E\nFgQUrCbs2921hawzaIv6+kDC6J0w1tswHwYDVR0jBBgwFoAUrCbs2921hawzaIv6\n+kDC6J0w1tswDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAzwW8\nGxA8M0Le3Vt/7hACzegUiVovaL6/kLoxIqQQXB0CIQCATN6StCeC1nvTavrjLvk0\nRGAD319aeWyWJ6rVykQAYA==\n-----END CERTIFICATE-----`
+	partner2 = `-----BEGIN CERTIFICATE-----\nMIIBiDCCAS2gAwIBAgIUA6XC9MaZIg/iqSrG4RJ58Vx4IRIwCgYIKoZIzj0EAwIw\nGDEWMBQGA1UEAwwNb3RoZXIuZXhhbXBsZTAgFw0yNjExMjQyMDU1NTJaGA8yMTI2\nMTAzMTIwNTU1MlowGDEWMBQGA1UEAwwNb3RoZXIuZXhhbXBsZTBZMBMGByqGSM49\nAgEGCCqGSM49AwEHA0IABPx+wMQHDq6sWfUasgdhfmq5CMLNptMTdbYpSgNuoPGW\nC2J4r38/92BrtxNPHJCkxoMLUym9TyIaUuhSvcdypLyjUzBRMB0GA1UdDgQWBBTH\n2fPqXhKj4kF7WuhCo3jf17bKPjAfBgNVHSMEGDAWgBTH2fPqXhKj4kF7WuhCo3jf\n17bKPjAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kAMEYCIQCjGYHgN43Y\nB5/EfSRyp1qpjFL7oCH0UpDNV21sUK2hmAIhAJxX5Cu8ecdEUu/6DAzooMhOlT4n\nS1ROyDvRdj1P/RjJ\n-----END CERTIFICATE-----`
+)
+
 // everything is a mesh in which each field of the language can be changed. Marks
 // are where a field is added; CUE does not see them.
 const everything = `package shop
@@ -27,9 +32,32 @@ mesh: {
 	proxy: {adminPort: 15000/*mesh proxy*/}
 	images: {envoy: "envoy:1"/*images*/}
 	flux: {url: "https://git.example/mesh"/*flux*/}
-	silence: MC1203: "the first of two meshes"
+	silence: {MC1203: "the first of two meshes", MC1402: "tried"}
 	rateLimit: {service: "limiter", port: *"grpc" | string/*limiter*/}
+	trustDomains: "partner.example": bundle: "` + partner + `"
+	jwt: issuers: {
+		one: {issuer: "https://one.example", jwks: {inline: "{\"keys\":[]}"/*keys*/}/*issuer*/}
+		two: {issuer: "https://two.example", jwks: {service: "keys", port: *"http" | string/*fetched*/}}
+	}
+	externalAuthorization: {
+		asks: {service: "asks", port: *"http" | string/*asks*/}
+		other: {service: "asks", port: "more", failOpen: true}
+	}
 }
+services: {
+	tokens: {
+		workload: deployment: "tokens"
+		ports: http: {port: 92, protocol: "http"}
+		allow: [{from: {services: ["d"], identities: ["spiffe://partner.example/a"]}, jwt: {issuer: "one"/*token*/}}, {from: services: ["d"], jwt: issuer: "two"}]
+		mtls: "strict"
+		externalAuthorization: "asks"
+	}
+	keys: {workload: deployment: "keys", ports: {http: {port: 93, protocol: "http"}, more: {port: 94, protocol: "http"}}, allow: [{from: services: ["tokens"]}]}
+	keys2: {workload: deployment: "keys2", ports: {http: {port: 93, protocol: "http"}}, allow: [{from: services: ["tokens"]}]}
+	asks: {workload: deployment: "asks", ports: {http: {port: 95, protocol: "http"}, more: {port: 96, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
+	asks2: {workload: deployment: "asks2", ports: {http: {port: 95, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
+}
+mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1704: "tried", MC1705: "tried"}
 services: a: {
 	workload: deployment: "a"
 	ports: {http: {port: 80, protocol: "http"/*port*/}, admin: {port: 90, protocol: "http"}}
@@ -158,6 +186,7 @@ var changes = map[string]change{
 	"mesh.flux.namespace":                                      add("flux", `namespace: "gitops"`),
 	"services.[].namespace":                                    addLine("service", `namespace: "n"`),
 	"services.[].account":                                      addLine("service", `account: "other"`),
+	"services.[].mtls":                                         replace(`mtls: "strict"`, `mtls: "permissive"`),
 	"services.[].timeout":                                      addLine("service", `timeout: "20s"`),
 	"services.[].workload.deployment":                          replace(`deployment: "a"`, `deployment: "a2"`),
 	"services.[].workload.dns":                                 replace("c.internal", "c2.internal"),
@@ -182,6 +211,43 @@ var changes = map[string]change{
 	"services.[].uses.[].retries.budget.minConcurrency":        addLine("use b", `retries: budget: minConcurrency: 5`),
 	"services.[].allow.[].from.services.[]":                    add("from", `services: ["d"]`),
 	"services.[].allow.[].from.gateways.[]":                    replace(`{gateways: ["g"]/*from*/}`, `{gateways: ["g", "g"]}`),
+	"services.[].allow.[].from.namespaces.[]":                  add("from", `namespaces: ["default"]`),
+	"services.[].allow.[].from.identities.[]":                  add("from", `identities: ["spiffe://shop.example/x"]`),
+	"services.[].allow.[].from.anyone":                         add("from", `anyone: true`),
+	"services.[].allow.[].from.plaintext":                      {`mtls: "strict"`, `mtls: "permissive", deny: [{from: plaintext: true}]`, `mtls: "permissive"`},
+	"services.[].allow.[].from.ipRanges.[]":                    add("from", `ipRanges: ["10.0.0.0/8"]`),
+	"services.[].allow.[].name":                                add("rule", `name: "x"`),
+	"services.[].allow.[].grpc.service":                        add("rule", `grpc: service: "a.B"`),
+	"services.[].allow.[].grpc.method":                         vary("rule", `grpc: service: "a.B"`, `grpc: {service: "a.B", method: "C"}`),
+	"services.[].allow.[].mode":                                {`mtls: "strict"`, `deny: [{from: services: ["d"], mode: "audit"}]`, ``},
+	"services.[].allow.[].jwt.issuer":                          {`{issuer: "one"/*token*/}`, `{issuer: "two"}`, `{issuer: "one"}`},
+	"services.[].allow.[].jwt.claims.[].[]":                    add("token", `claims: role: ["x"]`),
+	"services.[].externalAuthorization":                        replace(`externalAuthorization: "asks"`, `externalAuthorization: "other"`),
+	"gateways.[].externalAuthorization":                        addLine("gateway", `externalAuthorization: "asks"`),
+	"mesh.externalAuthorization.[].service":                    replace(`service: "asks", port: *`, `service: "asks2", port: *`),
+	"mesh.externalAuthorization.[].port":                       vary("asks", `port: "http"`, `port: "more"`),
+	"mesh.externalAuthorization.[].pathPrefix":                 add("asks", `pathPrefix: "/check"`),
+	"mesh.externalAuthorization.[].headers.[]":                 add("asks", `headers: ["x-a"]`),
+	"mesh.externalAuthorization.[].forward.[]":                 add("asks", `forward: ["x-a"]`),
+	"mesh.externalAuthorization.[].timeout":                    add("asks", `timeout: "3s"`),
+	"mesh.externalAuthorization.[].failOpen":                   add("asks", `failOpen: true`),
+	"mesh.trustDomains.[].bundle":                              replace(partner, partner2),
+	"mesh.jwt.issuers.[].issuer":                               replace("https://one.example", "https://three.example"),
+	"mesh.jwt.issuers.[].audiences.[]":                         add("issuer", `audiences: ["a"]`),
+	"mesh.jwt.issuers.[].jwks.inline":                          replace(`{\"keys\":[]}`, `{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}`),
+	"mesh.jwt.issuers.[].jwks.url":                             replace(`inline: "{\"keys\":[]}"/*keys*/`, `url: "https://e.example/keys"`),
+	"mesh.jwt.issuers.[].jwks.service":                         replace(`service: "keys"`, `service: "keys2"`),
+	"mesh.jwt.issuers.[].jwks.port":                            vary("fetched", `port: "http"`, `port: "more"`),
+	"mesh.jwt.issuers.[].jwks.path":                            add("fetched", `path: "/x"`),
+	"mesh.jwt.issuers.[].jwks.refresh":                         add("fetched", `refresh: "9m"`),
+	"mesh.jwt.issuers.[].forward.token":                        add("issuer", `forward: token: false`),
+	"mesh.jwt.issuers.[].forward.claims.[]":                    add("issuer", `forward: claims: sub: "x-sub"`),
+	"services.[].allow.[].headers.[].exact":                    vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": exact: "2"`),
+	"services.[].allow.[].headers.[].prefix":                   vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": prefix: "1"`),
+	"services.[].allow.[].headers.[].suffix":                   vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": suffix: "1"`),
+	"services.[].allow.[].headers.[].regex":                    vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": regex: "1"`),
+	"services.[].allow.[].headers.[].present":                  vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": present: true`),
+	"services.[].allow.[].headers.[].invert":                   vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": {exact: "1", invert: true}`),
 	"services.[].allow.[].ports.[]":                            replace(`{from: services: ["d"]}`, `{from: services: ["d"], ports: ["x"]}`),
 	"services.[].allow.[].methods.[]":                          add("rule", `methods: ["GET"]`),
 	"services.[].allow.[].paths.[]":                            add("rule", `paths: ["/*"]`),
@@ -335,7 +401,7 @@ func answering(with, without string) change {
 }
 
 // silent are fields that turn a finding off and change no output.
-var silent = []string{"mesh.limits.attempts", "mesh.silence.[]", "services.[].silence.[]", "gateways.[].silence.[]", "external.[].silence.[]", "services.[].mtls"}
+var silent = []string{"mesh.limits.attempts", "mesh.silence.[]", "services.[].silence.[]", "gateways.[].silence.[]", "external.[].silence.[]", "services.[].allow.[].until"}
 
 // TestFieldsTakeEffect changes each field of the language in turn and wants an
 // output to change: a field that is ignored is the worst that a compiler can do.
@@ -381,7 +447,8 @@ func leaves(typ reflect.Type, path string, found map[string]bool, seen map[refle
 	case typ.Kind() == reflect.Struct && typ.NumField() > 0 && typ.Field(0).Name == "Value":
 		found[strings.TrimPrefix(path, ".")] = true
 	case typ.Kind() == reflect.Struct:
-		if _, again := seen[typ]; again || path == ".mesh.defaults.retries" {
+		_, again := seen[typ]
+		if again && !strings.HasSuffix(path, ".match.headers.[]") && !strings.HasSuffix(path, ".match.grpc") || path == ".mesh.defaults.retries" {
 			return
 		}
 		seen[typ] = path

@@ -86,25 +86,34 @@ type specPart struct{ path, text string }
 
 const randomFrame = `package random
 
-mesh: {name: "random", delivery: "DELIVERY", trustDomain: "random.example", rateLimit: service: "limiter"}
+mesh: {
+	name: "random", delivery: "DELIVERY", trustDomain: "random.example", rateLimit: service: "limiter"
+	jwt: issuers: {
+		one: {issuer: "https://one.example", audiences: ["x"], jwks: inline: "{\"keys\":[]}", forward: {token: false, claims: sub: "x-sub"}}
+		two: {issuer: "https://two.example", jwks: {service: "limiter", port: "keys"}}
+	}
+	externalAuthorization: {
+		grpc: service: "limiter", grpc: port: "grpc"
+		http: {service: "limiter", port: "keys", pathPrefix: "/check", forward: ["x-sub"], failOpen: true}
+	}
+	silence: {MC1701: "random", MC1702: "random", MC1703: "random", MC1704: "random", MC1705: "random"}
+}
 
 services: a: {
 	workload: endpoints: [{address: "10.0.0.1", zone: "eu-1a"}]
 	ports: {http: {port: 8080, protocol: "http"}, grpc: {port: 8081, protocol: "grpc"}}
 	versions: {v1: labels: version: "1", v2: labels: version: "2"}
-	allow: [{from: {gateways: ["g"], services: ["b"]}}]
 	silence: {MC1307: "no instance", MC1203: "unused", MC1402: "longer"}
 }
 services: b: {
 	workload: endpoints: [{address: "10.0.1.1", zone: "eu-1a"}, {address: "10.0.1.2", zone: "eu-2b", labels: version: "1"}]
 	ports: {http: {port: 8082, protocol: "http2"}, tcp: {port: 8083, protocol: "tcp"}}
 	versions: {v1: labels: version: "1", v2: labels: version: "2"}
-	allow: [{from: {services: ["a"], gateways: ["g"]}}]
 	silence: {MC1307: "no instance", MC1203: "unused", MC1402: "longer"}
 }
 services: limiter: {
 	workload: deployment: "limiter"
-	ports: grpc: {port: 8090, protocol: "grpc"}
+	ports: {grpc: {port: 8090, protocol: "grpc"}, keys: {port: 8091, protocol: "http"}}
 	allow: [{from: {services: ["a", "b"], gateways: ["g"]}}]
 	silence: MC1203: "unused"
 }
@@ -134,8 +143,11 @@ func (s *randomSpec) lines() (text string, line map[int]int) {
 			write(i, strings.ReplaceAll(p.path, ".", ": ")+": "+p.text)
 		}
 	}
-	for _, list := range []string{"services.a.routes", "services.b.routes", "gateways.g.routes"} {
+	for _, list := range []string{"services.a.routes", "services.b.routes", "gateways.g.routes", "services.a.allow", "services.b.allow", "services.a.deny", "services.b.deny"} {
 		write(-1, strings.ReplaceAll(list, ".", ": ")+": [")
+		if strings.HasSuffix(list, ".allow") {
+			write(-1, `{from: {gateways: ["g"], services: ["`+map[string]string{"services.a.allow": "b", "services.b.allow": "a"}[list]+`"]}},`)
+		}
 		for i, p := range s.parts {
 			if strings.HasPrefix(p.path, list+"[") {
 				write(i, p.text+",")
@@ -264,6 +276,17 @@ func (m *maker) spec() *randomSpec {
 		for i := range m.rand.IntN(5) {
 			some(fmt.Sprintf("%s.routes[%d]", at, i), "#Route", 1)
 		}
+		for _, list := range []string{"allow", "deny"} {
+			for i := range m.rand.IntN(3) {
+				some(fmt.Sprintf("%s.%s[%d]", at, list, i), "#Rule", 1)
+			}
+		}
+		if m.rand.Float64() < 0.3 {
+			s.parts = append(s.parts, specPart{at + ".mtls", `"permissive"`})
+		}
+		if m.rand.Float64() < 0.3 {
+			s.parts = append(s.parts, specPart{at + ".externalAuthorization", m.one(`"grpc"`, `"http"`)})
+		}
 		some(at+".timeout", "#Duration", 0.3)
 		some(at+".idleTimeout", "#Duration", 0.3)
 		some(at+".retries", "#Retries", 0.4)
@@ -290,6 +313,7 @@ func (m *maker) spec() *randomSpec {
 // pools are names that are there to be meant.
 var pools = map[string][]string{
 	"service": {"a", "b"}, "version": {"v1", "v2"}, "port": {"http", "grpc", "tcp"}, "ports": {"http", "grpc", "tcp"},
+	"services": {"a", "b"}, "gateways": {"g"}, "namespaces": {"default"}, "issuer": {"one", "two"},
 	"redirectTo": {"http", "l0", "l1"}, "secret": {"s1", "s2"}, "host": {"shop.example", "*.shop.example"},
 }
 
@@ -460,10 +484,18 @@ func (m *maker) constrained(all []ast.Expr, field string) string {
 		return m.one(fmt.Sprint(low), fmt.Sprint(high), "12.5", "33.3333", "50")
 	}
 	if field == "pattern" || field == "regex" {
-		return m.one(`"/v[0-9]+/.*"`, `"(a|b)+c?"`, `"^/x(/.*)?$"`, `".*"`, `"[^/]{1,3}"`)
+		return m.one(`"/v[0-9]+/.*"`, `"(a|b)+c?"`, `"^/x(/.*)?$"`, `".*"`, `"[^/]{1,3}"`, `"/\\p{Greek}+"`, `"/\\p{LC}"`, `"\\p{Assigned}"`, `"(?i)/A\\pL"`, `"\\Q.*\\E"`, `"\\x{d800}"`, `"[[:alpha:]]\\b"`)
 	}
 	if field == "substitution" {
 		return m.one(`"/x"`, `"\\1"`, `""`)
+	}
+	switch field {
+	case "identities":
+		return m.one(`"spiffe://random.example/ns/default/sa/a"`, `"spiffe://random.example/ns/*"`, `"spiffe://random.example/x/y"`)
+	case "ipRanges":
+		return m.one(`"10.0.0.0/8"`, `"10.1.2.3"`, `"2001:db8::/32"`, `"::1"`, `"0.0.0.0/0"`)
+	case "until":
+		return m.one(`"2999-12-31"`, `"2999-12-31T23:59:59+01:00"`)
 	}
 	if field == "template" {
 		return m.one(`"/users/{id}"`, `"/a/*/b"`, `"/f/{rest=**}"`)

@@ -23,9 +23,13 @@ type Description struct {
 	Hosts     []string `json:"hosts,omitempty"`
 	Ports     []string `json:"ports,omitempty"`
 	Routes    []Route  `json:"routes,omitempty"`
-	// Callers are who may call; Calls are whom it calls.
+	// Callers are who may call, and Denied what of it is taken back; Calls are whom
+	// it calls.
 	Callers []Caller `json:"callers,omitempty"`
-	Calls   []Call   `json:"calls,omitempty"`
+	Denied  []Caller `json:"denied,omitempty"`
+	// Authorizer is asked about each request.
+	Authorizer string `json:"externalAuthorization,omitempty"`
+	Calls      []Call `json:"calls,omitempty"`
 	// Worst is how many attempts one request can cause here.
 	Worst *Worst `json:"worst,omitempty"`
 }
@@ -34,13 +38,6 @@ type Description struct {
 type Route struct {
 	Name string          `json:"name"`
 	Does string          `json:"does"`
-	Pos  source.Position `json:"source,omitzero"`
-}
-
-// Caller is a rule that lets somebody in.
-type Caller struct {
-	From []string        `json:"from"`
-	For  string          `json:"for"`
 	Pos  source.Position `json:"source,omitzero"`
 }
 
@@ -98,20 +95,15 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 		}
 		d.Ports = append(d.Ports, text)
 	}
-	for _, r := range s.Allow {
-		c := Caller{For: permission(&r), Pos: r.Pos}
-		for _, p := range r.From {
-			c.From = append(c.From, string(p.Kind)+" "+p.Name)
-		}
-		d.Callers = append(d.Callers, c)
-	}
+	d.Callers, d.Denied = callers(s.Allow), callers(s.Deny)
+	d.Authorizer = s.Authorizer
 	return d
 }
 
 func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 	d := &Description{
 		Kind: "gateway", Name: g.Name, Namespace: g.Namespace, Pos: g.Pos, Identity: g.Identity.String(),
-		Routes: routes(g.Routes), Calls: callsOf(m, g.Uses),
+		Routes: routes(g.Routes), Calls: callsOf(m, g.Uses), Authorizer: g.Authorizer,
 	}
 	for _, l := range g.Listeners {
 		text := fmt.Sprintf("%s %d (%s)", l.Name, l.Port, l.Protocol)
@@ -148,17 +140,6 @@ func instances(w *ir.Workload) string {
 		addresses = append(addresses, e.Address)
 	}
 	return strings.Join(addresses, ", ")
-}
-
-func permission(r *ir.Rule) string {
-	words := []string{"all requests"}
-	if len(r.Methods) > 0 || len(r.Paths) > 0 {
-		words = append(slices.Clone(r.Methods), r.Paths...)
-	}
-	if len(r.Ports) > 0 {
-		words = append(words, "on "+strings.Join(r.Ports, ", "))
-	}
-	return strings.Join(words, " ")
 }
 
 func routes(list []ir.Route) []Route {

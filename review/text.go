@@ -37,6 +37,10 @@ func (d *Description) Text(w io.Writer) error {
 	for i, c := range d.Callers {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), strings.Join(c.From, ", "), c.For, at(c.Pos))
 	}
+	for i, c := range d.Denied {
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), strings.Join(c.From, ", "), c.For, at(c.Pos))
+	}
+	row(t, "asks", d.Authorizer)
 	for i, r := range d.Routes {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), r.Name, r.Does, at(r.Pos))
 	}

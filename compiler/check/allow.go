@@ -28,8 +28,8 @@ func unusedAllow(m *ir.Mesh) diag.List {
 	for _, s := range m.Services {
 		for i, rule := range s.Allow {
 			for _, p := range rule.From {
-				if used[edge{p.Kind, p.Name, s.Name}] {
-					continue
+				if p.Name == "" || used[edge{p.Kind, p.Name, s.Name}] {
+					continue // others are not known by name
 				}
 				found.Add(diag.New(diag.UnusedAllow, fmt.Sprintf("services.%s.allow[%d]", s.Name, i),
 					fmt.Sprintf("%s lets the %s %s in, which does not call it", s.Name, p.Kind, p.Name), rule.Pos).

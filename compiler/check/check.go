@@ -18,6 +18,11 @@ var checks = []func(*ir.Mesh) diag.List{
 	longerThanCaller,
 	attempts,
 	hedges,
+	deniesBypassed,
+	allowsByRegex,
+	wildcards,
+	permissivePorts,
+	uncheckedTokens,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

@@ -3,7 +3,7 @@ package diag
 // Code names a kind of finding and never changes its meaning. The hundreds
 // group them: 00 the repository and its files, 01 CUE, 02 the schema, 10 the
 // link, 11 references, 12 who may call whom, 13 routes, 14 time and tries,
-// 15 settings without effect, 16 addresses and ports.
+// 15 settings without effect, 16 addresses and ports, 17 security.
 type Code string
 
 // The codes. explain/CODE.md has the long text of each.
@@ -42,11 +42,13 @@ const (
 	UnknownPort       Code = "MC1104"
 	NotUsed           Code = "MC1105"
 	UnknownListener   Code = "MC1106"
+	UnknownIssuer     Code = "MC1107"
 	NotAllowed        Code = "MC1201"
 	PortNotAllowed    Code = "MC1202"
 	UnusedAllow       Code = "MC1203"
 	CallsItself       Code = "MC1204"
 	SharedIdentity    Code = "MC1205"
+	RuleOver          Code = "MC1206"
 	HiddenRoute       Code = "MC1301"
 	NoWeight          Code = "MC1302"
 	NoLabels          Code = "MC1303"
@@ -73,6 +75,12 @@ const (
 	BadEndpointPort   Code = "MC1605"
 	HostTaken         Code = "MC1606"
 	BadHost           Code = "MC1607"
+	DenyBypassed      Code = "MC1701"
+	AllowByRegex      Code = "MC1702"
+	WildcardIdentity  Code = "MC1703"
+	PermissivePort    Code = "MC1704"
+	TokenUnchecked    Code = "MC1705"
+	SecretInSpec      Code = "MC1706"
 )
 
 // warnings are the codes that do not fail a compilation.
@@ -80,6 +88,11 @@ var warnings = map[Code]bool{
 	UnusedAllow:      true,
 	LongerThanCaller: true,
 	EmptyVersion:     true,
+	DenyBypassed:     true,
+	AllowByRegex:     true,
+	WildcardIdentity: true,
+	PermissivePort:   true,
+	TokenUnchecked:   true,
 }
 
 // Severity is Warning for the few codes that do not fail a compilation.

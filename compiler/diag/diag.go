@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -40,9 +41,10 @@ type Diagnostic struct {
 	Hint string
 }
 
-// New is a finding with the code's severity.
+// New is a finding with the code's severity. What looks like a secret in it is
+// redacted.
 func New(code Code, path, message string, positions ...source.Position) Diagnostic {
-	d := Diagnostic{Code: code, Severity: code.Severity(), Path: path, Message: message}
+	d := Diagnostic{Code: code, Severity: code.Severity(), Path: secret.Redact(path), Message: secret.Redact(message)}
 	for _, p := range positions {
 		if p.IsValid() && !slices.Contains(d.Positions, p) {
 			d.Positions = append(d.Positions, p)
@@ -53,7 +55,7 @@ func New(code Code, path, message string, positions ...source.Position) Diagnost
 
 // WithHint is the same finding with a hint.
 func (d Diagnostic) WithHint(format string, args ...any) Diagnostic {
-	d.Hint = fmt.Sprintf(format, args...)
+	d.Hint = secret.Redact(fmt.Sprintf(format, args...))
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -32,7 +33,7 @@ func printText(w io.Writer, found List, o PrintOptions) error {
 			b.WriteString(paint.place(printable(d.Positions[0].String())) + ": ")
 		}
 		b.WriteString(paint.severity(d.Severity, string(d.Severity)+" "+string(d.Code)) + ": " + printable(d.Message) + "\n")
-		if len(d.Positions) > 0 {
+		if len(d.Positions) > 0 && !d.aboutSecret() {
 			b.WriteString(lines.at(d.Positions[0]))
 		}
 		for _, p := range d.Positions[min(1, len(d.Positions)):] {
@@ -44,6 +45,12 @@ func printText(w io.Writer, found List, o PrintOptions) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// aboutSecret reports whether the line that the finding points to has a secret in it
+// that may not look like one there.
+func (d Diagnostic) aboutSecret() bool {
+	return d.Code == SecretInSpec || strings.Contains(d.Message, secret.Redacted)
 }
 
 // painter colours parts of the text, or leaves them as they are.
@@ -87,7 +94,7 @@ func (e excerpts) at(pos source.Position) string {
 	if !known {
 		data, err := fs.ReadFile(e.files, pos.File)
 		if err == nil {
-			lines = bytes.Split(data, []byte("\n"))
+			lines = bytes.Split(secret.Mask(data), []byte("\n"))
 		}
 		e.read[pos.File] = lines
 	}

@@ -16,6 +16,8 @@ type Gateway struct {
 	Listeners []Listener `json:"listeners,omitempty"`
 	// Egress is nil for a gateway that no calls leave the mesh by.
 	Egress *Egress `json:"egress,omitempty"`
+	// Authorizer is asked about requests; empty for none.
+	Authorizer string `json:"externalAuthorization,omitempty"`
 	// Compression of the answers; nil for none.
 	Compression *Compression `json:"compression,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches

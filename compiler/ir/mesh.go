@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,11 +32,18 @@ type Settings struct {
 	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty"`
 	// RateLimit is nil when nothing is counted for all proxies.
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
-	Pos       source.Position   `json:"pos,omitzero"`
+	// JWTIssuers, Authorizers and TrustDomains are each sorted by name.
+	JWTIssuers   []*JWTIssuer             `json:"jwtIssuers,omitempty"`
+	Authorizers  []*ExternalAuthorization `json:"externalAuthorization,omitempty"`
+	TrustDomains []*TrustDomain           `json:"trustDomains,omitempty"`
+	Pos          source.Position          `json:"pos,omitzero"`
 }
 
 // SystemNamespace is the namespace of the mesh's control plane.
 func (s *Settings) SystemNamespace() string { return s.Name + "-system" }
+
+// Domain is what every identity of the mesh begins with.
+func (s *Settings) Domain() string { return "spiffe://" + s.TrustDomain + "/" }
 
 // Delivery is how a proxy gets its configuration.
 type Delivery string
@@ -86,3 +94,5 @@ func find[T any](list []*T, name string, nameOf func(*T) string) *T {
 	}
 	return list[i]
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

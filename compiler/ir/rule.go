@@ -1,35 +1,56 @@
 package ir
 
 import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Rule lets requests in. A request matches when every field does; an empty
-// list matches everything. A rule with Methods or Paths never matches what is
-// not HTTP.
+// Rule lets requests in, or takes that back. A request matches when every field
+// does; an empty list matches everything. A rule about requests never matches
+// what is not HTTP.
 type Rule struct {
+	// Name says what the rule is for, or in words what it says.
+	Name string `json:"name"`
 	// From is who calls. At least one.
 	From []Peer `json:"from"`
+	// IPRanges are where the connection must come from besides; empty: anywhere.
+	IPRanges []netip.Prefix `json:"ipRanges,omitempty"`
 	// Ports of the service, by name, sorted; empty: all.
 	Ports   []string `json:"ports,omitempty"`
 	Methods []string `json:"methods,omitempty"`
 	// Paths are exact, or end with "/*" and match everything below.
-	Paths []string        `json:"paths,omitempty"`
+	Paths []string `json:"paths,omitempty"`
+	// Headers have lower case names, by which they are sorted.
+	Headers []StringMatch `json:"headers,omitempty"`
+	// JWT is a token that the request must carry; nil for none.
+	JWT *JWTRule `json:"jwt,omitempty"`
+	// Until is when the rule ends; zero for never.
+	Until time.Time `json:"until,omitzero"`
+	// Audit has the rule logged and not enforced.
+	Audit bool            `json:"audit,omitempty"`
 	Pos   source.Position `json:"pos,omitzero"`
 }
 
-// Peer is a caller.
+// Peer is a caller, or several.
 type Peer struct {
 	// Kind is what the caller is.
-	Kind      MemberKind  `json:"kind"`
-	Name      string      `json:"name"`
-	Namespace string      `json:"namespace"`
-	Identity  spiffeid.ID `json:"identity"`
+	Kind MemberKind `json:"kind"`
+	// Name, Namespace and Identity are those of a service or a gateway.
+	Name      string      `json:"name,omitempty"`
+	Namespace string      `json:"namespace,omitempty"`
+	Identity  spiffeid.ID `json:"identity,omitzero"`
+	// Pattern is a SPIFFE ID, or ends with "/*" and stands for all below. For
+	// KindIdentity and KindNamespace.
+	Pattern string `json:"pattern,omitempty"`
 }
 
-// MemberKind is what a member of the mesh is.
+// MemberKind is what a member of the mesh is, or a caller.
 type MemberKind string
 
 // The kinds of member.
@@ -38,15 +59,90 @@ const (
 	KindGateway MemberKind = "gateway"
 )
 
+// The kinds of caller that rules know besides.
+const (
+	// KindNamespace are all members in a namespace.
+	KindNamespace MemberKind = "namespace"
+	// KindIdentity are those whose SPIFFE ID is that of a pattern.
+	KindIdentity MemberKind = "identity"
+	// KindAnyone is whoever the mesh knows at all.
+	KindAnyone MemberKind = "anyone"
+	// KindPlaintext is who comes without TLS and has no identity.
+	KindPlaintext MemberKind = "plaintext"
+)
+
 // Covers reports whether the rule holds for that port.
 func (r *Rule) Covers(port string) bool {
-	if len(r.Ports) == 0 {
+	return len(r.Ports) == 0 || slices.Contains(r.Ports, port)
+}
+
+// AboutRequests reports whether the rule says something that only a request has,
+// and a connection below HTTP has not.
+func (r *Rule) AboutRequests() bool {
+	return len(r.Methods) > 0 || len(r.Paths) > 0 || len(r.Headers) > 0 || r.JWT != nil
+}
+
+// Holds reports whether the rule can match anything on that port.
+func (r *Rule) Holds(port *Port) bool {
+	return r.Covers(port.Name) && (port.Protocol.IsHTTP() || !r.AboutRequests())
+}
+
+// Total reports whether the rule matches everything that its callers do on its
+// ports.
+func (r *Rule) Total() bool { return !r.AboutRequests() && len(r.IPRanges) == 0 }
+
+// Over reports whether the rule's time is over.
+func (r *Rule) Over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
+
+// Names reports whether the rule is about that member.
+func (r *Rule) Names(kind MemberKind, name string, id spiffeid.ID) bool {
+	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Is(kind, name, id) })
+}
+
+// Is reports whether a member is the caller, or one of them.
+func (p *Peer) Is(kind MemberKind, name string, id spiffeid.ID) bool {
+	switch p.Kind {
+	case KindAnyone:
 		return true
+	case KindIdentity, KindNamespace:
+		below, all := strings.CutSuffix(p.Pattern, "*")
+		return p.Pattern == id.String() || all && strings.HasPrefix(id.String(), below)
+	case KindPlaintext:
+		return false
 	}
-	for _, p := range r.Ports {
-		if p == port {
-			return true
+	return p.Kind == kind && p.Name == name
+}
+
+// String is the caller in words.
+func (p *Peer) String() string {
+	switch p.Kind {
+	case KindAnyone, KindPlaintext:
+		return string(p.Kind)
+	case KindIdentity:
+		return p.Pattern
+	case KindNamespace:
+		return "namespace " + p.Namespace
+	}
+	return string(p.Kind) + " " + p.Name
+}
+
+// Lets reports whether some rule lets that member in on the port, and none takes
+// that back wholly.
+func (s *Service) Lets(kind MemberKind, name string, id spiffeid.ID, port string) bool {
+	return s.allows(kind, name, id, port) && s.Refuses(kind, name, id, port) == nil
+}
+
+func (s *Service) allows(kind MemberKind, name string, id spiffeid.ID, port string) bool {
+	return slices.ContainsFunc(s.Allow, func(r Rule) bool { return !r.Audit && r.Covers(port) && r.Names(kind, name, id) })
+}
+
+// Refuses is the rule of deny that refuses all that the member does on the port;
+// nil when there is none.
+func (s *Service) Refuses(kind MemberKind, name string, id spiffeid.ID, port string) *Rule {
+	for i := range s.Deny {
+		if r := &s.Deny[i]; !r.Audit && r.Total() && r.Covers(port) && r.Names(kind, name, id) {
+			return r
 		}
 	}
-	return false
+	return nil
 }

@@ -54,10 +54,10 @@ func (s *Scope) Kind() MemberKind {
 // kind it is.
 func (s *Scope) Member() Member {
 	if g := s.Gateway; g != nil {
-		return Member{Peer{KindGateway, g.Name, g.Namespace, g.Identity}, g.Account, g.Uses, g.Proxy}
+		return Member{Peer{Kind: KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}, g.Account, g.Uses, g.Proxy}
 	}
 	v := s.Service
-	return Member{Peer{KindService, v.Name, v.Namespace, v.Identity}, v.Account, v.Uses, v.Proxy}
+	return Member{Peer{Kind: KindService, Name: v.Name, Namespace: v.Namespace, Identity: v.Identity}, v.Account, v.Uses, v.Proxy}
 }
 
 // Member is what services and gateways have in common.

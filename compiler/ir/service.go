@@ -13,6 +13,13 @@ type Service struct {
 	Account string `json:"account"`
 	// Allow is who may call; nobody else may. In the order written.
 	Allow []Rule `json:"allow,omitempty"`
+	// Deny takes back a part of what Allow grants.
+	Deny []Rule `json:"deny,omitempty"`
+	// Authorizer is asked about requests that the rules let in; empty for none.
+	Authorizer string `json:"externalAuthorization,omitempty"`
+	// Plaintext has connections without TLS let in on ports that speak HTTP, as far
+	// as rules say so.
+	Plaintext bool `json:"plaintext,omitempty"`
 	// RateLimit bounds the requests that each instance takes; nil for no bound.
 	RateLimit *RateLimit `json:"rateLimit,omitempty"`
 	// Uses are the calls that the service makes, sorted by To.

@@ -22,6 +22,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 		Proxy: l.proxyOf(u, path+".proxy", s.Proxy), Pos: h.pos,
 	}
 	g.Identity = l.identity(g.Namespace, g.Account)
+	g.Authorizer = l.authorizer(u, path, s.Authorizer)
 	if g.Proxy.SecretDirectory == "" {
 		g.Proxy.SecretDirectory = defaultSecrets
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
@@ -22,9 +23,11 @@ import (
 // Link joins the units of a mesh, which come sorted by directory. Lost reports
 // whether a name stands in a unit that could not be evaluated: that it leads
 // nowhere here is not the fault of who refers to it.
-func Link(units []*spec.Unit, lost func(name string) bool) (*ir.Mesh, Silences, diag.List) {
-	l := &linker{mesh: &ir.Mesh{}, silences: Silences{}, lost: lost}
+// What has ended by now is an error.
+func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.Mesh, Silences, diag.List) {
+	l := &linker{mesh: &ir.Mesh{}, silences: Silences{}, lost: lost, now: now}
 	l.unsupported(units)
+	l.secrets(units)
 	l.homes(units)
 	l.takenNames()
 	if !l.settings(units) {
@@ -43,6 +46,7 @@ type linker struct {
 	found       diag.List
 	lost        func(name string) bool
 	silences    Silences
+	now         time.Time
 	// rateLimitSaid is set when what is wrong with the rate limit service has been
 	// said.
 	rateLimitSaid bool
@@ -86,7 +90,9 @@ func (l *linker) declare() {
 func (l *linker) members() {
 	for _, s := range l.mesh.Services {
 		h := l.services[s.Name]
-		s.Allow = l.rules(s, h)
+		s.Allow = l.rules(s, h, "allow", h.spec.Allow)
+		s.Deny = l.rules(s, h, "deny", h.spec.Deny)
+		l.callersAreNamed(h.unit, s, h.spec.RateLimit)
 	}
 	for _, s := range l.mesh.Services {
 		h := l.services[s.Name]
@@ -107,11 +113,13 @@ func (l *linker) members() {
 		path := "services." + s.Name
 		s.Uses = l.routed(path, ir.KindService, s.Name, s.Uses)
 		s.Uses = l.counted(path, ir.KindService, s.Name, s.RateLimit, nil, s.Uses)
+		s.Uses = l.asked(path, ir.KindService, s.Name, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {
 		path := "gateways." + g.Name
 		g.Uses = l.routed(path, ir.KindGateway, g.Name, g.Uses)
 		g.Uses = l.counted(path, ir.KindGateway, g.Name, nil, g.Routes, g.Uses)
+		g.Uses = l.asked(path, ir.KindGateway, g.Name, nil, g.Authorizer, g.Pos, g.Uses)
 	}
 }
 
@@ -160,6 +168,16 @@ func (l *linker) unsupported(units []*spec.Unit) {
 		for _, m := range u.Unsupported {
 			l.add(diag.NotSupported, m.Path, m.Path+" is not supported yet", u.At(m.Pos)).
 				hint("take it out: this version of meshc would ignore it")
+		}
+	}
+}
+
+// secrets refuses what looks like a secret: a spec is read by everybody.
+func (l *linker) secrets(units []*spec.Unit) {
+	for _, u := range units {
+		for _, s := range u.Secrets() {
+			l.add(diag.SecretInSpec, s.Path, fmt.Sprintf("%s looks like a secret: %s", s.Path, s.Kind), u.At(s.Pos)).
+				hint("take it out, and change it: whoever can read the repository knows it. Name a Kubernetes Secret or a file instead")
 		}
 	}
 }

@@ -2,12 +2,10 @@ package link
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -101,14 +99,6 @@ func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*sp
 		out = append(out, match)
 	}
 	return out
-}
-
-func (l *linker) regex(path, expression string, pos source.Position) {
-	if _, err := regexp.Compile(expression); err != nil {
-		message := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-		l.add(diag.BadRegex, path, fmt.Sprintf("regex is not good: %s", message), pos).
-			hint("the syntax is RE2's: https://github.com/google/re2/wiki/Syntax")
-	}
 }
 
 // describe is a match in words: the name of a route that was given none.

@@ -74,6 +74,9 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.certificates(first)
 	l.flux(first)
 	l.rateLimitService(first, m.RateLimit)
+	l.trustDomains(first)
+	l.jwtIssuers(first)
+	l.externalAuthorization(first)
 	if m.Limits != nil {
 		l.mesh.MaxAttempts = countSetting(first, m.Limits.Attempts)
 	}

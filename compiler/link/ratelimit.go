@@ -122,10 +122,27 @@ func (l *linker) counted(path string, kind ir.MemberKind, name string, own *ir.R
 		l.add(diag.CallsItself, path, fmt.Sprintf("the requests to %s are counted by %s itself", name, name), by.Pos, s.Pos).hint("take global out")
 		return uses
 	}
-	if !lets(to, kind, name, s.Port) {
+	if !to.Lets(kind, name, l.memberIdentity(kind, name), s.Port) {
 		l.add(diag.NotAllowed, path, fmt.Sprintf("%s asks %s for leave, which does not let it in", name, to.Name), by.Pos, l.services[to.Name].pos, s.Pos).
 			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, s.Port, to.Name)
 		return uses
 	}
 	return reach(uses, ir.Use{Pos: by.Pos}, to.Name, s.Port)
+}
+
+// callersAreNamed refuses a bound for each caller where rules let callers in that are
+// not known one by one: nobody could count for each of them.
+func (l *linker) callersAreNamed(u *spec.Unit, s *ir.Service, r *spec.RateLimit) {
+	if s.RateLimit == nil || !s.RateLimit.PerCaller {
+		return
+	}
+	for i := range s.Allow {
+		for _, p := range s.Allow[i].From {
+			if p.Name == "" && !s.Allow[i].Audit {
+				l.add(diag.NoEffect, "services."+s.Name+".rateLimit.by", fmt.Sprintf("by cannot take effect: %s lets in %s, who are not known one by one", s.Name, p.String()), u.At(r.By.Pos), s.Allow[i].Pos).
+					hint("name the callers, or take by out")
+				return
+			}
+		}
+	}
 }

@@ -31,7 +31,7 @@ func (l *linker) routed(path string, kind ir.MemberKind, name string, uses []ir.
 					continue
 				}
 				for _, port := range routedPorts(callee, &use, d) {
-					if !lets(to, kind, name, port) {
+					if !to.Lets(kind, name, l.memberIdentity(kind, name), port) {
 						l.add(diag.NotAllowed, path+".uses."+use.To, fmt.Sprintf("%s calls %s, whose route %q sends requests on to %s, which does not let %s in", name, callee.Name, route.Name, to.Name, name),
 							use.Pos, d.Pos, l.services[to.Name].pos).
 							hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to.Name)
@@ -57,10 +57,6 @@ func routedPorts(callee *ir.Service, use *ir.Use, d ir.Destination) []string {
 		}
 	}
 	return out
-}
-
-func lets(s *ir.Service, kind ir.MemberKind, name, port string) bool {
-	return slices.ContainsFunc(s.Allow, func(r ir.Rule) bool { return r.Covers(port) && letsIn(r, kind, name) })
 }
 
 // reach adds a port that is reached by way of another use.

@@ -4,35 +4,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// rules links a service's allow.
-func (l *linker) rules(s *ir.Service, h home[spec.Service]) []ir.Rule {
+// rules links a service's allow or deny.
+func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules []*spec.Rule) []ir.Rule {
 	var out []ir.Rule
-	for i, r := range h.spec.Allow {
-		path := fmt.Sprintf("services.%s.allow[%d]", s.Name, i)
-		rule := ir.Rule{Pos: h.unit.At(r.Pos), From: l.peers(h.unit, path+".from", r.From)}
+	for i, r := range rules {
+		path := fmt.Sprintf("services.%s.%s[%d]", s.Name, list, i)
+		rule := ir.Rule{Pos: h.unit.At(r.Pos), Audit: r.Mode.Value == "audit"}
+		rule.From, rule.IPRanges = l.peers(h.unit, path+".from", s, r.From, list == "deny")
 		rule.Ports = l.portList(h.unit, path+".ports", r.Ports, s.Ports, s.Name)
-		rule.Methods = values(r.Methods)
-		rule.Paths = values(r.Paths)
-		for _, list := range []struct {
-			name  string
-			empty bool
-		}{
-			{"ports", r.Ports != nil && len(r.Ports) == 0},
-			{"methods", r.Methods != nil && len(r.Methods) == 0},
-			{"paths", r.Paths != nil && len(r.Paths) == 0},
-		} {
-			if list.empty {
-				l.add(diag.EmptyList, path+"."+list.name, fmt.Sprintf("%s is empty: does the rule let in everything, or nothing?", list.name), rule.Pos).
-					hint("leave %s out for everything; take the rule out for nothing", list.name)
-			}
-		}
+		rule.Methods, rule.Paths = l.requestsOf(h.unit, path, r)
+		rule.Headers = l.stringMatches(h.unit, path+".headers", r.Headers)
+		rule.JWT = l.jwtRule(h.unit, path+".jwt", r.JWT)
+		rule.Until = l.until(h.unit, path+".until", r.Until)
+		l.emptyLists(path, r, rule.Pos)
 		l.ruleTakesEffect(path, s, &rule)
+		rule.Name = r.Name.Or(ruleInWords(&rule))
 		if len(rule.From) > 0 {
 			out = append(out, rule)
 		}
@@ -40,14 +34,70 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service]) []ir.Rule {
 	return out
 }
 
-// ruleTakesEffect refuses methods and paths where nobody reads requests.
-func (l *linker) ruleTakesEffect(path string, s *ir.Service, r *ir.Rule) {
-	if len(r.Methods) == 0 && len(r.Paths) == 0 {
-		return
+// requestsOf are the methods and paths of a rule; a method of gRPC is a POST to
+// /SERVICE/METHOD (gRPC over HTTP/2).
+func (l *linker) requestsOf(u *spec.Unit, path string, r *spec.Rule) (methods, paths []string) {
+	if r.GRPC == nil {
+		return values(r.Methods), values(r.Paths)
 	}
-	what := "methods"
-	if len(r.Paths) > 0 {
-		what = "paths"
+	if r.Methods != nil || r.Paths != nil {
+		l.add(diag.ExactlyOneOf, path+".grpc", "grpc stands in place of methods and paths, and they are written too", u.At(r.GRPC.Pos)).
+			hint("take one of them out")
+	}
+	method := r.GRPC.Method.Or("*")
+	return []string{"POST"}, []string{"/" + r.GRPC.Service.Value + "/" + method}
+}
+
+// until is when a rule ends.
+func (l *linker) until(u *spec.Unit, path string, f spec.Field[string]) time.Time {
+	if !f.IsSet() {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, f.Value)
+	if day, dayErr := time.Parse(time.DateOnly, f.Value); dayErr == nil {
+		t, err = day.AddDate(0, 0, 1), nil
+	}
+	switch {
+	case err != nil:
+		l.add(diag.BadFormat, path, fmt.Sprintf("until is %q, which is no day and no time", f.Value), u.At(f.Pos)).
+			hint(`"2027-01-31" or "2027-01-31T12:00:00Z"`)
+	case l.now.After(t):
+		l.add(diag.RuleOver, path, fmt.Sprintf("the time of this rule was over on %s", f.Value), u.At(f.Pos)).
+			hint("take the rule out, or write a later time")
+	}
+	return t.UTC()
+}
+
+func (l *linker) emptyLists(path string, r *spec.Rule, pos source.Position) {
+	for _, list := range []struct {
+		name  string
+		empty bool
+	}{
+		{"ports", r.Ports != nil && len(r.Ports) == 0},
+		{"methods", r.Methods != nil && len(r.Methods) == 0},
+		{"paths", r.Paths != nil && len(r.Paths) == 0},
+		{"headers", r.Headers != nil && len(r.Headers) == 0},
+	} {
+		if list.empty {
+			l.add(diag.EmptyList, path+"."+list.name, fmt.Sprintf("%s is empty: is the rule about everything, or nothing?", list.name), pos).
+				hint("leave %s out for everything; take the rule out for nothing", list.name)
+		}
+	}
+}
+
+// ruleTakesEffect refuses what only requests have where nobody reads requests.
+func (l *linker) ruleTakesEffect(path string, s *ir.Service, r *ir.Rule) {
+	what := ""
+	for _, field := range []struct {
+		name    string
+		written bool
+	}{{"methods", len(r.Methods) > 0}, {"paths", len(r.Paths) > 0}, {"headers", len(r.Headers) > 0}, {"jwt", r.JWT != nil}} {
+		if field.written {
+			what = field.name
+		}
+	}
+	if what == "" {
+		return
 	}
 	http := false
 	for _, p := range s.Ports {
@@ -66,55 +116,32 @@ func (l *linker) ruleTakesEffect(path string, s *ir.Service, r *ir.Rule) {
 	}
 }
 
-func (l *linker) peers(u *spec.Unit, path string, p *spec.Peers) []ir.Peer {
-	var out []ir.Peer
-	if p == nil {
-		return nil // the schema has refused it
+// ruleInWords is the name of a rule that has none, which is its own wherever in
+// the list it stands.
+func ruleInWords(r *ir.Rule) string {
+	var from []string
+	for _, p := range r.From {
+		from = append(from, p.String())
 	}
-	if len(p.Services)+len(p.Gateways) == 0 {
-		l.add(diag.EmptyList, path, "from names nobody, so the rule lets nobody in", u.At(p.Pos)).
-			hint(`from: services: ["NAME"]`)
+	for _, prefix := range r.IPRanges {
+		from = append(from, prefix.String())
 	}
-	for i, f := range p.Services {
-		s := l.declaredServices[f.Value]
-		if s == nil {
-			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.services[%d]", path, i), "service", f.Value, sortedKeys(l.declaredServices), u, f.Pos)
-			continue
+	words := []string{strings.Join(from, ", ")}
+	for _, list := range [][]string{r.Methods, r.Paths} {
+		if len(list) > 0 {
+			words = append(words, strings.Join(list, " "))
 		}
-		out = append(out, ir.Peer{Kind: ir.KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity})
 	}
-	for i, f := range p.Gateways {
-		g := l.declaredGateways[f.Value]
-		if g == nil {
-			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.gateways[%d]", path, i), "gateway", f.Value, sortedKeys(l.declaredGateways), u, f.Pos)
-			continue
+	for _, h := range r.Headers {
+		words = append(words, "header "+describeString(h))
+	}
+	if r.JWT != nil {
+		words = append(words, "jwt "+r.JWT.Issuer)
+		for _, c := range r.JWT.Claims {
+			words = append(words, c.Name+"="+strings.Join(c.Values, "|"))
 		}
-		out = append(out, ir.Peer{Kind: ir.KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity})
 	}
-	return out
-}
-
-// unknown says that a name leads nowhere.
-func (l *linker) unknown(code diag.Code, path, what, name string, candidates []string, u *spec.Unit, pos spec.Pos) {
-	if l.lost(name) {
-		return
-	}
-	l.add(code, path, fmt.Sprintf("there is no %s %q", what, name), u.At(pos)).
-		hint("%s", l.didYouMean(name, candidates))
-}
-
-// didYouMean is a hint with the nearest of the candidates, or with all of few.
-func (l *linker) didYouMean(name string, candidates []string) string {
-	if near := diag.DidYouMean(name, candidates); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	switch {
-	case len(candidates) == 0:
-		return "there are none"
-	case len(candidates) <= 8:
-		return "there are " + strings.Join(candidates, ", ")
-	}
-	return fmt.Sprintf("there are %d others, none with a name like it", len(candidates))
+	return strings.Join(words, ": ")
 }
 
 // portList resolves names of ports, sorted; an empty list stays empty.

@@ -19,10 +19,6 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	u, s := h.unit, h.spec
 	path := "services." + name
 	l.silence(path, u, s.Silence)
-	if s.MTLS.Value == "permissive" {
-		l.add(diag.NotSupported, path+".mtls", path+`.mtls "permissive" is not supported yet`, u.At(s.MTLS.Pos)).
-			hint(`take it out: "strict" holds`)
-	}
 	service := &ir.Service{
 		Upstream: ir.Upstream{
 			Name:      name,
@@ -35,6 +31,8 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Proxy:   l.proxyOf(u, path+".proxy", s.Proxy),
 	}
 	service.Identity = l.identity(service.Namespace, service.Account)
+	service.Authorizer = l.authorizer(u, path, s.Authorizer)
+	service.Plaintext = s.MTLS.Value == "permissive"
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Workload = l.workload(u, path, s, service.Ports)
 	service.Versions = l.versions(u, path, s, &service.Workload)
@@ -42,6 +40,10 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.RateLimit = l.rateLimit(u, path+".rateLimit", name, s.RateLimit, false)
 	if s.RateLimit != nil {
 		l.requestsOnly(u, path+".rateLimit", service.Ports, "a bound on requests", s.RateLimit.Pos)
+	}
+	l.requestsOnly(u, path+".externalAuthorization", service.Ports, "external authorization", s.Authorizer.Pos)
+	if service.Plaintext {
+		l.requestsOnly(u, path+".mtls", service.Ports, "mtls \"permissive\"", s.MTLS.Pos)
 	}
 	service.Outliers = l.outliers(u, path+".outliers", s.Outliers)
 	service.Health = l.health(u, path+".health", s.Health, service.Ports)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
@@ -51,9 +53,13 @@ func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string
 // names, or all that some rule opens to it.
 func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, name string, callee *ir.Service, use *spec.Use, pos source.Position) []string {
 	var open []string
+	var refused *ir.Rule
+	id := l.memberIdentity(kind, name)
 	for _, p := range callee.Ports {
-		if slices.ContainsFunc(callee.Allow, func(r ir.Rule) bool { return r.Covers(p.Name) && letsIn(r, kind, name) }) {
+		if callee.Lets(kind, name, id, p.Name) {
 			open = append(open, p.Name)
+		} else if r := callee.Refuses(kind, name, id, p.Name); r != nil {
+			refused = r
 		}
 	}
 	list := "services"
@@ -63,6 +69,11 @@ func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, nam
 	if len(callee.Ports) == 0 {
 		l.add(diag.UnknownPort, path, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos, l.services[callee.Name].pos).
 			hint("add to services.%s: ports: http: {port: 8080, protocol: \"http\"}", callee.Name)
+		return nil
+	}
+	if len(open) == 0 && refused != nil {
+		l.add(diag.NotAllowed, path, fmt.Sprintf("%s calls %s, and %s denies it all that it does", name, callee.Name, callee.Name), pos, refused.Pos).
+			hint("take the call or the rule of deny out, or say in the rule which requests are denied")
 		return nil
 	}
 	if len(open) == 0 {
@@ -89,8 +100,12 @@ func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, nam
 	return ports
 }
 
-func letsIn(r ir.Rule, kind ir.MemberKind, name string) bool {
-	return slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == kind && p.Name == name })
+// memberIdentity is the identity of a member by its name.
+func (l *linker) memberIdentity(kind ir.MemberKind, name string) spiffeid.ID {
+	if kind == ir.KindGateway {
+		return l.declaredGateways[name].Identity
+	}
+	return l.declaredServices[name].Identity
 }
 
 // binds gives the uses the addresses on the caller's host.

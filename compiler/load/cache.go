@@ -75,8 +75,9 @@ func (c *Cache) get(k key) *spec.Unit {
 	return c.known[k.shard()][k]
 }
 
+// put keeps a unit; one with a secret in it is not kept.
 func (c *Cache) put(k key, u *spec.Unit) {
-	if c == nil {
+	if c == nil || len(u.Secrets()) > 0 {
 		return
 	}
 	i := k.shard()

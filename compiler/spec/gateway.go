@@ -9,6 +9,7 @@ type Gateway struct {
 	Egress      *Egress              `cue:"egress"`
 	Routes      []*Route             `cue:"routes"`
 	Uses        map[string]*Use      `cue:"uses"`
+	Authorizer  Field[string]        `cue:"externalAuthorization"`
 	Compression *Compression         `cue:"compression"`
 	Proxy       *Proxy               `cue:"proxy"`
 	Silence     Silence              `cue:"silence"`

@@ -10,7 +10,8 @@ type Service struct {
 	Versions     map[string]*Version `cue:"versions"`
 	Uses         map[string]*Use     `cue:"uses"`
 	Allow        []*Rule             `cue:"allow"`
-	Deny         Unsupported         `cue:"deny"`
+	Deny         []*Rule             `cue:"deny"`
+	Authorizer   Field[string]       `cue:"externalAuthorization"`
 	Routes       []*Route            `cue:"routes"`
 	Timeout      Field[string]       `cue:"timeout"`
 	IdleTimeout  Field[string]       `cue:"idleTimeout"`
@@ -73,22 +74,4 @@ type Use struct {
 	Connections *Connections             `cue:"connections"`
 	Bind        Field[string]            `cue:"bind"`
 	Binds       map[string]Field[string] `cue:"binds"`
-}
-
-// Rule lets requests in.
-type Rule struct {
-	Pos     Pos
-	From    *Peers          `cue:"from"`
-	Ports   []Field[string] `cue:"ports"`
-	Methods []Field[string] `cue:"methods"`
-	Paths   []Field[string] `cue:"paths"`
-	Headers Unsupported     `cue:"headers"`
-	JWT     Unsupported     `cue:"jwt"`
-}
-
-// Peers are callers.
-type Peers struct {
-	Pos      Pos
-	Services []Field[string] `cue:"services"`
-	Gateways []Field[string] `cue:"gateways"`
 }

@@ -75,7 +75,12 @@ func (b *builder) gatewayChain(l *ir.Listener) *listenerv3.FilterChain {
 func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecType) *hcmv3.HttpConnectionManager {
 	name := gatewayName(l.Name)
 	hosts := b.listenerHosts(b.scope.Gateway, l)
-	m := b.connectionManager(name, append(b.compressors(), b.filtersOf(hosts)...)...)
+	authorizer := b.scope.Gateway.Authorizer
+	if l.RedirectTo != "" {
+		authorizer = ""
+	}
+	m := b.connectionManager(name, slices.Concat(b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
+	b.dropHeaders(m, b.foreignHeaders(b.scope.Gateway.Authorizer))
 	m.CodecType = codec
 	m.SkipXffAppend = false
 	m.XffNumTrustedHops = 0

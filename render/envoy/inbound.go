@@ -1,10 +1,11 @@
 package envoy
 
 import (
+	"slices"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	directresponsev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -38,19 +39,28 @@ func (b *builder) inbound() {
 	}
 	for i := range s.Ports {
 		port := &s.Ports[i]
-		chain := b.inboundChain(port)
+		chains := b.inboundChains(port)
 		if s.Proxy.Interception == ir.InterceptExplicit {
 			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 				Name:             inboundName(port.Name),
 				Address:          b.inboundAddress(port),
 				TrafficDirection: corev3.TrafficDirection_INBOUND,
-				FilterChains:     []*listenerv3.FilterChain{chain},
+				ListenerFilters:  b.tellTLS(port),
+				FilterChains:     chains,
 				Metadata:         from(port.Pos),
 			})
 			continue
 		}
-		chain.FilterChainMatch = &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(port.Target))}
-		redirected.FilterChains = append(redirected.FilterChains, chain)
+		for _, chain := range chains {
+			if chain.FilterChainMatch == nil {
+				chain.FilterChainMatch = &listenerv3.FilterChainMatch{}
+			}
+			chain.FilterChainMatch.DestinationPort = wrapperspb.UInt32(uint32(port.Target))
+		}
+		redirected.FilterChains = append(redirected.FilterChains, chains...)
+		if len(redirected.ListenerFilters) == 1 {
+			redirected.ListenerFilters = append(redirected.ListenerFilters, b.tellTLS(port)...)
+		}
 	}
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		b.out.Listeners = append(b.out.Listeners, redirected)
@@ -108,20 +118,30 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	cluster := b.application(port)
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
 	if !port.Protocol.IsHTTP() {
-		chain.TransportSocket = b.downstreamTLS(callers)
-		chain.Filters = []*listenerv3.Filter{b.networkRBAC(port), b.tcpProxyOnceKnown(name, cluster)}
+		chain.TransportSocket = b.downstreamTLS(callers, b.trustOn(port))
+		chain.Filters = append(b.networkRBAC(port), b.tcpProxyOnceKnown(name, cluster, b.auditLog(port, networkRBACFilter)...))
 		return chain
 	}
 	hosts := b.inboundHosts(name, cluster, port)
-	m := b.connectionManager(name, append([]*hcmv3.HttpFilter{b.httpRBAC()}, b.filtersOf(hosts)...)...)
+	b.out.Routes = append(b.out.Routes, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
+	chain.TransportSocket = b.downstreamTLS(b.members(port), b.trustOn(port), "h2", "http/1.1")
+	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.forwardedHeaders(port)))}
+	return chain
+}
+
+// inboundRequests reads the requests to a port, and drops those headers of them.
+func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost, dropped []string) *hcmv3.HttpConnectionManager {
+	name := inboundName(port.Name)
+	filters := slices.Concat(b.tokens(port), b.httpRBAC(), b.externalAuthorization(b.scope.Service.Authorizer), b.filtersOf(hosts))
+	m := b.connectionManager(name, filters...)
 	takeUpgrades(m, port)
+	b.dropHeaders(m, dropped)
+	m.AccessLog = b.auditLog(port, httpRBACFilter)
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}
-	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
-	chain.TransportSocket = b.downstreamTLS(b.members(), "h2", "http/1.1")
-	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
-	return chain
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}}
+	return m
 }
 
 // inboundHosts send every request on a port to the application, with the rules
@@ -137,7 +157,7 @@ func (b *builder) inboundHosts(name, cluster string, port *ir.Port) []*routev3.V
 			Timeout:          durationpb.New(0),
 		}},
 	}
-	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: &rbacv3.RBAC{Rules: b.rules(port)}})
+	b.routeRules(route, port)
 	b.limitService(route, port)
 	return []*routev3.VirtualHost{{Name: name, Domains: []string{"*"}, Metadata: from(port.Pos), Routes: []*routev3.Route{route}}}
 }

@@ -3,6 +3,7 @@ package envoy
 import (
 	"time"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -96,8 +97,9 @@ func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream) *listenerv
 }
 
 // tcpProxyOnceKnown opens no connection before it knows who the caller is.
-func (b *builder) tcpProxyOnceKnown(name, cluster string) *listenerv3.Filter {
+func (b *builder) tcpProxyOnceKnown(name, cluster string, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
 	p := connectionTo(name, cluster)
+	p.AccessLog = logs
 	p.UpstreamConnectMode = tcpproxyv3.UpstreamConnectMode_ON_DOWNSTREAM_TLS_HANDSHAKE
 	p.MaxEarlyDataBytes = wrapperspb.UInt32(0) // the mode wants it written
 	return b.networkFilter(tcpProxyFilter, p)

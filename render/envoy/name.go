@@ -19,6 +19,7 @@ const (
 	serverCluster    = "meshc"
 	secretIdentity   = "identity"
 	secretTrust      = "trust"
+	secretTrustOfAll = "trust of all domains"
 )
 
 // statName is a resource's name in statistics, "cart_shop|http": Envoy takes what

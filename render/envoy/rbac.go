@@ -2,8 +2,6 @@ package envoy
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
@@ -13,46 +11,115 @@ import (
 	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
-
 	"github.com/meshc/meshc/compiler/ir"
 )
 
+// The filters of the rules. Those of deny are asked first.
 const (
-	httpRBACFilter    = "envoy.filters.http.rbac"
-	networkRBACFilter = "envoy.filters.network.rbac"
+	httpRBACFilter        = "envoy.filters.http.rbac"
+	httpDenyFilter        = httpRBACFilter + ".deny"
+	networkRBACFilter     = "envoy.filters.network.rbac"
+	networkRBACDenyFilter = networkRBACFilter + ".deny"
 )
 
-// httpRBAC answers 403 to what the rules of its route do not allow, and to
-// everything where there are none.
-func (b *builder) httpRBAC() *hcmv3.HttpFilter {
-	return b.httpFilter(httpRBACFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW}})
-}
+// What the statistics and the metadata of rules that are only audited begin with.
+const (
+	auditAllow = "audit_allow_"
+	auditDeny  = "audit_deny_"
+)
 
-// networkRBAC closes a connection that no rule allows on that port.
-func (b *builder) networkRBAC(port *ir.Port) *listenerv3.Filter {
-	return b.networkFilter(networkRBACFilter, &networkrbacv3.RBAC{StatPrefix: inboundName(port.Name), Rules: b.rules(port)})
-}
-
-// rules allow what the service's rules allow on that port. Without any, nothing
-// is allowed.
-func (b *builder) rules(port *ir.Port) *rbacconfigv3.RBAC {
-	out := &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
-	for i := range b.scope.Service.Allow {
-		r := &b.scope.Service.Allow[i]
-		if !holds(r, port) {
-			continue
-		}
-		name := policyName(r)
-		for n := 2; out.Policies[name] != nil; n++ {
-			name = fmt.Sprintf("%s (%d)", policyName(r), n)
-		}
-		out.Policies[name] = &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: principals(r.From)}
+// httpRBAC are the filters that answer 403 to what the rules of a request's route
+// deny or do not allow, and to everything where there are none. Both are always
+// there, so that a new rule holds for connections that are open.
+func (b *builder) httpRBAC() []*hcmv3.HttpFilter {
+	return []*hcmv3.HttpFilter{
+		b.httpFilter(httpDenyFilter, &rbacv3.RBAC{}),
+		b.httpFilter(httpRBACFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW}}),
 	}
-	if probe := b.probe(port); probe != nil && len(out.Policies) > 0 {
-		out.Policies[healthPolicy] = &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(probe)}, Principals: principals(probe.From)}
+}
+
+// routeRules put the rules that hold on a port into its route.
+func (b *builder) routeRules(route *routev3.Route, port *ir.Port) {
+	allow := &rbacv3.RBAC{Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port), ShadowRulesStatPrefix: auditAllow}
+	if allow.ShadowRules == nil {
+		allow.ShadowRulesStatPrefix = ""
+	}
+	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: allow})
+	deny := &rbacv3.RBAC{Rules: b.denied(port), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port), ShadowRulesStatPrefix: auditDeny}
+	if deny.ShadowRules == nil {
+		deny.ShadowRulesStatPrefix = ""
+	}
+	if deny.Rules != nil || deny.ShadowRules != nil {
+		b.perRoute(route, httpDenyFilter, &rbacv3.RBACPerRoute{Rbac: deny})
+	}
+}
+
+// networkRBAC are the filters that close a connection which some rule denies, or no
+// rule allows, on that port.
+func (b *builder) networkRBAC(port *ir.Port) []*listenerv3.Filter {
+	var out []*listenerv3.Filter
+	deny := &networkrbacv3.RBAC{StatPrefix: inboundName(port.Name) + ".deny", Rules: b.denied(port), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port)}
+	if deny.ShadowRules != nil {
+		deny.ShadowRulesStatPrefix = auditDeny
+	}
+	if deny.Rules != nil || deny.ShadowRules != nil {
+		out = append(out, b.networkFilter(networkRBACDenyFilter, deny))
+	}
+	allow := &networkrbacv3.RBAC{StatPrefix: inboundName(port.Name), Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port)}
+	if allow.ShadowRules != nil {
+		allow.ShadowRulesStatPrefix = auditAllow
+	}
+	return append(out, b.networkFilter(networkRBACFilter, allow))
+}
+
+// allowed is what the service's rules allow on that port. Without any, nothing is.
+func (b *builder) allowed(port *ir.Port) *rbacconfigv3.RBAC {
+	out := b.policies(rbacconfigv3.RBAC_ALLOW, b.scope.Service.Allow, port, false)
+	if out == nil {
+		return &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
+	}
+	if probe := b.probe(port); probe != nil {
+		out.Policies[healthPolicy] = b.policy(probe, rbacconfigv3.RBAC_ALLOW)
 	}
 	return out
+}
+
+// denied is what the service's rules deny on that port; nil when there are none.
+func (b *builder) denied(port *ir.Port) *rbacconfigv3.RBAC {
+	return b.policies(rbacconfigv3.RBAC_DENY, b.scope.Service.Deny, port, false)
+}
+
+// audited is what rules that are only audited would allow or deny; nil when there
+// are none.
+func (b *builder) audited(action rbacconfigv3.RBAC_Action, port *ir.Port) *rbacconfigv3.RBAC {
+	if action == rbacconfigv3.RBAC_DENY {
+		return b.policies(action, b.scope.Service.Deny, port, true)
+	}
+	return b.policies(action, b.scope.Service.Allow, port, true)
+}
+
+// policies are the rules that hold on a port, by their names.
+func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, port *ir.Port, audit bool) *rbacconfigv3.RBAC {
+	out := &rbacconfigv3.RBAC{Action: action, Policies: map[string]*rbacconfigv3.Policy{}}
+	for i := range rules {
+		r := &rules[i]
+		if r.Audit != audit || !r.Holds(port) {
+			continue
+		}
+		name := r.Name
+		for n := 2; out.Policies[name] != nil; n++ {
+			name = fmt.Sprintf("%s (%d)", r.Name, n)
+		}
+		out.Policies[name] = b.policy(r, action)
+	}
+	if len(out.Policies) == 0 {
+		return nil
+	}
+	return out
+}
+
+func (b *builder) policy(r *ir.Rule, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Policy {
+	return &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: b.principals(r, action)}
 }
 
 // healthPolicy lets callers probe the service; no rule's name is like it.
@@ -76,33 +143,18 @@ func (b *builder) probe(port *ir.Port) *ir.Rule {
 // grpcHealthPath is the method that probes call (gRPC health checking protocol).
 const grpcHealthPath = "/grpc.health.v1.Health/Check"
 
-// holds reports whether a rule can let anything in on that port. A rule about
-// requests lets in nothing that is not HTTP.
-func holds(r *ir.Rule, port *ir.Port) bool {
-	return r.Covers(port.Name) && (port.Protocol.IsHTTP() || len(r.Methods) == 0 && len(r.Paths) == 0)
-}
-
-// callers accepts the identities that some rule lets in on that port.
-func (b *builder) callers(port *ir.Port) []*matcherv3.StringMatcher {
-	var out []*matcherv3.StringMatcher
-	for _, p := range b.peers(port) {
-		out = append(out, exactly(p.Identity))
-	}
-	return out
-}
-
 // peers are those whom some rule lets in on that port, each once.
 func (b *builder) peers(port *ir.Port) []ir.Peer {
 	var out []ir.Peer
-	known := map[spiffeid.ID]bool{}
+	known := map[string]bool{}
 	for i := range b.scope.Service.Allow {
 		r := &b.scope.Service.Allow[i]
-		if !holds(r, port) {
+		if r.Audit || !r.Holds(port) {
 			continue
 		}
 		for _, p := range r.From {
-			if !known[p.Identity] {
-				known[p.Identity] = true
+			if key := p.String(); !known[key] {
+				known[key] = true
 				out = append(out, p)
 			}
 		}
@@ -110,77 +162,43 @@ func (b *builder) peers(port *ir.Port) []ir.Peer {
 	return out
 }
 
-// policyName says what a rule lets in, so that its name is its own wherever in
-// the list it stands.
-func policyName(r *ir.Rule) string {
-	var from []string
-	for _, p := range r.From {
-		from = append(from, string(p.Kind)+" "+p.Name)
-	}
-	words := []string{strings.Join(from, ", ")}
-	if len(r.Methods) > 0 {
-		words = append(words, strings.Join(r.Methods, " "))
-	}
-	if len(r.Paths) > 0 {
-		words = append(words, strings.Join(r.Paths, " "))
-	}
-	return strings.Join(words, ": ")
-}
-
-// principals are the callers, by the identity in their certificate.
-func principals(peers []ir.Peer) []*rbacconfigv3.Principal {
+// principals are the callers of a rule, from where it wants them to come.
+func (b *builder) principals(r *ir.Rule, action rbacconfigv3.RBAC_Action) []*rbacconfigv3.Principal {
 	var out []*rbacconfigv3.Principal
-	for _, p := range peers {
-		out = append(out, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Authenticated_{
-			Authenticated: &rbacconfigv3.Principal_Authenticated{PrincipalName: exactly(p.Identity)},
-		}})
+	for i := range r.From {
+		out = append(out, b.principal(&r.From[i], action))
 	}
-	return out
+	if len(r.IPRanges) == 0 {
+		return out
+	}
+	var from []*rbacconfigv3.Principal
+	for _, prefix := range r.IPRanges {
+		from = append(from, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_DirectRemoteIp{DirectRemoteIp: cidr(prefix)}})
+	}
+	return []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_AndIds{AndIds: &rbacconfigv3.Principal_Set{
+		Ids: []*rbacconfigv3.Principal{anyID(out), anyID(from)},
+	}}}}
 }
 
-func permission(r *ir.Rule) *rbacconfigv3.Permission {
-	var all []*rbacconfigv3.Permission
-	if len(r.Methods) > 0 {
-		var methods []*rbacconfigv3.Permission
-		for _, m := range r.Methods {
-			methods = append(methods, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_Header{Header: &routev3.HeaderMatcher{
-				Name: ":method",
-				HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-					MatchPattern: &matcherv3.StringMatcher_Exact{Exact: m},
-				}},
-			}}})
-		}
-		all = append(all, anyOf(methods))
+// principal is a caller by the identity in its certificate, or by having none.
+func (b *builder) principal(p *ir.Peer, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Principal {
+	authenticated := func(name *matcherv3.StringMatcher) *rbacconfigv3.Principal {
+		return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Authenticated_{
+			Authenticated: &rbacconfigv3.Principal_Authenticated{PrincipalName: name},
+		}}
 	}
-	if len(r.Paths) > 0 && !slices.Contains(r.Paths, "/*") {
-		var paths []*rbacconfigv3.Permission
-		for _, p := range r.Paths {
-			paths = append(paths, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
-				Rule: &matcherv3.PathMatcher_Path{Path: rulePath(p)},
-			}}})
-		}
-		all = append(all, anyOf(paths))
+	switch {
+	case p.Kind == ir.KindPlaintext:
+		return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_NotId{NotId: authenticated(nil)}}
+	case p.Kind == ir.KindAnyone && action == rbacconfigv3.RBAC_DENY:
+		return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Any{Any: true}}
 	}
-	switch len(all) {
-	case 0:
-		return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_Any{Any: true}}
-	case 1:
-		return all[0]
-	}
-	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_AndRules{AndRules: &rbacconfigv3.Permission_Set{Rules: all}}}
+	return authenticated(b.identityOf(p))
 }
 
-func anyOf(rules []*rbacconfigv3.Permission) *rbacconfigv3.Permission {
-	if len(rules) == 1 {
-		return rules[0]
+func anyID(ids []*rbacconfigv3.Principal) *rbacconfigv3.Principal {
+	if len(ids) == 1 {
+		return ids[0]
 	}
-	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_OrRules{OrRules: &rbacconfigv3.Permission_Set{Rules: rules}}}
-}
-
-// rulePath matches the path without the query.
-func rulePath(pattern string) *matcherv3.StringMatcher {
-	if prefix, below := strings.CutSuffix(pattern, "*"); below {
-		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}}
-	}
-	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: pattern}}
+	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_OrIds{OrIds: &rbacconfigv3.Principal_Set{Ids: ids}}}
 }

@@ -20,12 +20,7 @@ const (
 func (b *builder) secrets() {
 	dir := b.member.Proxy.CertificateDirectory
 	watched := &corev3.WatchedDirectory{Path: dir}
-	trust := &tlsv3.CertificateValidationContext{TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: watched}
-	if b.options.TrustBundle != nil {
-		trust = &tlsv3.CertificateValidationContext{TrustedCa: &corev3.DataSource{
-			Specifier: &corev3.DataSource_InlineString{InlineString: string(b.options.TrustBundle)},
-		}}
-	}
+	trust := b.ownTrust()
 	b.out.Secrets = append(b.out.Secrets,
 		&tlsv3.Secret{Name: secretIdentity, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
 			CertificateChain: file(path.Join(dir, certificateFile)),
@@ -34,6 +29,9 @@ func (b *builder) secrets() {
 		}}},
 		&tlsv3.Secret{Name: secretTrust, Type: &tlsv3.Secret_ValidationContext{ValidationContext: trust}},
 	)
+	if b.trustsAll {
+		b.out.Secrets = append(b.out.Secrets, b.trustOfAll(trust))
+	}
 }
 
 func file(name string) *corev3.DataSource {

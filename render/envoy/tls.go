@@ -29,7 +29,7 @@ func meshParameters() *tlsv3.TlsParameters {
 
 // meshContext presents the proxy's own certificate and accepts the identities
 // that one of the matchers does, signed by whom the mesh trusts.
-func meshContext(accept []*matcherv3.StringMatcher, alpn []string) *tlsv3.CommonTlsContext {
+func meshContext(accept []*matcherv3.StringMatcher, trust string, alpn []string) *tlsv3.CommonTlsContext {
 	var names []*tlsv3.SubjectAltNameMatcher
 	for _, m := range accept {
 		names = append(names, &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: m})
@@ -41,7 +41,7 @@ func meshContext(accept []*matcherv3.StringMatcher, alpn []string) *tlsv3.Common
 		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 			CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 				DefaultValidationContext:         &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: names},
-				ValidationContextSdsSecretConfig: secretConfig(secretTrust),
+				ValidationContextSdsSecretConfig: secretConfig(trust),
 			},
 		},
 	}
@@ -55,7 +55,7 @@ func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.Trans
 // upstreamTLSTo accepts that identity alone, and names the SNI in the handshake.
 func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		CommonTlsContext: meshContext([]*matcherv3.StringMatcher{exactly(id)}, alpn),
+		CommonTlsContext: meshContext([]*matcherv3.StringMatcher{exactly(id)}, secretTrust, alpn),
 		Sni:              sni,
 	})
 }
@@ -63,9 +63,9 @@ func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *cor
 // downstreamTLS is the server's side: it demands a certificate of an identity
 // that one of the matchers accepts. Sessions are not resumed, as that would carry
 // an identity past the end of its certificate.
-func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, alpn ...string) *corev3.TransportSocket {
+func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, trust string, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext:                 meshContext(accept, alpn),
+		CommonTlsContext:                 meshContext(accept, trust, alpn),
 		RequireClientCertificate:         wrapperspb.Bool(true),
 		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
 		DisableStatefulSessionResumption: true,
@@ -90,13 +90,6 @@ func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSo
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
 		},
 	})
-}
-
-// members accepts every identity of the mesh's trust domain.
-func (b *builder) members() []*matcherv3.StringMatcher {
-	return []*matcherv3.StringMatcher{{
-		MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "spiffe://" + b.scope.Settings.TrustDomain + "/"},
-	}}
 }
 
 func exactly(id spiffeid.ID) *matcherv3.StringMatcher {

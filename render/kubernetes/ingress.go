@@ -3,55 +3,81 @@ package kubernetes
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
 
 // serviceIngress lets the peers of allow in, each on the ports that are open to
-// it. Peers with the same ports share a rule.
+// it. Peers with the same ports share a rule. Peers of which only the identity is
+// known may be anywhere, or where the rule wants them to come from.
 func serviceIngress(s *ir.Service) []networkingv1.NetworkPolicyIngressRule {
-	type caller struct {
-		kind            ir.MemberKind
-		namespace, name string
-	}
-	open := map[caller]map[int]bool{} // by the number of the port in s.Ports
+	open := map[string]map[int]bool{} // by peer; the ports by their number in s.Ports
+	peers := map[string]*networkingv1.NetworkPolicyPeer{}
 	for i := range s.Allow {
 		rule := &s.Allow[i]
+		if rule.Audit {
+			continue
+		}
 		for _, peer := range rule.From {
-			c := caller{peer.Kind, peer.Namespace, peer.Name}
-			if open[c] == nil {
-				open[c] = map[int]bool{}
-			}
-			for n := range s.Ports {
-				if rule.Covers(s.Ports[n].Name) {
-					open[c][n] = true
+			for key, p := range networkPeers(&peer, rule.IPRanges) {
+				if open[key] == nil {
+					open[key], peers[key] = map[int]bool{}, p
+				}
+				for n := range s.Ports {
+					if rule.Covers(s.Ports[n].Name) {
+						open[key][n] = true
+					}
 				}
 			}
 		}
 	}
-	peers := map[string][]networkingv1.NetworkPolicyPeer{}
-	ports := map[string][]networkingv1.NetworkPolicyPort{}
-	callers := slices.SortedFunc(maps.Keys(open), func(a, b caller) int {
-		return slices.Compare([]string{string(a.kind), a.namespace, a.name}, []string{string(b.kind), b.namespace, b.name})
-	})
-	for _, c := range callers {
-		numbers := slices.Sorted(maps.Keys(open[c]))
-		key := fmt.Sprint(numbers)
-		peers[key] = append(peers[key], podPeer(c.namespace, pods(c.kind, c.name)))
-		if ports[key] == nil {
+	rules := map[string]*networkingv1.NetworkPolicyIngressRule{}
+	for _, key := range slices.Sorted(maps.Keys(peers)) {
+		numbers := slices.Sorted(maps.Keys(open[key]))
+		group := fmt.Sprint(peers[key] == nil, numbers)
+		rule := rules[group]
+		if rule == nil {
+			rule = &networkingv1.NetworkPolicyIngressRule{}
 			for _, n := range numbers {
-				ports[key] = append(ports[key], tcp(s.InstancePort(&s.Ports[n])))
+				rule.Ports = append(rule.Ports, tcp(s.InstancePort(&s.Ports[n])))
 			}
+			rules[group] = rule
+		}
+		if p := peers[key]; p != nil {
+			rule.From = append(rule.From, *p)
 		}
 	}
-	var rules []networkingv1.NetworkPolicyIngressRule
-	for _, key := range slices.Sorted(maps.Keys(peers)) {
-		rules = append(rules, networkingv1.NetworkPolicyIngressRule{From: peers[key], Ports: ports[key]})
+	var out []networkingv1.NetworkPolicyIngressRule
+	for _, group := range slices.Sorted(maps.Keys(rules)) {
+		out = append(out, *rules[group])
 	}
-	return rules
+	return out
+}
+
+// networkPeers are where a caller may be, each by a key of its own; nil for anywhere.
+func networkPeers(p *ir.Peer, ranges []netip.Prefix) map[string]*networkingv1.NetworkPolicyPeer {
+	switch p.Kind {
+	case ir.KindService, ir.KindGateway:
+		peer := podPeer(p.Namespace, pods(p.Kind, p.Name))
+		return map[string]*networkingv1.NetworkPolicyPeer{fmt.Sprint(p.Kind, "\x00", p.Namespace, "\x00", p.Name): &peer}
+	case ir.KindNamespace:
+		return map[string]*networkingv1.NetworkPolicyPeer{"namespace\x00" + p.Namespace: {
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: p.Namespace}},
+		}}
+	}
+	if len(ranges) == 0 {
+		return map[string]*networkingv1.NetworkPolicyPeer{"anywhere": nil}
+	}
+	out := map[string]*networkingv1.NetworkPolicyPeer{}
+	for _, prefix := range ranges {
+		out["range\x00"+prefix.String()] = &networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: prefix.String()}}
+	}
+	return out
 }
 
 // gatewayIngress lets everybody in on the listeners.

@@ -29,7 +29,7 @@ var running struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, shared := range []*Mesh{running.mesh, traffic.mesh} {
+	for _, shared := range []*Mesh{running.mesh, traffic.mesh, ruled.mesh} {
 		if shared == nil {
 			continue
 		}
@@ -83,9 +83,9 @@ func startUntilStopped(t testing.TB, m *ir.Mesh) *Mesh {
 }
 
 // compile is the linked mesh of a repository, which must have nothing wrong.
-func compile(t testing.TB, dir string) *ir.Mesh {
+func compile(t testing.TB, dir string, tags ...string) *ir.Mesh {
 	t.Helper()
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir, Tags: tags})
 	if err != nil {
 		t.Fatal(err)
 	}

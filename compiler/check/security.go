@@ -1,0 +1,149 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// rules are all rules of the mesh, each with its place.
+func rules(m *ir.Mesh, yield func(s *ir.Service, list, path string, r *ir.Rule)) {
+	for _, s := range m.Services {
+		for i := range s.Allow {
+			yield(s, "allow", fmt.Sprintf("services.%s.allow[%d]", s.Name, i), &s.Allow[i])
+		}
+		for i := range s.Deny {
+			yield(s, "deny", fmt.Sprintf("services.%s.deny[%d]", s.Name, i), &s.Deny[i])
+		}
+	}
+}
+
+// deniesBypassed finds rules of deny that hold for one spelling of a request: an
+// application may take another one for the same.
+func deniesBypassed(m *ir.Mesh) (found diag.List) {
+	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+		if list != "deny" {
+			return
+		}
+		var by []string
+		if len(r.Paths) > 0 && !slices.Contains(r.Paths, "/*") {
+			by = append(by, "path")
+		}
+		for _, h := range r.Headers {
+			if h.Kind != ir.MatchPresent && h.Kind != ir.MatchAbsent {
+				by = append(by, "the value of "+h.Name)
+			}
+		}
+		if r.JWT != nil {
+			by = append(by, "token, which can be left out")
+		}
+		if len(by) > 0 {
+			found.Add(diag.New(diag.DenyBypassed, path, fmt.Sprintf("%s denies requests by %s, and a request spelled otherwise gets past", s.Name, strings.Join(by, " and by ")), r.Pos).
+				WithHint("write in allow what is let in, and nothing else is"))
+		}
+	})
+	return found
+}
+
+// allowsByRegex finds rules of allow whose reach only a careful reader sees.
+func allowsByRegex(m *ir.Mesh) (found diag.List) {
+	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+		for _, h := range r.Headers {
+			if list == "allow" && (h.Kind == ir.MatchRegex || h.Invert) {
+				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name, fmt.Sprintf("%s lets requests in by a pattern of %s, which may match more than was meant", s.Name, h.Name), r.Pos).
+					WithHint("write the values: exact, or a rule for each"))
+			}
+		}
+	})
+	return found
+}
+
+// wildcards finds rules of allow that let in callers who are not named.
+func wildcards(m *ir.Mesh) (found diag.List) {
+	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+		for _, p := range r.From {
+			what := ""
+			switch {
+			case p.Kind == ir.KindAnyone:
+				what = "every member of the mesh"
+			case p.Kind == ir.KindIdentity && strings.HasSuffix(p.Pattern, "*"):
+				what = "everyone whose identity is below " + strings.TrimSuffix(p.Pattern, "*")
+			}
+			if list == "allow" && what != "" {
+				found.Add(diag.New(diag.WildcardIdentity, path+".from", fmt.Sprintf("%s lets in %s", s.Name, what), r.Pos).
+					WithHint(`name them: from: services: ["NAME"]`))
+			}
+		}
+	})
+	return found
+}
+
+// permissivePorts finds services that let connections in without TLS.
+func permissivePorts(m *ir.Mesh) (found diag.List) {
+	for _, s := range m.Services {
+		if !s.Plaintext {
+			continue
+		}
+		open := slices.ContainsFunc(s.Allow, func(r ir.Rule) bool {
+			return !r.Audit && slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == ir.KindPlaintext })
+		})
+		message, hint := fmt.Sprintf("%s lets in who comes without TLS: anyone on the network can read and change what is said", s.Name), `write mtls: "strict" as soon as all callers are members`
+		if !open {
+			message, hint = fmt.Sprintf("%s takes connections without TLS, and no rule lets anything in by them", s.Name), `write mtls: "strict", or allow: [{from: plaintext: true}]`
+		}
+		found.Add(diag.New(diag.PermissivePort, "services."+s.Name+".mtls", message, s.Pos).WithHint("%s", hint))
+	}
+	return found
+}
+
+// uncheckedTokens finds tokens that are asked for and need not be shown: what the rule
+// lets in, another one lets in without; and issuers that no rule asks for.
+func uncheckedTokens(m *ir.Mesh) (found diag.List) {
+	asked := map[string]bool{}
+	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+		if r.JWT == nil {
+			return
+		}
+		asked[r.JWT.Issuer] = true
+		if list != "allow" || r.Audit {
+			return
+		}
+		for i := range s.Allow {
+			if wide := &s.Allow[i]; wide.JWT == nil && !wide.Audit && includes(wide, r) {
+				found.Add(diag.New(diag.TokenUnchecked, path+".jwt", fmt.Sprintf("the token need not be shown: another rule of %s lets the same requests in without", s.Name), r.Pos, wide.Pos).
+					WithHint("take one of the rules out, or narrow the wider one"))
+				return
+			}
+		}
+	})
+	for _, i := range m.JWTIssuers {
+		if !asked[i.Name] {
+			found.Add(diag.New(diag.TokenUnchecked, "mesh.jwt.issuers."+i.Name, fmt.Sprintf("no rule asks for tokens of %s, so none is checked", i.Name), i.Pos).
+				WithHint(`allow: [{from: …, jwt: issuer: %q}], or take the issuer out`, i.Name))
+		}
+	}
+	return found
+}
+
+// includes reports whether all that a rule matches, apart from its token, another
+// one matches too.
+func includes(wide, r *ir.Rule) bool {
+	covers := func(wide, narrow []string) bool {
+		return len(wide) == 0 || len(narrow) > 0 && !slices.ContainsFunc(narrow, func(v string) bool { return !slices.Contains(wide, v) })
+	}
+	paths := len(wide.Paths) == 0 || len(r.Paths) > 0 && !slices.ContainsFunc(r.Paths, func(p string) bool {
+		return !slices.ContainsFunc(wide.Paths, func(w string) bool {
+			prefix, below := strings.CutSuffix(w, "*")
+			return w == p || below && strings.HasPrefix(p, prefix)
+		})
+	})
+	callers := !slices.ContainsFunc(r.From, func(p ir.Peer) bool {
+		return !slices.ContainsFunc(wide.From, func(w ir.Peer) bool {
+			return w.String() == p.String() || w.Is(p.Kind, p.Name, p.Identity) && p.Kind != ir.KindPlaintext
+		})
+	})
+	return callers && paths && covers(wide.Ports, r.Ports) && covers(wide.Methods, r.Methods) && len(wide.Headers) == 0 && len(wide.IPRanges) == 0
+}

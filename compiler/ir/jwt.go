@@ -1,0 +1,88 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// JWTIssuer is an issuer of JSON Web Tokens.
+type JWTIssuer struct {
+	Name string `json:"name"`
+	// Issuer is the claim "iss"; Audiences are those of which "aud" must have one.
+	Issuer    string   `json:"issuer"`
+	Audiences []string `json:"audiences,omitempty"`
+	// Inline are the keys, in JSON; else To has them at Path. With neither there are
+	// none, and no token is good.
+	Inline string `json:"inline,omitempty"`
+	// To is the service, or with External the external, that has the keys; Port is
+	// by name, and Host what the request names.
+	To       string   `json:"to,omitempty"`
+	External bool     `json:"external,omitempty"`
+	Port     string   `json:"port,omitempty"`
+	Host     string   `json:"host,omitempty"`
+	Path     string   `json:"path,omitempty"`
+	Refresh  Duration `json:"refresh,omitempty"`
+	// DropToken has the token taken out of requests.
+	DropToken bool `json:"dropToken,omitempty"`
+	// Forward are claims that become headers, sorted by claim.
+	Forward []ForwardedClaim `json:"forward,omitempty"`
+	Pos     source.Position  `json:"pos,omitzero"`
+}
+
+// ForwardedClaim is a claim of a token and the header that carries it.
+type ForwardedClaim struct {
+	Claim  string `json:"claim"`
+	Header string `json:"header"`
+}
+
+// JWTRule is a token that a request must carry.
+type JWTRule struct {
+	// Issuer by its name in the mesh.
+	Issuer string `json:"issuer"`
+	// Claims are sorted by name.
+	Claims []Claim `json:"claims,omitempty"`
+}
+
+// Claim of a token must have one of the values.
+type Claim struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
+}
+
+// JWTIssuer returns the issuer of that name, or nil.
+func (s *Settings) JWTIssuer(name string) *JWTIssuer {
+	return find(s.JWTIssuers, name, func(i *JWTIssuer) string { return i.Name })
+}
+
+// TokenIssuers are the issuers whose tokens the service's rules ask for on a port,
+// each once, sorted.
+func (s *Service) TokenIssuers(port *Port) []string {
+	known := map[string]bool{}
+	for _, rules := range [][]Rule{s.Allow, s.Deny} {
+		for i := range rules {
+			if r := &rules[i]; r.JWT != nil && r.Holds(port) {
+				known[r.JWT.Issuer] = true
+			}
+		}
+	}
+	return sortedKeys(known)
+}
+
+// AllTokenIssuers are those of all ports, each once, sorted.
+func (s *Service) AllTokenIssuers() []string {
+	known := map[string]bool{}
+	for i := range s.Ports {
+		for _, name := range s.TokenIssuers(&s.Ports[i]) {
+			known[name] = true
+		}
+	}
+	return sortedKeys(known)
+}
+
+// ClaimHeaders are the headers that carry claims of some issuer, each once, sorted.
+func (s *Settings) ClaimHeaders() []string {
+	known := map[string]bool{}
+	for _, i := range s.JWTIssuers {
+		for _, f := range i.Forward {
+			known[f.Header] = true
+		}
+	}
+	return sortedKeys(known)
+}

@@ -1,0 +1,130 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+const defaultAuthorizationTimeout = ir.Duration(200 * time.Millisecond)
+
+// externalAuthorization links mesh.externalAuthorization, once services are known
+// by name.
+func (l *linker) externalAuthorization(u *spec.Unit) {
+	for _, name := range sortedKeys(u.Mesh.Authorizers) {
+		s := u.Mesh.Authorizers[name]
+		path := "mesh.externalAuthorization." + name
+		out := &ir.ExternalAuthorization{
+			Name: name, Service: s.Service.Value, PathPrefix: s.PathPrefix.Value, Headers: values(s.Headers), Forward: values(s.Forward),
+			Timeout: defaultAuthorizationTimeout, FailOpen: s.FailOpen.Value, Pos: u.At(s.Pos),
+		}
+		if s.Timeout.IsSet() {
+			out.Timeout = l.duration(u, path+".timeout", s.Timeout)
+		}
+		l.mesh.Authorizers = append(l.mesh.Authorizers, out)
+		h, known := l.services[out.Service]
+		if !known {
+			l.unknown(diag.UnknownCallee, path+".service", "service", out.Service, sortedKeys(l.services), u, s.Service.Pos)
+			continue
+		}
+		asks := func(p ir.Protocol) bool { return p.Multiplexed() || p == ir.HTTP }
+		out.Port = l.onlyPort(u, path, h, s.Port, s.Pos, asks, "speak HTTP or gRPC")
+		if p := h.spec.Ports[out.Port]; p != nil {
+			out.GRPC = ir.Protocol(p.Protocol.Value).Multiplexed()
+		}
+		if out.GRPC {
+			for _, f := range []struct {
+				name string
+				pos  spec.Pos
+				set  bool
+			}{{"pathPrefix", s.PathPrefix.Pos, s.PathPrefix.IsSet()}, {"headers", s.Pos, s.Headers != nil}, {"forward", s.Pos, s.Forward != nil}} {
+				if f.set {
+					l.add(diag.NoEffect, path+"."+f.name, f.name+" cannot take effect: over gRPC it is sent the whole request, and says itself what the application gets", u.At(f.pos)).hint("take it out")
+				}
+			}
+		}
+	}
+}
+
+// onlyPort is the port of a service that is meant: the one that is named, or the
+// only one that will do.
+func (l *linker) onlyPort(u *spec.Unit, path string, h home[spec.Service], named spec.Field[string], pos spec.Pos, will func(ir.Protocol) bool, what string) string {
+	var good []string
+	for _, name := range sortedKeys(h.spec.Ports) {
+		if will(ir.Protocol(h.spec.Ports[name].Protocol.Value)) {
+			good = append(good, name)
+		}
+	}
+	switch {
+	case named.IsSet() && slices.Contains(good, named.Value):
+		return named.Value
+	case named.IsSet():
+		l.add(diag.UnknownPort, path+".port", fmt.Sprintf("it has no port %q that could %s", named.Value, what), u.At(named.Pos), h.pos).
+			hint("%s", l.didYouMean(named.Value, good))
+	case len(good) == 1:
+		return good[0]
+	default:
+		l.add(diag.AmbiguousPort, path, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what), u.At(pos), h.pos).
+			hint("write port: %q", append(good, "NAME")[0])
+	}
+	return ""
+}
+
+// authorizer is what a service or gateway says of external authorization.
+func (l *linker) authorizer(u *spec.Unit, path string, f spec.Field[string]) string {
+	if !f.IsSet() {
+		return ""
+	}
+	if l.mesh.ExternalAuthorization(f.Value) == nil {
+		var known []string
+		for _, a := range l.mesh.Authorizers {
+			known = append(known, a.Name)
+		}
+		l.unknown(diag.UnknownCallee, path+".externalAuthorization", "external authorization", f.Value, known, u, f.Pos)
+		return ""
+	}
+	return f.Value
+}
+
+// asked adds to what a member reaches the services that its proxy asks: for the
+// keys of tokens, and about requests.
+func (l *linker) asked(path string, kind ir.MemberKind, name string, issuers []string, authorizer string, pos source.Position, uses []ir.Use) []ir.Use {
+	for _, issuer := range issuers {
+		if i := l.mesh.JWTIssuer(issuer); i != nil && i.To != "" && i.Port != "" {
+			uses = l.asks(path, kind, name, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
+		}
+	}
+	if a := l.mesh.ExternalAuthorization(authorizer); a != nil && a.Port != "" {
+		uses = l.asks(path, kind, name, a.Service, a.Port, false, "about requests", a.Pos, pos, uses)
+	}
+	return uses
+}
+
+func (l *linker) asks(path string, kind ir.MemberKind, name, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
+	if external {
+		i := slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })
+		uses = reach(uses, ir.Use{Pos: pos}, to, port)
+		if i < 0 {
+			uses[slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })].External = true
+		}
+		return uses
+	}
+	callee := l.declaredServices[to]
+	switch {
+	case callee == nil:
+		return uses
+	case to == name && kind == ir.KindService:
+		l.add(diag.CallsItself, path, fmt.Sprintf("the proxy of %s would ask its own application %s", name, what), pos, written)
+		return uses
+	case !callee.Lets(kind, name, l.memberIdentity(kind, name), port):
+		l.add(diag.NotAllowed, path, fmt.Sprintf("the proxy of %s asks %s %s, which does not let it in", name, to, what), pos, l.services[to].pos, written).
+			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to)
+		return uses
+	}
+	return reach(uses, ir.Use{Pos: pos}, to, port)
+}

@@ -1,0 +1,199 @@
+package link
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+const (
+	defaultKeySetPath    = "/.well-known/jwks.json"
+	defaultKeySetRefresh = ir.Duration(5 * time.Minute)
+)
+
+// jwtIssuers links mesh.jwt, once services and externals are known by name.
+func (l *linker) jwtIssuers(u *spec.Unit) {
+	if u.Mesh.JWT == nil {
+		return
+	}
+	for _, name := range sortedKeys(u.Mesh.JWT.Issuers) {
+		s := u.Mesh.JWT.Issuers[name]
+		path := "mesh.jwt.issuers." + name
+		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: u.At(s.Pos)}
+		if s.Audiences != nil && len(s.Audiences) == 0 {
+			l.add(diag.EmptyList, path+".audiences", "audiences is empty, so no token could be for this mesh", u.At(s.Pos)).hint("leave it out for any audience")
+		}
+		if s.JWKS != nil {
+			l.keySet(u, path+".jwks", s.JWKS, out)
+		}
+		if f := s.Forward; f != nil {
+			out.DropToken = f.Token.IsSet() && !f.Token.Value
+			l.forwardedClaims(u, path+".forward.claims", f, out)
+		}
+		l.mesh.JWTIssuers = append(l.mesh.JWTIssuers, out)
+	}
+}
+
+func (l *linker) keySet(u *spec.Unit, path string, s *spec.JWKS, out *ir.JWTIssuer) {
+	written := 0
+	for _, f := range []spec.Field[string]{s.Inline, s.URL, s.Service} {
+		if f.IsSet() {
+			written++
+		}
+	}
+	if written != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one", written), u.At(s.Pos)).
+			hint(`jwks: url: "https://accounts.example/.well-known/jwks.json"`)
+		return
+	}
+	for _, f := range []struct {
+		name  string
+		field spec.Field[string]
+		where bool
+	}{{"port", s.Port, s.Service.IsSet()}, {"path", s.Path, s.Service.IsSet()}, {"refresh", s.Refresh, !s.Inline.IsSet()}} {
+		if f.field.IsSet() && !f.where {
+			l.add(diag.NoEffect, path+"."+f.name, f.name+" cannot take effect here", u.At(f.field.Pos), u.At(s.Pos)).hint("take it out")
+		}
+	}
+	out.Refresh = defaultKeySetRefresh
+	if s.Refresh.IsSet() {
+		if out.Refresh = l.duration(u, path+".refresh", s.Refresh); out.Refresh > 0 && out.Refresh < second {
+			l.add(diag.OutOfRange, path+".refresh", fmt.Sprintf("refresh is %s, and the shortest is 1s", out.Refresh), u.At(s.Refresh.Pos))
+		}
+	}
+	switch {
+	case s.Inline.IsSet():
+		out.Inline, out.Refresh = l.inlineKeys(u, path+".inline", s.Inline), 0
+	case s.URL.IsSet():
+		l.keySetURL(u, path+".url", s.URL, out)
+	default:
+		out.To, out.Path = s.Service.Value, s.Path.Or(defaultKeySetPath)
+		if h, known := l.services[out.To]; known {
+			out.Port = l.onlyPort(u, path, h, s.Port, s.Pos, func(p ir.Protocol) bool { return p.IsHTTP() }, "speak HTTP")
+			out.Host = out.To
+		} else {
+			l.unknown(diag.UnknownCallee, path+".service", "service", out.To, sortedKeys(l.services), u, s.Service.Pos)
+			out.To = ""
+		}
+	}
+}
+
+// inlineKeys checks a key set, and keeps what is public of it.
+func (l *linker) inlineKeys(u *spec.Unit, path string, f spec.Field[string]) string {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(f.Value), &set); err != nil {
+		l.add(diag.BadFormat, path, "inline is no JSON Web Key Set", u.At(f.Pos)).hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
+		return ""
+	}
+	for i := range set.Keys {
+		switch k := &set.Keys[i]; {
+		case !k.IsPublic():
+			l.add(diag.SecretInSpec, path, fmt.Sprintf("key %d is a private or a shared one, with which anyone who reads the spec could make tokens", i), u.At(f.Pos)).
+				hint("write public keys alone")
+			return ""
+		case !k.Valid():
+			l.add(diag.BadFormat, path, fmt.Sprintf("key %d is not whole", i), u.At(f.Pos))
+			return ""
+		}
+	}
+	if len(set.Keys) == 0 {
+		return "" // no token is good
+	}
+	data, err := json.Marshal(set)
+	if err != nil {
+		l.add(diag.BadFormat, path, "inline has a key of an unknown kind", u.At(f.Pos))
+	}
+	return string(data)
+}
+
+// keySetURL finds the external by which the proxies reach a URL: nothing leaves the
+// mesh that is not written.
+func (l *linker) keySetURL(u *spec.Unit, path string, f spec.Field[string], out *ir.JWTIssuer) {
+	at, err := url.Parse(f.Value)
+	if err != nil || at.Hostname() == "" {
+		l.add(diag.BadFormat, path, fmt.Sprintf("%q is no URL", f.Value), u.At(f.Pos)).hint(`"https://HOST/PATH"`)
+		return
+	}
+	port := 443
+	if text := at.Port(); text != "" {
+		port, _ = strconv.Atoi(text)
+	}
+	for _, name := range sortedKeys(l.externals) {
+		e := l.externals[name].spec
+		if !slices.ContainsFunc(e.Hosts, func(h spec.Field[string]) bool { return h.Value == at.Hostname() }) {
+			continue
+		}
+		for _, portName := range sortedKeys(e.Ports) {
+			if p := e.Ports[portName]; p.Port.Value == port && ir.Protocol(p.Protocol.Value) == ir.HTTPS {
+				out.To, out.External, out.Port, out.Host, out.Path = name, true, portName, at.Host, at.EscapedPath()
+				if out.Path == "" {
+					out.Path = "/"
+				}
+				return
+			}
+		}
+	}
+	l.add(diag.UnknownCallee, path, fmt.Sprintf("no external of the mesh is %s with an https port %d", at.Hostname(), port), u.At(f.Pos)).
+		hint("external: accounts: {hosts: [%q], ports: https: {port: %d, protocol: \"https\"}}", at.Hostname(), port)
+}
+
+// identityHeaders are headers that proxies write about who calls.
+var identityHeaders = []string{"authorization", "x-forwarded-client-cert", "host", "cookie"}
+
+func (l *linker) forwardedClaims(u *spec.Unit, path string, f *spec.JWTForward, out *ir.JWTIssuer) {
+	taken := map[string]string{}
+	for _, claim := range sortedKeys(f.Claims) {
+		header := f.Claims[claim]
+		other, twice := taken[header.Value]
+		switch {
+		case claim == "":
+			l.add(diag.BadFormat, path, "a claim has no name", u.At(header.Pos))
+			continue
+		case slices.Contains(identityHeaders, header.Value) || header.Value[0] == ':':
+			l.add(diag.BadFormat, path+"."+claim, fmt.Sprintf("%s is a header of HTTP or of the proxies, and cannot carry a claim", header.Value), u.At(header.Pos)).
+				hint("%q", "x-"+claim)
+			continue
+		case twice:
+			l.add(diag.NoEffect, path+"."+claim, fmt.Sprintf("the claims %s and %s are carried by the same header", other, claim), u.At(header.Pos), u.At(f.Claims[other].Pos))
+		}
+		taken[header.Value] = claim
+		out.Forward = append(out.Forward, ir.ForwardedClaim{Claim: claim, Header: header.Value})
+	}
+}
+
+// jwtRule is the token that a rule asks for; nil for none.
+func (l *linker) jwtRule(u *spec.Unit, path string, r *spec.JWTRule) *ir.JWTRule {
+	if r == nil {
+		return nil
+	}
+	if l.mesh.JWTIssuer(r.Issuer.Value) == nil {
+		var known []string
+		for _, i := range l.mesh.JWTIssuers {
+			known = append(known, i.Name)
+		}
+		l.unknown(diag.UnknownIssuer, path+".issuer", "issuer of tokens", r.Issuer.Value, known, u, r.Issuer.Pos)
+	}
+	out := &ir.JWTRule{Issuer: r.Issuer.Value}
+	for _, name := range sortedKeys(r.Claims) {
+		list := values(r.Claims[name])
+		if name == "" {
+			l.add(diag.BadFormat, path+".claims", "a claim has no name", u.At(r.Pos))
+			continue
+		}
+		if len(list) == 0 {
+			l.add(diag.EmptyList, path+".claims."+name, fmt.Sprintf("the claim %s may have no value, so no token would do", name), u.At(r.Pos)).hint("%s: [\"VALUE\"]", name)
+			continue
+		}
+		out.Claims = append(out.Claims, ir.Claim{Name: name, Values: list})
+	}
+	return out
+}

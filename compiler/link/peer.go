@@ -1,0 +1,158 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// peers are the callers that a rule of the service is about, and where their
+// connections must come from.
+func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers, deny bool) ([]ir.Peer, []netip.Prefix) {
+	if p == nil {
+		return nil, nil // the schema has refused it
+	}
+	var out []ir.Peer
+	for i, f := range p.Services {
+		s := l.declaredServices[f.Value]
+		if s == nil {
+			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.services[%d]", path, i), "service", f.Value, sortedKeys(l.declaredServices), u, f.Pos)
+			continue
+		}
+		out = append(out, ir.Peer{Kind: ir.KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity})
+	}
+	for i, f := range p.Gateways {
+		g := l.declaredGateways[f.Value]
+		if g == nil {
+			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.gateways[%d]", path, i), "gateway", f.Value, sortedKeys(l.declaredGateways), u, f.Pos)
+			continue
+		}
+		out = append(out, ir.Peer{Kind: ir.KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity})
+	}
+	for i, f := range p.Namespaces {
+		if known := l.namespaces(); !slices.Contains(known, f.Value) {
+			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.namespaces[%d]", path, i), "namespace with members", f.Value, known, u, f.Pos)
+			continue
+		}
+		out = append(out, ir.Peer{Kind: ir.KindNamespace, Namespace: f.Value, Pattern: l.trustDomain.IDString() + "/ns/" + f.Value + "/*"})
+	}
+	for i, f := range p.Identities {
+		if l.identityPattern(u, fmt.Sprintf("%s.identities[%d]", path, i), f) {
+			out = append(out, ir.Peer{Kind: ir.KindIdentity, Pattern: f.Value})
+		}
+	}
+	if p.Anyone.IsSet() {
+		out = append(out, ir.Peer{Kind: ir.KindAnyone})
+	}
+	if p.Plaintext.IsSet() {
+		out = append(out, ir.Peer{Kind: ir.KindPlaintext})
+		if !of.Plaintext {
+			l.add(diag.NoEffect, path+".plaintext", fmt.Sprintf("plaintext cannot take effect: %s lets no connection in without TLS", of.Name), u.At(p.Plaintext.Pos), of.Pos).
+				hint(`write mtls: "permissive" for the service, or take plaintext out`)
+		}
+	}
+	ranges := l.ipRanges(u, path+".ipRanges", p)
+	named := len(p.Services) + len(p.Gateways) + len(p.Namespaces) + len(p.Identities)
+	if named == 0 && len(out) == 0 {
+		f := l.add(diag.EmptyList, path, "from names nobody, so the rule is about nobody", u.At(p.Pos))
+		switch {
+		case deny:
+			f.hint(`from: anyone: true, or from: services: ["NAME"]`)
+		case p.IPRanges != nil:
+			f.hint(`ipRanges say where they must come from besides: add services: ["NAME"], or plaintext: true`)
+		default:
+			f.hint(`from: services: ["NAME"]`)
+		}
+	}
+	return out, ranges
+}
+
+// namespaces are those of the members, sorted.
+func (l *linker) namespaces() []string {
+	known := map[string]bool{}
+	for _, s := range l.declaredServices {
+		known[s.Namespace] = true
+	}
+	for _, g := range l.declaredGateways {
+		known[g.Namespace] = true
+	}
+	return sortedKeys(known)
+}
+
+// identityPattern reports whether a pattern of SPIFFE IDs is one that the mesh can
+// know: of its own trust domain, or of one whose roots it has.
+func (l *linker) identityPattern(u *spec.Unit, path string, f spec.Field[string]) bool {
+	text := f.Value
+	if below, all := strings.CutSuffix(text, "/*"); all {
+		text = below
+	}
+	id, err := spiffeid.FromString(text)
+	if err != nil {
+		l.add(diag.BadFormat, path, fmt.Sprintf("%q is no SPIFFE ID", f.Value), u.At(f.Pos)).
+			hint(`"spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", or "spiffe://TRUST-DOMAIN/ns/NAMESPACE/*"`)
+		return false
+	}
+	td := id.TrustDomain()
+	if td == l.trustDomain || slices.ContainsFunc(l.mesh.TrustDomains, func(t *ir.TrustDomain) bool { return t.Name == td.Name() }) {
+		return true
+	}
+	l.add(diag.UnknownCaller, path, fmt.Sprintf("nobody of the trust domain %s can show who they are: the mesh does not know its roots", td.Name()), u.At(f.Pos)).
+		hint("mesh: trustDomains: %q: bundle: \"-----BEGIN CERTIFICATE-----…\"", td.Name())
+	return false
+}
+
+func (l *linker) ipRanges(u *spec.Unit, path string, p *spec.Peers) []netip.Prefix {
+	var out []netip.Prefix
+	for i, f := range p.IPRanges {
+		prefix, err := netip.ParsePrefix(f.Value)
+		if addr, addrErr := netip.ParseAddr(f.Value); addrErr == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case err != nil:
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q is no range of IP addresses", f.Value), u.At(f.Pos)).hint(`"10.20.0.0/16" or "10.20.0.7"`)
+			continue
+		case prefix.Masked() != prefix:
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q has bits beside its prefix: which addresses are meant?", f.Value), u.At(f.Pos)).
+				hint("%q is the whole range, %q the one address", prefix.Masked(), prefix.Addr())
+		case prefix.Addr().Is4In6():
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q is an IPv4 address in IPv6's clothes", f.Value), u.At(f.Pos)).hint("%q", prefix.Addr().Unmap())
+		}
+		out = append(out, prefix)
+	}
+	if p.IPRanges != nil && len(p.IPRanges) == 0 {
+		l.add(diag.EmptyList, path, "ipRanges is empty, so nobody could come from there", u.At(p.Pos)).hint("leave it out for anywhere")
+	}
+	return out
+}
+
+// unknown says that a name leads nowhere.
+func (l *linker) unknown(code diag.Code, path, what, name string, candidates []string, u *spec.Unit, pos spec.Pos) {
+	if l.lost(name) {
+		return
+	}
+	l.add(code, path, fmt.Sprintf("there is no %s %q", what, name), u.At(pos)).
+		hint("%s", l.didYouMean(name, candidates))
+}
+
+// didYouMean is a hint with the nearest of the candidates, or with all of few.
+func (l *linker) didYouMean(name string, candidates []string) string {
+	if near := diag.DidYouMean(name, candidates); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	switch {
+	case len(candidates) == 0:
+		return "there are none"
+	case len(candidates) <= 8:
+		return "there are " + strings.Join(candidates, ", ")
+	}
+	return fmt.Sprintf("there are %d others, none with a name like it", len(candidates))
+}

@@ -1,0 +1,64 @@
+package link
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// trustDomains links mesh.trustDomains.
+func (l *linker) trustDomains(u *spec.Unit) {
+	for _, name := range sortedKeys(u.Mesh.TrustDomains) {
+		s := u.Mesh.TrustDomains[name]
+		path := fmt.Sprintf("mesh.trustDomains.%q", name)
+		td, err := spiffeid.TrustDomainFromString(name)
+		switch {
+		case err != nil:
+			l.add(diag.BadFormat, path, fmt.Sprintf("%q is no SPIFFE trust domain", name), u.At(s.Pos))
+			continue
+		case td == l.trustDomain:
+			l.add(diag.NameTaken, path, fmt.Sprintf("%s is the mesh's own trust domain, whose roots its issuer gives", name), u.At(s.Pos), u.At(u.Mesh.TrustDomain.Pos)).
+				hint("take it out")
+			continue
+		}
+		bundle, reason := roots(s.Bundle.Value)
+		if reason != "" {
+			l.add(diag.BadFormat, path+".bundle", "bundle "+reason, u.At(s.Bundle.Pos)).hint("certificates of authorities in PEM")
+			continue
+		}
+		l.mesh.TrustDomains = append(l.mesh.TrustDomains, &ir.TrustDomain{Name: name, Bundle: bundle, Pos: u.At(s.Pos)})
+	}
+}
+
+// roots are the certificates of a bundle in PEM, or what is wrong with it.
+func roots(text string) (string, string) {
+	var out strings.Builder
+	rest := []byte(text)
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		switch {
+		case block.Type != "CERTIFICATE":
+			return "", "has something that is no certificate"
+		case err != nil:
+			return "", "has a certificate that cannot be read"
+		case !c.IsCA:
+			return "", fmt.Sprintf("has a certificate that is no authority's: %s", c.Subject)
+		}
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+	}
+	if strings.TrimSpace(string(rest)) != "" || out.Len() == 0 {
+		return "", "is not PEM from its beginning to its end"
+	}
+	return out.String(), ""
+}

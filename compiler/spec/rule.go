@@ -1,0 +1,28 @@
+package spec
+
+// Rule is a rule of allow or deny.
+type Rule struct {
+	Pos     Pos
+	Name    Field[string]           `cue:"name"`
+	From    *Peers                  `cue:"from"`
+	Ports   []Field[string]         `cue:"ports"`
+	Methods []Field[string]         `cue:"methods"`
+	Paths   []Field[string]         `cue:"paths"`
+	GRPC    *GRPCMatch              `cue:"grpc"`
+	Headers map[string]*StringMatch `cue:"headers"`
+	JWT     *JWTRule                `cue:"jwt"`
+	Until   Field[string]           `cue:"until"`
+	Mode    Field[string]           `cue:"mode"`
+}
+
+// Peers are callers.
+type Peers struct {
+	Pos        Pos
+	Services   []Field[string] `cue:"services"`
+	Gateways   []Field[string] `cue:"gateways"`
+	Namespaces []Field[string] `cue:"namespaces"`
+	Identities []Field[string] `cue:"identities"`
+	Anyone     Field[bool]     `cue:"anyone"`
+	Plaintext  Field[bool]     `cue:"plaintext"`
+	IPRanges   []Field[string] `cue:"ipRanges"`
+}

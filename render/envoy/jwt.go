@@ -1,0 +1,109 @@
+package envoy
+
+import (
+	"cmp"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const jwtFilter = "envoy.filters.http.jwt_authn"
+
+const (
+	keySetTimeout = 5 * time.Second // to fetch the keys
+	keySetRetry   = time.Second     // after they could not be fetched
+	maxToken      = 16 << 10        // bytes
+)
+
+// nobodysKeys stand in for a key set without keys, which Envoy does not take. Its
+// point is the first on P-256 whose x is at or after the SHA-256 of "meshc: nobody
+// has the key to this point": no signature can be made for it.
+const nobodysKeys = `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig",` +
+	`"x":"Y1kYR2gUzrcnRJBPd8idjweiHsUN9EbhrOKABsVBQ-0","y":"WV5iLZJf579e5J0ZdvMaJhcu9CEaCQctrrjjPjzxJDk"}]}`
+
+// spaceDelimited are claims that are lists with spaces between (RFC 8693, 4.2).
+var spaceDelimited = []string{"scope", "scp"}
+
+// tokens verify the tokens that the rules on a port ask for, and tell the rules what
+// they say. A token that is not good is answered with 401, wherever it is sent; none
+// at all too, where every rule asks for one.
+func (b *builder) tokens(port *ir.Port) []*hcmv3.HttpFilter {
+	issuers := b.scope.Service.TokenIssuers(port)
+	if len(issuers) == 0 {
+		return nil
+	}
+	config := &jwtv3.JwtAuthentication{Providers: map[string]*jwtv3.JwtProvider{}}
+	var good []*jwtv3.JwtRequirement
+	for _, name := range issuers {
+		config.Providers[name] = b.provider(b.scope.Settings.JWTIssuer(name))
+		good = append(good, &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_ProviderName{ProviderName: name}})
+	}
+	if b.goesWithout(port) {
+		good = append(good, &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_AllowMissing{AllowMissing: &emptypb.Empty{}}})
+	}
+	required := good[0]
+	if len(good) > 1 {
+		required = &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_RequiresAny{RequiresAny: &jwtv3.JwtRequirementOrList{Requirements: good}}}
+	}
+	config.Rules = []*jwtv3.RequirementRule{{
+		Match: pathMatch(ir.PathMatch{}), RequirementType: &jwtv3.RequirementRule_Requires{Requires: required},
+	}}
+	return []*hcmv3.HttpFilter{b.httpFilter(jwtFilter, config)}
+}
+
+// goesWithout reports whether something is let in on the port without a token.
+func (b *builder) goesWithout(port *ir.Port) bool {
+	if b.probe(port) != nil {
+		return true
+	}
+	for i := range b.scope.Service.Allow {
+		if r := &b.scope.Service.Allow[i]; !r.Audit && r.JWT == nil && r.Holds(port) {
+			return true
+		}
+	}
+	return false
+}
+
+// provider is an issuer. Tokens are looked for in one place, so that there cannot be
+// two of which one is good.
+func (b *builder) provider(i *ir.JWTIssuer) *jwtv3.JwtProvider {
+	out := &jwtv3.JwtProvider{
+		Issuer: i.Issuer, Audiences: i.Audiences, Forward: !i.DropToken, RequireExpiration: true,
+		FromHeaders:                []*jwtv3.JwtHeader{{Name: "Authorization", ValuePrefix: "Bearer "}},
+		PayloadInMetadata:          i.Name,
+		NormalizePayloadInMetadata: &jwtv3.JwtProvider_NormalizePayload{SpaceDelimitedClaims: spaceDelimited},
+		JwtCacheConfig:             &jwtv3.JwtCacheConfig{JwtMaxTokenSize: maxToken},
+	}
+	for _, f := range i.Forward {
+		out.ClaimToHeaders = append(out.ClaimToHeaders, &jwtv3.JwtClaimToHeader{HeaderName: f.Header, ClaimName: f.Claim})
+	}
+	if i.To == "" {
+		out.JwksSourceSpecifier = &jwtv3.JwtProvider_LocalJwks{LocalJwks: &corev3.DataSource{
+			Specifier: &corev3.DataSource_InlineString{InlineString: cmp.Or(i.Inline, nobodysKeys)},
+		}}
+		return out
+	}
+	cluster, scheme := "", "http://"
+	if i.External {
+		e := b.scope.Externals[i.To]
+		cluster, scheme = b.external(e, b.use(i.To), e.Port(i.Port)), "https://"
+	} else {
+		callee := b.scope.Upstreams[i.To]
+		cluster = b.upstream(callee, b.use(i.To), callee.Port(i.Port), "")
+	}
+	out.JwksSourceSpecifier = &jwtv3.JwtProvider_RemoteJwks{RemoteJwks: &jwtv3.RemoteJwks{
+		HttpUri: &corev3.HttpUri{
+			Uri: scheme + i.Host + i.Path, Timeout: durationpb.New(keySetTimeout),
+			HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: cluster},
+		},
+		CacheDuration: duration(i.Refresh),
+		AsyncFetch:    &jwtv3.JwksAsyncFetch{FastListener: true, FailedRefetchDuration: durationpb.New(keySetRetry)},
+	}}
+	return out
+}

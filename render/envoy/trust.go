@@ -1,0 +1,100 @@
+package envoy
+
+import (
+	"path"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const spiffeValidator = "envoy.tls.cert_validator.spiffe"
+
+// trustOn is the secret of whom connections to that port are believed by: the mesh's
+// own roots, and others where a rule lets somebody of another trust domain in.
+func (b *builder) trustOn(port *ir.Port) string {
+	for _, p := range b.peers(port) {
+		if b.foreign(&p) {
+			b.trustsAll = true
+			return secretTrustOfAll
+		}
+	}
+	return secretTrust
+}
+
+func (b *builder) foreign(p *ir.Peer) bool {
+	return p.Kind == ir.KindIdentity && !strings.HasPrefix(p.Pattern, b.scope.Settings.Domain())
+}
+
+// trustOfAll believes the roots of each trust domain for its own identities and no
+// other (SPIFFE Trust Domain and Bundle, section 4). The file of the mesh's own is
+// named twice: by the second name Envoy knows that it must read it again.
+func (b *builder) trustOfAll(own *tlsv3.CertificateValidationContext) *tlsv3.Secret {
+	config := &tlsv3.SPIFFECertValidatorConfig{TrustDomains: []*tlsv3.SPIFFECertValidatorConfig_TrustDomain{{
+		Name: b.scope.Settings.TrustDomain, TrustBundle: own.TrustedCa,
+	}}}
+	for _, td := range b.scope.Settings.TrustDomains {
+		config.TrustDomains = append(config.TrustDomains, &tlsv3.SPIFFECertValidatorConfig_TrustDomain{
+			Name: td.Name, TrustBundle: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: td.Bundle}},
+		})
+	}
+	return &tlsv3.Secret{Name: secretTrustOfAll, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+		TrustedCa: own.TrustedCa, WatchedDirectory: own.WatchedDirectory,
+		CustomValidatorConfig: &corev3.TypedExtensionConfig{Name: spiffeValidator, TypedConfig: b.any(config)},
+	}}}
+}
+
+// ownTrust is whom the mesh itself trusts: what the server says, or a file.
+func (b *builder) ownTrust() *tlsv3.CertificateValidationContext {
+	if b.options.TrustBundle != nil {
+		return &tlsv3.CertificateValidationContext{TrustedCa: &corev3.DataSource{
+			Specifier: &corev3.DataSource_InlineString{InlineString: string(b.options.TrustBundle)},
+		}}
+	}
+	dir := b.member.Proxy.CertificateDirectory
+	return &tlsv3.CertificateValidationContext{TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: &corev3.WatchedDirectory{Path: dir}}
+}
+
+// callers accepts the identities that some rule lets in on that port.
+func (b *builder) callers(port *ir.Port) []*matcherv3.StringMatcher {
+	var out []*matcherv3.StringMatcher
+	for _, p := range b.peers(port) {
+		if p.Kind != ir.KindPlaintext {
+			out = append(out, b.identityOf(&p))
+		}
+	}
+	return out
+}
+
+// members accepts every identity of the mesh's trust domain, and those of others
+// that some rule lets in on that port: whoever is refused learns so by an answer.
+func (b *builder) members(port *ir.Port) []*matcherv3.StringMatcher {
+	out := []*matcherv3.StringMatcher{below(b.scope.Settings.Domain())}
+	for _, p := range b.peers(port) {
+		if b.foreign(&p) {
+			out = append(out, b.identityOf(&p))
+		}
+	}
+	return out
+}
+
+// identityOf matches the SPIFFE IDs of a caller.
+func (b *builder) identityOf(p *ir.Peer) *matcherv3.StringMatcher {
+	switch p.Kind {
+	case ir.KindAnyone:
+		return below(b.scope.Settings.Domain())
+	case ir.KindIdentity, ir.KindNamespace:
+		if prefix, all := strings.CutSuffix(p.Pattern, "*"); all {
+			return below(prefix)
+		}
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: p.Pattern}}
+	}
+	return exactly(p.Identity)
+}
+
+func below(prefix string) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}}
+}
