@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -35,9 +37,12 @@ type fileEndpoint struct {
 	Healthy *bool             `json:"healthy"`
 }
 
+// nonblock keeps the opening of a pipe from waiting for a writer.
+const nonblock = syscall.O_NONBLOCK
+
 // readEndpoints reads an endpoints file. An error says what is wrong with it.
 func readEndpoints(name string) ([]fileEndpoint, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -51,17 +56,50 @@ func readEndpoints(name string) ([]fileEndpoint, error) {
 	d.DisallowUnknownFields()
 	var list []fileEndpoint
 	if err := d.Decode(&list); err != nil {
-		return nil, err
+		return nil, inWords(err)
+	}
+	if list == nil {
+		return nil, errors.New("it is null and must be a list of endpoints")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something follows the list")
 	}
+	taken := map[netip.Addr]int{}
 	for i := range list {
 		if err := list[i].valid(); err != nil {
 			return nil, fmt.Errorf("endpoint %d: %w", i, err)
 		}
+		addr := netip.MustParseAddr(list[i].Address).Unmap()
+		if other, twice := taken[addr]; twice && list[i].Port == list[other].Port && maps.Equal(list[i].Ports, list[other].Ports) {
+			return nil, fmt.Errorf("endpoint %d: %s is that of endpoint %d too", i, addr, other)
+		}
+		taken[addr] = i
 	}
 	return list, nil
+}
+
+// inWords says what is wrong with a file in words of JSON, and not of Go.
+func inWords(err error) error {
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Errorf("it is %s %s and must be a list of endpoints", article(kind.Value), kind.Value)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s is %s %s, at byte %d", kind.Field, article(kind.Value), kind.Value, kind.Offset)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is not JSON: %s, at byte %d", syntax.Error(), syntax.Offset)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends before the list does")
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+}
+
+func article(kind string) string {
+	if strings.HasPrefix(kind, "array") || strings.HasPrefix(kind, "object") {
+		return "an"
+	}
+	return "a"
 }
 
 func (e *fileEndpoint) valid() error {
@@ -164,6 +202,12 @@ func (s *Server) loadEndpoints(dir string) {
 func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, name := range sortedKeys(files) {
+		if reason := s.misnamed(name, files[name]); reason != "" {
+			wrong = append(wrong, name+": "+reason)
+			delete(files, name)
+		}
+	}
 	if text := strings.Join(wrong, "; "); text != s.endpointFailure {
 		s.endpointFailure = text
 		if text != "" {
@@ -180,6 +224,30 @@ func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
 	for _, n := range s.sortedNodes() {
 		s.refresh(n)
 	}
+}
+
+// misnamed says which endpoints of a file name ports that their service has not, or
+// leave open which of several they mean; "" when none does.
+func (s *Server) misnamed(file string, list []fileEndpoint) string {
+	if s.mesh == nil {
+		return ""
+	}
+	for _, service := range s.mesh.Services {
+		if service.Workload.File != file {
+			continue
+		}
+		for i, e := range list {
+			for _, name := range sortedKeys(e.Ports) {
+				if service.Port(name) == nil {
+					return fmt.Sprintf("endpoint %d: %s has no port %q", i, service.Name, name)
+				}
+			}
+			if e.Port != 0 && len(service.Ports) != 1 {
+				return fmt.Sprintf("endpoint %d: port cannot say which of the %d ports of %s it means", i, len(service.Ports), service.Name)
+			}
+		}
+	}
+	return ""
 }
 
 // overlay makes the mesh that proxies are served of the one that was loaded and

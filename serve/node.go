@@ -40,6 +40,7 @@ type node struct {
 	version  string // of Envoy
 	since    time.Time
 	streams  int
+	gone     bool // its member is no longer in the mesh, or has another identity
 	types    map[string]*typeState
 	built    *built // what it is being served
 	pushed   time.Time

@@ -145,7 +145,8 @@ func (b *built) stages(old *built) []*built {
 func (s *Server) refresh(n *node) {
 	start := time.Now()
 	r, err := s.render(n)
-	if errors.Is(err, errGone) {
+	n.gone = errors.Is(err, errGone)
+	if n.gone {
 		s.log.Warn("a proxy's member is no longer in the mesh", "node", n.id)
 		r, err = &envoy.Resources{}, nil
 	}

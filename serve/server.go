@@ -136,8 +136,8 @@ func (s *Server) SetMesh(m *ir.Mesh) error {
 	if hash == s.meshHash {
 		return nil
 	}
-	if td := m.TrustDomain; s.mesh == nil || s.mesh.TrustDomain != td {
-		if err := s.identity.take(m.Settings.ServerIdentity(), time.Duration(m.Certificates.Lifetime)); err != nil {
+	if id := m.ServerIdentity(); s.mesh == nil || s.mesh.ServerIdentity() != id || s.mesh.Certificates.Lifetime != m.Certificates.Lifetime {
+		if err := s.identity.take(id, time.Duration(m.Certificates.Lifetime)); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,9 @@ type Proxy struct {
 	Connected bool      `json:"connected"`
 	Since     time.Time `json:"since,omitzero"`
 	Version   string    `json:"version,omitempty"`
+	// Gone is set for one that is connected, and whose member is no longer in the
+	// mesh or has another identity there.
+	Gone bool `json:"gone,omitempty"`
 	// Types are CDS, EDS, LDS, RDS and SDS, as far as it asked for them.
 	Types []TypeStatus `json:"types,omitempty"`
 }
@@ -39,6 +42,7 @@ const (
 	StateBehind  = "behind"  // it has not answered yet
 	StateRefused = "refused" // it has refused something
 	StateAbsent  = "not connected"
+	StateGone    = "not in the mesh" // or no longer with that identity
 )
 
 // TypeStatus is how far a proxy is with the resources of one type.
@@ -54,6 +58,9 @@ type TypeStatus struct {
 func (p *Proxy) State() string {
 	if !p.Connected {
 		return StateAbsent
+	}
+	if p.Gone {
+		return StateGone
 	}
 	state := StateCurrent
 	for _, t := range p.Types {
@@ -79,7 +86,7 @@ func (s *Server) Status() Report {
 	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Endpoints: s.endpointFailure, Proxies: []Proxy{}}
 	seen := map[string]bool{}
 	for _, n := range s.sortedNodes() {
-		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version}
+		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone}
 		for _, url := range sortedKeys(n.types) {
 			t := n.types[url]
 			state := StateCurrent

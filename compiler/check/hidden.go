@@ -69,9 +69,16 @@ func pathCovers(a, b ir.PathMatch) bool {
 		}
 		return (b.Kind == ir.MatchExact || b.Kind == ir.MatchPrefix) && strings.HasPrefix(b.Value, a.Value)
 	default:
-		return b == a || b.Kind == ir.MatchExact && whole(a.Value, b.Value)
+		if b.Kind == ir.MatchRegex && ungrouped.Replace(a.Value) == ungrouped.Replace(b.Value) {
+			return true
+		}
+		return a.Value == ".*" || a.Value == "/.*" || b == a || b.Kind == ir.MatchExact && whole(a.Value, b.Value)
 	}
 }
+
+// ungrouped takes the groups out that a template's variables make: they name what is
+// matched, and match the same.
+var ungrouped = strings.NewReplacer("([^/]+)", "[^/]+", "(.*)", ".*")
 
 // stringsCover reports whether everything that a asks for, b asks for too.
 func stringsCover(a, b []ir.StringMatch) bool {
@@ -88,11 +95,10 @@ func implies(a, b ir.StringMatch) bool {
 	if a.Kind == b.Kind && a.Value == b.Value && a.Invert == b.Invert {
 		return true
 	}
-	if a.Invert {
+	// A header may stand there twice, and then either value matches: that one is
+	// another says nothing of the other.
+	if a.Invert || b.Invert {
 		return false
-	}
-	if b.Invert { // a value is not another one
-		return a.Kind == ir.MatchExact && !matches(b, a.Value)
 	}
 	switch b.Kind {
 	case ir.MatchPresent:

@@ -19,7 +19,7 @@ func claimedHosts(m *ir.Mesh) diag.List {
 			for n := range g.Routes {
 				for k := range other.Routes {
 					a, b := &g.Routes[n], &other.Routes[k]
-					if a.Match.Host == "" || !reflect.DeepEqual(a.Match, b.Match) {
+					if !reflect.DeepEqual(a.Match, b.Match) || a.Match.Host == "" && !sameHost(g, other) {
 						continue
 					}
 					found.Add(diag.New(diag.HostClaimed, fmt.Sprintf("gateways.%s.routes[%d]", g.Name, n),
@@ -30,6 +30,15 @@ func claimedHosts(m *ir.Mesh) diag.List {
 		}
 	}
 	return found
+}
+
+// sameHost reports whether listeners of both gateways answer for a host by its name.
+func sameHost(a, b *ir.Gateway) bool {
+	return slices.ContainsFunc(a.Listeners, func(l ir.Listener) bool {
+		return slices.ContainsFunc(l.Hosts, func(h string) bool {
+			return h != "*" && slices.ContainsFunc(b.Listeners, func(m ir.Listener) bool { return slices.Contains(m.Hosts, h) })
+		})
+	})
 }
 
 // unservedHosts finds routes for hosts that no listener answers for.

@@ -17,6 +17,7 @@ const (
 	LeavesModule      Code = "MC0007"
 	ForeignOutput     Code = "MC0008"
 	UnknownPackage    Code = "MC0009"
+	NoPackage         Code = "MC0010"
 	CUESyntax         Code = "MC0101"
 	CUEReference      Code = "MC0102"
 	CUEConflict       Code = "MC0103"
@@ -85,6 +86,7 @@ const (
 
 // warnings are the codes that do not fail a compilation.
 var warnings = map[Code]bool{
+	NoPackage:        true,
 	UnusedAllow:      true,
 	LongerThanCaller: true,
 	EmptyVersion:     true,

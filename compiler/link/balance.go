@@ -56,8 +56,9 @@ func (l *linker) hash(u *spec.Unit, path string, h *spec.Hash, ports []ir.Port) 
 		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("hash has %d of header, cookie, query and sourceIP, and must have exactly one", written), u.At(h.Pos)).
 			hint(`hash: header: "x-user"`)
 	}
+	l.sendable(path+".header", h.Header.Value, u.At(h.Header.Pos))
 	if h.TTL.IsSet() {
-		out.TTL = l.duration(u, path+".ttl", h.TTL)
+		out.TTL = l.wholeSeconds(u, path+".ttl", h.TTL)
 		if !h.Cookie.IsSet() {
 			l.add(diag.NoEffect, path+".ttl", "ttl cannot take effect: it is how long a cookie lives", u.At(h.TTL.Pos)).hint(`cookie: "session"`)
 		}

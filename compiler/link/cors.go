@@ -22,13 +22,16 @@ func (l *linker) cors(u *spec.Unit, path string, c *spec.CORS, route *ir.Route) 
 		Credentials: c.Credentials.Value,
 	}
 	if c.MaxAge.IsSet() {
-		out.MaxAge = l.duration(u, path+".maxAge", c.MaxAge)
+		out.MaxAge = l.wholeSeconds(u, path+".maxAge", c.MaxAge)
 	}
 	for i, f := range c.Origins {
 		if f.Value != allHosts && !origin.MatchString(f.Value) {
 			l.add(diag.BadFormat, fmt.Sprintf("%s.origins[%d]", path, i), fmt.Sprintf("%q is no origin", f.Value), u.At(f.Pos)).
 				hint(`"https://shop.example", "https://*.shop.example" or "*": a scheme and a host in lower case, no path`)
 		}
+	}
+	for i, f := range c.Headers {
+		l.sendable(fmt.Sprintf("%s.headers[%d]", path, i), f.Value, u.At(f.Pos))
 	}
 	if len(out.Origins) == 0 {
 		l.add(diag.EmptyList, path+".origins", "origins is empty, so no page may read anything", u.At(c.Pos)).hint("take cors out, which does the same")

@@ -11,6 +11,9 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
+// broadcast is an address of no host.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // endpoint makes an instance at a known address. Taken are the addresses of its
 // neighbours.
 func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []ir.Port, taken map[string]*spec.Endpoint) ir.Endpoint {
@@ -18,7 +21,7 @@ func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []i
 		Address: e.Address.Value, Ports: map[string]uint16{}, Zone: e.Zone.Value, Region: e.Region.Value,
 		Weight: uint32(e.Weight.Or(1)), Pos: u.At(e.Pos),
 	}
-	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() || addr.Unmap() == broadcast {
 		l.add(diag.BadAddress, path+".address", fmt.Sprintf("address is %q and must be the IP address of a host", e.Address.Value), u.At(e.Address.Pos)).
 			hint(`for a host name write workload: dns: "…"`)
 	} else {

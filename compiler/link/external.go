@@ -23,6 +23,11 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 		if other := hosts[host]; other != nil && sharePort(other.Ports, e.Ports) {
 			l.add(diag.HostTaken, fmt.Sprintf("%s.hosts[%d]", path, i), fmt.Sprintf("%s and %s both stand for %s", other.Name, name, host), u.At(f.Pos), other.Pos)
 		}
+		for _, s := range l.mesh.Services {
+			if slices.Contains(s.Hosts(), host) && sharePort(s.Ports, e.Ports) {
+				l.add(diag.HostTaken, fmt.Sprintf("%s.hosts[%d]", path, i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), u.At(f.Pos), s.Pos)
+			}
+		}
 		hosts[host] = e
 		e.Hosts = append(e.Hosts, host)
 	}

@@ -11,6 +11,13 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
+// What Envoy takes of one route (envoy.config.core.v3.HeaderValue,
+// envoy.config.route.v3.Route).
+const (
+	maxHeaderValue = 16384 // bytes
+	maxHeaderEdits = 1000
+)
+
 // headers are what a route changes in requests and answers.
 func (l *linker) headers(u *spec.Unit, path string, h *spec.Headers) ir.Headers {
 	if h == nil {
@@ -54,6 +61,9 @@ func (l *linker) headerEdits(u *spec.Unit, path string, e *spec.HeaderEdits) ir.
 			out.Remove = append(out.Remove, name.Value)
 		}
 	}
+	if n := len(out.Set) + len(out.Add); n > maxHeaderEdits {
+		l.add(diag.OutOfRange, path, fmt.Sprintf("%d headers are set and added, and a proxy does so with at most %d", n, maxHeaderEdits), u.At(e.Pos))
+	}
 	slices.Sort(out.Remove)
 	return out
 }
@@ -77,8 +87,7 @@ func (l *linker) editable(u *spec.Unit, path, name string, pos spec.Pos) bool {
 		l.add(diag.NoEffect, path, fmt.Sprintf("the header %s is the proxies' own: what others write there is dropped", name), u.At(pos)).
 			hint("take it out")
 	case strings.Contains(name, "_"):
-		l.add(diag.NoEffect, path, fmt.Sprintf("the name %s has an underscore, and every proxy of the mesh refuses such requests", name), u.At(pos)).
-			hint("write %s", strings.ReplaceAll(name, "_", "-"))
+		l.sendable(path, name, u.At(pos))
 	default:
 		return true
 	}
@@ -87,6 +96,10 @@ func (l *linker) editable(u *spec.Unit, path, name string, pos spec.Pos) bool {
 
 // lineOfText refuses what cannot stand in a header.
 func (l *linker) lineOfText(path, value string, pos source.Position) bool {
+	if len(value) > maxHeaderValue {
+		l.add(diag.OutOfRange, path, fmt.Sprintf("the value has %d bytes, and a proxy writes at most %d", len(value), maxHeaderValue), pos)
+		return false
+	}
 	if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return true
 	}

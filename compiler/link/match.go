@@ -37,9 +37,11 @@ func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) (ir.Pat
 	}
 	if m.Regex.IsSet() {
 		l.regex(path+".regex", m.Regex.Value, u.At(m.Regex.Pos))
-	} else if strings.ContainsAny(out.Value, "?#") {
-		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", out.Value), u.At(m.Pos)).
+	} else if written := m.Exact.Value + m.Prefix.Value + m.Template.Value; strings.ContainsAny(written, "?#") {
+		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", written), u.At(m.Pos)).
 			hint("match query parameters with match: query")
+	} else {
+		l.inOrder(path, written, m.Prefix.IsSet(), u.At(m.Pos))
 	}
 	return out, t
 }
@@ -62,6 +64,26 @@ func (l *linker) grpcMatch(u *spec.Unit, path string, m *spec.Match) ir.PathMatc
 	l.add(diag.EmptyList, path, "grpc names neither a service nor a method", u.At(m.GRPC.Pos)).
 		hint(`grpc: service: "shop.Checkout"`)
 	return ir.PathMatch{}
+}
+
+// headerMatches are matches of headers, whose names requests can carry.
+func (l *linker) headerMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
+	for _, name := range sortedKeys(matches) {
+		l.sendable(path+"."+name, name, u.At(matches[name].Pos))
+	}
+	return l.stringMatches(u, path, matches)
+}
+
+// queryMatches are matches of query parameters, which are compared as they are sent.
+func (l *linker) queryMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
+	out := l.stringMatches(u, path, matches)
+	for _, m := range out {
+		if m.Kind != ir.MatchRegex && strings.ContainsFunc(m.Name+m.Value, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '&' }) {
+			l.add(diag.BadFormat, path+"."+m.Name, fmt.Sprintf("no query has %s=%s: it has a character that is only sent escaped", m.Name, m.Value), u.At(matches[m.Name].Pos)).
+				hint("write it as %%XX, as clients send it")
+		}
+	}
+	return out
 }
 
 func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {

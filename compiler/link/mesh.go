@@ -23,6 +23,8 @@ const (
 	defaultSecrets     = "/etc/meshc/secrets"
 	defaultServerPort  = "15010"
 
+	minLifetime = ir.Duration(10 * time.Second) // of a certificate
+
 	maxMeshName = 63 - len("-system")
 )
 
@@ -139,7 +141,9 @@ func (l *linker) certificates(u *spec.Unit) {
 		}
 	}
 	if s.Lifetime.IsSet() {
-		c.Lifetime = l.duration(u, path+".lifetime", s.Lifetime)
+		if c.Lifetime = l.duration(u, path+".lifetime", s.Lifetime); c.Lifetime > 0 && c.Lifetime < minLifetime {
+			l.add(diag.OutOfRange, path+".lifetime", fmt.Sprintf("lifetime is %s, and no certificate can be renewed in time that lives for less than %s", c.Lifetime, minLifetime), u.At(s.Lifetime.Pos))
+		}
 	}
 	c.RenewBefore = c.Lifetime / 3
 	if s.RenewBefore.IsSet() {
@@ -215,6 +219,15 @@ func (l *linker) duration(u *spec.Unit, path string, f spec.Field[string]) ir.Du
 		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", lastName(path), f.Value), u.At(f.Pos))
 	}
 	return ir.Duration(d)
+}
+
+// wholeSeconds is a time that is told others in seconds.
+func (l *linker) wholeSeconds(u *spec.Unit, path string, f spec.Field[string]) ir.Duration {
+	d := l.duration(u, path, f)
+	if time.Duration(d)%time.Second != 0 {
+		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, and is counted in whole seconds", lastName(path), f.Value), u.At(f.Pos))
+	}
+	return d
 }
 
 func lastName(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }

@@ -20,5 +20,12 @@ func (l *linker) directResponse(u *spec.Unit, path string, r *spec.DirectRespons
 		l.add(diag.OutOfRange, path+".body", fmt.Sprintf("body has %d bytes, and a proxy's own answer at most %d", n, maxBody), u.At(r.Body.Pos)).
 			hint("let a service answer with more")
 	}
+	switch status := r.Status.Value; {
+	case status >= 300 && status < 400 && status != 304:
+		l.add(diag.NoEffect, path+".status", fmt.Sprintf("an answer with status %d says where to go instead, and a direct response does not", status), u.At(r.Status.Pos)).
+			hint(`write redirect: {path: "/…", status: %d}`, status)
+	case (status == 204 || status == 304) && r.Body.Value != "":
+		l.add(diag.NoEffect, path+".body", fmt.Sprintf("an answer with status %d has no body", status), u.At(r.Body.Pos), u.At(r.Status.Pos)).hint("take one of them out")
+	}
 	return &ir.DirectResponse{Status: uint16(r.Status.Value), Body: r.Body.Value}
 }

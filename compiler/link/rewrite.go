@@ -76,6 +76,14 @@ func (l *linker) groups(path string, r *spec.RegexRewrite, pos source.Position) 
 		return // said of the pattern
 	}
 	l.lineOfText(path, r.Substitution.Value, pos)
+	template := reference.ReplaceAllString(strings.ReplaceAll(r.Substitution.Value, "$", "$$"), "$${$1}")
+	for _, sample := range []string{"/", "/a", "/a/b"} {
+		if got := pattern.ReplaceAllString(sample, template); !strings.HasPrefix(got, "/") {
+			l.add(diag.BadFormat, path, fmt.Sprintf("this makes %q of %q, and a path begins with \"/\"", got, sample), pos).
+				hint("keep the first slash: take it out of the pattern, or put it into the substitution")
+			break
+		}
+	}
 	for _, match := range reference.FindAllStringSubmatch(r.Substitution.Value, -1) {
 		switch c := match[1]; {
 		case c == `\`:

@@ -136,8 +136,8 @@ func (l *linker) route(u *spec.Unit, path string, r *spec.Route) ir.Route {
 		if m.GRPC != nil {
 			route.Match.Path = l.grpcMatch(u, at+".grpc", m)
 		}
-		route.Match.Headers = l.stringMatches(u, at+".headers", m.Headers)
-		route.Match.Query = l.stringMatches(u, at+".query", m.Query)
+		route.Match.Headers = l.headerMatches(u, at+".headers", m.Headers)
+		route.Match.Query = l.queryMatches(u, at+".query", m.Query)
 		for i := range route.Match.Query {
 			q := &route.Match.Query[i]
 			if f := m.Query[q.Name].Invert; f.Value {

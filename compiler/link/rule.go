@@ -21,7 +21,7 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 		rule.From, rule.IPRanges = l.peers(h.unit, path+".from", s, r.From, list == "deny")
 		rule.Ports = l.portList(h.unit, path+".ports", r.Ports, s.Ports, s.Name)
 		rule.Methods, rule.Paths = l.requestsOf(h.unit, path, r)
-		rule.Headers = l.stringMatches(h.unit, path+".headers", r.Headers)
+		rule.Headers = l.headerMatches(h.unit, path+".headers", r.Headers)
 		rule.JWT = l.jwtRule(h.unit, path+".jwt", r.JWT)
 		rule.Until = l.until(h.unit, path+".until", r.Until)
 		l.emptyLists(path, r, rule.Pos)
@@ -38,6 +38,9 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 // /SERVICE/METHOD (gRPC over HTTP/2).
 func (l *linker) requestsOf(u *spec.Unit, path string, r *spec.Rule) (methods, paths []string) {
 	if r.GRPC == nil {
+		for i, p := range r.Paths {
+			l.inOrder(fmt.Sprintf("%s.paths[%d]", path, i), strings.TrimSuffix(p.Value, "*"), false, u.At(p.Pos))
+		}
 		return values(r.Methods), values(r.Paths)
 	}
 	if r.Methods != nil || r.Paths != nil {

@@ -109,7 +109,7 @@ func (l *linker) memberIdentity(kind ir.MemberKind, name string) spiffeid.ID {
 }
 
 // binds gives the uses the addresses on the caller's host.
-func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[string]*spec.Use) {
+func (l *linker) binds(u *spec.Unit, path string, proxy *ir.Proxy, uses []ir.Use, written map[string]*spec.Use) {
 	taken := map[netip.AddrPort]source.Position{}
 	for i := range uses {
 		use := &uses[i]
@@ -120,7 +120,7 @@ func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[str
 				l.add(diag.BadEndpointPort, at+".bind", fmt.Sprintf("bind cannot say which of the ports %s it means", strings.Join(use.Ports, ", ")), u.At(s.Bind.Pos)).
 					hint("write binds: %s: %q", use.Ports[0], s.Bind.Value)
 			} else {
-				l.bind(u, at+".bind", use, use.Ports[0], s.Bind, taken)
+				l.bind(u, at+".bind", proxy, use, use.Ports[0], s.Bind, taken)
 			}
 		}
 		for _, port := range sortedKeys(s.Binds) {
@@ -129,16 +129,25 @@ func (l *linker) binds(u *spec.Unit, path string, uses []ir.Use, written map[str
 					hint("%s", l.didYouMean(port, use.Ports))
 				continue
 			}
-			l.bind(u, at+".binds."+port, use, port, s.Binds[port], taken)
+			l.bind(u, at+".binds."+port, proxy, use, port, s.Binds[port], taken)
 		}
 	}
 }
 
-func (l *linker) bind(u *spec.Unit, path string, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position) {
+func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position) {
 	pos := u.At(f.Pos)
 	addr, err := netip.ParseAddrPort(f.Value)
 	if err != nil || addr.Port() == 0 {
 		l.add(diag.BadAddress, path, fmt.Sprintf("%s is %q and must be IP:PORT", lastName(path), f.Value), pos).hint(`"127.0.0.1:9101"`)
+		return
+	}
+	if addr.Addr().Is4In6() {
+		l.add(diag.BadAddress, path, fmt.Sprintf("%s is an IPv4 address in IPv6's clothes", addr), pos).
+			hint("%q", netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+		return
+	}
+	if p := addr.Port(); p == proxy.AdminPort || p == proxy.InboundPort || p == proxy.OutboundPort {
+		l.add(diag.PortTaken, path, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("choose another")
 		return
 	}
 	if !addr.Addr().IsLoopback() {
@@ -178,6 +187,11 @@ func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
 				break
 			}
 			port := l.calleePort(use, name)
+			if port.Number == proxy.InboundPort || port.Number == proxy.OutboundPort || port.Number == proxy.AdminPort {
+				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is the own of this service's proxy", use.To, port.Number), use.Pos).
+					hint("move the proxy: %s.proxy, or give the call an address of its own: bind: \"127.0.0.1:9101\"", path)
+				continue
+			}
 			other, twice := numbers[port.Number]
 			if !twice {
 				numbers[port.Number] = claim{use, port}

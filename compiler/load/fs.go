@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"path"
+	"strings"
 
 	"cuelang.org/go/cue/load"
 )
@@ -18,7 +19,11 @@ func (m *Module) overlay() map[string]load.Source {
 	sources := make(map[string]load.Source, len(m.files))
 	for name, f := range m.files {
 		if !f.bad {
-			sources[path.Join(virtualRoot, name)] = load.FromBytes(f.data)
+			data := f.data
+			if strings.HasPrefix(name, schemaCopy) {
+				data = names(name, data)
+			}
+			sources[path.Join(virtualRoot, name)] = load.FromBytes(data)
 		}
 	}
 	return sources

@@ -103,6 +103,10 @@ func (r *reader) readDir(open *os.Root, dir string) {
 			if problem == nil {
 				problem = f.external()
 			}
+			if problem == nil && f.pkg == "" && !strings.HasPrefix(name, "cue.mod/") && f.says() {
+				r.add(diag.New(diag.NoPackage, "", name+" has no package clause, so it is part of no unit", source.Position{File: name, Line: 1, Column: 1}).
+					WithHint("begin it with the package of its neighbours"))
+			}
 			if problem != nil {
 				r.add(*problem)
 				f = &file{path: name, bad: true}
@@ -115,6 +119,16 @@ func (r *reader) readDir(open *os.Root, dir string) {
 	defer r.mu.Unlock()
 	r.dirs[dir] = kept
 	maps.Copy(r.files, files)
+}
+
+// says reports whether a file has more than comments and blank lines.
+func (f *file) says() bool {
+	for line := range bytes.Lines(f.data) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
+			return true
+		}
+	}
+	return false
 }
 
 func isModuleDir(entry fs.DirEntry) bool { return entry.Name() == "cue.mod" && entry.IsDir() }

@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 
 	"github.com/meshc/meshc/schema"
 )
@@ -67,5 +68,28 @@ const rootDefinition = "#Repository"
 // fromSchema reports whether a file is part of the schema: the embedded one, or
 // the copy that a repository keeps for editors.
 func fromSchema(filename string) bool {
-	return strings.HasPrefix(filename, schemaPrefix) || strings.HasPrefix(below(filename), "cue.mod/pkg/github.com/meshc/meshc/schema/")
+	return strings.HasPrefix(filename, schemaPrefix) || strings.HasPrefix(below(filename), schemaCopy)
+}
+
+// schemaCopy is where a repository keeps the schema for editors.
+const schemaCopy = "cue.mod/pkg/github.com/meshc/meshc/schema/"
+
+// names is a file of that copy with its definitions and nothing that they ask for.
+// The embedded schema asks for it all, and says what is wrong in words of its own;
+// asked for twice, it would be CUE that finds it first.
+func names(file string, data []byte) []byte {
+	syntax, err := parser.ParseFile(file, data, parser.ParseComments)
+	if err != nil {
+		return data
+	}
+	var b strings.Builder
+	b.WriteString("package " + syntax.PackageName() + "\n")
+	for _, decl := range syntax.Decls {
+		if field, ok := decl.(*ast.Field); ok && field.Constraint == token.ILLEGAL {
+			if name, _, err := ast.LabelName(field.Label); err == nil && strings.HasPrefix(name, "#") {
+				b.WriteString(name + ": _\n")
+			}
+		}
+	}
+	return []byte(b.String())
 }

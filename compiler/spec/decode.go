@@ -138,7 +138,11 @@ func (f *Field[T]) decode(v cue.Value, pos Pos) error {
 		n, err = v.Int64()
 		*into = int(n)
 	case *float64:
-		*into, err = v.Float64()
+		// What a float64 cannot hold exactly is rounded, which is no error here.
+		var text []byte
+		if text, err = v.MarshalJSON(); err == nil {
+			*into, err = strconv.ParseFloat(string(text), 64)
+		}
 	default:
 		err = fmt.Errorf("%v: no way to decode into %T", v.Path(), f.Value)
 	}

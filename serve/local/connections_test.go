@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,6 +69,7 @@ func TestConnections(t *testing.T) {
 		if err := envoy.Signal(syscall.SIGSTOP); err != nil { // the kernel takes connections, and nobody shakes hands
 			t.Fatal(err)
 		}
+		eventually(t, "the proxy's standstill", func() bool { return stopped(t, envoy.Pid) })
 		begun := time.Now()
 		ok, refused := together(t, c, 3, "http://pending:8082/")
 		took := time.Since(begun)
@@ -202,4 +204,24 @@ func keptAlive(t *testing.T, address string, port uint16) (n int) {
 		}
 	}
 	return n
+}
+
+// stopped reports whether every thread of a process is stopped (proc(5), state T): a
+// signal takes a moment to reach those that run.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("process %d has no threads: %v", pid, err)
+	}
+	for _, name := range threads {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return false // it ended
+		}
+		if _, state, _ := strings.Cut(string(data), ") "); !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,12 +54,16 @@ func (c *control) stop() error {
 }
 
 // settle waits until every proxy has taken what it is to have.
-func (c *control) settle(ctx context.Context, proxies []*proxy) error {
+// One that refuses what it was sent since then will not: that is an error at once.
+func (c *control) settle(ctx context.Context, proxies []*proxy, since time.Time) error {
 	for {
 		report := c.server.Status()
 		waiting := pending(&report, proxies)
 		if waiting == nil {
 			return nil
+		}
+		if hasRefused(&report, proxies, since) {
+			return waiting
 		}
 		select {
 		case <-ctx.Done():
@@ -84,6 +89,21 @@ func pending(r *serve.Report, proxies []*proxy) error {
 		}
 	}
 	return nil
+}
+
+// hasRefused reports whether some proxy has refused something since then.
+func hasRefused(r *serve.Report, proxies []*proxy, since time.Time) bool {
+	for _, p := range r.Proxies {
+		if !slices.ContainsFunc(proxies, func(known *proxy) bool { return known.id == p.Node }) {
+			continue
+		}
+		for _, t := range p.Types {
+			if slices.ContainsFunc(t.Refusals, func(refusal serve.Refusal) bool { return refusal.Since.After(since) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // why is what a proxy said when it refused something.

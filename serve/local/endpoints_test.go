@@ -97,12 +97,18 @@ func TestEndpointsFile(t *testing.T) {
 	within("the version of the first", since, func() bool { return by("x-version", "b")["a"] == 40 })
 
 	for content, why := range map[string]string{
-		`[{"address": "10.0.0.1"`:                          "unexpected EOF",
-		`[{"address": "found.example"}]`:                   "must be the IP address",
-		`[{"address": "10.0.0.1", "weight": 0}]`:           "weight is 0",
-		`[{"address": "10.0.0.1", "wait": 1}]`:             "unknown field",
-		`[{"address": "10.0.0.1", "port": 65536}]`:         "port",
-		`[{"address": "10.0.0.1", "ports": {"http": 0}}] `: "http is 0",
+		`[{"address": "10.0.0.1"`: "ends before the list does",
+		``:                        "ends before the list does",
+		`null`:                    "must be a list of endpoints",
+		`{}`:                      "it is an object and must be a list",
+		`[{"address": "10.0.0.1", "weight": "a"}]`:           "weight is a string",
+		`[{"address": "10.0.0.1"}, {"address": "10.0.0.1"}]`: "is that of endpoint 0 too",
+		`[{"address": "10.0.0.1", "ports": {"nope": 1}}]`:    `has no port "nope"`,
+		`[{"address": "found.example"}]`:                     "must be the IP address",
+		`[{"address": "10.0.0.1", "weight": 0}]`:             "weight is 0",
+		`[{"address": "10.0.0.1", "wait": 1}]`:               "unknown field",
+		`[{"address": "10.0.0.1", "port": 65536}]`:           "port",
+		`[{"address": "10.0.0.1", "ports": {"http": 0}}] `:   "http is 0",
 		`[] []`: "something follows",
 	} {
 		write(content)

@@ -13,7 +13,8 @@ import (
 // The directories are those that the mesh was loaded from, and since is when that
 // began. While the changed mesh is wrong, or cannot be run, the last good one runs
 // on and the reason is in the [Status]. Tell is called after each try. An error
-// means that the source cannot be watched.
+// means that the source cannot be watched. A proxy that ends by itself is started
+// anew.
 func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []string, since time.Time, tell func(error)) error {
 	w, err := watch.New()
 	if err != nil {
@@ -26,10 +27,8 @@ func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []st
 				return err
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !m.wait(ctx, w) {
 			return nil
-		case <-w.Changes():
 		}
 		var linked *ir.Mesh
 		since = time.Now()
@@ -42,6 +41,25 @@ func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []st
 		}
 		m.fail(err)
 		tell(err)
+	}
+}
+
+// wait waits for a change, and looks after the proxies meanwhile; false when the
+// context has ended.
+func (m *Mesh) wait(ctx context.Context, w *watch.Watcher) bool {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-w.Changes():
+			return true
+		case <-tick.C:
+			if err := m.revive(); err != nil {
+				m.log.Error("a proxy ended and cannot be started", "error", err)
+			}
+		}
 	}
 }
 

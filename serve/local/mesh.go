@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
@@ -135,6 +136,7 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	if err := m.applications.stubs.gatewaySecrets(placed); err != nil {
 		return err
 	}
+	since := time.Now()
 	if placed.Delivery != ir.DeliveryStatic {
 		if err := m.serve(m.coming(before, placed)); err != nil {
 			return err
@@ -150,7 +152,7 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 		if err := m.serve(placed); err != nil {
 			return err
 		}
-		if err := m.control.settle(ctx, m.wanted(placed)); err != nil {
+		if err := m.control.settle(ctx, m.wanted(placed), since); err != nil {
 			return err
 		}
 	}

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
@@ -22,6 +25,8 @@ type proxy struct {
 	admin     string // IP:PORT
 	bootstrap []byte
 	drain     time.Duration
+	identity  spiffeid.ID // in the certificate that it connects with
+	begun     time.Time
 	*process
 }
 
@@ -76,11 +81,52 @@ func (m *Mesh) keepProxy(scope ir.Scope, instance string) (*proxy, error) {
 	m.mu.Lock()
 	running := m.proxies[id]
 	m.mu.Unlock()
-	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.drain == drain {
+	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.drain == drain && running.identity == member.Identity {
 		return running, nil
 	}
+	if running != nil && scope.Settings.Delivery == ir.DeliveryStatic { // the good one runs on when the next one would not
+		if err := m.validate(id, text); err != nil {
+			return nil, err
+		}
+	}
 	m.stopProxies(func(other string) bool { return other == id })
-	return &proxy{id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, drain: drain}, nil
+	return &proxy{id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, drain: drain, identity: member.Identity}, nil
+}
+
+// validate has Envoy look at a bootstrap without running it.
+func (m *Mesh) validate(id string, bootstrap []byte) error {
+	file := filepath.Join(m.directory, filepath.FromSlash(id), "next.yaml")
+	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	out, err := exec.Command(m.envoy, "--mode", "validate", "-c", file, "--log-level", "error").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("Envoy refuses what %s would be: %s", id, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// reviveAfter is how long a proxy that ended by itself is left alone.
+const reviveAfter = 2 * time.Second
+
+// revive starts the proxies anew that have ended by themselves.
+func (m *Mesh) revive() error {
+	if !m.change.TryLock() {
+		return nil // they are looked after
+	}
+	defer m.change.Unlock()
+	for _, p := range m.sortedProxies() {
+		if p.running() || time.Since(p.begun) < reviveAfter {
+			continue
+		}
+		again := *p
+		again.process = nil
+		if err := m.startProxy(&again); err != nil {
+			return fmt.Errorf("%s: %w", p.id, err)
+		}
+	}
+	return nil
 }
 
 func (m *Mesh) startProxy(p *proxy) error {
@@ -93,6 +139,7 @@ func (m *Mesh) startProxy(p *proxy) error {
 		return err
 	}
 	var err error
+	p.begun = time.Now()
 	p.process, err = m.spawner.run(m.envoy, file, filepath.Join(directory, "envoy.log"), p.admin, p.drain)
 	if err != nil {
 		return err
