@@ -3,7 +3,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools up test lint e2e soak race bench clean
+.PHONY: all build tools up test inotify lint e2e soak race bench clean
 
 all: build
 
@@ -21,8 +21,12 @@ up: build tools
 	cd examples/shop && exec ../../bin/meshc up
 
 # everything, real Envoys included
-test: build tools lint
+test: build tools lint inotify
 	go test ./...
+
+# what so many Envoys at once need of Linux
+inotify:
+	@tools/inotify.sh
 
 lint:
 	go mod tidy -diff
@@ -41,7 +45,7 @@ soak: build tools
 	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 
 # the race detector where goroutines meet
-race: tools
+race: tools inotify
 	go test -race ./serve/... ./examples/...
 
 # compilation next to "cue export": bench/bench.txt and bench/bench.json

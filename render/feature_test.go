@@ -24,6 +24,7 @@ import (
 	"github.com/meshc/meshc/render/manifest"
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/local"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 var update = flag.Bool("update", false, "write what the tests got as what they want")
@@ -208,7 +209,7 @@ func newJudge(t *testing.T) *judge {
 	}
 	j := &judge{envoy: binary, certificates: t.TempDir(), slots: make(chan struct{}, 4)}
 	settings := ir.Settings{Name: "judge", TrustDomain: "shop.example"}
-	if err := ca.Issue(j.certificates, authority, settings.ServerIdentity(), 3600e9); err != nil {
+	if _, err := svid.DirectKeeper(authority, j.certificates, settings.ServerIdentity(), 3600e9).Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return j
@@ -252,7 +253,7 @@ func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {
 	// The files that it names are on the proxy's host, and not on this one.
 	text := string(data)
 	for _, dir := range []string{scope.Member().Proxy.CertificateDirectory, "/etc/ssl/certs"} {
-		text = strings.ReplaceAll(text, dir+"/", j.certificates+"/")
+		text = strings.ReplaceAll(text, dir, j.certificates)
 	}
 	text = strings.ReplaceAll(text, "ca-certificates.crt", "ca.crt")
 	if g := scope.Gateway; g != nil {

@@ -30,7 +30,11 @@ func member(scope ir.Scope) ([]manifest.File, error) {
 		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
 	}
 	files = append(files, certificate)
-	manifests, err := kubernetes.Member(scope, yaml)
+	secrets, err := envoy.SecretFiles(m.Proxy.CertificateDirectory)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
+	}
+	manifests, err := kubernetes.Member(scope, kubernetes.Proxy{Bootstrap: yaml, Secrets: secrets})
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
 	}

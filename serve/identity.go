@@ -104,9 +104,7 @@ func (i *issued) certificate() (*tls.Certificate, error) {
 }
 
 func (i *issued) roots() (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(i.authority.Bundle())
-	return pool, nil
+	return i.authority.Pool(), nil
 }
 
 // renew issues a new certificate when two thirds of the old one's life are over.

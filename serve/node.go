@@ -40,7 +40,8 @@ type node struct {
 	version  string // of Envoy
 	since    time.Time
 	streams  int
-	gone     bool // its member is no longer in the mesh, or has another identity
+	trust    string // digest of the trust bundle that it has acknowledged
+	gone     bool   // its member is no longer in the mesh, or has another identity
 	types    map[string]*typeState
 	built    *built // what it is being served
 	pushed   time.Time
@@ -64,6 +65,14 @@ type typeState struct {
 func (n *node) behind(url string) bool {
 	t := n.types[url]
 	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
+}
+
+// trusts says which trust bundle the node has.
+func (n *node) trusts() string {
+	if n.built != nil && n.built.trust == "" {
+		return TrustByFile
+	}
+	return n.trust
 }
 
 // register makes a stream's node known, or checks it against the one that the

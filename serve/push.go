@@ -26,6 +26,7 @@ var typeURLs = []string{resource.SecretType, resource.ClusterType, resource.Endp
 type built struct {
 	resources map[string]map[string]types.Resource
 	hashes    map[string]map[string]string
+	trust     string // digest of the trust bundle in it
 }
 
 func newBuilt(r *envoy.Resources) *built {
@@ -108,6 +109,7 @@ func refers(url string) bool { return url == resource.ListenerType || url == res
 // with the listeners and routes of from.
 func (b *built) beside(old, from *built) *built {
 	out := newBuilt(&envoy.Resources{})
+	out.trust = b.trust
 	for _, url := range typeURLs {
 		layers := []*built{old, b}
 		if refers(url) {
@@ -155,6 +157,7 @@ func (s *Server) refresh(n *node) {
 		return
 	}
 	next := newBuilt(r)
+	next.trust = s.trustOf(n)
 	if n.built != nil && next.equal(n.target()) {
 		return
 	}

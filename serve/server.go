@@ -34,6 +34,9 @@ import (
 type Config struct {
 	// Listen and AdminListen are addresses HOST:PORT; port 0 is picked free.
 	Listen, AdminListen string
+	// EnrollListen is where hosts get their certificates, HOST:PORT; empty for
+	// nowhere. For an Authority.
+	EnrollListen string
 	// Authority signs the mesh's leaves, and the server's own. Or
 	Authority *ca.Authority
 	// CertificateDirectory holds the server's tls.crt, tls.key and ca.crt, which
@@ -58,6 +61,7 @@ type Server struct {
 	log      *slog.Logger
 	xds      net.Listener
 	admin    net.Listener
+	enroll   net.Listener // nil for none
 	metrics  *metrics
 	trust    []byte
 	identity identitySource
@@ -75,6 +79,8 @@ type Server struct {
 	draining        bool
 	nodes           map[string]*node
 	streams         map[streamKey]*stream
+	rotation        ca.Rotation
+	holders         map[holderKey]Holder
 }
 
 // New listens on the server's addresses. It serves nothing before [Server.Run].
@@ -96,7 +102,7 @@ func New(c Config) (*Server, error) {
 		nodes:   map[string]*node{}, streams: map[streamKey]*stream{},
 	}
 	if c.Authority != nil {
-		s.trust = c.Authority.Bundle()
+		s.trust, s.rotation = c.Authority.Bundle(), c.Authority.Rotation()
 		own := &issued{authority: c.Authority}
 		if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
 			own.hosts = []string{host}
@@ -112,12 +118,28 @@ func New(c Config) (*Server, error) {
 	if s.admin, err = net.Listen("tcp", c.AdminListen); err != nil {
 		return nil, errors.Join(err, s.xds.Close())
 	}
+	if c.EnrollListen != "" {
+		if c.Authority == nil {
+			return nil, errors.Join(errors.New("only an authority of its own can serve certificates"), s.xds.Close(), s.admin.Close())
+		}
+		if s.enroll, err = net.Listen("tcp", c.EnrollListen); err != nil {
+			return nil, errors.Join(err, s.xds.Close(), s.admin.Close())
+		}
+	}
 	return s, nil
 }
 
 // Addr is where proxies connect; AdminAddr is where status and metrics are.
 func (s *Server) Addr() string      { return s.xds.Addr().String() }
 func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
+
+// EnrollAddr is where hosts get their certificates; empty for nowhere.
+func (s *Server) EnrollAddr() string {
+	if s.enroll == nil {
+		return ""
+	}
+	return s.enroll.Addr().String()
+}
 
 // SetMesh makes the server serve that mesh: every connected proxy whose resources
 // differ is pushed to.
@@ -192,7 +214,8 @@ func (s *Server) Run(ctx context.Context) error {
 		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	var issuing *http.Server
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := g.Serve(s.xds); err != nil {
@@ -204,6 +227,14 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("admin: %w", err)
 		}
 	})
+	if s.enroll != nil {
+		issuing = s.enrolment()
+		serving.Go(func() {
+			if err := issuing.ServeTLS(s.enroll, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("certificates: %w", err)
+			}
+		})
+	}
 	serving.Go(func() { s.identity.renew(running, s.log) })
 	serving.Go(func() { s.settleAll(running) })
 	var err error
@@ -226,6 +257,11 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	if closeErr := admin.Shutdown(closing); closeErr != nil {
 		err = errors.Join(err, closeErr)
+	}
+	if issuing != nil {
+		if closeErr := issuing.Shutdown(closing); closeErr != nil {
+			err = errors.Join(err, closeErr)
+		}
 	}
 	serving.Wait()
 	return err

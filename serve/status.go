@@ -1,12 +1,14 @@
 package serve
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/ca"
 )
 
 // Report is what the server knows of its mesh and its proxies: the body of
@@ -20,6 +22,10 @@ type Report struct {
 	// Endpoints is what is wrong with the endpoints files.
 	Endpoints string  `json:"endpoints,omitempty"`
 	Proxies   []Proxy `json:"proxies"`
+	// Rotation is how the embedded authority stands, and Holders are the hosts that
+	// keep certificates of it.
+	Rotation *ca.Rotation `json:"rotation,omitempty"`
+	Holders  []Holder     `json:"holders,omitempty"`
 }
 
 // Proxy is a proxy that is connected, or that the mesh has and that is not.
@@ -32,6 +38,8 @@ type Proxy struct {
 	// Gone is set for one that is connected, and whose member is no longer in the
 	// mesh or has another identity there.
 	Gone bool `json:"gone,omitempty"`
+	// Trust is the digest of the trust bundle that it has taken, or [TrustByFile].
+	Trust string `json:"trust,omitempty"`
 	// Types are CDS, EDS, LDS, RDS and SDS, as far as it asked for them.
 	Types []TypeStatus `json:"types,omitempty"`
 }
@@ -44,6 +52,9 @@ const (
 	StateAbsent  = "not connected"
 	StateGone    = "not in the mesh" // or no longer with that identity
 )
+
+// TrustByFile is for proxies that have whom to trust in a file.
+const TrustByFile = "file"
 
 // TypeStatus is how far a proxy is with the resources of one type.
 type TypeStatus struct {
@@ -84,9 +95,20 @@ func (s *Server) Status() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Endpoints: s.endpointFailure, Proxies: []Proxy{}}
+	if s.config.Authority != nil {
+		rotation := s.config.Authority.Rotation()
+		r.Rotation = &rotation
+	}
+	s.forgetHolders(time.Now())
+	for _, h := range s.holders {
+		r.Holders = append(r.Holders, h)
+	}
+	slices.SortFunc(r.Holders, func(a, b Holder) int {
+		return cmp.Or(strings.Compare(a.Identity, b.Identity), strings.Compare(a.Name, b.Name))
+	})
 	seen := map[string]bool{}
 	for _, n := range s.sortedNodes() {
-		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone}
+		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts()}
 		for _, url := range sortedKeys(n.types) {
 			t := n.types[url]
 			state := StateCurrent

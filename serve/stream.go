@@ -123,6 +123,9 @@ func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refus
 		s.log.Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
 	}
 	t.refusals = nil
+	if url == resource.SecretType && t.served != nil {
+		st.node.trust = t.served.trust
+	}
 	s.metrics.acks.WithLabelValues(short(url)).Inc()
 	s.countBehind()
 	// Answering waits in the stream's own goroutine; what settling pushes must

@@ -118,7 +118,7 @@ func TestScope(t *testing.T) {
 	if text := got("cart", clusters); strings.Contains(text, "frontend") {
 		t.Errorf("cart is given something of frontend: %s", text)
 	}
-	if text := got("frontend", secrets); strings.Contains(text, "PRIVATE KEY") || !strings.Contains(text, "tls.key") || !strings.Contains(text, "BEGIN CERTIFICATE") {
+	if text := got("frontend", secrets); strings.Contains(text, "PRIVATE KEY") || strings.Contains(text, "private_key") || !strings.Contains(text, "BEGIN CERTIFICATE") {
 		t.Errorf("the secrets are %s", text)
 	}
 }

@@ -92,9 +92,15 @@ fault of its own.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newRedirectCmd(), newExplainCmd(), newVersionCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newRedirectCmd(), newCertsCmd(), newExplainCmd(), newVersionCmd(),
 	)
-	for _, c := range root.Commands() {
+	wrongArguments(root.Commands())
+	return root
+}
+
+// wrongArguments makes a wrong number of arguments a wrong use.
+func wrongArguments(commands []*cobra.Command) {
+	for _, c := range commands {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {
 				if err := args(cmd, given); err != nil {
@@ -103,6 +109,6 @@ fault of its own.`,
 				return nil
 			}
 		}
+		wrongArguments(c.Commands())
 	}
-	return root
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/ca"
 )
 
 func newServeCmd() *cobra.Command {
-	var listen, admin, certificates, authority, endpoints string
+	var listen, admin, certificates, authority, passphraseFile, enroll, endpoints string
 	var tags []string
 	cmd := &cobra.Command{
 		Use:   "serve [DIR | mesh.json | packages]",
@@ -30,8 +31,9 @@ refused. The mesh is a compiled one (a mesh.json or a directory that holds it) o
 changes on disk it is loaded again, and while it is wrong the last good one is served.
 
 Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
-authority that is kept in that directory, and made there if there is none; with --certificates somebody else issues
-them, and the directory holds the server's own tls.crt, tls.key and ca.crt.
+authority that is kept in that directory, and made there if there is none: hosts get theirs at --enroll-listen, where they
+prove who they are (meshc certs). With --certificates somebody else issues them, and the directory holds the server's own
+tls.crt, tls.key and ca.crt.
 
 With --endpoints the instances of services that say workload: file come from the files of that directory, which other
 programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
@@ -49,18 +51,28 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			}
 			if authority != "" {
 				var err error
-				if config.Authority, err = ca.Open(authority); err != nil {
+				passphrase := secret.Value{}
+				if passphraseFile != "" {
+					if passphrase, err = ca.ReadPassphrase(passphraseFile); err != nil {
+						return err
+					}
+				}
+				if config.Authority, err = ca.Open(authority, passphrase); err != nil {
 					return err
 				}
+				config.EnrollListen = enroll
 			}
 			s, err := serve.New(config)
 			if err != nil {
 				return err
 			}
-			config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr())
+			config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr())
 			running, ctx := errgroup.WithContext(cmd.Context())
 			running.Go(func() error { return s.Run(ctx) })
 			running.Go(func() error { return s.Follow(ctx, meshSource(args, tags)) })
+			if authority != "" {
+				running.Go(func() error { return s.FollowAuthority(ctx, authority) })
+			}
 			if endpoints != "" {
 				running.Go(func() error { return s.FollowEndpoints(ctx, endpoints) })
 			}
@@ -71,6 +83,8 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	cmd.Flags().StringVar(&admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
 	cmd.Flags().StringVar(&certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
+	cmd.Flags().StringVar(&passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
+	cmd.Flags().StringVar(&enroll, "enroll-listen", "127.0.0.1:15012", "with --ca: address where hosts get their certificates (meshc certs request); empty for nowhere")
 	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve/ca"
 )
 
@@ -144,7 +145,7 @@ func meshcStatus(t *testing.T, args ...string) (code int, out string) {
 // subscribe asks for the clusters of a service, as its proxy does.
 func subscribe(t *testing.T, authority, server, service string) discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient {
 	t.Helper()
-	a, err := ca.Open(authority)
+	a, err := ca.Open(authority, secret.Value{})
 	if err != nil {
 		t.Fatal(err)
 	}

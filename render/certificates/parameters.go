@@ -23,6 +23,8 @@ type Parameters struct {
 	} `json:"member"`
 	// Identity is the certificate's only subject alternative name, a URI.
 	Identity string `json:"identity"`
+	// ServerIdentity is what "meshc certs request" demands of whom it asks.
+	ServerIdentity string `json:"serverIdentity"`
 	// Key is the kind of private key.
 	Key ir.KeyKind `json:"key"`
 	// Lifetime of the certificate, and how long before its end it is renewed.
@@ -39,7 +41,7 @@ type Parameters struct {
 func newParameters(settings *ir.Settings, s subject) Parameters {
 	c := settings.Certificates
 	p := Parameters{
-		APIVersion: ParametersAPIVersion, Kind: ParametersKind, Identity: s.identity.String(),
+		APIVersion: ParametersAPIVersion, Kind: ParametersKind, Identity: s.identity.String(), ServerIdentity: settings.ServerIdentity().String(),
 		Key: c.Key, Lifetime: c.Lifetime, RenewBefore: c.RenewBefore, Directory: s.directory, Issuer: c.Issuer,
 	}
 	p.Member.Kind, p.Member.Name, p.Member.Namespace = s.kind, s.name, s.namespace

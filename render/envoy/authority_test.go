@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net/url"
 	"os"
@@ -60,11 +61,16 @@ func (a *authority) directory(t testing.TB, uri string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{
+	files, err := SecretFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(files, map[string][]byte{
 		certificateFile: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}),
 		keyFile:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
 		trustFile:       a.bundle(),
-	} {
+	})
+	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"path"
 	"strconv"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -92,7 +90,6 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", b.member.Proxy.Server, err)
 	}
-	dir := b.member.Proxy.CertificateDirectory
 	c := b.cluster(serverCluster, b.scope.Settings.Pos)
 	c.Metadata = nil
 	b.byDNS(c, host, uint16(port))
@@ -114,16 +111,17 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsParams:     meshParameters(),
 			AlpnProtocols: []string{"h2"},
-			TlsCertificates: []*tlsv3.TlsCertificate{{
-				CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
-			}},
-			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-				TrustedCa: file(path.Join(dir, trustFile)),
-				MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
-					SanType: tlsv3.SubjectAltNameMatcher_URI,
-					Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: b.scope.Settings.ServerIdentity().String()}},
-				}},
-			}},
+			// By files, so that a renewed certificate is taken for the next connection.
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{b.identityConfig()},
+			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
+				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+					DefaultValidationContext: &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+						SanType: tlsv3.SubjectAltNameMatcher_URI,
+						Matcher: exactly(b.scope.Settings.ServerIdentity()),
+					}}},
+					ValidationContextSdsSecretConfig: fromFile(secretTrust, b.member.Proxy.CertificateDirectory, trustResource),
+				},
+			},
 		},
 	})
 	return c, nil

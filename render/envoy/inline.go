@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -19,8 +20,8 @@ import (
 
 // Inline puts resources into a bootstrap as static ones, so that an Envoy needs
 // nobody to send them: routes go into their listeners, endpoints into their
-// clusters, and secrets are named instead of asked for. The arguments stay as
-// they are.
+// clusters, and secrets are named instead of asked for; the proxy's own certificate and
+// trust come from files in any case. The arguments stay as they are.
 func Inline(boot *bootstrapv3.Bootstrap, r *Resources) (*bootstrapv3.Bootstrap, error) {
 	out := proto.Clone(boot).(*bootstrapv3.Bootstrap)
 	out.DynamicResources = nil
@@ -128,16 +129,13 @@ func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
 	return nil
 }
 
-// staticSecrets names secrets of the bootstrap.
+// staticSecrets names secrets of the bootstrap in place of those that are sent.
 func staticSecrets(t *tlsv3.CommonTlsContext) error {
-	for _, s := range t.GetTlsCertificateSdsSecretConfigs() {
-		s.SdsConfig = nil
-	}
-	if s := t.GetValidationContextSdsSecretConfig(); s != nil {
-		s.SdsConfig = nil
-	}
-	if s := t.GetCombinedValidationContext().GetValidationContextSdsSecretConfig(); s != nil {
-		s.SdsConfig = nil
+	for _, s := range append(slices.Clone(t.GetTlsCertificateSdsSecretConfigs()),
+		t.GetValidationContextSdsSecretConfig(), t.GetCombinedValidationContext().GetValidationContextSdsSecretConfig()) {
+		if s.GetSdsConfig().GetAds() != nil {
+			s.SdsConfig = nil
+		}
 	}
 	return nil
 }

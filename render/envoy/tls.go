@@ -29,7 +29,7 @@ func meshParameters() *tlsv3.TlsParameters {
 
 // meshContext presents the proxy's own certificate and accepts the identities
 // that one of the matchers does, signed by whom the mesh trusts.
-func meshContext(accept []*matcherv3.StringMatcher, trust string, alpn []string) *tlsv3.CommonTlsContext {
+func (b *builder) meshContext(accept []*matcherv3.StringMatcher, trust string, alpn []string) *tlsv3.CommonTlsContext {
 	var names []*tlsv3.SubjectAltNameMatcher
 	for _, m := range accept {
 		names = append(names, &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: m})
@@ -37,11 +37,11 @@ func meshContext(accept []*matcherv3.StringMatcher, trust string, alpn []string)
 	return &tlsv3.CommonTlsContext{
 		TlsParams:                      meshParameters(),
 		AlpnProtocols:                  alpn,
-		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretConfig(secretIdentity)},
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{b.identityConfig()},
 		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 			CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 				DefaultValidationContext:         &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: names},
-				ValidationContextSdsSecretConfig: secretConfig(trust),
+				ValidationContextSdsSecretConfig: b.trustConfig(trust),
 			},
 		},
 	}
@@ -55,7 +55,7 @@ func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.Trans
 // upstreamTLSTo accepts that identity alone, and names the SNI in the handshake.
 func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		CommonTlsContext: meshContext([]*matcherv3.StringMatcher{exactly(id)}, secretTrust, alpn),
+		CommonTlsContext: b.meshContext([]*matcherv3.StringMatcher{exactly(id)}, secretTrust, alpn),
 		Sni:              sni,
 	})
 }
@@ -65,7 +65,7 @@ func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *cor
 // an identity past the end of its certificate.
 func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, trust string, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext:                 meshContext(accept, trust, alpn),
+		CommonTlsContext:                 b.meshContext(accept, trust, alpn),
 		RequireClientCertificate:         wrapperspb.Bool(true),
 		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
 		DisableStatefulSessionResumption: true,

@@ -13,7 +13,7 @@ func BenchmarkMember(b *testing.B) {
 	m := manifesttest.Mesh(b)
 	scope := m.ServiceScope(m.Service("fruit"))
 	for b.Loop() {
-		if _, err := Member(scope, []byte(bootstrap)); err != nil {
+		if _, err := Member(scope, Proxy{Bootstrap: []byte(bootstrap), Secrets: secretFiles}); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := certificates.Member(scope); err != nil {

@@ -17,16 +17,29 @@ const (
 	maxConfigMap = 1 << 20
 )
 
+// Proxy is what a member's proxies start from.
+type Proxy struct {
+	Bootstrap []byte
+	// Secrets are the files by which Envoy knows of the certificate, by name. They are
+	// mounted beside it.
+	Secrets map[string][]byte
+}
+
 // bootstrapConfig holds what the member's proxies start from.
-func bootstrapConfig(scope ir.Scope, bootstrap []byte) (*corev1.ConfigMap, error) {
+func bootstrapConfig(scope ir.Scope, proxy Proxy) (*corev1.ConfigMap, error) {
 	m := scope.Member()
-	if len(bootstrap) > maxConfigMap {
-		return nil, fmt.Errorf("the Envoy configuration of %s %s has %d bytes, and a ConfigMap holds %d", m.Kind, m.Name, len(bootstrap), maxConfigMap)
+	data, size := map[string]string{bootstrapFile: string(proxy.Bootstrap)}, len(proxy.Bootstrap)
+	for name, content := range proxy.Secrets {
+		data[name] = string(content)
+		size += len(content)
+	}
+	if size > maxConfigMap {
+		return nil, fmt.Errorf("the Envoy configuration of %s %s has %d bytes, and a ConfigMap holds %d", m.Kind, m.Name, size, maxConfigMap)
 	}
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: meta(scope, configName(m.Name)),
-		Data:       map[string]string{bootstrapFile: string(bootstrap)},
+		Data:       data,
 	}, nil
 }
 

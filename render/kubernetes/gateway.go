@@ -15,9 +15,9 @@ import (
 
 // gateway is everything of a gateway, which has no team's Deployment: it is
 // Envoy itself.
-func gateway(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
+func gateway(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	g := scope.Gateway
-	config, err := bootstrapConfig(scope, bootstrap)
+	config, err := bootstrapConfig(scope, proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func gateway(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
 	if g.Egress != nil {
 		objects = append(objects, manifest.Object(egressService(scope)))
 	}
-	objects = append(objects, manifest.Object(gatewayDeployment(scope, bootstrap)), manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
+	objects = append(objects, manifest.Object(gatewayDeployment(scope, proxy)), manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
 	file, err := manifest.YAMLFile(memberFile(g.Namespace, g.Name), objects...)
 	return []manifest.File{file}, err
 }
@@ -79,30 +79,30 @@ func loadBalancer(scope ir.Scope) *corev1.Service {
 	return service
 }
 
-func gatewayDeployment(scope ir.Scope, bootstrap []byte) *appsv1.Deployment {
+func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	g := scope.Gateway
-	proxy := proxyContainer(scope, firstPort(g))
+	container := proxyContainer(scope, firstPort(g))
 	for _, p := range gatewayPorts(g) {
-		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(p.number), Protocol: p.protocol})
+		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: int32(p.number), Protocol: p.protocol})
 	}
 	if g.Egress != nil {
-		proxy.Ports = append(proxy.Ports, corev1.ContainerPort{ContainerPort: int32(g.Egress.Port), Protocol: corev1.ProtocolTCP})
+		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: int32(g.Egress.Port), Protocol: corev1.ProtocolTCP})
 	}
 	for _, name := range g.Secrets() {
-		proxy.VolumeMounts = append(proxy.VolumeMounts, corev1.VolumeMount{
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
 			Name: gatewaySecretVolume(name), MountPath: path.Join(g.Proxy.SecretDirectory, name), ReadOnly: true,
 		})
 	}
 	// Envoy ends at once when it is told to. Until then it goes on serving those
 	// who have not heard yet that this pod is going.
-	proxy.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
+	container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
 
 	d := replicated(meta(scope, g.Name), podsOf(scope), proxyUser)
 	pod := &d.Spec.Template
-	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(bootstrap)}
+	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
 	pod.Spec.ServiceAccountName = g.Account
-	pod.Spec.Containers = []corev1.Container{proxy}
-	pod.Spec.Volumes = proxyVolumes(scope, groupReads)
+	pod.Spec.Containers = []corev1.Container{container}
+	pod.Spec.Volumes = proxyVolumes(scope, proxy, groupReads)
 	for _, name := range g.Secrets() {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, secretVolume(gatewaySecretVolume(name), name, groupReads))
 	}

@@ -27,7 +27,7 @@ func TestOneIdentity(t *testing.T) {
 			continue
 		}
 		t.Run(member.Name, func(t *testing.T) {
-			files, err := Member(scope, []byte(bootstrap))
+			files, err := Member(scope, Proxy{Bootstrap: []byte(bootstrap), Secrets: secretFiles})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,12 @@ func podAndAccount(t *testing.T, files []manifest.File) (pod corev1.PodSpec, acc
 // mountOf is where the proxy sees a Secret.
 func mountOf(pod corev1.PodSpec, secret string) string {
 	for _, v := range pod.Volumes {
-		if v.Secret == nil || v.Secret.SecretName != secret {
+		mounted := v.Secret != nil && v.Secret.SecretName == secret
+		if v.Projected != nil {
+			source := v.Projected.Sources[0].Secret
+			mounted = source != nil && source.Name == secret
+		}
+		if !mounted {
 			continue
 		}
 		for _, c := range append(pod.InitContainers, pod.Containers...) {

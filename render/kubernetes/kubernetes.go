@@ -32,20 +32,20 @@ import (
 // Member renders the manifests of a member that runs in the cluster, with the
 // bootstrap of its proxies; for a service outside the cluster there are none. It
 // depends on nothing but its arguments.
-func Member(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
+func Member(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	if scope.Gateway != nil {
-		return gateway(scope, bootstrap)
+		return gateway(scope, proxy)
 	}
 	if scope.Service.Workload.Deployment == "" {
 		return nil, nil
 	}
-	return service(scope, bootstrap)
+	return service(scope, proxy)
 }
 
 // service is what stands beside a team's Deployment, and the sidecar in it.
-func service(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
+func service(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	s := scope.Service
-	config, err := bootstrapConfig(scope, bootstrap)
+	config, err := bootstrapConfig(scope, proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,6 @@ func service(scope ir.Scope, bootstrap []byte) ([]manifest.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	inside, err := manifest.YAMLFile(sidecarFile(s.Namespace, s.Name), sidecar(scope, bootstrap))
+	inside, err := manifest.YAMLFile(sidecarFile(s.Namespace, s.Name), sidecar(scope, proxy))
 	return []manifest.File{beside, inside}, err
 }

@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,14 +63,29 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 
 // proxyVolumes are what the container of the proxy mounts. The mode is that of
 // the certificate's files.
-func proxyVolumes(scope ir.Scope, mode int32) []corev1.Volume {
+func proxyVolumes(scope ir.Scope, proxy Proxy, mode int32) []corev1.Volume {
 	m := scope.Member()
 	return []corev1.Volume{
 		{Name: bootstrapVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)},
 		}}},
-		secretVolume(certificateVolume, m.CertificateSecret(), mode),
+		certificate(m, proxy, mode),
 	}
+}
+
+// certificate is the member's Secret with the files beside it that say where it is.
+func certificate(m ir.Member, proxy Proxy, mode int32) corev1.Volume {
+	config := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)}}
+	for _, name := range slices.Sorted(maps.Keys(proxy.Secrets)) {
+		config.Items = append(config.Items, corev1.KeyToPath{Key: name, Path: name})
+	}
+	return corev1.Volume{Name: certificateVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		DefaultMode: &mode,
+		Sources: []corev1.VolumeProjection{
+			{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: m.CertificateSecret()}}},
+			{ConfigMap: config},
+		},
+	}}}
 }
 
 // Modes of the files of a Secret, which belong to root. In pods of the mesh's own

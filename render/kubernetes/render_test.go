@@ -13,12 +13,15 @@ var update = manifesttest.Update()
 
 const bootstrap = "admin:\n  address: 127.0.0.1\n"
 
+// secretFiles stand for those that say where the certificate is.
+var secretFiles = map[string][]byte{"identity.yaml": []byte("resources: []\n"), "trust.yaml": []byte("resources: []\n")}
+
 // render is all that the mesh has for a cluster.
 func render(t testing.TB, m *ir.Mesh) []manifest.File {
 	t.Helper()
 	var files []manifest.File
 	for _, scope := range m.Scopes() {
-		made, err := Member(scope, []byte(bootstrap))
+		made, err := Member(scope, Proxy{Bootstrap: []byte(bootstrap), Secrets: secretFiles})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +93,7 @@ func TestPathsAreDistinct(t *testing.T) {
 func TestMembersOutsideTheClusterHaveNoManifests(t *testing.T) {
 	m := manifesttest.Mesh(t)
 	for _, name := range []string{"bank", "ledger", "courier"} {
-		files, err := Member(m.ServiceScope(m.Service(name)), []byte(bootstrap))
+		files, err := Member(m.ServiceScope(m.Service(name)), Proxy{Bootstrap: []byte(bootstrap), Secrets: secretFiles})
 		if err != nil || files != nil {
 			t.Errorf("%s: %v, %v", name, files, err)
 		}

@@ -40,20 +40,20 @@ type podPatch struct {
 // sidecar adds the proxy to the pods of the team's Deployment: a native sidecar,
 // which starts before the team's own containers and ends after them, and before
 // it the container that redirects their traffic to it.
-func sidecar(scope ir.Scope, bootstrap []byte) deploymentPatch {
+func sidecar(scope ir.Scope, proxy Proxy) deploymentPatch {
 	s := scope.Service
 	patch := deploymentPatch{APIVersion: "apps/v1", Kind: "Deployment", Metadata: patchMetadata{Name: s.Workload.Deployment}}
 	pod := &patch.Spec.Template
 	pod.Metadata.Labels = podsOf(scope)
-	pod.Metadata.Annotations = map[string]string{annotationBootstrap: bootstrapHash(bootstrap)}
+	pod.Metadata.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
 	pod.Spec.ServiceAccountName = s.Account
-	pod.Spec.Volumes = proxyVolumes(scope, allRead)
+	pod.Spec.Volumes = proxyVolumes(scope, proxy, allRead)
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, redirect(scope))
 	}
-	proxy, always := proxyContainer(scope, firstListener(s)), corev1.ContainerRestartPolicyAlways
-	proxy.RestartPolicy = &always
-	pod.Spec.InitContainers = append(pod.Spec.InitContainers, proxy)
+	container, always := proxyContainer(scope, firstListener(s)), corev1.ContainerRestartPolicyAlways
+	container.RestartPolicy = &always
+	pod.Spec.InitContainers = append(pod.Spec.InitContainers, container)
 	return patch
 }
 

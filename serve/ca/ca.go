@@ -3,7 +3,8 @@
 // those keys.
 //
 // A root signs an intermediate and the intermediate signs leaves. The trust
-// bundle is the root; a leaf comes with the intermediate behind it.
+// bundle is the root, or the roots while one takes the place of another; a leaf
+// comes with the intermediate behind it.
 package ca
 
 import (
@@ -11,20 +12,22 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/secret"
 )
 
 const (
@@ -33,26 +36,46 @@ const (
 	skew = time.Minute
 )
 
-// Authority signs leaves.
+// Authority signs leaves. It may be used by many at once.
 type Authority struct {
+	dir string // empty for one that is kept in memory
+
+	mu      sync.RWMutex
+	state   state
+	known   map[int]*generation
+	joinKey secret.Value
+	used    map[string]bool // join tokens, of an authority in memory
+}
+
+// generation is a root and the intermediate that it signed.
+type generation struct {
+	number       int
 	root         *x509.Certificate
 	intermediate *x509.Certificate
 	key          crypto.Signer // the intermediate's
+	last         time.Time     // when the last leaf ends that it signed
 }
 
 // InMemory makes an authority that ends with the process.
 func InMemory() (*Authority, error) {
-	a, _, err := create()
-	return a, err
+	g, _, err := generate(1)
+	if err != nil {
+		return nil, err
+	}
+	key, err := newJoinKey()
+	if err != nil {
+		return nil, err
+	}
+	return &Authority{state: state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()}, known: map[int]*generation{1: g}, joinKey: key}, nil
 }
 
-// create makes a root, which is not kept, and an intermediate.
-func create() (*Authority, *ecdsa.PrivateKey, error) {
+// generate makes a root, whose key is returned apart, and an intermediate.
+func generate(number int) (*generation, *ecdsa.PrivateKey, error) {
 	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	root, err := certify("meshc root", nil, rootKey.Public(), rootKey, 1)
+	root, err := certify(fmt.Sprintf("meshc root %d", number), nil, rootKey.Public(), rootKey, 1)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,11 +83,11 @@ func create() (*Authority, *ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	intermediate, err := certify("meshc intermediate", root, key.Public(), rootKey, 0)
+	intermediate, err := certify(fmt.Sprintf("meshc intermediate %d", number), root, key.Public(), rootKey, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Authority{root: root, intermediate: intermediate, key: key}, rootKey, nil
+	return &generation{number: number, root: root, intermediate: intermediate, key: key}, rootKey, nil
 }
 
 // certify makes a certificate of an authority; without a parent it signs itself.
@@ -94,8 +117,43 @@ func serialNumber() (*big.Int, error) {
 	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 }
 
-// Bundle is the trust bundle: the root in PEM.
-func (a *Authority) Bundle() []byte { return encode(a.root) }
+// Bundle is the trust bundle: the roots in PEM.
+func (a *Authority) Bundle() []byte {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var out []byte
+	for _, n := range a.state.Trusted {
+		out = append(out, encode(a.known[n].root)...)
+	}
+	return out
+}
+
+// Pool is the trust bundle as a pool.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(a.Bundle())
+	return pool
+}
+
+// Digest tells bundles apart: it is that of the certificates in PEM, however they
+// are spaced.
+func Digest(bundle []byte) string {
+	h := sha256.New()
+	for {
+		var block *pem.Block
+		if block, bundle = pem.Decode(bundle); block == nil {
+			return hex.EncodeToString(h.Sum(nil)[:8])
+		}
+		h.Write(block.Bytes)
+	}
+}
+
+// Signer is the digest of the root whose intermediate signs now.
+func (a *Authority) Signer() string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return Digest(encode(a.known[a.state.Signing].root))
+}
 
 // Sign signs a request for that identity and returns the leaf and the
 // intermediate in PEM. The request must prove that its maker has the key, and
@@ -108,6 +166,9 @@ func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifet
 	if len(request.DNSNames)+len(request.IPAddresses)+len(request.EmailAddresses) > 0 || len(request.URIs) > 1 ||
 		len(request.URIs) == 1 && request.URIs[0].String() != id.String() {
 		return nil, fmt.Errorf("the request asks for other names than %s", id)
+	}
+	if err := strong(request.PublicKey); err != nil {
+		return nil, fmt.Errorf("the request for %s: %w", id, err)
 	}
 	return a.issue(request.PublicKey, id, lifetime, nil)
 }
@@ -138,7 +199,13 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.intermediate, public, a.key)
+	a.mu.RLock()
+	g := a.known[a.state.Signing]
+	a.mu.RUnlock()
+	if err := a.remember(g, template.NotAfter); err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, g.intermediate, public, g.key)
 	if err != nil {
 		return nil, err
 	}
@@ -146,135 +213,17 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 	if err != nil {
 		return nil, err
 	}
-	return append(encode(leaf), encode(a.intermediate)...), nil
+	return append(encode(leaf), encode(g.intermediate)...), nil
 }
 
-func encode(c *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-}
-
-// The files of an authority's directory.
-const (
-	rootFile         = "root.crt"
-	rootKeyFile      = "root.key"
-	intermediateFile = "intermediate.crt"
-	keyFile          = "intermediate.key"
-)
-
-// Open reads the authority that is kept in a directory, or makes one there: the
-// directory with mode 0700, its keys with 0600.
-func Open(dir string) (*Authority, error) {
-	if _, err := os.Stat(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
-		if err := initialise(dir); err != nil {
-			return nil, err
-		}
-	}
-	root, err := readCertificate(filepath.Join(dir, rootFile))
-	if err != nil {
-		return nil, err
-	}
-	intermediate, err := readCertificate(filepath.Join(dir, intermediateFile))
-	if err != nil {
-		return nil, err
-	}
-	key, err := readKey(filepath.Join(dir, keyFile))
-	if err != nil {
-		return nil, err
-	}
-	if !key.PublicKey.Equal(intermediate.PublicKey) {
-		return nil, fmt.Errorf("%s: the key is not that of %s", dir, intermediateFile)
-	}
-	if err := intermediate.CheckSignatureFrom(root); err != nil {
-		return nil, fmt.Errorf("%s: %s did not sign %s: %w", dir, rootFile, intermediateFile, err)
-	}
-	return &Authority{root: root, intermediate: intermediate, key: key}, nil
-}
-
-func initialise(dir string) error {
-	a, rootKey, err := create()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	rootPEM, err := encodeKey(rootKey)
-	if err != nil {
-		return err
-	}
-	keyPEM, err := encodeKey(a.key)
-	if err != nil {
-		return err
-	}
-	// The intermediate's key comes last: while it is not there, nothing is.
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{{rootKeyFile, rootPEM}, {rootFile, a.Bundle()}, {intermediateFile, encode(a.intermediate)}, {keyFile, keyPEM}} {
-		if err := writeFile(filepath.Join(dir, f.name), f.data, 0o600); err != nil {
-			return err
-		}
+// strong refuses keys that are too short to be believed.
+func strong(key crypto.PublicKey) error {
+	if k, ok := key.(*rsa.PublicKey); ok && k.N.BitLen() < 2048 {
+		return fmt.Errorf("an RSA key of %d bits is too short: 2048 at least", k.N.BitLen())
 	}
 	return nil
 }
 
-func encodeKey(key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-}
-
-func readCertificate(name string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("%s holds no certificate", name)
-	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
-func readKey(name string) (*ecdsa.PrivateKey, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others: its mode is %04o and must be 0600", name, info.Mode().Perm())
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no key", name)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s holds no key", name) // the error could quote it
-	}
-	ec, ok := key.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s holds a key of another kind", name)
-	}
-	return ec, nil
-}
-
-// writeFile writes a file as a whole.
-func writeFile(name string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, writeErr := f.Write(data)
-	if err := errors.Join(writeErr, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+func encode(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/meshc/meshc/compiler/secret"
 )
 
 var cart = spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/cart")
@@ -150,34 +152,41 @@ func TestCertificateCarriesHosts(t *testing.T) {
 
 func TestOpenKeepsTheAuthority(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ca")
-	first, err := Open(dir)
+	first, err := Open(dir, secret.Value{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(dir)
+	again, err := Open(dir, secret.Value{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(first.Bundle()) != string(again.Bundle()) || !first.intermediate.Equal(again.intermediate) {
+	if string(first.Bundle()) != string(again.Bundle()) || first.Signer() != again.Signer() {
 		t.Error("the second time it is another authority")
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory: %v %v", info.Mode(), err)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 4 {
-		t.Fatalf("files %v, %v", entries, err)
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err != nil || info.Mode() != 0o600 {
-			t.Errorf("%s: %v %v", e.Name(), info.Mode(), err)
+	files := 0
+	must(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		must(t, err)
+		info, err := e.Info()
+		must(t, err)
+		if want := map[bool]fs.FileMode{true: fs.ModeDir | 0o700, false: 0o600}[e.IsDir()]; info.Mode() != want {
+			t.Errorf("%s: %v", name, info.Mode())
 		}
+		if !e.IsDir() {
+			files++
+		}
+		return nil
+	}))
+	if files != 6 { // a generation of four, the key of join tokens, and what is in force
+		t.Errorf("there are %d files", files)
 	}
 }
 
 func TestOpenRefuses(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other")
-	if _, err := Open(other); err != nil {
+	if _, err := Open(other, secret.Value{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -185,31 +194,31 @@ func TestOpenRefuses(t *testing.T) {
 		want  string
 	}{
 		"a key that others can read": {func(t *testing.T, dir string) {
-			must(t, os.Chmod(filepath.Join(dir, keyFile), 0o640))
+			must(t, os.Chmod(filepath.Join(dir, "1", keyFile), 0o640))
 		}, "can be read by others: its mode is 0640 and must be 0600"},
 		"the key of another": {func(t *testing.T, dir string) {
-			must(t, os.Rename(filepath.Join(other, keyFile), filepath.Join(dir, keyFile)))
+			must(t, os.Rename(filepath.Join(other, "1", keyFile), filepath.Join(dir, "1", keyFile)))
 		}, "the key is not that of intermediate.crt"},
 		"the root of another": {func(t *testing.T, dir string) {
-			must(t, os.Rename(filepath.Join(other, rootFile), filepath.Join(dir, rootFile)))
+			must(t, os.Rename(filepath.Join(other, "1", rootFile), filepath.Join(dir, "1", rootFile)))
 		}, "root.crt did not sign intermediate.crt"},
 		"no root": {func(t *testing.T, dir string) {
-			must(t, os.Remove(filepath.Join(dir, rootFile)))
+			must(t, os.Remove(filepath.Join(dir, "1", rootFile)))
 		}, "root.crt"},
 		"a key that is none": {func(t *testing.T, dir string) {
-			must(t, os.WriteFile(filepath.Join(dir, keyFile), []byte("very secret"), 0o600))
+			must(t, os.WriteFile(filepath.Join(dir, "1", keyFile), []byte("very secret"), 0o600))
 		}, "intermediate.key holds no key"},
 		"a certificate that is none": {func(t *testing.T, dir string) {
-			must(t, os.WriteFile(filepath.Join(dir, rootFile), nil, 0o600))
+			must(t, os.WriteFile(filepath.Join(dir, "1", rootFile), nil, 0o600))
 		}, "root.crt holds no certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if _, err := Open(dir); err != nil {
+			if _, err := Open(dir, secret.Value{}); err != nil {
 				t.Fatal(err)
 			}
 			c.spoil(t, dir)
-			_, err := Open(dir)
+			_, err := Open(dir, secret.Value{})
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v", err)
 			}
@@ -227,59 +236,12 @@ func must(t *testing.T, err error) {
 // TestOpenHalfMade: while an authority is being made, the process ended.
 func TestOpenHalfMade(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Open(dir); err != nil {
+	if _, err := Open(dir, secret.Value{}); err != nil {
 		t.Fatal(err)
 	}
-	must(t, os.Remove(filepath.Join(dir, keyFile)))
-	if _, err := Open(dir); err != nil {
+	must(t, os.Remove(filepath.Join(dir, stateFile)))
+	must(t, os.Remove(filepath.Join(dir, "1", keyFile)))
+	if _, err := Open(dir, secret.Value{}); err != nil {
 		t.Error(err)
-	}
-}
-
-// read is what a process sees in a certificate directory.
-func read(t *testing.T, dir string) (x509svid.SVID, []byte) {
-	t.Helper()
-	svid, err := x509svid.Load(filepath.Join(dir, leafFile), filepath.Join(dir, leafKeyFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bundle, err := os.ReadFile(filepath.Join(dir, trustFile))
-	must(t, err)
-	return *svid, bundle
-}
-
-func TestIssueReplacesInOneStep(t *testing.T) {
-	a, dir := authority(t), filepath.Join(t.TempDir(), "cart")
-	must(t, Issue(dir, a, cart, time.Hour))
-	first, bundle := read(t, dir)
-	if first.ID != cart || string(bundle) != string(a.Bundle()) {
-		t.Errorf("identity %s", first.ID)
-	}
-	data, err := os.Readlink(filepath.Join(dir, current))
-	must(t, err)
-	must(t, Issue(dir, a, cart, time.Hour))
-	second, _ := read(t, dir)
-	if first.Certificates[0].Equal(second.Certificates[0]) {
-		t.Error("the certificate is the same")
-	}
-	if next, err := os.Readlink(filepath.Join(dir, current)); err != nil || next == data {
-		t.Errorf("..data leads to %s as before, %v", next, err)
-	}
-	// Only links, ..data and what it leads to: nothing of the first is left.
-	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		must(t, err)
-		info, err := e.Info()
-		must(t, err)
-		switch {
-		case e.IsDir() && info.Mode().Perm() != 0o700:
-			t.Errorf("%s: %v", path, info.Mode())
-		case info.Mode().IsRegular() && info.Mode().Perm() != 0o600:
-			t.Errorf("%s: %v", path, info.Mode())
-		}
-		return nil
-	})
-	must(t, err)
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
-		t.Errorf("%v %v", entries, err)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"net/url"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -30,22 +28,4 @@ func (a *Authority) Certificate(id spiffeid.ID, lifetime time.Duration, hosts ..
 	}
 	c, err := tls.X509KeyPair(chain, keyPEM)
 	return &c, err
-}
-
-// sign makes a key and a request for the identity, and signs it.
-func (a *Authority) sign(id spiffeid.ID, lifetime time.Duration) (chain []byte, key *ecdsa.PrivateKey, err error) {
-	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{URIs: []*url.URL{id.URL()}}, key)
-	if err != nil {
-		return nil, nil, err
-	}
-	request, err := x509.ParseCertificateRequest(der)
-	if err != nil {
-		return nil, nil, err
-	}
-	chain, err = a.Sign(request, id, lifetime)
-	return chain, key, err
 }

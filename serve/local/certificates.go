@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 // certificates are those of the members, renewed while the mesh runs. All
@@ -18,100 +20,72 @@ type certificates struct {
 	authority *ca.Authority
 	log       *slog.Logger
 
-	mu     sync.Mutex
-	leaves map[string]leaf // by directory
-	timer  *time.Timer
-	ended  bool
+	mu      sync.Mutex
+	keepers map[string]*keeper // by directory
+	done    sync.WaitGroup
 }
 
-type leaf struct {
+type keeper struct {
 	id       spiffeid.ID
 	lifetime time.Duration
-	renewal  time.Time
 	before   time.Duration
+	cancel   context.CancelFunc
 }
 
 func newCertificates(a *ca.Authority, log *slog.Logger) *certificates {
-	return &certificates{authority: a, log: log, leaves: map[string]leaf{}}
+	return &certificates{authority: a, log: log, keepers: map[string]*keeper{}}
 }
 
-// keep gives every member of the placed mesh a certificate.
+// keep gives every member of the placed mesh a certificate, and keeps it.
 func (c *certificates) keep(m *ir.Mesh) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	lifetime, before := time.Duration(m.Certificates.Lifetime), time.Duration(m.Certificates.RenewBefore)
 	wanted := map[string]bool{}
 	for _, scope := range m.Scopes() {
 		member := scope.Member()
 		directory := filepath.Clean(member.Proxy.CertificateDirectory)
 		wanted[directory] = true
-		if had, ok := c.leaves[directory]; ok && had.id == member.Identity && had.lifetime == lifetime && had.before == before {
+		next := &keeper{id: member.Identity, lifetime: time.Duration(m.Certificates.Lifetime), before: time.Duration(m.Certificates.RenewBefore)}
+		had := c.keepers[directory]
+		if had != nil && had.id == next.id && had.lifetime == next.lifetime && had.before == next.before {
 			continue
 		}
-		if err := c.issue(directory, leaf{id: member.Identity, lifetime: lifetime, before: before}); err != nil {
+		if had != nil {
+			had.cancel()
+		}
+		if err := c.start(directory, next); err != nil {
 			return err
 		}
 	}
-	for directory := range c.leaves {
+	for directory, k := range c.keepers {
 		if !wanted[directory] {
-			delete(c.leaves, directory)
+			k.cancel()
+			delete(c.keepers, directory)
 		}
 	}
-	c.schedule()
 	return nil
 }
 
-func (c *certificates) issue(directory string, l leaf) error {
-	if err := ca.Issue(directory, c.authority, l.id, l.lifetime); err != nil {
+// start has the first certificate before anybody asks for it.
+func (c *certificates) start(directory string, k *keeper) error {
+	s := svid.DirectKeeper(c.authority, directory, k.id, k.lifetime)
+	s.RenewBefore, s.Log = k.before, c.log
+	ctx, cancel := context.WithCancel(context.Background())
+	if _, err := s.Obtain(ctx); err != nil {
+		cancel()
 		return err
 	}
-	l.renewal = time.Now().Add(l.lifetime - l.before)
-	c.leaves[directory] = l
+	k.cancel = cancel
+	c.keepers[directory] = k
+	c.done.Go(func() { s.Run(ctx) })
 	return nil
-}
-
-// again is how long a renewal that failed waits for the next try.
-const again = 10 * time.Second
-
-// schedule sets the timer to the next renewal.
-func (c *certificates) schedule() {
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	if c.ended || len(c.leaves) == 0 {
-		return
-	}
-	var next time.Time
-	for _, l := range c.leaves {
-		if next.IsZero() || l.renewal.Before(next) {
-			next = l.renewal
-		}
-	}
-	c.timer = time.AfterFunc(time.Until(next), c.renew)
-}
-
-func (c *certificates) renew() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		return
-	}
-	for directory, l := range c.leaves {
-		if time.Now().Before(l.renewal) {
-			continue
-		}
-		if err := c.issue(directory, l); err != nil {
-			c.log.Error("cannot renew a certificate", "identity", l.id, "error", err)
-			l.renewal = time.Now().Add(again)
-			c.leaves[directory] = l
-		}
-	}
-	c.schedule()
 }
 
 func (c *certificates) stop() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ended = true
-	c.schedule()
+	for _, k := range c.keepers {
+		k.cancel()
+	}
+	c.mu.Unlock()
+	c.done.Wait()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 // Each is refused by the callee's proxy: with 403, before its application.
@@ -166,7 +167,7 @@ func wantRefused(t *testing.T, what, url string, config *tls.Config) {
 func foreignCertificate(t *testing.T, authority *ca.Authority, s *ir.Service) tls.Certificate {
 	t.Helper()
 	directory := t.TempDir()
-	if err := ca.Issue(directory, authority, s.Allow[0].From[0].Identity, time.Hour); err != nil {
+	if _, err := svid.DirectKeeper(authority, directory, s.Allow[0].From[0].Identity, time.Hour).Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(directory, "tls.crt"), filepath.Join(directory, "tls.key"))

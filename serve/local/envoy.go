@@ -96,6 +96,9 @@ func (p *process) ready(ctx context.Context, client *http.Client) error {
 		}
 		select {
 		case <-p.exited:
+			if strings.Contains(ends(p.log), "max_user_instances") {
+				return errors.New("Linux has no more instances of inotify for this user, by which Envoy watches its certificates: sudo sysctl fs.inotify.max_user_instances=1024")
+			}
 			return fmt.Errorf("it ended: %w; its log %s ends with:\n%s", cause(p.err), p.log, tail(p.log))
 		case <-ctx.Done():
 			return fmt.Errorf("it is not ready: %w; its log %s ends with:\n%s", context.Cause(ctx), p.log, tail(p.log))
@@ -133,6 +136,15 @@ func cause(err error) error {
 		return errors.New("exit status 0")
 	}
 	return err
+}
+
+// ends is the end of a log, a few pages of it.
+func ends(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return string(data[max(0, len(data)-16<<10):])
 }
 
 // tail is the last lines of a log.

@@ -30,6 +30,8 @@ type Options struct {
 	Endpoints string
 	// Log is told what meshc serve has to say; nil for nobody.
 	Log *slog.Logger
+	// Authority signs the members' certificates; nil for one that ends with the mesh.
+	Authority *ca.Authority
 	// Build renders what meshc serve sends a proxy; nil for [envoy.Build].
 	Build func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 }
@@ -64,7 +66,7 @@ type Mesh struct {
 // when it fails. The mesh then runs until Stop; the context bounds the start
 // alone.
 func Start(ctx context.Context, o Options) (*Mesh, error) {
-	m := &Mesh{envoy: o.Envoy, directory: o.Directory, endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
+	m := &Mesh{authority: o.Authority, envoy: o.Envoy, directory: o.Directory, endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -104,8 +106,10 @@ func (m *Mesh) prepare() (err error) {
 	if err != nil {
 		return err
 	}
-	if m.authority, err = ca.InMemory(); err != nil {
-		return err
+	if m.authority == nil {
+		if m.authority, err = ca.InMemory(); err != nil {
+			return err
+		}
 	}
 	m.placement = NewPlacement(m.loopback, m.directory, roots)
 	m.applications = &applications{stubs: stubs, running: map[string]*application{}}

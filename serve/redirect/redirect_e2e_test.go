@@ -27,6 +27,7 @@ import (
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/local"
 	"github.com/meshc/meshc/serve/redirect"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 // proxyUser runs Envoy here.
@@ -217,7 +218,7 @@ func (h host) get(t *testing.T, user int, address, name string) (status int, bod
 func (h host) proxy(t *testing.T, m *ir.Mesh, name, dir string, authority *ca.Authority) {
 	t.Helper()
 	s := m.Service(name)
-	if err := ca.Issue(s.Proxy.CertificateDirectory, authority, s.Identity, time.Hour); err != nil {
+	if _, err := svid.DirectKeeper(authority, s.Proxy.CertificateDirectory, s.Identity, time.Hour).Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	boot, err := envoy.Bootstrap(m.ServiceScope(s), envoy.Options{})

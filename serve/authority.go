@@ -1,0 +1,131 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/watch"
+	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/enroll"
+)
+
+// Holder is a host that keeps a certificate of the embedded authority.
+type Holder struct {
+	Identity string `json:"identity"`
+	// Name tells holders of one identity apart.
+	Name string `json:"name,omitempty"`
+	// Trust is the digest of the trust bundle that it has.
+	Trust string    `json:"trust"`
+	Seen  time.Time `json:"seen"`
+}
+
+const (
+	// holderGone is how long a holder that says nothing is remembered.
+	holderGone = 10 * time.Minute
+	maxHolders = 100_000
+)
+
+type holderKey struct {
+	id   spiffeid.ID
+	name string
+}
+
+// enrolment is the API by which hosts get their certificates.
+func (s *Server) enrolment() *http.Server {
+	return enroll.Server(enroll.Config{
+		Authority:   s.config.Authority,
+		Certificate: func() (*tls.Certificate, error) { return s.identity.certificate() },
+		Mesh: func() *ir.Mesh {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.mesh
+		},
+		Seen: s.seen, Refused: s.metrics.refused.Inc, Log: s.log,
+	})
+}
+
+// seen records which trust bundle a holder has.
+func (s *Server) seen(id spiffeid.ID, name, bundle string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := holderKey{id, name}
+	if _, known := s.holders[key]; known || len(s.holders) < maxHolders {
+		s.holders[key] = Holder{Identity: id.String(), Name: name, Trust: bundle, Seen: time.Now()}
+	}
+}
+
+// forgetHolders drops those that have said nothing for long.
+func (s *Server) forgetHolders(now time.Time) {
+	for key, h := range s.holders {
+		if now.Sub(h.Seen) > holderGone {
+			delete(s.holders, key)
+		}
+	}
+}
+
+// FollowAuthority takes what another process does to the authority's directory, until
+// the context ends. It returns an error only when that cannot be watched.
+func (s *Server) FollowAuthority(ctx context.Context, dir string) error {
+	w, err := watch.New()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for {
+		began := time.Now()
+		if err := s.config.Authority.Reload(); err != nil {
+			s.log.Error("the authority's directory cannot be read; it goes on as it was", "error", err)
+		} else if err := s.AuthorityChanged(); err != nil {
+			s.log.Error("the authority has changed, and cannot be used", "error", err)
+		}
+		if err := w.Set([]string{dir}, began); err != nil {
+			return fmt.Errorf("watch the authority: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Changes():
+		}
+	}
+}
+
+// AuthorityChanged tells every proxy whom to trust, and gives the server itself a new
+// certificate, when the authority has gone on to another stage.
+func (s *Server) AuthorityChanged() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Authority.Rotation()
+	if now.Bundle == s.rotation.Bundle && now.Signer == s.rotation.Signer {
+		return nil
+	}
+	signs := now.Signer != s.rotation.Signer
+	s.rotation, s.trust = now, s.config.Authority.Bundle()
+	s.log.Info("the authority has gone on", "stage", now.Stage, "bundle", now.Bundle, "signer", now.Signer)
+	if s.mesh == nil {
+		return nil
+	}
+	if signs {
+		if err := s.identity.take(s.mesh.ServerIdentity(), time.Duration(s.mesh.Certificates.Lifetime)); err != nil {
+			return err
+		}
+	}
+	for _, n := range s.sortedNodes() {
+		s.refresh(n)
+	}
+	return nil
+}
+
+// trustOf is the digest of the trust bundle that is sent to proxies; empty when they
+// have it from files.
+func (s *Server) trustOf(n *node) string {
+	if n.kind != kindEnvoy || s.mesh.Certificates.Issuer.Kind != ir.IssuerEmbedded {
+		return ""
+	}
+	return ca.Digest(s.trust)
+}

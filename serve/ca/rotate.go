@@ -1,0 +1,141 @@
+package ca
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/meshc/meshc/compiler/secret"
+)
+
+// Stage is how far the replacement of a root is.
+type Stage string
+
+// The stages, in their order. A leaf is believed in each by whoever has taken that
+// stage or one of its neighbours.
+const (
+	// Steady is the stage in which one root is trusted, and signs.
+	Steady Stage = "steady"
+	// TrustBoth has the new root trusted too; the old one signs.
+	TrustBoth Stage = "trust-both"
+	// SignNew has the new one sign; the old one is trusted until its last leaf ends.
+	SignNew Stage = "sign-new"
+)
+
+// Rotation is how an authority stands.
+type Rotation struct {
+	Stage Stage     `json:"stage"`
+	Since time.Time `json:"since"`
+	// Bundle and Signer are the digests of the trust bundle and of the root that
+	// signs.
+	Bundle string `json:"bundle"`
+	Signer string `json:"signer"`
+	// OldLeaves is when the last leaf ends that the old root's intermediate signed.
+	OldLeaves time.Time `json:"oldLeaves,omitzero"`
+}
+
+// Rotation is how the authority stands.
+func (a *Authority) Rotation() Rotation {
+	out := Rotation{Bundle: Digest(a.Bundle()), Signer: a.Signer()}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	out.Stage, out.Since = a.state.stage(), a.state.Since
+	if out.Stage == SignNew {
+		out.OldLeaves = a.known[a.state.Trusted[0]].last
+	}
+	return out
+}
+
+func (s *state) stage() Stage {
+	switch {
+	case len(s.Trusted) == 1:
+		return Steady
+	case s.Signing == s.Trusted[0]:
+		return TrustBoth
+	}
+	return SignNew
+}
+
+// ErrOldLeaves says that the old root still has leaves that hold.
+var ErrOldLeaves = errors.New("certificates that the old root signed are still in use")
+
+// Advance goes on to the next stage: a new root is made and trusted, then signs, then
+// the old one is dropped. It does not know who has taken the stage before; that is
+// for the caller to find out. While leaves of the old root hold it is not dropped.
+func (a *Authority) Advance(passphrase secret.Value, now time.Time) (Rotation, error) {
+	unlock, err := a.lock()
+	if err != nil {
+		return Rotation{}, err
+	}
+	defer unlock()
+	if err := a.Reload(); err != nil {
+		return Rotation{}, err
+	}
+	before := a.Rotation()
+	a.mu.RLock()
+	next := state{Signing: a.state.Signing, Trusted: slices.Clone(a.state.Trusted), Since: now.UTC()}
+	a.mu.RUnlock()
+	switch before.Stage {
+	case Steady:
+		made := next.Signing + 1
+		if err := a.make(made, passphrase); err != nil {
+			return before, err
+		}
+		next.Trusted = append(next.Trusted, made)
+	case TrustBoth:
+		next.Signing = next.Trusted[1]
+	case SignNew:
+		if now.Before(before.OldLeaves) {
+			return before, fmt.Errorf("%w, the last until %s", ErrOldLeaves, before.OldLeaves.Format(time.RFC3339))
+		}
+		next.Trusted = next.Trusted[1:]
+	}
+	if a.dir == "" {
+		a.mu.Lock()
+		a.state = next
+		a.mu.Unlock()
+		return a.Rotation(), nil
+	}
+	if err := writeState(a.dir, next); err != nil {
+		return before, err
+	}
+	if err := a.Reload(); err != nil {
+		return before, err
+	}
+	if before.Stage == SignNew { // nothing needs it any more
+		err = os.RemoveAll(a.generation(next.Trusted[0] - 1))
+	}
+	return a.Rotation(), err
+}
+
+func (a *Authority) make(number int, passphrase secret.Value) error {
+	if a.dir != "" {
+		return writeGeneration(a.dir, number, passphrase)
+	}
+	g, _, err := generate(number)
+	if err == nil {
+		a.mu.Lock()
+		a.known[number] = g
+		a.mu.Unlock()
+	}
+	return err
+}
+
+// lock keeps other processes from going on with the rotation meanwhile.
+func (a *Authority) lock() (unlock func(), err error) {
+	if a.dir == "" {
+		return func() {}, nil
+	}
+	f, err := os.OpenFile(filepath.Join(a.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another process is changing %s", a.dir), f.Close())
+	}
+	return func() { f.Close() }, nil
+}

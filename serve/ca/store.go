@@ -1,0 +1,302 @@
+package ca
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"github.com/meshc/meshc/compiler/secret"
+)
+
+// The files of an authority's directory. Each generation has a directory named by
+// its number; authority.json says which of them sign and are trusted, and is written
+// last.
+const (
+	stateFile        = "authority.json"
+	joinKeyFile      = "join.key"
+	usedDir          = "used" // join tokens that were used
+	rootFile         = "root.crt"
+	rootKeyFile      = "root.key"
+	intermediateFile = "intermediate.crt"
+	keyFile          = "intermediate.key"
+	lastFile         = "last" // when the last leaf ends
+)
+
+// state is authority.json.
+type state struct {
+	// Signing is the generation that signs; Trusted are those whose roots are in the
+	// bundle, the oldest first.
+	Signing int   `json:"signing"`
+	Trusted []int `json:"trusted"`
+	// Since is when this became so.
+	Since time.Time `json:"since"`
+}
+
+// Open reads the authority that is kept in a directory, or makes one there: the
+// directory with mode 0700, its keys with 0600. With a passphrase the root's key,
+// which nothing but the making of an intermediate needs, is encrypted (age, scrypt).
+func Open(dir string, passphrase secret.Value) (*Authority, error) {
+	if _, err := os.Stat(filepath.Join(dir, stateFile)); errors.Is(err, fs.ErrNotExist) {
+		if err := initialise(dir, passphrase); err != nil {
+			return nil, err
+		}
+	}
+	a := &Authority{dir: dir}
+	return a, a.Reload()
+}
+
+// Reload reads the directory again, where another process may have gone on with a
+// rotation. The authority stays as it was when it cannot.
+func (a *Authority) Reload() error {
+	if a.dir == "" {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(a.dir, stateFile))
+	if err != nil {
+		return err
+	}
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil || len(s.Trusted) == 0 {
+		return fmt.Errorf("%s is not whole", filepath.Join(a.dir, stateFile))
+	}
+	known := map[int]*generation{}
+	for _, n := range s.Trusted {
+		if known[n], err = readGeneration(a.generation(n)); err != nil {
+			return err
+		}
+		known[n].number = n
+	}
+	if known[s.Signing] == nil {
+		return fmt.Errorf("%s: what signs is not trusted", filepath.Join(a.dir, stateFile))
+	}
+	key, err := readSecret(filepath.Join(a.dir, joinKeyFile))
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state, a.known, a.joinKey = s, known, key
+	return nil
+}
+
+func (a *Authority) generation(n int) string { return filepath.Join(a.dir, strconv.Itoa(n)) }
+
+func readGeneration(dir string) (*generation, error) {
+	root, err := readCertificate(filepath.Join(dir, rootFile))
+	if err != nil {
+		return nil, err
+	}
+	intermediate, err := readCertificate(filepath.Join(dir, intermediateFile))
+	if err != nil {
+		return nil, err
+	}
+	key, err := readKey(filepath.Join(dir, keyFile))
+	if err != nil {
+		return nil, err
+	}
+	if !key.PublicKey.Equal(intermediate.PublicKey) {
+		return nil, fmt.Errorf("%s: the key is not that of %s", dir, intermediateFile)
+	}
+	if err := intermediate.CheckSignatureFrom(root); err != nil {
+		return nil, fmt.Errorf("%s: %s did not sign %s: %w", dir, rootFile, intermediateFile, err)
+	}
+	g := &generation{root: root, intermediate: intermediate, key: key}
+	if data, err := os.ReadFile(filepath.Join(dir, lastFile)); err == nil {
+		if g.last, err = time.Parse(time.RFC3339, strings.TrimSpace(string(data))); err != nil {
+			return nil, fmt.Errorf("%s holds no time", filepath.Join(dir, lastFile))
+		}
+	}
+	return g, nil
+}
+
+func initialise(dir string, passphrase secret.Value) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := writeGeneration(dir, 1, passphrase); err != nil {
+		return err
+	}
+	key, err := newJoinKey()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, joinKeyFile), key.Reveal(), 0o600); err != nil {
+		return err
+	}
+	return writeState(dir, state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()})
+}
+
+// writeGeneration makes a root and an intermediate below the directory. Until
+// authority.json names them, nothing is said of them.
+func writeGeneration(dir string, number int, passphrase secret.Value) error {
+	g, rootKey, err := generate(number)
+	if err != nil {
+		return err
+	}
+	rootPEM, err := encodeKey(rootKey)
+	if err != nil {
+		return err
+	}
+	if rootPEM, err = encrypt(rootPEM, passphrase); err != nil {
+		return err
+	}
+	keyPEM, err := encodeKey(g.key)
+	if err != nil {
+		return err
+	}
+	at := filepath.Join(dir, strconv.Itoa(number))
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{rootKeyFile: rootPEM, rootFile: encode(g.root), intermediateFile: encode(g.intermediate), keyFile: keyPEM} {
+		if err := writeFile(filepath.Join(at, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeState(dir string, s state) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, stateFile), append(data, '\n'), 0o600)
+}
+
+// encrypt is the data itself without a passphrase.
+func encrypt(data []byte, passphrase secret.Value) ([]byte, error) {
+	if passphrase.IsZero() {
+		return data, nil
+	}
+	recipient, err := age.NewScryptRecipient(string(passphrase.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	var out strings.Builder
+	armored := armor.NewWriter(&out)
+	w, err := age.Encrypt(armored, recipient)
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(data)
+	if err := errors.Join(err, w.Close(), armored.Close()); err != nil {
+		return nil, err
+	}
+	return []byte(out.String()), nil
+}
+
+// remember records until when some leaf of the generation may hold.
+func (a *Authority) remember(g *generation, until time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !until.After(g.last) {
+		return nil
+	}
+	g.last = until
+	if a.dir == "" {
+		return nil
+	}
+	return writeFile(filepath.Join(a.generation(g.number), lastFile), []byte(until.UTC().Format(time.RFC3339)+"\n"), 0o600)
+}
+
+func encodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func readCertificate(name string) (*x509.Certificate, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("%s holds no certificate", name)
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// readSecret reads a file that nobody else may read.
+func readSecret(name string) (secret.Value, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return secret.Value{}, fmt.Errorf("%s can be read by others: its mode is %04o and must be 0600", name, info.Mode().Perm())
+	}
+	data, err := os.ReadFile(name)
+	return secret.New(data), err
+}
+
+func readKey(name string) (*ecdsa.PrivateKey, error) {
+	data, err := readSecret(name)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data.Reveal())
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no key", name)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s holds no key", name) // the error could quote it
+	}
+	ec, ok := key.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%s holds a key of another kind", name)
+	}
+	return ec, nil
+}
+
+// ReadPassphrase reads the passphrase of a file that nobody else may read.
+func ReadPassphrase(name string) (secret.Value, error) {
+	v, err := readSecret(name)
+	if err != nil {
+		return v, err
+	}
+	text := strings.TrimRight(string(v.Reveal()), "\r\n")
+	if text == "" {
+		return v, fmt.Errorf("%s holds no passphrase", name)
+	}
+	return secret.New([]byte(text)), nil
+}
+
+func newJoinKey() (secret.Value, error) {
+	key := make([]byte, 32)
+	_, err := io.ReadFull(rand.Reader, key)
+	return secret.New(key), err
+}
+
+// writeFile writes a file as a whole.
+func writeFile(name string, data []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, writeErr := f.Write(data)
+	if err := errors.Join(writeErr, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

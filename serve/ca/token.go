@@ -1,0 +1,182 @@
+package ca
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+)
+
+const (
+	tokenAudience = "meshc-join"
+	// MaxTokenLife bounds how long a join token may be used.
+	MaxTokenLife = time.Hour
+	maxTokenSize = 4 << 10
+)
+
+// JoinToken is what a join token says: whoever holds it may be given one certificate
+// of that identity, once, until it expires.
+type JoinToken struct {
+	jwt.Claims
+	// Pins are the SHA-256 of the public keys of the roots, by which its holder knows
+	// the server (RFC 7469, section 2.4).
+	Pins []string `json:"pins"`
+}
+
+// IssueToken makes a join token for an identity. The issuer is the server's identity,
+// which the holder demands of it.
+func (a *Authority) IssueToken(server, id spiffeid.ID, life time.Duration, now time.Time) (string, error) {
+	if life < time.Second || life > MaxTokenLife {
+		return "", fmt.Errorf("a join token lives for 1s to %s, not %s", MaxTokenLife, life)
+	}
+	number := make([]byte, 16)
+	if _, err := rand.Read(number); err != nil {
+		return "", err
+	}
+	a.mu.RLock()
+	key := a.joinKey
+	a.mu.RUnlock()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key.Reveal()}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return "", err
+	}
+	return jwt.Signed(signer).Claims(JoinToken{
+		Claims: jwt.Claims{
+			Issuer: server.String(), Subject: id.String(), Audience: jwt.Audience{tokenAudience},
+			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(life)), ID: hex.EncodeToString(number),
+		},
+		Pins: Pins(a.Bundle()),
+	}).Serialize()
+}
+
+// Pins are those of the certificates of a bundle.
+func Pins(bundle []byte) []string {
+	var out []string
+	for {
+		var block *pem.Block
+		if block, bundle = pem.Decode(bundle); block == nil {
+			return out
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+			out = append(out, base64.StdEncoding.EncodeToString(sum[:]))
+		}
+	}
+}
+
+// ReadToken reads a join token without knowing whether it is good: for its holder,
+// who had it from somebody it trusts.
+func ReadToken(text string) (*JoinToken, error) {
+	t := &JoinToken{}
+	parsed, err := parseToken(text)
+	if err == nil {
+		err = parsed.UnsafeClaimsWithoutVerification(t)
+	}
+	if err != nil {
+		return nil, errors.New("it is no join token")
+	}
+	return t, nil
+}
+
+func parseToken(text string) (*jwt.JSONWebToken, error) {
+	if len(text) > maxTokenSize {
+		return nil, errors.New("it is too long")
+	}
+	return jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
+}
+
+// ErrToken says that a join token is not good, and no more than that: who may not join
+// learns nothing.
+var ErrToken = errors.New("the join token is not good, was used already, or has expired")
+
+// Redeem takes a join token, which cannot be used again, also after a restart, and
+// returns whose it is.
+func (a *Authority) Redeem(text string, server spiffeid.ID, now time.Time) (spiffeid.ID, error) {
+	parsed, err := parseToken(text)
+	if err != nil {
+		return spiffeid.ID{}, ErrToken
+	}
+	a.mu.RLock()
+	key := a.joinKey
+	a.mu.RUnlock()
+	var t JoinToken
+	if err := parsed.Claims(key.Reveal(), &t); err != nil {
+		return spiffeid.ID{}, ErrToken
+	}
+	expected := jwt.Expected{Issuer: server.String(), AnyAudience: jwt.Audience{tokenAudience}, Time: now}
+	if t.Expiry == nil || t.ID == "" || t.ValidateWithLeeway(expected, 0) != nil {
+		return spiffeid.ID{}, ErrToken
+	}
+	id, err := spiffeid.FromString(t.Subject)
+	if err != nil {
+		return spiffeid.ID{}, ErrToken
+	}
+	first, err := a.first(t.ID, t.Expiry.Time(), now)
+	if err != nil {
+		return spiffeid.ID{}, err
+	}
+	if !first {
+		return spiffeid.ID{}, ErrToken
+	}
+	return id, nil
+}
+
+// first reports whether a token is used for the first time, and records it.
+func (a *Authority) first(id string, expiry, now time.Time) (bool, error) {
+	sum := sha256.Sum256([]byte(id))
+	name := hex.EncodeToString(sum[:16])
+	if a.dir == "" {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.used[name] {
+			return false, nil
+		}
+		if a.used == nil {
+			a.used = map[string]bool{}
+		}
+		a.used[name] = true
+		return true, nil
+	}
+	dir := filepath.Join(a.dir, usedDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.WriteString(expiry.UTC().Format(time.RFC3339) + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return false, err
+	}
+	forget(dir, now)
+	return true, nil
+}
+
+// forget removes the records of tokens that have expired long ago.
+func forget(dir string, now time.Time) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > 2*MaxTokenLife {
+			_ = os.Remove(filepath.Join(dir, e.Name())) // another time
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
+)
+
+// Client is an issuer that is asked over the network.
+type Client struct {
+	// Address is HOST:PORT of the API.
+	Address string
+	// Server is the identity that is demanded of it.
+	Server spiffeid.ID
+	// Directory holds the certificate that proves who asks, and whom to trust, once
+	// there are any.
+	Directory string
+	// Token is a join token, for the first time.
+	Token secret.Value
+	// Holder names this holder among others of the same identity, for who looks after
+	// the mesh.
+	Holder string
+}
+
+const (
+	answerTime = 20 * time.Second
+	maxAnswer  = 1 << 20 // bytes
+)
+
+// Issue asks for a certificate: with the one that is held while it holds, else with
+// the join token.
+func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error) {
+	asked := Request{Request: string(request)}
+	held, pool, err := c.known(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if held == nil {
+		if c.Token.IsZero() {
+			return nil, nil, errors.New("there is no certificate that holds, and no join token: make one with meshc certs token")
+		}
+		asked.Token = string(c.Token.Reveal())
+	}
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return nil, nil, err
+	}
+	var got Answer
+	if err := c.ask(ctx, http.MethodPost, certificatesPath, body, held, pool, &got); err != nil {
+		return nil, nil, err
+	}
+	return []byte(got.Chain), []byte(got.Bundle), nil
+}
+
+// Trust asks whom to trust, and says whom this holder does.
+func (c *Client) Trust(ctx context.Context) (bundle []byte, signer string, err error) {
+	held, pool, err := c.known(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	query := url.Values{"holder": {c.Holder}}
+	if held != nil {
+		query.Set("bundle", ca.Digest(held.Bundle))
+	}
+	var got Trust
+	if err := c.ask(ctx, http.MethodGet, trustPath+"?"+query.Encode(), nil, held, pool, &got); err != nil {
+		return nil, "", err
+	}
+	return []byte(got.Bundle), got.Signer, nil
+}
+
+// known is the certificate that is held, nil when there is none that holds, and whom
+// to trust: those that are held, or the ones that the join token pins.
+func (c *Client) known(ctx context.Context) (*svid.Held, *x509.CertPool, error) {
+	held, err := svid.Read(c.Directory)
+	pool := x509.NewCertPool()
+	switch {
+	case err == nil && time.Now().Before(held.Leaf().NotAfter):
+		pool.AppendCertsFromPEM(held.Bundle)
+		return held, pool, nil
+	case c.Token.IsZero() && err == nil:
+		return nil, nil, fmt.Errorf("the certificate in %s has expired: join again with a new token (meshc certs token)", c.Directory)
+	case c.Token.IsZero():
+		return nil, nil, fmt.Errorf("there is no certificate, and no join token to get one with: %w", err)
+	}
+	return c.pinned(ctx)
+}
+
+// pinned asks a server that is not known yet for its roots, and believes those that
+// the join token names.
+func (c *Client) pinned(ctx context.Context) (*svid.Held, *x509.CertPool, error) {
+	token, err := ca.ReadToken(string(c.Token.Reveal()))
+	if err != nil {
+		return nil, nil, err
+	}
+	var got Trust
+	if err := c.ask(ctx, http.MethodGet, trustPath, nil, nil, nil, &got); err != nil {
+		return nil, nil, err
+	}
+	pool, found := x509.NewCertPool(), false
+	for _, root := range svid.Certificates([]byte(got.Bundle)) {
+		if pins := ca.Pins(svid.PEM(root)); slices.Contains(token.Pins, pins[0]) {
+			pool.AddCert(root)
+			found = true
+		}
+	}
+	if !found {
+		return nil, nil, fmt.Errorf("%s is not the server that the join token is for", c.Address)
+	}
+	return nil, pool, nil
+}
+
+// ask sends a request. Without a pool the server is not known yet, and nothing that
+// it says may be believed.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, held *svid.Held, pool *x509.CertPool, into any) error {
+	config := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true} // verified below, by its identity
+	if pool != nil {
+		config.VerifyConnection = func(s tls.ConnectionState) error { return c.verify(s, pool) }
+	}
+	if held != nil {
+		config.Certificates = []tls.Certificate{*held.Key}
+	}
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, "https://"+c.Address+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%q is no address HOST:PORT", c.Address)
+	}
+	response, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return fmt.Errorf("%s does not answer: %w", c.Address, err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s does not answer: %w", c.Address, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		var no failure
+		if json.Unmarshal(data, &no) == nil && no.Error != "" {
+			return fmt.Errorf("%s says no: %s", c.Address, no.Error)
+		}
+		return fmt.Errorf("what answers at %s is not meshc serve", c.Address)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("what answers at %s is not meshc serve", c.Address)
+	}
+	return nil
+}
+
+// verify demands the server's identity, signed by whom is trusted.
+func (c *Client) verify(s tls.ConnectionState, pool *x509.CertPool) error {
+	intermediates := x509.NewCertPool()
+	for _, cert := range s.PeerCertificates[1:] {
+		intermediates.AddCert(cert)
+	}
+	leaf := s.PeerCertificates[0]
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}); err != nil {
+		return errors.New("its certificate is not signed by whom this host trusts")
+	}
+	id, err := x509svid.IDFromCert(leaf)
+	if err != nil || id != c.Server {
+		return fmt.Errorf("it is %s and must be %s", id, c.Server)
+	}
+	return nil
+}

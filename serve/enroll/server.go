@@ -1,0 +1,225 @@
+// Package enroll is how hosts outside Kubernetes get their certificates from meshc
+// serve: over TLS, for a request whose key they made, when they have proved who they
+// are. A join token proves it once, a certificate that still holds proves it again.
+package enroll
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
+)
+
+// The paths of the API.
+const (
+	certificatesPath = "/v1/certificates" // POST a Request, get an Answer
+	trustPath        = "/v1/trust"        // GET a Trust
+)
+
+// Request asks for a certificate.
+type Request struct {
+	// Request is a certificate signing request in PEM.
+	Request string `json:"request"`
+	// Token is a join token, of who has no certificate yet.
+	Token string `json:"token,omitempty"`
+}
+
+// Answer is a certificate.
+type Answer struct {
+	// Chain is the leaf, then the intermediates; Bundle is whom to trust; in PEM.
+	Chain  string `json:"chain"`
+	Bundle string `json:"bundle"`
+}
+
+// Trust is whom to trust.
+type Trust struct {
+	Bundle string `json:"bundle"`
+	// Signer is the digest of the root that signs.
+	Signer string `json:"signer"`
+}
+
+// failure is the body of an answer that says no.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// Limits on what one client may ask.
+const (
+	maxBody = 64 << 10 // bytes
+	perHost = 20       // requests a second, and as many again at once
+)
+
+// Config is what the API needs.
+type Config struct {
+	Authority *ca.Authority
+	// Certificate is the server's own.
+	Certificate func() (*tls.Certificate, error)
+	// Mesh is the mesh that is served; nil while there is none.
+	Mesh func() *ir.Mesh
+	// Seen is told which bundle a holder has, by its identity and its name.
+	Seen func(id spiffeid.ID, holder, bundle string)
+	// Refused counts who was refused.
+	Refused func()
+	Log     *slog.Logger
+}
+
+// Server is the HTTP server of the API. Certificates of clients are verified when
+// they are shown.
+func Server(c Config) *http.Server {
+	a := &api{Config: c, limits: newLimits(perHost)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+certificatesPath, a.certificate)
+	mux.HandleFunc("GET "+trustPath, a.trust)
+	return &http.Server{
+		Handler: a.limited(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS13,
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				own, err := c.Certificate()
+				if err != nil {
+					return nil, err
+				}
+				return &tls.Config{
+					MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*own}, NextProtos: []string{"http/1.1"},
+					ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: c.Authority.Pool(), SessionTicketsDisabled: true,
+				}, nil
+			},
+		},
+	}
+}
+
+type api struct {
+	Config
+	limits *limits
+}
+
+// limited answers 429 to hosts that ask too often.
+func (a *api) limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil || !a.limits.allow(host, time.Now()) {
+			say(w, http.StatusTooManyRequests, "too many requests: ask again later")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// certificate signs a request for whom the client has proved to be.
+func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
+	var asked Request
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&asked); err != nil {
+		say(w, http.StatusBadRequest, "the request is not what is asked for here")
+		return
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		say(w, http.StatusBadRequest, "something follows the request")
+		return
+	}
+	mesh := a.Mesh()
+	if mesh == nil {
+		say(w, http.StatusServiceUnavailable, "no mesh is loaded yet")
+		return
+	}
+	request, err := svid.ParseRequest([]byte(asked.Request))
+	if err != nil {
+		say(w, http.StatusBadRequest, "the certificate request cannot be read: "+err.Error())
+		return
+	}
+	if kind := svid.KindOf(request.PublicKey); kind != mesh.Certificates.Key {
+		say(w, http.StatusBadRequest, "the mesh's keys are "+string(mesh.Certificates.Key)+", and the request's is another")
+		return
+	}
+	id, err := a.proved(r, &asked, mesh)
+	if err != nil {
+		a.Refused()
+		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "reason", err)
+		say(w, http.StatusForbidden, err.Error())
+		return
+	}
+	if !isMember(mesh, id) {
+		a.Refused()
+		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "identity", id, "reason", "no member of the mesh")
+		say(w, http.StatusForbidden, id.String()+" is no member of the mesh")
+		return
+	}
+	chain, err := a.Authority.Sign(request, id, time.Duration(mesh.Certificates.Lifetime))
+	if err != nil {
+		say(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "")
+	answer(w, Answer{Chain: string(chain), Bundle: string(a.Authority.Bundle())})
+}
+
+// proved is who the client is: by its certificate, or by a join token, which is used
+// up by that.
+func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.ID, error) {
+	if asked.Token != "" {
+		return a.Authority.Redeem(asked.Token, mesh.ServerIdentity(), time.Now())
+	}
+	if id, ok := shown(r); ok {
+		return id, nil
+	}
+	return spiffeid.ID{}, errors.New("there is neither a join token nor a certificate that holds")
+}
+
+// shown is the identity in the client's certificate, which was verified.
+func shown(r *http.Request) (spiffeid.ID, bool) {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return spiffeid.ID{}, false
+	}
+	id, err := x509svid.IDFromCert(r.TLS.VerifiedChains[0][0])
+	return id, err == nil
+}
+
+func isMember(m *ir.Mesh, id spiffeid.ID) bool {
+	for _, s := range m.Services {
+		if s.Identity == id {
+			return true
+		}
+	}
+	for _, g := range m.Gateways {
+		if g.Identity == id {
+			return true
+		}
+	}
+	return false
+}
+
+// trust says whom to trust, which is no secret. A holder says by the way what it has.
+func (a *api) trust(w http.ResponseWriter, r *http.Request) {
+	if id, ok := shown(r); ok && a.Seen != nil {
+		q := r.URL.Query()
+		a.Seen(id, bounded(q.Get("holder")), bounded(q.Get("bundle")))
+	}
+	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
+}
+
+// bounded is a text of a client that is kept.
+func bounded(text string) string { return text[:min(len(text), 128)] }
+
+func answer(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(failure{text}) // the client may be gone
+}

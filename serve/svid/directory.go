@@ -1,0 +1,220 @@
+package svid
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/meshc/meshc/render/envoy"
+)
+
+// The files of a certificate directory, besides those by which Envoy is told of them.
+const (
+	CertificateFile = "tls.crt"
+	KeyFile         = "tls.key"
+	TrustFile       = "ca.crt"
+	// RequestFile is for an issuer that somebody takes it to.
+	RequestFile = "tls.csr"
+
+	current = "..data"
+)
+
+// Held is what a certificate directory holds.
+type Held struct {
+	ID spiffeid.ID
+	// Chain is the leaf, then the intermediates.
+	Chain  []*x509.Certificate
+	Key    *tls.Certificate
+	Bundle []byte
+}
+
+// Leaf is the certificate of the identity.
+func (h *Held) Leaf() *x509.Certificate { return h.Chain[0] }
+
+// Remaining is the share of its life that the leaf still has, 0 when it is over.
+func (h *Held) Remaining(now time.Time) float64 {
+	l := h.Leaf()
+	return max(0, float64(l.NotAfter.Sub(now))/float64(l.NotAfter.Sub(l.NotBefore)))
+}
+
+// Root is the certificate of the bundle that the chain ends at; nil when there is none.
+func (h *Held) Root(now time.Time) *x509.Certificate {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AppendCertsFromPEM(h.Bundle)
+	for _, c := range h.Chain[1:] {
+		intermediates.AddCert(c)
+	}
+	chains, err := h.Leaf().Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return nil
+	}
+	return chains[0][len(chains[0])-1]
+}
+
+// Read reads a certificate directory. What is not whole is an error.
+func Read(dir string) (*Held, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CertificateFile), filepath.Join(dir, KeyFile))
+	if err != nil {
+		return nil, reason(dir, err)
+	}
+	h := &Held{Key: &pair}
+	for _, der := range pair.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("%s has a certificate that cannot be read", filepath.Join(dir, CertificateFile))
+		}
+		h.Chain = append(h.Chain, c)
+	}
+	if h.ID, err = x509svid.IDFromCert(h.Leaf()); err != nil {
+		return nil, fmt.Errorf("%s is no SPIFFE certificate: it has no identity", filepath.Join(dir, CertificateFile))
+	}
+	if h.Bundle, err = os.ReadFile(filepath.Join(dir, TrustFile)); err != nil {
+		return nil, reason(dir, err)
+	}
+	if len(Certificates(h.Bundle)) == 0 {
+		return nil, fmt.Errorf("%s holds no certificate", filepath.Join(dir, TrustFile))
+	}
+	return h, nil
+}
+
+// reason is an error without what Go calls things, and without a key's contents.
+func reason(dir string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return fmt.Errorf("%s: %w", at.Path, at.Err)
+	}
+	return fmt.Errorf("%s: %s and %s do not belong together, or one is not whole", dir, CertificateFile, KeyFile)
+}
+
+// Certificates are those of a text in PEM.
+func Certificates(data []byte) []*x509.Certificate {
+	var out []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return out
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
+			out = append(out, c)
+		}
+	}
+}
+
+// Publish replaces the files of a certificate directory in one step, as a mounted
+// Kubernetes Secret is: the names are symbolic links through "..data", and that link
+// is renamed. Whoever watches the directory, as Envoy does, sees one change. Beside
+// them are the files by which Envoy is told of them.
+func Publish(dir string, chain, key, bundle []byte) error {
+	if err := whole(chain, key, bundle); err != nil {
+		return err
+	}
+	files, err := envoy.HeldSecretFiles(chain, key, bundle)
+	if err != nil {
+		return err
+	}
+	files[CertificateFile], files[KeyFile], files[TrustFile] = chain, key, bundle
+	return publish(dir, files)
+}
+
+// whole refuses what Envoy would not take.
+func whole(chain, key, bundle []byte) error {
+	if _, err := tls.X509KeyPair(chain, key); err != nil {
+		return errors.New("what was issued does not belong to the key")
+	}
+	if len(Certificates(bundle)) == 0 {
+		return errors.New("what was issued comes with nobody to trust")
+	}
+	return nil
+}
+
+func publish(dir string, files map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	next, err := os.MkdirTemp(dir, "..")
+	if err != nil {
+		return err
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(next, name), data, 0o600); err != nil {
+			return errors.Join(err, os.RemoveAll(next))
+		}
+	}
+	last, err := os.Readlink(filepath.Join(dir, current))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, os.RemoveAll(next))
+	}
+	link := next + ".link"
+	if err := os.Symlink(filepath.Base(next), link); err != nil {
+		return errors.Join(err, os.RemoveAll(next))
+	}
+	if err := os.Rename(link, filepath.Join(dir, current)); err != nil {
+		return errors.Join(err, os.Remove(link), os.RemoveAll(next))
+	}
+	for name := range files {
+		at := filepath.Join(dir, name)
+		if to, err := os.Readlink(at); err == nil && to == filepath.Join(current, name) {
+			continue
+		}
+		if err := replaceBy(at, filepath.Join(current, name), filepath.Base(next)); err != nil {
+			return err
+		}
+	}
+	sweep(dir, filepath.Base(next))
+	if last != "" {
+		return os.RemoveAll(filepath.Join(dir, filepath.Base(last)))
+	}
+	return nil
+}
+
+// replaceBy puts a link where there may be a file that somebody put there by hand.
+func replaceBy(at, to, unique string) error {
+	link := at + "." + unique
+	if err := os.Symlink(to, link); err != nil {
+		return err
+	}
+	return os.Rename(link, at)
+}
+
+// sweep removes what an interrupted Publish left behind.
+func sweep(dir, kept string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, "..") && name != current && name != kept {
+			if to, err := os.Readlink(filepath.Join(dir, current)); err == nil && to != name {
+				_ = os.RemoveAll(filepath.Join(dir, name)) // another time
+			}
+		}
+	}
+}
+
+// sameBundle reports whether two bundles hold the same certificates in the same order.
+func sameBundle(a, b []byte) bool {
+	x, y := Certificates(a), Certificates(b)
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if !bytes.Equal(x[i].Raw, y[i].Raw) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,65 @@
+package svid
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// pending is where a key waits for its certificate, below the certificate directory.
+const pending = "request"
+
+// Prepare makes a key, and a request for somebody else to sign. The certificate in use
+// stays in use until [Install].
+func Prepare(dir string, kind ir.KeyKind, id spiffeid.ID) (requestFile string, err error) {
+	key, err := NewKey(kind)
+	if err != nil {
+		return "", err
+	}
+	request, err := Request(key, id)
+	if err != nil {
+		return "", err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return "", err
+	}
+	at := filepath.Join(dir, pending)
+	return filepath.Join(at, RequestFile), publish(at, map[string][]byte{KeyFile: keyPEM, RequestFile: request})
+}
+
+// Install puts what was signed in its place, when it belongs to the key that waits, is
+// of that identity and ends at one of the roots.
+func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*Held, error) {
+	key, err := os.ReadFile(filepath.Join(dir, pending, KeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("no key waits for a certificate in %s: make one with meshc certs request", dir)
+	}
+	trial, err := os.MkdirTemp(dir, "..trial-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(trial)
+	if err := Publish(trial, chain, key, bundle); err != nil {
+		return nil, err
+	}
+	held, err := Read(trial)
+	switch {
+	case err != nil:
+		return nil, errors.New("what was signed is no SPIFFE certificate: it has no identity")
+	case held.ID != id:
+		return nil, fmt.Errorf("what was signed is %s, and must be %s", held.ID, id)
+	case held.Root(now) == nil:
+		return nil, errors.New("what was signed does not end at one of the roots, or has expired")
+	}
+	if err := Publish(dir, chain, key, bundle); err != nil {
+		return nil, err
+	}
+	return held, os.RemoveAll(filepath.Join(dir, pending))
+}

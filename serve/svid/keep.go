@@ -1,0 +1,188 @@
+package svid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Issuer signs for a holder.
+type Issuer interface {
+	// Issue signs a request in PEM, and returns the leaf with its intermediates, and
+	// whom to trust, in PEM.
+	Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error)
+	// Trust is whom to trust now, in PEM, and the digest of the root that signs.
+	Trust(ctx context.Context) (bundle []byte, signer string, err error)
+}
+
+// Keeper keeps one identity in one directory.
+type Keeper struct {
+	ID        spiffeid.ID
+	Directory string
+	Key       ir.KeyKind
+	// RenewBefore is how long before its end a leaf is renewed; 0 for a third of its
+	// life.
+	RenewBefore time.Duration
+	Issuer      Issuer
+	// Digest tells roots apart as the issuer does.
+	Digest func(bundle []byte) string
+	Log    *slog.Logger
+}
+
+const (
+	// The issuer is asked whom to trust as often as this, and at least twenty times in
+	// the life of a leaf.
+	maxPoll = time.Minute
+	minPoll = 200 * time.Millisecond
+	// urgent is the share of its life below which a leaf that cannot be renewed is an
+	// error, and no longer a warning.
+	urgent = 1.0 / 6
+)
+
+// Obtain makes a key, has it signed and puts both into the directory.
+func (k *Keeper) Obtain(ctx context.Context) (*Held, error) {
+	key, err := NewKey(k.Key)
+	if err != nil {
+		return nil, err
+	}
+	request, err := Request(key, k.ID)
+	if err != nil {
+		return nil, err
+	}
+	chain, bundle, err := k.Issuer.Issue(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return k.publish(chain, keyPEM, bundle)
+}
+
+func (k *Keeper) publish(chain, key, bundle []byte) (*Held, error) {
+	if err := Publish(k.Directory, chain, key, bundle); err != nil {
+		return nil, err
+	}
+	held, err := Read(k.Directory)
+	if err == nil && held.ID != k.ID {
+		err = fmt.Errorf("what was issued is %s, and %s was asked for", held.ID, k.ID)
+	}
+	return held, err
+}
+
+// Run keeps the identity valid until the context ends: it is renewed in time, and at
+// once when another root signs; whom to trust is followed. While neither can be done
+// it says so, the louder the less time is left.
+func (k *Keeper) Run(ctx context.Context) {
+	wait := time.Duration(0)
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		wait = k.Step(ctx, time.Now())
+	}
+}
+
+// Step looks once at what is held and does what is due. It returns when to look again.
+func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
+	held, err := Read(k.Directory)
+	if err != nil || held.ID != k.ID {
+		if held, err = k.Obtain(ctx); err != nil {
+			k.say(ctx, slog.LevelError, "there is no certificate, and none can be had", "identity", k.ID, "error", err)
+			return minPoll * 5
+		}
+		k.say(ctx, slog.LevelInfo, "a certificate was issued", "identity", k.ID, "until", held.Leaf().NotAfter)
+	}
+	life := held.Leaf().NotAfter.Sub(held.Leaf().NotBefore)
+	poll := min(maxPoll, max(minPoll, life/20))
+	bundle, signer, err := k.Issuer.Trust(ctx)
+	if err == nil && !sameBundle(bundle, held.Bundle) {
+		held, err = k.trust(held, bundle)
+	}
+	due := k.due(held, now)
+	if err == nil {
+		root := held.Root(now)
+		due = due || root == nil || k.Digest(PEM(root)) != signer
+	}
+	if due {
+		renewed, renewErr := k.Obtain(ctx)
+		if renewErr == nil {
+			k.say(ctx, slog.LevelInfo, "the certificate was renewed", "identity", k.ID, "until", renewed.Leaf().NotAfter)
+			return poll
+		}
+		err = renewErr
+	}
+	if err != nil {
+		k.complain(ctx, held, now, due, err)
+	}
+	return poll
+}
+
+// due reports whether a leaf is to be renewed for its age.
+func (k *Keeper) due(h *Held, now time.Time) bool {
+	l := h.Leaf()
+	before := k.RenewBefore
+	if before == 0 || before >= l.NotAfter.Sub(l.NotBefore) {
+		before = l.NotAfter.Sub(l.NotBefore) / 3
+	}
+	return !now.Before(l.NotAfter.Add(-before))
+}
+
+// trust puts a bundle beside the certificate that is held.
+func (k *Keeper) trust(held *Held, bundle []byte) (*Held, error) {
+	key, err := os.ReadFile(filepath.Join(k.Directory, KeyFile))
+	if err != nil {
+		return held, err
+	}
+	var chain []byte
+	for _, c := range held.Chain {
+		chain = append(chain, PEM(c)...)
+	}
+	next, err := k.publish(chain, key, bundle)
+	if err != nil {
+		return held, err
+	}
+	k.Log.Info("whom to trust has changed", "identity", k.ID, "roots", len(Certificates(bundle)))
+	return next, nil
+}
+
+// complain says that something could not be done, and how much time is left.
+func (k *Keeper) complain(ctx context.Context, held *Held, now time.Time, due bool, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	left := held.Leaf().NotAfter.Sub(now).Round(time.Second)
+	switch {
+	case left <= 0:
+		k.say(ctx, slog.LevelError, "the certificate has expired, and cannot be renewed: nobody believes it any more", "identity", k.ID, "expired", -left, "error", err)
+	case due && held.Remaining(now) < urgent:
+		k.say(ctx, slog.LevelError, "the certificate ends soon, and cannot be renewed", "identity", k.ID, "left", left, "error", err)
+	case due:
+		k.say(ctx, slog.LevelWarn, "the certificate cannot be renewed", "identity", k.ID, "left", left, "error", err)
+	default:
+		k.say(ctx, slog.LevelWarn, "the issuer does not say whom to trust", "identity", k.ID, "left", left, "error", err)
+	}
+}
+
+func (k *Keeper) say(ctx context.Context, level slog.Level, message string, args ...any) {
+	if ctx.Err() == nil {
+		k.Log.Log(ctx, level, message, args...)
+	}
+}
+
+// Missing reports whether there is nothing in the directory yet.
+func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
