@@ -57,7 +57,7 @@ func TestServeAndStatus(t *testing.T) {
 	write("cue.mod/module.cue", "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")
 	write("mesh.cue", "package shop\n\nmesh: nam: \"shop\"\n")
 
-	cmd := exec.Command("meshc", "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+	cmd := exec.Command("meshc", "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--enroll-listen", "127.0.0.1:0")
 	cmd.Dir = spec
 	log, err := cmd.StderrPipe()
 	if err != nil {

@@ -51,7 +51,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 			ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
 			TransportApiVersion: corev3.ApiVersion_V3,
 			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
+				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster, RetryPolicy: reconnect()},
 			}}},
 			SetNodeOnFirstMessageOnly: true,
 		},
@@ -59,6 +59,14 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		LdsConfig: ads(),
 	}
 	return boot, b.err
+}
+
+// reconnect is how soon a proxy looks again for a server that was away: within 5
+// seconds, where Envoy's default is 30.
+func reconnect() *corev3.RetryPolicy {
+	return &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
+		BaseInterval: durationpb.New(500 * time.Millisecond), MaxInterval: durationpb.New(5 * time.Second),
+	}}
 }
 
 // regexProgram is how large the program of a regular expression may be. Envoy's

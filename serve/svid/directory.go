@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -173,10 +174,8 @@ func publish(dir string, files map[string][]byte) error {
 			return err
 		}
 	}
-	sweep(dir, filepath.Base(next))
-	if last != "" {
-		return os.RemoveAll(filepath.Join(dir, filepath.Base(last)))
-	}
+	// Who is reading what was before may go on; it goes with the next one.
+	sweep(dir, filepath.Base(next), filepath.Base(last))
 	return nil
 }
 
@@ -189,18 +188,16 @@ func replaceBy(at, to, unique string) error {
 	return os.Rename(link, at)
 }
 
-// sweep removes what an interrupted Publish left behind.
-func sweep(dir, kept string) {
+// sweep removes what was before, and what an interrupted Publish left behind, but for
+// those that are named.
+func sweep(dir string, kept ...string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return
+		return // another time
 	}
 	for _, e := range entries {
-		name := e.Name()
-		if strings.HasPrefix(name, "..") && name != current && name != kept {
-			if to, err := os.Readlink(filepath.Join(dir, current)); err == nil && to != name {
-				_ = os.RemoveAll(filepath.Join(dir, name)) // another time
-			}
+		if name := e.Name(); strings.HasPrefix(name, "..") && name != current && !slices.Contains(kept, name) {
+			_ = os.RemoveAll(filepath.Join(dir, name)) // another time
 		}
 	}
 }

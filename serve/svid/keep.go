@@ -113,7 +113,7 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 	if err == nil && !sameBundle(bundle, held.Bundle) {
 		held, err = k.trust(held, bundle)
 	}
-	due := k.due(held, now)
+	due := !now.Before(k.renewal(held))
 	if err == nil {
 		root := held.Root(now)
 		due = due || root == nil || k.Digest(PEM(root)) != signer
@@ -129,17 +129,20 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 	if err != nil {
 		k.complain(ctx, held, now, due, err)
 	}
-	return poll
+	if due { // the sooner again, the less time is left
+		return min(poll, max(minPoll, held.Leaf().NotAfter.Sub(now)/20))
+	}
+	return min(poll, max(minPoll, k.renewal(held).Sub(now)))
 }
 
-// due reports whether a leaf is to be renewed for its age.
-func (k *Keeper) due(h *Held, now time.Time) bool {
+// renewal is when a leaf is to be renewed for its age.
+func (k *Keeper) renewal(h *Held) time.Time {
 	l := h.Leaf()
 	before := k.RenewBefore
 	if before == 0 || before >= l.NotAfter.Sub(l.NotBefore) {
 		before = l.NotAfter.Sub(l.NotBefore) / 3
 	}
-	return !now.Before(l.NotAfter.Add(-before))
+	return l.NotAfter.Add(-before)
 }
 
 // trust puts a bundle beside the certificate that is held.
