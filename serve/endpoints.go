@@ -250,12 +250,18 @@ func (s *Server) misnamed(file string, list []fileEndpoint) string {
 	return ""
 }
 
-// overlay makes the mesh that proxies are served of the one that was loaded and
-// of the endpoints files.
+// overlay makes the mesh that proxies are served of the one that was loaded, of the
+// endpoints files, and of the rules that are not over.
 func (s *Server) overlay() {
 	m := *s.mesh
 	m.Services = nil
+	now := time.Now()
+	s.nextEnd = time.Time{}
 	for _, service := range s.mesh.Services {
+		service, ends := inForce(service, now)
+		if !ends.IsZero() && (s.nextEnd.IsZero() || ends.Before(s.nextEnd)) {
+			s.nextEnd = ends
+		}
 		if list, ok := s.files[service.Workload.File]; ok && service.Workload.File != "" {
 			copied := *service
 			copied.Workload.Endpoints = endpointsOf(service, list)

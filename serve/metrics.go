@@ -16,6 +16,7 @@ type metrics struct {
 	info      *prometheus.GaugeVec
 	pushes    prometheus.Counter
 	refused   prometheus.Counter
+	limited   prometheus.Counter
 	acks      *prometheus.CounterVec
 	nacks     *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
@@ -38,6 +39,7 @@ func newMetrics() *metrics {
 		info:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "meshc", Name: "mesh_info", Help: "1 for the mesh that is served, by its hash."}, []string{"hash"}),
 		pushes:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "pushes_total", Help: "Changes of what a proxy is served."}),
 		refused:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_refused_total", Help: "Streams whose certificate was not that of their node."}),
+		limited:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_limited_total", Help: "Streams that were cut off, as they asked for too much."}),
 		acks:      counter("acks_total", "Answers that took what was sent, by type.", "type"),
 		nacks:     counter("nacks_total", "Answers that refused what was sent, by type.", "type"),
 		reloads:   counter("reloads_total", "Meshes that were loaded, or refused, by result.", "result"),
@@ -46,7 +48,7 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
 	}
-	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.acks, m.nacks, m.reloads, m.pushTime,
+	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited, m.acks, m.nacks, m.reloads, m.pushTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -181,6 +181,7 @@ func (s *Server) render(n *node) (*envoy.Resources, error) {
 		if v == nil || v.Identity != n.identity {
 			return nil, errGone
 		}
+		v, _ = inForce(v, time.Now())
 		scope = s.served.ServiceScope(n.at(v, instance)) // what it calls is from files too, what it is is not
 	}
 	o := envoy.Options{Instance: instance}

@@ -53,6 +53,8 @@ const (
 	maxStreams     = 16      // at once on a connection
 	drainTime      = 5 * time.Second
 	minClientPings = 10 * time.Second
+	handshakeTime  = 10 * time.Second
+	maxHeaders     = 16 << 10 // bytes
 )
 
 // Server is an xDS server.
@@ -65,6 +67,7 @@ type Server struct {
 	metrics  *metrics
 	trust    []byte
 	identity identitySource
+	limits   *connectionLimits
 
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
@@ -80,6 +83,7 @@ type Server struct {
 	nodes           map[string]*node
 	streams         map[streamKey]*stream
 	rotation        ca.Rotation
+	nextEnd         time.Time // when the time of a rule is over; zero for never
 	holders         map[holderKey]Holder
 }
 
@@ -95,7 +99,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("serve needs either an authority or a certificate directory")
 	}
 	s := &Server{
-		config: c, log: c.Log, metrics: newMetrics(),
+		config: c, log: c.Log, metrics: newMetrics(), limits: newConnectionLimits(),
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
 		files:   map[string][]fileEndpoint{},
@@ -201,6 +205,9 @@ func (s *Server) Run(ctx context.Context) error {
 		grpc.Creds(credentials.NewTLS(s.tlsConfig())),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StreamInterceptor(s.intercept),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPings, PermitWithoutStream: true}),
 	)
@@ -237,6 +244,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	serving.Go(func() { s.identity.renew(running, s.log) })
 	serving.Go(func() { s.settleAll(running) })
+	serving.Go(func() { s.lookAfter(running) })
 	var err error
 	select {
 	case <-ctx.Done():

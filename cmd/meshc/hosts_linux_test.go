@@ -27,7 +27,7 @@ mesh: {
 	name: "shop"
 	trustDomain: "shop.example"
 	proxy: {interception: "explicit", server: "SERVER", ipFamilies: ["IPv4"]}
-	certificates: lifetime: "20s"
+	certificates: lifetime: "LIFE"
 }
 services: web: {
 	workload: endpoints: [{address: "WEB"}]
@@ -76,7 +76,7 @@ func TestHosts(t *testing.T) {
 	server, admin, enroll = at(server), at(admin), at(enroll)
 	bind, target := port("127.0.0.1"), port("127.0.0.1")
 	dir := t.TempDir()
-	spec := strings.NewReplacer("SERVER", server, "WEBADMIN", fmt.Sprint(port("127.0.0.1")), "STOREADMIN", fmt.Sprint(port("127.0.0.1")), "WEB", web, "STORE", store,
+	spec := strings.NewReplacer("LIFE", max(20*time.Second, 5*outage).String(), "SERVER", server, "WEBADMIN", fmt.Sprint(port("127.0.0.1")), "STOREADMIN", fmt.Sprint(port("127.0.0.1")), "WEB", web, "STORE", store,
 		"BIND", fmt.Sprint(bind), "PORT", fmt.Sprint(port(store)), "TARGET", fmt.Sprint(target), "DIR", dir+"/certificates").Replace(hostsSpec)
 	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": spec} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {

@@ -1,0 +1,152 @@
+package serve
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// Limits on what one connection may ask of the server. A proxy that has its hands full
+// sends some tens of messages, and hundreds when it starts.
+const (
+	messagesPerSecond = 200
+	messagesAtOnce    = 2000
+	streamsPerSecond  = 5
+	streamsAtOnce     = 2 * maxStreams
+)
+
+// connectionLimits bound what each connection asks: whoever floods is cut off alone.
+type connectionLimits struct {
+	mu          sync.Mutex
+	connections map[string]*connectionLimit // by the client's address
+}
+
+type connectionLimit struct {
+	messages, streams *rate.Limiter
+	open              int
+}
+
+func newConnectionLimits() *connectionLimits {
+	return &connectionLimits{connections: map[string]*connectionLimit{}}
+}
+
+// enter is for a stream that opens; leave is to be called when it ends.
+func (l *connectionLimits) enter(address string) (limit *connectionLimit, leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit = l.connections[address]
+	if limit == nil {
+		limit = &connectionLimit{
+			messages: rate.NewLimiter(messagesPerSecond, messagesAtOnce), streams: rate.NewLimiter(streamsPerSecond, streamsAtOnce),
+		}
+		l.connections[address] = limit
+	}
+	limit.open++
+	return limit, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		// One that closed all its streams is remembered until its bucket is full again:
+		// it cannot begin anew by that.
+		if limit.open--; limit.open == 0 && limit.streams.Tokens() >= streamsAtOnce-1 {
+			delete(l.connections, address)
+		}
+	}
+}
+
+// forget drops the connections without a stream that have not asked for a while.
+func (l *connectionLimits) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for address, limit := range l.connections {
+		if limit.open == 0 && limit.streams.Tokens() >= streamsAtOnce-1 {
+			delete(l.connections, address)
+		}
+	}
+}
+
+// intercept bounds a stream, and ends it when the certificate ends that it was opened
+// with: who could not renew it is told nothing more.
+func (s *Server) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx := stream.Context()
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return status.Error(codes.Unauthenticated, "no peer")
+	}
+	limit, leave := s.limits.enter(p.Addr.String())
+	defer leave()
+	if !limit.streams.Allow() {
+		s.metrics.limited.Inc()
+		return status.Error(codes.ResourceExhausted, "too many streams")
+	}
+	if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, info.State.PeerCertificates[0].NotAfter)
+		defer cancel()
+	}
+	bounded := &boundedStream{ServerStream: stream, ctx: ctx, limit: limit}
+	done := make(chan error, 1)
+	go func() { done <- handler(srv, bounded) }()
+	select {
+	case err := <-done:
+		if bounded.flooded.Load() {
+			s.metrics.limited.Inc()
+			return errFlooded
+		}
+		return err
+	case <-ctx.Done():
+		if stream.Context().Err() != nil {
+			return <-done
+		}
+		// By returning the stream ends, and with it the handler's reading of it.
+		return status.Error(codes.Unauthenticated, "the client's certificate has ended")
+	}
+}
+
+var errFlooded = status.Error(codes.ResourceExhausted, "too many messages")
+
+// boundedStream bounds the messages of a stream.
+type boundedStream struct {
+	grpc.ServerStream
+	ctx     context.Context
+	limit   *connectionLimit
+	flooded atomic.Bool
+}
+
+// Context ends with the client's certificate.
+func (b *boundedStream) Context() context.Context { return b.ctx }
+
+// RecvMsg cuts a client off that sends more than any proxy has to say.
+func (b *boundedStream) RecvMsg(m any) error {
+	if err := b.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if !b.limit.messages.Allow() {
+		b.flooded.Store(true)
+		return errFlooded
+	}
+	return nil
+}
+
+// lookAfter does what is to be done now and then: it forgets what is gone, and takes
+// rules out whose time is over.
+func (s *Server) lookAfter(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.limits.forget()
+			s.endRules(now)
+		}
+	}
+}
