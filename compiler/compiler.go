@@ -26,6 +26,9 @@ type Options struct {
 	Tags []string
 	// CacheDir keeps evaluated units between runs; empty for none.
 	CacheDir string
+	// Apart has the spec evaluated in a process of its own, as one that is not trusted;
+	// nil for in this one. Nothing is cached then.
+	Apart *load.Apart
 	// Now is when rules must still be in force; zero for the time of day.
 	Now time.Time
 }
@@ -59,13 +62,17 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	var cache *load.Cache
 	var both sync.WaitGroup
 	both.Go(func() { found = module.Read() })
-	both.Go(func() { cache = load.OpenCache(o.CacheDir, module.Dir, o.Tags) })
+	both.Go(func() {
+		if o.Apart == nil {
+			cache = load.OpenCache(o.CacheDir, module.Dir, o.Tags)
+		}
+	})
 	both.Wait()
 	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS()}
 
 	units, problems := module.Units(o.Patterns)
 	found.Add(problems...)
-	evaluated, err := module.Evaluate(ctx, units, o.Tags, cache)
+	evaluated, err := module.Evaluate(ctx, units, o.Tags, cache, o.Apart)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // withoutExample are codes that no file of a mesh can cause: scripts prove them.
 var withoutExample = []diag.Code{
 	diag.Unreadable, diag.NotAModule, diag.NoUnits, diag.FileTooLarge, diag.InvalidUTF8, diag.LeavesModule,
-	diag.ForeignOutput, diag.UnknownPackage, diag.CUETag,
+	diag.ForeignOutput, diag.UnknownPackage, diag.CUETag, diag.OverLimit,
 }
 
 // TestExplain wants a page for every code, whose wrong example has the finding

@@ -23,7 +23,7 @@ func TestCommandsPageIsCurrent(t *testing.T) {
 		commands = append(append(commands, c), c.Commands()...)
 	}
 	for _, c := range commands {
-		if c.Name() == "help" || c.Name() == "completion" {
+		if c.Name() == "help" || c.Name() == "completion" || c.Hidden {
 			continue
 		}
 		if c.Long == "" || c.Short == "" || c.Example == "" {

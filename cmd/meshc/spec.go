@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
@@ -14,17 +19,71 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/load"
 )
 
 // specFlags are the flags of every command that compiles a spec.
 type specFlags struct {
-	tags   []string
-	format string
+	tags      []string
+	format    string
+	untrusted bool
+	maxTime   time.Duration
+	maxMemory string
 }
 
 func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&f.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	flags.StringVar(&f.format, "format", "text", "form of the findings: text, json, sarif or github")
+	flags.BoolVar(&f.untrusted, "untrusted", false, "evaluate the spec in a process of its own, without files and network, and within limits")
+	flags.DurationVar(&f.maxTime, "max-time", load.DefaultTime, "with --untrusted: how long the evaluation may take")
+	flags.StringVar(&f.maxMemory, "max-memory", "1GiB", "with --untrusted: how much memory it may take, in MiB or GiB")
+}
+
+// apart is how a spec that is not trusted is evaluated; nil for one that is.
+func (f *specFlags) apart() (*load.Apart, error) {
+	if !f.untrusted {
+		return nil, nil
+	}
+	memory, err := memorySize(f.maxMemory)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if f.maxTime < time.Millisecond {
+		return nil, usage(fmt.Errorf("--max-time is %s", f.maxTime))
+	}
+	return &load.Apart{
+		Command: func(ctx context.Context) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, "/proc/self/exe", evaluateName)
+			cmd.Args[0] = os.Args[0]
+			return cmd
+		},
+		Time: f.maxTime, Memory: memory, Output: load.DefaultOutput,
+	}, nil
+}
+
+// memorySize reads "512MiB" or "2GiB".
+func memorySize(text string) (int64, error) {
+	for unit, shift := range map[string]int{"MiB": 20, "GiB": 30} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			if n, err := strconv.ParseInt(number, 10, 32); err == nil && n > 0 {
+				return n << shift, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("--max-memory is %q: write 512MiB or 2GiB", text)
+}
+
+// evaluateName is the command of the process in which specs are evaluated that are not
+// trusted. It is for meshc itself.
+const evaluateName = "evaluate-apart"
+
+func newEvaluateCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: evaluateName, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return load.RunApart(cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
 }
 
 // compile compiles the packages and prints what was found: as text on stderr, in
@@ -39,7 +98,11 @@ func (f *specFlags) compile(cmd *cobra.Command, packages []string, stdoutTaken b
 		// saves a fifth of the time.
 		debug.SetGCPercent(200)
 	}
-	result, err := compiler.Compile(cmd.Context(), compiler.Options{Patterns: packages, Tags: f.tags, CacheDir: cacheDir()})
+	apart, err := f.apart()
+	if err != nil {
+		return nil, err
+	}
+	result, err := compiler.Compile(cmd.Context(), compiler.Options{Patterns: packages, Tags: f.tags, CacheDir: cacheDir(), Apart: apart})
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ const (
 	CUEImport         Code = "MC0105"
 	CUEEvaluation     Code = "MC0106"
 	CUETag            Code = "MC0107"
+	OverLimit         Code = "MC0108"
 	UnknownField      Code = "MC0201"
 	WrongType         Code = "MC0202"
 	OutOfRange        Code = "MC0203"

@@ -35,7 +35,12 @@ type Evaluated struct {
 // Evaluate evaluates the units under the schema, with the tags injected as cue
 // does with -t. Units that the cache knows are not evaluated again. The result
 // is in the order of the units, whatever ran beside what.
-func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cache *Cache) ([]Evaluated, error) {
+//
+// With apart they are evaluated in a process of its own, and the cache is left alone.
+func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cache *Cache, apart *Apart) ([]Evaluated, error) {
+	if apart != nil {
+		return m.evaluateApart(ctx, apart, units, tags)
+	}
 	results := make([]Evaluated, len(units))
 	var missing []int
 	keys := m.keys(units, tags)
@@ -115,8 +120,14 @@ func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if m.tell != nil {
+			m.tell(beginWord, results[n].Dir)
+		}
 		if err := results[n].evaluate(c, root, instances[i]); err != nil {
 			return err
+		}
+		if m.tell != nil {
+			m.tell(endWord, results[n].Dir)
 		}
 	}
 	return nil

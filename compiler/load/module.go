@@ -38,6 +38,8 @@ type Module struct {
 	// for.
 	packages map[[2]string][]string
 	root     *os.Root
+	// tell is told of each unit when its evaluation begins and ends; nil for nobody.
+	tell func(word, dir string)
 	// broken says that the module file is not good, so that nothing can be
 	// evaluated.
 	broken bool

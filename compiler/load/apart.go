@@ -1,0 +1,268 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Apart has units evaluated in a process of its own, for specs of people who are not
+// trusted: CUE cannot be interrupted, and nine lines of it can want all the memory of
+// a machine. The process is handed what was read, and can neither open files nor
+// connect anywhere (see [RunApart]).
+type Apart struct {
+	// Command is the process: one that calls [RunApart].
+	Command func(ctx context.Context) *exec.Cmd
+	// Time, Memory (bytes) and Output (bytes) are its limits.
+	Time           time.Duration
+	Memory, Output int64
+}
+
+// The limits where none are written.
+const (
+	DefaultTime   = 10 * time.Second
+	DefaultMemory = 1 << 30
+	DefaultOutput = 256 << 20
+)
+
+// handed is what the process is given on its standard input.
+type handed struct {
+	Files  map[string][]byte
+	Units  []handedUnit
+	Tags   []string
+	Memory int64
+}
+
+type handedUnit struct {
+	Dir, Package string
+	Files        []string
+}
+
+// returned is what it gives back on its standard output.
+type returned struct {
+	Spec    *spec.Unit
+	Found   diag.List
+	Lost    []string
+	LostAll bool
+}
+
+// evaluateApart evaluates the units in a process of its own. A limit that is reached is
+// a finding.
+func (m *Module) evaluateApart(ctx context.Context, a *Apart, units []Unit, tags []string) ([]Evaluated, error) {
+	in := handed{Files: map[string][]byte{}, Tags: tags, Memory: a.Memory}
+	for name, f := range m.files {
+		if !f.bad {
+			in.Files[name] = f.data
+		}
+	}
+	for _, u := range units {
+		in.Units = append(in.Units, handedUnit{u.Dir, u.pkg, u.Files})
+	}
+	var stdin bytes.Buffer
+	if err := gob.NewEncoder(&stdin).Encode(in); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, a.Time)
+	defer cancel()
+	cmd := a.Command(limited)
+	stdout := &boundedBuffer{limit: a.Output}
+	stderr := &progress{}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = &stdin, stdout, stderr
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=none")
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("the process for the evaluation cannot be started: %w", err)
+	}
+	watching := make(chan struct{})
+	tooMuch := make(chan bool, 1)
+	go func() { tooMuch <- watchMemory(cmd, a.Memory, watching) }()
+	err := cmd.Wait()
+	close(watching)
+	memory := <-tooMuch
+	if err == nil && !stdout.full {
+		return decodeReturned(stdout.Bytes(), units)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	reason := ""
+	switch {
+	case limited.Err() != nil:
+		reason = fmt.Sprintf("takes longer than %s", a.Time)
+	case stdout.full:
+		reason = fmt.Sprintf("comes to more than %s", bytesText(a.Output))
+	case memory || strings.Contains(stderr.text(), "out of memory"):
+		reason = fmt.Sprintf("needs more than %s of memory", bytesText(a.Memory))
+	default:
+		return nil, fmt.Errorf("the process for the evaluation ended: %w: %s", err, stderr.text())
+	}
+	return overLimit(units, stderr.open(), reason), nil
+}
+
+// overLimit says of the units that were being evaluated that a limit was reached; of
+// the others nothing is known.
+func overLimit(units []Unit, open map[string]bool, reason string) []Evaluated {
+	out := make([]Evaluated, len(units))
+	for i, u := range units {
+		out[i] = Evaluated{Unit: u, LostAll: true}
+		if !open[u.Dir] && len(open) > 0 {
+			continue
+		}
+		pos := source.Position{}
+		if len(u.Files) > 0 {
+			pos = source.Position{File: u.Files[len(u.Files)-1], Line: 1, Column: 1}
+		}
+		out[i].Found.Add(diag.New(diag.OverLimit, "", fmt.Sprintf("the evaluation of %s %s", unitName(u.Dir), reason), pos).
+			WithHint("write it plainer: values that multiply each other, or lists made of lists, grow without end; --max-time and --max-memory raise the limits"))
+	}
+	return out
+}
+
+func unitName(dir string) string {
+	if dir == "." {
+		return "the root"
+	}
+	return dir
+}
+
+func decodeReturned(data []byte, units []Unit) ([]Evaluated, error) {
+	var list []returned
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&list); err != nil || len(list) != len(units) {
+		return nil, errors.New("the process for the evaluation gave something else back than was asked for")
+	}
+	out := make([]Evaluated, len(units))
+	for i, r := range list {
+		out[i] = Evaluated{Unit: units[i], Spec: r.Spec, Found: r.Found, Lost: r.Lost, LostAll: r.LostAll}
+	}
+	return out, nil
+}
+
+// RunApart is the process of [Apart]: it evaluates what it reads and writes what it
+// came to. Before that it gives up all that evaluation does not need.
+func RunApart(stdin io.Reader, stdout, stderr io.Writer) error {
+	var in handed
+	if err := gob.NewDecoder(stdin).Decode(&in); err != nil {
+		return errors.New("this is for meshc itself: it reads what another meshc hands it")
+	}
+	debug.SetMemoryLimit(in.Memory / 10 * 9)
+	m := &Module{files: map[string]*file{}}
+	for name, data := range in.Files {
+		m.files[name] = &file{path: name, data: data}
+	}
+	results := make([]Evaluated, len(in.Units))
+	missing := make([]int, len(in.Units))
+	for i, u := range in.Units {
+		results[i].Unit = Unit{Dir: u.Dir, Files: u.Files, pkg: u.Package}
+		missing[i] = i
+	}
+	if err := confine(in.Memory); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	m.tell = func(word, dir string) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(stderr, "%s %s\n", word, strconv.Quote(dir))
+	}
+	if err := m.evaluateAll(context.Background(), results, missing, in.Tags); err != nil {
+		return err
+	}
+	out := make([]returned, len(results))
+	for i, r := range results {
+		out[i] = returned{r.Spec, r.Found, r.Lost, r.LostAll}
+	}
+	return gob.NewEncoder(stdout).Encode(out)
+}
+
+// The words by which the process tells which units it is at.
+const (
+	beginWord = "begin"
+	endWord   = "end"
+)
+
+// progress keeps what the process says, and how far it is.
+type progress struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+const maxProgress = 16 << 20
+
+func (p *progress) Write(data []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.b.Len() < maxProgress {
+		p.b.Write(data)
+	}
+	return len(data), nil
+}
+
+// open are the units that were begun and not ended.
+func (p *progress) open() map[string]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[string]bool{}
+	for line := range strings.Lines(p.b.String()) {
+		word, quoted, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		dir, err := strconv.Unquote(quoted)
+		switch {
+		case err != nil:
+		case word == beginWord:
+			out[dir] = true
+		case word == endWord:
+			delete(out, dir)
+		}
+	}
+	return out
+}
+
+// text is what it said besides.
+func (p *progress) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for line := range strings.Lines(p.b.String()) {
+		if !strings.HasPrefix(line, beginWord+" ") && !strings.HasPrefix(line, endWord+" ") {
+			out = append(out, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// boundedBuffer takes so much and no more.
+type boundedBuffer struct {
+	bytes.Buffer
+	limit int64
+	full  bool
+}
+
+func (b *boundedBuffer) Write(data []byte) (int, error) {
+	if int64(b.Len()+len(data)) > b.limit {
+		b.full = true
+		return 0, errors.New("too much")
+	}
+	return b.Buffer.Write(data)
+}
+
+func bytesText(n int64) string {
+	switch {
+	case n%(1<<30) == 0:
+		return fmt.Sprintf("%d GiB", n>>30)
+	default:
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+}
