@@ -10,6 +10,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -65,6 +66,32 @@ type typeState struct {
 func (n *node) behind(url string) bool {
 	t := n.types[url]
 	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
+}
+
+// resume takes what a node has of a type that comes back, from another server or after
+// its connection had ended: what is the same it is not sent again, and so does not
+// acknowledge.
+func (n *node) resume(url string, has map[string]string) {
+	hashes, known := n.built.hashes[url]
+	if !known {
+		return
+	}
+	held := newBuilt(&envoy.Resources{})
+	t := &typeState{served: held, sentAt: time.Now(), names: map[string]bool{}}
+	same := true
+	for name, version := range has {
+		held.hashes[url][name] = version
+		t.names[name] = true
+		same = same && hashes[name] == version
+	}
+	t.sentVersion = held.version(url)
+	if same {
+		held.trust = n.built.trust
+		if url == resource.SecretType {
+			n.trust = held.trust
+		}
+	}
+	n.types[url] = t
 }
 
 // trusts says which trust bundle the node has.

@@ -22,7 +22,7 @@ import (
 var typeURLs = []string{resource.SecretType, resource.ClusterType, resource.EndpointType, resource.ListenerType, resource.RouteType}
 
 // built is what a node is served: its resources by type and name, each with the
-// hash of its bytes.
+// hash of its bytes, which is its version over the incremental protocol.
 type built struct {
 	resources map[string]map[string]types.Resource
 	hashes    map[string]map[string]string
@@ -53,9 +53,8 @@ func (b *built) put(url, name string, m types.Resource) {
 	if err != nil {
 		data = []byte(err.Error()) // a message that was built from others has its bytes
 	}
-	sum := sha256.Sum256(data)
 	b.resources[url][name] = m
-	b.hashes[url][name] = hex.EncodeToString(sum[:8])
+	b.hashes[url][name] = cache.HashResource(data)
 }
 
 // version is that of a type: the hash of all its resources, the same after a

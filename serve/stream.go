@@ -55,10 +55,10 @@ func (s *Server) callbacks() xds.Callbacks {
 			s.closed(streamKey{true, id})
 		},
 		StreamRequestFunc: func(id int64, r *discoveryv3.DiscoveryRequest) error {
-			return s.request(streamKey{false, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail())
+			return s.request(streamKey{false, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail(), nil)
 		},
 		StreamDeltaRequestFunc: func(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-			return s.request(streamKey{true, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail())
+			return s.request(streamKey{true, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail(), r.GetInitialResourceVersions())
 		},
 		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
 			s.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo(), nil)
@@ -92,8 +92,9 @@ func (s *Server) closed(key streamKey) {
 	}
 }
 
-// request takes a subscription, an acknowledgement or a refusal.
-func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refused *rpcstatus.Status) error {
+// request takes a subscription, an acknowledgement or a refusal. Who begins anew says
+// which version of which resource it has.
+func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refused *rpcstatus.Status, has map[string]string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.streams[key]
@@ -104,6 +105,9 @@ func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refus
 		return err
 	}
 	t := st.node.types[url]
+	if t == nil && len(has) > 0 {
+		st.node.resume(url, has)
+	}
 	if nonce == "" || t == nil {
 		return nil
 	}
