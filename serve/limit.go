@@ -9,7 +9,6 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
@@ -72,11 +71,9 @@ func (l *connectionLimits) forget() {
 	}
 }
 
-// intercept bounds a stream, and ends it when the certificate ends that it was opened
-// with: who could not renew it is told nothing more.
+// intercept bounds a stream.
 func (s *Server) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx := stream.Context()
-	p, ok := peer.FromContext(ctx)
+	p, ok := peer.FromContext(stream.Context())
 	if !ok {
 		return status.Error(codes.Unauthenticated, "no peer")
 	}
@@ -86,28 +83,13 @@ func (s *Server) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServ
 		s.metrics.limited.Inc()
 		return status.Error(codes.ResourceExhausted, "too many streams")
 	}
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, info.State.PeerCertificates[0].NotAfter)
-		defer cancel()
+	bounded := &boundedStream{ServerStream: stream, limit: limit}
+	err := handler(srv, bounded)
+	if bounded.flooded.Load() {
+		s.metrics.limited.Inc()
+		return errFlooded
 	}
-	bounded := &boundedStream{ServerStream: stream, ctx: ctx, limit: limit}
-	done := make(chan error, 1)
-	go func() { done <- handler(srv, bounded) }()
-	select {
-	case err := <-done:
-		if bounded.flooded.Load() {
-			s.metrics.limited.Inc()
-			return errFlooded
-		}
-		return err
-	case <-ctx.Done():
-		if stream.Context().Err() != nil {
-			return <-done
-		}
-		// By returning the stream ends, and with it the handler's reading of it.
-		return status.Error(codes.Unauthenticated, "the client's certificate has ended")
-	}
+	return err
 }
 
 var errFlooded = status.Error(codes.ResourceExhausted, "too many messages")
@@ -115,13 +97,9 @@ var errFlooded = status.Error(codes.ResourceExhausted, "too many messages")
 // boundedStream bounds the messages of a stream.
 type boundedStream struct {
 	grpc.ServerStream
-	ctx     context.Context
 	limit   *connectionLimit
 	flooded atomic.Bool
 }
-
-// Context ends with the client's certificate.
-func (b *boundedStream) Context() context.Context { return b.ctx }
 
 // RecvMsg cuts a client off that sends more than any proxy has to say.
 func (b *boundedStream) RecvMsg(m any) error {

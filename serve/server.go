@@ -202,7 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	handler := xds.NewServer(running, both, s.callbacks(), sotw.WithOrderedADS())
 	g := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(s.tlsConfig())),
+		grpc.Creds(expiring{credentials.NewTLS(s.tlsConfig())}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.intercept),
