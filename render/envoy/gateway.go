@@ -7,7 +7,9 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -79,7 +81,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	if l.RedirectTo != "" {
 		authorizer = ""
 	}
-	m := b.connectionManager(name, slices.Concat(b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
+	m := b.connectionManager(name, slices.Concat(b.hostsAlone(), b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.foreignHeaders(b.scope.Gateway.Authorizer))
 	m.CodecType = codec
 	m.SkipXffAppend = false
@@ -98,6 +100,27 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 		b.out.Routes = append(b.out.Routes, routes)
 	}
 	return m
+}
+
+// httpHostFilter is the filter of [builder.hostsAlone].
+const httpHostFilter = httpRBACFilter + ".host"
+
+// aHost is what the pseudo header ":authority" of a request for a host holds, when its
+// port is stripped: a name or an address.
+const aHost = `[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\]`
+
+// hostsAlone answers 403 to requests that name no host, or several: Envoy joins two
+// headers "host" with a comma, and an application could take either (RFC 9112, section
+// 3.2, has such requests refused).
+func (b *builder) hostsAlone() []*hcmv3.HttpFilter {
+	host := header(ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost})
+	return []*hcmv3.HttpFilter{b.httpFilter(httpHostFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{
+		Action: rbacconfigv3.RBAC_DENY,
+		Policies: map[string]*rbacconfigv3.Policy{"no host": {
+			Permissions: []*rbacconfigv3.Permission{{Rule: &rbacconfigv3.Permission_NotRule{NotRule: host}}},
+			Principals:  []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_Any{Any: true}}},
+		}},
+	}})}
 }
 
 // listenerHosts are the hosts of a listener that serves requests, or of one that
