@@ -41,7 +41,7 @@ e2e: build tools
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
 
 # what takes long: as many random specs as a night has time for
-soak: build tools
+soak: build tools inotify
 	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 
 # the race detector where goroutines meet

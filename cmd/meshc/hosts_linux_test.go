@@ -161,7 +161,7 @@ func TestHosts(t *testing.T) {
 	}
 	soon := func(what string, holds func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(30*time.Second + outage); !holds(); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("it never came: %s", what)
 			}
@@ -227,7 +227,7 @@ func TestHosts(t *testing.T) {
 	_ = running.Wait() // it was killed
 	_ = caller.Process.Signal(syscall.SIGTERM)
 	_ = caller.Wait() // it was told to
-	caller = proxy("web")
+	proxy("web")
 	soon("an Envoy that is up", func() bool {
 		answer, err := http.Get("http://" + adminOf(t, dir, "web") + "/ready")
 		if err != nil {
@@ -239,7 +239,7 @@ func TestHosts(t *testing.T) {
 	if _, err := ask(); err == nil {
 		t.Error("a proxy without its configuration lets a request through")
 	}
-	running = serve()
+	serve()
 	soon("a request again", func() bool { _, err := ask(); return err == nil })
 }
 

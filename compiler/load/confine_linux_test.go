@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 	try("make a directory", func() error { return os.Mkdir("made", 0o700) })
 	try("link", func() error { return os.Symlink("a", "b") })
 	try("connect", func() error { _, err := net.Dial("tcp", "127.0.0.1:1"); return noSocket(err) })
+	try("make a socket", func() error { _, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0); return err })
 	try("listen", func() error { _, err := net.Listen("tcp", "127.0.0.1:0"); return err })
 	try("listen on a path", func() error { _, err := net.Listen("unix", "@meshc-confined"); return err })
 	try("run a program", func() error { return exec.Command("/bin/true").Run() })

@@ -97,7 +97,7 @@ func (p *process) ready(ctx context.Context, client *http.Client) error {
 		select {
 		case <-p.exited:
 			if strings.Contains(ends(p.log), "max_user_instances") {
-				return errors.New("Linux has no more instances of inotify for this user, by which Envoy watches its certificates: sudo sysctl fs.inotify.max_user_instances=1024")
+				return errors.New("the kernel has no more instances of inotify for this user, by which Envoy watches its certificates: sudo sysctl fs.inotify.max_user_instances=1024")
 			}
 			return fmt.Errorf("it ended: %w; its log %s ends with:\n%s", cause(p.err), p.log, tail(p.log))
 		case <-ctx.Done():
