@@ -3,7 +3,10 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools up test inotify lint e2e soak race bench clean
+.PHONY: all build tools up test inotify lint e2e soak fuzz race bench clean
+
+# how long each target of fuzz runs
+FUZZTIME ?= 60s
 
 all: build
 
@@ -40,9 +43,21 @@ e2e: build tools
 	go vet -tags e2e ./...
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
 
-# what takes long: as many random specs as a night has time for
+# what takes long: many random specs, ten leaves of a minute and a new root under load,
+# and a server that is away for two minutes
 soak: build tools inotify
 	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
+	MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
+	MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
+
+# input that nobody wrote: specs, mesh.json, strings in YAML, what proxies say, join
+# tokens and requests for certificates; the corpus is in testdata/fuzz and grows in
+# Go's cache
+fuzz:
+	@set -e; for target in render.FuzzSpec render.FuzzMesh render/manifest.FuzzYAMLString \
+			serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
+		go test ./$${target%.*} -run '^$$' -fuzz "^$${target##*.}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
+	done
 
 # the race detector where goroutines meet
 race: tools inotify

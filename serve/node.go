@@ -190,8 +190,14 @@ func userAgent(n *corev3.Node) string {
 // errGone says that a node's member is no longer in the mesh.
 var errGone = errors.New("its member is no longer in the mesh")
 
-// render makes the resources of a node from the mesh.
-func (s *Server) render(n *node) (*envoy.Resources, error) {
+// render makes the resources of a node from the mesh. A mesh.json that no compiler
+// wrote may bring the renderer down; it must not bring the server down with it.
+func (s *Server) render(n *node) (_ *envoy.Resources, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
+		}
+	}()
 	kind, name, instance, err := envoy.ParseNodeID(n.id)
 	if err != nil {
 		return nil, err

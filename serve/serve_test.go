@@ -43,7 +43,7 @@ services: cart: {
 }
 `
 
-func compileSpec(t *testing.T, source string) *ir.Mesh {
+func compileSpec(t testing.TB, source string) *ir.Mesh {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -72,7 +72,7 @@ type running struct {
 	stop      func() error
 }
 
-func start(t *testing.T, change ...func(*serve.Config)) *running {
+func start(t testing.TB, change ...func(*serve.Config)) *running {
 	t.Helper()
 	authority, err := ca.InMemory()
 	if err != nil {
@@ -156,7 +156,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func fetch(t *testing.T, r *running, path string) (int, string) {
+func fetch(t testing.TB, r *running, path string) (int, string) {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get("http://" + r.AdminAddr() + path)

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/ca"
 )
@@ -260,5 +262,33 @@ func TestStateOfTheWorld(t *testing.T) {
 	}
 	if count < 1 {
 		t.Error("there was no answer")
+	}
+}
+
+// TestOneThatCannotBeRendered wants a member whose resources bring the renderer down to
+// be told so, and the others to be served.
+func TestOneThatCannotBeRendered(t *testing.T) {
+	r := start(t, func(c *serve.Config) {
+		c.Build = func(scope ir.Scope, o envoy.Options) (*envoy.Resources, error) {
+			if scope.Member().Name == "cart" {
+				panic("an address that is none")
+			}
+			return envoy.Build(scope, o)
+		}
+	})
+	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
+		t.Fatal(err)
+	}
+	for account, want := range map[string]codes.Code{"cart": codes.Internal, "frontend": codes.OK} {
+		stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/" + account + "/a"), TypeUrl: clusters}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); status.Code(err) != want {
+			t.Errorf("%s: %v, want %v", account, err, want)
+		}
 	}
 }

@@ -41,3 +41,5 @@ const (
 	KeyRSA4096   KeyKind = "rsa-4096"
 	KeyEd25519   KeyKind = "ed25519"
 )
+
+var keyKinds = []KeyKind{KeyECDSAP256, KeyECDSAP384, KeyRSA2048, KeyRSA4096, KeyEd25519}

@@ -1,8 +1,12 @@
 package ir
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,7 +23,13 @@ func (m *Mesh) valid() error {
 		!ordered(m.Externals, func(e *External) string { return e.Name }):
 		return fmt.Errorf("members are not sorted by name, or a name stands twice")
 	}
+	if !slices.Contains(keyKinds, m.Certificates.Key) {
+		return fmt.Errorf("keys of the kind %q", m.Certificates.Key)
+	}
 	for _, s := range m.Services {
+		if err := errors.Join(validProxy("service "+s.Name, s.Proxy), validEndpoints("service "+s.Name, s.Workload.Endpoints)); err != nil {
+			return err
+		}
 		if err := m.validMember("service", s.Name, s.Namespace, s.Identity.TrustDomain().Name(), s.Uses); err != nil {
 			return err
 		}
@@ -28,6 +38,9 @@ func (m *Mesh) valid() error {
 		}
 	}
 	for _, g := range m.Gateways {
+		if err := validProxy("gateway "+g.Name, g.Proxy); err != nil {
+			return err
+		}
 		if err := m.validMember("gateway", g.Name, g.Namespace, g.Identity.TrustDomain().Name(), g.Uses); err != nil {
 			return err
 		}
@@ -46,6 +59,9 @@ func (m *Mesh) valid() error {
 	for _, e := range m.Externals {
 		if !validName(e.Name) || len(e.Hosts) == 0 || len(e.Ports) == 0 {
 			return fmt.Errorf("external %q is not whole", e.Name)
+		}
+		if err := validEndpoints("external "+e.Name, e.Endpoints); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -71,6 +87,26 @@ func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use
 			if portByName(ports, p) == nil {
 				return fmt.Errorf("%s %s uses port %q of %q, which is not there", kind, name, p, u.To)
 			}
+		}
+	}
+	return nil
+}
+
+func validProxy(of string, p Proxy) error {
+	_, port, err := net.SplitHostPort(p.Server)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: the server %q is not HOST:PORT", of, p.Server)
+	}
+	return nil
+}
+
+func validEndpoints(of string, endpoints []Endpoint) error {
+	for i := range endpoints {
+		if _, err := netip.ParseAddr(endpoints[i].Address); err != nil {
+			return fmt.Errorf("%s: the endpoint %q is at %q, which is no IP address", of, endpoints[i].Name, endpoints[i].Address)
 		}
 	}
 	return nil
