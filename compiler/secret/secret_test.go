@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/compiler/secret/planted"
 )
 
 func TestValueNeverShows(t *testing.T) {
@@ -45,27 +46,8 @@ func TestValueNeverShows(t *testing.T) {
 	}
 }
 
-// Planted are secrets that nobody has, of each kind. They are put together here, so
-// that this file holds none.
-var planted = map[string]string{
-	"a private key":         "-----BEGIN EC " + "PRIVATE KEY-----\nMHcCAQEEIBkg4LVWM9nuwNSk3yByxZpYRTBnVJmZjk\n-----END EC PRIVATE KEY-----",
-	"an access key of AWS":  "AKIA" + "IOSFODNN7EXAMPLE",
-	"a token of GitHub":     "ghp_" + strings.Repeat("a1B2", 9),
-	"a token of GitLab":     "glpat-" + strings.Repeat("xY3", 7),
-	"a token of Slack":      "xoxb-" + "123456789012-abcdef",
-	"a key of Google's API": "AIza" + strings.Repeat("S", 35),
-	"a key of Stripe":       "sk_live_" + strings.Repeat("4e", 10),
-	"a token of npm":        "npm_" + strings.Repeat("a1", 18),
-	"a token of Vault":      "hvs." + strings.Repeat("CAES", 7),
-	"a key of age":          "AGE-SECRET-KEY-1" + strings.Repeat("Q", 58),
-	"a JSON Web Token":      "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0In0" + ".dozjgNryP4J3jVmNHl0w5N",
-	"a password in a URL":   "postgres://shop:" + "hunter22@db.example/shop",
-	"a password":            "host=db password=" + "hunter22x",
-	"credentials of HTTP":   "Bearer " + strings.Repeat("0a1b", 6),
-}
-
 func TestFind(t *testing.T) {
-	for kind, text := range planted {
+	for kind, text := range planted.Secrets {
 		for _, around := range []string{text, "x: \"" + text + "\"", "before " + text + " after"} {
 			if got := secret.Find(around); got != kind {
 				t.Errorf("%s is taken for %q", kind, got)

@@ -8,7 +8,7 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 )
 
-// Secret is a value of the spec that looks like one.
+// Secret is a value or a name of the spec that looks like one.
 type Secret struct {
 	Mention
 	// Kind says in words what it looks like.
@@ -19,7 +19,7 @@ type Secret struct {
 // secret, whatever it looks like.
 var credentials = []string{"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"}
 
-// Secrets are the values of the unit that look like secrets.
+// Secrets are the values and names of the unit that look like secrets.
 func (u *Unit) Secrets() []Secret {
 	var out []Secret
 	walk(reflect.ValueOf(&u.Repository).Elem(), nil, func(at *step, header string, f Field[string]) {
@@ -54,7 +54,7 @@ func (s *step) String() string {
 	return s.before.String() + "." + s.name
 }
 
-// walk visits every text that is written. The header is the name of one that a
+// walk visits every text that is written, names too. The header is the name of one that a
 // route sets.
 func walk(v reflect.Value, at *step, visit func(at *step, header string, f Field[string])) {
 	switch v.Kind() {
@@ -68,7 +68,9 @@ func walk(v reflect.Value, at *step, visit func(at *step, header string, f Field
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			walk(it.Value(), &step{at, it.Key().String(), 0}, visit)
+			name := it.Key().String()
+			visit(&step{at, name, 0}, "", Field[string]{name, position(it.Value())})
+			walk(it.Value(), &step{at, name, 0}, visit)
 		}
 	case reflect.Struct:
 		switch f := v.Interface().(type) {
@@ -78,7 +80,9 @@ func walk(v reflect.Value, at *step, visit func(at *step, header string, f Field
 		case HeaderEdits:
 			for list, edits := range map[string]map[string]Field[string]{"set": f.Set, "add": f.Add} {
 				for name, value := range edits {
-					visit(&step{&step{at, list, 0}, name, 0}, name, value)
+					here := &step{&step{at, list, 0}, name, 0}
+					visit(here, "", Field[string]{name, value.Pos})
+					visit(here, name, value)
 				}
 			}
 			return
@@ -89,4 +93,17 @@ func walk(v reflect.Value, at *step, visit func(at *step, header string, f Field
 			}
 		}
 	}
+}
+
+// position is where a named thing stands; 0 when it has none of its own.
+func position(v reflect.Value) Pos {
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if v.Kind() == reflect.Struct {
+		if pos := v.FieldByName("Pos"); pos.IsValid() {
+			return pos.Interface().(Pos)
+		}
+	}
+	return 0
 }
