@@ -132,7 +132,7 @@ func layOutNew(dir string, files map[string][]byte) error {
 		return err
 	}
 	defer os.RemoveAll(next)
-	if err := os.Chmod(next, 0o755); err != nil {
+	if err := os.Chmod(next, 0o755); err != nil { // #nosec G302 -- a directory, of a repository
 		return err
 	}
 	for name, data := range files {

@@ -82,8 +82,13 @@ func TestPlantedSecretsAreShownNowhere(t *testing.T) {
 					}
 				}
 				for _, args := range [][]string{
-					{"vet"}, {"vet", "--format", "json"}, {"vet", "--format", "sarif"}, {"vet", "--format", "github"},
-					{"compile", "--out", "out"}, {"compile", "--untrusted", "--out", "out"}, {"describe", "cart"},
+					{"vet"},
+					{"vet", "--format", "json"},
+					{"vet", "--format", "sarif"},
+					{"vet", "--format", "github"},
+					{"compile", "--out", "out"},
+					{"compile", "--untrusted", "--out", "out"},
+					{"describe", "cart"},
 				} {
 					c := exec.Command(meshc, args...)
 					c.Dir = dir

@@ -20,7 +20,7 @@ const (
 	defaultLifetime    = ir.Duration(24 * time.Hour)
 	defaultDrainTime   = ir.Duration(45 * time.Second)
 	defaultCertificate = "/etc/meshc/certificates"
-	defaultSecrets     = "/etc/meshc/secrets"
+	defaultSecrets     = "/etc/meshc/secrets" // #nosec G101 -- a directory
 	defaultServerPort  = "15010"
 
 	minLifetime = ir.Duration(10 * time.Second) // of a certificate

@@ -56,14 +56,15 @@ type process struct {
 
 // run starts an Envoy on that bootstrap. Its log goes to the file.
 func (s *spawner) run(envoy, bootstrap, log, admin string, drain time.Duration) (*process, error) {
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	// One worker is enough for one user, and hot restart would want a shared
 	// memory region of its own for each.
-	cmd := exec.Command(envoy, "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning",
+	cmd := exec.Command(envoy, "-c", // #nosec G204 -- the Envoy that the caller names
+		bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning",
 		"--drain-time-s", strconv.Itoa(int(drain/time.Second)))
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := s.start(cmd); err != nil {
