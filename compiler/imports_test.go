@@ -20,6 +20,7 @@ func TestImports(t *testing.T) {
 		forbidden []string
 	}{
 		{"compiler/source", []string{module + "compiler/diag", module + "compiler/ir", cue, envoy, kubernetes}},
+		{"compiler/secret", []string{module + "compiler/diag", module + "compiler/spec", cue, envoy, kubernetes}},
 		{"compiler/diag", []string{module + "compiler/ir", cue, envoy, kubernetes}},
 		{"compiler/ir", []string{module + "compiler/spec", module + "compiler/diag", module + "render", module + "serve", cue, envoy, kubernetes}},
 		{"compiler/spec", []string{module + "compiler/ir", module + "render", envoy, kubernetes}},
@@ -34,6 +35,9 @@ func TestImports(t *testing.T) {
 		{"render/certificates", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
 		{"render/flux", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
 		{"render", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue}},
+		{"serve/svid", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
+		{"serve/ca", []string{module + "compiler/spec", module + "compiler/load", module + "render", cue, envoy, kubernetes}},
+		{"serve/enroll", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"serve", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+rule.pkg).CombinedOutput()
