@@ -45,9 +45,11 @@ security:
 	$(LINT) gosec -quiet -exclude-generated -conf tools/lint/gosec.json -exclude G104,G115,G304,G703 ./...
 	@tools/vulnerabilities.sh
 
-# what needs root: hosts that are network namespaces
+# what needs root, for hosts that are network namespaces, or a Kubernetes API server
 e2e: build tools
+	@tools/cluster.sh
 	go vet -tags e2e ./...
+	go test -tags e2e -run '^TestServiceAccountTokens$$' ./serve/enroll
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
 
 # what takes long: many random specs, ten leaves of a minute and a new root under load,

@@ -40,6 +40,7 @@ type holderKey struct {
 func (s *Server) enrolment() *http.Server {
 	return enroll.Server(enroll.Config{
 		Authority:   s.config.Authority,
+		TokenReview: s.config.TokenReview,
 		Certificate: func() (*tls.Certificate, error) { return s.identity.certificate() },
 		Mesh: func() *ir.Mesh {
 			s.mu.Lock()

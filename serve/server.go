@@ -28,6 +28,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/enroll"
 )
 
 // Config is what a server needs.
@@ -37,6 +38,9 @@ type Config struct {
 	// EnrollListen is where hosts get their certificates, HOST:PORT; empty for
 	// nowhere. For an Authority.
 	EnrollListen string
+	// TokenReview says whose a Kubernetes service account token is that is shown
+	// there; nil where none is taken.
+	TokenReview *enroll.TokenReview
 	// Authority signs the mesh's leaves, and the server's own. Or
 	Authority *ca.Authority
 	// CertificateDirectory holds the server's tls.crt, tls.key and ca.crt, which
@@ -103,7 +107,7 @@ func New(c Config) (*Server, error) {
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
 		files:   map[string][]fileEndpoint{},
-		nodes:   map[string]*node{}, streams: map[streamKey]*stream{},
+		nodes:   map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
 	}
 	if c.Authority != nil {
 		s.trust, s.rotation = c.Authority.Bundle(), c.Authority.Rotation()

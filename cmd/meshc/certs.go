@@ -60,15 +60,17 @@ func parameters(file string) (*certificates.Parameters, spiffeid.ID, error) {
 }
 
 func newCertsRequestCmd() *cobra.Command {
-	var directory, server, tokenFile string
+	var directory, server, tokenFile, accountFile, trustFile string
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "request PARAMETERS",
 		Short: "Make a key, and have it signed",
 		Long: `Request makes a key on this host, for the member whose parameters meshc compile wrote to certificates/NAMESPACE/, and has
 it signed. With --server that is done by the authority of meshc serve: the first time for a join token, which is read from
-a file or from standard input ("-"), later for the certificate that still holds. Without, the certificate request is
-written beside the key for somebody else to sign, and "meshc certs install" puts what comes back in its place.
+a file or from standard input ("-"), later for the certificate that still holds. A pod shows its service account token
+instead, of a projected volume whose audience is the server's identity, and is told whom to trust by a file. Without
+--server, the certificate request is written beside the key for somebody else to sign, and "meshc certs install" puts what
+comes back in its place.
 
 The certificate, its key and whom to trust are put into the member's certificate directory, in one step, with the two
 files by which Envoy is told of them. Run it as the user that Envoy runs as. With --keep it stays, renews the certificate
@@ -91,8 +93,8 @@ in time, and follows the authority when its root is replaced.`,
 				return err
 			}
 			if server == "" {
-				if keep || tokenFile != "" {
-					return usage(errors.New("--keep and --token-file are for --server"))
+				if keep || tokenFile != "" || accountFile != "" || trustFile != "" {
+					return usage(errors.New("--keep, --token-file, --service-account-token-file and --trust-file are for --server"))
 				}
 				file, err := svid.Prepare(directory, p.Key, id)
 				if err != nil {
@@ -105,7 +107,13 @@ in time, and follows the authority when its root is replaced.`,
 			if err != nil {
 				return usage(fmt.Errorf("%s: serverIdentity %q is no SPIFFE ID", args[0], p.ServerIdentity))
 			}
-			client := &enroll.Client{Address: server, Server: serverID, Directory: directory, Holder: holderName(directory)}
+			if (accountFile == "") != (trustFile == "") || accountFile != "" && tokenFile != "" {
+				return usage(errors.New("--service-account-token-file needs --trust-file, and no --token-file"))
+			}
+			client := &enroll.Client{
+				Address: server, Server: serverID, Directory: directory, Holder: holderName(directory),
+				ServiceAccountTokenFile: accountFile, TrustFile: trustFile,
+			}
 			if tokenFile != "" {
 				if client.Token, err = readToken(cmd, tokenFile); err != nil {
 					return err
@@ -130,6 +138,8 @@ in time, and follows the authority when its root is replaced.`,
 	cmd.Flags().StringVar(&directory, "directory", "", "certificate directory (default that of the parameters)")
 	cmd.Flags().StringVar(&server, "server", "", "where meshc serve signs (its --enroll-listen), HOST:PORT")
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file with a join token; - for standard input")
+	cmd.Flags().StringVar(&accountFile, "service-account-token-file", "", "file with a pod's service account token, for the audience that is the server's identity")
+	cmd.Flags().StringVar(&trustFile, "trust-file", "", "with it: file with the roots to trust for the first time, in PEM")
 	cmd.Flags().BoolVar(&keep, "keep", false, "stay, and renew the certificate in time")
 	return cmd
 }

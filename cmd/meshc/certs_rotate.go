@@ -29,8 +29,12 @@ func newCertsRotateRootCmd() *cobra.Command {
   3. the old one is no longer trusted.
 
 It refuses to go on while any proxy, or any host that keeps a certificate, has not taken the stage before, or while a
-certificate is still in use that the old root signed. A proxy that is gone for good is named by --except. With --status it
-says how far the rotation is, and what stands against the next stage, and does nothing.
+certificate is still in use that the old root signed. A proxy or host that is gone for good is named by --except, as it is
+listed here, or by its identity. Of a host that does not keep its certificate (certs request --keep) nothing is known:
+run certs request there again at each stage. With --status it says how far the rotation is, and what stands against the next
+stage, and does nothing.
+
+When the root's key is encrypted, the new one's is by the same passphrase.
 
 Run it where the authority's directory is; meshc serve, which follows the directory, is asked who has taken what.`,
 		Example: `  meshc certs rotate-root --ca ~/.meshc/ca --status
@@ -79,7 +83,7 @@ Run it where the authority's directory is; meshc serve, which follows the direct
 	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
 	cmd.Flags().StringVar(&server, "server", "127.0.0.1:15011", "admin address of meshc serve")
 	cmd.Flags().StringVar(&passphraseFile, "passphrase-file", "", "file with the passphrase by which the new root's key is encrypted")
-	cmd.Flags().StringSliceVar(&except, "except", nil, "proxies that are gone for good, as meshc status names them")
+	cmd.Flags().StringSliceVar(&except, "except", nil, "proxies and hosts that are gone for good, by name or identity")
 	cmd.Flags().BoolVar(&look, "status", false, "say how far the rotation is, and do nothing")
 	return cmd
 }
@@ -106,7 +110,7 @@ func obstacles(now ca.Rotation, r *serve.Report, except []string) []string {
 		}
 	}
 	for _, h := range r.Holders {
-		if h.Trust != now.Bundle && !slices.Contains(except, h.Name) {
+		if h.Trust != now.Bundle && !slices.Contains(except, h.Name) && !slices.Contains(except, h.Identity) {
 			out = append(out, fmt.Sprintf("%s (%s) has not taken the stage", h.Name, h.Identity))
 		}
 	}

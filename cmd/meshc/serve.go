@@ -18,10 +18,12 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/enroll"
 )
 
 func newServeCmd() *cobra.Command {
-	var listen, admin, certificates, authority, passphraseFile, enroll, endpoints string
+	var listen, admin, certificates, authority, passphraseFile, enrollListen, endpoints string
+	var review enroll.TokenReview
 	var tags []string
 	cmd := &cobra.Command{
 		Use:   "serve [DIR | mesh.json | packages]",
@@ -32,7 +34,8 @@ changes on disk it is loaded again, and while it is wrong the last good one is s
 
 Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
 authority that is kept in that directory, and made there if there is none: hosts get theirs at --enroll-listen, where they
-prove who they are (meshc certs). With --certificates somebody else issues them, and the directory holds the server's own
+prove who they are (meshc certs): by a join token, by a certificate that still holds, or, with --kubernetes-api, by a
+Kubernetes service account token whose audience is the server's identity. With --certificates somebody else issues them, and the directory holds the server's own
 tls.crt, tls.key and ca.crt.
 
 With --endpoints the instances of services that say workload: file come from the files of that directory, which other
@@ -49,6 +52,15 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 				Listen: listen, AdminListen: admin, CertificateDirectory: certificates,
 				Log: slog.New(logHandler(os.Stderr)),
 			}
+			if review.API != "" {
+				if authority == "" || enrollListen == "" {
+					return usage(errors.New("--kubernetes-api is for --ca and --enroll-listen"))
+				}
+				if !strings.HasPrefix(review.API, "https://") {
+					return usage(errors.New("--kubernetes-api is https://HOST:PORT"))
+				}
+				config.TokenReview = &review
+			}
 			if authority != "" {
 				var err error
 				passphrase := secret.Value{}
@@ -60,7 +72,7 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 				if config.Authority, err = ca.Open(authority, passphrase); err != nil {
 					return err
 				}
-				config.EnrollListen = enroll
+				config.EnrollListen = enrollListen
 			}
 			s, err := serve.New(config)
 			if err != nil {
@@ -84,7 +96,10 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	cmd.Flags().StringVar(&certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
 	cmd.Flags().StringVar(&passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
-	cmd.Flags().StringVar(&enroll, "enroll-listen", "127.0.0.1:15012", "with --ca: address where hosts get their certificates (meshc certs request); empty for nowhere")
+	cmd.Flags().StringVar(&enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca: address where hosts get their certificates (meshc certs request); empty for nowhere")
+	cmd.Flags().StringVar(&review.API, "kubernetes-api", "", "with --ca: API server that reviews service account tokens, by which pods get their certificates, https://HOST:PORT")
+	cmd.Flags().StringVar(&review.TokenFile, "kubernetes-token-file", enroll.PodTokenFile, "file with this server's own token for it; its account is bound to system:auth-delegator")
+	cmd.Flags().StringVar(&review.CAFile, "kubernetes-ca-file", enroll.PodCAFile, "file with the roots of its certificate, in PEM")
 	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd

@@ -240,6 +240,10 @@ func TestOpenHalfMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, os.Remove(filepath.Join(dir, stateFile)))
+	if _, err := Open(dir, secret.Value{}); err == nil || !strings.Contains(err.Error(), "has keys of an authority") {
+		t.Errorf("an authority whose state was lost is made anew: %v", err)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, makingFile), nil, 0o600))
 	must(t, os.Remove(filepath.Join(dir, "1", keyFile)))
 	if _, err := Open(dir, secret.Value{}); err != nil {
 		t.Error(err)

@@ -81,6 +81,9 @@ func (a *Authority) Advance(passphrase secret.Value, now time.Time) (Rotation, e
 	a.mu.RUnlock()
 	switch before.Stage {
 	case Steady:
+		if err := a.mayAdd(passphrase); err != nil {
+			return before, err
+		}
 		made := next.Signing + 1
 		if err := a.make(made, passphrase); err != nil {
 			return before, err

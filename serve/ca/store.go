@@ -17,9 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/age"
-	"filippo.io/age/armor"
-
 	"github.com/meshc/meshc/compiler/secret"
 )
 
@@ -34,8 +31,11 @@ const (
 	rootKeyFile      = "root.key"
 	intermediateFile = "intermediate.crt"
 	keyFile          = "intermediate.key"
-	lastFile         = "last" // when the last leaf ends
+	lastFile         = "last"   // when the last leaf ends
+	makingFile       = "making" // while an authority is made
 )
+
+const joinKeySize = 32 // bytes
 
 // state is authority.json.
 type state struct {
@@ -50,6 +50,9 @@ type state struct {
 // Open reads the authority that is kept in a directory, or makes one there: the
 // directory with mode 0700, its keys with 0600. With a passphrase the root's key,
 // which nothing but the making of an intermediate needs, is encrypted (age, scrypt).
+//
+// Of an authority that is there, the passphrase must be the one of its root's key; a
+// key that was not encrypted is.
 func Open(dir string, passphrase secret.Value) (*Authority, error) {
 	if _, err := os.Stat(filepath.Join(dir, stateFile)); errors.Is(err, fs.ErrNotExist) {
 		if err := initialise(dir, passphrase); err != nil {
@@ -57,7 +60,13 @@ func Open(dir string, passphrase secret.Value) (*Authority, error) {
 		}
 	}
 	a := &Authority{dir: dir}
-	return a, a.Reload()
+	if err := a.Reload(); err != nil {
+		return nil, err
+	}
+	if passphrase.IsZero() {
+		return a, nil
+	}
+	return a, a.seal(passphrase)
 }
 
 // Reload reads the directory again, where another process may have gone on with a
@@ -87,6 +96,16 @@ func (a *Authority) Reload() error {
 	key, err := readSecret(filepath.Join(a.dir, joinKeyFile))
 	if err != nil {
 		return err
+	}
+	if len(key.Reveal()) != joinKeySize {
+		return fmt.Errorf("%s is not whole", filepath.Join(a.dir, joinKeyFile))
+	}
+	info, err := os.Stat(a.dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s can be written by others: its mode is %04o and must be 0700", a.dir, info.Mode().Perm())
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -128,6 +147,21 @@ func initialise(dir string, passphrase secret.Value) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	making := filepath.Join(dir, makingFile)
+	if _, err := os.Lstat(making); err != nil { // else it was left half made, and nobody trusts it
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if _, err := strconv.Atoi(e.Name()); err == nil || e.Name() == joinKeyFile {
+				return fmt.Errorf("%s has keys of an authority and no %s: put that back, or name a directory that is empty", dir, stateFile)
+			}
+		}
+		if err := writeFile(making, nil, 0o600); err != nil {
+			return err
+		}
+	}
 	if err := writeGeneration(dir, 1, passphrase); err != nil {
 		return err
 	}
@@ -138,7 +172,10 @@ func initialise(dir string, passphrase secret.Value) error {
 	if err := writeFile(filepath.Join(dir, joinKeyFile), key.Reveal(), 0o600); err != nil {
 		return err
 	}
-	return writeState(dir, state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()})
+	if err := writeState(dir, state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()}); err != nil {
+		return err
+	}
+	return os.Remove(making)
 }
 
 // writeGeneration makes a root and an intermediate below the directory. Until
@@ -177,28 +214,6 @@ func writeState(dir string, s state) error {
 		return err
 	}
 	return writeFile(filepath.Join(dir, stateFile), append(data, '\n'), 0o600)
-}
-
-// encrypt is the data itself without a passphrase.
-func encrypt(data []byte, passphrase secret.Value) ([]byte, error) {
-	if passphrase.IsZero() {
-		return data, nil
-	}
-	recipient, err := age.NewScryptRecipient(string(passphrase.Reveal()))
-	if err != nil {
-		return nil, err
-	}
-	var out strings.Builder
-	armored := armor.NewWriter(&out)
-	w, err := age.Encrypt(armored, recipient)
-	if err != nil {
-		return nil, err
-	}
-	_, err = w.Write(data)
-	if err := errors.Join(err, w.Close(), armored.Close()); err != nil {
-		return nil, err
-	}
-	return []byte(out.String()), nil
 }
 
 // remember records until when some leaf of the generation may hold.
@@ -282,7 +297,7 @@ func ReadPassphrase(name string) (secret.Value, error) {
 }
 
 func newJoinKey() (secret.Value, error) {
-	key := make([]byte, 32)
+	key := make([]byte, joinKeySize)
 	_, err := io.ReadFull(rand.Reader, key)
 	return secret.New(key), err
 }

@@ -101,6 +101,10 @@ func parseToken(text string) (*jwt.JSONWebToken, error) {
 // learns nothing.
 var ErrToken = errors.New("the join token is not good, was used already, or has expired")
 
+// ErrNotRecorded says that a good token cannot be taken, since it could not be known
+// afterwards that it was.
+var ErrNotRecorded = errors.New("that a join token was used cannot be recorded")
+
 // Redeem takes a join token, which cannot be used again, also after a restart, and
 // returns whose it is.
 func (a *Authority) Redeem(text string, server spiffeid.ID, now time.Time) (spiffeid.ID, error) {
@@ -125,7 +129,7 @@ func (a *Authority) Redeem(text string, server spiffeid.ID, now time.Time) (spif
 	}
 	first, err := a.first(t.ID, t.Expiry.Time(), now)
 	if err != nil {
-		return spiffeid.ID{}, err
+		return spiffeid.ID{}, errors.Join(ErrNotRecorded, err)
 	}
 	if !first {
 		return spiffeid.ID{}, ErrToken
@@ -162,7 +166,7 @@ func (a *Authority) first(id string, expiry, now time.Time) (bool, error) {
 	}
 	_, err = f.WriteString(expiry.UTC().Format(time.RFC3339) + "\n")
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return false, err
+		return false, errors.Join(err, os.Remove(f.Name())) // it was not taken
 	}
 	forget(dir, now)
 	return true, nil

@@ -11,7 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -33,6 +35,9 @@ type Client struct {
 	Directory string
 	// Token is a join token, for the first time.
 	Token secret.Value
+	// ServiceAccountTokenFile has a pod's token, and TrustFile whom to trust, in PEM,
+	// until there is a certificate that holds. Instead of Token.
+	ServiceAccountTokenFile, TrustFile string
 	// Holder names this holder among others of the same identity, for who looks after
 	// the mesh.
 	Holder string
@@ -51,10 +56,17 @@ func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byt
 	if err != nil {
 		return nil, nil, err
 	}
-	if held == nil {
-		if c.Token.IsZero() {
-			return nil, nil, errors.New("there is no certificate that holds, and no join token: make one with meshc certs token")
+	switch {
+	case held != nil:
+	case c.ServiceAccountTokenFile != "":
+		token, err := os.ReadFile(c.ServiceAccountTokenFile)
+		if err != nil {
+			return nil, nil, err
 		}
+		asked.ServiceAccountToken = strings.TrimSpace(string(token))
+	case c.Token.IsZero():
+		return nil, nil, errors.New("there is no certificate that holds, and no join token: make one with meshc certs token")
+	default:
 		asked.Token = string(c.Token.Reveal())
 	}
 	body, err := json.Marshal(asked)
@@ -94,6 +106,15 @@ func (c *Client) known(ctx context.Context) (*svid.Held, *x509.CertPool, error) 
 	case err == nil && time.Now().Before(held.Leaf().NotAfter):
 		pool.AppendCertsFromPEM(held.Bundle)
 		return held, pool, nil
+	case c.ServiceAccountTokenFile != "":
+		roots, err := os.ReadFile(c.TrustFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !pool.AppendCertsFromPEM(roots) {
+			return nil, nil, fmt.Errorf("%s has no certificate", c.TrustFile)
+		}
+		return nil, pool, nil
 	case c.Token.IsZero() && err == nil:
 		return nil, nil, fmt.Errorf("the certificate in %s has expired: join again with a new token (meshc certs token)", c.Directory)
 	case c.Token.IsZero():

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,7 +55,7 @@ type running struct {
 	server  spiffeid.ID
 }
 
-func start(t *testing.T) *running {
+func start(t *testing.T, change ...func(*enroll.Config)) *running {
 	t.Helper()
 	a, err := ca.InMemory()
 	if err != nil {
@@ -71,11 +72,15 @@ func start(t *testing.T) *running {
 		t.Fatal(err)
 	}
 	r.address = l.Addr().String()
-	s := enroll.Server(enroll.Config{
+	config := enroll.Config{
 		Authority: a, Certificate: func() (*tls.Certificate, error) { return own, nil }, Mesh: func() *ir.Mesh { return r.mesh },
 		Seen:    func(id spiffeid.ID, holder, bundle string) { r.seen <- id.String() + " " + holder + " " + bundle },
 		Refused: func() {}, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	s := enroll.Server(config)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.ServeTLS(l, "", "") }()
 	t.Cleanup(func() { s.Close(); <-done })
@@ -234,7 +239,7 @@ func TestRefused(t *testing.T) {
 		status      int
 		want        string
 	}{
-		"nothing to prove it":            {enroll.Request{Request: plain}, nil, 403, "neither a join token nor a certificate"},
+		"nothing to prove it":            {enroll.Request{Request: plain}, nil, 403, "neither a token nor a certificate"},
 		"a token that was used":          {enroll.Request{Request: plain, Token: used}, nil, 403, "was used already"},
 		"a token of another authority":   {enroll.Request{Request: plain, Token: foreignToken}, nil, 403, "not good"},
 		"words for a token":              {enroll.Request{Request: plain, Token: "a.b.c"}, nil, 403, "not good"},
@@ -321,6 +326,49 @@ func TestFloodIsCutOff(t *testing.T) {
 	}
 	if refused == 0 {
 		t.Error("100 requests at once are let through")
+	}
+}
+
+// TestCertificateEndsWithinAConnection wants one that has ended to prove nothing, also on
+// a connection that began while it held.
+func TestCertificateEndsWithinAConnection(t *testing.T) {
+	r := start(t)
+	own, err := r.Certificate(cart, 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}}, MaxConnsPerHost: 1,
+	}}
+	t.Cleanup(client.CloseIdleConnections)
+	ask := func() int {
+		key, err := svid.NewKey(ir.KeyECDSAP256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := svid.Request(key, cart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(enroll.Request{Request: string(request)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Post("https://"+r.address+"/v1/certificates", "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, answer.Body) // so that the connection is kept
+		return answer.StatusCode
+	}
+	if status := ask(); status != http.StatusOK {
+		t.Fatalf("while it holds: %d", status)
+	}
+	for deadline := own.Leaf.NotAfter.Add(time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	}
+	if status := ask(); status != http.StatusForbidden {
+		t.Errorf("when it has ended: %d", status)
 	}
 }
 

@@ -1,17 +1,22 @@
-// Package enroll is how hosts outside Kubernetes get their certificates from meshc
-// serve: over TLS, for a request whose key they made, when they have proved who they
-// are. A join token proves it once, a certificate that still holds proves it again.
+// Package enroll is how hosts and pods get their certificates from meshc serve: over
+// TLS, for a request whose key they made, when they have proved who they are. A join
+// token proves it once, a service account token as often as Kubernetes says so, and a
+// certificate that still holds proves it again.
 package enroll
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
@@ -33,6 +38,9 @@ type Request struct {
 	Request string `json:"request"`
 	// Token is a join token, of who has no certificate yet.
 	Token string `json:"token,omitempty"`
+	// ServiceAccountToken is a pod's, of Kubernetes, for the audience that is the
+	// server's identity.
+	ServiceAccountToken string `json:"serviceAccountToken,omitempty"`
 }
 
 // Answer is a certificate.
@@ -63,6 +71,8 @@ const (
 // Config is what the API needs.
 type Config struct {
 	Authority *ca.Authority
+	// TokenReview says whose a service account token is; nil where none is taken.
+	TokenReview *TokenReview
 	// Certificate is the server's own.
 	Certificate func() (*tls.Certificate, error)
 	// Mesh is the mesh that is served; nil while there is none.
@@ -113,6 +123,12 @@ func (a *api) limited(next http.Handler) http.Handler {
 			say(w, http.StatusTooManyRequests, "too many requests: ask again later")
 			return
 		}
+		defer func() {
+			if v := recover(); v != nil {
+				a.Log.Error("a request could not be answered", "path", r.URL.Path, "from", r.RemoteAddr, "error", v)
+				say(w, http.StatusInternalServerError, "that went wrong here: see the server's log")
+			}
+		}()
 		next.ServeHTTP(w, r)
 	})
 }
@@ -145,6 +161,11 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id, err := a.proved(r, &asked, mesh)
+	if errors.Is(err, ca.ErrNotRecorded) {
+		a.Log.Error("a join token cannot be taken", "from", r.RemoteAddr, "error", err)
+		say(w, http.StatusServiceUnavailable, "join tokens cannot be taken now: see the server's log")
+		return
+	}
 	if err != nil {
 		a.Refused()
 		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "reason", err)
@@ -162,28 +183,51 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "")
+	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "", "serviceAccount", asked.ServiceAccountToken != "")
 	answer(w, Answer{Chain: string(chain), Bundle: string(a.Authority.Bundle())})
 }
 
-// proved is who the client is: by its certificate, or by a join token, which is used
-// up by that.
+// proved is who the client is: by its certificate, by a service account token, or by a
+// join token, which is used up by that.
 func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.ID, error) {
-	if asked.Token != "" {
+	switch {
+	case asked.Token != "" && asked.ServiceAccountToken != "":
+		return spiffeid.ID{}, errors.New("there are two tokens: one says who it is")
+	case asked.Token != "":
 		return a.Authority.Redeem(asked.Token, mesh.ServerIdentity(), time.Now())
-	}
-	if id, ok := shown(r); ok {
+	case asked.ServiceAccountToken != "" && a.TokenReview == nil:
+		return spiffeid.ID{}, errors.New("this server takes no service account tokens (meshc serve --kubernetes-api)")
+	case asked.ServiceAccountToken != "":
+		id, err := a.TokenReview.identity(r.Context(), asked.ServiceAccountToken, mesh.ServerIdentity())
+		if err != nil {
+			a.Log.Warn("a service account token was refused", "from", r.RemoteAddr, "reason", err)
+			return spiffeid.ID{}, errReview
+		}
 		return id, nil
 	}
-	return spiffeid.ID{}, errors.New("there is neither a join token nor a certificate that holds")
+	if id, ok := a.shown(r); ok {
+		return id, nil
+	}
+	return spiffeid.ID{}, errors.New("there is neither a token nor a certificate that holds")
 }
 
-// shown is the identity in the client's certificate, which was verified.
-func shown(r *http.Request) (spiffeid.ID, bool) {
+// shown is the identity in the client's certificate, which was verified when the
+// connection began: it is again, for that may be long ago.
+func (a *api) shown(r *http.Request) (spiffeid.ID, bool) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return spiffeid.ID{}, false
 	}
-	id, err := x509svid.IDFromCert(r.TLS.VerifiedChains[0][0])
+	chain := r.TLS.VerifiedChains[0]
+	intermediates := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		intermediates.AddCert(c)
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: a.Authority.Pool(), Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
+		return spiffeid.ID{}, false
+	}
+	id, err := x509svid.IDFromCert(chain[0])
 	return id, err == nil
 }
 
@@ -203,15 +247,22 @@ func isMember(m *ir.Mesh, id spiffeid.ID) bool {
 
 // trust says whom to trust, which is no secret. A holder says by the way what it has.
 func (a *api) trust(w http.ResponseWriter, r *http.Request) {
-	if id, ok := shown(r); ok && a.Seen != nil {
+	if id, ok := a.shown(r); ok && a.Seen != nil {
 		q := r.URL.Query()
 		a.Seen(id, bounded(q.Get("holder")), bounded(q.Get("bundle")))
 	}
 	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
 }
 
-// bounded is a text of a client that is kept.
-func bounded(text string) string { return text[:min(len(text), 128)] }
+// bounded is a text of a client that is kept, and shown to who looks after the mesh.
+func bounded(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), 128)])
+}
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -1,0 +1,41 @@
+package serve_test
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/enroll"
+	"github.com/meshc/meshc/serve/svid"
+)
+
+// TestHoldersAreKnown has a host get its certificate from the server and keep it: the
+// server's status says which trust bundle it has, under a name that is safe to show.
+func TestHoldersAreKnown(t *testing.T) {
+	r := start(t, func(c *serve.Config) { c.EnrollListen = "127.0.0.1:0" })
+	m := compileSpec(t, spec)
+	if err := r.SetMesh(m); err != nil {
+		t.Fatal(err)
+	}
+	cart := m.Service("cart").Identity
+	token, err := r.authority.IssueToken(m.ServerIdentity(), cart, time.Minute, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "cart")
+	client := &enroll.Client{Address: r.EnrollAddr(), Server: m.ServerIdentity(), Directory: dir, Token: secret.New([]byte(token)), Holder: "host\x1b[31m\nall is well"}
+	k := &svid.Keeper{ID: cart, Directory: dir, Key: ir.KeyECDSAP256, Digest: ca.Digest, Log: slog.New(slog.DiscardHandler), Issuer: client}
+	k.Step(t.Context(), time.Now())
+	if _, _, err := client.Trust(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holders := r.Status().Holders
+	if len(holders) != 1 || holders[0].Identity != cart.String() || holders[0].Name != "host?[31m?all is well" || holders[0].Trust != r.authority.Rotation().Bundle {
+		t.Errorf("the holders are %+v", holders)
+	}
+}

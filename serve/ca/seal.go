@@ -1,0 +1,115 @@
+package ca
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"github.com/meshc/meshc/compiler/secret"
+)
+
+// ErrPassphrase says that the root's key is encrypted, and not by that passphrase.
+var ErrPassphrase = errors.New("the root's key is encrypted, and not by this passphrase")
+
+// seal wants the key of each root to be encrypted by the passphrase, and encrypts those
+// that are not encrypted.
+func (a *Authority) seal(passphrase secret.Value) error {
+	for _, n := range a.generations() {
+		name := filepath.Join(a.generation(n), rootKeyFile)
+		data, err := readSecret(name)
+		if err != nil {
+			return err
+		}
+		if sealed(data) {
+			if err := opens(data, passphrase); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			continue
+		}
+		encrypted, err := encrypt(data.Reveal(), passphrase)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(name, encrypted, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayAdd wants a new root to be kept no worse than the one before.
+func (a *Authority) mayAdd(passphrase secret.Value) error {
+	if a.dir == "" {
+		return nil
+	}
+	for _, n := range a.generations() {
+		data, err := readSecret(filepath.Join(a.generation(n), rootKeyFile))
+		if err != nil {
+			return err
+		}
+		if sealed(data) {
+			if err := opens(data, passphrase); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// generations are the numbers of those that are trusted.
+func (a *Authority) generations() []int {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return slices.Clone(a.state.Trusted)
+}
+
+func sealed(key secret.Value) bool {
+	return bytes.HasPrefix(key.Reveal(), []byte(armor.Header))
+}
+
+func opens(key, passphrase secret.Value) error {
+	if passphrase.IsZero() {
+		return fmt.Errorf("%w: none is given", ErrPassphrase)
+	}
+	identity, err := age.NewScryptIdentity(string(passphrase.Reveal()))
+	if err != nil {
+		return ErrPassphrase
+	}
+	r, err := age.Decrypt(armor.NewReader(bytes.NewReader(key.Reveal())), identity)
+	if err != nil {
+		return ErrPassphrase
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return ErrPassphrase
+	}
+	return nil
+}
+
+// encrypt is the data itself without a passphrase.
+func encrypt(data []byte, passphrase secret.Value) ([]byte, error) {
+	if passphrase.IsZero() {
+		return data, nil
+	}
+	recipient, err := age.NewScryptRecipient(string(passphrase.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	var out strings.Builder
+	armored := armor.NewWriter(&out)
+	w, err := age.Encrypt(armored, recipient)
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(data)
+	if err := errors.Join(err, w.Close(), armored.Close()); err != nil {
+		return nil, err
+	}
+	return []byte(out.String()), nil
+}
