@@ -182,11 +182,6 @@ func (b *builder) principals(r *ir.Rule, action rbacconfigv3.RBAC_Action) []*rba
 
 // principal is a caller by the identity in its certificate, or by having none.
 func (b *builder) principal(p *ir.Peer, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Principal {
-	authenticated := func(name *matcherv3.StringMatcher) *rbacconfigv3.Principal {
-		return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Authenticated_{
-			Authenticated: &rbacconfigv3.Principal_Authenticated{PrincipalName: name},
-		}}
-	}
 	switch {
 	case p.Kind == ir.KindPlaintext:
 		return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_NotId{NotId: authenticated(nil)}}
@@ -194,6 +189,13 @@ func (b *builder) principal(p *ir.Peer, action rbacconfigv3.RBAC_Action) *rbacco
 		return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Any{Any: true}}
 	}
 	return authenticated(b.identityOf(p))
+}
+
+// authenticated is whoever has a certificate with such an identity; with any for nil.
+func authenticated(name *matcherv3.StringMatcher) *rbacconfigv3.Principal {
+	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Authenticated_{
+		Authenticated: &rbacconfigv3.Principal_Authenticated{PrincipalName: name},
+	}}
 }
 
 func anyID(ids []*rbacconfigv3.Principal) *rbacconfigv3.Principal {

@@ -316,7 +316,7 @@ func TestCertificatesThatOpenNothing(t *testing.T) {
 }
 
 // selfSigned is a certificate of an identity that nobody signed.
-func selfSigned(t *testing.T, id *url.URL, life time.Duration) *tls.Certificate {
+func selfSigned(t testing.TB, id *url.URL, life time.Duration) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -331,5 +331,9 @@ func selfSigned(t *testing.T, id *url.URL, life time.Duration) *tls.Certificate 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }

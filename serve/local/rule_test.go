@@ -1,9 +1,15 @@
 package local
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"math/big"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 const rulesDir = "../../testdata/rules"
@@ -26,6 +33,7 @@ var ruled struct {
 	mesh    *Mesh
 	keys    *keySet
 	partner *ca.Authority
+	second  *tls.Certificate // another root of the partner's
 }
 
 func rulesMesh(t testing.TB) *Mesh {
@@ -37,8 +45,9 @@ func rulesMesh(t testing.TB) *Mesh {
 		if ruled.partner, err = ca.InMemory(); err != nil {
 			t.Fatal(err)
 		}
+		ruled.second = selfSigned(t, &url.URL{Scheme: "spiffe", Host: "partner.example"}, time.Hour)
 		ruled.keys = newKeySet(t)
-		linked := compile(t, rulesDir, "bundle="+string(ruled.partner.Bundle()), "keys="+ruled.keys.public(t))
+		linked := compile(t, rulesDir, "bundle="+string(ruled.partner.Bundle())+string(svid.PEM(ruled.second.Leaf)), "keys="+ruled.keys.public(t))
 		ruled.mesh = startUntilStopped(t, linked)
 	}
 	return ruled.mesh
@@ -235,6 +244,69 @@ func TestForeignIdentities(t *testing.T) {
 	if a, err := trySend(t.Context(), as(t, ruled.partner, "spiffe://partner.example/ns/shop/sa/web"), http.MethodGet, "https://"+inbound(mesh, "headers", "http")+"/"); err == nil {
 		t.Errorf("headers answered the partner: %d", a.status)
 	}
+}
+
+// A certificate that the partner signs for several identities, or for one that is none,
+// opens no door: above all none of the mesh's own.
+func TestSeveralIdentities(t *testing.T) {
+	mesh := rulesMesh(t)
+	address := "https://" + inbound(mesh, "patterns", "http")
+	const partner, own = "spiffe://partner.example/ns/shop/sa/web", "spiffe://rules.example/ns/near/sa/client"
+	for _, c := range []struct {
+		ids    []string
+		path   string
+		status int // 0 for a connection that is closed
+	}{
+		{[]string{partner}, "/partner", 200},
+		{[]string{partner, own}, "/own", 0},
+		{[]string{own, partner}, "/own", 0},
+		{[]string{partner, own}, "/partner", 0},
+		{[]string{"spiffe://partner.example/ns/nobody", own}, "/own", 0},
+		{[]string{"spiffe://partner.example/ns/many/../shop/sa/x"}, "/many", 0},
+		{[]string{"spiffe://partner.example/ns/many//sa/x"}, "/many", 0},
+		{[]string{"spiffe://partner.example/ns/many/."}, "/many", 0},
+		{[]string{"spiffe://partner.example/ns/many/"}, "/many", 0},
+		{[]string{"spiffe://partner.example/ns/many/a%2fb"}, "/many", 0},
+		{[]string{"spiffe://partner.example/ns/many/a?b"}, "/many", 0},
+	} {
+		a, err := trySend(t.Context(), with(t, signedFor(t, ruled.second, c.ids...)), http.MethodGet, address+c.path)
+		if a.status != c.status || (err == nil) != (c.status != 0) {
+			t.Errorf("%q %s: status %d, %v; want %d", c.ids, c.path, a.status, err, c.status)
+		}
+	}
+}
+
+// with is a client that shows that certificate.
+func with(t *testing.T, c *tls.Certificate) *http.Client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*c}}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+}
+
+// signedFor is a leaf with all those identities.
+func signedFor(t *testing.T, root *tls.Certificate, ids ...string) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, id := range ids {
+		u, err := url.Parse(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.URIs = append(template.URIs, u)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, root.Leaf, key.Public(), root.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // Who comes without TLS gets what rules say of plaintext, where the service is
