@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
@@ -18,12 +19,12 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/ca"
-	"github.com/meshc/meshc/serve/enroll"
+	"github.com/meshc/meshc/serve/tokenreview"
 )
 
 func newServeCmd() *cobra.Command {
 	var listen, admin, certificates, authority, passphraseFile, enrollListen, endpoints string
-	var review enroll.TokenReview
+	var review tokenreview.Reviewer
 	var tags []string
 	cmd := &cobra.Command{
 		Use:   "serve [DIR | mesh.json | packages]",
@@ -98,8 +99,8 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	cmd.Flags().StringVar(&passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
 	cmd.Flags().StringVar(&enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca: address where hosts get their certificates (meshc certs request); empty for nowhere")
 	cmd.Flags().StringVar(&review.API, "kubernetes-api", "", "with --ca: API server that reviews service account tokens, by which pods get their certificates, https://HOST:PORT")
-	cmd.Flags().StringVar(&review.TokenFile, "kubernetes-token-file", enroll.PodTokenFile, "file with this server's own token for it; its account is bound to system:auth-delegator")
-	cmd.Flags().StringVar(&review.CAFile, "kubernetes-ca-file", enroll.PodCAFile, "file with the roots of its certificate, in PEM")
+	cmd.Flags().StringVar(&review.TokenFile, "kubernetes-token-file", tokenreview.PodTokenFile, "file with this server's own token for it; its account is bound to system:auth-delegator")
+	cmd.Flags().StringVar(&review.CAFile, "kubernetes-ca-file", tokenreview.PodCAFile, "file with the roots of its certificate, in PEM")
 	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
@@ -110,7 +111,8 @@ func meshSource(args, tags []string) serve.Source {
 	if len(args) == 1 && len(tags) == 0 && serve.IsFile(args[0]) {
 		return serve.File(args[0])
 	}
-	return specSource{compiler.Options{Patterns: args, Tags: tags}}
+	// A rule whose time is over lets nobody in, and must not keep a server from starting.
+	return specSource{compiler.Options{Patterns: args, Tags: tags, Now: time.Unix(1, 0)}}
 }
 
 // specSource compiles a spec.

@@ -37,7 +37,8 @@ services: frontend: {
 services: cart: {
 	workload: endpoints: [{address: "10.0.0.2"}]
 	ports: http: {port: 8081, protocol: "http"}
-	allow: [{from: services: ["frontend"]}]
+	// That the time of a rule is over keeps no server from starting.
+	allow: [{from: services: ["frontend"]}, {name: "once", from: services: ["frontend"], until: "2020-01-01"}]
 }
 `
 

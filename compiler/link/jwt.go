@@ -28,6 +28,11 @@ func (l *linker) jwtIssuers(u *spec.Unit) {
 	for _, name := range sortedKeys(u.Mesh.JWT.Issuers) {
 		s := u.Mesh.JWT.Issuers[name]
 		path := "mesh.jwt.issuers." + name
+		if i := slices.IndexFunc(l.mesh.JWTIssuers, func(other *ir.JWTIssuer) bool { return other.Issuer == s.Issuer.Value }); i >= 0 {
+			other := l.mesh.JWTIssuers[i]
+			l.add(diag.NameTaken, path+".issuer", fmt.Sprintf("the issuers %s and %s are both %q: which of them a token is of cannot be told", other.Name, name, s.Issuer.Value),
+				u.At(s.Issuer.Pos), other.Pos).hint("write one, with all their audiences, and tell them apart by claims")
+		}
 		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: u.At(s.Pos)}
 		if s.Audiences != nil && len(s.Audiences) == 0 {
 			l.add(diag.EmptyList, path+".audiences", "audiences is empty, so no token could be for this mesh", u.At(s.Pos)).hint("leave it out for any audience")

@@ -64,6 +64,9 @@ func (l *linker) until(u *spec.Unit, path string, f spec.Field[string]) time.Tim
 	case err != nil:
 		l.add(diag.BadFormat, path, fmt.Sprintf("until is %q, which is no day and no time", f.Value), u.At(f.Pos)).
 			hint(`"2027-01-31" or "2027-01-31T12:00:00Z"`)
+	case l.mesh.Delivery == ir.DeliveryStatic:
+		l.add(diag.NotSupported, path, `until with delivery "static" is not supported yet: nobody would take the rule out when its time is over`, u.At(f.Pos)).
+			hint(`deliver by "xds", or leave until out and take the rule out yourself`)
 	case l.now.After(t):
 		l.add(diag.RuleOver, path, fmt.Sprintf("the time of this rule was over on %s", f.Value), u.At(f.Pos)).
 			hint("take the rule out, or write a later time")
