@@ -40,7 +40,7 @@ type Config struct {
 	EnrollListen string
 	// TokenReview says whose a Kubernetes service account token is that is shown
 	// there; nil where none is taken.
-	TokenReview *enroll.TokenReview
+	TokenReview enroll.TokenReviewer
 	// Authority signs the mesh's leaves, and the server's own. Or
 	Authority *ca.Authority
 	// CertificateDirectory holds the server's tls.crt, tls.key and ca.crt, which

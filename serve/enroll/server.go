@@ -5,6 +5,7 @@
 package enroll
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -72,7 +73,7 @@ const (
 type Config struct {
 	Authority *ca.Authority
 	// TokenReview says whose a service account token is; nil where none is taken.
-	TokenReview *TokenReview
+	TokenReview TokenReviewer
 	// Certificate is the server's own.
 	Certificate func() (*tls.Certificate, error)
 	// Mesh is the mesh that is served; nil while there is none.
@@ -83,6 +84,15 @@ type Config struct {
 	Refused func()
 	Log     *slog.Logger
 }
+
+// TokenReviewer says whose a service account token is, which must be for the server's
+// identity as its audience.
+type TokenReviewer interface {
+	Identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error)
+}
+
+// errReview is all that a client is told: why is for the log.
+var errReview = errors.New("the service account token is not good here, or cannot be reviewed")
 
 // Server is the HTTP server of the API. Certificates of clients are verified when
 // they are shown.
@@ -198,7 +208,7 @@ func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.I
 	case asked.ServiceAccountToken != "" && a.TokenReview == nil:
 		return spiffeid.ID{}, errors.New("this server takes no service account tokens (meshc serve --kubernetes-api)")
 	case asked.ServiceAccountToken != "":
-		id, err := a.TokenReview.identity(r.Context(), asked.ServiceAccountToken, mesh.ServerIdentity())
+		id, err := a.TokenReview.Identity(r.Context(), asked.ServiceAccountToken, mesh.ServerIdentity())
 		if err != nil {
 			a.Log.Warn("a service account token was refused", "from", r.RemoteAddr, "reason", err)
 			return spiffeid.ID{}, errReview

@@ -26,6 +26,7 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve/enroll"
 	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/serve/tokenreview"
 )
 
 // apiServer is a Kubernetes API server with an etcd of its own.
@@ -190,7 +191,7 @@ func TestServiceAccountTokens(t *testing.T) {
 		api.account(t, account[0], account[1])
 	}
 	own := api.token(t, "shop-system", "meshc")
-	review := &enroll.TokenReview{API: api.url, TokenFile: own, CAFile: api.caFile}
+	review := &tokenreview.Reviewer{API: api.url, TokenFile: own, CAFile: api.caFile}
 	r := start(t, func(c *enroll.Config) { c.TokenReview = review })
 	trust := written(t, r.Bundle())
 	audience := r.server.String()

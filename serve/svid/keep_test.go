@@ -179,6 +179,7 @@ func TestSomebodyElseSigns(t *testing.T) {
 		}
 		return chain
 	}
+	secretKey := []byte("-----BEGIN PRIVATE " + "KEY-----\nMAA=\n-----END PRIVATE " + "KEY-----\n")
 	other, err := a.Certificate(cart, time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -187,11 +188,13 @@ func TestSomebodyElseSigns(t *testing.T) {
 		chain, bundle []byte
 		want          string
 	}{
-		"another identity":  {sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(), "must be " + cart.String()},
-		"another key":       {svid.PEM(other.Leaf), a.Bundle(), "does not belong to the key"},
-		"another authority": {sign(cart), authority(t).Bundle(), "does not end at one of the roots"},
-		"nobody to trust":   {sign(cart), nil, "nobody to trust"},
-		"nothing":           {nil, a.Bundle(), "does not belong to the key"},
+		"another identity":   {sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(), "must be " + cart.String()},
+		"another key":        {svid.PEM(other.Leaf), a.Bundle(), "does not belong to the key"},
+		"another authority":  {sign(cart), authority(t).Bundle(), "does not end at one of the roots"},
+		"a key among roots":  {sign(cart), append(a.Bundle(), secretKey...), "a private key beside certificates"},
+		"a key in the chain": {append(sign(cart), secretKey...), a.Bundle(), "a private key beside certificates"},
+		"nobody to trust":    {sign(cart), nil, "nobody to trust"},
+		"nothing":            {nil, a.Bundle(), "does not belong to the key"},
 	} {
 		if _, err := svid.Install(dir, cart, c.chain, c.bundle, now); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

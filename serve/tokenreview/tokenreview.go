@@ -1,4 +1,5 @@
-package enroll
+// Package tokenreview asks a Kubernetes API server whose a service account token is.
+package tokenreview
 
 import (
 	"bytes"
@@ -20,11 +21,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TokenReview has a Kubernetes API server say whose service account token a client
-// shows (Kubernetes, TokenReview authentication.k8s.io/v1). A token must be for the
+// Reviewer has a Kubernetes API server say whose a service account token is
+// (Kubernetes, TokenReview authentication.k8s.io/v1). A token must be for the
 // audience that is the server's own identity, so that one for the API server, or for
 // another mesh, proves nothing here.
-type TokenReview struct {
+type Reviewer struct {
 	// API is the API server, https://HOST:PORT.
 	API string
 	// TokenFile has the server's own token, which is read anew each time: the kubelet
@@ -42,15 +43,13 @@ const (
 
 const (
 	reviewTime = 5 * time.Second
+	maxAnswer  = 1 << 20 // bytes
 	reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews"
 )
 
-// errReview is all that a client is told: what the API server says is for the log.
-var errReview = errors.New("the service account token is not good here, or cannot be reviewed")
-
-// identity is the SPIFFE identity, in the server's trust domain, of the service account
+// Identity is the SPIFFE identity, in the server's trust domain, of the service account
 // that the token is of.
-func (t *TokenReview) identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error) {
+func (t *Reviewer) Identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
 	review := authenticationv1.TokenReview{
@@ -72,7 +71,7 @@ func (t *TokenReview) identity(ctx context.Context, token string, server spiffei
 	return spiffeid.FromSegments(server.TrustDomain(), "ns", namespace, "sa", account)
 }
 
-func (t *TokenReview) ask(ctx context.Context, review authenticationv1.TokenReview) (*authenticationv1.TokenReviewStatus, error) {
+func (t *Reviewer) ask(ctx context.Context, review authenticationv1.TokenReview) (*authenticationv1.TokenReviewStatus, error) {
 	own, err := os.ReadFile(t.TokenFile)
 	if err != nil {
 		return nil, err
