@@ -15,8 +15,14 @@ func (s *Server) endRules(now time.Time) {
 	if s.nextEnd.IsZero() || now.Before(s.nextEnd) {
 		return
 	}
+	for _, service := range s.mesh.Services {
+		for i := range service.Allow {
+			if r := &service.Allow[i]; r.Over(now) && !r.Until.Before(s.nextEnd) {
+				s.log.Warn("the time of a rule is over; it lets nobody in any more", "service", service.Name, "rule", r.Name, "until", r.Until, "source", r.Pos)
+			}
+		}
+	}
 	s.overlay()
-	s.log.Warn("the time of a rule is over; it lets nobody in any more")
 	for _, n := range s.sortedNodes() {
 		s.refresh(n)
 	}

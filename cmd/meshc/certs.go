@@ -118,6 +118,13 @@ in time, and follows the authority when its root is replaced.`,
 				if client.Token, err = readToken(cmd, tokenFile); err != nil {
 					return err
 				}
+				token, err := ca.ReadToken(string(client.Token.Reveal()))
+				if err != nil {
+					return usage(fmt.Errorf("%s: %w", tokenFile, err))
+				}
+				if token.Subject != id.String() { // asking would use it up
+					return usage(fmt.Errorf("the join token is for %s, and the parameters are those of %s", token.Subject, id))
+				}
 			}
 			k := &svid.Keeper{
 				ID: id, Directory: directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore),

@@ -43,6 +43,9 @@ It exits with 1 if a certificate has expired, or a directory's chain is not to b
 	}
 }
 
+// maxCertificates bounds a file of certificates, in bytes.
+const maxCertificates = 4 << 20
+
 func inspect(cmd *cobra.Command, name string, now time.Time) (good bool, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -63,6 +66,9 @@ func inspect(cmd *cobra.Command, name string, now time.Time) (good bool, err err
 		}
 		fmt.Fprintf(out, "\nit is %s, signed by %s\n", held.ID, held.Root(now).Subject.CommonName)
 		return true, nil
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxCertificates {
+		return false, usage(fmt.Errorf("%s is no file of certificates", name))
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
