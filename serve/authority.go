@@ -15,7 +15,7 @@ import (
 	"github.com/meshc/meshc/serve/enroll"
 )
 
-// Holder is a host that keeps a certificate of the embedded authority.
+// Holder is a host that holds a certificate of the embedded authority.
 type Holder struct {
 	Identity string `json:"identity"`
 	// Name tells holders of one identity apart.
@@ -23,10 +23,15 @@ type Holder struct {
 	// Trust is the digest of the trust bundle that it has.
 	Trust string    `json:"trust"`
 	Seen  time.Time `json:"seen"`
+	// Until is when its certificate ends, and Keeps whether it renews it and follows
+	// whom to trust by itself.
+	Until time.Time `json:"until"`
+	Keeps bool      `json:"keeps,omitempty"`
 }
 
 const (
-	// holderGone is how long a holder that says nothing is remembered.
+	// holderGone is how long a holder is remembered that kept its certificate and says
+	// nothing any more; others are as long as their certificates hold.
 	holderGone = 10 * time.Minute
 	maxHolders = 100_000
 )
@@ -51,20 +56,24 @@ func (s *Server) enrolment() *http.Server {
 	})
 }
 
-// seen records which trust bundle a holder has.
-func (s *Server) seen(id spiffeid.ID, name, bundle string) {
+// seen records what a holder has.
+func (s *Server) seen(at enroll.Sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := holderKey{id, name}
-	if _, known := s.holders[key]; known || len(s.holders) < maxHolders {
-		s.holders[key] = Holder{Identity: id.String(), Name: name, Trust: bundle, Seen: time.Now()}
+	key := holderKey{at.ID, at.Holder}
+	before, known := s.holders[key]
+	if !known && len(s.holders) >= maxHolders {
+		return
+	}
+	s.holders[key] = Holder{
+		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until, Keeps: at.Keeps || before.Keeps,
 	}
 }
 
-// forgetHolders drops those that have said nothing for long.
+// forgetHolders drops those that are gone.
 func (s *Server) forgetHolders(now time.Time) {
 	for key, h := range s.holders {
-		if now.Sub(h.Seen) > holderGone {
+		if h.Keeps && now.Sub(h.Seen) > holderGone || now.After(h.Until) {
 			delete(s.holders, key)
 		}
 	}

@@ -30,12 +30,17 @@ func TestHoldersAreKnown(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cart")
 	client := &enroll.Client{Address: r.EnrollAddr(), Server: m.ServerIdentity(), Directory: dir, Token: secret.New([]byte(token)), Holder: "host\x1b[31m\nall is well"}
 	k := &svid.Keeper{ID: cart, Directory: dir, Key: ir.KeyECDSAP256, Digest: ca.Digest, Log: slog.New(slog.DiscardHandler), Issuer: client}
-	k.Step(t.Context(), time.Now())
+	if _, err := k.Obtain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if holders := r.Status().Holders; len(holders) != 1 || holders[0].Keeps || holders[0].Trust != r.authority.Rotation().Bundle || time.Until(holders[0].Until) < time.Hour {
+		t.Errorf("once it has a certificate the holders are %+v", holders)
+	}
 	if _, _, err := client.Trust(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	holders := r.Status().Holders
-	if len(holders) != 1 || holders[0].Identity != cart.String() || holders[0].Name != "host?[31m?all is well" || holders[0].Trust != r.authority.Rotation().Bundle {
+	if len(holders) != 1 || !holders[0].Keeps || holders[0].Identity != cart.String() || holders[0].Name != "host?[31m?all is well" || holders[0].Trust != r.authority.Rotation().Bundle {
 		t.Errorf("the holders are %+v", holders)
 	}
 }

@@ -30,9 +30,9 @@ func newCertsRotateRootCmd() *cobra.Command {
 
 It refuses to go on while any proxy, or any host that keeps a certificate, has not taken the stage before, or while a
 certificate is still in use that the old root signed. A proxy or host that is gone for good is named by --except, as it is
-listed here, or by its identity. Of a host that does not keep its certificate (certs request --keep) nothing is known:
-run certs request there again at each stage. With --status it says how far the rotation is, and what stands against the next
-stage, and does nothing.
+listed here, or by its identity. On a host that does not keep its certificate (certs request --keep), run certs request
+again at each stage. With --status it says how far the rotation is, and what stands against the next stage, and does
+nothing.
 
 When the root's key is encrypted, the new one's is by the same passphrase.
 
@@ -100,18 +100,22 @@ func obstacles(now ca.Rotation, r *serve.Report, except []string) []string {
 		return nil
 	}
 	var out []string
+	held := map[string]bool{}
+	for _, h := range r.Holders {
+		held[h.Identity] = true
+		if h.Trust != now.Bundle && !slices.Contains(except, h.Name) && !slices.Contains(except, h.Identity) {
+			out = append(out, fmt.Sprintf("%s (%s) has not taken the stage", h.Name, h.Identity))
+		}
+	}
 	for _, p := range r.Proxies {
 		switch {
-		case slices.Contains(except, p.Node) || p.Gone || p.Trust == serve.TrustByFile:
+		case slices.Contains(except, p.Node) || slices.Contains(except, p.Identity) || p.Gone || p.Trust == serve.TrustByFile:
 		case !p.Connected:
 			out = append(out, p.Node+" is not connected: nobody knows whom it trusts")
 		case p.Trust != now.Bundle:
 			out = append(out, p.Node+" has not taken the stage")
-		}
-	}
-	for _, h := range r.Holders {
-		if h.Trust != now.Bundle && !slices.Contains(except, h.Name) && !slices.Contains(except, h.Identity) {
-			out = append(out, fmt.Sprintf("%s (%s) has not taken the stage", h.Name, h.Identity))
+		case !held[p.Identity]: // by its files it knows this server
+			out = append(out, p.Node+" has taken the stage, and nobody knows whom its files trust: run meshc certs request there")
 		}
 	}
 	if now.Stage == ca.SignNew && time.Now().Before(now.OldLeaves) {

@@ -51,7 +51,7 @@ const (
 // Issue asks for a certificate: with the one that is held while it holds, else with
 // the join token.
 func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error) {
-	asked := Request{Request: string(request)}
+	asked := Request{Request: string(request), Holder: c.Holder}
 	held, pool, err := c.known(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -74,7 +74,11 @@ func start(t *testing.T, change ...func(*enroll.Config)) *running {
 	r.address = l.Addr().String()
 	config := enroll.Config{
 		Authority: a, Certificate: func() (*tls.Certificate, error) { return own, nil }, Mesh: func() *ir.Mesh { return r.mesh },
-		Seen:    func(id spiffeid.ID, holder, bundle string) { r.seen <- id.String() + " " + holder + " " + bundle },
+		Seen: func(s enroll.Sighting) {
+			if s.Keeps {
+				r.seen <- s.ID.String() + " " + s.Holder + " " + s.Bundle
+			}
+		},
 		Refused: func() {}, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {

@@ -42,6 +42,8 @@ type Request struct {
 	// ServiceAccountToken is a pod's, of Kubernetes, for the audience that is the
 	// server's identity.
 	ServiceAccountToken string `json:"serviceAccountToken,omitempty"`
+	// Holder names who asks among others of the same identity.
+	Holder string `json:"holder,omitempty"`
 }
 
 // Answer is a certificate.
@@ -78,11 +80,24 @@ type Config struct {
 	Certificate func() (*tls.Certificate, error)
 	// Mesh is the mesh that is served; nil while there is none.
 	Mesh func() *ir.Mesh
-	// Seen is told which bundle a holder has, by its identity and its name.
-	Seen func(id spiffeid.ID, holder, bundle string)
+	// Seen is told what a holder has.
+	Seen func(Sighting)
 	// Refused counts who was refused.
 	Refused func()
 	Log     *slog.Logger
+}
+
+// Sighting is what is known of a holder of a certificate, when it asks.
+type Sighting struct {
+	ID     spiffeid.ID
+	Holder string // its name
+	// Bundle is the digest of the trust bundle that it has.
+	Bundle string
+	// Until is when its certificate ends.
+	Until time.Time
+	// Keeps is set when it follows whom to trust, and does not only ask for a
+	// certificate.
+	Keeps bool
 }
 
 // TokenReviewer says whose a service account token is, which must be for the server's
@@ -193,8 +208,10 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	bundle := a.Authority.Bundle()
+	a.Seen(Sighting{ID: id, Holder: bounded(asked.Holder), Bundle: ca.Digest(bundle), Until: svid.Certificates(chain)[0].NotAfter})
 	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "", "serviceAccount", asked.ServiceAccountToken != "")
-	answer(w, Answer{Chain: string(chain), Bundle: string(a.Authority.Bundle())})
+	answer(w, Answer{Chain: string(chain), Bundle: string(bundle)})
 }
 
 // proved is who the client is: by its certificate, by a service account token, or by a
@@ -257,9 +274,9 @@ func isMember(m *ir.Mesh, id spiffeid.ID) bool {
 
 // trust says whom to trust, which is no secret. A holder says by the way what it has.
 func (a *api) trust(w http.ResponseWriter, r *http.Request) {
-	if id, ok := a.shown(r); ok && a.Seen != nil {
+	if id, ok := a.shown(r); ok {
 		q := r.URL.Query()
-		a.Seen(id, bounded(q.Get("holder")), bounded(q.Get("bundle")))
+		a.Seen(Sighting{ID: id, Holder: bounded(q.Get("holder")), Bundle: bounded(q.Get("bundle")), Until: r.TLS.VerifiedChains[0][0].NotAfter, Keeps: true})
 	}
 	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
 }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/ca"
+)
+
+// TestObstacles wants whoever could be left behind to stand against the next stage, by
+// name.
+func TestObstacles(t *testing.T) {
+	const id, bundle = "spiffe://shop.example/ns/shop/sa/cart", "new"
+	now := ca.Rotation{Stage: ca.TrustBoth, Bundle: bundle, Signer: "old"}
+	proxy := serve.Proxy{Node: "service/cart/a", Identity: id, Connected: true, Trust: bundle}
+	holder := serve.Holder{Identity: id, Name: "host", Trust: bundle}
+	report := func(p serve.Proxy, holders ...serve.Holder) *serve.Report {
+		return &serve.Report{Rotation: &now, Proxies: []serve.Proxy{p}, Holders: holders}
+	}
+	late, away, behind, byFile, gone := holder, proxy, proxy, proxy, proxy
+	late.Trust, away.Connected, behind.Trust, byFile.Trust, gone.Gone = "before", false, "before", serve.TrustByFile, true
+	for name, c := range map[string]struct {
+		report *serve.Report
+		except string
+		want   string // "" for nothing
+	}{
+		"all have taken it":            {report(proxy, holder), "", ""},
+		"a host has not":               {report(proxy, late), "", "host (" + id + ") has not taken the stage"},
+		"another host of it has not":   {report(proxy, holder, late), "", "has not taken the stage"},
+		"a proxy has not":              {report(behind, holder), "", "service/cart/a has not taken the stage"},
+		"a proxy is away":              {report(away, holder), "", "is not connected"},
+		"nobody keeps its files":       {report(proxy), "", "nobody knows whom its files trust"},
+		"somebody else's are kept":     {report(proxy, serve.Holder{Identity: id + "s", Trust: bundle}), "", "nobody knows whom its files trust"},
+		"it has them from files":       {report(byFile), "", ""},
+		"its member is gone":           {report(gone), "", ""},
+		"a host is gone for good":      {report(proxy, late), "host", ""},
+		"a proxy is gone for good":     {report(away), "service/cart/a", ""},
+		"an identity is gone for good": {report(away, late), id, ""},
+		"another authority":            {&serve.Report{Rotation: &ca.Rotation{Bundle: "other"}}, "", "serves another authority"},
+		"no authority":                 {&serve.Report{}, "", "no authority of its own"},
+	} {
+		got := strings.Join(obstacles(now, c.report, []string{c.except}), "\n")
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	now.Stage, now.OldLeaves = ca.SignNew, time.Now().Add(time.Hour)
+	if got := obstacles(now, report(proxy, holder), nil); len(got) != 1 || !strings.Contains(got[0], "that the old root signed") {
+		t.Errorf("while leaves of the old root hold: %q", got)
+	}
+}
