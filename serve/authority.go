@@ -3,14 +3,12 @@ package serve
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/watch"
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/enroll"
 )
@@ -82,27 +80,14 @@ func (s *Server) forgetHolders(now time.Time) {
 // FollowAuthority takes what another process does to the authority's directory, until
 // the context ends. It returns an error only when that cannot be watched.
 func (s *Server) FollowAuthority(ctx context.Context, dir string) error {
-	w, err := watch.New()
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	for {
-		began := time.Now()
+	return follow(ctx, "the authority", func() []string {
 		if err := s.config.Authority.Reload(); err != nil {
 			s.log.Error("the authority's directory cannot be read; it goes on as it was", "error", err)
 		} else if err := s.AuthorityChanged(); err != nil {
 			s.log.Error("the authority has changed, and cannot be used", "error", err)
 		}
-		if err := w.Set([]string{dir}, began); err != nil {
-			return fmt.Errorf("watch the authority: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.Changes():
-		}
-	}
+		return []string{dir}
+	})
 }
 
 // AuthorityChanged tells every proxy whom to trust, and gives the server itself a new

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/watch"
 )
 
 // Bounds of an endpoints file.
@@ -155,23 +154,10 @@ func endpointsOf(s *ir.Service, list []fileEndpoint) []ir.Endpoint {
 // changes, until the context ends. Of a file that is wrong, or gone, the last good
 // one holds. It returns an error only when the directory cannot be watched.
 func (s *Server) FollowEndpoints(ctx context.Context, dir string) error {
-	w, err := watch.New()
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	for {
-		began := time.Now()
+	return follow(ctx, "the endpoints", func() []string {
 		s.loadEndpoints(dir)
-		if err := w.Set([]string{dir}, began); err != nil {
-			return fmt.Errorf("watch the endpoints: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.Changes():
-		}
-	}
+		return []string{dir}
+	})
 }
 
 func (s *Server) loadEndpoints(dir string) {

@@ -25,13 +25,7 @@ type Source interface {
 // ends. While a changed mesh is wrong the last good one is served. It returns an
 // error only when the source cannot be watched.
 func (s *Server) Follow(ctx context.Context, source Source) error {
-	w, err := watch.New()
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	for {
-		began := time.Now()
+	return follow(ctx, "the mesh", func() []string {
 		m, directories, err := source.Load(ctx)
 		if err == nil {
 			err = s.SetMesh(m)
@@ -39,8 +33,22 @@ func (s *Server) Follow(ctx context.Context, source Source) error {
 		if err != nil && ctx.Err() == nil {
 			s.SetFailure(err.Error())
 		}
-		if err := w.Set(directories, began); err != nil {
-			return fmt.Errorf("watch the mesh: %w", err)
+		return directories
+	})
+}
+
+// follow loads something, and again whenever one of the directories changes that it came
+// from, until the context ends. It returns an error only when they cannot be watched.
+func follow(ctx context.Context, what string, load func() (directories []string)) error {
+	w, err := watch.New()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for {
+		began := time.Now()
+		if err := w.Set(load(), began); err != nil {
+			return fmt.Errorf("watch %s: %w", what, err)
 		}
 		select {
 		case <-ctx.Done():
