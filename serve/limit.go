@@ -52,15 +52,12 @@ func (l *connectionLimits) enter(address string) (limit *connectionLimit, leave 
 	return limit, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		// One that closed all its streams is remembered until its bucket is full again:
-		// it cannot begin anew by that.
-		if limit.open--; limit.open == 0 && limit.streams.Tokens() >= streamsAtOnce-1 {
-			delete(l.connections, address)
-		}
+		limit.open--
 	}
 }
 
-// forget drops the connections without a stream that have not asked for a while.
+// forget drops the connections without a stream whose bucket is full again: one that
+// closed all its streams cannot begin anew by that.
 func (l *connectionLimits) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,8 +110,8 @@ func (b *boundedStream) RecvMsg(m any) error {
 	return nil
 }
 
-// lookAfter does what is to be done now and then: it forgets what is gone, and takes
-// rules out whose time is over.
+// lookAfter does what is to be done now and then: it goes on with proxies that had
+// nothing to answer, forgets what is gone, and takes rules out whose time is over.
 func (s *Server) lookAfter(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -123,6 +120,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			s.settleAll()
 			s.limits.forget()
 			s.endRules(now)
 		}

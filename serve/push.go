@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -217,19 +216,10 @@ func (n *node) warm() bool {
 }
 
 // settleAll looks after proxies that had nothing to answer.
-func (s *Server) settleAll(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		s.mu.Lock()
-		for _, n := range s.sortedNodes() {
-			s.settle(n)
-		}
-		s.mu.Unlock()
+func (s *Server) settleAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.sortedNodes() {
+		s.settle(n)
 	}
 }

@@ -247,7 +247,6 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	serving.Go(func() { s.identity.renew(running, s.log) })
-	serving.Go(func() { s.settleAll(running) })
 	serving.Go(func() { s.lookAfter(running) })
 	var err error
 	select {
