@@ -21,27 +21,13 @@ var ErrPassphrase = errors.New("the root's key is encrypted, and not by this pas
 // seal wants the key of each root to be encrypted by the passphrase, and encrypts those
 // that are not encrypted.
 func (a *Authority) seal(passphrase secret.Value) error {
-	for _, n := range a.generations() {
-		name := filepath.Join(a.generation(n), rootKeyFile)
-		data, err := readSecret(name)
+	return a.rootKeys(passphrase, func(name string, key secret.Value) error {
+		encrypted, err := encrypt(key.Reveal(), passphrase)
 		if err != nil {
 			return err
 		}
-		if sealed(data) {
-			if err := opens(data, passphrase); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			continue
-		}
-		encrypted, err := encrypt(data.Reveal(), passphrase)
-		if err != nil {
-			return err
-		}
-		if err := writeFile(name, encrypted, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+		return writeFile(name, encrypted, 0o600)
+	})
 }
 
 // mayAdd wants a new root to be kept no worse than the one before.
@@ -49,15 +35,25 @@ func (a *Authority) mayAdd(passphrase secret.Value) error {
 	if a.dir == "" {
 		return nil
 	}
+	return a.rootKeys(passphrase, func(string, secret.Value) error { return nil })
+}
+
+// rootKeys wants the passphrase to open the root's keys that are encrypted, and hands on
+// those that are not.
+func (a *Authority) rootKeys(passphrase secret.Value, plain func(name string, key secret.Value) error) error {
 	for _, n := range a.generations() {
-		data, err := readSecret(filepath.Join(a.generation(n), rootKeyFile))
+		name := filepath.Join(a.generation(n), rootKeyFile)
+		key, err := readSecret(name)
 		if err != nil {
 			return err
 		}
-		if sealed(data) {
-			if err := opens(data, passphrase); err != nil {
-				return err
-			}
+		if !sealed(key) {
+			err = plain(name, key)
+		} else if err = opens(key, passphrase); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
