@@ -9,7 +9,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -114,13 +113,7 @@ const aHost = `[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\]`
 // 3.2, has such requests refused).
 func (b *builder) hostsAlone() []*hcmv3.HttpFilter {
 	host := header(ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost})
-	return []*hcmv3.HttpFilter{b.httpFilter(httpHostFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{
-		Action: rbacconfigv3.RBAC_DENY,
-		Policies: map[string]*rbacconfigv3.Policy{"no host": {
-			Permissions: []*rbacconfigv3.Permission{{Rule: &rbacconfigv3.Permission_NotRule{NotRule: host}}},
-			Principals:  []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_Any{Any: true}}},
-		}},
-	}})}
+	return []*hcmv3.HttpFilter{b.refuses(httpHostFilter, "no host", &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_NotRule{NotRule: host}})}
 }
 
 // listenerHosts are the hosts of a listener that serves requests, or of one that

@@ -7,7 +7,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
-	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -70,15 +69,9 @@ func (b *builder) oneToken() *hcmv3.HttpFilter {
 	is := func(form string) *rbacconfigv3.Permission {
 		return header(ir.StringMatch{Name: "authorization", Kind: ir.MatchRegex, Value: form})
 	}
-	return b.httpFilter(httpTokenFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{
-		Action: rbacconfigv3.RBAC_DENY,
-		Policies: map[string]*rbacconfigv3.Policy{"bearer": {
-			Permissions: []*rbacconfigv3.Permission{{Rule: &rbacconfigv3.Permission_AndRules{AndRules: &rbacconfigv3.Permission_Set{Rules: []*rbacconfigv3.Permission{
-				is(`(?is)(.*[\s,])?bearer([\s,].*)?`), {Rule: &rbacconfigv3.Permission_NotRule{NotRule: is(`Bearer( [^\s,]*)?`)}},
-			}}}}},
-			Principals: []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_Any{Any: true}}},
-		}},
-	}})
+	return b.refuses(httpTokenFilter, "bearer", &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_AndRules{AndRules: &rbacconfigv3.Permission_Set{Rules: []*rbacconfigv3.Permission{
+		is(`(?is)(.*[\s,])?bearer([\s,].*)?`), {Rule: &rbacconfigv3.Permission_NotRule{NotRule: is(`Bearer( [^\s,]*)?`)}},
+	}}}})
 }
 
 // goesWithout reports whether something is let in on the port without a token.

@@ -38,6 +38,17 @@ func (b *builder) httpRBAC() []*hcmv3.HttpFilter {
 	}
 }
 
+// refuses is a filter of that name that answers 403 to all requests that are so.
+func (b *builder) refuses(filter, policy string, requests *rbacconfigv3.Permission) *hcmv3.HttpFilter {
+	return b.httpFilter(filter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{
+		Action: rbacconfigv3.RBAC_DENY,
+		Policies: map[string]*rbacconfigv3.Policy{policy: {
+			Permissions: []*rbacconfigv3.Permission{requests},
+			Principals:  []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_Any{Any: true}}},
+		}},
+	}})
+}
+
 // routeRules put the rules that hold on a port into its route.
 func (b *builder) routeRules(route *routev3.Route, port *ir.Port) {
 	allow := &rbacv3.RBAC{Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port), ShadowRulesStatPrefix: auditAllow}
