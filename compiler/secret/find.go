@@ -23,7 +23,7 @@ var kinds = []struct {
 	{"a token of npm", "npm_", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}`)},
 	{"a token of Vault", "hv", regexp.MustCompile(`\bhv[sbr]\.[A-Za-z0-9_-]{24,}`)},
 	{"a key of age", "AGE-SECRET-KEY-1", regexp.MustCompile(`\bAGE-SECRET-KEY-1[0-9A-Z]{58}`)},
-	{"a private JSON Web Key", ":", regexp.MustCompile(`\\?"(?:d|k|p|q|dp|dq|qi)\\?"\s*:\s*\\?"[A-Za-z0-9_-]{16,}`)},
+	{"a private JSON Web Key", `"`, regexp.MustCompile(`\\?"(?:d|k|p|q|dp|dq|qi)\\?"\s*:\s*\\?"[A-Za-z0-9_-]{16,}`)},
 	{"a JSON Web Token", "eyJ", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}`)},
 	{"a password in a URL", "://", regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^\s/@:"]+:[^\s/@"]+@`)},
 	{"a password", "=", regexp.MustCompile(`(?i)\b(?:password|passwd|pwd|client_secret|api_?key)=[^\s&"]{6,}`)},

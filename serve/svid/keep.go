@@ -2,9 +2,7 @@ package svid
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -186,6 +184,3 @@ func (k *Keeper) say(ctx context.Context, level slog.Level, message string, args
 		k.Log.Log(ctx, level, message, args...)
 	}
 }
-
-// Missing reports whether there is nothing in the directory yet.
-func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
