@@ -128,8 +128,8 @@ func describeExternal(m *ir.Mesh, e *ir.External) *Description {
 
 func instances(w *ir.Workload) string {
 	switch {
-	case w.Deployment != "":
-		return "the pods of Deployment " + w.Deployment
+	case w.InCluster():
+		return fmt.Sprintf("the pods of %s %s", w.Pods.Kind, w.Pods.Name)
 	case w.DNS != "":
 		return "the addresses of " + w.DNS
 	case w.File != "":

@@ -14,8 +14,8 @@ const clusterDomain = "svc.cluster.local"
 const maxLabel = 63
 
 // ClusterService is the name of the Kubernetes Service that stands for the
-// service, or for one of its versions: NAME or NAME-VERSION. Where the workload
-// is a Deployment the Service is headless: its addresses are the instances.
+// service, or for one of its versions: NAME or NAME-VERSION. Where the instances
+// are pods the Service is headless: its addresses are the instances.
 func (u *Upstream) ClusterService(version string) string {
 	if version == "" {
 		return u.Name
@@ -28,7 +28,7 @@ func (u *Upstream) ClusterHost(version string) string {
 	return u.ClusterService(version) + "." + u.Namespace + "." + clusterDomain
 }
 
-// InstancePort is where callers reach that port of a Deployment's instances: the
+// InstancePort is where callers reach that port of the instances that are pods: the
 // Target, from which the connection is redirected to the proxy, or without
 // redirection the Number, where the proxy listens.
 func (u *Upstream) InstancePort(p *Port) uint16 {

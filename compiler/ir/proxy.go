@@ -1,6 +1,9 @@
 package ir
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Proxy is how a member's proxies run.
 type Proxy struct {
@@ -20,6 +23,8 @@ type Proxy struct {
 	DrainTime Duration `json:"drainTime,omitempty"`
 	// AdminPort is Envoy's, on loopback.
 	AdminPort uint16 `json:"adminPort"`
+	// HealthPort is where the proxy answers probes of what it tries itself.
+	HealthPort uint16 `json:"healthPort"`
 	// CertificateDirectory holds tls.crt, tls.key and ca.crt.
 	CertificateDirectory string `json:"certificateDirectory"`
 	// SecretDirectory of a gateway has a directory for each secret.
@@ -45,3 +50,10 @@ const (
 	IPv4 IPFamily = "IPv4"
 	IPv6 IPFamily = "IPv6"
 )
+
+// Ports are those that the proxy has for itself, sorted.
+func (p *Proxy) Ports() []uint16 {
+	ports := []uint16{p.InboundPort, p.OutboundPort, p.AdminPort, p.HealthPort}
+	slices.Sort(ports)
+	return ports
+}

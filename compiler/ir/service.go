@@ -20,6 +20,8 @@ type Service struct {
 	// Plaintext has connections without TLS let in on ports that speak HTTP, as far
 	// as rules say so.
 	Plaintext bool `json:"plaintext,omitempty"`
+	// Probes are let in without mutual TLS, in the order written.
+	Probes []Probe `json:"probes,omitempty"`
 	// RateLimit bounds the requests that each instance takes; nil for no bound.
 	RateLimit *RateLimit `json:"rateLimit,omitempty"`
 	// Uses are the calls that the service makes, sorted by To.

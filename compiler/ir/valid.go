@@ -30,6 +30,9 @@ func (m *Mesh) valid() error {
 		if err := errors.Join(validProxy("service "+s.Name, s.Proxy), validEndpoints("service "+s.Name, s.Workload.Endpoints)); err != nil {
 			return err
 		}
+		if p := s.Workload.Pods; p != nil && !slices.Contains(PodsKinds(), p.Kind) {
+			return fmt.Errorf("service %s: pods of the kind %q", s.Name, p.Kind)
+		}
 		if err := m.validMember("service", s.Name, s.Namespace, s.Identity.TrustDomain().Name(), s.Uses); err != nil {
 			return err
 		}

@@ -4,8 +4,8 @@ import "github.com/meshc/meshc/compiler/source"
 
 // Workload says where a service's instances are. Exactly one field is set.
 type Workload struct {
-	// Deployment is a Kubernetes Deployment in the service's namespace.
-	Deployment string `json:"deployment,omitempty"`
+	// Pods are the instances when they run in Kubernetes.
+	Pods *Pods `json:"pods,omitempty"`
 	// DNS is a host name whose addresses are the instances.
 	DNS string `json:"dns,omitempty"`
 	// Endpoints are known addresses, in the order written.
@@ -14,6 +14,30 @@ type Workload struct {
 	File string          `json:"file,omitempty"`
 	Pos  source.Position `json:"pos,omitzero"`
 }
+
+// Pods are those of an object of Kubernetes in the service's namespace.
+type Pods struct {
+	Kind PodsKind `json:"kind"`
+	Name string   `json:"name"`
+}
+
+// PodsKind is what runs pods.
+type PodsKind string
+
+// The kinds of Kubernetes that run pods.
+const (
+	Deployment  PodsKind = "Deployment"
+	StatefulSet PodsKind = "StatefulSet"
+	DaemonSet   PodsKind = "DaemonSet"
+	Job         PodsKind = "Job"
+	CronJob     PodsKind = "CronJob"
+)
+
+// PodsKinds are all of them.
+func PodsKinds() []PodsKind { return []PodsKind{Deployment, StatefulSet, DaemonSet, Job, CronJob} }
+
+// InCluster reports whether the instances are pods.
+func (w *Workload) InCluster() bool { return w.Pods != nil }
 
 // Endpoint is one instance at a known address.
 type Endpoint struct {

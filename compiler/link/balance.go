@@ -75,8 +75,8 @@ func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Wor
 		return nil
 	}
 	switch {
-	case w.Deployment != "":
-		l.add(diag.NotSupported, path, "locality is not supported yet for the instances of a Deployment", u.At(s.Pos)).
+	case w.InCluster():
+		l.add(diag.NotSupported, path, "locality is not supported yet for instances that are pods", u.At(s.Pos)).
 			hint("take it out: this version of meshc would ignore it")
 		return nil
 	case w.DNS != "":

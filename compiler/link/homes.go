@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
@@ -91,6 +92,28 @@ func (l *linker) takenServices() {
 			}
 			pos[k] = v.Pos
 		}
+	}
+}
+
+// takenWorkloads refuses pods that would belong to two services: a pod has one proxy.
+func (l *linker) takenWorkloads() {
+	type key struct {
+		namespace string
+		pods      ir.Pods
+	}
+	owners := map[key]*ir.Service{}
+	for _, s := range l.mesh.Services {
+		if !s.Workload.InCluster() {
+			continue
+		}
+		k := key{s.Namespace, *s.Workload.Pods}
+		if other := owners[k]; other != nil {
+			l.add(diag.NameTaken, "services."+s.Name+".workload",
+				fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, k.pods.Name, other.Name), s.Workload.Pos, other.Workload.Pos).
+				hint("a pod has one proxy and one identity: make it one service with more ports")
+			continue
+		}
+		owners[k] = s
 	}
 }
 

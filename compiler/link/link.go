@@ -35,6 +35,7 @@ func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.M
 	}
 	l.declare()
 	l.takenServices()
+	l.takenWorkloads()
 	l.members()
 	return l.mesh, l.silences, l.found
 }

@@ -83,7 +83,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		l.mesh.MaxAttempts = countSetting(first, m.Limits.Attempts)
 	}
 	l.proxy = ir.Proxy{
-		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000,
+		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000, HealthPort: 15021,
 		CertificateDirectory: defaultCertificate, DrainTime: defaultDrainTime,
 		Server: "meshc." + l.mesh.SystemNamespace() + ".svc.cluster.local:" + defaultServerPort,
 	}

@@ -20,6 +20,7 @@ func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
 	proxy.InboundPort = uint16(p.InboundPort.Or(int(proxy.InboundPort)))
 	proxy.OutboundPort = uint16(p.OutboundPort.Or(int(proxy.OutboundPort)))
 	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
+	proxy.HealthPort = uint16(p.HealthPort.Or(int(proxy.HealthPort)))
 	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
 	if s := l.secondsSetting(u, path+".drainTime", p.DrainTime); s != nil {
 		proxy.DrainTime = s.Value
@@ -30,9 +31,9 @@ func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
 	if p.IPFamilies != nil {
 		proxy.Family = l.family(u, path+".ipFamilies", p)
 	}
-	if proxy.InboundPort == proxy.OutboundPort || proxy.InboundPort == proxy.AdminPort || proxy.OutboundPort == proxy.AdminPort {
-		l.add(diag.PortTaken, path, fmt.Sprintf("the proxy needs three different ports: inboundPort %d, outboundPort %d, adminPort %d",
-			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort), u.At(p.Pos))
+	if own := proxy.Ports(); len(slices.Compact(own)) < len(own) {
+		l.add(diag.PortTaken, path, fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
+			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), u.At(p.Pos))
 	}
 	if p.Server.IsSet() {
 		if _, _, ok := splitHostPort(proxy.Server); !ok {

@@ -3,6 +3,7 @@ package link
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -48,6 +49,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Outliers = l.outliers(u, path+".outliers", s.Outliers)
 	service.Health = l.health(u, path+".health", s.Health, service.Ports)
 	service.Locality = l.locality(u, path+".locality", s.Locality, &service.Workload)
+	service.Probes = l.probes(u, path, s.Probes, service)
 	l.ownPorts(u, path, service)
 	return service
 }
@@ -91,7 +93,7 @@ func (l *linker) distinct(u *spec.Unit, path string, taken map[int]string, numbe
 func (l *linker) ownPorts(u *spec.Unit, path string, s *ir.Service) {
 	for _, p := range s.Ports {
 		switch {
-		case p.Target == s.Proxy.InboundPort || p.Target == s.Proxy.OutboundPort || p.Target == s.Proxy.AdminPort:
+		case slices.Contains(s.Proxy.Ports(), p.Target):
 			l.add(diag.PortTaken, path+".ports."+p.Name, fmt.Sprintf("port %d is the proxy's own", p.Target), p.Pos).
 				hint("choose another, or move the proxy: %s.proxy", path)
 		case s.Proxy.Interception == ir.InterceptExplicit && p.Target == p.Number:
@@ -106,15 +108,26 @@ func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir
 	if w == nil {
 		return ir.Workload{} // the schema has refused it
 	}
-	out := ir.Workload{Deployment: w.Deployment.Value, DNS: strings.ToLower(w.DNS.Value), File: w.File.Value, Pos: u.At(w.Pos)}
+	out := ir.Workload{DNS: strings.ToLower(w.DNS.Value), File: w.File.Value, Pos: u.At(w.Pos)}
 	written := 0
-	for _, set := range []bool{w.Deployment.IsSet(), w.DNS.IsSet(), w.Endpoints != nil, w.File.IsSet()} {
+	for _, set := range []bool{w.DNS.IsSet(), w.Endpoints != nil, w.File.IsSet()} {
 		if set {
 			written++
 		}
 	}
+	for _, pods := range []struct {
+		kind ir.PodsKind
+		name spec.Field[string]
+	}{
+		{ir.Deployment, w.Deployment}, {ir.StatefulSet, w.StatefulSet}, {ir.DaemonSet, w.DaemonSet}, {ir.Job, w.Job}, {ir.CronJob, w.CronJob},
+	} {
+		if pods.name.IsSet() {
+			written++
+			out.Pods = &ir.Pods{Kind: pods.kind, Name: pods.name.Value}
+		}
+	}
 	if written != 1 {
-		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, dns, endpoints and file, and must have exactly one", written), u.At(w.Pos)).
+		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", written), u.At(w.Pos)).
 			hint(`workload: deployment: "name"`)
 	}
 	if w.Endpoints != nil && len(w.Endpoints) == 0 {

@@ -146,7 +146,7 @@ func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, p
 			hint("%q", netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
 		return
 	}
-	if p := addr.Port(); p == proxy.AdminPort || p == proxy.InboundPort || p == proxy.OutboundPort {
+	if p := addr.Port(); slices.Contains(proxy.Ports(), p) {
 		l.add(diag.PortTaken, path, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("choose another")
 		return
 	}
@@ -187,7 +187,7 @@ func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
 				break
 			}
 			port := l.calleePort(use, name)
-			if port.Number == proxy.InboundPort || port.Number == proxy.OutboundPort || port.Number == proxy.AdminPort {
+			if slices.Contains(proxy.Ports(), port.Number) {
 				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is the own of this service's proxy", use.To, port.Number), use.Pos).
 					hint("move the proxy: %s.proxy, or give the call an address of its own: bind: \"127.0.0.1:9101\"", path)
 				continue

@@ -67,6 +67,7 @@ type Proxy struct {
 	IPFamilies            []Field[string] `cue:"ipFamilies"`
 	DrainTime             Field[string]   `cue:"drainTime"`
 	AdminPort             Field[int]      `cue:"adminPort"`
+	HealthPort            Field[int]      `cue:"healthPort"`
 	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
 	SecretDirectory       Field[string]   `cue:"secretDirectory"`
 	Server                Field[string]   `cue:"server"`

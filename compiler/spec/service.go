@@ -21,6 +21,7 @@ type Service struct {
 	Connections  *Connections        `cue:"connections"`
 	Outliers     *Outliers           `cue:"outliers"`
 	Health       *Health             `cue:"health"`
+	Probes       []*Probe            `cue:"probes"`
 	Locality     *Locality           `cue:"locality"`
 	RateLimit    *RateLimit          `cue:"rateLimit"`
 	Rollout      Unsupported         `cue:"rollout"`
@@ -30,11 +31,15 @@ type Service struct {
 
 // Workload is where instances are.
 type Workload struct {
-	Pos        Pos
-	Deployment Field[string] `cue:"deployment"`
-	DNS        Field[string] `cue:"dns"`
-	Endpoints  []*Endpoint   `cue:"endpoints"`
-	File       Field[string] `cue:"file"`
+	Pos         Pos
+	Deployment  Field[string] `cue:"deployment"`
+	StatefulSet Field[string] `cue:"statefulSet"`
+	DaemonSet   Field[string] `cue:"daemonSet"`
+	Job         Field[string] `cue:"job"`
+	CronJob     Field[string] `cue:"cronJob"`
+	DNS         Field[string] `cue:"dns"`
+	Endpoints   []*Endpoint   `cue:"endpoints"`
+	File        Field[string] `cue:"file"`
 }
 
 // Endpoint is an instance at a known address.

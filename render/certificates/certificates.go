@@ -42,7 +42,7 @@ func subjectOf(scope ir.Scope) subject {
 	return subject{
 		kind: string(m.Kind), name: m.Name, namespace: m.Namespace, identity: m.Identity,
 		directory: m.Proxy.CertificateDirectory,
-		cluster:   scope.Gateway != nil || scope.Service.Workload.Deployment != "",
+		cluster:   scope.Gateway != nil || scope.Service.Workload.InCluster(),
 	}
 }
 
@@ -98,7 +98,7 @@ func Files(m *ir.Mesh) []string {
 	}
 	names := map[string]bool{}
 	for _, s := range m.Services {
-		if s.Workload.Deployment != "" {
+		if s.Workload.InCluster() {
 			names[s.Namespace+"/"+s.Name+".yaml"] = true
 		}
 	}

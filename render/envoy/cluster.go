@@ -50,7 +50,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	switch w := &callee.Workload; {
 	case w.DNS != "":
 		b.byDNS(c, w.DNS, port.Number)
-	case w.Deployment != "":
+	case w.InCluster():
 		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
 		if w.File != "" {

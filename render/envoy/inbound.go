@@ -45,26 +45,31 @@ func (b *builder) inbound() {
 				Name:             inboundName(port.Name),
 				Address:          b.inboundAddress(port),
 				TrafficDirection: corev3.TrafficDirection_INBOUND,
-				ListenerFilters:  b.tellTLS(port),
+				ListenerFilters:  b.tellTLS(chains),
 				FilterChains:     chains,
 				Metadata:         from(port.Pos),
 			})
 			continue
 		}
-		for _, chain := range chains {
-			if chain.FilterChainMatch == nil {
-				chain.FilterChainMatch = &listenerv3.FilterChainMatch{}
-			}
-			chain.FilterChainMatch.DestinationPort = wrapperspb.UInt32(uint32(port.Target))
-		}
-		redirected.FilterChains = append(redirected.FilterChains, chains...)
-		if len(redirected.ListenerFilters) == 1 {
-			redirected.ListenerFilters = append(redirected.ListenerFilters, b.tellTLS(port)...)
-		}
+		redirected.FilterChains = append(redirected.FilterChains, to(port.Target, chains)...)
 	}
 	if s.Proxy.Interception == ir.InterceptRedirect {
+		redirected.FilterChains = append(redirected.FilterChains, b.probesElsewhere()...)
+		redirected.ListenerFilters = append(redirected.ListenerFilters, b.tellTLS(redirected.FilterChains)...)
 		b.out.Listeners = append(b.out.Listeners, redirected)
 	}
+	b.health()
+}
+
+// to makes the filter chains those of connections to that port.
+func to(port uint16, chains []*listenerv3.FilterChain) []*listenerv3.FilterChain {
+	for _, chain := range chains {
+		if chain.FilterChainMatch == nil {
+			chain.FilterChainMatch = &listenerv3.FilterChainMatch{}
+		}
+		chain.FilterChainMatch.DestinationPort = wrapperspb.UInt32(uint32(port))
+	}
+	return chains
 }
 
 // closed ends every connection before it reads a byte.
@@ -75,7 +80,7 @@ func (b *builder) closed(name string) *listenerv3.FilterChain {
 // inboundAddress is where a proxy without redirection listens: at its own
 // endpoint's address, or for an instance that is not known at all of them.
 func (b *builder) inboundAddress(port *ir.Port) *corev3.Address {
-	if e := b.endpoint(); e != nil {
+	if e := b.host(); e != nil {
 		return address(e.Address, e.Ports[port.Name])
 	}
 	return b.everywhere(port.Number)
@@ -95,9 +100,18 @@ func (b *builder) endpoint() *ir.Endpoint {
 	return nil
 }
 
+// host is the proxy's own endpoint where the mesh places its listeners by it; nil in a
+// pod, which has its address to itself.
+func (b *builder) host() *ir.Endpoint {
+	if b.scope.Service == nil || b.scope.Service.Workload.InCluster() {
+		return nil
+	}
+	return b.endpoint()
+}
+
 // target is where the application listens on the proxy's host.
 func (b *builder) target(port *ir.Port) uint16 {
-	if e := b.endpoint(); e != nil && e.Targets[port.Name] != 0 {
+	if e := b.host(); e != nil && e.Targets[port.Name] != 0 {
 		return e.Targets[port.Name]
 	}
 	return port.Target

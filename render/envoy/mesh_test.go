@@ -50,7 +50,7 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 	frontend := &ir.Service{
 		Upstream: ir.Upstream{
 			Name: "frontend", Namespace: "shop", Identity: identity("frontend"), Pos: at("frontend/service.cue", 3),
-			Workload: ir.Workload{Deployment: "frontend"},
+			Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: "frontend"}},
 			Ports:    []ir.Port{{Name: "http", Number: 80, Target: 8080, Protocol: ir.HTTP, Pos: at("frontend/service.cue", 4)}},
 		},
 		Account: "frontend", Proxy: proxy(ir.InterceptRedirect),

@@ -30,7 +30,7 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 
 func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicyEgressRule {
 	switch w := u.Workload; {
-	case w.Deployment != "":
+	case w.InCluster():
 		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{podPeer(u.Namespace, pods(ir.KindService, u.Name))}}
 		for _, name := range names {
 			rule.Ports = append(rule.Ports, tcp(u.InstancePort(u.Port(name))))

@@ -23,7 +23,7 @@ func TestOneIdentity(t *testing.T) {
 	m := manifesttest.Mesh(t)
 	for _, scope := range m.Scopes() {
 		member := scope.Member()
-		if scope.Service != nil && scope.Service.Workload.Deployment == "" {
+		if scope.Service != nil && !scope.Service.Workload.InCluster() {
 			continue
 		}
 		t.Run(member.Name, func(t *testing.T) {

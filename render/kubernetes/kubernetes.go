@@ -1,5 +1,5 @@
 // Package kubernetes renders the mesh's members for Kubernetes: what stands
-// beside a team's own Deployment, the sidecar that is patched into it, gateways,
+// beside a team's own workload, the sidecar that is patched into it, gateways,
 // and the control plane.
 //
 // Below the output directory:
@@ -36,13 +36,13 @@ func Member(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	if scope.Gateway != nil {
 		return gateway(scope, proxy)
 	}
-	if scope.Service.Workload.Deployment == "" {
+	if !scope.Service.Workload.InCluster() {
 		return nil, nil
 	}
 	return service(scope, proxy)
 }
 
-// service is what stands beside a team's Deployment, and the sidecar in it.
+// service is what stands beside a team's workload, and the sidecar in it.
 func service(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	s := scope.Service
 	config, err := bootstrapConfig(scope, proxy)
@@ -53,7 +53,10 @@ func service(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	for i := range s.Versions {
 		objects = append(objects, manifest.Object(headless(s, &s.Versions[i], scope)))
 	}
-	objects = append(objects, manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
+	objects = append(objects, manifest.Object(networkPolicy(scope)))
+	if w := s.Workload.Pods; w.Kind == ir.Deployment || w.Kind == ir.StatefulSet {
+		objects = append(objects, manifest.Object(disruptionBudget(scope)))
+	}
 	beside, err := manifest.YAMLFile(memberFile(s.Namespace, s.Name), objects...)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 
 // namespace is what the mesh has in one Kubernetes namespace.
 type namespace struct {
-	services []*ir.Service // that are Deployments, by name
+	services []*ir.Service // that are pods, by name
 	gateways []*ir.Gateway // by name
 	outside  []*ir.Service // that members in the cluster name, by name
 }
@@ -30,7 +30,7 @@ func namespaces(m *ir.Mesh) map[string]*namespace {
 	}
 	named := map[string]bool{}
 	for _, s := range m.Services {
-		if s.Workload.Deployment == "" {
+		if !s.Workload.InCluster() {
 			continue
 		}
 		n := in(s.Namespace)
@@ -44,7 +44,7 @@ func namespaces(m *ir.Mesh) map[string]*namespace {
 		n.gateways = append(n.gateways, g)
 	}
 	for _, s := range m.Services {
-		if s.Workload.Deployment == "" && named[s.Name] {
+		if !s.Workload.InCluster() && named[s.Name] {
 			n := in(s.Namespace)
 			n.outside = append(n.outside, s)
 		}
@@ -117,7 +117,7 @@ func distinctServices(m *ir.Mesh) error {
 			return err
 		}
 		for i := range s.Versions {
-			if s.Workload.Deployment == "" {
+			if !s.Workload.InCluster() {
 				continue
 			}
 			if err := claim(s.Namespace, s.ClusterService(s.Versions[i].Name), "services."+s.Name+".versions."+s.Versions[i].Name); err != nil {

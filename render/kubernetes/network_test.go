@@ -94,7 +94,7 @@ func randomMesh(t *rapid.T) *ir.Mesh {
 		s := &ir.Service{
 			Upstream: ir.Upstream{
 				Name: name, Namespace: namespace, Identity: spiffeid.RequireFromSegments(td, "ns", namespace, "sa", name),
-				Workload: ir.Workload{Deployment: name}, Explicit: rapid.Bool().Draw(t, "explicit"),
+				Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: name}}, Explicit: rapid.Bool().Draw(t, "explicit"),
 			},
 			Account: name,
 			Proxy:   ir.Proxy{Server: "meshc.m-system.svc.cluster.local:15010"},

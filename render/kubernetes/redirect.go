@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -15,7 +16,7 @@ func redirectArgs(p *ir.Proxy) []string {
 		fmt.Sprintf("--outbound-port=%d", p.OutboundPort),
 		fmt.Sprintf("--proxy-user=%d", proxyUser),
 	}
-	args = appendList(args, "exclude-inbound-ports", p.ExcludeInboundPorts)
+	args = appendList(args, "exclude-inbound-ports", append(slices.Clone(p.ExcludeInboundPorts), p.HealthPort))
 	args = appendList(args, "exclude-outbound-ports", p.ExcludeOutboundPorts)
 	return appendList(args, "exclude-outbound-ranges", p.ExcludeOutboundRanges)
 }

@@ -9,26 +9,34 @@ import (
 	"github.com/meshc/meshc/render/manifest"
 )
 
-// deploymentPatch is the part of a Deployment that a strategic merge patch of a
-// team's own changes. The type of k8s.io/api would also put out the fields that
-// it must not touch.
-type deploymentPatch struct {
+// workloadPatch is the part of a team's own workload that a strategic merge patch
+// changes. The types of k8s.io/api would also put out the fields that it must not
+// touch.
+type workloadPatch struct {
 	APIVersion string        `json:"apiVersion"`
-	Kind       string        `json:"kind"`
+	Kind       ir.PodsKind   `json:"kind"`
 	Metadata   patchMetadata `json:"metadata"`
-	Spec       struct {
-		Template podPatch `json:"template"`
-	} `json:"spec"`
+	Spec       workloadSpec  `json:"spec"`
 }
 
 type patchMetadata struct {
 	Name string `json:"name"`
 }
 
+// workloadSpec has the template of the pods, or for a CronJob that of its Jobs.
+type workloadSpec struct {
+	Template    *podPatch `json:"template,omitempty"`
+	JobTemplate *jobPatch `json:"jobTemplate,omitempty"`
+}
+
+type jobPatch struct {
+	Spec workloadSpec `json:"spec"`
+}
+
 type podPatch struct {
 	Metadata struct {
 		Labels      map[string]string `json:"labels"`
-		Annotations map[string]string `json:"annotations"`
+		Annotations map[string]string `json:"annotations,omitempty"`
 	} `json:"metadata"`
 	Spec struct {
 		ServiceAccountName string             `json:"serviceAccountName"`
@@ -37,15 +45,34 @@ type podPatch struct {
 	} `json:"spec"`
 }
 
-// sidecar adds the proxy to the pods of the team's Deployment: a native sidecar,
-// which starts before the team's own containers and ends after them, and before
-// it the container that redirects their traffic to it.
-func sidecar(scope ir.Scope, proxy Proxy) deploymentPatch {
-	s := scope.Service
-	patch := deploymentPatch{APIVersion: "apps/v1", Kind: "Deployment", Metadata: patchMetadata{Name: s.Workload.Deployment}}
-	pod := &patch.Spec.Template
+// groups are the API groups of the kinds, each in its version v1.
+var groups = map[ir.PodsKind]string{
+	ir.Deployment: "apps", ir.StatefulSet: "apps", ir.DaemonSet: "apps", ir.Job: "batch", ir.CronJob: "batch",
+}
+
+// sidecar adds the proxy to the pods of the team's workload.
+func sidecar(scope ir.Scope, proxy Proxy) workloadPatch {
+	w := scope.Service.Workload.Pods
+	patch := workloadPatch{APIVersion: groups[w.Kind] + "/v1", Kind: w.Kind, Metadata: patchMetadata{Name: w.Name}}
+	pod := sidecarPod(scope, proxy)
+	if w.Kind == ir.CronJob {
+		patch.Spec.JobTemplate = &jobPatch{Spec: workloadSpec{Template: pod}}
+	} else {
+		patch.Spec.Template = pod
+	}
+	return patch
+}
+
+// sidecarPod adds the proxy to a pod: a native sidecar, which starts before the
+// team's own containers and ends after them, and before it the container that
+// redirects their traffic to it.
+func sidecarPod(scope ir.Scope, proxy Proxy) *podPatch {
+	s, pod := scope.Service, &podPatch{}
 	pod.Metadata.Labels = podsOf(scope)
-	pod.Metadata.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
+	if s.Workload.Pods.Kind != ir.Job {
+		// The pods of a Job start once, and its template cannot be changed.
+		pod.Metadata.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
+	}
 	pod.Spec.ServiceAccountName = s.Account
 	pod.Spec.Volumes = proxyVolumes(scope, proxy, allRead)
 	if s.Proxy.Interception == ir.InterceptRedirect {
@@ -54,7 +81,7 @@ func sidecar(scope ir.Scope, proxy Proxy) deploymentPatch {
 	container, always := proxyContainer(scope, firstListener(s)), corev1.ContainerRestartPolicyAlways
 	container.RestartPolicy = &always
 	pod.Spec.InitContainers = append(pod.Spec.InitContainers, container)
-	return patch
+	return pod
 }
 
 // firstListener is a port where the service's proxy takes connections, or 0 where
@@ -87,13 +114,14 @@ func redirect(scope ir.Scope) corev1.Container {
 }
 
 // sidecarComponent is the Kustomize component of a namespace. Each patch finds
-// its Deployment by name, whether or not a namespace is written there.
+// its workload by name, whether or not a namespace is written there.
 func sidecarComponent(namespace string, services []*ir.Service) (manifest.File, error) {
 	patches := make([]manifest.Patch, 0, len(services))
 	for _, s := range services {
+		w := s.Workload.Pods
 		patches = append(patches, manifest.Patch{
 			Path:   baseName(s.Name),
-			Target: manifest.PatchTarget{Group: "apps", Kind: "Deployment", Name: s.Workload.Deployment},
+			Target: manifest.PatchTarget{Group: groups[w.Kind], Kind: string(w.Kind), Name: w.Name},
 		})
 	}
 	return manifest.Component(sidecarDir(namespace), patches)

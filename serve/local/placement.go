@@ -66,6 +66,11 @@ func (p *Placement) Place(m *ir.Mesh) (*ir.Mesh, error) {
 func (p *Placement) service(m *ir.Mesh, s *ir.Service) error {
 	member := string(ir.KindService) + "/" + s.Name
 	s.Workload = ir.Workload{Endpoints: p.instances(s), File: s.Workload.File, Pos: s.Workload.Pos}
+	for i := range s.Probes {
+		if port := s.PortAt(s.Probes[i].Port); port != nil {
+			s.Probes[i].Port = port.Number
+		}
+	}
 	s.Explicit = true
 	// The ports are the same at every instance, as they would be on hosts.
 	first := s.Workload.Endpoints[0].Address
@@ -168,6 +173,7 @@ func (p *Placement) external(e *ir.External) error {
 // What Envoys and meshc serve listen on where they can.
 const (
 	adminPort       = 15000
+	healthPort      = 15021
 	serverPort      = 15010
 	serverAdminPort = 15011
 )
@@ -177,12 +183,16 @@ func (p *Placement) proxy(member, address string, proxy *ir.Proxy) error {
 	if err != nil {
 		return err
 	}
+	health, err := p.port(member, address, "health", healthPort)
+	if err != nil {
+		return err
+	}
 	server, err := p.Server()
 	if err != nil {
 		return err
 	}
 	proxy.Interception = ir.InterceptExplicit
-	proxy.AdminPort = admin
+	proxy.AdminPort, proxy.HealthPort = admin, health
 	proxy.Server = server
 	proxy.CertificateDirectory = filepath.Join(p.directory, member, "certificates")
 	return nil

@@ -1,0 +1,68 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// probes are those that a service lets in without mutual TLS, once its ports, its
+// workload and its proxy are known.
+func (l *linker) probes(u *spec.Unit, path string, list []*spec.Probe, s *ir.Service) []ir.Probe {
+	var out []ir.Probe
+	for i, p := range list {
+		at := fmt.Sprintf("%s.probes[%d]", path, i)
+		probe := ir.Probe{Port: uint16(p.Port.Value), Pos: u.At(p.Pos)}
+		written := 0
+		if p.HTTP != nil {
+			written++
+			probe.Kind, probe.Path = ir.HealthHTTP, p.HTTP.Path.Value
+			l.plainPath(at+".http.path", probe.Path, u.At(p.HTTP.Path.Pos))
+		}
+		if p.GRPC != nil {
+			written++
+			probe.Kind = ir.HealthGRPC
+		}
+		if p.TCP != nil {
+			written++
+			probe.Kind = ir.HealthTCP
+		}
+		if written != 1 {
+			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one", written), probe.Pos).
+				hint(`probes: [{port: 8080, http: path: "/healthz"}]`)
+			continue
+		}
+		if slices.ContainsFunc(out, func(o ir.Probe) bool { return o.Port == probe.Port && o.Kind == probe.Kind && o.Path == probe.Path }) {
+			l.add(diag.NoEffect, at, fmt.Sprintf("the %s probe of port %d is written twice", probe.Kind, probe.Port), probe.Pos).hint("take one of them out")
+			continue
+		}
+		l.probed(at, s, &probe)
+		out = append(out, probe)
+	}
+	return out
+}
+
+// probed holds a probe against the port that it is for.
+func (l *linker) probed(at string, s *ir.Service, p *ir.Probe) {
+	port := s.PortAt(p.Port)
+	number := fmt.Sprint("port ", p.Port)
+	switch {
+	case slices.Contains(s.Proxy.Ports(), p.Port):
+		l.add(diag.PortTaken, at+".port", number+" is the proxy's own", p.Pos).hint("name a port of the application")
+	case p.Kind == ir.HealthTCP:
+	case slices.Contains(s.Proxy.ExcludeInboundPorts, p.Port):
+		l.add(diag.NoEffect, at, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")
+	case s.Explicit && port == nil:
+		l.add(diag.NoEffect, at, fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them", number), p.Pos).
+			hint("the application itself answers there: take the probe out")
+	case s.Plaintext && port != nil && port.Protocol.IsHTTP():
+		l.add(diag.NoEffect, at, fmt.Sprintf(`with mtls "permissive" the rules say what is let in on %s without TLS`, number), p.Pos).
+			hint(`allow: [{from: plaintext: true, paths: ["/healthz"]}]`)
+	case p.Kind == ir.HealthGRPC && port != nil && port.Protocol == ir.HTTP:
+		l.add(diag.NoEffect, at, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
+			hint(`protocol: "grpc"`)
+	}
+}
