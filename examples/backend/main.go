@@ -4,11 +4,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/meshc/meshc/examples/backend/app"
 )
@@ -18,6 +21,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, "backend:", err)
 		os.Exit(1)
 	}
+}
+
+// call makes the calls of a chain.
+func call(c app.Config, chain string) error {
+	caller := app.NewCaller(c.Upstreams, c.Roots)
+	defer caller.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	made := caller.Call(ctx, chain, nil)
+	if made.Error != "" {
+		return errors.New(made.Error)
+	}
+	return json.NewEncoder(os.Stdout).Encode(made)
 }
 
 func run() error {
@@ -34,7 +50,11 @@ func run() error {
 		c.Upstreams = append(c.Upstreams, u)
 		return err
 	})
+	chain := flag.String("call", "", "chain of calls to make, STEP,STEP,…, instead of listening: it prints the first one's report and ends")
 	flag.Parse()
+	if *chain != "" {
+		return call(c, *chain)
+	}
 	a, err := app.Start(c)
 	if err != nil {
 		return err
