@@ -253,7 +253,7 @@ func (s *Server) overlay() {
 			copied.Workload.Endpoints = endpointsOf(service, list)
 			service = &copied
 		}
-		m.Services = append(m.Services, service)
+		m.Services = append(m.Services, s.withPods(service))
 	}
 	s.served = &m
 }

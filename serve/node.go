@@ -215,6 +215,9 @@ func (s *Server) render(n *node) (_ *envoy.Resources, err error) {
 			return nil, errGone
 		}
 		v, _ = inForce(v, time.Now())
+		if v.Workload.InCluster() {
+			v = s.ownPod(v, instance)
+		}
 		scope = s.served.ServiceScope(n.at(v, instance)) // what it calls is from files too, what it is is not
 	}
 	o := envoy.Options{Instance: instance}

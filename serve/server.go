@@ -2,8 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,6 +45,8 @@ type Config struct {
 	// somebody else puts there and renews.
 	CertificateDirectory string
 	Log                  *slog.Logger
+	// Prepare is called with a mesh before it is served; nil for nothing.
+	Prepare func(m *ir.Mesh)
 	// Build renders a proxy's resources; nil for envoy.Build.
 	Build func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 }
@@ -79,6 +79,7 @@ type Server struct {
 	mesh            *ir.Mesh // as it was loaded
 	served          *ir.Mesh // with the endpoints of files
 	files           map[string][]fileEndpoint
+	pods            map[string]map[string][]ir.Endpoint // by namespace and service
 	endpointFailure string
 	meshHash        string
 	loaded          time.Time
@@ -106,8 +107,8 @@ func New(c Config) (*Server, error) {
 		config: c, log: c.Log, metrics: newMetrics(), limits: newConnectionLimits(),
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
-		files:   map[string][]fileEndpoint{},
-		nodes:   map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
+		files:   map[string][]fileEndpoint{}, pods: map[string]map[string][]ir.Endpoint{},
+		nodes: map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
 	}
 	if c.Authority != nil {
 		s.trust, s.rotation = c.Authority.Bundle(), c.Authority.Rotation()
@@ -156,8 +157,10 @@ func (s *Server) SetMesh(m *ir.Mesh) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(data)
-	hash := hex.EncodeToString(sum[:8])
+	hash := ir.Digest(data)
+	if s.config.Prepare != nil {
+		s.config.Prepare(m)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failure = ""

@@ -19,12 +19,12 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/ca"
-	"github.com/meshc/meshc/serve/tokenreview"
+	"github.com/meshc/meshc/serve/kubernetes"
 )
 
 func newServeCmd() *cobra.Command {
 	var listen, admin, certificates, authority, passphraseFile, enrollListen, endpoints string
-	var review tokenreview.Reviewer
+	var cluster clusterFlags
 	var tags []string
 	cmd := &cobra.Command{
 		Use:   "serve [DIR | mesh.json | packages]",
@@ -36,8 +36,12 @@ changes on disk it is loaded again, and while it is wrong the last good one is s
 Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
 authority that is kept in that directory, and made there if there is none: hosts get theirs at --enroll-listen, where they
 prove who they are (meshc certs): by a join token, by a certificate that still holds, or, with --kubernetes-api, by a
-Kubernetes service account token whose audience is the server's identity. With --certificates somebody else issues them, and the directory holds the server's own
-tls.crt, tls.key and ca.crt.
+Kubernetes service account token whose audience is the server's identity. With --certificates somebody else issues them,
+and the directory holds the server's own tls.crt, tls.key and ca.crt.
+
+With --kubernetes-namespace the server is in a cluster: it watches the pods of the mesh's services, and the compiled mesh
+itself in the ConfigMaps of that namespace, and keeps what it reads from files until it has that; its report, which mesh
+all proxies have acknowledged, is in the ConfigMap mesh-rollout there.
 
 With --endpoints the instances of services that say workload: file come from the files of that directory, which other
 programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
@@ -53,14 +57,11 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 				Listen: listen, AdminListen: admin, CertificateDirectory: certificates,
 				Log: slog.New(logHandler(os.Stderr)),
 			}
-			if review.API != "" {
-				if authority == "" || enrollListen == "" {
-					return usage(errors.New("--kubernetes-api is for --ca and --enroll-listen"))
-				}
-				if !strings.HasPrefix(review.API, "https://") {
-					return usage(errors.New("--kubernetes-api is https://HOST:PORT"))
-				}
-				config.TokenReview = &review
+			if err := cluster.check(); err != nil {
+				return err
+			}
+			if cluster.api != "" && authority != "" {
+				config.TokenReview = cluster.reviewer()
 			}
 			if authority != "" {
 				var err error
@@ -75,14 +76,29 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 				}
 				config.EnrollListen = enrollListen
 			}
+			running, ctx := errgroup.WithContext(cmd.Context())
+			var follow *kubernetes.Cluster
+			if cluster.namespace != "" {
+				config.Prepare = func(m *ir.Mesh) { follow.Prepare(ctx, m) }
+			}
 			s, err := serve.New(config)
 			if err != nil {
 				return err
 			}
+			if cluster.namespace != "" {
+				if follow, err = kubernetes.New(cluster.config(config.Log), s); err != nil {
+					return err
+				}
+			}
 			config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr())
-			running, ctx := errgroup.WithContext(cmd.Context())
 			running.Go(func() error { return s.Run(ctx) })
-			running.Go(func() error { return s.Follow(ctx, meshSource(args, tags)) })
+			fromFiles, stop := context.WithCancel(ctx)
+			defer stop()
+			running.Go(func() error { return s.Follow(fromFiles, meshSource(args, tags)) })
+			if follow != nil {
+				running.Go(func() error { return follow.FollowMesh(ctx, cluster.namespace, meshLabel, stop) })
+				running.Go(func() error { follow.Report(ctx, cluster.namespace); return nil })
+			}
 			if authority != "" {
 				running.Go(func() error { return s.FollowAuthority(ctx, authority) })
 			}
@@ -98,9 +114,7 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
 	cmd.Flags().StringVar(&passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
 	cmd.Flags().StringVar(&enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca: address where hosts get their certificates (meshc certs request); empty for nowhere")
-	cmd.Flags().StringVar(&review.API, "kubernetes-api", "", "with --ca: API server that reviews service account tokens, by which pods get their certificates, https://HOST:PORT")
-	cmd.Flags().StringVar(&review.TokenFile, "kubernetes-token-file", tokenreview.PodTokenFile, "file with this server's own token for it; its account is bound to system:auth-delegator")
-	cmd.Flags().StringVar(&review.CAFile, "kubernetes-ca-file", tokenreview.PodCAFile, "file with the roots of its certificate, in PEM")
+	cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd

@@ -1,6 +1,8 @@
 package ir
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -106,6 +108,12 @@ func Marshal(m *Mesh) ([]byte, error) {
 		return nil, err
 	}
 	return e.JSON(), nil
+}
+
+// Digest tells one mesh from another, of its JSON.
+func Digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }
 
 // Unmarshal reads mesh.json. Unknown fields, trailing data and another Format

@@ -11,8 +11,10 @@ type Workload struct {
 	// Endpoints are known addresses, in the order written.
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	// File is the name of the file that has the endpoints while the mesh runs.
-	File string          `json:"file,omitempty"`
-	Pos  source.Position `json:"pos,omitzero"`
+	File string `json:"file,omitempty"`
+	// Watched is set while the mesh runs and Endpoints are the pods that are there.
+	Watched bool            `json:"-"`
+	Pos     source.Position `json:"pos,omitzero"`
 }
 
 // Pods are those of an object of Kubernetes in the service's namespace.

@@ -75,9 +75,9 @@ func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Wor
 		return nil
 	}
 	switch {
-	case w.InCluster():
-		l.add(diag.NotSupported, path, "locality is not supported yet for instances that are pods", u.At(s.Pos)).
-			hint("take it out: this version of meshc would ignore it")
+	case w.InCluster() && l.mesh.Delivery == ir.DeliveryStatic:
+		l.add(diag.NoEffect, path, `locality cannot take effect: with delivery "static" nobody knows the zones of pods`, u.At(s.Pos)).
+			hint(`take it out, or write mesh: delivery: "xds"`)
 		return nil
 	case w.DNS != "":
 		l.add(diag.NoEffect, path, "locality cannot take effect: the zones of instances behind a dns name are not known", u.At(s.Pos), w.Pos).
@@ -85,7 +85,7 @@ func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Wor
 		return nil
 	}
 	out := &ir.Locality{Zone: s.Prefer.Value == "zone", Pos: u.At(s.Pos)}
-	known := w.File == ""
+	known := w.File == "" && !w.InCluster()
 	if known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
 		l.add(diag.NoEffect, path, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
 			hint(`endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)

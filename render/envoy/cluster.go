@@ -50,12 +50,14 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	switch w := &callee.Workload; {
 	case w.DNS != "":
 		b.byDNS(c, w.DNS, port.Number)
-	case w.InCluster():
+	case w.InCluster() && !w.Watched:
 		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
-		if w.File != "" {
+		if w.File != "" || w.Watched {
 			mergeNothing(c)
 		}
+		// Envoy would else keep one that is gone for as long as it passes the checks.
+		c.IgnoreHealthOnHostRemoval = w.Watched && len(c.HealthChecks) > 0
 		b.byEDS(c, callee, endpoints(callee, version), port.Name)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)

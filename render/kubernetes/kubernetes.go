@@ -20,8 +20,8 @@
 // is a virtual IP without endpoints, which gives the application an address to
 // dial and answers nobody who is not redirected.
 //
-// The proxies and meshc serve do not talk to the API server: they have no token
-// and no Role.
+// The proxies do not talk to the API server: they have no token and no Role. meshc
+// serve watches what its Roles let it see.
 package kubernetes
 
 import (

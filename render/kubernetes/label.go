@@ -17,6 +17,10 @@ const (
 // labelNamespace is put on every Namespace by the API server.
 const labelNamespace = "kubernetes.io/metadata.name"
 
+// LabelMesh is on the ConfigMaps that have the parts of the compiled mesh of that
+// name; meshc serve finds them by it.
+const LabelMesh = "meshc.dev/mesh"
+
 // annotationBootstrap is a hash of the bootstrap on each pod that started from
 // it: Envoy reads it once, so a new one needs new pods.
 const annotationBootstrap = "meshc.dev/bootstrap"

@@ -47,9 +47,7 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 			"--disable-hot-restart",
 			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
 		},
-		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
-			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
-		}}},
+		Env: []corev1.EnvVar{podNameVariable()},
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: bootstrapVolume, MountPath: bootstrapDir, ReadOnly: true},
 			{Name: certificateVolume, MountPath: m.Proxy.CertificateDirectory, ReadOnly: true},
@@ -59,6 +57,12 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 		Resources:       resources("50m", "64Mi", "512Mi"),
 		SecurityContext: unprivileged(proxyUser),
 	}
+}
+
+func podNameVariable() corev1.EnvVar {
+	return corev1.EnvVar{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
+	}}
 }
 
 // proxyVolumes are what the container of the proxy mounts. The mode is that of

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,8 +31,8 @@ const (
 // serverPods is what the pods of the control plane carry.
 func serverPods() map[string]string { return map[string]string{labelName: ir.ServerName} }
 
-// server is the control plane, meshc serve, with the compiled mesh. It reads
-// files and nothing else: it has no token, no Role, and calls nobody.
+// server is the control plane, meshc serve, with the compiled mesh. Of the cluster it
+// sees what its Roles say, and calls nobody but the API server.
 func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, error) {
 	system := m.SystemNamespace()
 	dir := namespaceDir(system)
@@ -52,7 +53,7 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 		ObjectMeta: serverMeta(m),
 	}
 	no := false
-	accountObject.AutomountServiceAccountToken = &no
+	accountObject.AutomountServiceAccountToken = &no // its pods ask for one
 
 	var files []manifest.File
 	for _, f := range []struct {
@@ -60,18 +61,17 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 		objects []any
 	}{
 		{namespaceBase, []any{manifest.Object(own)}},
-		{meshBase, configs},
-		{serverBase, []any{
-			manifest.Object(accountObject),
+		{meshBase, append(configs, manifest.Object(rollout(m, ir.Digest(compiled))))},
+		{serverBase, slices.Concat([]any{manifest.Object(accountObject)}, serverRoles(m, namespaces), []any{
 			manifest.Object(serverService(m)),
 			manifest.Object(serverDeployment(m, len(parts))),
-			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces), nil)),
+			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces), serverEgressRules())),
 			manifest.Object(&policyv1.PodDisruptionBudget{
 				TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 				ObjectMeta: serverMeta(m),
 				Spec:       oneAtATime(serverPods()),
 			}),
-		}},
+		})},
 	} {
 		file, err := manifest.YAMLFile(dir+"/"+f.name, f.objects...)
 		if err != nil {
@@ -96,11 +96,13 @@ func serverMeta(m *ir.Mesh) metav1.ObjectMeta {
 // meshPart is a part of the compiled mesh: all of it is too large for one
 // ConfigMap.
 func meshPart(m *ir.Mesh, n int, part manifest.File) *corev1.ConfigMap {
-	return &corev1.ConfigMap{
+	config := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: meshMeta(&m.Settings, m.SystemNamespace(), partName(n)),
 		BinaryData: map[string][]byte{part.Path: part.Data},
 	}
+	config.Labels[LabelMesh] = m.Name
+	return config
 }
 
 func partName(n int) string { return fmt.Sprintf("mesh-%03d", n) }
@@ -128,7 +130,11 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 			meshDir,
 			fmt.Sprintf("--listen=:%d", serverPort),
 			fmt.Sprintf("--admin-listen=:%d", adminPort),
+			"--kubernetes-api=" + apiServer,
+			"--kubernetes-namespace=" + m.SystemNamespace(),
+			"--kubernetes-pod=$(POD_NAME)",
 		},
+		Env: []corev1.EnvVar{podNameVariable()},
 		Ports: []corev1.ContainerPort{
 			{Name: "xds", ContainerPort: serverPort, Protocol: corev1.ProtocolTCP},
 			{Name: "admin", ContainerPort: adminPort, Protocol: corev1.ProtocolTCP},
@@ -151,7 +157,8 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: dir, ReadOnly: true})
 
 	d := replicated(serverMeta(m), serverPods(), serverUser)
-	d.Spec.Template.Spec.ServiceAccountName = ir.ServerName
+	yes := true
+	d.Spec.Template.Spec.ServiceAccountName, d.Spec.Template.Spec.AutomountServiceAccountToken = ir.ServerName, &yes
 	d.Spec.Template.Spec.Containers = []corev1.Container{container}
 	d.Spec.Template.Spec.Volumes = []corev1.Volume{meshVolume(parts), secretVolume(certificateVolume, ir.CertificateSecret(secret), groupReads)}
 	return d

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/meshc/meshc/render/manifest"
 	"github.com/meshc/meshc/render/manifest/manifesttest"
@@ -22,17 +23,20 @@ import (
 func objects(t *testing.T, files []manifest.File) []any {
 	t.Helper()
 	kinds := map[string]any{
-		"v1 Namespace":                                  &corev1.Namespace{},
-		"v1 ServiceAccount":                             &corev1.ServiceAccount{},
-		"v1 Service":                                    &corev1.Service{},
-		"v1 ConfigMap":                                  &corev1.ConfigMap{},
-		"apps/v1 Deployment":                            &appsv1.Deployment{},
-		"networking.k8s.io/v1 NetworkPolicy":            &networkingv1.NetworkPolicy{},
-		"policy/v1 PodDisruptionBudget":                 &policyv1.PodDisruptionBudget{},
-		"cert-manager.io/v1 Certificate":                &certmanager.Certificate{},
-		"kustomize.config.k8s.io/v1beta1 Kustomization": &manifest.Kustomization{},
-		"kustomize.config.k8s.io/v1alpha1 Component":    &manifest.Kustomization{},
-		"meshc.dev/v1 CertificateParameters":            nil,
+		"v1 Namespace":                                    &corev1.Namespace{},
+		"v1 ServiceAccount":                               &corev1.ServiceAccount{},
+		"v1 Service":                                      &corev1.Service{},
+		"v1 ConfigMap":                                    &corev1.ConfigMap{},
+		"apps/v1 Deployment":                              &appsv1.Deployment{},
+		"networking.k8s.io/v1 NetworkPolicy":              &networkingv1.NetworkPolicy{},
+		"policy/v1 PodDisruptionBudget":                   &policyv1.PodDisruptionBudget{},
+		"rbac.authorization.k8s.io/v1 Role":               &rbacv1.Role{},
+		"rbac.authorization.k8s.io/v1 RoleBinding":        &rbacv1.RoleBinding{},
+		"rbac.authorization.k8s.io/v1 ClusterRoleBinding": &rbacv1.ClusterRoleBinding{},
+		"cert-manager.io/v1 Certificate":                  &certmanager.Certificate{},
+		"kustomize.config.k8s.io/v1beta1 Kustomization":   &manifest.Kustomization{},
+		"kustomize.config.k8s.io/v1alpha1 Component":      &manifest.Kustomization{},
+		"meshc.dev/v1 CertificateParameters":              nil,
 	}
 	var out []any
 	for _, f := range files {

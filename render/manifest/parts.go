@@ -43,12 +43,18 @@ func Pack(name string, data []byte) ([]File, error) {
 func partName(name string, n int) string { return fmt.Sprintf("%s.gz.%03d", name, n) }
 
 // Unpack reads a file that [Pack] took apart from the directory with its parts.
-// It is at most limit bytes long. While parts of an older and a newer one stand
-// beside each other, the checksum tells, and Unpack returns an error.
 func Unpack(dir fs.FS, name string, limit int64) ([]byte, error) {
+	return Join(func(part string) ([]byte, error) { return fs.ReadFile(dir, part) }, name, limit)
+}
+
+// Join puts a file together that [Pack] took apart. It is at most limit bytes long.
+// Read returns a part, or [fs.ErrNotExist]. While parts of an older and a newer file
+// stand beside each other the checksum tells, and Join returns an error; parts of a
+// longer one that are left behind it do no harm.
+func Join(read func(part string) ([]byte, error), name string, limit int64) ([]byte, error) {
 	var packed bytes.Buffer
 	for n := 0; ; n++ {
-		part, err := fs.ReadFile(dir, partName(name, n))
+		part, err := read(partName(name, n))
 		if errors.Is(err, fs.ErrNotExist) && n > 0 {
 			break
 		}
@@ -68,8 +74,6 @@ func Unpack(dir fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	case int64(len(data)) > limit:
 		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
-	case packed.Len() > 0:
-		return nil, fmt.Errorf("%s: %d bytes stand after its end", name, packed.Len())
 	}
 	return data, nil
 }

@@ -44,9 +44,6 @@ func TestUnpackRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 			return nil
 		},
 		"last part missing": func(dir string, parts []File) error { return os.Remove(filepath.Join(dir, parts[2].Path)) },
-		"a part too many": func(dir string, parts []File) error {
-			return os.WriteFile(filepath.Join(dir, partName("mesh.json", len(parts))), []byte("x"), 0o600)
-		},
 		"a part of another": func(dir string, parts []File) error {
 			other := bytes.Clone(parts[1].Data)
 			other[100] ^= 1
@@ -70,6 +67,18 @@ func TestUnpackRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 				t.Error("it was read")
 			}
 		})
+	}
+}
+
+// Nobody prunes what kubectl apply left.
+func TestUnpackPassesOverPartsThatAreLeft(t *testing.T) {
+	dir := t.TempDir()
+	parts := pack(t, dir, []byte("mesh"))
+	if err := os.WriteFile(filepath.Join(dir, partName("mesh.json", len(parts))), []byte("of a longer one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := Unpack(os.DirFS(dir), "mesh.json", 1<<30); err != nil || string(data) != "mesh" {
+		t.Errorf("%q, %v", data, err)
 	}
 }
 

@@ -1,0 +1,77 @@
+package kubernetes
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+// serverRoles let meshc serve read what it serves: in its own namespace the parts of
+// the compiled mesh, in those of members the EndpointSlices; and write its report.
+// With the embedded authority it may ask whose a service account token is.
+func serverRoles(m *ir.Mesh, namespaces []string) []any {
+	own := m.SystemNamespace()
+	out := []any{
+		role(m, own, []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list", "watch"}},
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{RolloutName}, Verbs: []string{"get", "patch"}},
+			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list"}},
+		}),
+		roleBinding(m, own),
+	}
+	for _, namespace := range namespaces {
+		out = append(out, role(m, namespace, []rbacv1.PolicyRule{
+			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}},
+		}), roleBinding(m, namespace))
+	}
+	if m.Certificates.Issuer.Kind == ir.IssuerEmbedded {
+		out = append(out, manifest.Object(&rbacv1.ClusterRoleBinding{
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRoleBinding"},
+			ObjectMeta: meshMeta(&m.Settings, "", own+"-"+ir.ServerName),
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:auth-delegator"},
+			Subjects:   serverAccount(m),
+		}))
+	}
+	return out
+}
+
+// roleName tells the Roles of several meshes in one namespace apart.
+func roleName(m *ir.Mesh) string { return m.SystemNamespace() + "-" + ir.ServerName }
+
+func role(m *ir.Mesh, namespace string, rules []rbacv1.PolicyRule) any {
+	return manifest.Object(&rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+		ObjectMeta: meshMeta(&m.Settings, namespace, roleName(m)),
+		Rules:      rules,
+	})
+}
+
+func roleBinding(m *ir.Mesh, namespace string) any {
+	return manifest.Object(&rbacv1.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
+		ObjectMeta: meshMeta(&m.Settings, namespace, roleName(m)),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: roleName(m)},
+		Subjects:   serverAccount(m),
+	})
+}
+
+func serverAccount(m *ir.Mesh) []rbacv1.Subject {
+	return []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: ir.ServerName, Namespace: m.SystemNamespace()}}
+}
+
+// apiServer is the API server's Service, by the only name that is in its certificate
+// everywhere.
+const apiServer = "https://kubernetes.default.svc"
+
+// serverEgressRules let meshc serve out to the API server. Its address is not known
+// here, so that the ports alone bound it: that of its Service, and those that it
+// listens on itself.
+func serverEgressRules() []networkingv1.NetworkPolicyEgressRule {
+	return []networkingv1.NetworkPolicyEgressRule{dnsEgress(), {Ports: []networkingv1.NetworkPolicyPort{
+		port(corev1.ProtocolTCP, 443), port(corev1.ProtocolTCP, 6443),
+	}}}
+}

@@ -1,0 +1,103 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+const (
+	meshFile = "mesh.json"
+	maxMesh  = 512 << 20 // bytes
+	// settle is how long parts of a mesh that do not fit together are waited for: they
+	// are applied one after the other.
+	settle = 5 * time.Second
+)
+
+// FollowMesh serves the mesh whose parts are in the ConfigMaps of a namespace that
+// carry the label, and again whenever they change, until the context ends. A new mesh
+// is taken as a whole: while its parts do not fit together the last one is served.
+// Taken is called once the first one is.
+func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, taken func()) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(c.client, 0,
+		informers.WithNamespace(namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = selector }))
+	parts := factory.Core().V1().ConfigMaps()
+	changed := make(chan struct{}, 1)
+	note := func() {
+		select {
+		case changed <- struct{}{}:
+		default: // it is noted already
+		}
+	}
+	if _, err := parts.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
+	}); err != nil {
+		return err
+	}
+	factory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), parts.Informer().HasSynced) {
+		return nil // the context has ended
+	}
+	var failing <-chan time.Time
+	failure := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-failing:
+			failing = nil
+			c.server.SetFailure(failure)
+			continue
+		case <-changed:
+		}
+		list, err := parts.Lister().ConfigMaps(namespace).List(labels.Everything())
+		if err != nil {
+			return err
+		}
+		m, err := joined(list)
+		if err != nil {
+			failure = fmt.Sprintf("the ConfigMaps of the mesh in %s: %v", namespace, err)
+			if failing == nil {
+				failing = time.After(settle)
+			}
+			continue
+		}
+		failing = nil
+		if err := c.server.SetMesh(m); err != nil {
+			c.server.SetFailure(err.Error())
+			continue
+		}
+		taken()
+	}
+}
+
+// joined is the mesh whose parts are in the ConfigMaps.
+func joined(list []*corev1.ConfigMap) (*ir.Mesh, error) {
+	parts := map[string][]byte{}
+	for _, c := range list {
+		for name, data := range c.BinaryData {
+			parts[name] = data
+		}
+	}
+	data, err := manifest.Join(func(part string) ([]byte, error) {
+		if data, ok := parts[part]; ok {
+			return data, nil
+		}
+		return nil, &fs.PathError{Op: "read", Path: part, Err: fs.ErrNotExist}
+	}, meshFile, maxMesh)
+	if err != nil {
+		return nil, err
+	}
+	return ir.Unmarshal(data)
+}

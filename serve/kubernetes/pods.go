@@ -1,0 +1,238 @@
+package kubernetes
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// gather is how long changes of pods are gathered before they are passed on: a rollout
+// changes several slices at once.
+const gather = 20 * time.Millisecond
+
+// podWatch follows the EndpointSlices of the mesh's namespaces, each by a watch of its
+// own, as Roles are given by namespace.
+type podWatch struct {
+	cluster *Cluster
+
+	mu         sync.Mutex
+	mesh       *ir.Mesh
+	namespaces map[string]*namespaceWatch
+}
+
+type namespaceWatch struct {
+	name    string
+	stop    context.CancelFunc
+	synced  cache.InformerSynced
+	list    discoverylisters.EndpointSliceNamespaceLister
+	changed chan struct{}
+}
+
+func newPodWatch(c *Cluster) *podWatch {
+	return &podWatch{cluster: c, namespaces: map[string]*namespaceWatch{}}
+}
+
+// follow begins to watch the namespaces that the mesh has pods in, and ends to watch
+// those where it has none any more.
+func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
+	wanted := map[string]bool{}
+	for _, s := range m.Services {
+		if s.Workload.InCluster() {
+			wanted[s.Namespace] = true
+		}
+	}
+	w.mu.Lock()
+	for name, n := range w.namespaces {
+		if !wanted[name] {
+			n.stop()
+			delete(w.namespaces, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if w.namespaces[name] == nil {
+			w.namespaces[name] = w.watch(ctx, name, m.Name)
+		}
+	}
+	var syncs []cache.InformerSynced
+	for _, n := range w.namespaces {
+		syncs = append(syncs, n.synced)
+	}
+	w.mu.Unlock()
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if !cache.WaitForCacheSync(waiting.Done(), syncs...) && ctx.Err() == nil {
+		w.cluster.log.Warn("not all pods are known yet; callers look their services up by DNS", "namespaces", len(wanted))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mesh = m
+	for _, n := range w.namespaces {
+		w.tell(n)
+	}
+}
+
+// watch follows the slices of one namespace. Those of the mesh's Services carry the
+// labels of these (Kubernetes, EndpointSlice mirrors them).
+func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
+	ctx, stop := context.WithCancel(ctx)
+	factory := informers.NewSharedInformerFactoryWithOptions(w.cluster.client, 0,
+		informers.WithNamespace(namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = labelPartOf + "=" + mesh }))
+	slices := factory.Discovery().V1().EndpointSlices()
+	n := &namespaceWatch{
+		name: namespace, stop: stop, list: slices.Lister().EndpointSlices(namespace),
+		synced: slices.Informer().HasSynced, changed: make(chan struct{}, 1),
+	}
+	note := func() {
+		select {
+		case n.changed <- struct{}{}:
+		default: // it is noted already
+		}
+	}
+	_, _ = slices.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
+	})
+	factory.Start(ctx.Done())
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-n.changed:
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(gather):
+			}
+			w.mu.Lock()
+			w.tell(n)
+			w.mu.Unlock()
+		}
+	}()
+	return n
+}
+
+// tell passes on what is known of a namespace, once that is all there is.
+func (w *podWatch) tell(n *namespaceWatch) {
+	if w.mesh == nil || !n.synced() || w.namespaces[n.name] != n {
+		return
+	}
+	slices, err := n.list.List(labels.Everything())
+	if err != nil {
+		w.cluster.log.Error("endpoint slices cannot be listed", "namespace", n.name, "error", err)
+		return
+	}
+	w.cluster.server.SetPods(n.name, podsOf(w.mesh, n.name, slices))
+}
+
+const labelPartOf = "app.kubernetes.io/part-of"
+
+// podsOf are the pods of a namespace by the services of the mesh that they belong to,
+// sorted by name.
+func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice) map[string][]ir.Endpoint {
+	byService := map[string][]*discoveryv1.EndpointSlice{}
+	for _, slice := range list {
+		name := slice.Labels[discoveryv1.LabelServiceName]
+		byService[name] = append(byService[name], slice)
+	}
+	out := map[string][]ir.Endpoint{}
+	for _, s := range m.Services {
+		if s.Namespace == namespace && s.Workload.InCluster() {
+			out[s.Name] = servicePods(s, byService)
+		}
+	}
+	return out
+}
+
+// servicePods are the pods of a service. Those of a version are in the slices of the
+// version's own Service.
+func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice) []ir.Endpoint {
+	ports := map[string]uint16{}
+	for i := range s.Ports {
+		ports[s.Ports[i].Name] = s.InstancePort(&s.Ports[i])
+	}
+	pods, ready := map[string]*ir.Endpoint{}, 0
+	var ending []*ir.Endpoint
+	for _, slice := range byFamily(slicesOf[s.ClusterService("")]) {
+		for i := range slice.Endpoints {
+			e := &slice.Endpoints[i]
+			name := podName(e)
+			if name == "" || pods[name] != nil || len(e.Addresses) == 0 {
+				continue
+			}
+			pod := &ir.Endpoint{
+				Name: name, Address: e.Addresses[0], Ports: ports, Weight: 1, Labels: map[string]string{},
+				Unhealthy: !is(e.Conditions.Ready, true), Pos: s.Workload.Pos,
+			}
+			if e.Zone != nil {
+				pod.Zone = *e.Zone
+			}
+			pods[name] = pod
+			switch {
+			case !pod.Unhealthy:
+				ready++
+			case is(e.Conditions.Serving, false) && is(e.Conditions.Terminating, false):
+				ending = append(ending, pod)
+			}
+		}
+	}
+	// Pods that are ending and still serve are better than none (Kubernetes, "Traffic
+	// to terminating endpoints").
+	if ready == 0 {
+		for _, pod := range ending {
+			pod.Unhealthy = false
+		}
+	}
+	for i := range s.Versions {
+		for _, slice := range slicesOf[s.ClusterService(s.Versions[i].Name)] {
+			for j := range slice.Endpoints {
+				if pod := pods[podName(&slice.Endpoints[j])]; pod != nil {
+					maps.Copy(pod.Labels, s.Versions[i].Labels)
+				}
+			}
+		}
+	}
+	out := make([]ir.Endpoint, 0, len(pods))
+	for _, name := range sortedKeys(pods) {
+		out = append(out, *pods[name])
+	}
+	return out
+}
+
+// byFamily has the slices of IPv4 first: a pod with two addresses is reached by that.
+func byFamily(list []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
+	return slices.SortedStableFunc(slices.Values(list), func(a, b *discoveryv1.EndpointSlice) int {
+		return cmp.Or(strings.Compare(string(a.AddressType), string(b.AddressType)), strings.Compare(a.Name, b.Name))
+	})
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// is reads a condition; what stands for one that is not known is the second.
+func is(condition *bool, unknown bool) bool {
+	if condition == nil {
+		return unknown
+	}
+	return *condition
+}
+
+func podName(e *discoveryv1.Endpoint) string {
+	if e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
+		return ""
+	}
+	return e.TargetRef.Name
+}

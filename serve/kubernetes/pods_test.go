@@ -1,0 +1,93 @@
+package kubernetes
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// pod is an endpoint of a slice: ready, serving and terminating as the letters say.
+func pod(name, address, zone, conditions string) discoveryv1.Endpoint {
+	has := func(letter string) *bool {
+		for _, c := range conditions {
+			if string(c) == letter {
+				return new(true)
+			}
+		}
+		return new(false)
+	}
+	return discoveryv1.Endpoint{
+		Addresses: []string{address}, Zone: &zone, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: name},
+		Conditions: discoveryv1.EndpointConditions{Ready: has("r"), Serving: has("s"), Terminating: has("t")},
+	}
+}
+
+func slice(service, name string, family discoveryv1.AddressType, pods ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: family, Endpoints: pods,
+	}
+}
+
+func TestPodsOf(t *testing.T) {
+	service := &ir.Service{Upstream: ir.Upstream{
+		Name: "cart", Namespace: "shop", Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: "cart"}},
+		Ports:    []ir.Port{{Name: "http", Number: 80, Target: 8080}},
+		Versions: []ir.Version{{Name: "v2", Labels: map[string]string{"version": "v2"}}},
+	}}
+	m := &ir.Mesh{Services: []*ir.Service{service}}
+	const v4, v6 = discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6
+	for _, c := range []struct {
+		name   string
+		slices []*discoveryv1.EndpointSlice
+		want   []string // NAME ADDRESS ZONE LABELS UNHEALTHY
+	}{
+		{"none", nil, nil},
+		{
+			"ready, starting and ending",
+			[]*discoveryv1.EndpointSlice{
+				slice("cart", "cart-1", v4, pod("a", "10.0.0.1", "eu-1a", "rs"), pod("b", "10.0.0.2", "eu-1b", ""), pod("c", "10.0.0.3", "eu-1b", "st")),
+				slice("cart-v2", "cart-v2-1", v4, pod("b", "10.0.0.2", "eu-1b", "")),
+				slice("other", "other-1", v4, pod("d", "10.0.0.4", "eu-1b", "rs")),
+			},
+			[]string{"a 10.0.0.1 eu-1a map[] false", "b 10.0.0.2 eu-1b map[version:v2] true", "c 10.0.0.3 eu-1b map[] true"},
+		},
+		{
+			"none but ending ones, of which one serves",
+			[]*discoveryv1.EndpointSlice{slice("cart", "cart-1", v4, pod("a", "10.0.0.1", "z", "t"), pod("b", "10.0.0.2", "z", "st"), pod("c", "10.0.0.3", "z", ""))},
+			[]string{"a 10.0.0.1 z map[] true", "b 10.0.0.2 z map[] false", "c 10.0.0.3 z map[] true"},
+		},
+		{
+			"two families",
+			[]*discoveryv1.EndpointSlice{slice("cart", "cart-6", v6, pod("a", "fd00::1", "z", "rs")), slice("cart", "cart-4", v4, pod("a", "10.0.0.1", "z", "rs"))},
+			[]string{"a 10.0.0.1 z map[] false"},
+		},
+		{
+			"what is no pod",
+			[]*discoveryv1.EndpointSlice{slice("cart", "cart-1", v4, discoveryv1.Endpoint{Addresses: []string{"10.0.0.9"}})},
+			nil,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, e := range podsOf(m, "shop", c.slices)["cart"] {
+				got = append(got, fmt.Sprint(e.Name, " ", e.Address, " ", e.Zone, " ", e.Labels, " ", e.Unhealthy))
+				if e.Ports["http"] != 8080 {
+					t.Errorf("%s: ports %v", e.Name, e.Ports)
+				}
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	if got := podsOf(m, "other", nil); len(got) != 0 {
+		t.Errorf("another namespace has %v", got)
+	}
+}

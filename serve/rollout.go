@@ -1,0 +1,38 @@
+package serve
+
+// Rollout is how far the proxies of a server are with its mesh.
+type Rollout struct {
+	// Mesh is the hash of the mesh that is served; empty for none.
+	Mesh string
+	// Proxies are those that are connected, Behind those of them that have not yet
+	// acknowledged everything.
+	Proxies, Behind int
+	// Refused is what one of them said that refused something; empty when none did.
+	Refused string
+	// Failure is why a changed mesh is not served; empty when there is none.
+	Failure string
+}
+
+// Rollout is how far the connected proxies are.
+func (s *Server) Rollout() Rollout {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := Rollout{Mesh: s.meshHash, Proxies: len(s.nodes), Failure: s.failure}
+	for _, n := range s.sortedNodes() {
+		behind := len(n.stages) > 0
+		for _, url := range typeURLs {
+			t := n.types[url]
+			if t == nil {
+				continue
+			}
+			behind = behind || n.behind(url)
+			if len(t.refusals) > 0 && r.Refused == "" {
+				r.Refused = n.id + ": " + t.refusals[0].Reason
+			}
+		}
+		if behind {
+			r.Behind++
+		}
+	}
+	return r
+}
