@@ -24,8 +24,9 @@ type Gateway struct {
 	// is answered with 404. Every destination names its port.
 	Routes []Route `json:"routes,omitempty"`
 	// Uses are sorted by To.
-	Uses  []Use `json:"uses,omitempty"`
-	Proxy Proxy `json:"proxy"`
+	Uses     []Use    `json:"uses,omitempty"`
+	Replicas Replicas `json:"replicas"`
+	Proxy    Proxy    `json:"proxy"`
 	// Address is the IP address that the listeners bind; empty for all.
 	Address string          `json:"address,omitempty"`
 	Pos     source.Position `json:"pos,omitzero"`

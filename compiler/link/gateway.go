@@ -31,6 +31,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	}
 	l.listenerPorts(path, g)
 	l.listenerRedirects(u, path, g, s.Listeners)
+	g.Replicas = l.replicas(u, path+".replicas", s.Replicas)
 	g.Compression = l.compression(u, path+".compression", s.Compression)
 	if e := s.Egress; e != nil {
 		g.Egress = &ir.Egress{Host: e.Host.Or(g.EgressHost()), Port: uint16(e.Port.Or(defaultEgressPort))}

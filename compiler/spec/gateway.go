@@ -11,6 +11,7 @@ type Gateway struct {
 	Uses        map[string]*Use      `cue:"uses"`
 	Authorizer  Field[string]        `cue:"externalAuthorization"`
 	Compression *Compression         `cue:"compression"`
+	Replicas    *Replicas            `cue:"replicas"`
 	Proxy       *Proxy               `cue:"proxy"`
 	Silence     Silence              `cue:"silence"`
 }

@@ -28,7 +28,11 @@ func gateway(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	if g.Egress != nil {
 		objects = append(objects, manifest.Object(egressService(scope)))
 	}
-	objects = append(objects, manifest.Object(gatewayDeployment(scope, proxy)), manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
+	objects = append(objects, manifest.Object(scaled(gatewayDeployment(scope, proxy), g.Replicas)))
+	if a := autoscaler(scope); a != nil {
+		objects = append(objects, manifest.Object(a))
+	}
+	objects = append(objects, manifest.Object(networkPolicy(scope)), manifest.Object(disruptionBudget(scope)))
 	file, err := manifest.YAMLFile(memberFile(g.Namespace, g.Name), objects...)
 	return []manifest.File{file}, err
 }

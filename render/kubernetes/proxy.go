@@ -22,6 +22,9 @@ const (
 	// proxyUser runs Envoy. Its connections are the only ones that are not
 	// redirected, so nothing else in a pod should run as it.
 	proxyUser = 1337
+	// concurrency is how many threads a proxy has; the default is one for each core of
+	// the node.
+	concurrency = 2
 )
 
 // proxyContainer is the container of a member's proxy. It is ready when the port
@@ -43,7 +46,7 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 			"--config-path", bootstrapDir + "/" + bootstrapFile,
 			"--service-node", fmt.Sprintf("%s/%s/$(POD_NAME)", m.Kind, m.Name),
 			"--service-cluster", m.Name + "." + m.Namespace,
-			"--concurrency", "2", // the default is a thread for each core of the node
+			"--concurrency", strconv.Itoa(concurrency),
 			"--disable-hot-restart",
 			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
 		},

@@ -9,6 +9,7 @@ import (
 
 	certmanager "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -33,6 +34,7 @@ func objects(t *testing.T, files []manifest.File) []any {
 		"rbac.authorization.k8s.io/v1 Role":               &rbacv1.Role{},
 		"rbac.authorization.k8s.io/v1 RoleBinding":        &rbacv1.RoleBinding{},
 		"rbac.authorization.k8s.io/v1 ClusterRoleBinding": &rbacv1.ClusterRoleBinding{},
+		"autoscaling/v2 HorizontalPodAutoscaler":          &autoscalingv2.HorizontalPodAutoscaler{},
 		"cert-manager.io/v1 Certificate":                  &certmanager.Certificate{},
 		"kustomize.config.k8s.io/v1beta1 Kustomization":   &manifest.Kustomization{},
 		"kustomize.config.k8s.io/v1alpha1 Component":      &manifest.Kustomization{},

@@ -1,0 +1,29 @@
+package link
+
+import (
+	"fmt"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// replicas is how many pods a gateway has.
+func (l *linker) replicas(u *spec.Unit, path string, r *spec.Replicas) ir.Replicas {
+	out := ir.Replicas{Min: 2, Max: 10, CPU: 70}
+	if r == nil {
+		return out
+	}
+	out.CPU = int32(r.CPU.Or(int(out.CPU)))
+	out.Max = int32(r.Max.Or(max(int(out.Max), r.Min.Value)))
+	out.Min = int32(r.Min.Or(int(min(out.Min, out.Max))))
+	switch {
+	case out.Min > out.Max:
+		l.add(diag.OutOfRange, path+".min", fmt.Sprintf("min is %d and max is %d", out.Min, out.Max), u.At(r.Min.Pos), u.At(r.Max.Pos)).
+			hint("max: %d", out.Min)
+	case out.Min == out.Max && r.CPU.IsSet():
+		l.add(diag.NoEffect, path+".cpu", fmt.Sprintf("cpu cannot take effect: there are always %d pods", out.Min), u.At(r.CPU.Pos)).
+			hint("take it out, or write a larger max")
+	}
+	return out
+}
