@@ -3,7 +3,9 @@
 //
 //	MESH-namespaces     ./kubernetes
 //	MESH-certificates   ./certificates             after the Namespaces
-//	MESH-server         ./kubernetes/MESH-system   after its certificate is there
+//	MESH-server         ./kubernetes/MESH-system   after its certificate is there;
+//	                                               ready when all proxies that are
+//	                                               connected have taken the new mesh
 //	MESH-members-NS     ./kubernetes/NS            after all of these
 //
 // They are applied once by hand, or stand in the repository that Flux already
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	kustomize "github.com/fluxcd/kustomize-controller/api/v1"
+	apis "github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -51,6 +54,8 @@ func Mesh(m *ir.Mesh) ([]manifest.File, error) {
 	if layout.Server != "" {
 		k.add("server", layout.Server, meta.NamespacedObjectKindReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: ir.ServerName, Namespace: m.SystemNamespace(),
+		}, meta.NamespacedObjectKindReference{
+			APIVersion: "v1", Kind: "ConfigMap", Name: kubernetes.RolloutName, Namespace: m.SystemNamespace(),
 		})
 	}
 	// The members of a namespace wait for all of these, and not for one another.
@@ -88,6 +93,15 @@ func (k *kustomizations) add(name, dir string, healthy ...meta.NamespacedObjectK
 			HealthChecks:  healthy,
 			Wait:          len(healthy) == 0,
 		},
+	}
+	for _, check := range healthy {
+		if check.Kind == "ConfigMap" {
+			failed, current := kubernetes.RolloutHealth()
+			object.Spec.HealthCheckExprs = []apis.CustomHealthCheck{{
+				APIVersion: check.APIVersion, Kind: check.Kind,
+				HealthCheckExpressions: apis.HealthCheckExpressions{Failed: failed, Current: current},
+			}}
+		}
 	}
 	for _, before := range k.names {
 		object.Spec.DependsOn = append(object.Spec.DependsOn, kustomize.DependencyReference{Name: before})
