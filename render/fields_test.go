@@ -190,6 +190,7 @@ var changes = map[string]change{
 	"services.[].mtls":                                         replace(`mtls: "strict"`, `mtls: "permissive"`),
 	"services.[].timeout":                                      addLine("service", `timeout: "20s"`),
 	"services.[].workload.deployment":                          replace(`deployment: "a"`, `deployment: "a2"`),
+	"services.[].versions.[].workload":                         replace(`versions: v1: labels: version: "v1"`, `versions: v1: {labels: version: "v1", workload: "a-1"}`),
 	"services.[].workload.statefulSet":                         replace(`deployment: "a"`, `statefulSet: "a"`),
 	"services.[].workload.daemonSet":                           replace(`deployment: "a"`, `daemonSet: "a"`),
 	"services.[].workload.job":                                 replace(`deployment: "a"`, `job: "a"`),

@@ -5,7 +5,6 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/certificates"
-	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/render/kubernetes"
 	"github.com/meshc/meshc/render/manifest"
 )
@@ -13,11 +12,7 @@ import (
 // member renders all files of one member. They depend on its Scope alone.
 func member(scope ir.Scope) ([]manifest.File, error) {
 	m := scope.Member()
-	boot, err := envoy.Bootstrap(scope, envoy.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
-	}
-	yaml, err := envoy.YAML(boot)
+	yaml, proxy, err := bootstrap(scope)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
 	}
@@ -30,11 +25,7 @@ func member(scope ir.Scope) ([]manifest.File, error) {
 		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
 	}
 	files = append(files, certificate)
-	secrets, err := envoy.SecretFiles(m.Proxy.CertificateDirectory)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
-	}
-	manifests, err := kubernetes.Member(scope, kubernetes.Proxy{Bootstrap: yaml, Secrets: secrets})
+	manifests, err := kubernetes.Member(scope, proxy)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
 	}

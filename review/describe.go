@@ -86,7 +86,7 @@ func Describe(m *ir.Mesh, kind, name string) (*Description, error) {
 func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	d := &Description{
 		Kind: "service", Name: s.Name, Namespace: s.Namespace, Pos: s.Pos, Identity: s.Identity.String(),
-		Instances: instances(&s.Workload), Hosts: s.Hosts(), Routes: routes(s.Routes), Calls: callsOf(m, s.Uses), Worst: worst(m, s.Name),
+		Instances: instances(&s.Upstream), Hosts: s.Hosts(), Routes: routes(s.Routes), Calls: callsOf(m, s.Uses), Worst: worst(m, s.Name),
 	}
 	for _, p := range s.Ports {
 		text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)
@@ -126,17 +126,17 @@ func describeExternal(m *ir.Mesh, e *ir.External) *Description {
 	return d
 }
 
-func instances(w *ir.Workload) string {
-	switch {
+func instances(u *ir.Upstream) string {
+	switch w := &u.Workload; {
 	case w.InCluster():
-		return fmt.Sprintf("the pods of %s %s", w.Pods.Kind, w.Pods.Name)
+		return fmt.Sprintf("the pods of %s %s", w.Pods.Kind, strings.Join(u.PodsNames(), ", "))
 	case w.DNS != "":
 		return "the addresses of " + w.DNS
 	case w.File != "":
 		return "those in the endpoints file " + w.File
 	}
 	var addresses []string
-	for _, e := range w.Endpoints {
+	for _, e := range u.Workload.Endpoints {
 		addresses = append(addresses, e.Address)
 	}
 	return strings.Join(addresses, ", ")

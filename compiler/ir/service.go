@@ -1,6 +1,8 @@
 package ir
 
 import (
+	"slices"
+
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/source"
@@ -95,7 +97,26 @@ func (p Protocol) Multiplexed() bool { return p == HTTP2 || p == GRPC }
 type Version struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels"`
-	Pos    source.Position   `json:"pos,omitzero"`
+	// Workload is the name of the object whose pods they are; empty for that of the
+	// service.
+	Workload string          `json:"workload,omitempty"`
+	Pos      source.Position `json:"pos,omitzero"`
+}
+
+// PodsNames are the names of the objects, of the kind that the workload says, whose
+// pods are the instances; sorted, each once. None outside Kubernetes.
+func (u *Upstream) PodsNames() []string {
+	if !u.Workload.InCluster() {
+		return nil
+	}
+	names := []string{u.Workload.Pods.Name}
+	for i := range u.Versions {
+		if name := u.Versions[i].Workload; name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Port returns the port of that name, or nil.

@@ -106,14 +106,16 @@ func (l *linker) takenWorkloads() {
 		if !s.Workload.InCluster() {
 			continue
 		}
-		k := key{s.Namespace, *s.Workload.Pods}
-		if other := owners[k]; other != nil {
-			l.add(diag.NameTaken, "services."+s.Name+".workload",
-				fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, k.pods.Name, other.Name), s.Workload.Pos, other.Workload.Pos).
-				hint("a pod has one proxy and one identity: make it one service with more ports")
-			continue
+		for _, name := range s.PodsNames() {
+			k := key{s.Namespace, ir.Pods{Kind: s.Workload.Pods.Kind, Name: name}}
+			if other := owners[k]; other != nil {
+				l.add(diag.NameTaken, "services."+s.Name+".workload",
+					fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, name, other.Name), s.Workload.Pos, other.Workload.Pos).
+					hint("a pod has one proxy and one identity: make it one service with more ports")
+				continue
+			}
+			owners[k] = s
 		}
-		owners[k] = s
 	}
 }
 

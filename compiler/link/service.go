@@ -149,7 +149,7 @@ func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Work
 	var out []ir.Version
 	for _, name := range sortedKeys(s.Versions) {
 		v := s.Versions[name]
-		version := ir.Version{Name: name, Labels: map[string]string{}, Pos: u.At(v.Pos)}
+		version := ir.Version{Name: name, Labels: map[string]string{}, Workload: v.Workload.Value, Pos: u.At(v.Pos)}
 		at := path + ".versions." + name
 		for _, label := range sortedKeys(v.Labels) {
 			value := v.Labels[label]
@@ -166,6 +166,10 @@ func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Work
 		case w.DNS != "":
 			l.add(diag.NoEffect, at, "the instances behind a dns name carry no labels, so they have no versions", version.Pos).
 				hint("list the instances as endpoints, or make it a service of its own")
+		}
+		if version.Workload != "" && !w.InCluster() {
+			l.add(diag.NoEffect, at+".workload", "workload cannot take effect: the instances of the service are no pods", u.At(v.Workload.Pos), w.Pos).
+				hint("take it out")
 		}
 		out = append(out, version)
 	}

@@ -65,8 +65,9 @@ type Port struct {
 
 // Version is a subset of the instances.
 type Version struct {
-	Pos    Pos
-	Labels map[string]Field[string] `cue:"labels"`
+	Pos      Pos
+	Labels   map[string]Field[string] `cue:"labels"`
+	Workload Field[string]            `cue:"workload"`
 }
 
 // Use is a call that is made.

@@ -119,10 +119,12 @@ func sidecarComponent(namespace string, services []*ir.Service) (manifest.File, 
 	patches := make([]manifest.Patch, 0, len(services))
 	for _, s := range services {
 		w := s.Workload.Pods
-		patches = append(patches, manifest.Patch{
-			Path:   baseName(s.Name),
-			Target: manifest.PatchTarget{Group: groups[w.Kind], Kind: string(w.Kind), Name: w.Name},
-		})
+		for _, name := range s.PodsNames() {
+			patches = append(patches, manifest.Patch{
+				Path:   baseName(s.Name),
+				Target: manifest.PatchTarget{Group: groups[w.Kind], Kind: string(w.Kind), Name: name},
+			})
+		}
 	}
 	return manifest.Component(sidecarDir(namespace), patches)
 }

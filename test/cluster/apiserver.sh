@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# Starts the API server of the node, and waits for nothing.
+# Starts the API server of the node, or stops it: apiserver.sh start|stop. It waits for
+# nothing.
 set -euo pipefail
 . "$(dirname "$0")/settings.sh"
+if [[ ${1:-start} == stop ]]; then
+	inside pkill -KILL -x kube-apiserver
+	exit 0
+fi
 pki=$CLUSTER_DIR/pki
 setsid nsenter -t "$(cat "$CLUSTER_DIR/init.pid")" -m -n -p -u -i -- "$bin/kube-apiserver" \
 	--etcd-servers=http://127.0.0.1:2379 --bind-address=0.0.0.0 --secure-port=6443 --advertise-address="$node" \

@@ -54,7 +54,6 @@ if ! current controllers "$here"/controllers/go.mod "$here"/controllers/go.sum "
 		go_build "$bin/$controller" controllers "github.com/fluxcd/$controller" -ldflags="-s -w"
 	done
 	go_build "$bin/cert-manager" controllers ./cert-manager -ldflags="-s -w"
-	go_build "$bin/git-server" controllers ./git-server -ldflags="-s -w"
 	echo "$stamp" >"$bin/.controllers"
 fi
 if ! current images "$bin/.kubernetes" "$bin/.controllers" "$here"/../../tools/images/*.go; then

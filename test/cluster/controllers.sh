@@ -29,6 +29,9 @@ mkdir -p "$dir/flux"
 cat >"$dir/flux/kustomization.yaml" <<'Y'
 namespace: flux-system
 resources: [namespace.yaml, ../source/crd, ../source/manager, ../kustomize/crd, ../kustomize/manager]
+patches: # those who wait for others look every 2 seconds, and not every 30
+- target: {kind: Deployment, name: kustomize-controller}
+  patch: '[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--requeue-dependency=2s"}]'
 images:
 - {name: fluxcd/source-controller, newName: node.local/source-controller, newTag: "1"}
 - {name: fluxcd/kustomize-controller, newName: node.local/kustomize-controller, newTag: "1"}
