@@ -3,7 +3,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools up test inotify lint security e2e soak fuzz race bench clean
+.PHONY: all build tools images up test inotify lint security e2e soak fuzz race bench clean
 
 # how long each target of fuzz runs
 FUZZTIME ?= 60s
@@ -18,6 +18,16 @@ build:
 tools:
 	@tools/ratelimit.sh
 	@if [ -n "$$ENVOY" ]; then test -x "$$ENVOY" || { echo "tools: ENVOY=$$ENVOY is no program" >&2; exit 1; }; else tools/envoy.sh; fi
+
+# the container images of meshc and of Envoy, as an archive that can be imported where
+# there is no registry (ctr, docker, podman, kind), or REGISTRY=… to push them there;
+# their references by digest are for mesh.images
+images: tools
+	@mkdir -p bin/image
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/image/meshc ./cmd/meshc
+	@go run ./tools/images -o bin/images.tar $(if $(REGISTRY),-push $(REGISTRY)) \
+		ghcr.io/meshc/meshc:$(VERSION)=bin/image/meshc,user=65532 \
+		ghcr.io/meshc/envoy:$(VERSION)=$(or $(ENVOY),.tools/envoy),user=1337,libraries
 
 # the example mesh on loopback, until Ctrl-C
 up: build tools
@@ -45,12 +55,12 @@ security:
 	$(LINT) gosec -quiet -exclude-generated -conf tools/lint/gosec.json -exclude G104,G115,G304,G703 ./...
 	@tools/vulnerabilities.sh
 
-# what needs root, for hosts that are network namespaces, or a Kubernetes API server
+# what needs root, for hosts that are network namespaces, or a Kubernetes: that of
+# $$KUBECONFIG, or one of its own (test/cluster)
 e2e: build tools
-	@tools/cluster.sh
 	go vet -tags e2e ./...
-	go test -tags e2e -run '^TestServiceAccountTokens$$' ./serve/enroll
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
+	@test/e2e/run
 
 # what takes long: many random specs, ten leaves of a minute and a new root under load,
 # and a server that is away for two minutes

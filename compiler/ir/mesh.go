@@ -62,13 +62,15 @@ type Images struct {
 
 // Flux is where Flux finds the compiled manifests.
 type Flux struct {
-	URL       string          `json:"url"`
-	Branch    string          `json:"branch"`
-	Tag       string          `json:"tag"`
-	Path      string          `json:"path"`
-	Interval  Duration        `json:"interval"`
-	Namespace string          `json:"namespace"`
-	Pos       source.Position `json:"pos,omitzero"`
+	URL    string `json:"url"`
+	Branch string `json:"branch"`
+	Tag    string `json:"tag"`
+	// VerifySecret has the keys whose signatures Flux takes; empty for none.
+	VerifySecret string          `json:"verifySecret,omitempty"`
+	Path         string          `json:"path"`
+	Interval     Duration        `json:"interval"`
+	Namespace    string          `json:"namespace"`
+	Pos          source.Position `json:"pos,omitzero"`
 }
 
 // Service returns the service of that name, or nil.

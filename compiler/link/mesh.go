@@ -166,6 +166,13 @@ func (l *linker) flux(u *spec.Unit) {
 		URL: f.URL.Value, Branch: f.Branch.Or("main"), Tag: f.Tag.Or("latest"), Path: f.Path.Or("./"),
 		Interval: ir.Duration(time.Minute), Namespace: f.Namespace.Or("flux-system"), Pos: u.At(f.Pos),
 	}
+	if v := f.Verify; v != nil {
+		l.mesh.Flux.VerifySecret = v.Secret.Value
+		if !strings.HasPrefix(f.URL.Value, "oci://") {
+			l.add(diag.NoEffect, "mesh.flux.verify", "verify cannot take effect: Git repositories are not signed so", u.At(v.Pos), u.At(f.URL.Pos)).
+				hint("take it out, or push to an OCI registry: meshc push")
+		}
+	}
 	if f.Interval.IsSet() {
 		l.mesh.Flux.Interval = l.duration(u, "mesh.flux.interval", f.Interval)
 	}

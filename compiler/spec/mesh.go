@@ -79,9 +79,16 @@ type Flux struct {
 	URL       Field[string] `cue:"url"`
 	Branch    Field[string] `cue:"branch"`
 	Tag       Field[string] `cue:"tag"`
+	Verify    *FluxVerify   `cue:"verify"`
 	Path      Field[string] `cue:"path"`
 	Interval  Field[string] `cue:"interval"`
 	Namespace Field[string] `cue:"namespace"`
+}
+
+// FluxVerify is whose signatures Flux takes.
+type FluxVerify struct {
+	Pos    Pos
+	Secret Field[string] `cue:"secret"`
 }
 
 // Limits that the whole mesh is held to.

@@ -19,11 +19,17 @@ func source(settings *ir.Settings) (any, kustomize.CrossNamespaceSourceReference
 	interval := metav1.Duration{Duration: time.Duration(f.Interval)}
 	m := objectMeta(settings, settings.Name)
 	if strings.HasPrefix(f.URL, "oci://") {
-		return &sources.OCIRepository{
+		artifact := &sources.OCIRepository{
 			TypeMeta:   metav1.TypeMeta{APIVersion: sources.GroupVersion.String(), Kind: sources.OCIRepositoryKind},
 			ObjectMeta: m,
 			Spec:       sources.OCIRepositorySpec{URL: f.URL, Interval: interval, Reference: &sources.OCIRepositoryRef{Tag: f.Tag}},
-		}, kustomize.CrossNamespaceSourceReference{Kind: sources.OCIRepositoryKind, Name: m.Name}
+		}
+		if f.VerifySecret != "" {
+			artifact.Spec.Verify = &sources.OCIRepositoryVerification{
+				Provider: "cosign", SecretRef: &meta.LocalObjectReference{Name: f.VerifySecret},
+			}
+		}
+		return artifact, kustomize.CrossNamespaceSourceReference{Kind: sources.OCIRepositoryKind, Name: m.Name}
 	}
 	git := &sources.GitRepository{
 		TypeMeta:   metav1.TypeMeta{APIVersion: sources.GroupVersion.String(), Kind: sources.GitRepositoryKind},

@@ -139,11 +139,11 @@ func written(t *testing.T, data []byte) string {
 	return file
 }
 
-// run starts one of the programs of Kubernetes, which tools/cluster.sh built.
+// run starts one of the programs of Kubernetes, which test/cluster builds.
 func run(t *testing.T, program string, args ...string) {
 	t.Helper()
 	var log bytes.Buffer
-	c := exec.Command("../../.tools/"+program, args...)
+	c := exec.Command(program, args...)
 	c.Stdout, c.Stderr = &log, &log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

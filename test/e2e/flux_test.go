@@ -125,8 +125,9 @@ func shifted(t *testing.T, r *repository, s *shop) {
 func broken(t *testing.T, r *repository, s *shop) {
 	before := r.git(t, r.dir, "rev-parse", "HEAD")
 	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart"))
-	// A team that edits what is compiled, instead of the mesh.
+	// A mesh that this server cannot read, as of a compiler that is newer.
 	r.edit(t, "out/kubernetes/shop-system/mesh.yaml", "binaryData:\n  mesh.json.gz.000: ", "binaryData:\n  mesh.json.gz.000: AAAA")
+	r.edit(t, "out/kubernetes/shop-system/mesh.yaml", "data:\n  mesh: ", "data:\n  mesh: another-")
 	r.push(t, "Break it")
 	eventually(t, 2*time.Minute, func() string {
 		var k kustomize.Kustomization
