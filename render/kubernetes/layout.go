@@ -59,26 +59,54 @@ func (l *Layout) directories() []string {
 	return dirs
 }
 
-// Applied are the files that are applied to a cluster, in that order, without
-// those that only Kustomize reads.
-func Applied(m *ir.Mesh) []string {
+// Stage is a part of what is applied to a cluster; the next one waits until all of it
+// is ready.
+type Stage struct {
+	Name string
+	// Files are those of the output directory, in the order in which they are applied,
+	// without those that only Kustomize reads.
+	Files []string
+}
+
+// The stages by their names.
+const (
+	StageNamespaces   = "namespaces"
+	StageCertificates = "certificates"
+	StageServer       = "server"
+	StageMembers      = "members"
+)
+
+// Stages are those of the mesh, in their order.
+func Stages(m *ir.Mesh) []Stage {
 	all := namespaces(m)
 	l := layoutOf(m, all)
-	var files []string
-	in := func(dir string, names []string) {
+	var stages []Stage
+	add := func(stage, dir string, names []string) {
+		if dir == "" || len(names) == 0 {
+			return
+		}
+		if len(stages) == 0 || stages[len(stages)-1].Name != stage {
+			stages = append(stages, Stage{Name: stage})
+		}
+		last := &stages[len(stages)-1]
 		for _, name := range names {
-			files = append(files, path.Join(dir, name))
+			last.Files = append(last.Files, path.Join(dir, name))
 		}
 	}
-	in(l.Namespaces, l.namespaces)
-	if l.Certificates != "" {
-		in(l.Certificates, certificates.Files(m))
-	}
-	if l.Server != "" {
-		in(l.Server, serverFiles())
-	}
+	add(StageNamespaces, l.Namespaces, l.namespaces)
+	add(StageCertificates, l.Certificates, certificates.Files(m))
+	add(StageServer, l.Server, serverFiles())
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		in(l.Members[name], all[name].listed())
+		add(StageMembers, l.Members[name], all[name].listed())
+	}
+	return stages
+}
+
+// Applied are the files of all stages.
+func Applied(m *ir.Mesh) []string {
+	var files []string
+	for _, stage := range Stages(m) {
+		files = append(files, stage.Files...)
 	}
 	return files
 }

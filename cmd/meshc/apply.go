@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/meshc/meshc/render/cluster"
+	"github.com/meshc/meshc/serve"
+)
+
+func newApplyCmd() *cobra.Command {
+	var kubeconfig, kubeContext, inventory string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "apply [DIR]",
+		Short: "Apply a compiled mesh to a cluster, in stages, and wait for it",
+		Long: `Apply makes a cluster have what meshc compile wrote (out, unless another directory is named), for those without Flux:
+the Namespaces, the certificates, the control plane, the members; server-side, each stage when the one before is ready, and
+the members when every proxy that is connected has taken the new mesh. It then deletes what it applied before and is no
+more, and nothing else. What belongs to Flux is left alone. It may be interrupted and run again.
+
+The pods of teams' own workloads are not its matter: see the Kustomize components in kubernetes/NAMESPACE/sidecar, and
+meshc inject.`,
+		Example: `  meshc compile ./... -o out && meshc apply
+  meshc apply out --context staging --timeout 2m`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "out"
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			m, _, err := serve.File(dir).Load(cmd.Context())
+			if err != nil {
+				return err
+			}
+			rules := clientcmd.NewDefaultClientConfigLoadingRules()
+			rules.ExplicitPath = kubeconfig
+			config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
+			if err != nil {
+				return fmt.Errorf("which cluster? %w", err)
+			}
+			config.QPS, config.Burst, config.UserAgent = 50, 100, "meshc-apply"
+			log.SetLogger(logr.Discard()) // what matters is told, or is an error
+			klog.SetOutput(io.Discard)
+			klog.LogToStderr(false)
+			c, err := cluster.New(config)
+			if err != nil {
+				return err
+			}
+			c.Inventory, c.Timeout = inventory, timeout
+			c.Tell = func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }
+			return c.Apply(cmd.Context(), dir, m)
+		},
+	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
+	cmd.Flags().StringVar(&kubeContext, "context", "", "context in it (default: the current one)")
+	cmd.Flags().StringVar(&inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what was applied")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long each stage may take to be ready")
+	return cmd
+}

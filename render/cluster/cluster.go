@@ -1,0 +1,148 @@
+// Package cluster applies the output directory to a Kubernetes cluster, for those who
+// have no Flux: server-side and in stages, each of which must be ready before the next
+// one; and takes out what it applied before and is no more.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/polling"
+	"github.com/fluxcd/cli-utils/pkg/object"
+	"github.com/fluxcd/pkg/ssa"
+	"github.com/fluxcd/pkg/ssa/utils"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/kubernetes"
+)
+
+// fieldManager is who owns the fields of what is applied.
+const fieldManager = "meshc"
+
+// Cluster is where a mesh is applied.
+type Cluster struct {
+	client  client.Client
+	manager *ssa.ResourceManager
+	// Inventory is the namespace of the ConfigMap that says what was applied.
+	Inventory string
+	// Timeout bounds how long each stage may take to be ready.
+	Timeout time.Duration
+	// Tell is told each thing that is done.
+	Tell func(line string)
+}
+
+// New is the cluster of the configuration.
+func New(config *rest.Config) (*Cluster, error) {
+	http, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(config, http)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(config, client.Options{HTTPClient: http, Mapper: mapper})
+	if err != nil {
+		return nil, err
+	}
+	poller := polling.NewStatusPoller(c, mapper, polling.Options{})
+	return &Cluster{
+		client: c, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: fieldManager, Group: "meshc.dev"}),
+		Inventory: "default", Timeout: 5 * time.Minute, Tell: func(string) {},
+	}, nil
+}
+
+// Apply makes the cluster have what the directory says, which m compiles to. It may be
+// interrupted and run again. What belongs to Flux is left alone.
+func (c *Cluster) Apply(ctx context.Context, dir string, m *ir.Mesh) error {
+	inventory := inventory{cluster: c, name: m.Name}
+	before, err := inventory.read(ctx)
+	if err != nil {
+		return err
+	}
+	var stages []stage
+	var now object.ObjMetadataSet
+	for _, s := range kubernetes.Stages(m) {
+		objects, err := read(dir, s.Files)
+		if err != nil {
+			return err
+		}
+		stages = append(stages, stage{s.Name, objects})
+		now = append(now, object.UnstructuredSetToObjMetadataSet(objects)...)
+	}
+	// Who is interrupted has written down more than there is, and never less.
+	if err := inventory.write(ctx, before.Union(now)); err != nil {
+		return err
+	}
+	for _, s := range stages {
+		if err := c.stage(ctx, s, m); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	if err := c.prune(ctx, m, before.Diff(now)); err != nil {
+		return err
+	}
+	return inventory.write(ctx, now)
+}
+
+type stage struct {
+	name    string
+	objects []*unstructured.Unstructured
+}
+
+// read reads the objects of files of the directory.
+func read(dir string, files []string) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	for _, name := range files {
+		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, err
+		}
+		objects, err := utils.ReadObjects(f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		out = append(out, objects...)
+	}
+	return out, nil
+}
+
+// stage applies a stage and waits until it is ready.
+func (c *Cluster) stage(ctx context.Context, s stage, m *ir.Mesh) error {
+	var applied []*unstructured.Unstructured
+	for _, o := range s.objects {
+		owner, err := c.fluxOwner(ctx, o)
+		if err != nil {
+			return err
+		}
+		if owner != "" {
+			c.Tell(fmt.Sprintf("%s belongs to Flux (%s)", utils.FmtUnstructured(o), owner))
+			continue
+		}
+		applied = append(applied, o)
+	}
+	changes, err := c.manager.ApplyAll(ctx, applied, ssa.DefaultApplyOptions())
+	if err != nil {
+		return err
+	}
+	for _, change := range changes.Entries {
+		c.Tell(change.String())
+	}
+	if err := c.manager.WaitForSetWithContext(ctx, changes.ToObjMetadataSet(), ssa.WaitOptions{
+		Interval: 500 * time.Millisecond, Timeout: c.Timeout, FailFast: true,
+	}); err != nil {
+		return err
+	}
+	if s.name == kubernetes.StageServer && len(applied) > 0 {
+		return c.rollout(ctx, m)
+	}
+	return nil
+}

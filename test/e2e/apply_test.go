@@ -1,0 +1,123 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const stall = `package stall
+
+mesh: {
+	name: "stall"
+	trustDomain: "stall.example"
+	certificates: issuer: {kind: "ClusterIssuer", name: "mesh-ca"}
+	images: {meshc: string @tag(meshc), envoy: string @tag(envoy)}
+}
+services: [string]: namespace: "stall"
+services: {
+	fruit: {
+		workload: deployment: "fruit"
+		ports: http: {port: 80, target: 8080, protocol: "http"}
+		allow: [{from: services: ["crate"]}]
+	}
+	crate: {workload: deployment: "crate", uses: fruit: {}}
+}
+`
+
+// newMesh writes a mesh of one file and compiles it into the directory out beside.
+func newMesh(t *testing.T, text string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "cue.mod"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cue.mod/module.cue"), []byte("module: \"stall.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	compileMesh(t, dir, text)
+	return dir
+}
+
+func compileMesh(t *testing.T, dir, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "mesh.cue"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	known := images(t)
+	if _, err := meshc(t, dir, "compile", "-o", "out", "-t", "meshc="+known["meshc"], "-t", "envoy="+known["envoy"]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What meshc apply makes is what kubectl apply -k makes; it can be interrupted, run
+// again, and takes out what it applied and nothing else.
+func TestApply(t *testing.T) {
+	t.Cleanup(func() {
+		dump(t)
+		if out, err := commandAfter("kubectl", "delete", "namespace", "stall", "stall-system", "--ignore-not-found", "--timeout=2m"); err != nil {
+			t.Error(out)
+		}
+		if out, err := commandAfter("kubectl", "delete", "configmap", "meshc-inventory.stall", "-n", "default", "--ignore-not-found"); err != nil {
+			t.Error(out)
+		}
+	})
+	dir := newMesh(t, stall)
+	program := variable(t, "E2E_MESHC")
+	// The certificates take a while, so that it ends in between.
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	interrupted := exec.CommandContext(ctx, program, "apply", "out")
+	interrupted.Dir, interrupted.Cancel = dir, func() error { return interrupted.Process.Signal(os.Interrupt) }
+	out, err := interrupted.CombinedOutput()
+	cancel()
+	if err == nil {
+		t.Fatalf("it was not interrupted: %s", out)
+	}
+	said, err := meshc(t, dir, "apply", "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Certificate/stall/fruit ", "Deployment/stall-system/meshc ", "NetworkPolicy/stall/crate ", "every proxy that is connected has the mesh"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q:\n%s", want, said)
+		}
+	}
+	if _, err := command(t, "", dir, "kubectl", "diff", "--server-side", "--force-conflicts", "-k", "out"); err != nil {
+		t.Errorf("kubectl would change something: %v", err)
+	}
+	said, err = meshc(t, dir, "apply", "out")
+	if err != nil || strings.Contains(said, "created") || strings.Contains(said, "configured") {
+		t.Errorf("the second time: %v\n%s", err, said)
+	}
+
+	// Somebody else's object beside, one that Flux took over, and one that is changed.
+	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc}}\n")
+	kubectl(t, "label", "serviceaccount", "crate", "-n", "stall", "kustomize.toolkit.fluxcd.io/name=theirs")
+	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p", `{"spec":{"ports":[{"name":"http","port":81}]}}`)
+	compileMesh(t, dir, strings.NewReplacer("crate", "box").Replace(stall))
+	said, err = meshc(t, dir, "apply", "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted", "ServiceAccount/stall/crate is somebody else's", "Service/stall/fruit configured"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q:\n%s", want, said)
+		}
+	}
+	kubectl(t, "get", "configmap/theirs", "serviceaccount/crate", "networkpolicy/box", "-n", "stall")
+	if strings.Count(said, "deleted") != 5 {
+		t.Errorf("not the five objects of crate are deleted:\n%s", said)
+	}
+
+	// Nothing is there to be waited for when the cluster is not.
+	if _, err := meshc(t, dir, "apply", "out", "--kubeconfig", "nosuch"); err == nil || errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a cluster: %v", err)
+	}
+}
