@@ -21,19 +21,31 @@ import (
 //go:embed skeleton
 var skeleton embed.FS
 
+// fluxSkeleton is what stands around the mesh in a repository that Flux reads.
+//
+//go:embed skeleton_flux
+var fluxSkeleton embed.FS
+
+// fluxURL is a Git repository that Flux can read.
+var fluxURL = regexp.MustCompile(`^(https|http|ssh)://[^"\\\x00- \x7f]+$`)
+
 // schemaDir is where a repository keeps the schema: CUE finds a package there by
 // its import path, without a registry.
 const schemaDir = "cue.mod/pkg/github.com/meshc/meshc/schema"
 
 func newInitCmd() *cobra.Command {
-	var module, mesh string
+	var module, mesh, flux string
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Lay out a small mesh repository to begin with",
 		Long: `Init makes a directory with a small mesh that compiles as it is: two services, a gateway, and house rules. The schema
 comes with it under cue.mod, so that editors and cue vet know the language too. A directory that is not empty is left
-alone.`,
+alone.
+
+With --flux the repository is laid out as users of Flux expect: the mesh in mesh/, what it compiles to in out/, and
+clusters/, infrastructure/ and apps/.`,
 		Example: `  meshc init shop
+  meshc init shop --flux ssh://git@git.example/shop.git
   meshc init shop --mesh shop --module shop.example/mesh`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,18 +62,26 @@ alone.`,
 			if !goodModule.MatchString(module) {
 				return usage(fmt.Errorf("%q is no module path: it is like shop.example/mesh", module))
 			}
-			files, err := repository(module, mesh)
+			if flux != "" && !fluxURL.MatchString(flux) {
+				return usage(fmt.Errorf("%q is no URL of a Git repository: https://… or ssh://…", flux))
+			}
+			files, err := repository(module, mesh, flux)
 			if err != nil {
 				return err
 			}
 			if err := layOutNew(dir, files); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o out\n", dir, dir)
+			inside, out := dir, "out"
+			if flux != "" {
+				inside, out = filepath.Join(dir, "mesh"), "../out"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n", dir, inside, out)
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&module, "module", "", "path of the CUE module (default MESH.example/mesh)")
+	cmd.Flags().StringVar(&flux, "flux", "", "URL of the Git repository from which Flux will roll it out")
 	cmd.Flags().StringVar(&mesh, "mesh", "", "name of the mesh (default the directory's)")
 	return cmd
 }
@@ -81,21 +101,13 @@ func nameOf(dir string) string {
 }
 
 // repository is the files of a new repository, by path.
-func repository(module, mesh string) (map[string][]byte, error) {
+func repository(module, mesh, flux string) (map[string][]byte, error) {
 	files := map[string][]byte{
 		"cue.mod/module.cue": []byte(fmt.Sprintf("module: %q\nlanguage: version: \"v0.17.0\"\n", module+"@v0")),
 	}
 	// The package's name is an identifier.
-	fill := strings.NewReplacer("PACKAGE", strings.ReplaceAll(mesh, "-", "_"), "MESH", mesh)
-	err := fs.WalkDir(skeleton, "skeleton", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(skeleton, name)
-		files[strings.TrimPrefix(name, "skeleton/")] = []byte(fill.Replace(string(data)))
-		return err
-	})
-	if err != nil {
+	fill := strings.NewReplacer("PACKAGE", strings.ReplaceAll(mesh, "-", "_"), "MESH", mesh, "URL", flux)
+	if err := filled(files, skeleton, "skeleton", fill); err != nil {
 		return nil, err
 	}
 	names, err := fs.Glob(schema.FS, "*.cue")
@@ -109,7 +121,26 @@ func repository(module, mesh string) (map[string][]byte, error) {
 		}
 		files[path.Join(schemaDir, name)] = data
 	}
-	return files, nil
+	if flux == "" {
+		return files, nil
+	}
+	around := map[string][]byte{}
+	for name, data := range files {
+		around["mesh/"+name] = data
+	}
+	return around, filled(around, fluxSkeleton, "skeleton_flux", fill)
+}
+
+// filled adds the files of a skeleton, filled in.
+func filled(files map[string][]byte, from embed.FS, root string, fill *strings.Replacer) error {
+	return fs.WalkDir(from, root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(from, name)
+		files[strings.TrimPrefix(name, root+"/")] = []byte(fill.Replace(string(data)))
+		return err
+	})
 }
 
 // layOutNew writes the files into a directory that is new or empty, whole or not

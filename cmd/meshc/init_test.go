@@ -7,6 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 func meshc(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -38,6 +42,59 @@ func TestInitMakesAMeshThatCompiles(t *testing.T) {
 	}
 	if code, _, stderr := meshc(t, "compile", "-o", "out"); code != exitGood || stderr != "" {
 		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// What Flux is pointed at builds, once the mesh is compiled, and a workload gets its
+// proxy.
+func TestInitForFlux(t *testing.T) {
+	t.Setenv("MESHC_CACHE", "off")
+	t.Chdir(t.TempDir())
+	if code, _, stderr := meshc(t, "init", "my-shop", "--flux", "ftp://nowhere"); code != exitFault || !strings.Contains(stderr, "no URL of a Git repository") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, stdout, stderr := meshc(t, "init", "my-shop", "--flux", "https://git.example/my-shop.git"); code != exitGood || !strings.Contains(stdout, "compile -o ../out") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	t.Chdir("my-shop/mesh")
+	if code, _, stderr := meshc(t, "compile", "-o", "../out"); code != exitGood || stderr != "" {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	t.Chdir("..")
+	const workload = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: frontend}\nspec: {template: {spec: {containers: [{name: app}]}}}\n"
+	if err := os.WriteFile("apps/production/frontend.yaml", []byte(workload), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := "apps/production/kustomization.yaml"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(data, []byte("resources: []"), []byte("resources: [frontend.yaml]"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string][]string{
+		"clusters/production": {"name: my-shop-server\n", "name: my-shop-apps\n", "url: https://git.example/my-shop.git\n", "name: my-shop-infrastructure\n"},
+		"infrastructure":      {"kind: ClusterIssuer"},
+		"apps/production":     {"name: mesh-proxy\n", "namespace: my-shop\n"},
+		"out":                 {"kind: Certificate\n"},
+	} {
+		options := krusty.MakeDefaultOptions()
+		options.LoadRestrictions = types.LoadRestrictionsNone // as Flux builds
+		built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), dir)
+		if err != nil {
+			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		text, err := built.AsYaml()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("%s has no %q:\n%s", dir, part, text)
+			}
+		}
 	}
 }
 
