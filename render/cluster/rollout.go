@@ -57,8 +57,13 @@ func taken(data map[string]string) (done bool, missing string) {
 			continue
 		}
 		servers++
-		if data[key] != data[kubernetes.RolloutMesh]+" "+kubernetes.RolloutAcknowledged {
-			return false, pod + " says: " + strings.TrimPrefix(data[key], data[kubernetes.RolloutMesh]+" ")
+		said, ofThis := strings.CutPrefix(data[key], data[kubernetes.RolloutMesh]+" ")
+		switch {
+		case ofThis && said == kubernetes.RolloutAcknowledged:
+		case ofThis || strings.HasPrefix(said, kubernetes.RolloutInvalid):
+			return false, pod + " says: " + said
+		default:
+			return false, pod + " has the mesh before it"
 		}
 	}
 	return servers > 0, "no server has reported yet"

@@ -100,7 +100,7 @@ func TestApply(t *testing.T) {
 	// Somebody else's object beside, one that Flux took over, and one that is changed.
 	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc}}\n")
 	kubectl(t, "label", "serviceaccount", "crate", "-n", "stall", "kustomize.toolkit.fluxcd.io/name=theirs")
-	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p", `{"spec":{"ports":[{"name":"http","port":81}]}}`)
+	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p", `{"spec":{"ports":[{"name":"other","port":80,"targetPort":8080}]}}`)
 	compileMesh(t, dir, strings.NewReplacer("crate", "box").Replace(stall))
 	said, err = meshc(t, dir, "apply", "out")
 	if err != nil {

@@ -3,12 +3,16 @@
 package e2e
 
 import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	certmanager "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	kustomize "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -63,6 +67,7 @@ func TestGitPush(t *testing.T) {
 	if os.Getenv("E2E_API_SERVER") != "" { // who may stop it
 		t.Run("API server away", shop.apiServerAway)
 	}
+	t.Run("renewed", func(t *testing.T) { renewed(t, r, shop) })
 	t.Run("removed", func(t *testing.T) { removed(t, r) })
 }
 
@@ -149,6 +154,52 @@ func broken(t *testing.T, r *repository, s *shop) {
 	if r.git(t, r.dir, "diff", before) != "" {
 		t.Error("the repository is not what it was")
 	}
+}
+
+// renewed pushes a lifetime of two minutes, under load, and waits until every
+// certificate has been renewed twice by then.
+func renewed(t *testing.T, r *repository, s *shop) {
+	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart"))
+	r.tags = append(r.tags, "-t", "lifetime=2m", "-t", "renewBefore=80s")
+	r.compile(t)
+	settled(t, r.push(t, "Certificates of two minutes"))
+	revisions := func() map[string]int {
+		var list certmanager.CertificateList
+		get(t, &list, "certificates", "-n", "shop")
+		out := map[string]int{}
+		for _, c := range list.Items {
+			if c.Status.Revision != nil {
+				out[c.Name] = *c.Status.Revision
+			}
+		}
+		return out
+	}
+	before := revisions()
+	eventually(t, 4*time.Minute, func() string {
+		now := revisions()
+		for name, revision := range before {
+			if now[name] < revision+2 {
+				return fmt.Sprintf("%s is at revision %d, and was at %d", name, now[name], revision)
+			}
+		}
+		return ""
+	})
+	// Those that ended by now are not used any more.
+	for _, name := range []string{"frontend", "cart"} {
+		text, err := base64.StdEncoding.DecodeString(kubectl(t, "get", "secret", name+".certificate", "-n", "shop", "-o", `jsonpath={.data.tls\.crt}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(certificate.NotAfter); left > 2*time.Minute || left < 0 {
+			t.Errorf("%s has a certificate for %v", name, left)
+		}
+	}
+	l.end(t, 60*rate)
 }
 
 // removed pushes the removal of a service: all that was its is pruned, and nothing else.
