@@ -2,21 +2,15 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/meshc/meshc/render/cluster"
 	"github.com/meshc/meshc/serve"
 )
 
 func newApplyCmd() *cobra.Command {
-	var kubeconfig, kubeContext, inventory string
+	var target targetFlags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "apply [DIR]",
@@ -40,28 +34,16 @@ meshc inject.`,
 			if err != nil {
 				return err
 			}
-			rules := clientcmd.NewDefaultClientConfigLoadingRules()
-			rules.ExplicitPath = kubeconfig
-			config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
-			if err != nil {
-				return fmt.Errorf("which cluster? %w", err)
-			}
-			config.QPS, config.Burst, config.UserAgent = 50, 100, "meshc-apply"
-			log.SetLogger(logr.Discard()) // what matters is told, or is an error
-			klog.SetOutput(io.Discard)
-			klog.LogToStderr(false)
-			c, err := cluster.New(config)
+			c, err := target.open()
 			if err != nil {
 				return err
 			}
-			c.Inventory, c.Timeout = inventory, timeout
+			c.Timeout = timeout
 			c.Tell = func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }
 			return c.Apply(cmd.Context(), dir, m)
 		},
 	}
-	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
-	cmd.Flags().StringVar(&kubeContext, "context", "", "context in it (default: the current one)")
-	cmd.Flags().StringVar(&inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what was applied")
+	target.add(cmd.Flags())
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long each stage may take to be ready")
 	return cmd
 }

@@ -92,7 +92,9 @@ fault of its own.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newRedirectCmd(), newCertsCmd(), newEvaluateCmd(), newExplainCmd(), newVersionCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(),
+		newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
+		newExplainCmd(), newVersionCmd(),
 	)
 	wrongArguments(root.Commands())
 	return root

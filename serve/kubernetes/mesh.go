@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
@@ -29,37 +28,40 @@ const (
 // is taken as a whole: while its parts do not fit together the last one is served.
 // Taken is called once the first one is.
 func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, taken func()) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(c.client, 0,
-		informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = selector }))
-	parts := factory.Core().V1().ConfigMaps()
-	changed := make(chan struct{}, 1)
-	note := func() {
-		select {
-		case changed <- struct{}{}:
-		default: // it is noted already
+	for ctx.Err() == nil {
+		if err := c.followMesh(ctx, namespace, selector, taken); err != nil {
+			return err
 		}
+		c.untilBack(ctx)
 	}
-	if _, err := parts.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
-	}); err != nil {
-		return err
-	}
-	factory.Start(ctx.Done())
-	if !cache.WaitForCacheSync(ctx.Done(), parts.Informer().HasSynced) {
-		return nil // the context has ended
-	}
+	return nil
+}
+
+// followMesh follows until the watch fails.
+func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, taken func()) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	configs := c.newWatch(namespace, selector, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
+		return f.Core().V1().ConfigMaps().Informer()
+	})
+	parts := configs.factory.Core().V1().ConfigMaps()
+	configs.factory.Start(ctx.Done())
 	var failing <-chan time.Time
 	failure := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-configs.failed:
+			return nil
 		case <-failing:
 			failing = nil
 			c.server.SetFailure(failure)
 			continue
-		case <-changed:
+		case <-configs.changed:
+		}
+		if !configs.complete(ctx, parts.Informer().HasSynced) {
+			return nil
 		}
 		list, err := parts.Lister().ConfigMaps(namespace).List(labels.Everything())
 		if err != nil {

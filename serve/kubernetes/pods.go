@@ -10,7 +10,6 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
@@ -34,11 +33,10 @@ type podWatch struct {
 }
 
 type namespaceWatch struct {
-	name    string
-	stop    context.CancelFunc
-	synced  cache.InformerSynced
-	list    discoverylisters.EndpointSliceNamespaceLister
-	changed chan struct{}
+	name   string
+	stop   context.CancelFunc
+	synced cache.InformerSynced
+	list   discoverylisters.EndpointSliceNamespaceLister
 }
 
 func newPodWatch(c *Cluster) *podWatch {
@@ -87,34 +85,27 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 // watch follows the slices of one namespace. Those of the mesh's Services carry the
 // labels of these (Kubernetes, EndpointSlice mirrors them).
 func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
-	ctx, stop := context.WithCancel(ctx)
-	factory := informers.NewSharedInformerFactoryWithOptions(w.cluster.client, 0,
-		informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = labelPartOf + "=" + mesh }))
-	slices := factory.Discovery().V1().EndpointSlices()
-	n := &namespaceWatch{
-		name: namespace, stop: stop, list: slices.Lister().EndpointSlices(namespace),
-		synced: slices.Informer().HasSynced, changed: make(chan struct{}, 1),
-	}
-	note := func() {
-		select {
-		case n.changed <- struct{}{}:
-		default: // it is noted already
-		}
-	}
-	_, _ = slices.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
+	running, stop := context.WithCancel(ctx)
+	slices := w.cluster.newWatch(namespace, labelPartOf+"="+mesh, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
+		return f.Discovery().V1().EndpointSlices().Informer()
 	})
-	factory.Start(ctx.Done())
+	n := &namespaceWatch{name: namespace, stop: stop}
+	n.list = slices.factory.Discovery().V1().EndpointSlices().Lister().EndpointSlices(namespace)
+	n.synced = slices.factory.Discovery().V1().EndpointSlices().Informer().HasSynced
+	slices.factory.Start(running.Done())
 	go func() {
 		for {
 			select {
-			case <-ctx.Done():
+			case <-running.Done():
 				return
-			case <-n.changed:
+			case <-slices.failed:
+				w.cluster.untilBack(running)
+				w.again(ctx, n, mesh)
+				return
+			case <-slices.changed:
 			}
 			select {
-			case <-ctx.Done():
+			case <-running.Done():
 				return
 			case <-time.After(gather):
 			}
@@ -124,6 +115,16 @@ func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespace
 		}
 	}()
 	return n
+}
+
+// again begins a watch that failed anew. What was told before holds until it knows all.
+func (w *podWatch) again(ctx context.Context, n *namespaceWatch, mesh string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n.stop()
+	if w.namespaces[n.name] == n {
+		w.namespaces[n.name] = w.watch(ctx, n.name, mesh)
+	}
 }
 
 // tell passes on what is known of a namespace, once that is all there is.

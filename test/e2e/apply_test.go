@@ -97,11 +97,30 @@ func TestApply(t *testing.T) {
 		t.Errorf("the second time: %v\n%s", err, said)
 	}
 
+	if said, err := meshc(t, dir, "diff", "--cluster"); err != nil || said != "" {
+		t.Errorf("a cluster that has just been applied to differs: %v\n%s", err, said)
+	}
+
 	// Somebody else's object beside, one that Flux took over, and one that is changed.
 	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc}}\n")
 	kubectl(t, "label", "serviceaccount", "crate", "-n", "stall", "kustomize.toolkit.fluxcd.io/name=theirs")
 	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p", `{"spec":{"ports":[{"name":"other","port":80,"targetPort":8080}]}}`)
 	compileMesh(t, dir, strings.NewReplacer("crate", "box").Replace(stall))
+	said, err = meshc(t, dir, "diff", "--cluster", "out")
+	if err == nil || !strings.Contains(err.Error(), "exit status 1") {
+		t.Errorf("a cluster that differs: %v", err)
+	}
+	for _, want := range []string{
+		"missing NetworkPolicy/stall/box\n", "gone NetworkPolicy/stall/crate\n", "changed Service/stall/fruit\n",
+		"    /spec/ports/0/name: \"other\" in the cluster, \"http\" in the mesh\n",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("diff does not say %q:\n%s", want, said)
+		}
+	}
+	if strings.Contains(said, "theirs") || strings.Contains(said, "ServiceAccount/stall/crate") {
+		t.Errorf("what is somebody else's is a difference:\n%s", said)
+	}
 	said, err = meshc(t, dir, "apply", "out")
 	if err != nil {
 		t.Fatal(err)

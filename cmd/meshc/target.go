@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/meshc/meshc/render/cluster"
+)
+
+// targetFlags say which cluster a command is about, as with kubectl.
+type targetFlags struct{ kubeconfig, context, inventory string }
+
+func (t *targetFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&t.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
+	flags.StringVar(&t.context, "context", "", "context in it (default: the current one)")
+	flags.StringVar(&t.inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what meshc apply applied")
+}
+
+func (t *targetFlags) open() (*cluster.Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = t.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.context}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("which cluster? %w", err)
+	}
+	config.QPS, config.Burst, config.UserAgent = 50, 100, "meshc"
+	log.SetLogger(logr.Discard()) // what matters is told, or is an error
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	c, err := cluster.New(config)
+	if err != nil {
+		return nil, err
+	}
+	c.Inventory = t.inventory
+	return c, nil
+}
