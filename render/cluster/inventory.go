@@ -11,7 +11,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/object"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -72,13 +72,8 @@ func (i *inventory) write(ctx context.Context, set object.ObjMetadataSet) error 
 	if err := w.Close(); err != nil {
 		return err
 	}
-	config := &corev1.ConfigMap{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{
-			Name: i.key().Name, Namespace: i.key().Namespace,
-			Labels: map[string]string{labelManagedBy: fieldManager, labelPartOf: i.name},
-		},
-		BinaryData: map[string][]byte{inventoryKey: packed.Bytes()},
-	}
-	return i.cluster.client.Patch(ctx, config, client.Apply, client.FieldOwner(fieldManager), client.ForceOwnership) //nolint:staticcheck
+	config := applycorev1.ConfigMap(i.key().Name, i.key().Namespace).
+		WithLabels(map[string]string{labelManagedBy: fieldManager, labelPartOf: i.name}).
+		WithBinaryData(map[string][]byte{inventoryKey: packed.Bytes()})
+	return i.cluster.client.Apply(ctx, config, client.FieldOwner(fieldManager), client.ForceOwnership)
 }

@@ -67,19 +67,16 @@ func archive(out string, images []named) (err error) {
 // pack writes a directory's files as a tar file, in the order of their names.
 func pack(out io.Writer, dir string) error {
 	w := tar.NewWriter(out)
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	files := os.DirFS(dir)
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		inside, err := filepath.Rel(dir, path)
+		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(inside), Mode: 0o644, Size: int64(len(data))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data))}); err != nil {
 			return err
 		}
 		_, err = w.Write(data)

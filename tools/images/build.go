@@ -132,7 +132,7 @@ var library = regexp.MustCompile(`(?m)(/\S+) \(0x[0-9a-f]+\)$`)
 // linked are the shared libraries of a program, and the loader, as ldd finds them;
 // none for one that is linked statically.
 func linked(program string) (map[string]string, error) {
-	out, err := exec.Command("ldd", program).CombinedOutput()
+	out, err := exec.Command("ldd", program).CombinedOutput() // #nosec G204 -- a program that is packed, and was built here
 	if err != nil {
 		if strings.Contains(string(out), "not a dynamic executable") {
 			return nil, nil
