@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs Flux's source- and kustomize-controller and cert-manager in the cluster of
-# CLUSTER_DIR, from the manifests in their own modules, and a cluster issuer, mesh-ca,
+# KUBECONFIG, or else of CLUSTER_DIR, from the manifests in their own modules, and a cluster issuer, mesh-ca,
 # that signs with a root of its own.
 set -euo pipefail
 . "$(dirname "$0")/settings.sh"
 module() { go list -C "$here/controllers" -m -f '{{.Dir}}' "$1"; }
 dir=$CLUSTER_DIR/controllers
-mkdir -p "$dir"
+mkdir -p "$dir" "$CLUSTER_DIR/log"
 cert_manager=$(module github.com/cert-manager/cert-manager)
 for file in "$cert_manager"/deploy/crds/*.yaml; do
 	if [[ $file != *kustom* ]] && grep -q '^kind: .*CustomResourceDefinition' "$file"; then

@@ -32,4 +32,4 @@ alive() {
 	tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$CLUSTER_DIR/init.sh"
 }
 
-kubectl() { "$bin/kubectl" --kubeconfig="$CLUSTER_DIR/kubeconfig" "$@"; }
+kubectl() { KUBECONFIG=${KUBECONFIG:-$CLUSTER_DIR/kubeconfig} "$bin/kubectl" "$@"; }

@@ -8,6 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/settings.sh"
 
 [[ $(id -u) == 0 ]] || fail "only root can make the node's namespaces; or set KUBECONFIG to a cluster that there is"
+unset KUBECONFIG # which may name another cluster
 "$here/build.sh"
 if alive && kubectl get --raw=/readyz >/dev/null 2>&1; then
 	exit 0
