@@ -7,9 +7,10 @@ import (
 )
 
 // Inject is a stream of manifests with the sidecars of the mesh in its workloads; see
-// [kubernetes.Injector]. The namespace is that of manifests which name none.
-func Inject(stream []byte, m *ir.Mesh, namespace string) ([]byte, error) {
-	i := kubernetes.Injector{Mesh: m, Namespace: namespace, Proxy: func(scope ir.Scope) (kubernetes.Proxy, error) {
+// [kubernetes.Injector]. The namespace is that of manifests which name none; note is told what
+// passes through and may not be meant to.
+func Inject(stream []byte, m *ir.Mesh, namespace string, note func(text string)) ([]byte, error) {
+	i := kubernetes.Injector{Mesh: m, Namespace: namespace, Note: note, Proxy: func(scope ir.Scope) (kubernetes.Proxy, error) {
 		_, proxy, err := bootstrap(scope)
 		return proxy, err
 	}}

@@ -88,3 +88,10 @@ func (s *Server) ownPod(service *ir.Service, name string) *ir.Service {
 	}
 	return &copied
 }
+
+// ForgetPods makes the pods of a namespace unknown again.
+func (s *Server) ForgetPods(namespace string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pods, namespace)
+}

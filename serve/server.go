@@ -75,6 +75,9 @@ type Server struct {
 
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
+	// setting is held while a mesh is being taken, so that they are in their order.
+	setting sync.Mutex
+
 	mu              sync.Mutex
 	mesh            *ir.Mesh // as it was loaded
 	served          *ir.Mesh // with the endpoints of files
@@ -153,6 +156,12 @@ func (s *Server) EnrollAddr() string {
 // SetMesh makes the server serve that mesh: every connected proxy whose resources
 // differ is pushed to.
 func (s *Server) SetMesh(m *ir.Mesh) error {
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	return s.setMesh(m)
+}
+
+func (s *Server) setMesh(m *ir.Mesh) error {
 	data, err := ir.Marshal(m)
 	if err != nil {
 		return err

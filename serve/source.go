@@ -28,7 +28,11 @@ func (s *Server) Follow(ctx context.Context, source Source) error {
 	return follow(ctx, "the mesh", func() []string {
 		m, directories, err := source.Load(ctx)
 		if err == nil {
-			err = s.SetMesh(m)
+			s.setting.Lock()
+			if ctx.Err() == nil { // else another source has taken over
+				err = s.setMesh(m)
+			}
+			s.setting.Unlock()
 		}
 		if err != nil && ctx.Err() == nil {
 			s.SetFailure(err.Error())

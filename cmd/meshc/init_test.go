@@ -74,11 +74,13 @@ func TestInitForFlux(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string][]string{
-		"clusters/production": {"name: my-shop-server\n", "name: my-shop-apps\n", "url: https://git.example/my-shop.git\n", "name: my-shop-infrastructure\n"},
+		"clusters/production": {"path: ./out/flux\n", "name: my-shop-apps\n", "path: ./infrastructure\n", "name: flux-system\n"},
+		"out/flux":            {"name: my-shop-server\n", "url: https://git.example/my-shop.git\n"},
 		"infrastructure":      {"kind: ClusterIssuer"},
 		"apps/production":     {"name: mesh-proxy\n", "namespace: my-shop\n"},
 		"out":                 {"kind: Certificate\n"},
 	} {
+		generate(t, dir)
 		options := krusty.MakeDefaultOptions()
 		options.LoadRestrictions = types.LoadRestrictionsNone // as Flux builds
 		built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), dir)
@@ -95,6 +97,26 @@ func TestInitForFlux(t *testing.T) {
 				t.Errorf("%s has no %q:\n%s", dir, part, text)
 			}
 		}
+	}
+}
+
+// generate writes a kustomization.yaml into a directory without one, as Flux does.
+func generate(t *testing.T, dir string) {
+	t.Helper()
+	file := filepath.Join(dir, "kustomization.yaml")
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources:\n"
+	for _, name := range names {
+		text += "- " + filepath.Base(name) + "\n"
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -42,7 +42,7 @@ A probe that the kubelet could not make under mutual TLS is an error, which says
 			if err != nil {
 				return err
 			}
-			injected, err := render.Inject(stream, m, namespace)
+			injected, err := render.Inject(stream, m, namespace, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "meshc: "+text) })
 			if err != nil {
 				return err
 			}
@@ -69,6 +69,9 @@ func readManifests(stdin io.Reader, name string) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(from, maxManifests+1))
 	if err == nil && len(data) > maxManifests {
+		if name == "-" {
+			name = "the standard input"
+		}
 		err = fmt.Errorf("%s has more than %d MiB", name, maxManifests>>20)
 	}
 	return data, err

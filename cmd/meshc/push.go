@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 func newPushCmd() *cobra.Command {
 	var a oci.Artifact
 	var created, keyFile string
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "push oci://REGISTRY/REPOSITORY:TAG [DIR]",
 		Short: "Push a compiled mesh to an OCI registry, for Flux",
@@ -48,12 +51,16 @@ of docker login.`,
 					return err
 				}
 			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			cmd.SetContext(ctx)
 			return push(cmd, reference, a, keyFile, key)
 		},
 	}
 	cmd.Flags().StringVar(&a.Source, "source", "", "URL of the repository (default: that of the Git remote origin)")
 	cmd.Flags().StringVar(&a.Revision, "revision", "", "its revision, BRANCH@sha1:COMMIT (default: that of Git)")
 	cmd.Flags().StringVar(&created, "created", "", "time of the revision, as in 2006-01-02T15:04:05Z (default: that of the commit)")
+	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long it may take")
 	cmd.Flags().StringVar(&keyFile, "sign-key", "", "file with a private key that signs the artifact, ECDSA in PEM")
 	return cmd
 }
@@ -133,12 +140,24 @@ func fromGit(cmd *cobra.Command, a *oci.Artifact, created string) error {
 	return nil
 }
 
-// withoutCredentials is a URL without its user and password.
+// scpLike is how Git writes an address for SSH besides URLs: USER@HOST:PATH.
+var scpLike = regexp.MustCompile(`^[\w.-]+@[\w.-]+:[^:@?]+$`)
+
+// withoutCredentials is a remote without passwords, tokens and what might be one; empty
+// for what cannot be told.
 func withoutCredentials(remote string) string {
-	u, err := url.Parse(remote)
-	if err != nil || u.User == nil || u.Scheme == "ssh" {
+	if scpLike.MatchString(remote) {
 		return remote
 	}
-	u.User = nil
+	u, err := url.Parse(remote)
+	if err != nil || u.Scheme == "" {
+		return ""
+	}
+	if user := u.User; user != nil {
+		if u.User = nil; u.Scheme == "ssh" {
+			u.User = url.User(user.Username())
+		}
+	}
+	u.RawQuery, u.Fragment = "", ""
 	return u.String()
 }

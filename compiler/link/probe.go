@@ -2,7 +2,9 @@ package link
 
 import (
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -11,16 +13,20 @@ import (
 
 // probes are those that a service lets in without mutual TLS, once its ports, its
 // workload and its proxy are known.
-func (l *linker) probes(u *spec.Unit, path string, list []*spec.Probe, s *ir.Service) []ir.Probe {
+func (l *linker) probes(u *spec.Unit, at string, list []*spec.Probe, s *ir.Service) []ir.Probe {
 	var out []ir.Probe
 	for i, p := range list {
-		at := fmt.Sprintf("%s.probes[%d]", path, i)
+		at := fmt.Sprintf("%s.probes[%d]", at, i)
 		probe := ir.Probe{Port: uint16(p.Port.Value), Pos: u.At(p.Pos)}
 		written := 0
 		if p.HTTP != nil {
 			written++
 			probe.Kind, probe.Path = ir.HealthHTTP, p.HTTP.Path.Value
 			l.plainPath(at+".http.path", probe.Path, u.At(p.HTTP.Path.Pos))
+			if clean := path.Clean(probe.Path); clean != strings.TrimSuffix(probe.Path, "/") && probe.Path != "/" {
+				l.add(diag.BadFormat, at+".http.path", fmt.Sprintf("path %q would never match: proxies normalise paths before they look at them", probe.Path), u.At(p.HTTP.Path.Pos)).
+					hint("path: %q", clean)
+			}
 		}
 		if p.GRPC != nil {
 			written++
@@ -52,6 +58,10 @@ func (l *linker) probed(at string, s *ir.Service, p *ir.Probe) {
 	switch {
 	case slices.Contains(s.Proxy.Ports(), p.Port):
 		l.add(diag.PortTaken, at+".port", number+" is the proxy's own", p.Pos).hint("name a port of the application")
+	case port == nil && targetOf(s, p.Port) != nil:
+		other := targetOf(s, p.Port)
+		l.add(diag.NoEffect, at+".port", fmt.Sprintf("%s is where callers reach port %s, and the application listens on %d", number, other.Name, other.Target), p.Pos, other.Pos).
+			hint("port: %d", other.Target)
 	case p.Kind == ir.HealthTCP:
 	case slices.Contains(s.Proxy.ExcludeInboundPorts, p.Port):
 		l.add(diag.NoEffect, at, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")
@@ -65,4 +75,14 @@ func (l *linker) probed(at string, s *ir.Service, p *ir.Probe) {
 		l.add(diag.NoEffect, at, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
 			hint(`protocol: "grpc"`)
 	}
+}
+
+// targetOf is the port of the service that callers know by that number.
+func targetOf(s *ir.Service, number uint16) *ir.Port {
+	for i := range s.Ports {
+		if s.Ports[i].Number == number {
+			return &s.Ports[i]
+		}
+	}
+	return nil
 }

@@ -53,9 +53,15 @@ func (m *Module) Units(patterns []string) ([]Unit, diag.List) {
 		before := len(chosen)
 		for _, d := range sortedKeys(m.dirs) {
 			inside := d == dir || deep && (dir == "." || strings.HasPrefix(d, dir+"/"))
-			if inside && len(m.filesOf(d, pkg)) > 0 && !inModuleDir(d) {
-				chosen[d] = m.unit(d, pkg)
+			if !inside || len(m.filesOf(d, pkg)) == 0 || inModuleDir(d) {
+				continue
 			}
+			if strings.ContainsAny(d, "@:") { // which say something else in an import path
+				found.Add(diag.New(diag.UnknownPackage, "", fmt.Sprintf("the directory %q cannot be a package of CUE: its name has \"@\" or \":\"", d), source.Position{File: m.filesOf(d, pkg)[0]}).
+					WithHint("give it another name"))
+				continue
+			}
+			chosen[d] = m.unit(d, pkg)
 		}
 		if len(chosen) == before && pkg == "" && !m.hasBadFile(dir, deep) {
 			found.Add(diag.New(diag.NoUnits, "", fmt.Sprintf("%q holds no CUE files with a package", pattern), source.Position{File: m.example(dir)}).

@@ -32,8 +32,11 @@ func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, gone object.ObjMetadata
 	slices.Reverse(gone)
 	for _, id := range gone {
 		existing, err := c.existing(ctx, id)
-		if err != nil || existing == nil {
+		if err != nil {
 			return err
+		}
+		if existing == nil {
+			continue
 		}
 		labels := existing.GetLabels()
 		switch {

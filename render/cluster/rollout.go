@@ -24,10 +24,15 @@ func (c *Cluster) rollout(ctx context.Context, m *ir.Mesh) error {
 	said := ""
 	for {
 		var config corev1.ConfigMap
-		if err := c.client.Get(ctx, client.ObjectKey{Namespace: m.SystemNamespace(), Name: kubernetes.RolloutName}, &config); err != nil && ctx.Err() == nil {
-			return err
+		missing, done, failed := "", false, false
+		if err := c.client.Get(ctx, client.ObjectKey{Namespace: m.SystemNamespace(), Name: kubernetes.RolloutName}, &config); err != nil {
+			missing = "the API server does not tell"
+		} else {
+			done, failed, missing = taken(config.Data)
 		}
-		done, missing := taken(config.Data)
+		if failed {
+			return errors.New("the mesh is not taken: " + missing)
+		}
 		if done {
 			c.Tell("every proxy that is connected has the mesh " + config.Data[kubernetes.RolloutMesh])
 			return nil
@@ -48,8 +53,9 @@ func (c *Cluster) rollout(ctx context.Context, m *ir.Mesh) error {
 }
 
 // taken reports whether all servers say that their proxies have the mesh, and else
-// what the first one says that does not.
-func taken(data map[string]string) (done bool, missing string) {
+// what the first one says that does not; it has failed when one says that the mesh, or
+// something of it, is refused.
+func taken(data map[string]string) (done, failed bool, missing string) {
 	servers := 0
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		pod, ok := kubernetes.RolloutPod(key)
@@ -60,11 +66,11 @@ func taken(data map[string]string) (done bool, missing string) {
 		said, ofThis := strings.CutPrefix(data[key], data[kubernetes.RolloutMesh]+" ")
 		switch {
 		case ofThis && said == kubernetes.RolloutAcknowledged:
-		case ofThis || strings.HasPrefix(said, kubernetes.RolloutInvalid):
-			return false, pod + " says: " + said
+		case ofThis:
+			return false, strings.HasPrefix(said, kubernetes.RolloutInvalid) || strings.HasPrefix(said, kubernetes.RolloutRefused), pod + " says: " + said
 		default:
-			return false, pod + " has the mesh before it"
+			return false, false, pod + " has the mesh before it"
 		}
 	}
-	return servers > 0, "no server has reported yet"
+	return servers > 0, false, "no server has reported yet"
 }

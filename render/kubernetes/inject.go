@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -21,6 +22,8 @@ type Injector struct {
 	Namespace string
 	// Proxy is what the proxies of a member start from.
 	Proxy func(scope ir.Scope) (Proxy, error)
+	// Note is told what passes through and may not be meant to.
+	Note func(text string)
 }
 
 // Inject is a stream of YAML documents with a sidecar in each workload that the mesh
@@ -30,12 +33,13 @@ type Injector struct {
 // nothing of its end, goes on for a while when its pod is to end, until no caller sends
 // it any. Everything else, and what has all this already, stays as it is, byte for byte.
 //
-// It is an error when the kubelet could not make a probe under mutual TLS.
+// It is an error when the pod would go round its proxy, or the kubelet could not make a
+// probe under mutual TLS.
 func (i *Injector) Inject(stream []byte) ([]byte, error) {
 	var out bytes.Buffer
 	var errs []error
-	for _, part := range documents(stream) {
-		changed, err := i.document(part.text)
+	for n, part := range documents(stream) {
+		changed, err := i.document(n+1, part.text)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -46,18 +50,20 @@ func (i *Injector) Inject(stream []byte) ([]byte, error) {
 	return out.Bytes(), errors.Join(errs...)
 }
 
-// part is a document of a stream with the line that separates it from the one before.
+// part is a document of a stream with what separates it from the one before.
 type part struct{ separator, text []byte }
 
-// documents takes a stream apart (YAML 1.2, 9.1.4: a line that is "---", or begins
-// with it and a space).
+// documents takes a stream apart (YAML 1.2, 9.2): at each line that begins with "---",
+// behind which the document may begin, or with "...".
 func documents(stream []byte) []part {
 	parts := []part{{}}
 	for line := range bytes.Lines(stream) {
-		word := bytes.TrimRight(line, " \t\r\n")
-		if bytes.Equal(word, []byte("---")) || bytes.HasPrefix(word, []byte("--- #")) {
-			parts = append(parts, part{separator: line})
-			continue
+		mark := line[:min(3, len(line))]
+		marks := (bytes.Equal(mark, []byte("---")) || bytes.Equal(mark, []byte("..."))) &&
+			(len(line) == 3 || strings.ContainsRune(" \t\r\n", rune(line[3])))
+		if marks {
+			parts = append(parts, part{separator: mark})
+			line = line[3:]
 		}
 		last := &parts[len(parts)-1]
 		last.text = append(last.text, line...)
@@ -66,16 +72,35 @@ func documents(stream []byte) []part {
 }
 
 // document is one document with its sidecars.
-func (i *Injector) document(text []byte) ([]byte, error) {
-	node, err := kyaml.Parse(string(text))
-	if err != nil || node.IsNilOrEmpty() || node.YNode().Kind != kyaml.MappingNode {
-		return text, nil // it is no manifest, and not ours to judge
+func (i *Injector) document(n int, text []byte) ([]byte, error) {
+	decoder := kyaml.NewDecoder(bytes.NewReader(text))
+	var document, second kyaml.Node
+	if err := decoder.Decode(&document); err != nil {
+		if !errors.Is(err, io.EOF) {
+			i.Note(fmt.Sprintf("document %d is no YAML, and passes through", n))
+		}
+		return text, nil
+	}
+	node := kyaml.NewRNode(&document)
+	workloads := i.workloads(node)
+	if len(workloads) == 0 {
+		return text, nil
+	}
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("document %d holds a workload of the mesh, and something behind it\n  hint: separate documents by lines of \"---\"", n)
+	}
+	if anchored(&document) {
+		return nil, fmt.Errorf("document %d holds a workload of the mesh, and anchors or aliases of YAML, which a patch would tear apart\n  hint: expand them first: kustomize build does", n)
 	}
 	before, err := node.MarshalJSON()
 	if err != nil {
-		return text, nil
+		return nil, fmt.Errorf("document %d holds a workload of the mesh, and cannot be read: %w", n, err)
 	}
-	if err := i.object(node); err != nil {
+	var errs []error
+	for _, w := range workloads {
+		errs = append(errs, i.workload(w.node, w.service))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	after, err := node.MarshalJSON()
@@ -86,12 +111,32 @@ func (i *Injector) document(text []byte) ([]byte, error) {
 		return text, nil
 	}
 	changed, err := node.String()
+	if bytes.HasPrefix(text, []byte("\n")) || bytes.HasPrefix(text, []byte("\r\n")) {
+		changed = "\n" + changed // behind its separator
+	} else if len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
+		changed = "\n" + changed
+	}
 	return []byte(changed), err
 }
 
-// object adds the sidecar to a workload, or to those of a List.
-func (i *Injector) object(node *kyaml.RNode) error {
-	if node.GetKind() == "List" {
+// anchored reports whether the node, or something in it, has an anchor or is an alias.
+func anchored(node *kyaml.Node) bool {
+	return node.Anchor != "" || node.Kind == kyaml.AliasNode || slices.ContainsFunc(node.Content, anchored)
+}
+
+// workloadOf is a workload in a document, and the service whose pods it runs.
+type workloadOf struct {
+	node    *kyaml.RNode
+	service *ir.Service
+}
+
+// workloads are those of the mesh in a document: itself, or items of a List.
+func (i *Injector) workloads(node *kyaml.RNode) []workloadOf {
+	if node.YNode() == nil || node.YNode().Kind != kyaml.MappingNode {
+		return nil
+	}
+	if strings.HasSuffix(node.GetKind(), "List") {
+		var out []workloadOf
 		items, err := node.Pipe(kyaml.Lookup("items"))
 		if err != nil || items == nil {
 			return nil
@@ -100,15 +145,22 @@ func (i *Injector) object(node *kyaml.RNode) error {
 		if err != nil {
 			return nil
 		}
-		var errs []error
 		for _, item := range elements {
-			errs = append(errs, i.object(item))
+			out = append(out, i.workloads(item)...)
 		}
-		return errors.Join(errs...)
+		return out
 	}
-	service := i.service(node)
-	if service == nil {
-		return nil
+	if service := i.service(node); service != nil {
+		return []workloadOf{{node, service}}
+	}
+	return nil
+}
+
+// workload adds the sidecar to a workload.
+func (i *Injector) workload(node *kyaml.RNode, service *ir.Service) error {
+	name := fmt.Sprintf("%s %s/%s", service.Workload.Pods.Kind, service.Namespace, node.GetName())
+	if err := i.podFits(node, name, service); err != nil {
+		return err
 	}
 	scope := i.Mesh.ServiceScope(service)
 	proxy, err := i.Proxy(scope)
@@ -129,10 +181,10 @@ func (i *Injector) object(node *kyaml.RNode) error {
 	}
 	merged, err := merge2.Merge(patch, node, kyaml.MergeOptions{ListIncreaseDirection: kyaml.MergeOptionsListPrepend})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s has not the form of one, so that no proxy can be added\n  hint: kubectl apply --dry-run=server says what is wrong", name)
 	}
 	node.SetYNode(merged.YNode())
-	return i.containers(node, service)
+	return i.containers(node, name, service)
 }
 
 // service is the one whose pods a workload runs; nil for none.
@@ -142,36 +194,45 @@ func (i *Injector) service(node *kyaml.RNode) *ir.Service {
 		return nil
 	}
 	namespace := node.GetNamespace()
-	if namespace == "" {
-		namespace = i.Namespace
-	}
+	elsewhere := ""
 	for _, s := range i.Mesh.Services {
-		if s.Namespace == namespace && s.Workload.InCluster() && s.Workload.Pods.Kind == kind && slices.Contains(s.PodsNames(), node.GetName()) {
+		if !s.Workload.InCluster() || s.Workload.Pods.Kind != kind || !slices.Contains(s.PodsNames(), node.GetName()) {
+			continue
+		}
+		if s.Namespace == namespace || namespace == "" && s.Namespace == i.Namespace {
 			return s
 		}
+		elsewhere = s.Namespace
+	}
+	if namespace == "" && elsewhere != "" {
+		i.Note(fmt.Sprintf("%s %s names no namespace, and passes through: it is taken to be in %s, and the mesh has one in %s (--namespace)",
+			kind, node.GetName(), i.Namespace, elsewhere))
 	}
 	return nil
 }
 
-// containers looks after the team's own containers in a workload.
-func (i *Injector) containers(node *kyaml.RNode, s *ir.Service) error {
-	path := []string{"spec", "template", "spec", "containers"}
+// podSpec is where the containers of a workload are.
+func podSpec(s *ir.Service) []string {
+	path := []string{"spec", "template", "spec"}
 	if s.Workload.Pods.Kind == ir.CronJob {
 		path = append([]string{"spec", "jobTemplate"}, path...)
 	}
-	list, err := node.Pipe(kyaml.Lookup(path...))
-	if err != nil || list == nil {
+	return path
+}
+
+// containers looks after the team's own containers in a workload.
+func (i *Injector) containers(node *kyaml.RNode, name string, s *ir.Service) error {
+	pod, err := node.Pipe(kyaml.Lookup(podSpec(s)...))
+	if err != nil || pod == nil {
 		return nil // the API server says that there is none
 	}
-	elements, err := list.Elements()
-	if err != nil {
-		return nil
-	}
 	var errs []error
-	for _, container := range elements {
-		name, _ := container.GetString("name")
-		where := fmt.Sprintf("container %s of %s %s/%s", name, s.Workload.Pods.Kind, s.Namespace, node.GetName())
-		errs = append(errs, probes(container, where, s), lastRequests(container, s))
+	for _, c := range teamContainers(pod) {
+		own, _ := c.node.GetString("name")
+		errs = append(errs, probes(c.node, fmt.Sprintf("container %s of %s", own, name), s))
+		if !c.init {
+			errs = append(errs, lastRequests(c.node, pod, s))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -181,117 +242,23 @@ func (i *Injector) containers(node *kyaml.RNode, s *ir.Service) error {
 const ending = 5
 
 // lastRequests has a container of a service that is called wait before it is told to
-// end, unless it says itself what it does then.
-func lastRequests(container *kyaml.RNode, s *ir.Service) error {
+// end, unless it says itself what it does then, or its pod has no time for that.
+func lastRequests(container, pod *kyaml.RNode, s *ir.Service) error {
 	if len(s.Ports) == 0 {
 		return nil
 	}
 	if hook, err := container.Pipe(kyaml.Lookup("lifecycle", "preStop")); err != nil || hook != nil {
 		return err
 	}
-	sleep, err := kyaml.Parse(fmt.Sprintf("sleep: {seconds: %d}", ending))
+	seconds := ending
+	if grace, err := pod.Pipe(kyaml.Lookup("terminationGracePeriodSeconds")); err == nil && grace != nil {
+		if seconds = min(ending, int(number(grace.YNode().Value))-1); seconds < 1 {
+			return nil
+		}
+	}
+	sleep, err := kyaml.Parse(fmt.Sprintf("sleep: {seconds: %d}", seconds))
 	if err != nil {
 		return err
 	}
 	return container.PipeE(kyaml.LookupCreate(kyaml.MappingNode, "lifecycle"), kyaml.SetField("preStop", sleep))
-}
-
-// probeFields are the fields of a container that have probes of the kubelet.
-var probeFields = []string{"startupProbe", "readinessProbe", "livenessProbe"}
-
-// probes holds the probes of a container against those that the mesh lets in, and has
-// the proxy make those by TCP.
-func probes(container *kyaml.RNode, where string, s *ir.Service) error {
-	var errs []error
-	for _, field := range probeFields {
-		node, err := container.Pipe(kyaml.Lookup(field))
-		if err != nil || node == nil {
-			continue
-		}
-		p, ok := probeOf(node, container)
-		if !ok || p.Port == s.Proxy.HealthPort || !intercepted(s, p.Port) {
-			continue
-		}
-		if !slices.ContainsFunc(s.Probes, func(q ir.Probe) bool { return q.Port == p.Port && q.Kind == p.Kind && q.Path == p.Path }) {
-			errs = append(errs, fmt.Errorf("%s: its %s of port %d would be refused, as the kubelet has no identity\n  hint: services: %q: probes: [%s]",
-				where, field, p.Port, s.Name, inSpec(p)))
-			continue
-		}
-		if p.Kind == ir.HealthTCP {
-			get, err := kyaml.Parse(fmt.Sprintf("path: /tcp/%d\nport: %d\n", p.Port, s.Proxy.HealthPort))
-			if err != nil {
-				return err
-			}
-			if err := node.PipeE(kyaml.Tee(kyaml.Clear("tcpSocket")), kyaml.SetField("httpGet", get)); err != nil {
-				return err
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// intercepted reports whether the proxy takes the connections to a port of its pod.
-func intercepted(s *ir.Service, port uint16) bool {
-	if s.Explicit {
-		return s.PortAt(port) != nil
-	}
-	return !slices.Contains(s.Proxy.ExcludeInboundPorts, port)
-}
-
-func inSpec(p ir.Probe) string {
-	switch p.Kind {
-	case ir.HealthHTTP:
-		return fmt.Sprintf("{port: %d, http: path: %q}", p.Port, p.Path)
-	case ir.HealthGRPC:
-		return fmt.Sprintf("{port: %d, grpc: {}}", p.Port)
-	}
-	return fmt.Sprintf("{port: %d, tcp: {}}", p.Port)
-}
-
-// probeOf reads a probe of a container; false for one that needs no port.
-func probeOf(probe, container *kyaml.RNode) (ir.Probe, bool) {
-	for field, kind := range map[string]ir.HealthKind{"httpGet": ir.HealthHTTP, "grpc": ir.HealthGRPC, "tcpSocket": ir.HealthTCP} {
-		handler, err := probe.Pipe(kyaml.Lookup(field))
-		if err != nil || handler == nil {
-			continue
-		}
-		port, err := handler.Pipe(kyaml.Lookup("port"))
-		if err != nil || port == nil {
-			return ir.Probe{}, false
-		}
-		p := ir.Probe{Kind: kind, Port: portNumber(port.YNode().Value, container)}
-		if kind == ir.HealthHTTP {
-			path, _ := handler.GetString("path")
-			p.Path, _, _ = strings.Cut(path, "?")
-			if !strings.HasPrefix(p.Path, "/") {
-				p.Path = "/" + p.Path
-			}
-		}
-		return p, p.Port != 0
-	}
-	return ir.Probe{}, false
-}
-
-// portNumber is that of a port of the container, which may be written by its name.
-func portNumber(written string, container *kyaml.RNode) uint16 {
-	var number uint16
-	if _, err := fmt.Sscanf(written, "%d", &number); err == nil {
-		return number
-	}
-	ports, err := container.Pipe(kyaml.Lookup("ports"))
-	if err != nil || ports == nil {
-		return 0
-	}
-	elements, err := ports.Elements()
-	if err != nil {
-		return 0
-	}
-	for _, port := range elements {
-		if name, _ := port.GetString("name"); name == written {
-			if field, err := port.Pipe(kyaml.Lookup("containerPort")); err == nil && field != nil {
-				_, _ = fmt.Sscanf(field.YNode().Value, "%d", &number)
-			}
-		}
-	}
-	return number
 }

@@ -16,6 +16,7 @@ import (
 
 const (
 	containerName     = "mesh-proxy"
+	redirectName      = "mesh-redirect"
 	bootstrapVolume   = "mesh-proxy-bootstrap"
 	certificateVolume = "mesh-certificate"
 	bootstrapDir      = "/etc/envoy"

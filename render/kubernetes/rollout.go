@@ -11,8 +11,8 @@ import (
 
 // The ConfigMap in which each meshc serve reports which mesh its proxies have
 // acknowledged: beside the hash of the mesh that was applied, a key for each pod of
-// the server with the hash of the mesh that it serves and one of the words, or why it
-// takes no new one.
+// the server with the hash of the mesh that it serves, or of the one that it cannot
+// take, and one of the words.
 const (
 	RolloutName         = "mesh-rollout"
 	RolloutMesh         = "mesh"
@@ -43,7 +43,7 @@ func rollout(m *ir.Mesh, hash string) *corev1.ConfigMap {
 // the mesh, and whether all that are connected have acknowledged it.
 func RolloutHealth() (failed, current string) {
 	const servers = `data.filter(k, k.startsWith('` + rolloutPods + `'))`
-	failed = servers + `.exists(k, data[k].startsWith('` + RolloutInvalid + `') || data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutRefused + `'))`
+	failed = servers + `.exists(k, data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutInvalid + `') || data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutRefused + `'))`
 	current = servers + `.size() > 0 && ` + servers + `.all(k, data[k] == data.` + RolloutMesh + ` + ' ` + RolloutAcknowledged + `')`
 	return failed, current
 }

@@ -105,7 +105,7 @@ func redirect(scope ir.Scope) corev1.Container {
 	security.RunAsNonRoot = &no
 	security.Capabilities.Add = []corev1.Capability{"NET_ADMIN"}
 	return corev1.Container{
-		Name:            "mesh-redirect",
+		Name:            redirectName,
 		Image:           scope.Settings.Images.Meshc,
 		Args:            redirectArgs(&proxy),
 		Resources:       resources("10m", "32Mi", "64Mi"),

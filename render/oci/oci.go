@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fluxcd/pkg/oci"
 	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Artifact is an output directory and where it came from.
@@ -28,6 +31,21 @@ type Artifact struct {
 	Created time.Time
 }
 
+// reason is the last word of a chain of errors: what the registry or the network said.
+func reason(err error) string {
+	var said *transport.Error
+	var network *net.OpError
+	switch {
+	case errors.As(err, &said):
+		return strings.TrimSpace(said.Error())
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it does not answer in time"
+	case errors.As(err, &network):
+		return network.Err.Error()
+	}
+	return err.Error()
+}
+
 // Push uploads the artifact to REGISTRY/REPOSITORY:TAG and returns its reference by
 // digest. Credentials are those of docker login, or of a credential helper. Plain HTTP
 // is spoken to registries on loopback and at private addresses alone.
@@ -38,16 +56,16 @@ func Push(ctx context.Context, reference string, a Artifact) (digest string, err
 		}
 		return "", err
 	}
-	tag, err := name.NewTag(reference)
+	tag, err := name.NewTag(reference, name.StrictValidation)
 	if err != nil {
-		return "", fmt.Errorf("%q is no REGISTRY/REPOSITORY:TAG: %w", reference, err)
+		return "", fmt.Errorf("%q is not of the form REGISTRY/REPOSITORY:TAG", reference)
 	}
 	client := oci.NewClient([]crane.Option{crane.WithContext(ctx)})
 	pushed, err := client.Push(ctx, tag.Name(), a.Dir, oci.WithPushMetadata(oci.Metadata{
 		Created: a.Created.UTC().Format(time.RFC3339), Source: a.Source, Revision: a.Revision,
 	}))
 	if err != nil {
-		return "", fmt.Errorf("push to %s: %w", tag.Name(), err)
+		return "", fmt.Errorf("%s cannot be pushed to: %s", tag.Name(), reason(err))
 	}
 	return pushed, nil
 }

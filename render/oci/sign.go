@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -31,24 +32,30 @@ const (
 // ParseKey reads a private key that signs: ECDSA in PEM, by itself (SEC 1) or in
 // PKCS #8, and not encrypted.
 func ParseKey(data []byte) (crypto.Signer, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, errors.New("there is no PEM in it")
+	block, rest := pem.Decode(data)
+	for block != nil && block.Type == "EC PARAMETERS" { // openssl writes them before the key
+		block, rest = pem.Decode(rest)
 	}
-	switch block.Type {
-	case "EC PRIVATE KEY":
-		return x509.ParseECPrivateKey(block.Bytes)
-	case "PRIVATE KEY":
-		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, err
+	switch {
+	case block == nil:
+		return nil, errors.New("there is no key in it, in PEM")
+	case strings.Contains(block.Type, "ENCRYPTED") || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+		return nil, errors.New("its key is encrypted\n  hint: push without --sign-key, and sign what that prints: cosign sign --key")
+	case block.Type == "EC PRIVATE KEY":
+		if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+			return key, nil
 		}
-		if ec, ok := key.(*ecdsa.PrivateKey); ok {
-			return ec, nil
+	case block.Type == "PRIVATE KEY":
+		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			if ec, ok := key.(*ecdsa.PrivateKey); ok {
+				return ec, nil
+			}
+			return nil, errors.New("its key is not of the kind ECDSA")
 		}
-		return nil, errors.New("its key is not of the kind ECDSA")
+	default:
+		return nil, fmt.Errorf("it has a %q, and what signs is a private key of the kind ECDSA", block.Type)
 	}
-	return nil, fmt.Errorf("it has a %q; what is encrypted, or kept elsewhere, signs by: cosign sign --key", block.Type)
+	return nil, errors.New("its key cannot be read")
 }
 
 // Sign puts a signature of the artifact, REGISTRY/REPOSITORY@DIGEST, beside it, where
@@ -74,7 +81,14 @@ func Sign(ctx context.Context, reference string, key crypto.Signer) error {
 	if err != nil {
 		return err
 	}
-	image, err := mutate.Append(mutate.MediaType(empty.Image, types.OCIManifestSchema1), mutate.Addendum{
+	digest := signed.DigestStr() // sha256:HEX
+	tag := signed.Context().Tag("sha256-" + digest[len("sha256:"):] + ".sig")
+	// What others have signed stays.
+	image, err := remote.Image(tag, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	if err != nil {
+		image = mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	}
+	image, err = mutate.Append(image, mutate.Addendum{
 		Layer:       static.NewLayer(payload, signatureType),
 		Annotations: map[string]string{signatureAnnotation: base64.StdEncoding.EncodeToString(signature)},
 	})
@@ -82,10 +96,8 @@ func Sign(ctx context.Context, reference string, key crypto.Signer) error {
 		return err
 	}
 	image = mutate.ConfigMediaType(image, types.OCIConfigJSON)
-	digest := signed.DigestStr() // sha256:HEX
-	tag := signed.Context().Tag("sha256-" + digest[len("sha256:"):] + ".sig")
 	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
-		return fmt.Errorf("push the signature to %s: %w", tag.Name(), err)
+		return fmt.Errorf("%s cannot be pushed to: %s", tag.Name(), reason(err))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const (
 // FollowMesh serves the mesh whose parts are in the ConfigMaps of a namespace that
 // carry the label, and again whenever they change, until the context ends. A new mesh
 // is taken as a whole: while its parts do not fit together the last one is served.
-// Taken is called once the first one is.
+// Taken is called before one is: what is served by then from elsewhere is older.
 func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, taken func()) error {
 	for ctx.Err() == nil {
 		if err := c.followMesh(ctx, namespace, selector, taken); err != nil {
@@ -76,11 +76,10 @@ func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, ta
 			continue
 		}
 		failing = nil
+		taken()
 		if err := c.server.SetMesh(m); err != nil {
 			c.server.SetFailure(err.Error())
-			continue
 		}
-		taken()
 	}
 }
 

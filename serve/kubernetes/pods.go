@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -46,17 +47,15 @@ func newPodWatch(c *Cluster) *podWatch {
 // follow begins to watch the namespaces that the mesh has pods in, and ends to watch
 // those where it has none any more.
 func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
-	wanted := map[string]bool{}
-	for _, s := range m.Services {
-		if s.Workload.InCluster() {
-			wanted[s.Namespace] = true
-		}
-	}
+	wanted := namespacesOf(m)
 	w.mu.Lock()
+	// What the mesh before has besides is served until this one is.
+	before := namespacesOf(w.mesh)
 	for name, n := range w.namespaces {
-		if !wanted[name] {
+		if !wanted[name] && !before[name] {
 			n.stop()
 			delete(w.namespaces, name)
+			w.cluster.server.ForgetPods(name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
@@ -82,11 +81,26 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 	}
 }
 
+// namespacesOf are those in which a mesh has pods.
+func namespacesOf(m *ir.Mesh) map[string]bool {
+	out := map[string]bool{}
+	if m == nil {
+		return out
+	}
+	for _, s := range m.Services {
+		if s.Workload.InCluster() {
+			out[s.Namespace] = true
+		}
+	}
+	return out
+}
+
 // watch follows the slices of one namespace. Those of the mesh's Services carry the
-// labels of these (Kubernetes, EndpointSlice mirrors them).
+// labels of these, and those that Kubernetes' own controller made say so: a slice that
+// somebody else put there is nobody's pod.
 func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
 	running, stop := context.WithCancel(ctx)
-	slices := w.cluster.newWatch(namespace, labelPartOf+"="+mesh, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
+	slices := w.cluster.newWatch(namespace, labelPartOf+"="+mesh+","+discoveryv1.LabelManagedBy+"=endpointslice-controller.k8s.io", func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
 		return f.Discovery().V1().EndpointSlices().Informer()
 	})
 	n := &namespaceWatch{name: namespace, stop: stop}
@@ -173,6 +187,9 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 			e := &slice.Endpoints[i]
 			name := podName(e)
 			if name == "" || pods[name] != nil || len(e.Addresses) == 0 {
+				continue
+			}
+			if _, err := netip.ParseAddr(e.Addresses[0]); err != nil {
 				continue
 			}
 			pod := &ir.Endpoint{

@@ -21,23 +21,17 @@ const (
 	// repeat is how often it is looked whether the report is still there, and the
 	// reports of servers that are gone are taken out.
 	repeat = 30 * time.Second
+	// again is how often it is looked which mesh it is that cannot be taken.
+	again = 2 * time.Second
 	// maxReason bounds what is reported of a refusal, in bytes.
 	maxReason = 512
-)
-
-// Words of a report: what all proxies of a server have done with the mesh.
-const (
-	wordAcknowledged = kubernetes.RolloutAcknowledged
-	wordBehind       = "behind"
-	wordInvalid      = kubernetes.RolloutInvalid
-	wordRefused      = kubernetes.RolloutRefused
 )
 
 // Report keeps the server's report in the ConfigMap of the rollout, under a key of its
 // own pod: which mesh its proxies have acknowledged. A Kustomization of Flux waits for
 // all of them (healthCheckExprs), and kubectl shows them.
 func (c *Cluster) Report(ctx context.Context, namespace string) {
-	said, failed := "", ""
+	said, failed := serve.Rollout{}, ""
 	var at time.Time
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -48,45 +42,50 @@ func (c *Cluster) Report(ctx context.Context, namespace string) {
 		case <-tick.C:
 		}
 		r := c.server.Rollout()
-		text := report(r)
-		if text == "" || text == said && time.Since(at) < repeat {
+		age := time.Since(at)
+		if r == said && age < repeat && (r.Failure == "" || age < again) {
 			continue
 		}
-		if err := c.write(ctx, namespace, text); err != nil {
+		if err := c.write(ctx, namespace, r); err != nil {
 			if failed != err.Error() && ctx.Err() == nil {
 				failed = err.Error()
 				c.log.Warn("the report of the rollout cannot be written", "error", err)
 			}
 			continue
 		}
-		said, at, failed = text, time.Now(), ""
+		said, at, failed = r, time.Now(), ""
 	}
 }
 
-// report is what a server says: the hash of its mesh, and how far its proxies are.
-func report(r serve.Rollout) string {
+// report is what a server says of the mesh that was applied: the hash of the mesh that
+// it means, and how far its proxies are with it.
+func report(r serve.Rollout, applied string) string {
 	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxReason)], "") }
 	switch {
-	case r.Failure != "":
-		return short(fmt.Sprintf("%s: %s", wordInvalid, r.Failure))
+	case r.Failure != "": // whatever it is that cannot be taken
+		return short(fmt.Sprintf("%s %s: %s", applied, kubernetes.RolloutInvalid, r.Failure))
 	case r.Mesh == "":
 		return ""
 	case r.Refused != "":
-		return short(fmt.Sprintf("%s %s: %s", r.Mesh, wordRefused, r.Refused))
+		return short(fmt.Sprintf("%s %s: %s", r.Mesh, kubernetes.RolloutRefused, r.Refused))
 	case r.Behind > 0:
-		return fmt.Sprintf("%s %s: %d of %d proxies", r.Mesh, wordBehind, r.Behind, r.Proxies)
+		return fmt.Sprintf("%s behind: %d of %d proxies", r.Mesh, r.Behind, r.Proxies)
 	}
-	return fmt.Sprintf("%s %s", r.Mesh, wordAcknowledged)
+	return r.Mesh + " " + kubernetes.RolloutAcknowledged
 }
 
 // write puts the report into the ConfigMap, and takes out those of pods that are gone.
-func (c *Cluster) write(ctx context.Context, namespace, text string) error {
+func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	configs := c.client.CoreV1().ConfigMaps(namespace)
 	config, err := configs.Get(ctx, kubernetes.RolloutName, metav1.GetOptions{})
 	if err != nil {
 		return err
+	}
+	text := report(r, config.Data[kubernetes.RolloutMesh])
+	if text == "" {
+		return nil
 	}
 	own := kubernetes.RolloutKey(c.config.Pod)
 	patch := map[string]any{own: text}

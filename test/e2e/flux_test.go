@@ -143,7 +143,7 @@ func broken(t *testing.T, r *repository, s *shop) {
 		if ready := apimeta.FindStatusCondition(k.Status.Conditions, meta.ReadyCondition); ready == nil || ready.Status != "False" || !strings.Contains(ready.Message, "mesh-rollout") {
 			return fmt.Sprintf("%+v", ready)
 		}
-		if said := kubectl(t, "get", "configmap", "mesh-rollout", "-n", "shop-system", "-o", "jsonpath={.data}"); strings.Count(said, "invalid: the ConfigMaps of the mesh") != 2 {
+		if said := kubectl(t, "get", "configmap", "mesh-rollout", "-n", "shop-system", "-o", "jsonpath={.data}"); strings.Count(said, " invalid: the ConfigMaps of the mesh") != 2 {
 			return said
 		}
 		return ""

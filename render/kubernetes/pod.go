@@ -1,0 +1,94 @@
+package kubernetes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// teamContainer is a container that a team wrote; init when it is an init container.
+type teamContainer struct {
+	node *kyaml.RNode
+	init bool
+}
+
+// teamContainers are those of a pod without the mesh's own.
+func teamContainers(pod *kyaml.RNode) []teamContainer {
+	var out []teamContainer
+	for _, field := range []string{"initContainers", "containers"} {
+		list, err := pod.Pipe(kyaml.Lookup(field))
+		if err != nil || list == nil {
+			continue
+		}
+		elements, err := list.Elements()
+		if err != nil {
+			continue
+		}
+		for _, c := range elements {
+			if name, _ := c.GetString("name"); name != containerName && name != redirectName {
+				out = append(out, teamContainer{c, field == "initContainers"})
+			}
+		}
+	}
+	return out
+}
+
+// podFits refuses a pod that would go round its proxy, or lose what it says itself.
+func (i *Injector) podFits(node *kyaml.RNode, name string, s *ir.Service) error {
+	pod, err := node.Pipe(kyaml.Lookup(podSpec(s)...))
+	if err != nil || pod == nil || pod.YNode().Kind != kyaml.MappingNode {
+		return fmt.Errorf("%s has no pod in %s, so that no proxy can be added", name, strings.Join(podSpec(s), "."))
+	}
+	for _, field := range []string{"containers", "initContainers"} {
+		list, err := pod.Pipe(kyaml.Lookup(field))
+		if err != nil || list == nil || list.IsNilOrEmpty() {
+			continue
+		}
+		if list.YNode().Kind != kyaml.SequenceNode {
+			return fmt.Errorf("%s: %s is no list", name, field)
+		}
+		for n, c := range list.Content() {
+			if c.Kind != kyaml.MappingNode {
+				return fmt.Errorf("%s: %s[%d] is no container", name, field, n)
+			}
+		}
+	}
+	if value(pod, "hostNetwork") == "true" && s.Proxy.Interception == ir.InterceptRedirect {
+		return fmt.Errorf("%s is in the network of its node (hostNetwork), where redirection would take the node's connections\n  hint: services: %q: proxy: interception: \"explicit\"", name, s.Name)
+	}
+	if account := value(pod, "serviceAccountName"); account != "" && account != s.Account {
+		return fmt.Errorf("%s runs as the service account %s, and the identity of %s is that of %s\n  hint: services: %q: account: %q", name, account, s.Name, s.Account, s.Name, account)
+	}
+	user := fmt.Sprint(proxyUser)
+	if value(pod, "securityContext", "runAsUser") == user {
+		return fmt.Errorf("%s runs as user %s, which is the proxy's: its connections would go round the proxy\n  hint: runAsUser: another", name, user)
+	}
+	for _, c := range teamContainers(pod) {
+		if value(c.node, "securityContext", "runAsUser") == user {
+			return fmt.Errorf("container %s of %s runs as user %s, which is the proxy's: its connections would go round the proxy\n  hint: runAsUser: another", value(c.node, "name"), name, user)
+		}
+	}
+	return nil
+}
+
+// value is a scalar inside a node; empty for none.
+func value(node *kyaml.RNode, path ...string) string {
+	field, err := node.Pipe(kyaml.Lookup(path...))
+	if err != nil || field == nil {
+		return ""
+	}
+	return field.YNode().Value
+}
+
+// number is a whole number; 0 for what is none.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
