@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/meshc/meshc/serve"
 )
 
 func newApplyCmd() *cobra.Command {
@@ -30,7 +28,7 @@ meshc inject.`,
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			m, _, err := serve.File(dir).Load(cmd.Context())
+			m, err := compiled(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/render/cluster"
-	"github.com/meshc/meshc/serve"
 )
 
 func newDiffCmd() *cobra.Command {
@@ -37,7 +36,7 @@ It exits with 0 when there is none, 1 when there are, 2 when it was used wrongly
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			m, _, err := serve.File(dir).Load(cmd.Context())
+			m, err := compiled(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +39,11 @@ A probe that the kubelet could not make under mutual TLS is an error, which says
 			stream, err := readManifests(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
+			}
+			if len(args) == 1 && !strings.Contains(args[0], "...") {
+				if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("there is no %s\n  hint: a directory that meshc compile wrote, a mesh.json, or packages of a spec (./...)", args[0])
+				}
 			}
 			m, _, err := meshSource(args, tags).Load(cmd.Context())
 			if err != nil {

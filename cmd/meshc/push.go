@@ -150,7 +150,7 @@ func withoutCredentials(remote string) string {
 		return remote
 	}
 	u, err := url.Parse(remote)
-	if err != nil || u.Scheme == "" {
+	if err != nil || u.Host == "" {
 		return ""
 	}
 	if user := u.User; user != nil {

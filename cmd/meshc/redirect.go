@@ -15,6 +15,7 @@ func newRedirectCmd() *cobra.Command {
 	var rules redirect.Rules
 	var inbound, excludeInbound, excludeOutbound []uint
 	var ranges []string
+	var podIP, hostIP string
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "redirect",
@@ -34,6 +35,9 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 		RunE: func(*cobra.Command, []string) error {
 			if remove {
 				return privileged(redirect.Remove())
+			}
+			if podIP != "" && podIP == hostIP {
+				return errors.New("this pod is in the network of its node (hostNetwork), where redirection would take the node's connections\n  hint: proxy: interception: \"explicit\"")
 			}
 			for _, list := range []struct {
 				name string
@@ -72,6 +76,8 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 	f.UintSliceVar(&excludeInbound, "exclude-inbound-ports", nil, "ports of this host to leave alone")
 	f.UintSliceVar(&excludeOutbound, "exclude-outbound-ports", nil, "ports of others to leave alone")
 	f.StringSliceVar(&ranges, "exclude-outbound-ranges", nil, "networks of others to leave alone")
+	f.StringVar(&podIP, "pod-ip", "", "in Kubernetes: address of this pod; that of its node, --host-ip, is refused")
+	f.StringVar(&hostIP, "host-ip", "", "in Kubernetes: address of this pod's node")
 	f.BoolVar(&remove, "remove", false, "take the rules away")
 	return cmd
 }

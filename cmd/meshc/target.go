@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
@@ -10,7 +15,10 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/render/cluster"
+	"github.com/meshc/meshc/serve"
 )
 
 // targetFlags say which cluster a command is about, as with kubectl.
@@ -26,7 +34,10 @@ func (t *targetFlags) open() (*cluster.Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = t.kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.context}).ClientConfig()
-	if err != nil {
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, errors.New("no kubeconfig says which cluster\n  hint: --kubeconfig FILE, or the variable KUBECONFIG")
+	case err != nil:
 		return nil, fmt.Errorf("which cluster? %w", err)
 	}
 	config.QPS, config.Burst, config.UserAgent = 50, 100, "meshc"
@@ -39,4 +50,13 @@ func (t *targetFlags) open() (*cluster.Cluster, error) {
 	}
 	c.Inventory = t.inventory
 	return c, nil
+}
+
+// compiled reads the mesh of an output directory.
+func compiled(ctx context.Context, dir string) (*ir.Mesh, error) {
+	if _, err := os.Stat(filepath.Join(dir, render.MeshFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, render.MeshFile, dir)
+	}
+	m, _, err := serve.File(dir).Load(ctx)
+	return m, err
 }

@@ -5,7 +5,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"github.com/fluxcd/pkg/ssa"
 	"github.com/fluxcd/pkg/ssa/utils"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -40,15 +44,18 @@ type Cluster struct {
 
 // New is the cluster of the configuration.
 func New(config *rest.Config) (*Cluster, error) {
-	http, err := rest.HTTPClientFor(config)
+	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
 	}
-	mapper, err := apiutil.NewDynamicRESTMapper(config, http)
+	if err := reachable(config, httpClient); err != nil {
+		return nil, err
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(config, httpClient)
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(config, client.Options{HTTPClient: http, Mapper: mapper})
+	c, err := client.New(config, client.Options{HTTPClient: httpClient, Mapper: mapper})
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +64,25 @@ func New(config *rest.Config) (*Cluster, error) {
 		client: c, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: fieldManager, Group: "meshc.dev"}),
 		Inventory: "default", Timeout: 5 * time.Minute, Tell: func(string) {},
 	}, nil
+}
+
+// reachable says in words why the API server does not answer.
+func reachable(config *rest.Config, client *http.Client) error {
+	config = rest.CopyConfig(config)
+	config.Timeout = 10 * time.Second
+	d, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return err
+	}
+	_, err = d.ServerVersion()
+	var network *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &network):
+		return fmt.Errorf("the API server %s cannot be reached: %w", config.Host, network.Err)
+	}
+	return fmt.Errorf("the API server %s does not answer: %w", config.Host, err)
 }
 
 // Apply makes the cluster have what the directory says, which m compiles to. It may be

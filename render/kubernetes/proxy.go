@@ -63,9 +63,12 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 	}
 }
 
-func podNameVariable() corev1.EnvVar {
-	return corev1.EnvVar{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
-		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
+func podNameVariable() corev1.EnvVar { return fieldVariable("POD_NAME", "metadata.name") }
+
+// fieldVariable is an environment variable with a field of the pod.
+func fieldVariable(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path},
 	}}
 }
 

@@ -15,6 +15,7 @@ func redirectArgs(p *ir.Proxy) []string {
 		fmt.Sprintf("--inbound-port=%d", p.InboundPort),
 		fmt.Sprintf("--outbound-port=%d", p.OutboundPort),
 		fmt.Sprintf("--proxy-user=%d", proxyUser),
+		"--pod-ip=$(POD_IP)", "--host-ip=$(HOST_IP)",
 	}
 	args = appendList(args, "exclude-inbound-ports", append(slices.Clone(p.ExcludeInboundPorts), p.HealthPort))
 	args = appendList(args, "exclude-outbound-ports", p.ExcludeOutboundPorts)

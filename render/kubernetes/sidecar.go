@@ -108,6 +108,7 @@ func redirect(scope ir.Scope) corev1.Container {
 		Name:            redirectName,
 		Image:           scope.Settings.Images.Meshc,
 		Args:            redirectArgs(&proxy),
+		Env:             []corev1.EnvVar{fieldVariable("POD_IP", "status.podIP"), fieldVariable("HOST_IP", "status.hostIP")},
 		Resources:       resources("10m", "32Mi", "64Mi"),
 		SecurityContext: security,
 	}
