@@ -22,7 +22,7 @@ const (
 	healthListener    = "health" // answers about the proxy's own pod or host
 	healthCheckFilter = "envoy.filters.http.health_check"
 
-	probeTimeout  = 10 * time.Second
+	probeTimeout  = time.Minute // who probes waits as long as it wants to
 	probeInterval = time.Second
 )
 
