@@ -24,15 +24,7 @@ meshc inject.`,
   meshc apply out --context staging --timeout 2m`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "out"
-			if len(args) == 1 {
-				dir = args[0]
-			}
-			m, err := compiled(cmd.Context(), dir)
-			if err != nil {
-				return err
-			}
-			c, err := target.open()
+			dir, m, c, err := target.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -32,15 +32,7 @@ It exits with 0 when there is none, 1 when there are, 2 when it was used wrongly
 			if output != "text" && output != "json" {
 				return usage(fmt.Errorf("output is %q and must be text or json", output))
 			}
-			dir := "out"
-			if len(args) == 1 {
-				dir = args[0]
-			}
-			m, err := compiled(cmd.Context(), dir)
-			if err != nil {
-				return err
-			}
-			c, err := target.open()
+			dir, m, c, err := target.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -52,11 +52,18 @@ func (t *targetFlags) open() (*cluster.Cluster, error) {
 	return c, nil
 }
 
-// compiled reads the mesh of an output directory.
-func compiled(ctx context.Context, dir string) (*ir.Mesh, error) {
-	if _, err := os.Stat(filepath.Join(dir, render.MeshFile)); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, render.MeshFile, dir)
+// load reads the mesh of the output directory that the arguments name, and opens the
+// cluster.
+func (t *targetFlags) load(ctx context.Context, args []string) (dir string, m *ir.Mesh, c *cluster.Cluster, err error) {
+	if dir = "out"; len(args) == 1 {
+		dir = args[0]
 	}
-	m, _, err := serve.File(dir).Load(ctx)
-	return m, err
+	if _, err := os.Stat(filepath.Join(dir, render.MeshFile)); errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil, fmt.Errorf("%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, render.MeshFile, dir)
+	}
+	if m, _, err = serve.File(dir).Load(ctx); err != nil {
+		return "", nil, nil, err
+	}
+	c, err = t.open()
+	return dir, m, c, err
 }
