@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ import (
 // compileFlags are the flags of meshc compile.
 type compileFlags struct {
 	specFlags
-	output       string
-	check, watch bool
+	output, registry string
+	check, watch     bool
 }
 
 // gcPercent lets the heap grow to five times what is live before it is collected.
@@ -45,10 +46,14 @@ With --check nothing is written: it exits with 1 when the directory is not what 
 		Example: `  meshc compile -o out
   meshc compile ./... -t env=prod -o deploy/prod
   meshc compile -o - | kubectl apply -f -
+  meshc compile -o out --registry registry.example/mirror
   meshc compile -o out --check
   meshc compile -o out --watch`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			flags.registry = strings.TrimSuffix(flags.registry, "/")
 			switch {
+			case flags.registry != "" && !goodRegistry.MatchString(flags.registry):
+				return usage(fmt.Errorf("--registry is %q and must be REGISTRY or REGISTRY/PATH", flags.registry))
 			case flags.output == "":
 				return usage(errors.New("compile needs -o DIR, or -o - for stdout"))
 			case flags.output == "-" && (flags.check || flags.watch):
@@ -67,10 +72,14 @@ With --check nothing is written: it exits with 1 when the directory is not what 
 	}
 	flags.add(cmd.Flags())
 	cmd.Flags().StringVarP(&flags.output, "output", "o", "", "directory to write, or - for one stream of manifests on stdout")
+	cmd.Flags().StringVar(&flags.registry, "registry", "", "registry, with a path or without, that the images of mesh.images are in instead of their own")
 	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; exit with 1 if the directory is not up to date")
 	cmd.Flags().BoolVar(&flags.watch, "watch", false, "compile again whenever a file of the mesh changes")
 	return cmd
 }
+
+// goodRegistry is a host with a port or without, and a path or none.
+var goodRegistry = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*$`)
 
 // once compiles and writes. The result is there even when the mesh is wrong.
 func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Result, error) {
@@ -80,6 +89,9 @@ func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Re
 	}
 	if result.Mesh == nil {
 		return result, errFindings
+	}
+	if f.registry != "" {
+		result.Mesh.Images = result.Mesh.Images.In(f.registry)
 	}
 	switch {
 	case f.output == "-":

@@ -54,12 +54,6 @@ const (
 	DeliveryStatic Delivery = "static" // from files alone
 )
 
-// Images are the container images that manifests name.
-type Images struct {
-	Meshc string `json:"meshc"`
-	Envoy string `json:"envoy"`
-}
-
 // Flux is where Flux finds the compiled manifests.
 type Flux struct {
 	URL    string `json:"url"`
