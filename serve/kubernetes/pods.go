@@ -31,6 +31,7 @@ type podWatch struct {
 	mu         sync.Mutex
 	mesh       *ir.Mesh
 	namespaces map[string]*namespaceWatch
+	ready      map[string]map[string]bool // by namespace: the pods that took requests when last told
 }
 
 type namespaceWatch struct {
@@ -41,7 +42,7 @@ type namespaceWatch struct {
 }
 
 func newPodWatch(c *Cluster) *podWatch {
-	return &podWatch{cluster: c, namespaces: map[string]*namespaceWatch{}}
+	return &podWatch{cluster: c, namespaces: map[string]*namespaceWatch{}, ready: map[string]map[string]bool{}}
 }
 
 // follow begins to watch the namespaces that the mesh has pods in, and ends to watch
@@ -55,6 +56,7 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 		if !wanted[name] && !before[name] {
 			n.stop()
 			delete(w.namespaces, name)
+			delete(w.ready, name)
 			w.cluster.server.ForgetPods(name)
 		}
 	}
@@ -151,14 +153,29 @@ func (w *podWatch) tell(n *namespaceWatch) {
 		w.cluster.log.Error("endpoint slices cannot be listed", "namespace", n.name, "error", err)
 		return
 	}
-	w.cluster.server.SetPods(n.name, podsOf(w.mesh, n.name, slices))
+	pods := podsOf(w.mesh, n.name, slices, w.ready[n.name])
+	w.ready[n.name] = readyOf(pods)
+	w.cluster.server.SetPods(n.name, pods)
 }
 
 const labelPartOf = "app.kubernetes.io/part-of"
 
+// readyOf are the names of the pods that take requests.
+func readyOf(pods map[string][]ir.Endpoint) map[string]bool {
+	out := map[string]bool{}
+	for _, list := range pods {
+		for i := range list {
+			if !list[i].Unhealthy {
+				out[list[i].Name] = true
+			}
+		}
+	}
+	return out
+}
+
 // podsOf are the pods of a namespace by the services of the mesh that they belong to,
-// sorted by name.
-func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice) map[string][]ir.Endpoint {
+// sorted by name. Before are the pods that took requests when it was last told.
+func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice, before map[string]bool) map[string][]ir.Endpoint {
 	byService := map[string][]*discoveryv1.EndpointSlice{}
 	for _, slice := range list {
 		name := slice.Labels[discoveryv1.LabelServiceName]
@@ -167,7 +184,7 @@ func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice) map
 	out := map[string][]ir.Endpoint{}
 	for _, s := range m.Services {
 		if s.Namespace == namespace && s.Workload.InCluster() {
-			out[s.Name] = servicePods(s, byService)
+			out[s.Name] = servicePods(s, byService, before)
 		}
 	}
 	return out
@@ -175,13 +192,13 @@ func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice) map
 
 // servicePods are the pods of a service. Those of a version are in the slices of the
 // version's own Service.
-func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice) []ir.Endpoint {
+func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice, before map[string]bool) []ir.Endpoint {
 	ports := map[string]uint16{}
 	for i := range s.Ports {
 		ports[s.Ports[i].Name] = s.InstancePort(&s.Ports[i])
 	}
 	pods, ready := map[string]*ir.Endpoint{}, 0
-	var ending []*ir.Endpoint
+	var ending, staying []*ir.Endpoint
 	for _, slice := range byFamily(slicesOf[s.ClusterService("")]) {
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
@@ -205,13 +222,19 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 				ready++
 			case is(e.Conditions.Serving, false) && is(e.Conditions.Terminating, false):
 				ending = append(ending, pod)
+			case before[name] && !is(e.Conditions.Terminating, false):
+				staying = append(staying, pod)
 			}
 		}
 	}
 	// Pods that are ending and still serve are better than none (Kubernetes, "Traffic
 	// to terminating endpoints").
+	//
+	// When none is ready any more at once, what says so is more likely at fault than all
+	// of them: a node whose kubelet cannot reach the API server has no ready pods. Those
+	// that took requests go on, as in Envoy's panic mode.
 	if ready == 0 {
-		for _, pod := range ending {
+		for _, pod := range slices.Concat(ending, staying) {
 			pod.Unhealthy = false
 		}
 	}

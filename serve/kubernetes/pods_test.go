@@ -46,9 +46,10 @@ func TestPodsOf(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		slices []*discoveryv1.EndpointSlice
+		before []string // pods that took requests
 		want   []string // NAME ADDRESS ZONE LABELS UNHEALTHY
 	}{
-		{"none", nil, nil},
+		{"none", nil, nil, nil},
 		{
 			"ready, starting and ending",
 			[]*discoveryv1.EndpointSlice{
@@ -56,27 +57,41 @@ func TestPodsOf(t *testing.T) {
 				slice("cart-v2", "cart-v2-1", v4, pod("b", "10.0.0.2", "eu-1b", "")),
 				slice("other", "other-1", v4, pod("d", "10.0.0.4", "eu-1b", "rs")),
 			},
+			[]string{"b"},
 			[]string{"a 10.0.0.1 eu-1a map[] false", "b 10.0.0.2 eu-1b map[version:v2] true", "c 10.0.0.3 eu-1b map[] true"},
 		},
 		{
 			"none but ending ones, of which one serves",
 			[]*discoveryv1.EndpointSlice{slice("cart", "cart-1", v4, pod("a", "10.0.0.1", "z", "t"), pod("b", "10.0.0.2", "z", "st"), pod("c", "10.0.0.3", "z", ""))},
+			nil,
 			[]string{"a 10.0.0.1 z map[] true", "b 10.0.0.2 z map[] false", "c 10.0.0.3 z map[] true"},
 		},
 		{
 			"two families",
 			[]*discoveryv1.EndpointSlice{slice("cart", "cart-6", v6, pod("a", "fd00::1", "z", "rs")), slice("cart", "cart-4", v4, pod("a", "10.0.0.1", "z", "rs"))},
+			nil,
 			[]string{"a 10.0.0.1 z map[] false"},
+		},
+		{
+			"all of them not ready at once, one that never was, and one that ends",
+			[]*discoveryv1.EndpointSlice{slice("cart", "cart-1", v4, pod("a", "10.0.0.1", "z", ""), pod("b", "10.0.0.2", "z", ""), pod("c", "10.0.0.3", "z", "t"))},
+			[]string{"a", "c"},
+			[]string{"a 10.0.0.1 z map[] false", "b 10.0.0.2 z map[] true", "c 10.0.0.3 z map[] true"},
 		},
 		{
 			"what is no pod",
 			[]*discoveryv1.EndpointSlice{slice("cart", "cart-1", v4, discoveryv1.Endpoint{Addresses: []string{"10.0.0.9"}})},
 			nil,
+			nil,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, e := range podsOf(m, "shop", c.slices)["cart"] {
+			before := map[string]bool{}
+			for _, name := range c.before {
+				before[name] = true
+			}
+			for _, e := range podsOf(m, "shop", c.slices, before)["cart"] {
 				got = append(got, fmt.Sprint(e.Name, " ", e.Address, " ", e.Zone, " ", e.Labels, " ", e.Unhealthy))
 				if e.Ports["http"] != 8080 {
 					t.Errorf("%s: ports %v", e.Name, e.Ports)
@@ -87,7 +102,7 @@ func TestPodsOf(t *testing.T) {
 			}
 		})
 	}
-	if got := podsOf(m, "other", nil); len(got) != 0 {
+	if got := podsOf(m, "other", nil, nil); len(got) != 0 {
 		t.Errorf("another namespace has %v", got)
 	}
 }
