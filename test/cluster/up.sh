@@ -49,10 +49,12 @@ until_ready 60 etcd inside curl -sf http://127.0.0.1:2379/health
 until_ready 60 containerd inside ctr version
 inside ctr -n k8s.io images import "$CLUSTER_CACHE/images.tar" >"$CLUSTER_DIR/log/import" & import=$!
 until_ready 120 kube-apiserver kubectl get --raw=/readyz
+# A node that has only lost its API server for a while must not be taken for dead: kube-proxy
+# would have no endpoints for node ports.
 start kube-controller-manager "$bin/kube-controller-manager" \
 	--kubeconfig="$CLUSTER_DIR/kube-controller-manager.kubeconfig" --leader-elect=false --use-service-account-credentials=true \
 	--bind-address=127.0.0.1 --service-account-private-key-file="$pki/accounts.key" --root-ca-file="$pki/ca.crt" \
-	--cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" --node-monitor-period=1s \
+	--cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" --node-monitor-period=1s --node-monitor-grace-period=5m \
 	--allocate-node-cidrs=true --cluster-cidr="$CLUSTER_PODS" --node-cidr-mask-size=24 --service-cluster-ip-range="$CLUSTER_SERVICES"
 start kube-scheduler "$bin/kube-scheduler" --kubeconfig="$CLUSTER_DIR/kube-scheduler.kubeconfig" --leader-elect=false --bind-address=127.0.0.1
 wait $import || fail "the images could not be imported; see $CLUSTER_DIR/log/import"
