@@ -198,9 +198,28 @@ func (s *shop) apiServerAway(t *testing.T) {
 		}
 		return ""
 	})
-	// What changes then is seen again.
+	eventually(t, 2*time.Minute, func() string { return acknowledged(t) })
+	from = time.Now()
+	eventually(t, time.Minute, func() string {
+		if back := time.Since(from); back < 15*time.Second {
+			return fmt.Sprintf("back for %v", back)
+		}
+		return ""
+	})
+	l.end(t, 60*rate)
+	// What changes then is seen again, as soon as Kubernetes' own controllers see it.
 	kubectl(t, "rollout", "restart", "deployment/cart", "-n", "shop")
 	kubectl(t, "rollout", "status", "deployment/cart", "-n", "shop", "--timeout=3m")
-	eventually(t, 2*time.Minute, func() string { return acknowledged(t) })
-	l.end(t, 60*rate)
+	good := 0
+	eventually(t, 2*time.Minute, func() string {
+		good++
+		if _, err := ask(http.DefaultClient, s.url("/?via=checkout:/shop.Checkout/Place,cart"), nil); err != nil {
+			good = 0
+			return err.Error()
+		}
+		if good < 50 {
+			return fmt.Sprintf("%d good answers in a row", good)
+		}
+		return ""
+	})
 }
