@@ -68,6 +68,17 @@ func (n *node) behind(url string) bool {
 	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
 }
 
+// state is how far the node is with that type: current, behind or refused.
+func (n *node) state(url string) string {
+	switch {
+	case len(n.types[url].refusals) > 0:
+		return StateRefused
+	case n.behind(url) || len(n.stages) > 0:
+		return StateBehind
+	}
+	return StateCurrent
+}
+
 // resume takes what a node has of a type that comes back, from another server or after
 // its connection had ended: what is the same it is not sent again, and so does not
 // acknowledge.

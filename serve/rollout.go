@@ -20,14 +20,14 @@ func (s *Server) Rollout() Rollout {
 	r := Rollout{Mesh: s.meshHash, Proxies: len(s.nodes), Failure: s.failure}
 	for _, n := range s.sortedNodes() {
 		behind := len(n.stages) > 0
-		for _, url := range typeURLs {
-			t := n.types[url]
-			if t == nil {
-				continue
-			}
-			behind = behind || n.behind(url)
-			if len(t.refusals) > 0 && r.Refused == "" {
-				r.Refused = n.id + ": " + t.refusals[0].Reason
+		for _, url := range sortedKeys(n.types) {
+			switch n.state(url) {
+			case StateBehind:
+				behind = true
+			case StateRefused:
+				if r.Refused == "" {
+					r.Refused = n.id + ": " + n.types[url].refusals[0].Reason
+				}
 			}
 		}
 		if behind {

@@ -106,6 +106,15 @@ func readMeshDir(dir string) ([]byte, error) {
 	return data, err
 }
 
+// Joined is the mesh whose parts read returns by their names, or [fs.ErrNotExist].
+func Joined(read func(part string) ([]byte, error)) (*ir.Mesh, error) {
+	data, err := manifest.Join(read, meshFile, maxMeshFile)
+	if err != nil {
+		return nil, err
+	}
+	return ir.Unmarshal(data)
+}
+
 // IsFile reports whether the name is one that [File] reads, as it is now.
 func IsFile(name string) bool {
 	info, err := os.Stat(name)

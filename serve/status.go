@@ -111,14 +111,7 @@ func (s *Server) Status() Report {
 		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts()}
 		for _, url := range sortedKeys(n.types) {
 			t := n.types[url]
-			state := StateCurrent
-			switch {
-			case len(t.refusals) > 0:
-				state = StateRefused
-			case n.behind(url) || len(n.stages) > 0:
-				state = StateBehind
-			}
-			p.Types = append(p.Types, TypeStatus{Type: short(url), State: state, Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
+			p.Types = append(p.Types, TypeStatus{Type: short(url), State: n.state(url), Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
 		}
 		slices.SortFunc(p.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
 		r.Proxies = append(r.Proxies, p)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/url"
@@ -44,17 +45,20 @@ of docker login.`,
 			if err := fromGit(cmd, &a, created); err != nil {
 				return err
 			}
-			var key []byte
+			var key crypto.Signer
 			if keyFile != "" {
-				var err error
-				if key, err = os.ReadFile(keyFile); err != nil {
+				data, err := os.ReadFile(keyFile)
+				if err != nil {
 					return err
+				}
+				if key, err = oci.ParseKey(data); err != nil {
+					return fmt.Errorf("%s: %w", keyFile, err)
 				}
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			cmd.SetContext(ctx)
-			return push(cmd, reference, a, keyFile, key)
+			return push(cmd, reference, a, key)
 		},
 	}
 	cmd.Flags().StringVar(&a.Source, "source", "", "URL of the repository (default: that of the Git remote origin)")
@@ -65,24 +69,16 @@ of docker login.`,
 	return cmd
 }
 
-func push(cmd *cobra.Command, reference string, a oci.Artifact, keyFile string, key []byte) error {
-	if keyFile == "" {
-		pushed, err := oci.Push(cmd.Context(), reference, a)
-		if err == nil {
-			fmt.Fprintln(cmd.OutOrStdout(), "oci://"+pushed)
-		}
-		return err
-	}
-	signer, err := oci.ParseKey(key)
-	if err != nil {
-		return fmt.Errorf("%s: %w", keyFile, err)
-	}
+// push pushes the artifact, signs it where there is a key, and prints its reference.
+func push(cmd *cobra.Command, reference string, a oci.Artifact, key crypto.Signer) error {
 	pushed, err := oci.Push(cmd.Context(), reference, a)
 	if err != nil {
 		return err
 	}
-	if err := oci.Sign(cmd.Context(), pushed, signer); err != nil {
-		return err
+	if key != nil {
+		if err := oci.Sign(cmd.Context(), pushed, key); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "oci://"+pushed)
 	return nil

@@ -93,15 +93,9 @@ func (c *Cluster) Apply(ctx context.Context, dir string, m *ir.Mesh) error {
 	if err != nil {
 		return err
 	}
-	var stages []stage
-	var now object.ObjMetadataSet
-	for _, s := range kubernetes.Stages(m) {
-		objects, err := read(dir, s.Files)
-		if err != nil {
-			return err
-		}
-		stages = append(stages, stage{s.Name, objects})
-		now = append(now, object.UnstructuredSetToObjMetadataSet(objects)...)
+	stages, now, err := stagesOf(dir, m)
+	if err != nil {
+		return err
 	}
 	// Who is interrupted has written down more than there is, and never less.
 	if err := inventory.write(ctx, before.Union(now)); err != nil {
@@ -121,6 +115,21 @@ func (c *Cluster) Apply(ctx context.Context, dir string, m *ir.Mesh) error {
 type stage struct {
 	name    string
 	objects []*unstructured.Unstructured
+}
+
+// stagesOf reads what the directory has for each stage, and the names of it all.
+func stagesOf(dir string, m *ir.Mesh) ([]stage, object.ObjMetadataSet, error) {
+	var stages []stage
+	var all object.ObjMetadataSet
+	for _, s := range kubernetes.Stages(m) {
+		objects, err := read(dir, s.Files)
+		if err != nil {
+			return nil, nil, err
+		}
+		stages = append(stages, stage{s.Name, objects})
+		all = append(all, object.UnstructuredSetToObjMetadataSet(objects)...)
+	}
+	return stages, all, nil
 }
 
 // read reads the objects of files of the directory.

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fluxcd/cli-utils/pkg/object"
 	"github.com/fluxcd/pkg/ssa/jsondiff"
 	"github.com/fluxcd/pkg/ssa/utils"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/render/kubernetes"
 )
 
 // The kinds of difference.
@@ -42,15 +40,13 @@ type Field struct {
 // server would make of it: formatting, defaults, and what others have added beside are
 // no differences. It changes nothing.
 func (c *Cluster) Diff(ctx context.Context, dir string, m *ir.Mesh) ([]Difference, error) {
+	stages, now, err := stagesOf(dir, m)
+	if err != nil {
+		return nil, err
+	}
 	var out []Difference
-	var now object.ObjMetadataSet
-	for _, s := range kubernetes.Stages(m) {
-		objects, err := read(dir, s.Files)
-		if err != nil {
-			return nil, err
-		}
-		now = append(now, object.UnstructuredSetToObjMetadataSet(objects)...)
-		for _, o := range objects {
+	for _, s := range stages {
+		for _, o := range s.objects {
 			d, err := jsondiff.Unstructured(ctx, c.client, o, jsondiff.FieldOwner(fieldManager))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", utils.FmtUnstructured(o), err)
@@ -77,7 +73,7 @@ func (c *Cluster) Diff(ctx context.Context, dir string, m *ir.Mesh) ([]Differenc
 		if err != nil {
 			return nil, err
 		}
-		if existing != nil && existing.GetLabels()[labelManagedBy] == fieldManager && existing.GetLabels()[labelFlux] == "" {
+		if existing != nil && ours(existing, m) {
 			out = append(out, Difference{Kind: Gone, Object: utils.FmtObjMetadata(id)})
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/meshc/meshc/render/kubernetes"
 )
 
 // inventory is what was applied of a mesh: the objects' names, a line each, in a
@@ -73,7 +75,7 @@ func (i *inventory) write(ctx context.Context, set object.ObjMetadataSet) error 
 		return err
 	}
 	config := applycorev1.ConfigMap(i.key().Name, i.key().Namespace).
-		WithLabels(map[string]string{labelManagedBy: fieldManager, labelPartOf: i.name}).
+		WithLabels(map[string]string{kubernetes.LabelManagedBy: kubernetes.ManagedBy, kubernetes.LabelPartOf: i.name}).
 		WithBinaryData(map[string][]byte{inventoryKey: packed.Bytes()})
 	return i.cluster.client.Apply(ctx, config, client.FieldOwner(fieldManager), client.ForceOwnership)
 }

@@ -15,16 +15,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/kubernetes"
 )
 
-const (
-	labelManagedBy = "app.kubernetes.io/managed-by"
-	labelPartOf    = "app.kubernetes.io/part-of"
-	// labelFlux is on what a Kustomization of Flux applied, with its name.
-	labelFlux = "kustomize.toolkit.fluxcd.io/name"
-	// annotationPrune keeps what carries it as "disabled" from being deleted.
-	annotationPrune = "kustomize.toolkit.fluxcd.io/prune"
-)
+// labelFlux is on what a Kustomization of Flux applied, with its name.
+const labelFlux = "kustomize.toolkit.fluxcd.io/name"
+
+// ours reports whether an object is the mesh's, and not somebody else's by now.
+func ours(o *unstructured.Unstructured, m *ir.Mesh) bool {
+	labels := o.GetLabels()
+	return labels[labelFlux] == "" && labels[kubernetes.LabelManagedBy] == kubernetes.ManagedBy && labels[kubernetes.LabelPartOf] == m.Name
+}
 
 // prune deletes what was applied before and is no more, the last first. What is by now
 // somebody else's stays, and so do Namespaces.
@@ -38,12 +39,11 @@ func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, gone object.ObjMetadata
 		if existing == nil {
 			continue
 		}
-		labels := existing.GetLabels()
 		switch {
-		case labels[labelFlux] != "" || labels[labelManagedBy] != fieldManager || labels[labelPartOf] != m.Name:
+		case !ours(existing, m):
 			c.Tell(fmt.Sprintf("%s is somebody else's by now, and stays", utils.FmtObjMetadata(id)))
 			continue
-		case existing.GetAnnotations()[annotationPrune] == "disabled":
+		case existing.GetAnnotations()[kubernetes.AnnotationPrune] == "disabled":
 			c.Tell(fmt.Sprintf("%s may hold what is not the mesh's, and stays", utils.FmtObjMetadata(id)))
 			continue
 		}

@@ -53,6 +53,9 @@ func (i *Injector) Inject(stream []byte) ([]byte, error) {
 // part is a document of a stream with what separates it from the one before.
 type part struct{ separator, text []byte }
 
+// blank is what may stand behind a separator.
+const blank = " \t\r\n"
+
 // documents takes a stream apart (YAML 1.2, 9.2): at each line that begins with "---",
 // behind which the document may begin, or with "...".
 func documents(stream []byte) []part {
@@ -60,7 +63,7 @@ func documents(stream []byte) []part {
 	for line := range bytes.Lines(stream) {
 		mark := line[:min(3, len(line))]
 		marks := (bytes.Equal(mark, []byte("---")) || bytes.Equal(mark, []byte("..."))) &&
-			(len(line) == 3 || strings.ContainsRune(" \t\r\n", rune(line[3])))
+			(len(line) == 3 || strings.ContainsRune(blank, rune(line[3])))
 		if marks {
 			parts = append(parts, part{separator: mark})
 			line = line[3:]
@@ -111,10 +114,8 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 		return text, nil
 	}
 	changed, err := node.String()
-	if bytes.HasPrefix(text, []byte("\n")) || bytes.HasPrefix(text, []byte("\r\n")) {
+	if strings.ContainsRune(blank, rune(text[0])) {
 		changed = "\n" + changed // behind its separator
-	} else if len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
-		changed = "\n" + changed
 	}
 	return []byte(changed), err
 }

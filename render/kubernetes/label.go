@@ -9,9 +9,9 @@ import (
 // The labels of Kubernetes' recommended set that every object carries.
 const (
 	labelName      = "app.kubernetes.io/name"
-	labelManagedBy = "app.kubernetes.io/managed-by"
-	labelPartOf    = "app.kubernetes.io/part-of"
-	managedBy      = "meshc"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	LabelPartOf    = "app.kubernetes.io/part-of"
+	ManagedBy      = "meshc"
 )
 
 // labelNamespace is put on every Namespace by the API server.
@@ -39,7 +39,7 @@ func podsOf(scope ir.Scope) map[string]string {
 // meta is that of an object beside the scope's member.
 func meta(scope ir.Scope, name string) metav1.ObjectMeta {
 	labels := podsOf(scope)
-	labels[labelManagedBy], labels[labelPartOf] = managedBy, scope.Settings.Name
+	labels[LabelManagedBy], labels[LabelPartOf] = ManagedBy, scope.Settings.Name
 	return metav1.ObjectMeta{Name: name, Namespace: scope.Member().Namespace, Labels: labels}
 }
 
@@ -47,6 +47,6 @@ func meta(scope ir.Scope, name string) metav1.ObjectMeta {
 func meshMeta(settings *ir.Settings, namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: name, Namespace: namespace,
-		Labels: map[string]string{labelManagedBy: managedBy, labelPartOf: settings.Name},
+		Labels: map[string]string{LabelManagedBy: ManagedBy, LabelPartOf: settings.Name},
 	}
 }

@@ -175,8 +175,8 @@ func (n *namespace) files(m *ir.Mesh, name string) ([]manifest.File, error) {
 	return files, nil
 }
 
-// annotationPrune keeps Flux from deleting an object that the mesh no longer has.
-const annotationPrune = "kustomize.toolkit.fluxcd.io/prune"
+// AnnotationPrune keeps Flux from deleting an object that the mesh no longer has.
+const AnnotationPrune = "kustomize.toolkit.fluxcd.io/prune"
 
 // namespaceObject is a Namespace. It may hold what is not the mesh's, so it stays
 // when the mesh leaves it.
@@ -185,6 +185,6 @@ func namespaceObject(settings *ir.Settings, name string) *corev1.Namespace {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 		ObjectMeta: meshMeta(settings, "", name),
 	}
-	n.Annotations = map[string]string{annotationPrune: "disabled"}
+	n.Annotations = map[string]string{AnnotationPrune: "disabled"}
 	return n
 }

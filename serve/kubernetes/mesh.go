@@ -12,16 +12,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/render/manifest"
+	"github.com/meshc/meshc/serve"
 )
 
-const (
-	meshFile = "mesh.json"
-	maxMesh  = 512 << 20 // bytes
-	// settle is how long parts of a mesh that do not fit together are waited for: they
-	// are applied one after the other.
-	settle = 5 * time.Second
-)
+// settle is how long parts of a mesh that do not fit together are waited for: they are
+// applied one after the other.
+const settle = 5 * time.Second
 
 // FollowMesh serves the mesh whose parts are in the ConfigMaps of a namespace that
 // carry the label, and again whenever they change, until the context ends. A new mesh
@@ -91,14 +87,10 @@ func joined(list []*corev1.ConfigMap) (*ir.Mesh, error) {
 			parts[name] = data
 		}
 	}
-	data, err := manifest.Join(func(part string) ([]byte, error) {
+	return serve.Joined(func(part string) ([]byte, error) {
 		if data, ok := parts[part]; ok {
 			return data, nil
 		}
 		return nil, &fs.PathError{Op: "read", Path: part, Err: fs.ErrNotExist}
-	}, meshFile, maxMesh)
-	if err != nil {
-		return nil, err
-	}
-	return ir.Unmarshal(data)
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/kubernetes"
 )
 
 // gather is how long changes of pods are gathered before they are passed on: a rollout
@@ -102,7 +103,7 @@ func namespacesOf(m *ir.Mesh) map[string]bool {
 // somebody else put there is nobody's pod.
 func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
 	running, stop := context.WithCancel(ctx)
-	slices := w.cluster.newWatch(namespace, labelPartOf+"="+mesh+","+discoveryv1.LabelManagedBy+"=endpointslice-controller.k8s.io", func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
+	slices := w.cluster.newWatch(namespace, kubernetes.LabelPartOf+"="+mesh+","+discoveryv1.LabelManagedBy+"=endpointslice-controller.k8s.io", func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
 		return f.Discovery().V1().EndpointSlices().Informer()
 	})
 	n := &namespaceWatch{name: namespace, stop: stop}
@@ -157,8 +158,6 @@ func (w *podWatch) tell(n *namespaceWatch) {
 	w.ready[n.name] = readyOf(pods)
 	w.cluster.server.SetPods(n.name, pods)
 }
-
-const labelPartOf = "app.kubernetes.io/part-of"
 
 // readyOf are the names of the pods that take requests.
 func readyOf(pods map[string][]ir.Endpoint) map[string]bool {

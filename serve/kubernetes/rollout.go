@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -121,6 +120,5 @@ func (c *Cluster) servers(ctx context.Context, namespace string) (map[string]boo
 			out[podName(&slices.Items[i].Endpoints[j])] = true
 		}
 	}
-	maps.DeleteFunc(out, func(name string, _ bool) bool { return name == "" })
 	return out, nil
 }
