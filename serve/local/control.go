@@ -62,8 +62,8 @@ func (c *control) settle(ctx context.Context, proxies []*proxy, since time.Time)
 		if waiting == nil {
 			return nil
 		}
-		if hasRefused(&report, proxies, since) {
-			return waiting
+		if err := refusal(&report, proxies, since); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -91,19 +91,20 @@ func pending(r *serve.Report, proxies []*proxy) error {
 	return nil
 }
 
-// hasRefused reports whether some proxy has refused something since then.
-func hasRefused(r *serve.Report, proxies []*proxy, since time.Time) bool {
+// refusal says which proxy has refused something since then, and what: others may still
+// be behind. It is nil when none has.
+func refusal(r *serve.Report, proxies []*proxy, since time.Time) error {
 	for _, p := range r.Proxies {
 		if !slices.ContainsFunc(proxies, func(known *proxy) bool { return known.id == p.Node }) {
 			continue
 		}
 		for _, t := range p.Types {
 			if slices.ContainsFunc(t.Refusals, func(refusal serve.Refusal) bool { return refusal.Since.After(since) }) {
-				return true
+				return fmt.Errorf("%s is %s%s", p.Node, serve.StateRefused, why(&p))
 			}
 		}
 	}
-	return false
+	return nil
 }
 
 // why is what a proxy said when it refused something.
