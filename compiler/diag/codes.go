@@ -3,7 +3,8 @@ package diag
 // Code names a kind of finding and never changes its meaning. The hundreds
 // group them: 00 the repository and its files, 01 CUE, 02 the schema, 10 the
 // link, 11 references, 12 who may call whom, 13 routes, 14 time and tries,
-// 15 settings without effect, 16 addresses and ports, 17 security.
+// 15 settings without effect, 16 addresses and ports, 17 security, 18 what
+// meshc import reads.
 type Code string
 
 // The codes. explain/CODE.md has the long text of each.
@@ -83,6 +84,8 @@ const (
 	PermissivePort    Code = "MC1704"
 	TokenUnchecked    Code = "MC1705"
 	SecretInSpec      Code = "MC1706"
+	NotCarried        Code = "MC1801"
+	BadObject         Code = "MC1802"
 )
 
 // warnings are the codes that do not fail a compilation.
@@ -96,6 +99,7 @@ var warnings = map[Code]bool{
 	WildcardIdentity: true,
 	PermissivePort:   true,
 	TokenUnchecked:   true,
+	NotCarried:       true,
 }
 
 // Severity is Warning for the few codes that do not fail a compilation.

@@ -32,8 +32,9 @@ const fieldManager = "meshc"
 
 // Cluster is where a mesh is applied.
 type Cluster struct {
-	client  client.Client
-	manager *ssa.ResourceManager
+	client    client.Client
+	manager   *ssa.ResourceManager
+	discovery discovery.DiscoveryInterface
 	// Inventory is the namespace of the ConfigMap that says what was applied.
 	Inventory string
 	// Timeout bounds how long each stage may take to be ready.
@@ -48,7 +49,8 @@ func New(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := reachable(config, httpClient); err != nil {
+	known, err := reachable(config, httpClient)
+	if err != nil {
 		return nil, err
 	}
 	mapper, err := apiutil.NewDynamicRESTMapper(config, httpClient)
@@ -61,28 +63,28 @@ func New(config *rest.Config) (*Cluster, error) {
 	}
 	poller := polling.NewStatusPoller(c, mapper, polling.Options{})
 	return &Cluster{
-		client: c, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: fieldManager, Group: "meshc.dev"}),
+		client: c, discovery: known, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: fieldManager, Group: "meshc.dev"}),
 		Inventory: "default", Timeout: 5 * time.Minute, Tell: func(string) {},
 	}, nil
 }
 
-// reachable says in words why the API server does not answer.
-func reachable(config *rest.Config, client *http.Client) error {
+// reachable is the cluster's discovery, or says in words why the API server does not answer.
+func reachable(config *rest.Config, client *http.Client) (discovery.DiscoveryInterface, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = 10 * time.Second
 	d, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = d.ServerVersion()
 	var network *net.OpError
 	switch {
 	case err == nil:
-		return nil
+		return d, nil
 	case errors.As(err, &network):
-		return fmt.Errorf("the API server %s cannot be reached: %w", config.Host, network.Err)
+		return nil, fmt.Errorf("the API server %s cannot be reached: %w", config.Host, network.Err)
 	}
-	return fmt.Errorf("the API server %s does not answer: %w", config.Host, err)
+	return nil, fmt.Errorf("the API server %s does not answer: %w", config.Host, err)
 }
 
 // Apply makes the cluster have what the directory says, which m compiles to. It may be

@@ -62,7 +62,7 @@ func (a *App) fail(w http.ResponseWriter, status int, reset, rpc bool) {
 // that one request can be followed through the mesh.
 func passOn(h http.Header) http.Header {
 	out := http.Header{}
-	for _, name := range []string{"x-request-id", "traceparent", "tracestate"} {
+	for _, name := range []string{"x-request-id", "traceparent", "tracestate", "end-user"} {
 		if v := h.Get(name); v != "" {
 			out.Set(name, v)
 		}

@@ -1,0 +1,70 @@
+package gatewayapi
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// destinations are the backends of a rule; nil when requests get a 500 instead.
+func (m *importer) destinations(o *foreign.Object, refs []gatewayv1.HTTPBackendRef, at *foreign.Service, protocol string, where []string) []*spec.Destination {
+	var out []*spec.Destination
+	total := 0
+	for i := range refs {
+		ref := foreign.Take(&refs[i].BackendRef)
+		to := m.destination(o, ref.BackendObjectReference, at, protocol, append(slices.Clone(where), "backendRefs", strconv.Itoa(i))...)
+		if to == nil {
+			continue
+		}
+		weight := int(or(ref.Weight, 1))
+		if len(refs) > 1 {
+			to.Weight = spec.Written(weight)
+		}
+		total += weight
+		out = append(out, to)
+	}
+	if total == 0 {
+		return nil
+	}
+	return out
+}
+
+// destination is a backend; nil when nobody is there. What nothing says of its port's protocol, the route does.
+func (m *importer) destination(o *foreign.Object, ref gatewayv1.BackendObjectReference, at *foreign.Service, protocol string, where ...string) *spec.Destination {
+	namespace := string(or(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+	if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {
+		m.NotCarried(o, "a backend is a Service", where...)
+		return nil
+	}
+	if !m.granted(o.Kind, o.Metadata.Namespace, "Service", namespace, string(ref.Name)) {
+		m.NotCarried(o, fmt.Sprintf("no ReferenceGrant in %s lets it refer to the Service", namespace), append(where, "namespace")...)
+		return nil
+	}
+	s := m.Service(namespace, string(ref.Name))
+	if s == nil {
+		m.NotCarried(o, "no Service "+namespace+"/"+string(ref.Name)+" was read", append(where, "name")...)
+		return nil
+	}
+	out := &spec.Destination{}
+	if s != at {
+		out.Service = spec.Written(s.Name)
+	}
+	if ref.Port == nil {
+		return out
+	}
+	port := s.Port(int(*ref.Port))
+	if port == "" {
+		m.NotCarried(o, fmt.Sprintf("the Service %s has no port %d", s.Name, *ref.Port), append(where, "port")...)
+		return nil
+	}
+	s.Speaks(port, protocol)
+	if len(s.Spec.Ports) > 1 {
+		out.Port = spec.Written(port)
+	}
+	return out
+}

@@ -1,0 +1,291 @@
+package gatewayapi
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+var gatewayReasons = map[string]string{
+	"addresses":                       "the address is that of the gateway's Service in Kubernetes",
+	"infrastructure":                  "the gateway's Deployment and Service are meshc's",
+	"allowedListeners":                "a gateway has its listeners in one place",
+	"defaultScope":                    "a route names its gateways",
+	"tls.backend":                     "a gateway shows the certificate of its identity in the mesh",
+	"tls.frontend":                    "roots are in a Secret: tls: clientCertificates",
+	"listeners[].tls.options":         "the language has minVersion and clientCertificates",
+	"listeners[].tls.certificateRefs": "a listener has one certificate; name a listener for each host",
+	"listeners[].allowedRoutes.kinds": "a listener's protocol says which routes it takes",
+}
+
+// gateway is a Gateway.
+type gateway struct {
+	object    *foreign.Object
+	listeners []*listener
+}
+
+// listener is where a Gateway takes connections, with the routes that are attached to it.
+type listener struct {
+	object  *foreign.Object
+	index   int
+	name    string
+	host    string
+	from    gatewayv1.RouteNamespaces
+	spec    *spec.Listener
+	routes  []attached
+	streams []*foreign.Object
+}
+
+// attached is a route of HTTP at a listener, for the hosts of both.
+type attached struct {
+	object *foreign.Object
+	hosts  []string
+}
+
+func (m *importer) readGateways() {
+	for _, o := range m.of("Gateway") {
+		var d gatewayv1.GatewaySpec
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		g := &gateway{object: o}
+		m.gateways[o.Metadata.Namespace+"/"+o.Metadata.Name] = g
+		d.GatewayClassName = "" // it is meshc's from now on
+		roots := map[gatewayv1.PortNumber]*gatewayv1.FrontendTLSValidation{}
+		if f := frontend(&d); f != nil {
+			for _, p := range f.PerPort {
+				roots[p.Port] = p.TLS.Validation
+			}
+			for _, l := range d.Listeners {
+				if _, own := roots[l.Port]; !own {
+					roots[l.Port] = f.Default.Validation
+				}
+			}
+			d.TLS.Frontend = nil
+		}
+		for i := range d.Listeners {
+			m.listener(g, i, &d.Listeners[i], roots)
+		}
+		m.Left(o, "spec", &d, gatewayReasons)
+	}
+}
+
+func frontend(d *gatewayv1.GatewaySpec) *gatewayv1.FrontendTLSConfig {
+	if d.TLS == nil {
+		return nil
+	}
+	return d.TLS.Frontend
+}
+
+func (m *importer) listener(g *gateway, i int, d *gatewayv1.Listener, roots map[gatewayv1.PortNumber]*gatewayv1.FrontendTLSValidation) {
+	at := []string{"spec", "listeners", strconv.Itoa(i)}
+	port := foreign.Take(&d.Port)
+	l := &listener{object: g.object, index: i, name: string(foreign.Take(&d.Name)), host: string(or(foreign.Take(&d.Hostname), "")), spec: &spec.Listener{Port: spec.Written(int(port))}}
+	if l.host != "" {
+		l.spec.Hosts = spec.WrittenAll(l.host)
+	}
+	if d.AllowedRoutes != nil {
+		if namespaces := foreign.Take(&d.AllowedRoutes.Namespaces); namespaces != nil {
+			l.from = *namespaces
+		}
+	}
+	why := ""
+	passthrough := d.TLS != nil && or(d.TLS.Mode, gatewayv1.TLSModeTerminate) == gatewayv1.TLSModePassthrough
+	switch protocol := foreign.Take(&d.Protocol); {
+	case protocol == gatewayv1.HTTPProtocolType:
+	case protocol == gatewayv1.HTTPSProtocolType && !passthrough:
+		why = m.terminates(g, d, l, roots[port])
+	case protocol == gatewayv1.TLSProtocolType && passthrough:
+		l.spec.Protocol = spec.Written("tls")
+	case protocol == gatewayv1.TLSProtocolType:
+		l.spec.Protocol = spec.Written("tcp")
+		why = m.terminates(g, d, l, roots[port])
+	case protocol == gatewayv1.TCPProtocolType:
+		l.spec.Protocol = spec.Written("tcp")
+	default:
+		why = fmt.Sprintf("meshc does not know the protocol %q", protocol)
+	}
+	if d.TLS != nil {
+		d.TLS.Mode = nil
+	}
+	if why != "" {
+		m.NotCarried(g.object, why+", and the listener is left out", at...)
+		*d = gatewayv1.Listener{}
+		return
+	}
+	g.listeners = append(g.listeners, l)
+}
+
+// terminates has the listener end TLS; what it says is why it cannot.
+func (m *importer) terminates(g *gateway, d *gatewayv1.Listener, l *listener, roots *gatewayv1.FrontendTLSValidation) string {
+	namespace := g.object.Metadata.Namespace
+	if d.TLS == nil || len(d.TLS.CertificateRefs) == 0 {
+		return "it has no certificate"
+	}
+	ref := d.TLS.CertificateRefs[0]
+	if or(ref.Kind, "Secret") != "Secret" || or(ref.Group, "") != "" || string(or(ref.Namespace, gatewayv1.Namespace(namespace))) != namespace {
+		return "its certificate is no Secret in the gateway's own namespace"
+	}
+	if foreign.NameOf(string(ref.Name)) != string(ref.Name) {
+		return strconv.Quote(string(ref.Name)) + " is no name of the language"
+	}
+	d.TLS.CertificateRefs[0] = gatewayv1.SecretObjectReference{}
+	l.spec.TLS = &spec.ListenerTLS{Secret: spec.Written(string(ref.Name))}
+	if roots == nil {
+		return ""
+	}
+	if len(roots.CACertificateRefs) != 1 || roots.CACertificateRefs[0].Kind != "Secret" || string(or(roots.CACertificateRefs[0].Namespace, gatewayv1.Namespace(namespace))) != namespace {
+		return "its clients show certificates, whose roots are no Secret in the gateway's own namespace"
+	}
+	l.spec.TLS.ClientCertificates = &spec.ClientCertificates{Secret: spec.Written(string(roots.CACertificateRefs[0].Name))}
+	if roots.Mode == gatewayv1.AllowInsecureFallback {
+		l.spec.TLS.ClientCertificates.Optional = spec.Written(true)
+	}
+	return ""
+}
+
+// takesFrom reports whether routes of a namespace may be attached to the listener.
+func (m *importer) takesFrom(l *listener, namespace string) bool {
+	switch or(l.from.From, gatewayv1.NamespacesFromSame) {
+	case gatewayv1.NamespacesFromAll:
+		return true
+	case gatewayv1.NamespacesFromSame:
+		return namespace == l.object.Metadata.Namespace
+	case gatewayv1.NamespacesFromSelector:
+		selector, err := metav1.LabelSelectorAsSelector(l.from.Selector)
+		if err != nil {
+			return false
+		}
+		own := labels.Set{corev1.LabelMetadataName: namespace}
+		for _, o := range foreign.Of(m.objects, "", "Namespace") {
+			if o.Metadata.Name == namespace {
+				maps.Copy(own, o.Metadata.Labels)
+			}
+		}
+		return selector.Matches(own)
+	}
+	return false
+}
+
+// finishGateways attaches the routes, and makes a gateway of each Gateway.
+func (m *importer) finishGateways() {
+	for _, kind := range routeKinds {
+		for _, o := range m.of(kind) {
+			m.attach(o)
+		}
+	}
+	for _, kind := range []string{"TLSRoute", "TCPRoute"} {
+		for _, o := range m.of(kind) {
+			m.attachStream(o)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.gateways)) {
+		g := m.gateways[name]
+		for i, listeners := range g.groups() {
+			wanted := g.object.Metadata.Name
+			if i > 0 {
+				wanted += "-" + listeners[0].name
+				m.NotCarried(g.object, "the routes of a gateway are for all its listeners, and these have others: they are a gateway of their own", "spec", "listeners", strconv.Itoa(listeners[0].index))
+			}
+			m.gateway(wanted, g, listeners)
+		}
+	}
+}
+
+// groups are the listeners by the routes that are attached to them, where that matters: where two answer for
+// the same host.
+func (g *gateway) groups() [][]*listener {
+	var out [][]*listener
+	for _, l := range g.listeners {
+		i := slices.IndexFunc(out, func(group []*listener) bool {
+			return !slices.ContainsFunc(group, func(other *listener) bool {
+				_, meet := foreign.Intersect(l.host, other.host)
+				return meet && !l.plain() && !other.plain() && l.attachments() != other.attachments()
+			})
+		})
+		if i < 0 {
+			out = append(out, nil)
+			i = len(out) - 1
+		}
+		out[i] = append(out[i], l)
+	}
+	return out
+}
+
+// plain reports whether the listener needs no routes of the gateway.
+func (l *listener) plain() bool {
+	return l.spec.Protocol.IsSet() || l.spec.RedirectTo.IsSet()
+}
+
+func (l *listener) attachments() string {
+	var out []string
+	for _, a := range l.routes {
+		out = append(out, a.object.String()+" "+strings.Join(a.hosts, ","))
+	}
+	return strings.Join(out, "\n")
+}
+
+func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
+	out := &spec.Gateway{Namespace: spec.Written(g.object.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}
+	var objects []attached
+	for _, l := range listeners {
+		at := []string{"spec", "listeners", strconv.Itoa(l.index)}
+		switch {
+		case l.spec.Protocol.IsSet() && l.spec.To == nil:
+			m.NotCarried(g.object, "no route says where its connections go, and the listener is left out", at...)
+			continue
+		case !l.spec.Protocol.IsSet() && !l.spec.RedirectTo.IsSet() && len(l.routes) == 0:
+			m.NotCarried(g.object, "no route is attached to it, and the listener is left out", at...)
+			continue
+		}
+		out.Listeners[foreign.Free(out.Listeners, foreign.NameOf(l.name))] = l.spec
+		if l.spec.To != nil {
+			out.Uses[l.spec.To.Service.Value] = &spec.Use{}
+		}
+		for _, a := range l.routes {
+			if !slices.ContainsFunc(objects, func(b attached) bool { return b.object == a.object && slices.Equal(a.hosts, b.hosts) }) {
+				objects = append(objects, a)
+			}
+		}
+	}
+	if len(out.Listeners) == 0 {
+		return
+	}
+	byHost := map[string][]*candidate{}
+	for _, a := range objects {
+		for _, host := range a.hosts {
+			byHost[host] = append(byHost[host], m.candidates(a.object, nil)...)
+		}
+	}
+	var hosts []foreign.Hosted
+	for _, host := range slices.Sorted(maps.Keys(byHost)) {
+		hosts = append(hosts, foreign.Hosted{Host: host, Routes: ordered(byHost[host])})
+	}
+	out.Routes = foreign.Routed(hosts)
+	for _, r := range out.Routes {
+		for _, d := range r.To {
+			out.Uses[d.Service.Value] = &spec.Use{}
+		}
+		if r.Mirror != nil {
+			out.Uses[r.Mirror.Service.Value] = &spec.Use{}
+		}
+	}
+	taken := map[string]bool{}
+	for name := range m.Repository.Services {
+		taken[name] = true
+	}
+	for name := range m.Repository.Gateways {
+		taken[name] = true
+	}
+	m.Repository.Gateways[foreign.Free(taken, foreign.NameOf(wanted))] = out
+}

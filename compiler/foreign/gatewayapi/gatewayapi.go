@@ -1,0 +1,84 @@
+// Package gatewayapi reads the Gateway API of Kubernetes: Gateway, HTTPRoute, GRPCRoute, TLSRoute,
+// TCPRoute, BackendTLSPolicy and ReferenceGrant, as https://gateway-api.sigs.k8s.io/reference/spec/
+// describes them. Routes may be for a Gateway or for a Service (GAMMA).
+package gatewayapi
+
+import (
+	"slices"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+const group = "gateway.networking.k8s.io"
+
+// importer is a mesh that is being read.
+type importer struct {
+	*foreign.Mesh
+	objects  []*foreign.Object
+	gateways map[string]*gateway // by NAMESPACE/NAME
+	grants   []grant
+	// called are the services, by name, that everyone of the mesh may call.
+	called map[string]bool
+}
+
+// Import is the mesh that the objects make.
+func Import(objects []*foreign.Object, o foreign.Options) *foreign.Mesh {
+	m := &importer{Mesh: foreign.New(objects, o), objects: objects, gateways: map[string]*gateway{}, called: map[string]bool{}}
+	m.readGrants()
+	m.readGateways()
+	m.toServices()
+	m.finishGateways()
+	m.backendTLS()
+	m.others()
+	m.allow()
+	m.Finish()
+	return m.Mesh
+}
+
+// of are the objects of a kind.
+func (m *importer) of(kind string) []*foreign.Object { return foreign.Of(m.objects, group, kind) }
+
+// routeKinds are the kinds of routes for HTTP.
+var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
+
+var known = []string{"Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "BackendTLSPolicy", "ReferenceGrant"}
+
+// others tells of kinds that are not read, and configure traffic.
+func (m *importer) others() {
+	for _, o := range m.objects {
+		if o.Group() == group && !slices.Contains(known, o.Kind) {
+			why := "meshc does not read this kind"
+			if o.Kind == "UDPRoute" {
+				why = "the mesh carries TCP, and UDP goes beside it"
+			}
+			m.NotCarried(o, why)
+		}
+	}
+}
+
+// allow lets in the gateways whose routes lead to a service, those that call it, and everyone where it is the parent
+// of a route.
+func (m *importer) allow() {
+	for _, s := range m.Sorted() {
+		from := m.Callers(s)
+		if m.called[s.Name] && m.Calls == nil {
+			from = &spec.Peers{Anyone: spec.Written(true)}
+		}
+		if len(s.Spec.Ports) > 0 && from != nil {
+			s.Spec.Allow = []*spec.Rule{{From: from}}
+		}
+	}
+}
+
+// backendTLS tells of each policy for TLS to backends, which is the mesh's own here.
+func (m *importer) backendTLS() {
+	for _, o := range m.of("BackendTLSPolicy") {
+		var d gatewayv1.BackendTLSPolicySpec
+		if m.Decode(o, "spec", &d) {
+			m.NotCarried(o, "a member is reached by mutual TLS, with the certificates of the mesh: its own TLS would be within that")
+		}
+	}
+}

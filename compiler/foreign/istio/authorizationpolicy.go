@@ -1,0 +1,138 @@
+package istio
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+	securityv1 "istio.io/api/security/v1beta1"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+var authorizationPolicyReasons = map[string]string{
+	"provider":   "mesh.externalAuthorization names who is asked, and a service names it: externalAuthorization",
+	"targetRef":  "rules are a service's; a gateway lets in whoever reaches it",
+	"targetRefs": "rules are a service's; a gateway lets in whoever reaches it",
+}
+
+// sourceReasons and the like are why a part of a rule cannot be said.
+const (
+	ruleNarrowed = "the language cannot say it, and so the rule, which would let in more without it, is left out"
+	ruleWidened  = "the language cannot say it, and so the rule denies more, what it would without it"
+)
+
+// authorizationPolicies are the rules of services. A service that no policy allows anything lets in everyone of
+// the mesh, or those that call it where that is known, and whoever comes in plaintext where that is permitted.
+func (m *importer) authorizationPolicies(permissive map[string]bool) {
+	restricted, tokens := map[string]bool{}, map[string]bool{}
+	for _, o := range m.of(security, "AuthorizationPolicy") {
+		var d securityv1.AuthorizationPolicy
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		services := m.targets(o, &d)
+		action := foreign.Take(&d.Action)
+		deny := action == securityv1.AuthorizationPolicy_DENY
+		if action != securityv1.AuthorizationPolicy_ALLOW && !deny {
+			m.NotCarried(o, "the language has no policy "+action.String()+" that stands beside the rules", "spec", "action")
+			d.Rules = nil
+		}
+		m.toGateways(o, services)
+		mode := o.Metadata.Annotations["istio.io/dry-run"] == "true"
+		for _, s := range services {
+			if !deny && action == securityv1.AuthorizationPolicy_ALLOW && !mode {
+				restricted[s.Name] = true
+			}
+			for i, r := range d.Rules {
+				if deny && !mode && wantsToken(r) && m.issuerNames() != nil {
+					tokens[s.Name] = true
+					continue
+				}
+				t := &translation{importer: m, object: o, service: s, deny: deny, at: []string{"spec", "rules", strconv.Itoa(i)}, plaintext: permissive[s.Name]}
+				for _, rule := range t.rules(proto.Clone(r).(*securityv1.Rule)) {
+					if mode {
+						rule.Mode = spec.Written("audit")
+					}
+					if deny {
+						s.Spec.Deny = append(s.Spec.Deny, rule)
+					} else {
+						s.Spec.Allow = append(s.Spec.Allow, rule)
+					}
+				}
+			}
+		}
+		d.Rules = nil // told rule by rule
+		m.Left(o, "spec", &d, authorizationPolicyReasons)
+	}
+	for _, s := range m.Sorted() {
+		if !restricted[s.Name] && len(s.Spec.Ports) > 0 {
+			from := &spec.Peers{Anyone: spec.Written(true)}
+			if m.Calls != nil {
+				from = m.Callers(s)
+			}
+			if permissive[s.Name] {
+				if from == nil {
+					from = &spec.Peers{}
+				}
+				from.Plaintext = spec.Written(true)
+			}
+			if from != nil {
+				s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: from})
+			}
+		}
+		if tokens[s.Name] {
+			m.askForTokens(s)
+		}
+	}
+}
+
+// wantsToken reports whether a rule of DENY is for all requests without a token, and for these alone.
+func wantsToken(r *securityv1.Rule) bool {
+	return proto.Equal(r, &securityv1.Rule{From: []*securityv1.Rule_From{{Source: &securityv1.Source{NotRequestPrincipals: []string{"*"}}}}})
+}
+
+// askForTokens has each of a service's rules of allow ask for a token of some issuer.
+func (m *importer) askForTokens(s *foreign.Service) {
+	var out []*spec.Rule
+	for _, rule := range s.Spec.Allow {
+		if rule.JWT != nil {
+			out = append(out, rule)
+			continue
+		}
+		for _, issuer := range m.issuerNames() {
+			m.asked[issuer] = true
+			r := *rule
+			r.JWT = &spec.JWTRule{Issuer: spec.Written(issuer)}
+			out = append(out, &r)
+		}
+	}
+	s.Spec.Allow = out
+}
+
+// targets are the services that a policy is for.
+func (m *importer) targets(o *foreign.Object, d *securityv1.AuthorizationPolicy) []*foreign.Service {
+	refs := d.TargetRefs
+	if d.TargetRef != nil {
+		refs = append(refs, d.TargetRef)
+	}
+	if len(refs) == 0 {
+		return m.selected(o, foreign.Take(&d.Selector).GetMatchLabels())
+	}
+	var out []*foreign.Service
+	for _, ref := range refs {
+		if s := m.Service(o.Metadata.Namespace, ref.Name); s != nil && ref.Kind == "Service" && ref.Group == "" {
+			out = append(out, s)
+			proto.Reset(ref)
+		}
+	}
+	return out
+}
+
+// toGateways tells of a policy for a gateway's proxies, which have no rules.
+func (m *importer) toGateways(o *foreign.Object, services []*foreign.Service) {
+	if len(services) > 0 {
+		return
+	}
+	m.NotCarried(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec", "selector")
+}

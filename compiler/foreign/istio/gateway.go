@@ -1,0 +1,255 @@
+package istio
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	networkingv1 "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+var gatewayReasons = map[string]string{
+	"servers[].bind":                      "a listener takes connections at all addresses of the gateway",
+	"servers[].defaultEndpoint":           "a listener's requests go by the gateway's routes",
+	"servers[].tls.minProtocolVersion":    "TLS is 1.2 or newer",
+	"servers[].tls.maxProtocolVersion":    "clients may use the newest TLS that they have",
+	"servers[].tls.cipherSuites":          "the cipher suites are Envoy's own",
+	"servers[].tls.subjectAltNames":       "clients are checked by their certificate authority",
+	"servers[].tls.verifyCertificateSpki": "clients are checked by their certificate authority",
+	"servers[].tls.verifyCertificateHash": "clients are checked by their certificate authority",
+	"servers[].tls.credentialNames":       "a listener has one certificate; name a listener for each host",
+}
+
+// gateway is a gateway of the mesh, and the servers that it is made of.
+type gateway struct {
+	name     string
+	spec     *spec.Gateway
+	selector map[string]string
+	servers  []*server
+	hosts    []foreign.Hosted
+}
+
+// server is where a Gateway takes connections.
+type server struct {
+	object   *foreign.Object
+	index    int
+	listener *spec.Listener
+	name     string
+	of       string   // NAMESPACE/NAME of its Gateway
+	from     []string // namespaces, for each host, of the VirtualServices that may use it: "*", "." or a name
+	tcp, tls bool
+}
+
+// readGateways makes a gateway of each Gateway, or of all those that select the same proxies where one
+// VirtualService is bound to more than one of them.
+func (m *importer) readGateways() {
+	together := m.boundTogether()
+	bySelector := map[string]*gateway{}
+	for _, o := range m.of(networking, "Gateway") {
+		var d networkingv1.Gateway
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		selector := foreign.Take(&d.Selector)
+		key := o.Metadata.Namespace + fmt.Sprint(selector)
+		g := bySelector[key]
+		switch {
+		case g == nil:
+			g = &gateway{selector: selector, spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
+			g.name = m.freeGateway(o.Metadata.Name)
+			m.Repository.Gateways[g.name] = g.spec
+			bySelector[key] = g
+		case !together[o.Metadata.Namespace+"/"+o.Metadata.Name]:
+			other := &gateway{selector: selector, spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
+			other.name = m.freeGateway(o.Metadata.Name)
+			m.Repository.Gateways[other.name] = other.spec
+			m.NotCarried(o, "it shared its proxies with the gateway "+g.name+", and is a gateway of its own here", "spec", "selector")
+			g = other
+		}
+		m.gateways[o.Metadata.Namespace+"/"+o.Metadata.Name] = g
+		for i, s := range d.Servers {
+			m.server(o, g, i, s)
+		}
+		m.Left(o, "spec", &d, gatewayReasons)
+	}
+}
+
+func (m *importer) freeGateway(name string) string {
+	taken := map[string]bool{}
+	for _, names := range [][]string{slices.Collect(maps.Keys(m.Repository.Gateways)), slices.Collect(maps.Keys(m.Repository.Services))} {
+		for _, n := range names {
+			taken[n] = true
+		}
+	}
+	return foreign.Free(taken, foreign.NameOf(name))
+}
+
+// boundTogether are the Gateways that some VirtualService names beside others.
+func (m *importer) boundTogether() map[string]bool {
+	out := map[string]bool{}
+	for _, o := range m.of(networking, "VirtualService") {
+		var d networkingv1.VirtualService
+		if !(&foreign.Mesh{}).Decode(o, "spec", &d) || len(d.Gateways) < 2 {
+			continue
+		}
+		for _, name := range d.Gateways {
+			out[qualified(name, o.Metadata.Namespace)] = true
+		}
+	}
+	return out
+}
+
+// qualified is the name of a Gateway with its namespace.
+func qualified(name, namespace string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	return namespace + "/" + name
+}
+
+func (m *importer) server(o *foreign.Object, g *gateway, i int, d *networkingv1.Server) {
+	at := []string{"spec", "servers", strconv.Itoa(i)}
+	if d.Port == nil {
+		m.NotCarried(o, "it has no port", at...)
+		return
+	}
+	s := &server{object: o, index: i, of: o.Metadata.Namespace + "/" + o.Metadata.Name, listener: &spec.Listener{Port: spec.Written(int(foreign.Take(&d.Port.Number)))}}
+	protocol := strings.ToUpper(foreign.Take(&d.Port.Protocol))
+	portName := foreign.Take(&d.Port.Name)
+	s.name = foreign.Free(g.spec.Listeners, foreign.NameOf(cmp.Or(foreign.Take(&d.Name), portName, strings.ToLower(protocol))))
+	for _, host := range foreign.Take(&d.Hosts) {
+		namespace, name, qualified := strings.Cut(host, "/")
+		if !qualified {
+			namespace, name = "*", host
+		}
+		s.from = append(s.from, namespace)
+		s.listener.Hosts = append(s.listener.Hosts, spec.Written(name))
+	}
+	if len(s.listener.Hosts) == 1 && s.listener.Hosts[0].Value == "*" {
+		s.listener.Hosts = nil
+	}
+	switch protocol {
+	case "HTTP", "HTTP2", "GRPC":
+	case "HTTPS":
+	case "TLS":
+		s.tls, s.tcp = true, d.Tls.GetMode() != networkingv1.ServerTLSSettings_PASSTHROUGH
+		s.listener.Protocol = spec.Written(map[bool]string{true: "tcp", false: "tls"}[s.tcp])
+	case "TCP", "MONGO", "MYSQL", "REDIS":
+		s.tcp, s.listener.Protocol = true, spec.Written("tcp")
+	default:
+		m.NotCarried(o, "meshc does not know the protocol "+strconv.Quote(protocol), at...)
+		return
+	}
+	if protocol == "HTTPS" && d.Tls.GetMode() == networkingv1.ServerTLSSettings_PASSTHROUGH {
+		s.tls, s.listener.Protocol = true, spec.Written("tls")
+	}
+	if why := serverTLS(d.Tls, s.listener, protocol); why != "" {
+		m.NotCarried(o, why+", and the listener is left out", append(at, "tls")...)
+		d.Tls = nil
+		return
+	}
+	g.spec.Listeners[s.name] = s.listener
+	g.servers = append(g.servers, s)
+}
+
+// serverTLS carries over how a server ends TLS; what it says is why it cannot.
+func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol string) string {
+	if t == nil {
+		if protocol == "HTTPS" || protocol == "TLS" {
+			return "it has no tls"
+		}
+		return ""
+	}
+	if foreign.Take(&t.HttpsRedirect) {
+		l.RedirectTo = spec.Written("") // to be found
+	}
+	mode, secret := foreign.Take(&t.Mode), foreign.Take(&t.CredentialName)
+	if mode == networkingv1.ServerTLSSettings_PASSTHROUGH || protocol != "HTTPS" && protocol != "TLS" {
+		return ""
+	}
+	switch {
+	case mode == networkingv1.ServerTLSSettings_AUTO_PASSTHROUGH || mode == networkingv1.ServerTLSSettings_ISTIO_MUTUAL:
+		return "members of the mesh do not come by a gateway"
+	case secret == "":
+		return "its certificate is a file, and not a secret (credentialName)"
+	case foreign.NameOf(secret) != secret:
+		return strconv.Quote(secret) + " is no name of the language"
+	}
+	l.TLS = &spec.ListenerTLS{Secret: spec.Written(secret)}
+	if t.MinProtocolVersion == networkingv1.ServerTLSSettings_TLSV1_3 {
+		l.TLS.MinVersion = spec.Written("1.3")
+	}
+	if t.MinProtocolVersion >= networkingv1.ServerTLSSettings_TLSV1_2 {
+		t.MinProtocolVersion = 0
+	}
+	if mode == networkingv1.ServerTLSSettings_MUTUAL || mode == networkingv1.ServerTLSSettings_OPTIONAL_MUTUAL {
+		l.TLS.ClientCertificates = &spec.ClientCertificates{Secret: spec.Written(cmp.Or(foreign.Take(&t.CaCertCredentialName), secret))}
+		if mode == networkingv1.ServerTLSSettings_OPTIONAL_MUTUAL {
+			l.TLS.ClientCertificates.Optional = spec.Written(true)
+		}
+	}
+	return ""
+}
+
+// takes reports whether the server lets a VirtualService of the namespace answer for the host, and for
+// which hosts of both.
+func (s *server) takes(host, namespace string) (string, bool) {
+	if len(s.listener.Hosts) == 0 {
+		return host, allows(s.from, 0, namespace, s.object.Metadata.Namespace)
+	}
+	for i, h := range s.listener.Hosts {
+		if both, ok := foreign.Intersect(h.Value, host); ok && allows(s.from, i, namespace, s.object.Metadata.Namespace) {
+			return both, true
+		}
+	}
+	return "", false
+}
+
+func allows(from []string, i int, namespace, own string) bool {
+	return i >= len(from) || from[i] == "*" || from[i] == namespace || from[i] == "." && namespace == own
+}
+
+// finishGateways gives the gateways their routes, and their listeners what else they need.
+func (m *importer) finishGateways() {
+	for _, name := range slices.Sorted(maps.Keys(m.gateways)) {
+		g := m.gateways[name]
+		for _, s := range g.servers {
+			m.finishServer(g, s)
+		}
+		g.servers = nil // one that several Gateways make is finished once
+		if g.spec.Routes == nil {
+			g.spec.Routes = foreign.Routed(g.hosts)
+		}
+		if len(g.spec.Listeners) == 0 {
+			delete(m.Repository.Gateways, g.name)
+		}
+	}
+}
+
+func (m *importer) finishServer(g *gateway, s *server) {
+	at := []string{"spec", "servers", strconv.Itoa(s.index)}
+	if s.listener.RedirectTo.IsSet() {
+		secure := ""
+		for _, other := range slices.Sorted(maps.Keys(g.spec.Listeners)) {
+			if l := g.spec.Listeners[other]; l.TLS != nil && !l.Protocol.IsSet() && (secure == "" || l.Port.Value == 443) {
+				secure = other
+			}
+		}
+		if secure == "" {
+			m.NotCarried(s.object, "the gateway has no listener with TLS to redirect to, and this one is left out", append(at, "tls", "httpsRedirect")...)
+			delete(g.spec.Listeners, s.name)
+			return
+		}
+		s.listener.RedirectTo = spec.Written(secure)
+	}
+	if (s.tcp || s.tls) && s.listener.To == nil {
+		m.NotCarried(s.object, "no VirtualService says where its connections go, and the listener is left out", at...)
+		delete(g.spec.Listeners, s.name)
+	}
+}

@@ -1,0 +1,54 @@
+package istio
+
+import (
+	securityv1 "istio.io/api/security/v1beta1"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+var peerAuthenticationReasons = map[string]string{
+	"portLevelMtls": "a service's ports are all strict, or all permissive",
+	"mtls.mode":     "a member has mutual TLS, and takes plaintext besides at most: mtls: permissive",
+}
+
+// peerAuthentications are the services, by name, that take plaintext, which some
+// PeerAuthentication must say: not to say anything is strict here. The policy for the workload holds before that
+// of its namespace, and that before the mesh's.
+func (m *importer) peerAuthentications() map[string]bool {
+	const unset = securityv1.PeerAuthentication_MutualTLS_UNSET
+	modes := map[string]securityv1.PeerAuthentication_MutualTLS_Mode{}
+	rank := map[string]int{}
+	for _, o := range m.of(security, "PeerAuthentication") {
+		var d securityv1.PeerAuthentication
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		labels := foreign.Take(&d.Selector).GetMatchLabels()
+		mode := d.Mtls.GetMode()
+		if mode != securityv1.PeerAuthentication_MutualTLS_DISABLE && d.Mtls != nil {
+			d.Mtls.Mode = unset
+		}
+		near := 1
+		switch {
+		case len(labels) > 0:
+			near = 3
+		case o.Metadata.Namespace != rootNamespace:
+			near = 2
+		}
+		for _, s := range m.selected(o, labels) {
+			if mode != unset && near > rank[s.Name] {
+				modes[s.Name], rank[s.Name] = mode, near
+			}
+		}
+		m.Left(o, "spec", &d, peerAuthenticationReasons)
+	}
+	out := map[string]bool{}
+	for name, mode := range modes {
+		if mode == securityv1.PeerAuthentication_MutualTLS_PERMISSIVE {
+			out[name] = true
+			m.Services[name].Spec.MTLS = spec.Written("permissive")
+		}
+	}
+	return out
+}

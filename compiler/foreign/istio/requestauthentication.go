@@ -1,0 +1,144 @@
+package istio
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	securityv1 "istio.io/api/security/v1beta1"
+
+	"github.com/meshc/meshc/compiler/foreign"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+var requestAuthenticationReasons = map[string]string{
+	"targetRef":                        "tokens are checked where rules ask for them",
+	"targetRefs":                       "tokens are checked where rules ask for them",
+	"jwtRules[].fromHeaders":           "a token comes as authorization: Bearer",
+	"jwtRules[].fromParams":            "a token comes as authorization: Bearer",
+	"jwtRules[].fromCookies":           "a token comes as authorization: Bearer",
+	"jwtRules[].outputPayloadToHeader": "single claims are put into headers: forward: claims",
+	"jwtRules[].spaceDelimitedClaims":  "a claim is a value, or a list",
+	"jwtRules[].timeout":               "key sets are fetched again until they are there",
+}
+
+// requestAuthentications are the issuers of tokens. They are the whole mesh's, and a service
+// checks those that its rules ask for.
+func (m *importer) requestAuthentications() {
+	for _, o := range m.of(security, "RequestAuthentication") {
+		var d securityv1.RequestAuthentication
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		d.Selector = nil
+		for i, r := range d.JwtRules {
+			m.issuer(o, r, "spec", "jwtRules", strconv.Itoa(i))
+		}
+		m.Left(o, "spec", &d, requestAuthenticationReasons)
+	}
+}
+
+func (m *importer) issuer(o *foreign.Object, r *securityv1.JWTRule, at ...string) {
+	out := &spec.JWTIssuer{Issuer: spec.Written(foreign.Take(&r.Issuer)), JWKS: &spec.JWKS{}}
+	if m.Repository.Mesh.JWT == nil {
+		m.Repository.Mesh.JWT = &spec.JWT{Issuers: map[string]*spec.JWTIssuer{}}
+	}
+	issuers := m.Repository.Mesh.JWT.Issuers
+	out.Audiences = spec.WrittenAll(foreign.Take(&r.Audiences)...)
+	switch keys, location := foreign.Take(&r.Jwks), foreign.Take(&r.JwksUri); {
+	case keys != "":
+		out.JWKS.Inline = spec.Written(keys)
+	case strings.HasPrefix(location, "https://"):
+		out.JWKS.URL = spec.Written(location)
+		m.keySetHost(o, location)
+	default:
+		m.NotCarried(o, "an issuer has its keys written here, or at an https URL", at...)
+		return
+	}
+	if !foreign.Take(&r.ForwardOriginalToken) {
+		out.Forward = &spec.JWTForward{Token: spec.Written(false)}
+	}
+	for _, c := range r.OutputClaimToHeaders {
+		if out.Forward == nil {
+			out.Forward = &spec.JWTForward{}
+		}
+		if out.Forward.Claims == nil {
+			out.Forward.Claims = map[string]spec.Field[string]{}
+		}
+		out.Forward.Claims[foreign.Take(&c.Claim)] = spec.Written(strings.ToLower(foreign.Take(&c.Header)))
+	}
+	for _, h := range r.FromHeaders {
+		if strings.EqualFold(h.Name, "authorization") && h.Prefix == "Bearer " {
+			h.Name, h.Prefix = "", ""
+		}
+	}
+	for name, known := range issuers {
+		if known.Issuer.Value == out.Issuer.Value {
+			if !slices.Equal(known.Audiences, out.Audiences) || known.JWKS.URL != out.JWKS.URL || known.JWKS.Inline != out.JWKS.Inline {
+				m.NotCarried(o, "an issuer is one for the mesh, and "+name+" has other keys or audiences", at...)
+			}
+			return
+		}
+	}
+	name := out.Issuer.Value
+	if u, err := url.Parse(name); err == nil && u.Host != "" {
+		name = u.Host
+	}
+	issuers[foreign.Free(issuers, foreign.NameOf(name))] = out
+}
+
+// keySetHost makes an external of the host that has a key set, unless it is one.
+func (m *importer) keySetHost(o *foreign.Object, location string) {
+	u, err := url.Parse(location)
+	if err != nil {
+		return
+	}
+	port := 443
+	if n, err := strconv.Atoi(u.Port()); err == nil {
+		port = n
+	}
+	e := m.externalOf(u.Hostname())
+	if e == nil {
+		m.AddExternal(u.Hostname(), o.Metadata.Namespace, &spec.External{Hosts: spec.WrittenAll(u.Hostname()), Ports: map[string]*spec.Port{"https": {Port: spec.Written(port), Protocol: spec.Written("https")}}})
+		return
+	}
+	for _, p := range e.Ports {
+		if p.Port.Value == port {
+			p.Protocol = spec.Written("https")
+		}
+	}
+}
+
+// issuerOf is the name of an issuer; "" when it is not known.
+func (m *importer) issuerOf(issuer string) string {
+	for _, name := range m.issuerNames() {
+		if m.Repository.Mesh.JWT.Issuers[name].Issuer.Value == issuer {
+			return name
+		}
+	}
+	return ""
+}
+
+func (m *importer) issuerNames() []string {
+	if m.Repository.Mesh.JWT == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m.Repository.Mesh.JWT.Issuers))
+}
+
+// unasked tells of issuers that no rule asks for: bad tokens of theirs are not refused either.
+func (m *importer) unasked() {
+	for _, o := range m.of(security, "RequestAuthentication") {
+		var d securityv1.RequestAuthentication
+		if !(&foreign.Mesh{}).Decode(o, "spec", &d) {
+			continue
+		}
+		for i, r := range d.JwtRules {
+			if name := m.issuerOf(r.Issuer); name != "" && !m.asked[name] {
+				m.NotCarried(o, "no rule asks for a token of "+name+", and who asks for none refuses no bad ones either", "spec", "jwtRules", strconv.Itoa(i))
+			}
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package istio
+
+import (
+	"strings"
+
+	networkingv1 "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/foreign"
+)
+
+var sidecarReasons = map[string]string{
+	"ingress":               "a service's ports are where it takes connections",
+	"egress[].port":         "uses has the ports of a callee by their names",
+	"egress[].bind":         "a use has its own address where there is no interception: bind",
+	"egress[].captureMode":  "proxy: interception says how traffic gets into the proxy",
+	"inboundConnectionPool": "connections are bounded at the caller",
+	"outboundTrafficPolicy": "a service calls what it names in uses, and nothing else",
+}
+
+// sidecars say which hosts services are given. One for workloads holds before that of their namespace, and
+// that before the mesh's.
+func (m *importer) sidecars() {
+	rank := map[string]int{}
+	for _, o := range m.of(networking, "Sidecar") {
+		var d networkingv1.Sidecar
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		labels := foreign.Take(&d.WorkloadSelector).GetLabels()
+		near := 1
+		switch {
+		case len(labels) > 0:
+			near = 3
+		case o.Metadata.Namespace != rootNamespace:
+			near = 2
+		}
+		var hosts []string
+		for _, e := range d.Egress {
+			hosts = append(hosts, foreign.Take(&e.Hosts)...)
+		}
+		if d.OutboundTrafficPolicy.GetMode() == networkingv1.OutboundTrafficPolicy_REGISTRY_ONLY {
+			d.OutboundTrafficPolicy.Mode = 0
+		}
+		for _, s := range m.selected(o, labels) {
+			if near <= rank[s.Name] || len(hosts) == 0 {
+				continue
+			}
+			rank[s.Name] = near
+			own := s.Namespace
+			m.Sees[s.Name] = func(h foreign.Host) bool { return shown(hosts, own, h) }
+		}
+		m.Left(o, "spec", &d, sidecarReasons)
+	}
+}
+
+// shown reports whether the hosts of a Sidecar, "NAMESPACE/HOST" each, show a host to a service of the own
+// namespace.
+func shown(hosts []string, own string, h foreign.Host) bool {
+	for _, pattern := range hosts {
+		namespace, name, _ := strings.Cut(pattern, "/")
+		if namespace == "." {
+			namespace = own
+		}
+		if (namespace == "*" || namespace == h.Namespace) && foreign.Covers(name, h.Name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,185 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Object is an object of Kubernetes as it stands in a file.
+type Object struct {
+	metav1.TypeMeta
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	file     string
+	node     *kyaml.RNode
+}
+
+// Group is the API group of the object's kind, empty for the core.
+func (o *Object) Group() string {
+	if group, _, ok := strings.Cut(o.APIVersion, "/"); ok {
+		return group
+	}
+	return ""
+}
+
+// Version is the API version of the object's kind.
+func (o *Object) Version() string { return o.APIVersion[strings.LastIndex(o.APIVersion, "/")+1:] }
+
+// String is "VirtualService shop/cart".
+func (o *Object) String() string {
+	return o.Kind + " " + o.Metadata.Namespace + "/" + o.Metadata.Name
+}
+
+// Position is where the field at the path stands, or as much of the path as is there.
+func (o *Object) Position(path ...string) source.Position {
+	node := o.node.YNode()
+	for _, name := range path {
+		next := child(node, name)
+		if next == nil {
+			break
+		}
+		node = next
+	}
+	return source.Position{File: o.file, Line: node.Line, Column: node.Column}
+}
+
+func child(node *kyaml.Node, name string) *kyaml.Node {
+	switch node.Kind {
+	case kyaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				return node.Content[i+1]
+			}
+		}
+	case kyaml.SequenceNode:
+		if i, err := strconv.Atoi(name); err == nil && i < len(node.Content) {
+			return node.Content[i]
+		}
+	}
+	return nil
+}
+
+// field is a field of the object as JSON; null when it is not there.
+func (o *Object) field(name string) ([]byte, error) {
+	found, err := o.node.Pipe(kyaml.Lookup(name))
+	if err != nil || found == nil {
+		return []byte("null"), err
+	}
+	return found.MarshalJSON()
+}
+
+// Read takes the objects from a stream of YAML documents. The namespace is that of
+// objects which name none. A document that is no object is a finding.
+func Read(file string, stream []byte, namespace string) ([]*Object, diag.List) {
+	var out []*Object
+	var found diag.List
+	decoder := kyaml.NewDecoder(bytes.NewReader(stream))
+	for {
+		var document kyaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return out, found
+		}
+		if err != nil {
+			found.Add(diag.New(diag.BadObject, "", "it is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), source.Position{File: file}))
+			return out, found
+		}
+		objects, err := read(file, kyaml.NewRNode(&document), namespace)
+		out = append(out, objects...)
+		if err != nil {
+			found.Add(diag.New(diag.BadObject, "", err.Error(), source.Position{File: file, Line: document.Line, Column: document.Column}))
+		}
+	}
+}
+
+// read is a document's object, or those of a list.
+func read(file string, node *kyaml.RNode, namespace string) ([]*Object, error) {
+	if node.IsNilOrEmpty() {
+		return nil, nil
+	}
+	if node.YNode().Kind != kyaml.MappingNode {
+		return nil, errors.New("it is no object of Kubernetes: it has no fields")
+	}
+	o := &Object{file: file, node: node}
+	data, err := node.MarshalJSON()
+	if err == nil {
+		err = json.Unmarshal(data, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
+	}
+	if o.Kind == "" || o.APIVersion == "" {
+		return nil, errors.New("it is no object of Kubernetes: it has no kind or no apiVersion")
+	}
+	if strings.HasSuffix(o.Kind, "List") {
+		return readList(file, node, namespace)
+	}
+	if o.Metadata.Name == "" {
+		return nil, fmt.Errorf("the %s has no name", o.Kind)
+	}
+	if o.Metadata.Namespace == "" {
+		o.Metadata.Namespace = namespace
+	}
+	return []*Object{o}, nil
+}
+
+func readList(file string, node *kyaml.RNode, namespace string) ([]*Object, error) {
+	items, err := node.Pipe(kyaml.Lookup("items"))
+	if err != nil || items == nil {
+		return nil, err
+	}
+	elements, err := items.Elements()
+	if err != nil {
+		return nil, errors.New("the items of the list are no list")
+	}
+	var out []*Object
+	var errs []error
+	for _, item := range elements {
+		objects, err := read(file, item, namespace)
+		out = append(out, objects...)
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// reason is what is wrong with a value, without the Go types that it did not fit.
+func reason(err error) string {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return fmt.Sprintf("%s is %s %s", kind.Field, article(kind.Value), kind.Value)
+	}
+	text := err.Error()
+	for _, prefix := range []string{"json: ", "proto: ", "yaml: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}
+
+func article(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an"
+	}
+	return "a"
+}
+
+// Of are the objects of a group's kind, in the order in which they were read.
+func Of(objects []*Object, group string, kinds ...string) []*Object {
+	var out []*Object
+	for _, o := range objects {
+		if o.Group() == group && slices.Contains(kinds, o.Kind) {
+			out = append(out, o)
+		}
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+package foreign
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Hosted are the routes for the requests that name a host; "" or "*" for any.
+type Hosted struct {
+	Host   string
+	Routes []*spec.Route
+}
+
+// Routed are the routes of a gateway, on which each host has its own in other meshes: the most
+// specific host comes first, and its routes end with a 404 where those of a wider host would take what they
+// leave.
+func Routed(hosts []Hosted) []*spec.Route {
+	var merged []Hosted
+	for _, h := range hosts {
+		if h.Host == "*" {
+			h.Host = ""
+		}
+		if i := slices.IndexFunc(merged, func(m Hosted) bool { return m.Host == h.Host }); i >= 0 {
+			merged[i].Routes = append(merged[i].Routes, h.Routes...)
+			continue
+		}
+		merged = append(merged, h)
+	}
+	slices.SortStableFunc(merged, func(a, b Hosted) int { return MoreSpecific(a.Host, b.Host) })
+	var out []*spec.Route
+	for i, h := range merged {
+		for _, r := range h.Routes {
+			if h.Host != "" {
+				if r.Match == nil {
+					r.Match = &spec.Match{}
+				}
+				r.Match.Host = spec.Written(h.Host)
+			}
+			out = append(out, r)
+		}
+		wider := slices.ContainsFunc(merged[i+1:], func(m Hosted) bool { return Covers(m.Host, h.Host) })
+		if wider && !slices.ContainsFunc(h.Routes, takesAll) {
+			out = append(out, &spec.Route{Match: &spec.Match{Host: spec.Written(h.Host)}, DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}})
+		}
+	}
+	return out
+}
+
+func takesAll(r *spec.Route) bool {
+	m := r.Match
+	return m == nil || m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil && (m.Path == nil || m.Path.Prefix.Value == "/")
+}
+
+// MoreSpecific orders hosts: exact ones before wildcards, longer ones before shorter, and any host
+// last.
+func MoreSpecific(a, b string) int {
+	rank := func(host string) int {
+		switch {
+		case host == "" || host == "*":
+			return 0
+		case strings.HasPrefix(host, "*."):
+			return len(host)
+		}
+		return 1000 + len(host)
+	}
+	return rank(b) - rank(a)
+}
+
+// Covers reports whether a host, exact or with a wildcard, takes all that another takes.
+func Covers(wide, narrow string) bool {
+	if wide == "" || wide == "*" || wide == narrow {
+		return true
+	}
+	suffix, ok := strings.CutPrefix(wide, "*")
+	return ok && strings.HasSuffix(narrow, suffix) && narrow != "" && narrow != "*"
+}
+
+// Intersect is the host that both take, and whether there is one.
+func Intersect(a, b string) (string, bool) {
+	switch {
+	case Covers(a, b):
+		return b, true
+	case Covers(b, a):
+		return a, true
+	}
+	return "", false
+}
