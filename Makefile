@@ -74,7 +74,7 @@ soak: build tools inotify
 # Go's cache
 fuzz:
 	@set -e; for target in render.FuzzSpec render.FuzzMesh render/manifest.FuzzYAMLString \
-			serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
+			compiler/foreign.FuzzImport serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
 		go test ./$${target%.*} -run '^$$' -fuzz "^$${target##*.}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
 	done
 

@@ -15,6 +15,7 @@ import (
 
 // withoutExample are codes that no file of a mesh can cause: scripts prove them.
 var withoutExample = []diag.Code{
+	diag.NotCarried, diag.BadObject, diag.LetsMore,
 	diag.Unreadable, diag.NotAModule, diag.NoUnits, diag.FileTooLarge, diag.InvalidUTF8, diag.LeavesModule,
 	diag.ForeignOutput, diag.UnknownPackage, diag.CUETag, diag.OverLimit,
 }

@@ -109,6 +109,9 @@ func newImportFromCmd(name, short, long, groups string, read importer) *cobra.Co
 				return err
 			}
 			w := cmd.ErrOrStderr()
+			if out != "" && form != diag.Text {
+				w = cmd.OutOrStdout()
+			}
 			if err := diag.Print(w, found, form, diag.PrintOptions{Color: colored(w), Version: version(), Files: shown}); err != nil {
 				return err
 			}

@@ -86,6 +86,7 @@ const (
 	SecretInSpec      Code = "MC1706"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
+	LetsMore          Code = "MC1803"
 )
 
 // warnings are the codes that do not fail a compilation.

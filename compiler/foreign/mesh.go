@@ -26,7 +26,7 @@ type Mesh struct {
 	Found diag.List
 	// Services by name.
 	Services map[string]*Service
-	// Hosts are those of the externals, by their names.
+	// Hosts are those of the externals that services may call, by their names.
 	Hosts map[string]Host
 	// Sees is which hosts a service is given, by its name, where that is narrower than all.
 	Sees map[string]func(h Host) bool
@@ -99,6 +99,11 @@ func (m *Mesh) Finish() {
 	for _, s := range m.Sorted() {
 		s.settlePorts(m)
 	}
+	for _, g := range m.Repository.Gateways {
+		if len(g.Uses) == 0 {
+			g.Uses = nil
+		}
+	}
 	for _, caller := range m.Sorted() {
 		if m.Calls != nil {
 			for _, name := range m.Calls[caller.Name] {
@@ -115,8 +120,8 @@ func (m *Mesh) Finish() {
 				caller.use(callee.Name)
 			}
 		}
-		for name := range m.Repository.External {
-			if sees(m.Hosts[name]) {
+		for name, host := range m.Hosts {
+			if sees(host) {
 				caller.use(name)
 			}
 		}

@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
@@ -22,7 +24,8 @@ type Object struct {
 	metav1.TypeMeta
 	Metadata metav1.ObjectMeta `json:"metadata"`
 	file     string
-	node     *kyaml.RNode
+	node     *kyaml.Node
+	fields   map[string]json.RawMessage
 }
 
 // Group is the API group of the object's kind, empty for the core.
@@ -43,7 +46,7 @@ func (o *Object) String() string {
 
 // Position is where the field at the path stands, or as much of the path as is there.
 func (o *Object) Position(path ...string) source.Position {
-	node := o.node.YNode()
+	node := o.node
 	for _, name := range path {
 		next := child(node, name)
 		if next == nil {
@@ -56,6 +59,8 @@ func (o *Object) Position(path ...string) source.Position {
 
 func child(node *kyaml.Node, name string) *kyaml.Node {
 	switch node.Kind {
+	case kyaml.AliasNode:
+		return child(node.Alias, name)
 	case kyaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			if node.Content[i].Value == name {
@@ -70,13 +75,12 @@ func child(node *kyaml.Node, name string) *kyaml.Node {
 	return nil
 }
 
-// field is a field of the object as JSON; null when it is not there.
-func (o *Object) field(name string) ([]byte, error) {
-	found, err := o.node.Pipe(kyaml.Lookup(name))
-	if err != nil || found == nil {
-		return []byte("null"), err
+// field is a field of the object as JSON; an empty object when it is not there.
+func (o *Object) field(name string) []byte {
+	if data := o.fields[name]; data != nil && string(data) != "null" {
+		return data
 	}
-	return found.MarshalJSON()
+	return []byte("{}")
 }
 
 // Read takes the objects from a stream of YAML documents. The namespace is that of
@@ -95,7 +99,7 @@ func Read(file string, stream []byte, namespace string) ([]*Object, diag.List) {
 			found.Add(diag.New(diag.BadObject, "", "it is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), source.Position{File: file}))
 			return out, found
 		}
-		objects, err := read(file, kyaml.NewRNode(&document), namespace)
+		objects, err := read(file, &document, namespace)
 		out = append(out, objects...)
 		if err != nil {
 			found.Add(diag.New(diag.BadObject, "", err.Error(), source.Position{File: file, Line: document.Line, Column: document.Column}))
@@ -104,28 +108,39 @@ func Read(file string, stream []byte, namespace string) ([]*Object, diag.List) {
 }
 
 // read is a document's object, or those of a list.
-func read(file string, node *kyaml.RNode, namespace string) ([]*Object, error) {
+func read(file string, document *kyaml.Node, namespace string) ([]*Object, error) {
+	node := kyaml.NewRNode(document)
 	if node.IsNilOrEmpty() {
 		return nil, nil
 	}
 	if node.YNode().Kind != kyaml.MappingNode {
 		return nil, errors.New("it is no object of Kubernetes: it has no fields")
 	}
-	o := &Object{file: file, node: node}
-	data, err := node.MarshalJSON()
-	if err == nil {
-		err = json.Unmarshal(data, o)
-	}
+	text, err := node.String()
 	if err != nil {
 		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
 	}
-	if o.Kind == "" || o.APIVersion == "" {
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
+	}
+	return readObject(file, node.YNode(), data, namespace)
+}
+
+func readObject(file string, node *kyaml.Node, data []byte, namespace string) ([]*Object, error) {
+	o := &Object{file: file, node: node}
+	err := kjson.UnmarshalCaseSensitivePreserveInts(data, o)
+	if err == nil {
+		err = json.Unmarshal(data, &o.fields)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
+	case o.Kind == "" || o.APIVersion == "":
 		return nil, errors.New("it is no object of Kubernetes: it has no kind or no apiVersion")
-	}
-	if strings.HasSuffix(o.Kind, "List") {
-		return readList(file, node, namespace)
-	}
-	if o.Metadata.Name == "" {
+	case strings.HasSuffix(o.Kind, "List"):
+		return readList(o, namespace)
+	case o.Metadata.Name == "":
 		return nil, fmt.Errorf("the %s has no name", o.Kind)
 	}
 	if o.Metadata.Namespace == "" {
@@ -134,21 +149,27 @@ func read(file string, node *kyaml.RNode, namespace string) ([]*Object, error) {
 	return []*Object{o}, nil
 }
 
-func readList(file string, node *kyaml.RNode, namespace string) ([]*Object, error) {
-	items, err := node.Pipe(kyaml.Lookup("items"))
-	if err != nil || items == nil {
-		return nil, err
-	}
-	elements, err := items.Elements()
-	if err != nil {
-		return nil, errors.New("the items of the list are no list")
+func readList(list *Object, namespace string) ([]*Object, error) {
+	var items []json.RawMessage
+	if raw := list.fields["items"]; raw != nil {
+		if err := json.Unmarshal(raw, &items); err != nil {
+			return nil, errors.New("the items of the list are no list")
+		}
 	}
 	var out []*Object
 	var errs []error
-	for _, item := range elements {
-		objects, err := read(file, item, namespace)
+	for i, item := range items {
+		node := list.node
+		if at := child(list.node, "items"); at != nil {
+			if at = child(at, strconv.Itoa(i)); at != nil {
+				node = at
+			}
+		}
+		objects, err := readObject(list.file, node, item, namespace)
 		out = append(out, objects...)
-		errs = append(errs, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("item %d: %w", i, err))
+		}
 	}
 	return out, errors.Join(errs...)
 }

@@ -1,6 +1,8 @@
 package foreign
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -45,7 +47,36 @@ func Routed(hosts []Hosted) []*spec.Route {
 			out = append(out, &spec.Route{Match: &spec.Match{Host: spec.Written(h.Host)}, DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}})
 		}
 	}
+	NameApart(out)
 	return out
+}
+
+// Tidied are the routes of a service without what need not be said: that all go to any instance.
+func Tidied(routes []*spec.Route) []*spec.Route {
+	for _, r := range routes {
+		if len(r.To) == 1 && *r.To[0] == (spec.Destination{}) {
+			r.To = nil
+		}
+	}
+	if len(routes) == 1 && reflect.DeepEqual(*routes[0], spec.Route{}) {
+		return nil
+	}
+	NameApart(routes)
+	return routes
+}
+
+// NameApart numbers the routes that have the name of another one.
+func NameApart(routes []*spec.Route) {
+	count := map[string]int{}
+	for _, r := range routes {
+		if !r.Name.IsSet() {
+			continue
+		}
+		name := r.Name.Value
+		if count[name]++; count[name] > 1 {
+			r.Name.Value = fmt.Sprintf("%s %d", name, count[name])
+		}
+	}
 }
 
 func takesAll(r *spec.Route) bool {

@@ -20,13 +20,16 @@ func Duration(d time.Duration) string {
 	for _, unit := range []struct {
 		name string
 		of   time.Duration
-	}{{"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+	}{{"h", time.Hour}, {"m", time.Minute}} {
 		if n := d / unit.of; n > 0 {
 			fmt.Fprintf(&b, "%d%s", n, unit.name)
 			d -= n * unit.of
 		}
 	}
-	if d > 0 {
+	switch {
+	case d >= time.Second:
+		b.WriteString(strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s")
+	case d > 0:
 		b.WriteString(strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms")
 	}
 	return b.String()

@@ -44,6 +44,20 @@ func (s *Service) Port(number int) string {
 	return ""
 }
 
+// MirrorPort is why a gateway sends no copies to a service with more than one port that speaks HTTP.
+const MirrorPort = "copies go to the only port of a service that speaks HTTP, and this one has more"
+
+// PortsOfHTTP is how many of its ports speak HTTP.
+func (s *Service) PortsOfHTTP() int {
+	n := 0
+	for _, p := range s.Spec.Ports {
+		if slices.Contains([]string{"http", "http2", "grpc"}, p.Protocol.Value) {
+			n++
+		}
+	}
+	return n
+}
+
 // Speaks says what a port speaks whose protocol was not known.
 func (s *Service) Speaks(port, protocol string) {
 	if _, ok := s.guessed[port]; ok {

@@ -53,7 +53,7 @@ func (m *importer) action(o *foreign.Object, r *gatewayv1.HTTPRouteRule, at *for
 		route := base
 		route.Match = match
 		if redirect != nil {
-			route.Redirect = redirected(*redirect)
+			route.Redirect = redirected(*redirect, match)
 		}
 		if rewrite != nil {
 			route.Rewrite = rewritten(*rewrite, &route)
@@ -90,7 +90,6 @@ func rewritten(f gatewayv1.HTTPURLRewriteFilter, route *spec.Route) *spec.Rewrit
 	case p.ReplaceFullPath != nil:
 		out.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^.*$"), Substitution: spec.Written(strings.ReplaceAll(*p.ReplaceFullPath, `\`, `\\`))}}
 	case p.ReplacePrefixMatch != nil:
-		prefix := strings.TrimRight(*p.ReplacePrefixMatch, "/")
 		if route.Match == nil || route.Match.Path == nil { // all paths begin with "/"
 			match := spec.Match{}
 			if route.Match != nil {
@@ -99,15 +98,22 @@ func rewritten(f gatewayv1.HTTPURLRewriteFilter, route *spec.Route) *spec.Rewrit
 			match.Path = &spec.PathMatch{Prefix: spec.Written("/")}
 			route.Match = &match
 		}
-		if route.Match.Path.Prefix.IsSet() || prefix == "" {
-			prefix += "/"
-		}
-		out.Path = &spec.PathRewrite{Prefix: spec.Written(prefix)}
+		out.Path = &spec.PathRewrite{Prefix: spec.Written(replaced(*p.ReplacePrefixMatch, route.Match))}
 	}
 	return out
 }
 
-func redirected(f gatewayv1.HTTPRequestRedirectFilter) *spec.Redirect {
+// replaced is what takes the place of the prefix that a route matches, which ends with a slash or is the whole
+// path.
+func replaced(value string, match *spec.Match) string {
+	value = strings.TrimRight(value, "/")
+	if match == nil || match.Path == nil || match.Path.Prefix.IsSet() || value == "" {
+		value += "/"
+	}
+	return value
+}
+
+func redirected(f gatewayv1.HTTPRequestRedirectFilter, match *spec.Match) *spec.Redirect {
 	out := &spec.Redirect{Status: spec.Written(or(f.StatusCode, 302))}
 	if f.Scheme != nil {
 		out.Scheme = spec.Written(*f.Scheme)
@@ -122,7 +128,7 @@ func redirected(f gatewayv1.HTTPRequestRedirectFilter) *spec.Redirect {
 		if p.ReplaceFullPath != nil {
 			out.Path = spec.Written(*p.ReplaceFullPath)
 		} else if p.ReplacePrefixMatch != nil {
-			out.Prefix = spec.Written(*p.ReplacePrefixMatch)
+			out.Prefix = spec.Written(replaced(*p.ReplacePrefixMatch, match))
 		}
 	}
 	return out
@@ -157,6 +163,10 @@ func cors(f *gatewayv1.HTTPCORSFilter, route *spec.Route) {
 func (m *importer) mirror(o *foreign.Object, f *gatewayv1.HTTPRequestMirrorFilter, at *foreign.Service, route *spec.Route, where []string) {
 	to := m.destination(o, f.BackendRef, at, "http", where...)
 	if to == nil {
+		return
+	}
+	if at == nil && m.Services[to.Service.Value].PortsOfHTTP() > 1 {
+		m.NotCarried(o, foreign.MirrorPort, where...)
 		return
 	}
 	route.Mirror = &spec.Mirror{Service: to.Service}

@@ -7,7 +7,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/meshc/meshc/compiler/foreign"
-	"github.com/meshc/meshc/compiler/spec"
 )
 
 // routeSpec is what the kinds of routes have in common.
@@ -107,14 +106,12 @@ func (m *importer) toServices() {
 		}
 	}
 	for s, candidates := range byService {
-		s.Spec.Routes = ordered(candidates)
+		s.Spec.Routes = m.ordered(candidates)
 		for _, r := range s.Spec.Routes {
 			for _, d := range r.To {
 				m.called[d.Service.Or(s.Name)] = true
 			}
-			if len(r.To) == 1 && *r.To[0] == (spec.Destination{}) {
-				r.To = nil // any instance, which need not be said
-			}
 		}
+		s.Spec.Routes = foreign.Tidied(s.Spec.Routes)
 	}
 }

@@ -3,6 +3,7 @@ package gatewayapi
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,14 +37,13 @@ type gateway struct {
 
 // listener is where a Gateway takes connections, with the routes that are attached to it.
 type listener struct {
-	object  *foreign.Object
-	index   int
-	name    string
-	host    string
-	from    gatewayv1.RouteNamespaces
-	spec    *spec.Listener
-	routes  []attached
-	streams []*foreign.Object
+	object *foreign.Object
+	index  int
+	name   string
+	host   string
+	from   gatewayv1.RouteNamespaces
+	spec   *spec.Listener
+	routes []attached
 }
 
 // attached is a route of HTTP at a listener, for the hosts of both.
@@ -191,6 +191,9 @@ func (m *importer) finishGateways() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.gateways)) {
 		g := m.gateways[name]
+		for _, l := range g.listeners {
+			m.redirectListener(g, l)
+		}
 		for i, listeners := range g.groups() {
 			wanted := g.object.Metadata.Name
 			if i > 0 {
@@ -207,6 +210,10 @@ func (m *importer) finishGateways() {
 func (g *gateway) groups() [][]*listener {
 	var out [][]*listener
 	for _, l := range g.listeners {
+		if len(out) > 0 && !l.plain() && len(l.routes) == 0 {
+			out[0] = append(out[0], l) // to be left out
+			continue
+		}
 		i := slices.IndexFunc(out, func(group []*listener) bool {
 			return !slices.ContainsFunc(group, func(other *listener) bool {
 				_, meet := foreign.Intersect(l.host, other.host)
@@ -220,6 +227,32 @@ func (g *gateway) groups() [][]*listener {
 		out[i] = append(out[i], l)
 	}
 	return out
+}
+
+// redirectListener makes a listener that does nothing but redirect to https one that redirects to the
+// listener with TLS.
+func (m *importer) redirectListener(g *gateway, l *listener) {
+	secure := slices.IndexFunc(g.listeners, func(other *listener) bool {
+		return other.spec.TLS != nil && !other.spec.Protocol.IsSet()
+	})
+	if secure < 0 || l.spec.TLS != nil || len(l.routes) != 1 || !slices.Equal(l.routes[0].hosts, []string{l.host}) {
+		return
+	}
+	routes := m.candidates(l.routes[0].object, nil)
+	if len(routes) != 1 || len(routes[0].routes) != 1 {
+		return
+	}
+	port := g.listeners[secure].spec.Port
+	r := *routes[0].routes[0]
+	if r.Match != nil || r.Redirect == nil || r.Redirect.Scheme.Value != "https" || r.Redirect.Status.Value != http.StatusMovedPermanently ||
+		r.Redirect.Port.IsSet() && r.Redirect.Port.Value != port.Value || !r.Redirect.Port.IsSet() && port.Value != 443 {
+		return
+	}
+	rest := *r.Redirect
+	rest.Scheme, rest.Status, rest.Port = spec.Field[string]{}, spec.Field[int]{}, spec.Field[int]{}
+	if rest == (spec.Redirect{}) {
+		l.spec.RedirectTo, l.routes = spec.Written(foreign.NameOf(g.listeners[secure].name)), nil
+	}
 }
 
 // plain reports whether the listener needs no routes of the gateway.
@@ -269,7 +302,7 @@ func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
 	}
 	var hosts []foreign.Hosted
 	for _, host := range slices.Sorted(maps.Keys(byHost)) {
-		hosts = append(hosts, foreign.Hosted{Host: host, Routes: ordered(byHost[host])})
+		hosts = append(hosts, foreign.Hosted{Host: host, Routes: m.ordered(byHost[host])})
 	}
 	out.Routes = foreign.Routed(hosts)
 	for _, r := range out.Routes {

@@ -2,6 +2,7 @@ package gatewayapi
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ type rank struct {
 
 // ordered are the routes in their order of precedence: by the match, then the older route, then the one whose
 // name comes first, then as the rules stand.
-func ordered(candidates []*candidate) []*spec.Route {
+func (m *importer) ordered(candidates []*candidate) []*spec.Route {
 	slices.SortStableFunc(candidates, func(a, b *candidate) int {
 		return cmp.Or(
 			b.rank.compare(a.rank),
@@ -53,9 +54,45 @@ func ordered(candidates []*candidate) []*spec.Route {
 	})
 	var out []*spec.Route
 	for _, c := range candidates {
-		out = append(out, c.routes...)
+		reached := 0
+		for _, r := range c.routes {
+			if slices.ContainsFunc(out, func(before *spec.Route) bool { return hides(before.Match, r.Match) }) {
+				continue
+			}
+			out = append(out, r)
+			reached++
+		}
+		if reached == 0 {
+			m.NotCarried(c.object, "routes before it take all its requests", "spec", "rules", strconv.Itoa(c.rule))
+		}
 	}
 	return out
+}
+
+// hides reports whether a match takes all that another takes, as far as that is plain to see.
+func hides(a, b *spec.Match) bool {
+	if a == nil {
+		return true
+	}
+	if b == nil {
+		return false
+	}
+	same := a.Method == b.Method && reflect.DeepEqual(a.Headers, b.Headers) && reflect.DeepEqual(a.Query, b.Query)
+	if !same && (a.Method.IsSet() || a.Headers != nil || a.Query != nil) || a.GRPC != nil {
+		return reflect.DeepEqual(a, b)
+	}
+	p := a.Path
+	switch {
+	case p == nil:
+		return true
+	case b.Path == nil:
+		return p.Prefix.Value == "/"
+	case p.Prefix.IsSet():
+		return strings.HasPrefix(b.Path.Exact.Value, p.Prefix.Value) || strings.HasPrefix(b.Path.Prefix.Value, p.Prefix.Value)
+	case p.Exact.IsSet():
+		return b.Path.Exact == p.Exact
+	}
+	return p.Regex.IsSet() && p.Regex == b.Path.Regex
 }
 
 func (r rank) compare(other rank) int {

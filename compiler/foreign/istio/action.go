@@ -43,6 +43,7 @@ func fault(f *networkingv1.HTTPFaultInjection) *spec.Fault {
 	out := &spec.Fault{}
 	if d := f.Delay; d != nil {
 		if fixed, ok := d.HttpDelayType.(*networkingv1.HTTPFaultInjection_Delay_FixedDelay); ok {
+			//lint:ignore SA1019 it is still written
 			out.Delay = &spec.Delay{Percent: percent(&d.Percentage, &d.Percent), For: spec.Written(foreign.Duration(fixed.FixedDelay.AsDuration()))}
 			d.HttpDelayType = nil
 		}
@@ -107,7 +108,8 @@ func cors(c *networkingv1.CorsPolicy) *spec.CORS {
 			origin.MatchType = nil
 		}
 	}
-	out.Origins = append(out.Origins, spec.WrittenAll(foreign.Take(&c.AllowOrigin)...)...) //nolint:staticcheck // still written
+	//lint:ignore SA1019 it is still written
+	out.Origins = append(out.Origins, spec.WrittenAll(foreign.Take(&c.AllowOrigin)...)...)
 	if out.Origins == nil {
 		return nil
 	}
@@ -129,7 +131,8 @@ func cors(c *networkingv1.CorsPolicy) *spec.CORS {
 }
 
 func (b *binding) mirror(i int, r *networkingv1.HTTPRoute, out *spec.Route) {
-	to, share, old := foreign.Take(&r.Mirror), r.MirrorPercentage, int32(foreign.Take(&r.MirrorPercent).GetValue()) //nolint:staticcheck // still written
+	//lint:ignore SA1019 it is still written
+	to, share, old := foreign.Take(&r.Mirror), r.MirrorPercentage, int32(foreign.Take(&r.MirrorPercent).GetValue())
 	at := []string{"spec", "http", strconv.Itoa(i), "mirror"}
 	if to == nil && len(r.Mirrors) == 1 {
 		to, share, at = r.Mirrors[0].Destination, r.Mirrors[0].Percentage, []string{"spec", "http", strconv.Itoa(i), "mirrors", "0", "destination"}
@@ -140,6 +143,10 @@ func (b *binding) mirror(i int, r *networkingv1.HTTPRoute, out *spec.Route) {
 	}
 	d := b.destination(to, at, "http")
 	if d == nil {
+		return
+	}
+	if b.at != nil && b.Services[d.Service.Value].PortsOfHTTP() > 1 {
+		b.NotCarried(b.object, foreign.MirrorPort, at...)
 		return
 	}
 	if d.Port.IsSet() {

@@ -11,7 +11,6 @@ import (
 )
 
 var authorizationPolicyReasons = map[string]string{
-	"provider":   "mesh.externalAuthorization names who is asked, and a service names it: externalAuthorization",
 	"targetRef":  "rules are a service's; a gateway lets in whoever reaches it",
 	"targetRefs": "rules are a service's; a gateway lets in whoever reaches it",
 }
@@ -19,7 +18,7 @@ var authorizationPolicyReasons = map[string]string{
 // sourceReasons and the like are why a part of a rule cannot be said.
 const (
 	ruleNarrowed = "the language cannot say it, and so the rule, which would let in more without it, is left out"
-	ruleWidened  = "the language cannot say it, and so the rule denies more, what it would without it"
+	ruleWidened  = "the language cannot say it, and so the rule denies more: all that it would without it"
 )
 
 // authorizationPolicies are the rules of services. A service that no policy allows anything lets in everyone of
@@ -35,8 +34,7 @@ func (m *importer) authorizationPolicies(permissive map[string]bool) {
 		action := foreign.Take(&d.Action)
 		deny := action == securityv1.AuthorizationPolicy_DENY
 		if action != securityv1.AuthorizationPolicy_ALLOW && !deny {
-			m.NotCarried(o, "the language has no policy "+action.String()+" that stands beside the rules", "spec", "action")
-			d.Rules = nil
+			m.beside(o, &d, action)
 		}
 		m.toGateways(o, services)
 		mode := o.Metadata.Annotations["istio.io/dry-run"] == "true"
@@ -134,5 +132,16 @@ func (m *importer) toGateways(o *foreign.Object, services []*foreign.Service) {
 	if len(services) > 0 {
 		return
 	}
-	m.NotCarried(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec", "selector")
+	m.LetsMore(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec", "selector")
+}
+
+// beside tells of a policy that neither allows nor denies by itself.
+func (m *importer) beside(o *foreign.Object, d *securityv1.AuthorizationPolicy, action securityv1.AuthorizationPolicy_Action) {
+	d.Rules = nil
+	if action == securityv1.AuthorizationPolicy_AUDIT {
+		m.NotCarried(o, "a rule of its own may be tried without effect: mode: audit", "spec", "action")
+		return
+	}
+	d.ActionDetail = nil
+	m.LetsMore(o, "name who is asked in mesh.externalAuthorization, and that name in externalAuthorization of the service", "spec", "action")
 }

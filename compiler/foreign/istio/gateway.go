@@ -237,7 +237,7 @@ func (m *importer) finishServer(g *gateway, s *server) {
 	if s.listener.RedirectTo.IsSet() {
 		secure := ""
 		for _, other := range slices.Sorted(maps.Keys(g.spec.Listeners)) {
-			if l := g.spec.Listeners[other]; l.TLS != nil && !l.Protocol.IsSet() && (secure == "" || l.Port.Value == 443) {
+			if l := g.spec.Listeners[other]; l.TLS != nil && !l.Protocol.IsSet() && (secure == "" || l.Port.Value == 443 && g.spec.Listeners[secure].Port.Value != 443) {
 				secure = other
 			}
 		}

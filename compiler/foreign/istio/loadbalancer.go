@@ -37,6 +37,7 @@ func loadBalancer(s *spec.Service, p *networkingv1.LoadBalancerSettings) {
 	if w := p.Warmup; w != nil {
 		duration(&out.SlowStart, &w.Duration)
 	}
+	//lint:ignore SA1019 it is still written
 	duration(&out.SlowStart, &p.WarmupDurationSecs)
 	if *out != (spec.LoadBalancer{}) {
 		s.LoadBalancer = out
@@ -46,7 +47,8 @@ func loadBalancer(s *spec.Service, p *networkingv1.LoadBalancerSettings) {
 
 func simplePolicy(p networkingv1.LoadBalancerSettings_SimpleLB) string {
 	switch p {
-	case networkingv1.LoadBalancerSettings_LEAST_REQUEST, networkingv1.LoadBalancerSettings_LEAST_CONN: //nolint:staticcheck // still written
+	//lint:ignore SA1019 it is still written
+	case networkingv1.LoadBalancerSettings_LEAST_REQUEST, networkingv1.LoadBalancerSettings_LEAST_CONN:
 		return "least-request"
 	case networkingv1.LoadBalancerSettings_ROUND_ROBIN:
 		return "round-robin"
@@ -69,6 +71,9 @@ func hash(h *networkingv1.LoadBalancerSettings_ConsistentHashLB) *spec.Hash {
 		}
 		out.SourceIP = spec.Written(true)
 	case *networkingv1.LoadBalancerSettings_ConsistentHashLB_HttpCookie:
+		if key.HttpCookie == nil {
+			return nil
+		}
 		out.Cookie = spec.Written(foreign.Take(&key.HttpCookie.Name))
 		duration(&out.TTL, &key.HttpCookie.Ttl)
 		if key.HttpCookie.Path == "/" {

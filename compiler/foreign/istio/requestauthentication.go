@@ -101,7 +101,8 @@ func (m *importer) keySetHost(o *foreign.Object, location string) {
 	}
 	e := m.externalOf(u.Hostname())
 	if e == nil {
-		m.AddExternal(u.Hostname(), o.Metadata.Namespace, &spec.External{Hosts: spec.WrittenAll(u.Hostname()), Ports: map[string]*spec.Port{"https": {Port: spec.Written(port), Protocol: spec.Written("https")}}})
+		name := m.AddExternal(u.Hostname(), o.Metadata.Namespace, &spec.External{Hosts: spec.WrittenAll(u.Hostname()), Ports: map[string]*spec.Port{"https": {Port: spec.Written(port), Protocol: spec.Written("https")}}})
+		delete(m.Hosts, name) // proxies fetch the keys, and no service calls it
 		return
 	}
 	for _, p := range e.Ports {

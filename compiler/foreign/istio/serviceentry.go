@@ -12,11 +12,19 @@ import (
 )
 
 var serviceEntryReasons = map[string]string{
-	"addresses":        "calls to an external are told apart by the host that they name, or on a tcp port by the port",
-	"endpoints":        "an external is looked up in DNS",
-	"exportTo":         "whoever names an external in uses may call it, and nobody else",
-	"workloadSelector": "a service of the mesh names its instances itself: workload: endpoints, or a Deployment",
-	"subjectAltNames":  "the certificate must be for the host that is called",
+	"addresses":          "calls to an external are told apart by the host that they name, or on a tcp port by the port",
+	"endpoints":          "an external is looked up in DNS",
+	"exportTo":           "whoever names an external in uses may call it, and nobody else",
+	"workloadSelector":   "a service of the mesh names its instances itself: workload: endpoints, or a Deployment",
+	"subjectAltNames":    "the certificate must be for the host that is called",
+	"ports[].targetPort": "an external listens where it is called",
+}
+
+// internalReasons are those for a service that is inside the mesh.
+var internalReasons = map[string]string{
+	"addresses":           "a service is called by its name",
+	"exportTo":            "whoever a service lets in may call it",
+	"endpoints[].network": "an endpoint is at an address that its callers reach",
 }
 
 // serviceEntries makes externals of the services outside the mesh, and services of those
@@ -30,13 +38,15 @@ func (m *importer) serviceEntries() {
 		if len(d.ExportTo) == 1 && d.ExportTo[0] == "*" {
 			d.ExportTo = nil
 		}
-		if foreign.Take(&d.Location) == networkingv1.ServiceEntry_MESH_INTERNAL && len(d.Endpoints) > 0 {
+		reasons := serviceEntryReasons
+		if foreign.Take(&d.Location) == networkingv1.ServiceEntry_MESH_INTERNAL && len(d.Endpoints) > 0 && len(d.Hosts) > 0 {
 			m.internal(o, &d)
+			reasons = internalReasons
 		} else {
 			m.external(o, &d)
 		}
 		d.Resolution = 0 // instances are at addresses, externals are looked up
-		m.Left(o, "spec", &d, serviceEntryReasons)
+		m.Left(o, "spec", &d, reasons)
 	}
 }
 
@@ -51,8 +61,7 @@ func (m *importer) external(o *foreign.Object, d *networkingv1.ServiceEntry) {
 		}
 	}
 	for i, p := range d.Ports {
-		e.Ports[foreign.Free(e.Ports, foreign.NameOf(cmp.Or(foreign.Take(&p.Name), p.Protocol)))] =
-			&spec.Port{Port: spec.Written(int(foreign.Take(&p.Number))), Protocol: spec.Written(m.protocol(o, foreign.Take(&p.Protocol), "spec", "ports", strconv.Itoa(i)))}
+		e.Ports[foreign.Free(e.Ports, foreign.NameOf(cmp.Or(foreign.Take(&p.Name), p.Protocol)))] = &spec.Port{Port: spec.Written(int(foreign.Take(&p.Number))), Protocol: spec.Written(m.protocol(o, foreign.Take(&p.Protocol), "spec", "ports", strconv.Itoa(i)))}
 	}
 	if len(e.Hosts) == 0 || len(e.Ports) == 0 {
 		m.NotCarried(o, "an external has a host and a port")

@@ -38,9 +38,6 @@ func (m *importer) sidecars() {
 		for _, e := range d.Egress {
 			hosts = append(hosts, foreign.Take(&e.Hosts)...)
 		}
-		if d.OutboundTrafficPolicy.GetMode() == networkingv1.OutboundTrafficPolicy_REGISTRY_ONLY {
-			d.OutboundTrafficPolicy.Mode = 0
-		}
 		for _, s := range m.selected(o, labels) {
 			if near <= rank[s.Name] || len(hosts) == 0 {
 				continue

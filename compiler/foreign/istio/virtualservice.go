@@ -106,7 +106,7 @@ func (b *binding) inMesh(hosts []string, routed map[*foreign.Service]*foreign.Ob
 			b.VirtualService = proto.Clone(rest).(*networkingv1.VirtualService)
 		}
 		b.service = s
-		s.Spec.Routes = b.routes()
+		s.Spec.Routes = foreign.Tidied(b.routes())
 		b.VirtualService = rest
 	}
 }
@@ -134,7 +134,7 @@ func (b *binding) atGateway(hosts []string) {
 	for i, host := range hosts {
 		var taken []string
 		for _, s := range b.at.servers {
-			if s.of != qualified(b.gateway, namespace) || s.tcp || s.tls {
+			if s.of != qualified(b.gateway, namespace) || s.tcp || s.tls || s.listener.RedirectTo.IsSet() {
 				continue
 			}
 			if both, ok := s.takes(host, namespace); ok && !slices.Contains(taken, both) {
@@ -143,6 +143,12 @@ func (b *binding) atGateway(hosts []string) {
 		}
 		if len(taken) == 0 && len(b.Http) > 0 {
 			b.NotCarried(b.object, "no server of the Gateway "+b.gateway+" answers for it", "spec", "hosts", strconv.Itoa(i))
+			if i == len(hosts)-1 {
+				b.Http = nil
+			}
+		}
+		if len(b.Http) == 0 {
+			continue
 		}
 		for _, both := range taken {
 			rest := b.VirtualService
@@ -193,9 +199,6 @@ func (b *binding) routes() []*spec.Route {
 			if usable(route) {
 				out = append(out, route)
 			}
-			if len(route.To) == 1 && *route.To[0] == (spec.Destination{}) {
-				route.To = nil // any instance, which need not be said
-			}
 		}
 	}
 	return out
@@ -239,15 +242,15 @@ func (b *binding) destination(d *networkingv1.Destination, at []string, protocol
 	if s != b.service {
 		out.Service = spec.Written(s.Name)
 	}
-	if d.Subset != "" {
-		if s.Spec.Versions[d.Subset] == nil {
-			b.NotCarried(b.object, "no DestinationRule that was read makes "+strconv.Quote(d.Subset)+" of "+s.Name+", and the route is left out", append(at, "subset")...)
+	if subset := d.GetSubset(); subset != "" {
+		if s.Spec.Versions[subset] == nil {
+			b.NotCarried(b.object, "no DestinationRule that was read makes "+strconv.Quote(subset)+" of "+s.Name+", and the route is left out", append(at, "subset")...)
 			return nil
 		}
-		out.Version = spec.Written(d.Subset)
+		out.Version = spec.Written(subset)
 	}
-	port := s.Port(int(d.Port.GetNumber()))
-	if d.Port != nil && port == "" {
+	port := s.Port(int(d.GetPort().GetNumber()))
+	if d.GetPort() != nil && port == "" {
 		b.NotCarried(b.object, s.Name+" has no such port, and the route is left out", append(at, "port")...)
 		return nil
 	}
