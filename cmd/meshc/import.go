@@ -28,6 +28,8 @@ func newImportCmd() *cobra.Command {
 CUE. What has no counterpart here is listed with the reason, and its place; nothing is dropped in silence.
 
 Services and their workloads are read from the Services, Deployments, StatefulSets and DaemonSets in the same stream.`,
+		Example: `  meshc import istio -f manifests/ --name shop -o mesh
+  meshc import gateway-api --cluster --name shop`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
