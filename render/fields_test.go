@@ -167,6 +167,8 @@ var changes = map[string]change{
 	"mesh.defaults.timeout":                                    add("defaults", `timeout: "3s"`),
 	"mesh.certificates.issuer.kind":                            replace(`"ClusterIssuer"`, `"Issuer"`),
 	"mesh.certificates.issuer.name":                            replace(`name: "ca"`, `name: "ca2"`),
+	"mesh.certificates.trustBundle.configMap":                  add("certificates", `trustBundle: configMap: "roots"`),
+	"mesh.certificates.trustBundle.key":                        vary("certificates", `trustBundle: configMap: "roots"`, `trustBundle: {configMap: "roots", key: "bundle.pem"}`),
 	"mesh.certificates.lifetime":                               add("certificates", `lifetime: "12h"`),
 	"mesh.certificates.renewBefore":                            add("certificates", `renewBefore: "5h"`),
 	"mesh.certificates.key":                                    add("certificates", `key: "rsa-2048"`),

@@ -5,6 +5,9 @@ import "github.com/meshc/meshc/compiler/source"
 // Certificates is how members get their SPIFFE X.509 SVIDs.
 type Certificates struct {
 	Issuer Issuer `json:"issuer"`
+	// TrustBundle is where pods find the roots that they trust; nil for beside their
+	// certificates.
+	TrustBundle *TrustBundle `json:"trustBundle,omitempty"`
 	// Lifetime of a leaf, and how long before its end it is renewed.
 	Lifetime    Duration        `json:"lifetime"`
 	RenewBefore Duration        `json:"renewBefore"`
@@ -17,6 +20,12 @@ type Issuer struct {
 	Kind IssuerKind `json:"kind"`
 	// Name of the cert-manager issuer.
 	Name string `json:"name,omitempty"`
+}
+
+// TrustBundle is a key of a ConfigMap that is in every namespace of the mesh.
+type TrustBundle struct {
+	ConfigMap string `json:"configMap"`
+	Key       string `json:"key"`
 }
 
 // IssuerKind is who signs leaves.

@@ -140,6 +140,13 @@ func (l *linker) certificates(u *spec.Unit) {
 			l.add(diag.NoEffect, path+".issuer.name", fmt.Sprintf("an issuer of kind %q has no name", c.Issuer.Kind), u.At(s.Issuer.Name.Pos))
 		}
 	}
+	if b := s.TrustBundle; b != nil {
+		c.TrustBundle = &ir.TrustBundle{ConfigMap: b.ConfigMap.Value, Key: b.Key.Or("ca.crt")}
+		if c.Issuer.Kind == ir.IssuerEmbedded {
+			l.add(diag.NoEffect, path+".trustBundle", "trustBundle cannot take effect: the embedded authority tells its proxies whom to trust", u.At(b.Pos)).
+				hint("take it out: meshc certs rotate-root replaces the root")
+		}
+	}
 	if s.Lifetime.IsSet() {
 		if c.Lifetime = l.duration(u, path+".lifetime", s.Lifetime); c.Lifetime > 0 && c.Lifetime < minLifetime {
 			l.add(diag.OutOfRange, path+".lifetime", fmt.Sprintf("lifetime is %s, and no certificate can be renewed in time that lives for less than %s", c.Lifetime, minLifetime), u.At(s.Lifetime.Pos))

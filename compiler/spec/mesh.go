@@ -43,6 +43,7 @@ type Images struct {
 type Certificates struct {
 	Pos         Pos
 	Issuer      *Issuer       `cue:"issuer"`
+	TrustBundle *TrustBundle  `cue:"trustBundle"`
 	Lifetime    Field[string] `cue:"lifetime"`
 	RenewBefore Field[string] `cue:"renewBefore"`
 	Key         Field[string] `cue:"key"`
@@ -53,6 +54,13 @@ type Issuer struct {
 	Pos  Pos
 	Kind Field[string] `cue:"kind"`
 	Name Field[string] `cue:"name"`
+}
+
+// TrustBundle is where pods find the roots that they trust.
+type TrustBundle struct {
+	Pos       Pos
+	ConfigMap Field[string] `cue:"configMap"`
+	Key       Field[string] `cue:"key"`
 }
 
 // Proxy is how proxies run.

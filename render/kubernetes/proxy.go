@@ -80,22 +80,36 @@ func proxyVolumes(scope ir.Scope, proxy Proxy, mode int32) []corev1.Volume {
 		{Name: bootstrapVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)},
 		}}},
-		certificate(m, proxy, mode),
+		certificate(scope, proxy, mode),
 	}
 }
 
-// certificate is the member's Secret with the files beside it that say where it is.
-func certificate(m ir.Member, proxy Proxy, mode int32) corev1.Volume {
+// certificate is the member's Secret, with the roots that it trusts and the files that say where it
+// is beside it.
+func certificate(scope ir.Scope, proxy Proxy, mode int32) corev1.Volume {
+	m := scope.Member()
 	config := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)}}
 	for _, name := range slices.Sorted(maps.Keys(proxy.Secrets)) {
 		config.Items = append(config.Items, corev1.KeyToPath{Key: name, Path: name})
 	}
 	return corev1.Volume{Name: certificateVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 		DefaultMode: &mode,
-		Sources: []corev1.VolumeProjection{
-			{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: m.CertificateSecret()}}},
-			{ConfigMap: config},
-		},
+		Sources:     append(certificateSources(scope.Settings, m.CertificateSecret()), corev1.VolumeProjection{ConfigMap: config}),
+	}}}
+}
+
+// certificateSources are the files tls.crt, tls.key and ca.crt: of one Secret, or the last of them
+// from the trust bundle.
+func certificateSources(s *ir.Settings, secret string) []corev1.VolumeProjection {
+	own := &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: secret}}
+	bundle := s.Certificates.TrustBundle
+	if bundle == nil {
+		return []corev1.VolumeProjection{{Secret: own}}
+	}
+	own.Items = []corev1.KeyToPath{{Key: corev1.TLSCertKey, Path: corev1.TLSCertKey}, {Key: corev1.TLSPrivateKeyKey, Path: corev1.TLSPrivateKeyKey}}
+	return []corev1.VolumeProjection{{Secret: own}, {ConfigMap: &corev1.ConfigMapProjection{
+		LocalObjectReference: corev1.LocalObjectReference{Name: bundle.ConfigMap},
+		Items:                []corev1.KeyToPath{{Key: bundle.Key, Path: corev1.ServiceAccountRootCAKey}},
 	}}}
 }
 

@@ -160,8 +160,19 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 	yes := true
 	d.Spec.Template.Spec.ServiceAccountName, d.Spec.Template.Spec.AutomountServiceAccountToken = ir.ServerName, &yes
 	d.Spec.Template.Spec.Containers = []corev1.Container{container}
-	d.Spec.Template.Spec.Volumes = []corev1.Volume{meshVolume(parts), secretVolume(certificateVolume, ir.CertificateSecret(secret), groupReads)}
+	d.Spec.Template.Spec.Volumes = []corev1.Volume{meshVolume(parts), serverCertificate(&m.Settings, ir.CertificateSecret(secret))}
 	return d
+}
+
+// serverCertificate is the control plane's Secret, with the roots that it trusts.
+func serverCertificate(s *ir.Settings, secret string) corev1.Volume {
+	if s.Certificates.TrustBundle == nil {
+		return secretVolume(certificateVolume, secret, groupReads)
+	}
+	mode := groupReads
+	return corev1.Volume{Name: certificateVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		DefaultMode: &mode, Sources: certificateSources(s, secret),
+	}}}
 }
 
 // meshVolume shows all parts in one directory, which the kubelet replaces as a

@@ -68,6 +68,7 @@ func TestGitPush(t *testing.T) {
 		t.Run("API server away", shop.apiServerAway)
 	}
 	t.Run("renewed", func(t *testing.T) { renewed(t, r, shop) })
+	t.Run("root replaced", func(t *testing.T) { rootReplaced(t, r, shop) })
 	t.Run("removed", func(t *testing.T) { removed(t, r) })
 }
 
