@@ -167,6 +167,7 @@ var changes = map[string]change{
 	"mesh.defaults.timeout":                                    add("defaults", `timeout: "3s"`),
 	"mesh.certificates.issuer.kind":                            replace(`"ClusterIssuer"`, `"Issuer"`),
 	"mesh.certificates.issuer.name":                            replace(`name: "ca"`, `name: "ca2"`),
+	"mesh.certificates.issuer.signer":                          {from: `issuer: {kind: "ClusterIssuer", name: "ca"}/*certificates*/`, to: `issuer: {kind: "CertificateSigningRequest", signer: "a.example/b"}, trustBundle: configMap: "roots"`, instead: `issuer: {kind: "CertificateSigningRequest", signer: "a.example/a"}, trustBundle: configMap: "roots"`},
 	"mesh.certificates.trustBundle.configMap":                  add("certificates", `trustBundle: configMap: "roots"`),
 	"mesh.certificates.trustBundle.key":                        vary("certificates", `trustBundle: configMap: "roots"`, `trustBundle: {configMap: "roots", key: "bundle.pem"}`),
 	"mesh.certificates.lifetime":                               add("certificates", `lifetime: "12h"`),

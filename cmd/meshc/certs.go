@@ -14,8 +14,10 @@ import (
 
 	"github.com/meshc/meshc/render/certificates"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/csr"
 	"github.com/meshc/meshc/serve/enroll"
 	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/serve/tokenreview"
 )
 
 func newCertsCmd() *cobra.Command {
@@ -28,7 +30,7 @@ serve embeds. Keys are made where they are used, and never travel.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertsRequestCmd(), newCertsInstallCmd(), newCertsInspectCmd(), newCertsTokenCmd(), newCertsRotateRootCmd())
+	cmd.AddCommand(newCertsRequestCmd(), newCertsInstallCmd(), newCertsInspectCmd(), newCertsTokenCmd(), newCertsRotateRootCmd(), newCertsApproveCmd())
 	return cmd
 }
 
@@ -60,7 +62,8 @@ func parameters(file string) (*certificates.Parameters, spiffeid.ID, error) {
 }
 
 func newCertsRequestCmd() *cobra.Command {
-	var directory, server, tokenFile, accountFile, trustFile string
+	var directory, server, tokenFile, accountFile, trustFile, signer string
+	var api csr.API
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "request PARAMETERS",
@@ -71,6 +74,9 @@ a file or from standard input ("-"), later for the certificate that still holds.
 instead, of a projected volume whose audience is the server's identity, and is told whom to trust by a file. Without
 --server, the certificate request is written beside the key for somebody else to sign, and "meshc certs install" puts what
 comes back in its place.
+
+With --signer a pod asks by a CertificateSigningRequest of Kubernetes, which "meshc certs approve" approves and that signer
+signs; whom to trust is then in --trust-file.
 
 The certificate, its key and whom to trust are put into the member's certificate directory, in one step, with the two
 files by which Envoy is told of them. Run it as the user that Envoy runs as. With --keep it stays, renews the certificate
@@ -91,6 +97,19 @@ in time, and follows the authority when its root is replaced.`,
 			}
 			if directory, err = filepath.Abs(directory); err != nil {
 				return err
+			}
+			if signer != "" {
+				if server != "" || tokenFile != "" || accountFile != "" || trustFile == "" || api.Address == "" {
+					return usage(errors.New("--signer needs --kubernetes-api and --trust-file, and nothing of --server"))
+				}
+				requester, err := csr.NewRequester(api, signer, trustFile, time.Duration(p.Lifetime))
+				if err != nil {
+					return err
+				}
+				return obtain(cmd, keep, &svid.Keeper{
+					ID: id, Directory: directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore),
+					Issuer: requester, Digest: csr.Digest, Log: slog.New(logHandler(os.Stderr)),
+				})
 			}
 			if server == "" {
 				if keep || tokenFile != "" || accountFile != "" || trustFile != "" {
@@ -126,20 +145,10 @@ in time, and follows the authority when its root is replaced.`,
 					return usage(fmt.Errorf("the join token is for %s, and the parameters are those of %s", token.Subject, id))
 				}
 			}
-			k := &svid.Keeper{
+			return obtain(cmd, keep, &svid.Keeper{
 				ID: id, Directory: directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore),
 				Issuer: client, Digest: ca.Digest, Log: slog.New(logHandler(os.Stderr)),
-			}
-			if !keep {
-				held, err := k.Obtain(cmd.Context())
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n", directory, id, held.Leaf().NotAfter.UTC().Format(time.RFC3339))
-				return nil
-			}
-			k.Run(cmd.Context())
-			return nil
+			})
 		},
 	}
 	cmd.Flags().StringVar(&directory, "directory", "", "certificate directory (default that of the parameters)")
@@ -148,7 +157,30 @@ in time, and follows the authority when its root is replaced.`,
 	cmd.Flags().StringVar(&accountFile, "service-account-token-file", "", "file with a pod's service account token, for the audience that is the server's identity")
 	cmd.Flags().StringVar(&trustFile, "trust-file", "", "with it: file with the roots to trust for the first time, in PEM")
 	cmd.Flags().BoolVar(&keep, "keep", false, "stay, and renew the certificate in time")
+	cmd.Flags().StringVar(&signer, "signer", "", "in a pod: signer that a CertificateSigningRequest of Kubernetes names")
+	addAPI(cmd, &api)
 	return cmd
+}
+
+// addAPI adds how a pod reaches the API server.
+func addAPI(cmd *cobra.Command, api *csr.API) {
+	cmd.Flags().StringVar(&api.Address, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT")
+	cmd.Flags().StringVar(&api.TokenFile, "kubernetes-token-file", tokenreview.PodTokenFile, "file with this pod's own token for it")
+	cmd.Flags().StringVar(&api.CAFile, "kubernetes-ca-file", tokenreview.PodCAFile, "file with the roots of its certificate, in PEM")
+}
+
+// obtain gets a certificate, and with keep stays to renew it.
+func obtain(cmd *cobra.Command, keep bool, k *svid.Keeper) error {
+	if keep {
+		k.Run(cmd.Context())
+		return nil
+	}
+	held, err := k.Obtain(cmd.Context())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n", k.Directory, k.ID, held.Leaf().NotAfter.UTC().Format(time.RFC3339))
+	return nil
 }
 
 // holderName tells this host's holders apart from those of others.

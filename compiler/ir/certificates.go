@@ -20,6 +20,8 @@ type Issuer struct {
 	Kind IssuerKind `json:"kind"`
 	// Name of the cert-manager issuer.
 	Name string `json:"name,omitempty"`
+	// Signer that a CertificateSigningRequest names.
+	Signer string `json:"signer,omitempty"`
 }
 
 // TrustBundle is a key of a ConfigMap that is in every namespace of the mesh.
@@ -33,10 +35,11 @@ type IssuerKind string
 
 // The kinds of issuer.
 const (
-	IssuerCluster   IssuerKind = "ClusterIssuer" // cert-manager
-	IssuerNamespace IssuerKind = "Issuer"        // cert-manager
-	IssuerEmbedded  IssuerKind = "embedded"      // meshc serve
-	IssuerFile      IssuerKind = "file"          // somebody else puts the files there
+	IssuerCluster   IssuerKind = "ClusterIssuer"             // cert-manager
+	IssuerNamespace IssuerKind = "Issuer"                    // cert-manager
+	IssuerEmbedded  IssuerKind = "embedded"                  // meshc serve
+	IssuerCSR       IssuerKind = "CertificateSigningRequest" // Kubernetes
+	IssuerFile      IssuerKind = "file"                      // somebody else puts the files there
 )
 
 // KeyKind is the kind of a private key.

@@ -139,6 +139,7 @@ func (l *linker) certificates(u *spec.Unit) {
 		if !certManager && s.Issuer.Name.IsSet() {
 			l.add(diag.NoEffect, path+".issuer.name", fmt.Sprintf("an issuer of kind %q has no name", c.Issuer.Kind), u.At(s.Issuer.Name.Pos))
 		}
+		l.signer(u, path, s, &c.Issuer)
 	}
 	if b := s.TrustBundle; b != nil {
 		c.TrustBundle = &ir.TrustBundle{ConfigMap: b.ConfigMap.Value, Key: b.Key.Or("ca.crt")}
@@ -161,7 +162,36 @@ func (l *linker) certificates(u *spec.Unit) {
 		}
 	}
 	c.Key = ir.KeyKind(s.Key.Or(string(ir.KeyECDSAP256)))
+	if c.Issuer.Kind == ir.IssuerCSR && c.Lifetime > 0 && c.Lifetime < minRequestLifetime {
+		l.add(diag.OutOfRange, path+".lifetime", fmt.Sprintf("lifetime is %s, and the shortest that a CertificateSigningRequest may ask for is %s", c.Lifetime, minRequestLifetime), u.At(s.Lifetime.Pos))
+	}
 	l.mesh.Certificates = c
+}
+
+// minRequestLifetime is the least of spec.expirationSeconds (certificates.k8s.io/v1).
+const minRequestLifetime = ir.Duration(10 * time.Minute)
+
+// signer links whom a CertificateSigningRequest names. Its signer says nothing of whom to trust.
+func (l *linker) signer(u *spec.Unit, path string, s *spec.Certificates, out *ir.Issuer) {
+	out.Signer = s.Issuer.Signer.Value
+	if out.Kind != ir.IssuerCSR {
+		if s.Issuer.Signer.IsSet() {
+			l.add(diag.NoEffect, path+".issuer.signer", fmt.Sprintf("an issuer of kind %q has no signer", out.Kind), u.At(s.Issuer.Signer.Pos))
+		}
+		return
+	}
+	if out.Signer == "" {
+		l.add(diag.MissingField, path+".issuer.signer", fmt.Sprintf("an issuer of kind %s needs a signer", out.Kind), u.At(s.Issuer.Pos)).
+			hint(`signer: "clusterissuers.cert-manager.io/NAME"`)
+	}
+	if s.TrustBundle == nil {
+		l.add(diag.MissingField, path+".trustBundle", fmt.Sprintf("an issuer of kind %s needs a trustBundle: a signer does not say whom to trust", out.Kind), u.At(s.Issuer.Pos)).
+			hint(`trustBundle: configMap: "mesh-roots"`)
+	}
+	if l.mesh.Delivery == ir.DeliveryStatic {
+		l.add(diag.NoEffect, path+".issuer.kind", "what is asked for cannot be approved: with delivery \"static\" nothing of meshc runs in the cluster", u.At(s.Issuer.Kind.Pos)).
+			hint(`delivery: "xds", or an issuer of cert-manager`)
+	}
 }
 
 func (l *linker) flux(u *spec.Unit) {

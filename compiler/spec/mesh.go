@@ -51,9 +51,10 @@ type Certificates struct {
 
 // Issuer is who signs.
 type Issuer struct {
-	Pos  Pos
-	Kind Field[string] `cue:"kind"`
-	Name Field[string] `cue:"name"`
+	Pos    Pos
+	Kind   Field[string] `cue:"kind"`
+	Name   Field[string] `cue:"name"`
+	Signer Field[string] `cue:"signer"`
 }
 
 // TrustBundle is where pods find the roots that they trust.

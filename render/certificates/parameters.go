@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/manifest"
 )
 
 // The document of [Parameters]. It is meshc's own and no object of a cluster.
@@ -36,6 +37,21 @@ type Parameters struct {
 	Secret string `json:"secret,omitempty"`
 	// Issuer is who signs, of the mesh's issuers.
 	Issuer ir.Issuer `json:"issuer"`
+}
+
+// ParametersOf are those of a member, as YAML.
+func ParametersOf(scope ir.Scope) ([]byte, error) {
+	return parametersYAML(scope.Settings, subjectOf(scope))
+}
+
+// ServerParameters are those of the control plane.
+func ServerParameters(settings *ir.Settings) ([]byte, error) {
+	return parametersYAML(settings, serverSubject(settings))
+}
+
+func parametersYAML(settings *ir.Settings, s subject) ([]byte, error) {
+	f, err := manifest.YAMLFile(ParametersKind, newParameters(settings, s))
+	return f.Data, err
 }
 
 func newParameters(settings *ir.Settings, s subject) Parameters {

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/certificates"
 )
 
 const (
@@ -32,6 +33,14 @@ func bootstrapConfig(scope ir.Scope, proxy Proxy) (*corev1.ConfigMap, error) {
 	for name, content := range proxy.Secrets {
 		data[name] = string(content)
 		size += len(content)
+	}
+	if asksForCertificates(scope.Settings) {
+		parameters, err := certificates.ParametersOf(scope)
+		if err != nil {
+			return nil, err
+		}
+		data[parametersFile] = string(parameters)
+		size += len(parameters)
 	}
 	if size > maxConfigMap {
 		return nil, fmt.Errorf("the Envoy configuration of %s %s has %d bytes, and a ConfigMap holds %d", m.Kind, m.Name, size, maxConfigMap)

@@ -18,6 +18,9 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 	if scope.Settings.Delivery == ir.DeliveryXDS {
 		rules = append(rules, serverEgress(scope))
 	}
+	if asksForCertificates(scope.Settings) {
+		rules = append(rules, apiServerEgress())
+	}
 	for _, use := range scope.Member().Uses {
 		if use.External {
 			rules = append(rules, externalEgress(scope, scope.Externals[use.To], use.Reached())...)

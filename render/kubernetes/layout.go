@@ -95,7 +95,7 @@ func Stages(m *ir.Mesh) []Stage {
 	}
 	add(StageNamespaces, l.Namespaces, l.namespaces)
 	add(StageCertificates, l.Certificates, certificates.Files(m))
-	add(StageServer, l.Server, serverFiles())
+	add(StageServer, l.Server, serverFiles(m))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		add(StageMembers, l.Members[name], all[name].listed())
 	}

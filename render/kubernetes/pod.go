@@ -29,7 +29,7 @@ func teamContainers(pod *kyaml.RNode) []teamContainer {
 			continue
 		}
 		for _, c := range elements {
-			if name, _ := c.GetString("name"); name != containerName && name != redirectName {
+			if name, _ := c.GetString("name"); name != containerName && name != redirectName && name != requesterName {
 				out = append(out, teamContainer{c, field == "initContainers"})
 			}
 		}

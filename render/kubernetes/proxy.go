@@ -76,12 +76,15 @@ func fieldVariable(name, path string) corev1.EnvVar {
 // the certificate's files.
 func proxyVolumes(scope ir.Scope, proxy Proxy, mode int32) []corev1.Volume {
 	m := scope.Member()
-	return []corev1.Volume{
+	bootstrap := []corev1.Volume{
 		{Name: bootstrapVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: configName(m.Name)},
 		}}},
-		certificate(scope, proxy, mode),
 	}
+	if asksForCertificates(scope.Settings) {
+		return append(bootstrap, requesterVolumes(scope.Settings)...)
+	}
+	return append(bootstrap, certificate(scope, proxy, mode))
 }
 
 // certificate is the member's Secret, with the roots that it trusts and the files that say where it

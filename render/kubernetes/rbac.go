@@ -67,11 +67,15 @@ func serverAccount(m *ir.Mesh) []rbacv1.Subject {
 // everywhere.
 const apiServer = "https://kubernetes.default.svc"
 
-// serverEgressRules let meshc serve out to the API server. Its address is not known
-// here, so that the ports alone bound it: that of its Service, and those that it
-// listens on itself.
+// serverEgressRules let meshc serve out to the API server.
 func serverEgressRules() []networkingv1.NetworkPolicyEgressRule {
-	return []networkingv1.NetworkPolicyEgressRule{dnsEgress(), {Ports: []networkingv1.NetworkPolicyPort{
+	return []networkingv1.NetworkPolicyEgressRule{dnsEgress(), apiServerEgress()}
+}
+
+// apiServerEgress lets out to the API server. Its address is not known here, so that the
+// ports alone bound it: that of its Service, and those that it listens on itself.
+func apiServerEgress() networkingv1.NetworkPolicyEgressRule {
+	return networkingv1.NetworkPolicyEgressRule{Ports: []networkingv1.NetworkPolicyPort{
 		port(corev1.ProtocolTCP, 443), port(corev1.ProtocolTCP, 6443),
-	}}}
+	}}
 }

@@ -79,13 +79,29 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 		}
 		files = append(files, file)
 	}
-	file, err := manifest.Resources(dir, serverFiles())
+	if asksForCertificates(&m.Settings) {
+		objects, err := approval(m, namespaces)
+		if err != nil {
+			return nil, err
+		}
+		file, err := manifest.YAMLFile(dir+"/"+approverBase, objects...)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	file, err := manifest.Resources(dir, serverFiles(m))
 	return append(files, file), err
 }
 
 // serverFiles are those of the control plane, relative to its directory, in the
 // order to apply.
-func serverFiles() []string { return []string{meshBase, serverBase} }
+func serverFiles(m *ir.Mesh) []string {
+	if asksForCertificates(&m.Settings) {
+		return []string{meshBase, approverBase, serverBase}
+	}
+	return []string{meshBase, serverBase}
+}
 
 func serverMeta(m *ir.Mesh) metav1.ObjectMeta {
 	meta := meshMeta(&m.Settings, m.SystemNamespace(), ir.ServerName)
@@ -161,6 +177,11 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 	d.Spec.Template.Spec.ServiceAccountName, d.Spec.Template.Spec.AutomountServiceAccountToken = ir.ServerName, &yes
 	d.Spec.Template.Spec.Containers = []corev1.Container{container}
 	d.Spec.Template.Spec.Volumes = []corev1.Volume{meshVolume(parts), serverCertificate(&m.Settings, ir.CertificateSecret(secret))}
+	if asksForCertificates(&m.Settings) {
+		pod := &d.Spec.Template.Spec
+		pod.InitContainers = []corev1.Container{requester(&m.Settings, dir, parametersVolume, bootstrapDir, serverUser)}
+		pod.Volumes = append(append(pod.Volumes[:1:1], parametersOfServer()), requesterVolumes(&m.Settings)...)
+	}
 	return d
 }
 

@@ -78,6 +78,9 @@ func sidecarPod(scope ir.Scope, proxy Proxy) *podPatch {
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, redirect(scope))
 	}
+	if asksForCertificates(scope.Settings) {
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, requester(scope.Settings, s.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser))
+	}
 	container, always := proxyContainer(scope, firstListener(s)), corev1.ContainerRestartPolicyAlways
 	container.RestartPolicy = &always
 	pod.Spec.InitContainers = append(pod.Spec.InitContainers, container)

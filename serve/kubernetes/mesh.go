@@ -7,8 +7,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -77,6 +79,19 @@ func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, ta
 			c.server.SetFailure(err.Error())
 		}
 	}
+}
+
+// ReadMesh is the mesh whose parts are in the ConfigMaps of a namespace that carry the label.
+func ReadMesh(ctx context.Context, client kubernetes.Interface, namespace, selector string) (*ir.Mesh, error) {
+	list, err := client.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, err
+	}
+	var parts []*corev1.ConfigMap
+	for i := range list.Items {
+		parts = append(parts, &list.Items[i])
+	}
+	return joined(parts)
 }
 
 // joined is the mesh whose parts are in the ConfigMaps.

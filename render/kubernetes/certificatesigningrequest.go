@@ -1,0 +1,184 @@
+package kubernetes
+
+import (
+	"fmt"
+	"path"
+
+	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/certificates"
+	"github.com/meshc/meshc/render/manifest"
+)
+
+const (
+	requesterName    = "mesh-certificates"
+	parametersFile   = "certificate.yaml"
+	parametersVolume = "mesh-certificate-parameters"
+	trustVolume      = "mesh-trust"
+	tokenVolume      = "mesh-token"
+	trustDir         = "/etc/meshc/trust"
+	tokenDir         = "/var/run/secrets/kubernetes.io/serviceaccount" // #nosec G101 -- a directory
+	approverName     = "meshc-approver"
+	approverBase     = "approver.yaml"
+	meshcProgram     = "/usr/local/bin/meshc" // in its image
+)
+
+// asksForCertificates reports whether pods make their keys themselves, and ask for certificates
+// by CertificateSigningRequests.
+func asksForCertificates(s *ir.Settings) bool { return s.Certificates.Issuer.Kind == ir.IssuerCSR }
+
+// requester is the native sidecar that makes a pod's key, asks for its certificate and renews it. It
+// runs as the user that reads them, and what it needs a token for is to ask.
+func requester(s *ir.Settings, directory, parameters, parametersDir string, user int64) corev1.Container {
+	always := corev1.ContainerRestartPolicyAlways
+	return corev1.Container{
+		Name:  requesterName,
+		Image: s.Images.Meshc,
+		Args: []string{
+			"certs", "request", path.Join(parametersDir, parametersFile),
+			"--directory=" + directory,
+			"--signer=" + s.Certificates.Issuer.Signer,
+			"--kubernetes-api=" + apiServer,
+			"--trust-file=" + path.Join(trustDir, corev1.ServiceAccountRootCAKey),
+			"--keep",
+		},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: certificateVolume, MountPath: directory},
+			{Name: parameters, MountPath: parametersDir, ReadOnly: true},
+			{Name: trustVolume, MountPath: trustDir, ReadOnly: true},
+			{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true},
+		},
+		RestartPolicy: &always,
+		// The proxy starts when there is a certificate.
+		StartupProbe: &corev1.Probe{
+			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{meshcProgram, "certs", "inspect", directory}}},
+			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: 300,
+		},
+		Resources:       resources("10m", "32Mi", "128Mi"),
+		SecurityContext: unprivileged(user),
+	}
+}
+
+// requesterVolumes are the directory of the certificate, in memory, the roots, and the token.
+func requesterVolumes(s *ir.Settings) []corev1.Volume {
+	bundle := s.Certificates.TrustBundle
+	seconds := int64(3607) // as the token that pods are given by themselves
+	return []corev1.Volume{
+		{Name: certificateVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
+		{Name: trustVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: bundle.ConfigMap},
+			Items:                []corev1.KeyToPath{{Key: bundle.Key, Path: corev1.ServiceAccountRootCAKey}},
+		}}},
+		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: corev1.ServiceAccountTokenKey, ExpirationSeconds: &seconds}},
+			{ConfigMap: &corev1.ConfigMapProjection{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
+				Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
+			}},
+		}}}},
+	}
+}
+
+// parametersOfServer has what the control plane asks for.
+func parametersOfServer() corev1.Volume {
+	return corev1.Volume{Name: parametersVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: parametersName},
+	}}}
+}
+
+const parametersName = ir.ServerName + ".certificate"
+
+// approval lets the pods of the mesh ask, and runs who approves what is their own identity: it stands
+// apart from meshc serve, which needs a certificate itself.
+func approval(m *ir.Mesh, namespaces []string) ([]any, error) {
+	system := m.SystemNamespace()
+	parameters, err := certificates.ServerParameters(&m.Settings)
+	if err != nil {
+		return nil, err
+	}
+	requests := func(resource string) []string { return []string{"certificatesigningrequests" + resource} }
+	group := []string{certificatesv1.GroupName}
+	ask := []rbacv1.PolicyRule{{APIGroups: group, Resources: requests(""), Verbs: []string{"create", "get"}}}
+	approve := []rbacv1.PolicyRule{
+		{APIGroups: group, Resources: requests(""), Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: group, Resources: requests("/approval"), Verbs: []string{"update"}},
+		{APIGroups: group, Resources: []string{"signers"}, ResourceNames: []string{m.Certificates.Issuer.Signer}, Verbs: []string{"approve"}},
+	}
+	var askers []rbacv1.Subject
+	for _, namespace := range append([]string{system}, namespaces...) {
+		askers = append(askers, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:" + namespace})
+	}
+	own := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: approverName, Namespace: system}}
+	no := false
+	account := &corev1.ServiceAccount{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: approverMeta(m), AutomountServiceAccountToken: &no}
+	configs := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list"}}}
+	return []any{
+		manifest.Object(&corev1.ConfigMap{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: meshMeta(&m.Settings, system, parametersName),
+			Data: map[string]string{parametersFile: string(parameters)},
+		}),
+		manifest.Object(account),
+		clusterRole(m, "requests", ask), clusterRoleBinding(m, "requests", askers),
+		clusterRole(m, "approval", approve), clusterRoleBinding(m, "approval", own),
+		manifest.Object(&rbacv1.Role{
+			TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: approverMeta(m), Rules: configs,
+		}),
+		manifest.Object(&rbacv1.RoleBinding{
+			TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"}, ObjectMeta: approverMeta(m),
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: approverName}, Subjects: own,
+		}),
+		manifest.Object(approver(m)),
+		manifest.Object(policy(approverMeta(m), approverPods(), nil, serverEgressRules())),
+	}, nil
+}
+
+func approverPods() map[string]string { return map[string]string{labelName: approverName} }
+
+func approverMeta(m *ir.Mesh) metav1.ObjectMeta {
+	meta := meshMeta(&m.Settings, m.SystemNamespace(), approverName)
+	meta.Labels = merged(meta.Labels, approverPods())
+	return meta
+}
+
+func clusterRole(m *ir.Mesh, name string, rules []rbacv1.PolicyRule) any {
+	return manifest.Object(&rbacv1.ClusterRole{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
+		ObjectMeta: meshMeta(&m.Settings, "", m.SystemNamespace()+"-certificate-"+name),
+		Rules:      rules,
+	})
+}
+
+func clusterRoleBinding(m *ir.Mesh, name string, subjects []rbacv1.Subject) any {
+	name = m.SystemNamespace() + "-certificate-" + name
+	return manifest.Object(&rbacv1.ClusterRoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRoleBinding"},
+		ObjectMeta: meshMeta(&m.Settings, "", name),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects:   subjects,
+	})
+}
+
+// approver is the Deployment that approves.
+func approver(m *ir.Mesh) *appsv1.Deployment {
+	d := replicated(approverMeta(m), approverPods(), serverUser)
+	yes := true
+	d.Spec.Template.Spec.ServiceAccountName, d.Spec.Template.Spec.AutomountServiceAccountToken = approverName, &yes
+	d.Spec.Template.Spec.Containers = []corev1.Container{{
+		Name:  "approver",
+		Image: m.Images.Meshc,
+		Args: []string{
+			"certs", "approve",
+			"--signer=" + m.Certificates.Issuer.Signer,
+			"--kubernetes-api=" + apiServer,
+			fmt.Sprintf("--kubernetes-namespace=%s", m.SystemNamespace()),
+		},
+		Resources:       resources("10m", "64Mi", "1Gi"),
+		SecurityContext: unprivileged(serverUser),
+	}}
+	return d
+}

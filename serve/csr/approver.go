@@ -1,0 +1,203 @@
+package csr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/svid"
+)
+
+// Approver approves requests for the members of a mesh.
+type Approver struct {
+	client kubernetes.Interface
+	signer string
+	// mesh is the compiled mesh as it is in the cluster.
+	mesh func(ctx context.Context) (*ir.Mesh, error)
+	log  *slog.Logger
+}
+
+// NewApprover approves requests to the signer.
+func NewApprover(api API, signer string, mesh func(ctx context.Context, client kubernetes.Interface) (*ir.Mesh, error), log *slog.Logger) (*Approver, error) {
+	client, err := api.client()
+	return &Approver{client: client, signer: signer, log: log, mesh: func(ctx context.Context) (*ir.Mesh, error) { return mesh(ctx, client) }}, err
+}
+
+// look is how often those that wait are looked at when nothing has changed: the mesh that names a new member
+// may come after its pods.
+const look = 2 * time.Second
+
+// Run approves until the context ends.
+func (a *Approver) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := a.follow(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("the API server does not answer", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(look):
+		}
+	}
+}
+
+// follow looks at all requests that wait, and again at each that comes, until the watch ends.
+func (a *Approver) follow(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a watch that is silent may be dead
+	defer cancel()
+	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.signerName", a.signer).String()}
+	requests := a.client.CertificatesV1().CertificateSigningRequests()
+	list, err := requests.List(ctx, options)
+	if err != nil {
+		return err
+	}
+	waiting := map[string]*certificatesv1.CertificateSigningRequest{}
+	for i := range list.Items {
+		a.note(waiting, &list.Items[i])
+	}
+	options.ResourceVersion = list.ResourceVersion
+	watch, err := requests.Watch(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	for {
+		a.decide(ctx, waiting)
+		var again <-chan time.Time
+		if len(waiting) > 0 {
+			again = time.After(look)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again:
+		case event, open := <-watch.ResultChan():
+			if !open {
+				return nil
+			}
+			if r, ok := event.Object.(*certificatesv1.CertificateSigningRequest); ok {
+				a.note(waiting, r)
+			}
+		}
+	}
+}
+
+// note keeps a request that is not decided, and forgets one that is.
+func (a *Approver) note(waiting map[string]*certificatesv1.CertificateSigningRequest, r *certificatesv1.CertificateSigningRequest) {
+	if len(r.Status.Conditions) > 0 || r.DeletionTimestamp != nil || time.Since(r.CreationTimestamp.Time) > 2*patience {
+		delete(waiting, r.Name)
+		return
+	}
+	waiting[r.Name] = r
+}
+
+// decide approves or denies those that wait. What is not for this mesh is somebody else's to decide.
+func (a *Approver) decide(ctx context.Context, waiting map[string]*certificatesv1.CertificateSigningRequest) {
+	if len(waiting) == 0 {
+		return
+	}
+	m, err := a.mesh(ctx)
+	if err != nil {
+		a.log.Warn("the compiled mesh cannot be read", "error", err)
+		return
+	}
+	for name, r := range waiting {
+		condition := judge(m, r)
+		if condition == nil {
+			a.note(waiting, r) // no longer, when whoever asks has given up
+			continue
+		}
+		delete(waiting, name)
+		r = r.DeepCopy()
+		r.Status.Conditions = append(r.Status.Conditions, *condition)
+		_, err := a.client.CertificatesV1().CertificateSigningRequests().UpdateApproval(ctx, name, r, metav1.UpdateOptions{})
+		switch {
+		case err != nil: // a replica was faster, or it is looked at again with the next watch
+			a.log.Debug("the request could not be decided", "request", name, "error", err)
+		case condition.Type == certificatesv1.CertificateDenied:
+			a.log.Warn("a request is denied", "request", name, "from", r.Spec.Username, "reason", condition.Message)
+		default:
+			a.log.Info("a request is approved", "request", name, "from", r.Spec.Username)
+		}
+	}
+}
+
+// accountPrefix begins the name of a service account as a user (Kubernetes, "Service account tokens").
+const accountPrefix = "system:serviceaccount:"
+
+// judge is the condition that a request deserves: Approved for a member's own identity, Denied where a
+// member asks for anything else; nil for requests of others.
+func judge(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest) *certificatesv1.CertificateSigningRequestCondition {
+	namespace, account, ok := strings.Cut(strings.TrimPrefix(r.Spec.Username, accountPrefix), ":")
+	if !strings.HasPrefix(r.Spec.Username, accountPrefix) || !ok {
+		return nil
+	}
+	id, known := identityOf(m, namespace, account)
+	if !known {
+		return nil
+	}
+	out := &certificatesv1.CertificateSigningRequestCondition{
+		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "MeshIdentity", Message: "it is the identity of the service account that asks: " + id,
+	}
+	if err := admissible(m, r, id); err != nil {
+		out.Type, out.Message = certificatesv1.CertificateDenied, err.Error()
+	}
+	return out
+}
+
+// identityOf is the SPIFFE ID of a service account that some member of the mesh, or its server, has.
+func identityOf(m *ir.Mesh, namespace, account string) (string, bool) {
+	if namespace == m.SystemNamespace() && account == ir.ServerName {
+		return m.ServerIdentity().String(), true
+	}
+	for _, s := range m.Services {
+		if s.Namespace == namespace && s.Account == account && s.Workload.InCluster() {
+			return s.Identity.String(), true
+		}
+	}
+	for _, g := range m.Gateways {
+		if g.Namespace == namespace && g.Account == account {
+			return g.Identity.String(), true
+		}
+	}
+	return "", false
+}
+
+// admissible says why a request asks for more than the identity.
+func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id string) error {
+	asked, err := svid.ParseRequest(r.Spec.Request)
+	if err != nil {
+		return err
+	}
+	if asked.CheckSignature() != nil {
+		return errors.New("whoever asks does not have the key")
+	}
+	switch {
+	case len(asked.URIs) != 1 || asked.URIs[0].String() != id:
+		return fmt.Errorf("a member asks for its own identity alone, %s", id)
+	case len(asked.DNSNames)+len(asked.IPAddresses)+len(asked.EmailAddresses) > 0 || len(asked.Subject.ToRDNSequence()) > 0:
+		return errors.New("a member has no name but its identity")
+	case len(asked.Extensions) != 1: // the subject alternative name
+		return errors.New("a member asks for no extensions")
+	case svid.KindOf(asked.PublicKey) != m.Certificates.Key:
+		return fmt.Errorf("the mesh has keys of the kind %s", m.Certificates.Key)
+	case r.Spec.ExpirationSeconds == nil || time.Duration(*r.Spec.ExpirationSeconds)*time.Second > time.Duration(m.Certificates.Lifetime):
+		return fmt.Errorf("the mesh has certificates of %s", m.Certificates.Lifetime)
+	}
+	for _, usage := range r.Spec.Usages {
+		if !slices.Contains(usages(), usage) {
+			return fmt.Errorf("a member has no use for the usage %q", usage)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package csr
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	certificatesv1 "k8s.io/api/certificates/v1"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+func testMesh() *ir.Mesh {
+	m := &ir.Mesh{Settings: ir.Settings{Name: "shop", TrustDomain: "shop.example"}}
+	m.Certificates = ir.Certificates{Key: ir.KeyECDSAP256, Lifetime: ir.Duration(time.Hour)}
+	service := func(name string, pods *ir.Pods) *ir.Service {
+		s := &ir.Service{Account: name}
+		s.Name, s.Namespace, s.Identity, s.Workload.Pods = name, "shop", spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/"+name), pods
+		return s
+	}
+	for _, name := range []string{"cart", "store"} {
+		m.Services = append(m.Services, service(name, &ir.Pods{Kind: ir.Deployment, Name: name}))
+	}
+	m.Services = append(m.Services, service("host", nil))
+	m.Gateways = append(m.Gateways, &ir.Gateway{Name: "public", Namespace: "edge", Account: "door", Identity: spiffeid.RequireFromString("spiffe://shop.example/ns/edge/sa/door")})
+	return m
+}
+
+func request(t *testing.T, key any, change func(*x509.CertificateRequest)) []byte {
+	t.Helper()
+	template := &x509.CertificateRequest{URIs: []*url.URL{{Scheme: "spiffe", Host: "shop.example", Path: "/ns/shop/sa/cart"}}}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+}
+
+// TestJudge approves a member's own identity, denies a member everything else, and leaves what others ask for alone.
+func TestJudge(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uri := func(text string) *url.URL {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	long := int32(2 * 3600)
+	const approved, denied, undecided = "Approved", "Denied", ""
+	for name, c := range map[string]struct {
+		user    string
+		change  func(*x509.CertificateRequest)
+		request []byte
+		spec    func(*certificatesv1.CertificateSigningRequestSpec)
+		want    string
+		why     string
+	}{
+		"its own":     {user: "shop:cart", want: approved},
+		"a gateway's": {user: "edge:door", change: func(r *x509.CertificateRequest) { r.URIs = []*url.URL{uri("spiffe://shop.example/ns/edge/sa/door")} }, want: approved},
+		"the server's": {user: "shop-system:meshc", change: func(r *x509.CertificateRequest) {
+			r.URIs = []*url.URL{uri("spiffe://shop.example/ns/shop-system/sa/meshc")}
+		}, want: approved},
+		"another's": {user: "shop:store", want: denied, why: "its own identity alone"},
+		"two": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
+			r.URIs = append(r.URIs, uri("spiffe://shop.example/ns/shop/sa/store"))
+		}, want: denied, why: "its own identity alone"},
+		"none":          {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.URIs = nil }, want: denied, why: "its own identity alone"},
+		"a host name":   {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.DNSNames = []string{"bank.example"} }, want: denied, why: "no name but its identity"},
+		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.Subject.CommonName = "system:admin" }, want: denied, why: "no name but its identity"},
+		"an extension": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
+			r.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}
+		}, want: denied, why: "no extensions"},
+		"too long": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = &long }, want: denied, why: "certificates of 1h"},
+		"for ever": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = nil }, want: denied, why: "certificates of 1h"},
+		"to sign others": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
+			s.Usages = append(s.Usages, certificatesv1.UsageCertSign)
+		}, want: denied, why: `"cert sign"`},
+		"another kind of key": {user: "shop:cart", request: request(t, large, nil), want: denied, why: "keys of the kind ecdsa-p256"},
+		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "no certificate request"},
+		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "does not have the key"},
+		"a host of the mesh":  {user: "shop:host", want: undecided},
+		"another account":     {user: "shop:stranger", want: undecided},
+		"another namespace":   {user: "other:cart", want: undecided},
+		"a person":            {user: "/cart", want: undecided},
+		"an account of sorts": {user: "shop", want: undecided},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seconds := int32(3600)
+			r := &certificatesv1.CertificateSigningRequest{Spec: certificatesv1.CertificateSigningRequestSpec{
+				Request: c.request, Username: accountPrefix + c.user, ExpirationSeconds: &seconds, Usages: usages(),
+			}}
+			if name == "a person" {
+				r.Spec.Username = "cart"
+			}
+			if c.request == nil {
+				r.Spec.Request = request(t, key, c.change)
+			}
+			if c.spec != nil {
+				c.spec(&r.Spec)
+			}
+			got := judge(testMesh(), r)
+			switch {
+			case got == nil && c.want != undecided, got != nil && string(got.Type) != c.want:
+				t.Errorf("it is %+v, want %q", got, c.want)
+			case got != nil && !strings.Contains(got.Message, c.why):
+				t.Errorf("it says %q, want %q", got.Message, c.why)
+			}
+		})
+	}
+}
+
+// torn is a request whose signature is another's.
+func torn(t *testing.T, request []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(request)
+	block.Bytes = bytes.Clone(block.Bytes)
+	block.Bytes[len(block.Bytes)-1] ^= 1
+	return pem.EncodeToMemory(block)
+}

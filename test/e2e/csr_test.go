@@ -1,0 +1,185 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/serve/svid"
+)
+
+const kiosk = `package kiosk
+
+mesh: {
+	name: "kiosk"
+	trustDomain: "kiosk.example"
+	certificates: {
+		issuer: {kind: "CertificateSigningRequest", signer: "clusterissuers.cert-manager.io/mesh-ca"}
+		trustBundle: configMap: "kiosk-roots"
+		lifetime:    "10m"
+		renewBefore: "9m40s"
+	}
+	images: {meshc: string @tag(meshc), envoy: string @tag(envoy)}
+}
+services: [string]: namespace: "kiosk"
+services: {
+	fruit: {
+		workload: deployment: "fruit"
+		ports: http: {port: 80, target: 8080, protocol: "http"}
+		allow: [{from: services: ["crate"]}]
+	}
+	crate: {
+		workload: deployment: "crate"
+		ports: http: {port: 80, target: 8080, protocol: "http"}
+		uses: fruit: {}
+		allow: [{from: gateways: ["door"]}]
+	}
+}
+gateways: door: {
+	namespace: "kiosk"
+	listeners: http: port: 8000
+	routes: [{to: [{service: "crate"}]}]
+	uses: crate: {}
+}
+`
+
+const kioskWorkloads = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: fruit, namespace: kiosk}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: fruit}}
+  template:
+    metadata: {labels: {app: fruit}}
+    spec: {containers: [{name: app, image: %[1]q, args: [-service=fruit, "-listen=http=http::8080"]}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: crate, namespace: kiosk}
+spec:
+  selector: {matchLabels: {app: crate}}
+  template:
+    metadata: {labels: {app: crate}}
+    spec: {containers: [{name: app, image: %[1]q, args: [-service=crate, "-listen=http=http::8080", "-upstream=fruit.http=http:fruit:80"]}]}
+`
+
+// Pods make their keys themselves, ask by CertificateSigningRequests, and renew under load; no key is in the
+// cluster, and nobody is given another's identity.
+func TestCertificateSigningRequests(t *testing.T) {
+	t.Cleanup(func() {
+		for _, args := range [][]string{
+			{"get", "csr", "-o", "wide"}, {"get", "pods", "-n", "kiosk"}, {"logs", "-n", "kiosk-system", "-l", "app.kubernetes.io/name=meshc-approver", "--tail=20"},
+			{"delete", "namespace", "kiosk", "kiosk-system", "--ignore-not-found", "--timeout=2m"},
+			{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=kiosk"},
+			{"delete", "configmap", "meshc-inventory.kiosk", "-n", "default", "--ignore-not-found"},
+		} {
+			if out, err := commandAfter("kubectl", args...); err != nil || t.Failed() {
+				t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+	})
+	roots := "    " + strings.ReplaceAll(strings.TrimSpace(root(t, "mesh-ca")), "\n", "\n    ")
+	for _, namespace := range []string{"kiosk", "kiosk-system"} {
+		apply(t, fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", namespace))
+		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kiosk-roots, namespace: %s}\ndata:\n  ca.crt: |\n%s\n", namespace, roots))
+	}
+	dir := newMesh(t, kiosk)
+	injected, err := command(t, fmt.Sprintf(kioskWorkloads, images(t)["backend"]), dir, variable(t, "E2E_MESHC"), "inject", "-f", "-", "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := meshc(t, dir, "apply", "out"); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, injected)
+	kubectl(t, "rollout", "status", "deployment/fruit", "deployment/crate", "deployment/door", "-n", "kiosk", "--timeout=3m")
+	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
+	url := "http://" + node + ":" + kubectl(t, "get", "service", "door", "-n", "kiosk", "-o", "jsonpath={.spec.ports[0].nodePort}") + "/?via=fruit"
+	eventually(t, time.Minute, func() string {
+		report, err := ask(http.DefaultClient, url, nil)
+		if err != nil {
+			return err.Error()
+		}
+		var got []string
+		for _, hop := range report.Hops() {
+			got = append(got, hop.Peer)
+		}
+		if want := "[spiffe://kiosk.example/ns/kiosk/sa/door spiffe://kiosk.example/ns/kiosk/sa/crate]"; fmt.Sprint(got) != want {
+			return fmt.Sprintf("got %s, want %s", got, want)
+		}
+		return ""
+	})
+	var secrets corev1.SecretList
+	get(t, &secrets, "secrets", "-A", "--field-selector=type=kubernetes.io/tls")
+	for _, s := range secrets.Items {
+		if strings.HasPrefix(s.Namespace, "kiosk") {
+			t.Errorf("the key of %s is in the cluster", s.Name)
+		}
+	}
+
+	// Everybody renews twice under load.
+	l := start(t, url)
+	signed := func() map[string]int {
+		var list certificatesv1.CertificateSigningRequestList
+		get(t, &list, "csr")
+		out := map[string]int{}
+		for _, r := range list.Items {
+			if r.Status.Certificate != nil {
+				out[r.Spec.Username]++
+			}
+		}
+		return out
+	}
+	before := signed()
+	eventually(t, 3*time.Minute, func() string {
+		now := signed()
+		for _, account := range []string{"kiosk:fruit", "kiosk:crate", "kiosk:door", "kiosk-system:meshc"} {
+			if user := "system:serviceaccount:" + account; now[user] < before[user]+4 && (account != "kiosk:crate" || now[user] < before[user]+2) {
+				return fmt.Sprintf("%s has %d certificates, and had %d", account, now[user], before[user])
+			}
+		}
+		return ""
+	})
+	l.end(t, 20*rate)
+
+	// An account asks for another's identity.
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := svid.Request(key, spiffeid.RequireFromString("spiffe://kiosk.example/ns/kiosk/sa/fruit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := fmt.Sprintf(`apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: kiosk-thief}
+spec: {request: %s, signerName: clusterissuers.cert-manager.io/mesh-ca, expirationSeconds: 600, usages: [digital signature, client auth]}
+`, base64.StdEncoding.EncodeToString(request))
+	t.Cleanup(func() { _, _ = commandAfter("kubectl", "delete", "csr", "kiosk-thief", "--ignore-not-found") })
+	if _, err := command(t, manifest, "", "kubectl", "create", "-f", "-", "--as=system:serviceaccount:kiosk:crate", "--as-group=system:serviceaccounts:kiosk", "--as-group=system:serviceaccounts"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, func() string {
+		var r certificatesv1.CertificateSigningRequest
+		get(t, &r, "csr", "kiosk-thief")
+		for _, c := range r.Status.Conditions {
+			if c.Type == certificatesv1.CertificateDenied && strings.Contains(c.Message, "its own identity alone") {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%+v", r.Status)
+	})
+}
