@@ -8,7 +8,6 @@ import (
 	"flag"
 	"log"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,6 +22,7 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/requestmanager"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/revisionmanager"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificatesigningrequests/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/clusterissuers"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
@@ -55,9 +55,6 @@ func main() {
 	}
 	var running sync.WaitGroup
 	for name, build := range controller.Known() {
-		if strings.HasPrefix(name, "certificatesigningrequests") {
-			continue // Kubernetes' own, signed by others
-		}
 		c, err := build(factory)
 		if err != nil {
 			log.Fatalf("%s: %v", name, err)
