@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"cuelang.org/go/cue/token"
+
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -61,4 +63,10 @@ func (m *Mesh) File() ([]byte, error) {
 }
 
 // Package is the name of the CUE package.
-func (m *Mesh) Package() string { return strings.ReplaceAll(m.Name, "-", "_") }
+func (m *Mesh) Package() string {
+	name := strings.ReplaceAll(m.Name, "-", "_")
+	if token.Lookup(name).IsKeyword() {
+		name += "_mesh"
+	}
+	return name
+}

@@ -28,6 +28,8 @@ type Mesh struct {
 	Services map[string]*Service
 	// Hosts are those of the externals that services may call, by their names.
 	Hosts map[string]Host
+	// Aliases are services by other hosts that they are known by.
+	Aliases map[string]*Service
 	// Sees is which hosts a service is given, by its name, where that is narrower than all.
 	Sees map[string]func(h Host) bool
 }
@@ -38,7 +40,7 @@ type Host struct{ Namespace, Name string }
 // New is a mesh with the services of the objects: those of kind Service, with the workloads
 // that they select.
 func New(objects []*Object, o Options) *Mesh {
-	m := &Mesh{Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Sees: map[string]func(Host) bool{}}
+	m := &Mesh{Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Aliases: map[string]*Service{}, Sees: map[string]func(Host) bool{}}
 	m.Repository = spec.Repository{
 		Mesh:     &spec.Mesh{Name: spec.Written(o.Name), TrustDomain: spec.Written(o.TrustDomain)},
 		Services: map[string]*spec.Service{}, Gateways: map[string]*spec.Gateway{}, External: map[string]*spec.External{},
@@ -58,6 +60,9 @@ func (m *Mesh) Service(namespace, name string) *Service {
 // Lookup is the service that a host names, from a namespace: "cart", "cart.shop" or
 // "cart.shop.svc.cluster.local"; nil when there is none.
 func (m *Mesh) Lookup(host, from string) *Service {
+	if s := m.Aliases[host]; s != nil {
+		return s
+	}
 	name, rest, dotted := strings.Cut(host, ".")
 	if !dotted {
 		return m.Service(from, name)
@@ -116,7 +121,7 @@ func (m *Mesh) Finish() {
 			sees = func(Host) bool { return true }
 		}
 		for _, callee := range m.Sorted() {
-			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.Host()) && callee.lets(caller) {
+			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.Host()) && callee.lets(caller) && !callee.leadsTo(caller.Name) {
 				caller.use(callee.Name)
 			}
 		}
@@ -138,14 +143,25 @@ func (s *Service) use(callee string) {
 // Callers are the members that call the service, where that is known: those of [Options.Calls], and the
 // gateways whose routes lead to it. It is nil when nobody does.
 func (m *Mesh) Callers(s *Service) *spec.Peers {
+	// Who calls a service whose routes lead to this one calls this one too.
+	reached := map[string]bool{s.Name: true}
+	for grown := true; grown; {
+		grown = false
+		for _, other := range m.Sorted() {
+			if !reached[other.Name] && slices.ContainsFunc(slices.Collect(maps.Keys(reached)), other.leadsTo) {
+				reached[other.Name], grown = true, true
+			}
+		}
+	}
+	calls := func(callee string) bool { return reached[callee] }
 	p := &spec.Peers{}
 	for _, caller := range slices.Sorted(maps.Keys(m.Calls)) {
-		if slices.Contains(m.Calls[caller], s.Name) {
+		if caller != s.Name && slices.ContainsFunc(m.Calls[caller], calls) {
 			p.Services = append(p.Services, spec.Written(caller))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Repository.Gateways)) {
-		if m.Repository.Gateways[name].Uses[s.Name] != nil {
+		if slices.ContainsFunc(slices.Collect(maps.Keys(m.Repository.Gateways[name].Uses)), calls) {
 			p.Gateways = append(p.Gateways, spec.Written(name))
 		}
 	}
@@ -155,13 +171,24 @@ func (m *Mesh) Callers(s *Service) *spec.Peers {
 	return p
 }
 
-// lets reports whether some rule of allow is for the caller.
+// leadsTo reports whether some route of the service sends requests to another one.
+func (s *Service) leadsTo(name string) bool {
+	return slices.ContainsFunc(s.Spec.Routes, func(r *spec.Route) bool {
+		return slices.ContainsFunc(r.To, func(d *spec.Destination) bool { return d.Service.Value == name }) || r.Mirror != nil && r.Mirror.Service.Value == name
+	})
+}
+
+// lets reports whether some rule of allow is for the caller, and none of deny takes all of it back.
 func (s *Service) lets(caller *Service) bool {
-	return slices.ContainsFunc(s.Spec.Allow, func(r *spec.Rule) bool {
+	covers := func(r *spec.Rule) bool {
 		has := func(list []spec.Field[string], name string) bool {
 			return slices.ContainsFunc(list, func(f spec.Field[string]) bool { return f.Value == name })
 		}
-		return r.From.Anyone.Value || has(r.From.Services, caller.Name) || has(r.From.Namespaces, caller.Namespace)
+		return r.Mode.Value != "audit" && (r.From.Anyone.Value || has(r.From.Services, caller.Name) || has(r.From.Namespaces, caller.Namespace))
+	}
+	return slices.ContainsFunc(s.Spec.Allow, covers) && !slices.ContainsFunc(s.Spec.Deny, func(r *spec.Rule) bool {
+		whole := r.Ports == nil && r.Methods == nil && r.Paths == nil && r.Headers == nil && r.JWT == nil && r.From.IPRanges == nil
+		return whole && covers(r)
 	})
 }
 

@@ -99,49 +99,51 @@ func Read(file string, stream []byte, namespace string) ([]*Object, diag.List) {
 			found.Add(diag.New(diag.BadObject, "", "it is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), source.Position{File: file}))
 			return out, found
 		}
-		objects, err := read(file, &document, namespace)
+		objects, problems := read(file, &document, namespace)
 		out = append(out, objects...)
-		if err != nil {
-			found.Add(diag.New(diag.BadObject, "", err.Error(), source.Position{File: file, Line: document.Line, Column: document.Column}))
-		}
+		found.Add(problems...)
 	}
 }
 
 // read is a document's object, or those of a list.
-func read(file string, document *kyaml.Node, namespace string) ([]*Object, error) {
+func read(file string, document *kyaml.Node, namespace string) ([]*Object, diag.List) {
 	node := kyaml.NewRNode(document)
 	if node.IsNilOrEmpty() {
 		return nil, nil
 	}
+	bad := func(why string) diag.List {
+		return diag.List{diag.New(diag.BadObject, "", "it is no object of Kubernetes: "+why, source.Position{File: file, Line: node.YNode().Line, Column: node.YNode().Column})}
+	}
 	if node.YNode().Kind != kyaml.MappingNode {
-		return nil, errors.New("it is no object of Kubernetes: it has no fields")
+		return nil, bad("it has no fields")
 	}
 	text, err := node.String()
 	if err != nil {
-		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
+		return nil, bad(reason(err))
 	}
 	data, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {
-		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
+		return nil, bad(reason(err))
 	}
 	return readObject(file, node.YNode(), data, namespace)
 }
 
-func readObject(file string, node *kyaml.Node, data []byte, namespace string) ([]*Object, error) {
+func readObject(file string, node *kyaml.Node, data []byte, namespace string) ([]*Object, diag.List) {
 	o := &Object{file: file, node: node}
+	bad := func(why string) diag.List { return diag.List{diag.New(diag.BadObject, "", why, o.Position())} }
 	err := kjson.UnmarshalCaseSensitivePreserveInts(data, o)
 	if err == nil {
 		err = json.Unmarshal(data, &o.fields)
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("it is no object of Kubernetes: %s", reason(err))
+		return nil, bad("it is no object of Kubernetes: " + reason(err))
 	case o.Kind == "" || o.APIVersion == "":
-		return nil, errors.New("it is no object of Kubernetes: it has no kind or no apiVersion")
+		return nil, bad("it is no object of Kubernetes: it has no kind or no apiVersion")
 	case strings.HasSuffix(o.Kind, "List"):
 		return readList(o, namespace)
 	case o.Metadata.Name == "":
-		return nil, fmt.Errorf("the %s has no name", o.Kind)
+		return nil, bad(fmt.Sprintf("the %s has no name", o.Kind))
 	}
 	if o.Metadata.Namespace == "" {
 		o.Metadata.Namespace = namespace
@@ -149,15 +151,15 @@ func readObject(file string, node *kyaml.Node, data []byte, namespace string) ([
 	return []*Object{o}, nil
 }
 
-func readList(list *Object, namespace string) ([]*Object, error) {
+func readList(list *Object, namespace string) ([]*Object, diag.List) {
 	var items []json.RawMessage
 	if raw := list.fields["items"]; raw != nil {
 		if err := json.Unmarshal(raw, &items); err != nil {
-			return nil, errors.New("the items of the list are no list")
+			return nil, diag.List{diag.New(diag.BadObject, "", "the items of the list are no list", list.Position("items"))}
 		}
 	}
 	var out []*Object
-	var errs []error
+	var found diag.List
 	for i, item := range items {
 		node := list.node
 		if at := child(list.node, "items"); at != nil {
@@ -165,20 +167,22 @@ func readList(list *Object, namespace string) ([]*Object, error) {
 				node = at
 			}
 		}
-		objects, err := readObject(list.file, node, item, namespace)
+		objects, problems := readObject(list.file, node, item, namespace)
 		out = append(out, objects...)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("item %d: %w", i, err))
-		}
+		found.Add(problems...)
 	}
-	return out, errors.Join(errs...)
+	return out, found
 }
 
 // reason is what is wrong with a value, without the Go types that it did not fit.
 func reason(err error) string {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
-		return fmt.Sprintf("%s is %s %s", kind.Field, article(kind.Value), kind.Value)
+		field := strings.TrimPrefix(kind.Field, "TypeMeta.")
+		if field == "" {
+			return fmt.Sprintf("it has %s %s where something else belongs", article(kind.Value), kind.Value)
+		}
+		return fmt.Sprintf("%s is %s %s", field, article(kind.Value), kind.Value)
 	}
 	text := err.Error()
 	for _, prefix := range []string{"json: ", "proto: ", "yaml: "} {

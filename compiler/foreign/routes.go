@@ -33,7 +33,10 @@ func Routed(hosts []Hosted) []*spec.Route {
 	slices.SortStableFunc(merged, func(a, b Hosted) int { return MoreSpecific(a.Host, b.Host) })
 	var out []*spec.Route
 	for i, h := range merged {
-		for _, r := range h.Routes {
+		for n, r := range h.Routes {
+			if slices.ContainsFunc(h.Routes[:n], func(before *spec.Route) bool { return same(before, r) }) {
+				continue
+			}
 			if h.Host != "" {
 				if r.Match == nil {
 					r.Match = &spec.Match{}
@@ -49,6 +52,22 @@ func Routed(hosts []Hosted) []*spec.Route {
 	}
 	NameApart(out)
 	return out
+}
+
+// same reports whether two routes say the same, whether or not their host is written yet.
+func same(a, b *spec.Route) bool {
+	first, second := *a, *b
+	first.Match, second.Match = withoutHost(a.Match), withoutHost(b.Match)
+	return reflect.DeepEqual(first, second)
+}
+
+func withoutHost(m *spec.Match) *spec.Match {
+	if m == nil {
+		return &spec.Match{}
+	}
+	out := *m
+	out.Host = spec.Field[string]{}
+	return &out
 }
 
 // Tidied are the routes of a service without what need not be said: that all go to any instance.

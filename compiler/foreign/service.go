@@ -25,6 +25,8 @@ type Service struct {
 	Workloads []*Workload
 	// Selector are the labels by which it selects them.
 	Selector map[string]string
+	// made are the versions that its workloads made, by name, until something names them.
+	made map[string]bool
 	// guessed are ports whose protocol nothing says, by name.
 	guessed map[string]int
 }
@@ -74,8 +76,9 @@ func (s *Service) settlePorts(m *Mesh) {
 	}
 }
 
-// Select are the workloads of the service whose pods have the labels, and whether those are all.
-func (s *Service) Select(selector map[string]string) (some, all bool) {
+// Select says whether the labels are those of some of the service's pods, or of all. Of pods that were not read
+// only those labels are known by which the service selects them: it cannot be told for others.
+func (s *Service) Select(selector map[string]string) (some, all, known bool) {
 	chosen := labels.SelectorFromSet(selector)
 	n := 0
 	for _, w := range s.Workloads {
@@ -84,9 +87,17 @@ func (s *Service) Select(selector map[string]string) (some, all bool) {
 		}
 	}
 	if len(s.Workloads) == 0 { // what its pods have is what it selects them by
-		return chosen.Matches(labels.Set(s.Selector)), true
+		known = true
+		for key, value := range selector {
+			if own, ok := s.Selector[key]; !ok {
+				known = false
+			} else if own != value {
+				return false, false, true
+			}
+		}
+		return known, known, known
 	}
-	return n > 0, n == len(s.Workloads)
+	return n > 0, n == len(s.Workloads), true
 }
 
 func (m *Mesh) readServices(objects []*Object) {
@@ -116,6 +127,12 @@ func (m *Mesh) readServices(objects []*Object) {
 			continue
 		case NameOf(name) != name:
 			m.NotCarried(o, fmt.Sprintf("%q is no name of the language", name))
+			continue
+		case NameOf(o.Metadata.Namespace) != o.Metadata.Namespace:
+			m.NotCarried(o, fmt.Sprintf("%q is no name of the language", o.Metadata.Namespace))
+			continue
+		case len(d.Selector) == 0:
+			m.NotCarried(o, "it selects no pods: name its instances in workload: endpoints", "spec")
 			continue
 		}
 		s := &Service{Name: name, Namespace: o.Metadata.Namespace, Object: o, Selector: d.Selector, Spec: &spec.Service{}, guessed: map[string]int{}}

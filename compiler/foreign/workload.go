@@ -58,6 +58,12 @@ func (m *Mesh) giveWorkloads() {
 			s.Spec.Workload = &spec.Workload{Deployment: spec.Written(s.Name)}
 			continue
 		}
+		if w := s.Workloads[0]; NameOf(w.Name) != w.Name {
+			m.NotCarried(s.Object, fmt.Sprintf("its %s is named %q, which is no name of the language", w.Kind, w.Name))
+			delete(m.Services, s.Name)
+			delete(m.Repository.Services, s.Name)
+			continue
+		}
 		if w, other := taken(s, owners); other != nil {
 			m.NotCarried(s.Object, fmt.Sprintf("the pods of %s %s are those of %s already, and a pod is one service", w.Kind, w.Name, other.Object))
 			delete(m.Services, s.Name)
@@ -100,7 +106,7 @@ func workloadOf(w *Workload) *spec.Workload {
 
 func (m *Mesh) giveVersions(s *Service) {
 	key := s.distinction()
-	s.Spec.Versions = map[string]*spec.Version{}
+	s.Spec.Versions, s.made = map[string]*spec.Version{}, map[string]bool{}
 	for i, w := range s.Workloads {
 		value, ok := w.Labels[key]
 		if key == "" || !ok {
@@ -111,7 +117,8 @@ func (m *Mesh) giveVersions(s *Service) {
 		if i > 0 {
 			v.Workload = spec.Written(w.Name)
 		}
-		s.Spec.Versions[Free(s.Spec.Versions, NameOf(value))] = v
+		name := Free(s.Spec.Versions, NameOf(value))
+		s.Spec.Versions[name], s.made[name] = v, true
 	}
 	for _, w := range s.Workloads[1:] {
 		if w.Account != s.Account {
@@ -158,30 +165,34 @@ func (m *Mesh) giveAccounts() {
 	}
 }
 
-// Version gives the service a version of that name with the labels; one that its workloads make
-// already takes the name.
+// Version gives the service a version of that name with the labels. One that its workloads made, and that nothing
+// has named yet, gives way to it.
 func (s *Service) Version(name string, labels map[string]string) {
-	for _, known := range s.versionNames() {
-		v := s.Spec.Versions[known]
-		if len(v.Labels) == 1 && matches(v.Labels, labels) {
-			if known != name {
-				s.Spec.Versions[name] = v
-				delete(s.Spec.Versions, known)
-			}
-			return
-		}
-	}
-	if s.Spec.Versions == nil {
-		s.Spec.Versions = map[string]*spec.Version{}
-	}
 	v := &spec.Version{Labels: map[string]spec.Field[string]{}}
 	for key, value := range labels {
 		v.Labels[key] = spec.Written(value)
 	}
+	for _, known := range s.versionNames() {
+		other := s.Spec.Versions[known]
+		if !within(other.Labels, labels) {
+			continue
+		}
+		v.Workload = other.Workload
+		if s.made[known] && len(other.Labels) == len(labels) {
+			delete(s.Spec.Versions, known)
+			delete(s.made, known)
+		}
+		break
+	}
+	if s.Spec.Versions == nil {
+		s.Spec.Versions = map[string]*spec.Version{}
+	}
 	s.Spec.Versions[name] = v
+	delete(s.made, name)
 }
 
-func matches(version map[string]spec.Field[string], labels map[string]string) bool {
+// within reports whether all labels of a version are among the others.
+func within(version map[string]spec.Field[string], labels map[string]string) bool {
 	for key, value := range version {
 		if labels[key] != value.Value {
 			return false

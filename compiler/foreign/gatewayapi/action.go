@@ -19,11 +19,13 @@ func (m *importer) action(o *foreign.Object, r *gatewayv1.HTTPRouteRule, at *for
 	if name := foreign.Take(&r.Name); name != nil {
 		base.Name = spec.Written(string(*name))
 	}
+	unresolved := false
 	var rewrite *gatewayv1.HTTPURLRewriteFilter
 	var redirect *gatewayv1.HTTPRequestRedirectFilter
 	for i := range r.Filters {
 		f := &r.Filters[i]
 		f.Type = ""
+		unresolved = unresolved || f.ExtensionRef != nil || f.ExternalAuth != nil
 		edit(foreign.Take(&f.RequestHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits { return &h.Request })
 		edit(foreign.Take(&f.ResponseHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits { return &h.Response })
 		if d := foreign.Take(&f.URLRewrite); d != nil {
@@ -37,16 +39,19 @@ func (m *importer) action(o *foreign.Object, r *gatewayv1.HTTPRouteRule, at *for
 			m.mirror(o, foreign.Take(&f.RequestMirror), at, &base, append(slices.Clone(where), "filters", strconv.Itoa(i), "requestMirror", "backendRef"))
 		}
 	}
-	m.tries(r, &base)
+	m.tries(o, r, &base, where)
 	protocol := "http"
 	if kind == "GRPCRoute" {
 		protocol = "grpc"
 	}
-	if redirect == nil {
-		base.To = m.destinations(o, r.BackendRefs, at, protocol, where)
-		if base.To == nil {
+	var invalid float64
+	if redirect == nil || unresolved {
+		base.To, invalid = m.destinations(o, r.BackendRefs, at, protocol, where)
+		if base.To == nil || unresolved { // a filter that is not there must not be skipped (HTTPRouteFilter)
 			base = spec.Route{Name: base.Name, DirectResponse: &spec.DirectResponse{Status: spec.Written(500)}}
-			rewrite = nil
+			rewrite, redirect = nil, nil
+		} else if invalid > 0 {
+			base.Fault = &spec.Fault{Abort: &spec.Abort{Percent: spec.Written(invalid), Status: spec.Written(500)}}
 		}
 	}
 	return func(match *spec.Match) *spec.Route {
@@ -173,16 +178,18 @@ func (m *importer) mirror(o *foreign.Object, f *gatewayv1.HTTPRequestMirrorFilte
 	switch {
 	case f.Percent != nil && *f.Percent != 100:
 		route.Mirror.Percent = spec.Written(float64(*f.Percent))
-	case f.Fraction != nil:
+	case f.Fraction != nil && or(f.Fraction.Denominator, 100) > 0:
 		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(or(f.Fraction.Denominator, 100)))
 	}
 }
 
 // tries carries over a rule's time and retries.
-func (m *importer) tries(r *gatewayv1.HTTPRouteRule, route *spec.Route) {
+func (m *importer) tries(o *foreign.Object, r *gatewayv1.HTTPRouteRule, route *spec.Route, where []string) {
 	if t := foreign.Take(&r.Timeouts); t != nil {
 		if d, ok := length(t.Request); ok {
 			route.Timeout = spec.Written(d)
+		} else if t.Request != nil {
+			m.NotCarried(o, "every request is bounded, by 15s where nothing is written", append(slices.Clone(where), "timeouts", "request")...)
 		}
 		if d, ok := length(t.BackendRequest); ok {
 			route.Retries = &spec.Retries{PerTryTimeout: spec.Written(d)}

@@ -44,7 +44,9 @@ func (m *importer) attach(o *foreign.Object) {
 			return false
 		}
 		slices.Sort(hosts)
-		l.routes = append(l.routes, attached{o, hosts})
+		if !slices.ContainsFunc(l.routes, func(a attached) bool { return a.object == o }) {
+			l.routes = append(l.routes, attached{o, hosts})
+		}
 		return true
 	})
 }

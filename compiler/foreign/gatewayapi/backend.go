@@ -2,6 +2,7 @@ package gatewayapi
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -11,17 +12,19 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// destinations are the backends of a rule; nil when requests get a 500 instead.
-func (m *importer) destinations(o *foreign.Object, refs []gatewayv1.HTTPBackendRef, at *foreign.Service, protocol string, where []string) []*spec.Destination {
+// destinations are the backends of a rule, and the percentage of its requests that get a 500, as their backend is
+// invalid. They are nil when all do.
+func (m *importer) destinations(o *foreign.Object, refs []gatewayv1.HTTPBackendRef, at *foreign.Service, protocol string, where []string) ([]*spec.Destination, float64) {
 	var out []*spec.Destination
-	total := 0
+	total, invalid := 0, 0
 	for i := range refs {
 		ref := foreign.Take(&refs[i].BackendRef)
 		to := m.destination(o, ref.BackendObjectReference, at, protocol, append(slices.Clone(where), "backendRefs", strconv.Itoa(i))...)
+		weight := int(or(ref.Weight, 1))
 		if to == nil {
+			invalid += weight
 			continue
 		}
-		weight := int(or(ref.Weight, 1))
 		if len(refs) > 1 {
 			to.Weight = spec.Written(weight)
 		}
@@ -29,9 +32,12 @@ func (m *importer) destinations(o *foreign.Object, refs []gatewayv1.HTTPBackendR
 		out = append(out, to)
 	}
 	if total == 0 {
-		return nil
+		return nil, 100
 	}
-	return out
+	if len(out) == 1 {
+		out[0].Weight = spec.Field[int]{}
+	}
+	return out, math.Round(10000*float64(invalid)/float64(total+invalid)) / 100
 }
 
 // destination is a backend; nil when nobody is there. What nothing says of its port's protocol, the route does.
@@ -63,6 +69,10 @@ func (m *importer) destination(o *foreign.Object, ref gatewayv1.BackendObjectRef
 		return nil
 	}
 	s.Speaks(port, protocol)
+	if said := s.Spec.Ports[port].Protocol.Value; protocol == "tcp" && said != "tcp" && said != "tls" {
+		m.NotCarried(o, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+said, append(where, "port")...)
+		return nil
+	}
 	if len(s.Spec.Ports) > 1 {
 		out.Port = spec.Written(port)
 	}

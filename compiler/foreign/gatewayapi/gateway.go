@@ -44,6 +44,7 @@ type listener struct {
 	from   gatewayv1.RouteNamespaces
 	spec   *spec.Listener
 	routes []attached
+	more   []*spec.Listener // for other names in the handshake
 }
 
 // attached is a route of HTTP at a listener, for the hosts of both.
@@ -271,6 +272,7 @@ func (l *listener) attachments() string {
 func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
 	out := &spec.Gateway{Namespace: spec.Written(g.object.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}
 	var objects []attached
+	var unused []string // whose requests others must not take
 	for _, l := range listeners {
 		at := []string{"spec", "listeners", strconv.Itoa(l.index)}
 		switch {
@@ -279,15 +281,25 @@ func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
 			continue
 		case !l.spec.Protocol.IsSet() && !l.spec.RedirectTo.IsSet() && len(l.routes) == 0:
 			m.NotCarried(g.object, "no route is attached to it, and the listener is left out", at...)
+			unused = append(unused, l.host)
 			continue
 		}
-		out.Listeners[foreign.Free(out.Listeners, foreign.NameOf(l.name))] = l.spec
-		if l.spec.To != nil {
-			out.Uses[l.spec.To.Service.Value] = &spec.Use{}
+		for _, one := range append([]*spec.Listener{l.spec}, l.more...) {
+			out.Listeners[foreign.Free(out.Listeners, foreign.NameOf(l.name))] = one
+			if one.To != nil {
+				out.Uses[one.To.Service.Value] = &spec.Use{}
+			}
 		}
 		for _, a := range l.routes {
-			if !slices.ContainsFunc(objects, func(b attached) bool { return b.object == a.object && slices.Equal(a.hosts, b.hosts) }) {
-				objects = append(objects, a)
+			i := slices.IndexFunc(objects, func(b attached) bool { return b.object == a.object })
+			if i < 0 {
+				objects = append(objects, attached{a.object, slices.Clone(a.hosts)})
+				continue
+			}
+			for _, host := range a.hosts {
+				if !slices.Contains(objects[i].hosts, host) {
+					objects[i].hosts = append(objects[i].hosts, host)
+				}
 			}
 		}
 	}
@@ -303,6 +315,11 @@ func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
 	var hosts []foreign.Hosted
 	for _, host := range slices.Sorted(maps.Keys(byHost)) {
 		hosts = append(hosts, foreign.Hosted{Host: host, Routes: m.ordered(byHost[host])})
+	}
+	for _, host := range unused {
+		if host != "" && byHost[host] == nil {
+			hosts = append(hosts, foreign.Hosted{Host: host})
+		}
 	}
 	out.Routes = foreign.Routed(hosts)
 	for _, r := range out.Routes {

@@ -4,8 +4,6 @@
 package gatewayapi
 
 import (
-	"slices"
-
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/meshc/meshc/compiler/foreign"
@@ -32,7 +30,7 @@ func Import(objects []*foreign.Object, o foreign.Options) *foreign.Mesh {
 	m.toServices()
 	m.finishGateways()
 	m.backendTLS()
-	m.others()
+	m.Others(objects, kinds, map[string]string{"networking.istio.io": "meshc import istio", "security.istio.io": "meshc import istio"})
 	m.allow()
 	m.Finish()
 	return m.Mesh
@@ -44,19 +42,10 @@ func (m *importer) of(kind string) []*foreign.Object { return foreign.Of(m.objec
 // routeKinds are the kinds of routes for HTTP.
 var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
 
-var known = []string{"Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "BackendTLSPolicy", "ReferenceGrant"}
-
-// others tells of kinds that are not read, and configure traffic.
-func (m *importer) others() {
-	for _, o := range m.objects {
-		if o.Group() == group && !slices.Contains(known, o.Kind) {
-			why := "meshc does not read this kind"
-			if o.Kind == "UDPRoute" {
-				why = "the mesh carries TCP, and UDP goes beside it"
-			}
-			m.NotCarried(o, why)
-		}
-	}
+// kinds are those that are read, and their group.
+var kinds = map[string]string{
+	"Gateway": group, "GatewayClass": group, "HTTPRoute": group, "GRPCRoute": group, "TLSRoute": group, "TCPRoute": group,
+	"BackendTLSPolicy": group, "ReferenceGrant": group,
 }
 
 // allow lets in the gateways whose routes lead to a service, those that call it, and everyone where it is the parent

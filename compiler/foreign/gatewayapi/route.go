@@ -16,8 +16,8 @@ import (
 var routeReasons = map[string]string{
 	"useDefaultGateways":             "a route names its gateways",
 	"rules[].sessionPersistence":     "requests of the same hash stay at an instance: loadBalancer: policy: ring-hash",
-	"rules[].filters[].externalAuth": "mesh.externalAuthorization names who is asked, and a service or gateway names it: externalAuthorization",
-	"rules[].filters[].extensionRef": "it is an extension of another implementation",
+	"rules[].filters[].externalAuth": "mesh.externalAuthorization names who is asked, and a service or gateway names it: externalAuthorization. The route answers 500",
+	"rules[].filters[].extensionRef": "it is an extension of another implementation. The route answers 500",
 	"rules[].backendRefs[].filters":  "what is done to a request is done for a whole route",
 	"rules[].retry.codes":            "the language retries 5xx, or 502, 503 and 504: retries: on",
 }

@@ -36,7 +36,7 @@ func (m *importer) attachStream(o *foreign.Object) {
 	}
 	m.each(o, parents, func(l *listener) bool {
 		secure := l.spec.Protocol.Value == "tls" || l.spec.TLS != nil
-		if !l.spec.Protocol.IsSet() || secure != (o.Kind == "TLSRoute") || l.spec.To != nil {
+		if !l.spec.Protocol.IsSet() || secure != (o.Kind == "TLSRoute") {
 			return false
 		}
 		var hosts []string
@@ -50,9 +50,21 @@ func (m *importer) attachStream(o *foreign.Object) {
 				return false
 			}
 			slices.Sort(hosts)
-			l.spec.Hosts = spec.WrittenAll(hosts...)
 		}
-		l.spec.To = &spec.ListenerTo{Service: to.Service, Port: to.Port}
+		at := l.spec
+		if at.To != nil {
+			if hosts == nil {
+				m.NotCarried(o, "the connections of the listener "+l.name+" go to "+at.To.Service.Value+" already", "spec")
+				return true
+			}
+			another := *l.spec
+			at = &another
+			l.more = append(l.more, at)
+		}
+		if hosts != nil {
+			at.Hosts = spec.WrittenAll(hosts...)
+		}
+		at.To = &spec.ListenerTo{Service: to.Service, Port: to.Port}
 		return true
 	})
 }

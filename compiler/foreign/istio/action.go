@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,6 +18,10 @@ import (
 func (b *binding) actions(i int, r *networkingv1.HTTPRoute, out *spec.Route) {
 	if name := foreign.Take(&r.Name); name != "" {
 		out.Name = spec.Written(name)
+	}
+	if d := r.Timeout; d != nil && d.AsDuration() == 0 {
+		b.NotCarried(b.object, "every request is bounded, by 15s where nothing is written", "spec", "http", strconv.Itoa(i), "timeout")
+		r.Timeout = nil
 	}
 	duration(&out.Timeout, &r.Timeout)
 	out.Retries = b.retries(r)
@@ -44,12 +49,17 @@ func fault(f *networkingv1.HTTPFaultInjection) *spec.Fault {
 	if d := f.Delay; d != nil {
 		if fixed, ok := d.HttpDelayType.(*networkingv1.HTTPFaultInjection_Delay_FixedDelay); ok {
 			//lint:ignore SA1019 it is still written
-			out.Delay = &spec.Delay{Percent: percent(&d.Percentage, &d.Percent), For: spec.Written(foreign.Duration(fixed.FixedDelay.AsDuration()))}
-			d.HttpDelayType = nil
+			none := d.Percentage == nil && d.Percent == 0 // "If not specified, no request will be delayed"
+			//lint:ignore SA1019 it is still written
+			share := percent(&d.Percentage, &d.Percent)
+			if d.HttpDelayType = nil; !none {
+				out.Delay = &spec.Delay{Percent: share, For: spec.Written(foreign.Duration(fixed.FixedDelay.AsDuration()))}
+			}
 		}
 	}
 	if a := f.Abort; a != nil {
 		var old int32
+		none := a.Percentage == nil // "If not specified, no request will be aborted"
 		switch by := a.ErrorType.(type) {
 		case *networkingv1.HTTPFaultInjection_Abort_HttpStatus:
 			out.Abort = &spec.Abort{Status: spec.Written(int(by.HttpStatus)), Percent: percent(&a.Percentage, &old)}
@@ -60,6 +70,9 @@ func fault(f *networkingv1.HTTPFaultInjection) *spec.Fault {
 				out.Abort = &spec.Abort{GRPCStatus: spec.Written(int(code)), Percent: percent(&a.Percentage, &old)}
 				a.ErrorType = nil
 			}
+		}
+		if none {
+			out.Abort = nil
 		}
 	}
 	if *out == (spec.Fault{}) {
@@ -173,13 +186,21 @@ func rewrite(r *networkingv1.HTTPRewrite, out *spec.Route) {
 			}
 			out.Match.Path = &spec.PathMatch{Prefix: spec.Written("/")}
 		}
-		if p := out.Match.Path; p.Regex.IsSet() {
+		if prefix, folded := foldedPrefix(out.Match.Path); folded {
+			w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^" + prefix), Substitution: spec.Written(uri)}}
+		} else if p := out.Match.Path; p.Regex.IsSet() {
 			w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^.*$"), Substitution: spec.Written(uri)}}
 		} else {
 			w.Path = &spec.PathRewrite{Prefix: spec.Written(uri)}
 		}
 	}
 	out.Rewrite = w
+}
+
+// foldedPrefix is the pattern of a prefix whose case does not matter, as [path] makes it.
+func foldedPrefix(p *spec.PathMatch) (string, bool) {
+	prefix, ok := strings.CutSuffix(p.Regex.Value, ".*")
+	return prefix, ok && strings.HasPrefix(prefix, "(?i)")
 }
 
 func redirect(r *networkingv1.HTTPRedirect, out *spec.Route) {
@@ -192,6 +213,11 @@ func redirect(r *networkingv1.HTTPRedirect, out *spec.Route) {
 	}
 	if host := foreign.Take(&r.Authority); host != "" {
 		d.Host = spec.Written(host)
+		if name, number, err := net.SplitHostPort(host); err == nil {
+			if n, err := strconv.Atoi(number); err == nil {
+				d.Host, d.Port = spec.Written(name), spec.Written(n)
+			}
+		}
 	}
 	if port, ok := r.RedirectPort.(*networkingv1.HTTPRedirect_Port); ok {
 		d.Port, r.RedirectPort = spec.Written(int(port.Port)), nil

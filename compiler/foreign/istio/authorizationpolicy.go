@@ -1,6 +1,8 @@
 package istio
 
 import (
+	"reflect"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -24,26 +26,31 @@ const (
 // authorizationPolicies are the rules of services. A service that no policy allows anything lets in everyone of
 // the mesh, or those that call it where that is known, and whoever comes in plaintext where that is permitted.
 func (m *importer) authorizationPolicies(permissive map[string]bool) {
-	restricted, tokens := map[string]bool{}, map[string]bool{}
+	restricted, tokens, partly := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range m.of(security, "AuthorizationPolicy") {
 		var d securityv1.AuthorizationPolicy
 		if !m.Decode(o, "spec", &d) {
 			continue
 		}
-		services := m.targets(o, &d)
+		selection := m.targets(o, &d)
+		services := byName(selection)
 		action := foreign.Take(&d.Action)
 		deny := action == securityv1.AuthorizationPolicy_DENY
 		if action != securityv1.AuthorizationPolicy_ALLOW && !deny {
 			m.beside(o, &d, action)
 		}
-		m.toGateways(o, services)
+		m.toGateways(o, &d, services, action)
 		mode := o.Metadata.Annotations["istio.io/dry-run"] == "true"
 		for _, s := range services {
 			if !deny && action == securityv1.AuthorizationPolicy_ALLOW && !mode {
+				if restricted[s.Name] && (partly[s.Name] || !selection[s]) {
+					m.LetsMore(o, "several policies are for some of the pods of "+s.Name+" each, and a service has one set of rules", "spec", "selector")
+				}
 				restricted[s.Name] = true
+				partly[s.Name] = partly[s.Name] || !selection[s]
 			}
 			for i, r := range d.Rules {
-				if deny && !mode && wantsToken(r) && m.issuerNames() != nil {
+				if deny && !mode && wantsToken(r) {
 					tokens[s.Name] = true
 					continue
 				}
@@ -82,6 +89,7 @@ func (m *importer) authorizationPolicies(permissive map[string]bool) {
 		if tokens[s.Name] {
 			m.askForTokens(s)
 		}
+		s.Spec.Allow, s.Spec.Deny = distinct(s.Spec.Allow), distinct(s.Spec.Deny)
 	}
 }
 
@@ -98,8 +106,8 @@ func (m *importer) askForTokens(s *foreign.Service) {
 			out = append(out, rule)
 			continue
 		}
-		for _, issuer := range m.issuerNames() {
-			m.asked[issuer] = true
+		for _, issuer := range m.issuers[s.Name] { // without any nobody is let in, as in Istio
+			m.asked[s.Name+"/"+issuer] = true
 			r := *rule
 			r.JWT = &spec.JWTRule{Issuer: spec.Written(issuer)}
 			out = append(out, &r)
@@ -108,8 +116,19 @@ func (m *importer) askForTokens(s *foreign.Service) {
 	s.Spec.Allow = out
 }
 
+// distinct are the rules without those that are there twice.
+func distinct(rules []*spec.Rule) []*spec.Rule {
+	var out []*spec.Rule
+	for _, r := range rules {
+		if !slices.ContainsFunc(out, func(before *spec.Rule) bool { return reflect.DeepEqual(before, r) }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // targets are the services that a policy is for.
-func (m *importer) targets(o *foreign.Object, d *securityv1.AuthorizationPolicy) []*foreign.Service {
+func (m *importer) targets(o *foreign.Object, d *securityv1.AuthorizationPolicy) map[*foreign.Service]bool {
 	refs := d.TargetRefs
 	if d.TargetRef != nil {
 		refs = append(refs, d.TargetRef)
@@ -117,19 +136,27 @@ func (m *importer) targets(o *foreign.Object, d *securityv1.AuthorizationPolicy)
 	if len(refs) == 0 {
 		return m.selected(o, foreign.Take(&d.Selector).GetMatchLabels())
 	}
-	var out []*foreign.Service
+	out := map[*foreign.Service]bool{}
 	for _, ref := range refs {
 		if s := m.Service(o.Metadata.Namespace, ref.Name); s != nil && ref.Kind == "Service" && ref.Group == "" {
-			out = append(out, s)
+			out[s] = true
 			proto.Reset(ref)
+			continue
 		}
+		m.LetsMore(o, "rules are a service's, and it is for the "+ref.Kind+" "+ref.Name+" too", "spec")
+		proto.Reset(ref)
 	}
 	return out
 }
 
 // toGateways tells of a policy for a gateway's proxies, which have no rules.
-func (m *importer) toGateways(o *foreign.Object, services []*foreign.Service) {
-	if len(services) > 0 {
+func (m *importer) toGateways(o *foreign.Object, d *securityv1.AuthorizationPolicy, services []*foreign.Service, action securityv1.AuthorizationPolicy_Action) {
+	everywhere := o.Metadata.Namespace == rootNamespace && len(d.TargetRefs) == 0 && d.TargetRef == nil && o.Position("spec", "selector") == o.Position("spec")
+	if everywhere && len(m.gateways) > 0 && action != securityv1.AuthorizationPolicy_AUDIT {
+		m.LetsMore(o, "it is for the proxies of gateways too, which have no rules: a gateway lets in whoever reaches it", "spec")
+		return
+	}
+	if len(services) > 0 || len(d.TargetRefs) > 0 || d.TargetRef != nil {
 		return
 	}
 	m.LetsMore(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec", "selector")

@@ -66,9 +66,11 @@ func (t *translation) tokens(list []string, rule *spec.Rule, at []string) ([]*sp
 		if cut := strings.LastIndex(principal, "/"); cut >= 0 {
 			issuer, subject = principal[:cut], principal[cut+1:]
 		}
-		named := t.issuerNames()
+		named := t.issuers[t.service.Name]
 		if issuer != "*" {
-			named = []string{t.issuerOf(issuer)}
+			if named = []string{t.issuerOf(issuer)}; !slices.Contains(t.issuers[t.service.Name], named[0]) {
+				named = nil
+			}
 		}
 		if slices.Contains(named, "") || len(named) == 0 || subject != "*" && strings.Contains(subject, "*") || principal != "*" && issuer == "*" {
 			if !t.unsaid(principal, slices.Concat(at, []string{strconv.Itoa(i)})) {
@@ -78,7 +80,7 @@ func (t *translation) tokens(list []string, rule *spec.Rule, at []string) ([]*sp
 			continue
 		}
 		for _, name := range named {
-			t.asked[name] = true
+			t.asked[t.service.Name+"/"+name] = true
 			r := *rule
 			r.JWT = &spec.JWTRule{Issuer: spec.Written(name)}
 			if subject != "*" {
@@ -112,6 +114,13 @@ func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok 
 			}
 		case key == "request.auth.claims" && name != "" && len(d.NotValues) == 0 && !slices.ContainsFunc(values, wild):
 			out = append(out, t.claim(&r, name, values)...)
+		case d.Key == "request.auth.principal" && len(d.NotValues) == 0 && r.JWT != nil:
+			if slices.Contains(values, "*") || slices.ContainsFunc(values, func(v string) bool {
+				issuer, any := strings.CutSuffix(v, "/*")
+				return any && t.issuerOf(issuer) == r.JWT.Issuer.Value
+			}) {
+				out = append(out, &r) // which it demands already
+			}
 		case d.Key == "request.auth.principal" && len(d.NotValues) == 0:
 			tokens, _ := t.tokens(values, &r, at)
 			out = append(out, tokens...)
@@ -147,13 +156,13 @@ func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok 
 
 // claim adds a claim to a rule, for each issuer whose tokens it may be in.
 func (t *translation) claim(rule *spec.Rule, name string, values []string) []*spec.Rule {
-	issuers := t.issuerNames()
+	issuers := t.issuers[t.service.Name]
 	if rule.JWT != nil {
 		issuers = []string{rule.JWT.Issuer.Value}
 	}
 	var out []*spec.Rule
 	for _, issuer := range issuers {
-		t.asked[issuer] = true
+		t.asked[t.service.Name+"/"+issuer] = true
 		r := *rule
 		jwt := spec.JWTRule{Issuer: spec.Written(issuer), Claims: map[string][]spec.Field[string]{}}
 		if rule.JWT != nil {

@@ -73,6 +73,7 @@ func (m *importer) destinationRules() {
 		if s != nil {
 			m.serviceRule(o, s, &d)
 		} else {
+			m.zeros(o, d.TrafficPolicy)
 			externalRule(e, d.TrafficPolicy)
 		}
 		m.Left(o, "spec", &d, destinationRuleReasons)
@@ -107,6 +108,7 @@ func (m *importer) serviceRule(o *foreign.Object, s *foreign.Service, d *network
 	if p == nil {
 		return
 	}
+	m.zeros(o, p)
 	s.Spec.Connections, s.Spec.Outliers = connections(p.ConnectionPool), outliers(p.OutlierDetection)
 	loadBalancer(s.Spec, p.LoadBalancer)
 	if p.Tls != nil && p.Tls.Mode == networkingv1.ClientTLSSettings_ISTIO_MUTUAL {
@@ -120,6 +122,13 @@ func (m *importer) serviceRule(o *foreign.Object, s *foreign.Service, d *network
 		if n := foreign.Take(&b.MinRetryConcurrency); n != 0 {
 			s.Spec.Retries.Budget.MinConcurrency = spec.Written(int(n))
 		}
+	}
+}
+
+// zeros tells of numbers that are written and say that there is no bound.
+func (m *importer) zeros(o *foreign.Object, p *networkingv1.TrafficPolicy) {
+	if n := p.GetOutlierDetection().GetConsecutive_5XxErrors(); n != nil && n.Value == 0 {
+		m.NotCarried(o, "instances that fail are always left alone for a while, by 5 where nothing is written", "spec", "trafficPolicy", "outlierDetection", "consecutive5xxErrors")
 	}
 }
 
@@ -154,7 +163,9 @@ func connections(p *networkingv1.ConnectionPoolSettings) *spec.Connections {
 	if t := p.Tcp; t != nil {
 		count(&c.Max, &t.MaxConnections)
 		duration(&c.ConnectTimeout, &t.ConnectTimeout)
-		duration(&c.IdleTimeout, &t.IdleTimeout)
+		if p.Http.GetIdleTimeout() == nil { // one holds for both
+			duration(&c.IdleTimeout, &t.IdleTimeout)
+		}
 		if k := t.TcpKeepalive; k != nil {
 			c.Keepalive = &spec.Keepalive{}
 			count(&c.Keepalive.Probes, &k.Probes)

@@ -15,24 +15,20 @@ import (
 )
 
 var gatewayReasons = map[string]string{
-	"servers[].bind":                      "a listener takes connections at all addresses of the gateway",
-	"servers[].defaultEndpoint":           "a listener's requests go by the gateway's routes",
-	"servers[].tls.minProtocolVersion":    "TLS is 1.2 or newer",
-	"servers[].tls.maxProtocolVersion":    "clients may use the newest TLS that they have",
-	"servers[].tls.cipherSuites":          "the cipher suites are Envoy's own",
-	"servers[].tls.subjectAltNames":       "clients are checked by their certificate authority",
-	"servers[].tls.verifyCertificateSpki": "clients are checked by their certificate authority",
-	"servers[].tls.verifyCertificateHash": "clients are checked by their certificate authority",
-	"servers[].tls.credentialNames":       "a listener has one certificate; name a listener for each host",
+	"servers[].bind":                   "a listener takes connections at all addresses of the gateway",
+	"servers[].defaultEndpoint":        "a listener's requests go by the gateway's routes",
+	"servers[].tls.minProtocolVersion": "TLS is 1.2 or newer",
+	"servers[].tls.maxProtocolVersion": "clients may use the newest TLS that they have",
+	"servers[].tls.cipherSuites":       "the cipher suites are Envoy's own",
+	"servers[].tls.credentialNames":    "a listener has one certificate; name a listener for each host",
 }
 
 // gateway is a gateway of the mesh, and the servers that it is made of.
 type gateway struct {
-	name     string
-	spec     *spec.Gateway
-	selector map[string]string
-	servers  []*server
-	hosts    []foreign.Hosted
+	name    string
+	spec    *spec.Gateway
+	servers []*server
+	hosts   []foreign.Hosted
 }
 
 // server is where a Gateway takes connections.
@@ -44,33 +40,32 @@ type server struct {
 	of       string   // NAMESPACE/NAME of its Gateway
 	from     []string // namespaces, for each host, of the VirtualServices that may use it: "*", "." or a name
 	tcp, tls bool
+	split    bool // into listeners of their own, by the name in the handshake
 }
 
-// readGateways makes a gateway of each Gateway, or of all those that select the same proxies where one
-// VirtualService is bound to more than one of them.
+// readGateways makes a gateway of each Gateway, or of those that select the same proxies and that one VirtualService
+// is bound to.
 func (m *importer) readGateways() {
 	together := m.boundTogether()
-	bySelector := map[string]*gateway{}
+	made, shared := map[string]*gateway{}, map[string]string{}
 	for _, o := range m.of(networking, "Gateway") {
 		var d networkingv1.Gateway
 		if !m.Decode(o, "spec", &d) {
 			continue
 		}
 		selector := foreign.Take(&d.Selector)
-		key := o.Metadata.Namespace + fmt.Sprint(selector)
-		g := bySelector[key]
-		switch {
-		case g == nil:
-			g = &gateway{selector: selector, spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
+		own := o.Metadata.Namespace + "/" + o.Metadata.Name
+		proxies := o.Metadata.Namespace + fmt.Sprint(selector)
+		key := together[own] + proxies
+		g := made[key]
+		if g == nil {
+			g = &gateway{spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
 			g.name = m.freeGateway(o.Metadata.Name)
-			m.Repository.Gateways[g.name] = g.spec
-			bySelector[key] = g
-		case !together[o.Metadata.Namespace+"/"+o.Metadata.Name]:
-			other := &gateway{selector: selector, spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
-			other.name = m.freeGateway(o.Metadata.Name)
-			m.Repository.Gateways[other.name] = other.spec
-			m.NotCarried(o, "it shared its proxies with the gateway "+g.name+", and is a gateway of its own here", "spec", "selector")
-			g = other
+			m.Repository.Gateways[g.name], made[key] = g.spec, g
+			if other := shared[proxies]; other != "" {
+				m.NotCarried(o, "it shared its proxies with the gateway "+other+", and is a gateway of its own here", "spec", "selector")
+			}
+			shared[proxies] = g.name
 		}
 		m.gateways[o.Metadata.Namespace+"/"+o.Metadata.Name] = g
 		for i, s := range d.Servers {
@@ -90,17 +85,35 @@ func (m *importer) freeGateway(name string) string {
 	return foreign.Free(taken, foreign.NameOf(name))
 }
 
-// boundTogether are the Gateways that some VirtualService names beside others.
-func (m *importer) boundTogether() map[string]bool {
-	out := map[string]bool{}
+// boundTogether is, for each Gateway, the first of those that VirtualServices bind it together with.
+func (m *importer) boundTogether() map[string]string {
+	first := map[string]string{}
+	find := func(name string) string {
+		for first[name] != "" && first[name] != name {
+			name = first[name]
+		}
+		return name
+	}
 	for _, o := range m.of(networking, "VirtualService") {
 		var d networkingv1.VirtualService
-		if !(&foreign.Mesh{}).Decode(o, "spec", &d) || len(d.Gateways) < 2 {
+		if !(&foreign.Mesh{}).Decode(o, "spec", &d) {
 			continue
 		}
+		before := ""
 		for _, name := range d.Gateways {
-			out[qualified(name, o.Metadata.Namespace)] = true
+			if name == mesh {
+				continue
+			}
+			name = find(qualified(name, o.Metadata.Namespace))
+			if first[name] = name; before != "" {
+				first[name] = before
+			}
+			before = find(name)
 		}
+	}
+	out := map[string]string{}
+	for name := range first {
+		out[name] = find(name)
 	}
 	return out
 }
@@ -128,8 +141,11 @@ func (m *importer) server(o *foreign.Object, g *gateway, i int, d *networkingv1.
 		if !qualified {
 			namespace, name = "*", host
 		}
-		s.from = append(s.from, namespace)
-		s.listener.Hosts = append(s.listener.Hosts, spec.Written(name))
+		if !slices.Contains(s.listener.Hosts, spec.Written(name)) {
+			s.listener.Hosts, s.from = append(s.listener.Hosts, spec.Written(name)), append(s.from, namespace)
+		} else {
+			s.from[slices.Index(s.listener.Hosts, spec.Written(name))] = "*" // several namespaces may
+		}
 	}
 	if len(s.listener.Hosts) == 1 && s.listener.Hosts[0].Value == "*" {
 		s.listener.Hosts = nil
@@ -178,6 +194,8 @@ func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol str
 		return "members of the mesh do not come by a gateway"
 	case secret == "":
 		return "its certificate is a file, and not a secret (credentialName)"
+	case len(t.SubjectAltNames)+len(t.VerifyCertificateSpki)+len(t.VerifyCertificateHash) > 0:
+		return "clients are checked by their certificate authority, and not by their names or keys"
 	case foreign.NameOf(secret) != secret:
 		return strconv.Quote(secret) + " is no name of the language"
 	}
@@ -197,18 +215,22 @@ func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol str
 	return ""
 }
 
-// takes reports whether the server lets a VirtualService of the namespace answer for the host, and for
-// which hosts of both.
-func (s *server) takes(host, namespace string) (string, bool) {
+// takes are the hosts of both, for which the server lets a VirtualService of the namespace answer.
+func (s *server) takes(host, namespace string) []string {
+	own := s.object.Metadata.Namespace
 	if len(s.listener.Hosts) == 0 {
-		return host, allows(s.from, 0, namespace, s.object.Metadata.Namespace)
+		if allows(s.from, 0, namespace, own) {
+			return []string{host}
+		}
+		return nil
 	}
+	var out []string
 	for i, h := range s.listener.Hosts {
-		if both, ok := foreign.Intersect(h.Value, host); ok && allows(s.from, i, namespace, s.object.Metadata.Namespace) {
-			return both, true
+		if both, ok := foreign.Intersect(h.Value, host); ok && allows(s.from, i, namespace, own) {
+			out = append(out, both)
 		}
 	}
-	return "", false
+	return out
 }
 
 func allows(from []string, i int, namespace, own string) bool {
@@ -247,6 +269,10 @@ func (m *importer) finishServer(g *gateway, s *server) {
 			return
 		}
 		s.listener.RedirectTo = spec.Written(secure)
+	}
+	if s.split {
+		delete(g.spec.Listeners, s.name) // others have its connections, by the name in the handshake
+		return
 	}
 	if (s.tcp || s.tls) && s.listener.To == nil {
 		m.NotCarried(s.object, "no VirtualService says where its connections go, and the listener is left out", at...)

@@ -4,8 +4,11 @@
 package istio
 
 import (
+	"maps"
 	"slices"
 	"strings"
+
+	networkingv1 "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/foreign"
 	"github.com/meshc/meshc/compiler/spec"
@@ -23,8 +26,21 @@ type importer struct {
 	*foreign.Mesh
 	objects  []*foreign.Object
 	gateways map[string]*gateway // by NAMESPACE/NAME
-	// asked are the issuers that some rule asks for, by name.
+	// issuers are those whose tokens a service takes, by the service's name.
+	issuers map[string][]string
+	// asked are the issuers that some rule of a service asks for: SERVICE/ISSUER.
 	asked map[string]bool
+	// edge are the accounts of Istio's gateways, NAMESPACE/ACCOUNT.
+	edge map[string]bool
+	// through are the services that gateways send requests to without a version, and where that is said.
+	through []through
+}
+
+// through is a destination of a gateway's route.
+type through struct {
+	object  *foreign.Object
+	at      []string
+	service *foreign.Service
 }
 
 // Import is the mesh that the objects make.
@@ -33,19 +49,21 @@ type importer struct {
 // in. Whom a service calls Istio does not know: it is given all that its Sidecar shows it and that
 // let it in, unless the options say more.
 func Import(objects []*foreign.Object, o foreign.Options) *foreign.Mesh {
-	m := &importer{Mesh: foreign.New(objects, o), objects: objects, gateways: map[string]*gateway{}, asked: map[string]bool{}}
+	m := &importer{Mesh: foreign.New(objects, o), objects: objects, gateways: map[string]*gateway{}, issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string]bool{}}
 	m.defaults()
+	m.takeGateways()
 	m.serviceEntries()
 	m.destinationRules()
 	m.readGateways()
 	m.virtualServices()
 	m.finishGateways()
+	m.throughRoutes()
 	m.requestAuthentications()
 	permissive := m.peerAuthentications()
 	m.authorizationPolicies(permissive)
 	m.unasked()
 	m.sidecars()
-	m.others()
+	m.Others(objects, kinds, map[string]string{"gateway.networking.k8s.io": "meshc import gateway-api"})
 	m.Finish()
 	return m.Mesh
 }
@@ -63,40 +81,71 @@ func (m *importer) defaults() {
 	}}
 }
 
-var known = []string{
-	"VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication",
+// kinds are those that are read, and their groups.
+var kinds = map[string]string{
+	"VirtualService": networking, "DestinationRule": networking, "Gateway": networking, "ServiceEntry": networking, "Sidecar": networking,
+	"AuthorizationPolicy": security, "PeerAuthentication": security, "RequestAuthentication": security,
 }
 
-// others tells of kinds that are not read, and configure a mesh.
-func (m *importer) others() {
-	for _, o := range m.objects {
-		switch group := o.Group(); {
-		case group == "gateway.networking.k8s.io":
-			m.NotCarried(o, "meshc import gateway-api reads it")
-		case strings.HasSuffix(group, "istio.io") && !slices.Contains(known, o.Kind):
-			m.NotCarried(o, "meshc does not read this kind")
+// takeGateways takes the services of Istio's own gateways out: each Gateway is one of the mesh.
+func (m *importer) takeGateways() {
+	m.edge[rootNamespace+"/istio-ingressgateway-service-account"] = true
+	m.edge[rootNamespace+"/istio-ingressgateway"] = true
+	m.edge["istio-ingress/istio-ingress"] = true
+	for _, o := range m.of(networking, "Gateway") {
+		var d networkingv1.Gateway
+		if !(&foreign.Mesh{}).Decode(o, "spec", &d) || len(d.Selector) == 0 {
+			continue
+		}
+		for _, s := range m.Sorted() {
+			if some, _, _ := s.Select(d.Selector); !some {
+				continue
+			}
+			for _, w := range s.Workloads {
+				m.edge[w.Namespace+"/"+w.Account] = true
+			}
+			m.NotCarried(s.Object, o.String()+" is for its pods: a gateway of the mesh has proxies of its own")
+			delete(m.Services, s.Name)
+			delete(m.Repository.Services, s.Name)
 		}
 	}
 }
 
-// selected are the services whose pods a policy of the namespace is for. Without a selector it is for
-// all of its namespace, and in the root namespace for all of the mesh.
-func (m *importer) selected(o *foreign.Object, labels map[string]string) []*foreign.Service {
-	var out []*foreign.Service
+// throughRoutes tells of the services whose own routes a gateway's requests go through here.
+func (m *importer) throughRoutes() {
+	for _, t := range m.through {
+		if len(t.service.Spec.Routes) > 0 {
+			m.NotCarried(t.object, "requests of a gateway go on through the routes of "+t.service.Name+" here, which hold within the mesh alone in Istio: name a version to go round them", t.at...)
+		}
+	}
+}
+
+// selected are the services whose pods a policy of the namespace is for, with whether it is for all of their
+// pods. Without a selector it is for all of its namespace, and in the root namespace for all of the mesh.
+func (m *importer) selected(o *foreign.Object, labels map[string]string) map[*foreign.Service]bool {
+	out := map[*foreign.Service]bool{}
 	for _, s := range m.Sorted() {
 		if s.Namespace != o.Metadata.Namespace && o.Metadata.Namespace != rootNamespace {
 			continue
 		}
-		some, all := true, true
+		some, all, known := true, true, true
 		if len(labels) > 0 {
-			some, all = s.Select(labels)
+			some, all, known = s.Select(labels)
+		}
+		if !known {
+			m.LetsMore(o, "whether it is for the pods of "+s.Name+" cannot be told, as they were not read", "spec", "selector")
 		}
 		if some && !all {
 			m.NotCarried(o, "it is for some of the pods of "+s.Name+" alone, and holds for all of them here", "spec", "selector")
 		}
 		if some {
-			out = append(out, s)
+			out[s] = all
 		}
 	}
 	return out
+}
+
+// byName are the services of a selection, by name.
+func byName(selection map[*foreign.Service]bool) []*foreign.Service {
+	return slices.SortedFunc(maps.Keys(selection), func(a, b *foreign.Service) int { return strings.Compare(a.Name, b.Name) })
 }

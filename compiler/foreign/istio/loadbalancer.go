@@ -100,7 +100,7 @@ func locality(s *spec.Service, p *networkingv1.LocalityLoadBalancerSetting) {
 	for _, f := range p.Failover {
 		out.Failover = append(out.Failover, &spec.Failover{From: spec.Written(foreign.Take(&f.From)), To: spec.Written(foreign.Take(&f.To))})
 	}
-	if len(p.Distribute) == 0 {
+	if len(p.Distribute) == 0 && out.Failover != nil {
 		s.Locality = out
 	}
 }

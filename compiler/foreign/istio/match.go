@@ -19,11 +19,13 @@ func (b *binding) match(d *networkingv1.HTTPMatchRequest) *spec.Match {
 	if name := d.Name; name != "" {
 		d.Name = "" // of the match; the route has its own
 	}
-	if uri := foreign.Take(&d.Uri); uri != nil {
-		out.Path, written = path(uri, foreign.Take(&d.IgnoreUriCase)), true
+	if uri := d.Uri; uri.GetMatchType() != nil && sayable(uri) {
+		out.Path, written, d.Uri = path(uri, d.IgnoreUriCase), true, nil
 	}
-	d.IgnoreUriCase = false
-	if method, ok := d.Method.GetMatchType().(*networkingv1.StringMatch_Exact); ok {
+	if d.Uri.GetMatchType() == nil {
+		d.Uri, d.IgnoreUriCase = nil, false
+	}
+	if method, ok := d.Method.GetMatchType().(*networkingv1.StringMatch_Exact); ok && method.Exact == strings.ToUpper(method.Exact) {
 		out.Method, d.Method, written = spec.Written(method.Exact), nil, true
 	}
 	if port := b.onlyPort(); port != 0 && d.Port == port {
@@ -36,6 +38,9 @@ func (b *binding) match(d *networkingv1.HTTPMatchRequest) *spec.Match {
 		out.Headers, written = map[string]*spec.StringMatch{}, true
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Headers)) {
+		if name == "" {
+			return out
+		}
 		out.Headers[strings.ToLower(name)] = text(d.Headers[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.WithoutHeaders)) {
@@ -84,6 +89,17 @@ func (b *binding) onlyPort() uint32 {
 	return 0
 }
 
+// sayable reports whether a path is one that requests may have.
+func sayable(m *networkingv1.StringMatch) bool {
+	switch by := m.MatchType.(type) {
+	case *networkingv1.StringMatch_Exact:
+		return strings.HasPrefix(by.Exact, "/")
+	case *networkingv1.StringMatch_Prefix:
+		return strings.HasPrefix(by.Prefix, "/")
+	}
+	return true
+}
+
 func path(m *networkingv1.StringMatch, ignoreCase bool) *spec.PathMatch {
 	out := &spec.PathMatch{}
 	switch by := m.MatchType.(type) {
@@ -114,7 +130,7 @@ func text(m *networkingv1.StringMatch) *spec.StringMatch {
 	case *networkingv1.StringMatch_Regex:
 		out.Regex = spec.Written(by.Regex)
 	}
-	if (*out == spec.StringMatch{} || out.Exact.IsSet() && out.Exact.Value == "") {
+	if (*out == spec.StringMatch{} || (out.Exact.IsSet() || out.Prefix.IsSet() || out.Regex.IsSet()) && out.Exact.Value+out.Prefix.Value+out.Regex.Value == "") {
 		return &spec.StringMatch{Present: spec.Written(true)}
 	}
 	return out

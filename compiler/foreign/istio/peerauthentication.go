@@ -8,7 +8,7 @@ import (
 )
 
 var peerAuthenticationReasons = map[string]string{
-	"portLevelMtls": "a service's ports are all strict, or all permissive",
+	"portLevelMtls": "a service's ports are all strict or all permissive, and these are strict",
 	"mtls.mode":     "a member has mutual TLS, and takes plaintext besides at most: mtls: permissive",
 }
 
@@ -36,7 +36,10 @@ func (m *importer) peerAuthentications() map[string]bool {
 		case o.Metadata.Namespace != rootNamespace:
 			near = 2
 		}
-		for _, s := range m.selected(o, labels) {
+		if mode == securityv1.PeerAuthentication_MutualTLS_PERMISSIVE && len(d.PortLevelMtls) > 0 {
+			mode = securityv1.PeerAuthentication_MutualTLS_STRICT // what is strict must stay so
+		}
+		for _, s := range byName(m.selected(o, labels)) {
 			if mode != unset && near > rank[s.Name] {
 				modes[s.Name], rank[s.Name] = mode, near
 			}

@@ -32,15 +32,21 @@ func (m *importer) requestAuthentications() {
 		if !m.Decode(o, "spec", &d) {
 			continue
 		}
-		d.Selector = nil
+		services := byName(m.selected(o, foreign.Take(&d.Selector).GetMatchLabels()))
 		for i, r := range d.JwtRules {
-			m.issuer(o, r, "spec", "jwtRules", strconv.Itoa(i))
+			name := m.issuer(o, r, "spec", "jwtRules", strconv.Itoa(i))
+			for _, s := range services {
+				if name != "" && !slices.Contains(m.issuers[s.Name], name) {
+					m.issuers[s.Name] = append(m.issuers[s.Name], name)
+				}
+			}
 		}
 		m.Left(o, "spec", &d, requestAuthenticationReasons)
 	}
 }
 
-func (m *importer) issuer(o *foreign.Object, r *securityv1.JWTRule, at ...string) {
+// issuer is the name of an issuer in the mesh; "" for one that cannot be carried over.
+func (m *importer) issuer(o *foreign.Object, r *securityv1.JWTRule, at ...string) string {
 	out := &spec.JWTIssuer{Issuer: spec.Written(foreign.Take(&r.Issuer)), JWKS: &spec.JWKS{}}
 	if m.Repository.Mesh.JWT == nil {
 		m.Repository.Mesh.JWT = &spec.JWT{Issuers: map[string]*spec.JWTIssuer{}}
@@ -55,7 +61,7 @@ func (m *importer) issuer(o *foreign.Object, r *securityv1.JWTRule, at ...string
 		m.keySetHost(o, location)
 	default:
 		m.NotCarried(o, "an issuer has its keys written here, or at an https URL", at...)
-		return
+		return ""
 	}
 	if !foreign.Take(&r.ForwardOriginalToken) {
 		out.Forward = &spec.JWTForward{Token: spec.Written(false)}
@@ -77,16 +83,18 @@ func (m *importer) issuer(o *foreign.Object, r *securityv1.JWTRule, at ...string
 	for name, known := range issuers {
 		if known.Issuer.Value == out.Issuer.Value {
 			if !slices.Equal(known.Audiences, out.Audiences) || known.JWKS.URL != out.JWKS.URL || known.JWKS.Inline != out.JWKS.Inline {
-				m.NotCarried(o, "an issuer is one for the mesh, and "+name+" has other keys or audiences", at...)
+				m.LetsMore(o, "an issuer is one for the mesh, and "+name+" has other keys or audiences", at...)
 			}
-			return
+			return name
 		}
 	}
 	name := out.Issuer.Value
 	if u, err := url.Parse(name); err == nil && u.Host != "" {
 		name = u.Host
 	}
-	issuers[foreign.Free(issuers, foreign.NameOf(name))] = out
+	name = foreign.Free(issuers, foreign.NameOf(name))
+	issuers[name] = out
+	return name
 }
 
 // keySetHost makes an external of the host that has a key set, unless it is one.
@@ -137,8 +145,10 @@ func (m *importer) unasked() {
 			continue
 		}
 		for i, r := range d.JwtRules {
-			if name := m.issuerOf(r.Issuer); name != "" && !m.asked[name] {
-				m.NotCarried(o, "no rule asks for a token of "+name+", and who asks for none refuses no bad ones either", "spec", "jwtRules", strconv.Itoa(i))
+			for _, s := range m.Sorted() {
+				if name := m.issuerOf(r.Issuer); slices.Contains(m.issuers[s.Name], name) && !m.asked[s.Name+"/"+name] {
+					m.NotCarried(o, "no rule of "+s.Name+" asks for a token of "+name+", and who asks for none refuses no bad ones either", "spec", "jwtRules", strconv.Itoa(i))
+				}
 			}
 		}
 	}

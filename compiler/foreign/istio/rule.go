@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,17 +135,8 @@ func (t *translation) principals(list, namespaces []string, at []string) *spec.P
 			p.Anyone = spec.Written(true)
 			continue
 		}
-		domain, rest, _ := strings.Cut(principal, "/ns/")
-		namespace, account, _ := strings.Cut(rest, "/sa/")
-		if domain != "cluster.local" && domain != t.TrustDomain || strings.ContainsAny(account, "*/") || namespace == "" {
-			t.NotCarried(t.object, "the mesh knows nobody by this identity", where...)
-			continue
-		}
-		if len(namespaces) > 0 && !slices.Contains(namespaces, namespace) {
-			continue
-		}
-		if !t.addHolders(p, namespace, account) {
-			t.NotCarried(t.object, "no service that was read has this identity", where...)
+		if !t.addHolders(p, principal, namespaces) {
+			t.NotCarried(t.object, "nobody that was read has this identity", where...)
 		}
 	}
 	if p.Anyone.IsSet() || p.Services != nil || p.Gateways != nil {
@@ -153,19 +145,27 @@ func (t *translation) principals(list, namespaces []string, at []string) *spec.P
 	return nil
 }
 
-// addHolders adds the members that have a service account, or are in a namespace, where the account is
-// "".
-func (t *translation) addHolders(p *spec.Peers, namespace, account string) bool {
+// addHolders adds the members whose identity is what a principal says, "DOMAIN/ns/NAMESPACE/sa/ACCOUNT" or a pattern, and
+// that are in one of the namespaces, where some are named.
+func (t *translation) addHolders(p *spec.Peers, principal string, namespaces []string) bool {
+	holds := func(namespace, account string) bool {
+		within := len(namespaces) == 0 || slices.ContainsFunc(namespaces, func(n string) bool { return foreign.Matches(n, namespace) })
+		return within && slices.ContainsFunc([]string{"cluster.local", t.TrustDomain}, func(domain string) bool {
+			return foreign.Matches(principal, domain+"/ns/"+namespace+"/sa/"+account)
+		})
+	}
 	found := false
 	for _, s := range t.Sorted() {
-		if s.Namespace == namespace && s.Account == account {
+		if holds(s.Namespace, s.Account) && !slices.Contains(p.Services, spec.Written(s.Name)) {
 			p.Services, found = append(p.Services, spec.Written(s.Name)), true
 		}
 	}
-	// Istio's own gateways have the accounts of their installation, which is not read.
-	if strings.Contains(account, "ingressgateway") || strings.Contains(account, "-istio") {
-		for _, name := range t.gatewayNames() {
-			p.Gateways, found = append(p.Gateways, spec.Written(name)), true
+	for account := range t.edge {
+		namespace, name, _ := strings.Cut(account, "/")
+		if holds(namespace, name) && p.Gateways == nil {
+			for _, name := range t.gatewayNames() {
+				p.Gateways, found = append(p.Gateways, spec.Written(name)), true
+			}
 		}
 	}
 	return found
@@ -182,25 +182,42 @@ func (m *importer) gatewayNames() []string {
 	return out
 }
 
-// namespaces are the members in namespaces that have some.
+// namespaces are the members in namespaces, each a name or a pattern. A namespace that a gateway of the mesh is in, and
+// Istio's gateways are not, is its services.
 func (t *translation) namespaces(list, at []string) *spec.Peers {
 	p := &spec.Peers{}
-	for i, n := range list {
-		where := slices.Concat(at, []string{"namespaces", strconv.Itoa(i)})
-		switch {
-		case n == "*":
+	for i, pattern := range list {
+		if pattern == "*" {
 			return &spec.Peers{Anyone: spec.Written(true)}
-		case n == rootNamespace || n == "istio-ingress":
-			for _, name := range t.gatewayNames() {
-				p.Gateways = append(p.Gateways, spec.Written(name))
+		}
+		found := false
+		members := map[string][]spec.Field[string]{}
+		for _, s := range t.Sorted() {
+			if foreign.Matches(pattern, s.Namespace) {
+				members[s.Namespace] = append(members[s.Namespace], spec.Written(s.Name))
 			}
-		case !slices.ContainsFunc(t.Sorted(), func(s *foreign.Service) bool { return s.Namespace == n }):
-			t.NotCarried(t.object, "nobody of the mesh is in this namespace", where...)
-		default:
-			p.Namespaces = append(p.Namespaces, spec.Written(n))
+		}
+		for _, namespace := range slices.Sorted(maps.Keys(members)) {
+			found = true
+			if slices.ContainsFunc(slices.Collect(maps.Values(t.Repository.Gateways)), func(g *spec.Gateway) bool { return g.Namespace.Value == namespace }) {
+				p.Services = append(p.Services, members[namespace]...)
+			} else if !slices.Contains(p.Namespaces, spec.Written(namespace)) {
+				p.Namespaces = append(p.Namespaces, spec.Written(namespace))
+			}
+		}
+		for account := range t.edge {
+			namespace, _, _ := strings.Cut(account, "/")
+			if foreign.Matches(pattern, namespace) && p.Gateways == nil {
+				for _, name := range t.gatewayNames() {
+					p.Gateways, found = append(p.Gateways, spec.Written(name)), true
+				}
+			}
+		}
+		if !found {
+			t.NotCarried(t.object, "nobody of the mesh is in this namespace", slices.Concat(at, []string{"namespaces", strconv.Itoa(i)})...)
 		}
 	}
-	if p.Namespaces == nil && p.Gateways == nil {
+	if p.Namespaces == nil && p.Gateways == nil && p.Services == nil {
 		return nil
 	}
 	return p

@@ -2,9 +2,11 @@ package istio
 
 import (
 	"cmp"
+	"net/netip"
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
 	networkingv1 "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/foreign"
@@ -72,12 +74,12 @@ func (m *importer) external(o *foreign.Object, d *networkingv1.ServiceEntry) {
 
 // internal makes a service whose instances are the endpoints.
 func (m *importer) internal(o *foreign.Object, d *networkingv1.ServiceEntry) {
-	name, _, _ := strings.Cut(d.Hosts[0], ".")
-	d.Hosts[0] = ""
+	hosts := foreign.Take(&d.Hosts)
+	name, _, _ := strings.Cut(hosts[0], ".")
 	name = foreign.NameOf(name)
 	if m.Services[name] != nil {
 		m.NotCarried(o, "the names of services are unique in a mesh, and "+name+" is another")
-		*d = networkingv1.ServiceEntry{}
+		proto.Reset(d)
 		return
 	}
 	s := &foreign.Service{Name: name, Namespace: o.Metadata.Namespace, Account: name, Object: o, Spec: &spec.Service{Namespace: spec.Written(o.Metadata.Namespace), Ports: map[string]*spec.Port{}}}
@@ -89,8 +91,22 @@ func (m *importer) internal(o *foreign.Object, d *networkingv1.ServiceEntry) {
 		s.Spec.Ports[foreign.Free(s.Spec.Ports, foreign.NameOf(cmp.Or(foreign.Take(&p.Name), p.Protocol)))] = port
 		p.Protocol = ""
 	}
+	for i, host := range hosts {
+		if m.Aliases[host] = s; m.Lookup(host, s.Namespace) != s || !strings.HasPrefix(host, name+"."+s.Namespace) && host != name {
+			m.NotCarried(o, "applications call it by "+name+", or "+name+"."+s.Namespace, "spec", "hosts", strconv.Itoa(i))
+		}
+	}
 	s.Spec.Workload = &spec.Workload{}
-	for _, e := range d.Endpoints {
+	for i, e := range d.Endpoints {
+		if _, err := netip.ParseAddr(e.Address); err != nil {
+			if len(d.Endpoints) == 1 {
+				s.Spec.Workload.DNS = spec.Written(foreign.Take(&e.Address))
+				continue
+			}
+			m.NotCarried(o, "an endpoint is at an IP address, or all are at the addresses of one host: workload: dns", "spec", "endpoints", strconv.Itoa(i))
+			proto.Reset(e)
+			continue
+		}
 		s.Spec.Workload.Endpoints = append(s.Spec.Workload.Endpoints, endpoint(s, e))
 		if account := foreign.Take(&e.ServiceAccount); account != "" && account != name {
 			s.Account, s.Spec.Account = account, spec.Written(account)
@@ -102,6 +118,7 @@ func (m *importer) internal(o *foreign.Object, d *networkingv1.ServiceEntry) {
 func endpoint(s *foreign.Service, e *networkingv1.WorkloadEntry) *spec.Endpoint {
 	out := &spec.Endpoint{Address: spec.Written(foreign.Take(&e.Address))}
 	for name, number := range foreign.Take(&e.Ports) {
+		name = foreign.NameOf(name)
 		if s.Spec.Ports[name] == nil {
 			continue
 		}

@@ -38,7 +38,7 @@ func (m *importer) sidecars() {
 		for _, e := range d.Egress {
 			hosts = append(hosts, foreign.Take(&e.Hosts)...)
 		}
-		for _, s := range m.selected(o, labels) {
+		for _, s := range byName(m.selected(o, labels)) {
 			if near <= rank[s.Name] || len(hosts) == 0 {
 				continue
 			}

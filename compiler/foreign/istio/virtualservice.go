@@ -65,7 +65,7 @@ func (m *importer) virtualServices() {
 			if name == mesh {
 				b.inMesh(hosts, routed)
 			} else {
-				b.atGateway(hosts)
+				b.atGateway(hosts, bound)
 			}
 			m.Left(o, "spec", b.VirtualService, virtualServiceReasons)
 		}
@@ -83,32 +83,29 @@ type binding struct {
 }
 
 func (b *binding) inMesh(hosts []string, routed map[*foreign.Service]*foreign.Object) {
+	whole := b.VirtualService
+	rest := &networkingv1.VirtualService{} // what no host could take
 	for i, host := range hosts {
 		at := []string{"spec", "hosts", strconv.Itoa(i)}
-		s := b.Lookup(host, b.object.Metadata.Namespace)
-		if e := b.externalOf(host); s == nil && e != nil {
+		b.VirtualService = proto.Clone(whole).(*networkingv1.VirtualService)
+		s, e := b.Lookup(host, b.object.Metadata.Namespace), b.externalOf(host)
+		switch {
+		case s == nil && e != nil:
 			b.toExternal(e, host)
-			continue
-		}
-		if s == nil {
+		case s == nil:
 			b.NotCarried(b.object, "no service that was read has the host "+host, at...)
-			b.Http, b.Tcp, b.Tls = nil, nil, nil
 			continue
-		}
-		if other := routed[s]; other != nil && other != b.object {
-			b.NotCarried(b.object, other.String()+" has the routes of "+host+" already", at...)
-			b.Http = nil
+		case routed[s] != nil && routed[s] != b.object:
+			b.NotCarried(b.object, routed[s].String()+" has the routes of "+host+" already", at...)
 			continue
+		default:
+			routed[s] = b.object
+			b.service = s
+			s.Spec.Routes = foreign.Tidied(b.routes())
 		}
-		routed[s] = b.object
-		rest := b.VirtualService
-		if i < len(hosts)-1 { // the next host has the same routes
-			b.VirtualService = proto.Clone(rest).(*networkingv1.VirtualService)
-		}
-		b.service = s
-		s.Spec.Routes = foreign.Tidied(b.routes())
-		b.VirtualService = rest
+		rest = b.VirtualService
 	}
+	b.VirtualService = rest
 }
 
 // toExternal carries over what calls to an external may have: time and tries, without routes.
@@ -124,43 +121,59 @@ func (b *binding) toExternal(e *spec.External, host string) {
 	e.Retries = b.retries(r)
 }
 
-func (b *binding) atGateway(hosts []string) {
+func (b *binding) atGateway(hosts, bound []string) {
 	namespace := b.object.Metadata.Namespace
-	if b.at = b.gateways[qualified(b.gateway, namespace)]; b.at == nil {
-		b.NotCarried(b.object, "no Gateway "+qualified(b.gateway, namespace)+" was read", "spec", "gateways")
+	own := qualified(b.gateway, namespace)
+	if b.at = b.gateways[own]; b.at == nil {
+		b.NotCarried(b.object, "no Gateway "+own+" was read", "spec", "gateways")
 		b.Http, b.Tcp, b.Tls = nil, nil, nil
 		return
 	}
-	for i, host := range hosts {
-		var taken []string
-		for _, s := range b.at.servers {
-			if s.of != qualified(b.gateway, namespace) || s.tcp || s.tls || s.listener.RedirectTo.IsSet() {
-				continue
+	whole := b.VirtualService
+	if len(whole.Http) > 0 {
+		rest := &networkingv1.VirtualService{Tcp: whole.Tcp, Tls: whole.Tls}
+		for i, host := range hosts {
+			taken := b.taken(host, own)
+			if len(taken) == 0 {
+				b.NotCarried(b.object, "no server of the Gateway "+b.gateway+" answers for it", "spec", "hosts", strconv.Itoa(i))
 			}
-			if both, ok := s.takes(host, namespace); ok && !slices.Contains(taken, both) {
-				taken = append(taken, both)
+			b.elsewhere(host, bound, i)
+			for _, both := range taken {
+				b.VirtualService = proto.Clone(whole).(*networkingv1.VirtualService)
+				b.at.hosts = append(b.at.hosts, foreign.Hosted{Host: both, Routes: b.routes()})
+				rest.Http = b.Http
 			}
 		}
-		if len(taken) == 0 && len(b.Http) > 0 {
-			b.NotCarried(b.object, "no server of the Gateway "+b.gateway+" answers for it", "spec", "hosts", strconv.Itoa(i))
-			if i == len(hosts)-1 {
-				b.Http = nil
-			}
-		}
-		if len(b.Http) == 0 {
-			continue
-		}
-		for _, both := range taken {
-			rest := b.VirtualService
-			b.VirtualService = proto.Clone(rest).(*networkingv1.VirtualService)
-			routes := b.routes()
-			if i < len(hosts)-1 || both != taken[len(taken)-1] {
-				b.VirtualService = rest
-			}
-			b.at.hosts = append(b.at.hosts, foreign.Hosted{Host: both, Routes: routes})
-		}
+		b.VirtualService = rest
 	}
 	b.streams()
+}
+
+// taken are the hosts for which servers of a Gateway take requests for the host.
+func (b *binding) taken(host, gateway string) []string {
+	var out []string
+	for _, s := range b.at.servers {
+		if s.of != gateway || s.tcp || s.tls || s.listener.RedirectTo.IsSet() {
+			continue
+		}
+		for _, both := range s.takes(host, b.object.Metadata.Namespace) {
+			if !slices.Contains(out, both) {
+				out = append(out, both)
+			}
+		}
+	}
+	return out
+}
+
+// elsewhere tells of servers of other Gateways that are one gateway of the mesh with this one, and that the
+// VirtualService is not bound to: they answer for its host too.
+func (b *binding) elsewhere(host string, bound []string, i int) {
+	for _, s := range b.at.servers {
+		isBound := slices.ContainsFunc(bound, func(name string) bool { return qualified(name, b.object.Metadata.Namespace) == s.of })
+		if !isBound && !s.tcp && !s.tls && !s.listener.RedirectTo.IsSet() && len(s.takes(host, b.object.Metadata.Namespace)) > 0 {
+			b.LetsMore(b.object, "the routes of a gateway are for all its listeners, and so that of the Gateway "+s.of+" on port "+strconv.Itoa(s.listener.Port.Value)+" has it too", "spec", "hosts", strconv.Itoa(i))
+		}
+	}
 }
 
 // routes are those of HTTP, one for each of the matches of a route of Istio's.
@@ -179,6 +192,10 @@ func (b *binding) routes() []*spec.Route {
 			}
 			d.Gateways = nil
 			match := b.match(d)
+			if refuses(r) && !foreign.IsEmpty(d) {
+				b.LeftAt(b.object, d, "the language cannot say it, and so the route refuses more: all that it would without it", "spec", "http", strconv.Itoa(i), "match", strconv.Itoa(n))
+				proto.Reset(d)
+			}
 			if !foreign.IsEmpty(d) {
 				b.NotCarried(b.object, "the route is left out, as it would take more requests than it did", "spec", "http", strconv.Itoa(i), "match", strconv.Itoa(n))
 				continue
@@ -203,6 +220,9 @@ func (b *binding) routes() []*spec.Route {
 	}
 	return out
 }
+
+// refuses reports whether a route answers with an error itself.
+func refuses(r *networkingv1.HTTPRoute) bool { return r.DirectResponse.GetStatus() >= 400 }
 
 // usable reports whether a route does something.
 func usable(r *spec.Route) bool { return r.To != nil || r.Redirect != nil || r.DirectResponse != nil }
@@ -262,8 +282,17 @@ func (b *binding) destination(d *networkingv1.Destination, at []string, protocol
 			s.Speaks(name, protocol)
 		}
 	}
+	for name, p := range s.Spec.Ports {
+		if protocol == "tcp" && (port == name || port == "" && len(s.Spec.Ports) == 1) && p.Protocol.Value != "tcp" && p.Protocol.Value != "tls" {
+			b.NotCarried(b.object, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+p.Protocol.Value, at...)
+			return nil
+		}
+	}
 	if b.at != nil {
 		b.at.spec.Uses[s.Name] = &spec.Use{}
+		if d.GetSubset() == "" && protocol == "http" {
+			b.through = append(b.through, through{b.object, at, s})
+		}
 	}
 	return out
 }
@@ -276,11 +305,20 @@ func (b *binding) streams() {
 			ports[foreign.Take(&match.Port)] = true
 			match.Gateways = nil
 		}
+		if !foreign.IsEmpty(r.Match) {
+			continue
+		}
 		at := []string{"spec", "tcp", strconv.Itoa(i)}
-		if foreign.IsEmpty(r.Match) {
-			b.stream(at, foreign.Take(&r.Route), func(s *server) bool {
-				return s.tcp && (len(ports) == 0 || ports[0] || ports[uint32(s.listener.Port.Value)])
-			})
+		to := b.streamTo(at, foreign.Take(&r.Route))
+		for _, s := range b.at.servers {
+			if to == nil || !b.isBound(s) || !s.tcp || len(ports) > 0 && !ports[0] && !ports[uint32(s.listener.Port.Value)] {
+				continue
+			}
+			if s.listener.To != nil {
+				b.NotCarried(b.object, "the connections of port "+strconv.Itoa(s.listener.Port.Value)+" go to "+s.listener.To.Service.Value+" already", at...)
+				continue
+			}
+			s.listener.To = to
 		}
 	}
 	for i, r := range b.Tls {
@@ -289,28 +327,50 @@ func (b *binding) streams() {
 			names = append(names, foreign.Take(&match.SniHosts)...)
 			match.Port, match.Gateways = 0, nil
 		}
-		at := []string{"spec", "tls", strconv.Itoa(i)}
-		if foreign.IsEmpty(r.Match) {
-			b.stream(at, foreign.Take(&r.Route), func(s *server) bool {
-				return s.tls && slices.ContainsFunc(names, func(n string) bool { _, ok := s.takes(n, b.object.Metadata.Namespace); return ok })
-			})
+		if !foreign.IsEmpty(r.Match) {
+			continue
+		}
+		to := b.streamTo([]string{"spec", "tls", strconv.Itoa(i)}, foreign.Take(&r.Route))
+		for _, s := range b.at.servers {
+			if to != nil && b.isBound(s) && s.tls {
+				b.split(s, names, to)
+			}
 		}
 	}
 }
 
-// stream sends the connections of listeners to a destination.
-func (b *binding) stream(at []string, list []*networkingv1.RouteDestination, is func(s *server) bool) {
+// isBound reports whether a server is of the Gateway that the binding is to.
+func (b *binding) isBound(s *server) bool {
+	return s.of == qualified(b.gateway, b.object.Metadata.Namespace)
+}
+
+// split gives connections for the names in their handshake a listener of their own.
+func (b *binding) split(s *server, names []string, to *spec.ListenerTo) {
+	var hosts []string
+	for _, name := range names {
+		for _, both := range s.takes(name, b.object.Metadata.Namespace) {
+			if !slices.Contains(hosts, both) {
+				hosts = append(hosts, both)
+			}
+		}
+	}
+	if len(hosts) == 0 {
+		return
+	}
+	l := *s.listener
+	l.Hosts, l.To, s.split = spec.WrittenAll(hosts...), to, true
+	b.at.spec.Listeners[foreign.Free(b.at.spec.Listeners, s.name+"-"+to.Service.Value)] = &l
+}
+
+// streamTo is where a route's connections go; nil when that cannot be said.
+func (b *binding) streamTo(at []string, list []*networkingv1.RouteDestination) *spec.ListenerTo {
 	if len(list) != 1 {
 		b.NotCarried(b.object, "a listener's connections go to one service", append(at, "route")...)
-		return
+		return nil
 	}
 	to := b.destination(list[0].Destination, append(at, "route", "0", "destination"), "tcp")
 	if to == nil {
-		return
+		return nil
 	}
-	for _, s := range b.at.servers {
-		if s.of == qualified(b.gateway, b.object.Metadata.Namespace) && is(s) && s.listener.To == nil {
-			s.listener.To = &spec.ListenerTo{Service: to.Service, Port: to.Port, Version: to.Version}
-		}
-	}
+	return &spec.ListenerTo{Service: to.Service, Port: to.Port, Version: to.Version}
 }
