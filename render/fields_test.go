@@ -266,6 +266,7 @@ var changes = map[string]change{
 	"services.[].routes.[].name":                               add("route", `name: "first"`),
 	"services.[].routes.[].timeout":                            add("route", `timeout: "3s"`),
 	"services.[].routes.[].match.host":                         replace(`routes: [{to: [{service: "a", port`, `routes: [{match: host: "shop.example", to: [{service: "a", port`),
+	"services.[].routes.[].match.listeners.[]":                 replace(`routes: [{to: [{service: "a", port`, `routes: [{match: listeners: ["http"], to: [{service: "a", port`),
 	"services.[].routes.[].match.method":                       add("match", `method: "GET"`),
 	"services.[].routes.[].match.path.exact":                   replace(`exact: "/one"`, `exact: "/two"`),
 	"services.[].routes.[].match.path.prefix":                  replace(`exact: "/one"`, `prefix: "/one"`),

@@ -42,6 +42,7 @@ func hidden(found *diag.List, path string, routes []ir.Route) {
 // way round.
 func subsumes(a, b *ir.Match) bool {
 	return hostCovers(a.Host, b.Host) &&
+		listenersCover(a.Listeners, b.Listeners) &&
 		pathCovers(a.Path, b.Path) &&
 		(a.Method == "" || a.Method == b.Method) &&
 		stringsCover(a.Headers, b.Headers) &&
@@ -55,6 +56,11 @@ func hostCovers(a, b string) bool {
 	}
 	domain, wildcard := strings.CutPrefix(a, "*")
 	return wildcard && strings.HasSuffix(b, domain) && b != "*"+domain
+}
+
+// listenersCover reports whether the listeners of a, nil for all, are those of b and maybe more.
+func listenersCover(a, b []string) bool {
+	return a == nil || len(b) > 0 && !slices.ContainsFunc(b, func(name string) bool { return !slices.Contains(a, name) })
 }
 
 func pathCovers(a, b ir.PathMatch) bool {

@@ -47,8 +47,9 @@ func unservedHosts(m *ir.Mesh) diag.List {
 	for _, g := range m.Gateways {
 		for i := range g.Routes {
 			host := g.Routes[i].Match.Host
+			at := g.Routes[i].Match.Listeners
 			if host == "" || slices.ContainsFunc(g.Listeners, func(l ir.Listener) bool {
-				return slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
+				return (at == nil || slices.Contains(at, l.Name)) && slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
 			}) {
 				continue
 			}

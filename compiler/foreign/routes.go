@@ -9,10 +9,12 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Hosted are the routes for the requests that name a host; "" or "*" for any.
+// Hosted are the routes for the requests that name a host, "" or "*" for any, and that come to some
+// listeners; nil for all.
 type Hosted struct {
-	Host   string
-	Routes []*spec.Route
+	Host      string
+	Listeners []string
+	Routes    []*spec.Route
 }
 
 // Routed are the routes of a gateway, on which each host has its own in other meshes: the most
@@ -24,7 +26,7 @@ func Routed(hosts []Hosted) []*spec.Route {
 		if h.Host == "*" {
 			h.Host = ""
 		}
-		if i := slices.IndexFunc(merged, func(m Hosted) bool { return m.Host == h.Host }); i >= 0 {
+		if i := slices.IndexFunc(merged, func(m Hosted) bool { return m.Host == h.Host && slices.Equal(m.Listeners, h.Listeners) }); i >= 0 {
 			merged[i].Routes = append(merged[i].Routes, h.Routes...)
 			continue
 		}
@@ -37,21 +39,39 @@ func Routed(hosts []Hosted) []*spec.Route {
 			if slices.ContainsFunc(h.Routes[:n], func(before *spec.Route) bool { return same(before, r) }) {
 				continue
 			}
-			if h.Host != "" {
-				if r.Match == nil {
-					r.Match = &spec.Match{}
-				}
-				r.Match.Host = spec.Written(h.Host)
-			}
+			h.place(r)
 			out = append(out, r)
 		}
-		wider := slices.ContainsFunc(merged[i+1:], func(m Hosted) bool { return Covers(m.Host, h.Host) })
+		wider := slices.ContainsFunc(merged[i+1:], func(m Hosted) bool { return m.Host != h.Host && Covers(m.Host, h.Host) && m.meets(h) })
 		if wider && !slices.ContainsFunc(h.Routes, takesAll) {
-			out = append(out, &spec.Route{Match: &spec.Match{Host: spec.Written(h.Host)}, DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}})
+			rest := &spec.Route{DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}}
+			h.place(rest)
+			out = append(out, rest)
 		}
 	}
 	NameApart(out)
 	return out
+}
+
+// place makes a route one for the host and the listeners.
+func (h *Hosted) place(r *spec.Route) {
+	if h.Host == "" && h.Listeners == nil {
+		return
+	}
+	if r.Match == nil {
+		r.Match = &spec.Match{}
+	}
+	if h.Host != "" {
+		r.Match.Host = spec.Written(h.Host)
+	}
+	if h.Listeners != nil {
+		r.Match.Listeners = spec.WrittenAll(h.Listeners...)
+	}
+}
+
+// meets reports whether some listener is both's.
+func (h *Hosted) meets(other Hosted) bool {
+	return h.Listeners == nil || other.Listeners == nil || slices.ContainsFunc(h.Listeners, func(name string) bool { return slices.Contains(other.Listeners, name) })
 }
 
 // same reports whether two routes say the same, whether or not their host is written yet.
@@ -66,7 +86,7 @@ func withoutHost(m *spec.Match) *spec.Match {
 		return &spec.Match{}
 	}
 	out := *m
-	out.Host = spec.Field[string]{}
+	out.Host, out.Listeners = spec.Field[string]{}, nil
 	return &out
 }
 

@@ -30,9 +30,11 @@ type Route struct {
 // zero value takes all.
 type Match struct {
 	// Host is exact or "*.DOMAIN", lower case, without a port. Gateways only.
-	Host   string    `json:"host,omitempty"`
-	Path   PathMatch `json:"path,omitzero"`
-	Method string    `json:"method,omitempty"`
+	Host string `json:"host,omitempty"`
+	// Listeners are those whose requests are taken, sorted; nil for all. Gateways only.
+	Listeners []string  `json:"listeners,omitempty"`
+	Path      PathMatch `json:"path,omitzero"`
+	Method    string    `json:"method,omitempty"`
 	// Headers have lower case names; Headers and Query are sorted by name.
 	Headers []StringMatch `json:"headers,omitempty"`
 	Query   []StringMatch `json:"query,omitempty"`

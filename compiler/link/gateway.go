@@ -81,6 +81,12 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 				route.Name = describe(route.Match)
 			}
 		}
+		if r.Match != nil && r.Match.Listeners != nil {
+			route.Match.Listeners = l.routeListeners(u, at+".match.listeners", g, r.Match)
+			if r.Name.Value == "" {
+				route.Name = describe(route.Match)
+			}
+		}
 		if r.To == nil && !route.Answers() {
 			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).hint(`to: [{service: "NAME"}]`)
 		}
@@ -102,6 +108,33 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 		}
 	}
 	l.routeNames(path, out)
+	return out
+}
+
+// routeListeners are the listeners whose requests a route takes.
+func (l *linker) routeListeners(u *spec.Unit, path string, g *ir.Gateway, m *spec.Match) []string {
+	if len(m.Listeners) == 0 {
+		l.add(diag.EmptyList, path, "listeners is empty, so that the route takes nothing", u.At(m.Pos)).hint("leave it out for all of them")
+	}
+	out := []string{} // not nil, which is all of them
+	for i, f := range m.Listeners {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if !slices.Contains(out, f.Value) {
+			out = append(out, f.Value)
+		}
+		of := g.Listener(f.Value)
+		switch {
+		case of == nil:
+			var names []string
+			for _, other := range g.Listeners {
+				names = append(names, other.Name)
+			}
+			l.add(diag.UnknownListener, at, fmt.Sprintf("the gateway %s has no listener %q", g.Name, f.Value), u.At(f.Pos), g.Pos).hint("%s", l.didYouMean(f.Value, names))
+		case of.Protocol != ir.HTTP || of.RedirectTo != "":
+			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, whose requests do not go by routes", f.Value), u.At(f.Pos), of.Pos).hint("take it out")
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

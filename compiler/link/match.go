@@ -136,6 +136,9 @@ func describe(m ir.Match) string {
 	for _, q := range m.Query {
 		words = append(words, "query "+describeString(q))
 	}
+	if m.Listeners != nil {
+		words = append(words, "at "+strings.Join(m.Listeners, ", "))
+	}
 	name := strings.TrimSpace(strings.Join(words, " "))
 	if name == "" {
 		return "default"

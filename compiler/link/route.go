@@ -24,6 +24,9 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 			l.add(diag.NoEffect, at+".match.host", "host cannot take effect in a service's route: callers name the service itself", h.unit.At(r.Match.Host.Pos)).
 				hint("match by host in a gateway's route")
 		}
+		if r.Match != nil && r.Match.Listeners != nil {
+			l.add(diag.NoEffect, at+".match.listeners", "listeners cannot take effect in a service's route: only gateways have some", h.unit.At(r.Match.Pos)).hint("take it out")
+		}
 		for j, d := range r.To {
 			if dest, ok := l.serviceDestination(h.unit, fmt.Sprintf("%s.to[%d]", at, j), s, d); ok {
 				route.To = append(route.To, dest)

@@ -22,13 +22,14 @@ type Route struct {
 
 // Match is which requests a route takes.
 type Match struct {
-	Pos     Pos
-	Host    Field[string]           `cue:"host"`
-	Path    *PathMatch              `cue:"path"`
-	GRPC    *GRPCMatch              `cue:"grpc"`
-	Method  Field[string]           `cue:"method"`
-	Headers map[string]*StringMatch `cue:"headers"`
-	Query   map[string]*StringMatch `cue:"query"`
+	Pos       Pos
+	Host      Field[string]           `cue:"host"`
+	Listeners []Field[string]         `cue:"listeners"`
+	Path      *PathMatch              `cue:"path"`
+	GRPC      *GRPCMatch              `cue:"grpc"`
+	Method    Field[string]           `cue:"method"`
+	Headers   map[string]*StringMatch `cue:"headers"`
+	Query     map[string]*StringMatch `cue:"query"`
 }
 
 // PathMatch matches a path.

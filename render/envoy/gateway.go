@@ -164,7 +164,13 @@ func edgeHTTP2() *corev3.Http2ProtocolOptions {
 // or that a route names below it, with the routes that take it from the top.
 func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
 	domains := slices.Clone(l.Hosts)
-	for _, r := range g.Routes {
+	var routes []*ir.Route
+	for i := range g.Routes {
+		if at := g.Routes[i].Match.Listeners; at == nil || slices.Contains(at, l.Name) {
+			routes = append(routes, &g.Routes[i])
+		}
+	}
+	for _, r := range routes {
 		if h := r.Match.Host; h != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return covers(served, h) }) {
 			domains = append(domains, h)
 		}
@@ -173,8 +179,8 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 	var out []*routev3.VirtualHost
 	for _, domain := range slices.Compact(domains) {
 		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
-		for i := range g.Routes {
-			if r := &g.Routes[i]; r.Match.Host == "" || covers(r.Match.Host, domain) {
+		for _, r := range routes {
+			if r.Match.Host == "" || covers(r.Match.Host, domain) {
 				host.Routes = append(host.Routes, b.gatewayRoutes(r)...)
 			}
 		}

@@ -111,6 +111,26 @@ func TestGatewayClientCertificates(t *testing.T) {
 	}
 }
 
+// A route takes requests of the listeners that it names, and of no others.
+//
+// Field: routes.match.listeners
+func TestGatewayRouteListeners(t *testing.T) {
+	for listener, want := range map[string]string{"http": "http or mutual", "https": "https", "https-partner": "", "mutual-optional": ""} {
+		sni, scheme := "shop.example", "https"
+		switch listener {
+		case "http":
+			scheme = "http"
+		case "https-partner":
+			sni = "a.partner.example"
+		}
+		client, address := edge(t, listener, sni, nil)
+		a := send(t, client, http.MethodGet, scheme+"://"+address+"/at", "host", sni)
+		if want == "" && a.status != http.StatusNotFound || want != "" && string(a.body) != want {
+			t.Errorf("%s answers %d %q, want %q", listener, a.status, a.body, want)
+		}
+	}
+}
+
 // A listener sends clients to another one, path, query and method kept.
 //
 // Field: listeners.redirectTo

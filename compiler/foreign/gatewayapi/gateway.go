@@ -1,6 +1,7 @@
 package gatewayapi
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -195,39 +196,8 @@ func (m *importer) finishGateways() {
 		for _, l := range g.listeners {
 			m.redirectListener(g, l)
 		}
-		for i, listeners := range g.groups() {
-			wanted := g.object.Metadata.Name
-			if i > 0 {
-				wanted += "-" + listeners[0].name
-				m.NotCarried(g.object, "the routes of a gateway are for all its listeners, and these have others: they are a gateway of their own", "spec", "listeners", strconv.Itoa(listeners[0].index))
-			}
-			m.gateway(wanted, g, listeners)
-		}
+		m.gateway(g)
 	}
-}
-
-// groups are the listeners by the routes that are attached to them, where that matters: where two answer for
-// the same host.
-func (g *gateway) groups() [][]*listener {
-	var out [][]*listener
-	for _, l := range g.listeners {
-		if len(out) > 0 && !l.plain() && len(l.routes) == 0 {
-			out[0] = append(out[0], l) // to be left out
-			continue
-		}
-		i := slices.IndexFunc(out, func(group []*listener) bool {
-			return !slices.ContainsFunc(group, func(other *listener) bool {
-				_, meet := foreign.Intersect(l.host, other.host)
-				return meet && !l.plain() && !other.plain() && l.attachments() != other.attachments()
-			})
-		})
-		if i < 0 {
-			out = append(out, nil)
-			i = len(out) - 1
-		}
-		out[i] = append(out[i], l)
-	}
-	return out
 }
 
 // redirectListener makes a listener that does nothing but redirect to https one that redirects to the
@@ -256,33 +226,24 @@ func (m *importer) redirectListener(g *gateway, l *listener) {
 	}
 }
 
-// plain reports whether the listener needs no routes of the gateway.
-func (l *listener) plain() bool {
-	return l.spec.Protocol.IsSet() || l.spec.RedirectTo.IsSet()
-}
-
-func (l *listener) attachments() string {
-	var out []string
-	for _, a := range l.routes {
-		out = append(out, a.object.String()+" "+strings.Join(a.hosts, ","))
-	}
-	return strings.Join(out, "\n")
-}
-
-func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
+// gateway is a gateway of the mesh for a Gateway.
+func (m *importer) gateway(g *gateway) {
 	out := &spec.Gateway{Namespace: spec.Written(g.object.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}
-	var objects []attached
-	var unused []string // whose requests others must not take
-	for _, l := range listeners {
+	var serving []*listener // by routes
+	var unused []string     // whose requests others must not take
+	for _, l := range g.listeners {
 		at := []string{"spec", "listeners", strconv.Itoa(l.index)}
+		byRoutes := !l.spec.Protocol.IsSet() && !l.spec.RedirectTo.IsSet()
 		switch {
 		case l.spec.Protocol.IsSet() && l.spec.To == nil:
 			m.NotCarried(g.object, "no route says where its connections go, and the listener is left out", at...)
 			continue
-		case !l.spec.Protocol.IsSet() && !l.spec.RedirectTo.IsSet() && len(l.routes) == 0:
+		case byRoutes && len(l.routes) == 0:
 			m.NotCarried(g.object, "no route is attached to it, and the listener is left out", at...)
 			unused = append(unused, l.host)
 			continue
+		case byRoutes:
+			serving = append(serving, l)
 		}
 		for _, one := range append([]*spec.Listener{l.spec}, l.more...) {
 			out.Listeners[foreign.Free(out.Listeners, foreign.NameOf(l.name))] = one
@@ -290,38 +251,11 @@ func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
 				out.Uses[one.To.Service.Value] = &spec.Use{}
 			}
 		}
-		for _, a := range l.routes {
-			i := slices.IndexFunc(objects, func(b attached) bool { return b.object == a.object })
-			if i < 0 {
-				objects = append(objects, attached{a.object, slices.Clone(a.hosts)})
-				continue
-			}
-			for _, host := range a.hosts {
-				if !slices.Contains(objects[i].hosts, host) {
-					objects[i].hosts = append(objects[i].hosts, host)
-				}
-			}
-		}
 	}
 	if len(out.Listeners) == 0 {
 		return
 	}
-	byHost := map[string][]*candidate{}
-	for _, a := range objects {
-		for _, host := range a.hosts {
-			byHost[host] = append(byHost[host], m.candidates(a.object, nil)...)
-		}
-	}
-	var hosts []foreign.Hosted
-	for _, host := range slices.Sorted(maps.Keys(byHost)) {
-		hosts = append(hosts, foreign.Hosted{Host: host, Routes: m.ordered(byHost[host])})
-	}
-	for _, host := range unused {
-		if host != "" && byHost[host] == nil {
-			hosts = append(hosts, foreign.Hosted{Host: host})
-		}
-	}
-	out.Routes = foreign.Routed(hosts)
+	out.Routes = m.routes(serving, unused)
 	for _, r := range out.Routes {
 		for _, d := range r.To {
 			out.Uses[d.Service.Value] = &spec.Use{}
@@ -337,5 +271,49 @@ func (m *importer) gateway(wanted string, g *gateway, listeners []*listener) {
 	for name := range m.Repository.Gateways {
 		taken[name] = true
 	}
-	m.Repository.Gateways[foreign.Free(taken, foreign.NameOf(wanted))] = out
+	m.Repository.Gateways[foreign.Free(taken, foreign.NameOf(g.object.Metadata.Name))] = out
+}
+
+// place is where routes hold: for a host, at listeners, by their names; "" for all.
+type place struct{ host, listeners string }
+
+// routes are those of listeners, each for the hosts and the listeners that it is attached to.
+func (m *importer) routes(listeners []*listener, unused []string) []*spec.Route {
+	byPlace := map[place][]*candidate{}
+	at := map[*foreign.Object]map[string][]string{} // listeners by host
+	var objects []*foreign.Object
+	for _, l := range listeners {
+		for _, a := range l.routes {
+			if at[a.object] == nil {
+				at[a.object] = map[string][]string{}
+				objects = append(objects, a.object)
+			}
+			for _, host := range a.hosts {
+				at[a.object][host] = append(at[a.object][host], foreign.NameOf(l.name))
+			}
+		}
+	}
+	for _, o := range objects {
+		for host, names := range at[o] {
+			p := place{host: host}
+			for _, l := range listeners { // it need not be said where all that answer for the host have it
+				if _, meets := foreign.Intersect(l.host, host); meets && !slices.Contains(names, foreign.NameOf(l.name)) {
+					p.listeners = strings.Join(names, " ")
+				}
+			}
+			byPlace[p] = append(byPlace[p], m.candidates(o, nil)...)
+		}
+	}
+	var hosts []foreign.Hosted
+	for _, p := range slices.SortedFunc(maps.Keys(byPlace), func(a, b place) int {
+		return cmp.Or(strings.Compare(a.host, b.host), strings.Compare(b.listeners, a.listeners))
+	}) {
+		hosts = append(hosts, foreign.Hosted{Host: p.host, Listeners: strings.Fields(p.listeners), Routes: m.ordered(byPlace[p])})
+	}
+	for _, host := range unused {
+		if host != "" && !slices.ContainsFunc(hosts, func(h foreign.Hosted) bool { return h.Host == host }) {
+			hosts = append(hosts, foreign.Hosted{Host: host})
+		}
+	}
+	return foreign.Routed(hosts)
 }

@@ -137,10 +137,9 @@ func (b *binding) atGateway(hosts, bound []string) {
 			if len(taken) == 0 {
 				b.NotCarried(b.object, "no server of the Gateway "+b.gateway+" answers for it", "spec", "hosts", strconv.Itoa(i))
 			}
-			b.elsewhere(host, bound, i)
 			for _, both := range taken {
 				b.VirtualService = proto.Clone(whole).(*networkingv1.VirtualService)
-				b.at.hosts = append(b.at.hosts, foreign.Hosted{Host: both, Routes: b.routes()})
+				b.at.hosts = append(b.at.hosts, foreign.Hosted{Host: both, Listeners: b.listeners(both, bound), Routes: b.routes()})
 				rest.Http = b.Http
 			}
 		}
@@ -165,15 +164,26 @@ func (b *binding) taken(host, gateway string) []string {
 	return out
 }
 
-// elsewhere tells of servers of other Gateways that are one gateway of the mesh with this one, and that the
-// VirtualService is not bound to: they answer for its host too.
-func (b *binding) elsewhere(host string, bound []string, i int) {
+// listeners are those that the requests of a host come to by the Gateways that the VirtualService is bound to; nil when
+// no other one of the gateway answers for the host.
+func (b *binding) listeners(host string, bound []string) []string {
+	var out []string
+	others := false
 	for _, s := range b.at.servers {
-		isBound := slices.ContainsFunc(bound, func(name string) bool { return qualified(name, b.object.Metadata.Namespace) == s.of })
-		if !isBound && !s.tcp && !s.tls && !s.listener.RedirectTo.IsSet() && len(s.takes(host, b.object.Metadata.Namespace)) > 0 {
-			b.LetsMore(b.object, "the routes of a gateway are for all its listeners, and so that of the Gateway "+s.of+" on port "+strconv.Itoa(s.listener.Port.Value)+" has it too", "spec", "hosts", strconv.Itoa(i))
+		if s.tcp || s.tls || s.listener.RedirectTo.IsSet() || len(s.takes(host, b.object.Metadata.Namespace)) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(bound, func(name string) bool { return qualified(name, b.object.Metadata.Namespace) == s.of }) {
+			out = append(out, s.name)
+		} else {
+			others = true
 		}
 	}
+	if !others {
+		return nil
+	}
+	slices.Sort(out)
+	return out
 }
 
 // routes are those of HTTP, one for each of the matches of a route of Istio's.
