@@ -42,8 +42,9 @@ services: {
 	}
 	crate: {
 		workload: deployment: "crate"
-		ports: http: {port: 80, target: 8080, protocol: "http"}
-		uses: fruit: {}
+		proxy: interception: "explicit" // for nodes that give nobody NET_ADMIN
+		ports: http: {port: 8081, target: 8080, protocol: "http"}
+		uses: fruit: bind: "127.0.0.1:9101"
 		allow: [{from: gateways: ["door"]}]
 	}
 }
@@ -72,15 +73,17 @@ spec:
   selector: {matchLabels: {app: crate}}
   template:
     metadata: {labels: {app: crate}}
-    spec: {containers: [{name: app, image: %[1]q, args: [-service=crate, "-listen=http=http::8080", "-upstream=fruit.http=http:fruit:80"]}]}
+    spec: {containers: [{name: app, image: %[1]q, args: [-service=crate, "-listen=http=http::8080", "-upstream=fruit.http=http:127.0.0.1:9101"]}]}
 `
 
-// Pods make their keys themselves, ask by CertificateSigningRequests, and renew under load; no key is in the
+// Pods make their keys themselves, behind redirection and behind explicit listeners, ask by CertificateSigningRequests, and renew under load; no key is in the
 // cluster, and nobody is given another's identity.
 func TestCertificateSigningRequests(t *testing.T) {
 	t.Cleanup(func() {
 		for _, args := range [][]string{
-			{"get", "csr", "-o", "wide"}, {"get", "pods", "-n", "kiosk"}, {"logs", "-n", "kiosk-system", "-l", "app.kubernetes.io/name=meshc-approver", "--tail=20"},
+			{"get", "csr", "-o", "wide"},
+			{"get", "pods", "-n", "kiosk"},
+			{"logs", "-n", "kiosk-system", "-l", "app.kubernetes.io/name=meshc-approver", "--tail=20"},
 			{"delete", "namespace", "kiosk", "kiosk-system", "--ignore-not-found", "--timeout=2m"},
 			{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=kiosk"},
 			{"delete", "configmap", "meshc-inventory.kiosk", "-n", "default", "--ignore-not-found"},
@@ -121,6 +124,13 @@ func TestCertificateSigningRequests(t *testing.T) {
 		}
 		return ""
 	})
+	var crates corev1.PodList
+	get(t, &crates, "pods", "-n", "kiosk", "-l", "app=crate")
+	for _, c := range crates.Items[0].Spec.InitContainers {
+		if c.SecurityContext.Capabilities == nil || len(c.SecurityContext.Capabilities.Add) > 0 || *c.SecurityContext.RunAsUser == 0 {
+			t.Errorf("with explicit listeners %s has %+v", c.Name, c.SecurityContext)
+		}
+	}
 	var secrets corev1.SecretList
 	get(t, &secrets, "secrets", "-A", "--field-selector=type=kubernetes.io/tls")
 	for _, s := range secrets.Items {
