@@ -104,6 +104,7 @@ func (m *Mesh) Finish() {
 	for _, s := range m.Sorted() {
 		s.settlePorts(m)
 	}
+	defer m.Found.Sort()
 	for _, g := range m.Repository.Gateways {
 		if len(g.Uses) == 0 {
 			g.Uses = nil

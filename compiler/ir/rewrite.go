@@ -22,6 +22,39 @@ type PathRewrite struct {
 	Substitution string `json:"substitution,omitempty"`
 }
 
+// PathRewrite is how the route rewrites a path; nil for not at all.
+func (r *Route) PathRewrite() *PathRewrite {
+	if r.Rewrite == nil {
+		return nil
+	}
+	return r.Rewrite.Path
+}
+
+// RewrittenPath is what becomes of the paths of requests that go by one route, or by a gateway's
+// and then the service's own, as a pattern that is replaced; false when they stay. Two
+// rewrites of prefixes are made one, as Envoy rewrites once.
+func RewrittenPath(by []*Route) (pattern, substitution string, ok bool) {
+	first, last := by[0], by[len(by)-1]
+	outer, own := first.PathRewrite(), last.PathRewrite()
+	switch {
+	case len(by) == 1 || outer == nil:
+		if own == nil {
+			return "", "", false
+		}
+		pattern, substitution = own.Regex(last.Match.Path)
+	case own == nil:
+		pattern, substitution = outer.Regex(first.Match.Path)
+	default:
+		before, rest, _ := outer.Behind(first.Match.Path, last.Match.Path)
+		both := &PathRewrite{Prefix: own.Prefix + rest}
+		if last.Match.Path.Kind == MatchExact {
+			both.Prefix = own.Prefix
+		}
+		pattern, substitution = both.Regex(before)
+	}
+	return pattern, substitution, true
+}
+
 // Regex is the rewriting of the paths that m takes as a pattern and its
 // substitution.
 func (r *PathRewrite) Regex(m PathMatch) (pattern, substitution string) {

@@ -5,6 +5,7 @@ package istio
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -114,10 +115,21 @@ func (m *importer) takeGateways() {
 // throughRoutes tells of the services whose own routes a gateway's requests go through here.
 func (m *importer) throughRoutes() {
 	for _, t := range m.through {
-		if len(t.service.Spec.Routes) > 0 {
+		if len(t.service.Spec.Routes) > 0 && !goesAnywhere(t.service) {
 			m.NotCarried(t.object, "requests of a gateway go on through the routes of "+t.service.Name+" here, which hold within the mesh alone in Istio: name a version to go round them", t.at...)
 		}
 	}
+}
+
+// goesAnywhere reports whether a service's routes send all requests to its only version, which is any instance.
+func goesAnywhere(s *foreign.Service) bool {
+	if len(s.Spec.Routes) != 1 || len(s.Spec.Versions) != 1 || len(s.Workloads) > 1 {
+		return false
+	}
+	rest := *s.Spec.Routes[0]
+	to := rest.To
+	rest.To = nil
+	return reflect.DeepEqual(rest, spec.Route{}) && len(to) == 1 && !to[0].Service.IsSet()
 }
 
 // selected are the services whose pods a policy of the namespace is for, with whether it is for all of their
