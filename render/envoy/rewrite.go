@@ -13,7 +13,7 @@ func rewrite(action *routev3.RouteAction, by []*ir.Route) {
 	if host := nearest(by, rewrittenHost); host != "" {
 		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 	}
-	pattern, substitution, ok := pathRewrite(by)
+	pattern, substitution, ok := ir.RewrittenPath(by)
 	if ok {
 		action.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: re2(pattern), Substitution: substitution}
 	}
@@ -26,41 +26,10 @@ func rewrittenHost(r *ir.Route) string {
 	return r.Rewrite.Host
 }
 
-func rewrittenPath(r *ir.Route) *ir.PathRewrite {
-	if r.Rewrite == nil {
-		return nil
-	}
-	return r.Rewrite.Path
-}
-
-// pathRewrite is what becomes of a path; Envoy rewrites once for each route, so
-// two rewrites of prefixes are made one.
-func pathRewrite(by []*ir.Route) (pattern, substitution string, ok bool) {
-	first, last := by[0], by[len(by)-1]
-	outer, own := rewrittenPath(first), rewrittenPath(last)
-	switch {
-	case len(by) == 1 || outer == nil:
-		if own == nil {
-			return "", "", false
-		}
-		pattern, substitution = own.Regex(last.Match.Path)
-	case own == nil:
-		pattern, substitution = outer.Regex(first.Match.Path)
-	default:
-		before, rest, _ := outer.Behind(first.Match.Path, last.Match.Path)
-		both := &ir.PathRewrite{Prefix: own.Prefix + rest}
-		if last.Match.Path.Kind == ir.MatchExact {
-			both.Prefix = own.Prefix
-		}
-		pattern, substitution = both.Regex(before)
-	}
-	return pattern, substitution, true
-}
-
 // behind are the requests that a gateway's route and then the service's own take;
 // false when there are none.
 func behind(r, own *ir.Route) (*routev3.RouteMatch, bool) {
-	outer := rewrittenPath(r)
+	outer := r.PathRewrite()
 	if outer == nil || own.Match.Path == (ir.PathMatch{}) {
 		return both(&r.Match, &own.Match)
 	}
