@@ -62,10 +62,11 @@ e2e: build tools
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
 	@test/e2e/run
 
-# what takes long: many random specs, ten leaves of a minute and a new root under load,
+# what takes long: many random specs, random requests tried and sent, ten leaves of a minute and a new root under load,
 # and a server that is away for two minutes
 soak: build tools inotify
 	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
+	MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./serve/local
 	MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
 	MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
 

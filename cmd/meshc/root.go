@@ -92,7 +92,7 @@ fault of its own.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newTryCmd(),
 		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
 		newExplainCmd(), newVersionCmd(),
 	)

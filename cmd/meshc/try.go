@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/review/try"
+)
+
+// method is how a method of HTTP is written.
+var method = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
+
+func newTryCmd() *cobra.Command {
+	var dir, from, output, issuer, ip string
+	var tags, headers, claims []string
+	cmd := &cobra.Command{
+		Use:   "try --from SENDER [METHOD] URL",
+		Short: "Follow one request through the compiled mesh, without running anything",
+		Long: `Try compiles the mesh, or reads a compiled one, and says what becomes of one request: which route takes it, to which
+version it goes and with what weight, what it is rewritten to, how long is waited and how often it is sent again, and which
+rule lets it in or denies it, each step with the line of the spec that decided. When it is denied, it says what would have to
+be written. What depends on more than the mesh, as chance, an authorization service or an address, it says.
+
+The sender is a service, by its name; gateway:NAME for what somebody outside sends to a gateway; or outside for somebody
+without an identity who comes to a service directly. The URL is as the sender writes it: the service's name and port, or a
+host of the gateway; a service's only port need not be written. A token is one that is good, with the claims of --jwt.`,
+		Example: `  meshc try --from frontend POST http://checkout/shop.Checkout/Place -H 'x-beta: 1' --jwt role=buyer
+  meshc try --from gateway:public https://shop.example/cart
+  meshc try --from outside http://cart:7070/ --dir out -o json`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return usage(fmt.Errorf("output is %q and must be text or json", output))
+			}
+			request := try.Request{Method: "GET"}
+			if len(args) == 2 {
+				request.Method = args[0]
+			}
+			if !method.MatchString(request.Method) {
+				return usage(fmt.Errorf("%q is no method: it is in upper case, GET say", request.Method))
+			}
+			if from == "" {
+				return usage(errors.New("try needs --from: NAME of a service, gateway:NAME or outside"))
+			}
+			var err error
+			if request.From, err = try.ParseSender(from); err != nil {
+				return usage(err)
+			}
+			if err := request.ParseURL(args[len(args)-1]); err != nil {
+				return usage(err)
+			}
+			for _, h := range headers {
+				if err := request.AddHeader(h); err != nil {
+					return usage(err)
+				}
+			}
+			if ip != "" {
+				if request.IP, err = netip.ParseAddr(ip); err != nil {
+					return usage(fmt.Errorf("--ip: %q is no address", ip))
+				}
+			}
+			m, err := describedMesh(cmd, dir, tags)
+			if err != nil {
+				return err
+			}
+			if len(claims) > 0 || issuer != "" {
+				if request.Token, err = token(claims, issuer); err != nil {
+					return usage(err)
+				}
+				if request.Token.Issuer == "" && len(m.JWTIssuers) == 1 {
+					request.Token.Issuer = m.JWTIssuers[0].Name
+				}
+				if m.JWTIssuer(request.Token.Issuer) == nil {
+					return usage(fmt.Errorf("the mesh has no issuer of tokens %q: name one with --jwt-issuer", request.Token.Issuer))
+				}
+			}
+			trial, err := try.Try(m, request)
+			if err != nil {
+				return usage(err)
+			}
+			if output == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetEscapeHTML(false)
+				e.SetIndent("", "  ")
+				return e.Encode(trial)
+			}
+			return trial.Text(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "who sends it: NAME of a service, gateway:NAME or outside")
+	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header, as with curl: 'NAME: VALUE'")
+	cmd.Flags().StringArrayVar(&claims, "jwt", nil, "claim of a good token: NAME=VALUE; given again it is one more")
+	cmd.Flags().StringVar(&issuer, "jwt-issuer", "", "issuer of the token by its name in the mesh (default: the only one)")
+	cmd.Flags().StringVar(&ip, "ip", "", "address that the request comes from")
+	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	return cmd
+}
+
+// token is one with the claims, NAME=VALUE each.
+func token(claims []string, issuer string) (*try.Token, error) {
+	t := &try.Token{Issuer: issuer, Claims: map[string][]string{}}
+	for _, text := range claims {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--jwt is %q: write NAME=VALUE", text)
+		}
+		t.Claims[name] = append(t.Claims[name], value)
+	}
+	return t, nil
+}

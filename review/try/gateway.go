@@ -1,0 +1,232 @@
+package try
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// fromGateway follows a request that somebody outside sends to a gateway.
+func (r *run) fromGateway(g *ir.Gateway) {
+	at := "gateway " + g.Name
+	l := r.listener(g)
+	if l == nil {
+		r.step(at, g.Pos, "has no listener of %s for %s on port %d", r.request.Scheme, r.request.Host, r.request.port())
+		r.answer(at, 0)
+		return
+	}
+	r.step(at, l.Pos, "takes it at the listener %s", l.Name)
+	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional {
+		r.undecided("whether the client shows a certificate of %s", l.TLS.ClientRoots)
+	}
+	if l.To != nil {
+		callee := r.mesh.Service(l.To.Service)
+		r.step(at, l.Pos, "hands its connections to %s", named(l.To))
+		r.connect(callee, callee.Port(l.To.Port))
+		return
+	}
+	q, good := r.read(at)
+	if !good {
+		return
+	}
+	claims := r.mesh.ClaimHeaders()
+	q.headers = slices.DeleteFunc(slices.Clone(q.headers), func(h ir.Header) bool {
+		return slices.Contains(claims, h.Name) || h.Name == "x-forwarded-client-cert"
+	})
+	if l.RedirectTo != "" {
+		r.redirectTo(at, g, l, q)
+		return
+	}
+	if g.Authorizer != "" {
+		r.step(at, g.Pos, "asks %s", g.Authorizer)
+		r.undecided("the answer of the authorization service %s, which %s asks", g.Authorizer, g.Name)
+	}
+	domain, served := r.domain(g, l, strings.ToLower(q.host))
+	if !served {
+		r.step(at, l.Pos, "answers for no host %s there", q.host)
+		r.answer(at, 404)
+		return
+	}
+	for i := range g.Routes {
+		route := &g.Routes[i]
+		m := &route.Match
+		if m.Listeners != nil && !slices.Contains(m.Listeners, l.Name) || m.Host != "" && !covers(m.Host, domain) || !takes(m, q, q.path) {
+			continue
+		}
+		if r.byRoute(at, g, route, q) {
+			return
+		}
+	}
+	r.step(at, l.Pos, "has no route for it")
+	r.answer(at, 404)
+}
+
+// listener is the one that takes the request's connection; nil for none. Those on one port are told apart by the
+// name in the handshake.
+func (r *run) listener(g *ir.Gateway) *ir.Listener {
+	var best *ir.Listener
+	rank := -1
+	for i := range g.Listeners {
+		l := &g.Listeners[i]
+		if l.Port != r.request.port() || l.BySNI() != (r.request.Scheme == "https") {
+			continue
+		}
+		if !l.BySNI() {
+			return l
+		}
+		for _, h := range l.Hosts {
+			if n := specific(h); covers(h, strings.ToLower(r.request.Host)) && n > rank {
+				best, rank = l, n
+			}
+		}
+	}
+	return best
+}
+
+// specific orders hosts: exact ones, then longer wildcards, and "*" last.
+func specific(host string) int {
+	switch {
+	case host == "*":
+		return 0
+	case strings.HasPrefix(host, "*"):
+		return len(host)
+	}
+	return 1000 + len(host)
+}
+
+func covers(pattern, host string) bool {
+	if pattern == "*" || pattern == host {
+		return true
+	}
+	suffix, wildcard := strings.CutPrefix(pattern, "*")
+	return wildcard && strings.HasSuffix(host, suffix) && host != suffix
+}
+
+// domain is which of the hosts of a listener, and of the routes there, the request's host is one of.
+func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) {
+	domains := slices.Clone(l.Hosts)
+	for i := range g.Routes {
+		m := &g.Routes[i].Match
+		at := m.Listeners == nil || slices.Contains(m.Listeners, l.Name)
+		if at && m.Host != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return covers(served, m.Host) }) {
+			domains = append(domains, m.Host)
+		}
+	}
+	best := ""
+	for _, d := range domains {
+		if covers(d, host) && (best == "" || specific(d) > specific(best)) {
+			best = d
+		}
+	}
+	return best, best != ""
+}
+
+// redirectTo is the answer of a listener that sends clients to another one.
+func (r *run) redirectTo(at string, g *ir.Gateway, l *ir.Listener, q *message) {
+	to := g.Listener(l.RedirectTo)
+	served := slices.ContainsFunc(l.Hosts, func(h string) bool { return covers(h, strings.ToLower(q.host)) })
+	if !served {
+		r.answer(at, 404)
+		return
+	}
+	scheme, host := "http", q.host
+	if to.TLS != nil {
+		scheme = "https"
+	}
+	if !(scheme == "https" && to.Port == 443 || scheme == "http" && to.Port == 80) {
+		host = fmt.Sprintf("%s:%d", host, to.Port)
+	}
+	r.Answer = &Answer{By: at, Status: 308, Location: scheme + "://" + host + q.withQuery(q.path)}
+	r.step(at, l.Pos, "redirects to %s", r.Answer.Location)
+}
+
+// byRoute follows a request by a gateway's route, and then by the service's own. It is false when neither takes
+// it.
+func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) bool {
+	r.step(at, route.Pos, "goes by the route %q", route.Name)
+	if route.Answers() {
+		r.goes(at, g.Uses, ir.Traffic{}, nil, nil, q, route)
+		return true
+	}
+	to := &route.To[0]
+	callee := r.mesh.Service(to.Service)
+	port := callee.Port(to.Port)
+	use := ir.Traffic{}
+	for i := range g.Uses {
+		if g.Uses[i].To == callee.Name {
+			use = g.Uses[i].Traffic
+		}
+	}
+	if route.GoesOn() {
+		path := q.path
+		if outer := route.PathRewrite(); outer != nil {
+			pattern, substitution := outer.Regex(route.Match.Path)
+			path, _ = substituted(pattern, substitution, path)
+		}
+		for i := range callee.Routes {
+			own := &callee.Routes[i]
+			if takes(&own.Match, q, path) {
+				r.step(at, own.Pos, "goes on by the route %q of %s", own.Name, callee.Name)
+				r.goes(at, g.Uses, use, callee, port, q, route, own)
+				return true
+			}
+		}
+	}
+	r.goes(at, g.Uses, use, callee, port, q, route)
+	return true
+}
+
+// fromOutside follows a request of somebody without an identity to a service.
+func (r *run) fromOutside() error {
+	name := r.named()
+	s := r.mesh.Service(name)
+	if s == nil {
+		return fmt.Errorf("no service of the mesh %s is named %s; what comes to a gateway is tried with --from gateway:NAME", r.mesh.Name, r.request.Host)
+	}
+	at := "service " + s.Name
+	var port *ir.Port
+	for i := range s.Ports {
+		if s.Ports[i].Number == r.request.port() {
+			port = &s.Ports[i]
+		}
+	}
+	if port == nil {
+		r.step(at, s.Pos, "has no port %d", r.request.port())
+		r.answer(at, 0)
+		return nil
+	}
+	probes := s.ProbesOf(s.InstancePort(port))
+	if !s.Plaintext && len(probes) == 0 || !port.Protocol.IsHTTP() || r.request.Scheme == "https" {
+		r.step(at, s.Pos, "wants mutual TLS, with a certificate of the mesh")
+		r.answer(at, 0)
+		r.Write = fmt.Sprintf("services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a way by a gateway", s.Name)
+		return nil
+	}
+	q, good := r.read(at)
+	if !good {
+		return nil
+	}
+	for i := range probes {
+		p := &probes[i]
+		path, _, _ := strings.Cut(p.Path, "?")
+		http := p.Kind == ir.HealthHTTP && (q.method == "GET" || q.method == "HEAD") && q.path == path
+		if http || p.Kind == ir.HealthGRPC && q.method == "POST" && q.path == "/grpc.health.v1.Health/Check" {
+			r.step(at, p.Pos, "lets it in as a probe")
+			r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: q.host, Path: q.withQuery(q.path)}}
+			return nil
+		}
+	}
+	if !s.Plaintext {
+		r.step(at, s.Pos, "lets probes in without mutual TLS, and nothing else")
+		r.answer(at, 403)
+		return nil
+	}
+	if status := r.letIn(s, port, q); status != 0 {
+		r.answer(at, status)
+		return nil
+	}
+	r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: q.host, Path: q.withQuery(q.path)}}
+	return nil
+}

@@ -1,0 +1,123 @@
+package try
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// message is a request as a proxy reads it.
+type message struct {
+	method, host string
+	path, query  string
+	headers      []ir.Header
+}
+
+// takes reports whether a match of a route takes the request, whose path is the given one for it.
+func takes(m *ir.Match, r *message, path string) bool {
+	if !pathIs(m.Path, path) || m.Method != "" && m.Method != r.method {
+		return false
+	}
+	for _, h := range m.Headers {
+		if !textIs(h, header(r.headers, h.Name)) {
+			return false
+		}
+	}
+	for _, q := range m.Query {
+		if !textIs(q, parameter(r.query, q.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func pathIs(m ir.PathMatch, path string) bool {
+	switch m.Kind {
+	case ir.MatchExact:
+		return path == m.Value
+	case ir.MatchPrefix:
+		return strings.HasPrefix(path, m.Value)
+	case ir.MatchRegex:
+		return whole(m.Value, path)
+	}
+	return true
+}
+
+// textIs is for the values of a header or a query parameter, of which one must match. One that is not there matches
+// nothing, but that it is absent; or what is inverted, as empty.
+func textIs(m ir.StringMatch, values []string) bool {
+	switch m.Kind {
+	case ir.MatchPresent:
+		return values != nil
+	case ir.MatchAbsent:
+		return values == nil
+	}
+	if values == nil {
+		if !m.Invert {
+			return false
+		}
+		values = []string{""}
+	}
+	return slices.ContainsFunc(values, func(value string) bool {
+		switch m.Kind {
+		case ir.MatchExact:
+			return value == m.Value
+		case ir.MatchPrefix:
+			return strings.HasPrefix(value, m.Value)
+		case ir.MatchSuffix:
+			return strings.HasSuffix(value, m.Value)
+		}
+		return whole(m.Value, value)
+	}) != m.Invert
+}
+
+// whole reports whether a regular expression, which the compiler has read, matches the whole text.
+func whole(expression, text string) bool {
+	re, err := regexp.Compile(`^(?:` + expression + `)$`)
+	return err == nil && re.MatchString(text)
+}
+
+// parameter is the first value of a query parameter, as it is written; nil when it is not there.
+func parameter(query, name string) []string {
+	for pair := range strings.SplitSeq(query, "&") {
+		if key, value, _ := strings.Cut(pair, "="); key == name && pair != "" {
+			return []string{value}
+		}
+	}
+	return nil
+}
+
+// edited are the headers that a route's edits make: what is removed goes first.
+func edited(headers []ir.Header, e ir.HeaderEdits) []ir.Header {
+	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool {
+		return slices.Contains(e.Remove, h.Name) || slices.ContainsFunc(e.Set, func(s ir.Header) bool { return s.Name == h.Name })
+	})
+	return append(append(out, e.Set...), e.Add...)
+}
+
+// substituted is a path in which a pattern is replaced; "\1" of the substitution is its first group (Envoy,
+// RegexMatchAndSubstitute).
+func substituted(pattern, substitution, path string) (string, bool) {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return "", false
+	}
+	var b strings.Builder
+	for i := 0; i < len(substitution); i++ {
+		switch c := substitution[i]; {
+		case c == '\\' && i+1 < len(substitution) && '0' <= substitution[i+1] && substitution[i+1] <= '9':
+			i++
+			b.WriteString("${" + string(substitution[i]) + "}")
+		case c == '\\' && i+1 < len(substitution):
+			i++
+			b.WriteByte(substitution[i])
+		case c == '$':
+			b.WriteString("$$")
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return re.ReplaceAllString(path, b.String()), true
+}

@@ -1,0 +1,152 @@
+// Package try follows one request through a compiled mesh without running anything: which
+// route takes it, where it goes, what becomes of it on the way and who lets it in, each step with the
+// line of the spec that decided. It answers as Envoy would that is configured for the mesh, and
+// says so where that cannot be told.
+package try
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Request is a request of HTTP, as its sender makes it.
+type Request struct {
+	// From is who sends it: a service, a gateway by which somebody outside comes, or nobody of
+	// the mesh, when Kind is [Outside].
+	From Sender
+	// Method is as it is sent, "GET" say.
+	Method string
+	// Scheme is "http" or "https", Host without a port, and Port 0 for the scheme's own.
+	Scheme, Host string
+	Port         uint16
+	// Path is as it is sent, with its query.
+	Path string
+	// Headers are in their order; names in lower case.
+	Headers []ir.Header
+	// Token is a good token that it carries; nil for none.
+	Token *Token
+	// IP is where it comes from; the zero value when that is not known.
+	IP netip.Addr
+}
+
+// Sender is who sends a request.
+type Sender struct {
+	Kind ir.MemberKind `json:"kind"`
+	Name string        `json:"name,omitempty"`
+}
+
+// Outside is the kind of a sender that is no member of the mesh and has no identity.
+const Outside ir.MemberKind = "outside"
+
+// String is "service frontend", "gateway public" or "outside".
+func (s Sender) String() string { return strings.TrimSpace(string(s.Kind) + " " + s.Name) }
+
+// Token is a JSON Web Token, by the name of its issuer in the mesh. Claims are of text, or
+// lists of it.
+type Token struct {
+	Issuer string
+	Claims map[string][]string
+}
+
+// ParseSender reads "frontend", "service:frontend", "gateway:public" or "outside".
+func ParseSender(text string) (Sender, error) {
+	kind, name, ok := strings.Cut(text, ":")
+	switch {
+	case text == string(Outside):
+		return Sender{Kind: Outside}, nil
+	case !ok && text != "":
+		return Sender{ir.KindService, text}, nil
+	case (kind == string(ir.KindService) || kind == string(ir.KindGateway)) && name != "":
+		return Sender{ir.MemberKind(kind), name}, nil
+	}
+	return Sender{}, fmt.Errorf("%q is no sender: NAME of a service, gateway:NAME or outside", text)
+}
+
+// ParseURL sets where the request goes.
+func (r *Request) ParseURL(text string) error {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		scheme, rest = "http", text
+	}
+	if r.Scheme = strings.ToLower(scheme); r.Scheme != "http" && r.Scheme != "https" {
+		return fmt.Errorf("%q is no URL of http or https", text)
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority := rest[:end]
+	if r.Path = rest[end:]; r.Path == "" || r.Path[0] != '/' {
+		r.Path = "/" + r.Path
+	}
+	r.Path, _, _ = strings.Cut(r.Path, "#") // which clients keep to themselves
+	u, err := url.Parse("http://" + authority)
+	if err != nil || u.Host == "" || u.User != nil {
+		return fmt.Errorf("%q names no host", text)
+	}
+	r.Host = u.Hostname()
+	if port := u.Port(); port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return fmt.Errorf("%q is no port", port)
+		}
+		r.Port = uint16(n)
+	}
+	return nil
+}
+
+// AddHeader adds a header that is written as curl takes it: "NAME: VALUE".
+func (r *Request) AddHeader(text string) error {
+	name, value, ok := strings.Cut(text, ":")
+	name = strings.ToLower(strings.TrimSpace(name))
+	if !ok || name == "" {
+		return fmt.Errorf("%q is no header: write NAME: VALUE", text)
+	}
+	value = strings.TrimSpace(value)
+	if name == "host" {
+		r.Host, _, _ = strings.Cut(value, ":")
+		return nil
+	}
+	r.Headers = append(r.Headers, ir.Header{Name: name, Value: value})
+	return nil
+}
+
+// port is the number of the port that it goes to.
+func (r *Request) port() uint16 {
+	switch {
+	case r.Port != 0:
+		return r.Port
+	case r.Scheme == "https":
+		return 443
+	}
+	return 80
+}
+
+// header are the values of a header; nil when it is not there.
+func header(list []ir.Header, name string) []string {
+	var values []string
+	for _, h := range list {
+		if h.Name == name {
+			values = append(values, h.Value)
+		}
+	}
+	return values
+}
+
+// check refuses what is no request.
+func (r *Request) check() error {
+	if r.Method == "" || strings.ContainsFunc(r.Method, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		return fmt.Errorf("%q is no method", r.Method)
+	}
+	if slices.ContainsFunc(r.Headers, func(h ir.Header) bool { return strings.HasPrefix(h.Name, ":") }) {
+		return errors.New("a header's name has no colon in front")
+	}
+	return nil
+}

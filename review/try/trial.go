@@ -1,0 +1,172 @@
+package try
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Trial is what becomes of a request.
+type Trial struct {
+	From    Sender `json:"from"`
+	Request string `json:"request"`
+	// Steps are in their order, each with what decided it.
+	Steps []Step `json:"steps"`
+	// Answer is what a proxy answers by itself; nil when the request reaches an application, or
+	// more than one outcome is possible.
+	Answer *Answer `json:"answer,omitempty"`
+	// Reaches are where its copies of chance go: one, or by weights several.
+	Reaches []Reach `json:"reaches,omitempty"`
+	// Undecided are what the answer depends on besides, and cannot be told from the mesh.
+	Undecided []string `json:"undecided,omitempty"`
+	// Write is what would have to be written for the request to be let in; "" when it is.
+	Write string `json:"write,omitempty"`
+}
+
+// Step is something that happens to the request.
+type Step struct {
+	// At is whose proxy does it: "service frontend".
+	At   string          `json:"at"`
+	Does string          `json:"does"`
+	Pos  source.Position `json:"source,omitzero"`
+}
+
+// Answer of a proxy. Status 0 is a connection that is closed without one.
+type Answer struct {
+	By       string `json:"by"`
+	Status   int    `json:"status,omitempty"`
+	Location string `json:"location,omitempty"`
+	Body     string `json:"body,omitempty"`
+}
+
+// Reach is a place where the request may go.
+type Reach struct {
+	Service  string `json:"service,omitempty"`
+	External string `json:"external,omitempty"`
+	Version  string `json:"version,omitempty"`
+	Port     string `json:"port"`
+	// Percent of such requests.
+	Percent float64 `json:"percent"`
+	Host    string  `json:"host,omitempty"`
+	Path    string  `json:"path,omitempty"` // with its query
+	// Refused is the status with which its proxy answers instead; 0 when it lets the request in.
+	Refused int `json:"refused,omitempty"`
+}
+
+// Allowed reports whether the request is let in wherever it may go.
+func (t *Trial) Allowed() bool {
+	if t.Answer != nil && (t.Answer.Status == 0 || t.Answer.Status >= 400) {
+		return false
+	}
+	for _, r := range t.Reaches {
+		if r.Refused != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// run is a trial that is going on.
+type run struct {
+	*Trial
+	mesh    *ir.Mesh
+	request *Request
+	// me is who sends it, by the identity that the callee's proxy sees.
+	me member
+}
+
+// member is a caller: nobody, when its kind is [Outside].
+type member struct {
+	kind ir.MemberKind
+	name string
+	peer ir.Peer
+}
+
+// step tells what happens.
+func (r *run) step(at string, pos source.Position, format string, args ...any) {
+	r.Steps = append(r.Steps, Step{at, fmt.Sprintf(format, args...), pos})
+}
+
+// undecided tells what the outcome depends on, once.
+func (r *run) undecided(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, known := range r.Undecided {
+		if known == text {
+			return
+		}
+	}
+	r.Undecided = append(r.Undecided, text)
+}
+
+// answer is what a proxy answers.
+func (r *run) answer(by string, status int) { r.Answer = &Answer{By: by, Status: status} }
+
+// Try follows a request through a mesh. An error says that there is no such request or sender.
+func Try(m *ir.Mesh, request Request) (*Trial, error) {
+	if err := request.check(); err != nil {
+		return nil, err
+	}
+	r := &run{Trial: &Trial{From: request.From}, mesh: m, request: &request}
+	host := request.Host
+	if request.Port != 0 {
+		host = fmt.Sprintf("%s:%d", host, request.Port)
+	}
+	r.Request = fmt.Sprintf("%s %s://%s%s", request.Method, request.Scheme, host, request.Path)
+	switch request.From.Kind {
+	case ir.KindService:
+		s := m.Service(request.From.Name)
+		if s == nil {
+			return nil, fmt.Errorf("the mesh %s has no service %q", m.Name, request.From.Name)
+		}
+		r.me = member{ir.KindService, s.Name, ir.Peer{Kind: ir.KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity}}
+		r.fromService(s)
+	case ir.KindGateway:
+		g := m.Gateway(request.From.Name)
+		if g == nil {
+			return nil, fmt.Errorf("the mesh %s has no gateway %q", m.Name, request.From.Name)
+		}
+		r.me = member{ir.KindGateway, g.Name, ir.Peer{Kind: ir.KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}}
+		r.fromGateway(g)
+	default:
+		r.me = member{kind: Outside}
+		if err := r.fromOutside(); err != nil {
+			return nil, err
+		}
+	}
+	return r.Trial, nil
+}
+
+// read is the request as the proxy reads it; false when it refuses it for its form.
+func (r *run) read(at string) (*message, bool) {
+	path, query, why, unsure := normalized(r.request.Path)
+	if why != "" {
+		r.step(at, source.Position{}, "refuses %s", why)
+		r.answer(at, 400)
+		return nil, false
+	}
+	if unsure != "" {
+		r.undecided("%s, which clients and proxies treat each in its own way", unsure)
+	}
+	for _, h := range r.request.Headers {
+		if strings.Contains(h.Name, "_") {
+			r.step(at, source.Position{}, "refuses the header %s: some applications take an underscore for a dash", h.Name)
+			r.answer(at, 400)
+			return nil, false
+		}
+	}
+	if path != strings.SplitN(r.request.Path, "?", 2)[0] {
+		r.step(at, source.Position{}, "reads the path as %s", path)
+	}
+	host := strings.TrimSuffix(r.request.Host, ".")
+	return &message{method: r.request.Method, host: host, path: path, query: query, headers: r.request.Headers}, true
+}
+
+// withQuery is a path with its query.
+func (m *message) withQuery(path string) string {
+	if m.query == "" {
+		return path
+	}
+	return path + "?" + m.query
+}
