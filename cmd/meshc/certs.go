@@ -102,7 +102,7 @@ in time, and follows the authority when its root is replaced.`,
 				if server != "" || tokenFile != "" || accountFile != "" || trustFile == "" || api.Address == "" {
 					return usage(errors.New("--signer needs --kubernetes-api and --trust-file, and nothing of --server"))
 				}
-				requester, err := csr.NewRequester(api, signer, trustFile, time.Duration(p.Lifetime))
+				requester, err := csr.NewRequester(api, signer, trustFile, directory, time.Duration(p.Lifetime))
 				if err != nil {
 					return err
 				}

@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -73,6 +74,10 @@ func (l *linker) signer(u *spec.Unit, path string, s *spec.Certificates, out *ir
 	if out.Signer == "" {
 		l.add(diag.MissingField, path+".issuer.signer", fmt.Sprintf("an issuer of kind %s needs a signer", out.Kind), u.At(s.Issuer.Pos)).
 			hint(`signer: "clusterissuers.cert-manager.io/NAME"`)
+	}
+	if strings.HasPrefix(out.Signer, "issuers.cert-manager.io/") {
+		l.add(diag.BadFormat, path+".issuer.signer", "an Issuer of one namespace signs for accounts that may refer to it alone, and the pods of a mesh may not", u.At(s.Issuer.Signer.Pos)).
+			hint(`a ClusterIssuer: signer: "clusterissuers.cert-manager.io/NAME"`)
 	}
 	if s.TrustBundle == nil {
 		l.add(diag.MissingField, path+".trustBundle", fmt.Sprintf("an issuer of kind %s needs a trustBundle: a signer does not say whom to trust", out.Kind), u.At(s.Issuer.Pos)).

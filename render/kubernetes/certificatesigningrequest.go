@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -95,7 +96,7 @@ const parametersName = ir.ServerName + ".certificate"
 
 // approval lets the pods of the mesh ask, and runs who approves what is their own identity: it stands
 // apart from meshc serve, which needs a certificate itself.
-func approval(m *ir.Mesh, namespaces []string) ([]any, error) {
+func approval(m *ir.Mesh) ([]any, error) {
 	system := m.SystemNamespace()
 	parameters, err := certificates.ServerParameters(&m.Settings)
 	if err != nil {
@@ -109,10 +110,6 @@ func approval(m *ir.Mesh, namespaces []string) ([]any, error) {
 		{APIGroups: group, Resources: requests("/approval"), Verbs: []string{"update"}},
 		{APIGroups: group, Resources: []string{"signers"}, ResourceNames: []string{m.Certificates.Issuer.Signer}, Verbs: []string{"approve"}},
 	}
-	var askers []rbacv1.Subject
-	for _, namespace := range append([]string{system}, namespaces...) {
-		askers = append(askers, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:" + namespace})
-	}
 	own := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: approverName, Namespace: system}}
 	no := false
 	account := &corev1.ServiceAccount{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: approverMeta(m), AutomountServiceAccountToken: &no}
@@ -123,7 +120,7 @@ func approval(m *ir.Mesh, namespaces []string) ([]any, error) {
 			Data: map[string]string{parametersFile: string(parameters)},
 		}),
 		manifest.Object(account),
-		clusterRole(m, "requests", ask), clusterRoleBinding(m, "requests", askers),
+		clusterRole(m, "requests", ask), clusterRoleBinding(m, "requests", askers(m)),
 		clusterRole(m, "approval", approve), clusterRoleBinding(m, "approval", own),
 		manifest.Object(&rbacv1.Role{
 			TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: approverMeta(m), Rules: configs,
@@ -135,6 +132,26 @@ func approval(m *ir.Mesh, namespaces []string) ([]any, error) {
 		manifest.Object(approver(m)),
 		manifest.Object(policy(approverMeta(m), approverPods(), nil, serverEgressRules())),
 	}, nil
+}
+
+// askers are the accounts of the mesh's pods.
+func askers(m *ir.Mesh) []rbacv1.Subject {
+	out := serverAccount(m)
+	add := func(namespace, account string) {
+		s := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for _, s := range m.Services {
+		if s.Workload.InCluster() {
+			add(s.Namespace, s.Account)
+		}
+	}
+	for _, g := range m.Gateways {
+		add(g.Namespace, g.Account)
+	}
+	return out
 }
 
 func approverPods() map[string]string { return map[string]string{labelName: approverName} }

@@ -80,7 +80,7 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 		files = append(files, file)
 	}
 	if asksForCertificates(&m.Settings) {
-		objects, err := approval(m, namespaces)
+		objects, err := approval(m)
 		if err != nil {
 			return nil, err
 		}

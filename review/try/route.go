@@ -307,6 +307,9 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		sum += d.Weight
 	}
 	verdicts := map[string]int{}
+	arrived := *q // as the other proxy reads it
+	path, _, why, _ := normalized(q.path)
+	arrived.path = path
 	for i := range route.To {
 		d := &route.To[i]
 		if d.Weight == 0 || sum == 0 {
@@ -317,16 +320,16 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		key := callee.Name + "|" + port.Name
 		refused, known := verdicts[key]
 		if !known {
-			arrived := *q
-			if path, _, why, _ := normalized(q.path); why == "" {
-				arrived.path = path
+			if refused = 400; why == "" {
+				refused = r.letIn(callee, port, &arrived)
+			} else {
+				r.step("service "+callee.Name, source.Position{}, "refuses %s", why)
 			}
-			refused = r.letIn(callee, port, &arrived)
 			verdicts[key] = refused
 		}
 		r.Reaches = append(r.Reaches, Reach{
 			Service: callee.Name, Version: d.Version, Port: port.Name, Percent: 100 * float64(d.Weight) / float64(sum),
-			Host: q.host, Path: q.withQuery(q.path), Refused: refused,
+			Host: q.host, Path: q.withQuery(arrived.path), Refused: refused,
 		})
 	}
 	if same := sameRefusal(r.Reaches); same != 0 {

@@ -1,7 +1,9 @@
 package csr
 
 import (
+	"bytes"
 	"context"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +13,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
@@ -61,7 +64,7 @@ func (a *Approver) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	waiting := map[string]*certificatesv1.CertificateSigningRequest{}
+	waiting := map[string]*undecided{}
 	for i := range list.Items {
 		a.note(waiting, &list.Items[i])
 	}
@@ -93,17 +96,44 @@ func (a *Approver) follow(ctx context.Context) error {
 }
 
 // note keeps a request that is not decided, and forgets one that is.
-func (a *Approver) note(waiting map[string]*certificatesv1.CertificateSigningRequest, r *certificatesv1.CertificateSigningRequest) {
-	if len(r.Status.Conditions) > 0 || r.DeletionTimestamp != nil || time.Since(r.CreationTimestamp.Time) > 2*patience {
+func (a *Approver) note(waiting map[string]*undecided, r *certificatesv1.CertificateSigningRequest) {
+	if len(r.Status.Conditions) > 0 || r.DeletionTimestamp != nil {
 		delete(waiting, r.Name)
 		return
 	}
-	waiting[r.Name] = r
+	if waiting[r.Name] == nil {
+		waiting[r.Name] = &undecided{}
+	}
+	waiting[r.Name].CertificateSigningRequest = r
+}
+
+// undecided is a request that waits. What is nobody's of the mesh as it is now may be somebody's of the next one, and is
+// looked at again, ever more seldom.
+type undecided struct {
+	*certificatesv1.CertificateSigningRequest
+	next time.Time
+	wait time.Duration
+}
+
+// isDue reports whether it is to be looked at.
+func (u *undecided) isDue(now time.Time) bool {
+	if now.Before(u.next) {
+		return false
+	}
+	u.wait = min(max(look, 2*u.wait), time.Minute)
+	u.next = now.Add(u.wait)
+	return true
 }
 
 // decide approves or denies those that wait. What is not for this mesh is somebody else's to decide.
-func (a *Approver) decide(ctx context.Context, waiting map[string]*certificatesv1.CertificateSigningRequest) {
-	if len(waiting) == 0 {
+func (a *Approver) decide(ctx context.Context, waiting map[string]*undecided) {
+	due := map[string]*certificatesv1.CertificateSigningRequest{}
+	for name, u := range waiting {
+		if u.isDue(time.Now()) {
+			due[name] = u.CertificateSigningRequest
+		}
+	}
+	if len(due) == 0 {
 		return
 	}
 	m, err := a.mesh(ctx)
@@ -111,24 +141,25 @@ func (a *Approver) decide(ctx context.Context, waiting map[string]*certificatesv
 		a.log.Warn("the compiled mesh cannot be read", "error", err)
 		return
 	}
-	for name, r := range waiting {
+	for name, r := range due {
 		condition := judge(m, r)
 		if condition == nil {
-			a.note(waiting, r) // no longer, when whoever asks has given up
 			continue
 		}
-		delete(waiting, name)
 		r = r.DeepCopy()
 		r.Status.Conditions = append(r.Status.Conditions, *condition)
 		_, err := a.client.CertificatesV1().CertificateSigningRequests().UpdateApproval(ctx, name, r, metav1.UpdateOptions{})
 		switch {
-		case err != nil: // a replica was faster, or it is looked at again with the next watch
-			a.log.Debug("the request could not be decided", "request", name, "error", err)
+		case apierrors.IsConflict(err) || apierrors.IsNotFound(err): // a replica was faster
+		case err != nil:
+			a.log.Warn("the request could not be decided; it is tried again", "request", name, "error", err)
+			continue
 		case condition.Type == certificatesv1.CertificateDenied:
 			a.log.Warn("a request is denied", "request", name, "from", r.Spec.Username, "reason", condition.Message)
 		default:
 			a.log.Info("a request is approved", "request", name, "from", r.Spec.Username)
 		}
+		delete(waiting, name)
 	}
 }
 
@@ -182,22 +213,49 @@ func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id stri
 	if asked.CheckSignature() != nil {
 		return errors.New("whoever asks does not have the key")
 	}
+	names, err := alternativeName(id)
+	if err != nil {
+		return err
+	}
 	switch {
+	case len(r.Annotations) > 0: // by which signers are told more, as that it be an authority
+		return errors.New("a member's request has no annotations")
 	case len(asked.URIs) != 1 || asked.URIs[0].String() != id:
 		return fmt.Errorf("a member asks for its own identity alone, %s", id)
-	case len(asked.DNSNames)+len(asked.IPAddresses)+len(asked.EmailAddresses) > 0 || len(asked.Subject.ToRDNSequence()) > 0:
+	case !bytes.Equal(asked.RawSubject, noName):
 		return errors.New("a member has no name but its identity")
-	case len(asked.Extensions) != 1: // the subject alternative name
+	case len(asked.Extensions) != 1 || !asked.Extensions[0].Id.Equal(subjectAlternativeName):
 		return errors.New("a member asks for no extensions")
+	case !bytes.Equal(asked.Extensions[0].Value, names): // there are names that are not even read
+		return fmt.Errorf("a member asks for its own identity alone, %s", id)
 	case svid.KindOf(asked.PublicKey) != m.Certificates.Key:
 		return fmt.Errorf("the mesh has keys of the kind %s", m.Certificates.Key)
 	case r.Spec.ExpirationSeconds == nil || time.Duration(*r.Spec.ExpirationSeconds)*time.Second > time.Duration(m.Certificates.Lifetime):
 		return fmt.Errorf("the mesh has certificates of %s", m.Certificates.Lifetime)
 	}
+	wanted := usages()
 	for _, usage := range r.Spec.Usages {
-		if !slices.Contains(usages(), usage) {
+		if !slices.Contains(wanted, usage) {
 			return fmt.Errorf("a member has no use for the usage %q", usage)
 		}
 	}
+	for _, usage := range wanted { // without some, the certificate could be one for anything
+		if !slices.Contains(r.Spec.Usages, usage) {
+			return fmt.Errorf("a member asks for the usage %q", usage)
+		}
+	}
 	return nil
+}
+
+// subjectAlternativeName is the extension's id, and noName a subject without a name (RFC 5280, 4.2.1.6 and
+// 4.1.2.4).
+var (
+	subjectAlternativeName = asn1.ObjectIdentifier{2, 5, 29, 17}
+	noName                 = []byte{0x30, 0}
+)
+
+// alternativeName is the value of the extension with that URI and nothing else.
+func alternativeName(id string) ([]byte, error) {
+	const uri = 6 // GeneralName
+	return asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: uri, Bytes: []byte(id)}})
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"net/url"
 	"strings"
@@ -73,6 +74,7 @@ func TestJudge(t *testing.T) {
 		change  func(*x509.CertificateRequest)
 		request []byte
 		spec    func(*certificatesv1.CertificateSigningRequestSpec)
+		object  func(*certificatesv1.CertificateSigningRequest)
 		want    string
 		why     string
 	}{
@@ -86,7 +88,7 @@ func TestJudge(t *testing.T) {
 			r.URIs = append(r.URIs, uri("spiffe://shop.example/ns/shop/sa/store"))
 		}, want: denied, why: "its own identity alone"},
 		"none":          {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.URIs = nil }, want: denied, why: "its own identity alone"},
-		"a host name":   {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.DNSNames = []string{"bank.example"} }, want: denied, why: "no name but its identity"},
+		"a host name":   {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.DNSNames = []string{"bank.example"} }, want: denied, why: "its own identity alone"},
 		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.Subject.CommonName = "system:admin" }, want: denied, why: "no name but its identity"},
 		"an extension": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}
@@ -99,6 +101,18 @@ func TestJudge(t *testing.T) {
 		"another kind of key": {user: "shop:cart", request: request(t, large, nil), want: denied, why: "keys of the kind ecdsa-p256"},
 		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "no certificate request"},
 		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "does not have the key"},
+		"a subject of sorts": {
+			user:   "shop:cart",
+			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied, why: "no name but its identity",
+		},
+		"another kind of name": {
+			user:   "shop:cart",
+			change: func(r *x509.CertificateRequest) { r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)} }, want: denied, why: "its own identity alone",
+		},
+		"annotations": {user: "shop:cart", object: func(r *certificatesv1.CertificateSigningRequest) {
+			r.Annotations = map[string]string{"experimental.cert-manager.io/request-is-ca": "true"}
+		}, want: denied, why: "no annotations"},
+		"too few usages":      {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.Usages = usages()[2:] }, want: denied, why: `"digital signature"`},
 		"a host of the mesh":  {user: "shop:host", want: undecided},
 		"another account":     {user: "shop:stranger", want: undecided},
 		"another namespace":   {user: "other:cart", want: undecided},
@@ -119,6 +133,9 @@ func TestJudge(t *testing.T) {
 			if c.spec != nil {
 				c.spec(&r.Spec)
 			}
+			if c.object != nil {
+				c.object(r)
+			}
 			got := judge(testMesh(), r)
 			switch {
 			case got == nil && c.want != undecided, got != nil && string(got.Type) != c.want:
@@ -137,4 +154,27 @@ func torn(t *testing.T, request []byte) []byte {
 	block.Bytes = bytes.Clone(block.Bytes)
 	block.Bytes[len(block.Bytes)-1] ^= 1
 	return pem.EncodeToMemory(block)
+}
+
+// unknownName is a subject that has a name which is none of those that are read.
+func unknownName(t *testing.T) []byte {
+	t.Helper()
+	der, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "system:admin"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// withOtherName is cart's identity, and a name of another kind beside it.
+func withOtherName(t *testing.T) pkix.Extension {
+	t.Helper()
+	value, err := asn1.Marshal([]asn1.RawValue{
+		{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte("spiffe://shop.example/ns/shop/sa/cart")},
+		{Class: asn1.ClassContextSpecific, Tag: 8, Bytes: []byte{0x2a, 3}}, // a registered id
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkix.Extension{Id: subjectAlternativeName, Value: value}
 }

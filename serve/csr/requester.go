@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -38,27 +41,92 @@ func (a API) client() (kubernetes.Interface, error) {
 
 // Requester is an issuer that is asked through the API server.
 type Requester struct {
-	client    kubernetes.Interface
-	signer    string
-	trustFile string
-	lifetime  time.Duration
+	client kubernetes.Interface
+	signer string
+	// trustFiles have whom to trust, the first that has certificates.
+	trustFiles []string
+	lifetime   time.Duration
+	// failures are how many requests in a row came to nothing, and last is when the last was made.
+	failures int
+	last     time.Time
 }
 
-// NewRequester asks the signer for certificates of that lifetime. Whom to trust is in the file, in PEM:
-// signers do not say it.
-func NewRequester(api API, signer, trustFile string, lifetime time.Duration) (*Requester, error) {
+// NewRequester asks the signer for certificates of that lifetime. Whom to trust is in the file, in PEM, as signers do not
+// say it; while it has nothing good, what is held in the certificate directory stays.
+func NewRequester(api API, signer, trustFile, directory string, lifetime time.Duration) (*Requester, error) {
 	client, err := api.client()
-	return &Requester{client: client, signer: signer, trustFile: trustFile, lifetime: lifetime}, err
+	return &Requester{client: client, signer: signer, trustFiles: []string{trustFile, filepath.Join(directory, svid.TrustFile)}, lifetime: lifetime}, err
 }
 
 const (
 	// A request that nobody has signed in this time is made again.
-	patience = time.Minute
+	patience = 5 * time.Minute
 	poll     = 200 * time.Millisecond
+	// After a request that came to nothing the next one waits, from firstWait twice as long each time to
+	// maxWait.
+	firstWait = time.Second
+	maxWait   = 5 * time.Minute
 )
 
-// Issue makes a request and waits until it is signed. An error says who refused it, and why.
+// Issue makes a request and waits until it is signed; after one that came to nothing, it waits a while before. An error says who
+// refused it, and why.
 func (r *Requester) Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error) {
+	if bundle, _, err = r.Trust(ctx); err != nil {
+		return nil, nil, err // before there is a request that is for nothing
+	}
+	if err := r.pause(ctx); err != nil {
+		return nil, nil, err
+	}
+	r.last = time.Now()
+	r.failures++
+	if chain, err = r.ask(ctx, request); err != nil {
+		return nil, nil, err
+	}
+	if err := good(chain, bundle); err != nil {
+		return nil, nil, err
+	}
+	r.failures = 0
+	return chain, bundle, nil
+}
+
+// pause waits until the next request may be made.
+func (r *Requester) pause(ctx context.Context) error {
+	if r.failures == 0 {
+		return nil
+	}
+	wait := min(maxWait, firstWait<<min(r.failures-1, 10))
+	wait += rand.N(wait / 2)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Until(r.last.Add(wait))):
+		return nil
+	}
+}
+
+// good refuses what is signed and no leaf, or ends at none of the roots: whoever has that is believed by nobody.
+func good(chain, bundle []byte) error {
+	held := svid.Held{Chain: svid.Certificates(chain), Bundle: bundle}
+	switch {
+	case len(held.Chain) == 0:
+		return errors.New("what was signed is no certificate")
+	case held.Leaf().IsCA:
+		return errors.New("what was signed is a certificate that may sign others, and no leaf")
+	case held.Root(later(time.Now(), held.Leaf().NotBefore)) == nil:
+		return errors.New("what was signed does not end at one of the roots in the trust bundle")
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// ask makes a request and waits until it is signed.
+func (r *Requester) ask(ctx context.Context, request []byte) (chain []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	requests := r.client.CertificatesV1().CertificateSigningRequests()
@@ -70,31 +138,28 @@ func (r *Requester) Issue(ctx context.Context, request []byte) (chain, bundle []
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for made.Status.Certificate == nil {
+	for wait := poll; made.Status.Certificate == nil; wait = min(2*wait, 2*time.Second) {
 		for _, c := range made.Status.Conditions {
 			if c.Type != certificatesv1.CertificateApproved && c.Status == corev1.ConditionTrue {
-				return nil, nil, fmt.Errorf("the CertificateSigningRequest %s is %s: %s", made.Name, c.Type, c.Message)
+				return nil, fmt.Errorf("the CertificateSigningRequest %s is %s: %s", made.Name, c.Type, c.Message)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("the CertificateSigningRequest %s is %s", made.Name, missing(made))
-		case <-time.After(poll):
+			return nil, fmt.Errorf("the CertificateSigningRequest %s is %s", made.Name, missing(made))
+		case <-time.After(wait):
 		}
 		again, err := requests.Get(ctx, made.Name, metav1.GetOptions{})
-		if err == nil {
+		switch {
+		case err == nil:
 			made = again
-		} else if ctx.Err() == nil {
-			return nil, nil, err
+		case apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("the CertificateSigningRequest %s is gone", made.Name)
 		}
 	}
-	bundle, err = os.ReadFile(r.trustFile)
-	if err == nil && len(svid.Certificates(bundle)) == 0 {
-		err = errors.New("the trust bundle has no certificates")
-	}
-	return made.Status.Certificate, bundle, err
+	return made.Status.Certificate, nil
 }
 
 // missing is what a request waits for.
@@ -109,11 +174,12 @@ func missing(r *certificatesv1.CertificateSigningRequest) string {
 
 // Trust is what the file says; no root signs in particular.
 func (r *Requester) Trust(context.Context) (bundle []byte, signer string, err error) {
-	bundle, err = os.ReadFile(r.trustFile)
-	if err == nil && len(svid.Certificates(bundle)) == 0 {
-		err = errors.New("the trust bundle has no certificates")
+	for _, file := range r.trustFiles {
+		if bundle, err = os.ReadFile(file); err == nil && len(svid.Certificates(bundle)) > 0 {
+			return bundle, "", nil
+		}
 	}
-	return bundle, "", err
+	return nil, "", errors.New("the trust bundle has no certificates")
 }
 
 // Digest tells no roots apart, as [Requester.Trust] does not.

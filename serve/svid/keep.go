@@ -105,6 +105,9 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 		}
 		k.say(ctx, slog.LevelInfo, "a certificate was issued", "identity", k.ID, "until", held.Leaf().NotAfter)
 	}
+	if from := held.Leaf().NotBefore; now.Before(from) { // as the issuer's clock has it
+		now = from
+	}
 	life := held.Leaf().NotAfter.Sub(held.Leaf().NotBefore)
 	poll := min(maxPoll, max(minPoll, life/20))
 	bundle, signer, err := k.Issuer.Trust(ctx)
