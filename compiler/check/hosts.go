@@ -19,7 +19,9 @@ func claimedHosts(m *ir.Mesh) diag.List {
 			for n := range g.Routes {
 				for k := range other.Routes {
 					a, b := &g.Routes[n], &other.Routes[k]
-					if !reflect.DeepEqual(a.Match, b.Match) || a.Match.Host == "" && !sameHost(g, other) {
+					first, second := a.Match, b.Match
+					first.Listeners, second.Listeners = nil, nil
+					if !reflect.DeepEqual(first, second) || a.Match.Host == "" && !sameHost(g, other, a, b) {
 						continue
 					}
 					found.Add(diag.New(diag.HostClaimed, fmt.Sprintf("gateways.%s.routes[%d]", g.Name, n),
@@ -32,13 +34,19 @@ func claimedHosts(m *ir.Mesh) diag.List {
 	return found
 }
 
-// sameHost reports whether listeners of both gateways answer for a host by its name.
-func sameHost(a, b *ir.Gateway) bool {
+// sameHost reports whether listeners of both gateways, of those that the routes are for, answer for a host by its
+// name.
+func sameHost(a, b *ir.Gateway, first, second *ir.Route) bool {
 	return slices.ContainsFunc(a.Listeners, func(l ir.Listener) bool {
-		return slices.ContainsFunc(l.Hosts, func(h string) bool {
-			return h != "*" && slices.ContainsFunc(b.Listeners, func(m ir.Listener) bool { return slices.Contains(m.Hosts, h) })
+		return isAt(first, &l) && slices.ContainsFunc(l.Hosts, func(h string) bool {
+			return h != "*" && slices.ContainsFunc(b.Listeners, func(m ir.Listener) bool { return isAt(second, &m) && slices.Contains(m.Hosts, h) })
 		})
 	})
+}
+
+// isAt reports whether a route takes requests of the listener.
+func isAt(r *ir.Route, l *ir.Listener) bool {
+	return r.Match.Listeners == nil || slices.Contains(r.Match.Listeners, l.Name)
 }
 
 // unservedHosts finds routes for hosts that no listener answers for.
@@ -47,15 +55,16 @@ func unservedHosts(m *ir.Mesh) diag.List {
 	for _, g := range m.Gateways {
 		for i := range g.Routes {
 			host := g.Routes[i].Match.Host
-			at := g.Routes[i].Match.Listeners
 			if host == "" || slices.ContainsFunc(g.Listeners, func(l ir.Listener) bool {
-				return (at == nil || slices.Contains(at, l.Name)) && slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
+				return isAt(&g.Routes[i], &l) && slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
 			}) {
 				continue
 			}
 			var hosts []string
 			for _, l := range g.Listeners {
-				hosts = append(hosts, l.Hosts...)
+				if isAt(&g.Routes[i], &l) {
+					hosts = append(hosts, l.Hosts...)
+				}
 			}
 			found.Add(diag.New(diag.UnservedHost, fmt.Sprintf("gateways.%s.routes[%d].match.host", g.Name, i),
 				fmt.Sprintf("no listener of %s answers for %s", g.Name, host), g.Routes[i].Pos, g.Pos).

@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,24 +10,23 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Hosted are the routes for the requests that name a host, "" or "*" for any, and that come to some
-// listeners; nil for all.
+// Hosted are the routes for the requests that name a host, "" or "*" for any. A route may be for some listeners alone, or
+// for a narrower host, which it keeps.
 type Hosted struct {
-	Host      string
-	Listeners []string
-	Routes    []*spec.Route
+	Host   string
+	Routes []*spec.Route
 }
 
 // Routed are the routes of a gateway, on which each host has its own in other meshes: the most
 // specific host comes first, and its routes end with a 404 where those of a wider host would take what they
-// leave.
+// leave. Routes that take all requests of their host come behind its others.
 func Routed(hosts []Hosted) []*spec.Route {
 	var merged []Hosted
 	for _, h := range hosts {
 		if h.Host == "*" {
 			h.Host = ""
 		}
-		if i := slices.IndexFunc(merged, func(m Hosted) bool { return m.Host == h.Host && slices.Equal(m.Listeners, h.Listeners) }); i >= 0 {
+		if i := slices.IndexFunc(merged, func(m Hosted) bool { return m.Host == h.Host }); i >= 0 {
 			merged[i].Routes = append(merged[i].Routes, h.Routes...)
 			continue
 		}
@@ -35,59 +35,102 @@ func Routed(hosts []Hosted) []*spec.Route {
 	slices.SortStableFunc(merged, func(a, b Hosted) int { return MoreSpecific(a.Host, b.Host) })
 	var out []*spec.Route
 	for i, h := range merged {
-		for n, r := range h.Routes {
-			if slices.ContainsFunc(h.Routes[:n], func(before *spec.Route) bool { return same(before, r) }) {
+		slices.SortStableFunc(h.Routes, func(a, b *spec.Route) int { return rankOf(a) - rankOf(b) })
+		var own []*spec.Route
+		for _, r := range h.Routes {
+			if slices.ContainsFunc(own, func(before *spec.Route) bool { return same(before, r) }) {
 				continue
 			}
+			own = append(own, r)
+		}
+		if slices.ContainsFunc(merged[i+1:], func(m Hosted) bool { return Covers(m.Host, h.Host) }) {
+			own = append(own, leftover(own)...)
+		}
+		for _, r := range own {
 			h.place(r)
-			out = append(out, r)
 		}
-		wider := slices.ContainsFunc(merged[i+1:], func(m Hosted) bool { return m.Host != h.Host && Covers(m.Host, h.Host) && m.meets(h) })
-		if wider && !slices.ContainsFunc(h.Routes, takesAll) {
-			rest := &spec.Route{DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}}
-			h.place(rest)
-			out = append(out, rest)
-		}
+		out = append(out, own...)
 	}
 	NameApart(out)
 	return out
 }
 
-// place makes a route one for the host and the listeners.
+func rankOf(r *spec.Route) int {
+	if takesAll(r) {
+		return 1
+	}
+	return 0
+}
+
+// leftover answers 404 to what a host's routes leave, at the listeners that they are for; none where they leave nothing.
+func leftover(own []*spec.Route) []*spec.Route {
+	listeners := map[string]bool{} // those whose requests may be left
+	everywhere := len(own) == 0
+	for _, r := range own {
+		at := listenersOf(r)
+		everywhere = everywhere || at == nil
+		for _, name := range at {
+			listeners[name] = true
+		}
+	}
+	for _, r := range own {
+		if !takesAll(r) {
+			continue
+		}
+		if at := listenersOf(r); at == nil {
+			return nil
+		} else {
+			for _, name := range at {
+				delete(listeners, name)
+			}
+		}
+	}
+	rest := &spec.Route{DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}}
+	if !everywhere {
+		if len(listeners) == 0 {
+			return nil
+		}
+		At(rest, slices.Sorted(maps.Keys(listeners)))
+	}
+	return []*spec.Route{rest}
+}
+
+// place makes a route one for the host, unless it is for a narrower one.
 func (h *Hosted) place(r *spec.Route) {
-	if h.Host == "" && h.Listeners == nil {
+	if h.Host == "" || r.Match != nil && r.Match.Host.IsSet() {
 		return
 	}
 	if r.Match == nil {
 		r.Match = &spec.Match{}
 	}
-	if h.Host != "" {
-		r.Match.Host = spec.Written(h.Host)
-	}
-	if h.Listeners != nil {
-		r.Match.Listeners = spec.WrittenAll(h.Listeners...)
-	}
+	r.Match.Host = spec.Written(h.Host)
 }
 
-// meets reports whether some listener is both's.
-func (h *Hosted) meets(other Hosted) bool {
-	return h.Listeners == nil || other.Listeners == nil || slices.ContainsFunc(h.Listeners, func(name string) bool { return slices.Contains(other.Listeners, name) })
+// At makes a route one for listeners, by their names; nil is all of them.
+func At(r *spec.Route, listeners []string) {
+	if listeners == nil {
+		return
+	}
+	if r.Match == nil {
+		r.Match = &spec.Match{}
+	}
+	r.Match.Listeners = spec.WrittenAll(listeners...)
 }
 
-// same reports whether two routes say the same, whether or not their host is written yet.
+func listenersOf(r *spec.Route) []string {
+	if r.Match == nil {
+		return nil
+	}
+	var out []string
+	for _, f := range r.Match.Listeners {
+		out = append(out, f.Value)
+	}
+	return out
+}
+
+// same reports whether two routes of a host say the same.
 func same(a, b *spec.Route) bool {
-	first, second := *a, *b
-	first.Match, second.Match = withoutHost(a.Match), withoutHost(b.Match)
-	return reflect.DeepEqual(first, second)
-}
-
-func withoutHost(m *spec.Match) *spec.Match {
-	if m == nil {
-		return &spec.Match{}
-	}
-	out := *m
-	out.Host, out.Listeners = spec.Field[string]{}, nil
-	return &out
+	return reflect.DeepEqual(a, b)
 }
 
 // Tidied are the routes of a service without what need not be said: that all go to any instance.
@@ -120,7 +163,7 @@ func NameApart(routes []*spec.Route) {
 
 func takesAll(r *spec.Route) bool {
 	m := r.Match
-	return m == nil || m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil && (m.Path == nil || m.Path.Prefix.Value == "/")
+	return m == nil || !m.Host.IsSet() && m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil && (m.Path == nil || m.Path.Prefix.Value == "/")
 }
 
 // MoreSpecific orders hosts: exact ones before wildcards, longer ones before shorter, and any host

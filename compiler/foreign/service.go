@@ -76,6 +76,20 @@ func (s *Service) settlePorts(m *Mesh) {
 	}
 }
 
+// Accounts are the service accounts of its pods.
+func (s *Service) Accounts() []string {
+	if len(s.Workloads) == 0 {
+		return []string{s.Account}
+	}
+	var out []string
+	for _, w := range s.Workloads {
+		if !slices.Contains(out, w.Account) {
+			out = append(out, w.Account)
+		}
+	}
+	return out
+}
+
 // Select says whether the labels are those of some of the service's pods, or of all. Of pods that were not read
 // only those labels are known by which the service selects them: it cannot be told for others.
 func (s *Service) Select(selector map[string]string) (some, all, known bool) {

@@ -114,7 +114,8 @@ func eachRoute(m *ir.Mesh, yield func(base string, match *ir.Match, callee *ir.S
 			continue
 		}
 		for i := range g.Routes {
-			if r := &g.Routes[i]; !r.Answers() {
+			at := g.Routes[i].Match.Listeners
+			if r := &g.Routes[i]; !r.Answers() && (at == nil || slices.Contains(at, g.Listeners[plain].Name)) {
 				yield("http://"+join(g.Address, g.Listeners[plain].Port), &r.Match, m.Service(r.To[0].Service))
 			}
 		}

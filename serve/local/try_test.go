@@ -38,7 +38,8 @@ func TestTryIsEnvoy(t *testing.T) {
 	t.Logf("MESHC_SEED=%d", seed)
 	keys := newKeySet(t)
 	compared, undecided, reached := 0, 0, 0
-	for n := 0; compared+undecided < tries; n++ {
+	// Some meshes let nobody in: another one, until enough of the requests get somewhere.
+	for n := 0; compared+undecided < tries || reached < tries/8 && compared < 4*tries; n++ {
 		g := &trier{Rand: rand.New(rand.NewPCG(seed, uint64(n))), keys: keys}
 		m, text := g.mesh(t)
 		mesh := startUntilStopped(t, m)
@@ -70,7 +71,7 @@ func TestTryIsEnvoy(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests are as Envoy has them, %d of which reach an application; %d are not decided", compared, reached, undecided)
-	if reached < compared/8 || undecided > tries/4 {
+	if reached < tries/8 || undecided > compared/4 {
 		t.Errorf("of %d requests %d reach an application, and %d are not decided: that proves little", compared, reached, undecided)
 	}
 }

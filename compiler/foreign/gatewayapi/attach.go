@@ -1,6 +1,7 @@
 package gatewayapi
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -95,6 +96,8 @@ func (m *importer) toServices() {
 				switch {
 				case s == nil:
 					m.NotCarried(o, "no Service "+namespace+"/"+string(parent.Name)+" was read", at...)
+				case parent.Port != nil && s.Port(int(*parent.Port)) == "":
+					m.NotCarried(o, fmt.Sprintf("%s has no port %d", s.Name, *parent.Port), append(at, "port")...)
 				case namespace != o.Metadata.Namespace:
 					m.NotCarried(o, "a service's routes hold for every caller, and not for those of one namespace", at...)
 				case parent.Port != nil && len(s.Spec.Ports) > 1:

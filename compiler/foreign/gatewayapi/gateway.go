@@ -1,11 +1,9 @@
 package gatewayapi
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -99,8 +97,12 @@ func (m *importer) gateway(g *gateway) {
 		case byRoutes:
 			serving = append(serving, l)
 		}
-		for _, one := range append([]*spec.Listener{l.spec}, l.more...) {
-			out.Listeners[foreign.Free(out.Listeners, foreign.NameOf(l.name))] = one
+		for n, one := range append([]*spec.Listener{l.spec}, l.more...) {
+			name := l.called
+			if n > 0 {
+				name = foreign.Free(out.Listeners, name)
+			}
+			out.Listeners[name] = one
 			if one.To != nil {
 				out.Uses[one.To.Service.Value] = &spec.Use{}
 			}
@@ -128,12 +130,8 @@ func (m *importer) gateway(g *gateway) {
 	m.Repository.Gateways[foreign.Free(taken, foreign.NameOf(g.object.Metadata.Name))] = out
 }
 
-// place is where routes hold: for a host, at listeners, by their names; "" for all.
-type place struct{ host, listeners string }
-
 // routes are those of listeners, each for the hosts and the listeners that it is attached to.
 func (m *importer) routes(listeners []*listener, unused []string) []*spec.Route {
-	byPlace := map[place][]*candidate{}
 	at := map[*foreign.Object]map[string][]string{} // listeners by host
 	var objects []*foreign.Object
 	for _, l := range listeners {
@@ -143,29 +141,32 @@ func (m *importer) routes(listeners []*listener, unused []string) []*spec.Route 
 				objects = append(objects, a.object)
 			}
 			for _, host := range a.hosts {
-				at[a.object][host] = append(at[a.object][host], foreign.NameOf(l.name))
+				at[a.object][host] = append(at[a.object][host], l.called)
 			}
 		}
 	}
+	byHost := map[string][]*candidate{}
 	for _, o := range objects {
-		for host, names := range at[o] {
-			p := place{host: host}
-			for _, l := range listeners { // it need not be said where all that answer for the host have it
-				if _, meets := foreign.Intersect(l.host, host); meets && !slices.Contains(names, foreign.NameOf(l.name)) {
-					p.listeners = strings.Join(names, " ")
+		for _, host := range slices.Sorted(maps.Keys(at[o])) {
+			names := at[o][host]
+			all := !slices.ContainsFunc(listeners, func(l *listener) bool {
+				_, meets := foreign.Intersect(l.host, host)
+				return meets && !slices.Contains(names, l.called)
+			})
+			for _, c := range m.candidates(o, nil) {
+				if !all { // it need not be said where all that answer for the host have it
+					c.listeners = names
 				}
+				byHost[host] = append(byHost[host], c)
 			}
-			byPlace[p] = append(byPlace[p], m.candidates(o, nil)...)
 		}
 	}
 	var hosts []foreign.Hosted
-	for _, p := range slices.SortedFunc(maps.Keys(byPlace), func(a, b place) int {
-		return cmp.Or(strings.Compare(a.host, b.host), strings.Compare(b.listeners, a.listeners))
-	}) {
-		hosts = append(hosts, foreign.Hosted{Host: p.host, Listeners: strings.Fields(p.listeners), Routes: m.ordered(byPlace[p])})
+	for _, host := range slices.Sorted(maps.Keys(byHost)) {
+		hosts = append(hosts, foreign.Hosted{Host: host, Routes: m.ordered(byHost[host])})
 	}
 	for _, host := range unused {
-		if host != "" && !slices.ContainsFunc(hosts, func(h foreign.Hosted) bool { return h.Host == host }) {
+		if host != "" && byHost[host] == nil {
 			hosts = append(hosts, foreign.Hosted{Host: host})
 		}
 	}

@@ -21,6 +21,7 @@ type listener struct {
 	object *foreign.Object
 	index  int
 	name   string
+	called string // in the mesh
 	host   string
 	from   gatewayv1.RouteNamespaces
 	spec   *spec.Listener
@@ -77,6 +78,11 @@ func (m *importer) listener(g *gateway, i int, d *gatewayv1.Listener, roots map[
 		*d = gatewayv1.Listener{}
 		return
 	}
+	taken := map[string]bool{}
+	for _, other := range g.listeners {
+		taken[other.called] = true
+	}
+	l.called = foreign.Free(taken, foreign.NameOf(l.name))
 	g.listeners = append(g.listeners, l)
 }
 
@@ -153,6 +159,6 @@ func (m *importer) redirectListener(g *gateway, l *listener) {
 	rest := *r.Redirect
 	rest.Scheme, rest.Status, rest.Port = spec.Field[string]{}, spec.Field[int]{}, spec.Field[int]{}
 	if rest == (spec.Redirect{}) {
-		l.spec.RedirectTo, l.routes = spec.Written(foreign.NameOf(g.listeners[secure].name)), nil
+		l.spec.RedirectTo, l.routes = spec.Written(g.listeners[secure].called), nil
 	}
 }

@@ -27,7 +27,9 @@ type candidate struct {
 	object *foreign.Object
 	rule   int
 	rank   rank
-	routes []*spec.Route // one, or two that are for a path and all below it
+	// listeners are those that it is for, by their names; nil for all.
+	listeners []string
+	routes    []*spec.Route // one, or two that are for a path and all below it
 }
 
 // rank is how specific a match is (HTTPRouteRule and GRPCRouteRule, "matches").
@@ -56,6 +58,7 @@ func (m *importer) ordered(candidates []*candidate) []*spec.Route {
 	for _, c := range candidates {
 		reached := 0
 		for _, r := range c.routes {
+			foreign.At(r, c.listeners)
 			if slices.ContainsFunc(out, func(before *spec.Route) bool { return hides(before.Match, r.Match) }) {
 				continue
 			}
@@ -75,8 +78,14 @@ func hides(a, b *spec.Match) bool {
 		return true
 	}
 	if b == nil {
+		return len(a.Listeners) == 0 && reflect.DeepEqual(a, &spec.Match{})
+	}
+	if a.Listeners != nil && (b.Listeners == nil || slices.ContainsFunc(b.Listeners, func(f spec.Field[string]) bool { return !slices.Contains(a.Listeners, f) })) {
 		return false
 	}
+	first, second := *a, *b
+	first.Listeners, second.Listeners = nil, nil
+	a, b = &first, &second
 	same := a.Method == b.Method && reflect.DeepEqual(a.Headers, b.Headers) && reflect.DeepEqual(a.Query, b.Query)
 	if !same && (a.Method.IsSet() || a.Headers != nil || a.Query != nil) || a.GRPC != nil {
 		return reflect.DeepEqual(a, b)

@@ -24,10 +24,11 @@ var gatewayReasons = map[string]string{
 
 // gateway is a gateway of the mesh, and the servers that it is made of.
 type gateway struct {
-	name    string
-	spec    *spec.Gateway
-	servers []*server
-	hosts   []foreign.Hosted
+	name     string
+	spec     *spec.Gateway
+	selector map[string]string
+	servers  []*server
+	hosts    []foreign.Hosted
 }
 
 // readGateways makes a gateway of each Gateway, or of those that select the same proxies and that one VirtualService
@@ -46,7 +47,7 @@ func (m *importer) readGateways() {
 		key := together[own] + proxies
 		g := made[key]
 		if g == nil {
-			g = &gateway{spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
+			g = &gateway{selector: selector, spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
 			g.name = m.freeGateway(o.Metadata.Name)
 			m.Repository.Gateways[g.name], made[key] = g.spec, g
 			if other := shared[proxies]; other != "" {

@@ -31,8 +31,8 @@ type importer struct {
 	issuers map[string][]string
 	// asked are the issuers that some rule of a service asks for: SERVICE/ISSUER.
 	asked map[string]bool
-	// edge are the accounts of Istio's gateways, NAMESPACE/ACCOUNT.
-	edge map[string]bool
+	// edge are the accounts of Istio's gateways, NAMESPACE/ACCOUNT, and the labels of their pods.
+	edge map[string][]map[string]string
 	// through are the services that gateways send requests to without a version, and where that is said.
 	through []through
 }
@@ -50,7 +50,7 @@ type through struct {
 // in. Whom a service calls Istio does not know: it is given all that its Sidecar shows it and that
 // let it in, unless the options say more.
 func Import(objects []*foreign.Object, o foreign.Options) *foreign.Mesh {
-	m := &importer{Mesh: foreign.New(objects, o), objects: objects, gateways: map[string]*gateway{}, issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string]bool{}}
+	m := &importer{Mesh: foreign.New(objects, o), objects: objects, gateways: map[string]*gateway{}, issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{}}
 	m.defaults()
 	m.takeGateways()
 	m.serviceEntries()
@@ -90,9 +90,12 @@ var kinds = map[string]string{
 
 // takeGateways takes the services of Istio's own gateways out: each Gateway is one of the mesh.
 func (m *importer) takeGateways() {
-	m.edge[rootNamespace+"/istio-ingressgateway-service-account"] = true
-	m.edge[rootNamespace+"/istio-ingressgateway"] = true
-	m.edge["istio-ingress/istio-ingress"] = true
+	// As Istio's own installation has them, which need not have been read.
+	for account, label := range map[string]string{
+		rootNamespace + "/istio-ingressgateway-service-account": "ingressgateway", rootNamespace + "/istio-ingressgateway": "ingressgateway", "istio-ingress/istio-ingress": "ingress",
+	} {
+		m.edge[account] = []map[string]string{{"istio": label, "app": "istio-" + label}}
+	}
 	for _, o := range m.of(networking, "Gateway") {
 		var d networkingv1.Gateway
 		if !(&foreign.Mesh{}).Decode(o, "spec", &d) || len(d.Selector) == 0 {
@@ -103,7 +106,7 @@ func (m *importer) takeGateways() {
 				continue
 			}
 			for _, w := range s.Workloads {
-				m.edge[w.Namespace+"/"+w.Account] = true
+				m.edge[w.Namespace+"/"+w.Account] = append(m.edge[w.Namespace+"/"+w.Account], w.Labels)
 			}
 			m.NotCarried(s.Object, o.String()+" is for its pods: a gateway of the mesh has proxies of its own")
 			delete(m.Services, s.Name)

@@ -39,7 +39,12 @@ func (m *importer) peerAuthentications() map[string]bool {
 		if mode == securityv1.PeerAuthentication_MutualTLS_PERMISSIVE && len(d.PortLevelMtls) > 0 {
 			mode = securityv1.PeerAuthentication_MutualTLS_STRICT // what is strict must stay so
 		}
-		for _, s := range byName(m.selected(o, labels)) {
+		selection := m.selected(o, labels)
+		for _, s := range byName(selection) {
+			mode := mode
+			if mode == securityv1.PeerAuthentication_MutualTLS_PERMISSIVE && !selection[s] {
+				mode = securityv1.PeerAuthentication_MutualTLS_STRICT // some of its pods are
+			}
 			if mode != unset && near > rank[s.Name] {
 				modes[s.Name], rank[s.Name] = mode, near
 			}

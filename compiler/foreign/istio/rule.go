@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	securityv1 "istio.io/api/security/v1beta1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/meshc/meshc/compiler/foreign"
 	"github.com/meshc/meshc/compiler/spec"
@@ -156,25 +157,46 @@ func (t *translation) addHolders(p *spec.Peers, principal string, namespaces []s
 	}
 	found := false
 	for _, s := range t.Sorted() {
-		if holds(s.Namespace, s.Account) && !slices.Contains(p.Services, spec.Written(s.Name)) {
+		some, all := false, true
+		for _, account := range s.Accounts() {
+			is := holds(s.Namespace, account)
+			some, all = some || is, all && is
+		}
+		if some && !all && !t.deny {
+			continue // all of its pods would be let in
+		}
+		if some && !slices.Contains(p.Services, spec.Written(s.Name)) {
 			p.Services, found = append(p.Services, spec.Written(s.Name)), true
 		}
 	}
 	for account := range t.edge {
-		namespace, name, _ := strings.Cut(account, "/")
-		if holds(namespace, name) && p.Gateways == nil {
-			for _, name := range t.gatewayNames() {
-				p.Gateways, found = append(p.Gateways, spec.Written(name)), true
-			}
+		if namespace, name, _ := strings.Cut(account, "/"); holds(namespace, name) {
+			found = t.addGateways(p, account) || found
 		}
 	}
 	return found
 }
 
-func (m *importer) gatewayNames() []string {
+// addGateways adds the gateways whose proxies have the account.
+func (t *translation) addGateways(p *spec.Peers, account string) bool {
+	found := false
+	for _, name := range t.gatewaysOf(account) {
+		if found = true; !slices.Contains(p.Gateways, spec.Written(name)) {
+			p.Gateways = append(p.Gateways, spec.Written(name))
+			slices.SortFunc(p.Gateways, func(a, b spec.Field[string]) int { return strings.Compare(a.Value, b.Value) })
+		}
+	}
+	return found
+}
+
+// gatewaysOf are the gateways, by name, that are made of Gateways which select pods of the account.
+func (m *importer) gatewaysOf(account string) []string {
 	var out []string
 	for _, g := range m.gateways {
-		if !slices.Contains(out, g.name) && m.Repository.Gateways[g.name] != nil {
+		selects := slices.ContainsFunc(m.edge[account], func(pods map[string]string) bool {
+			return len(g.selector) > 0 && labels.SelectorFromSet(g.selector).Matches(labels.Set(pods))
+		})
+		if selects && !slices.Contains(out, g.name) && m.Repository.Gateways[g.name] != nil {
 			out = append(out, g.name)
 		}
 	}
@@ -206,11 +228,8 @@ func (t *translation) namespaces(list, at []string) *spec.Peers {
 			}
 		}
 		for account := range t.edge {
-			namespace, _, _ := strings.Cut(account, "/")
-			if foreign.Matches(pattern, namespace) && p.Gateways == nil {
-				for _, name := range t.gatewayNames() {
-					p.Gateways, found = append(p.Gateways, spec.Written(name)), true
-				}
+			if namespace, _, _ := strings.Cut(account, "/"); foreign.Matches(pattern, namespace) {
+				found = t.addGateways(p, account) || found
 			}
 		}
 		if !found {

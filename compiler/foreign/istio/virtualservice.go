@@ -139,7 +139,15 @@ func (b *binding) atGateway(hosts, bound []string) {
 			}
 			for _, both := range taken {
 				b.VirtualService = proto.Clone(whole).(*networkingv1.VirtualService)
-				b.at.hosts = append(b.at.hosts, foreign.Hosted{Host: both, Listeners: b.listeners(both, bound), Routes: b.routes()})
+				var routes []*spec.Route
+				for _, r := range b.routes() {
+					if r.Match != nil && r.Match.Host.IsSet() && !foreign.Covers(both, r.Match.Host.Value) {
+						continue // of another host of the VirtualService
+					}
+					foreign.At(r, b.listeners(both, bound))
+					routes = append(routes, r)
+				}
+				b.at.hosts = append(b.at.hosts, foreign.Hosted{Host: both, Routes: routes})
 				rest.Http = b.Http
 			}
 		}
