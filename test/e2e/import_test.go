@@ -31,6 +31,10 @@ func TestImport(t *testing.T) {
 	}
 	kubectl(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/virtualservices.networking.istio.io", "crd/httproutes.gateway.networking.k8s.io")
 	apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: books}\n")
+	beside := filepath.Join(t.TempDir(), "beside.yaml") // the services of others, which are in the cluster too
+	if err := os.WriteFile(beside, []byte(kubectl(t, "get", "services,deployments,statefulsets,daemonsets", "-A", "--field-selector=metadata.namespace!=books,metadata.namespace!=kube-system", "-o", "yaml")), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	same := func(kind, text string) {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "objects.yaml")
@@ -46,7 +50,7 @@ func TestImport(t *testing.T) {
 			}
 			return out
 		}
-		if a, b := read("--cluster"), read("-f", file, "-n", "books"); a != b {
+		if a, b := read("--cluster"), read("-f", file, "-f", beside, "-n", "books"); a != b {
 			t.Errorf("%s: the cluster is\n%s\nand the files are\n%s", kind, a, b)
 		}
 	}
