@@ -68,8 +68,8 @@ func TestGitPush(t *testing.T) {
 		t.Run("API server away", shop.apiServerAway)
 	}
 	t.Run("renewed", func(t *testing.T) { renewed(t, r, shop) })
-	t.Run("root replaced", func(t *testing.T) { rootReplaced(t, r, shop) })
 	t.Run("removed", func(t *testing.T) { removed(t, r) })
+	t.Run("root replaced", func(t *testing.T) { rootReplaced(t, r, shop) }) // last: its roots go with it
 }
 
 // uninstall takes everything out again, as Flux prunes it.
