@@ -1,0 +1,171 @@
+package try
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// fromService follows a call of a service, which its own proxy takes.
+func (r *run) fromService(s *ir.Service) {
+	at := "service " + s.Name
+	r.onlyPort(s)
+	number := r.request.port()
+	var onPort []*ir.Use
+	for i := range s.Uses {
+		use := &s.Uses[i]
+		for _, name := range use.Ports {
+			if r.numberOf(use, name) == number {
+				onPort = append(onPort, use)
+				if r.names(use) {
+					r.call(at, s, use, name)
+					return
+				}
+			}
+		}
+	}
+	r.Write = "services." + s.Name + ".uses: the callee, by its name"
+	if callee := r.named(); callee != "" {
+		r.Write = fmt.Sprintf("services.%s.uses: %q: {}, and {from: services: [%q]} in services.%s.allow", s.Name, callee, s.Name, callee)
+	}
+	for _, use := range onPort {
+		for _, name := range use.Ports {
+			if r.numberOf(use, name) == number && r.protocolOf(use, name).IsHTTP() {
+				r.step(at, s.Pos, "uses nothing that is named %s on port %d", r.request.Host, number)
+				if _, good := r.read(at); good {
+					r.answer(at, 404)
+				}
+				return
+			}
+		}
+	}
+	if len(onPort) > 0 { // bytes, whose host nobody knows
+		for _, name := range onPort[0].Ports {
+			if r.numberOf(onPort[0], name) == number {
+				r.call(at, s, onPort[0], name)
+				return
+			}
+		}
+	}
+	r.step(at, s.Pos, "uses nothing on port %d, and closes the connection", number)
+	r.answer(at, 0)
+}
+
+// onlyPort gives a request that names no port the one by which the service calls the callee, where that is
+// plain: it has no other.
+func (r *run) onlyPort(s *ir.Service) {
+	for i := range s.Uses {
+		if use := &s.Uses[i]; r.request.Port == 0 && r.request.Scheme == "http" && r.names(use) && len(use.Ports) == 1 {
+			r.request.Port = r.numberOf(use, use.Ports[0])
+			return
+		}
+	}
+}
+
+// numberOf and protocolOf are those of a port that a use calls.
+func (r *run) numberOf(use *ir.Use, port string) uint16 {
+	if use.External {
+		return r.mesh.External(use.To).Port(port).Number
+	}
+	return r.mesh.Service(use.To).Port(port).Number
+}
+
+func (r *run) protocolOf(use *ir.Use, port string) ir.Protocol {
+	if use.External {
+		return r.mesh.External(use.To).Port(port).Protocol
+	}
+	return r.mesh.Service(use.To).Port(port).Protocol
+}
+
+// names reports whether the request's host is one of the callee's.
+func (r *run) names(use *ir.Use) bool {
+	host := strings.TrimSuffix(strings.ToLower(r.request.Host), ".")
+	if use.External {
+		return slices.ContainsFunc(r.mesh.External(use.To).Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+	}
+	callee := r.mesh.Service(use.To)
+	return slices.Contains(callee.Hosts(), host) || callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
+}
+
+// named is the service or external whose host the request names; "" for none.
+func (r *run) named() string {
+	for _, s := range r.mesh.Services {
+		if r.names(&ir.Use{To: s.Name}) {
+			return s.Name
+		}
+	}
+	for _, e := range r.mesh.Externals {
+		if r.names(&ir.Use{To: e.Name, External: true}) {
+			return e.Name
+		}
+	}
+	return ""
+}
+
+// call follows a request for a callee.
+func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
+	r.step(at, use.Pos, "takes it for %s, which it uses", use.To)
+	if use.External {
+		r.toExternal(at, use, portName)
+		return
+	}
+	callee := r.mesh.Service(use.To)
+	port := callee.Port(portName)
+	if !port.Protocol.IsHTTP() {
+		r.connect(callee, port)
+		return
+	}
+	q, good := r.read(at)
+	if !good {
+		return
+	}
+	for i := range callee.Routes {
+		route := &callee.Routes[i]
+		if takes(&route.Match, q, q.path) {
+			r.step(at, route.Pos, "goes by the route %q of %s", route.Name, callee.Name)
+			r.goes(at, s.Uses, use.Traffic, callee, port, q, route)
+			return
+		}
+	}
+	if len(callee.Routes) > 0 {
+		r.step(at, callee.Pos, "goes by no route of %s, and so to any instance", callee.Name)
+	}
+	r.goes(at, s.Uses, use.Traffic, callee, port, q, rest(callee))
+}
+
+// rest is the route of what no written one takes.
+func rest(callee *ir.Service) *ir.Route {
+	return &ir.Route{To: []ir.Destination{{Service: callee.Name, Weight: 1}}, Pos: callee.Pos}
+}
+
+// connect follows a connection below HTTP.
+func (r *run) connect(callee *ir.Service, port *ir.Port) {
+	if !r.letsConnect(callee, port) {
+		r.answer("service "+callee.Name, 0)
+		r.Write = fmt.Sprintf("add {from: %s, ports: [%q]} to services.%s.allow", r.peers(), port.Name, callee.Name)
+		return
+	}
+	r.Reaches = []Reach{{Service: callee.Name, Port: port.Name, Percent: 100}}
+}
+
+func (r *run) toExternal(at string, use *ir.Use, portName string) {
+	e := r.mesh.External(use.To)
+	port := e.Port(portName)
+	reach := Reach{External: e.Name, Port: port.Name, Percent: 100}
+	if port.Protocol.IsHTTP() {
+		q, good := r.read(at)
+		if !good {
+			return
+		}
+		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
+	}
+	p := ir.Nearest(use.Traffic, e.Traffic, r.mesh.Defaults)
+	r.policy(at, port.Protocol, &p)
+	if e.Via != nil {
+		r.step(at, e.Pos, "leaves the mesh by the gateway %s", e.Via.Gateway)
+	}
+	r.Reaches = []Reach{reach}
+	r.undecided("whether %s answers", e.Hosts[0])
+}
