@@ -95,7 +95,7 @@ func (r *Requester) pause(ctx context.Context) error {
 		return nil
 	}
 	wait := min(maxWait, firstWait<<min(r.failures-1, 10))
-	wait += rand.N(wait / 2)
+	wait += rand.N(wait / 2) // #nosec G404 -- so that not all ask at once
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
