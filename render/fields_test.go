@@ -416,7 +416,7 @@ func answering(with, without string) change {
 	return change{to, with, without}
 }
 
-// silent are fields that turn a finding off and change no output.
+// silent are fields that turn a finding off, or find something (all of tests), and change no output.
 var silent = []string{"mesh.limits.attempts", "mesh.silence.[]", "services.[].silence.[]", "gateways.[].silence.[]", "external.[].silence.[]", "services.[].allow.[].until"}
 
 // TestFieldsTakeEffect changes each field of the language in turn and wants an
@@ -425,7 +425,7 @@ func TestFieldsTakeEffect(t *testing.T) {
 	fields := map[string]bool{}
 	leaves(reflect.TypeFor[spec.Repository](), "", fields, map[reflect.Type]string{})
 	for field := range fields {
-		if _, ok := changes[field]; !ok && !slices.Contains(silent, field) {
+		if _, ok := changes[field]; !ok && !slices.Contains(silent, field) && !strings.HasPrefix(field, "tests.") {
 			t.Errorf("no change of %s is tried", field)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/review/try"
+	"github.com/meshc/meshc/compiler/try"
 )
 
 // method is how a method of HTTP is written.

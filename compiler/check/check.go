@@ -29,6 +29,7 @@ var checks = []func(*ir.Mesh) diag.List{
 // something out.
 var needWhole = []func(*ir.Mesh) diag.List{
 	unusedAllow,
+	tests,
 }
 
 // Run runs the checks. Whole says whether the linker found no error.

@@ -4,7 +4,7 @@ package diag
 // group them: 00 the repository and its files, 01 CUE, 02 the schema, 10 the
 // link, 11 references, 12 who may call whom, 13 routes, 14 time and tries,
 // 15 settings without effect, 16 addresses and ports, 17 security, 18 what
-// meshc import reads.
+// meshc import reads, 19 the spec's tests.
 type Code string
 
 // The codes. explain/CODE.md has the long text of each.
@@ -87,6 +87,7 @@ const (
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"
+	TestFails         Code = "MC1901"
 )
 
 // warnings are the codes that do not fail a compilation.

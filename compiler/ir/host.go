@@ -56,3 +56,13 @@ func Label(name string) string {
 	end := "-" + hex.EncodeToString(sum[:4])
 	return strings.TrimRight(name[:maxLabel-len(end)], "-") + end
 }
+
+// HostCovers reports whether a host is one of a pattern's: the same, or below the DOMAIN of "*.DOMAIN"; "*" is
+// any.
+func HostCovers(pattern, host string) bool {
+	if pattern == "*" || pattern == host {
+		return true
+	}
+	suffix, wildcard := strings.CutPrefix(pattern, "*")
+	return wildcard && strings.HasSuffix(host, suffix) && host != suffix
+}

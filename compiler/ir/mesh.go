@@ -15,6 +15,8 @@ type Mesh struct {
 	Services  []*Service  `json:"services,omitempty"`
 	Gateways  []*Gateway  `json:"gateways,omitempty"`
 	Externals []*External `json:"externals,omitempty"`
+	// Tests are sorted by title. They are of the spec and not of what is rolled out.
+	Tests []*Test `json:"-"`
 }
 
 // Settings is what holds for the whole mesh.

@@ -17,16 +17,18 @@ type home[T any] struct {
 	pos  source.Position
 }
 
-// homes finds the home of everything. What stands in a directory is also seen
+// homes finds the home of everything, tests by their titles. What stands in a directory is also seen
 // by the units below it; a second place, or a unit below that adds to it, is an
 // error that names both.
 func (l *linker) homes(units []*spec.Unit) {
 	l.services = map[string]home[spec.Service]{}
 	l.gateways = map[string]home[spec.Gateway]{}
 	l.externals = map[string]home[spec.External]{}
+	l.tests = map[string]home[spec.Test]{}
 	for _, u := range units {
 		settle(l, l.services, "services", u, u.Services, func(s *spec.Service) spec.Pos { return s.Pos })
 		settle(l, l.gateways, "gateways", u, u.Gateways, func(g *spec.Gateway) spec.Pos { return g.Pos })
+		settle(l, l.tests, "tests", u, u.Tests, func(t *spec.Test) spec.Pos { return t.Pos })
 		settle(l, l.externals, "external", u, u.External, func(e *spec.External) spec.Pos { return e.Pos })
 	}
 }
@@ -44,6 +46,9 @@ func settle[T any](l *linker, homes map[string]home[T], kind string, u *spec.Uni
 			continue // seen from a unit below
 		}
 		path := kind + "." + name
+		if kind == "tests" {
+			path = testPath(name)
+		}
 		l.add(diag.TwoHomes, path, fmt.Sprintf("%s is written in two places", path), pos, first.pos).
 			hint("a name belongs to one directory: move both into one, or give one of them another name")
 	}

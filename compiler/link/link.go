@@ -37,6 +37,7 @@ func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.M
 	l.takenServices()
 	l.takenWorkloads()
 	l.members()
+	l.linkTests()
 	return l.mesh, l.silences, l.found
 }
 
@@ -55,6 +56,7 @@ type linker struct {
 	services  map[string]home[spec.Service]
 	gateways  map[string]home[spec.Gateway]
 	externals map[string]home[spec.External]
+	tests     map[string]home[spec.Test]
 
 	// declared members by name; their edges are linked afterwards.
 	declaredServices map[string]*ir.Service

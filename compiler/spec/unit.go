@@ -72,5 +72,5 @@ type Repository struct {
 	Services map[string]*Service  `cue:"services"`
 	Gateways map[string]*Gateway  `cue:"gateways"`
 	External map[string]*External `cue:"external"`
-	Tests    Unsupported          `cue:"tests"`
+	Tests    map[string]*Test     `cue:"tests"`
 }

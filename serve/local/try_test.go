@@ -19,8 +19,8 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/examples/backend/app"
-	"github.com/meshc/meshc/review/try"
 )
 
 // TestTryIsEnvoy puts random requests to random meshes, and wants of review/try what real Envoys answer: the status, the

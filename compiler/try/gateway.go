@@ -52,7 +52,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	for i := range g.Routes {
 		route := &g.Routes[i]
 		m := &route.Match
-		if m.Listeners != nil && !slices.Contains(m.Listeners, l.Name) || m.Host != "" && !covers(m.Host, domain) || !takes(m, q, q.path) {
+		if m.Listeners != nil && !slices.Contains(m.Listeners, l.Name) || m.Host != "" && !ir.HostCovers(m.Host, domain) || !takes(m, q, q.path) {
 			continue
 		}
 		if r.byRoute(at, g, route, q) {
@@ -77,7 +77,7 @@ func (r *run) listener(g *ir.Gateway) *ir.Listener {
 			return l
 		}
 		for _, h := range l.Hosts {
-			if n := specific(h); covers(h, strings.ToLower(r.request.Host)) && n > rank {
+			if n := specific(h); ir.HostCovers(h, strings.ToLower(r.request.Host)) && n > rank {
 				best, rank = l, n
 			}
 		}
@@ -96,27 +96,19 @@ func specific(host string) int {
 	return 1000 + len(host)
 }
 
-func covers(pattern, host string) bool {
-	if pattern == "*" || pattern == host {
-		return true
-	}
-	suffix, wildcard := strings.CutPrefix(pattern, "*")
-	return wildcard && strings.HasSuffix(host, suffix) && host != suffix
-}
-
 // domain is which of the hosts of a listener, and of the routes there, the request's host is one of.
 func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) {
 	domains := slices.Clone(l.Hosts)
 	for i := range g.Routes {
 		m := &g.Routes[i].Match
 		at := m.Listeners == nil || slices.Contains(m.Listeners, l.Name)
-		if at && m.Host != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return covers(served, m.Host) }) {
+		if at && m.Host != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, m.Host) }) {
 			domains = append(domains, m.Host)
 		}
 	}
 	best := ""
 	for _, d := range domains {
-		if covers(d, host) && (best == "" || specific(d) > specific(best)) {
+		if ir.HostCovers(d, host) && (best == "" || specific(d) > specific(best)) {
 			best = d
 		}
 	}
@@ -126,7 +118,7 @@ func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) 
 // redirectTo is the answer of a listener that sends clients to another one.
 func (r *run) redirectTo(at string, g *ir.Gateway, l *ir.Listener, q *message) {
 	to := g.Listener(l.RedirectTo)
-	served := slices.ContainsFunc(l.Hosts, func(h string) bool { return covers(h, strings.ToLower(q.host)) })
+	served := slices.ContainsFunc(l.Hosts, func(h string) bool { return ir.HostCovers(h, strings.ToLower(q.host)) })
 	if !served {
 		r.answer(at, 404)
 		return
