@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -51,11 +50,7 @@ func subsumes(a, b *ir.Match) bool {
 
 // hostCovers reports whether a host, "*.DOMAIN", or "" for all, covers another.
 func hostCovers(a, b string) bool {
-	if a == "" || a == b {
-		return true
-	}
-	domain, wildcard := strings.CutPrefix(a, "*")
-	return wildcard && strings.HasSuffix(b, domain) && b != "*"+domain
+	return a == "" || ir.HostCovers(a, b)
 }
 
 // listenersCover reports whether the listeners of a, nil for all, are those of b and maybe more.
@@ -78,7 +73,7 @@ func pathCovers(a, b ir.PathMatch) bool {
 		if b.Kind == ir.MatchRegex && ungrouped.Replace(a.Value) == ungrouped.Replace(b.Value) {
 			return true
 		}
-		return a.Value == ".*" || a.Value == "/.*" || b == a || b.Kind == ir.MatchExact && whole(a.Value, b.Value)
+		return a.Value == ".*" || a.Value == "/.*" || b == a || b.Kind == ir.MatchExact && a.Takes(b.Value)
 	}
 }
 
@@ -114,28 +109,7 @@ func implies(a, b ir.StringMatch) bool {
 	case ir.MatchSuffix:
 		return (a.Kind == ir.MatchExact || a.Kind == ir.MatchSuffix) && strings.HasSuffix(a.Value, b.Value)
 	}
-	return a.Kind == ir.MatchExact && matches(b, a.Value)
-}
-
-// matches reports whether the value of a header matches, without inversion.
-func matches(m ir.StringMatch, value string) bool {
-	switch m.Kind {
-	case ir.MatchExact:
-		return value == m.Value
-	case ir.MatchPrefix:
-		return strings.HasPrefix(value, m.Value)
-	case ir.MatchSuffix:
-		return strings.HasSuffix(value, m.Value)
-	case ir.MatchRegex:
-		return whole(m.Value, value)
-	}
-	return m.Kind == ir.MatchPresent
-}
-
-// whole reports whether the expression matches the whole value.
-func whole(expression, value string) bool {
-	re, err := regexp.Compile(`^(?:` + expression + `)$`)
-	return err == nil && re.MatchString(value)
+	return a.Kind == ir.MatchExact && b.Takes(a.Value)
 }
 
 // request is a request that the match takes, in words.

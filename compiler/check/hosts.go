@@ -21,7 +21,7 @@ func claimedHosts(m *ir.Mesh) diag.List {
 					a, b := &g.Routes[n], &other.Routes[k]
 					first, second := a.Match, b.Match
 					first.Listeners, second.Listeners = nil, nil
-					if !reflect.DeepEqual(first, second) || a.Match.Host == "" && !sameHost(g, other, a, b) {
+					if !reflect.DeepEqual(first, second) || a.Match.Host == "" && !sameHost(g, other, &a.Match, &b.Match) {
 						continue
 					}
 					found.Add(diag.New(diag.HostClaimed, fmt.Sprintf("gateways.%s.routes[%d]", g.Name, n),
@@ -36,17 +36,12 @@ func claimedHosts(m *ir.Mesh) diag.List {
 
 // sameHost reports whether listeners of both gateways, of those that the routes are for, answer for a host by its
 // name.
-func sameHost(a, b *ir.Gateway, first, second *ir.Route) bool {
+func sameHost(a, b *ir.Gateway, first, second *ir.Match) bool {
 	return slices.ContainsFunc(a.Listeners, func(l ir.Listener) bool {
-		return isAt(first, &l) && slices.ContainsFunc(l.Hosts, func(h string) bool {
-			return h != "*" && slices.ContainsFunc(b.Listeners, func(m ir.Listener) bool { return isAt(second, &m) && slices.Contains(m.Hosts, h) })
+		return first.At(l.Name) && slices.ContainsFunc(l.Hosts, func(h string) bool {
+			return h != "*" && slices.ContainsFunc(b.Listeners, func(m ir.Listener) bool { return second.At(m.Name) && slices.Contains(m.Hosts, h) })
 		})
 	})
-}
-
-// isAt reports whether a route takes requests of the listener.
-func isAt(r *ir.Route, l *ir.Listener) bool {
-	return r.Match.Listeners == nil || slices.Contains(r.Match.Listeners, l.Name)
 }
 
 // unservedHosts finds routes for hosts that no listener answers for.
@@ -54,15 +49,16 @@ func unservedHosts(m *ir.Mesh) diag.List {
 	var found diag.List
 	for _, g := range m.Gateways {
 		for i := range g.Routes {
-			host := g.Routes[i].Match.Host
+			match := &g.Routes[i].Match
+			host := match.Host
 			if host == "" || slices.ContainsFunc(g.Listeners, func(l ir.Listener) bool {
-				return isAt(&g.Routes[i], &l) && slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
+				return match.At(l.Name) && slices.ContainsFunc(l.Hosts, func(h string) bool { return overlap(h, host) })
 			}) {
 				continue
 			}
 			var hosts []string
 			for _, l := range g.Listeners {
-				if isAt(&g.Routes[i], &l) {
+				if match.At(l.Name) {
 					hosts = append(hosts, l.Hosts...)
 				}
 			}
@@ -76,5 +72,5 @@ func unservedHosts(m *ir.Mesh) diag.List {
 
 // overlap reports whether some host is meant by both.
 func overlap(a, b string) bool {
-	return a == "*" || a == b || hostCovers(a, b) || hostCovers(b, a)
+	return ir.HostCovers(a, b) || ir.HostCovers(b, a)
 }

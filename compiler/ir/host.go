@@ -57,8 +57,8 @@ func Label(name string) string {
 	return strings.TrimRight(name[:maxLabel-len(end)], "-") + end
 }
 
-// HostCovers reports whether a host is one of a pattern's: the same, or below the DOMAIN of "*.DOMAIN"; "*" is
-// any.
+// HostCovers reports whether a host, or every host of another pattern, is one of a pattern's: the same, or below
+// the DOMAIN of "*.DOMAIN"; "*" is any.
 func HostCovers(pattern, host string) bool {
 	if pattern == "*" || pattern == host {
 		return true

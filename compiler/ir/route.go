@@ -26,49 +26,6 @@ type Route struct {
 	Pos             source.Position `json:"pos,omitzero"`
 }
 
-// Match is which requests a route takes: those that every field matches. The
-// zero value takes all.
-type Match struct {
-	// Host is exact or "*.DOMAIN", lower case, without a port. Gateways only.
-	Host string `json:"host,omitempty"`
-	// Listeners are those whose requests are taken, sorted; nil for all. Gateways only.
-	Listeners []string  `json:"listeners,omitempty"`
-	Path      PathMatch `json:"path,omitzero"`
-	Method    string    `json:"method,omitempty"`
-	// Headers have lower case names; Headers and Query are sorted by name.
-	Headers []StringMatch `json:"headers,omitempty"`
-	Query   []StringMatch `json:"query,omitempty"`
-}
-
-// PathMatch matches the path without the query. The zero value matches all.
-type PathMatch struct {
-	Kind MatchKind `json:"kind,omitempty"`
-	// Value begins with "/" unless Kind is MatchRegex.
-	Value string `json:"value,omitempty"`
-}
-
-// StringMatch matches a header or a query parameter of that name.
-type StringMatch struct {
-	Name  string    `json:"name"`
-	Kind  MatchKind `json:"kind"`
-	Value string    `json:"value,omitempty"`
-	// Invert takes what does not match; a header that is not there is empty.
-	Invert bool `json:"invert,omitempty"`
-}
-
-// MatchKind is how a string is matched.
-type MatchKind string
-
-// The kinds of match. A regex is RE2 and matches the whole string.
-const (
-	MatchExact   MatchKind = "exact"
-	MatchPrefix  MatchKind = "prefix"
-	MatchSuffix  MatchKind = "suffix"
-	MatchRegex   MatchKind = "regex"
-	MatchPresent MatchKind = "present"
-	MatchAbsent  MatchKind = "absent"
-)
-
 // Destination is a share of a route's requests.
 type Destination struct {
 	// Service is always set; Version is empty for any instance.

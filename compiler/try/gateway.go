@@ -52,7 +52,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	for i := range g.Routes {
 		route := &g.Routes[i]
 		m := &route.Match
-		if m.Listeners != nil && !slices.Contains(m.Listeners, l.Name) || m.Host != "" && !ir.HostCovers(m.Host, domain) || !takes(m, q, q.path) {
+		if !m.At(l.Name) || m.Host != "" && !ir.HostCovers(m.Host, domain) || !takes(m, q, q.path) {
 			continue
 		}
 		if r.byRoute(at, g, route, q) {
@@ -101,8 +101,7 @@ func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) 
 	domains := slices.Clone(l.Hosts)
 	for i := range g.Routes {
 		m := &g.Routes[i].Match
-		at := m.Listeners == nil || slices.Contains(m.Listeners, l.Name)
-		if at && m.Host != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, m.Host) }) {
+		if m.At(l.Name) && m.Host != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, m.Host) }) {
 			domains = append(domains, m.Host)
 		}
 	}

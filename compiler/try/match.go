@@ -17,7 +17,7 @@ type message struct {
 
 // takes reports whether a match of a route takes the request, whose path is the given one for it.
 func takes(m *ir.Match, r *message, path string) bool {
-	if !pathIs(m.Path, path) || m.Method != "" && m.Method != r.method {
+	if !m.Path.Takes(path) || m.Method != "" && m.Method != r.method {
 		return false
 	}
 	for _, h := range m.Headers {
@@ -29,18 +29,6 @@ func takes(m *ir.Match, r *message, path string) bool {
 		if !textIs(q, parameter(r.query, q.Name)) {
 			return false
 		}
-	}
-	return true
-}
-
-func pathIs(m ir.PathMatch, path string) bool {
-	switch m.Kind {
-	case ir.MatchExact:
-		return path == m.Value
-	case ir.MatchPrefix:
-		return strings.HasPrefix(path, m.Value)
-	case ir.MatchRegex:
-		return whole(m.Value, path)
 	}
 	return true
 }
@@ -60,23 +48,7 @@ func textIs(m ir.StringMatch, values []string) bool {
 		}
 		values = []string{""}
 	}
-	return slices.ContainsFunc(values, func(value string) bool {
-		switch m.Kind {
-		case ir.MatchExact:
-			return value == m.Value
-		case ir.MatchPrefix:
-			return strings.HasPrefix(value, m.Value)
-		case ir.MatchSuffix:
-			return strings.HasSuffix(value, m.Value)
-		}
-		return whole(m.Value, value)
-	}) != m.Invert
-}
-
-// whole reports whether a regular expression, which the compiler has read, matches the whole text.
-func whole(expression, text string) bool {
-	re, err := regexp.Compile(`^(?:` + expression + `)$`)
-	return err == nil && re.MatchString(text)
+	return slices.ContainsFunc(values, m.Takes) != m.Invert
 }
 
 // parameter is the first value of a query parameter, as it is written; nil when it is not there.

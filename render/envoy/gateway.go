@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -166,12 +165,12 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 	domains := slices.Clone(l.Hosts)
 	var routes []*ir.Route
 	for i := range g.Routes {
-		if at := g.Routes[i].Match.Listeners; at == nil || slices.Contains(at, l.Name) {
+		if g.Routes[i].Match.At(l.Name) {
 			routes = append(routes, &g.Routes[i])
 		}
 	}
 	for _, r := range routes {
-		if h := r.Match.Host; h != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return covers(served, h) }) {
+		if h := r.Match.Host; h != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, h) }) {
 			domains = append(domains, h)
 		}
 	}
@@ -180,7 +179,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 	for _, domain := range slices.Compact(domains) {
 		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
 		for _, r := range routes {
-			if r.Match.Host == "" || covers(r.Match.Host, domain) {
+			if r.Match.Host == "" || ir.HostCovers(r.Match.Host, domain) {
 				host.Routes = append(host.Routes, b.gatewayRoutes(r)...)
 			}
 		}
@@ -214,14 +213,4 @@ func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
 	}
 	p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
 	return withUpgrades(append(out, b.route(r.Name, match(&r.Match), port, p, r)), port)
-}
-
-// covers reports whether a host pattern ("*", "*.DOMAIN" or exact) takes every
-// host that another does.
-func covers(pattern, host string) bool {
-	if pattern == "*" || pattern == host {
-		return true
-	}
-	suffix, wildcard := strings.CutPrefix(pattern, "*")
-	return wildcard && strings.HasSuffix(host, suffix)
 }

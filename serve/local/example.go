@@ -114,8 +114,7 @@ func eachRoute(m *ir.Mesh, yield func(base string, match *ir.Match, callee *ir.S
 			continue
 		}
 		for i := range g.Routes {
-			at := g.Routes[i].Match.Listeners
-			if r := &g.Routes[i]; !r.Answers() && (at == nil || slices.Contains(at, g.Listeners[plain].Name)) {
+			if r := &g.Routes[i]; !r.Answers() && r.Match.At(g.Listeners[plain].Name) {
 				yield("http://"+join(g.Address, g.Listeners[plain].Port), &r.Match, m.Service(r.To[0].Service))
 			}
 		}

@@ -23,7 +23,7 @@ import (
 	"github.com/meshc/meshc/examples/backend/app"
 )
 
-// TestTryIsEnvoy puts random requests to random meshes, and wants of review/try what real Envoys answer: the status, the
+// TestTryIsEnvoy puts random requests to random meshes, and wants of compiler/try what real Envoys answer: the status, the
 // application that it reaches, and what that is asked for. MESHC_TRIES is how many, and MESHC_SEED what the
 // random ones are made of.
 func TestTryIsEnvoy(t *testing.T) {
