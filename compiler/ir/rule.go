@@ -99,6 +99,16 @@ func (r *Rule) Names(kind MemberKind, name string, id spiffeid.ID) bool {
 	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Is(kind, name, id) })
 }
 
+// Peer is the service as a caller.
+func (s *Service) Peer() Peer {
+	return Peer{Kind: KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity}
+}
+
+// Peer is the gateway as a caller.
+func (g *Gateway) Peer() Peer {
+	return Peer{Kind: KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}
+}
+
 // Is reports whether a member is the caller, or one of them.
 func (p *Peer) Is(kind MemberKind, name string, id spiffeid.ID) bool {
 	switch p.Kind {

@@ -26,7 +26,7 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.services[%d]", path, i), "service", f.Value, sortedKeys(l.declaredServices), u, f.Pos)
 			continue
 		}
-		out = append(out, ir.Peer{Kind: ir.KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity})
+		out = append(out, s.Peer())
 	}
 	for i, f := range p.Gateways {
 		g := l.declaredGateways[f.Value]
@@ -34,7 +34,7 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.gateways[%d]", path, i), "gateway", f.Value, sortedKeys(l.declaredGateways), u, f.Pos)
 			continue
 		}
-		out = append(out, ir.Peer{Kind: ir.KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity})
+		out = append(out, g.Peer())
 	}
 	for i, f := range p.Namespaces {
 		if known := l.namespaces(); !slices.Contains(known, f.Value) {

@@ -66,10 +66,10 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) int {
 
 // peers are the sender as a rule names it.
 func (r *run) peers() string {
-	if r.me.kind == Outside {
+	if r.me.Kind == Outside {
 		return "plaintext: true"
 	}
-	return fmt.Sprintf("%ss: [%q]", r.me.kind, r.me.name)
+	return fmt.Sprintf("%ss: [%q]", r.me.Kind, r.me.Name)
 }
 
 // askedToo tells of what may still refuse a request that the rules let in.
@@ -130,13 +130,13 @@ func (r *run) isFrom(rule *ir.Rule, deny bool) bool {
 	return slices.ContainsFunc(rule.From, func(p ir.Peer) bool {
 		switch {
 		case p.Kind == ir.KindPlaintext:
-			return r.me.kind == Outside
+			return r.me.Kind == Outside
 		case p.Kind == ir.KindAnyone && deny:
 			return true
-		case r.me.kind == Outside:
+		case r.me.Kind == Outside:
 			return false
 		}
-		return p.Is(r.me.kind, r.me.name, r.me.peer.Identity)
+		return p.Is(r.me.Kind, r.me.Name, r.me.Identity)
 	})
 }
 

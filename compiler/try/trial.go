@@ -2,6 +2,7 @@ package try
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -73,15 +74,8 @@ type run struct {
 	*Trial
 	mesh    *ir.Mesh
 	request *Request
-	// me is who sends it, by the identity that the callee's proxy sees.
-	me member
-}
-
-// member is a caller: nobody, when its kind is [Outside].
-type member struct {
-	kind ir.MemberKind
-	name string
-	peer ir.Peer
+	// me is who sends it, by the identity that the callee's proxy sees: nobody, when its kind is [Outside].
+	me ir.Peer
 }
 
 // step tells what happens.
@@ -92,12 +86,9 @@ func (r *run) step(at string, pos source.Position, format string, args ...any) {
 // undecided tells what the outcome depends on, once.
 func (r *run) undecided(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	for _, known := range r.Undecided {
-		if known == text {
-			return
-		}
+	if !slices.Contains(r.Undecided, text) {
+		r.Undecided = append(r.Undecided, text)
 	}
-	r.Undecided = append(r.Undecided, text)
 }
 
 // answer is what a proxy answers.
@@ -120,17 +111,17 @@ func Try(m *ir.Mesh, request Request) (*Trial, error) {
 		if s == nil {
 			return nil, fmt.Errorf("the mesh %s has no service %q", m.Name, request.From.Name)
 		}
-		r.me = member{ir.KindService, s.Name, ir.Peer{Kind: ir.KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity}}
+		r.me = s.Peer()
 		r.fromService(s)
 	case ir.KindGateway:
 		g := m.Gateway(request.From.Name)
 		if g == nil {
 			return nil, fmt.Errorf("the mesh %s has no gateway %q", m.Name, request.From.Name)
 		}
-		r.me = member{ir.KindGateway, g.Name, ir.Peer{Kind: ir.KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}}
+		r.me = g.Peer()
 		r.fromGateway(g)
 	default:
-		r.me = member{kind: Outside}
+		r.me = ir.Peer{Kind: Outside}
 		if err := r.fromOutside(); err != nil {
 			return nil, err
 		}

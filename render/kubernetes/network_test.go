@@ -116,7 +116,7 @@ func randomMesh(t *rapid.T) *ir.Mesh {
 				continue
 			}
 			caller.Uses = append(caller.Uses, ir.Use{To: callee.Name, Ports: ports})
-			peer := ir.Peer{Kind: ir.KindService, Name: caller.Name, Namespace: caller.Namespace, Identity: caller.Identity}
+			peer := caller.Peer()
 			switch {
 			case len(ports) == len(callee.Ports) && rapid.Bool().Draw(t, "all ports"):
 				callee.Allow = append(callee.Allow, ir.Rule{From: []ir.Peer{peer}})
