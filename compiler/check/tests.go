@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/try"
 )
 
@@ -25,11 +26,12 @@ func tests(m *ir.Mesh) diag.List {
 		if became == "" || len(trial.Undecided) > 0 {
 			continue
 		}
-		d := diag.New(diag.TestFails, path, fmt.Sprintf("the test %q fails: the request %s", t.Title, became), t.Expect.Pos)
-		if n := len(trial.Steps); n > 0 && trial.Steps[n-1].Pos.IsValid() {
-			d = diag.New(diag.TestFails, path, d.Message, t.Expect.Pos, trial.Steps[n-1].Pos)
+		positions := []source.Position{t.Expect.Pos}
+		if n := len(trial.Steps); n > 0 {
+			positions = append(positions, trial.Steps[n-1].Pos)
 		}
-		found.Add(d.WithHint("each step of it: %s", command(&request)))
+		found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q fails: the request %s", t.Title, became), positions...).
+			WithHint("each step of it: %s", command(&request)))
 	}
 	return found
 }

@@ -26,14 +26,15 @@ func (l *linker) homes(units []*spec.Unit) {
 	l.externals = map[string]home[spec.External]{}
 	l.tests = map[string]home[spec.Test]{}
 	for _, u := range units {
-		settle(l, l.services, "services", u, u.Services, func(s *spec.Service) spec.Pos { return s.Pos })
-		settle(l, l.gateways, "gateways", u, u.Gateways, func(g *spec.Gateway) spec.Pos { return g.Pos })
-		settle(l, l.tests, "tests", u, u.Tests, func(t *spec.Test) spec.Pos { return t.Pos })
-		settle(l, l.externals, "external", u, u.External, func(e *spec.External) spec.Pos { return e.Pos })
+		settle(l, l.services, "services.%s", u, u.Services, func(s *spec.Service) spec.Pos { return s.Pos })
+		settle(l, l.gateways, "gateways.%s", u, u.Gateways, func(g *spec.Gateway) spec.Pos { return g.Pos })
+		settle(l, l.tests, "tests.%q", u, u.Tests, func(t *spec.Test) spec.Pos { return t.Pos })
+		settle(l, l.externals, "external.%s", u, u.External, func(e *spec.External) spec.Pos { return e.Pos })
 	}
 }
 
-func settle[T any](l *linker, homes map[string]home[T], kind string, u *spec.Unit, written map[string]*T, posOf func(*T) spec.Pos) {
+// settle finds the homes of one kind of thing, whose paths are of the format.
+func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.Unit, written map[string]*T, posOf func(*T) spec.Pos) {
 	for _, name := range sortedKeys(written) {
 		thing := written[name]
 		pos := u.At(posOf(thing))
@@ -45,10 +46,7 @@ func settle[T any](l *linker, homes map[string]home[T], kind string, u *spec.Uni
 		if first.pos == pos && same(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
 			continue // seen from a unit below
 		}
-		path := kind + "." + name
-		if kind == "tests" {
-			path = testPath(name)
-		}
+		path := fmt.Sprintf(format, name)
 		l.add(diag.TwoHomes, path, fmt.Sprintf("%s is written in two places", path), pos, first.pos).
 			hint("a name belongs to one directory: move both into one, or give one of them another name")
 	}

@@ -11,8 +11,6 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-func testPath(title string) string { return fmt.Sprintf("tests.%q", title) }
-
 // linkTests links the tests, when everything that they may name is linked.
 func (l *linker) linkTests() {
 	for _, title := range sortedKeys(l.tests) {
@@ -28,7 +26,7 @@ func (l *linker) linkTests() {
 		for _, name := range sortedKeys(s.Request.Headers) {
 			t.Headers = append(t.Headers, ir.Header{Name: strings.ToLower(name), Value: s.Request.Headers[name].Value})
 		}
-		path := testPath(title)
+		path := fmt.Sprintf("tests.%q", title)
 		whole := l.testTarget(h.unit, path, s, t)
 		whole = l.testToken(h.unit, path, s.Request, t) && whole
 		whole = l.expectation(h.unit, path+".expect", s.Expect) && whole
@@ -106,12 +104,6 @@ func (l *linker) byListener(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 	t.Host = strings.ToLower(s.Request.Host.Value)
 	var names []string
 	var at *ir.Listener
-	rank := func(i *ir.Listener) int {
-		if i.TLS != nil {
-			return 1
-		}
-		return 2
-	}
 	for i := range g.Listeners {
 		listener := &g.Listeners[i]
 		if !listener.Protocol.IsHTTP() {
@@ -122,7 +114,7 @@ func (l *linker) byListener(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 		if !s.Request.Port.IsSet() {
 			wanted = slices.ContainsFunc(listener.Hosts, func(h string) bool { return ir.HostCovers(h, t.Host) })
 		}
-		if wanted && (at == nil || rank(listener) < rank(at)) {
+		if wanted && (at == nil || at.TLS == nil && listener.TLS != nil) {
 			at = listener
 		}
 	}
