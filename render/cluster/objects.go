@@ -26,15 +26,11 @@ var workloads = []schema.GroupVersionKind{
 // stream of YAML documents.
 func (c *Cluster) Objects(ctx context.Context, groups []string) ([]byte, error) {
 	kinds := slices.Clone(workloads)
-	_, resources, err := c.discovery.ServerGroupsAndResources()
+	available, resources, err := c.discovery.ServerGroupsAndResources()
 	if err != nil && resources == nil {
 		return nil, err
 	}
-	preferred, err := c.discovery.ServerGroups()
-	if err != nil {
-		return nil, err
-	}
-	for _, group := range preferred.Groups {
+	for _, group := range available {
 		if !slices.Contains(groups, group.Name) {
 			continue
 		}
