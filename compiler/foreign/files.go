@@ -1,7 +1,6 @@
 package foreign
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,52 +13,54 @@ import (
 // Files are the mesh as a repository: mesh.cue at its root, and a directory, which is a unit of
 // its own, for each service, gateway and external.
 func (m *Mesh) Files() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	r := m.Repository
-	write := func(name string, part *spec.Repository) error {
-		text, err := spec.Print(part)
-		files[name] = []byte(fmt.Sprintf("package %s\n\n%s", m.Package(), text))
-		return err
+	parts, err := m.parts()
+	for name, text := range parts {
+		parts[name] = append([]byte("package "+m.Package()+"\n\n"), text...)
 	}
-	if err := write("mesh.cue", &spec.Repository{Mesh: r.Mesh}); err != nil {
-		return nil, err
-	}
-	for name, s := range r.Services {
-		if err := write("services/"+name+"/service.cue", &spec.Repository{Services: map[string]*spec.Service{name: s}}); err != nil {
-			return nil, err
-		}
-	}
-	for name, g := range r.Gateways {
-		if err := write("gateways/"+name+"/gateway.cue", &spec.Repository{Gateways: map[string]*spec.Gateway{name: g}}); err != nil {
-			return nil, err
-		}
-	}
-	for name, e := range r.External {
-		if err := write("external/"+name+"/external.cue", &spec.Repository{External: map[string]*spec.External{name: e}}); err != nil {
-			return nil, err
-		}
-	}
-	return files, nil
+	return parts, err
 }
 
 // File is the mesh as one file.
 func (m *Mesh) File() ([]byte, error) {
-	files, err := m.Files()
+	parts, err := m.parts()
 	if err != nil {
 		return nil, err
 	}
 	text := []byte("package " + m.Package() + "\n")
-	order := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
-		if (a == "mesh.cue") != (b == "mesh.cue") {
-			return map[bool]int{true: -1, false: 1}[a == "mesh.cue"]
+	add := func(name string) { text = append(append(text, '\n'), parts[name]...) }
+	add(meshFile)
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		if name != meshFile {
+			add(name)
 		}
-		return strings.Compare(a, b)
-	})
-	for _, name := range order {
-		_, body, _ := strings.Cut(string(files[name]), "\n")
-		text = append(text, body...)
 	}
 	return text, nil
+}
+
+const meshFile = "mesh.cue"
+
+// parts are what the files say, by their names, without the clause of the package.
+func (m *Mesh) parts() (map[string][]byte, error) {
+	r := m.Repository
+	repositories := map[string]*spec.Repository{meshFile: {Mesh: r.Mesh}}
+	for name, s := range r.Services {
+		repositories["services/"+name+"/service.cue"] = &spec.Repository{Services: map[string]*spec.Service{name: s}}
+	}
+	for name, g := range r.Gateways {
+		repositories["gateways/"+name+"/gateway.cue"] = &spec.Repository{Gateways: map[string]*spec.Gateway{name: g}}
+	}
+	for name, e := range r.External {
+		repositories["external/"+name+"/external.cue"] = &spec.Repository{External: map[string]*spec.External{name: e}}
+	}
+	parts := map[string][]byte{}
+	for name, part := range repositories {
+		text, err := spec.Print(part)
+		if err != nil {
+			return nil, err
+		}
+		parts[name] = text
+	}
+	return parts, nil
 }
 
 // Package is the name of the CUE package.

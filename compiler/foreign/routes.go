@@ -38,7 +38,7 @@ func Routed(hosts []Hosted) []*spec.Route {
 		slices.SortStableFunc(h.Routes, func(a, b *spec.Route) int { return rankOf(a) - rankOf(b) })
 		var own []*spec.Route
 		for _, r := range h.Routes {
-			if slices.ContainsFunc(own, func(before *spec.Route) bool { return same(before, r) }) {
+			if slices.ContainsFunc(own, func(before *spec.Route) bool { return reflect.DeepEqual(before, r) }) {
 				continue
 			}
 			own = append(own, r)
@@ -126,11 +126,6 @@ func listenersOf(r *spec.Route) []string {
 		out = append(out, f.Value)
 	}
 	return out
-}
-
-// same reports whether two routes of a host say the same.
-func same(a, b *spec.Route) bool {
-	return reflect.DeepEqual(a, b)
 }
 
 // Tidied are the routes of a service without what need not be said: that all go to any instance.

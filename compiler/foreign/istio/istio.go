@@ -160,6 +160,17 @@ func (m *importer) selected(o *foreign.Object, labels map[string]string) map[*fo
 	return out
 }
 
+// nearness ranks policies of a kind: one for workloads holds before that of their namespace, and that before the mesh's.
+func nearness(o *foreign.Object, labels map[string]string) int {
+	switch {
+	case len(labels) > 0:
+		return 3
+	case o.Metadata.Namespace != rootNamespace:
+		return 2
+	}
+	return 1
+}
+
 // byName are the services of a selection, by name.
 func byName(selection map[*foreign.Service]bool) []*foreign.Service {
 	return slices.SortedFunc(maps.Keys(selection), func(a, b *foreign.Service) int { return strings.Compare(a.Name, b.Name) })

@@ -13,8 +13,7 @@ var peerAuthenticationReasons = map[string]string{
 }
 
 // peerAuthentications are the services, by name, that take plaintext, which some
-// PeerAuthentication must say: not to say anything is strict here. The policy for the workload holds before that
-// of its namespace, and that before the mesh's.
+// PeerAuthentication must say: not to say anything is strict here.
 func (m *importer) peerAuthentications() map[string]bool {
 	const unset = securityv1.PeerAuthentication_MutualTLS_UNSET
 	modes := map[string]securityv1.PeerAuthentication_MutualTLS_Mode{}
@@ -29,13 +28,7 @@ func (m *importer) peerAuthentications() map[string]bool {
 		if mode != securityv1.PeerAuthentication_MutualTLS_DISABLE && d.Mtls != nil {
 			d.Mtls.Mode = unset
 		}
-		near := 1
-		switch {
-		case len(labels) > 0:
-			near = 3
-		case o.Metadata.Namespace != rootNamespace:
-			near = 2
-		}
+		near := nearness(o, labels)
 		if mode == securityv1.PeerAuthentication_MutualTLS_PERMISSIVE && len(d.PortLevelMtls) > 0 {
 			mode = securityv1.PeerAuthentication_MutualTLS_STRICT // what is strict must stay so
 		}

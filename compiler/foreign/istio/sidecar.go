@@ -17,8 +17,7 @@ var sidecarReasons = map[string]string{
 	"outboundTrafficPolicy": "a service calls what it names in uses, and nothing else",
 }
 
-// sidecars say which hosts services are given. One for workloads holds before that of their namespace, and
-// that before the mesh's.
+// sidecars say which hosts services are given.
 func (m *importer) sidecars() {
 	rank := map[string]int{}
 	for _, o := range m.of(networking, "Sidecar") {
@@ -27,13 +26,7 @@ func (m *importer) sidecars() {
 			continue
 		}
 		labels := foreign.Take(&d.WorkloadSelector).GetLabels()
-		near := 1
-		switch {
-		case len(labels) > 0:
-			near = 3
-		case o.Metadata.Namespace != rootNamespace:
-			near = 2
-		}
+		near := nearness(o, labels)
 		var hosts []string
 		for _, e := range d.Egress {
 			hosts = append(hosts, foreign.Take(&e.Hosts)...)
