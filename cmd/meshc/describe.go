@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -45,10 +44,7 @@ the chain of calls that causes them.`,
 				return err
 			}
 			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				return e.Encode(d)
+				return writeJSON(cmd.OutOrStdout(), d)
 			}
 			return d.Text(cmd.OutOrStdout())
 		},

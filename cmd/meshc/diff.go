@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -61,10 +60,7 @@ func printDifferences(cmd *cobra.Command, output string, found []cluster.Differe
 		if found == nil {
 			found = []cluster.Difference{}
 		}
-		e := json.NewEncoder(out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(found)
+		return writeJSON(out, found)
 	}
 	for _, d := range found {
 		if _, err := fmt.Fprint(out, d); err != nil {

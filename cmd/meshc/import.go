@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -217,7 +218,7 @@ func writeImported(cmd *cobra.Command, m *foreign.Mesh, dir string) error {
 		_, err = cmd.OutOrStdout().Write(text)
 		return err
 	}
-	files, err := repository(m.Name+".example/mesh", m.Name, "")
+	files, err := moduleFiles(m.Name + ".example/mesh")
 	if err != nil {
 		return err
 	}
@@ -225,13 +226,6 @@ func writeImported(cmd *cobra.Command, m *foreign.Mesh, dir string) error {
 	if err != nil {
 		return err
 	}
-	for name := range files {
-		if !strings.HasPrefix(name, "cue.mod/") {
-			delete(files, name)
-		}
-	}
-	for name, data := range imported {
-		files[name] = data
-	}
+	maps.Copy(files, imported)
 	return layOutNew(dir, files)
 }

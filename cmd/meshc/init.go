@@ -100,15 +100,10 @@ func nameOf(dir string) string {
 	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(filepath.Base(absolute)), "-"), "-")
 }
 
-// repository is the files of a new repository, by path.
-func repository(module, mesh, flux string) (map[string][]byte, error) {
+// moduleFiles are what makes a directory a module of CUE that knows the schema, by path.
+func moduleFiles(module string) (map[string][]byte, error) {
 	files := map[string][]byte{
 		"cue.mod/module.cue": []byte(fmt.Sprintf("module: %q\nlanguage: version: \"v0.17.0\"\n", module+"@v0")),
-	}
-	// The package's name is an identifier.
-	fill := strings.NewReplacer("PACKAGE", strings.ReplaceAll(mesh, "-", "_"), "MESH", mesh, "URL", flux)
-	if err := filled(files, skeleton, "skeleton", fill); err != nil {
-		return nil, err
 	}
 	names, err := fs.Glob(schema.FS, "*.cue")
 	if err != nil {
@@ -120,6 +115,20 @@ func repository(module, mesh, flux string) (map[string][]byte, error) {
 			return nil, err
 		}
 		files[path.Join(schemaDir, name)] = data
+	}
+	return files, nil
+}
+
+// repository is the files of a new repository, by path.
+func repository(module, mesh, flux string) (map[string][]byte, error) {
+	files, err := moduleFiles(module)
+	if err != nil {
+		return nil, err
+	}
+	// The package's name is an identifier.
+	fill := strings.NewReplacer("PACKAGE", strings.ReplaceAll(mesh, "-", "_"), "MESH", mesh, "URL", flux)
+	if err := filled(files, skeleton, "skeleton", fill); err != nil {
+		return nil, err
 	}
 	if flux == "" {
 		return files, nil

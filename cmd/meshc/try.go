@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -85,10 +84,7 @@ host of the gateway; a service's only port need not be written. A token is one t
 				return usage(err)
 			}
 			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				return e.Encode(trial)
+				return writeJSON(cmd.OutOrStdout(), trial)
 			}
 			return trial.Text(cmd.OutOrStdout())
 		},
