@@ -3,11 +3,9 @@ package local
 import (
 	"net/http"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/foreign"
 	"github.com/meshc/meshc/compiler/foreign/istio"
 	"github.com/meshc/meshc/compiler/ir"
@@ -38,28 +36,11 @@ func imported(t *testing.T, files ...string) *ir.Mesh {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	written["cue.mod/module.cue"] = []byte("module: \"bookinfo.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")
+	repository := map[string]string{}
 	for name, data := range written {
-		at := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(at, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		repository[name] = string(data)
 	}
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range r.Diagnostics {
-		t.Errorf("%v %s: %s", d.Positions, d.Code, d.Message)
-	}
-	if r.Mesh == nil {
-		t.FailNow()
-	}
-	return r.Mesh
+	return inline(t, repository)
 }
 
 // TestBookinfo runs the application of Istio's documentation, as it is imported, and the routing

@@ -102,6 +102,12 @@ func compile(t testing.TB, dir string, tags ...string) *ir.Mesh {
 // name.
 func inline(t testing.TB, files map[string]string) *ir.Mesh {
 	t.Helper()
+	return compile(t, laidOut(t, files))
+}
+
+// laidOut is a directory with a repository of those files.
+func laidOut(t testing.TB, files map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
 	all := maps.Clone(files)
 	all["cue.mod/module.cue"] = "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"
@@ -114,7 +120,7 @@ func inline(t testing.TB, files map[string]string) *ir.Mesh {
 			t.Fatal(err)
 		}
 	}
-	return compile(t, dir)
+	return dir
 }
 
 // answer is what came back for a request.

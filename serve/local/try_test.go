@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,16 +153,7 @@ func (g *trier) mesh(t *testing.T) (*ir.Mesh, string) {
 			"services: a: {workload: deployment: \"a\", uses: {b: {}, c: {}}}\n" +
 			g.service("b", "c") + g.service("c", "b") +
 			"gateways: g: {\n\tlisteners: http: port: 8080\n\troutes: [" + g.list(1, 5, func() string { return g.route("", g.one("b", "c")) }) + "]\n\tuses: {b: {}, c: {}}\n}\n"
-		dir := t.TempDir()
-		for name, data := range map[string]string{"mesh.cue": text, "cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"} {
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+		r, err := compiler.Compile(t.Context(), compiler.Options{Dir: laidOut(t, map[string]string{"mesh.cue": text})})
 		if err != nil {
 			t.Fatal(err)
 		}
