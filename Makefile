@@ -66,6 +66,7 @@ e2e: build tools
 # and a server that is away for two minutes
 soak: build tools inotify
 	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
+	MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
 	MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./serve/local
 	MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
 	MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc

@@ -2,6 +2,7 @@
 package compiler
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"sync"
@@ -26,6 +27,9 @@ type Options struct {
 	Tags []string
 	// CacheDir keeps evaluated units between runs; empty for none.
 	CacheDir string
+	// CacheName is whose units are kept; empty for the module's directory. A copy of a module shares those of the
+	// module by its directory.
+	CacheName string
 	// Apart has the spec evaluated in a process of its own, as one that is not trusted;
 	// nil for in this one. Nothing is cached then.
 	Apart *load.Apart
@@ -64,7 +68,7 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	both.Go(func() { found = module.Read() })
 	both.Go(func() {
 		if o.Apart == nil {
-			cache = load.OpenCache(o.CacheDir, module.Dir, o.Tags)
+			cache = load.OpenCache(o.CacheDir, cmp.Or(o.CacheName, module.Dir), o.Tags)
 		}
 	})
 	both.Wait()

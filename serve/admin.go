@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // adminHandler answers whoever looks after the server. It changes nothing and
@@ -35,6 +37,22 @@ func (s *Server) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		// A client that goes away is no matter of ours.
 		_ = json.NewEncoder(w).Encode(s.Status())
+	})
+	mux.HandleFunc("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		m := s.mesh
+		s.mu.Unlock()
+		if m == nil {
+			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
+			return
+		}
+		data, err := ir.Marshal(m)
+		if err != nil {
+			answer(w, http.StatusInternalServerError, "the mesh has no JSON\n")
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(data) // as above
 	})
 	return mux
 }

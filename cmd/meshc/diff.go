@@ -1,71 +1,214 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/render/cluster"
+	"github.com/meshc/meshc/review/diff"
 )
 
-func newDiffCmd() *cobra.Command {
-	var target targetFlags
-	var inCluster bool
-	var output string
-	cmd := &cobra.Command{
-		Use:   "diff --cluster [DIR]",
-		Short: "Say in what a cluster is not what the mesh compiles to",
-		Long: `Diff compares a cluster with what meshc compile wrote (out, unless another directory is named), and changes nothing. The
-API server itself says what applying it would change, so that formatting, defaults and what others have added beside are no
-differences.
+// diffFlags are the flags of meshc diff.
+type diffFlags struct {
+	specFlags
+	target               targetFlags
+	from, server, output string
+	cluster, manifests   bool
+	failOn               []string
+}
 
-It exits with 0 when there is none, 1 when there are, 2 when it was used wrongly or could not tell.`,
-		Example: `  meshc compile ./... -o out && meshc diff --cluster
-  meshc diff --cluster out --context production -o json`,
-		Args: cobra.MaximumNArgs(1),
+// foreignEffects is the gate for what comes to members of other owners without a grant.
+const foreignEffects = "foreign-effects"
+
+func newDiffCmd() *cobra.Command {
+	var f diffFlags
+	cmd := &cobra.Command{
+		Use:   "diff --from REVISION | OLD NEW | --server ADDRESS | --cluster [DIR]",
+		Short: "Say what a change of the mesh does, each effect with a request that shows it",
+		Long: `Diff compares two meshes by what they do: who can newly call whom and who no longer can, which requests go elsewhere,
+which timeouts, tries, limits, identities and settings change, to which proxies that is pushed and which stay untouched,
+and in what order proxies may take it. Each effect that requests show comes with one whose answer differs, both answers, and the
+lines that decided; meshc try shows its way. What only moves or formats files has no effect.
+
+It compares the work tree with a revision of Git (--from), two directories or mesh.json (OLD NEW), or what a meshc serve
+serves with the spec (--server). With --cluster it compares a cluster with what meshc compile wrote (out, unless another
+directory is named): the mesh that is there, and then the objects, by what the API server would make of them.
+
+It exits with 0 when there is no difference, 1 when there is, 2 when it was used wrongly or could not tell. With --fail-on it
+exits with 1 for the named kinds of effect alone: ` + strings.Join(gates(), ", ") + `.`,
+		Example: `  meshc diff --from main
+  meshc diff --from origin/main -o markdown --fail-on newly-allowed,foreign-effects
+  meshc diff deployed/mesh.json out
+  meshc diff --server 127.0.0.1:15011
+  meshc compile ./... -o out && meshc diff --cluster --context production`,
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !inCluster {
-				return usage(errors.New("what is to be compared? with a cluster: --cluster"))
+			if err := f.check(args); err != nil {
+				return usage(err)
 			}
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("output is %q and must be text or json", output))
+			if f.cluster {
+				return f.withCluster(cmd, args)
 			}
-			dir, m, c, err := target.load(cmd.Context(), args)
+			before, after, err := f.sides(cmd, args)
 			if err != nil {
 				return err
 			}
-			found, err := c.Diff(cmd.Context(), dir, m)
-			if err != nil {
+			d := diff.Of(before.mesh, after.mesh)
+			if err := f.owned(cmd.Context(), d, before, after); err != nil {
 				return err
 			}
-			if err := printDifferences(cmd, output, found); err != nil {
+			if err := f.print(cmd, d, nil); err != nil {
 				return err
 			}
-			if len(found) > 0 {
-				return errFindings
+			if f.manifests {
+				if err := printManifests(cmd.OutOrStdout(), before.mesh, after.mesh); err != nil {
+					return err
+				}
 			}
-			return nil
+			return f.verdict(d)
 		},
 	}
-	cmd.Flags().BoolVar(&inCluster, "cluster", false, "compare with a cluster")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	target.add(cmd.Flags())
+	f.specFlags.add(cmd.Flags())
+	f.target.add(cmd.Flags())
+	cmd.Flags().StringVar(&f.from, "from", "", "revision of Git that the work tree is compared with")
+	cmd.Flags().StringVar(&f.server, "server", "", "admin address of a meshc serve, whose mesh the spec is compared with")
+	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "compare a cluster with what meshc compile wrote")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text, markdown or json")
+	cmd.Flags().BoolVar(&f.manifests, "manifests", false, "show the difference of what both compile to as well")
+	cmd.Flags().StringSliceVar(&f.failOn, "fail-on", nil, "kinds of effect for which alone it exits with 1")
 	return cmd
 }
 
-func printDifferences(cmd *cobra.Command, output string, found []cluster.Difference) error {
-	out := cmd.OutOrStdout()
-	if output == "json" {
-		if found == nil {
-			found = []cluster.Difference{}
-		}
-		return writeJSON(out, found)
+// gates are what --fail-on knows.
+func gates() []string {
+	var out []string
+	for _, k := range diff.Kinds() {
+		out = append(out, string(k))
 	}
-	for _, d := range found {
-		if _, err := fmt.Fprint(out, d); err != nil {
+	return append(out, foreignEffects)
+}
+
+func (f *diffFlags) check(args []string) error {
+	ways := 0
+	for _, chosen := range []bool{f.from != "", f.server != "", f.cluster, f.from == "" && f.server == "" && !f.cluster && len(args) > 0} {
+		if chosen {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		return errors.New("what is to be compared? --from REVISION, OLD NEW, --server ADDRESS or --cluster: one of them")
+	case f.from == "" && f.server == "" && !f.cluster && len(args) != 2:
+		return errors.New("what is it to be compared with? OLD and NEW, or --from REVISION")
+	case len(args) == 2 && (f.from != "" || f.server != "" || f.cluster):
+		return errors.New("two directories are compared with each other, and nothing else")
+	case !slices.Contains([]string{"text", "markdown", "json"}, f.output):
+		return fmt.Errorf("output is %q and must be text, markdown or json", f.output)
+	case f.manifests && (f.cluster || f.output != "text"):
+		return errors.New("--manifests is for text, and --cluster shows the objects by itself")
+	}
+	for _, name := range f.failOn {
+		if !slices.Contains(gates(), name) {
+			return fmt.Errorf("--fail-on knows no %q: %s", name, strings.Join(gates(), ", "))
+		}
+	}
+	return nil
+}
+
+// clusterDifference is what a cluster has otherwise.
+type clusterDifference struct {
+	*diff.Difference
+	Objects []cluster.Difference `json:"objects"`
+}
+
+func (f *diffFlags) withCluster(cmd *cobra.Command, args []string) error {
+	dir, m, c, err := f.target.load(cmd.Context(), args)
+	if err != nil {
+		return err
+	}
+	d := &diff.Difference{Effects: []*diff.Effect{}}
+	served, err := f.target.mesh(cmd.Context(), m.SystemNamespace())
+	if err != nil {
+		return err
+	}
+	if served != nil {
+		d = diff.Of(served, m)
+	}
+	objects, err := c.Diff(cmd.Context(), dir, m)
+	if err != nil {
+		return err
+	}
+	if err := f.print(cmd, d, objects); err != nil {
+		return err
+	}
+	if len(objects) > 0 && len(f.failOn) == 0 {
+		return errFindings
+	}
+	return f.verdict(d)
+}
+
+func (f *diffFlags) print(cmd *cobra.Command, d *diff.Difference, objects []cluster.Difference) error {
+	out := cmd.OutOrStdout()
+	switch {
+	case f.output == "json" && f.cluster:
+		if objects == nil {
+			objects = []cluster.Difference{}
+		}
+		return writeJSON(out, clusterDifference{d, objects})
+	case f.output == "json":
+		return writeJSON(out, d)
+	case f.output == "markdown":
+		return d.Markdown(out)
+	}
+	if err := d.Text(out); err != nil {
+		return err
+	}
+	for i, o := range objects {
+		separator := ""
+		if i == 0 && !d.Empty() {
+			separator = "\n"
+		}
+		if _, err := fmt.Fprint(out, separator, o); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// verdict is whether the difference is one that fails.
+func (f *diffFlags) verdict(d *diff.Difference) error {
+	fails := !d.Empty()
+	if len(f.failOn) > 0 {
+		// What was not looked at may be what must not be.
+		fails = len(d.Missed) > 0 || slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return slices.Contains(f.failOn, string(e.Kind)) })
+		if slices.Contains(f.failOn, foreignEffects) {
+			fails = fails || slices.ContainsFunc(d.Foreign, func(o diff.Foreign) bool { return !o.Granted })
+		}
+	}
+	if fails {
+		return errFindings
+	}
+	return nil
+}
+
+// owned finds the owners to whom the change comes from elsewhere.
+func (f *diffFlags) owned(ctx context.Context, d *diff.Difference, before, after *side) error {
+	if after.root == "" {
+		return nil // a compiled mesh has no files
+	}
+	owners, err := ownersOf(ctx, after.root, after.mesh)
+	if err != nil || owners == nil {
+		return err
+	}
+	changed, err := changedFiles(ctx, before, after)
+	if err != nil {
+		return err
+	}
+	d.Owned(after.mesh, changed, owners)
 	return nil
 }

@@ -126,7 +126,7 @@ func meshSource(args, tags []string) serve.Source {
 		return serve.File(args[0])
 	}
 	// A rule whose time is over lets nobody in, and must not keep a server from starting.
-	return specSource{compiler.Options{Patterns: args, Tags: tags, Now: time.Unix(1, 0)}}
+	return specSource{compiler.Options{Patterns: args, Tags: tags, CacheDir: cacheDir(), Now: time.Unix(1, 0)}}
 }
 
 // specSource compiles a spec.

@@ -51,25 +51,45 @@ It exits with 1 if a proxy is behind or has refused something, or if the mesh on
 }
 
 func fetchStatus(cmd *cobra.Command, server string) (*serve.Report, []byte, error) {
-	client := http.Client{Timeout: 10 * time.Second}
-	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+"/status", nil)
-	if err != nil {
-		return nil, nil, usage(fmt.Errorf("server %q is no address HOST:PORT", server))
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return nil, nil, fmt.Errorf("no meshc serve answers at %s: is it running, and is this its --admin-listen?", server)
-	}
-	defer answer.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))
+	raw, err := ask(cmd, server, "/status")
 	if err != nil {
 		return nil, nil, err
 	}
 	report := &serve.Report{}
-	if answer.StatusCode != http.StatusOK || json.Unmarshal(raw, report) != nil {
+	if json.Unmarshal(raw, report) != nil {
 		return nil, nil, errors.New("what answers at " + server + " is not meshc serve")
 	}
 	return report, raw, nil
+}
+
+// How long a server is waited for, and how much of its answer is read.
+const (
+	answerTime = 10 * time.Second
+	maxAnswer  = 512 << 20
+)
+
+// ask reads what a server says to whoever looks after it.
+func ask(cmd *cobra.Command, server, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+path, nil)
+	if err != nil {
+		return nil, usage(fmt.Errorf("server %q is no address HOST:PORT", server))
+	}
+	client := http.Client{Timeout: answerTime}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no meshc serve answers at %s: is it running, and is this its --admin-listen?", server)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.StatusCode == http.StatusServiceUnavailable:
+		return nil, errors.New("meshc serve at " + server + " serves no mesh yet")
+	case answer.StatusCode != http.StatusOK:
+		return nil, errors.New("what answers at " + server + " is not meshc serve")
+	}
+	return data, nil
 }
 
 // printStatus writes a line for each proxy, and below them why something is not

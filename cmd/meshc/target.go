@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -19,6 +21,7 @@ import (
 	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/render/cluster"
 	"github.com/meshc/meshc/serve"
+	inCluster "github.com/meshc/meshc/serve/kubernetes"
 )
 
 // targetFlags say which cluster a command is about, as with kubectl.
@@ -30,7 +33,7 @@ func (t *targetFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&t.inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what meshc apply applied")
 }
 
-func (t *targetFlags) open() (*cluster.Cluster, error) {
+func (t *targetFlags) config() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = t.kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.context}).ClientConfig()
@@ -44,12 +47,37 @@ func (t *targetFlags) open() (*cluster.Cluster, error) {
 	log.SetLogger(logr.Discard()) // what matters is told, or is an error
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
+	return config, nil
+}
+
+func (t *targetFlags) open() (*cluster.Cluster, error) {
+	config, err := t.config()
+	if err != nil {
+		return nil, err
+	}
 	c, err := cluster.New(config)
 	if err != nil {
 		return nil, err
 	}
 	c.Inventory = t.inventory
 	return c, nil
+}
+
+// mesh is the one that a cluster has in a namespace; nil for none.
+func (t *targetFlags) mesh(ctx context.Context, namespace string) (*ir.Mesh, error) {
+	config, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	m, err := inCluster.ReadMesh(ctx, client, namespace, meshLabel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return m, err
 }
 
 // load reads the mesh of the output directory that the arguments name, and opens the

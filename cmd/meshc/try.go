@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ import (
 var method = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
 
 func newTryCmd() *cobra.Command {
-	var dir, from, output, issuer, ip string
+	var dir, from, output, issuer, ip, at string
 	var tags, headers, claims []string
 	cmd := &cobra.Command{
 		Use:   "try --from SENDER [METHOD] URL",
@@ -26,8 +27,8 @@ version it goes and with what weight, what it is rewritten to, how long is waite
 rule lets it in or denies it, each step with the line of the spec that decided. When it is denied, it says what would have to
 be written. What depends on more than the mesh, as chance, an authorization service or an address, it says.
 
-The sender is a service, by its name; gateway:NAME for what somebody outside sends to a gateway; or outside for somebody
-without an identity who comes to a service directly. The URL is as the sender writes it: the service's name and port, or a
+The sender is a service, by its name; gateway:NAME for what somebody outside sends to a gateway; identity:SPIFFE-ID for
+somebody with that identity who comes to a service past a proxy of its own; or outside for somebody without an identity. The URL is as the sender writes it: the service's name and port, or a
 host of the gateway; a service's only port need not be written. A token is one that is good, with the claims of --jwt.`,
 		Example: `  meshc try --from frontend POST http://checkout/shop.Checkout/Place -H 'x-beta: 1' --jwt role=buyer
   meshc try --from gateway:public https://shop.example/cart
@@ -45,7 +46,7 @@ host of the gateway; a service's only port need not be written. A token is one t
 				return usage(fmt.Errorf("%q is no method: it is in upper case, GET say", request.Method))
 			}
 			if from == "" {
-				return usage(errors.New("try needs --from: NAME of a service, gateway:NAME or outside"))
+				return usage(errors.New("try needs --from: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside"))
 			}
 			var err error
 			if request.From, err = try.ParseSender(from); err != nil {
@@ -62,6 +63,11 @@ host of the gateway; a service's only port need not be written. A token is one t
 			if ip != "" {
 				if request.IP, err = netip.ParseAddr(ip); err != nil {
 					return usage(fmt.Errorf("--ip: %q is no address", ip))
+				}
+			}
+			if at != "" {
+				if request.At, err = time.Parse(time.RFC3339, at); err != nil {
+					return usage(fmt.Errorf("--at is %q: write 2027-01-31T12:00:00Z", at))
 				}
 			}
 			m, err := describedMesh(cmd, dir, tags)
@@ -89,11 +95,12 @@ host of the gateway; a service's only port need not be written. A token is one t
 			return trial.Text(cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "who sends it: NAME of a service, gateway:NAME or outside")
+	cmd.Flags().StringVar(&from, "from", "", "who sends it: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header, as with curl: 'NAME: VALUE'")
 	cmd.Flags().StringArrayVar(&claims, "jwt", nil, "claim of a good token: NAME=VALUE; given again it is one more")
 	cmd.Flags().StringVar(&issuer, "jwt-issuer", "", "issuer of the token by its name in the mesh (default: the only one)")
 	cmd.Flags().StringVar(&ip, "ip", "", "address that the request comes from")
+	cmd.Flags().StringVar(&at, "at", "", "time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
 	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -31,39 +30,7 @@ func tests(m *ir.Mesh) diag.List {
 			positions = append(positions, trial.Steps[n-1].Pos)
 		}
 		found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q fails: the request %s", t.Title, became), positions...).
-			WithHint("each step of it: %s", command(&request)))
+			WithHint("each step of it: %s", request.Command()))
 	}
 	return found
 }
-
-// command is how meshc try is asked for the request, in a shell.
-func command(r *try.Request) string {
-	var out strings.Builder
-	from := r.From.Name
-	if r.From.Kind == ir.KindGateway {
-		from = "gateway:" + from
-	}
-	fmt.Fprintf(&out, "meshc try --from %s %s %s", from, r.Method, quoted(fmt.Sprintf("%s://%s:%d%s", r.Scheme, r.Host, r.Port, r.Path)))
-	for _, h := range r.Headers {
-		fmt.Fprintf(&out, " -H %s", quoted(h.Name+": "+h.Value))
-	}
-	if r.Token != nil {
-		if r.Token.Claims["iss"] != nil {
-			fmt.Fprintf(&out, " --jwt-issuer %s", r.Token.Issuer)
-		}
-		for _, claim := range r.Token.Names() {
-			fmt.Fprintf(&out, " --jwt %s", quoted(claim+"="+r.Token.Claims[claim][0]))
-		}
-	}
-	return out.String()
-}
-
-// quoted is a word of the shell.
-func quoted(text string) string {
-	if text != "" && !strings.ContainsFunc(text, func(c rune) bool { return !strings.ContainsRune(plain, c) }) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/._-=,@%+"

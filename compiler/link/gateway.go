@@ -17,6 +17,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	u, s := h.unit, h.spec
 	path := "gateways." + name
 	l.silence(path, u, s.Silence)
+	l.grants("gateway "+name, s.Grants)
 	g := &ir.Gateway{
 		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(name),
 		Proxy: l.proxyOf(u, path+".proxy", s.Proxy), Pos: h.pos,

@@ -49,6 +49,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	}
 	m := first.Mesh
 	l.silence("mesh", first, m.Silence)
+	l.owners(first, m.Owners)
 	td, err := spiffeid.TrustDomainFromString(m.TrustDomain.Value)
 	if err != nil || strings.Contains(m.TrustDomain.Value, "/") {
 		l.add(diag.BadFormat, "mesh.trustDomain", fmt.Sprintf("trustDomain is %q, which is no SPIFFE trust domain", m.TrustDomain.Value), first.At(m.TrustDomain.Pos)).

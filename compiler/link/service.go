@@ -20,6 +20,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	u, s := h.unit, h.spec
 	path := "services." + name
 	l.silence(path, u, s.Silence)
+	l.grants("service "+name, s.Grants)
 	service := &ir.Service{
 		Upstream: ir.Upstream{
 			Name:      name,

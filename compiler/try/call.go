@@ -162,6 +162,7 @@ func (r *run) toExternal(at string, use *ir.Use, portName string) {
 		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
 	}
 	p := ir.Nearest(use.Traffic, e.Traffic, r.mesh.Defaults)
+	r.Policy = &p
 	r.policy(at, port.Protocol, &p)
 	if e.Via != nil {
 		r.step(at, e.Pos, "leaves the mesh by the gateway %s", e.Via.Gateway)

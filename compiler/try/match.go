@@ -21,21 +21,21 @@ func takes(m *ir.Match, r *message, path string) bool {
 		return false
 	}
 	for _, h := range m.Headers {
-		if !textIs(h, header(r.headers, h.Name)) {
+		if !Holds(h, header(r.headers, h.Name)) {
 			return false
 		}
 	}
 	for _, q := range m.Query {
-		if !textIs(q, parameter(r.query, q.Name)) {
+		if !Holds(q, parameter(r.query, q.Name)) {
 			return false
 		}
 	}
 	return true
 }
 
-// textIs is for the values of a header or a query parameter, of which one must match. One that is not there matches
+// Holds is for the values of a header or a query parameter, of which one must match. One that is not there matches
 // nothing, but that it is absent; or what is inverted, as empty.
-func textIs(m ir.StringMatch, values []string) bool {
+func Holds(m ir.StringMatch, values []string) bool {
 	switch m.Kind {
 	case ir.MatchPresent:
 		return values != nil
@@ -67,6 +67,17 @@ func edited(headers []ir.Header, e ir.HeaderEdits) []ir.Header {
 		return slices.Contains(e.Remove, h.Name) || slices.ContainsFunc(e.Set, func(s ir.Header) bool { return s.Name == h.Name })
 	})
 	return append(append(out, e.Set...), e.Add...)
+}
+
+// Arrives is a path as the next proxy reads it, when the request goes by one route, or by a gateway's and then the
+// service's own.
+func Arrives(by []*ir.Route, path string) string {
+	if pattern, substitution, ok := ir.RewrittenPath(by); ok {
+		if rewritten, good := substituted(pattern, substitution, path); good {
+			path, _, _, _ = normalized(rewritten)
+		}
+	}
+	return path
 }
 
 // substituted is a path in which a pattern is replaced; "\1" of the substitution is its first group (Envoy,

@@ -12,14 +12,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
 
 // Request is a request of HTTP, as its sender makes it.
 type Request struct {
-	// From is who sends it: a service, a gateway by which somebody outside comes, or nobody of
-	// the mesh, when Kind is [Outside].
+	// From is who sends it: a service, a gateway by which somebody outside comes, somebody with an
+	// [Identity] who comes to the callee's proxy directly, or nobody of the mesh, when Kind is
+	// [Outside].
 	From Sender
 	// Method is as it is sent, "GET" say.
 	Method string
@@ -34,6 +38,8 @@ type Request struct {
 	Token *Token
 	// IP is where it comes from; the zero value when that is not known.
 	IP netip.Addr
+	// At is when it is sent, for rules that end; the zero value for now.
+	At time.Time
 }
 
 // Sender is who sends a request.
@@ -45,6 +51,9 @@ type Sender struct {
 // Outside is the kind of a sender that is no member of the mesh and has no identity.
 const Outside ir.MemberKind = "outside"
 
+// Identity is the kind of a sender who comes past every proxy of its own, with the SPIFFE ID that is its name.
+const Identity ir.MemberKind = "identity"
+
 // String is "service frontend", "gateway public" or "outside".
 func (s Sender) String() string { return strings.TrimSpace(string(s.Kind) + " " + s.Name) }
 
@@ -55,18 +64,23 @@ type Token struct {
 	Claims map[string][]string
 }
 
-// ParseSender reads "frontend", "service:frontend", "gateway:public" or "outside".
+// ParseSender reads "frontend", "service:frontend", "gateway:public", "identity:spiffe://…" or "outside".
 func ParseSender(text string) (Sender, error) {
 	kind, name, ok := strings.Cut(text, ":")
 	switch {
 	case text == string(Outside):
 		return Sender{Kind: Outside}, nil
+	case kind == string(Identity):
+		if _, err := spiffeid.FromString(name); err != nil {
+			return Sender{}, fmt.Errorf("%q is no SPIFFE ID", name)
+		}
+		return Sender{Identity, name}, nil
 	case !ok && text != "":
 		return Sender{ir.KindService, text}, nil
 	case (kind == string(ir.KindService) || kind == string(ir.KindGateway)) && name != "":
 		return Sender{ir.MemberKind(kind), name}, nil
 	}
-	return Sender{}, fmt.Errorf("%q is no sender: NAME of a service, gateway:NAME or outside", text)
+	return Sender{}, fmt.Errorf("%q is no sender: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside", text)
 }
 
 // ParseURL sets where the request goes.
@@ -116,6 +130,14 @@ func (r *Request) AddHeader(text string) error {
 	}
 	r.Headers = append(r.Headers, ir.Header{Name: name, Value: value})
 	return nil
+}
+
+// now is when it is sent.
+func (r *Request) now() time.Time {
+	if r.At.IsZero() {
+		return time.Now()
+	}
+	return r.At
 }
 
 // port is the number of the port that it goes to.

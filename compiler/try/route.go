@@ -43,6 +43,7 @@ func join(list []ir.RetryCondition) string {
 // goes follows a request by its routes: one, or a gateway's and then the service's own. The last says where it goes.
 func (r *run) goes(at string, uses []ir.Use, use ir.Traffic, callee *ir.Service, came *ir.Port, q *message, by ...*ir.Route) {
 	last := by[len(by)-1]
+	r.Routes = by
 	fault := &ir.Fault{}
 	for _, route := range by {
 		if route.Fault != nil {
@@ -89,6 +90,7 @@ func (r *run) goes(at string, uses []ir.Use, use ir.Traffic, callee *ir.Service,
 		places = append(places, route.Traffic)
 	}
 	p := ir.Nearest(append(places, callee.Traffic, r.mesh.Defaults)...)
+	r.Policy = &p
 	r.policy(at, came.Protocol, &p)
 	r.destinations(last, came, &sent)
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
@@ -66,8 +65,11 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) int {
 
 // peers are the sender as a rule names it.
 func (r *run) peers() string {
-	if r.me.Kind == Outside {
+	switch r.me.Kind {
+	case Outside:
 		return "plaintext: true"
+	case Identity:
+		return fmt.Sprintf("identities: [%q]", r.me.Identity)
 	}
 	return fmt.Sprintf("%ss: [%q]", r.me.Kind, r.me.Name)
 }
@@ -135,6 +137,8 @@ func (r *run) isFrom(rule *ir.Rule, deny bool) bool {
 			return true
 		case r.me.Kind == Outside:
 			return false
+		case p.Kind == ir.KindAnyone:
+			return strings.HasPrefix(r.me.Identity.String(), r.mesh.Domain())
 		}
 		return p.Is(r.me.Kind, r.me.Name, r.me.Identity)
 	})
@@ -142,13 +146,13 @@ func (r *run) isFrom(rule *ir.Rule, deny bool) bool {
 
 // matches reports whether a rule is about the request.
 func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, deny bool) truth {
-	if rule.Audit || !rule.Holds(port) || !r.isFrom(rule, deny) || !deny && rule.Over(time.Now()) {
+	if rule.Audit || !rule.Holds(port) || !r.isFrom(rule, deny) || !deny && rule.Over(r.request.now()) {
 		return no
 	}
 	if len(rule.Methods) > 0 && !slices.Contains(rule.Methods, q.method) {
 		return no
 	}
-	if len(rule.Paths) > 0 && !slices.ContainsFunc(rule.Paths, func(p string) bool { return rulePathIs(p, q.path) }) {
+	if len(rule.Paths) > 0 && !slices.ContainsFunc(rule.Paths, func(p string) bool { return RulePath(p, q.path) }) {
 		return no
 	}
 	out := yes
@@ -158,7 +162,7 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 			out = min(out, maybe)
 			continue
 		}
-		if !textIs(h, header(q.headers, h.Name)) {
+		if !Holds(h, header(q.headers, h.Name)) {
 			return no
 		}
 	}
@@ -216,7 +220,8 @@ func (r *run) hasBearer() bool {
 	return strings.Contains(strings.ToLower(strings.Join(header(r.request.Headers, "authorization"), ",")), "bearer")
 }
 
-func rulePathIs(pattern, path string) bool {
+// RulePath reports whether a path is one that a pattern of a rule matches.
+func RulePath(pattern, path string) bool {
 	if prefix, below := strings.CutSuffix(pattern, "*"); below {
 		return strings.HasPrefix(path, prefix)
 	}

@@ -27,24 +27,24 @@ func (t *Token) Names() []string { return slices.Sorted(maps.Keys(t.Claims)) }
 // Differs says what becomes of the request instead of what is expected; "" when it is as expected.
 func (t *Trial) Differs(e *ir.Expectation) string {
 	if t.Allowed() != e.Allowed {
-		return t.became()
+		return t.Outcome()
 	}
 	if e.Service == "" && e.Version == "" {
 		return ""
 	}
 	if len(t.Reaches) == 0 {
-		return t.became()
+		return t.Outcome()
 	}
 	for _, r := range t.Reaches {
 		if e.Service != "" && r.Service != e.Service || e.Version != "" && r.Version != e.Version {
-			return t.became()
+			return t.Outcome()
 		}
 	}
 	return ""
 }
 
-// became is the outcome in a few words.
-func (t *Trial) became() string {
+// Outcome is what becomes of the request, in a few words.
+func (t *Trial) Outcome() string {
 	if a := t.Answer; a != nil {
 		switch {
 		case a.Status == 0:

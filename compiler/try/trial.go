@@ -24,6 +24,10 @@ type Trial struct {
 	Undecided []string `json:"undecided,omitempty"`
 	// Write is what would have to be written for the request to be let in; "" when it is.
 	Write string `json:"write,omitempty"`
+	// Routes are those by which it goes: none, one, or a gateway's and then the service's own. Policy is the
+	// time and the tries that it is given; nil when nobody waits for it.
+	Routes []*ir.Route `json:"-"`
+	Policy *ir.Policy  `json:"-"`
 }
 
 // Step is something that happens to the request.
@@ -120,9 +124,14 @@ func Try(m *ir.Mesh, request Request) (*Trial, error) {
 		}
 		r.me = g.Peer()
 		r.fromGateway(g)
+	case Identity:
+		r.me = peerOf(m, request.From.Name)
+		if err := r.direct(); err != nil {
+			return nil, err
+		}
 	default:
 		r.me = ir.Peer{Kind: Outside}
-		if err := r.fromOutside(); err != nil {
+		if err := r.direct(); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,54 @@
+package try
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Command is how meshc try is asked for the request, in a shell.
+func (r *Request) Command() string {
+	var out strings.Builder
+	from := r.From.Name
+	switch r.From.Kind {
+	case Outside:
+		from = string(Outside)
+	case Identity, ir.KindGateway:
+		from = string(r.From.Kind) + ":" + from
+	}
+	port := ""
+	if r.Port != 0 {
+		port = fmt.Sprintf(":%d", r.Port)
+	}
+	fmt.Fprintf(&out, "meshc try --from %s %s %s", quoted(from), r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
+	for _, h := range r.Headers {
+		fmt.Fprintf(&out, " -H %s", quoted(h.Name+": "+h.Value))
+	}
+	if r.Token != nil {
+		fmt.Fprintf(&out, " --jwt-issuer %s", r.Token.Issuer)
+		for _, claim := range r.Token.Names() {
+			for _, value := range r.Token.Claims[claim] {
+				fmt.Fprintf(&out, " --jwt %s", quoted(claim+"="+value))
+			}
+		}
+	}
+	if r.IP.IsValid() {
+		fmt.Fprintf(&out, " --ip %s", r.IP)
+	}
+	if !r.At.IsZero() {
+		fmt.Fprintf(&out, " --at %s", r.At.UTC().Format(time.RFC3339))
+	}
+	return out.String()
+}
+
+// quoted is a word of the shell.
+func quoted(text string) string {
+	if text != "" && !strings.ContainsFunc(text, func(c rune) bool { return !strings.ContainsRune(plain, c) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/._-=,@%+"

@@ -1,0 +1,112 @@
+package try
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// peerOf is who has that identity, as rules know callers: a member of the mesh, or somebody else.
+func peerOf(m *ir.Mesh, identity string) ir.Peer {
+	for _, s := range m.Services {
+		if s.Identity.String() == identity {
+			return s.Peer()
+		}
+	}
+	for _, g := range m.Gateways {
+		if g.Identity.String() == identity {
+			return g.Peer()
+		}
+	}
+	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
+	return ir.Peer{Kind: Identity, Identity: id}
+}
+
+// direct follows a request of somebody who comes to the proxy of a service past every other: without an identity, or
+// with one.
+func (r *run) direct() error {
+	s := r.mesh.Service(r.named())
+	if s == nil {
+		return fmt.Errorf("no service of the mesh %s is named %s; what comes to a gateway is tried with --from gateway:NAME", r.mesh.Name, r.request.Host)
+	}
+	at := "service " + s.Name
+	if len(s.Ports) == 1 && r.request.Port == 0 && r.me.Kind != Outside {
+		r.request.Port = s.Ports[0].Number
+	}
+	var port *ir.Port
+	for i := range s.Ports {
+		if s.Ports[i].Number == r.request.port() {
+			port = &s.Ports[i]
+		}
+	}
+	if port == nil {
+		r.step(at, s.Pos, "has no port %d", r.request.port())
+		r.answer(at, 0)
+		return nil
+	}
+	if r.me.Kind == Outside {
+		return r.outside(at, s, port)
+	}
+	if !strings.HasPrefix(r.me.Identity.String(), r.mesh.Domain()) && !slices.ContainsFunc(s.Allow, func(rule ir.Rule) bool { return rule.Holds(port) && r.isFrom(&rule, false) }) {
+		r.step(at, s.Pos, "knows no such caller: no rule names it, and it is of another trust domain")
+		r.answer(at, 0)
+		return nil
+	}
+	if !port.Protocol.IsHTTP() {
+		r.connect(s, port)
+		return nil
+	}
+	if q, good := r.read(at); good {
+		r.enters(at, s, port, q)
+	}
+	return nil
+}
+
+// enters ends at the rules of the service.
+func (r *run) enters(at string, s *ir.Service, port *ir.Port, q *message) {
+	if status := r.letIn(s, port, q); status != 0 {
+		r.answer(at, status)
+		return
+	}
+	r.arrives(s, port, q)
+}
+
+func (r *run) arrives(s *ir.Service, port *ir.Port, q *message) {
+	r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: q.host, Path: q.withQuery(q.path)}}
+}
+
+// outside follows a request without an identity.
+func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
+	probes := s.ProbesOf(s.InstancePort(port))
+	if !s.Plaintext && len(probes) == 0 || !port.Protocol.IsHTTP() || r.request.Scheme == "https" {
+		r.step(at, s.Pos, "wants mutual TLS, with a certificate of the mesh")
+		r.answer(at, 0)
+		r.Write = fmt.Sprintf("services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a way by a gateway", s.Name)
+		return nil
+	}
+	q, good := r.read(at)
+	if !good {
+		return nil
+	}
+	for i := range probes {
+		p := &probes[i]
+		path, _, _ := strings.Cut(p.Path, "?")
+		http := p.Kind == ir.HealthHTTP && (q.method == "GET" || q.method == "HEAD") && q.path == path
+		if http || p.Kind == ir.HealthGRPC && q.method == "POST" && q.path == "/grpc.health.v1.Health/Check" {
+			r.step(at, p.Pos, "lets it in as a probe")
+			r.arrives(s, port, q)
+			return nil
+		}
+	}
+	if !s.Plaintext {
+		r.step(at, s.Pos, "lets probes in without mutual TLS, and nothing else")
+		r.answer(at, 403)
+		return nil
+	}
+	r.enters(at, s, port, q)
+	return nil
+}

@@ -1,0 +1,259 @@
+// Package trytest makes random meshes and requests, for tests that compare what is said of a mesh with what it does.
+package trytest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+)
+
+// Random makes meshes and requests.
+type Random struct {
+	*rand.Rand
+	// Keys are those of the issuers of tokens, as CUE.
+	Keys string
+	// Plain are parts of requests that nothing asks for: "method", "headers", "query" and "jwt".
+	Plain []string
+}
+
+// Spec is a mesh in parts: a calls b and c, and so does the gateway g for those outside.
+type Spec struct {
+	Keys string
+	// Services are b and c, and Gateway are the routes of g.
+	Services [2]Service
+	Gateway  []string
+	// Uses are whom a and the gateway call.
+	Uses [2]string
+}
+
+// Service is what is written of one, each rule and route for itself.
+type Service struct {
+	Allow, Deny, Routes []string
+	// Traffic is anything else.
+	Traffic string
+}
+
+// Text is the mesh in CUE.
+func (s *Spec) Text() string {
+	text := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"\n\tsilence: {MC1203: \"-\", MC1307: \"-\", MC1402: \"-\", MC1701: \"-\", MC1702: \"-\", MC1703: \"-\", MC1705: \"-\"}\n" +
+		"\tjwt: issuers: {accounts: {issuer: \"https://accounts.example\", jwks: inline: " + s.Keys + "}, other: {issuer: \"https://other.example\", jwks: inline: " + s.Keys + "}}\n}\n" +
+		"services: a: {workload: deployment: \"a\", uses: {" + s.Uses[0] + "}}\n"
+	for i, name := range []string{"b", "c"} {
+		v := &s.Services[i]
+		text += fmt.Sprintf("services: %s: {\n\tworkload: deployment: %q\n\tports: http: {port: 8080, protocol: \"http\"}\n\tversions: {v1: labels: version: \"v1\", v2: labels: version: \"v2\"}\n\tallow: [%s]\n\tdeny: [%s]\n\troutes: [%s]\n%s}\n",
+			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "), v.Traffic)
+	}
+	return text + "gateways: g: {\n\tlisteners: http: port: 8080\n\troutes: [" + strings.Join(s.Gateway, ", ") + "]\n\tuses: {" + s.Uses[1] + "}\n}\n"
+}
+
+// Spec is a random one.
+func (g *Random) Spec() *Spec {
+	s := &Spec{Keys: g.Keys, Uses: [2]string{"b: {}, c: {}", "b: {}, c: {}"}}
+	s.Services = [2]Service{g.service("b", "c"), g.service("c", "b")}
+	s.Gateway = g.list(1, 5, func() string { return g.route("", g.one("b", "c")) })
+	return s
+}
+
+// Edited is a spec with one or two changes, as people make them.
+func (g *Random) Edited(s *Spec) *Spec {
+	out := *s
+	for i := range out.Services {
+		v := &out.Services[i]
+		v.Allow, v.Deny, v.Routes = slices.Clone(v.Allow), slices.Clone(v.Deny), slices.Clone(v.Routes)
+	}
+	out.Gateway = slices.Clone(s.Gateway)
+	for range 1 + g.IntN(2) {
+		i := g.IntN(2)
+		name, other := []string{"b", "c"}[i], []string{"c", "b"}[i]
+		v := &out.Services[i]
+		switch g.IntN(9) {
+		case 0, 1:
+			g.edit(&v.Allow, g.allow)
+		case 2:
+			g.edit(&v.Deny, g.deny)
+		case 3, 4:
+			g.edit(&v.Routes, func() string { return g.route(name, other) })
+		case 5, 6:
+			g.edit(&out.Gateway, func() string { return g.route("", g.one("b", "c")) })
+		case 7:
+			v.Traffic = g.one("", "\ttimeout: \"3s\"\n", "\tretries: attempts: 2\n")
+		case 8:
+			out.Uses[g.IntN(2)] = g.one("b: {}, c: {}", "b: {timeout: \"2s\"}, c: {}", "b: {}")
+		}
+	}
+	return &out
+}
+
+// edit adds, takes out, replaces or moves an element.
+func (g *Random) edit(list *[]string, one func() string) {
+	n := len(*list)
+	i := g.IntN(n + 1)
+	switch {
+	case i == n || g.chance(3):
+		*list = slices.Insert(*list, i, one())
+	case g.chance(3):
+		*list = slices.Delete(*list, i, i+1)
+	case g.chance(2):
+		(*list)[i] = one()
+	default:
+		j := g.IntN(n)
+		(*list)[i], (*list)[j] = (*list)[j], (*list)[i]
+	}
+}
+
+func (g *Random) one(list ...string) string { return list[g.IntN(len(list))] }
+func (g *Random) chance(n int) bool         { return g.IntN(n) == 0 }
+
+// asks reports, by chance, whether something asks for that part of requests.
+func (g *Random) asks(part string, n int) bool { return g.chance(n) && !slices.Contains(g.Plain, part) }
+
+func (g *Random) list(from, to int, one func() string) []string {
+	var out []string
+	for range from + g.IntN(to-from+1) {
+		out = append(out, one())
+	}
+	return out
+}
+
+func (g *Random) service(name, other string) Service {
+	allow := []string{"{from: {services: [\"a\"], gateways: [\"g\"]}" + g.condition() + "}"}
+	if g.chance(2) {
+		allow = []string{"{from: services: [\"a\"]" + g.condition() + "}", "{from: gateways: [\"g\"]" + g.condition() + "}"}
+	}
+	return Service{Allow: allow, Deny: g.list(0, 2, g.deny), Routes: g.list(0, 4, func() string { return g.route(name, other) })}
+}
+
+func (g *Random) allow() string {
+	return "{from: " + g.one(`services: ["a"]`, `gateways: ["g"]`, `{services: ["a"], gateways: ["g"]}`, "anyone: true") + g.condition() + "}"
+}
+
+func (g *Random) deny() string {
+	condition := strings.NewReplacer(`, methods: ["GET"]`, "", `, methods: ["GET", "POST"]`, "").Replace(g.condition())
+	return "{from: " + g.one(`services: ["a"]`, `gateways: ["g"]`, `namespaces: ["default"]`, "anyone: true") + `, methods: ["DELETE"]` + condition + "}"
+}
+
+// condition is what a rule asks for besides.
+func (g *Random) condition() string {
+	out := ""
+	if g.asks("method", 3) {
+		out += ", methods: " + g.one(`["GET"]`, `["GET", "POST"]`)
+	}
+	if g.chance(3) {
+		out += ", paths: " + g.one(`["/a"]`, `["/a/*"]`, `["/a", "/u/*"]`, `["/*"]`)
+	}
+	if g.asks("headers", 5) {
+		out += ", headers: " + g.stringMatch()
+	}
+	if g.asks("jwt", 4) {
+		out += ", jwt: " + g.one(`issuer: "accounts"`, `{issuer: "accounts", claims: role: ["buyer", "admin"]}`, `{issuer: "accounts", claims: {role: ["buyer"], team: ["x"]}}`, `issuer: "other"`)
+	}
+	return out
+}
+
+func (g *Random) stringMatch() string {
+	return `"x-k": ` + g.one(`exact: "v"`, `prefix: "v"`, `suffix: "w"`, `regex: "v[0-9]*"`, "present: true", "present: false", `{exact: "v", invert: true}`)
+}
+
+// route is one of a service, or with an empty name of the gateway.
+func (g *Random) route(of, other string) string {
+	var match []string
+	if of == "" && g.chance(2) {
+		match = append(match, "host: "+g.one(`"one.example"`, `"*.example"`, `"*.two.example"`))
+	}
+	path := ""
+	if !g.chance(3) {
+		path = g.one(`exact: "/a"`, `exact: "/a/b"`, `prefix: "/a"`, `prefix: "/a/"`, `prefix: "/"`, `regex: "/[a-z]+/b"`, `template: "/u/{id}/x"`, `template: "/a/**"`, `exact: "/a%20b"`)
+		match = append(match, "path: "+path)
+	}
+	if g.asks("method", 4) {
+		match = append(match, "method: "+g.one(`"GET"`, `"POST"`))
+	}
+	if g.asks("headers", 3) {
+		match = append(match, "headers: "+g.stringMatch())
+	}
+	if g.asks("query", 4) {
+		match = append(match, "query: q: "+g.one(`exact: "1"`, `prefix: "1"`, "present: true", "present: false", `regex: "[0-9]+"`))
+	}
+	out := ""
+	if match != nil {
+		out = "match: {" + strings.Join(match, ", ") + "}, "
+	}
+	to := func(service string) string {
+		head := fmt.Sprintf("service: %q, ", service)
+		if service == of {
+			head = ""
+		}
+		return g.one(
+			fmt.Sprintf("{%sversion: %q}", head, g.one("v1", "v2")),
+			fmt.Sprintf("{%sversion: \"v1\", weight: %d}, {%sversion: \"v2\", weight: %d}", head, g.IntN(2), head, 1+g.IntN(3)),
+			"{"+strings.TrimSuffix(head, ", ")+"}",
+		)
+	}
+	switch g.IntN(8) {
+	case 0:
+		return "{" + out + "directResponse: {status: " + g.one("200", "404", "503") + `, body: "said"}}`
+	case 1:
+		return "{" + out + "redirect: " + g.one(`path: "/moved"`, `{host: "new.example", status: 302}`, `{scheme: "https", port: 8443}`, `prefix: "/n/"`) + "}"
+	}
+	service := of
+	if of == "" || g.chance(5) {
+		service = other
+	}
+	out += "to: [" + to(service) + "]"
+	if g.chance(3) {
+		rewrite := []string{`path: prefix: "/z"`, `path: prefix: "/a/"`, `host: "rewritten.example"`}
+		if !strings.HasPrefix(path, "template") && of != "" {
+			rewrite = append(rewrite, `path: regex: {pattern: "/([a-z])", substitution: "/\\1\\1"}`)
+		}
+		out += ", rewrite: " + g.one(rewrite...)
+	}
+	if g.chance(5) {
+		out += ", headers: request: " + g.one(`set: "x-k": "v"`, `remove: ["x-k"]`, `add: "x-k": "w"`)
+	}
+	if g.chance(12) {
+		out += ", fault: abort: status: 418"
+	}
+	return "{" + out + "}"
+}
+
+// Request is a random one, and the lines of its head that r has not: those of its token, which token makes.
+func (g *Random) Request(token func(issuer string, claims map[string]any) string) (r try.Request, raw string) {
+	r = try.Request{Method: g.one("GET", "GET", "POST", "PUT", "DELETE"), Scheme: "http", Port: 8080}
+	r.From, r.Host = try.Sender{Kind: ir.KindService, Name: "a"}, g.one("b", "c")
+	if g.chance(2) {
+		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example", "y.two.example", "elsewhere.test")
+	}
+	r.Path = g.one("/a", "/a", "/a/b", "/a/", "/", "/u/7/x", "/u/7/8/x", "/A", "/a//b", "/a/./b", "/b/../a", "/a/b/..", "/%61", "/a%2fb", "/a%2Eb", "/b/%2e%2e/a", "/a%20b", "/a;x", "/a%00", "/a/..%2f", "/x/b", `/a\b`, "/a/b/.", "/..", "/a%7Eb", "/%e4/b")
+	if g.chance(3) {
+		r.Path += g.one("?q=1", "?q=12&r=2", "?r=1", "?q", "?q=", "?q=%31", "?q=1&q=2", "?/../a")
+	}
+	head := ""
+	if g.chance(2) {
+		r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: g.one("v", "v1", "vw", "w", "")})
+	}
+	if g.chance(12) {
+		r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: "second"})
+	}
+	for _, h := range r.Headers {
+		head += h.Name + ": " + h.Value + "\r\n"
+	}
+	if g.chance(2) {
+		r.Token = &try.Token{Issuer: g.one("accounts", "accounts", "other"), Claims: map[string][]string{}}
+		said := map[string]any{}
+		if role := g.one("", "buyer", "admin", "cook"); role != "" {
+			said["role"], r.Token.Claims["role"] = role, []string{role}
+		}
+		if g.chance(3) {
+			said["team"], r.Token.Claims["team"] = []string{"w", "x"}, []string{"w", "x"}
+		}
+		head += "authorization: Bearer " + token(r.Token.Issuer, said) + "\r\n"
+	}
+	if slices.Contains([]string{"POST", "PUT"}, r.Method) {
+		head += "content-length: 0\r\n"
+	}
+	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, r.Path, r.Host, head)
+}

@@ -1,0 +1,177 @@
+// Package diff says what a change of a mesh does: who can newly call whom, who no longer can, which requests go
+// elsewhere, what else is in force, and to which proxies that is pushed.
+//
+// It makes, for every sender and place that the change can be about, one request of each sort that the two meshes tell
+// apart ([space]), and puts each to compiler/try with either mesh. So every effect that requests show
+// has one that shows it. What requests do not show is compared field by field.
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+)
+
+// Difference is what a change does.
+type Difference struct {
+	// Effects are sorted, the gravest first.
+	Effects []*Effect `json:"effects"`
+	Proxies Proxies   `json:"proxies"`
+	Update  Update    `json:"update"`
+	// Foreign are owners to whose members the change comes, though it is not in their files; see [Difference.Owned].
+	Foreign []Foreign `json:"foreign,omitempty"`
+	// Missed are questions with so many sorts of request that not all were tried.
+	Missed []string `json:"missed,omitempty"`
+}
+
+// Empty reports whether nothing differs but where things are written.
+func (d *Difference) Empty() bool {
+	return len(d.Effects) == 0 && d.Proxies.untouched() && len(d.Missed) == 0
+}
+
+// Of is the difference between two meshes.
+func Of(before, after *ir.Mesh) *Difference {
+	d := &differ{Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{}, seen: map[string]bool{}}
+	d.mixtures = [2]*ir.Mesh{WithDoors(before, after), WithDoors(after, before)}
+	d.compareMembers()
+	d.Proxies = d.proxies()
+	d.settings()
+	d.services()
+	d.gateways()
+	d.direct()
+	d.Update.AnyOrder = len(d.Update.Why) == 0
+	for _, e := range d.Effects {
+		slices.Sort(e.From)
+		e.From = slices.Compact(e.From)
+	}
+	slices.SortFunc(d.Effects, (*Effect).compare)
+	slices.Sort(d.Missed)
+	d.Missed = slices.Compact(d.Missed)
+	return d.Difference
+}
+
+// differ is a comparison that is going on.
+type differ struct {
+	*Difference
+	old, new *ir.Mesh
+	// changed are the members that are not the same in both meshes, "service NAME"; all is set when what holds for every
+	// request is not.
+	changed map[string]bool
+	all     bool
+	known   map[string]*Effect
+	// mixtures are what proxies of one mesh do with calls to those of the other, and seen the places for which they do
+	// otherwise than both.
+	mixtures [2]*ir.Mesh
+	seen     map[string]bool
+	what     string // that effects are about, besides all of a request
+}
+
+// compareMembers finds the members that are not the same in both.
+func (d *differ) compareMembers() {
+	d.changed = map[string]bool{}
+	a, b := &d.old.Settings, &d.new.Settings
+	d.all = a.TrustDomain != b.TrustDomain || !same(&a.Defaults, &b.Defaults) || !same(a.JWTIssuers, b.JWTIssuers)
+	compared(d.changed, "service ", d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
+	compared(d.changed, "gateway ", d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
+	compared(d.changed, "external ", d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name })
+}
+
+// compared adds the names of what is not the same in two lists that are sorted by name.
+func compared[T any](changed map[string]bool, kind string, a, b []*T, name func(*T) string) {
+	pairs(a, b, name, func(of string, x, y *T) {
+		if x == nil || y == nil || !same(x, y) {
+			changed[kind+of] = true
+		}
+	})
+}
+
+// pairs calls f with what has one name in two lists that are sorted by name; nil for none.
+func pairs[T any](a, b []*T, name func(*T) string, f func(name string, x, y *T)) {
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && name(a[0]) < name(b[0]):
+			f(name(a[0]), a[0], nil)
+			a = a[1:]
+		case len(a) == 0 || name(b[0]) < name(a[0]):
+			f(name(b[0]), nil, b[0])
+			b = b[1:]
+		default:
+			f(name(a[0]), a[0], b[0])
+			a, b = a[1:], b[1:]
+		}
+	}
+}
+
+// reachesChanged reports whether a service, or one that its routes lead to, is not the same in both meshes.
+func (d *differ) reachesChanged(name string) bool {
+	if d.all || d.changed["service "+name] {
+		return true
+	}
+	s := d.new.Service(name) // it is the same in both
+	if s == nil {
+		return false
+	}
+	for i := range s.Routes {
+		for _, t := range s.Routes[i].Targets() {
+			if d.changed["service "+t.Service] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// about collects the conditions of both meshes for a space.
+func (d *differ) about(s *space, add func(*about)) {
+	for _, m := range []*ir.Mesh{d.old, d.new} {
+		for _, i := range m.JWTIssuers {
+			if !slices.Contains(s.issuers, i.Name) {
+				s.issuers = append(s.issuers, i.Name)
+			}
+		}
+		add(&about{space: s, mesh: m, doors: []*ir.Mesh{d.old, d.new}, known: map[string]bool{}})
+	}
+}
+
+// compare tries the requests of a space in both meshes, and adds what differs. Who are those whose requests they are, and
+// to is the place that they go to.
+func (d *differ) compare(s *space, who []string, to string) {
+	requests, whole := s.requests()
+	if !whole {
+		d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s: %d were tried", strings.Join(who, ", "), to, len(requests)))
+	}
+	for i := range requests {
+		r := &requests[i]
+		a, b := tried(d.old, r), tried(d.new, r)
+		d.mixed(r, to, a, b)
+		if kind := kindOf(a, b); kind != "" {
+			e := &Effect{Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), touches: map[string]bool{to: true}}
+			e.WasBy, e.IsBy = a.by(kind), b.by(kind)
+			for _, name := range append(a.lands(), b.lands()...) {
+				e.touches[name] = true
+			}
+			d.add(e, r, a, b)
+		}
+		if a.class() == reaches && b.class() == reaches {
+			d.treated(r, who, to, a, b)
+		}
+	}
+}
+
+// add adds an effect, if it is not known for another request or sender.
+func (d *differ) add(e *Effect, r *try.Request, a, b outcome) {
+	key := strings.Join([]string{string(e.Kind), e.To, e.What, e.Was, e.Is, e.WasBy.String(), e.IsBy.String()}, "\x00")
+	if known := d.known[key]; known != nil {
+		known.From = append(known.From, e.From...)
+		return
+	}
+	if r != nil {
+		e.Witness = &Witness{Request: *r, Command: r.Command(), Was: a.text(false), Is: b.text(false)}
+	}
+	e.From = slices.Clone(e.From)
+	d.known[key] = e
+	d.Effects = append(d.Effects, e)
+}

@@ -1,0 +1,219 @@
+package diff
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/compiler/try/trytest"
+)
+
+// TestEveryDifferenceIsFound makes random meshes and changes of them, and puts every request of a finite space to both
+// meshes. Whatever differs is an effect, every effect has a request that differs, and a mesh does not
+// differ from itself. MESHC_PAIRS is how many, and MESHC_SEED what they are made of.
+func TestEveryDifferenceIsFound(t *testing.T) {
+	pairs, seed := 120, uint64(time.Now().UnixNano())
+	if n, err := strconv.Atoi(os.Getenv("MESHC_PAIRS")); err == nil {
+		pairs = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("MESHC_SEED=%d", seed)
+	const parts = 8
+	for part := range parts {
+		t.Run(strconv.Itoa(part), func(t *testing.T) {
+			t.Parallel()
+			g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, uint64(part))), Keys: `"{\"keys\": []}"`}
+			dir := t.TempDir()
+			requests, different, effects, same := 0, 0, 0, 0
+			for n := 0; n < (pairs+parts-1)/parts && !t.Failed(); {
+				asked := []string{"method", "headers", "query", "jwt"}
+				g.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })
+				g.Plain = asked[2:]
+				spec := g.Spec()
+				before := compiled(t, dir, spec.Text())
+				if before == nil {
+					continue
+				}
+				for range 3 { // of one mesh
+					edited := g.Edited(spec)
+					after := compiled(t, dir, edited.Text())
+					if after == nil {
+						continue
+					}
+					n++
+					d := Of(before, after)
+					all, found := bruteForce(t, before, after, d, g.Plain)
+					requests, different, effects = requests+all, different+found, effects+len(d.Effects)
+					if len(d.Effects) == 0 {
+						same++
+					}
+					if t.Failed() {
+						t.Fatalf("before:\n%s\nafter:\n%s", spec.Text(), edited.Text())
+					}
+					if again := Of(after, after.Clone()); !again.Empty() {
+						t.Fatalf("it differs from itself: %v\n%s", again.Effects[0], edited.Text())
+					}
+				}
+			}
+			t.Logf("of %d requests %d differ, and %d effects are found; in %d changes none", requests, different, effects, same)
+			if different == 0 || effects == 0 {
+				t.Error("no difference: that proves nothing")
+			}
+		})
+	}
+}
+
+// bruteForce puts every request to both meshes, and wants those that differ to be effects; and of effects the witnesses to
+// differ.
+func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, plain []string) (all, different int) {
+	t.Helper()
+	known := map[string]bool{}
+	touched := map[string]bool{}
+	for _, e := range d.Effects {
+		for _, who := range e.From {
+			known[strings.Join([]string{string(e.Kind), who, e.To, e.What, e.Was, e.Is}, "|")] = true
+			for name := range e.touches {
+				touched[strings.Join([]string{string(e.Kind), who, name}, "|")] = true
+			}
+		}
+		if e.Witness == nil {
+			continue
+		}
+		a, b := tried(before, &e.Witness.Request), tried(after, &e.Witness.Request)
+		switch kind := kindOf(a, b); {
+		case e.Kind == Timing || e.Kind == Handled:
+			if a.class() != reaches || b.class() != reaches {
+				t.Errorf("%s is %s for its witness %s", e.Kind, kind, e.Witness.Command)
+			}
+		case kind != e.Kind:
+			t.Errorf("%s is %q for its witness %s", e.Kind, kind, e.Witness.Command)
+		}
+	}
+	for r, who := range everyRequest(plain) {
+		all++
+		a, b := tried(before, &r), tried(after, &r)
+		kind := kindOf(a, b)
+		if kind == "" {
+			continue
+		}
+		to, what := "service "+r.Host, ""
+		switch r.From.Kind {
+		case ir.KindGateway:
+			to = "gateway g"
+		case try.Identity, try.Outside:
+			what = Directly
+			if kind != NewlyAllowed && kind != NewlyDenied || touched[strings.Join([]string{string(kind), who, to}, "|")] {
+				continue
+			}
+		}
+		different++
+		key := strings.Join([]string{string(kind), who, to, what, a.text(true), b.text(true)}, "|")
+		if !known[key] {
+			t.Errorf("not found: %s\n%s", key, r.Command())
+			for _, e := range d.Effects {
+				t.Logf("found: %s %s %s %s: %s -> %s", e.Kind, e.From, e.To, e.What, e.Was, e.Is)
+			}
+			return all, different
+		}
+	}
+	return all, different
+}
+
+// everyRequest are those of a finite space, each with who sends it.
+func everyRequest(plain []string) func(yield func(try.Request, string) bool) {
+	type sender struct {
+		try.Sender
+		who, host string
+	}
+	var senders []sender
+	for _, host := range []string{"b", "c"} {
+		senders = append(senders,
+			sender{try.Sender{Kind: ir.KindService, Name: "a"}, "service a", host},
+			sender{try.Sender{Kind: try.Outside}, "outside", host},
+			sender{try.Sender{Kind: try.Identity, Name: "spiffe://shop.example/ns/other/sa/y"}, "other members of shop.example", host},
+		)
+		for _, name := range []string{"a", "g"} {
+			who := map[string]string{"a": "service a", "g": "gateway g"}[name]
+			senders = append(senders, sender{try.Sender{Kind: try.Identity, Name: "spiffe://shop.example/ns/default/sa/" + name}, who, host})
+		}
+	}
+	for _, host := range []string{"one.example", "x.example", "y.two.example", "elsewhere.test"} {
+		senders = append(senders, sender{try.Sender{Kind: ir.KindGateway, Name: "g"}, "gateway g", host})
+	}
+	choose := func(part string, values ...string) []string {
+		if slices.Contains(plain, part) {
+			return values[:1]
+		}
+		return values
+	}
+	roles := [][]string{nil, {"buyer"}, {"admin"}, {"cook"}, {"buyer", "admin"}}
+	return func(yield func(try.Request, string) bool) {
+		for _, s := range senders {
+			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/b", "/x/b", "/a/b/c", "/u/7/x", "/u/7", "/a%20b", "/ab", "/u/a/x", "/z", "/z/b", "/a/x/b"} {
+				for _, query := range choose("query", "", "?q=1", "?q=12", "?q=", "?q=x", "?r=1") {
+					for _, method := range choose("method", "GET", "POST", "PUT", "DELETE") {
+						for _, header := range choose("headers", "-", "v", "v1", "vw", "w", "", "v,w") {
+							for _, token := range choose("jwt", "-", "accounts", "accounts x", "accounts w x", "other") {
+								for i, role := range roles {
+									if i > 0 && (token == "-" || token == "other") {
+										continue
+									}
+									r := try.Request{From: s.Sender, Method: method, Scheme: "http", Host: s.host, Port: 8080, Path: path + query}
+									if header != "-" {
+										for _, v := range strings.Split(header, ",") {
+											r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: v})
+										}
+									}
+									if token != "-" {
+										words := strings.Fields(token)
+										r.Token = &try.Token{Issuer: words[0], Claims: map[string][]string{"role": role, "team": words[1:]}}
+									}
+									if !yield(r, s.who) {
+										return
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// compiled is a mesh that compiles; nil for one that does not.
+func compiled(t testing.TB, dir, text string) *ir.Mesh {
+	t.Helper()
+	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Mesh == nil {
+		for _, d := range r.Diagnostics {
+			if strings.HasPrefix(string(d.Code), "MC01") || strings.HasPrefix(string(d.Code), "MC02") {
+				t.Fatal(fmt.Sprint(d.Code, d.Message, "\n", text))
+			}
+		}
+	}
+	return r.Mesh
+}

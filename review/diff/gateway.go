@@ -1,0 +1,125 @@
+package diff
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+)
+
+// gateways compares what becomes of the requests of those outside.
+func (d *differ) gateways() {
+	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
+		differs := d.changed["gateway "+name] || d.all
+		for _, g := range []*ir.Gateway{a, b} {
+			for i := 0; g != nil && i < len(g.Uses); i++ {
+				differs = differs || !g.Uses[i].External && d.reachesChanged(g.Uses[i].To)
+			}
+		}
+		if !differs {
+			return
+		}
+		type address struct {
+			scheme   string
+			port     uint16
+			http     bool
+			listener string
+		}
+		addresses := map[address]bool{}
+		var hosts []string
+		for _, g := range []*ir.Gateway{a, b} {
+			if g == nil {
+				continue
+			}
+			for i := range g.Listeners {
+				l := &g.Listeners[i]
+				at := address{"http", l.Port, l.To == nil, l.Name}
+				if l.BySNI() {
+					at.scheme = "https"
+				}
+				addresses[at] = true
+				hosts = append(hosts, l.Hosts...)
+			}
+			for i := range g.Routes {
+				hosts = append(hosts, g.Routes[i].Match.Host)
+			}
+		}
+		matters, narrow := d.routesThatDiffer(a, b)
+		for at := range addresses {
+			s := &space{
+				base:  try.Request{From: try.Sender{Kind: ir.KindGateway, Name: name}, Method: "GET", Scheme: at.scheme, Port: at.port, Path: "/"},
+				hosts: concrete(hosts), narrow: narrow,
+			}
+			d.about(s, func(m *about) {
+				if g := m.mesh.Gateway(name); at.http {
+					m.gateway(g, at.listener, matters)
+				} else if l := listenerOf(g, at.listener); l != nil && l.To != nil {
+					m.rules(m.mesh.Service(l.To.Service), nil)
+				}
+			})
+			d.compare(s, []string{"gateway " + name}, "gateway "+name)
+		}
+	})
+}
+
+func listenerOf(g *ir.Gateway, name string) *ir.Listener {
+	if g == nil {
+		return nil
+	}
+	return g.Listener(name)
+}
+
+// concrete are hosts of each pattern, each once, and one that no pattern names.
+func concrete(patterns []string) []string {
+	var out []string
+	for _, p := range patterns {
+		switch {
+		case p == "" || p == "*":
+		case p[0] == '*':
+			out = append(out, "any"+p[1:])
+		default:
+			out = append(out, p)
+		}
+	}
+	slices.Sort(out)
+	return append(slices.Compact(out), "elsewhere.invalid")
+}
+
+// routesThatDiffer tells the routes of a gateway that the meshes may differ in; narrow is false when they may in all.
+func (d *differ) routesThatDiffer(a, b *ir.Gateway) (matters func(*ir.Route) bool, narrow bool) {
+	if a == nil || b == nil || d.all || !sameOrder(a, b) || len(fields(a, b, "routes")) > 0 {
+		return func(*ir.Route) bool { return true }, false
+	}
+	unchanged := map[string]bool{}
+	known := map[string]bool{}
+	for i := range a.Routes {
+		known[text(reflect.ValueOf(&a.Routes[i]))] = true
+	}
+	for i := range b.Routes {
+		if t := text(reflect.ValueOf(&b.Routes[i])); known[t] {
+			unchanged[t] = true
+		}
+	}
+	return func(r *ir.Route) bool {
+		return !unchanged[text(reflect.ValueOf(r))] || slices.ContainsFunc(r.Targets(), func(t ir.Destination) bool { return d.reachesChanged(t.Service) })
+	}, true
+}
+
+// sameOrder reports whether the routes that both gateways have stand in one order.
+func sameOrder(a, b *ir.Gateway) bool {
+	index := map[string]int{}
+	for i := range a.Routes {
+		index[text(reflect.ValueOf(&a.Routes[i]))] = i
+	}
+	last := -1
+	for i := range b.Routes {
+		if n, both := index[text(reflect.ValueOf(&b.Routes[i]))]; both {
+			if n < last {
+				return false
+			}
+			last = n
+		}
+	}
+	return true
+}

@@ -1,0 +1,75 @@
+package diff
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Foreign are members of an owner to which a change comes, none of whose files it is in.
+type Foreign struct {
+	Owner   string   `json:"owner"`
+	Members []string `json:"members"`
+	// Granted is set when each of the members grants that to those whose files change.
+	Granted bool `json:"granted"`
+}
+
+func (f *Foreign) text() string {
+	text := fmt.Sprintf("%s changes nothing, and other proxies' configuration comes to its %s", f.Owner, list(f.Members))
+	if f.Granted {
+		text += ", as is granted"
+	}
+	return text
+}
+
+// Owned finds the owners to whose members the change comes, though their files are not in it. Changed are the files
+// that are; owners says whose a file is.
+func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string) []string) {
+	authors := map[string]bool{}
+	for _, file := range changed {
+		for _, o := range owners(file) {
+			authors[o] = true
+		}
+	}
+	found := map[string]*Foreign{}
+	for _, name := range d.Proxies.Changed {
+		file, grants := homeOf(m, name)
+		of := owners(file)
+		if len(of) == 0 || slices.ContainsFunc(of, func(o string) bool { return authors[o] }) {
+			continue
+		}
+		granted := len(authors) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(authors)), func(o string) bool {
+			return !slices.Contains(grants, o) && !slices.Contains(grants, "*")
+		})
+		for _, o := range of {
+			f := found[o]
+			if f == nil {
+				f = &Foreign{Owner: o, Granted: true}
+				found[o] = f
+			}
+			f.Members = append(f.Members, name)
+			f.Granted = f.Granted && granted
+		}
+	}
+	for _, o := range slices.Sorted(maps.Keys(found)) {
+		d.Foreign = append(d.Foreign, *found[o])
+	}
+}
+
+// homeOf is the file that a member is written in, and to whom it grants changes.
+func homeOf(m *ir.Mesh, name string) (file string, grants []string) {
+	kind, name, _ := strings.Cut(name, " ")
+	if kind == string(ir.KindGateway) {
+		if g := m.Gateway(name); g != nil {
+			return g.Pos.File, m.Grants["gateway "+name]
+		}
+		return "", nil
+	}
+	if s := m.Service(name); s != nil {
+		return s.Pos.File, m.Grants["service "+name]
+	}
+	return "", nil
+}

@@ -1,0 +1,114 @@
+package diff
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// settings compares what requests do not show: that members come and go, who they are, and how they run.
+func (d *differ) settings() {
+	d.fields(&d.old.Settings, &d.new.Settings, "mesh "+d.new.Name, "defaults")
+	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+		if a == nil || b == nil {
+			d.member("service "+name, a == nil, memberOf(a, b))
+			return
+		}
+		d.fields(a, b, "service "+name, "allow", "deny", "uses", "routes", "traffic", "plaintext", "probes")
+		d.fields(audited(a), audited(b), "service "+name)
+		d.fields(binds(a.Uses), binds(b.Uses), "service "+name)
+	})
+	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
+		if a == nil || b == nil {
+			is := a
+			if is == nil {
+				is = b
+			}
+			d.member("gateway "+name, a == nil, is.Identity.String())
+			return
+		}
+		d.fields(a, b, "gateway "+name, "uses", "routes")
+	})
+	pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
+		if a == nil || b == nil {
+			is := a
+			if is == nil {
+				is = b
+			}
+			d.member("external "+name, a == nil, strings.Join(is.Hosts, ", "))
+			return
+		}
+		d.fields(a, b, "external "+name, "traffic")
+	})
+}
+
+func memberOf(a, b *ir.Service) string {
+	if a != nil {
+		return a.Identity.String()
+	}
+	return b.Identity.String()
+}
+
+// member adds one that comes or goes.
+func (d *differ) member(name string, comes bool, what string) {
+	e := &Effect{Kind: Member, To: name, Was: what, Is: "none"}
+	if comes {
+		e.Was, e.Is = "none", what
+	}
+	for i, m := range []*ir.Mesh{d.old, d.new} {
+		pos := &e.WasBy
+		if i == 1 {
+			pos = &e.IsBy
+		}
+		kind, name, _ := strings.Cut(name, " ")
+		switch {
+		case kind == "service" && m.Service(name) != nil:
+			*pos = m.Service(name).Pos
+		case kind == "gateway" && m.Gateway(name) != nil:
+			*pos = m.Gateway(name).Pos
+		case kind == "external" && m.External(name) != nil:
+			*pos = m.External(name).Pos
+		}
+	}
+	d.add(e, nil, outcome{}, outcome{})
+}
+
+// identifying are the settings that say who somebody is, and how that is certified.
+var identifying = []string{"identity", "account", "namespace", "trustDomain", "certificates", "trustDomains"}
+
+func (d *differ) fields(a, b any, of string, skipped ...string) {
+	for _, f := range fields(a, b, skipped...) {
+		e := &Effect{Kind: Setting, To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos}
+		if first, _, _ := strings.Cut(f.Path, "."); slices.Contains(identifying, first) {
+			e.Kind = Identity
+		}
+		d.add(e, nil, outcome{}, outcome{})
+	}
+}
+
+// rules that are audited and not enforced, which requests do not show.
+type rules struct {
+	Allow []ir.Rule `json:"auditedAllow"`
+	Deny  []ir.Rule `json:"auditedDeny"`
+}
+
+func audited(s *ir.Service) *rules {
+	enforced := func(r ir.Rule) bool { return !r.Audit }
+	return &rules{slices.DeleteFunc(slices.Clone(s.Allow), enforced), slices.DeleteFunc(slices.Clone(s.Deny), enforced)}
+}
+
+// bound are the addresses at which a service's proxy takes its calls, by the callee.
+type bound struct {
+	Binds map[string]map[string]string `json:"binds"`
+}
+
+func binds(uses []ir.Use) *bound {
+	b := &bound{map[string]map[string]string{}}
+	for i := range uses {
+		if len(uses[i].Binds) > 0 {
+			b.Binds[uses[i].To] = uses[i].Binds
+		}
+	}
+	return b
+}

@@ -1,0 +1,96 @@
+package diff
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// maxNames is how many names of one list are written out.
+const maxNames = 6
+
+// Text prints the difference for a terminal; nothing when it is empty.
+func (d *Difference) Text(w io.Writer) error {
+	if d.Empty() {
+		return nil
+	}
+	var b strings.Builder
+	for _, e := range d.Effects {
+		fmt.Fprintf(&b, "%s: %s\n", e.Kind, e.subject())
+		fmt.Fprintf(&b, "  was: %s%s\n  is:  %s%s\n", e.Was, place(e.WasBy), e.Is, place(e.IsBy))
+		if x := e.Witness; x != nil {
+			fmt.Fprintf(&b, "  e.g. %s\n", x.Command)
+			if e.Was == e.Is { // what differs is as what it arrives
+				fmt.Fprintf(&b, "       was: %s\n       is:  %s\n", x.Was, x.Is)
+			}
+		}
+		b.WriteString("\n")
+	}
+	for _, line := range d.summary() {
+		b.WriteString(line + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// subject is who and what an effect is about, in words.
+func (e *Effect) subject() string {
+	var text string
+	switch {
+	case len(e.From) == 0:
+		text = e.To
+	case len(e.From) == 1 && e.From[0] == e.To:
+		text = "outside → " + e.To
+	default:
+		text = list(e.From) + " → " + e.To
+	}
+	switch {
+	case e.What == Directly:
+		text += ", past a proxy of the sender's own"
+	case e.What != "":
+		text += ": " + e.What
+	}
+	return text
+}
+
+// summary says to whom the change comes.
+func (d *Difference) summary() []string {
+	var lines []string
+	p := &d.Proxies
+	for _, part := range []struct {
+		what  string
+		names []string
+	}{{"get another configuration", p.Changed}, {"are new", p.Added}, {"go", p.Removed}} {
+		if n := len(part.names); n > 0 {
+			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", count(n, "member"), part.what, list(part.names)))
+		}
+	}
+	lines = append(lines, fmt.Sprintf("the proxies of %s stay untouched", count(p.Untouched, "member")))
+	for _, t := range d.Foreign {
+		lines = append(lines, t.text())
+	}
+	return append(append(lines, d.Update.text()), d.Missed...)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func list(names []string) string {
+	if len(names) > maxNames {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
+	}
+	return strings.Join(names, ", ")
+}
+
+func place(p source.Position) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return "  (" + p.String() + ")"
+}

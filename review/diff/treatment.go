@@ -1,0 +1,67 @@
+package diff
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/try"
+)
+
+// treated compares what else is in force for a request that is let in by both meshes: time and tries, and what its routes
+// do with it.
+func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) {
+	for _, f := range timing(a.trial.Policy, b.trial.Policy) {
+		d.addField(Timing, f, r, who, to, a, b)
+	}
+	var first, second *ir.Route
+	for i := range max(len(a.trial.Routes), len(b.trial.Routes)) {
+		first, second = route(a.trial.Routes, i), route(b.trial.Routes, i)
+		for _, f := range fields(first, second, "name", "match", "to", "traffic", "rewrite") {
+			d.addField(Handled, f, r, who, to, a, b)
+		}
+	}
+}
+
+// route is a route of a way, as one that does nothing when there is none.
+func route(by []*ir.Route, i int) *ir.Route {
+	if i < len(by) {
+		return by[i]
+	}
+	return &ir.Route{}
+}
+
+func (d *differ) addField(kind Kind, f field, r *try.Request, who []string, to string, a, b outcome) {
+	e := &Effect{Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos, touches: map[string]bool{to: true}}
+	d.add(e, r, a, b)
+}
+
+func or(text string) string {
+	if text == "" {
+		return "unset"
+	}
+	return text
+}
+
+// timing are the settings of two policies that differ, each with the line that decided it.
+func timing(a, b *ir.Policy) (out []field) {
+	if a == nil || b == nil {
+		return nil
+	}
+	for _, pair := range [][2]reflect.Value{{reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()}, {reflect.ValueOf(&a.Bounds).Elem(), reflect.ValueOf(&b.Bounds).Elem()}} {
+		for i := range pair[0].NumField() {
+			x, y := pair[0].Field(i), pair[1].Field(i)
+			if !isSetting(x.Type()) || sameValue(x, y) {
+				continue
+			}
+			name := pair[0].Type().Field(i).Name
+			out = append(out, field{
+				strings.ToLower(name[:1]) + name[1:], fmt.Sprint(x.Field(0).Interface()), fmt.Sprint(y.Field(0).Interface()),
+				x.Field(1).Interface().(source.Position), y.Field(1).Interface().(source.Position),
+			})
+		}
+	}
+	return out
+}

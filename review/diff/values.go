@@ -1,0 +1,203 @@
+package diff
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+)
+
+func (s *space) methods() []choice {
+	methods := []string{"GET"}
+	for i := range s.conditions {
+		methods = append(methods, s.conditions[i].methods...)
+	}
+	methods = append(methods, "PATCH", "X") // none that the conditions name, as a last resort
+	var out []choice
+	for _, method := range methods {
+		out = append(out, s.choose(func(c *condition) bool { return c.methods == nil || slices.Contains(c.methods, method) }, func(r *try.Request) { r.Method = method }))
+	}
+	return out
+}
+
+// texts are the values of the headers, or of the query's parameters, that conditions name: none, one of each sort, and two.
+func (s *space) texts(of func(*condition) []textMatch, form string, set func(*try.Request, string, []string)) (parts [][]choice, whole bool) {
+	patterns := map[string][]string{}
+	for i := range s.conditions {
+		for _, m := range of(&s.conditions[i]) {
+			patterns[m.Name] = append(patterns[m.Name], pattern(m.Kind, m.Value))
+		}
+	}
+	whole = true
+	for _, name := range slices.Sorted(maps.Keys(patterns)) {
+		values, all := samples(form, patterns[name])
+		whole = whole && all
+		lists := [][]string{nil}
+		for _, v := range values {
+			lists = append(lists, []string{v})
+		}
+		if form == legalValue { // of a query only the first counts
+			for i, v := range values {
+				for _, w := range values[i+1:] {
+					lists = append(lists, []string{v, w})
+				}
+			}
+		}
+		var choices []choice
+		for _, list := range lists {
+			choices = append(choices, s.choose(func(c *condition) bool {
+				return !slices.ContainsFunc(of(c), func(m textMatch) bool {
+					return m.Name == name && !try.Holds(m.StringMatch, append(list[:len(list):len(list)], m.added...))
+				})
+			}, func(r *try.Request) { set(r, name, list) }))
+		}
+		parts = append(parts, choices)
+	}
+	return parts, whole
+}
+
+func setHeader(r *try.Request, name string, values []string) {
+	r.Headers = slices.Clone(r.Headers)
+	for _, v := range values {
+		r.Headers = append(r.Headers, ir.Header{Name: name, Value: v})
+	}
+}
+
+func setQuery(r *try.Request, name string, values []string) {
+	for _, v := range values {
+		separator := "?"
+		if strings.Contains(r.Path, "?") {
+			separator = "&"
+		}
+		r.Path += separator + name + "=" + v
+	}
+}
+
+// pattern is a regular expression of the texts that a match takes.
+func pattern(kind ir.MatchKind, value string) string {
+	switch kind {
+	case ir.MatchExact:
+		return quote(value)
+	case ir.MatchPrefix:
+		return quote(value) + ".*"
+	case ir.MatchSuffix:
+		return ".*" + quote(value)
+	case ir.MatchRegex:
+		return "(?:" + value + ")"
+	}
+	return ".*"
+}
+
+// times are now, and when what ends has ended.
+func (s *space) times() []choice {
+	now := time.Now()
+	times := []time.Time{{}}
+	for i := range s.conditions {
+		if until := s.conditions[i].until; until.After(now) {
+			times = append(times, until.Add(time.Second))
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	var out []choice
+	for _, at := range times {
+		out = append(out, s.choose(func(c *condition) bool {
+			return c.until.IsZero() || !at.After(c.until) && (!at.IsZero() || !now.After(c.until))
+		}, func(r *try.Request) { r.At = at }))
+	}
+	return out
+}
+
+// addresses are of each range, at its ends and beside it; nil when no condition has ranges.
+func (s *space) addresses() []choice {
+	var list []netip.Addr
+	for i := range s.conditions {
+		for _, p := range s.conditions[i].ranges {
+			first := p.Masked().Addr()
+			list = append(list, first, last(p))
+			if a := last(p).Next(); a.IsValid() {
+				list = append(list, a)
+			}
+			if a := first.Prev(); a.IsValid() {
+				list = append(list, a)
+			}
+		}
+	}
+	var out []choice
+	for _, a := range list {
+		out = append(out, s.choose(func(c *condition) bool {
+			return c.ranges == nil || slices.ContainsFunc(c.ranges, func(p netip.Prefix) bool { return p.Contains(a) })
+		}, func(r *try.Request) { r.IP = a }))
+	}
+	return out
+}
+
+// last is the last address of a range.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// tokens are none, one of each issuer, and then the claims that conditions ask for: none, one value, and two.
+func (s *space) tokens() [][]choice {
+	values := map[[2]string][]string{} // by issuer and claim
+	asked := false
+	for i := range s.conditions {
+		j := s.conditions[i].jwt
+		asked = asked || j != nil || s.conditions[i].token != nil
+		if j == nil {
+			continue
+		}
+		for _, c := range j.Claims {
+			at := [2]string{j.Issuer, c.Name}
+			values[at] = append(values[at], c.Values...)
+		}
+	}
+	if !asked {
+		return nil
+	}
+	first := []choice{s.choose(func(c *condition) bool { return c.jwt == nil && (c.token == nil || c.token(nil)) }, func(*try.Request) {})}
+	for _, issuer := range s.issuers {
+		token := &try.Token{Issuer: issuer, Claims: map[string][]string{}}
+		first = append(first, s.choose(func(c *condition) bool {
+			return (c.jwt == nil || c.jwt.Issuer == issuer) && (c.token == nil || c.token(token))
+		}, func(r *try.Request) { r.Token = token }))
+	}
+	parts := [][]choice{first}
+	for _, at := range slices.SortedFunc(maps.Keys(values), func(a, b [2]string) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
+		all := values[at]
+		slices.Sort(all)
+		all = slices.Compact(all)
+		lists := [][]string{nil}
+		for i, v := range all {
+			lists = append(lists, []string{v})
+			for _, w := range all[i+1:] {
+				lists = append(lists, []string{v, w})
+			}
+		}
+		var choices []choice
+		for _, list := range lists {
+			choices = append(choices, s.choose(func(c *condition) bool {
+				return c.jwt == nil || c.jwt.Issuer != at[0] || !slices.ContainsFunc(c.jwt.Claims, func(claim ir.Claim) bool {
+					return claim.Name == at[1] && !slices.ContainsFunc(claim.Values, func(v string) bool { return slices.Contains(list, v) })
+				})
+			}, func(r *try.Request) {
+				if r.Token == nil || r.Token.Issuer != at[0] || list == nil {
+					return
+				}
+				r.Token = &try.Token{Issuer: at[0], Claims: maps.Clone(r.Token.Claims)}
+				r.Token.Claims[at[1]] = list
+			}))
+		}
+		parts = append(parts, choices)
+	}
+	return parts
+}
