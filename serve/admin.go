@@ -40,7 +40,7 @@ func (s *Server) adminHandler() http.Handler {
 	})
 	mux.HandleFunc("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
 		s.mu.Lock()
-		m := s.mesh
+		m := s.goal()
 		s.mu.Unlock()
 		if m == nil {
 			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")

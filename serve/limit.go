@@ -113,7 +113,7 @@ func (b *boundedStream) RecvMsg(m any) error {
 // lookAfter does what is to be done now and then: it goes on with proxies that had
 // nothing to answer, forgets what is gone, and takes rules out whose time is over.
 func (s *Server) lookAfter(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(stageRest / 2)
 	defer tick.Stop()
 	for {
 		select {
@@ -121,6 +121,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			s.settleAll()
+			s.advanceWhenTaken(now)
 			s.limits.forget()
 			s.endRules(now)
 		}

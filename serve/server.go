@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/update"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/enroll"
@@ -79,7 +80,9 @@ type Server struct {
 	setting sync.Mutex
 
 	mu              sync.Mutex
-	mesh            *ir.Mesh // as it was loaded
+	mesh            *ir.Mesh   // as it was loaded, or a stage on the way to that
+	ahead           []*ir.Mesh // what will be served after mesh, each once all proxies have the one before
+	staged          time.Time  // when mesh was begun to be served
 	served          *ir.Mesh // with the endpoints of files
 	files           map[string][]fileEndpoint
 	pods            map[string]map[string][]ir.Endpoint // by namespace and service
@@ -183,13 +186,11 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 			return err
 		}
 	}
-	s.mesh, s.meshHash, s.loaded = m, hash, time.Now()
-	s.overlay()
+	s.meshHash, s.loaded = hash, time.Now()
 	s.metrics.mesh(hash)
-	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes))
-	for _, n := range s.sortedNodes() {
-		s.refresh(n)
-	}
+	s.ahead = update.Stages(s.mesh, m)
+	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes), "stages", len(s.ahead))
+	s.advance()
 	return nil
 }
 

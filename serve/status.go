@@ -111,7 +111,7 @@ func (s *Server) Status() Report {
 		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts()}
 		for _, url := range sortedKeys(n.types) {
 			t := n.types[url]
-			p.Types = append(p.Types, TypeStatus{Type: short(url), State: n.state(url), Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
+			p.Types = append(p.Types, TypeStatus{Type: short(url), State: s.stateOf(n, url), Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
 		}
 		slices.SortFunc(p.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
 		r.Proxies = append(r.Proxies, p)
@@ -153,4 +153,12 @@ func absent(m *ir.Mesh, seen map[string]bool) []Proxy {
 		}
 	}
 	return out
+}
+
+// stateOf is how far a node is with a type on the way to the mesh that was loaded.
+func (s *Server) stateOf(n *node, url string) string {
+	if state := n.state(url); state != StateCurrent || len(s.ahead) == 0 {
+		return state
+	}
+	return StateBehind
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/compiler/update"
 )
 
 // Difference is what a change does.
@@ -35,7 +36,7 @@ func (d *Difference) Empty() bool {
 // Of is the difference between two meshes.
 func Of(before, after *ir.Mesh) *Difference {
 	d := &differ{Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{}, seen: map[string]bool{}}
-	d.mixtures = [2]*ir.Mesh{WithDoors(before, after), WithDoors(after, before)}
+	d.mixtures = [2]*ir.Mesh{update.WithDoors(before, after), update.WithDoors(after, before)}
 	d.compareMembers()
 	d.Proxies = d.proxies()
 	d.settings()
@@ -73,7 +74,7 @@ type differ struct {
 func (d *differ) compareMembers() {
 	d.changed = map[string]bool{}
 	a, b := &d.old.Settings, &d.new.Settings
-	d.all = a.TrustDomain != b.TrustDomain || !same(&a.Defaults, &b.Defaults) || !same(a.JWTIssuers, b.JWTIssuers)
+	d.all = a.TrustDomain != b.TrustDomain || !ir.Same(&a.Defaults, &b.Defaults) || !ir.Same(a.JWTIssuers, b.JWTIssuers)
 	compared(d.changed, "service ", d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
 	compared(d.changed, "gateway ", d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
 	compared(d.changed, "external ", d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name })
@@ -82,7 +83,7 @@ func (d *differ) compareMembers() {
 // compared adds the names of what is not the same in two lists that are sorted by name.
 func compared[T any](changed map[string]bool, kind string, a, b []*T, name func(*T) string) {
 	pairs(a, b, name, func(of string, x, y *T) {
-		if x == nil || y == nil || !same(x, y) {
+		if x == nil || y == nil || !ir.Same(x, y) {
 			changed[kind+of] = true
 		}
 	})

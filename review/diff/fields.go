@@ -1,13 +1,13 @@
 package diff
 
 import (
-	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -18,79 +18,6 @@ type field struct {
 	Old, New string
 	// At are where the nearest thing stands that has a place.
 	OldPos, NewPos source.Position
-}
-
-// position is what does not make a difference: where something was written.
-var position = reflect.TypeFor[source.Position]()
-
-// same reports whether two values are alike but for where they were written.
-func same(a, b any) bool { return sameValue(reflect.ValueOf(a), reflect.ValueOf(b)) }
-
-func sameValue(a, b reflect.Value) bool {
-	if a.IsValid() != b.IsValid() {
-		return false
-	}
-	if !a.IsValid() || a.Type() == position {
-		return true
-	}
-	if a.Type() != b.Type() {
-		return false
-	}
-	if opaque(a.Type()) {
-		return textOf(a) == textOf(b)
-	}
-	switch a.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if a.IsNil() || b.IsNil() {
-			return a.IsNil() == b.IsNil()
-		}
-		return a.Pointer() == b.Pointer() || sameValue(a.Elem(), b.Elem())
-	case reflect.Struct:
-		for i := range a.NumField() {
-			if !sameValue(a.Field(i), b.Field(i)) {
-				return false
-			}
-		}
-		return true
-	case reflect.Slice:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for i := range a.Len() {
-			if !sameValue(a.Index(i), b.Index(i)) {
-				return false
-			}
-		}
-		return true
-	case reflect.Map:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for _, k := range a.MapKeys() {
-			if other := b.MapIndex(k); !other.IsValid() || !sameValue(a.MapIndex(k), other) {
-				return false
-			}
-		}
-		return true
-	}
-	return a.Equal(b)
-}
-
-// opaque types have a text, and fields that are nobody's business: identities, prefixes, times.
-func opaque(t reflect.Type) bool {
-	if t.Kind() != reflect.Struct || t == position {
-		return false
-	}
-	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]())
-}
-
-func textOf(v reflect.Value) string {
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
-		if data, err := m.MarshalText(); err == nil {
-			return string(data)
-		}
-	}
-	return fmt.Sprint(v.Interface())
 }
 
 // fields are those in which two values of one type differ, in the order of the type. Skipped are fields of the values
@@ -110,12 +37,12 @@ func (w *walk) values(path string, a, b reflect.Value, posA, posB source.Positio
 	for a.Kind() == reflect.Pointer && b.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
 		a, b = a.Elem(), b.Elem()
 	}
-	if sameValue(a, b) {
+	if ir.SameValue(a, b) {
 		return
 	}
 	posA, posB = placeOf(a, posA), placeOf(b, posB)
 	switch {
-	case a.Kind() == reflect.Struct && b.Kind() == reflect.Struct && !opaque(a.Type()) && !isSetting(a.Type()):
+	case a.Kind() == reflect.Struct && b.Kind() == reflect.Struct && !ir.Opaque(a.Type()) && !isSetting(a.Type()):
 		for i := range a.NumField() {
 			f := a.Type().Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -189,7 +116,7 @@ func isSetting(t reflect.Type) bool {
 func placeOf(v reflect.Value, outer source.Position) source.Position {
 	v = reflect.Indirect(v)
 	if v.Kind() == reflect.Struct {
-		if f := v.FieldByName("Pos"); f.IsValid() && f.Type() == position {
+		if f := v.FieldByName("Pos"); f.IsValid() && f.Type() == reflect.TypeFor[source.Position]() {
 			if p := f.Interface().(source.Position); p.IsValid() {
 				return p
 			}

@@ -80,7 +80,7 @@ func TestMutationsAreNamed(t *testing.T) {
 			case after == nil:
 				refused++
 				continue
-			case same(before, after):
+			case ir.Same(before, after):
 				alike++
 				continue
 			}

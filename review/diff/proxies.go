@@ -25,10 +25,10 @@ func (d *differ) proxies() Proxies {
 	a, b := d.old.Settings, d.new.Settings
 	a.Flux, b.Flux = nil, nil // Flux's own
 	a.Images, b.Images = ir.Images{}, ir.Images{}
-	all := !same(&a, &b)
+	all := !ir.Same(&a, &b)
 	upstream := map[string]bool{} // services that are not the same for their callers
 	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if a == nil || b == nil || d.changed["service "+name] && !same(&a.Upstream, &b.Upstream) {
+		if a == nil || b == nil || d.changed["service "+name] && !ir.Same(&a.Upstream, &b.Upstream) {
 			upstream[name] = true
 		}
 	})

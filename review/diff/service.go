@@ -31,7 +31,7 @@ func (d *differ) services() {
 			use := [2]*ir.Use{usesA[to], usesB[to]}
 			external := use[0] != nil && use[0].External || use[1] != nil && use[1].External
 			switch {
-			case !same(use[0], use[1]) || (a == nil) != (b == nil) || a != nil && b != nil && a.Identity != b.Identity:
+			case !ir.Same(use[0], use[1]) || (a == nil) != (b == nil) || a != nil && b != nil && a.Identity != b.Identity:
 			case external && (d.all || d.changed["external "+to]):
 			case !external && d.reachesChanged(to):
 			default:

@@ -53,7 +53,7 @@ func timing(a, b *ir.Policy) (out []field) {
 	for _, pair := range [][2]reflect.Value{{reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()}, {reflect.ValueOf(&a.Bounds).Elem(), reflect.ValueOf(&b.Bounds).Elem()}} {
 		for i := range pair[0].NumField() {
 			x, y := pair[0].Field(i), pair[1].Field(i)
-			if !isSetting(x.Type()) || sameValue(x, y) {
+			if !isSetting(x.Type()) || ir.SameValue(x, y) {
 				continue
 			}
 			name := pair[0].Type().Field(i).Name

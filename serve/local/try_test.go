@@ -78,17 +78,7 @@ func TestTryIsEnvoy(t *testing.T) {
 // difference sends a request and says in what the trial is wrong; "" when in nothing.
 func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw string) string {
 	t.Helper()
-	var conn net.Conn
-	var err error
-	if r.From.Kind == ir.KindGateway {
-		u, parseErr := url.Parse(mesh.Gateway("g").URL)
-		if parseErr != nil {
-			t.Fatal(parseErr)
-		}
-		conn, err = net.Dial("tcp", u.Host)
-	} else {
-		conn, err = mesh.As(r.From.Name).Dial(t.Context(), r.Host+":8080")
-	}
+	conn, err := dialed(t, mesh, &r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +119,19 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 		}
 	}
 	return fmt.Sprintf("it reaches %s %s as %s%s", report.Service, report.Version, report.Host, report.Path)
+}
+
+// dialed is a connection for a request: to the gateway that it goes to, or to the proxy of the service that sends it.
+func dialed(t *testing.T, mesh *Mesh, r *try.Request) (net.Conn, error) {
+	t.Helper()
+	if r.From.Kind != ir.KindGateway {
+		return mesh.As(r.From.Name).Dial(t.Context(), r.Host+":8080")
+	}
+	u, err := url.Parse(mesh.Gateway(r.From.Name).URL)
+	if err != nil {
+		return nil, err
+	}
+	return net.Dial("tcp", u.Host)
 }
 
 // randomTokens are keys, and what makes tokens with them.

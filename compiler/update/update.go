@@ -1,0 +1,140 @@
+// Package update says in which stages proxies take a change of a mesh, so that on the way no mixture of proxies, of which
+// some have a stage and some have the next, refuses a request that the mesh let in before and lets in after; and no service
+// lets in what its rules let in neither before nor after.
+//
+// What is called is made ready before anybody calls it, and is let go after: first services let in whom they will let in
+// besides those whom they do, then callers go by the new routes, and at last services let in those alone whom they
+// shall (add, switch, remove).
+package update
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// Stages are the meshes to be served one after the other, each once all proxies have the one before; the last is the
+// new one. It alone is enough when nothing that is called changes together with who calls it. What the identities of a
+// trust domain are, and how proxies get their configuration, does not change in stages.
+func Stages(before, after *ir.Mesh) []*ir.Mesh {
+	if before == nil || before.TrustDomain != after.TrustDomain || before.Delivery != after.Delivery || sameCalls(before, after) {
+		return []*ir.Mesh{after}
+	}
+	var out []*ir.Mesh
+	if add := union(before, after, false); !ir.Same(add, before) && add.Valid() == nil {
+		out = append(out, add)
+	}
+	if change := union(before, after, true); !ir.Same(change, after) && change.Valid() == nil {
+		out = append(out, change)
+	}
+	return append(out, after)
+}
+
+// sameCalls reports whether nobody calls anything otherwise than before.
+func sameCalls(before, after *ir.Mesh) bool {
+	if !ir.Same(before.Gateways, after.Gateways) || len(before.Services) != len(after.Services) {
+		return false
+	}
+	for i, s := range after.Services {
+		was := before.Services[i]
+		if was.Name != s.Name || !ir.Same(was.Uses, s.Uses) || !ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
+			return false
+		}
+	}
+	return true
+}
+
+// union is one of two meshes, the new one when callers have switched, in which all members of both are, and services let
+// in what they do in either.
+func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
+	base, other := before, after
+	if switched {
+		base, other = after, before
+	}
+	out := *base
+	out.Tests, out.Owners, out.Grants = nil, nil, nil
+	out.JWTIssuers = merged(base.JWTIssuers, other.JWTIssuers, func(i *ir.JWTIssuer) string { return i.Name })
+	out.Authorizers = merged(base.Authorizers, other.Authorizers, func(a *ir.ExternalAuthorization) string { return a.Name })
+	out.TrustDomains = merged(base.TrustDomains, other.TrustDomains, func(t *ir.TrustDomain) string { return t.Name })
+	out.Services = merged(base.Services, other.Services, func(s *ir.Service) string { return s.Name })
+	out.Gateways = merged(base.Gateways, other.Gateways, func(g *ir.Gateway) string { return g.Name })
+	out.Externals = merged(base.Externals, other.Externals, func(e *ir.External) string { return e.Name })
+	for i, s := range out.Services {
+		if was, is := before.Service(s.Name), after.Service(s.Name); was != nil && is != nil {
+			out.Services[i] = wide(s, was, is)
+		}
+	}
+	for i, s := range out.Services {
+		if base.Service(s.Name) == nil {
+			out.Services[i] = alone(&out, s)
+		}
+	}
+	for i, g := range out.Gateways {
+		if base.Gateway(g.Name) == nil {
+			copied := *g
+			copied.Uses, copied.Routes = nil, nil
+			out.Gateways[i] = &copied
+		}
+	}
+	return &out
+}
+
+// wide is a service with the ports and versions of both its forms, and the doors of both.
+func wide(s, was, is *ir.Service) *ir.Service {
+	if ir.Same(doorOf(was), doorOf(is)) && ir.Same(was.Ports, is.Ports) && ir.Same(was.Versions, is.Versions) {
+		return s
+	}
+	out := *s
+	out.Ports, out.Versions = slices.Clone(s.Ports), slices.Clone(s.Versions)
+	for _, p := range slices.Concat(was.Ports, is.Ports) {
+		if !slices.ContainsFunc(out.Ports, func(q ir.Port) bool { return q.Name == p.Name || q.Number == p.Number || q.Target == p.Target }) {
+			out.Ports = append(out.Ports, p)
+		}
+	}
+	for _, v := range slices.Concat(was.Versions, is.Versions) {
+		if out.Version(v.Name) == nil {
+			out.Versions = append(out.Versions, v)
+		}
+	}
+	slices.SortFunc(out.Ports, func(a, b ir.Port) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out.Versions, func(a, b ir.Version) int { return strings.Compare(a.Name, b.Name) })
+	doorOf(was).or(doorOf(is)).set(&out)
+	return &out
+}
+
+// alone is a service that one of the meshes has not, without calls of what is not there as it has it.
+func alone(m *ir.Mesh, s *ir.Service) *ir.Service {
+	out := *s
+	out.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u ir.Use) bool {
+		return slices.ContainsFunc(u.Reached(), func(port string) bool {
+			if u.External {
+				e := m.External(u.To)
+				return e == nil || e.Port(port) == nil
+			}
+			callee := m.Service(u.To)
+			return callee == nil || callee.Port(port) == nil
+		})
+	})
+	for i := range s.Routes {
+		for _, t := range s.Routes[i].Targets() {
+			callee := m.Service(t.Service)
+			if callee == nil || t.Version != "" && callee.Version(t.Version) == nil || t.Port != "" && callee.Port(t.Port) == nil {
+				out.Routes = nil
+			}
+		}
+	}
+	return &out
+}
+
+// merged are two lists that are sorted by name as one: what both have is that of the first.
+func merged[T any](a, b []*T, name func(*T) string) []*T {
+	out := slices.Clone(a)
+	for _, x := range b {
+		if !slices.ContainsFunc(a, func(y *T) bool { return name(x) == name(y) }) {
+			out = append(out, x)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y *T) int { return strings.Compare(name(x), name(y)) })
+	return out
+}
