@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type Options struct {
 type Result struct {
 	// Mesh is nil when there are errors.
 	Mesh *ir.Mesh
+	// Failing is the mesh when nothing is wrong with it but that its tests fail.
+	Failing *ir.Mesh
 	// Diagnostics are sorted.
 	Diagnostics diag.List
 	// Root is the absolute directory of the module; empty when there is none.
@@ -111,6 +114,8 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	cache.Save() // a cache that cannot be kept costs time, not correctness
 	if !found.HasErrors() {
 		result.Mesh = mesh
+	} else if !slices.ContainsFunc(found, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Code != diag.TestFails }) {
+		result.Failing = mesh
 	}
 	return result, nil
 }

@@ -83,7 +83,7 @@ type Server struct {
 	mesh            *ir.Mesh   // as it was loaded, or a stage on the way to that
 	ahead           []*ir.Mesh // what will be served after mesh, each once all proxies have the one before
 	staged          time.Time  // when mesh was begun to be served
-	served          *ir.Mesh // with the endpoints of files
+	served          *ir.Mesh   // with the endpoints of files
 	files           map[string][]fileEndpoint
 	pods            map[string]map[string][]ir.Endpoint // by namespace and service
 	endpointFailure string

@@ -93,6 +93,15 @@ func (f *specFlags) compile(cmd *cobra.Command, packages []string, stdoutTaken b
 	if err != nil {
 		return nil, usage(err)
 	}
+	result, err := f.evaluate(cmd, packages)
+	if err != nil {
+		return nil, err
+	}
+	return result, f.print(cmd, result, format, stdoutTaken)
+}
+
+// evaluate compiles the packages and prints nothing.
+func (f *specFlags) evaluate(cmd *cobra.Command, packages []string) (*compiler.Result, error) {
 	if os.Getenv("GOGC") == "" {
 		// A compilation is short: collecting half as often costs some memory and
 		// saves a fifth of the time.
@@ -102,11 +111,7 @@ func (f *specFlags) compile(cmd *cobra.Command, packages []string, stdoutTaken b
 	if err != nil {
 		return nil, err
 	}
-	result, err := compiler.Compile(cmd.Context(), compiler.Options{Patterns: packages, Tags: f.tags, CacheDir: cacheDir(), Apart: apart})
-	if err != nil {
-		return nil, err
-	}
-	return result, f.print(cmd, result, format, stdoutTaken)
+	return compiler.Compile(cmd.Context(), compiler.Options{Patterns: packages, Tags: f.tags, CacheDir: cacheDir(), Apart: apart})
 }
 
 func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format diag.Format, stdoutTaken bool) error {

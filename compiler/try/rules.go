@@ -32,7 +32,7 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) int {
 		rule := &s.Deny[i]
 		switch r.matches(s, rule, port, q, true) {
 		case yes:
-			r.step(at, rule.Pos, "denies it by the rule %q", rule.Name)
+			r.decide(at, rule, "denies it by the rule %q")
 			r.Write = fmt.Sprintf("take it out of the rule %q of services.%s.deny", rule.Name, s.Name)
 			return 403
 		case maybe:
@@ -43,7 +43,7 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) int {
 		rule := &s.Allow[i]
 		switch r.matches(s, rule, port, q, false) {
 		case yes:
-			r.step(at, rule.Pos, "lets it in by the rule %q", rule.Name)
+			r.decide(at, rule, "lets it in by the rule %q")
 			r.askedToo(at, s)
 			return 0
 		case maybe:
@@ -61,6 +61,12 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) int {
 	r.step(at, s.Pos, "lets it not in: no rule allows it")
 	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to services.%s.allow", r.peers(), port.Name, q.method, q.path, s.Name)
 	return 403
+}
+
+// decide tells of a rule that decides.
+func (r *run) decide(at string, rule *ir.Rule, does string) {
+	r.step(at, rule.Pos, does, rule.Name)
+	r.Rules = append(r.Rules, rule)
 }
 
 // peers are the sender as a rule names it.
@@ -233,13 +239,13 @@ func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
 	at, q := "service "+s.Name, &message{}
 	for i := range s.Deny {
 		if rule := &s.Deny[i]; r.matches(s, rule, port, q, true) == yes {
-			r.step(at, rule.Pos, "denies it by the rule %q", rule.Name)
+			r.decide(at, rule, "denies it by the rule %q")
 			return false
 		}
 	}
 	for i := range s.Allow {
 		if rule := &s.Allow[i]; r.matches(s, rule, port, q, false) == yes {
-			r.step(at, rule.Pos, "lets the connection in by the rule %q", rule.Name)
+			r.decide(at, rule, "lets the connection in by the rule %q")
 			return true
 		}
 	}

@@ -28,6 +28,8 @@ type Trial struct {
 	// time and the tries that it is given; nil when nobody waits for it.
 	Routes []*ir.Route `json:"-"`
 	Policy *ir.Policy  `json:"-"`
+	// Rules are those that let it in or denied it.
+	Rules []*ir.Rule `json:"-"`
 }
 
 // Step is something that happens to the request.

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -207,6 +208,8 @@ type Gateway struct {
 	URL string
 	// Listeners are the URLs of all, by name.
 	Listeners map[string]string
+	// TLS checks the certificates of those that end TLS, and shows one of its own to those that ask for it.
+	TLS *tls.Config
 }
 
 // Gateway is the gateway of that name, which the mesh must have.
@@ -215,7 +218,7 @@ func (m *Mesh) Gateway(name string) Gateway {
 	if g == nil {
 		panic("local: the mesh has no gateway " + name)
 	}
-	out := Gateway{Listeners: map[string]string{}}
+	out := Gateway{Listeners: map[string]string{}, TLS: m.applications.stubs.client()}
 	for _, l := range g.Listeners {
 		scheme := "http"
 		switch {

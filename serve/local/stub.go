@@ -69,3 +69,10 @@ func (a *stubAuthority) issue(hosts []string) (*tls.Certificate, error) {
 	}
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
+
+// client is how somebody outside comes to gateways.
+func (a *stubAuthority) client() *tls.Config {
+	return &tls.Config{RootCAs: a.roots, MinVersion: tls.VersionTLS12, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return a.issue([]string{"client.example"})
+	}}
+}

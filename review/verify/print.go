@@ -1,0 +1,132 @@
+package verify
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Text prints the report for a terminal.
+func (r *Report) Text(w io.Writer) error {
+	var b strings.Builder
+	for i := range r.Tests {
+		t := &r.Tests[i]
+		failed := false
+		for _, run := range t.runs() {
+			if run.Failure != "" {
+				fmt.Fprintf(&b, "FAIL  %s, %s: the request %s; %s\n", t.Title, run.how, run.Outcome, run.Failure)
+				failed = true
+			}
+		}
+		if failed {
+			fmt.Fprintf(&b, "      %s\n      %s\n", t.Pos, t.Command)
+		} else {
+			fmt.Fprintf(&b, "ok    %s\n", t.Title)
+		}
+	}
+	if len(r.Tests) == 0 {
+		b.WriteString("the mesh has no tests: write some in tests, by their titles\n")
+	}
+	fmt.Fprintf(&b, "\n%d of %d tests pass", len(r.Tests)-r.Failed(), len(r.Tests))
+	if r.Proxies > 0 {
+		fmt.Fprintf(&b, ", offline and through %d Envoys, each of which took its configuration whole", r.Proxies)
+	}
+	c := &r.Coverage
+	fmt.Fprintf(&b, "\nthey reach %d of %d routes and %d of %d rules", c.RoutesReached, c.Routes, c.RulesReached, c.Rules)
+	if len(c.Missed) > 0 {
+		b.WriteString("; no test reaches")
+	}
+	b.WriteString("\n")
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, m := range c.Missed {
+		fmt.Fprintf(table, "  %s\t%s of %s\t%s\n", m.Pos, m.Kind, m.Of, m.Name)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// namedRun is a run and how it was done.
+type namedRun struct {
+	how string
+	*Run
+}
+
+func (t *Test) runs() []namedRun {
+	out := []namedRun{{"offline", t.Offline}}
+	if t.Sent != nil {
+		out = append(out, namedRun{"through Envoys", t.Sent})
+	}
+	return out
+}
+
+// suites is the form of JUnit's reports, as CI reads it.
+type suites struct {
+	XMLName xml.Name `xml:"testsuites"`
+	Suites  []*suite `xml:"testsuite"`
+}
+
+type suite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Time     string      `xml:"time,attr"`
+	Cases    []*testcase `xml:"testcase"`
+	total    time.Duration
+}
+
+type testcase struct {
+	Class   string   `xml:"classname,attr"`
+	Name    string   `xml:"name,attr"`
+	File    string   `xml:"file,attr,omitempty"`
+	Line    int      `xml:"line,attr,omitempty"`
+	Time    string   `xml:"time,attr"`
+	Failure *failure `xml:"failure,omitempty"`
+}
+
+type failure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// JUnit writes the report as JUnit does: a suite for each way in which the tests were run.
+func (r *Report) JUnit(w io.Writer) error {
+	known := map[string]*suite{}
+	var all suites
+	for i := range r.Tests {
+		t := &r.Tests[i]
+		for _, run := range t.runs() {
+			s := known[run.how]
+			if s == nil {
+				s = &suite{Name: r.Mesh + " " + run.how}
+				known[run.how], all.Suites = s, append(all.Suites, s)
+			}
+			c := &testcase{Class: r.Mesh, Name: t.Title, File: t.Pos.File, Line: t.Pos.Line, Time: seconds(run.Time)}
+			if run.Failure != "" {
+				s.Failures++
+				c.Failure = &failure{run.Failure, fmt.Sprintf("the request %s; %s\n%s\n%s", run.Outcome, run.Failure, t.Pos, t.Command)}
+			}
+			s.Tests++
+			s.total += run.Time
+			s.Time = seconds(s.total)
+			s.Cases = append(s.Cases, c)
+		}
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(&all); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }

@@ -1,0 +1,136 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/serve/local"
+)
+
+// sendTime bounds a request.
+const sendTime = 30 * time.Second
+
+// sender sends the requests of tests through a mesh that runs.
+type sender struct {
+	mesh   *local.Mesh
+	tokens *issuers
+}
+
+// run sends the request of a test, and compares what became of it with what is expected.
+func (s *sender) run(ctx context.Context, t *ir.Test) *Run {
+	began := time.Now()
+	answer, err := s.send(ctx, t)
+	r := &Run{Time: time.Since(began)}
+	switch {
+	case err != nil && t.Expect.Allowed:
+		r.Outcome, r.Failure = "gets no answer", expected(&t.Expect)
+	case err != nil:
+		r.Outcome = "gets no answer"
+	default:
+		r.Outcome = answer.text()
+		if answer.allowed() != t.Expect.Allowed || t.Expect.Service != "" && answer.service != t.Expect.Service || t.Expect.Version != "" && answer.version != t.Expect.Version {
+			r.Failure = expected(&t.Expect)
+		}
+	}
+	return r
+}
+
+// answer is what came back.
+type answer struct {
+	status           int
+	service, version string // of the application that it is of; empty for a proxy's own
+}
+
+func (a *answer) allowed() bool { return a.status < 400 }
+
+func (a *answer) text() string {
+	if a.service == "" {
+		return fmt.Sprintf("is answered %d by a proxy", a.status)
+	}
+	return fmt.Sprintf("is answered %d by %s %s", a.status, a.service, a.version)
+}
+
+func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	client, base, err := s.client(t)
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, t.Method, base+t.Path, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Host = t.Host
+	for _, h := range t.Headers {
+		r.Header.Add(h.Name, h.Value)
+	}
+	if t.Issuer != "" {
+		token, err := s.tokens.sign(t.Issuer, t.Claims)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{status: response.StatusCode}
+	var report app.Report
+	if json.Unmarshal(body, &report) == nil {
+		a.service, a.version = report.Service, report.Version
+	}
+	return a, nil
+}
+
+// client sends a test's request, and base is where: a service by its own proxy, or where it calls no such service past
+// that; or somebody outside who comes to the listener of a gateway.
+func (s *sender) client(t *ir.Test) (client *http.Client, base string, err error) {
+	base = fmt.Sprintf("%s://%s:%d", t.Scheme, t.Host, t.Port)
+	m := s.tokens.mesh
+	if t.FromKind == ir.KindService {
+		for _, u := range m.Service(t.From).Uses {
+			for _, name := range u.Ports {
+				if !u.External && u.To == t.Host && m.Service(u.To).Port(name).Number == t.Port {
+					return s.mesh.As(t.From).Client(), base, nil
+				}
+			}
+		}
+		for _, p := range m.Service(t.Host).Ports {
+			if p.Number == t.Port {
+				return s.mesh.Past(t.From, t.Host, p.Name)
+			}
+		}
+	}
+	g := s.mesh.Gateway(t.From)
+	at := ""
+	for _, l := range m.Gateway(t.From).Listeners {
+		if l.Port == t.Port && (l.TLS != nil) == (t.Scheme == "https") {
+			if u, err := url.Parse(g.Listeners[l.Name]); err == nil {
+				at = u.Host
+			}
+		}
+	}
+	transport := &http.Transport{
+		TLSClientConfig: g.TLS, DisableCompression: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, at)
+		},
+	}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, base, nil
+}

@@ -1,0 +1,118 @@
+// Package verify runs the tests of a mesh: first followed through the mesh, then sent through real Envoys with
+// applications that stand in for the mesh's own.
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/serve/local"
+)
+
+// Report is what the tests of a mesh showed.
+type Report struct {
+	Mesh string `json:"mesh"`
+	// Proxies are Envoys whose configuration was validated, and that connected and acknowledged all that they were sent; 0
+	// when none was started.
+	Proxies  int      `json:"proxies"`
+	Tests    []Test   `json:"tests"`
+	Coverage Coverage `json:"coverage"`
+}
+
+// Test is one test, in each way that it was run.
+type Test struct {
+	Title string          `json:"title"`
+	Pos   source.Position `json:"source,omitzero"`
+	// Command shows each step of its request.
+	Command string `json:"command"`
+	// Offline is followed through the mesh, and Sent through Envoys; nil when that was not done.
+	Offline *Run `json:"offline"`
+	Sent    *Run `json:"sent,omitempty"`
+}
+
+// Run is a test that was run.
+type Run struct {
+	// Outcome is what became of the request, in words.
+	Outcome string `json:"outcome"`
+	// Failure says what was expected; empty when it was so.
+	Failure string        `json:"failure,omitempty"`
+	Time    time.Duration `json:"nanoseconds"`
+}
+
+// Failed is how many tests failed, in some way.
+func (r *Report) Failed() (n int) {
+	for i := range r.Tests {
+		if t := &r.Tests[i]; t.Offline.Failure != "" || t.Sent != nil && t.Sent.Failure != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// Options say how tests are run.
+type Options struct {
+	// Offline starts no Envoys.
+	Offline bool
+	// Envoy is the binary; empty for what [local.Envoy] finds.
+	Envoy string
+}
+
+// Verify runs the tests of a mesh. An error is of what they run in, and not that they fail.
+func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
+	r := &Report{Mesh: m.Name, Tests: []Test{}}
+	reached := newReached()
+	for _, t := range m.Tests {
+		request := try.OfTest(t)
+		result := Test{Title: t.Title, Pos: t.Pos, Command: request.Command(), Offline: &Run{}}
+		began := time.Now()
+		trial, err := try.Try(m, request)
+		result.Offline.Time = time.Since(began)
+		if err != nil {
+			result.Offline.Outcome, result.Offline.Failure = "cannot be sent", err.Error()
+		} else {
+			reached.add(trial)
+			result.Offline.Outcome = trial.Outcome()
+			if trial.Differs(&t.Expect) != "" && len(trial.Undecided) == 0 {
+				result.Offline.Failure = expected(&t.Expect)
+			}
+		}
+		r.Tests = append(r.Tests, result)
+	}
+	r.Coverage = reached.coverage(m)
+	if o.Offline {
+		return r, nil
+	}
+	tokens, err := newIssuers(m)
+	if err != nil {
+		return nil, err
+	}
+	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy})
+	if err != nil {
+		return nil, fmt.Errorf("the mesh does not run: %w", err)
+	}
+	r.Proxies = len(running.Status().Proxies)
+	s := &sender{mesh: running, tokens: tokens}
+	for i, t := range m.Tests {
+		r.Tests[i].Sent = s.run(ctx, t)
+	}
+	return r, running.Stop()
+}
+
+// expected is what a test expects, in words.
+func expected(e *ir.Expectation) string {
+	text := "it must be let in"
+	if !e.Allowed {
+		return "it must not be let in"
+	}
+	if e.Service != "" {
+		text += " by " + e.Service
+	}
+	if e.Version != "" {
+		text += ", version " + e.Version
+	}
+	return text
+}

@@ -1,0 +1,147 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const spec = `package shop
+
+mesh: {
+	name: "shop", trustDomain: "shop.example"
+	silence: {MC1203: "-", MC1705: "-"}
+	jwt: issuers: accounts: {issuer: "https://accounts.example", audiences: ["shop"], jwks: url: "https://accounts.example/keys"}
+}
+external: accounts: {hosts: ["accounts.example"], ports: https: {port: 443, protocol: "https"}}
+gateways: public: {
+	listeners: {
+		http: {port: 80, hosts: ["*.shop.example"], redirectTo: "https"}
+		https: {port: 443, hosts: ["*.shop.example"], tls: {secret: "shop"}}
+	}
+	routes: [
+		{name: "shop", match: path: prefix: "/shop/", to: [{service: "web"}]},
+		{name: "never", match: path: exact: "/never", to: [{service: "web"}]},
+	]
+	uses: web: {}
+}
+services: web: {
+	workload: deployment: "web"
+	ports: http: {port: 8080, protocol: "http"}
+	versions: {v1: labels: version: "v1", v2: labels: version: "v2"}
+	routes: [{name: "new", match: headers: "x-new": exact: "1", to: [{version: "v2"}]}, {name: "all", to: [{version: "v1"}]}]
+	allow: [{from: gateways: ["public"]}]
+	uses: orders: {}
+}
+services: orders: {
+	workload: deployment: "orders"
+	ports: grpc: {port: 9000, protocol: "grpc"}
+	allow: [{name: "buyers", from: services: ["web"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}]
+	deny: [{name: "no debugging", from: services: ["web"], headers: "x-debug": present: true}]
+}
+services: other: workload: deployment: "other"
+
+tests: {
+	"shoppers see the old shop": {from: gateway: "public", request: {host: "www.shop.example", path: "/shop/"}, expect: {allowed: true, service: "web", version: "v1"}}
+	"some see the new one": {from: gateway: "public", request: {host: "www.shop.example", path: "/shop/", headers: "x-new": "1"}, expect: {allowed: true, version: "v2"}}
+	"in plain they are sent elsewhere": {from: gateway: "public", request: {host: "www.shop.example", path: "/shop/", port: "http"}, expect: allowed: true}
+	"nothing else is there": {from: gateway: "public", request: {host: "www.shop.example", path: "/admin"}, expect: allowed: false}
+	"buyers order": {from: service: "web", request: {to: "orders", path: "/shop.Orders/Place", method: "POST", jwt: role: "buyer"}, expect: {allowed: true, service: "orders"}}
+	"cooks do not": {from: service: "web", request: {to: "orders", path: "/shop.Orders/Place", method: "POST", jwt: role: "cook"}, expect: allowed: false}
+	"nobody debugs": {from: service: "web", request: {to: "orders", path: "/", jwt: role: "buyer", headers: "x-debug": "1"}, expect: allowed: false}
+	"the other does not order": {from: service: "other", request: {to: "orders", path: "/", jwt: role: "buyer"}, expect: allowed: false}
+}
+`
+
+// TestVerify runs tests of each sort offline and through real Envoys, and then one that fails in both ways.
+func TestVerify(t *testing.T) {
+	m, _ := compiled(t, spec)
+	r, err := Verify(t.Context(), m, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Tests) != 8 || r.Failed() != 0 || r.Proxies < 5 {
+		t.Errorf("%d tests, %d failed, %d proxies", len(r.Tests), r.Failed(), r.Proxies)
+	}
+	for _, want := range []struct{ title, sent string }{
+		{"shoppers see the old shop", "is answered 200 by web v1"}, {"in plain they are sent elsewhere", "is answered 308 by a proxy"},
+		{"buyers order", "is answered 200 by orders a"}, {"cooks do not", "is answered 403 by a proxy"}, {"the other does not order", "is answered 403 by a proxy"},
+	} {
+		for _, test := range r.Tests {
+			if test.Title == want.title && test.Sent.Outcome != want.sent {
+				t.Errorf("%s: %s, want %s", test.Title, test.Sent.Outcome, want.sent)
+			}
+		}
+	}
+	c := r.Coverage
+	if c.Routes != 4 || c.RoutesReached != 3 || c.Rules != 3 || c.RulesReached != 3 || len(c.Missed) != 1 || c.Missed[0].Name != "never" {
+		t.Errorf("coverage %+v", c)
+	}
+
+	wrong, found := compiled(t, strings.Replace(spec, `path: "/admin"}, expect: allowed: false`, `path: "/admin"}, expect: allowed: true`, 1))
+	if errors, _ := found.Count(); errors != 1 {
+		t.Errorf("%d errors of the compiler", errors)
+	}
+	r, err = Verify(t.Context(), wrong, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, junit bytes.Buffer
+	if err := r.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"FAIL  nothing else is there, offline: the request is answered 404 by the proxy of gateway public; it must be let in",
+		"FAIL  nothing else is there, through Envoys: the request is answered 404 by a proxy; it must be let in",
+		"meshc try --from gateway:public GET https://www.shop.example:443/admin", "7 of 8 tests pass",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	if err := r.JUnit(&junit); err != nil {
+		t.Fatal(err)
+	}
+	var read suites
+	if err := xml.Unmarshal(junit.Bytes(), &read); err != nil || len(read.Suites) != 2 {
+		t.Fatalf("%v\n%s", err, junit.String())
+	}
+	for _, s := range read.Suites {
+		if s.Tests != 8 || s.Failures != 1 {
+			t.Errorf("%s: %d tests, %d failures", s.Name, s.Tests, s.Failures)
+		}
+	}
+}
+
+// compiled is the mesh of a spec of which nothing is wrong but its tests.
+func compiled(t *testing.T, text string) (*ir.Mesh, diag.List) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Mesh == nil && r.Failing == nil {
+		t.Fatalf("%+v", r.Diagnostics)
+	}
+	if r.Mesh == nil {
+		return r.Failing, r.Diagnostics
+	}
+	return r.Mesh, r.Diagnostics
+}
