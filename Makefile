@@ -55,11 +55,12 @@ security:
 	$(LINT) gosec -quiet -exclude-generated -conf tools/lint/gosec.json -exclude G104,G115,G304,G703 -exclude-dir test/cluster ./...
 	@tools/vulnerabilities.sh
 
-# what needs root, for hosts that are network namespaces, or a Kubernetes: that of
-# $$KUBECONFIG, or one of its own (test/cluster)
+# what needs root, for hosts that are network namespaces, a browser ($$CHROMIUM, or chromium), or a
+# Kubernetes: that of $$KUBECONFIG, or one of its own (test/cluster)
 e2e: build tools
 	go vet -tags e2e ./...
 	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
+	go test -tags e2e -run '^TestPage$$' ./review/graph
 	@test/e2e/run
 
 # what takes long: many random specs, random requests tried and sent, ten leaves of a minute and a new root under load,

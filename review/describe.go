@@ -29,7 +29,9 @@ type Description struct {
 	Denied  []Caller `json:"denied,omitempty"`
 	// Authorizer is asked about each request.
 	Authorizer string `json:"externalAuthorization,omitempty"`
-	Calls      []Call `json:"calls,omitempty"`
+	// Settings are what else is in force for it.
+	Settings []Setting `json:"settings,omitempty"`
+	Calls    []Call    `json:"calls,omitempty"`
 	// Worst is how many attempts one request can cause here.
 	Worst *Worst `json:"worst,omitempty"`
 }
@@ -39,22 +41,6 @@ type Route struct {
 	Name string          `json:"name"`
 	Does string          `json:"does"`
 	Pos  source.Position `json:"source,omitzero"`
-}
-
-// Call is a port that it calls, with what is in force where no route says
-// otherwise.
-type Call struct {
-	To       string    `json:"to"`
-	Port     string    `json:"port"`
-	Settings []Setting `json:"settings,omitempty"`
-}
-
-// Setting is a value and where it was decided.
-type Setting struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-	// From is a place in the spec, or "default".
-	From string `json:"from"`
 }
 
 // Worst is the chain of calls that causes the most attempts.
@@ -97,6 +83,7 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	}
 	d.Callers, d.Denied = callers(s.Allow), callers(s.Deny)
 	d.Authorizer = s.Authorizer
+	d.Settings = settingsOf(m, s)
 	return d
 }
 
@@ -174,41 +161,6 @@ func does(r *ir.Route) string {
 		to = append(to, text)
 	}
 	return "to " + strings.Join(to, ", ")
-}
-
-func callsOf(m *ir.Mesh, uses []ir.Use) []Call {
-	var out []Call
-	for i := range uses {
-		use := &uses[i]
-		for _, port := range use.Ports {
-			traffic, protocol := calleeOf(m, use, port)
-			p := ir.Nearest(use.Traffic, traffic, m.Defaults)
-			c := Call{To: use.To, Port: port}
-			if protocol.IsHTTP() {
-				c.Settings = append(c.Settings, setting("timeout", p.Timeout, p.Timeout.Value.String()), setting("retries", p.Attempts, fmt.Sprint(p.Attempts.Value)))
-			}
-			c.Settings = append(c.Settings, setting("connectTimeout", p.Bounds.ConnectTimeout, p.Bounds.ConnectTimeout.Value.String()), setting("connections", p.Bounds.Max, fmt.Sprint(p.Bounds.Max.Value)))
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-func calleeOf(m *ir.Mesh, use *ir.Use, port string) (ir.Traffic, ir.Protocol) {
-	if use.External {
-		e := m.External(use.To)
-		return e.Traffic, e.Port(port).Protocol
-	}
-	s := m.Service(use.To)
-	return s.Traffic, s.Port(port).Protocol
-}
-
-func setting[T any](name string, s ir.Setting[T], value string) Setting {
-	from := "default"
-	if s.Pos.IsValid() {
-		from = s.Pos.String()
-	}
-	return Setting{name, value, from}
 }
 
 func worst(m *ir.Mesh, name string) *Worst {

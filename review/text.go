@@ -41,16 +41,32 @@ func (d *Description) Text(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), strings.Join(c.From, ", "), c.For, at(c.Pos))
 	}
 	row(t, "asks", d.Authorizer)
+	for i, s := range d.Settings {
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  in force"), s.Name, s.Value, s.From)
+	}
 	for i, r := range d.Routes {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), r.Name, r.Does, at(r.Pos))
 	}
 	for i, c := range d.Calls {
-		fmt.Fprintf(t, "%s\t%s on %s\n", first(i, "  calls"), c.To, c.Port)
+		fmt.Fprintf(t, "%s\t%s on %s%s\n", first(i, "  calls"), c.To, c.Port, worstText(c.Worst))
 		for _, s := range c.Settings {
 			fmt.Fprintf(t, "\t  %s %s\t%s\n", s.Name, s.Value, s.From)
 		}
+		for _, r := range c.Routes {
+			fmt.Fprintf(t, "\t  by the route %s%s\t%s\n", r.Name, worstText(r.Worst), at(r.Pos))
+			for _, s := range r.Settings {
+				fmt.Fprintf(t, "\t    %s %s\t%s\n", s.Name, s.Value, s.From)
+			}
+		}
 	}
 	return t.Flush()
+}
+
+func worstText(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ", at worst " + text
 }
 
 func row(w io.Writer, name, value string) {

@@ -93,7 +93,7 @@ fault of its own.`,
 	})
 	root.AddCommand(
 		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newTryCmd(),
-		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
+		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(), newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
 		newExplainCmd(), newVersionCmd(),
 	)
 	wrongArguments(root.Commands())

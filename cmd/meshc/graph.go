@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/review/graph"
+)
+
+func newGraphCmd() *cobra.Command {
+	var dir, output, focus string
+	var steps int
+	var tags []string
+	forms := []string{"mermaid", "dot", "json", "html"}
+	cmd := &cobra.Command{
+		Use:   "graph",
+		Short: "Draw who calls whom in the mesh",
+		Long: `Graph compiles the mesh, or reads a compiled one, and draws its gateways, services and externals with the calls between
+them: for Mermaid, as forges draw it in Markdown, for Graphviz (dot), as JSON, or as one HTML page to look around in, which
+loads nothing from elsewhere: search for a member, put one in focus, and see of each call the rules that let it in.
+
+A dashed arrow is a call that routes of another service lead there. With --focus only what is near one member is drawn.`,
+		Example: `  meshc graph -o html > mesh.html
+  meshc graph --focus checkout --steps 2
+  meshc graph -o dot --dir out | dot -Tsvg > mesh.svg`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains(forms, output) {
+				return usage(fmt.Errorf("output is %q and must be one of %s", output, strings.Join(forms, ", ")))
+			}
+			if steps < 0 {
+				return usage(fmt.Errorf("--steps is %d", steps))
+			}
+			m, err := describedMesh(cmd, dir, tags)
+			if err != nil {
+				return err
+			}
+			g := graph.Of(m)
+			if focus != "" {
+				if g, err = g.Around(focus, steps); err != nil {
+					return usage(err)
+				}
+			}
+			if output == "json" {
+				return writeJSON(cmd.OutOrStdout(), g)
+			}
+			return map[string]func(io.Writer) error{"mermaid": g.Mermaid, "dot": g.DOT, "html": g.HTML}[output](cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "mermaid", strings.Join(forms, ", "))
+	cmd.Flags().StringVar(&focus, "focus", "", "draw what is near this member alone")
+	cmd.Flags().IntVar(&steps, "steps", 1, "with --focus: how many calls away")
+	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
+	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	return cmd
+}

@@ -1,0 +1,137 @@
+// Package graph draws a mesh: who calls whom, by which rules.
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Graph is who calls whom. Nodes are sorted by kind and name, and edges by their ends.
+type Graph struct {
+	Mesh  string `json:"mesh"`
+	Nodes []Node `json:"nodes"`
+	Edges []Edge `json:"edges"`
+}
+
+// Node is a member of the mesh, or an external.
+type Node struct {
+	// ID is "service cart".
+	ID        string          `json:"id"`
+	Kind      string          `json:"kind"`
+	Name      string          `json:"name"`
+	Namespace string          `json:"namespace,omitempty"`
+	Identity  string          `json:"identity,omitempty"`
+	Pos       source.Position `json:"source,omitzero"`
+}
+
+// Edge is a call that somebody makes, or a route by which calls go on.
+type Edge struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Routed is set when the caller calls another service, whose routes lead here.
+	Routed bool     `json:"routed,omitempty"`
+	Ports  []string `json:"ports"`
+	// Rules are those of the callee that are about the caller, each with what it says: first those that let in.
+	Rules []Rule          `json:"rules,omitempty"`
+	Pos   source.Position `json:"source,omitzero"`
+}
+
+// Rule lets a caller in, or takes that back.
+type Rule struct {
+	Name string          `json:"name"`
+	Deny bool            `json:"deny,omitempty"`
+	Pos  source.Position `json:"source,omitzero"`
+}
+
+// Of draws a mesh.
+func Of(m *ir.Mesh) *Graph {
+	g := &Graph{Mesh: m.Name, Nodes: []Node{}, Edges: []Edge{}}
+	for _, v := range m.Gateways {
+		g.Nodes = append(g.Nodes, Node{"gateway " + v.Name, "gateway", v.Name, v.Namespace, v.Identity.String(), v.Pos})
+		g.calls(m, v.Peer(), v.Uses)
+	}
+	for _, v := range m.Services {
+		g.Nodes = append(g.Nodes, Node{"service " + v.Name, "service", v.Name, v.Namespace, v.Identity.String(), v.Pos})
+		g.calls(m, v.Peer(), v.Uses)
+	}
+	for _, v := range m.Externals {
+		g.Nodes = append(g.Nodes, Node{"external " + v.Name, "external", v.Name, "", "", v.Pos})
+	}
+	return g
+}
+
+// calls adds the edges of a caller.
+func (g *Graph) calls(m *ir.Mesh, caller ir.Peer, uses []ir.Use) {
+	from := string(caller.Kind) + " " + caller.Name
+	for i := range uses {
+		u := &uses[i]
+		if u.External {
+			g.Edges = append(g.Edges, Edge{From: from, To: "external " + u.To, Ports: u.Reached(), Pos: u.Pos})
+			continue
+		}
+		callee := m.Service(u.To)
+		e := Edge{From: from, To: "service " + u.To, Routed: len(u.Ports) == 0, Ports: u.Reached(), Pos: u.Pos}
+		for _, list := range []struct {
+			deny  bool
+			rules []ir.Rule
+		}{{false, callee.Allow}, {true, callee.Deny}} {
+			for k := range list.rules {
+				r := &list.rules[k]
+				if !r.Audit && r.Names(caller.Kind, caller.Name, caller.Identity) && slices.ContainsFunc(e.Ports, r.Covers) {
+					e.Rules = append(e.Rules, Rule{r.Name, list.deny, r.Pos})
+				}
+			}
+		}
+		g.Edges = append(g.Edges, e)
+	}
+}
+
+// Around is the part of the graph that is at most so many calls away from a node, to either side. The node is named by its
+// id or its name alone.
+func (g *Graph) Around(name string, steps int) (*Graph, error) {
+	near := map[string]bool{}
+	for _, n := range g.Nodes {
+		if n.ID == name || n.Name == name {
+			near[n.ID] = true
+		}
+	}
+	if len(near) == 0 {
+		return nil, fmt.Errorf("the mesh %s has no service, gateway or external %q", g.Mesh, name)
+	}
+	for range steps {
+		next := map[string]bool{}
+		for _, e := range g.Edges {
+			if near[e.From] || near[e.To] {
+				next[e.From], next[e.To] = true, true
+			}
+		}
+		for id := range next {
+			near[id] = true
+		}
+	}
+	out := &Graph{Mesh: g.Mesh, Nodes: []Node{}, Edges: []Edge{}}
+	for _, n := range g.Nodes {
+		if near[n.ID] {
+			out.Nodes = append(out.Nodes, n)
+		}
+	}
+	for _, e := range g.Edges {
+		if near[e.From] && near[e.To] {
+			out.Edges = append(out.Edges, e)
+		}
+	}
+	return out, nil
+}
+
+// label is what an edge says of itself in a drawing.
+func (e *Edge) label() string {
+	text := strings.Join(e.Ports, ", ")
+	if slices.ContainsFunc(e.Rules, func(r Rule) bool { return r.Deny }) {
+		text += " (partly denied)"
+	}
+	return text
+}

@@ -1,0 +1,90 @@
+package graph_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/review/graph"
+)
+
+// hostile is a rule's name that would like to be a script.
+const hostile = `</script><script>window.hostile=1</script><img src=x onerror="window.hostile=1"> "#;|`
+
+func shop(t *testing.T) *ir.Mesh {
+	t.Helper()
+	dir := t.TempDir()
+	text := `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example", silence: {MC1203: "-", MC1701: "-", MC1703: "-"}}
+gateways: public: {
+	listeners: http: port: 80
+	routes: [{match: path: prefix: "/checkout", to: [{service: "checkout"}]}, {to: [{service: "frontend"}]}]
+	uses: {frontend: {}, checkout: {}}
+}
+services: frontend: {
+	workload: deployment: "frontend"
+	ports: http: {port: 80, protocol: "http"}
+	uses: {checkout: {}, cart: {}}
+	allow: [{from: gateways: ["public"]}]
+}
+services: cart: {workload: deployment: "cart", ports: http: {port: 80, protocol: "http"}, allow: [{from: services: ["frontend"]}]}
+services: checkout: {
+	workload: deployment: "checkout"
+	ports: grpc: {port: 5050, protocol: "grpc"}
+	allow: [{name: ` + strconv.Quote(hostile) + `, from: services: ["frontend"]}, {from: gateways: ["public"]}]
+	deny: [{name: "no debugging", from: anyone: true, headers: "x-debug": present: true}]
+}
+`
+	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Mesh == nil {
+		t.Fatalf("%+v", r.Diagnostics)
+	}
+	return r.Mesh
+}
+
+// TestGraph draws the edges with their rules, and hostile names as text.
+func TestGraph(t *testing.T) {
+	g := graph.Of(shop(t))
+	var edges []string
+	for _, e := range g.Edges {
+		edges = append(edges, e.From+" → "+e.To)
+		if e.From == "service frontend" && e.To == "service checkout" && (len(e.Rules) != 2 || e.Rules[0].Name != hostile || !e.Rules[1].Deny) {
+			t.Errorf("rules %+v", e.Rules)
+		}
+	}
+	if got := strings.Join(edges, ", "); got != "gateway public → service checkout, gateway public → service frontend, service frontend → service cart, service frontend → service checkout" {
+		t.Errorf("edges: %s", got)
+	}
+	near, err := g.Around("cart", 1)
+	if err != nil || len(near.Nodes) != 2 || len(near.Edges) != 1 {
+		t.Errorf("near the cart: %+v, %v", near, err)
+	}
+	if _, err := g.Around("nobody", 1); err == nil {
+		t.Error("nobody is there")
+	}
+	var page bytes.Buffer
+	if err := g.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(page.String(), "</script>"); n != 2 {
+		t.Errorf("%d scripts end in the page", n)
+	}
+}
