@@ -120,10 +120,11 @@ func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format di
 		w = cmd.ErrOrStderr()
 	}
 	found := result.Diagnostics
-	relocate(found, result.Root)
+	base, root := actual(baseOf(format)), actual(result.Root)
+	relocate(found, root, base)
 	o := diag.PrintOptions{Color: colored(w), Version: version()}
 	if result.Root != "" {
-		o.Files = relocated{result.Files, result.Root}
+		o.Files = relocated{result.Files, root, base}
 	}
 	if format != diag.Text {
 		return diag.Print(w, found, format, o)
@@ -138,47 +139,56 @@ func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format di
 	return err
 }
 
-// relocate makes the findings' files relative to the working directory, so that
-// they can be opened from where the user stands.
-func relocate(found diag.List, root string) {
+// baseOf is where files are named from in a form of the findings: the working directory, from where they can be opened, or
+// for GitHub's own forms the repository that it checked out, which it looks them up in. It is empty when that cannot be told.
+func baseOf(format diag.Format) string {
+	if top := os.Getenv("GITHUB_WORKSPACE"); top != "" && (format == diag.GitHub || format == diag.SARIF) {
+		return top
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	return here
+}
+
+// relocate makes the findings' files relative to a directory.
+func relocate(found diag.List, root, base string) {
 	for i := range found {
 		for j := range found[i].Positions {
-			found[i].Positions[j].File = fromHere(root, found[i].Positions[j].File)
+			found[i].Positions[j].File = relativeTo(base, root, found[i].Positions[j].File)
 		}
 	}
 }
 
-// fromHere is a file of the module as seen from the working directory.
-func fromHere(root, name string) string {
-	here, err := os.Getwd()
-	if err != nil || root == "" {
+// actual is a directory without links in its path.
+func actual(dir string) string {
+	if real, err := filepath.EvalSymlinks(dir); dir != "" && err == nil {
+		return real
+	}
+	return dir
+}
+
+// relativeTo is a file of the module as seen from a directory.
+func relativeTo(base, root, name string) string {
+	if base == "" || root == "" {
 		return name
 	}
-	if real, err := filepath.EvalSymlinks(here); err == nil {
-		here = real
-	}
-	if real, err := filepath.EvalSymlinks(root); err == nil {
-		root = real
-	}
-	relative, err := filepath.Rel(here, filepath.Join(root, filepath.FromSlash(name)))
+	relative, err := filepath.Rel(base, filepath.Join(root, filepath.FromSlash(name)))
 	if err != nil {
 		return name
 	}
 	return filepath.ToSlash(relative)
 }
 
-// relocated are the module's files under the names that fromHere gives them.
+// relocated are the module's files under the names that relativeTo gives them.
 type relocated struct {
-	files fs.FS
-	root  string
+	files      fs.FS
+	root, base string
 }
 
 func (r relocated) Open(name string) (fs.File, error) {
-	absolute, err := filepath.Abs(filepath.FromSlash(name))
-	if err != nil {
-		return nil, err
-	}
-	below, err := filepath.Rel(r.root, absolute)
+	below, err := filepath.Rel(r.root, filepath.Join(r.base, filepath.FromSlash(name)))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# What the action does, by variables of its environment (action.yml): findings as annotations and to code scanning, the
+# mesh's tests, and what the change does in one comment that is kept up to date. It fails when the mesh is wrong, a test
+# fails, or the change has an effect of a kind in $FAIL_ON. A comment or an upload that the token may not make is told, and
+# no failure: a pull request from a fork has no such token.
+set -euo pipefail
+cd "$DIRECTORY"
+read -r -a packages <<<"${PACKAGES:-./...}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# What somebody sends in a pull request is not trusted: it is evaluated without files, network and time without end.
+"$MESHC" vet "${packages[@]}" --untrusted --format sarif >"$work/findings.sarif" || failed=1
+"$MESHC" vet "${packages[@]}" --untrusted --format github || failed=1
+if [[ ${SARIF:-} == true && -s $work/findings.sarif ]]; then
+	gzip -c "$work/findings.sarif" | base64 | tr -d '\n' >"$work/findings.base64"
+	gh api --silent "repos/$GITHUB_REPOSITORY/code-scanning/sarifs" \
+		-f "commit_sha=$HEAD_SHA" -f "ref=$HEAD_REF" -F "sarif=@$work/findings.base64" ||
+		echo "::warning::the findings could not be uploaded to code scanning: the token needs security-events: write"
+fi
+if [[ $failed != 0 ]]; then
+	exit 1
+fi
+
+case ${VERIFY:-offline} in
+none) ;;
+offline | envoy)
+	offline=(--offline)
+	[[ $VERIFY == envoy ]] && offline=()
+	"$MESHC" verify "${packages[@]}" --untrusted ${offline[@]+"${offline[@]}"} >"$work/verify" || failed=1
+	cat "$work/verify"
+	{
+		echo '```'
+		cat "$work/verify"
+		echo '```'
+	} >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+	;;
+*)
+	echo "::error::verify is \"$VERIFY\", and must be offline, envoy or none"
+	exit 2
+	;;
+esac
+
+if [[ -z ${BASE:-} ]]; then
+	exit "$failed"
+fi
+if git fetch --quiet --no-tags --depth=1 origin "$BASE"; then
+	before=$(git rev-parse FETCH_HEAD)
+else # no right to fetch here: it was fetched before (fetch-depth: 0)
+	before=$(git rev-parse --verify "origin/$BASE^{commit}")
+fi
+status=0
+"$MESHC" diff --from "$before" --untrusted -o markdown >"$work/diff.md" || status=$?
+if [[ $status -gt 1 ]]; then
+	exit "$status"
+fi
+cat "$work/diff.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+"$MESHC" diff --from "$before" --untrusted || true
+if [[ -n ${FAIL_ON:-} ]] && ! "$MESHC" diff --from "$before" --untrusted --fail-on "$FAIL_ON" >/dev/null; then
+	echo "::error::the change has an effect that fails the check ($FAIL_ON), or a kind of effect is no such"
+	failed=1
+fi
+
+if [[ ${COMMENT:-} == true && -n ${PULL_REQUEST:-} ]]; then
+	mark="<!-- meshc diff $DIRECTORY -->"
+	{
+		echo "$mark"
+		echo "## What this change does to the mesh in \`$DIRECTORY\`"
+		echo
+		head -c 60000 "$work/diff.md" | iconv -c -f utf-8 -t utf-8 # a comment has 65536 characters
+		if [[ $(wc -c <"$work/diff.md") -gt 60000 ]]; then
+			echo
+			echo "… and more: see the summary of the run."
+		fi
+	} >"$work/comment.md"
+	comments="repos/$GITHUB_REPOSITORY/issues/$PULL_REQUEST/comments"
+	known=$(gh api --paginate "$comments" --jq ".[] | select(.body | startswith(\"$mark\")) | .id" | head -n 1) || known=
+	if [[ -n $known ]]; then
+		gh api --silent -X PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$known" -F "body=@$work/comment.md" || said=1
+	else
+		gh api --silent "$comments" -F "body=@$work/comment.md" || said=1
+	fi
+	[[ -z ${said:-} ]] || echo "::warning::the comment could not be written: the token needs pull-requests: write"
+fi
+exit "$failed"
