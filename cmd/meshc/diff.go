@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -53,6 +55,9 @@ exits with 1 for the named kinds of effect alone: ` + strings.Join(gates(), ", "
 			}
 			if f.cluster {
 				return f.withCluster(cmd, args)
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(gcPercent)
 			}
 			before, after, err := f.sides(cmd, args)
 			if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/revision"
 	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/serve"
@@ -48,17 +49,28 @@ func (f *diffFlags) sides(cmd *cobra.Command, args []string) (before, after *sid
 	if len(args) == 1 {
 		dir = args[0]
 	}
-	if after, err = f.side(cmd, dir); err != nil {
+	if f.server != "" {
+		if after, err = f.side(cmd, dir); err == nil {
+			before, err = servedBy(cmd, f.server)
+		}
+		return before, after, err
+	}
+	if serve.IsFile(dir) {
+		return nil, nil, usage(fmt.Errorf("%s is a compiled mesh, and of a revision the spec is read", dir))
+	}
+	known := make(chan *known, 1)
+	go func() { known <- f.known(cmd.Context(), dir) }()
+	after, err = f.side(cmd, dir)
+	kept := <-known
+	if err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case f.server != "":
-		before, err = servedBy(cmd, f.server)
-	case after.root == "":
-		err = usage(fmt.Errorf("%s is a compiled mesh, and of a revision the spec is read", dir))
-	default:
-		before, err = f.at(cmd.Context(), after.root, f.from)
+	if kept != nil {
+		if m, err := ir.UnmarshalBeside(kept.data, after.mesh); err == nil {
+			return &side{revision: kept.revision, root: after.root, mesh: m}, after, nil
+		}
 	}
+	before, err = f.at(cmd.Context(), after.root, f.from)
 	return before, after, err
 }
 
@@ -89,7 +101,31 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 	return &side{mesh: result.Mesh, root: result.Root, files: result.Files}, nil
 }
 
-// at is the spec as it was at a revision. What it compiled to is kept by the content of its files.
+// known is the mesh of a revision that was compiled before, as JSON.
+type known struct {
+	revision *revision.Revision
+	data     []byte
+}
+
+// known is nil when the mesh of the revision was not compiled before.
+func (f *diffFlags) known(ctx context.Context, dir string) *known {
+	root, found := load.Root(dir)
+	if !found {
+		return nil
+	}
+	r, err := revision.Open(ctx, root, f.from)
+	if err != nil {
+		return nil
+	}
+	kept := f.kept(r)
+	data, err := os.ReadFile(kept)
+	if kept == "" || err != nil {
+		return nil
+	}
+	return &known{r, data}
+}
+
+// at is the spec as it was at a revision. What it compiles to is kept by the content of its files.
 func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	r, err := revision.Open(ctx, root, name)
 	if err != nil {
@@ -97,11 +133,6 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	}
 	s := &side{revision: r, root: root}
 	kept := f.kept(r)
-	if data, err := os.ReadFile(kept); kept != "" && err == nil {
-		if s.mesh, err = ir.Unmarshal(data); err == nil {
-			return s, nil
-		}
-	}
 	dir, err := os.MkdirTemp("", "meshc-revision-")
 	if err != nil {
 		return nil, err

@@ -43,11 +43,16 @@ type Row struct {
 	Cold       Cost `json:"cold"`
 	Warm       Cost `json:"warm"`
 	WarmEdited Cost `json:"warmEdited"`
+	Diff       Cost `json:"diff"`
+	// Try is how long one request is followed through the mesh, once that is loaded, in milliseconds.
+	Try float64 `json:"tryMilliseconds"`
 	// Ratios, each the median over the runs of the ratio within one run.
 	ColdToCueCPU   float64 `json:"coldToCueCPU"`
 	ColdToCuePeak  float64 `json:"coldToCuePeak"`
 	EditedToCold   float64 `json:"editedToColdCPU"`
 	EditedToColdWT float64 `json:"editedToColdWall"`
+	DiffToCold     float64 `json:"diffToColdCPU"`
+	DiffToColdWT   float64 `json:"diffToColdWall"`
 }
 
 func run(meshc, cue, out, sizes string, runs int) error {
@@ -114,6 +119,8 @@ func table(w io.Writer, rows []Row) {
 		line("meshc compile, cold", r.Cold, fmt.Sprintf("%.2f of cue export", r.ColdToCueCPU))
 		line("meshc compile, nothing changed", r.Warm, fmt.Sprintf("%.1f %% of cold", 100*r.Warm.CPU/r.Cold.CPU))
 		line("meshc compile, one unit edited", r.WarmEdited, fmt.Sprintf("%.1f %% of cold (wall: %.1f %%)", 100*r.EditedToCold, 100*r.EditedToColdWT))
+		line("meshc diff --from HEAD, one unit edited", r.Diff, fmt.Sprintf("%.1f %% of cold (wall: %.1f %%)", 100*r.DiffToCold, 100*r.DiffToColdWT))
+		fmt.Fprintf(t, "%d\tmeshc try, beyond loading\t\t%.4f\t\t\t\n", r.Units, r.Try/1000)
 	}
 	t.Flush()
 	if len(rows) > 1 {

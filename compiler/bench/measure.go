@@ -9,6 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
 )
 
 // Cost is what a process took: CPU (user and system) and wall in seconds, peak
@@ -20,7 +23,10 @@ type Cost struct {
 }
 
 // round is one run of every command, in turn.
-type round struct{ cue, cold, warm, edited Cost }
+type round struct {
+	cue, cold, warm, edited, diff Cost
+	try                           float64
+}
 
 func measure(work, meshc, cue string, units, runs int) (Row, error) {
 	repository := filepath.Join(work, fmt.Sprintf("mesh-%d", units))
@@ -30,6 +36,11 @@ func measure(work, meshc, cue string, units, runs int) (Row, error) {
 	}
 	if err := generate(forCue, units, true); err != nil {
 		return Row{}, err
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=bench", "-c", "user.email=bench@shop.example", "commit", "-q", "-m", "generated"}} {
+		if _, err := process(repository, "off", append([]string{"git"}, args...)...); err != nil {
+			return Row{}, err
+		}
 	}
 	var rounds []round
 	for n := range runs {
@@ -56,6 +67,10 @@ func measure(work, meshc, cue string, units, runs int) (Row, error) {
 		ColdToCuePeak:  median(rounds, func(r round) float64 { return r.cold.Peak / r.cue.Peak }),
 		EditedToCold:   median(rounds, func(r round) float64 { return r.edited.CPU / r.cold.CPU }),
 		EditedToColdWT: median(rounds, func(r round) float64 { return r.edited.Wall / r.cold.Wall }),
+		Diff:           cost(func(r round) Cost { return r.diff }),
+		DiffToCold:     median(rounds, func(r round) float64 { return r.diff.CPU / r.cold.CPU }),
+		DiffToColdWT:   median(rounds, func(r round) float64 { return r.diff.Wall / r.cold.Wall }),
+		Try:            median(rounds, func(r round) float64 { return r.try }),
 	}, nil
 }
 
@@ -86,7 +101,42 @@ func measureRound(work, meshc, cue, repository, forCue string, units, n int) (ro
 			return r, err
 		}
 	}
-	return r, nil
+	// The first diff compiles what was committed; those of a day's work find it.
+	diff := []string{meshc, "diff", "--from", "HEAD", "-o", "json", "--fail-on", "foreign-effects"}
+	for range 2 {
+		if r.diff, err = process(repository, cache, diff...); err != nil {
+			return r, err
+		}
+	}
+	r.try, err = tryOne(filepath.Join(out, "mesh.json"))
+	return r, err
+}
+
+// tryOne is how many milliseconds the slowest of some requests takes to be followed through a mesh.
+func tryOne(mesh string) (float64, error) {
+	data, err := os.ReadFile(mesh)
+	if err != nil {
+		return 0, err
+	}
+	m, err := ir.Unmarshal(data)
+	if err != nil {
+		return 0, err
+	}
+	var most time.Duration
+	for _, s := range m.Services {
+		for _, u := range s.Uses {
+			if u.External {
+				continue
+			}
+			r := try.Request{From: try.Sender{Kind: ir.KindService, Name: s.Name}, Method: "GET", Scheme: "http", Host: u.To, Path: "/items/7?q=1"}
+			start := time.Now()
+			if _, err := try.Try(m, r); err != nil {
+				return 0, err
+			}
+			most = max(most, time.Since(start))
+		}
+	}
+	return float64(most.Microseconds()) / 1000, nil
 }
 
 // edit changes a timeout in one unit.

@@ -72,7 +72,11 @@ func (c *Cache) get(k key) *spec.Unit {
 	if c == nil {
 		return nil
 	}
-	return c.known[k.shard()][k]
+	u := c.known[k.shard()][k]
+	if u != nil {
+		u.HasNoSecrets() // else it would not have been kept
+	}
+	return u
 }
 
 // put keeps a unit; one with a secret in it is not kept.

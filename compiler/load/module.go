@@ -48,6 +48,24 @@ type Module struct {
 // Close lets go of the module's directory.
 func (m *Module) Close() error { return m.root.Close() }
 
+// Root is the absolute directory of the module that dir stands in; false when it stands in none.
+func Root(dir string) (string, bool) {
+	top, err := filepath.Abs(dir)
+	if err != nil {
+		return "", false
+	}
+	for {
+		if info, err := os.Stat(filepath.Join(top, moduleFile)); err == nil && info.Mode().IsRegular() {
+			return top, true
+		}
+		parent := filepath.Dir(top)
+		if parent == top {
+			return "", false
+		}
+		top = parent
+	}
+}
+
 // Open finds the module that dir stands in. When there is none the module is nil,
 // and the list says why.
 func Open(dir string) (*Module, diag.List, error) {
@@ -59,17 +77,10 @@ func Open(dir string) (*Module, diag.List, error) {
 		return nil, diag.List{diag.New(diag.NotAModule, "", fmt.Sprintf("%s is not a directory", dir)).
 			WithHint("give the directory of a mesh repository, or make one with: meshc init DIR")}, nil
 	}
-	top := start
-	for {
-		if info, err := os.Stat(filepath.Join(top, moduleFile)); err == nil && info.Mode().IsRegular() {
-			break
-		}
-		parent := filepath.Dir(top)
-		if parent == top {
-			return nil, diag.List{diag.New(diag.NotAModule, "", fmt.Sprintf("%s is not in a CUE module: no cue.mod/module.cue here or above", dir)).
-				WithHint("make a mesh repository with: meshc init DIR")}, nil
-		}
-		top = parent
+	top, found := Root(start)
+	if !found {
+		return nil, diag.List{diag.New(diag.NotAModule, "", fmt.Sprintf("%s is not in a CUE module: no cue.mod/module.cue here or above", dir)).
+			WithHint("make a mesh repository with: meshc init DIR")}, nil
 	}
 	root, err := os.OpenRoot(top)
 	if err != nil {

@@ -19,8 +19,18 @@ type Secret struct {
 // secret, whatever it looks like.
 var credentials = []string{"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"}
 
-// Secrets are the values and names of the unit that look like secrets.
+// HasNoSecrets says that the unit was searched for secrets before, and has none.
+func (u *Unit) HasNoSecrets() { u.searched, u.secrets = true, nil }
+
+// Secrets are the values and names of the unit that look like secrets. It is searched once.
 func (u *Unit) Secrets() []Secret {
+	if !u.searched {
+		u.searched, u.secrets = true, u.search()
+	}
+	return u.secrets
+}
+
+func (u *Unit) search() []Secret {
 	var out []Secret
 	walk(reflect.ValueOf(&u.Repository).Elem(), nil, func(at *step, header string, f Field[string]) {
 		kind := secret.Find(f.Value)

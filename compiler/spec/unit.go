@@ -25,6 +25,9 @@ type Unit struct {
 	// Unsupported are the fields in use that nothing renders yet.
 	Unsupported []Mention
 	Repository
+
+	searched bool     // for secrets
+	secrets  []Secret // what was found
 }
 
 // Mention is a path of the spec and where it was written.

@@ -15,6 +15,9 @@ func (d *differ) settings() {
 			d.member("service "+name, a == nil, memberOf(a, b))
 			return
 		}
+		if !d.changed["service "+name] {
+			return
+		}
 		d.fields(a, b, "service "+name, "allow", "deny", "uses", "routes", "traffic", "plaintext", "probes")
 		d.fields(audited(a), audited(b), "service "+name)
 		d.fields(binds(a.Uses), binds(b.Uses), "service "+name)
@@ -28,6 +31,9 @@ func (d *differ) settings() {
 			d.member("gateway "+name, a == nil, is.Identity.String())
 			return
 		}
+		if !d.changed["gateway "+name] {
+			return
+		}
 		d.fields(a, b, "gateway "+name, "uses", "routes")
 	})
 	pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
@@ -37,6 +43,9 @@ func (d *differ) settings() {
 				is = b
 			}
 			d.member("external "+name, a == nil, strings.Join(is.Hosts, ", "))
+			return
+		}
+		if !d.changed["external "+name] {
 			return
 		}
 		d.fields(a, b, "external "+name, "traffic")
