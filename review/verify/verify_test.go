@@ -71,8 +71,11 @@ func TestVerify(t *testing.T) {
 		t.Errorf("%d tests, %d failed, %d proxies", len(r.Tests), r.Failed(), r.Proxies)
 	}
 	for _, want := range []struct{ title, sent string }{
-		{"shoppers see the old shop", "is answered 200 by web v1"}, {"in plain they are sent elsewhere", "is answered 308 by a proxy"},
-		{"buyers order", "is answered 200 by orders a"}, {"cooks do not", "is answered 403 by a proxy"}, {"the other does not order", "is answered 403 by a proxy"},
+		{"shoppers see the old shop", "is answered 200 by web v1"},
+		{"in plain they are sent elsewhere", "is answered 308 by a proxy"},
+		{"buyers order", "is answered 200 by orders a"},
+		{"cooks do not", "is answered 403 by a proxy"},
+		{"the other does not order", "is answered 403 by a proxy"},
 	} {
 		for _, test := range r.Tests {
 			if test.Title == want.title && test.Sent.Outcome != want.sent {
