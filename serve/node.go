@@ -45,6 +45,7 @@ type node struct {
 	gone     bool   // its member is no longer in the mesh, or has another identity
 	types    map[string]*typeState
 	built    *built // what it is being served
+	of       *rendered
 	pushed   time.Time
 	stages   []*built     // what it will be served after built, each once it has taken the one before
 	endpoint *ir.Endpoint // where the mesh last had it
@@ -201,7 +202,14 @@ func userAgent(n *corev3.Node) string {
 // errGone says that a node's member is no longer in the mesh.
 var errGone = errors.New("its member is no longer in the mesh")
 
-// render makes the resources of a node from the mesh. A mesh.json that no compiler
+// rendered is what a node's resources are made of.
+type rendered struct {
+	Scope   ir.Scope
+	Options envoy.Options
+}
+
+// render makes the resources of a node from the mesh; nil when they are made of the same as those that it has, but for where that
+// is written: a comment in a spec is nothing to a proxy. A mesh.json that no compiler
 // wrote may bring the renderer down; it must not bring the server down with it.
 func (s *Server) render(n *node) (_ *envoy.Resources, err error) {
 	defer func() {
@@ -209,6 +217,27 @@ func (s *Server) render(n *node) (_ *envoy.Resources, err error) {
 			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
 		}
 	}()
+	of, err := s.scopeOf(n)
+	if err != nil {
+		n.of = nil
+		return nil, err
+	}
+	if n.of != nil && ir.Same(of, n.of) {
+		return nil, nil
+	}
+	build := s.config.Build
+	if n.kind == kindGRPC {
+		build = envoy.Proxyless
+	}
+	r, err := build(of.Scope, of.Options)
+	if n.of = of; err != nil {
+		n.of = nil
+	}
+	return r, err
+}
+
+// scopeOf is what the resources of a node are made of.
+func (s *Server) scopeOf(n *node) (*rendered, error) {
 	kind, name, instance, err := envoy.ParseNodeID(n.id)
 	if err != nil {
 		return nil, err
@@ -235,10 +264,7 @@ func (s *Server) render(n *node) (_ *envoy.Resources, err error) {
 	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
 		o.TrustBundle = s.trust
 	}
-	if n.kind == kindGRPC {
-		return envoy.Proxyless(scope, o)
-	}
-	return s.config.Build(scope, o)
+	return &rendered{scope, o}, nil
 }
 
 // at is the service with the endpoint of the node's instance. One that the mesh has

@@ -154,6 +154,9 @@ func (s *Server) refresh(n *node) {
 		s.log.Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
 		return
 	}
+	if r == nil {
+		return
+	}
 	next := newBuilt(r)
 	next.trust = s.trustOf(n)
 	if n.built != nil && next.equal(n.target()) {
