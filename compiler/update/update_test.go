@@ -3,12 +3,11 @@ package update_test
 import (
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/try/trytest"
@@ -96,18 +95,5 @@ func letsIn(t *testing.T, m *ir.Mesh, r try.Request) bool {
 // compiled is a mesh; nil when it does not compile.
 func compiled(t *testing.T, dir string, spec *trytest.Spec) *ir.Mesh {
 	t.Helper()
-	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": spec.Text()} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.Mesh
+	return compiletest.Compile(t, dir, map[string]string{"mesh.cue": spec.Text()}).Mesh
 }

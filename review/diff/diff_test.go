@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/try/trytest"
@@ -195,24 +194,10 @@ func everyRequest(plain []string) func(yield func(try.Request, string) bool) {
 // compiled is a mesh that compiles; nil for one that does not.
 func compiled(t testing.TB, dir, text string) *ir.Mesh {
 	t.Helper()
-	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Mesh == nil {
-		for _, d := range r.Diagnostics {
-			if strings.HasPrefix(string(d.Code), "MC01") || strings.HasPrefix(string(d.Code), "MC02") {
-				t.Fatal(fmt.Sprint(d.Code, d.Message, "\n", text))
-			}
+	r := compiletest.Compile(t, dir, map[string]string{"mesh.cue": text})
+	for _, d := range r.Diagnostics { // random routes hide others, and the like; but they are written in the language
+		if strings.HasPrefix(string(d.Code), "MC01") || strings.HasPrefix(string(d.Code), "MC02") {
+			t.Fatal(fmt.Sprint(d.Code, d.Message, "\n", text))
 		}
 	}
 	return r.Mesh

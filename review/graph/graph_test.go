@@ -2,13 +2,11 @@ package graph_test
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/graph"
 )
@@ -18,7 +16,6 @@ const hostile = `</script><script>window.hostile=1</script><img src=x onerror="w
 
 func shop(t *testing.T) *ir.Mesh {
 	t.Helper()
-	dir := t.TempDir()
 	text := `package shop
 
 mesh: {name: "shop", trustDomain: "shop.example", silence: {MC1203: "-", MC1701: "-", MC1703: "-"}}
@@ -41,19 +38,7 @@ services: checkout: {
 	deny: [{name: "no debugging", from: anyone: true, headers: "x-debug": present: true}]
 }
 `
-	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text})
 	if r.Mesh == nil {
 		t.Fatalf("%+v", r.Diagnostics)
 	}

@@ -2,13 +2,12 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -126,25 +125,10 @@ func TestVerify(t *testing.T) {
 // compiled is the mesh of a spec of which nothing is wrong but its tests.
 func compiled(t *testing.T, text string) (*ir.Mesh, diag.List) {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"inline.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Mesh == nil && r.Failing == nil {
+	r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text})
+	m := cmp.Or(r.Mesh, r.Failing)
+	if m == nil {
 		t.Fatalf("%+v", r.Diagnostics)
 	}
-	if r.Mesh == nil {
-		return r.Failing, r.Diagnostics
-	}
-	return r.Mesh, r.Diagnostics
+	return m, r.Diagnostics
 }

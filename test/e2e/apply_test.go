@@ -113,6 +113,7 @@ func TestApply(t *testing.T) {
 	for _, want := range []string{
 		"missing NetworkPolicy/stall/box\n", "gone NetworkPolicy/stall/crate\n", "changed Service/stall/fruit\n",
 		"    /spec/ports/0/name: \"other\" in the cluster, \"http\" in the mesh\n",
+		"member: service box\n",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("diff does not say %q:\n%s", want, said)
