@@ -188,7 +188,12 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	}
 	s.meshHash, s.loaded = hash, time.Now()
 	s.metrics.mesh(hash)
-	s.ahead = update.Stages(s.mesh, m)
+	if len(s.ahead) > 0 {
+		// Another change is on its way, with rights that this one may take back: it waits for nobody.
+		s.ahead = []*ir.Mesh{m}
+	} else {
+		s.ahead = update.Stages(s.mesh, m)
+	}
 	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes), "stages", len(s.ahead))
 	s.advance()
 	return nil

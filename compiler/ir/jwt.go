@@ -46,6 +46,9 @@ type Claim struct {
 	Values []string `json:"values"`
 }
 
+// SpacedClaims are claims that are a list of words in one text (RFC 8693, section 4.2).
+var SpacedClaims = []string{"scope", "scp"}
+
 // JWTIssuer returns the issuer of that name, or nil.
 func (s *Settings) JWTIssuer(name string) *JWTIssuer {
 	return find(s.JWTIssuers, name, func(i *JWTIssuer) string { return i.Name })

@@ -114,6 +114,8 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 	callee := r.mesh.Service(use.To)
 	port := callee.Port(portName)
 	if !port.Protocol.IsHTTP() {
+		p := ir.Nearest(use.Traffic, callee.Traffic, r.mesh.Defaults)
+		r.Policy = &ir.Policy{Bounds: p.Bounds}
 		r.connect(callee, port)
 		return
 	}

@@ -15,13 +15,21 @@ type message struct {
 	headers      []ir.Header
 }
 
+// values are those of a header; nil when it is not there. The header host is where the request goes.
+func (m *message) values(name string) []string {
+	if name == "host" {
+		return []string{m.host}
+	}
+	return header(m.headers, name)
+}
+
 // takes reports whether a match of a route takes the request, whose path is the given one for it.
 func takes(m *ir.Match, r *message, path string) bool {
 	if !m.Path.Takes(path) || m.Method != "" && m.Method != r.method {
 		return false
 	}
 	for _, h := range m.Headers {
-		if !Holds(h, header(r.headers, h.Name)) {
+		if !Holds(h, r.values(h.Name)) {
 			return false
 		}
 	}

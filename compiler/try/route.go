@@ -14,6 +14,12 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 	if !protocol.IsHTTP() {
 		return
 	}
+	first := len(r.Steps)
+	defer func() {
+		for i := range r.Steps[first:] {
+			r.Steps[first+i].Timing = true
+		}
+	}()
 	r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
 	if p.Attempts.Value > 0 {
 		text := fmt.Sprintf("sends it again %d times at most, when there is %s", p.Attempts.Value, join(p.RetryOn.Value))

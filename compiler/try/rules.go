@@ -168,7 +168,7 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 			out = min(out, maybe)
 			continue
 		}
-		if !Holds(h, header(q.headers, h.Name)) {
+		if !Holds(h, q.values(h.Name)) {
 			return no
 		}
 	}
@@ -193,12 +193,20 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 
 // isSet reports whether proxies write the header themselves.
 func (r *run) isSet(name string) bool {
+	if !Written(r.mesh, name) {
+		return false
+	}
+	return slices.Contains(r.mesh.ClaimHeaders(), name) || header(r.request.Headers, name) == nil || strings.HasPrefix(name, "x-") || name == "authorization"
+}
+
+// Written reports whether proxies, or clients by themselves, write a header, so that what a request says there is not all.
+func Written(m *ir.Mesh, name string) bool {
 	for _, prefix := range []string{"x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate", "content-length", "transfer-encoding", "connection", "authorization", "user-agent", "accept"} {
 		if strings.HasPrefix(name, prefix) {
-			return header(r.request.Headers, name) == nil || strings.HasPrefix(name, "x-") || name == "authorization"
+			return true
 		}
 	}
-	return slices.Contains(r.mesh.ClaimHeaders(), name)
+	return slices.Contains(m.ClaimHeaders(), name)
 }
 
 func (r *run) isToken(j *ir.JWTRule) truth {
@@ -213,7 +221,11 @@ func (r *run) isToken(j *ir.JWTRule) truth {
 		return no
 	}
 	for _, c := range j.Claims {
-		if !slices.ContainsFunc(c.Values, func(v string) bool { return slices.Contains(t.Claims[c.Name], v) }) {
+		said := t.Claims[c.Name]
+		if slices.Contains(ir.SpacedClaims, c.Name) {
+			said = strings.Fields(strings.Join(said, " "))
+		}
+		if !slices.ContainsFunc(c.Values, func(v string) bool { return slices.Contains(said, v) }) {
 			return no
 		}
 	}

@@ -38,6 +38,8 @@ type Step struct {
 	At   string          `json:"at"`
 	Does string          `json:"does"`
 	Pos  source.Position `json:"source,omitzero"`
+	// Timing is set for how long is waited and how often is tried.
+	Timing bool `json:"-"`
 }
 
 // Answer of a proxy. Status 0 is a connection that is closed without one.
@@ -86,7 +88,19 @@ type run struct {
 
 // step tells what happens.
 func (r *run) step(at string, pos source.Position, format string, args ...any) {
-	r.Steps = append(r.Steps, Step{at, fmt.Sprintf(format, args...), pos})
+	r.Steps = append(r.Steps, Step{At: at, Does: fmt.Sprintf(format, args...), Pos: pos})
+}
+
+// The beginnings of what outcomes depend on that somebody asks for who guards something.
+const (
+	guardService     = "the answer of the authorization service "
+	guardCertificate = "whether the client shows a certificate"
+	guardToken       = "whether the token in its header authorization is good"
+)
+
+// IsGuard reports whether something in [Trial.Undecided] is asked for before a request is let in.
+func IsGuard(undecided string) bool {
+	return strings.HasPrefix(undecided, guardService) || strings.HasPrefix(undecided, guardCertificate) || strings.HasPrefix(undecided, guardToken)
 }
 
 // undecided tells what the outcome depends on, once.

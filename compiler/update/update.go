@@ -15,10 +15,10 @@ import (
 )
 
 // Stages are the meshes to be served one after the other, each once all proxies have the one before; the last is the
-// new one. It alone is enough when nothing that is called changes together with who calls it. What the identities of a
-// trust domain are, and how proxies get their configuration, does not change in stages.
+// new one. It alone is enough when nobody calls what they did not call before: who takes a right back waits for nobody. It is
+// all that there is for a change that no stages can carry ([Unstaged]).
 func Stages(before, after *ir.Mesh) []*ir.Mesh {
-	if before == nil || before.TrustDomain != after.TrustDomain || before.Delivery != after.Delivery || sameCalls(before, after) {
+	if before == nil || before.Delivery != after.Delivery || callsNothingNew(before, after) || len(Unstaged(before, after)) > 0 {
 		return []*ir.Mesh{after}
 	}
 	var out []*ir.Mesh
@@ -31,18 +31,30 @@ func Stages(before, after *ir.Mesh) []*ir.Mesh {
 	return append(out, after)
 }
 
-// sameCalls reports whether nobody calls anything otherwise than before.
-func sameCalls(before, after *ir.Mesh) bool {
-	if !ir.Same(before.Gateways, after.Gateways) || len(before.Services) != len(after.Services) {
-		return false
+// callsNothingNew reports whether nobody calls anything that they did not call before, or by another way.
+func callsNothingNew(before, after *ir.Mesh) bool {
+	for _, g := range after.Gateways {
+		was := before.Gateway(g.Name)
+		if was == nil || !within(g.Uses, was.Uses) || !ir.Same(was.Routes, g.Routes) || !ir.Same(was.Listeners, g.Listeners) {
+			return false
+		}
 	}
-	for i, s := range after.Services {
-		was := before.Services[i]
-		if was.Name != s.Name || !ir.Same(was.Uses, s.Uses) || !ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
+	for _, s := range after.Services {
+		was := before.Service(s.Name)
+		if was == nil || !within(s.Uses, was.Uses) || !ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
 			return false
 		}
 	}
 	return true
+}
+
+// within reports whether all calls of a list are in another one.
+func within(uses, others []ir.Use) bool {
+	return !slices.ContainsFunc(uses, func(u ir.Use) bool {
+		return !slices.ContainsFunc(others, func(o ir.Use) bool {
+			return o.To == u.To && o.External == u.External && !slices.ContainsFunc(u.Reached(), func(port string) bool { return !slices.Contains(o.Reached(), port) })
+		})
+	})
 }
 
 // union is one of two meshes, the new one when callers have switched, in which all members of both are, and services let
@@ -66,19 +78,24 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 		}
 	}
 	for i, s := range out.Services {
-		if base.Service(s.Name) == nil {
+		if s != base.Service(s.Name) {
 			out.Services[i] = alone(&out, s)
 		}
 	}
+	out.Gateways = slices.DeleteFunc(out.Gateways, func(g *ir.Gateway) bool { return base.Gateway(g.Name) == nil && !slices.ContainsFunc(g.Listeners, listensFirst) })
 	for i, g := range out.Gateways {
-		if base.Gateway(g.Name) == nil {
+		if base.Gateway(g.Name) == nil { // its listeners are there, and nothing behind them
 			copied := *g
-			copied.Uses, copied.Routes = nil, nil
+			copied.Uses, copied.Routes, copied.Egress, copied.Authorizer = nil, nil, nil, ""
+			copied.Listeners = slices.DeleteFunc(slices.Clone(g.Listeners), func(l ir.Listener) bool { return !listensFirst(l) })
 			out.Gateways[i] = &copied
 		}
 	}
 	return &out
 }
+
+// listensFirst reports whether a listener can be there before what is behind it.
+func listensFirst(l ir.Listener) bool { return l.To == nil && l.RedirectTo == "" }
 
 // wide is a service with the ports and versions of both its forms, and the doors of both.
 func wide(s, was, is *ir.Service) *ir.Service {
@@ -100,6 +117,25 @@ func wide(s, was, is *ir.Service) *ir.Service {
 	slices.SortFunc(out.Ports, func(a, b ir.Port) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(out.Versions, func(a, b ir.Version) int { return strings.Compare(a.Name, b.Name) })
 	doorOf(was).or(doorOf(is)).set(&out)
+	out.Uses = slices.Clone(s.Uses)
+	for _, u := range slices.Concat(was.Uses, is.Uses) { // whom its proxy asks about requests
+		k := slices.IndexFunc(out.Uses, func(o ir.Use) bool { return o.To == u.To && o.External == u.External })
+		if k < 0 {
+			u.Routed, u.Ports, u.Binds = u.Reached(), nil, nil
+			out.Uses = append(out.Uses, u)
+			continue
+		}
+		own := out.Uses[k]
+		own.Routed = slices.Clone(own.Routed)
+		for _, port := range u.Reached() {
+			if !slices.Contains(own.Reached(), port) {
+				own.Routed = append(own.Routed, port)
+			}
+		}
+		slices.Sort(own.Routed)
+		out.Uses[k] = own
+	}
+	slices.SortFunc(out.Uses, func(a, b ir.Use) int { return strings.Compare(a.To, b.To) })
 	return &out
 }
 

@@ -28,9 +28,6 @@ const (
 const nobodysKeys = `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig",` +
 	`"x":"Y1kYR2gUzrcnRJBPd8idjweiHsUN9EbhrOKABsVBQ-0","y":"WV5iLZJf579e5J0ZdvMaJhcu9CEaCQctrrjjPjzxJDk"}]}`
 
-// spaceDelimited are claims that are lists with spaces between (RFC 8693, 4.2).
-var spaceDelimited = []string{"scope", "scp"}
-
 // tokens verify the tokens that the rules on a port ask for, and tell the rules what
 // they say. A token that is not good is answered with 401, wherever it is sent; none
 // at all too, where every rule asks for one.
@@ -94,7 +91,7 @@ func (b *builder) provider(i *ir.JWTIssuer) *jwtv3.JwtProvider {
 		Issuer: i.Issuer, Audiences: i.Audiences, Forward: !i.DropToken, RequireExpiration: true,
 		FromHeaders:                []*jwtv3.JwtHeader{{Name: "Authorization", ValuePrefix: "Bearer "}},
 		PayloadInMetadata:          i.Name,
-		NormalizePayloadInMetadata: &jwtv3.JwtProvider_NormalizePayload{SpaceDelimitedClaims: spaceDelimited},
+		NormalizePayloadInMetadata: &jwtv3.JwtProvider_NormalizePayload{SpaceDelimitedClaims: ir.SpacedClaims},
 		JwtCacheConfig:             &jwtv3.JwtCacheConfig{JwtMaxTokenSize: maxToken},
 	}
 	for _, f := range i.Forward {

@@ -8,6 +8,7 @@ package diff
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,7 +44,11 @@ func Of(before, after *ir.Mesh) *Difference {
 	d.services()
 	d.gateways()
 	d.direct()
-	d.Update.AnyOrder = len(d.Update.Why) == 0
+	d.unsure()
+	if !d.Proxies.untouched() {
+		d.Update.Unstaged = update.Unstaged(before, after)
+	}
+	d.Update.AnyOrder = len(d.Update.Why) == 0 && len(d.Update.Unstaged) == 0
 	for _, e := range d.Effects {
 		slices.Sort(e.From)
 		e.From = slices.Compact(e.From)
@@ -62,7 +67,9 @@ type differ struct {
 	// request is not.
 	changed map[string]bool
 	all     bool
-	known   map[string]*Effect
+	// identities is set when the identity of some member is not the same.
+	identities bool
+	known      map[string]*Effect
 	// mixtures are what proxies of one mesh do with calls to those of the other, and seen the places for which they do
 	// otherwise than both.
 	mixtures [2]*ir.Mesh
@@ -75,6 +82,7 @@ func (d *differ) compareMembers() {
 	d.changed = map[string]bool{}
 	a, b := &d.old.Settings, &d.new.Settings
 	d.all = a.TrustDomain != b.TrustDomain || !ir.Same(&a.Defaults, &b.Defaults) || !ir.Same(a.JWTIssuers, b.JWTIssuers)
+	d.identities = a.TrustDomain != b.TrustDomain || !maps.EqualFunc(identitiesOf(d.old), identitiesOf(d.new), func(p, q ir.Peer) bool { return p == q })
 	compared(d.changed, "service ", d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
 	compared(d.changed, "gateway ", d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
 	compared(d.changed, "external ", d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name })
@@ -142,24 +150,27 @@ func (d *differ) about(s *space, add func(*about)) {
 func (d *differ) compare(s *space, who []string, to string) {
 	requests, whole := s.requests()
 	if !whole {
-		d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s: %d were tried", strings.Join(who, ", "), to, len(requests)))
+		d.missed(who, to, len(requests))
 	}
 	for i := range requests {
 		r := &requests[i]
 		a, b := tried(d.old, r), tried(d.new, r)
 		d.mixed(r, to, a, b)
+		d.comesLater(r, to, a, b)
 		if kind := kindOf(a, b); kind != "" {
-			e := &Effect{Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), touches: map[string]bool{to: true}}
-			e.WasBy, e.IsBy = a.by(kind), b.by(kind)
-			for _, name := range append(a.lands(), b.lands()...) {
-				e.touches[name] = true
-			}
-			d.add(e, r, a, b)
+			d.add(d.effect(kind, who, to, a, b), r, a, b)
 		}
-		if a.class() == reaches && b.class() == reaches {
-			d.treated(r, who, to, a, b)
-		}
+		d.treated(r, who, to, a, b)
 	}
+}
+
+// effect is one that two outcomes of a request have.
+func (d *differ) effect(kind Kind, who []string, to string, a, b outcome) *Effect {
+	return &Effect{Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), WasBy: a.by(kind), IsBy: b.by(kind)}
+}
+
+func (d *differ) missed(who []string, to string, n int) {
+	d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s: %d were tried", list(who), to, n))
 }
 
 // add adds an effect, if it is not known for another request or sender.

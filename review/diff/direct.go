@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,15 +12,13 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// direct compares whom services let in, whatever way they come: members by their identities, past proxies of their own, those
-// whose identities rules name, a stranger, and somebody without an identity. What those see who come on a way of the mesh is not told
-// again.
+// direct compares whom services let in, whatever way they come: members by their identities, past proxies of their own, others
+// whose identities rules tell apart, and somebody without an identity. What a member's request by its own proxy shows as well is not
+// told again.
 func (d *differ) direct() {
-	told := slices.Clone(d.Effects)
-	from := len(d.Effects)
 	d.what = Directly
 	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if !d.changed["service "+name] && d.old.TrustDomain == d.new.TrustDomain {
+		if !d.changed["service "+name] && !d.identities {
 			return
 		}
 		numbers := map[uint16]bool{}
@@ -31,85 +28,146 @@ func (d *differ) direct() {
 			}
 		}
 		callers := d.callers(a, b)
-		for number := range numbers {
+		for _, number := range slices.Sorted(maps.Keys(numbers)) {
 			for _, key := range slices.Sorted(maps.Keys(callers)) {
-				c := callers[key]
-				s := &space{base: try.Request{From: c.sender, Method: "GET", Scheme: "http", Host: name, Port: number, Path: "/"}}
-				d.about(s, func(m *about) { m.rules(m.mesh.Service(name), nil) })
-				d.compare(s, c.names, "service "+name)
+				d.door(name, number, callers[key])
 			}
 		}
 	})
-	d.Effects = d.untold(told, from)
-}
-
-// untold drops senders, of the effects from an index on, whose requests on a way of the mesh show the same.
-func (d *differ) untold(told []*Effect, from int) []*Effect {
-	kept := d.Effects[:from:from]
-	for _, e := range d.Effects[from:] {
-		if e.Kind != NewlyAllowed && e.Kind != NewlyDenied {
-			continue // what a caller without a way of its own is answered is of no interest
-		}
-		e.From = slices.DeleteFunc(e.From, func(who string) bool {
-			return slices.ContainsFunc(told, func(t *Effect) bool { return t.Kind == e.Kind && t.touches[e.To] && slices.Contains(t.From, who) })
-		})
-		if len(e.From) > 0 {
-			kept = append(kept, e)
-		}
-	}
-	return kept
+	d.what = ""
 }
 
 // caller are those whom the rules of a service do not tell apart.
-type caller struct {
+type caller []person
+
+// person is somebody who comes with an identity, or with none.
+type person struct {
 	sender try.Sender
-	names  []string
+	name   string // in words
+	// service is the name of the service that it is in both meshes; empty for others.
+	service string
+}
+
+// door compares what a port of a service does with the requests of callers that are alike.
+func (d *differ) door(name string, number uint16, callers caller) {
+	s := &space{base: try.Request{From: callers[0].sender, Method: "GET", Scheme: "http", Host: name, Port: number, Path: "/"}}
+	d.about(s, func(m *about) { m.callee(m.mesh.Service(name)) }) // its routes tell apart what a way shows as well
+	requests, whole := s.requests()
+	if !whole {
+		d.missed([]string{callers[0].name}, "service "+name, len(requests))
+	}
+	for i := range requests {
+		r := &requests[i]
+		a, b := tried(d.old, r), tried(d.new, r)
+		kind := kindOf(a, b)
+		if kind != NewlyAllowed && kind != NewlyDenied {
+			continue // what somebody is answered who is not let in is of no interest
+		}
+		for _, p := range callers {
+			if p.service != "" {
+				way := *r
+				way.From = try.Sender{Kind: ir.KindService, Name: p.service}
+				if kindOf(tried(d.old, &way), tried(d.new, &way)) == kind {
+					continue
+				}
+			}
+			own := *r
+			own.From = p.sender
+			e := d.effect(kind, []string{p.name}, "service "+name, a, b)
+			d.add(e, &own, a, b)
+		}
+	}
 }
 
 // callers are all who may come to a service in either mesh, by how its rules see them.
-func (d *differ) callers(a, b *ir.Service) map[string]*caller {
-	out := map[string]*caller{}
-	add := func(sender try.Sender, name string, is func(*ir.Peer) bool) {
-		key := string(sender.Kind)
-		for _, s := range []*ir.Service{a, b} {
+func (d *differ) callers(a, b *ir.Service) map[string]caller {
+	out := map[string]caller{}
+	add := func(p person, peers [2]ir.Peer) {
+		key := string(p.sender.Kind)
+		for i, s := range []*ir.Service{a, b} {
 			for _, rules := range rulesOf(s) {
-				for i := range rules {
-					key += strconv.Itoa(boolean(slices.ContainsFunc(rules[i].From, func(p ir.Peer) bool { return is(&p) })))
+				for k := range rules {
+					key += strconv.Itoa(boolean(rules[k].Names(peers[i].Kind, peers[i].Name, peers[i].Identity)))
 				}
 			}
 		}
-		if out[key] == nil {
-			out[key] = &caller{sender: sender}
-		}
-		out[key].names = append(out[key].names, name)
+		out[key] = append(out[key], p)
 	}
-	known := map[string]bool{}
-	for _, m := range []*ir.Mesh{d.old, d.new} {
-		for _, scope := range m.Scopes() {
-			member := scope.Member()
-			id := member.Identity.String()
-			if known[id] {
-				continue
-			}
-			known[id] = true
-			add(try.Sender{Kind: try.Identity, Name: id}, fmt.Sprintf("%s %s", member.Kind, member.Name), func(p *ir.Peer) bool { return p.Is(member.Kind, member.Name, member.Identity) })
+	// With the own domain first: of those whom no rule tells apart, one of the mesh is the witness.
+	domains := []string{d.old.Domain()}
+	if d.new.Domain() != d.old.Domain() {
+		domains = append(domains, d.new.Domain())
+	}
+	members := [2]map[string]ir.Peer{identitiesOf(d.old), identitiesOf(d.new)}
+	all := maps.Clone(members[0])
+	maps.Copy(all, members[1])
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		p := person{sender: try.Sender{Kind: try.Identity, Name: id}, name: string(all[id].Kind) + " " + all[id].Name}
+		was, is := members[0][id], members[1][id]
+		if was.Kind == ir.KindService && is.Kind == ir.KindService && was.Name == is.Name {
+			p.service = is.Name
 		}
-		add(try.Sender{Kind: try.Identity, Name: m.Domain() + "ns/x/sa/x"}, "other members of "+m.TrustDomain, func(p *ir.Peer) bool { return p.Kind == ir.KindAnyone })
+		if was.Name != is.Name || was.Kind != is.Kind {
+			p.name = "identity " + id
+		}
+		add(p, [2]ir.Peer{peerOf(was, id), peerOf(is, id)})
+	}
+	for _, id := range d.strangers(a, b, domains) {
+		if _, member := all[id]; !member {
+			p := person{sender: try.Sender{Kind: try.Identity, Name: id}, name: "others, as " + id}
+			add(p, [2]ir.Peer{peerOf(ir.Peer{}, id), peerOf(ir.Peer{}, id)})
+		}
+	}
+	out["plaintext"] = caller{{sender: try.Sender{Kind: try.Outside}, name: "outside"}}
+	return out
+}
+
+// identitiesOf are the members of a mesh by their identities.
+func identitiesOf(m *ir.Mesh) map[string]ir.Peer {
+	out := map[string]ir.Peer{}
+	for _, s := range m.Services {
+		out[s.Identity.String()] = s.Peer()
+	}
+	for _, g := range m.Gateways {
+		out[g.Identity.String()] = g.Peer()
+	}
+	return out
+}
+
+// peerOf is a member, or somebody else with that identity.
+func peerOf(member ir.Peer, id string) ir.Peer {
+	if member.Kind != "" {
+		return member
+	}
+	parsed, _ := spiffeid.FromString(id) // what is no ID is nobody's
+	return ir.Peer{Kind: try.Identity, Identity: parsed}
+}
+
+// strangers are identities that are no member's, one of each combination of the patterns of a service's rules.
+func (d *differ) strangers(a, b *ir.Service, domains []string) []string {
+	var patterns []string
+	for _, domain := range domains {
+		patterns = append(patterns, quote(domain)+".*")
 	}
 	for _, s := range []*ir.Service{a, b} {
 		for _, rules := range rulesOf(s) {
 			for i := range rules {
 				for _, p := range rules[i].From {
-					if id := stranger(&p); id != "" && !known[id] {
-						known[id] = true
-						add(try.Sender{Kind: try.Identity, Name: id}, strangers(&p), func(q *ir.Peer) bool { return covers(q, id) })
+					if below, all := strings.CutSuffix(p.Pattern, "*"); all {
+						patterns = append(patterns, quote(below)+".*")
+					} else if p.Pattern != "" {
+						patterns = append(patterns, quote(p.Pattern))
 					}
 				}
 			}
 		}
 	}
-	out["plaintext"] = &caller{try.Sender{Kind: try.Outside}, []string{"outside"}}
-	return out
+	slices.Sort(patterns)
+	ids, whole := samples(legalID, slices.Compact(patterns))
+	if !whole {
+		d.Missed = append(d.Missed, "there are too many sorts of identity: not all were tried")
+	}
+	return ids
 }
 
 func rulesOf(s *ir.Service) [][]ir.Rule {
@@ -117,35 +175,4 @@ func rulesOf(s *ir.Service) [][]ir.Rule {
 		return nil
 	}
 	return [][]ir.Rule{s.Allow, s.Deny}
-}
-
-// stranger is somebody whose identity is one of a pattern; "" for callers that are no pattern.
-func stranger(p *ir.Peer) string {
-	if p.Pattern == "" {
-		return ""
-	}
-	if below, all := strings.CutSuffix(p.Pattern, "*"); all {
-		return below + "x"
-	}
-	return p.Pattern
-}
-
-// covers reports whether somebody with the identity, who is no member, is the caller.
-func covers(p *ir.Peer, id string) bool {
-	switch parsed, err := spiffeid.FromString(id); {
-	case err != nil:
-		return false
-	case p.Kind == ir.KindService || p.Kind == ir.KindGateway:
-		return false
-	default:
-		return p.Is(try.Identity, "", parsed)
-	}
-}
-
-// strangers are those of a pattern, in words.
-func strangers(p *ir.Peer) string {
-	if p.Kind == ir.KindNamespace {
-		return "others in " + p.String()
-	}
-	return "identity " + p.Pattern
 }

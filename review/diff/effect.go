@@ -53,8 +53,6 @@ type Effect struct {
 	// WasBy and IsBy are the lines that decided; of the old mesh, and of the new one.
 	WasBy source.Position `json:"wasBy,omitzero"`
 	IsBy  source.Position `json:"isBy,omitzero"`
-
-	touches map[string]bool // services that it is about
 }
 
 // Witness is a request whose answer differs.
@@ -133,46 +131,40 @@ func (o outcome) text(abstract bool) string {
 	return text
 }
 
-// lands are the services and externals that the outcome is about, "service NAME".
-func (o outcome) lands() []string {
-	if o.trial == nil {
-		return nil
-	}
-	var out []string
-	for _, r := range o.trial.Reaches {
-		if r.Service != "" {
-			out = append(out, "service "+r.Service)
-		} else {
-			out = append(out, "external "+r.External)
-		}
-	}
-	if o.trial.Answer != nil {
-		out = append(out, o.trial.Answer.By)
-	}
-	return out
-}
-
 // kindOf is how two outcomes of a request differ; "" when they do not.
 func kindOf(a, b outcome) Kind {
 	was, is := a.class(), b.class()
 	switch {
-	case was == refused && is == reaches:
-		return NewlyAllowed
+	case was != reaches && is == reaches && (was == refused || a.trial.Answer.Location != ""):
+		return NewlyAllowed // what was only sent elsewhere gets in
 	case was == reaches && is == refused:
 		return NewlyDenied
-	case a.trial == nil && b.trial == nil || a.trial != nil && b.trial != nil && a.like(b):
+	case a.trial == nil && b.trial == nil:
 		return ""
-	case was == reaches || is == reaches:
-		if was == is && entered(b, a) {
+	case was == reaches && is == reaches:
+		more, less := a.guards(b), b.guards(a)
+		switch {
+		case more || entered(b, a):
 			return NewlyAllowed
-		} else if was == is && entered(a, b) {
+		case less || entered(a, b):
 			return NewlyDenied
+		case a.like(b):
+			return ""
 		}
 		return Rerouted
-	case a.trial == nil || b.trial == nil:
+	case was == reaches || is == reaches:
+		return Rerouted
+	case a.trial == nil || b.trial == nil || a.like(b):
 		return "" // it is not let in, whether it can be sent or not
 	}
 	return Answered
+}
+
+// guards reports whether a asks for something, before it lets a request in, that b does not ask for.
+func (o outcome) guards(p outcome) bool {
+	return slices.ContainsFunc(o.trial.Undecided, func(u string) bool {
+		return try.IsGuard(u) && !slices.ContainsFunc(p.trial.Undecided, func(v string) bool { return names.ReplaceAllString(u, "") == names.ReplaceAllString(v, "") })
+	})
 }
 
 // entered reports whether a lets in, where it goes as in b, what b refuses.
@@ -196,20 +188,14 @@ func entered(a, b outcome) bool {
 	return more
 }
 
-// like reports whether the same becomes of a request.
+// like reports whether the same becomes of a request. What else it depends on are the routes' own bounds and faults, which
+// are compared for themselves.
 func (o outcome) like(p outcome) bool {
 	a, b := o.trial, p.trial
 	if (a.Answer == nil) != (b.Answer == nil) || a.Answer != nil && *a.Answer != *b.Answer {
 		return false
 	}
-	undecided := func(t *try.Trial) []string {
-		var out []string
-		for _, u := range t.Undecided {
-			out = append(out, names.ReplaceAllString(u, ""))
-		}
-		return out
-	}
-	return slices.Equal(a.Reaches, b.Reaches) && slices.Equal(undecided(a), undecided(b))
+	return slices.Equal(a.Reaches, b.Reaches)
 }
 
 // names are those of rules and routes, which make no difference.
@@ -224,7 +210,7 @@ func (o outcome) by(kind Kind) source.Position {
 		return o.trial.Routes[n-1].Pos
 	}
 	for _, s := range slices.Backward(o.trial.Steps) {
-		if s.Pos.IsValid() {
+		if s.Pos.IsValid() && !s.Timing {
 			return s.Pos
 		}
 	}

@@ -3,6 +3,7 @@ package diff
 import (
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
@@ -70,20 +71,19 @@ func listenerOf(g *ir.Gateway, name string) *ir.Listener {
 	return g.Listener(name)
 }
 
-// concrete are hosts of each pattern, each once, and one that no pattern names.
+// concrete are hosts of which each combination of the patterns has one, and one that no pattern has.
 func concrete(patterns []string) []string {
-	var out []string
+	var expressions []string
 	for _, p := range patterns {
-		switch {
-		case p == "" || p == "*":
-		case p[0] == '*':
-			out = append(out, "any"+p[1:])
-		default:
-			out = append(out, p)
+		if suffix, wildcard := strings.CutPrefix(p, "*"); wildcard && suffix != "" {
+			expressions = append(expressions, ".+"+quote(suffix))
+		} else if p != "" && !wildcard {
+			expressions = append(expressions, quote(p))
 		}
 	}
-	slices.Sort(out)
-	return append(slices.Compact(out), "elsewhere.invalid")
+	slices.Sort(expressions)
+	hosts, _ := samples(legalHost, slices.Compact(expressions))
+	return hosts
 }
 
 // routesThatDiffer tells the routes of a gateway that the meshes may differ in; narrow is false when they may in all.

@@ -5,6 +5,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxStates bounds how many states of a product of patterns are looked at.
@@ -24,35 +25,43 @@ func samples(form string, patterns []string) (out []string, whole bool) {
 	letters := alphabet(automata)
 	type state struct {
 		text    string
+		last    rune // of text; -1 for none
 		threads [][]uint32
 	}
-	begin := state{threads: make([][]uint32, len(automata))}
+	begin := state{last: -1, threads: make([][]uint32, len(automata))}
 	for i, a := range automata {
-		begin.threads[i] = a.closure(nil, uint32(a.prog.Start), true) // #nosec G115 -- a program is short
+		begin.threads[i] = []uint32{uint32(a.prog.Start)} // #nosec G115 -- a program is short
 	}
-	seen, known := map[string]bool{key(begin.threads): true}, map[string]bool{}
+	seen, known := map[string]bool{key(begin.threads, -1): true}, map[string]bool{}
 	whole = true
 	for queue := []state{begin}; len(queue) > 0; queue = queue[1:] {
 		s := queue[0]
-		if automata[0].accepts(s.threads[0]) {
+		if automata[0].accepts(s.threads[0], s.last) {
 			var matched strings.Builder
 			for i, a := range automata[1:] {
-				matched.WriteByte("01"[boolean(a.accepts(s.threads[i+1]))])
+				matched.WriteByte("01"[boolean(a.accepts(s.threads[i+1], s.last))])
 			}
 			if !known[matched.String()] {
 				known[matched.String()] = true
 				out = append(out, s.text)
 			}
 		}
+		closed := map[syntax.EmptyOp][][]uint32{} // by what holds before the next letter
 		for _, c := range letters {
-			next := state{text: s.text + string(c), threads: make([][]uint32, len(automata))}
+			here := syntax.EmptyOpContext(s.last, c)
+			if closed[here] == nil {
+				for i, a := range automata {
+					closed[here] = append(closed[here], a.closures(s.threads[i], here))
+				}
+			}
+			next := state{text: s.text + string(c), last: c, threads: make([][]uint32, len(automata))}
 			for i, a := range automata {
-				next.threads[i] = a.step(s.threads[i], c)
+				next.threads[i] = a.step(closed[here][i], c)
 			}
 			if len(next.threads[0]) == 0 {
 				continue // no text of the form begins so
 			}
-			if k := key(next.threads); !seen[k] {
+			if k := key(next.threads, c); !seen[k] {
 				if len(seen) == maxStates {
 					return out, false
 				}
@@ -86,54 +95,50 @@ func newAutomaton(pattern string) *automaton {
 	return &automaton{prog}
 }
 
-// closure adds a thread, and those that it becomes without reading anything.
-func (a *automaton) closure(threads []uint32, pc uint32, begins bool) []uint32 {
+// closures are threads, and those that they become without reading anything, where that holds of the place.
+func (a *automaton) closures(threads []uint32, here syntax.EmptyOp) []uint32 {
+	var out []uint32
+	for _, pc := range threads {
+		out = a.closure(out, pc, here)
+	}
+	return out
+}
+
+func (a *automaton) closure(threads []uint32, pc uint32, here syntax.EmptyOp) []uint32 {
 	i, found := slices.BinarySearch(threads, pc)
 	if found {
 		return threads
 	}
 	inst := &a.prog.Inst[pc]
-	needs := syntax.EmptyOp(inst.Arg)
-	if inst.Op == syntax.InstFail || inst.Op == syntax.InstEmptyWidth && needs&(syntax.EmptyBeginText|syntax.EmptyBeginLine) != 0 && !begins {
+	if inst.Op == syntax.InstFail || inst.Op == syntax.InstEmptyWidth && syntax.EmptyOp(inst.Arg)&^here != 0 {
 		return threads
 	}
 	threads = slices.Insert(threads, i, pc)
 	switch inst.Op {
 	case syntax.InstAlt, syntax.InstAltMatch:
-		return a.closure(a.closure(threads, inst.Out, begins), inst.Arg, begins)
-	case syntax.InstCapture, syntax.InstNop:
-		return a.closure(threads, inst.Out, begins)
-	case syntax.InstEmptyWidth:
-		if needs&(syntax.EmptyEndText|syntax.EmptyEndLine) == 0 {
-			return a.closure(threads, inst.Out, begins)
-		}
+		return a.closure(a.closure(threads, inst.Out, here), inst.Arg, here)
+	case syntax.InstCapture, syntax.InstNop, syntax.InstEmptyWidth:
+		return a.closure(threads, inst.Out, here)
 	}
 	return threads
 }
 
-// step are the threads after a letter.
+// step are the threads after a letter, of those before it.
 func (a *automaton) step(threads []uint32, c rune) []uint32 {
 	var next []uint32
 	for _, pc := range threads {
 		if inst := &a.prog.Inst[pc]; reads(inst) && inst.MatchRune(c) {
-			next = a.closure(next, inst.Out, false)
+			if i, found := slices.BinarySearch(next, inst.Out); !found {
+				next = slices.Insert(next, i, inst.Out)
+			}
 		}
 	}
 	return next
 }
 
 // accepts reports whether a thread is at its end, if the text ends here.
-func (a *automaton) accepts(threads []uint32) bool {
-	for _, pc := range threads {
-		for pc := pc; ; pc = a.prog.Inst[pc].Out {
-			if op := a.prog.Inst[pc].Op; op == syntax.InstMatch {
-				return true
-			} else if op != syntax.InstEmptyWidth && op != syntax.InstCapture && op != syntax.InstNop {
-				break
-			}
-		}
-	}
-	return false
+func (a *automaton) accepts(threads []uint32, last rune) bool {
+	return slices.ContainsFunc(a.closures(threads, syntax.EmptyOpContext(last, -1)), func(pc uint32) bool { return a.prog.Inst[pc].Op == syntax.InstMatch })
 }
 
 func reads(inst *syntax.Inst) bool {
@@ -152,9 +157,18 @@ func alphabet(automata []*automaton) []rune {
 			}
 		}
 	}
-	var printable []rune
-	for c := '!'; c <= '~'; c++ {
+	printable := []rune{'\t'}
+	for c := ' '; c <= '~'; c++ {
 		printable = append(printable, c)
+	}
+	for _, inst := range insts {
+		for _, c := range inst.Rune { // where ranges begin and end
+			for _, c := range []rune{c, c + 1} {
+				if c > '~' && unicode.IsPrint(c) && !slices.Contains(printable, c) {
+					printable = append(printable, c)
+				}
+			}
+		}
 	}
 	slices.SortStableFunc(printable, func(a, b rune) int { return cmp.Compare(plainness(a), plainness(b)) })
 	var out []rune
@@ -183,12 +197,16 @@ func plainness(c rune) int {
 		return 2
 	case 'A' <= c && c <= 'Z':
 		return 3
+	case '!' <= c && c <= '~':
+		return 4
 	}
-	return 4
+	return 5
 }
 
-func key(threads [][]uint32) string {
+// key tells states apart. Of the last letter only counts whether it is one of a word, and whether it ended a line.
+func key(threads [][]uint32, last rune) string {
 	var b strings.Builder
+	b.WriteByte(byte(syntax.EmptyOpContext(last, 'x')))
 	for _, list := range threads {
 		for _, pc := range list {
 			b.WriteByte(byte(pc))

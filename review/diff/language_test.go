@@ -15,6 +15,7 @@ func TestSamplesAreOfEveryCombination(t *testing.T) {
 		{`/a.*`, `/ab.*`, `/abc`, `(?:/a/b|/c)`},
 		{`(?i)/A`, `/a`, `/(?:|b)*c`, `^/a$`, `/\d\d?`},
 		{`/[^/]+/b`, `/.*/b`, `/a/[^b]`, `/a/./?`},
+		{`/a\b.*`, `/a.*`, `.*\B/.*`, `.*b$.*`},
 	} {
 		got, whole := samples(`/[a-c0-1/]*`, patterns)
 		if !whole {

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -84,7 +85,7 @@ func (d *differ) member(name string, comes bool, what string) {
 }
 
 // identifying are the settings that say who somebody is, and how that is certified.
-var identifying = []string{"identity", "account", "namespace", "trustDomain", "certificates", "trustDomains"}
+var identifying = []string{"identity", "account", "namespace", "trustDomain", "certificates", "trustDomains", "jwtIssuers", "externalAuthorization"}
 
 func (d *differ) fields(a, b any, of string, skipped ...string) {
 	for _, f := range fields(a, b, skipped...) {
@@ -98,13 +99,20 @@ func (d *differ) fields(a, b any, of string, skipped ...string) {
 
 // rules that are audited and not enforced, which requests do not show.
 type rules struct {
-	Allow []ir.Rule `json:"auditedAllow"`
-	Deny  []ir.Rule `json:"auditedDeny"`
+	Allow []string `json:"auditedAllow"`
+	Deny  []string `json:"auditedDeny"`
 }
 
 func audited(s *ir.Service) *rules {
-	enforced := func(r ir.Rule) bool { return !r.Audit }
-	return &rules{slices.DeleteFunc(slices.Clone(s.Allow), enforced), slices.DeleteFunc(slices.Clone(s.Deny), enforced)}
+	words := func(list []ir.Rule) (out []string) {
+		for i := range list {
+			if list[i].Audit {
+				out = append(out, text(reflect.ValueOf(list[i])))
+			}
+		}
+		return out
+	}
+	return &rules{words(s.Allow), words(s.Deny)}
 }
 
 // bound are the addresses at which a service's proxy takes its calls, by the callee.

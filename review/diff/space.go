@@ -53,11 +53,13 @@ type choice struct {
 
 // legalPath are paths as proxies read them: no segment is empty, "." or "..", and what is escaped has to be.
 const (
-	pathLetter = `(?:[A-Za-z0-9_~!$&'()*+,;=:@-]|%(?:2[0-9A-Ea-e]|[346][0-9A-Fa-f]|5[ABDEFabdef]|7[0-9A-Ea-e]|[89A-Fa-f][0-9A-Fa-f]))`
+	pathLetter = `(?:[^/.%?#\\\x00- \x7f]|%(?:2[0-9A-Ea-e]|[346][0-9A-Fa-f]|5[ABDEFabdef]|7[0-9A-Ea-e]|[89A-Fa-f][0-9A-Fa-f]))`
 	segment    = `(?:\.{0,2}` + pathLetter + `(?:` + pathLetter + `|\.)*|\.{3,}(?:` + pathLetter + `|\.)*)`
 	legalPath  = `/|(?:/` + segment + `)+/?`
-	legalValue = `[!-~]*`
-	legalQuery = `[A-Za-z0-9._~!$'()*,;:@-]*`
+	legalValue = `(?:[^\x00- \x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00- \x7f])?)?`
+	legalQuery = `[^&#\x00- \x7f]*`
+	legalHost  = `[a-z0-9-]+(?:\.[a-z0-9-]+)*`
+	legalID    = `spiffe://[a-z0-9._-]+(?:/[A-Za-z0-9._-]+)+`
 )
 
 // requests are one of each sort, the plainest; whole is false when there are too many to look at all.

@@ -10,9 +10,12 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// treated compares what else is in force for a request that is let in by both meshes: time and tries, and what its routes
-// do with it.
+// treated compares what else is in force for a request that is let in by both meshes, or answered by routes of both: time
+// and tries, and what its routes do with it.
 func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) {
+	if a.class() != b.class() || a.trial == nil || b.trial == nil || a.class() == refused && !byRoute(a, b) {
+		return
+	}
 	for _, f := range timing(a.trial.Policy, b.trial.Policy) {
 		d.addField(Timing, f, r, who, to, a, b)
 	}
@@ -25,6 +28,16 @@ func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) 
 	}
 }
 
+// byRoute reports whether routes answer in both.
+func byRoute(a, b outcome) bool {
+	for _, o := range []outcome{a, b} {
+		if n := len(o.trial.Routes); n == 0 || !o.trial.Routes[n-1].Answers() {
+			return false
+		}
+	}
+	return true
+}
+
 // route is a route of a way, as one that does nothing when there is none.
 func route(by []*ir.Route, i int) *ir.Route {
 	if i < len(by) {
@@ -34,7 +47,7 @@ func route(by []*ir.Route, i int) *ir.Route {
 }
 
 func (d *differ) addField(kind Kind, f field, r *try.Request, who []string, to string, a, b outcome) {
-	e := &Effect{Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos, touches: map[string]bool{to: true}}
+	e := &Effect{Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos}
 	d.add(e, r, a, b)
 }
 

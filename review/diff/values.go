@@ -13,11 +13,10 @@ import (
 )
 
 func (s *space) methods() []choice {
-	methods := []string{"GET"}
+	methods := []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "PROPFIND", "REPORT", "SEARCH"} // as many as nobody names all of them
 	for i := range s.conditions {
 		methods = append(methods, s.conditions[i].methods...)
 	}
-	methods = append(methods, "PATCH", "X") // none that the conditions name, as a last resort
 	var out []choice
 	for _, method := range methods {
 		out = append(out, s.choose(func(c *condition) bool { return c.methods == nil || slices.Contains(c.methods, method) }, func(r *try.Request) { r.Method = method }))
@@ -30,6 +29,9 @@ func (s *space) texts(of func(*condition) []textMatch, form string, set func(*tr
 	patterns := map[string][]string{}
 	for i := range s.conditions {
 		for _, m := range of(&s.conditions[i]) {
+			if m.Name == "host" {
+				continue // it is where the request goes
+			}
 			patterns[m.Name] = append(patterns[m.Name], pattern(m.Kind, m.Value))
 		}
 	}
@@ -126,6 +128,9 @@ func (s *space) addresses() []choice {
 				list = append(list, a)
 			}
 		}
+	}
+	if list != nil { // and of each kind one that most ranges have not
+		list = append(list, netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7"))
 	}
 	var out []choice
 	for _, a := range list {
