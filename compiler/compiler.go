@@ -51,8 +51,9 @@ type Result struct {
 	// Directories hold the module's files: watch them for changes.
 	Directories []string
 	// Files are the module's files as they were read, to show lines of them; nil
-	// when there is no module.
+	// when there is no module. Names are theirs, sorted.
 	Files fs.FS
+	Names []string
 }
 
 // Compile reads, evaluates, links and checks a mesh. What is wrong with the
@@ -75,7 +76,7 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		}
 	})
 	both.Wait()
-	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS()}
+	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS(), Names: module.Names()}
 
 	units, problems := module.Units(o.Patterns)
 	found.Add(problems...)

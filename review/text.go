@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -35,17 +36,17 @@ func (d *Description) Text(w io.Writer) error {
 		row(t, "attempts", text)
 	}
 	for i, c := range d.Callers {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), strings.Join(c.From, ", "), c.For, at(c.Pos))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), diag.Printable(strings.Join(c.From, ", ")), diag.Printable(c.For), at(c.Pos))
 	}
 	for i, c := range d.Denied {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), strings.Join(c.From, ", "), c.For, at(c.Pos))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), diag.Printable(strings.Join(c.From, ", ")), diag.Printable(c.For), at(c.Pos))
 	}
 	row(t, "asks", d.Authorizer)
 	for i, s := range d.Settings {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  in force"), s.Name, s.Value, s.From)
 	}
 	for i, r := range d.Routes {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), r.Name, r.Does, at(r.Pos))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), diag.Printable(r.Name), diag.Printable(r.Does), at(r.Pos))
 	}
 	for i, c := range d.Calls {
 		fmt.Fprintf(t, "%s\t%s on %s%s\n", first(i, "  calls"), c.To, c.Port, worstText(c.Worst))

@@ -118,7 +118,7 @@ func (f *diffFlags) check(args []string) error {
 		return errors.New("--manifests is for text, and --cluster shows the objects by itself")
 	}
 	for _, name := range f.failOn {
-		if !slices.Contains(gates(), name) {
+		if !slices.Contains(gates(), strings.TrimSpace(name)) {
 			return fmt.Errorf("--fail-on knows no %q: %s", name, strings.Join(gates(), ", "))
 		}
 	}
@@ -190,8 +190,8 @@ func (f *diffFlags) verdict(d *diff.Difference) error {
 	fails := !d.Empty()
 	if len(f.failOn) > 0 {
 		// What was not looked at may be what must not be.
-		fails = len(d.Missed) > 0 || slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return slices.Contains(f.failOn, string(e.Kind)) })
-		if slices.Contains(f.failOn, foreignEffects) {
+		fails = len(d.Missed) > 0 || slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return f.gated(string(e.Kind)) })
+		if f.gated(foreignEffects) {
 			fails = fails || slices.ContainsFunc(d.Foreign, func(o diff.Foreign) bool { return !o.Granted })
 		}
 	}
@@ -201,12 +201,17 @@ func (f *diffFlags) verdict(d *diff.Difference) error {
 	return nil
 }
 
+func (f *diffFlags) gated(name string) bool {
+	return slices.ContainsFunc(f.failOn, func(g string) bool { return strings.TrimSpace(g) == name })
+}
+
 // owned finds the owners to whom the change comes from elsewhere.
 func (f *diffFlags) owned(ctx context.Context, d *diff.Difference, before, after *side) error {
 	if after.root == "" {
 		return nil // a compiled mesh has no files
 	}
-	owners, err := ownersOf(ctx, after.root, after.mesh)
+	// Whose what is, and who grants what, is as it was: a change cannot give itself the right to be made.
+	owners, err := ownersOf(ctx, before, after)
 	if err != nil || owners == nil {
 		return err
 	}
@@ -214,6 +219,6 @@ func (f *diffFlags) owned(ctx context.Context, d *diff.Difference, before, after
 	if err != nil {
 		return err
 	}
-	d.Owned(after.mesh, changed, owners)
+	d.Owned(before.mesh, changed, owners)
 	return nil
 }

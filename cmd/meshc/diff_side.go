@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	textdiff "github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -27,12 +29,16 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
+// always is a time at which no rule is over: one that is lets nobody in, and is no error of the comparison.
+var always = time.Unix(1, 0)
+
 // side is one of two meshes that are compared.
 type side struct {
 	mesh *ir.Mesh
 	// root is the directory of its module, and files are the module's; empty and nil of a mesh that was compiled before.
 	root  string
 	files fs.FS
+	names []string
 	// revision is set when it is of one.
 	revision *revision.Revision
 }
@@ -66,7 +72,10 @@ func (f *diffFlags) sides(cmd *cobra.Command, args []string) (before, after *sid
 		return nil, nil, err
 	}
 	if kept != nil {
-		if m, err := ir.UnmarshalBeside(kept.data, after.mesh); err == nil {
+		var r reviewed
+		m, err := ir.UnmarshalBeside(kept.data, after.mesh)
+		if err == nil && json.Unmarshal(kept.owners, &r) == nil {
+			m.Owners, m.Grants = r.Owners, r.Grants
 			return &side{revision: kept.revision, root: after.root, mesh: m}, after, nil
 		}
 	}
@@ -88,9 +97,12 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := compiler.Compile(cmd.Context(), compiler.Options{Dir: name, Tags: f.tags, CacheDir: cacheDir(), Apart: apart})
+	result, err := compiler.Compile(cmd.Context(), compiler.Options{Dir: name, Tags: f.tags, CacheDir: cacheDir(), Apart: apart, Now: always})
 	if err != nil {
 		return nil, err
+	}
+	if result.Failing != nil { // a test that fails does not keep anybody from what the change does
+		result.Mesh = result.Failing
 	}
 	if result.Mesh == nil {
 		if err := f.specFlags.print(cmd, result, format, true); err != nil {
@@ -98,13 +110,19 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 		}
 		return nil, fmt.Errorf("the mesh in %s has errors, so nobody can say what it does", name)
 	}
-	return &side{mesh: result.Mesh, root: result.Root, files: result.Files}, nil
+	return &side{mesh: result.Mesh, root: result.Root, files: result.Files, names: result.Names}, nil
 }
 
 // known is the mesh of a revision that was compiled before, as JSON.
 type known struct {
-	revision *revision.Revision
-	data     []byte
+	revision     *revision.Revision
+	data, owners []byte
+}
+
+// reviewed is what a mesh says that is for reviews alone.
+type reviewed struct {
+	Owners []ir.Owner
+	Grants map[string][]string
 }
 
 // known is nil when the mesh of the revision was not compiled before.
@@ -119,10 +137,11 @@ func (f *diffFlags) known(ctx context.Context, dir string) *known {
 	}
 	kept := f.kept(r)
 	data, err := os.ReadFile(kept)
-	if kept == "" || err != nil {
+	owners, ownersErr := os.ReadFile(kept + ".owners")
+	if kept == "" || err != nil || ownersErr != nil {
 		return nil
 	}
-	return &known{r, data}
+	return &known{r, data, owners}
 }
 
 // at is the spec as it was at a revision. What it compiles to is kept by the content of its files.
@@ -145,16 +164,22 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := compiler.Compile(ctx, compiler.Options{Dir: dir, Tags: f.tags, CacheDir: cacheDir(), CacheName: root, Apart: apart})
+	result, err := compiler.Compile(ctx, compiler.Options{Dir: dir, Tags: f.tags, CacheDir: cacheDir(), CacheName: root, Apart: apart, Now: always})
 	if err != nil {
 		return nil, err
+	}
+	if result.Failing != nil {
+		result.Mesh = result.Failing
 	}
 	if result.Mesh == nil {
 		return nil, fmt.Errorf("the mesh of %s has errors: %s", name, summary(result.Diagnostics))
 	}
 	s.mesh = result.Mesh
 	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" && apart == nil {
-		keep(kept, data)
+		if reviewed, err := json.Marshal(reviewed{s.mesh.Owners, s.mesh.Grants}); err == nil {
+			keep(kept+".owners", reviewed)
+			keep(kept, data)
+		}
 	}
 	return s, nil
 }
@@ -220,13 +245,8 @@ func changedFiles(ctx context.Context, before, after *side) ([]string, error) {
 	}
 	all := map[string]bool{}
 	for _, s := range []*side{before, after} {
-		if err := fs.WalkDir(s.files, ".", func(name string, e fs.DirEntry, err error) error {
-			if err == nil && e.Type().IsRegular() {
-				all[name] = true
-			}
-			return err
-		}); err != nil {
-			return nil, err
+		for _, name := range s.names {
+			all[name] = true
 		}
 	}
 	var changed []string

@@ -1,10 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,31 +11,33 @@ import (
 
 	"github.com/hmarr/codeowners"
 
-	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/revision"
 )
 
 // codeOwners are where forges look for the file, the first that is there.
 var codeOwners = []string{".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"}
 
-// ownersOf says whose a file of the module is: by mesh.owners, and where that says nothing by CODEOWNERS of the
-// repository. It is nil when neither says anything.
-func ownersOf(ctx context.Context, root string, m *ir.Mesh) (func(file string) []string, error) {
+// ownersOf says whose a file of the module is before a change: by mesh.owners, and where that says nothing by CODEOWNERS of
+// the repository. It is nil when neither says anything.
+func ownersOf(ctx context.Context, before, after *side) (func(file string) []string, error) {
+	m := before.mesh
 	var rules codeowners.Ruleset
-	top, prefix, err := revision.Top(ctx, root)
+	top, prefix, err := revision.Top(ctx, after.root)
 	if err != nil {
-		top, prefix = root, "" // in no repository of Git
+		top, prefix = after.root, "" // in no repository of Git
 	}
 	for _, name := range codeOwners {
-		f, err := os.Open(filepath.Join(top, filepath.FromSlash(name)))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return nil, err
+		data, there := []byte(nil), false
+		if before.revision != nil {
+			data, there = before.revision.Read(ctx, name)
+		} else {
+			data, err = os.ReadFile(filepath.Join(top, filepath.FromSlash(name)))
+			there = err == nil
 		}
-		rules, err = codeowners.ParseFile(f)
-		_ = f.Close() // it was read
-		if err != nil {
+		if !there {
+			continue
+		}
+		if rules, err = codeowners.ParseFile(bytes.NewReader(data)); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		break

@@ -72,10 +72,10 @@ func plural(n int, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// printable is text from a file or a name, safe for a terminal: control
+// Printable is text from a file or a name, safe for a terminal: control
 // characters become their escapes, so that a spec cannot move the cursor, change
 // colours or begin lines of its own.
-func printable(s string) string {
+func Printable(s string) string {
 	if !strings.ContainsFunc(s, unprintable) {
 		return s
 	}

@@ -30,17 +30,17 @@ func printText(w io.Writer, found List, o PrintOptions) error {
 			b.WriteByte('\n')
 		}
 		if len(d.Positions) > 0 {
-			b.WriteString(paint.place(printable(d.Positions[0].String())) + ": ")
+			b.WriteString(paint.place(Printable(d.Positions[0].String())) + ": ")
 		}
-		b.WriteString(paint.severity(d.Severity, string(d.Severity)+" "+string(d.Code)) + ": " + printable(d.Message) + "\n")
+		b.WriteString(paint.severity(d.Severity, string(d.Severity)+" "+string(d.Code)) + ": " + Printable(d.Message) + "\n")
 		if len(d.Positions) > 0 && !d.aboutSecret() {
 			b.WriteString(lines.at(d.Positions[0]))
 		}
 		for _, p := range d.Positions[min(1, len(d.Positions)):] {
-			b.WriteString("  also " + printable(p.String()) + "\n")
+			b.WriteString("  also " + Printable(p.String()) + "\n")
 		}
 		if d.Hint != "" {
-			b.WriteString("  " + paint.hint("hint:") + " " + printable(d.Hint) + "\n")
+			b.WriteString("  " + paint.hint("hint:") + " " + Printable(d.Hint) + "\n")
 		}
 	}
 	_, err := w.Write(b.Bytes())
@@ -106,8 +106,8 @@ func (e excerpts) at(pos source.Position) string {
 		return ""
 	}
 	before, after := string(line[:pos.Column-1]), string(line[pos.Column-1:])
-	before = printable(strings.TrimLeft(before, " \t"))
-	after = printable(after)
+	before = Printable(strings.TrimLeft(before, " \t"))
+	after = Printable(after)
 	if skip := utf8.RuneCountInString(before) - widest/2; skip > 0 {
 		before = "…" + string([]rune(before)[skip:])
 	}

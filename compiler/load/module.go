@@ -145,6 +145,9 @@ func (m *Module) Directories() []string {
 // FS is the module's files as they were read.
 func (m *Module) FS() fs.FS { return moduleFS{m} }
 
+// Names are the paths of the files that were read, sorted.
+func (m *Module) Names() []string { return sortedKeys(m.files) }
+
 // unreadable says that a file or directory cannot be read, and why.
 func unreadable(name string, err error) diag.Diagnostic {
 	return diag.New(diag.Unreadable, "", fmt.Sprintf("%s cannot be read: %s", name, cause(err)), source.Position{File: path.Clean(name)})

@@ -44,8 +44,7 @@ func Open(ctx context.Context, dir, name string) (*Revision, error) {
 // blob is a file of a revision.
 type blob struct{ id, path string }
 
-// Write writes the revision's files below a directory. Links and what is executed are left out: a mesh
-// has none.
+// Write writes the revision's files below a directory. Links and other repositories in it are left out.
 func (r *Revision) Write(ctx context.Context, dir string) error {
 	listed, err := git(ctx, r.dir, nil, "ls-tree", "-r", "-z", "--full-tree", r.Tree)
 	if err != nil {
@@ -122,6 +121,12 @@ func (r *Revision) Changed(ctx context.Context) ([]string, error) {
 	return files, nil
 }
 
+// Read is a file of the repository at the revision, by its path from the repository's root; false when there is none.
+func (r *Revision) Read(ctx context.Context, path string) ([]byte, bool) {
+	data, err := git(ctx, r.dir, nil, "cat-file", "blob", r.Name+":"+path)
+	return []byte(data), err == nil
+}
+
 // Top is the root of the repository that a directory stands in, and the path from there to the directory, "" for itself.
 func Top(ctx context.Context, dir string) (top, prefix string, err error) {
 	if top, err = git(ctx, dir, nil, "rev-parse", "--show-toplevel"); err != nil {
@@ -135,7 +140,12 @@ func Top(ctx context.Context, dir string) (top, prefix string, err error) {
 func git(ctx context.Context, dir string, stdin io.Reader, args ...string) (string, error) {
 	fixed := []string{"-C", dir, "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", "-c", "diff.external="}
 	cmd := exec.CommandContext(ctx, "git", append(fixed, args...)...) // #nosec G204 -- arguments, and no shell
-	cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	for _, v := range os.Environ() {                                  // a hook's GIT_DIR, say, is about another directory
+		if !strings.HasPrefix(v, "GIT_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 	cmd.Stdin = stdin
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr

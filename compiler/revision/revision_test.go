@@ -47,6 +47,7 @@ func TestRevision(t *testing.T) {
 	}
 	before := run("status", "--porcelain")
 
+	t.Setenv("GIT_DIR", filepath.Join(dir, "nowhere")) // as a hook has it, which is about another directory
 	r, err := Open(t.Context(), filepath.Join(dir, "mesh"), "main")
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +69,15 @@ func TestRevision(t *testing.T) {
 	changed, err := r.Changed(t.Context())
 	if want := []string{"a.cue", "gone.cue", "new.cue"}; err != nil || !slices.Equal(changed, want) {
 		t.Errorf("changed: %q, %v", changed, err)
+	}
+	if data, there := r.Read(t.Context(), "other.txt"); !there || string(data) != "other" {
+		t.Errorf("other.txt is %q", data)
+	}
+	if _, there := r.Read(t.Context(), "mesh/new.cue"); there {
+		t.Error("new.cue is in the revision")
+	}
+	if err := os.Unsetenv("GIT_DIR"); err != nil {
+		t.Fatal(err)
 	}
 	if after := run("status", "--porcelain"); after != before {
 		t.Errorf("the work tree was touched: %s", after)

@@ -5,14 +5,16 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/meshc/meshc/compiler/diag"
 )
 
 // Text prints a trial for people.
 func (t *Trial) Text(w io.Writer) error {
-	fmt.Fprintf(w, "%s\nfrom %s\n\n", t.Request, t.From)
+	fmt.Fprintf(w, "%s\nfrom %s\n\n", diag.Printable(t.Request), t.From)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range t.Steps {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", s.Pos, s.At, s.Does)
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", diag.Printable(s.Pos.String()), s.At, diag.Printable(s.Does))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -28,13 +30,13 @@ func (t *Trial) Text(w io.Writer) error {
 		fmt.Fprintf(w, "%d: the proxy of %s answers\n", a.Status, a.By)
 	}
 	for _, r := range t.Reaches {
-		fmt.Fprintf(w, "%s\n", r.text())
+		fmt.Fprintf(w, "%s\n", diag.Printable(r.text()))
 	}
 	for _, u := range t.Undecided {
-		fmt.Fprintf(w, "depends on %s\n", u)
+		fmt.Fprintf(w, "depends on %s\n", diag.Printable(u))
 	}
 	if t.Write != "" && !t.Allowed() {
-		fmt.Fprintf(w, "to let it in: %s\n", t.Write)
+		fmt.Fprintf(w, "to let it in: %s\n", diag.Printable(t.Write))
 	}
 	return nil
 }

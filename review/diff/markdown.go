@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -53,17 +54,17 @@ func at(p source.Position) string {
 // cell is a text that stands for itself in a table of Markdown: what a spec says must not become a link, an
 // image or a mention.
 func cell(text string) string {
-	return cells.Replace(text)
+	return cells.Replace(diag.Printable(text))
 }
 
 var cells = strings.NewReplacer(
 	"\\", "\\\\", "|", "\\|", "\n", " ", "\r", " ", "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "[", "\\[", "]", "\\]", "*", "\\*", "_", "\\_",
-	"@", "@\u200b", "#", "\\#", "!", "\\!", "~", "\\~", "://", ":\u200b//",
+	"@", "@\u200b", "#", "\\#", "!", "\\!", "~", "\\~", "://", ":\u200b//", "www.", "www\u200b.", "WWW.", "WWW\u200b.", "GH-", "GH\u200b-",
 )
 
 // code is a text in the type of code.
 func code(text string) string {
-	text = strings.NewReplacer("\n", " ", "\r", " ", "|", "\\|").Replace(text)
+	text = strings.ReplaceAll(diag.Printable(text), "|", "\\|")
 	fence := "`"
 	for strings.Contains(text, fence) {
 		fence += "`"

@@ -18,7 +18,7 @@ type Foreign struct {
 }
 
 func (f *Foreign) text() string {
-	text := fmt.Sprintf("%s changes nothing, and other proxies' configuration comes to its %s", f.Owner, list(f.Members))
+	text := fmt.Sprintf("no file of %s changes, and the proxies of its %s get another configuration", f.Owner, list(f.Members))
 	if f.Granted {
 		text += ", as is granted"
 	}

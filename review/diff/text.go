@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -18,18 +19,18 @@ func (d *Difference) Text(w io.Writer) error {
 	}
 	var b strings.Builder
 	for _, e := range d.Effects {
-		fmt.Fprintf(&b, "%s: %s\n", e.Kind, e.subject())
-		fmt.Fprintf(&b, "  was: %s%s\n  is:  %s%s\n", e.Was, place(e.WasBy), e.Is, place(e.IsBy))
+		fmt.Fprintf(&b, "%s: %s\n", e.Kind, diag.Printable(e.subject()))
+		fmt.Fprintf(&b, "  was: %s%s\n  is:  %s%s\n", diag.Printable(e.Was), place(e.WasBy), diag.Printable(e.Is), place(e.IsBy))
 		if x := e.Witness; x != nil {
-			fmt.Fprintf(&b, "  e.g. %s\n", x.Command)
+			fmt.Fprintf(&b, "  e.g. %s\n", diag.Printable(x.Command))
 			if e.Was == e.Is { // what differs is as what it arrives
-				fmt.Fprintf(&b, "       was: %s\n       is:  %s\n", x.Was, x.Is)
+				fmt.Fprintf(&b, "       was: %s\n       is:  %s\n", diag.Printable(x.Was), diag.Printable(x.Is))
 			}
 		}
 		b.WriteString("\n")
 	}
 	for _, line := range d.summary() {
-		b.WriteString(line + "\n")
+		b.WriteString(diag.Printable(line) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -67,7 +68,9 @@ func (d *Difference) summary() []string {
 			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", count(n, "member"), part.what, list(part.names)))
 		}
 	}
-	lines = append(lines, fmt.Sprintf("the proxies of %s stay untouched", count(p.Untouched, "member")))
+	if p.Untouched > 0 {
+		lines = append(lines, fmt.Sprintf("the proxies of %s stay untouched", count(p.Untouched, "member")))
+	}
 	for _, t := range d.Foreign {
 		lines = append(lines, t.text())
 	}
@@ -92,5 +95,5 @@ func place(p source.Position) string {
 	if !p.IsValid() {
 		return ""
 	}
-	return "  (" + p.String() + ")"
+	return "  (" + diag.Printable(p.String()) + ")"
 }

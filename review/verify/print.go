@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/meshc/meshc/compiler/diag"
 )
 
 // Text prints the report for a terminal.
@@ -17,14 +19,14 @@ func (r *Report) Text(w io.Writer) error {
 		failed := false
 		for _, run := range t.runs() {
 			if run.Failure != "" {
-				fmt.Fprintf(&b, "FAIL  %s, %s: the request %s; %s\n", t.Title, run.how, run.Outcome, run.Failure)
+				fmt.Fprintf(&b, "FAIL  %s, %s: the request %s; %s\n", diag.Printable(t.Title), run.how, diag.Printable(run.Outcome), run.Failure)
 				failed = true
 			}
 		}
 		if failed {
-			fmt.Fprintf(&b, "      %s\n      %s\n", t.Pos, t.Command)
+			fmt.Fprintf(&b, "      %s\n      %s\n", t.Pos, diag.Printable(t.Command))
 		} else {
-			fmt.Fprintf(&b, "ok    %s\n", t.Title)
+			fmt.Fprintf(&b, "ok    %s\n", diag.Printable(t.Title))
 		}
 	}
 	if len(r.Tests) == 0 {
@@ -42,7 +44,7 @@ func (r *Report) Text(w io.Writer) error {
 	b.WriteString("\n")
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, m := range c.Missed {
-		fmt.Fprintf(table, "  %s\t%s of %s\t%s\n", m.Pos, m.Kind, m.Of, m.Name)
+		fmt.Fprintf(table, "  %s\t%s of %s\t%s\n", m.Pos, m.Kind, m.Of, diag.Printable(m.Name))
 	}
 	if err := table.Flush(); err != nil {
 		return err

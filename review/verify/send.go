@@ -1,13 +1,17 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -30,10 +34,13 @@ func (s *sender) run(ctx context.Context, t *ir.Test) *Run {
 	answer, err := s.send(ctx, t)
 	r := &Run{Time: time.Since(began)}
 	switch {
-	case err != nil && t.Expect.Allowed:
-		r.Outcome, r.Failure = "gets no answer", expected(&t.Expect)
-	case err != nil:
-		r.Outcome = "gets no answer"
+	case errors.Is(err, errClosed):
+		r.Outcome = "is closed by a proxy"
+		if t.Expect.Allowed {
+			r.Failure = expected(&t.Expect)
+		}
+	case err != nil: // that nothing came of it proves nothing
+		r.Outcome, r.Failure = "was not answered", err.Error()
 	default:
 		r.Outcome = answer.text()
 		if answer.allowed() != t.Expect.Allowed || t.Expect.Service != "" && answer.service != t.Expect.Service || t.Expect.Version != "" && answer.version != t.Expect.Version {
@@ -46,12 +53,22 @@ func (s *sender) run(ctx context.Context, t *ir.Test) *Run {
 // answer is what came back.
 type answer struct {
 	status           int
+	grpc             string // status of gRPC; empty for none
 	service, version string // of the application that it is of; empty for a proxy's own
 }
 
-func (a *answer) allowed() bool { return a.status < 400 }
+// allowed reports whether it was let in: a proxy refuses a request of gRPC with a status of that (gRPC over HTTP/2).
+func (a *answer) allowed() bool {
+	return a.status < 400 && (a.service != "" || a.grpc == "" || a.grpc == "0")
+}
+
+// errClosed is a connection that was closed before anything was answered.
+var errClosed = errors.New("the connection was closed")
 
 func (a *answer) text() string {
+	if a.service == "" && a.grpc != "" {
+		return fmt.Sprintf("is answered %d by a proxy, with the status %s of gRPC", a.status, a.grpc)
+	}
 	if a.service == "" {
 		return fmt.Sprintf("is answered %d by a proxy", a.status)
 	}
@@ -66,9 +83,13 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(ctx, t.Method, base+t.Path, nil)
+	r, err := http.NewRequestWithContext(ctx, t.Method, base, nil)
 	if err != nil {
 		return nil, err
+	}
+	r.URL.Opaque = t.Path // as it is written, with whatever escapes
+	if strings.HasPrefix(t.Path, "//") {
+		r.URL.Opaque = "//" + t.Host + t.Path
 	}
 	r.Host = t.Host
 	for _, h := range t.Headers {
@@ -82,7 +103,9 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := client.Do(r)
-	if err != nil {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil, errClosed
+	} else if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
@@ -90,7 +113,7 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{status: response.StatusCode}
+	a := &answer{status: response.StatusCode, grpc: cmp.Or(response.Header.Get("grpc-status"), response.Trailer.Get("grpc-status"))}
 	var report app.Report
 	if json.Unmarshal(body, &report) == nil {
 		a.service, a.version = report.Service, report.Version
