@@ -29,9 +29,6 @@ if [[ ${SARIF:-} == true && -s $work/findings.sarif ]]; then
 		-f "commit_sha=$HEAD_SHA" -f "ref=$HEAD_REF" -F "sarif=@$work/findings.base64" ||
 		echo "::warning::the findings could not be uploaded to code scanning: the token needs security-events: write"
 fi
-if [[ $failed != 0 ]]; then
-	exit 1
-fi
 
 case ${VERIFY:-offline} in
 none) ;;
@@ -63,7 +60,7 @@ fi
 status=0
 "$MESHC" diff --from "$before" --untrusted -o markdown >"$work/diff.md" || status=$?
 if [[ $status -gt 1 ]]; then
-	exit "$status"
+	exit $((failed ? 1 : status))
 fi
 cat "$work/diff.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 quietly "$MESHC" diff --from "$before" --untrusted || true

@@ -195,7 +195,10 @@ func (f *diffFlags) verdict(d *diff.Difference) error {
 			fails = fails || slices.ContainsFunc(d.Foreign, func(o diff.Foreign) bool { return !o.Granted })
 		}
 	}
-	if fails {
+	switch {
+	case fails && len(f.failOn) == 0 && len(d.Effects) == 0 && len(d.Missed) > 0:
+		return errors.New("whether anything differs cannot be told: " + strings.Join(d.Missed, "; "))
+	case fails:
 		return errFindings
 	}
 	return nil

@@ -88,6 +88,17 @@ fault of its own.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	var dir string
+	root.PersistentFlags().StringVarP(&dir, "chdir", "C", "", "run as if started in this directory")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if dir == "" {
+			return nil
+		}
+		if err := os.Chdir(dir); err != nil {
+			return usage(fmt.Errorf("--chdir: %w", err))
+		}
+		return nil
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})

@@ -29,7 +29,9 @@ func SameValue(a, b reflect.Value) bool {
 		return textOf(a) == textOf(b)
 	}
 	switch a.Kind() {
-	case reflect.Pointer, reflect.Interface:
+	case reflect.Interface:
+		return SameValue(a.Elem(), b.Elem())
+	case reflect.Pointer:
 		if a.IsNil() || b.IsNil() {
 			return a.IsNil() == b.IsNil()
 		}

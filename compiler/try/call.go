@@ -125,7 +125,7 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 	}
 	for i := range callee.Routes {
 		route := &callee.Routes[i]
-		if takes(&route.Match, q, q.path) {
+		if r.takes(&route.Match, q, q.path) {
 			r.step(at, route.Pos, "goes by the route %q of %s", route.Name, callee.Name)
 			r.goes(at, s.Uses, use.Traffic, callee, port, q, route)
 			return

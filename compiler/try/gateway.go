@@ -52,7 +52,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	for i := range g.Routes {
 		route := &g.Routes[i]
 		m := &route.Match
-		if !m.At(l.Name) || m.Host != "" && !ir.HostCovers(m.Host, domain) || !takes(m, q, q.path) {
+		if !m.At(l.Name) || m.Host != "" && !ir.HostCovers(m.Host, domain) || !r.takes(m, q, q.path) {
 			continue
 		}
 		if r.byRoute(at, g, route, q) {
@@ -158,7 +158,7 @@ func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) boo
 		}
 		for i := range callee.Routes {
 			own := &callee.Routes[i]
-			if takes(&own.Match, q, path) {
+			if r.takes(&own.Match, q, path) {
 				r.step(at, own.Pos, "goes on by the route %q of %s", own.Name, callee.Name)
 				r.goes(at, g.Uses, use, callee, port, q, route, own)
 				return true

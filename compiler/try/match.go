@@ -23,6 +23,20 @@ func (m *message) values(name string) []string {
 	return header(m.headers, name)
 }
 
+// takes is [takes], and tells of headers of which nobody knows here what they say: proxies write them.
+func (r *run) takes(m *ir.Match, q *message, path string) bool {
+	bare := *m
+	bare.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h ir.StringMatch) bool { return r.isSet(h.Name) })
+	if len(bare.Headers) < len(m.Headers) && takes(&bare, q, path) {
+		for _, h := range m.Headers {
+			if r.isSet(h.Name) {
+				r.undecided("the header %s, which proxies or applications on the way write", h.Name)
+			}
+		}
+	}
+	return takes(m, q, path)
+}
+
 // takes reports whether a match of a route takes the request, whose path is the given one for it.
 func takes(m *ir.Match, r *message, path string) bool {
 	if !m.Path.Takes(path) || m.Method != "" && m.Method != r.method {

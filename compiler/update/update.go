@@ -82,7 +82,9 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 			out.Services[i] = alone(&out, s)
 		}
 	}
-	out.Gateways = slices.DeleteFunc(out.Gateways, func(g *ir.Gateway) bool { return base.Gateway(g.Name) == nil && !slices.ContainsFunc(g.Listeners, listensFirst) })
+	out.Gateways = slices.DeleteFunc(out.Gateways, func(g *ir.Gateway) bool {
+		return base.Gateway(g.Name) == nil && !slices.ContainsFunc(g.Listeners, listensFirst)
+	})
 	for i, g := range out.Gateways {
 		if base.Gateway(g.Name) == nil { // its listeners are there, and nothing behind them
 			copied := *g

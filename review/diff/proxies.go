@@ -22,23 +22,20 @@ func (p *Proxies) untouched() bool { return len(p.Changed)+len(p.Added)+len(p.Re
 // proxies finds those whose scope, which is all that their configuration depends on, is not the same.
 func (d *differ) proxies() Proxies {
 	p := Proxies{Changed: []string{}, Added: []string{}, Removed: []string{}}
-	a, b := d.old.Settings, d.new.Settings
-	a.Flux, b.Flux = nil, nil // Flux's own
-	a.Images, b.Images = ir.Images{}, ir.Images{}
-	all := !ir.Same(&a, &b)
+	all := !ir.Same(everybodys(&d.old.Settings), everybodys(&d.new.Settings))
 	upstream := map[string]bool{} // services that are not the same for their callers
 	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if a == nil || b == nil || d.changed["service "+name] && !ir.Same(&a.Upstream, &b.Upstream) {
 			upstream[name] = true
 		}
 	})
-	compare := func(name string, old, new []ir.Use, was, is bool) {
+	compare := func(name string, old, new []ir.Use, was, is bool, asked func(m *ir.Mesh) []any) {
 		switch {
 		case !was:
 			p.Added = append(p.Added, name)
 		case !is:
 			p.Removed = append(p.Removed, name)
-		case all || d.changed[name] || slices.ContainsFunc(slices.Concat(old, new), func(u ir.Use) bool {
+		case all || d.changed[name] || !ir.Same(asked(d.old), asked(d.new)) || slices.ContainsFunc(slices.Concat(old, new), func(u ir.Use) bool {
 			return u.External && d.changed["external "+u.To] || !u.External && upstream[u.To]
 		}):
 			p.Changed = append(p.Changed, name)
@@ -47,7 +44,13 @@ func (d *differ) proxies() Proxies {
 		}
 	}
 	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		compare("service "+name, usesIn(a), usesIn(b), a != nil, b != nil)
+		compare("service "+name, usesIn(a), usesIn(b), a != nil, b != nil, func(m *ir.Mesh) (out []any) {
+			s := m.Service(name)
+			for _, issuer := range s.AllTokenIssuers() {
+				out = append(out, m.JWTIssuer(issuer))
+			}
+			return append(out, m.ExternalAuthorization(s.Authorizer))
+		})
 	})
 	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		var before, after []ir.Use
@@ -57,12 +60,24 @@ func (d *differ) proxies() Proxies {
 		if b != nil {
 			after = b.Uses
 		}
-		compare("gateway "+name, before, after, a != nil, b != nil)
+		compare("gateway "+name, before, after, a != nil, b != nil, func(m *ir.Mesh) []any {
+			return []any{m.ExternalAuthorization(m.Gateway(name).Authorizer)}
+		})
 	})
 	for _, list := range [][]string{p.Changed, p.Added, p.Removed} {
 		slices.SortFunc(list, strings.Compare)
 	}
 	return p
+}
+
+// everybodys are the settings that every proxy's configuration is made of.
+func everybodys(s *ir.Settings) *ir.Settings {
+	out := *s
+	out.Flux, out.Images, out.MaxAttempts, out.Authorizers, out.JWTIssuers = nil, ir.Images{}, nil, nil, nil
+	for _, header := range s.ClaimHeaders() { // which every proxy takes out of requests
+		out.JWTIssuers = append(out.JWTIssuers, &ir.JWTIssuer{Name: header})
+	}
+	return &out
 }
 
 func usesIn(s *ir.Service) []ir.Use {
