@@ -40,7 +40,9 @@ func TestWhatHides(t *testing.T) {
 	allow := func(rule string) [2]string {
 		return [2]string{`{from: gateways: ["g"], ports: ["http"]}]`, `{from: gateways: ["g"], ports: ["http"]}, ` + rule + `]`}
 	}
-	route := func(rule string) [2]string { return [2]string{`routes: [{name: "hello"`, `routes: [` + rule + `, {name: "hello"`} }
+	route := func(rule string) [2]string {
+		return [2]string{`routes: [{name: "hello"`, `routes: [` + rule + `, {name: "hello"`}
+	}
 	for _, c := range []struct {
 		name   string
 		change [][2]string

@@ -76,7 +76,8 @@ func TestVerify(t *testing.T) {
 		{"shoppers see the old shop", "is answered 200 by web v1"},
 		{"in plain they are sent elsewhere", "is answered 308 by a proxy"},
 		{"buyers order", "is answered 200 by orders a"},
-		{"cooks do not", "is answered 403 by a proxy"}, {"cooks do not by gRPC", "is answered 200 by a proxy, with the status 7 of gRPC"},
+		{"cooks do not", "is answered 403 by a proxy"},
+		{"cooks do not by gRPC", "is answered 200 by a proxy, with the status 7 of gRPC"},
 		{"the other does not order", "is answered 403 by a proxy"},
 	} {
 		for _, test := range r.Tests {
