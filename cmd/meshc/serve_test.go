@@ -116,6 +116,34 @@ func TestServeAndStatus(t *testing.T) {
 	}
 	wants(exitFindings, "service/frontend/a refused CDS cart.default|http, from mesh.cue:6:8\n  Error adding/updating cluster(s) cart.default|http: not with me")
 
+	// What is on disk is what is served, and a copy that lets less in is not.
+	compared := func(dir string) (code int, out string) {
+		t.Helper()
+		diff := exec.Command("meshc", "diff", "--server", listening.Admin)
+		diff.Dir = dir
+		text, err := diff.CombinedOutput()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode(), string(text)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		return 0, string(text)
+	}
+	if code, out := compared(spec); code != exitGood || out != "" {
+		t.Errorf("what is served differs from the spec: %d %s", code, out)
+	}
+	other := t.TempDir()
+	if err := os.CopyFS(other, os.DirFS(spec)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other, "mesh.cue"), []byte(strings.Replace(servedSpec, `{from: services: ["frontend"]}`, `{from: services: ["frontend"], methods: ["GET"]}`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := compared(other); code != exitFindings || !strings.Contains(out, "newly-denied: service frontend → service cart") {
+		t.Errorf("a copy that lets less in: %d %s", code, out)
+	}
+
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
