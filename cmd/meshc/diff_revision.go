@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/revision"
+)
+
+// known is the mesh of a revision that was compiled before, as JSON.
+type known struct {
+	revision     *revision.Revision
+	data, owners []byte
+}
+
+// reviewed is what a mesh says that is for reviews alone.
+type reviewed struct {
+	Owners []ir.Owner
+	Grants map[string][]string
+}
+
+// known is nil when the mesh of the revision was not compiled before.
+func (f *diffFlags) known(ctx context.Context, dir string) *known {
+	root, found := load.Root(dir)
+	if !found {
+		return nil
+	}
+	r, err := revision.Open(ctx, root, f.from)
+	if err != nil {
+		return nil
+	}
+	kept := f.kept(r)
+	data, err := os.ReadFile(kept)
+	owners, ownersErr := os.ReadFile(kept + ".owners")
+	if kept == "" || err != nil || ownersErr != nil {
+		return nil
+	}
+	return &known{r, data, owners}
+}
+
+// at is the spec as it was at a revision. What it compiles to is kept by the content of its files.
+func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
+	r, err := revision.Open(ctx, root, name)
+	if err != nil {
+		return nil, err
+	}
+	s := &side{revision: r, root: root}
+	kept := f.kept(r)
+	dir, err := os.MkdirTemp("", "meshc-revision-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := r.Write(ctx, dir); err != nil {
+		return nil, err
+	}
+	apart, err := f.apart()
+	if err != nil {
+		return nil, err
+	}
+	result, err := compiler.Compile(ctx, compiler.Options{Dir: dir, Tags: f.tags, CacheDir: cacheDir(), CacheName: root, Apart: apart, Now: always})
+	if err != nil {
+		return nil, err
+	}
+	if result.Failing != nil {
+		result.Mesh = result.Failing
+	}
+	switch {
+	case result.Root == "":
+		return nil, fmt.Errorf("revision %s has no mesh repository there: no cue.mod/module.cue", name)
+	case result.Mesh == nil:
+		return nil, fmt.Errorf("the mesh of %s has errors: %s", name, summary(result.Diagnostics))
+	}
+	s.mesh = result.Mesh
+	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" && apart == nil {
+		if reviewed, err := json.Marshal(reviewed{s.mesh.Owners, s.mesh.Grants}); err == nil {
+			keep(kept+".owners", reviewed)
+			keep(kept, data)
+		}
+	}
+	return s, nil
+}
+
+// kept is the file that has the mesh of a revision; "" for none.
+func (f *diffFlags) kept(r *revision.Revision) string {
+	dir := cacheDir()
+	if dir == "" || f.untrusted {
+		return ""
+	}
+	name := sha256.Sum256([]byte(strings.Join(append([]string{version(), build(), r.Tree}, f.tags...), "\x00")))
+	return filepath.Join(dir, "revisions", hex.EncodeToString(name[:16])+".json")
+}
+
+// keep writes a file as a whole. Failing to is no fault: it costs time.
+func keep(name string, data []byte) {
+	if os.MkdirAll(filepath.Dir(name), 0o700) != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return
+	}
+	_, err = f.Write(data)
+	if f.Close() != nil || err != nil || os.Rename(f.Name(), name) != nil {
+		_ = os.Remove(f.Name())
+	}
+}
+
+// build tells one meshc from another.
+func build() string {
+	executable, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(executable)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
+}
