@@ -89,9 +89,8 @@ if [[ ${COMMENT:-} == true && -n ${PULL_REQUEST:-} ]]; then
 	} >"$work/comment.md"
 	comments="repos/$GITHUB_REPOSITORY/issues/$PULL_REQUEST/comments"
 	known=$(gh api --paginate "$comments" --jq ".[] | select(.body | startswith(\"$mark\")) | .id" | head -n 1) || known=
-	if [[ -n $known ]]; then
-		gh api --silent -X PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$known" -F "body=@$work/comment.md" || said=1
-	else
+	# One that somebody else wrote, with the same beginning, is not ours to change.
+	if [[ -z $known ]] || ! gh api --silent -X PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$known" -F "body=@$work/comment.md"; then
 		gh api --silent "$comments" -F "body=@$work/comment.md" || said=1
 	fi
 	[[ -z ${said:-} ]] || echo "::warning::the comment could not be written: the token needs pull-requests: write"

@@ -96,6 +96,12 @@ func TestWhatHides(t *testing.T) {
 			change: [][2]string{{`, clientCertificates: secret: "clients"`, ``}}, kind: NewlyAllowed, to: "gateway g",
 		},
 		{name: "plain requests that are redirected no more", change: [][2]string{{`, redirectTo: "https"`, ``}}, kind: NewlyAllowed, to: "gateway g"},
+		{
+			name:   "a service that becomes an external",
+			before: [][2]string{{"gateways: g: {", "services: pay: {workload: deployment: \"pay\", ports: http: {port: 80, protocol: \"http\"}, allow: [{from: services: [\"a\"], methods: [\"POST\"]}]}\ngateways: g: {"}, {`uses: {b: {}, t: {}}`, `uses: {b: {}, t: {}, pay: {}}`}},
+			change: [][2]string{{`services: pay: {workload: deployment: "pay", ports: http: {port: 80, protocol: "http"}, allow: [{from: services: ["a"], methods: ["POST"]}]}`, `external: pay: {hosts: ["pay"], ports: http: {port: 80, protocol: "http"}}`}},
+			kind:   NewlyAllowed, to: "external pay",
+		},
 		{name: "tokens for others", change: [][2]string{{`audiences: ["shop"]`, `audiences: ["shop", "others"]`}}, kind: Identity, to: "mesh shop"},
 		{name: "a rewrite by a pattern", before: [][2]string{{`to: [{service: "b"}]}]`, `to: [{service: "b", version: "v1"}], rewrite: path: regex: {pattern: "^/v([0-9])", substitution: "/\\1"}}]`}}, change: [][2]string{{`"^/v([0-9])"`, `"^/v([0-9]+)"`}}, kind: Rerouted, to: "gateway g"},
 		{name: "the headers of an answer", change: [][2]string{{`body: "hello"}}`, `body: "hello"}, headers: response: set: "x-frame-options": "DENY"}`}}, kind: Handled, to: "service b"},

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"cmp"
+	"encoding/binary"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -26,51 +27,61 @@ func samples(form string, patterns []string) (out []string, whole bool) {
 	type state struct {
 		text    string
 		last    rune // of text; -1 for none
-		threads [][]uint32
+		threads []threads
 	}
-	begin := state{last: -1, threads: make([][]uint32, len(automata))}
+	begin := state{last: -1}
 	for i, a := range automata {
-		begin.threads[i] = []uint32{uint32(a.prog.Start)} // #nosec G115 -- a program is short
+		begin.threads = append(begin.threads, threads{i, []uint32{uint32(a.prog.Start)}}) // #nosec G115 -- a program is short
 	}
 	seen, known := map[string]bool{key(begin.threads, -1): true}, map[string]bool{}
 	whole = true
 	for queue := []state{begin}; len(queue) > 0; queue = queue[1:] {
 		s := queue[0]
-		if automata[0].accepts(s.threads[0], s.last) {
-			var matched strings.Builder
-			for i, a := range automata[1:] {
-				matched.WriteByte("01"[boolean(a.accepts(s.threads[i+1], s.last))])
-			}
-			if !known[matched.String()] {
-				known[matched.String()] = true
-				out = append(out, s.text)
+		matched := make([]byte, (len(automata)+7)/8)
+		for _, t := range s.threads {
+			if automata[t.of].accepts(t.at, s.last) {
+				matched[t.of/8] |= 1 << (t.of % 8)
 			}
 		}
-		closed := map[syntax.EmptyOp][][]uint32{} // by what holds before the next letter
+		if matched[0]&1 != 0 && !known[string(matched)] { // it is of the form
+			known[string(matched)] = true
+			out = append(out, s.text)
+		}
+		closed := map[syntax.EmptyOp][]threads{} // by what holds before the next letter
 		for _, c := range letters {
 			here := syntax.EmptyOpContext(s.last, c)
-			if closed[here] == nil {
-				for i, a := range automata {
-					closed[here] = append(closed[here], a.closures(s.threads[i], here))
+			now, done := closed[here]
+			if !done {
+				for _, t := range s.threads {
+					now = append(now, threads{t.of, automata[t.of].closures(t.at, here)})
+				}
+				closed[here] = now
+			}
+			var next []threads
+			for _, t := range now {
+				if at := automata[t.of].step(t.at, c); len(at) > 0 {
+					next = append(next, threads{t.of, at})
 				}
 			}
-			next := state{text: s.text + string(c), last: c, threads: make([][]uint32, len(automata))}
-			for i, a := range automata {
-				next.threads[i] = a.step(closed[here][i], c)
-			}
-			if len(next.threads[0]) == 0 {
+			if len(next) == 0 || next[0].of != 0 {
 				continue // no text of the form begins so
 			}
-			if k := key(next.threads, c); !seen[k] {
+			if k := key(next, c); !seen[k] {
 				if len(seen) == maxStates {
 					return out, false
 				}
 				seen[k] = true
-				queue = append(queue, next)
+				queue = append(queue, state{s.text + string(c), c, next})
 			}
 		}
 	}
 	return out, whole
+}
+
+// threads are where an automaton is, by its index: one that is nowhere any more matches nothing that begins so.
+type threads struct {
+	of int
+	at []uint32
 }
 
 func boolean(b bool) int {
@@ -204,16 +215,15 @@ func plainness(c rune) int {
 }
 
 // key tells states apart. Of the last letter only counts whether it is one of a word, and whether it ended a line.
-func key(threads [][]uint32, last rune) string {
-	var b strings.Builder
-	b.WriteByte(byte(syntax.EmptyOpContext(last, 'x')))
-	for _, list := range threads {
-		for _, pc := range list {
-			b.WriteByte(byte(pc))
-			b.WriteByte(byte(pc >> 8))
-			b.WriteByte(byte(pc >> 16))
+func key(list []threads, last rune) string {
+	b := make([]byte, 0, 64)
+	b = append(b, byte(syntax.EmptyOpContext(last, 'x')))
+	for _, t := range list {
+		b = binary.AppendUvarint(append(b, 0xff), uint64(t.of)) // #nosec G115 -- an index
+		for _, pc := range t.at {
+			b = binary.AppendUvarint(b, uint64(pc)+1)
 		}
-		b.WriteString("\xff\xff\xff")
+		b = append(b, 0)
 	}
-	return b.String()
+	return string(b)
 }

@@ -143,15 +143,13 @@ func (d *differ) calls(from string, who []string, use [2]*ir.Use) {
 	}
 	for at := range addresses {
 		s := &space{base: try.Request{From: try.Sender{Kind: ir.KindService, Name: from}, Method: "GET", Scheme: "http", Host: at.host, Port: at.number, Path: "/"}}
-		if !external {
-			d.about(s, func(a *about) {
-				if at.http {
-					a.callee(a.mesh.Service(to))
-				} else {
-					a.rules(a.mesh.Service(to), nil)
-				}
-			})
-		}
+		d.about(s, func(a *about) { // an external may have been a service, or become one
+			if at.http {
+				a.callee(a.mesh.Service(to))
+			} else {
+				a.rules(a.mesh.Service(to), nil)
+			}
+		})
 		d.compare(s, who, place)
 	}
 }
