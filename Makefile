@@ -78,7 +78,7 @@ soak: build tools inotify
 fuzz:
 	@set -e; for target in render.FuzzSpec render.FuzzMesh render/manifest.FuzzYAMLString \
 			compiler/foreign.FuzzImport serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
-		go test ./$${target%.*} -run '^$$' -fuzz "^$${target##*.}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
+		tools/fuzz.sh ./$${target%.*} $${target##*.} $(FUZZTIME); \
 	done
 
 # the race detector where goroutines meet
