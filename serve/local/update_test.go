@@ -215,7 +215,14 @@ func (v *revisions) mixtures(g *trytest.Random, sent []*try.Request) (answers in
 			requests = append(requests, &r)
 		}
 	}
-	for _, held := range []map[string]bool{{"a": true, "g": true}, {"b": true, "c": true}, {"b": true}, {"a": true, "g": true, "c": true}} {
+	for range 4 { // of the 14 ways in which some have the new version and some not
+		of := 1 + g.IntN(14)
+		held := map[string]bool{}
+		for i, name := range []string{"a", "b", "c", "g"} {
+			if of>>i&1 == 1 {
+				held[name] = true
+			}
+		}
 		v.update(held)
 		for _, r := range requests {
 			if !v.letsIn(v.before, r) || !v.letsIn(v.after, r) {
