@@ -40,7 +40,7 @@ func (u *Update) text() string {
 
 // mixed tries a request that both meshes let in, where the calling proxy has one of them and the called one the other.
 func (d *differ) mixed(r *try.Request, to string, a, b outcome) {
-	if a.class() != reaches || b.class() != reaches || d.seen[to] || !a.trial.Allowed() || !b.trial.Allowed() {
+	if d.seen[to] || !bothAllow(a, b) {
 		return
 	}
 	for _, m := range d.mixtures {
@@ -52,9 +52,14 @@ func (d *differ) mixed(r *try.Request, to string, a, b outcome) {
 	}
 }
 
+// bothAllow reports whether both meshes let a request in, or answer it with what is no error.
+func bothAllow(a, b outcome) bool {
+	return a.trial != nil && b.trial != nil && a.trial.Allowed() && b.trial.Allowed()
+}
+
 // comesLater tells of a request that both meshes let in, and that a new route takes to what is not there yet.
 func (d *differ) comesLater(r *try.Request, to string, a, b outcome) {
-	if a.class() != reaches || b.class() != reaches || d.seen[to] {
+	if d.seen[to] || !bothAllow(a, b) {
 		return
 	}
 	for _, reach := range b.trial.Reaches {
