@@ -206,10 +206,7 @@ func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
 	if s.mesh == nil {
 		return
 	}
-	s.overlay()
-	for _, n := range s.sortedNodes() {
-		s.refresh(n)
-	}
+	s.serveAll()
 }
 
 // misnamed says which endpoints of a file name ports that their service has not, or

@@ -113,15 +113,17 @@ func (b *boundedStream) RecvMsg(m any) error {
 // lookAfter does what is to be done now and then: it goes on with proxies that had
 // nothing to answer, forgets what is gone, and takes rules out whose time is over.
 func (s *Server) lookAfter(ctx context.Context) {
-	tick := time.NewTicker(stageRest / 2)
+	tick, stage := time.NewTicker(time.Second), time.NewTicker(stageRest/2)
 	defer tick.Stop()
+	defer stage.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case now := <-stage.C:
+			s.advanceWhenTaken(now)
 		case now := <-tick.C:
 			s.settleAll()
-			s.advanceWhenTaken(now)
 			s.limits.forget()
 			s.endRules(now)
 		}

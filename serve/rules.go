@@ -22,10 +22,7 @@ func (s *Server) endRules(now time.Time) {
 			}
 		}
 	}
-	s.overlay()
-	for _, n := range s.sortedNodes() {
-		s.refresh(n)
-	}
+	s.serveAll()
 }
 
 // inForce is the service without the rules of allow that are over, and when the next

@@ -18,6 +18,11 @@ const (
 // advance begins to serve what is ahead.
 func (s *Server) advance() {
 	s.mesh, s.ahead, s.staged = s.ahead[0], s.ahead[1:], time.Now()
+	s.serveAll()
+}
+
+// serveAll brings what is served up to the mesh as it is in force now, for every node.
+func (s *Server) serveAll() {
 	s.overlay()
 	for _, n := range s.sortedNodes() {
 		s.refresh(n)
@@ -30,6 +35,9 @@ func (s *Server) advanceWhenTaken(now time.Time) {
 	defer s.mu.Unlock()
 	if len(s.ahead) == 0 || now.Sub(s.staged) < stageRest {
 		return
+	}
+	for _, n := range s.sortedNodes() {
+		s.settle(n)
 	}
 	if late := s.late(); late != "" {
 		if now.Sub(s.staged) < stageTime {

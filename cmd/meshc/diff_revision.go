@@ -83,8 +83,8 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	s.mesh = result.Mesh
 	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" && apart == nil {
 		if reviewed, err := json.Marshal(reviewed{s.mesh.Owners, s.mesh.Grants}); err == nil {
-			keep(kept+".owners", reviewed)
-			keep(kept, data)
+			load.Keep(kept+".owners", reviewed)
+			load.Keep(kept, data)
 		}
 	}
 	return s, nil
@@ -96,34 +96,6 @@ func (f *diffFlags) kept(r *revision.Revision) string {
 	if dir == "" || f.untrusted {
 		return ""
 	}
-	name := sha256.Sum256([]byte(strings.Join(append([]string{version(), build(), r.Tree}, f.tags...), "\x00")))
+	name := sha256.Sum256([]byte(strings.Join(append([]string{version(), load.Build(), r.Tree}, f.tags...), "\x00")))
 	return filepath.Join(dir, "revisions", hex.EncodeToString(name[:16])+".json")
-}
-
-// keep writes a file as a whole. Failing to is no fault: it costs time.
-func keep(name string, data []byte) {
-	if os.MkdirAll(filepath.Dir(name), 0o700) != nil {
-		return
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(data)
-	if f.Close() != nil || err != nil || os.Rename(f.Name(), name) != nil {
-		_ = os.Remove(f.Name())
-	}
-}
-
-// build tells one meshc from another.
-func build() string {
-	executable, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	info, err := os.Stat(executable)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }

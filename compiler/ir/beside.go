@@ -17,7 +17,7 @@ func UnmarshalBeside(data []byte, other *Mesh) (*Mesh, error) {
 	if err != nil {
 		return Unmarshal(data) // it is not laid out as Encoding.JSON does
 	}
-	if err := m.valid(); err != nil {
+	if err := m.Valid(); err != nil {
 		return nil, fmt.Errorf("not a mesh.json: %w", err)
 	}
 	return m, nil

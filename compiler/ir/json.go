@@ -134,7 +134,7 @@ func Unmarshal(data []byte) (*Mesh, error) {
 	if doc.Format != Format {
 		return nil, fmt.Errorf("mesh.json has format %d, this meshc reads %d: compile it again", doc.Format, Format)
 	}
-	if err := doc.Mesh.valid(); err != nil {
+	if err := doc.Mesh.Valid(); err != nil {
 		return nil, fmt.Errorf("not a mesh.json: %w", err)
 	}
 	return doc.Mesh, nil

@@ -10,12 +10,9 @@ import (
 	"strings"
 )
 
-// Valid checks what readers of a mesh rely on, of one that no linker made.
-func (m *Mesh) Valid() error { return m.valid() }
-
-// valid checks what readers of a mesh rely on: order, names and references. The
+// Valid checks what readers of a mesh rely on: order, names and references. The
 // linker makes only such meshes; a file can hold anything.
-func (m *Mesh) valid() error {
+func (m *Mesh) Valid() error {
 	switch {
 	case m.Name == "" || m.TrustDomain == "":
 		return fmt.Errorf("it names no mesh or trust domain")

@@ -105,15 +105,36 @@ func (c *Cache) Save() {
 		if gob.NewEncoder(&b).Encode(c.used[i]) != nil {
 			return
 		}
-		temporary, err := os.CreateTemp(c.dir, ".shard-*")
-		if err != nil {
-			return
-		}
-		_, writeErr := temporary.Write(b.Bytes())
-		if temporary.Close() != nil || writeErr != nil || os.Rename(temporary.Name(), c.shardFile(i)) != nil {
-			_ = os.Remove(temporary.Name())
-		}
+		Keep(c.shardFile(i), b.Bytes())
 	})
+}
+
+// Keep writes a file of a cache as a whole. Failing to is no fault: the next run takes longer.
+func Keep(name string, data []byte) {
+	if os.MkdirAll(filepath.Dir(name), 0o700) != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return
+	}
+	_, err = f.Write(data)
+	if f.Close() != nil || err != nil || os.Rename(f.Name(), name) != nil {
+		_ = os.Remove(f.Name())
+	}
+}
+
+// Build tells this meshc from another; empty when that cannot be told.
+func Build() string {
+	executable, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(executable)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
 // parallel calls f with 0 to n-1, on every processor.
@@ -170,11 +191,7 @@ func (m *Module) keys(units []Unit, tags []string) []key {
 // baseKey is the hash of what went into every unit.
 func (m *Module) baseKey(tags []string) []byte {
 	h := sha256.New()
-	if executable, err := os.Executable(); err == nil {
-		if info, err := os.Stat(executable); err == nil {
-			writeString(h, fmt.Sprint(info.Size(), info.ModTime().UnixNano()))
-		}
-	}
+	writeString(h, Build())
 	entries, _ := schema.FS.ReadDir(".")
 	for _, e := range entries {
 		data, _ := schema.FS.ReadFile(e.Name())

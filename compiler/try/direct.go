@@ -12,17 +12,17 @@ import (
 
 // peerOf is who has that identity, as rules know callers: a member of the mesh, or somebody else.
 func peerOf(m *ir.Mesh, identity string) ir.Peer {
+	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
 	for _, s := range m.Services {
-		if s.Identity.String() == identity {
+		if s.Identity == id {
 			return s.Peer()
 		}
 	}
 	for _, g := range m.Gateways {
-		if g.Identity.String() == identity {
+		if g.Identity == id {
 			return g.Peer()
 		}
 	}
-	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
 	return ir.Peer{Kind: Identity, Identity: id}
 }
 

@@ -166,13 +166,12 @@ func alone(m *ir.Mesh, s *ir.Service) *ir.Service {
 }
 
 // merged are two lists that are sorted by name as one: what both have is that of the first.
-func merged[T any](a, b []*T, name func(*T) string) []*T {
-	out := slices.Clone(a)
-	for _, x := range b {
-		if !slices.ContainsFunc(a, func(y *T) bool { return name(x) == name(y) }) {
-			out = append(out, x)
+func merged[T any](a, b []*T, name func(*T) string) (out []*T) {
+	ir.Pairs(a, b, name, func(_ string, x, y *T) {
+		if x == nil {
+			x = y
 		}
-	}
-	slices.SortStableFunc(out, func(x, y *T) int { return strings.Compare(name(x), name(y)) })
+		out = append(out, x)
+	})
 	return out
 }

@@ -90,28 +90,11 @@ func (d *differ) compareMembers() {
 
 // compared adds the names of what is not the same in two lists that are sorted by name.
 func compared[T any](changed map[string]bool, kind string, a, b []*T, name func(*T) string) {
-	pairs(a, b, name, func(of string, x, y *T) {
+	ir.Pairs(a, b, name, func(of string, x, y *T) {
 		if x == nil || y == nil || !ir.Same(x, y) {
 			changed[kind+of] = true
 		}
 	})
-}
-
-// pairs calls f with what has one name in two lists that are sorted by name; nil for none.
-func pairs[T any](a, b []*T, name func(*T) string, f func(name string, x, y *T)) {
-	for len(a) > 0 || len(b) > 0 {
-		switch {
-		case len(b) == 0 || len(a) > 0 && name(a[0]) < name(b[0]):
-			f(name(a[0]), a[0], nil)
-			a = a[1:]
-		case len(a) == 0 || name(b[0]) < name(a[0]):
-			f(name(b[0]), nil, b[0])
-			b = b[1:]
-		default:
-			f(name(a[0]), a[0], b[0])
-			a, b = a[1:], b[1:]
-		}
-	}
 }
 
 // reachesChanged reports whether a service, or one that its routes lead to, is not the same in both meshes.

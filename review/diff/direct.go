@@ -17,7 +17,7 @@ import (
 // told again.
 func (d *differ) direct() {
 	d.what = Directly
-	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if !d.changed["service "+name] && !d.identities {
 			return
 		}

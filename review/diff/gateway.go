@@ -11,7 +11,7 @@ import (
 
 // gateways compares what becomes of the requests of those outside.
 func (d *differ) gateways() {
-	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		differs := d.changed["gateway "+name] || d.all
 		for _, g := range []*ir.Gateway{a, b} {
 			for i := 0; g != nil && i < len(g.Uses); i++ {

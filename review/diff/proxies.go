@@ -24,7 +24,7 @@ func (d *differ) proxies() Proxies {
 	p := Proxies{Changed: []string{}, Added: []string{}, Removed: []string{}}
 	all := !ir.Same(everybodys(&d.old.Settings), everybodys(&d.new.Settings))
 	upstream := map[string]bool{} // services that are not the same for their callers
-	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if a == nil || b == nil || d.changed["service "+name] && !ir.Same(&a.Upstream, &b.Upstream) {
 			upstream[name] = true
 		}
@@ -43,7 +43,7 @@ func (d *differ) proxies() Proxies {
 			p.Untouched++
 		}
 	}
-	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		compare("service "+name, usesIn(a), usesIn(b), a != nil, b != nil, func(m *ir.Mesh) (out []any) {
 			s := m.Service(name)
 			for _, issuer := range s.AllTokenIssuers() {
@@ -52,7 +52,7 @@ func (d *differ) proxies() Proxies {
 			return append(out, m.ExternalAuthorization(s.Authorizer))
 		})
 	})
-	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		var before, after []ir.Use
 		if a != nil {
 			before = a.Uses

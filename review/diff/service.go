@@ -18,7 +18,7 @@ func (d *differ) services() {
 		of   [2]*ir.Service
 	}
 	calls := map[string]*call{} // by callee, and what callers have in common
-	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		usesA, usesB := usesOf(a), usesOf(b)
 		names := map[string]bool{}
 		for to := range usesA {

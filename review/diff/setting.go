@@ -11,7 +11,7 @@ import (
 // settings compares what requests do not show: that members come and go, who they are, and how they run.
 func (d *differ) settings() {
 	d.fields(&d.old.Settings, &d.new.Settings, "mesh "+d.new.Name, "defaults")
-	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if a == nil || b == nil {
 			d.member("service "+name, a == nil, memberOf(a, b))
 			return
@@ -23,7 +23,7 @@ func (d *differ) settings() {
 		d.fields(audited(a), audited(b), "service "+name)
 		d.fields(binds(a.Uses), binds(b.Uses), "service "+name)
 	})
-	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		if a == nil || b == nil {
 			is := a
 			if is == nil {
@@ -37,7 +37,7 @@ func (d *differ) settings() {
 		}
 		d.fields(a, b, "gateway "+name, "uses", "routes")
 	})
-	pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
+	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
 		if a == nil || b == nil {
 			is := a
 			if is == nil {

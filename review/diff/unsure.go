@@ -11,7 +11,7 @@ import (
 // unsure compares what no request shows for sure, so that it is told in any case: rules about headers that proxies write
 // themselves, probes of ports that are none of the service's, and rewrites by regular expressions.
 func (d *differ) unsure() {
-	pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if a == nil || b == nil || !d.changed["service "+name] {
 			return
 		}
@@ -32,7 +32,7 @@ func (d *differ) unsure() {
 		}
 		d.rewrites(of, a.Routes, b.Routes)
 	})
-	pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		if a != nil && b != nil && d.changed["gateway "+name] {
 			d.rewrites("gateway "+name, a.Routes, b.Routes)
 		}
