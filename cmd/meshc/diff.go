@@ -117,8 +117,8 @@ func (f *diffFlags) check(args []string) error {
 	case f.manifests && (f.cluster || f.output != "text"):
 		return errors.New("--manifests is for text, and --cluster shows the objects by itself")
 	}
-	for _, name := range f.failOn {
-		if !slices.Contains(gates(), strings.TrimSpace(name)) {
+	for i, name := range f.failOn {
+		if f.failOn[i] = strings.TrimSpace(name); !slices.Contains(gates(), f.failOn[i]) {
 			return fmt.Errorf("--fail-on knows no %q: %s", name, strings.Join(gates(), ", "))
 		}
 	}
@@ -190,8 +190,8 @@ func (f *diffFlags) verdict(d *diff.Difference) error {
 	fails := !d.Empty()
 	if len(f.failOn) > 0 {
 		// What was not looked at may be what must not be.
-		fails = len(d.Missed) > 0 || slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return f.gated(string(e.Kind)) })
-		if f.gated(foreignEffects) {
+		fails = len(d.Missed) > 0 || slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return slices.Contains(f.failOn, string(e.Kind)) })
+		if slices.Contains(f.failOn, foreignEffects) {
 			fails = fails || slices.ContainsFunc(d.Foreign, func(o diff.Foreign) bool { return !o.Granted })
 		}
 	}
@@ -202,10 +202,6 @@ func (f *diffFlags) verdict(d *diff.Difference) error {
 		return errFindings
 	}
 	return nil
-}
-
-func (f *diffFlags) gated(name string) bool {
-	return slices.ContainsFunc(f.failOn, func(g string) bool { return strings.TrimSpace(g) == name })
 }
 
 // owned finds the owners to whom the change comes from elsewhere.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -71,16 +72,13 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	if result.Failing != nil {
-		result.Mesh = result.Failing
-	}
+	s.mesh = cmp.Or(result.Mesh, result.Failing)
 	switch {
 	case result.Root == "":
 		return nil, fmt.Errorf("revision %s has no mesh repository there: no cue.mod/module.cue", name)
-	case result.Mesh == nil:
+	case s.mesh == nil:
 		return nil, fmt.Errorf("the mesh of %s has errors: %s", name, summary(result.Diagnostics))
 	}
-	s.mesh = result.Mesh
 	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" && apart == nil {
 		if reviewed, err := json.Marshal(reviewed{s.mesh.Owners, s.mesh.Grants}); err == nil {
 			load.Keep(kept+".owners", reviewed)

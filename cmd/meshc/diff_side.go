@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,16 +93,14 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	if result.Failing != nil { // a test that fails does not keep anybody from what the change does
-		result.Mesh = result.Failing
-	}
-	if result.Mesh == nil {
+	m := cmp.Or(result.Mesh, result.Failing) // a test that fails does not keep anybody from what the change does
+	if m == nil {
 		if err := f.specFlags.print(cmd, result, format, true); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("the mesh in %s has errors, so nobody can say what it does", name)
 	}
-	return &side{mesh: result.Mesh, root: result.Root, files: result.Files, names: result.Names}, nil
+	return &side{mesh: m, root: result.Root, files: result.Files, names: result.Names}, nil
 }
 
 // servedBy is the mesh that a server serves.

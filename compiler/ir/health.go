@@ -40,6 +40,9 @@ const (
 	HealthTCP  HealthKind = "tcp"
 )
 
+// GRPCHealthPath is the method that probes call (gRPC health checking protocol).
+const GRPCHealthPath = "/grpc.health.v1.Health/Check"
+
 // Probes reports whether instances are probed on the port.
 func (h *Health) Probes(p *Port) bool {
 	switch {

@@ -96,7 +96,7 @@ func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
 		p := &probes[i]
 		path, _, _ := strings.Cut(p.Path, "?")
 		http := p.Kind == ir.HealthHTTP && (q.method == "GET" || q.method == "HEAD") && q.path == path
-		if http || p.Kind == ir.HealthGRPC && q.method == "POST" && q.path == "/grpc.health.v1.Health/Check" {
+		if http || p.Kind == ir.HealthGRPC && q.method == "POST" && q.path == ir.GRPCHealthPath {
 			r.step(at, p.Pos, "lets it in as a probe")
 			r.arrives(s, port, q)
 			return nil

@@ -125,7 +125,7 @@ func (r *run) isHealthProbe(s *ir.Service, port *ir.Port, q *message) bool {
 	}
 	method, path := "GET", h.Path
 	if h.Kind == ir.HealthGRPC {
-		method, path = "POST", "/grpc.health.v1.Health/Check"
+		method, path = "POST", ir.GRPCHealthPath
 	}
 	path, _, _ = strings.Cut(path, "?")
 	return q.method == method && q.path == path && slices.ContainsFunc(s.Allow, func(rule ir.Rule) bool {

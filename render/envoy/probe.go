@@ -53,7 +53,7 @@ func (b *builder) probes(number uint16, list []ir.Probe) *listenerv3.FilterChain
 func (b *builder) probeRoute(name string, p *ir.Probe) *routev3.Route {
 	path, method := p.Path, ir.StringMatch{Name: ":method", Kind: ir.MatchRegex, Value: "GET|HEAD"}
 	if p.Kind == ir.HealthGRPC {
-		path, method.Value = grpcHealthPath, http.MethodPost
+		path, method.Value = ir.GRPCHealthPath, http.MethodPost
 	}
 	match := pathMatch(ir.PathMatch{Kind: ir.MatchExact, Value: path})
 	match.Headers = []*routev3.HeaderMatcher{headerMatch(method)}

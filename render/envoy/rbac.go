@@ -145,14 +145,11 @@ func (b *builder) probe(port *ir.Port) *ir.Rule {
 	}
 	rule := &ir.Rule{Methods: []string{"GET"}, Paths: []string{h.Path}}
 	if h.Kind == ir.HealthGRPC {
-		rule.Methods, rule.Paths = []string{"POST"}, []string{grpcHealthPath}
+		rule.Methods, rule.Paths = []string{"POST"}, []string{ir.GRPCHealthPath}
 	}
 	rule.From = b.peers(port)
 	return rule
 }
-
-// grpcHealthPath is the method that probes call (gRPC health checking protocol).
-const grpcHealthPath = "/grpc.health.v1.Health/Check"
 
 // peers are those whom some rule lets in on that port, each once.
 func (b *builder) peers(port *ir.Port) []ir.Peer {

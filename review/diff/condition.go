@@ -177,7 +177,7 @@ func (a *about) probe(kind ir.HealthKind, path string, by []*ir.Route) {
 	case ir.HealthTCP:
 		return
 	case ir.HealthGRPC:
-		method, path = []string{"POST"}, "/grpc.health.v1.Health/Check"
+		method, path = []string{"POST"}, ir.GRPCHealthPath
 	}
 	path, _, _ = strings.Cut(path, "?")
 	a.rulePath(path, by)

@@ -156,6 +156,9 @@ func (d *differ) missed(who []string, to string, n int) {
 	d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s: %d were tried", list(who), to, n))
 }
 
+// tell adds an effect that no request shows.
+func (d *differ) tell(e *Effect) { d.add(e, nil, outcome{}, outcome{}) }
+
 // add adds an effect, if it is not known for another request or sender.
 func (d *differ) add(e *Effect, r *try.Request, a, b outcome) {
 	key := strings.Join([]string{string(e.Kind), e.To, e.What, e.Was, e.Is, e.WasBy.String(), e.IsBy.String()}, "\x00")

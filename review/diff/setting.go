@@ -81,7 +81,7 @@ func (d *differ) member(name string, comes bool, what string) {
 			*pos = m.External(name).Pos
 		}
 	}
-	d.add(e, nil, outcome{}, outcome{})
+	d.tell(e)
 }
 
 // identifying are the settings that say who somebody is, and how that is certified.
@@ -93,7 +93,7 @@ func (d *differ) fields(a, b any, of string, skipped ...string) {
 		if first, _, _ := strings.Cut(f.Path, "."); slices.Contains(identifying, first) {
 			e.Kind = Identity
 		}
-		d.add(e, nil, outcome{}, outcome{})
+		d.tell(e)
 	}
 }
 

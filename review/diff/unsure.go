@@ -17,17 +17,17 @@ func (d *differ) unsure() {
 		}
 		of := "service " + name
 		for _, f := range fields(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
-			d.add(&Effect{Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write", Was: or(f.Old), Is: or(f.New), WasBy: a.Pos, IsBy: b.Pos}, nil, outcome{}, outcome{})
+			d.tell(&Effect{Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write", Was: or(f.Old), Is: or(f.New), WasBy: a.Pos, IsBy: b.Pos})
 		}
 		was, is := probesElsewhere(a), probesElsewhere(b)
 		for _, p := range is {
 			if !slices.ContainsFunc(was, func(q ir.Probe) bool { return ir.Same(p, q) }) {
-				d.add(&Effect{Kind: NewlyAllowed, From: []string{"outside"}, To: of, What: "probe", Was: "unset", Is: probeText(p), IsBy: p.Pos, WasBy: a.Pos}, nil, outcome{}, outcome{})
+				d.tell(&Effect{Kind: NewlyAllowed, From: []string{"outside"}, To: of, What: "probe", Was: "unset", Is: probeText(p), IsBy: p.Pos, WasBy: a.Pos})
 			}
 		}
 		for _, p := range was {
 			if !slices.ContainsFunc(is, func(q ir.Probe) bool { return ir.Same(p, q) }) {
-				d.add(&Effect{Kind: NewlyDenied, From: []string{"outside"}, To: of, What: "probe", Was: probeText(p), Is: "unset", WasBy: p.Pos, IsBy: b.Pos}, nil, outcome{}, outcome{})
+				d.tell(&Effect{Kind: NewlyDenied, From: []string{"outside"}, To: of, What: "probe", Was: probeText(p), Is: "unset", WasBy: p.Pos, IsBy: b.Pos})
 			}
 		}
 		d.rewrites(of, a.Routes, b.Routes)
@@ -78,9 +78,9 @@ func (d *differ) rewrites(of string, before, after []ir.Route) {
 			continue
 		}
 		if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == Rerouted && e.IsBy == r.Pos }) {
-			d.add(&Effect{
+			d.tell(&Effect{
 				Kind: Rerouted, To: of, What: "rewrite of the route " + r.Name, Was: text(reflect.ValueOf(was)), Is: text(reflect.ValueOf(is)), WasBy: before[k].Pos, IsBy: r.Pos,
-			}, nil, outcome{}, outcome{})
+			})
 		}
 	}
 }

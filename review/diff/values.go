@@ -39,16 +39,9 @@ func (s *space) texts(of func(*condition) []textMatch, form string, set func(*tr
 	for _, name := range slices.Sorted(maps.Keys(patterns)) {
 		values, all := samples(form, patterns[name])
 		whole = whole && all
-		lists := [][]string{nil}
-		for _, v := range values {
-			lists = append(lists, []string{v})
-		}
-		if form == legalValue { // of a query only the first counts
-			for i, v := range values {
-				for _, w := range values[i+1:] {
-					lists = append(lists, []string{v, w})
-				}
-			}
+		lists := upToTwo(values)
+		if form != legalValue { // of a query only the first counts
+			lists = lists[:1+len(values)]
 		}
 		var choices []choice
 		for _, list := range lists {
@@ -61,6 +54,20 @@ func (s *space) texts(of func(*condition) []textMatch, form string, set func(*tr
 		parts = append(parts, choices)
 	}
 	return parts, whole
+}
+
+// upToTwo are none of the values, each alone, and then each two.
+func upToTwo(values []string) [][]string {
+	lists := [][]string{nil}
+	for _, v := range values {
+		lists = append(lists, []string{v})
+	}
+	for i, v := range values {
+		for _, w := range values[i+1:] {
+			lists = append(lists, []string{v, w})
+		}
+	}
+	return lists
 }
 
 func setHeader(r *try.Request, name string, values []string) {
@@ -181,13 +188,7 @@ func (s *space) tokens() [][]choice {
 		all := values[at]
 		slices.Sort(all)
 		all = slices.Compact(all)
-		lists := [][]string{nil}
-		for i, v := range all {
-			lists = append(lists, []string{v})
-			for _, w := range all[i+1:] {
-				lists = append(lists, []string{v, w})
-			}
-		}
+		lists := upToTwo(all)
 		var choices []choice
 		for _, list := range lists {
 			choices = append(choices, s.choose(func(c *condition) bool {
