@@ -27,7 +27,8 @@ func (a *about) callee(s *ir.Service, first ...*ir.Route) {
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		by := append(first[:len(first):len(first)], r)
-		a.match(&r.Match, first, false)
+		a.match(atRoute, &r.Match, first, false)
+		a.ends = max(a.ends, services(r))
 		a.rewritten(by)
 		for _, d := range r.To {
 			a.rules(a.mesh.Service(d.Service), by)
@@ -36,9 +37,18 @@ func (a *about) callee(s *ir.Service, first ...*ir.Route) {
 	a.rules(s, first)
 }
 
+// services is how many services a route leads to.
+func services(r *ir.Route) int {
+	known := map[string]bool{}
+	for _, d := range r.To {
+		known[d.Service] = true
+	}
+	return len(known)
+}
+
 // match adds what a route asks for of requests that came by others.
-func (a *about) match(m *ir.Match, before []*ir.Route, matters bool) {
-	c := condition{headers: asked(m.Headers), query: asked(m.Query), matters: matters}
+func (a *about) match(at stage, m *ir.Match, before []*ir.Route, matters bool) {
+	c := condition{headers: asked(m.Headers), query: asked(m.Query), matters: matters, stage: at}
 	if m.Method != "" {
 		c.methods = []string{m.Method}
 	}
@@ -104,7 +114,7 @@ func (a *about) door(s *ir.Service, by []*ir.Route) {
 				if !possible {
 					continue
 				}
-				c := condition{headers: headers, jwt: r.JWT, ranges: r.IPRanges, until: r.Until}
+				c := condition{headers: headers, jwt: r.JWT, ranges: r.IPRanges, until: r.Until, stage: atRule}
 				if len(r.Methods) > 0 {
 					c.methods = r.Methods
 				}
@@ -252,7 +262,8 @@ func (a *about) gateway(g *ir.Gateway, listener string, matters func(*ir.Route) 
 		if !r.Match.At(listener) {
 			continue
 		}
-		a.match(&r.Match, nil, matters(r))
+		a.match(atGateway, &r.Match, nil, matters(r))
+		a.ends = max(a.ends, services(r))
 		a.rewritten([]*ir.Route{r})
 		if len(r.To) > 0 && r.GoesOn() {
 			a.callee(a.mesh.Service(r.To[0].Service), r)

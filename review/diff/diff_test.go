@@ -52,7 +52,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 					}
 					n++
 					d := Of(before, after)
-					all, found := bruteForce(t, before, after, d, g.Plain)
+					all, found := bruteForce(t, before, after, d, g)
 					requests, different, effects = requests+all, different+found, effects+len(d.Effects)
 					if len(d.Effects) == 0 {
 						same++
@@ -75,7 +75,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 
 // bruteForce puts every request to both meshes, and wants those that differ to be effects; and of effects the witnesses to
 // differ.
-func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, plain []string) (all, different int) {
+func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, g *trytest.Random) (all, different int) {
 	t.Helper()
 	known := map[string]bool{}
 	for _, e := range d.Effects {
@@ -98,7 +98,7 @@ func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, plain []str
 			t.Errorf("%s is %q for its witness %s", e.Kind, kind, e.Witness.Command)
 		}
 	}
-	for r, who := range everyRequest(plain) {
+	for r, who := range everyRequest(g) {
 		all++
 		a, b := tried(before, &r), tried(after, &r)
 		kind := kindOf(a, b)
@@ -130,8 +130,19 @@ func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, plain []str
 	return all, different
 }
 
+// valueLists are none of a header's values, each alone, and by chance some of two to five.
+func valueLists(g *trytest.Random) []string {
+	values := []string{"v", "v1", "vw", "w", ""}
+	lists := append([]string{"-"}, values...)
+	for n := 2; n <= len(values); n++ {
+		g.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
+		lists = append(lists, strings.Join(values[:n], ","))
+	}
+	return lists
+}
+
 // everyRequest are those of a finite space, each with who sends it.
-func everyRequest(plain []string) func(yield func(try.Request, string) bool) {
+func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) {
 	type sender struct {
 		try.Sender
 		who, host string
@@ -152,18 +163,19 @@ func everyRequest(plain []string) func(yield func(try.Request, string) bool) {
 		senders = append(senders, sender{try.Sender{Kind: ir.KindGateway, Name: "g"}, "gateway g", host})
 	}
 	choose := func(part string, values ...string) []string {
-		if slices.Contains(plain, part) {
+		if slices.Contains(g.Plain, part) {
 			return values[:1]
 		}
 		return values
 	}
-	roles := [][]string{nil, {"buyer"}, {"admin"}, {"cook"}, {"buyer", "admin"}}
+	roles := [][]string{nil, {"buyer"}, {"admin"}, {"cook"}, {"buyer", "admin"}, {"cook", "buyer", "admin", "host"}}
+	headers := valueLists(g)
 	return func(yield func(try.Request, string) bool) {
 		for _, s := range senders {
 			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/b", "/x/b", "/a/b/c", "/u/7/x", "/u/7", "/a%20b", "/ab", "/u/a/x", "/z", "/z/b", "/a/x/b"} {
 				for _, query := range choose("query", "", "?q=1", "?q=12", "?q=", "?q=x", "?r=1") {
 					for _, method := range choose("method", "GET", "POST", "PUT", "DELETE") {
-						for _, header := range choose("headers", "-", "v", "v1", "vw", "w", "", "v,w") {
+						for _, header := range choose("headers", headers...) {
 							for _, token := range choose("jwt", "-", "accounts", "accounts x", "accounts w x", "other") {
 								for i, role := range roles {
 									if i > 0 && (token == "-" || token == "other") {

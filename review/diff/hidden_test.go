@@ -51,6 +51,14 @@ func TestWhatHides(t *testing.T) {
 		to     string
 	}{
 		{name: "a value with a space", change: [][2]string{allow(`{from: services: ["t"], headers: "x-tenant": exact: "big corp"}`)}, kind: NewlyAllowed, to: "service b"},
+		{
+			name: "three values of one header", before: [][2]string{
+				{`{from: gateways: ["g"], ports: ["http"]}]`, `{from: gateways: ["g"], ports: ["http"]}, {from: services: ["a"], methods: ["PUT"], headers: "x-k": exact: "two"}]`},
+				{"\tversions:", "\tdeny: [{from: services: [\"a\"], headers: \"x-k\": exact: \"three\"}]\n\tversions:"},
+				{`routes: [{name: "hello"`, `routes: [{match: {method: "PUT", headers: "x-k": exact: "one", path: exact: "/one"}, to: [{version: "v1"}]}, {match: method: "PUT", directResponse: status: 404}, {name: "hello"`},
+			},
+			change: [][2]string{{`exact: "three"`, `exact: "four"`}}, kind: NewlyAllowed, to: "service b",
+		},
 		{name: "a value with a tab", change: [][2]string{allow(`{from: services: ["t"], headers: "x-tenant": exact: "a\tb"}`)}, kind: NewlyAllowed, to: "service b"},
 		{name: "a value in no ASCII", change: [][2]string{route(`{match: headers: "x-name": exact: "Zoë", to: [{version: "v2"}]}`)}, kind: Rerouted, to: "service b"},
 		{name: "a query with escapes", change: [][2]string{route(`{match: query: q: exact: "a%20b/c", to: [{version: "v2"}]}`)}, kind: Rerouted, to: "service b"},

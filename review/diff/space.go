@@ -23,7 +23,18 @@ type condition struct {
 	until          time.Time
 	// matters is set for what the meshes may differ in.
 	matters bool
+	stage   stage
 }
+
+// stage is where on its way a request meets a condition. At each stage of one mesh a single route or rule decides.
+type stage int
+
+const (
+	atGateway stage = iota // a route of a gateway
+	atRoute                // a route of the service that is called
+	atRule                 // a rule of a service that a route leads to
+	stages
+)
 
 // textMatch is what is asked of a header or a parameter, after values were added to those of the request.
 type textMatch struct {
@@ -41,6 +52,8 @@ type space struct {
 	issuers []string
 	// paths are patterns that the conditions' paths are made of, and of what is rewritten.
 	paths []string
+	// ends is the largest number of services that one route leads to, each of which has rules of its own; at least 1.
+	ends int
 	// narrow leaves requests out for which no condition holds that matters.
 	narrow bool
 }
@@ -149,7 +162,8 @@ func (s *space) parts() (parts [][]choice, whole bool) {
 		named, all := s.texts(list.of, list.form, list.set)
 		parts, whole = append(parts, named...), whole && all
 	}
-	parts = append(parts, s.tokens()...)
+	tokens, all := s.tokens()
+	parts, whole = append(parts, tokens...), whole && all
 	if addresses := s.addresses(); addresses != nil {
 		parts = append(parts, addresses)
 	}

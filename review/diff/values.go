@@ -24,7 +24,8 @@ func (s *space) methods() []choice {
 	return out
 }
 
-// texts are the values of the headers, or of the query's parameters, that conditions name: none, one of each sort, and two.
+// texts are the values of the headers, or of the query's parameters, that conditions name: none, one of each sort, and as many
+// together as what becomes of a request can depend on.
 func (s *space) texts(of func(*condition) []textMatch, form string, set func(*try.Request, string, []string)) (parts [][]choice, whole bool) {
 	patterns := map[string][]string{}
 	for i := range s.conditions {
@@ -32,17 +33,21 @@ func (s *space) texts(of func(*condition) []textMatch, form string, set func(*tr
 			if m.Name == "host" {
 				continue // it is where the request goes
 			}
-			patterns[m.Name] = append(patterns[m.Name], pattern(m.Kind, m.Value))
+			if p := pattern(m.Kind, m.Value); !slices.Contains(patterns[m.Name], p) {
+				patterns[m.Name] = append(patterns[m.Name], p)
+			}
 		}
 	}
 	whole = true
 	for _, name := range slices.Sorted(maps.Keys(patterns)) {
 		values, all := samples(form, patterns[name])
 		whole = whole && all
-		lists := upToTwo(values)
-		if form != legalValue { // of a query only the first counts
-			lists = lists[:1+len(values)]
+		most := 1 // of a query only the first counts
+		if form == legalValue {
+			most = s.most(func(c *condition) (positive, inverted int) { return countOf(of(c), name) })
 		}
+		lists, all := together(values, patterns[name], most)
+		whole = whole && all
 		var choices []choice
 		for _, list := range lists {
 			choices = append(choices, s.choose(func(c *condition) bool {
@@ -56,18 +61,18 @@ func (s *space) texts(of func(*condition) []textMatch, form string, set func(*tr
 	return parts, whole
 }
 
-// upToTwo are none of the values, each alone, and then each two.
-func upToTwo(values []string) [][]string {
-	lists := [][]string{nil}
-	for _, v := range values {
-		lists = append(lists, []string{v})
-	}
-	for i, v := range values {
-		for _, w := range values[i+1:] {
-			lists = append(lists, []string{v, w})
+// countOf is how many matches of that name there are: of those that a value makes true, and of those that a value makes false.
+func countOf(list []textMatch, name string) (positive, inverted int) {
+	for _, m := range list {
+		switch {
+		case m.Name != name:
+		case m.Invert || m.Kind == ir.MatchAbsent:
+			inverted++
+		default:
+			positive++
 		}
 	}
-	return lists
+	return positive, inverted
 }
 
 func setHeader(r *try.Request, name string, values []string) {
@@ -158,8 +163,9 @@ func last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// tokens are none, one of each issuer, and then the claims that conditions ask for: none, one value, and two.
-func (s *space) tokens() [][]choice {
+// tokens are none, one of each issuer, and then the claims that conditions ask for: none, each value, and as many together as
+// what becomes of a request can depend on.
+func (s *space) tokens() (parts [][]choice, whole bool) {
 	values := map[[2]string][]string{} // by issuer and claim
 	asked := false
 	for i := range s.conditions {
@@ -174,7 +180,7 @@ func (s *space) tokens() [][]choice {
 		}
 	}
 	if !asked {
-		return nil
+		return nil, true
 	}
 	first := []choice{s.choose(func(c *condition) bool { return c.jwt == nil && (c.token == nil || c.token(nil)) }, func(*try.Request) {})}
 	for _, issuer := range s.issuers {
@@ -183,12 +189,22 @@ func (s *space) tokens() [][]choice {
 			return (c.jwt == nil || c.jwt.Issuer == issuer) && (c.token == nil || c.token(token))
 		}, func(r *try.Request) { r.Token = token }))
 	}
-	parts := [][]choice{first}
+	parts, whole = [][]choice{first}, true
 	for _, at := range slices.SortedFunc(maps.Keys(values), func(a, b [2]string) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
 		all := values[at]
 		slices.Sort(all)
 		all = slices.Compact(all)
-		lists := upToTwo(all)
+		exact := make([]string, len(all))
+		for i, v := range all {
+			exact[i] = quote(v)
+		}
+		lists, fit := together(all, exact, s.most(func(c *condition) (positive, inverted int) {
+			if c.jwt != nil && c.jwt.Issuer == at[0] && slices.ContainsFunc(c.jwt.Claims, func(claim ir.Claim) bool { return claim.Name == at[1] }) {
+				return 1, 0
+			}
+			return 0, 0
+		}))
+		whole = whole && fit
 		var choices []choice
 		for _, list := range lists {
 			choices = append(choices, s.choose(func(c *condition) bool {
@@ -205,5 +221,5 @@ func (s *space) tokens() [][]choice {
 		}
 		parts = append(parts, choices)
 	}
-	return parts
+	return parts, whole
 }

@@ -232,11 +232,15 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 		r.Path += g.one("?q=1", "?q=12&r=2", "?r=1", "?q", "?q=", "?q=%31", "?q=1&q=2", "?/../a")
 	}
 	head := ""
-	if g.chance(2) {
-		r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: g.one("v", "v1", "vw", "w", "")})
+	values := 0 // of the header, up to five
+	switch g.IntN(6) {
+	case 0, 1:
+		values = 1
+	case 2:
+		values = 2 + g.IntN(4)
 	}
-	if g.chance(12) {
-		r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: "second"})
+	for range values {
+		r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: g.one("v", "v1", "vw", "w", "", "second", "v,w")})
 	}
 	for _, h := range r.Headers {
 		head += h.Name + ": " + h.Value + "\r\n"
