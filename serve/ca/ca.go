@@ -38,13 +38,13 @@ const (
 
 // Authority signs leaves. It may be used by many at once.
 type Authority struct {
-	dir string // empty for one that is kept in memory
+	dir   string // empty for one that a store keeps
+	store Store
 
 	mu      sync.RWMutex
 	state   state
 	known   map[int]*generation
 	joinKey secret.Value
-	used    map[string]bool // join tokens, of an authority in memory
 }
 
 // generation is a root and the intermediate that it signed.
@@ -57,17 +57,7 @@ type generation struct {
 }
 
 // InMemory makes an authority that ends with the process.
-func InMemory() (*Authority, error) {
-	g, _, err := generate(1)
-	if err != nil {
-		return nil, err
-	}
-	key, err := newJoinKey()
-	if err != nil {
-		return nil, err
-	}
-	return &Authority{state: state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()}, known: map[int]*generation{1: g}, joinKey: key}, nil
-}
+func InMemory() (*Authority, error) { return Shared(&memory{}) }
 
 // generate makes a root, whose key is returned apart, and an intermediate.
 func generate(number int) (*generation, *ecdsa.PrivateKey, error) {
@@ -202,7 +192,7 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 	a.mu.RLock()
 	g := a.known[a.state.Signing]
 	a.mu.RUnlock()
-	if err := a.remember(g, template.NotAfter); err != nil {
+	if err := a.remember(g, template.NotAfter, lifetime); err != nil {
 		return nil, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, g.intermediate, public, g.key)

@@ -67,6 +67,9 @@ var ErrOldLeaves = errors.New("certificates that the old root signed are still i
 // the old one is dropped. It does not know who has taken the stage before; that is
 // for the caller to find out. While leaves of the old root hold it is not dropped.
 func (a *Authority) Advance(passphrase secret.Value, now time.Time) (Rotation, error) {
+	if a.dir == "" {
+		return a.advanceShared(now)
+	}
 	unlock, err := a.lock()
 	if err != nil {
 		return Rotation{}, err
@@ -77,62 +80,57 @@ func (a *Authority) Advance(passphrase secret.Value, now time.Time) (Rotation, e
 	}
 	before := a.Rotation()
 	a.mu.RLock()
-	next := state{Signing: a.state.Signing, Trusted: slices.Clone(a.state.Trusted), Since: now.UTC()}
+	next, err := a.state.next(a.known, now)
 	a.mu.RUnlock()
-	switch before.Stage {
-	case Steady:
+	if err != nil {
+		return before, err
+	}
+	if next.made != 0 {
 		if err := a.mayAdd(passphrase); err != nil {
 			return before, err
 		}
-		made := next.Signing + 1
-		if err := a.make(made, passphrase); err != nil {
+		if err := writeGeneration(a.dir, next.made, passphrase); err != nil {
 			return before, err
 		}
-		next.Trusted = append(next.Trusted, made)
-	case TrustBoth:
-		next.Signing = next.Trusted[1]
-	case SignNew:
-		if now.Before(before.OldLeaves) {
-			return before, fmt.Errorf("%w, the last until %s", ErrOldLeaves, before.OldLeaves.Format(time.RFC3339))
-		}
-		next.Trusted = next.Trusted[1:]
 	}
-	if a.dir == "" {
-		a.mu.Lock()
-		a.state = next
-		a.mu.Unlock()
-		return a.Rotation(), nil
-	}
-	if err := writeState(a.dir, next); err != nil {
+	if err := writeState(a.dir, next.state); err != nil {
 		return before, err
 	}
 	if err := a.Reload(); err != nil {
 		return before, err
 	}
-	if before.Stage == SignNew { // nothing needs it any more
-		err = os.RemoveAll(a.generation(next.Trusted[0] - 1))
+	if next.gone != 0 { // nothing needs it any more
+		err = os.RemoveAll(a.generation(next.gone))
 	}
 	return a.Rotation(), err
 }
 
-func (a *Authority) make(number int, passphrase secret.Value) error {
-	if a.dir != "" {
-		return writeGeneration(a.dir, number, passphrase)
+// step is what the next stage is, and the generations that it makes and drops; 0 for none.
+type step struct {
+	state      state
+	made, gone int
+}
+
+// next is the step to the next stage.
+func (s *state) next(known map[int]*generation, now time.Time) (step, error) {
+	next := step{state: state{Signing: s.Signing, Trusted: slices.Clone(s.Trusted), Since: now.UTC()}}
+	switch s.stage() {
+	case Steady:
+		next.made = s.Signing + 1
+		next.state.Trusted = append(next.state.Trusted, next.made)
+	case TrustBoth:
+		next.state.Signing = s.Trusted[1]
+	case SignNew:
+		if last := known[s.Trusted[0]].last; now.Before(last) {
+			return next, fmt.Errorf("%w, the last until %s", ErrOldLeaves, last.Format(time.RFC3339))
+		}
+		next.gone, next.state.Trusted = s.Trusted[0], s.Trusted[1:]
 	}
-	g, _, err := generate(number)
-	if err == nil {
-		a.mu.Lock()
-		a.known[number] = g
-		a.mu.Unlock()
-	}
-	return err
+	return next, nil
 }
 
 // lock keeps other processes from going on with the rotation meanwhile.
 func (a *Authority) lock() (unlock func(), err error) {
-	if a.dir == "" {
-		return func() {}, nil
-	}
 	f, err := os.OpenFile(filepath.Join(a.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

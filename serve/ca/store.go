@@ -69,36 +69,15 @@ func Open(dir string, passphrase secret.Value) (*Authority, error) {
 	return a, a.seal(passphrase)
 }
 
-// Reload reads the directory again, where another process may have gone on with a
+// Reload reads again what the authority is kept in, where another process may have gone on with a
 // rotation. The authority stays as it was when it cannot.
 func (a *Authority) Reload() error {
 	if a.dir == "" {
-		return nil
-	}
-	data, err := os.ReadFile(filepath.Join(a.dir, stateFile))
-	if err != nil {
-		return err
-	}
-	var s state
-	if err := json.Unmarshal(data, &s); err != nil || len(s.Trusted) == 0 {
-		return fmt.Errorf("%s is not whole", filepath.Join(a.dir, stateFile))
-	}
-	known := map[int]*generation{}
-	for _, n := range s.Trusted {
-		if known[n], err = readGeneration(a.generation(n)); err != nil {
+		kept, _, err := a.load()
+		if err != nil {
 			return err
 		}
-		known[n].number = n
-	}
-	if known[s.Signing] == nil {
-		return fmt.Errorf("%s: what signs is not trusted", filepath.Join(a.dir, stateFile))
-	}
-	key, err := readSecret(filepath.Join(a.dir, joinKeyFile))
-	if err != nil {
-		return err
-	}
-	if len(key.Reveal()) != joinKeySize {
-		return fmt.Errorf("%s is not whole", filepath.Join(a.dir, joinKeyFile))
+		return a.take(kept)
 	}
 	info, err := os.Stat(a.dir)
 	if err != nil {
@@ -107,37 +86,94 @@ func (a *Authority) Reload() error {
 	if info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%s can be written by others: its mode is %04o and must be 0700", a.dir, info.Mode().Perm())
 	}
+	return a.take(directory(a.dir))
+}
+
+// files reads what an authority is made of, by its name below the authority's directory.
+type files interface {
+	read(name string) ([]byte, error)
+	// secret reads a file that nobody else may read.
+	secret(name string) (secret.Value, error)
+	// at is where a file is, for who looks after the authority.
+	at(name string) string
+}
+
+// directory has the files of an authority that is kept in one.
+type directory string
+
+func (d directory) at(name string) string                    { return filepath.Join(string(d), filepath.FromSlash(name)) }
+func (d directory) read(name string) ([]byte, error)         { return os.ReadFile(d.at(name)) }
+func (d directory) secret(name string) (secret.Value, error) { return readSecret(d.at(name)) }
+
+// take makes the authority what the files say.
+func (a *Authority) take(f files) error {
+	s, known, err := readState(f)
+	if err != nil {
+		return err
+	}
+	key, err := f.secret(joinKeyFile)
+	if err != nil {
+		return err
+	}
+	if len(key.Reveal()) != joinKeySize {
+		return fmt.Errorf("%s is not whole", f.at(joinKeyFile))
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state, a.known, a.joinKey = s, known, key
 	return nil
 }
 
+// readState reads how far an authority is, and the generations that are trusted.
+func readState(f files) (state, map[int]*generation, error) {
+	var s state
+	data, err := f.read(stateFile)
+	if err != nil {
+		return s, nil, err
+	}
+	if err := json.Unmarshal(data, &s); err != nil || len(s.Trusted) == 0 {
+		return s, nil, fmt.Errorf("%s is not whole", f.at(stateFile))
+	}
+	known := map[int]*generation{}
+	for _, n := range s.Trusted {
+		if known[n], err = readGeneration(f, n); err != nil {
+			return s, nil, err
+		}
+	}
+	if known[s.Signing] == nil {
+		return s, nil, fmt.Errorf("%s: what signs is not trusted", f.at(stateFile))
+	}
+	return s, known, nil
+}
+
 func (a *Authority) generation(n int) string { return filepath.Join(a.dir, strconv.Itoa(n)) }
 
-func readGeneration(dir string) (*generation, error) {
-	root, err := readCertificate(filepath.Join(dir, rootFile))
+// inGeneration is the name of a generation's file below the authority's directory.
+func inGeneration(number int, name string) string { return strconv.Itoa(number) + "/" + name }
+
+func readGeneration(f files, number int) (*generation, error) {
+	root, err := readCertificate(f, inGeneration(number, rootFile))
 	if err != nil {
 		return nil, err
 	}
-	intermediate, err := readCertificate(filepath.Join(dir, intermediateFile))
+	intermediate, err := readCertificate(f, inGeneration(number, intermediateFile))
 	if err != nil {
 		return nil, err
 	}
-	key, err := readKey(filepath.Join(dir, keyFile))
+	key, err := readKey(f, inGeneration(number, keyFile))
 	if err != nil {
 		return nil, err
 	}
 	if !key.PublicKey.Equal(intermediate.PublicKey) {
-		return nil, fmt.Errorf("%s: the key is not that of %s", dir, intermediateFile)
+		return nil, fmt.Errorf("%s: the key is not that of %s", f.at(inGeneration(number, keyFile)), intermediateFile)
 	}
 	if err := intermediate.CheckSignatureFrom(root); err != nil {
-		return nil, fmt.Errorf("%s: %s did not sign %s: %w", dir, rootFile, intermediateFile, err)
+		return nil, fmt.Errorf("%s: %s did not sign %s: %w", f.at(inGeneration(number, intermediateFile)), rootFile, intermediateFile, err)
 	}
-	g := &generation{root: root, intermediate: intermediate, key: key}
-	if data, err := os.ReadFile(filepath.Join(dir, lastFile)); err == nil {
+	g := &generation{number: number, root: root, intermediate: intermediate, key: key}
+	if data, err := f.read(inGeneration(number, lastFile)); err == nil {
 		if g.last, err = time.Parse(time.RFC3339, strings.TrimSpace(string(data))); err != nil {
-			return nil, fmt.Errorf("%s holds no time", filepath.Join(dir, lastFile))
+			return nil, fmt.Errorf("%s holds no time", f.at(inGeneration(number, lastFile)))
 		}
 	}
 	return g, nil
@@ -209,26 +245,33 @@ func writeGeneration(dir string, number int, passphrase secret.Value) error {
 }
 
 func writeState(dir string, s state) error {
-	data, err := json.MarshalIndent(s, "", "  ")
+	data, err := s.encode()
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, stateFile), append(data, '\n'), 0o600)
+	return writeFile(filepath.Join(dir, stateFile), data, 0o600)
+}
+
+func (s *state) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(s, "", "  ")
+	return append(data, '\n'), err
 }
 
 // remember records until when some leaf of the generation may hold.
-func (a *Authority) remember(g *generation, until time.Time) error {
+func (a *Authority) remember(g *generation, until time.Time, lifetime time.Duration) error {
+	if a.dir == "" {
+		return a.rememberShared(g.number, until, lifetime)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !until.After(g.last) {
 		return nil
 	}
 	g.last = until
-	if a.dir == "" {
-		return nil
-	}
-	return writeFile(filepath.Join(a.generation(g.number), lastFile), []byte(until.UTC().Format(time.RFC3339)+"\n"), 0o600)
+	return writeFile(filepath.Join(a.generation(g.number), lastFile), encodeTime(until), 0o600)
 }
+
+func encodeTime(t time.Time) []byte { return []byte(t.UTC().Format(time.RFC3339) + "\n") }
 
 func encodeKey(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -238,14 +281,14 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-func readCertificate(name string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(name)
+func readCertificate(f files, name string) (*x509.Certificate, error) {
+	data, err := f.read(name)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("%s holds no certificate", name)
+		return nil, fmt.Errorf("%s holds no certificate", f.at(name))
 	}
 	return x509.ParseCertificate(block.Bytes)
 }
@@ -263,22 +306,22 @@ func readSecret(name string) (secret.Value, error) {
 	return secret.New(data), err
 }
 
-func readKey(name string) (*ecdsa.PrivateKey, error) {
-	data, err := readSecret(name)
+func readKey(f files, name string) (*ecdsa.PrivateKey, error) {
+	data, err := f.secret(name)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(data.Reveal())
 	if block == nil {
-		return nil, fmt.Errorf("%s holds no key", name)
+		return nil, fmt.Errorf("%s holds no key", f.at(name))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s holds no key", name) // the error could quote it
+		return nil, fmt.Errorf("%s holds no key", f.at(name)) // the error could quote it
 	}
 	ec, ok := key.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s holds a key of another kind", name)
+		return nil, fmt.Errorf("%s holds a key of another kind", f.at(name))
 	}
 	return ec, nil
 }

@@ -142,16 +142,7 @@ func (a *Authority) first(id string, expiry, now time.Time) (bool, error) {
 	sum := sha256.Sum256([]byte(id))
 	name := hex.EncodeToString(sum[:16])
 	if a.dir == "" {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.used[name] {
-			return false, nil
-		}
-		if a.used == nil {
-			a.used = map[string]bool{}
-		}
-		a.used[name] = true
-		return true, nil
+		return a.firstShared(name, expiry, now)
 	}
 	dir := filepath.Join(a.dir, usedDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
