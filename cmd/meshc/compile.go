@@ -58,6 +58,8 @@ With --check nothing is written: it exits with 1 when the directory is not what 
 				return usage(errors.New("compile needs -o DIR, or -o - for stdout"))
 			case flags.output == "-" && (flags.check || flags.watch):
 				return usage(errors.New("--check and --watch need a directory: -o DIR"))
+			case flags.watch && flags.untrusted:
+				return usage(errors.New("--watch has no end, and --untrusted gives it one: they exclude each other"))
 			case flags.check && flags.watch:
 				return usage(errors.New("--check and --watch exclude each other"))
 			case flags.watch:
@@ -71,6 +73,7 @@ With --check nothing is written: it exits with 1 when the directory is not what 
 		},
 	}
 	flags.add(cmd.Flags())
+	flags.bound(cmd, func() bool { return flags.output == "-" })
 	cmd.Flags().StringVarP(&flags.output, "output", "o", "", "directory to write, or - for one stream of manifests on stdout")
 	cmd.Flags().StringVar(&flags.registry, "registry", "", "registry, with a path or without, that the images of mesh.images are in instead of their own")
 	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; exit with 1 if the directory is not up to date")

@@ -79,6 +79,7 @@ exits with 1 for the named kinds of effect alone: ` + strings.Join(gates(), ", "
 		},
 	}
 	f.specFlags.add(cmd.Flags())
+	f.bound(cmd, func() bool { return true })
 	f.target.add(cmd.Flags())
 	cmd.Flags().StringVar(&f.from, "from", "", "revision of Git that the work tree is compared with")
 	cmd.Flags().StringVar(&f.server, "server", "", "admin address of a meshc serve, whose mesh the spec is compared with")

@@ -64,11 +64,7 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	if err := r.Write(ctx, dir); err != nil {
 		return nil, err
 	}
-	apart, err := f.apart()
-	if err != nil {
-		return nil, err
-	}
-	result, err := compiler.Compile(ctx, compiler.Options{Dir: dir, Tags: f.tags, CacheDir: cacheDir(), CacheName: root, Apart: apart, Now: always})
+	result, err := f.compiled(ctx, compiler.Options{Dir: dir, CacheName: root, Now: always})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +75,7 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	case s.mesh == nil:
 		return nil, fmt.Errorf("the mesh of %s has errors: %s", name, summary(result.Diagnostics))
 	}
-	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" && apart == nil {
+	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" {
 		if reviewed, err := json.Marshal(reviewed{s.mesh.Owners, s.mesh.Grants}); err == nil {
 			load.Keep(kept+".owners", reviewed)
 			load.Keep(kept, data)

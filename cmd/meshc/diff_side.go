@@ -85,11 +85,7 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	apart, err := f.apart()
-	if err != nil {
-		return nil, err
-	}
-	result, err := compiler.Compile(cmd.Context(), compiler.Options{Dir: name, Tags: f.tags, CacheDir: cacheDir(), Apart: apart, Now: always})
+	result, err := f.compiled(cmd.Context(), compiler.Options{Dir: name, Now: always})
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ const (
 	exitGood     = 0
 	exitFindings = 1 // the mesh has errors, or is not what it should be
 	exitFault    = 2 // wrong use, or a fault of meshc or its surroundings
+	exitLimit    = 3 // a limit of --untrusted was reached, so that nothing is known
 )
 
 // errFindings says that all there is to say has been printed.
@@ -40,18 +41,28 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 			code = exitFault
 		}
 	}()
+	in, stderr := invoked(args, stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRootCmd()
-	root.SetArgs(args)
+	root.SetArgs(in.args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	ran, err := root.ExecuteContextC(ctx)
+	ran, err := root.ExecuteContextC(context.WithValue(ctx, invocationKey{}, in))
 	var wrong usageError
+	var done exited
+	var over limited
 	switch {
 	case err == nil:
 		return exitGood
+	case errors.As(err, &done):
+		return int(done)
+	case errors.As(err, &over):
+		if !errors.Is(err, errFindings) {
+			fmt.Fprintf(stderr, "meshc: %v\n", err)
+		}
+		return exitLimit
 	case errors.Is(err, errFindings):
 		return exitFindings
 	case errors.As(err, &wrong):
@@ -73,7 +84,7 @@ Git. meshc checks the whole mesh at once and renders Kubernetes manifests, Envoy
 requests; meshc serve feeds the Envoys and proves that they took it.
 
 It exits with 0 when all is good, 1 when it found something wrong with the mesh, 2 when it was used wrongly or has a
-fault of its own.`,
+fault of its own, 3 when a limit of --untrusted was reached.`,
 		Example: `  meshc init shop              # a small mesh to begin with
   meshc vet                    # check the mesh that this directory stands in
   meshc compile -o out         # and write everything it compiles to

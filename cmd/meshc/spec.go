@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/limit"
 	"github.com/meshc/meshc/compiler/load"
 )
 
@@ -29,14 +31,36 @@ type specFlags struct {
 	untrusted bool
 	maxTime   time.Duration
 	maxMemory string
+	// until is when the evaluation must have ended; zero for maxTime after its beginning.
+	until time.Time
+	// overLimit is set when an evaluation has reached a limit.
+	overLimit bool
 }
+
+// The limits where none are written.
+const (
+	defaultTime = 30 * time.Second
+	maxOutput   = 256 << 20 // bytes, of what is printed and of what an evaluation comes to
+)
 
 func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&f.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	flags.StringVar(&f.format, "format", "text", "form of the findings: text, json, sarif or github")
-	flags.BoolVar(&f.untrusted, "untrusted", false, "evaluate the spec in a process of its own, without files and network, and within limits")
-	flags.DurationVar(&f.maxTime, "max-time", load.DefaultTime, "with --untrusted: how long the evaluation may take")
-	flags.StringVar(&f.maxMemory, "max-memory", "1GiB", "with --untrusted: how much memory it may take, in MiB or GiB")
+	flags.BoolVar(&f.untrusted, "untrusted", false, "keep to limits of time and memory, and evaluate the spec in a process of its own, without files and network")
+	flags.DurationVar(&f.maxTime, "max-time", defaultTime, "with --untrusted: how long it may take")
+	flags.StringVar(&f.maxMemory, "max-memory", "1GiB", "with --untrusted: how much memory it may have, with all that it starts, in MiB or GiB")
+}
+
+// limits are those for a spec that is not trusted.
+func (f *specFlags) limits() (limit.Limits, error) {
+	memory, err := memorySize(f.maxMemory)
+	if err != nil {
+		return limit.Limits{}, usage(err)
+	}
+	if f.maxTime < time.Millisecond {
+		return limit.Limits{}, usage(fmt.Errorf("--max-time is %s", f.maxTime))
+	}
+	return limit.Limits{Time: f.maxTime, Memory: memory, Output: maxOutput}, nil
 }
 
 // apart is how a spec that is not trusted is evaluated; nil for one that is.
@@ -44,20 +68,17 @@ func (f *specFlags) apart() (*load.Apart, error) {
 	if !f.untrusted {
 		return nil, nil
 	}
-	memory, err := memorySize(f.maxMemory)
+	limits, err := f.limits()
 	if err != nil {
-		return nil, usage(err)
-	}
-	if f.maxTime < time.Millisecond {
-		return nil, usage(fmt.Errorf("--max-time is %s", f.maxTime))
+		return nil, err
 	}
 	return &load.Apart{
-		Command: func(ctx context.Context) *exec.Cmd {
-			cmd := exec.CommandContext(ctx, "/proc/self/exe", evaluateName)
+		Command: func() *exec.Cmd {
+			cmd := exec.Command("/proc/self/exe", evaluateName)
 			cmd.Args[0] = os.Args[0]
 			return cmd
 		},
-		Time: f.maxTime, Memory: memory, Output: load.DefaultOutput,
+		Limits: limits, Until: f.until,
 	}, nil
 }
 
@@ -107,11 +128,21 @@ func (f *specFlags) evaluate(cmd *cobra.Command, packages []string) (*compiler.R
 		// saves a fifth of the time.
 		debug.SetGCPercent(200)
 	}
+	return f.compiled(cmd.Context(), compiler.Options{Patterns: packages})
+}
+
+// compiled compiles with the tags and within the limits that are given.
+func (f *specFlags) compiled(ctx context.Context, o compiler.Options) (*compiler.Result, error) {
 	apart, err := f.apart()
 	if err != nil {
 		return nil, err
 	}
-	return compiler.Compile(cmd.Context(), compiler.Options{Patterns: packages, Tags: f.tags, CacheDir: cacheDir(), Apart: apart})
+	o.Tags, o.CacheDir, o.Apart = f.tags, cacheDir(), apart
+	result, err := compiler.Compile(ctx, o)
+	if err == nil {
+		f.overLimit = f.overLimit || slices.ContainsFunc(result.Diagnostics, func(d diag.Diagnostic) bool { return d.Code == diag.OverLimit })
+	}
+	return result, err
 }
 
 func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format diag.Format, stdoutTaken bool) error {

@@ -119,9 +119,9 @@ func TestBombs(t *testing.T) {
 			t.Errorf("%s: after %s", name, took)
 		}
 		switch {
-		case code == exitFindings && strings.Contains(out, "MC0108"):
+		case code == exitLimit && strings.Contains(out, "MC0108"):
 			limited++
-		case code == exitFault || len(out) > 1<<20:
+		case code == exitFault || code == exitLimit || len(out) > 1<<20:
 			t.Errorf("%s: exit code %d: %.300s", name, code, out)
 		}
 		t.Logf("%-26s exit %d after %4.1fs: %.110q", name, code, took.Seconds(), out)

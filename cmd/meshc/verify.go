@@ -77,6 +77,7 @@ fails or the mesh is wrong.`,
 		},
 	}
 	flags.add(cmd.Flags())
+	flags.bound(cmd, func() bool { return true })
 	cmd.Flags().BoolVar(&options.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
 	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then .tools/envoy)")
 	cmd.Flags().StringVar(&junit, "junit", "", "file to write a report to in the form of JUnit")

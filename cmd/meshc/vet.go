@@ -22,5 +22,6 @@ JSON, SARIF or GitHub's workflow commands on stdout.`,
 		},
 	}
 	flags.add(cmd.Flags())
+	flags.bound(cmd, func() bool { return false })
 	return cmd
 }

@@ -27,6 +27,7 @@ const (
 	CUEEvaluation     Code = "MC0106"
 	CUETag            Code = "MC0107"
 	OverLimit         Code = "MC0108"
+	ModuleTooLarge    Code = "MC0120"
 	UnknownField      Code = "MC0201"
 	WrongType         Code = "MC0202"
 	OutOfRange        Code = "MC0203"

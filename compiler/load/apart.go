@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/limit"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
@@ -26,18 +28,12 @@ import (
 // connect anywhere (see [RunApart]).
 type Apart struct {
 	// Command is the process: one that calls [RunApart].
-	Command func(ctx context.Context) *exec.Cmd
-	// Time, Memory (bytes) and Output (bytes) are its limits.
-	Time           time.Duration
-	Memory, Output int64
+	Command func() *exec.Cmd
+	// Limits are those of this process and that one together.
+	Limits limit.Limits
+	// Until is when the time is over; zero for Limits.Time from now.
+	Until time.Time
 }
-
-// The limits where none are written.
-const (
-	DefaultTime   = 10 * time.Second
-	DefaultMemory = 1 << 30
-	DefaultOutput = 256 << 20
-)
 
 // handed is what the process is given on its standard input.
 type handed struct {
@@ -63,7 +59,7 @@ type returned struct {
 // evaluateApart evaluates the units in a process of its own. A limit that is reached is
 // a finding.
 func (m *Module) evaluateApart(ctx context.Context, a *Apart, units []Unit, tags []string) ([]Evaluated, error) {
-	in := handed{Files: map[string][]byte{}, Tags: tags, Memory: a.Memory}
+	in := handed{Files: map[string][]byte{}, Tags: tags, Memory: a.Limits.Memory}
 	for name, f := range m.files {
 		if !f.bad {
 			in.Files[name] = f.data
@@ -76,46 +72,57 @@ func (m *Module) evaluateApart(ctx context.Context, a *Apart, units []Unit, tags
 	if err := gob.NewEncoder(&stdin).Encode(in); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, a.Time)
-	defer cancel()
-	cmd := a.Command(limited)
-	stdout := &boundedBuffer{limit: a.Output}
+	stdout := &boundedBuffer{limit: a.Limits.Output}
 	stderr := &progress{}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &stdin, stdout, stderr
-	cmd.Env = append(os.Environ(), "GOTRACEBACK=none")
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("the process for the evaluation cannot be started: %w", err)
-	}
-	watching := make(chan struct{})
-	tooMuch := make(chan bool, 1)
-	go func() { tooMuch <- watchMemory(cmd, a.Memory, watching) }()
-	err := cmd.Wait()
-	close(watching)
-	memory := <-tooMuch
-	if err == nil && !stdout.full {
-		return decodeReturned(stdout.Bytes(), units)
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	reason := ""
+	err := a.run(ctx, &stdin, stdout, stderr)
+	var reached *limit.Reached
 	switch {
-	case limited.Err() != nil:
-		reason = fmt.Sprintf("takes longer than %s", a.Time)
+	case err == nil:
+		return decodeReturned(stdout.Bytes(), units)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case stdout.full:
-		reason = fmt.Sprintf("comes to more than %s", bytesText(a.Output))
-	case memory || strings.Contains(stderr.text(), "out of memory"):
-		reason = fmt.Sprintf("needs more than %s of memory", bytesText(a.Memory))
-	default:
+		reached = limit.OverOutput(a.Limits.Output)
+	case limit.OutOfMemory(stderr.text()):
+		reached = limit.OverMemory(a.Limits.Memory)
+	case !errors.As(err, &reached):
 		return nil, fmt.Errorf("the process for the evaluation ended: %w: %s", err, stderr.text())
 	}
-	return overLimit(units, stderr.open(), reason), nil
+	return overLimit(units, stderr.open(), reached), nil
+}
+
+// run runs the process to its end, or to a limit. It dies with this one.
+func (a *Apart) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	runtime.LockOSThread() // it is this thread whose end the process would die of
+	defer runtime.UnlockOSThread()
+	cmd := a.Command()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=none")
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = limit.DieWithParent()
+	limits := a.Limits
+	limits.Memory -= limits.Memory / 16 // whoever watches this process too is to find that one first
+	if !a.Until.IsZero() {
+		limits.Time = max(time.Until(a.Until), time.Millisecond)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("the process for the evaluation cannot be started: %w", err)
+	}
+	watched := &limit.Process{Cmd: cmd, Limits: limits}
+	err := watched.Wait(ctx)
+	var reached *limit.Reached
+	switch {
+	case !errors.As(err, &reached):
+		return err
+	case reached.Time():
+		return limit.OverTime(a.Limits.Time)
+	}
+	return limit.OverMemory(a.Limits.Memory)
 }
 
 // overLimit says of the units that were being evaluated that a limit was reached; of
 // the others nothing is known.
-func overLimit(units []Unit, open map[string]bool, reason string) []Evaluated {
+func overLimit(units []Unit, open map[string]bool, reached *limit.Reached) []Evaluated {
 	out := make([]Evaluated, len(units))
 	for i, u := range units {
 		out[i] = Evaluated{Unit: u, LostAll: true}
@@ -126,11 +133,14 @@ func overLimit(units []Unit, open map[string]bool, reason string) []Evaluated {
 		if len(u.Files) > 0 {
 			pos = source.Position{File: u.Files[len(u.Files)-1], Line: 1, Column: 1}
 		}
-		out[i].Found.Add(diag.New(diag.OverLimit, "", fmt.Sprintf("the evaluation of %s %s", unitName(u.Dir), reason), pos).
-			WithHint("write it plainer: values that multiply each other, or lists made of lists, grow without end; --max-time and --max-memory raise the limits"))
+		out[i].Found.Add(diag.New(diag.OverLimit, "", fmt.Sprintf("the evaluation of %s %s", unitName(u.Dir), reached), pos).
+			WithHint(LimitHint))
 	}
 	return out
 }
+
+// LimitHint is what to do about a limit that was reached.
+const LimitHint = "write it plainer: values that multiply each other, or lists made of lists, grow without end; --max-time and --max-memory raise the limits"
 
 func unitName(dir string) string {
 	if dir == "." {
@@ -158,7 +168,7 @@ func RunApart(stdin io.Reader, stdout, stderr io.Writer) error {
 	if err := gob.NewDecoder(stdin).Decode(&in); err != nil {
 		return errors.New("this is for meshc itself: it reads what another meshc hands it")
 	}
-	debug.SetMemoryLimit(in.Memory / 10 * 9)
+	debug.SetMemoryLimit(in.Memory / 10 * 8)
 	m := &Module{files: map[string]*file{}}
 	for name, data := range in.Files {
 		m.files[name] = &file{path: name, data: data}
@@ -256,13 +266,4 @@ func (b *boundedBuffer) Write(data []byte) (int, error) {
 		return 0, errors.New("too much")
 	}
 	return b.Buffer.Write(data)
-}
-
-func bytesText(n int64) string {
-	switch {
-	case n%(1<<30) == 0:
-		return fmt.Sprintf("%d GiB", n>>30)
-	default:
-		return fmt.Sprintf("%d MiB", n>>20)
-	}
 }

@@ -2,11 +2,6 @@ package load
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"strconv"
-	"strings"
-	"time"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -63,37 +58,4 @@ func confine(memory int64) error {
 		return fmt.Errorf("the process for the evaluation cannot be confined: %w", err)
 	}
 	return nil
-}
-
-// watchMemory ends the process when it needs more memory than it may, and reports
-// whether it did.
-func watchMemory(cmd *exec.Cmd, limit int64, done <-chan struct{}) bool {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return false
-		case <-tick.C:
-			if resident(cmd.Process.Pid) > limit {
-				_ = cmd.Process.Kill() // it may have ended
-				return true
-			}
-		}
-	}
-}
-
-// resident is how much memory a process has, in bytes (proc(5), statm); 0 when it is
-// gone.
-func resident(pid int) int64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(data))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize())
 }

@@ -40,7 +40,7 @@ type Module struct {
 	root     *os.Root
 	// tell is told of each unit when its evaluation begins and ends; nil for nobody.
 	tell func(word, dir string)
-	// broken says that the module file is not good, so that nothing can be
+	// broken says that the module file is not good, or the module too large, so that nothing can be
 	// evaluated.
 	broken bool
 }

@@ -19,12 +19,22 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/limit"
 	"github.com/meshc/meshc/compiler/source"
 )
 
 // maxFileSize bounds one CUE file. A mesh is written by people; what is larger
 // is a mistake or an attack.
 const maxFileSize = 8 << 20
+
+// What bounds a module: files of CUE, bytes of all of them, entries of all its directories, and directories in one another.
+// A mesh of ten thousand services has some 20 MiB in as many files.
+const (
+	maxModuleFiles   = 100_000
+	maxModuleSize    = 64 << 20
+	maxModuleEntries = 1_000_000
+	maxDepth         = 64
+)
 
 // nonblock keeps the opening of a pipe from waiting for a writer.
 const nonblock = syscall.O_NONBLOCK
@@ -56,8 +66,11 @@ func (m *Module) Read() diag.List {
 type reader struct {
 	*Module
 	side  errgroup.Group
-	mu    sync.Mutex // for what it finds and the module's maps
+	mu    sync.Mutex // for what it finds and the module's maps, and what it has read
 	found diag.List
+	// read is how much there was.
+	read struct{ files, size, entries int64 }
+	full bool // it is too much, and has been told
 }
 
 func (r *reader) add(d diag.Diagnostic) {
@@ -66,12 +79,44 @@ func (r *reader) add(d diag.Diagnostic) {
 	r.found.Add(d)
 }
 
+// count adds what a place has to what was read, and reports whether that may be: the place at which it is too much is
+// told, once.
+func (r *reader) count(name string, files, size, entries int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.read.files += files
+	r.read.size += size
+	r.read.entries += entries
+	what := ""
+	switch {
+	case r.full:
+		return false
+	case r.read.files > maxModuleFiles:
+		what = fmt.Sprintf("%d files of CUE", maxModuleFiles)
+	case r.read.size > maxModuleSize:
+		what = limit.Bytes(maxModuleSize) + " of CUE"
+	case r.read.entries > maxModuleEntries:
+		what = fmt.Sprintf("%d files and directories", maxModuleEntries)
+	case strings.Count(name, "/") >= maxDepth:
+		what = fmt.Sprintf("%d directories in one another", maxDepth)
+	default:
+		return true
+	}
+	r.full, r.broken = true, true
+	r.found.Add(diag.New(diag.ModuleTooLarge, "", "the mesh repository has more than "+what, source.Position{File: name}).
+		WithHint("a mesh is written by people: leave out what is generated, or keep it in a directory whose name begins with \".\" or \"_\", which is not read"))
+	return false
+}
+
 // readDir reads a directory that is open: a path from the module's root would
 // be looked up piece by piece for each file.
 func (r *reader) readDir(open *os.Root, dir string) {
 	entries, err := fs.ReadDir(open.FS(), ".")
 	if err != nil {
 		r.add(unreadable(dir, err))
+		return
+	}
+	if !r.count(dir, 0, 0, int64(len(entries))) {
 		return
 	}
 	if dir != "." && path.Base(dir) != "cue.mod" && slices.ContainsFunc(entries, isModuleDir) {
@@ -100,6 +145,9 @@ func (r *reader) readDir(open *os.Root, dir string) {
 			}
 		case strings.HasSuffix(entry.Name(), ".cue"):
 			f, problem := r.readFile(open, entry, name)
+			if f != nil && !r.count(name, 1, int64(len(f.data)), 0) {
+				return
+			}
 			if problem == nil {
 				problem = f.external()
 			}
