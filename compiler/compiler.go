@@ -104,6 +104,7 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now)
 	found.Add(problems...)
 	if mesh != nil {
+		found.Add(owningNothing(mesh, result.Names)...)
 		for _, d := range check.Run(mesh, !found.HasErrors()) {
 			if !silences.Covers(d) {
 				found.Add(d)

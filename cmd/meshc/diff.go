@@ -42,7 +42,7 @@ serves with the spec (--server). With --cluster it compares a cluster with what 
 directory is named): the mesh that is there, and then the objects, by what the API server would make of them.
 
 It exits with 0 when there is no difference, 1 when there is, 2 when it was used wrongly or could not tell. With --fail-on it
-exits with 1 for the named kinds of effect alone: ` + strings.Join(gates(), ", ") + `.`,
+exits with 1 for the named kinds of effect alone, and with 2 when it did not look at everything and found none: ` + strings.Join(gates(), ", ") + `.`,
 		Example: `  meshc diff --from main
   meshc diff --from origin/main -o markdown --fail-on newly-allowed,foreign-effects
   meshc diff deployed/mesh.json out
@@ -188,19 +188,18 @@ func (f *diffFlags) print(cmd *cobra.Command, d *diff.Difference, objects []clus
 
 // verdict is whether the difference is one that fails.
 func (f *diffFlags) verdict(d *diff.Difference) error {
-	fails := !d.Empty()
+	fails := len(d.Effects) > 0 || !d.Empty() && len(d.Missed) == 0
 	if len(f.failOn) > 0 {
-		// What was not looked at may be what must not be.
-		fails = len(d.Missed) > 0 || slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return slices.Contains(f.failOn, string(e.Kind)) })
+		fails = slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return slices.Contains(f.failOn, string(e.Kind)) })
 		if slices.Contains(f.failOn, foreignEffects) {
 			fails = fails || slices.ContainsFunc(d.Foreign, func(o diff.Foreign) bool { return !o.Granted })
 		}
 	}
 	switch {
-	case fails && len(f.failOn) == 0 && len(d.Effects) == 0 && len(d.Missed) > 0:
-		return errors.New("whether anything differs cannot be told: " + strings.Join(d.Missed, "; "))
 	case fails:
 		return errFindings
+	case len(d.Missed) > 0: // what was not looked at may be what must not be
+		return errors.New("whether anything else differs cannot be told: " + strings.Join(d.Missed, "; "))
 	}
 	return nil
 }

@@ -23,12 +23,6 @@ type known struct {
 	data, owners []byte
 }
 
-// reviewed is what a mesh says that is for reviews alone.
-type reviewed struct {
-	Owners []ir.Owner
-	Grants map[string][]string
-}
-
 // known is nil when the mesh of the revision was not compiled before.
 func (f *diffFlags) known(ctx context.Context, dir string) *known {
 	root, found := load.Root(dir)
@@ -41,7 +35,7 @@ func (f *diffFlags) known(ctx context.Context, dir string) *known {
 	}
 	kept := f.kept(r)
 	data, err := os.ReadFile(kept)
-	owners, ownersErr := os.ReadFile(kept + ".owners")
+	owners, ownersErr := os.ReadFile(kept + ".review")
 	if kept == "" || err != nil || ownersErr != nil {
 		return nil
 	}
@@ -76,8 +70,8 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 		return nil, fmt.Errorf("the mesh of %s has errors: %s", name, summary(result.Diagnostics))
 	}
 	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" {
-		if reviewed, err := json.Marshal(reviewed{s.mesh.Owners, s.mesh.Grants}); err == nil {
-			load.Keep(kept+".owners", reviewed)
+		if review, err := json.Marshal(s.mesh.Review); err == nil {
+			load.Keep(kept+".review", review)
 			load.Keep(kept, data)
 		}
 	}

@@ -64,10 +64,10 @@ func (f *diffFlags) sides(cmd *cobra.Command, args []string) (before, after *sid
 		return nil, nil, err
 	}
 	if kept != nil {
-		var r reviewed
+		var r ir.Review
 		m, err := ir.UnmarshalBeside(kept.data, after.mesh)
 		if err == nil && json.Unmarshal(kept.owners, &r) == nil {
-			m.Owners, m.Grants = r.Owners, r.Grants
+			m.Review = r
 			return &side{revision: kept.revision, root: after.root, mesh: m}, after, nil
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/hmarr/codeowners"
 
@@ -46,14 +45,8 @@ func ownersOf(ctx context.Context, before, after *side) (func(file string) []str
 		return nil, nil
 	}
 	return func(file string) []string {
-		longest := -1
-		var owners []string
-		for _, o := range m.Owners {
-			if (file == o.Path || strings.HasPrefix(file, o.Path+"/")) && len(o.Path) > longest {
-				longest, owners = len(o.Path), o.Owners
-			}
-		}
-		if longest >= 0 {
+		owners, said := m.OwnersOf(file)
+		if said {
 			return owners
 		}
 		rule, err := rules.Match(path.Join(prefix, file))

@@ -85,6 +85,7 @@ const (
 	PermissivePort    Code = "MC1704"
 	TokenUnchecked    Code = "MC1705"
 	SecretInSpec      Code = "MC1706"
+	OwnsNothing       Code = "MC1710"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"

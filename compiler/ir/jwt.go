@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"slices"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // JWTIssuer is an issuer of JSON Web Tokens.
 type JWTIssuer struct {
@@ -77,6 +81,34 @@ func (s *Service) AllTokenIssuers() []string {
 		}
 	}
 	return sortedKeys(known)
+}
+
+// ForeignHeaders are those that nobody outside the mesh may write, and that gateways and permissive ports take out of requests: what
+// carries claims, and what the authorization service of that name says. Sorted.
+func (s *Settings) ForeignHeaders(authorizer string) []string {
+	return s.withForwarded(s.ClaimHeaders(), authorizer)
+}
+
+// ForwardedHeaders are those in which the application on a port of a service learns what a token says, and what the service says
+// that is asked about requests: the proxy takes out what a caller wrote there. Sorted.
+func (s *Settings) ForwardedHeaders(v *Service, port *Port) []string {
+	var headers []string
+	for _, name := range v.TokenIssuers(port) {
+		if i := s.JWTIssuer(name); i != nil {
+			for _, f := range i.Forward {
+				headers = append(headers, f.Header)
+			}
+		}
+	}
+	return s.withForwarded(headers, v.Authorizer)
+}
+
+func (s *Settings) withForwarded(headers []string, authorizer string) []string {
+	if a := s.ExternalAuthorization(authorizer); a != nil {
+		headers = slices.Concat(headers, a.Forward)
+	}
+	slices.Sort(headers)
+	return slices.Compact(headers)
 }
 
 // ClaimHeaders are the headers that carry claims of some issuer, each once, sorted.

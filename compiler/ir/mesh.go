@@ -15,12 +15,8 @@ type Mesh struct {
 	Services  []*Service  `json:"services,omitempty"`
 	Gateways  []*Gateway  `json:"gateways,omitempty"`
 	Externals []*External `json:"externals,omitempty"`
-	// Tests are sorted by title. They are of the spec and not of what is rolled out.
-	Tests []*Test `json:"-"`
-	// Owners are those of directories and files, and Grants to whom members ("service NAME", "gateway NAME") let their
-	// configuration change from elsewhere. Both are for reviews alone.
-	Owners []Owner             `json:"-"`
-	Grants map[string][]string `json:"-"`
+	// Review is of the spec and not of what is rolled out.
+	Review `json:"-"`
 }
 
 // Settings is what holds for the whole mesh.

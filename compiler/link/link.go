@@ -7,6 +7,7 @@
 package link
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,7 +26,7 @@ import (
 // nowhere here is not the fault of who refers to it.
 // What has ended by now is an error.
 func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.Mesh, Silences, diag.List) {
-	l := &linker{mesh: &ir.Mesh{}, silences: Silences{}, lost: lost, now: now}
+	l := &linker{mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, lost: lost, now: now}
 	l.unsupported(units)
 	l.secrets(units)
 	l.homes(units)
@@ -38,6 +39,7 @@ func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.M
 	l.takenWorkloads()
 	l.members()
 	l.linkTests()
+	slices.SortFunc(l.mesh.Silences, func(a, b ir.Silence) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Code, b.Code)) })
 	return l.mesh, l.silences, l.found
 }
 

@@ -173,6 +173,7 @@ func (l *linker) silence(path string, u *spec.Unit, s spec.Silence) {
 			l.silences[path] = map[diag.Code]bool{}
 		}
 		l.silences[path][code] = true
+		l.mesh.Silences = append(l.mesh.Silences, ir.Silence{At: path, Code: name, Reason: s[name].Value, Pos: u.At(s[name].Pos)})
 	}
 }
 

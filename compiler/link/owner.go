@@ -8,7 +8,7 @@ import (
 // owners are those of directories and files, by path.
 func (l *linker) owners(u *spec.Unit, owners map[string][]spec.Field[string]) {
 	for _, path := range sortedKeys(owners) {
-		o := ir.Owner{Path: path}
+		o := ir.Owner{Path: path, Pos: u.At(u.Mesh.Pos)}
 		for _, f := range owners[path] {
 			o.Owners, o.Pos = append(o.Owners, f.Value), u.At(f.Pos)
 		}

@@ -65,7 +65,7 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 		base, other = after, before
 	}
 	out := *base
-	out.Tests, out.Owners, out.Grants = nil, nil, nil
+	out.Review = ir.Review{}
 	out.JWTIssuers = merged(base.JWTIssuers, other.JWTIssuers, func(i *ir.JWTIssuer) string { return i.Name })
 	out.Authorizers = merged(base.Authorizers, other.Authorizers, func(a *ir.ExternalAuthorization) string { return a.Name })
 	out.TrustDomains = merged(base.TrustDomains, other.TrustDomains, func(t *ir.TrustDomain) string { return t.Name })

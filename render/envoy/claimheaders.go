@@ -5,8 +5,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
-
-	"github.com/meshc/meshc/compiler/ir"
 )
 
 const earlyHeaderMutation = "envoy.http.early_header_mutation.header_mutation"
@@ -24,34 +22,4 @@ func (b *builder) dropHeaders(m *hcmv3.HttpConnectionManager, list []string) {
 	m.EarlyHeaderMutationExtensions = append(m.EarlyHeaderMutationExtensions, &corev3.TypedExtensionConfig{
 		Name: earlyHeaderMutation, TypedConfig: b.any(config),
 	})
-}
-
-// forwardedHeaders are those in which the application on that port learns what a
-// token says, and what the service says that is asked about requests.
-func (b *builder) forwardedHeaders(port *ir.Port) []string {
-	known := map[string]bool{}
-	for _, name := range b.scope.Service.TokenIssuers(port) {
-		for _, f := range b.scope.Settings.JWTIssuer(name).Forward {
-			known[f.Header] = true
-		}
-	}
-	return b.withAuthorizer(known, b.scope.Service.Authorizer)
-}
-
-// foreignHeaders are those that nobody outside the mesh may write.
-func (b *builder) foreignHeaders(authorizer string) []string {
-	known := map[string]bool{}
-	for _, name := range b.scope.Settings.ClaimHeaders() {
-		known[name] = true
-	}
-	return b.withAuthorizer(known, authorizer)
-}
-
-func (b *builder) withAuthorizer(known map[string]bool, authorizer string) []string {
-	if a := b.scope.Settings.ExternalAuthorization(authorizer); a != nil {
-		for _, name := range a.Forward {
-			known[name] = true
-		}
-	}
-	return sortedKeys(known)
 }

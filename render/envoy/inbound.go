@@ -139,7 +139,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	hosts := b.inboundHosts(name, cluster, port)
 	b.out.Routes = append(b.out.Routes, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
 	chain.TransportSocket = b.downstreamTLS(b.members(port), b.trustOn(port), "h2", "http/1.1")
-	chain.Filters = append(b.oneIdentity(port), b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.forwardedHeaders(port))))
+	chain.Filters = append(b.oneIdentity(port), b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port))))
 	return chain
 }
 

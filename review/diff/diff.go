@@ -45,6 +45,8 @@ func Of(before, after *ir.Mesh) *Difference {
 	d.gateways()
 	d.direct()
 	d.unsure()
+	d.claims()
+	d.gate()
 	if !d.Proxies.untouched() {
 		d.Update.Unstaged = update.Unstaged(before, after)
 	}

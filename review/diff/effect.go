@@ -24,13 +24,17 @@ const (
 	Timing       Kind = "timing"        // how long is waited, how often is tried, how many connections may be
 	Handled      Kind = "handled"       // what else is done with requests on the way
 	Identity     Kind = "identity"      // who somebody is, and how that is certified
+	Protection   Kind = "protection"    // who may read, change or answer what is sent: TLS, roots, ways out of the mesh and round proxies
+	Gate         Kind = "gate"          // the rules by which changes are checked: owners, grants, silenced warnings, tests, limits
+	Deployment   Kind = "deployment"    // what is run, and from where it is applied: images, Flux, delivery
+	Restart      Kind = "restart"       // pods are replaced by new ones
 	Member       Kind = "member"        // a service, gateway or external comes or goes
 	Setting      Kind = "setting"       // anything else that is configured
 )
 
 // Kinds are all of them, the gravest first.
 func Kinds() []Kind {
-	return []Kind{NewlyAllowed, NewlyDenied, Rerouted, Answered, Timing, Handled, Identity, Member, Setting}
+	return []Kind{NewlyAllowed, NewlyDenied, Rerouted, Answered, Timing, Handled, Identity, Protection, Gate, Deployment, Restart, Member, Setting}
 }
 
 // Directly is said of requests that come to a service past a proxy of their sender's own.

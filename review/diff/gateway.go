@@ -46,11 +46,15 @@ func (d *differ) gateways() {
 				hosts = append(hosts, g.Routes[i].Match.Host)
 			}
 		}
+		named, whole := concrete(hosts)
+		if !whole {
+			d.missed([]string{"gateway " + name}, "gateway "+name, len(named))
+		}
 		matters, narrow := d.routesThatDiffer(a, b)
 		for at := range addresses {
 			s := &space{
 				base:  try.Request{From: try.Sender{Kind: ir.KindGateway, Name: name}, Method: "GET", Scheme: at.scheme, Port: at.port, Path: "/"},
-				hosts: concrete(hosts), narrow: narrow,
+				hosts: named, narrow: narrow,
 			}
 			d.about(s, func(m *about) {
 				if g := m.mesh.Gateway(name); at.http {
@@ -72,7 +76,7 @@ func listenerOf(g *ir.Gateway, name string) *ir.Listener {
 }
 
 // concrete are hosts of which each combination of the patterns has one, and one that no pattern has.
-func concrete(patterns []string) []string {
+func concrete(patterns []string) (hosts []string, whole bool) {
 	var expressions []string
 	for _, p := range patterns {
 		if suffix, wildcard := strings.CutPrefix(p, "*"); wildcard && suffix != "" {
@@ -82,8 +86,7 @@ func concrete(patterns []string) []string {
 		}
 	}
 	slices.Sort(expressions)
-	hosts, _ := samples(legalHost, slices.Compact(expressions))
-	return hosts
+	return samples(legalHost, slices.Compact(expressions))
 }
 
 // routesThatDiffer tells the routes of a gateway that the meshes may differ in; narrow is false when they may in all.

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -84,16 +83,12 @@ func (d *differ) member(name string, comes bool, what string) {
 	d.tell(e)
 }
 
-// identifying are the settings that say who somebody is, and how that is certified.
-var identifying = []string{"identity", "account", "namespace", "trustDomain", "certificates", "trustDomains", "jwtIssuers", "externalAuthorization"}
-
 func (d *differ) fields(a, b any, of string, skipped ...string) {
+	member, _, _ := strings.Cut(of, " ")
 	for _, f := range fields(a, b, skipped...) {
-		e := &Effect{Kind: Setting, To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos}
-		if first, _, _ := strings.Cut(f.Path, "."); slices.Contains(identifying, first) {
-			e.Kind = Identity
-		}
-		d.tell(e)
+		d.tell(&Effect{
+			Kind: kindOfField(member, f.Path, &f), To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos,
+		})
 	}
 }
 

@@ -1,0 +1,93 @@
+package diff
+
+import (
+	"strings"
+)
+
+// kindOfField is what kind of effect it is that a field differs which requests do not show, by the member ("service", "gateway",
+// "external" or "mesh") and the path of the field: the first of weights that begins it, where "*" stands for one name.
+func kindOfField(member, path string, f *field) Kind {
+	for _, w := range weights {
+		if w.member != "" && w.member != member || !begins(w.path, path) {
+			continue
+		}
+		if w.weigh != nil {
+			return w.weigh(f)
+		}
+		return w.kind
+	}
+	return Setting
+}
+
+// weights are of the fields that are more than a setting.
+var weights = []struct {
+	member, path string
+	kind         Kind
+	weigh        func(*field) Kind
+}{
+	{member: "mesh", path: "maxAttempts", kind: Gate},
+	{member: "mesh", path: "images", kind: Deployment},
+	{member: "mesh", path: "flux", kind: Deployment},
+	{member: "mesh", path: "delivery", kind: Deployment},
+	{member: "mesh", path: "rateLimit.failClosed", weigh: lets("false")},
+
+	// What of an instance is reached, and as whom it speaks.
+	{member: "service", path: "ports.*.target", kind: NewlyAllowed},
+	{member: "service", path: "ports.*.upgrades", kind: NewlyAllowed},
+	{member: "service", path: "workload", kind: Identity},
+	{member: "service", path: "versions", kind: Rerouted},
+	{member: "service", path: "rateLimit", kind: Handled},
+	{path: "proxy.excludeInboundPorts", kind: NewlyAllowed},
+	{path: "proxy.interception", kind: NewlyAllowed},
+	{member: "service", path: "explicit", kind: NewlyAllowed},
+	{path: "proxy.server", kind: Protection},
+	{path: "proxy.excludeOutboundPorts", kind: Protection},
+	{path: "proxy.excludeOutboundRanges", kind: Protection},
+	{path: "proxy.certificateDirectory", kind: Identity},
+	{path: "proxy.secretDirectory", kind: Identity},
+
+	{member: "gateway", path: "listeners.*.tls.secret", kind: Identity},
+	{member: "gateway", path: "listeners.*.tls", kind: Protection},
+	{member: "gateway", path: "listeners.*.http3", kind: NewlyAllowed},
+	{member: "gateway", path: "listeners.*.protocol", kind: Protection},
+	{member: "gateway", path: "address", kind: NewlyAllowed},
+
+	{member: "external", path: "ports.*.protocol", kind: Protection},
+	{member: "external", path: "via", kind: Protection},
+	{member: "external", path: "roots", kind: Protection},
+	{member: "external", path: "hosts", kind: Rerouted},
+	{member: "external", path: "ports", kind: Rerouted},
+	{member: "external", path: "endpoints", kind: Rerouted},
+
+	// Who somebody is, and how that is certified.
+	{path: "identity", kind: Identity},
+	{path: "account", kind: Identity},
+	{path: "namespace", kind: Identity},
+	{path: "trustDomain", kind: Identity},
+	{path: "certificates", kind: Identity},
+	{path: "trustDomains", kind: Identity},
+	{path: "jwtIssuers", kind: Identity},
+	{path: "externalAuthorization.*.failOpen", weigh: lets("true")},
+	{path: "externalAuthorization", kind: Identity},
+}
+
+// lets weighs a field that lets requests in, which were refused, when it has that value.
+func lets(value string) func(*field) Kind {
+	return func(f *field) Kind {
+		if f.New == value {
+			return NewlyAllowed
+		}
+		return NewlyDenied
+	}
+}
+
+// begins reports whether a path is of the pattern, or below.
+func begins(pattern, path string) bool {
+	names := strings.Split(path, ".")
+	for i, want := range strings.Split(pattern, ".") {
+		if i >= len(names) || want != "*" && want != names[i] {
+			return false
+		}
+	}
+	return true
+}
