@@ -52,8 +52,26 @@ func (b *builder) tokens(port *ir.Port) []*hcmv3.HttpFilter {
 	config.Rules = []*jwtv3.RequirementRule{{
 		Match: pathMatch(ir.PathMatch{}), RequirementType: &jwtv3.RequirementRule_Requires{Requires: required},
 	}}
-	return []*hcmv3.HttpFilter{b.oneToken(), b.httpFilter(jwtFilter, config)}
+	return []*hcmv3.HttpFilter{b.oneToken(), b.httpFilter(jwtFilter, config), b.nothingCritical(issuers)}
 }
+
+// httpCriticalFilter is the filter of [builder.nothingCritical].
+const httpCriticalFilter = httpRBACFilter + ".critical"
+
+// nothingCritical answers 403 to tokens whose header says that something in it must be understood ("crit", RFC 7515,
+// section 4.1.11). Such a token is no good to whoever does not understand it, and the filter that verifies tokens understands no
+// extension, but takes no notice.
+func (b *builder) nothingCritical(issuers []string) *hcmv3.HttpFilter {
+	var critical []*rbacconfigv3.Permission
+	for _, name := range issuers {
+		critical = append(critical, verified(tokenHeader(name), "crit", present()))
+	}
+	return b.refuses(httpCriticalFilter, "critical", anyOf(critical))
+}
+
+// tokenHeader is under which name the filter for tokens tells the header of an issuer's token, beside the claims, which are
+// under the issuer's. No issuer has such a name.
+func tokenHeader(issuer string) string { return issuer + "/header" }
 
 // httpTokenFilter is the filter of [builder.oneToken].
 const httpTokenFilter = httpRBACFilter + ".token"
@@ -91,6 +109,7 @@ func (b *builder) provider(i *ir.JWTIssuer) *jwtv3.JwtProvider {
 		Issuer: i.Issuer, Audiences: i.Audiences, Forward: !i.DropToken, RequireExpiration: true,
 		FromHeaders:                []*jwtv3.JwtHeader{{Name: "Authorization", ValuePrefix: "Bearer "}},
 		PayloadInMetadata:          i.Name,
+		HeaderInMetadata:           tokenHeader(i.Name),
 		NormalizePayloadInMetadata: &jwtv3.JwtProvider_NormalizePayload{SpaceDelimitedClaims: ir.SpacedClaims},
 		JwtCacheConfig:             &jwtv3.JwtCacheConfig{JwtMaxTokenSize: maxToken},
 	}

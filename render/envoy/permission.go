@@ -61,27 +61,34 @@ func header(m ir.StringMatch) *rbacconfigv3.Permission {
 
 // token is a token that was verified, by what the filter for tokens says of it.
 func token(j *ir.JWTRule) []*rbacconfigv3.Permission {
-	verified := func(claim string, value *matcherv3.ValueMatcher) *rbacconfigv3.Permission {
-		return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_SourcedMetadata{SourcedMetadata: &rbacconfigv3.SourcedMetadata{
-			MetadataMatcher: &matcherv3.MetadataMatcher{
-				Filter: jwtFilter,
-				Path: []*matcherv3.MetadataMatcher_PathSegment{
-					{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: j.Issuer}},
-					{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: claim}},
-				},
-				Value: value,
-			},
-		}}}
-	}
-	out := []*rbacconfigv3.Permission{verified("iss", &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}})}
+	out := []*rbacconfigv3.Permission{verified(j.Issuer, "iss", present())}
 	for _, c := range j.Claims {
 		var values []*rbacconfigv3.Permission
 		for _, v := range c.Values {
-			values = append(values, verified(c.Name, claimValue(v)))
+			values = append(values, verified(j.Issuer, c.Name, claimValue(v)))
 		}
 		out = append(out, anyOf(values))
 	}
 	return out
+}
+
+// verified matches what the filter for tokens tells of a token that it verified: a member of the claims or of the header,
+// which it tells under that name.
+func verified(under, member string, value *matcherv3.ValueMatcher) *rbacconfigv3.Permission {
+	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_SourcedMetadata{SourcedMetadata: &rbacconfigv3.SourcedMetadata{
+		MetadataMatcher: &matcherv3.MetadataMatcher{
+			Filter: jwtFilter,
+			Path: []*matcherv3.MetadataMatcher_PathSegment{
+				{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: under}},
+				{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: member}},
+			},
+			Value: value,
+		},
+	}}}
+}
+
+func present() *matcherv3.ValueMatcher {
+	return &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}}
 }
 
 // claimValue matches a claim that is the value, or a list that has it.

@@ -5,8 +5,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -199,6 +201,54 @@ func TestTwoTokens(t *testing.T) {
 		response.Body.Close()
 		if response.StatusCode == http.StatusOK {
 			t.Errorf("%s: status %d", name, response.StatusCode)
+		}
+	}
+}
+
+// A token whose header says that something in it must be understood is refused, for nothing is (RFC 7515, section 4.1.11):
+// each time that it is sent, on paths that need no token too, and whatever "crit" holds. What is not critical changes nothing.
+func TestCriticalHeaders(t *testing.T) {
+	rulesMesh(t)
+	keys := ruled.keys
+	signed := func(more map[string]any) string {
+		header := map[string]any{"alg": "ES256", "kid": "ec", "typ": "JWT"}
+		maps.Copy(header, more)
+		var parts []string
+		for _, part := range []any{header, buyer().with("scope", "read").with("level", 7).with("verified", true)} {
+			data, err := json.Marshal(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, base64.RawURLEncoding.EncodeToString(data))
+		}
+		sum := sha256.Sum256([]byte(strings.Join(parts, ".")))
+		r, s, err := ecdsa.Sign(rand.Reader, keys.ec, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+		return strings.Join(append(parts, base64.RawURLEncoding.EncodeToString(signature)), ".")
+	}
+	for name, c := range map[string]struct {
+		header map[string]any
+		status int
+	}{
+		"nothing":                      {nil, 200},
+		"more that is not critical":    {map[string]any{"x-tenant": "t1", "b64x": false}, 200},
+		"an extension":                 {map[string]any{"crit": []string{"x-tenant"}, "x-tenant": "t1"}, 403},
+		"one that is not there":        {map[string]any{"crit": []string{"x-tenant"}}, 403},
+		"a payload that is not base64": {map[string]any{"crit": []string{"b64"}, "b64": true}, 403},
+		"an empty list":                {map[string]any{"crit": []string{}}, 403},
+		"no list":                      {map[string]any{"crit": "exp"}, 403},
+		"null":                         {map[string]any{"crit": nil}, 403},
+		"false":                        {map[string]any{"crit": false}, 403},
+		"a struct":                     {map[string]any{"crit": map[string]any{}}, 403},
+	} {
+		token := signed(c.header)
+		for _, url := range []string{"http://token:8080/", "http://token:8080/", "http://token-paths:8080/free", "http://token-paths:8080/scope"} { // the first is kept by the proxy
+			if a := send(t, rulesMesh(t).As("client").Client(), http.MethodGet, url, bearer(token)...); a.status != c.status {
+				t.Errorf("%s at %s: status %d, want %d: %s", name, url, a.status, c.status, a.body)
+			}
 		}
 	}
 }
