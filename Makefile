@@ -63,22 +63,23 @@ e2e: build tools
 	go test -tags e2e -run '^TestPage$$' ./review/graph
 	@test/e2e/run
 
-# what takes long: many random specs, random requests tried and sent, ten leaves of a minute and a new root under load,
+# what takes long: many random specs, random requests tried and sent, random paths by one proxy and two, ten leaves of a minute and a new root under load,
 # and a server that is away for two minutes
 soak: build tools inotify
 	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
+	MESHC_PATHS=100000 go test -timeout 60m -count 1 -run PathsAreOneThing -v ./serve/local
 	MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./serve/local
 	MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
 	MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
 
-# input that nobody wrote: specs, mesh.json, strings in YAML, what proxies say, join
+# input that nobody wrote: specs, mesh.json, strings in YAML, paths, what proxies say, join
 # tokens and requests for certificates; the corpus is in testdata/fuzz and grows in
 # Go's cache
 fuzz:
 	@set -e; for target in render.FuzzSpec render.FuzzMesh render/manifest.FuzzYAMLString \
-			compiler/foreign.FuzzImport serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
+			compiler/try.FuzzPath compiler/foreign.FuzzImport serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
 		tools/fuzz.sh ./$${target%.*} $${target##*.} $(FUZZTIME); \
 	done
 

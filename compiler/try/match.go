@@ -11,7 +11,8 @@ import (
 // message is a request as a proxy reads it.
 type message struct {
 	method, host string
-	path, query  string
+	path         string
+	query        string // with its "?"; "" for none
 	headers      []ir.Header
 }
 
@@ -48,7 +49,7 @@ func takes(m *ir.Match, r *message, path string) bool {
 		}
 	}
 	for _, q := range m.Query {
-		if !Holds(q, parameter(r.query, q.Name)) {
+		if !Holds(q, parameter(strings.TrimPrefix(r.query, "?"), q.Name)) {
 			return false
 		}
 	}

@@ -180,9 +180,4 @@ func (r *run) read(at string) (*message, bool) {
 }
 
 // withQuery is a path with its query.
-func (m *message) withQuery(path string) string {
-	if m.query == "" {
-		return path
-	}
-	return path + "?" + m.query
-}
+func (m *message) withQuery(path string) string { return path + m.query }

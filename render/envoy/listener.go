@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -33,14 +34,18 @@ const (
 
 // connectionManager reads requests and normalises them before anything looks at
 // them, so that one thing has one spelling: paths are decoded, dots and double
-// slashes removed, and a path with an escaped slash or a header with an
-// underscore is refused (Envoy's edge best practices).
+// slashes removed, and a path with an escaped slash, one that is not normal then,
+// or a header with an underscore is refused (Envoy's edge best practices).
 func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix: statName(name),
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		// What one proxy adds for itself is nobody else's business.
-		HttpFilters: append(filters, b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})),
+		HttpFilters: slices.Concat(
+			[]*hcmv3.HttpFilter{b.normalPaths()}, filters,
+			[]*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})},
+		),
+		LocalReplyConfig: refusedPaths(),
 		// The application says what it is.
 		ServerName:                   serverName,
 		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,

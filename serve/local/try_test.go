@@ -107,7 +107,7 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 	var report app.Report
 	if err := json.Unmarshal(body, &report); err != nil || response.StatusCode != http.StatusOK {
 		for _, reach := range trial.Reaches {
-			if reach.Refused == response.StatusCode {
+			if reach.Refused == response.StatusCode || response.StatusCode == http.StatusBadRequest && reach.Refused == 0 && !isURL(reach.Path) {
 				return ""
 			}
 		}

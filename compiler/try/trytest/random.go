@@ -228,6 +228,9 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example", "y.two.example", "elsewhere.test")
 	}
 	r.Path = g.one("/a", "/a", "/a/b", "/a/", "/", "/u/7/x", "/u/7/8/x", "/A", "/a//b", "/a/./b", "/b/../a", "/a/b/..", "/%61", "/a%2fb", "/a%2Eb", "/b/%2e%2e/a", "/a%20b", "/a;x", "/a%00", "/a/..%2f", "/x/b", `/a\b`, "/a/b/.", "/..", "/a%7Eb", "/%e4/b")
+	if g.chance(4) {
+		r.Path = g.Path()
+	}
 	if g.chance(3) {
 		r.Path += g.one("?q=1", "?q=12&r=2", "?r=1", "?q", "?q=", "?q=%31", "?q=1&q=2", "?/../a")
 	}

@@ -1,0 +1,43 @@
+package envoy
+
+import (
+	"net/http"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// httpPathFilter is the filter of [builder.normalPaths].
+const httpPathFilter = httpRBACFilter + ".path"
+
+// dotsWithParameters are beginnings of segments that Envoy takes for "." and ".." when it normalises a path, but
+// not where the dots were escaped: "/%2e;/admin" becomes "/.;/admin", and that "/admin" where it is normalised next.
+// Of what Envoy makes of a path nothing else changes when it is normalised again.
+var dotsWithParameters = [...]string{"/.;", "/..;"}
+
+// normalPaths refuses requests whose path the next proxy, or the application, would read in another way. It looks at
+// paths that are normalised, and comes before all other filters.
+func (b *builder) normalPaths() *hcmv3.HttpFilter {
+	var paths []*rbacconfigv3.Permission
+	for _, dots := range dotsWithParameters {
+		paths = append(paths, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
+			Rule: &matcherv3.PathMatcher_Path{Path: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: dots}}},
+		}}})
+	}
+	return b.refuses(httpPathFilter, "path", anyOf(paths))
+}
+
+// refusedPaths has the answer to what [builder.normalPaths] refuses be 400, as to all other paths that are refused
+// for their form.
+func refusedPaths() *hcmv3.LocalReplyConfig {
+	dots := headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*/\.\.?;.*`})
+	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
+		Filter:     &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: dots}}},
+		StatusCode: wrapperspb.UInt32(http.StatusBadRequest),
+	}}}
+}
