@@ -34,6 +34,8 @@ type Options struct {
 	// Apart has the spec evaluated in a process of its own, as one that is not trusted;
 	// nil for in this one. Nothing is cached then.
 	Apart *load.Apart
+	// FailUndecided makes tests that are not decided errors, as those that fail.
+	FailUndecided bool
 	// Now is when rules must still be in force; zero for the time of day.
 	Now time.Time
 }
@@ -42,7 +44,7 @@ type Options struct {
 type Result struct {
 	// Mesh is nil when there are errors.
 	Mesh *ir.Mesh
-	// Failing is the mesh when nothing is wrong with it but that its tests fail.
+	// Failing is the mesh when nothing is wrong with it but that its tests fail, or are not decided and must be.
 	Failing *ir.Mesh
 	// Diagnostics are sorted.
 	Diagnostics diag.List
@@ -106,9 +108,13 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	if mesh != nil {
 		found.Add(owningNothing(mesh, result.Names)...)
 		for _, d := range check.Run(mesh, !found.HasErrors()) {
-			if !silences.Covers(d) {
-				found.Add(d)
+			if silences.Covers(d) {
+				continue
 			}
+			if o.FailUndecided && d.Code == diag.TestUndecided {
+				d.Severity = diag.Error
+			}
+			found.Add(d)
 		}
 	}
 	found.Sort()
@@ -116,7 +122,9 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	cache.Save() // a cache that cannot be kept costs time, not correctness
 	if !found.HasErrors() {
 		result.Mesh = mesh
-	} else if !slices.ContainsFunc(found, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Code != diag.TestFails }) {
+	} else if !slices.ContainsFunc(found, func(d diag.Diagnostic) bool {
+		return d.Severity == diag.Error && d.Code != diag.TestFails && d.Code != diag.TestUndecided
+	}) {
 		result.Failing = mesh
 	}
 	return result, nil

@@ -21,8 +21,8 @@ quietly() {
 }
 
 # What somebody sends in a pull request is not trusted: it is evaluated without files, network and time without end.
-"$MESHC" vet "${packages[@]}" --untrusted --format sarif >"$work/findings.sarif" || failed=1
-"$MESHC" vet "${packages[@]}" --untrusted --format github || failed=1
+"$MESHC" vet "${packages[@]}" --untrusted --undecided "${UNDECIDED:-fail}" --format sarif >"$work/findings.sarif" || failed=1
+"$MESHC" vet "${packages[@]}" --untrusted --undecided "${UNDECIDED:-fail}" --format github || failed=1
 if [[ ${SARIF:-} == true && -s $work/findings.sarif ]]; then
 	gzip -c "$work/findings.sarif" | base64 | tr -d '\n' >"$work/findings.base64"
 	gh api --silent "repos/$GITHUB_REPOSITORY/code-scanning/sarifs" \
@@ -35,7 +35,7 @@ none) ;;
 offline | envoy)
 	offline=(--offline)
 	[[ $VERIFY == envoy ]] && offline=()
-	"$MESHC" verify "${packages[@]}" --untrusted ${offline[@]+"${offline[@]}"} >"$work/verify" || failed=1
+	"$MESHC" verify "${packages[@]}" --untrusted --undecided "${UNDECIDED:-fail}" ${offline[@]+"${offline[@]}"} >"$work/verify" || failed=1
 	quietly cat "$work/verify"
 	{
 		echo '```'

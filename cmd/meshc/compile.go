@@ -74,6 +74,7 @@ With --check nothing is written: it exits with 1 when the directory is not what 
 	}
 	flags.add(cmd.Flags())
 	flags.bound(cmd, func() bool { return flags.output == "-" })
+	flags.addUndecided(cmd.Flags())
 	cmd.Flags().StringVarP(&flags.output, "output", "o", "", "directory to write, or - for one stream of manifests on stdout")
 	cmd.Flags().StringVar(&flags.registry, "registry", "", "registry, with a path or without, that the images of mesh.images are in instead of their own")
 	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; exit with 1 if the directory is not up to date")

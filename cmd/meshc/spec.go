@@ -35,6 +35,8 @@ type specFlags struct {
 	until time.Time
 	// overLimit is set when an evaluation has reached a limit.
 	overLimit bool
+	// undecided is what becomes of tests that are not decided: "fail", or "warn" (and empty, of a command without the flag).
+	undecided string
 }
 
 // The limits where none are written.
@@ -61,6 +63,22 @@ func (f *specFlags) limits() (limit.Limits, error) {
 		return limit.Limits{}, usage(fmt.Errorf("--max-time is %s", f.maxTime))
 	}
 	return limit.Limits{Time: f.maxTime, Memory: memory, Output: maxOutput}, nil
+}
+
+// addUndecided adds the flag of commands that run the spec's tests.
+func (f *specFlags) addUndecided(flags *pflag.FlagSet) {
+	flags.StringVar(&f.undecided, "undecided", "warn", "what tests are whose outcome depends on more than the mesh: warn, or fail")
+}
+
+// failUndecided reads the flag of addUndecided.
+func (f *specFlags) failUndecided() (bool, error) {
+	switch f.undecided {
+	case "", "warn":
+		return false, nil
+	case "fail":
+		return true, nil
+	}
+	return false, usage(fmt.Errorf("--undecided is %q and must be warn or fail", f.undecided))
 }
 
 // apart is how a spec that is not trusted is evaluated; nil for one that is.
@@ -135,6 +153,9 @@ func (f *specFlags) evaluate(cmd *cobra.Command, packages []string) (*compiler.R
 func (f *specFlags) compiled(ctx context.Context, o compiler.Options) (*compiler.Result, error) {
 	apart, err := f.apart()
 	if err != nil {
+		return nil, err
+	}
+	if o.FailUndecided, err = f.failUndecided(); err != nil {
 		return nil, err
 	}
 	o.Tags, o.CacheDir, o.Apart = f.tags, cacheDir(), apart

@@ -89,6 +89,9 @@ host of the gateway; a service's only port need not be written. A token is one t
 			if err != nil {
 				return usage(err)
 			}
+			if trial.Outcomes, _, err = try.Outcomes(m, request); err != nil {
+				return usage(err)
+			}
 			if output == "json" {
 				return writeJSON(cmd.OutOrStdout(), trial)
 			}

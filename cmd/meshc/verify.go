@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,10 @@ meshc up does, with an Envoy beside each version of each service, waits until ea
 that it was sent, and sends the same requests. Applications stand in for the mesh's own, and issuers of tokens for its issuers;
 nothing leaves the machine.
 
+A test passes when all outcomes that its request may have are as expected, and fails when none is. One that depends on more than the
+mesh, as on a rate limit or chance, is not decided: it is told with what it depends on, and fails the run with --undecided fail.
+Through Envoys a request is sent until each outcome was seen that chance decides.
+
 It says which routes and rules no test reaches, and with --junit writes a report that CI reads. It exits with 1 if a test
 fails or the mesh is wrong.`,
 		Example: `  meshc verify
@@ -42,13 +47,21 @@ fails or the mesh is wrong.`,
 				return err
 			}
 			mesh := result.Mesh
-			if result.Failing != nil { // the report says which tests fail
+			if result.Failing != nil {
 				mesh = result.Failing
-			} else if err := flags.print(cmd, result, format, true); err != nil {
+			}
+			// The report says which tests fail, and which are not decided.
+			result.Diagnostics = slices.DeleteFunc(result.Diagnostics, func(d diag.Diagnostic) bool {
+				return mesh != nil && (d.Code == diag.TestFails || d.Code == diag.TestUndecided)
+			})
+			if err := flags.print(cmd, result, format, true); err != nil {
 				return err
 			}
 			if mesh == nil {
 				return errFindings
+			}
+			if options.FailUndecided, err = flags.failUndecided(); err != nil {
+				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), upTime)
 			defer cancel()
@@ -70,7 +83,7 @@ fails or the mesh is wrong.`,
 			} else {
 				err = report.Text(cmd.OutOrStdout())
 			}
-			if err == nil && report.Failed() > 0 {
+			if err == nil && (report.Failed() > 0 || options.FailUndecided && report.Undecided() > 0) {
 				err = errFindings
 			}
 			return err
@@ -78,6 +91,7 @@ fails or the mesh is wrong.`,
 	}
 	flags.add(cmd.Flags())
 	flags.bound(cmd, func() bool { return true })
+	flags.addUndecided(cmd.Flags())
 	cmd.Flags().BoolVar(&options.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
 	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then .tools/envoy)")
 	cmd.Flags().StringVar(&junit, "junit", "", "file to write a report to in the form of JUnit")

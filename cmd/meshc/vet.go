@@ -9,7 +9,8 @@ func newVetCmd() *cobra.Command {
 		Short: "Check a mesh and write nothing",
 		Long: `Vet compiles the whole mesh and prints what is wrong with it: every finding with its code, the lines that took part,
 and what to write instead. Packages are given as with cue; without any it is ./... . Findings are text on stderr, or
-JSON, SARIF or GitHub's workflow commands on stdout.`,
+JSON, SARIF or GitHub's workflow commands on stdout. It exits with 1 for errors; for warnings with 0, but with --undecided fail for tests
+whose outcome depends on more than the mesh, as on a rate limit or chance.`,
 		Example: `  meshc vet
   meshc vet ./... -t env=prod
   meshc vet --format sarif > meshc.sarif`,
@@ -23,5 +24,6 @@ JSON, SARIF or GitHub's workflow commands on stdout.`,
 	}
 	flags.add(cmd.Flags())
 	flags.bound(cmd, func() bool { return false })
+	flags.addUndecided(cmd.Flags())
 	return cmd
 }

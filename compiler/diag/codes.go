@@ -90,6 +90,7 @@ const (
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"
 	TestFails         Code = "MC1901"
+	TestUndecided     Code = "MC1902"
 )
 
 // warnings are the codes that do not fail a compilation.
@@ -104,6 +105,7 @@ var warnings = map[Code]bool{
 	PermissivePort:   true,
 	TokenUnchecked:   true,
 	NotCarried:       true,
+	TestUndecided:    true,
 }
 
 // Severity is Warning for the few codes that do not fail a compilation.

@@ -28,5 +28,7 @@ type Test struct {
 type Expectation struct {
 	Allowed          bool
 	Service, Version string
-	Pos              source.Position
+	// Unless is what may refuse the request all the same: "rateLimit", "fault", "authorization", "certificate".
+	Unless []string
+	Pos    source.Position
 }

@@ -23,6 +23,9 @@ func (l *linker) linkTests() {
 			Title: title, Method: s.Request.Method.Or("GET"), Path: s.Request.Path.Value, Pos: h.pos,
 			Expect: ir.Expectation{Allowed: s.Expect.Allowed.Value, Service: s.Expect.Service.Value, Version: s.Expect.Version.Value, Pos: h.unit.At(s.Expect.Pos)},
 		}
+		for _, what := range s.Expect.Unless {
+			t.Expect.Unless = append(t.Expect.Unless, what.Value)
+		}
 		for _, name := range sortedKeys(s.Request.Headers) {
 			t.Headers = append(t.Headers, ir.Header{Name: strings.ToLower(name), Value: s.Request.Headers[name].Value})
 		}

@@ -30,7 +30,8 @@ type TestRequest struct {
 // Expectation is what must become of a test's request.
 type Expectation struct {
 	Pos     Pos
-	Allowed Field[bool]   `cue:"allowed"`
-	Service Field[string] `cue:"service"`
-	Version Field[string] `cue:"version"`
+	Allowed Field[bool]     `cue:"allowed"`
+	Service Field[string]   `cue:"service"`
+	Version Field[string]   `cue:"version"`
+	Unless  []Field[string] `cue:"unless"`
 }

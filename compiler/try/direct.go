@@ -68,8 +68,8 @@ func (r *run) direct() error {
 
 // enters ends at the rules of the service.
 func (r *run) enters(at string, s *ir.Service, port *ir.Port, q *message) {
-	if status := r.letIn(s, port, q); status != 0 {
-		r.answer(at, status)
+	if refused := r.letIn(s, port, q); refused.status != 0 {
+		r.Answer = &Answer{By: at, Status: refused.status, Transient: refused.transient}
 		return
 	}
 	r.arrives(s, port, q)

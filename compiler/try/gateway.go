@@ -18,8 +18,9 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		return
 	}
 	r.step(at, l.Pos, "takes it at the listener %s", l.Name)
-	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional {
-		r.undecided("whether the client shows a certificate of %s", l.TLS.ClientRoots)
+	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional && !r.passes(OnCertificate, "it does", "it does not", guardCertificate+" of %s", l.TLS.ClientRoots) {
+		r.answer(at, 0)
+		return
 	}
 	if l.To != nil {
 		callee := r.mesh.Service(l.To.Service)
@@ -41,7 +42,10 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	}
 	if g.Authorizer != "" {
 		r.step(at, g.Pos, "asks %s", g.Authorizer)
-		r.undecided("the answer of the authorization service %s, which %s asks", g.Authorizer, g.Name)
+		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s asks", g.Authorizer, g.Name) {
+			r.answer(at, 403)
+			return
+		}
 	}
 	domain, served := r.domain(g, l, strings.ToLower(q.host))
 	if !served {

@@ -24,18 +24,26 @@ func (m *message) values(name string) []string {
 	return header(m.headers, name)
 }
 
-// takes is [takes], and tells of headers of which nobody knows here what they say: proxies write them.
+// takes is [takes], and asks for headers of which nobody knows here what they say: proxies write them.
 func (r *run) takes(m *ir.Match, q *message, path string) bool {
 	bare := *m
 	bare.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h ir.StringMatch) bool { return r.isSet(h.Name) })
-	if len(bare.Headers) < len(m.Headers) && takes(&bare, q, path) {
-		for _, h := range m.Headers {
-			if r.isSet(h.Name) {
-				r.undecided("the header %s, which proxies or applications on the way write", h.Name)
-			}
+	if !takes(&bare, q, path) {
+		return false
+	}
+	for _, h := range m.Headers {
+		if !r.isSet(h.Name) {
+			continue
+		}
+		asked := unknownHeader(h)
+		if !Holds(h, q.values(h.Name)) { // as it is sent comes first
+			slices.Reverse(asked.alternatives)
+		}
+		if !asked.holds(r.choose(&asked)) {
+			return false
 		}
 	}
-	return takes(m, q, path)
+	return true
 }
 
 // takes reports whether a match of a route takes the request, whose path is the given one for it.

@@ -36,6 +36,8 @@ type Request struct {
 	Headers []ir.Header
 	// Token is a good token that it carries; nil for none.
 	Token *Token
+	// Empty says that it has no body.
+	Empty bool
 	// IP is where it comes from; the zero value when that is not known.
 	IP netip.Addr
 	// At is when it is sent, for rules that end; the zero value for now.

@@ -55,11 +55,13 @@ func (r *run) goes(at string, uses []ir.Use, use ir.Traffic, callee *ir.Service,
 		if route.Fault != nil {
 			fault = route.Fault
 		}
-		if route.RateLimit != nil {
-			r.undecided("how many requests go by the route %q at the time: it bounds them", route.Name)
+		if route.RateLimit != nil && !r.passes(OnRateLimit, "it is below its bound", "it is at its bound", "how many requests go by the route %q at the time: it bounds them", route.Name) {
+			r.Answer = &Answer{By: at, Status: 429, Transient: true}
+			return
 		}
-		if route.MaxRequestBytes > 0 {
-			r.undecided("whether its body has at most %d bytes", route.MaxRequestBytes)
+		if route.MaxRequestBytes > 0 && !r.request.Empty && !r.passes(OnBody, "it has", "it has more", "whether its body has at most %d bytes", route.MaxRequestBytes) {
+			r.answer(at, 413)
+			return
 		}
 	}
 	if r.fault(at, last, fault) {
@@ -101,24 +103,27 @@ func (r *run) goes(at string, uses []ir.Use, use ir.Traffic, callee *ir.Service,
 	r.destinations(last, came, &sent)
 }
 
-// fault tells of faults; true when all requests are aborted.
+// fault tells of faults; true when the request is aborted.
 func (r *run) fault(at string, route *ir.Route, f *ir.Fault) bool {
 	if f.Delay > 0 {
 		r.step(at, route.Pos, "holds %g%% back for %s", f.DelayPercent, f.Delay)
 	}
-	switch {
-	case f.AbortPercent == 100:
-		r.step(at, route.Pos, "aborts it")
-		status := int(f.Status)
-		if f.GRPCStatus > 0 {
-			status = 200
-		}
-		r.answer(at, status)
-		return true
-	case f.AbortPercent > 0:
-		r.undecided("chance: %g%% are aborted by the route %q", f.AbortPercent, route.Name)
+	if f.AbortPercent == 0 {
+		return false
 	}
-	return false
+	if f.AbortPercent < 100 {
+		on := fmt.Sprintf("chance: %g%% are aborted by the route %q", f.AbortPercent, route.Name)
+		q := question{kind: OnFault, key: on, on: on, alternatives: []string{"it is not", "it is"}, refuses: true, share: 1 - f.AbortPercent/100}
+		if r.choose(&q) == q.alternatives[0] {
+			return false
+		}
+	}
+	r.step(at, route.Pos, "aborts it")
+	r.Answer = &Answer{By: at, Status: int(f.Status), Transient: f.AbortPercent < 100}
+	if f.GRPCStatus > 0 {
+		r.Answer.Status, r.Answer.GRPCStatus = 200, int(f.GRPCStatus)
+	}
+	return true
 }
 
 // redirect is the answer of a route that names another address.
@@ -152,7 +157,7 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 	for _, d := range route.To {
 		sum += d.Weight
 	}
-	verdicts := map[string]int{}
+	verdicts := map[string]refusal{}
 	arrived := *q // as the other proxy reads it
 	path, _, why, _ := normalized(q.path)
 	arrived.path = path
@@ -166,7 +171,7 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		key := callee.Name + "|" + port.Name
 		refused, known := verdicts[key]
 		if !known {
-			if refused = 400; why == "" {
+			if refused = (refusal{status: 400}); why == "" {
 				refused = r.letIn(callee, port, &arrived)
 			} else {
 				r.step("service "+callee.Name, source.Position{}, "refuses %s", why)
@@ -175,11 +180,11 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		}
 		r.Reaches = append(r.Reaches, Reach{
 			Service: callee.Name, Version: d.Version, Port: port.Name, Percent: 100 * float64(d.Weight) / float64(sum),
-			Host: q.host, Path: q.withQuery(arrived.path), Refused: refused,
+			Host: q.host, Path: q.withQuery(arrived.path), Refused: refused.status, Transient: refused.transient,
 		})
 	}
 	if same := sameRefusal(r.Reaches); same != 0 {
-		r.answer("service "+r.Reaches[0].Service, same)
+		r.Answer = &Answer{By: "service " + r.Reaches[0].Service, Status: same, Transient: r.Reaches[0].Transient}
 		r.Reaches = nil
 	}
 }

@@ -19,48 +19,73 @@ const (
 	yes
 )
 
-// letIn is the status with which the proxy of a service refuses a request that comes to one of its ports, 0 for none.
-func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) int {
+// refusal is the status with which a proxy refuses a request, 0 for none; transient when that is for load alone.
+type refusal struct {
+	status    int
+	transient bool
+}
+
+// letIn is how the proxy of a service refuses a request that comes to one of its ports.
+func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
 	at := "service " + s.Name
 	if issuers := s.TokenIssuers(port); len(issuers) > 0 {
 		if status := r.token(at, s, port, issuers); status != 0 {
-			return status
+			return refusal{status: status}
 		}
 	}
-	doubt := false
-	for i := range s.Deny {
-		rule := &s.Deny[i]
-		switch r.matches(s, rule, port, q, true) {
-		case yes:
-			r.decide(at, rule, "denies it by the rule %q")
-			r.Write = fmt.Sprintf("take it out of the rule %q of services.%s.deny", rule.Name, s.Name)
-			return 403
-		case maybe:
-			doubt = true
-		}
+	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
+		r.decide(at, rule, "denies it by the rule %q")
+		r.Write = fmt.Sprintf("take it out of the rule %q of services.%s.deny", rule.Name, s.Name)
+		return refusal{status: 403}
 	}
-	for i := range s.Allow {
-		rule := &s.Allow[i]
-		switch r.matches(s, rule, port, q, false) {
-		case yes:
-			r.decide(at, rule, "lets it in by the rule %q")
-			r.askedToo(at, s)
-			return 0
-		case maybe:
-			doubt = true
-		}
+	switch rule, sure := r.first(s, s.Allow, port, q, false); {
+	case rule != nil && sure:
+		r.decide(at, rule, "lets it in by the rule %q")
+		return r.askedToo(at, s)
+	case rule != nil:
+		r.decide(at, rule, "lets it in by the rule %q, if it is as the rule asks")
+		return r.askedToo(at, s)
 	}
 	if r.isHealthProbe(s, port, q) {
 		r.step(at, s.Pos, "lets it in as a health check")
-		return 0
-	}
-	if doubt {
-		r.step(at, s.Pos, "lets it in or not: its rules ask for what is not known of the request")
-		return 0
+		return refusal{}
 	}
 	r.step(at, s.Pos, "lets it not in: no rule allows it")
 	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to services.%s.allow", r.peers(), port.Name, q.method, q.path, s.Name)
-	return 403
+	return refusal{status: 403}
+}
+
+// first is the rule that decides of a list, nil for none: one that is surely about the request, or else one that asks for
+// what is not known of it, and is content in the branch that is followed. Without a branch such a rule allows, and does not deny.
+func (r *run) first(s *ir.Service, rules []ir.Rule, port *ir.Port, q *message, deny bool) (rule *ir.Rule, sure bool) {
+	type unsure struct {
+		rule  *ir.Rule
+		asked []question
+	}
+	var list []unsure
+	for i := range rules {
+		is, asked := r.matches(s, &rules[i], port, q, deny)
+		switch is {
+		case yes:
+			return &rules[i], true
+		case maybe:
+			list = append(list, unsure{&rules[i], asked})
+		}
+	}
+	for _, u := range list {
+		switch {
+		case r.branch == nil:
+			for i := range u.asked {
+				r.undecided("%s", u.asked[i].on)
+			}
+			if rule == nil && !deny {
+				rule = u.rule
+			}
+		case r.settle(u.asked):
+			return u.rule, true
+		}
+	}
+	return rule, false
 }
 
 // decide tells of a rule that decides.
@@ -80,22 +105,32 @@ func (r *run) peers() string {
 	return fmt.Sprintf("%ss: [%q]", r.me.Kind, r.me.Name)
 }
 
-// askedToo tells of what may still refuse a request that the rules let in.
-func (r *run) askedToo(at string, s *ir.Service) {
+// askedToo is how a request that the rules let in is refused all the same.
+func (r *run) askedToo(at string, s *ir.Service) refusal {
 	if s.Authorizer != "" {
 		r.step(at, s.Pos, "asks %s", s.Authorizer)
-		r.undecided("the answer of the authorization service %s, which %s asks", s.Authorizer, s.Name)
+		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s asks", s.Authorizer, s.Name) {
+			return refusal{status: 403}
+		}
 	}
-	if s.RateLimit != nil {
-		r.undecided("how many requests %s takes at the time: it bounds them", s.Name)
+	if s.RateLimit != nil && !r.passes(OnRateLimit, "it is below its bound", "it is at its bound", "how many requests %s takes at the time: it bounds them", s.Name) {
+		return refusal{429, true}
 	}
+	return refusal{}
 }
 
 // token is the status with which the request is refused for its token, 0 for none.
 func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) int {
 	t := r.request.Token
 	if r.hasBearer() {
-		r.undecided("whether the token in its header authorization is good")
+		asked := question{kind: OnToken, key: bearerKey, on: guardToken}
+		for _, name := range issuers {
+			asked.alternatives = append(asked.alternatives, bearerOf+name)
+		}
+		asked.alternatives = append(asked.alternatives, "it is not")
+		if asked.refuses = len(issuers) == 1; r.choose(&asked) == "it is not" {
+			return 401
+		}
 		return 0
 	}
 	switch {
@@ -150,45 +185,45 @@ func (r *run) isFrom(rule *ir.Rule, deny bool) bool {
 	})
 }
 
-// matches reports whether a rule is about the request.
-func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, deny bool) truth {
+// matches reports whether a rule is about the request, and where that cannot be told what it asks for.
+func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, deny bool) (is truth, asked []question) {
 	if rule.Audit || !rule.Holds(port) || !r.isFrom(rule, deny) || !deny && rule.Over(r.request.now()) {
-		return no
+		return no, nil
 	}
 	if len(rule.Methods) > 0 && !slices.Contains(rule.Methods, q.method) {
-		return no
+		return no, nil
 	}
 	if len(rule.Paths) > 0 && !slices.ContainsFunc(rule.Paths, func(p string) bool { return RulePath(p, q.path) }) {
-		return no
+		return no, nil
 	}
-	out := yes
 	for _, h := range rule.Headers {
 		if r.isSet(h.Name) {
-			r.undecided("the header %s, which proxies or applications on the way write", h.Name)
-			out = min(out, maybe)
-			continue
-		}
-		if !Holds(h, q.values(h.Name)) {
-			return no
+			asked = append(asked, unknownHeader(h))
+		} else if !Holds(h, q.values(h.Name)) {
+			return no, nil
 		}
 	}
 	if rule.JWT != nil {
-		if is := r.isToken(rule.JWT); is == no {
-			return no
-		} else {
-			out = min(out, is)
+		is, claims := r.isToken(rule.JWT)
+		if is == no {
+			return no, nil
 		}
+		asked = append(asked, claims...)
 	}
 	if len(rule.IPRanges) > 0 {
-		if !r.request.IP.IsValid() {
-			r.undecided("the address that it comes from (--ip), for the rule %q of %s", rule.Name, s.Name)
-			return min(out, maybe)
+		within := func(ip netip.Addr) bool {
+			return slices.ContainsFunc(rule.IPRanges, func(p netip.Prefix) bool { return p.Contains(ip) })
 		}
-		if !slices.ContainsFunc(rule.IPRanges, func(p netip.Prefix) bool { return p.Contains(r.request.IP) }) {
-			return no
+		if !r.request.IP.IsValid() {
+			asked = append(asked, unknownAddress(s, within))
+		} else if !within(r.request.IP) {
+			return no, nil
 		}
 	}
-	return out
+	if len(asked) > 0 {
+		return maybe, asked
+	}
+	return yes, nil
 }
 
 // isSet reports whether proxies write the header themselves.
@@ -209,16 +244,17 @@ func Written(m *ir.Mesh, name string) bool {
 	return slices.Contains(m.ClaimHeaders(), name)
 }
 
-func (r *run) isToken(j *ir.JWTRule) truth {
+// isToken reports whether the request's token is as a rule asks, and where that cannot be told what it asks for.
+func (r *run) isToken(j *ir.JWTRule) (truth, []question) {
 	t := r.request.Token
 	if t == nil {
-		if r.hasBearer() {
-			return maybe
+		if !r.hasBearer() || r.branch != nil && r.branch.known[bearerKey] != bearerOf+j.Issuer {
+			return no, nil
 		}
-		return no
+		return r.unknownClaims(j)
 	}
 	if t.Issuer != j.Issuer {
-		return no
+		return no, nil
 	}
 	for _, c := range j.Claims {
 		said := t.Claims[c.Name]
@@ -226,10 +262,10 @@ func (r *run) isToken(j *ir.JWTRule) truth {
 			said = strings.Fields(strings.Join(said, " "))
 		}
 		if !slices.ContainsFunc(c.Values, func(v string) bool { return slices.Contains(said, v) }) {
-			return no
+			return no, nil
 		}
 	}
-	return yes
+	return yes, nil
 }
 
 // hasBearer reports whether the request has a token in its headers, of which nobody here knows whether it is
@@ -249,17 +285,13 @@ func RulePath(pattern, path string) bool {
 // letsConnect reports whether a connection below HTTP is let in.
 func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
 	at, q := "service "+s.Name, &message{}
-	for i := range s.Deny {
-		if rule := &s.Deny[i]; r.matches(s, rule, port, q, true) == yes {
-			r.decide(at, rule, "denies it by the rule %q")
-			return false
-		}
+	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
+		r.decide(at, rule, "denies it by the rule %q")
+		return false
 	}
-	for i := range s.Allow {
-		if rule := &s.Allow[i]; r.matches(s, rule, port, q, false) == yes {
-			r.decide(at, rule, "lets the connection in by the rule %q")
-			return true
-		}
+	if rule, _ := r.first(s, s.Allow, port, q, false); rule != nil {
+		r.decide(at, rule, "lets the connection in by the rule %q")
+		return true
 	}
 	r.step(at, source.Position{}, "closes the connection: no rule allows it")
 	return false

@@ -13,7 +13,7 @@ import (
 func OfTest(t *ir.Test) Request {
 	r := Request{
 		From: Sender{t.FromKind, t.From}, Method: t.Method,
-		Scheme: t.Scheme, Host: t.Host, Port: t.Port, Path: t.Path, Headers: t.Headers,
+		Scheme: t.Scheme, Host: t.Host, Port: t.Port, Path: t.Path, Headers: t.Headers, Empty: true,
 	}
 	if t.Issuer != "" {
 		r.Token = &Token{t.Issuer, t.Claims}
@@ -24,25 +24,6 @@ func OfTest(t *ir.Test) Request {
 // Names of the token's claims, sorted.
 func (t *Token) Names() []string { return slices.Sorted(maps.Keys(t.Claims)) }
 
-// Differs says what becomes of the request instead of what is expected; "" when it is as expected.
-func (t *Trial) Differs(e *ir.Expectation) string {
-	if t.Allowed() != e.Allowed {
-		return t.Outcome()
-	}
-	if e.Service == "" && e.Version == "" {
-		return ""
-	}
-	if len(t.Reaches) == 0 {
-		return t.Outcome()
-	}
-	for _, r := range t.Reaches {
-		if e.Service != "" && r.Service != e.Service || e.Version != "" && r.Version != e.Version {
-			return t.Outcome()
-		}
-	}
-	return ""
-}
-
 // Outcome is what becomes of the request, in a few words.
 func (t *Trial) Outcome() string {
 	if a := t.Answer; a != nil {
@@ -52,11 +33,19 @@ func (t *Trial) Outcome() string {
 		case a.Location != "":
 			return fmt.Sprintf("is redirected to %s by the proxy of %s", a.Location, a.By)
 		}
-		return fmt.Sprintf("is answered %d by the proxy of %s", a.Status, a.By)
+		return fmt.Sprintf("is answered %d%s by the proxy of %s", a.Status, a.ofGRPC(), a.By)
 	}
 	var out []string
 	for _, r := range t.Reaches {
 		out = append(out, r.text())
 	}
 	return strings.Join(out, "; ")
+}
+
+// ofGRPC is the status of gRPC, as an addition to that of HTTP.
+func (a *Answer) ofGRPC() string {
+	if a.GRPCStatus == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of gRPC)", a.GRPCStatus)
 }

@@ -3,6 +3,7 @@ package try
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -35,19 +36,40 @@ func (t *Trial) Text(w io.Writer) error {
 	for _, u := range t.Undecided {
 		fmt.Fprintf(w, "depends on %s\n", diag.Printable(u))
 	}
+	t.outcomesText(w)
 	if t.Write != "" && !t.Allowed() {
 		fmt.Fprintf(w, "to let it in: %s\n", diag.Printable(t.Write))
 	}
 	return nil
 }
 
+// maxTold is how many outcomes people are told.
+const maxTold = 12
+
+// outcomesText prints the outcomes that the rest does not tell: those of more than the weights of a route.
+func (t *Trial) outcomesText(w io.Writer) {
+	if !slices.ContainsFunc(t.Outcomes, func(o Outcome) bool {
+		return slices.ContainsFunc(o.When, func(c Condition) bool { return c.Kind != OnSplit })
+	}) {
+		return
+	}
+	for i := range t.Outcomes {
+		o := &t.Outcomes[i]
+		if i == maxTold {
+			fmt.Fprintf(w, "  and %d more outcomes\n", len(t.Outcomes)-i)
+			return
+		}
+		var when []string
+		for _, c := range o.When {
+			when = append(when, c.On+": "+c.Is)
+		}
+		fmt.Fprintf(w, "  %s, when %s\n", diag.Printable(o.Text()), diag.Printable(strings.Join(when, "; ")))
+	}
+}
+
 // text is a place where the request may go, in words.
 func (r *Reach) text() string {
-	to := "external " + r.External
-	if r.Service != "" {
-		to = strings.TrimSpace(r.Service + " " + r.Version)
-	}
-	text := fmt.Sprintf("reaches %s, port %s", to, r.Port)
+	text := fmt.Sprintf("reaches %s, port %s", r.to(), r.Port)
 	if r.Percent < 100 {
 		text = fmt.Sprintf("%.4g%% %s", r.Percent, text)
 	}
@@ -58,4 +80,12 @@ func (r *Reach) text() string {
 		text += fmt.Sprintf(", and is refused there with %d", r.Refused)
 	}
 	return text
+}
+
+// to is who takes the request there.
+func (r *Reach) to() string {
+	if r.Service == "" {
+		return "external " + r.External
+	}
+	return strings.TrimSpace(r.Service + " " + r.Version)
 }

@@ -20,8 +20,10 @@ type Trial struct {
 	Answer *Answer `json:"answer,omitempty"`
 	// Reaches are where its copies of chance go: one, or by weights several.
 	Reaches []Reach `json:"reaches,omitempty"`
-	// Undecided are what the answer depends on besides, and cannot be told from the mesh.
-	Undecided []string `json:"undecided,omitempty"`
+	// Undecided are what the answer depends on besides, and cannot be told from the mesh. The way that is told is the one on
+	// which they let the request in; Outcomes, where they were asked for, are the ends of all.
+	Undecided []string  `json:"undecided,omitempty"`
+	Outcomes  []Outcome `json:"outcomes,omitempty"`
 	// Write is what would have to be written for the request to be let in; "" when it is.
 	Write string `json:"write,omitempty"`
 	// Routes are those by which it goes: none, one, or a gateway's and then the service's own. Policy is the
@@ -44,11 +46,18 @@ type Step struct {
 
 // Answer of a proxy. Status 0 is a connection that is closed without one.
 type Answer struct {
-	By       string `json:"by"`
-	Status   int    `json:"status,omitempty"`
-	Location string `json:"location,omitempty"`
-	Body     string `json:"body,omitempty"`
+	By     string `json:"by"`
+	Status int    `json:"status,omitempty"`
+	// GRPCStatus is that of an answer of gRPC, whose Status is 200; 0 for none, or a good one.
+	GRPCStatus int    `json:"grpcStatus,omitempty"`
+	Location   string `json:"location,omitempty"`
+	Body       string `json:"body,omitempty"`
+	// Transient is set when it refuses for load or by chance a request that is let in otherwise.
+	Transient bool `json:"transient,omitempty"`
 }
+
+// allows reports whether it is an answer to a request that is let in.
+func (a *Answer) allows() bool { return a.Status != 0 && a.Status < 400 && a.GRPCStatus == 0 }
 
 // Reach is a place where the request may go.
 type Reach struct {
@@ -62,11 +71,13 @@ type Reach struct {
 	Path    string  `json:"path,omitempty"` // with its query
 	// Refused is the status with which its proxy answers instead; 0 when it lets the request in.
 	Refused int `json:"refused,omitempty"`
+	// Transient is set when that is for load alone.
+	Transient bool `json:"transient,omitempty"`
 }
 
 // Allowed reports whether the request is let in wherever it may go.
 func (t *Trial) Allowed() bool {
-	if t.Answer != nil && (t.Answer.Status == 0 || t.Answer.Status >= 400) {
+	if t.Answer != nil && !t.Answer.allows() {
 		return false
 	}
 	for _, r := range t.Reaches {
@@ -84,6 +95,8 @@ type run struct {
 	request *Request
 	// me is who sends it, by the identity that the callee's proxy sees: nobody, when its kind is [Outside].
 	me ir.Peer
+	// branch is the way that is followed through what the mesh does not decide; nil for the one that lets the request in.
+	branch *branch
 }
 
 // step tells what happens.
@@ -115,11 +128,14 @@ func (r *run) undecided(format string, args ...any) {
 func (r *run) answer(by string, status int) { r.Answer = &Answer{By: by, Status: status} }
 
 // Try follows a request through a mesh. An error says that there is no such request or sender.
-func Try(m *ir.Mesh, request Request) (*Trial, error) {
+func Try(m *ir.Mesh, request Request) (*Trial, error) { return follow(m, request, nil) }
+
+// follow is Try in one branch.
+func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 	if err := request.check(); err != nil {
 		return nil, err
 	}
-	r := &run{Trial: &Trial{From: request.From}, mesh: m, request: &request}
+	r := &run{Trial: &Trial{From: request.From}, mesh: m, request: &request, branch: b}
 	host := request.Host
 	if request.Port != 0 {
 		host = fmt.Sprintf("%s:%d", host, request.Port)
@@ -164,6 +180,9 @@ func (r *run) read(at string) (*message, bool) {
 	}
 	if unsure != "" {
 		r.undecided("%s, which clients and proxies treat each in its own way", unsure)
+		if r.branch != nil {
+			r.branch.open = true
+		}
 	}
 	for _, h := range r.request.Headers {
 		if strings.Contains(h.Name, "_") {

@@ -23,7 +23,14 @@ func (r *Report) Text(w io.Writer) error {
 				failed = true
 			}
 		}
-		if failed {
+		if !failed && t.undecided() {
+			for _, run := range t.runs() {
+				if run.Undecided != "" {
+					fmt.Fprintf(&b, "OPEN  %s, %s: not decided: depends on %s; the request %s\n", diag.Printable(t.Title), run.how, diag.Printable(run.Undecided), diag.Printable(run.Outcome))
+				}
+			}
+		}
+		if failed || t.undecided() {
 			fmt.Fprintf(&b, "      %s\n      %s\n", t.Pos, diag.Printable(t.Command))
 		} else {
 			fmt.Fprintf(&b, "ok    %s\n", diag.Printable(t.Title))
@@ -32,7 +39,11 @@ func (r *Report) Text(w io.Writer) error {
 	if len(r.Tests) == 0 {
 		b.WriteString("the mesh has no tests: write some in tests, by their titles\n")
 	}
-	fmt.Fprintf(&b, "\n%d of %d tests pass", len(r.Tests)-r.Failed(), len(r.Tests))
+	undecided := r.Undecided()
+	fmt.Fprintf(&b, "\n%d of %d tests pass", len(r.Tests)-r.Failed()-undecided, len(r.Tests))
+	if undecided > 0 {
+		fmt.Fprintf(&b, ", %d are not decided", undecided)
+	}
 	if r.Proxies > 0 {
 		fmt.Fprintf(&b, ", offline and through %d Envoys, each of which took its configuration whole", r.Proxies)
 	}
@@ -77,6 +88,7 @@ type suite struct {
 	Name     string      `xml:"name,attr"`
 	Tests    int         `xml:"tests,attr"`
 	Failures int         `xml:"failures,attr"`
+	Skipped  int         `xml:"skipped,attr"`
 	Time     string      `xml:"time,attr"`
 	Cases    []*testcase `xml:"testcase"`
 	total    time.Duration
@@ -89,6 +101,7 @@ type testcase struct {
 	Line    int      `xml:"line,attr,omitempty"`
 	Time    string   `xml:"time,attr"`
 	Failure *failure `xml:"failure,omitempty"`
+	Skipped *failure `xml:"skipped,omitempty"`
 }
 
 type failure struct {
@@ -96,7 +109,8 @@ type failure struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the report as JUnit does: a suite for each way in which the tests were run.
+// JUnit writes the report as JUnit does: a suite for each way in which the tests were run. A test that is not decided is
+// skipped, with a message, or failed when those must be decided.
 func (r *Report) JUnit(w io.Writer) error {
 	known := map[string]*suite{}
 	var all suites
@@ -109,9 +123,20 @@ func (r *Report) JUnit(w io.Writer) error {
 				known[run.how], all.Suites = s, append(all.Suites, s)
 			}
 			c := &testcase{Class: r.Mesh, Name: t.Title, File: t.Pos.File, Line: t.Pos.Line, Time: seconds(run.Time)}
-			if run.Failure != "" {
+			say := func(message string) *failure {
+				return &failure{message, fmt.Sprintf("the request %s; %s\n%s\n%s", run.Outcome, message, t.Pos, t.Command)}
+			}
+			undecided := "not decided: depends on " + run.Undecided
+			switch {
+			case run.Failure != "":
 				s.Failures++
-				c.Failure = &failure{run.Failure, fmt.Sprintf("the request %s; %s\n%s\n%s", run.Outcome, run.Failure, t.Pos, t.Command)}
+				c.Failure = say(run.Failure)
+			case run.Undecided != "" && r.failUndecided:
+				s.Failures++
+				c.Failure = say(undecided)
+			case run.Undecided != "":
+				s.Skipped++
+				c.Skipped = say(undecided)
 			}
 			s.Tests++
 			s.total += run.Time

@@ -28,29 +28,7 @@ type sender struct {
 	tokens *issuers
 }
 
-// run sends the request of a test, and compares what became of it with what is expected.
-func (s *sender) run(ctx context.Context, t *ir.Test) *Run {
-	began := time.Now()
-	answer, err := s.send(ctx, t)
-	r := &Run{Time: time.Since(began)}
-	switch {
-	case errors.Is(err, errClosed):
-		r.Outcome = "is closed by a proxy"
-		if t.Expect.Allowed {
-			r.Failure = expected(&t.Expect)
-		}
-	case err != nil: // that nothing came of it proves nothing
-		r.Outcome, r.Failure = "was not answered", err.Error()
-	default:
-		r.Outcome = answer.text()
-		if answer.allowed() != t.Expect.Allowed || t.Expect.Service != "" && answer.service != t.Expect.Service || t.Expect.Version != "" && answer.version != t.Expect.Version {
-			r.Failure = expected(&t.Expect)
-		}
-	}
-	return r
-}
-
-// answer is what came back.
+// answer is what came back; of status 0 is a connection that was closed without.
 type answer struct {
 	status           int
 	grpc             string // status of gRPC; empty for none
@@ -59,13 +37,21 @@ type answer struct {
 
 // allowed reports whether it was let in: a proxy refuses a request of gRPC with a status of that (gRPC over HTTP/2).
 func (a *answer) allowed() bool {
-	return a.status < 400 && (a.service != "" || a.grpc == "" || a.grpc == "0")
+	return a.status > 0 && a.status < 400 && (a.service != "" || a.grpc == "" || a.grpc == "0")
 }
 
 // errClosed is a connection that was closed before anything was answered.
 var errClosed = errors.New("the connection was closed")
 
+// meets reports whether it is as is expected.
+func (a *answer) meets(e *ir.Expectation) bool {
+	return a.allowed() == e.Allowed && (e.Service == "" || a.service == e.Service) && (e.Version == "" || a.version == e.Version)
+}
+
 func (a *answer) text() string {
+	if a.status == 0 {
+		return "is closed by a proxy"
+	}
 	if a.service == "" && a.grpc != "" {
 		return fmt.Sprintf("is answered %d by a proxy, with the status %s of gRPC", a.status, a.grpc)
 	}

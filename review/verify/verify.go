@@ -5,6 +5,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -21,6 +22,8 @@ type Report struct {
 	Proxies  int      `json:"proxies"`
 	Tests    []Test   `json:"tests"`
 	Coverage Coverage `json:"coverage"`
+	// failUndecided says that undecided tests are failures to whoever reads the report.
+	failUndecided bool
 }
 
 // Test is one test, in each way that it was run.
@@ -39,47 +42,74 @@ type Run struct {
 	// Outcome is what became of the request, in words.
 	Outcome string `json:"outcome"`
 	// Failure says what was expected; empty when it was so.
-	Failure string        `json:"failure,omitempty"`
-	Time    time.Duration `json:"nanoseconds"`
+	Failure string `json:"failure,omitempty"`
+	// Undecided says on what it depends whether it is as expected, or what was not seen of it; empty when that is decided.
+	Undecided string        `json:"undecided,omitempty"`
+	Time      time.Duration `json:"nanoseconds"`
 }
 
 // Failed is how many tests failed, in some way.
 func (r *Report) Failed() (n int) {
 	for i := range r.Tests {
-		if t := &r.Tests[i]; t.Offline.Failure != "" || t.Sent != nil && t.Sent.Failure != "" {
+		if r.Tests[i].failed() {
 			n++
 		}
 	}
 	return n
 }
 
+// Undecided is how many tests neither failed in some way nor passed in all.
+func (r *Report) Undecided() (n int) {
+	for i := range r.Tests {
+		if t := &r.Tests[i]; !t.failed() && t.undecided() {
+			n++
+		}
+	}
+	return n
+}
+
+func (t *Test) failed() bool {
+	return slices.ContainsFunc(t.runs(), func(r namedRun) bool { return r.Failure != "" })
+}
+
+func (t *Test) undecided() bool {
+	return slices.ContainsFunc(t.runs(), func(r namedRun) bool { return r.Undecided != "" })
+}
+
 // Options say how tests are run.
 type Options struct {
 	// Offline starts no Envoys.
 	Offline bool
+	// FailUndecided has reports say that tests which are not decided failed.
+	FailUndecided bool
 	// Envoy is the binary; empty for what [local.Envoy] finds.
 	Envoy string
 }
 
 // Verify runs the tests of a mesh. An error is of what they run in, and not that they fail.
 func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
-	r := &Report{Mesh: m.Name, Tests: []Test{}}
+	r := &Report{Mesh: m.Name, Tests: []Test{}, failUndecided: o.FailUndecided}
+	var judgements []*try.Judgement
 	reached := newReached()
 	for _, t := range m.Tests {
 		request := try.OfTest(t)
 		result := Test{Title: t.Title, Pos: t.Pos, Command: request.Command(), Offline: &Run{}}
 		began := time.Now()
-		trial, err := try.Try(m, request)
+		j, err := try.Judge(m, t)
 		result.Offline.Time = time.Since(began)
 		if err != nil {
 			result.Offline.Outcome, result.Offline.Failure = "cannot be sent", err.Error()
 		} else {
-			reached.add(trial)
-			result.Offline.Outcome = trial.Outcome()
-			if trial.Differs(&t.Expect) != "" && len(trial.Undecided) == 0 {
+			reached.add(j.Trial)
+			result.Offline.Outcome = j.Trial.Outcome()
+			switch j.Verdict {
+			case try.Fails:
 				result.Offline.Failure = expected(&t.Expect)
+			case try.Undecided:
+				result.Offline.Undecided = try.On(j.DependsOn)
 			}
 		}
+		judgements = append(judgements, j)
 		r.Tests = append(r.Tests, result)
 	}
 	r.Coverage = reached.coverage(m)
@@ -97,7 +127,9 @@ func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
 	r.Proxies = len(running.Status().Proxies)
 	s := &sender{mesh: running, tokens: tokens}
 	for i, t := range m.Tests {
-		r.Tests[i].Sent = s.run(ctx, t)
+		if judgements[i] != nil {
+			r.Tests[i].Sent = s.run(ctx, t, judgements[i])
+		}
 	}
 	return r, running.Stop()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/xml"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,76 @@ func TestVerify(t *testing.T) {
 		if s.Tests != 11 || s.Failures != 1 {
 			t.Errorf("%s: %d tests, %d failures", s.Name, s.Tests, s.Failures)
 		}
+	}
+}
+
+// TestOutcomesAreSeen runs tests whose outcomes chance decides through real Envoys: each outcome is seen, one that is always as
+// expected passes, and one that is so at times is not decided, however it went.
+func TestOutcomesAreSeen(t *testing.T) {
+	m, _ := compiled(t, `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example"}
+services: web: {workload: deployment: "web", uses: {orders: {}, limited: {}}}
+services: orders: {
+	workload: deployment: "orders"
+	ports: http: {port: 9000, protocol: "http"}
+	versions: {v1: labels: version: "v1", v2: labels: version: "v2"}
+	routes: [
+		{match: path: prefix: "/faulty/", fault: abort: {status: 503, percent: 20}, to: [{version: "v1"}]},
+		{to: [{version: "v1", weight: 95}, {version: "v2", weight: 5}]},
+	]
+	allow: [{from: services: ["web"], methods: ["GET"]}]
+}
+services: limited: {
+	workload: deployment: "limited"
+	ports: http: {port: 9000, protocol: "http"}
+	rateLimit: {requests: 1, per: "1s"}
+	allow: [{from: services: ["web"], methods: ["GET"]}]
+}
+tests: {
+	"either": {from: service: "web", request: {to: "orders", path: "/"}, expect: {allowed: true, service: "orders"}}
+	"the new one": {from: service: "web", request: {to: "orders", path: "/"}, expect: {allowed: true, version: "v2"}}
+	"another": {from: service: "web", request: {to: "orders", path: "/"}, expect: {allowed: true, service: "limited"}}
+	"nobody writes": {from: service: "web", request: {to: "orders", path: "/", method: "PUT"}, expect: allowed: false}
+	"faults": {from: service: "web", request: {to: "orders", path: "/faulty/"}, expect: allowed: true}
+	"but for faults": {from: service: "web", request: {to: "orders", path: "/faulty/"}, expect: {allowed: true, unless: ["fault"]}}
+	"limited 1": {from: service: "web", request: {to: "limited", path: "/"}, expect: {allowed: true, unless: ["rateLimit"]}}
+	"limited 2": {from: service: "web", request: {to: "limited", path: "/"}, expect: {allowed: true, unless: ["rateLimit"]}}
+	"limited 3": {from: service: "web", request: {to: "limited", path: "/"}, expect: allowed: false}
+}
+`)
+	r, err := Verify(t.Context(), m, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, want := range map[string]struct {
+		failed, undecided bool
+		seen              []string
+	}{
+		"either":         {seen: []string{"by orders v1", "by orders v2"}},
+		"the new one":    {undecided: true, seen: []string{"by orders v1", "by orders v2"}},
+		"another":        {failed: true},
+		"nobody writes":  {seen: []string{"403"}},
+		"faults":         {undecided: true, seen: []string{"by orders v1", "503"}},
+		"but for faults": {seen: []string{"by orders v1", "503"}},
+		"limited 1":      {seen: []string{"by limited"}},
+		"limited 2":      {seen: []string{"by limited"}},
+		"limited 3":      {failed: true},
+	} {
+		i := slices.IndexFunc(r.Tests, func(t Test) bool { return t.Title == title })
+		for _, run := range r.Tests[i].runs() {
+			if (run.Failure != "") != want.failed || (run.Undecided != "") != want.undecided {
+				t.Errorf("%s, %s: %+v", title, run.how, run.Run)
+			}
+		}
+		for _, seen := range want.seen {
+			if sent := r.Tests[i].Sent.Outcome; !strings.Contains(sent, seen) {
+				t.Errorf("%s: no %q in %s", title, seen, sent)
+			}
+		}
+	}
+	if r.Failed() != 2 || r.Undecided() != 2 {
+		t.Errorf("%d tests failed, %d are not decided", r.Failed(), r.Undecided())
 	}
 }
 
