@@ -47,6 +47,7 @@ func Of(before, after *ir.Mesh) *Difference {
 	d.unsure()
 	d.claims()
 	d.gate()
+	d.restarts()
 	if !d.Proxies.untouched() {
 		d.Update.Unstaged = update.Unstaged(before, after)
 	}

@@ -106,3 +106,32 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		t.Errorf("a compiled mesh is not the same: %+v", d.Effects[0])
 	}
 }
+
+// TestRestartsAreTold changes images and what pods are started with, and wants those to be named whose pods are replaced.
+func TestRestartsAreTold(t *testing.T) {
+	compile := func(text string) *ir.Mesh {
+		return compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text}).Mesh
+	}
+	before := compile(guarded)
+	all := []string{"gateway exit", "gateway g", "service a", "service az", "service b"}
+	for _, c := range []struct {
+		from, to string
+		who      []string
+	}{
+		{`envoy: "envoy:1"`, `envoy: "envoy:2"`, all},
+		{`meshc: "meshc:1"`, `meshc: "meshc:2"`, []string{"meshc serve", "service a", "service az", "service b"}},
+		{`services: az: {`, `services: az: {proxy: drainTime: "5s", `, []string{"service az"}},
+		{`minVersion: "1.3"`, `minVersion: "1.2"`, nil},
+		{`attempts: 9`, `attempts: 8`, nil},
+	} {
+		var who []string
+		for _, e := range Of(before, compile(strings.Replace(guarded, c.from, c.to, 1))).Effects {
+			if e.Kind == Restart {
+				who = append(who, e.From...)
+			}
+		}
+		if !slices.Equal(who, c.who) {
+			t.Errorf("%s: the pods of %q restart, and not of %q", c.to, who, c.who)
+		}
+	}
+}

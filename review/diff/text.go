@@ -42,6 +42,8 @@ func (e *Effect) subject() string {
 	switch {
 	case len(e.From) == 0:
 		text = e.To
+	case e.Kind == Restart:
+		text = "the " + e.To + " of " + list(e.From)
 	case len(e.From) == 1 && e.From[0] == e.To:
 		text = "outside → " + e.To
 	default:

@@ -1,0 +1,116 @@
+package local
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/compiler/try/trytest"
+	"github.com/meshc/meshc/review/diff"
+)
+
+// TestEveryDifferenceOfEnvoysIsTold changes random meshes at random, and sends random requests, with none to five values of a header and
+// claims of all sorts, through Envoys of both versions. What is answered otherwise after than before is an effect of diff,
+// and each effect's own request is answered otherwise; or diff says that it did not look at everything. MESHC_ENVOY_PAIRS is
+// how many pairs, and MESHC_SEED what the random ones are made of.
+func TestEveryDifferenceOfEnvoysIsTold(t *testing.T) {
+	const perPair = 40
+	pairs, seed := 12, uint64(time.Now().UnixNano())
+	if n, err := strconv.Atoi(os.Getenv("MESHC_ENVOY_PAIRS")); err == nil {
+		pairs = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("MESHC_SEED=%d", seed)
+	public, token := randomTokens(t)
+	sent, different, notWhole := 0, 0, 0
+	for n := 0; n < pairs && !t.Failed(); n++ {
+		g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, uint64(n))), Keys: public}
+		var spec *trytest.Spec
+		before, text := randomMesh(t, func() *trytest.Spec { spec = g.Spec(); return spec })
+		after, changed := randomMesh(t, func() *trytest.Spec { return g.Edited(spec) })
+		d := diff.Of(before, after)
+		if len(d.Missed) > 0 {
+			notWhole++
+			continue
+		}
+		var requests []*try.Request
+		add := func(r try.Request) bool {
+			if sendable(before, &r) && sendable(after, &r) && len(undecided(t, before, after, r)) == 0 {
+				requests = append(requests, &r)
+				return true
+			}
+			return false
+		}
+		for _, e := range d.Effects {
+			if e.Witness != nil && add(e.Witness.Request) && e.Kind != diff.Timing && e.Kind != diff.Handled && outcome(t, before, &e.Witness.Request) == outcome(t, after, &e.Witness.Request) {
+				t.Errorf("%s: %s is answered as before", e.Kind, e.Witness.Command)
+			}
+		}
+		for range perPair {
+			r, _ := g.Request(token)
+			add(r)
+		}
+		v := &revisions{T: t, before: before, after: after, token: token}
+		v.start()
+		v.answers("before", before, requests) // so what try says is what Envoys answer
+		v.update(nil)
+		v.answers("after", after, requests)
+		v.stopped = true
+		if err := v.mesh.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range requests {
+			sent++
+			was, is := outcome(t, before, r), outcome(t, after, r)
+			if was == is {
+				continue
+			}
+			different++
+			if !slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return tells(e, r, v.letsIn(before, r), v.letsIn(after, r)) }) {
+				t.Errorf("not told: %s %s, and then %s", r.Command(), was, is)
+			}
+		}
+		if t.Failed() {
+			t.Logf("before:\n%s\nafter:\n%s", text, changed)
+		}
+	}
+	t.Logf("%d requests to both versions, %d of which are answered otherwise, and all are told; %d pairs were not looked at as a whole", sent, different, notWhole)
+	if different < pairs || notWhole > pairs/10 {
+		t.Error("that proves little")
+	}
+}
+
+// outcome is what becomes of a request, in words.
+func outcome(t *testing.T, m *ir.Mesh, r *try.Request) string {
+	t.Helper()
+	trial, err := try.Try(m, *r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trial.Outcome()
+}
+
+// tells reports whether an effect is about such a request, which is let in before and after or not.
+func tells(e *diff.Effect, r *try.Request, was, is bool) bool {
+	to := "service " + r.Host
+	if r.From.Kind == ir.KindGateway {
+		to = r.From.String()
+	}
+	if e.To != to || !slices.Contains(e.From, r.From.String()) {
+		return false
+	}
+	switch {
+	case !was && is:
+		return e.Kind == diff.NewlyAllowed || e.Kind == diff.Answered || e.Kind == diff.Rerouted
+	case was && !is:
+		return e.Kind == diff.NewlyDenied || e.Kind == diff.Answered || e.Kind == diff.Rerouted
+	}
+	return slices.Contains([]diff.Kind{diff.NewlyAllowed, diff.NewlyDenied, diff.Rerouted, diff.Answered}, e.Kind)
+}
