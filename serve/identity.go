@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/serve/ca"
 )
 
@@ -48,7 +49,11 @@ func (s *Server) tlsConfig() *tls.Config {
 			return &tls.Config{
 				MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
 				Certificates: []tls.Certificate{*certificate},
-				ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: roots,
+				ClientAuth:   tls.RequireAnyClientCert, // and verified, once all of its keys are known to be good:
+				VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
+					_, err := publickey.VerifyPeer(shown, roots, x509.ExtKeyUsageClientAuth)
+					return err
+				},
 				SessionTicketsDisabled: true, // a session would outlive its certificate
 			}, nil
 		},
@@ -62,10 +67,10 @@ func callerIdentity(ctx context.Context) (spiffeid.ID, error) {
 		return spiffeid.ID{}, errors.New("no peer")
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 {
+	if !ok || len(info.State.PeerCertificates) == 0 { // what is there was verified in the handshake
 		return spiffeid.ID{}, errors.New("no verified certificate")
 	}
-	return x509svid.IDFromCert(info.State.VerifiedChains[0][0])
+	return x509svid.IDFromCert(info.State.PeerCertificates[0])
 }
 
 // issued is an identity that the embedded authority signs. Its key never leaves
@@ -160,8 +165,8 @@ func (d *onDisk) roots() (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
+	pool, ok := publickey.Pool(data)
+	if !ok {
 		return nil, fmt.Errorf("%s holds no certificate", name)
 	}
 	return pool, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/serve/svid"
 )
 
@@ -74,9 +75,9 @@ func inspect(cmd *cobra.Command, name string, now time.Time) (good bool, err err
 	if err != nil {
 		return false, err
 	}
-	list := svid.Certificates(data)
-	if len(list) == 0 {
-		return false, usage(fmt.Errorf("%s holds no certificate in PEM", name))
+	list, err := publickey.CertificatesAlone(data)
+	if err != nil {
+		return false, usage(fmt.Errorf("%s: %w", name, err))
 	}
 	good = true
 	for _, c := range list {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -107,6 +108,11 @@ func (l *linker) inlineKeys(u *spec.Unit, path string, f spec.Field[string]) str
 			return ""
 		case !k.Valid():
 			l.add(diag.BadFormat, path, fmt.Sprintf("key %d is not whole", i), u.At(f.Pos))
+			return ""
+		}
+		if err := publickey.Check(set.Keys[i].Key); err != nil {
+			l.add(diag.BadFormat, path, fmt.Sprintf("key %d of the set is one that nothing can work with: %v", i, err), u.At(f.Pos)).
+				hint("have the issuer make a key of one of these kinds")
 			return ""
 		}
 	}

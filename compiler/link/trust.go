@@ -1,8 +1,8 @@
 package link
 
 import (
-	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -46,10 +47,12 @@ func roots(text string) (string, string) {
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
+		c, err := publickey.ParseCertificate(block.Bytes)
 		switch {
 		case block.Type != "CERTIFICATE":
 			return "", "has something that is no certificate"
+		case errors.Is(err, publickey.ErrKey):
+			return "", fmt.Sprintf("has a certificate whose key nothing can work with: %v", err)
 		case err != nil:
 			return "", "has a certificate that cannot be read"
 		case !c.IsCA:

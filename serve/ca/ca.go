@@ -12,7 +12,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -27,6 +26,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
 )
 
@@ -100,7 +100,7 @@ func certify(name string, parent *x509.Certificate, public crypto.PublicKey, sig
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
+	return publickey.ParseCertificate(der)
 }
 
 func serialNumber() (*big.Int, error) {
@@ -120,8 +120,7 @@ func (a *Authority) Bundle() []byte {
 
 // Pool is the trust bundle as a pool.
 func (a *Authority) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(a.Bundle())
+	pool, _ := publickey.Pool(a.Bundle())
 	return pool
 }
 
@@ -150,15 +149,15 @@ func (a *Authority) Signer() string {
 // must ask for that identity or for none. The leaf follows the X.509-SVID
 // specification: one URI SAN, no authority, digital signature alone.
 func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration) ([]byte, error) {
+	if err := publickey.Check(request.PublicKey); err != nil {
+		return nil, fmt.Errorf("the request for %s: %w", id, err)
+	}
 	if err := request.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("the request for %s does not prove its key: %w", id, err)
 	}
 	if len(request.DNSNames)+len(request.IPAddresses)+len(request.EmailAddresses) > 0 || len(request.URIs) > 1 ||
 		len(request.URIs) == 1 && request.URIs[0].String() != id.String() {
 		return nil, fmt.Errorf("the request asks for other names than %s", id)
-	}
-	if err := strong(request.PublicKey); err != nil {
-		return nil, fmt.Errorf("the request for %s: %w", id, err)
 	}
 	return a.issue(request.PublicKey, id, lifetime, nil)
 }
@@ -199,19 +198,11 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := x509.ParseCertificate(der)
+	leaf, err := publickey.ParseCertificate(der)
 	if err != nil {
 		return nil, err
 	}
 	return append(encode(leaf), encode(g.intermediate)...), nil
-}
-
-// strong refuses keys that are too short to be believed.
-func strong(key crypto.PublicKey) error {
-	if k, ok := key.(*rsa.PublicKey); ok && k.N.BitLen() < 2048 {
-		return fmt.Errorf("an RSA key of %d bits is too short: 2048 at least", k.N.BitLen())
-	}
-	return nil
 }
 
 func encode(c *x509.Certificate) []byte {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
 )
 
@@ -290,7 +291,7 @@ func readCertificate(f files, name string) (*x509.Certificate, error) {
 	if block == nil || block.Type != "CERTIFICATE" {
 		return nil, fmt.Errorf("%s holds no certificate", f.at(name))
 	}
-	return x509.ParseCertificate(block.Bytes)
+	return publickey.ParseCertificate(block.Bytes)
 }
 
 // readSecret reads a file that nobody else may read.

@@ -3,7 +3,6 @@ package ca
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -17,6 +16,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/publickey"
 )
 
 const (
@@ -69,7 +70,7 @@ func Pins(bundle []byte) []string {
 		if block, bundle = pem.Decode(bundle); block == nil {
 			return out
 		}
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+		if c, err := publickey.ParseCertificate(block.Bytes); err == nil {
 			sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 			out = append(out, base64.StdEncoding.EncodeToString(sum[:]))
 		}

@@ -210,6 +210,9 @@ func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id stri
 	if err != nil {
 		return err
 	}
+	if svid.KindOf(asked.PublicKey) != m.Certificates.Key { // before its signature, whose cost is the key's to say
+		return fmt.Errorf("the mesh has keys of the kind %s", m.Certificates.Key)
+	}
 	if asked.CheckSignature() != nil {
 		return errors.New("whoever asks does not have the key")
 	}
@@ -228,8 +231,6 @@ func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id stri
 		return errors.New("a member asks for no extensions")
 	case !bytes.Equal(asked.Extensions[0].Value, names): // there are names that are not even read
 		return fmt.Errorf("a member asks for its own identity alone, %s", id)
-	case svid.KindOf(asked.PublicKey) != m.Certificates.Key:
-		return fmt.Errorf("the mesh has keys of the kind %s", m.Certificates.Key)
 	case r.Spec.ExpirationSeconds == nil || time.Duration(*r.Spec.ExpirationSeconds)*time.Second > time.Duration(m.Certificates.Lifetime):
 		return fmt.Errorf("the mesh has certificates of %s", m.Certificates.Lifetime)
 	}

@@ -19,6 +19,7 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey/wrongkey"
 )
 
 func testMesh() *ir.Mesh {
@@ -99,6 +100,10 @@ func TestJudge(t *testing.T) {
 			s.Usages = append(s.Usages, certificatesv1.UsageCertSign)
 		}, want: denied, why: `"cert sign"`},
 		"another kind of key": {user: "shop:cart", request: request(t, large, nil), want: denied, why: "keys of the kind ecdsa-p256"},
+		"a huge key":          {user: "shop:cart", request: wrong(t, 100_000), want: denied, why: "RSA key of 100000 bits is too long"},
+		"a key of 8192 bits":  {user: "shop:cart", request: wrong(t, 8192), want: denied, why: "RSA key of 8192 bits is too long"},
+		"a longer request":    {user: "shop:cart", request: wrong(t, 400_000), want: denied, why: "is too long: 32768 at most"},
+		"of another kind":     {user: "shop:cart", request: wrong(t, 4096), want: denied, why: "keys of the kind ecdsa-p256"}, // and not: does not have the key
 		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "no certificate request"},
 		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "does not have the key"},
 		"a subject of sorts": {
@@ -145,6 +150,16 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wrong is a request for an RSA key, without a signature that could be verified.
+func wrong(t *testing.T, bits int) []byte {
+	t.Helper()
+	request, err := wrongkey.Request(bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request
 }
 
 // torn is a request whose signature is another's.

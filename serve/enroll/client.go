@@ -19,6 +19,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/svid"
@@ -101,17 +102,17 @@ func (c *Client) Trust(ctx context.Context) (bundle []byte, signer string, err e
 // to trust: those that are held, or the ones that the join token pins.
 func (c *Client) known(ctx context.Context) (*svid.Held, *x509.CertPool, error) {
 	held, err := svid.Read(c.Directory)
-	pool := x509.NewCertPool()
 	switch {
 	case err == nil && time.Now().Before(held.Leaf().NotAfter):
-		pool.AppendCertsFromPEM(held.Bundle)
+		pool, _ := publickey.Pool(held.Bundle)
 		return held, pool, nil
 	case c.ServiceAccountTokenFile != "":
 		roots, err := os.ReadFile(c.TrustFile)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !pool.AppendCertsFromPEM(roots) {
+		pool, ok := publickey.Pool(roots)
+		if !ok {
 			return nil, nil, fmt.Errorf("%s has no certificate", c.TrustFile)
 		}
 		return nil, pool, nil
@@ -192,15 +193,14 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, held
 
 // verify demands the server's identity, signed by whom is trusted.
 func (c *Client) verify(s tls.ConnectionState, pool *x509.CertPool) error {
-	intermediates := x509.NewCertPool()
-	for _, cert := range s.PeerCertificates[1:] {
-		intermediates.AddCert(cert)
+	var shown [][]byte
+	for _, cert := range s.PeerCertificates {
+		shown = append(shown, cert.Raw)
 	}
-	leaf := s.PeerCertificates[0]
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}); err != nil {
+	if _, err := publickey.VerifyPeer(shown, pool, x509.ExtKeyUsageServerAuth); err != nil {
 		return errors.New("its certificate is not signed by whom this host trusts")
 	}
-	id, err := x509svid.IDFromCert(leaf)
+	id, err := x509svid.IDFromCert(s.PeerCertificates[0])
 	if err != nil || id != c.Server {
 		return fmt.Errorf("it is %s and must be %s", id, c.Server)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey/wrongkey"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/enroll"
@@ -89,6 +90,16 @@ func start(t *testing.T, change ...func(*enroll.Config)) *running {
 	go func() { defer close(done); _ = s.ServeTLS(l, "", "") }()
 	t.Cleanup(func() { s.Close(); <-done })
 	return r
+}
+
+// wrong is a request for an RSA key, without a signature that could be verified.
+func wrong(t *testing.T, bits int) string {
+	t.Helper()
+	text, err := wrongkey.Request(bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func (r *running) token(t *testing.T, id spiffeid.ID) secret.Value {
@@ -243,27 +254,29 @@ func TestRefused(t *testing.T) {
 		status      int
 		want        string
 	}{
-		"nothing to prove it":            {enroll.Request{Request: plain}, nil, 403, "neither a token nor a certificate"},
-		"a token that was used":          {enroll.Request{Request: plain, Token: used}, nil, 403, "was used already"},
-		"a token of another authority":   {enroll.Request{Request: plain, Token: foreignToken}, nil, 403, "not good"},
-		"words for a token":              {enroll.Request{Request: plain, Token: "a.b.c"}, nil, 403, "not good"},
-		"a token of no member":           {enroll.Request{Request: plain, Token: string(r.token(t, stranger).Reveal())}, nil, 403, "is no member of the mesh"},
-		"a token for another identity":   {enroll.Request{Request: request(t, x509.CertificateRequest{URIs: []*url.URL{payment.URL()}}, nil), Token: string(r.token(t, cart).Reveal())}, nil, 400, "other names"},
-		"another's certificate":          {enroll.Request{Request: request(t, x509.CertificateRequest{URIs: []*url.URL{payment.URL()}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
-		"the server's own certificate":   {enroll.Request{Request: plain}, certificate(r.Authority, r.server), 403, "is no member of the mesh"},
-		"a certificate of another":       {enroll.Request{Request: plain}, certificate(other, cart), 0, ""},
-		"a request with a DNS name":      {enroll.Request{Request: request(t, x509.CertificateRequest{DNSNames: []string{"bank.example"}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
-		"a request with an address":      {enroll.Request{Request: request(t, x509.CertificateRequest{IPAddresses: []net.IP{{10, 0, 0, 1}}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
-		"a key of another kind":          {enroll.Request{Request: request(t, x509.CertificateRequest{}, big)}, certificate(r.Authority, cart), 400, "the mesh's keys are ecdsa-p256"},
-		"no request":                     {enroll.Request{}, certificate(r.Authority, cart), 400, "no certificate request in PEM"},
-		"a request that is broken":       {enroll.Request{Request: broken}, certificate(r.Authority, cart), 400, ""},
-		"two requests":                   {enroll.Request{Request: plain + plain}, certificate(r.Authority, cart), 400, "no certificate request in PEM"},
-		"a certificate in its place":     {enroll.Request{Request: string(r.Bundle())}, certificate(r.Authority, cart), 400, "no certificate request in PEM"},
-		"a field that there is not":      {[]byte(`{"request": "", "identity": "spiffe://shop.example/ns/shop/sa/payment"}`), certificate(r.Authority, cart), 400, "not what is asked for"},
-		"more than one":                  {[]byte(`{"request": ""} {"request": ""}`), certificate(r.Authority, cart), 400, "something follows"},
-		"no JSON":                        {[]byte("request"), certificate(r.Authority, cart), 400, "not what is asked for"},
-		"a body that is too large":       {[]byte(`{"request": "` + strings.Repeat("a", 65<<10) + `"}`), certificate(r.Authority, cart), 400, "not what is asked for"},
-		"the token of somebody else too": {enroll.Request{Request: plain, Token: used}, certificate(r.Authority, cart), 403, "was used already"},
+		"nothing to prove it":             {enroll.Request{Request: plain}, nil, 403, "neither a token nor a certificate"},
+		"a token that was used":           {enroll.Request{Request: plain, Token: used}, nil, 403, "was used already"},
+		"a token of another authority":    {enroll.Request{Request: plain, Token: foreignToken}, nil, 403, "not good"},
+		"words for a token":               {enroll.Request{Request: plain, Token: "a.b.c"}, nil, 403, "not good"},
+		"a token of no member":            {enroll.Request{Request: plain, Token: string(r.token(t, stranger).Reveal())}, nil, 403, "is no member of the mesh"},
+		"a token for another identity":    {enroll.Request{Request: request(t, x509.CertificateRequest{URIs: []*url.URL{payment.URL()}}, nil), Token: string(r.token(t, cart).Reveal())}, nil, 400, "other names"},
+		"another's certificate":           {enroll.Request{Request: request(t, x509.CertificateRequest{URIs: []*url.URL{payment.URL()}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
+		"the server's own certificate":    {enroll.Request{Request: plain}, certificate(r.Authority, r.server), 403, "is no member of the mesh"},
+		"a certificate of another":        {enroll.Request{Request: plain}, certificate(other, cart), 0, ""},
+		"a request with a DNS name":       {enroll.Request{Request: request(t, x509.CertificateRequest{DNSNames: []string{"bank.example"}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
+		"a request with an address":       {enroll.Request{Request: request(t, x509.CertificateRequest{IPAddresses: []net.IP{{10, 0, 0, 1}}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
+		"a huge key":                      {enroll.Request{Request: wrong(t, 100_000)}, certificate(r.Authority, cart), 400, "RSA key of 100000 bits is too long"},
+		"a key that is a little too long": {enroll.Request{Request: wrong(t, 4104)}, certificate(r.Authority, cart), 400, "RSA key of 4104 bits is too long"},
+		"a key of another kind":           {enroll.Request{Request: request(t, x509.CertificateRequest{}, big)}, certificate(r.Authority, cart), 400, "the mesh's keys are ecdsa-p256"},
+		"no request":                      {enroll.Request{}, certificate(r.Authority, cart), 400, "no certificate request in PEM"},
+		"a request that is broken":        {enroll.Request{Request: broken}, certificate(r.Authority, cart), 400, ""},
+		"two requests":                    {enroll.Request{Request: plain + plain}, certificate(r.Authority, cart), 400, "no certificate request in PEM"},
+		"a certificate in its place":      {enroll.Request{Request: string(r.Bundle())}, certificate(r.Authority, cart), 400, "no certificate request in PEM"},
+		"a field that there is not":       {[]byte(`{"request": "", "identity": "spiffe://shop.example/ns/shop/sa/payment"}`), certificate(r.Authority, cart), 400, "not what is asked for"},
+		"more than one":                   {[]byte(`{"request": ""} {"request": ""}`), certificate(r.Authority, cart), 400, "something follows"},
+		"no JSON":                         {[]byte("request"), certificate(r.Authority, cart), 400, "not what is asked for"},
+		"a body that is too large":        {[]byte(`{"request": "` + strings.Repeat("a", 65<<10) + `"}`), certificate(r.Authority, cart), 400, "not what is asked for"},
+		"the token of somebody else too":  {enroll.Request{Request: plain, Token: used}, certificate(r.Authority, cart), 403, "was used already"},
 	} {
 		status, text := r.send(t, c.body, c.certificate)
 		if status != c.status || !strings.Contains(text, c.want) || strings.Contains(text, "BEGIN CERTIFICATE") {

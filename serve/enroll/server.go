@@ -23,6 +23,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/svid"
 )
@@ -128,7 +129,7 @@ func Server(c Config) *http.Server {
 				}
 				return &tls.Config{
 					MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*own}, NextProtos: []string{"http/1.1"},
-					ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: c.Authority.Pool(), SessionTicketsDisabled: true,
+					ClientAuth: tls.RequestClientCert, VerifyPeerCertificate: a.verify, SessionTicketsDisabled: true,
 				}, nil
 			},
 		},
@@ -238,23 +239,29 @@ func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.I
 	return spiffeid.ID{}, errors.New("there is neither a token nor a certificate that holds")
 }
 
+// verify ends a handshake in which a certificate is shown that is not to be believed.
+func (a *api) verify(shown [][]byte, _ [][]*x509.Certificate) error {
+	if len(shown) == 0 {
+		return nil
+	}
+	_, err := publickey.VerifyPeer(shown, a.Authority.Pool(), x509.ExtKeyUsageClientAuth)
+	return err
+}
+
 // shown is the identity in the client's certificate, which was verified when the
 // connection began: it is again, for that may be long ago.
 func (a *api) shown(r *http.Request) (spiffeid.ID, bool) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return spiffeid.ID{}, false
 	}
-	chain := r.TLS.VerifiedChains[0]
-	intermediates := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		intermediates.AddCert(c)
+	var chain [][]byte
+	for _, c := range r.TLS.PeerCertificates {
+		chain = append(chain, c.Raw)
 	}
-	if _, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: a.Authority.Pool(), Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}); err != nil {
+	if err := a.verify(chain, nil); err != nil {
 		return spiffeid.ID{}, false
 	}
-	id, err := x509svid.IDFromCert(chain[0])
+	id, err := x509svid.IDFromCert(r.TLS.PeerCertificates[0])
 	return id, err == nil
 }
 
@@ -276,7 +283,7 @@ func isMember(m *ir.Mesh, id spiffeid.ID) bool {
 func (a *api) trust(w http.ResponseWriter, r *http.Request) {
 	if id, ok := a.shown(r); ok {
 		q := r.URL.Query()
-		a.Seen(Sighting{ID: id, Holder: bounded(q.Get("holder")), Bundle: bounded(q.Get("bundle")), Until: r.TLS.VerifiedChains[0][0].NotAfter, Keeps: true})
+		a.Seen(Sighting{ID: id, Holder: bounded(q.Get("holder")), Bundle: bounded(q.Get("bundle")), Until: r.TLS.PeerCertificates[0].NotAfter, Keeps: true})
 	}
 	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
 }

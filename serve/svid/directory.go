@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +16,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
+	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/render/envoy"
 )
 
@@ -51,8 +51,8 @@ func (h *Held) Remaining(now time.Time) float64 {
 
 // Root is the certificate of the bundle that the chain ends at; nil when there is none.
 func (h *Held) Root(now time.Time) *x509.Certificate {
-	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
-	roots.AppendCertsFromPEM(h.Bundle)
+	roots, _ := publickey.Pool(h.Bundle)
+	intermediates := x509.NewCertPool()
 	for _, c := range h.Chain[1:] {
 		intermediates.AddCert(c)
 	}
@@ -73,9 +73,9 @@ func Read(dir string) (*Held, error) {
 	}
 	h := &Held{Key: &pair}
 	for _, der := range pair.Certificate {
-		c, err := x509.ParseCertificate(der)
+		c, err := publickey.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("%s has a certificate that cannot be read", filepath.Join(dir, CertificateFile))
+			return nil, fmt.Errorf("%s has a certificate that cannot be used: %w", filepath.Join(dir, CertificateFile), err)
 		}
 		h.Chain = append(h.Chain, c)
 	}
@@ -100,19 +100,8 @@ func reason(dir string, err error) error {
 	return fmt.Errorf("%s: %s and %s do not belong together, or one is not whole", dir, CertificateFile, KeyFile)
 }
 
-// Certificates are those of a text in PEM.
-func Certificates(data []byte) []*x509.Certificate {
-	var out []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			return out
-		}
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
-			out = append(out, c)
-		}
-	}
-}
+// Certificates are those of a text in PEM that can be used.
+func Certificates(data []byte) []*x509.Certificate { return publickey.Certificates(data) }
 
 // Publish replaces the files of a certificate directory in one step, as a mounted
 // Kubernetes Secret is: the names are symbolic links through "..data", and that link

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/meshc/meshc/compiler/publickey"
 )
 
 // PEM is a certificate in PEM.
@@ -23,7 +25,7 @@ func Inspect(w io.Writer, list []*x509.Certificate, now time.Time) error {
 	for _, c := range list {
 		kind := "leaf"
 		switch {
-		case c.IsCA && c.CheckSignatureFrom(c) == nil:
+		case c.IsCA && publickey.Check(c.PublicKey) == nil && c.CheckSignatureFrom(c) == nil:
 			kind = "root"
 		case c.IsCA:
 			kind = "intermediate"

@@ -1,17 +1,16 @@
 package svid
 
 import (
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey"
 )
 
 // pending is where a key waits for its certificate, below the certificate directory.
@@ -39,14 +38,15 @@ func Prepare(dir string, kind ir.KeyKind, id spiffeid.ID) (requestFile string, e
 // Install puts what was signed in its place, when it belongs to the key that waits, is
 // of that identity and ends at one of the roots.
 func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*Held, error) {
-	for name, text := range map[string][]byte{"the chain": chain, "the roots to trust": bundle} {
-		if err := certificatesAlone(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
 	key, err := os.ReadFile(filepath.Join(dir, pending, KeyFile))
 	if err != nil {
 		return nil, fmt.Errorf("no key waits for a certificate in %s: make one with meshc certs request", dir)
+	}
+	for name, text := range map[string][]byte{"the chain": chain, "the roots to trust": bundle} {
+		// They are going to be files that say whom to trust, or that are shown to callers.
+		if _, err := publickey.CertificatesAlone(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	trial, err := os.MkdirTemp(dir, "..trial-")
 	if err != nil {
@@ -71,18 +71,4 @@ func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*
 		return nil, err
 	}
 	return held, os.RemoveAll(filepath.Join(dir, pending))
-}
-
-// certificatesAlone refuses a text in PEM that holds anything but certificates: it is
-// going to be a file that says whom to trust, or that is shown to callers.
-func certificatesAlone(text []byte) error {
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			return nil
-		}
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("it holds a %s beside certificates", strings.ToLower(block.Type))
-		}
-	}
 }

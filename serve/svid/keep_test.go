@@ -193,8 +193,8 @@ func TestSomebodyElseSigns(t *testing.T) {
 		"another authority":  {sign(cart), authority(t).Bundle(), "does not end at one of the roots"},
 		"a key among roots":  {sign(cart), append(a.Bundle(), secretKey...), "a private key beside certificates"},
 		"a key in the chain": {append(sign(cart), secretKey...), a.Bundle(), "a private key beside certificates"},
-		"nobody to trust":    {sign(cart), nil, "nobody to trust"},
-		"nothing":            {nil, a.Bundle(), "does not belong to the key"},
+		"nobody to trust":    {sign(cart), nil, "the roots to trust: it holds no certificate"},
+		"nothing":            {nil, a.Bundle(), "the chain: it holds no certificate"},
 	} {
 		if _, err := svid.Install(dir, cart, c.chain, c.bundle, now); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/publickey"
 )
 
 // NewKey makes a private key of that kind.
@@ -61,17 +62,13 @@ func Request(key crypto.Signer, id spiffeid.ID) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }
 
-// ParseRequest reads a request in PEM.
+// ParseRequest reads a request in PEM whose key is one to work with; its signature is not verified.
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(rest) > 0 {
 		return nil, fmt.Errorf("it is no certificate request in PEM")
 	}
-	request, err := x509.ParseCertificateRequest(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("it is no certificate request")
-	}
-	return request, nil
+	return publickey.ParseRequest(block.Bytes)
 }
 
 func encodeKey(key crypto.Signer) ([]byte, error) {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshc/meshc/compiler/publickey"
 )
 
 // Reviewer has a Kubernetes API server say whose a service account token is
@@ -80,8 +81,8 @@ func (t *Reviewer) ask(ctx context.Context, review authenticationv1.TokenReview)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(roots) {
+	pool, ok := publickey.Pool(roots)
+	if !ok {
 		return nil, fmt.Errorf("%s has no certificate", t.CAFile)
 	}
 	body, err := json.Marshal(review)
