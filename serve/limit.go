@@ -125,6 +125,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 		case now := <-tick.C:
 			s.settleAll()
 			s.limits.forget()
+			s.quotas.forget(s.log)
 			s.endRules(now)
 		}
 	}

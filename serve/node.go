@@ -42,6 +42,7 @@ type node struct {
 	since    time.Time
 	streams  int
 	trust    string // digest of the trust bundle that it has acknowledged
+	silent   bool   // a stage of a change went on without it, and it has acknowledged nothing since
 	gone     bool   // its member is no longer in the mesh, or has another identity
 	types    map[string]*typeState
 	built    *built // what it is being served
@@ -124,6 +125,9 @@ func (s *Server) register(st *stream, n *corev3.Node) error {
 		}
 		return nil
 	}
+	if err := boundedNode(n); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
 	kind, name, _, err := envoy.ParseNodeID(n.GetId())
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
@@ -136,12 +140,16 @@ func (s *Server) register(st *stream, n *corev3.Node) error {
 		return status.Errorf(codes.NotFound, "the mesh %s has no %s %q", s.mesh.Name, kind, name)
 	}
 	if identity != st.identity {
-		s.log.Warn("stream refused", "node", n.GetId(), "identity", st.identity, "needs", identity)
+		s.logger(st.identity).Warn("stream refused", "node", n.GetId(), "identity", st.identity, "needs", identity)
 		s.metrics.refused.Inc()
 		return status.Errorf(codes.PermissionDenied, "%s is not the identity of %s %s", st.identity, kind, name)
 	}
 	known := s.nodes[n.GetId()]
 	if known == nil {
+		if err := s.quotas.join(identity); err != nil {
+			s.logger(identity).Warn("stream refused", "node", n.GetId(), "reason", err)
+			return status.Error(codes.ResourceExhausted, err.Error())
+		}
 		known = &node{id: n.GetId(), kind: kindOf(n), identity: identity, since: time.Now(), types: map[string]*typeState{}}
 		s.nodes[known.id] = known
 		s.metrics.connected.Set(float64(len(s.nodes)))
@@ -149,7 +157,7 @@ func (s *Server) register(st *stream, n *corev3.Node) error {
 	known.version = userAgent(n)
 	known.streams++
 	st.node = known
-	s.log.Info("proxy connected", "node", known.id, "version", known.version)
+	s.logger(identity).Info("proxy connected", "node", known.id, "version", known.version)
 	if known.built == nil {
 		s.refresh(known)
 	}
@@ -168,7 +176,8 @@ func (s *Server) unregister(st *stream) {
 	if n.streams--; n.streams > 0 {
 		return
 	}
-	s.log.Info("proxy gone", "node", n.id)
+	s.logger(n.identity).Info("proxy gone", "node", n.id)
+	s.quotas.leave(n.identity)
 	delete(s.nodes, n.id)
 	s.cacheOf(n).ClearSnapshot(n.id)
 	s.metrics.connected.Set(float64(len(s.nodes)))
@@ -194,9 +203,9 @@ func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string) (spiffeid.ID, b
 
 func userAgent(n *corev3.Node) string {
 	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
-		return fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
+		return bounded(fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()), maxUserAgent)
 	}
-	return strings.TrimSpace(n.GetUserAgentName() + " " + n.GetUserAgentVersion())
+	return bounded(strings.TrimSpace(n.GetUserAgentName()+" "+n.GetUserAgentVersion()), maxUserAgent)
 }
 
 // errGone says that a node's member is no longer in the mesh.
@@ -298,7 +307,7 @@ func (s *Server) sortedNodes() []*node {
 func (s *Server) setSnapshot(n *node, b *built) {
 	n.built, n.pushed = b, time.Now()
 	if err := s.cacheOf(n).SetSnapshot(context.Background(), n.id, b.snapshot()); err != nil {
-		s.log.Error("push failed", "node", n.id, "error", err)
+		s.logger(n.identity).Error("push failed", "node", n.id, "error", err)
 	}
 	s.metrics.pushes.Inc()
 }

@@ -147,11 +147,11 @@ func (s *Server) refresh(n *node) {
 	r, err := s.render(n)
 	n.gone = errors.Is(err, errGone)
 	if n.gone {
-		s.log.Warn("a proxy's member is no longer in the mesh", "node", n.id)
+		s.logger(n.identity).Warn("a proxy's member is no longer in the mesh", "node", n.id)
 		r, err = &envoy.Resources{}, nil
 	}
 	if err != nil {
-		s.log.Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
+		s.logger(n.identity).Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
 		return
 	}
 	if r == nil {

@@ -1,5 +1,7 @@
 package serve
 
+import "cmp"
+
 // Rollout is how far the proxies of a server are with its mesh.
 type Rollout struct {
 	// Mesh is the hash of the mesh that is served; empty for none.
@@ -9,6 +11,9 @@ type Rollout struct {
 	Proxies, Behind int
 	// Refused is what one of them said that refused something; empty when none did.
 	Refused string
+	// Excepted are those that are behind or have refused something, and for which no change waits (mesh.server.except).
+	// They are not among Behind, and not in Refused.
+	Excepted int
 	// Failure is why a changed mesh is not served; empty when there is none.
 	Failure string
 }
@@ -19,19 +24,24 @@ func (s *Server) Rollout() Rollout {
 	defer s.mu.Unlock()
 	r := Rollout{Mesh: s.meshHash, Proxies: len(s.nodes), Failure: s.failure}
 	for _, n := range s.sortedNodes() {
-		behind := len(n.stages) > 0
+		behind, refused := len(n.stages) > 0, ""
 		for _, url := range sortedKeys(n.types) {
 			switch n.state(url) {
 			case StateBehind:
 				behind = true
 			case StateRefused:
-				if r.Refused == "" {
-					r.Refused = n.id + ": " + n.types[url].refusals[0].Reason
-				}
+				refused = cmp.Or(refused, n.id+": "+n.types[url].refusals[0].Reason)
 			}
 		}
-		if behind {
-			r.Behind++
+		switch {
+		case !behind && refused == "":
+		case s.exception(n) != nil:
+			r.Excepted++
+		default:
+			r.Refused = cmp.Or(r.Refused, refused)
+			if behind {
+				r.Behind++
+			}
 		}
 	}
 	return r

@@ -73,6 +73,7 @@ type Server struct {
 	trust    []byte
 	identity identitySource
 	limits   *connectionLimits
+	quotas   *quotas
 
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
@@ -80,10 +81,11 @@ type Server struct {
 	setting sync.Mutex
 
 	mu              sync.Mutex
-	mesh            *ir.Mesh   // as it was loaded, or a stage on the way to that
-	ahead           []*ir.Mesh // what will be served after mesh, each once all proxies have the one before
-	staged          time.Time  // when mesh was begun to be served
-	served          *ir.Mesh   // with the endpoints of files
+	mesh            *ir.Mesh      // as it was loaded, or a stage on the way to that
+	ahead           []*ir.Mesh    // what will be served after mesh, each once all proxies have the one before
+	staged          time.Time     // when mesh was begun to be served
+	patience        time.Duration // how long a stage waits for proxies
+	served          *ir.Mesh      // with the endpoints of files
 	files           map[string][]fileEndpoint
 	pods            map[string]map[string][]ir.Endpoint // by namespace and service
 	endpointFailure string
@@ -109,8 +111,9 @@ func New(c Config) (*Server, error) {
 	if (c.Authority == nil) == (c.CertificateDirectory == "") {
 		return nil, errors.New("serve needs either an authority or a certificate directory")
 	}
+	m := newMetrics()
 	s := &Server{
-		config: c, log: c.Log, metrics: newMetrics(), limits: newConnectionLimits(),
+		config: c, log: c.Log, metrics: m, limits: newConnectionLimits(), quotas: newQuotas(m),
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
 		files:   map[string][]fileEndpoint{}, pods: map[string]map[string][]ir.Endpoint{},
@@ -188,11 +191,15 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	}
 	s.meshHash, s.loaded = hash, time.Now()
 	s.metrics.mesh(hash)
+	s.quotas.set(m.Server.Limits)
 	if len(s.ahead) > 0 {
 		// Another change is on its way, with rights that this one may take back: it waits for nobody.
 		s.ahead = []*ir.Mesh{m}
 	} else {
-		s.ahead = update.Stages(s.mesh, m)
+		s.ahead, s.patience = update.Stages(s.mesh, m), stageTime
+		if update.Narrows(s.mesh, m) {
+			s.patience = narrowTime
+		}
 	}
 	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes), "stages", len(s.ahead))
 	s.advance()
@@ -224,7 +231,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	handler := xds.NewServer(running, both, s.callbacks(), sotw.WithOrderedADS())
 	g := grpc.NewServer(
-		grpc.Creds(expiring{credentials.NewTLS(s.tlsConfig())}),
+		grpc.Creds(boundedCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.quotas}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.intercept),

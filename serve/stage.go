@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
 )
 
 const (
 	// stageTime is how long proxies may take for a stage of a change, until the next begins without those that have
-	// not taken it.
-	stageTime = 15 * time.Second
+	// not taken it; narrowTime is for a change that takes rights back, which are good for so long as it is on its way.
+	stageTime  = 15 * time.Second
+	narrowTime = 2 * time.Second
 	// stageRest is how long a stage is served at least: a proxy says that it has taken something before its workers
 	// act by it.
 	stageRest = 500 * time.Millisecond
@@ -39,28 +41,41 @@ func (s *Server) advanceWhenTaken(now time.Time) {
 	for _, n := range s.sortedNodes() {
 		s.settle(n)
 	}
-	if late := s.late(); late != "" {
-		if now.Sub(s.staged) < stageTime {
-			return
-		}
-		s.log.Warn("a proxy has not taken a stage of the change; going on without it", "node", late)
+	late := s.late()
+	if len(late) > 0 && now.Sub(s.staged) < s.patience {
+		return
+	}
+	for _, n := range late {
+		n.silent = true
+		s.logger(n.identity).Warn("a proxy has not taken a stage of the change; going on without it", "node", n.id)
 	}
 	s.advance()
 }
 
-// late is a proxy that has not taken all that it is to have; "" for none.
-func (s *Server) late() string {
+// late are the proxies that have not taken all that they are to have, and for which a change waits. It does not wait for
+// those that were late before and have acknowledged nothing since, nor for those that refused: they say nothing more.
+func (s *Server) late() (out []*node) {
 	for _, n := range s.sortedNodes() {
-		if n.gone {
+		if n.gone || n.silent || s.exception(n) != nil {
 			continue
 		}
 		for url := range n.types {
-			if n.state(url) != StateCurrent {
-				return n.id
+			if n.state(url) == StateBehind {
+				out = append(out, n)
+				break
 			}
 		}
 	}
-	return ""
+	return out
+}
+
+// exception is that of the node's member; nil for none.
+func (s *Server) exception(n *node) *ir.Exception {
+	kind, name, _, err := envoy.ParseNodeID(n.id)
+	if m := s.goal(); err == nil && m != nil {
+		return m.Server.Excepted(kind, name)
+	}
+	return nil
 }
 
 // goal is the mesh that was loaded, and is served or on its way; nil for none.

@@ -38,6 +38,8 @@ type Proxy struct {
 	// Gone is set for one that is connected, and whose member is no longer in the
 	// mesh or has another identity there.
 	Gone bool `json:"gone,omitempty"`
+	// Excepted is why no change waits for it (mesh.server.except); empty when changes do.
+	Excepted string `json:"excepted,omitempty"`
 	// Trust is the digest of the trust bundle that it has taken, or [TrustByFile].
 	Trust string `json:"trust,omitempty"`
 	// Types are CDS, EDS, LDS, RDS and SDS, as far as it asked for them.
@@ -83,10 +85,10 @@ func (p *Proxy) State() string {
 }
 
 // Good reports whether there is a mesh, the one on disk is served and every connected proxy has
-// taken it.
+// taken it, but for those that are excepted.
 func (r *Report) Good() bool {
 	return r.Mesh != "" && r.Failure == "" && r.Endpoints == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
-		return p.State() == StateBehind || p.State() == StateRefused
+		return p.Excepted == "" && (p.State() == StateBehind || p.State() == StateRefused)
 	})
 }
 
@@ -109,6 +111,9 @@ func (s *Server) Status() Report {
 	seen := map[string]bool{}
 	for _, n := range s.sortedNodes() {
 		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts()}
+		if e := s.exception(n); e != nil {
+			p.Excepted = e.Reason
+		}
 		for _, url := range sortedKeys(n.types) {
 			t := n.types[url]
 			p.Types = append(p.Types, TypeStatus{Type: short(url), State: s.stateOf(n, url), Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})

@@ -26,10 +26,11 @@ type streamKey struct {
 	id    int64
 }
 
-// stream is a client's stream. The server's lock guards it.
+// stream is a client's stream. The server's lock guards it, but for asked, which is its own goroutine's.
 type stream struct {
 	identity spiffeid.ID
 	node     *node
+	asked    subscribed
 }
 
 // Refusal is a resource that a proxy refused (NACK).
@@ -55,10 +56,15 @@ func (s *Server) callbacks() xds.Callbacks {
 			s.closed(streamKey{true, id})
 		},
 		StreamRequestFunc: func(id int64, r *discoveryv3.DiscoveryRequest) error {
-			return s.request(streamKey{false, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail(), nil)
+			return s.request(streamKey{false, id}, &said{
+				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(), more: r.GetResourceNames(),
+			})
 		},
 		StreamDeltaRequestFunc: func(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-			return s.request(streamKey{true, id}, r.GetNode(), r.GetTypeUrl(), r.GetResponseNonce(), r.GetErrorDetail(), r.GetInitialResourceVersions())
+			return s.request(streamKey{true, id}, &said{
+				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(), has: r.GetInitialResourceVersions(),
+				more: slices.Concat(r.GetResourceNamesSubscribe(), sortedKeys(r.GetInitialResourceVersions())), fewer: r.GetResourceNamesUnsubscribe(),
+			})
 		},
 		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
 			s.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo(), nil)
@@ -92,44 +98,60 @@ func (s *Server) closed(key streamKey) {
 	}
 }
 
-// request takes a subscription, an acknowledgement or a refusal. Who begins anew says
-// which version of which resource it has.
-func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refused *rpcstatus.Status, has map[string]string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.streams[key]
-	if st == nil {
-		return status.Error(codes.Internal, "no such stream")
-	}
-	if err := s.register(st, n); err != nil {
+// said is what a client says: it subscribes, acknowledges or refuses.
+type said struct {
+	node       *corev3.Node
+	url, nonce string
+	refused    *rpcstatus.Status
+	// more and fewer are the names of resources that it asks for from now on, and no longer.
+	more, fewer []string
+	// has is which version of which resource it has, when it begins anew.
+	has map[string]string
+}
+
+// request takes a subscription, an acknowledgement or a refusal.
+func (s *Server) request(key streamKey, r *said) error {
+	st, err := s.speaking(key, r.node)
+	if err != nil {
 		return err
 	}
-	t := st.node.types[url]
-	if t == nil && len(has) > 0 {
-		st.node.resume(url, has)
+	if !key.delta {
+		st.asked.forget(r.url)
 	}
-	if nonce == "" || t == nil {
+	if !st.asked.take(r.url, r.more, r.fewer) {
+		s.metrics.limited.Inc()
+		return status.Errorf(codes.ResourceExhausted, "the stream asks for more than %d bytes of names", maxNames)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	url := r.url
+	t := st.node.types[url]
+	if t == nil && len(r.has) > 0 {
+		st.node.resume(url, r.has)
+	}
+	if r.nonce == "" || t == nil {
 		return nil
 	}
-	name := key.nonce(nonce)
+	name := key.nonce(r.nonce)
 	if name != t.sent {
-		if refused == nil {
+		if r.refused == nil {
 			return nil // an answer to something older
 		}
 	} else {
 		t.acked = name
 	}
-	if refused != nil {
-		s.refuse(st.node, key, t, url, refused.GetMessage())
+	if r.refused != nil {
+		s.refuse(st.node, key, t, url, r.refused.GetMessage())
 		return nil
 	}
 	if len(t.refusals) > 0 {
-		s.log.Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
+		s.logger(st.node.identity).Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
 	}
 	t.refusals = nil
 	if url == resource.SecretType && t.served != nil {
 		st.node.trust = t.served.trust
 	}
+	st.node.silent = false
 	s.metrics.acks.WithLabelValues(short(url)).Inc()
 	s.countBehind()
 	// Answering waits in the stream's own goroutine; what settling pushes must
@@ -138,6 +160,17 @@ func (s *Server) request(key streamKey, n *corev3.Node, url, nonce string, refus
 		go s.settleLater(st.node)
 	}
 	return nil
+}
+
+// speaking is the stream on which a client speaks, as the node that it says it is.
+func (s *Server) speaking(key streamKey, n *corev3.Node) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[key]
+	if st == nil {
+		return nil, status.Error(codes.Internal, "no such stream")
+	}
+	return st, s.register(st, n)
 }
 
 func (s *Server) settleLater(n *node) {
@@ -153,6 +186,7 @@ func (s *Server) settleLater(n *node) {
 // would be sent again at once and refused again, so what it refused is withheld.
 func (s *Server) refuse(n *node, key streamKey, t *typeState, url, reason string) {
 	s.metrics.nacks.WithLabelValues(short(url)).Inc()
+	reason = s.quotas.refusal(reason)
 	names := s.named(n, url, reason)
 	t.refusals = nil
 	for _, name := range names {
@@ -161,7 +195,7 @@ func (s *Server) refuse(n *node, key streamKey, t *typeState, url, reason string
 			pos = envoy.Source(m)
 		}
 		t.refusals = append(t.refusals, Refusal{Type: short(url), Resource: name, Reason: reason, Source: pos, Since: time.Now()})
-		s.log.Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name, "source", pos.String(), "reason", reason)
+		s.logger(n.identity).Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name, "source", pos.String(), "reason", reason)
 	}
 	s.countBehind()
 	if !key.delta {

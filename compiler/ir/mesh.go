@@ -34,6 +34,8 @@ type Settings struct {
 	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty"`
 	// RateLimit is nil when nothing is counted for all proxies.
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
+	// Server is how meshc serve treats its proxies. No proxy's configuration depends on it.
+	Server Server `json:"server,omitzero"`
 	// JWTIssuers, Authorizers and TrustDomains are each sorted by name.
 	JWTIssuers   []*JWTIssuer             `json:"jwtIssuers,omitempty"`
 	Authorizers  []*ExternalAuthorization `json:"externalAuthorization,omitempty"`

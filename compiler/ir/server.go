@@ -1,6 +1,12 @@
 package ir
 
-import "github.com/spiffe/go-spiffe/v2/spiffeid"
+import (
+	"cmp"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // ServerName is the control plane's name inside a cluster, meshc serve: of its
 // service account, its Service and its Deployment in [Settings.SystemNamespace].
@@ -15,4 +21,56 @@ func (s *Settings) ServerIdentity() spiffeid.ID {
 // ServerHost is the DNS name of the control plane inside a cluster.
 func (s *Settings) ServerHost() string {
 	return ServerName + "." + s.SystemNamespace() + "." + clusterDomain
+}
+
+// Server is how meshc serve treats the mesh's proxies (mesh.server). Its zero value is the defaults.
+type Server struct {
+	Limits ServerLimits `json:"limits,omitzero"`
+	// Except are members whose proxies no change waits for, sorted by kind and name.
+	Except []Exception     `json:"except,omitempty"`
+	Pos    source.Position `json:"pos,omitzero"`
+}
+
+// ServerLimits bound what the proxies of one identity may take of the server. A field that is zero has its default,
+// which [ServerLimits.InForce] gives.
+type ServerLimits struct {
+	// Instances of an identity that are served at once.
+	Instances uint32 `json:"instances,omitempty"`
+	// Connections of an identity at once.
+	Connections uint32 `json:"connections,omitempty"`
+	// LogLines a second that are written about an identity.
+	LogLines uint32 `json:"logLines,omitempty"`
+	// RefusalBytes are kept and logged of what a proxy says when it refuses something.
+	RefusalBytes uint32 `json:"refusalBytes,omitempty"`
+}
+
+// DefaultServerLimits are those that hold where mesh.server.limits says nothing.
+var DefaultServerLimits = ServerLimits{Instances: 1000, Connections: 2000, LogLines: 10, RefusalBytes: 4096}
+
+// InForce are the limits with the defaults for what is not written.
+func (l ServerLimits) InForce() ServerLimits {
+	return ServerLimits{
+		Instances:    cmp.Or(l.Instances, DefaultServerLimits.Instances),
+		Connections:  cmp.Or(l.Connections, DefaultServerLimits.Connections),
+		LogLines:     cmp.Or(l.LogLines, DefaultServerLimits.LogLines),
+		RefusalBytes: cmp.Or(l.RefusalBytes, DefaultServerLimits.RefusalBytes),
+	}
+}
+
+// Exception is a member whose proxies no change waits for: they are served and reported as all others are.
+type Exception struct {
+	Kind   MemberKind      `json:"kind"`
+	Name   string          `json:"name"`
+	Reason string          `json:"reason"`
+	Pos    source.Position `json:"pos,omitzero"`
+}
+
+// Excepted is the exception of that member, or nil.
+func (s *Server) Excepted(kind MemberKind, name string) *Exception {
+	for i := range s.Except {
+		if s.Except[i].Kind == kind && s.Except[i].Name == name {
+			return &s.Except[i]
+		}
+	}
+	return nil
 }

@@ -35,6 +35,7 @@ func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.M
 		return nil, l.silences, l.found
 	}
 	l.declare()
+	l.server(l.root, l.root.Mesh.Server)
 	l.takenServices()
 	l.takenWorkloads()
 	l.members()
@@ -45,6 +46,7 @@ func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.M
 
 type linker struct {
 	mesh        *ir.Mesh
+	root        *spec.Unit // the first that has mesh
 	trustDomain spiffeid.TrustDomain
 	proxy       ir.Proxy // what mesh.proxy says
 	found       diag.List

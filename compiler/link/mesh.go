@@ -47,6 +47,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	if first == nil {
 		return false
 	}
+	l.root = first
 	m := first.Mesh
 	l.silence("mesh", first, m.Silence)
 	l.owners(first, m.Owners)

@@ -17,6 +17,7 @@ type Mesh struct {
 	Flux         *Flux                             `cue:"flux"`
 	Limits       *Limits                           `cue:"limits"`
 	RateLimit    *RateLimitService                 `cue:"rateLimit"`
+	Server       *Server                           `cue:"server"`
 	Owners       map[string][]Field[string]        `cue:"owners"`
 	Silence      Silence                           `cue:"silence"`
 }

@@ -72,8 +72,14 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 	out.Services = merged(base.Services, other.Services, func(s *ir.Service) string { return s.Name })
 	out.Gateways = merged(base.Gateways, other.Gateways, func(g *ir.Gateway) string { return g.Name })
 	out.Externals = merged(base.Externals, other.Externals, func(e *ir.External) string { return e.Name })
+	called := calledOtherwise(before, after)
 	for i, s := range out.Services {
-		if was, is := before.Service(s.Name), after.Service(s.Name); was != nil && is != nil {
+		was, is := before.Service(s.Name), after.Service(s.Name)
+		switch {
+		case was == nil || is == nil:
+		case !called[s.Name] && ir.Same(closed(was), closed(is)):
+			out.Services[i] = is // whoever calls it does so as before: whom it lets in waits for nobody
+		default:
 			out.Services[i] = wide(s, was, is)
 		}
 	}

@@ -73,7 +73,7 @@ func (d *differ) proxies() Proxies {
 // everybodys are the settings that every proxy's configuration is made of.
 func everybodys(s *ir.Settings) *ir.Settings {
 	out := *s
-	out.Flux, out.Images, out.MaxAttempts, out.Authorizers, out.JWTIssuers = nil, ir.Images{}, nil, nil, nil
+	out.Flux, out.Images, out.MaxAttempts, out.Authorizers, out.JWTIssuers, out.Server = nil, ir.Images{}, nil, nil, nil, ir.Server{}
 	for _, header := range s.ClaimHeaders() { // which every proxy takes out of requests
 		out.JWTIssuers = append(out.JWTIssuers, &ir.JWTIssuer{Name: header})
 	}

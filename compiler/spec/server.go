@@ -1,0 +1,24 @@
+package spec
+
+// Server is mesh.server: how meshc serve treats the proxies.
+type Server struct {
+	Pos    Pos
+	Limits *ServerLimits `cue:"limits"`
+	Except *Except       `cue:"except"`
+}
+
+// ServerLimits bound what one identity takes of the server.
+type ServerLimits struct {
+	Pos          Pos
+	Instances    Field[int] `cue:"instances"`
+	Connections  Field[int] `cue:"connections"`
+	LogLines     Field[int] `cue:"logLines"`
+	RefusalBytes Field[int] `cue:"refusalBytes"`
+}
+
+// Except are the reasons why no change waits for a member's proxies, by the members' names.
+type Except struct {
+	Pos      Pos
+	Services map[string]Field[string] `cue:"services"`
+	Gateways map[string]Field[string] `cue:"gateways"`
+}

@@ -1,0 +1,68 @@
+package serve
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/credentials"
+)
+
+// boundedCredentials bound the connections of an identity, and the HTTP/2 frames of a connection.
+type boundedCredentials struct {
+	credentials.TransportCredentials
+	quotas *quotas
+}
+
+// ServerHandshake is that of the credentials within.
+func (b boundedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := b.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return conn, info, err
+	}
+	var id spiffeid.ID // none has a quota too: that of all who have none
+	if shown, ok := info.(credentials.TLSInfo); ok && len(shown.State.PeerCertificates) > 0 {
+		id, _ = x509svid.IDFromCert(shown.State.PeerCertificates[0])
+	}
+	if err := b.quotas.connect(id); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return &boundedConn{
+		Conn: conn, left: sync.OnceFunc(func() { b.quotas.disconnect(id) }), flooded: b.quotas.metrics.limitedConnections.Inc,
+		frames: frames{rest: len(clientPreface), budget: rate.NewLimiter(frameCostPerSecond, frameCostAtOnce)},
+	}, info, nil
+}
+
+// Clone is for gRPC, which copies what it is given.
+func (b boundedCredentials) Clone() credentials.TransportCredentials {
+	return boundedCredentials{b.TransportCredentials.Clone(), b.quotas}
+}
+
+// boundedConn is a connection that ends when its client floods it with frames.
+type boundedConn struct {
+	net.Conn
+	left, flooded func()
+	frames        frames
+}
+
+// errFrames ends a connection.
+var errFrames = errors.New("the client sends too many HTTP/2 frames that carry nothing")
+
+// Read is that of the connection within.
+func (c *boundedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.frames.pass(p[:n]) {
+		c.flooded()
+		return 0, errors.Join(errFrames, c.Close())
+	}
+	return n, err
+}
+
+// Close is that of the connection within.
+func (c *boundedConn) Close() error {
+	c.left()
+	return c.Conn.Close()
+}

@@ -1,0 +1,153 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"golang.org/x/time/rate"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// quotas bound what each identity takes of the server, over all its proxies and connections. They have a lock of their
+// own, for connections come and go while the server is busy.
+type quotas struct {
+	metrics *metrics
+
+	mu     sync.Mutex
+	limits ir.ServerLimits
+	of     map[spiffeid.ID]*quota
+}
+
+// quota is what an identity has of the server.
+type quota struct {
+	connections, instances uint32
+	lines                  *rate.Limiter
+	omitted                int // lines that were not written since the last one that was
+}
+
+func newQuotas(m *metrics) *quotas {
+	return &quotas{metrics: m, limits: ir.ServerLimits{}.InForce(), of: map[spiffeid.ID]*quota{}}
+}
+
+// set takes the limits of a mesh. Who has more than they allow keeps it, and gets nothing on top.
+func (q *quotas) set(l ir.ServerLimits) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limits = l.InForce()
+	for _, had := range q.of {
+		had.lines.SetLimit(rate.Limit(q.limits.LogLines))
+		had.lines.SetBurst(linesAtOnce(q.limits))
+	}
+}
+
+// linesAtOnce is how many lines may be written at once: those of ten seconds.
+func linesAtOnce(l ir.ServerLimits) int { return 10 * int(l.LogLines) }
+
+func (q *quotas) get(id spiffeid.ID) *quota {
+	had := q.of[id]
+	if had == nil {
+		had = &quota{lines: rate.NewLimiter(rate.Limit(q.limits.LogLines), linesAtOnce(q.limits))}
+		q.of[id] = had
+	}
+	return had
+}
+
+// connect counts a connection of that identity, or refuses it; [quotas.disconnect] is its end.
+func (q *quotas) connect(id spiffeid.ID) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	had := q.get(id)
+	if had.connections >= q.limits.Connections {
+		q.metrics.limitedConnections.Inc()
+		return fmt.Errorf("%s has %d connections, which is the limit (mesh.server.limits.connections)", id, had.connections)
+	}
+	had.connections++
+	return nil
+}
+
+func (q *quotas) disconnect(id spiffeid.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.get(id).connections--
+}
+
+// join counts an instance of that identity, or refuses it; [quotas.leave] is its end.
+func (q *quotas) join(id spiffeid.ID) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	had := q.get(id)
+	if had.instances >= q.limits.Instances {
+		q.metrics.limited.Inc()
+		return fmt.Errorf("%s has %d instances, which is the limit (mesh.server.limits.instances)", id, had.instances)
+	}
+	had.instances++
+	return nil
+}
+
+func (q *quotas) leave(id spiffeid.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.get(id).instances--
+}
+
+// refusal is what is kept of a proxy's own words.
+func (q *quotas) refusal(reason string) string {
+	q.mu.Lock()
+	most := int(q.limits.RefusalBytes)
+	q.mu.Unlock()
+	return bounded(reason, most)
+}
+
+// forget drops who has nothing of the server any more, and tells how many lines were not written about the others.
+func (q *quotas) forget(log *slog.Logger) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, had := range q.of {
+		full := had.lines.Tokens() >= float64(linesAtOnce(q.limits))-1
+		if had.omitted > 0 && full {
+			log.Warn("log lines about an identity were left out", "identity", id, "lines", had.omitted)
+			had.omitted = 0
+		}
+		if had.connections == 0 && had.instances == 0 && full {
+			delete(q.of, id)
+		}
+	}
+}
+
+// logger writes no more lines about that identity than it may cause.
+func (q *quotas) logger(log *slog.Logger, id spiffeid.ID) *slog.Logger {
+	return slog.New(&boundedHandler{log.Handler(), q, id})
+}
+
+// boundedHandler writes what the quota of an identity allows.
+type boundedHandler struct {
+	slog.Handler
+	quotas *quotas
+	id     spiffeid.ID
+}
+
+// Handle is that of slog.Handler.
+func (h *boundedHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.quotas.mu.Lock()
+	had := h.quotas.get(h.id)
+	allowed, omitted := had.lines.Allow(), had.omitted
+	if allowed {
+		had.omitted = 0
+	} else {
+		had.omitted++
+	}
+	h.quotas.mu.Unlock()
+	if !allowed {
+		h.quotas.metrics.omittedLines.Inc()
+		return nil
+	}
+	if omitted > 0 {
+		r = r.Clone()
+		r.AddAttrs(slog.Int("omitted", omitted))
+	}
+	return h.Handler.Handle(ctx, r)
+}

@@ -1,0 +1,97 @@
+package serve
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"unicode"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/proto"
+)
+
+// Limits on what a proxy says of itself and of what it wants, in bytes. Envoy names some hundred extensions.
+const (
+	maxNode      = 512 << 10
+	maxNodeID    = 512
+	maxUserAgent = 128
+	maxNames     = 1 << 20 // of the resources that a stream asks for
+)
+
+// logger writes about an identity as much as that identity may cause.
+func (s *Server) logger(id spiffeid.ID) *slog.Logger { return s.quotas.logger(s.log, id) }
+
+// boundedNode refuses a node that says too much of itself, or whose id is no text for a log.
+func boundedNode(n *corev3.Node) error {
+	if size := proto.Size(n); size > maxNode {
+		return fmt.Errorf("the node is described by %d bytes, and at most %d are read", size, maxNode)
+	}
+	id := n.GetId()
+	if len(id) > maxNodeID {
+		return fmt.Errorf("the node id has %d bytes, and at most %d are read", len(id), maxNodeID)
+	}
+	if strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return fmt.Errorf("the node id %q is not printable text", id)
+	}
+	return nil
+}
+
+// bounded is a text of a proxy that is kept, of at most that many bytes; what cannot be printed is replaced.
+func bounded(text string, most int) string {
+	rest := len(text) - most
+	if rest > 0 {
+		text = text[:most]
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.ToValidUTF8(text, ""))
+	if rest > 0 {
+		text += fmt.Sprintf(" … (%d more bytes)", rest)
+	}
+	return text
+}
+
+// subscribed are the names of resources that a stream has asked for.
+type subscribed struct {
+	names map[string]bool // "TYPE NAME"
+	bytes int
+}
+
+// forget is for a request that names all of a type that it asks for.
+func (s *subscribed) forget(url string) {
+	for key := range s.names {
+		if strings.HasPrefix(key, url+" ") {
+			delete(s.names, key)
+			s.bytes -= len(key)
+		}
+	}
+}
+
+// take counts what a request asks for and no longer asks for; it reports whether that is within the limit.
+func (s *subscribed) take(url string, more, fewer []string) bool {
+	for _, name := range fewer {
+		if key := url + " " + name; s.names[key] {
+			delete(s.names, key)
+			s.bytes -= len(key)
+		}
+	}
+	for _, name := range slices.Concat(more, []string{""}) { // a type takes memory even when nothing of it is asked for
+		key := url + " " + name
+		if s.names[key] {
+			continue
+		}
+		if s.bytes += len(key); s.bytes > maxNames {
+			return false
+		}
+		if s.names == nil {
+			s.names = map[string]bool{}
+		}
+		s.names[key] = true
+	}
+	return true
+}
