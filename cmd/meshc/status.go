@@ -113,6 +113,9 @@ func printStatus(w io.Writer, r *serve.Report) error {
 		return err
 	}
 	for _, p := range r.Proxies {
+		if p.Excepted != "" {
+			fmt.Fprintf(w, "\nno change waits for %s: %s\n", p.Node, p.Excepted)
+		}
 		for _, ts := range p.Types {
 			for _, refusal := range ts.Refusals {
 				fmt.Fprintf(w, "\n%s refused %s %s", p.Node, refusal.Type, refusal.Resource)
