@@ -57,7 +57,7 @@ services: {
 	asks: {workload: deployment: "asks", ports: {http: {port: 95, protocol: "http"}, more: {port: 96, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
 	asks2: {workload: deployment: "asks2", ports: {http: {port: 95, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
 }
-mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1704: "tried", MC1705: "tried"}
+mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1704: "tried", MC1705: "tried", MC1730: "tried"}
 services: a: {
 	workload: deployment: "a"
 	ports: {http: {port: 80, protocol: "http"/*port*/}, admin: {port: 90, protocol: "http"}}
@@ -363,6 +363,7 @@ var changes = map[string]change{
 	"mesh.rateLimit.port":                                      vary("limiter", `port: "grpc"`, `port: "more"`),
 	"mesh.rateLimit.timeout":                                   add("limiter", `timeout: "1s"`),
 	"mesh.rateLimit.failClosed":                                add("limiter", `failClosed: true`),
+	"services.[].ports.[].mtls":                                add("plain port", `mtls: "off"`),
 	"services.[].ports.[].upgrades.[]":                         add("plain port", `upgrades: ["websocket"]`),
 	"services.[].routes.[].rateLimit.requests":                 replace("requests: 5, global", "requests: 6, global"),
 	"services.[].routes.[].rateLimit.per":                      replace("requests: 5, global", `requests: 5, per: "1m", global`),

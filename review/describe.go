@@ -79,6 +79,9 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 		if p.Target != p.Number {
 			text = fmt.Sprintf("%s %d → %d (%s)", p.Name, p.Number, p.Target, p.Protocol)
 		}
+		if p.Open {
+			text += ", open to anyone"
+		}
 		d.Ports = append(d.Ports, text)
 	}
 	d.Callers, d.Denied = callers(s.Allow), callers(s.Deny)

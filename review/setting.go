@@ -35,6 +35,11 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 			from(s.Outliers != nil, s.Pos),
 		},
 	}
+	for i := range s.Ports {
+		if p := &s.Ports[i]; p.Open {
+			out = append(out, Setting{"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there", from(true, p.Pos)})
+		}
+	}
 	if h := s.Health; h != nil {
 		out = append(out, Setting{"health", fmt.Sprintf("%s %s every %s, within %s", h.Kind, cmp.Or(h.Path, h.Service), h.Interval, h.Timeout), from(true, s.Pos)})
 	}

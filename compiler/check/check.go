@@ -22,6 +22,7 @@ var checks = []func(*ir.Mesh) diag.List{
 	allowsByRegex,
 	wildcards,
 	permissivePorts,
+	openPorts,
 	uncheckedTokens,
 }
 

@@ -99,6 +99,20 @@ func permissivePorts(m *ir.Mesh) (found diag.List) {
 	return found
 }
 
+// openPorts finds ports of services that nothing guards.
+func openPorts(m *ir.Mesh) (found diag.List) {
+	for _, s := range m.Services {
+		for i := range s.Ports {
+			if p := &s.Ports[i]; p.Open {
+				found.Add(diag.New(diag.OpenPort, fmt.Sprintf("services.%s.ports.%s.mtls", s.Name, p.Name),
+					fmt.Sprintf("port %s of %s is open: anyone who reaches it speaks to the application, past all rules", p.Name, s.Name), p.Pos).
+					WithHint("take mtls out, so that the rules of %s hold for the port", s.Name))
+			}
+		}
+	}
+	return found
+}
+
 // uncheckedTokens finds tokens that are asked for and need not be shown: what the rule
 // lets in, another one lets in without; and issuers that no rule asks for.
 func uncheckedTokens(m *ir.Mesh) (found diag.List) {

@@ -86,6 +86,10 @@ const (
 	TokenUnchecked    Code = "MC1705"
 	SecretInSpec      Code = "MC1706"
 	OwnsNothing       Code = "MC1710"
+	OpenPort          Code = "MC1730"
+	ExcludedPort      Code = "MC1731"
+	OpenPortCalled    Code = "MC1732"
+	CallGoesRound     Code = "MC1733"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"
@@ -104,6 +108,7 @@ var warnings = map[Code]bool{
 	WildcardIdentity: true,
 	PermissivePort:   true,
 	TokenUnchecked:   true,
+	OpenPort:         true,
 	NotCarried:       true,
 	TestUndecided:    true,
 }

@@ -137,12 +137,15 @@ func (p *Peer) String() string {
 }
 
 // Lets reports whether some rule lets that member in on the port, and none takes
-// that back wholly.
+// that back wholly. On a port that is open rules hold for nobody.
 func (s *Service) Lets(kind MemberKind, name string, id spiffeid.ID, port string) bool {
 	return s.allows(kind, name, id, port) && s.Refuses(kind, name, id, port) == nil
 }
 
 func (s *Service) allows(kind MemberKind, name string, id spiffeid.ID, port string) bool {
+	if p := s.Port(port); p != nil && p.Open {
+		return false // nobody looks at rules there, and it does not speak the mesh's TLS
+	}
 	return slices.ContainsFunc(s.Allow, func(r Rule) bool { return !r.Audit && r.Covers(port) && r.Names(kind, name, id) })
 }
 

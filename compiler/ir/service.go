@@ -67,6 +67,9 @@ type Port struct {
 	Number   uint16   `json:"number"`
 	Target   uint16   `json:"target"`
 	Protocol Protocol `json:"protocol"`
+	// Open is set when nothing guards the port: its connections are the application's
+	// own, without TLS, identity and rules, and no member calls it by the mesh.
+	Open bool `json:"open,omitempty"`
 	// Upgrades are protocols that connections may be upgraded to, lower case,
 	// sorted. HTTP only.
 	Upgrades []string        `json:"upgrades,omitempty"`
@@ -122,6 +125,17 @@ func (u *Upstream) PodsNames() []string {
 // Port returns the port of that name, or nil.
 func (u *Upstream) Port(name string) *Port {
 	return portByName(u.Ports, name)
+}
+
+// OpenPorts are the names of the ports that nothing guards.
+func (u *Upstream) OpenPorts() []string {
+	var names []string
+	for i := range u.Ports {
+		if u.Ports[i].Open {
+			names = append(names, u.Ports[i].Name)
+		}
+	}
+	return names
 }
 
 // Version returns the version of that name, or nil.

@@ -24,6 +24,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	}
 	g.Identity = l.identity(g.Namespace, g.Account)
 	g.Authorizer = l.authorizer(u, path, s.Authorizer)
+	l.nothingRedirected(g.Pos, path, "of a gateway", s.Proxy)
 	if g.Proxy.SecretDirectory == "" {
 		g.Proxy.SecretDirectory = defaultSecrets
 	}

@@ -106,6 +106,7 @@ func (l *linker) members() {
 		s.Uses = l.uses(h.unit, "services."+s.Name, ir.KindService, s.Name, h.spec.Uses)
 		l.binds(h.unit, "services."+s.Name, &s.Proxy, s.Uses, h.spec.Uses)
 		l.reachable("services."+s.Name, s.Uses, s.Proxy)
+		l.goesRound("services."+s.Name, s)
 		s.Routes = l.serviceRoutes(s, h)
 	}
 	for _, g := range l.mesh.Gateways {

@@ -62,6 +62,8 @@ func (l *linker) probed(at string, s *ir.Service, p *ir.Probe) {
 		other := targetOf(s, p.Port)
 		l.add(diag.NoEffect, at+".port", fmt.Sprintf("%s is where callers reach port %s, and the application listens on %d", number, other.Name, other.Target), p.Pos, other.Pos).
 			hint("port: %d", other.Target)
+	case port != nil && port.Open:
+		l.add(diag.NoEffect, at, number+" is open: everything is let in there", p.Pos, port.Pos).hint("take the probe out")
 	case p.Kind == ir.HealthTCP:
 	case slices.Contains(s.Proxy.ExcludeInboundPorts, p.Port):
 		l.add(diag.NoEffect, at, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")

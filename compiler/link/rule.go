@@ -20,6 +20,12 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 		rule := ir.Rule{Pos: h.unit.At(r.Pos), Audit: r.Mode.Value == "audit"}
 		rule.From, rule.IPRanges = l.peers(h.unit, path+".from", s, r.From, list == "deny")
 		rule.Ports = l.portList(h.unit, path+".ports", r.Ports, s.Ports, s.Name)
+		for _, name := range rule.Ports {
+			if p := s.Port(name); p.Open {
+				l.add(diag.NoEffect, path+".ports", fmt.Sprintf("the rule cannot take effect on port %s, which has mtls \"off\": nobody looks at rules there", name), rule.Pos, p.Pos).
+					hint("take mtls out of the port, or the port out of the rule")
+			}
+		}
 		rule.Methods, rule.Paths = l.requestsOf(h.unit, path, r)
 		rule.Headers = l.headerMatches(h.unit, path+".headers", r.Headers)
 		rule.JWT = l.jwtRule(h.unit, path+".jwt", r.JWT)

@@ -52,6 +52,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Locality = l.locality(u, path+".locality", s.Locality, &service.Workload)
 	service.Probes = l.probes(u, path, s.Probes, service)
 	l.ownPorts(u, path, service)
+	l.notRedirected(path, service, s.Proxy)
 	return service
 }
 
@@ -69,7 +70,7 @@ func (l *linker) ports(u *spec.Unit, path string, ports map[string]*spec.Port) [
 		target := p.Target.Or(p.Port.Value)
 		out = append(out, ir.Port{
 			Name: name, Number: uint16(p.Port.Value), Target: uint16(target),
-			Protocol: ir.Protocol(p.Protocol.Value), Upgrades: l.upgrades(u, path+".ports."+name, p), Pos: u.At(p.Pos),
+			Protocol: ir.Protocol(p.Protocol.Value), Open: p.MTLS.Value == "off", Upgrades: l.upgrades(u, path+".ports."+name, p), Pos: u.At(p.Pos),
 		})
 		l.distinct(u, path, numbers, p.Port.Value, name, "port", ports)
 		l.distinct(u, path, targets, target, name, "target", ports)

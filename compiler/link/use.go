@@ -56,6 +56,11 @@ func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, nam
 	var refused *ir.Rule
 	id := l.memberIdentity(kind, name)
 	for _, p := range callee.Ports {
+		if p.Open && (len(callee.Ports) == 1 || slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
+			l.add(diag.OpenPortCalled, path, fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
+				hint("take mtls out of services.%s.ports.%s, or call another port", callee.Name, p.Name)
+			return nil
+		}
 		if callee.Lets(kind, name, id, p.Name) {
 			open = append(open, p.Name)
 		} else if r := callee.Refuses(kind, name, id, p.Name); r != nil {

@@ -61,6 +61,7 @@ type Port struct {
 	Port     Field[int]      `cue:"port"`
 	Target   Field[int]      `cue:"target"`
 	Protocol Field[string]   `cue:"protocol"`
+	MTLS     Field[string]   `cue:"mtls"`
 	Upgrades []Field[string] `cue:"upgrades"`
 }
 

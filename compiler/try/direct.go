@@ -48,6 +48,11 @@ func (r *run) direct() error {
 		r.answer(at, 0)
 		return nil
 	}
+	if port.Open {
+		r.step(at, port.Pos, "lets everything in on port %s, which has mtls \"off\"", port.Name)
+		r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: r.request.Host, Path: r.request.Path}}
+		return nil
+	}
 	if r.me.Kind == Outside {
 		return r.outside(at, s, port)
 	}

@@ -33,6 +33,9 @@ const plaintext = "raw_buffer"
 // service lets connections in without it, one for those. Who comes by that has no
 // identity, and what such requests say of one is dropped.
 func (b *builder) inboundChains(port *ir.Port) []*listenerv3.FilterChain {
+	if port.Open {
+		return []*listenerv3.FilterChain{b.openChain(port)}
+	}
 	chain := b.inboundChain(port)
 	number := b.scope.Service.InstancePort(port)
 	probes := b.scope.Service.ProbesOf(number)
@@ -53,4 +56,13 @@ func (b *builder) inboundChains(port *ir.Port) []*listenerv3.FilterChain {
 		Filters:          []*listenerv3.Filter{b.networkFilter(hcmFilter, m)},
 	}
 	return []*listenerv3.FilterChain{chain, plain}
+}
+
+// openChain hands the bytes of an open port to the application, where its connections come to
+// the proxy at all.
+func (b *builder) openChain(port *ir.Port) *listenerv3.FilterChain {
+	name := inboundName(port.Name)
+	return &listenerv3.FilterChain{Name: name, Metadata: from(port.Pos), Filters: []*listenerv3.Filter{
+		b.networkFilter(tcpProxyFilter, connectionTo(name, b.application(port))),
+	}}
 }

@@ -29,11 +29,20 @@ func serviceIngress(s *ir.Service) []networkingv1.NetworkPolicyIngressRule {
 					open[key], peers[key] = map[int]bool{}, p
 				}
 				for n := range s.Ports {
-					if rule.Covers(s.Ports[n].Name) {
+					if rule.Covers(s.Ports[n].Name) && !s.Ports[n].Open {
 						open[key][n] = true
 					}
 				}
 			}
+		}
+	}
+	for n := range s.Ports {
+		if s.Ports[n].Open {
+			if open[anywhere] == nil {
+				open[anywhere] = map[int]bool{}
+			}
+			open[anywhere][n] = true
+			peers[anywhere] = nil
 		}
 	}
 	rules := map[string]*networkingv1.NetworkPolicyIngressRule{}
@@ -59,6 +68,9 @@ func serviceIngress(s *ir.Service) []networkingv1.NetworkPolicyIngressRule {
 	return out
 }
 
+// anywhere is the key of peers that may be anywhere.
+const anywhere = "anywhere"
+
 // networkPeers are where a caller may be, each by a key of its own; nil for anywhere.
 func networkPeers(p *ir.Peer, ranges []netip.Prefix) map[string]*networkingv1.NetworkPolicyPeer {
 	switch p.Kind {
@@ -71,7 +83,7 @@ func networkPeers(p *ir.Peer, ranges []netip.Prefix) map[string]*networkingv1.Ne
 		}}
 	}
 	if len(ranges) == 0 {
-		return map[string]*networkingv1.NetworkPolicyPeer{"anywhere": nil}
+		return map[string]*networkingv1.NetworkPolicyPeer{anywhere: nil}
 	}
 	out := map[string]*networkingv1.NetworkPolicyPeer{}
 	for _, prefix := range ranges {

@@ -29,8 +29,11 @@ func probes(container *kyaml.RNode, where string, s *ir.Service) error {
 			continue
 		}
 		if value(node, "httpGet", "scheme") == "HTTPS" {
-			errs = append(errs, fmt.Errorf("%s: its %s of port %d is by HTTPS, and the proxy takes the mesh's own TLS there\n  hint: scheme: HTTP, or services: %q: proxy: excludeInboundPorts: [%d]",
-				where, field, p.Port, s.Name, p.Port))
+			hint := fmt.Sprintf("scheme: HTTP, or services: %q: proxy: excludeInboundPorts: [%d]", s.Name, p.Port)
+			if s.PortAt(p.Port) != nil {
+				hint = "scheme: HTTP"
+			}
+			errs = append(errs, fmt.Errorf("%s: its %s of port %d is by HTTPS, and the proxy takes the mesh's own TLS there\n  hint: %s", where, field, p.Port, hint))
 			continue
 		}
 		if !slices.ContainsFunc(s.Probes, func(q ir.Probe) bool { return q.Port == p.Port && q.Kind == p.Kind && q.Path == p.Path }) {
@@ -53,8 +56,8 @@ func probes(container *kyaml.RNode, where string, s *ir.Service) error {
 
 // intercepted reports whether the proxy takes the connections to a port of its pod.
 func intercepted(s *ir.Service, port uint16) bool {
-	if s.Explicit {
-		return s.PortAt(port) != nil
+	if p := s.PortAt(port); s.Explicit || p != nil && p.Open {
+		return p != nil && !p.Open
 	}
 	return !slices.Contains(s.Proxy.ExcludeInboundPorts, port)
 }

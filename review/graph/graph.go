@@ -20,12 +20,14 @@ type Graph struct {
 // Node is a member of the mesh, or an external.
 type Node struct {
 	// ID is "service cart".
-	ID        string          `json:"id"`
-	Kind      string          `json:"kind"`
-	Name      string          `json:"name"`
-	Namespace string          `json:"namespace,omitempty"`
-	Identity  string          `json:"identity,omitempty"`
-	Pos       source.Position `json:"source,omitzero"`
+	ID        string `json:"id"`
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace,omitempty"`
+	Identity  string `json:"identity,omitempty"`
+	// Open are the ports that nothing guards: anyone who reaches them is let in.
+	Open []string        `json:"open,omitempty"`
+	Pos  source.Position `json:"source,omitzero"`
 }
 
 // Edge is a call that somebody makes, or a route by which calls go on.
@@ -51,15 +53,15 @@ type Rule struct {
 func Of(m *ir.Mesh) *Graph {
 	g := &Graph{Mesh: m.Name, Nodes: []Node{}, Edges: []Edge{}}
 	for _, v := range m.Gateways {
-		g.Nodes = append(g.Nodes, Node{"gateway " + v.Name, "gateway", v.Name, v.Namespace, v.Identity.String(), v.Pos})
+		g.Nodes = append(g.Nodes, Node{ID: "gateway " + v.Name, Kind: "gateway", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Pos: v.Pos})
 		g.calls(m, v.Peer(), v.Uses)
 	}
 	for _, v := range m.Services {
-		g.Nodes = append(g.Nodes, Node{"service " + v.Name, "service", v.Name, v.Namespace, v.Identity.String(), v.Pos})
+		g.Nodes = append(g.Nodes, Node{ID: "service " + v.Name, Kind: "service", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Open: v.OpenPorts(), Pos: v.Pos})
 		g.calls(m, v.Peer(), v.Uses)
 	}
 	for _, v := range m.Externals {
-		g.Nodes = append(g.Nodes, Node{"external " + v.Name, "external", v.Name, "", "", v.Pos})
+		g.Nodes = append(g.Nodes, Node{ID: "external " + v.Name, Kind: "external", Name: v.Name, Pos: v.Pos})
 	}
 	return g
 }
@@ -125,6 +127,14 @@ func (g *Graph) Around(name string, steps int) (*Graph, error) {
 		}
 	}
 	return out, nil
+}
+
+// label is what a node says of itself in a drawing.
+func (n *Node) label() string {
+	if len(n.Open) == 0 {
+		return n.Name
+	}
+	return n.Name + " (open: " + strings.Join(n.Open, ", ") + ")"
 }
 
 // label is what an edge says of itself in a drawing.

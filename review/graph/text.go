@@ -10,9 +10,10 @@ import (
 func (g *Graph) DOT(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "digraph %s {\n\trankdir=LR\n\tnode [shape=box, style=rounded]\n", quoted(g.Mesh))
-	for _, n := range g.Nodes {
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
 		shape := map[string]string{"gateway": ", shape=house", "external": ", style=dashed"}[n.Kind]
-		fmt.Fprintf(&b, "\t%s [label=%s%s]\n", quoted(n.ID), quoted(n.Name), shape)
+		fmt.Fprintf(&b, "\t%s [label=%s%s]\n", quoted(n.ID), quoted(n.label()), shape)
 	}
 	for i := range g.Edges {
 		e := &g.Edges[i]
@@ -46,7 +47,7 @@ func (g *Graph) Mermaid(w io.Writer) error {
 		case "external":
 			shape = [2]string{"([", "])"}
 		}
-		fmt.Fprintf(&b, "\t%s%s%s%s\n", ids[n.ID], shape[0], entities(n.Name), shape[1])
+		fmt.Fprintf(&b, "\t%s%s%s%s\n", ids[n.ID], shape[0], entities(n.label()), shape[1])
 	}
 	for i := range g.Edges {
 		e := &g.Edges[i]

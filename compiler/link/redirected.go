@@ -1,0 +1,114 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// notRedirected refuses what a service would have go round its proxy by its
+// excludeInboundPorts without saying so of the port, and exclusions that cannot
+// take effect. Written is what the service itself says of its proxy; nil for nothing.
+func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) {
+	if s.Explicit {
+		l.nothingRedirected(s.Pos, path, "without redirection", written)
+		return
+	}
+	for i := range s.Ports {
+		p := &s.Ports[i]
+		if p.Open || !slices.Contains(s.Proxy.ExcludeInboundPorts, p.Target) {
+			continue
+		}
+		l.add(diag.ExcludedPort, path+".ports."+p.Name, fmt.Sprintf("excludeInboundPorts has %d, which is port %s of %s: its rules would not hold there, and connections would have no TLS", p.Target, p.Name, s.Name), p.Pos).
+			hint("take %d out of proxy: excludeInboundPorts; or, if the port is meant to be open, write ports: %s: mtls: %q", p.Target, p.Name, "off")
+	}
+	if written == nil {
+		return
+	}
+	for _, f := range written.ExcludeInboundPorts {
+		port := f.Value
+		if slices.Contains(s.Proxy.Ports(), uint16(port)) {
+			l.add(diag.NoEffect, path+".proxy.excludeInboundPorts", fmt.Sprintf("port %d is the proxy's own, and never redirected", port), s.Pos).hint("take it out")
+		}
+	}
+}
+
+// nothingRedirected refuses exclusions of a member whose connections are not redirected.
+func (l *linker) nothingRedirected(pos source.Position, path, why string, written *spec.Proxy) {
+	if written == nil {
+		return
+	}
+	for _, list := range []struct {
+		name    string
+		written bool
+	}{
+		{"excludeInboundPorts", written.ExcludeInboundPorts != nil},
+		{"excludeOutboundPorts", written.ExcludeOutboundPorts != nil},
+		{"excludeOutboundRanges", written.ExcludeOutboundRanges != nil},
+	} {
+		if list.written {
+			l.add(diag.NoEffect, path+".proxy."+list.name, fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).hint("take it out")
+		}
+	}
+}
+
+// goesRound refuses calls of a service that its exclusions would have go round the
+// proxy: without its identity, and past a gateway that the call is to go through. A call
+// with a bind of its own is made by the proxy all the same.
+func (l *linker) goesRound(path string, s *ir.Service) {
+	if s.Explicit {
+		return
+	}
+	for i := range s.Uses {
+		use := &s.Uses[i]
+		for _, name := range use.Ports {
+			if use.Binds[name] != "" {
+				continue
+			}
+			what := ""
+			port := l.calleePort(use, name)
+			if slices.Contains(s.Proxy.ExcludeOutboundPorts, port.Number) {
+				what = fmt.Sprintf("excludeOutboundPorts has %d", port.Number)
+			} else if network, ok := l.excludedNetwork(s, use); ok {
+				what = fmt.Sprintf("excludeOutboundRanges has %s", network)
+			}
+			if what == "" {
+				continue
+			}
+			l.add(diag.CallGoesRound, path+".uses."+use.To, fmt.Sprintf("%s, so %s would call port %s of %s past its proxy: without its identity, and without what the mesh says of the call", what, s.Name, name, use.To), use.Pos).
+				hint("take it out of the exclusions, or take the call out; or give the call an address of its own: bind: \"127.0.0.1:9101\"")
+			break
+		}
+	}
+}
+
+// excludedNetwork is the network of a service's exclusions that an address of the
+// callee is in.
+func (l *linker) excludedNetwork(s *ir.Service, use *ir.Use) (netip.Prefix, bool) {
+	var addresses []string
+	if use.External {
+		addresses = l.mesh.External(use.To).Hosts
+	} else {
+		w := &l.declaredServices[use.To].Workload
+		addresses = append(addresses, w.DNS)
+		for i := range w.Endpoints {
+			addresses = append(addresses, w.Endpoints[i].Address)
+		}
+	}
+	for _, network := range s.Proxy.ExcludeOutboundRanges {
+		if network.Bits() == 0 {
+			return network, true
+		}
+		for _, a := range addresses {
+			if ip, err := netip.ParseAddr(a); err == nil && network.Contains(ip) {
+				return network, true
+			}
+		}
+	}
+	return netip.Prefix{}, false
+}
