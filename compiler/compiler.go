@@ -22,7 +22,7 @@ type Options struct {
 	// Dir is where patterns are relative to; it stands in the module. Empty for
 	// the current directory.
 	Dir string
-	// Patterns choose the units, as with cue; none for "./...".
+	// Patterns choose the units, as with cue; none for "./...", which is the whole module.
 	Patterns []string
 	// Tags are injected, as with cue's -t.
 	Tags []string

@@ -8,7 +8,7 @@ func newVetCmd() *cobra.Command {
 		Use:   "vet [packages]",
 		Short: "Check a mesh and write nothing",
 		Long: `Vet compiles the whole mesh and prints what is wrong with it: every finding with its code, the lines that took part,
-and what to write instead. Packages are given as with cue; without any it is ./... . Findings are text on stderr, or
+and what to write instead. Packages are given as with cue; without any, and with ./..., it is the whole module, from any of its directories. Findings are text on stderr, or
 JSON, SARIF or GitHub's workflow commands on stdout. It exits with 1 for errors; for warnings with 0, but with --undecided fail for tests
 whose outcome depends on more than the mesh, as on a rate limit or chance.`,
 		Example: `  meshc vet

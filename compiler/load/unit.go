@@ -20,9 +20,10 @@ type Unit struct {
 	pkg   string
 }
 
-// Units are those that the patterns choose, as with cue: "./...", "./cart",
-// "shop.example/mesh/cart", each with an optional ":package". They are sorted
-// by directory, each once.
+// Units are those that the patterns choose, as with cue: "./cart", "../cart/...",
+// "shop.example/mesh/cart", each with an optional ":package". A mesh is a whole: without
+// patterns, and by "./...", they are those of the whole module, in whichever of its directories
+// that is said. They are sorted by directory, each once.
 func (m *Module) Units(patterns []string) ([]Unit, diag.List) {
 	if len(patterns) == 0 {
 		patterns = []string{"./..."}
@@ -83,6 +84,8 @@ func (m *Module) resolve(pattern string) (dir, pkg string, deep, ok bool) {
 	name, pkg, _ := strings.Cut(pattern, ":")
 	name, deep = cutDots(name)
 	switch {
+	case deep && name == ".":
+		dir = "."
 	case name == "." || name == ".." || strings.HasPrefix(name, "./") || strings.HasPrefix(name, "../") || name == "":
 		dir = path.Join(m.start, name)
 	case name == m.Path || strings.HasPrefix(name, m.Path+"/"):
