@@ -35,7 +35,7 @@ up: build tools
 
 # everything, real Envoys included
 test: build tools lint inotify
-	go test ./...
+	go test -timeout 30m ./...
 
 # what so many Envoys at once need of Linux
 inotify:
@@ -86,7 +86,7 @@ fuzz:
 
 # the race detector where goroutines meet
 race: tools inotify
-	go test -race ./serve/... ./examples/...
+	go test -timeout 30m -race ./serve/... ./examples/...
 
 # compilation next to "cue export": bench/bench.txt and bench/bench.json
 bench: build
