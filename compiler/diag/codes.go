@@ -90,6 +90,8 @@ const (
 	ExcludedPort      Code = "MC1731"
 	OpenPortCalled    Code = "MC1732"
 	CallGoesRound     Code = "MC1733"
+	ForbiddenAddress  Code = "MC1734"
+	SystemMember      Code = "MC1735"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"

@@ -26,6 +26,7 @@ func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []i
 			hint(`for a host name write workload: dns: "…"`)
 	} else {
 		out.Address = addr.Unmap().String()
+		l.notForbidden(path+".address", out.Address, u.At(e.Address.Pos))
 	}
 	for label, value := range e.Labels {
 		if out.Labels == nil {

@@ -28,6 +28,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 				l.add(diag.HostTaken, fmt.Sprintf("%s.hosts[%d]", path, i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), u.At(f.Pos), s.Pos)
 			}
 		}
+		l.notForbidden(fmt.Sprintf("%s.hosts[%d]", path, i), host, u.At(f.Pos))
 		hosts[host] = e
 		e.Hosts = append(e.Hosts, host)
 	}

@@ -127,6 +127,10 @@ func (l *linker) ownNamespace(path, namespace string, pos source.Position) {
 		l.add(diag.NameTaken, path+".namespace", fmt.Sprintf("the namespace %s is the control plane's own", namespace), pos).
 			hint("members live in other namespaces")
 	}
+	if systemNamespaces[namespace] {
+		l.add(diag.SystemMember, path+".namespace", fmt.Sprintf("the namespace %s is the cluster's own: a member there could have its rights, and what the mesh adds there could stop it", namespace), pos).
+			hint("members live in other namespaces")
+	}
 }
 
 func (l *linker) taken(name, kind string, pos source.Position, other string, otherPos source.Position) {

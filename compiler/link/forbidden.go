@@ -1,0 +1,89 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// forbiddenNetworks are where nothing is that a proxy may be led to: what is there
+// trusts who shares its host, as Envoy's admin interface and the metadata of a cloud do.
+var forbiddenNetworks = []struct {
+	network netip.Prefix
+	what    string
+}{
+	{netip.MustParsePrefix("127.0.0.0/8"), "is loopback, the proxy's own host"},
+	{netip.MustParsePrefix("::1/128"), "is loopback, the proxy's own host"},
+	{netip.MustParsePrefix("0.0.0.0/8"), "is no host's, and leads to the proxy's own"},
+	{netip.MustParsePrefix("::/128"), "is no host's, and leads to the proxy's own"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "is link-local, where clouds have the credentials of hosts"},
+	{netip.MustParsePrefix("fe80::/10"), "is link-local"},
+	{netip.MustParsePrefix("fd00:ec2::/32"), "is where a cloud has the credentials of hosts"},
+	{netip.MustParsePrefix("100.100.100.200/32"), "is where a cloud has the credentials of hosts"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "is multicast"},
+	{netip.MustParsePrefix("ff00::/8"), "is multicast"},
+}
+
+// forbiddenHosts are names of the same, and of those whose interfaces rule a cluster; with
+// all that is below them.
+var forbiddenHosts = []struct{ host, what string }{
+	{"localhost", "is the proxy's own host"},
+	{"localhost.localdomain", "is the proxy's own host"},
+	{"ip6-localhost", "is the proxy's own host"},
+	{"metadata.google.internal", "is where a cloud has the credentials of hosts"},
+	{"metadata", "is where a cloud has the credentials of hosts"},
+	{"instance-data", "is where a cloud has the credentials of hosts"},
+	{"kubernetes", "is the API server"},
+	{"kubernetes.default", "is the API server"},
+	{"kubernetes.default.svc", "is the API server"},
+	{"kubernetes.default.svc.cluster.local", "is the API server"},
+}
+
+// notForbidden refuses a host, a name or an address, to which no member's proxy may be led.
+// What a DNS server answers is not known here.
+func (l *linker) notForbidden(path, host string, pos source.Position) {
+	if what := l.forbidden(host); what != "" {
+		l.add(diag.ForbiddenAddress, path, fmt.Sprintf("%s %s: a proxy would speak to it for its callers", host, what), pos).
+			hint("name the host that is meant; what runs on loopback an application reaches itself")
+	}
+}
+
+// forbidden says what a host is to which no proxy may be led; empty for any other.
+func (l *linker) forbidden(host string) string {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return forbiddenAddress(ip)
+	}
+	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")) {
+		return "is an address in a spelling that resolvers read each in their own way"
+	}
+	for _, f := range forbiddenHosts {
+		if host == f.host || f.host == "localhost" && strings.HasSuffix(host, ".localhost") {
+			return f.what
+		}
+	}
+	for _, own := range []string{"", ".svc", ".svc.cluster.local"} {
+		if system := l.mesh.SystemNamespace() + own; strings.HasSuffix(host, "."+system) {
+			return "is in the control plane's own namespace"
+		}
+	}
+	return ""
+}
+
+func forbiddenAddress(ip netip.Addr) string {
+	ip = ip.Unmap().WithZone("")
+	for _, f := range forbiddenNetworks {
+		if f.network.Contains(ip) {
+			return f.what
+		}
+	}
+	return ""
+}
+
+// systemNamespaces are a cluster's own, or those of what rules it.
+var systemNamespaces = map[string]bool{
+	"kube-system": true, "kube-public": true, "kube-node-lease": true, "flux-system": true, "cert-manager": true,
+}
