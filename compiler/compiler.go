@@ -56,6 +56,8 @@ type Result struct {
 	// when there is no module. Names are theirs, sorted.
 	Files fs.FS
 	Names []string
+	// Target is the path of what stands at the end of a file that is a symbolic link; nil when there is no module.
+	Target func(name string) string
 }
 
 // Compile reads, evaluates, links and checks a mesh. What is wrong with the
@@ -78,7 +80,7 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		}
 	})
 	both.Wait()
-	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS(), Names: module.Names()}
+	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS(), Names: module.Names(), Target: module.Target}
 
 	units, problems := module.Units(o.Patterns)
 	found.Add(problems...)

@@ -21,7 +21,9 @@ type diffFlags struct {
 	target               targetFlags
 	from, server, output string
 	cluster, manifests   bool
-	failOn               []string
+	// fromTip compares with the revision itself, and not with where the work tree's commit parted from it.
+	fromTip bool
+	failOn  []string
 }
 
 // foreignEffects is the gate for what comes to members of other owners without a grant.
@@ -37,7 +39,8 @@ which timeouts, tries, limits, identities and settings change, to which proxies 
 and in what order proxies may take it. Each effect that requests show comes with one whose answer differs, both answers, and the
 lines that decided; meshc try shows its way. What only moves or formats files has no effect.
 
-It compares the work tree with a revision of Git (--from), two directories or mesh.json (OLD NEW), or what a meshc serve
+It compares the work tree with the commit in which HEAD has parted from a revision of Git (--from; as git diff REVISION... does, so that
+what others have changed there since is not told), two directories or mesh.json (OLD NEW), or what a meshc serve
 serves with the spec (--server). With --cluster it compares a cluster with what meshc compile wrote (out, unless another
 directory is named): the mesh that is there, and then the objects, by what the API server would make of them.
 
@@ -81,7 +84,8 @@ exits with 1 for the named kinds of effect alone, and with 2 when it did not loo
 	f.specFlags.add(cmd.Flags())
 	f.bound(cmd, func() bool { return true })
 	f.target.add(cmd.Flags())
-	cmd.Flags().StringVar(&f.from, "from", "", "revision of Git that the work tree is compared with")
+	cmd.Flags().StringVar(&f.from, "from", "", "revision of Git that the work tree is compared with, where HEAD has parted from it")
+	cmd.Flags().BoolVar(&f.fromTip, "from-tip", false, "with --from: compare with the revision itself, whatever HEAD has to do with it")
 	cmd.Flags().StringVar(&f.server, "server", "", "admin address of a meshc serve, whose mesh the spec is compared with")
 	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "compare a cluster with what meshc compile wrote")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text, markdown or json")
@@ -111,6 +115,8 @@ func (f *diffFlags) check(args []string) error {
 		return errors.New("what is to be compared? --from REVISION, OLD NEW, --server ADDRESS or --cluster: one of them")
 	case f.from == "" && f.server == "" && !f.cluster && len(args) != 2:
 		return errors.New("what is it to be compared with? OLD and NEW, or --from REVISION")
+	case f.fromTip && f.from == "":
+		return errors.New("--from-tip says how --from is meant: name the revision with --from")
 	case len(args) == 2 && (f.from != "" || f.server != "" || f.cluster):
 		return errors.New("two directories are compared with each other, and nothing else")
 	case !slices.Contains([]string{"text", "markdown", "json"}, f.output):

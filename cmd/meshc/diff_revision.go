@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,37 +16,44 @@ import (
 	"github.com/meshc/meshc/compiler/revision"
 )
 
-// known is the mesh of a revision that was compiled before, as JSON.
-type known struct {
-	revision     *revision.Revision
+// past is the revision that a work tree is compared with, resolved once for all that is asked of it.
+type past struct {
+	repository *revision.Repository
+	revision   *revision.Revision
+	// data is its mesh, as JSON, and owners are what it says for reviews, if it was compiled before; else nil.
 	data, owners []byte
+	err          error
 }
 
-// known is nil when the mesh of the revision was not compiled before.
-func (f *diffFlags) known(ctx context.Context, dir string) *known {
+// past finds the revision of the mesh repository that a directory is in.
+func (f *diffFlags) past(ctx context.Context, dir string) (p past) {
 	root, found := load.Root(dir)
 	if !found {
-		return nil
+		p.err = fmt.Errorf("%s is in no mesh repository", dir)
+		return p
 	}
-	r, err := revision.Open(ctx, root, f.from)
-	if err != nil {
-		return nil
+	if p.repository, p.err = revision.Find(root); p.err != nil {
+		return p
 	}
-	kept := f.kept(r)
+	if f.untrusted {
+		if p.err = p.repository.Own(ctx); p.err != nil {
+			return p
+		}
+	}
+	if p.revision, p.err = p.repository.Open(ctx, f.from, f.fromTip); p.err != nil {
+		return p
+	}
+	kept := f.kept(p.revision)
 	data, err := os.ReadFile(kept)
 	owners, ownersErr := os.ReadFile(kept + ".review")
-	if kept == "" || err != nil || ownersErr != nil {
-		return nil
+	if kept != "" && err == nil && ownersErr == nil {
+		p.data, p.owners = data, owners
 	}
-	return &known{r, data, owners}
+	return p
 }
 
 // at is the spec as it was at a revision. What it compiles to is kept by the content of its files.
-func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
-	r, err := revision.Open(ctx, root, name)
-	if err != nil {
-		return nil, err
-	}
+func (f *diffFlags) at(ctx context.Context, root string, r *revision.Revision) (*side, error) {
 	s := &side{revision: r, root: root}
 	kept := f.kept(r)
 	dir, err := os.MkdirTemp("", "meshc-revision-")
@@ -62,12 +68,17 @@ func (f *diffFlags) at(ctx context.Context, root, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mesh = cmp.Or(result.Mesh, result.Failing)
-	switch {
-	case result.Root == "":
-		return nil, fmt.Errorf("revision %s has no mesh repository there: no cue.mod/module.cue", name)
-	case s.mesh == nil:
-		return nil, fmt.Errorf("the mesh of %s has errors: %s", name, summary(result.Diagnostics))
+	if result.Root == "" {
+		return nil, fmt.Errorf("revision %s has no mesh repository there: no cue.mod/module.cue", r.Name)
+	}
+	s.of(result)
+	found, err := r.Check(ctx, s.read())
+	if err != nil {
+		return nil, err
+	}
+	if s.mesh == nil || found.HasErrors() {
+		found.Add(result.Diagnostics...)
+		return nil, fmt.Errorf("the mesh of %s has errors: %s", r.Name, summary(found))
 	}
 	if data, err := ir.Marshal(s.mesh); err == nil && kept != "" {
 		if review, err := json.Marshal(s.mesh.Review); err == nil {

@@ -31,6 +31,8 @@ type side struct {
 	root  string
 	files fs.FS
 	names []string
+	// target is the path of what stands at the end of a file that is a symbolic link.
+	target func(name string) string
 	// revision is set when it is of one.
 	revision *revision.Revision
 }
@@ -56,23 +58,61 @@ func (f *diffFlags) sides(cmd *cobra.Command, args []string) (before, after *sid
 	if serve.IsFile(dir) {
 		return nil, nil, usage(fmt.Errorf("%s is a compiled mesh, and of a revision the spec is read", dir))
 	}
-	known := make(chan *known, 1)
-	go func() { known <- f.known(cmd.Context(), dir) }()
+	return f.withPast(cmd, dir)
+}
+
+// withPast are the revision and the work tree. That a file of either is not what Git commits is an error: then the same
+// commit would be another mesh elsewhere.
+func (f *diffFlags) withPast(cmd *cobra.Command, dir string) (before, after *side, err error) {
+	ctx := cmd.Context()
+	found := make(chan past, 1)
+	go func() { found <- f.past(ctx, dir) }()
 	after, err = f.side(cmd, dir)
-	kept := <-known
+	p := <-found
+	if err = cmp.Or(err, p.err); err != nil {
+		return nil, nil, err
+	}
+	wrong, err := p.repository.Check(ctx, after.read())
 	if err != nil {
 		return nil, nil, err
 	}
-	if kept != nil {
+	if wrong.HasErrors() {
+		format, err := diag.ParseFormat(f.format)
+		if err != nil {
+			return nil, nil, usage(err)
+		}
+		if err := f.specFlags.print(cmd, &compiler.Result{Diagnostics: wrong, Root: after.root, Files: after.files}, format, true); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, fmt.Errorf("the mesh in %s is not the one that Git commits, so nobody can say what the change does", dir)
+	}
+	if p.data != nil {
 		var r ir.Review
-		m, err := ir.UnmarshalBeside(kept.data, after.mesh)
-		if err == nil && json.Unmarshal(kept.owners, &r) == nil {
+		m, err := ir.UnmarshalBeside(p.data, after.mesh)
+		if err == nil && json.Unmarshal(p.owners, &r) == nil {
 			m.Review = r
-			return &side{revision: kept.revision, root: after.root, mesh: m}, after, nil
+			return &side{revision: p.revision, root: after.root, mesh: m}, after, nil
 		}
 	}
-	before, err = f.at(cmd.Context(), after.root, f.from)
+	before, err = f.at(ctx, after.root, p.revision)
 	return before, after, err
+}
+
+// of takes what a compilation came to. A test that fails does not keep anybody from what the change does.
+func (s *side) of(result *compiler.Result) {
+	s.mesh = cmp.Or(result.Mesh, result.Failing)
+	s.files, s.names, s.target = result.Files, result.Names, result.Target
+}
+
+// read are the files of the module as they were read.
+func (s *side) read() []revision.File {
+	var out []revision.File
+	for _, name := range s.names {
+		if data, err := fs.ReadFile(s.files, name); err == nil { // else it is a finding
+			out = append(out, revision.File{Path: name, Target: s.target(name), Data: data})
+		}
+	}
+	return out
 }
 
 // side is a compiled mesh, or the spec in a directory.
@@ -89,14 +129,15 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := cmp.Or(result.Mesh, result.Failing) // a test that fails does not keep anybody from what the change does
-	if m == nil {
+	after := &side{root: result.Root}
+	after.of(result)
+	if after.mesh == nil {
 		if err := f.specFlags.print(cmd, result, format, true); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("the mesh in %s has errors, so nobody can say what it does", name)
 	}
-	return &side{mesh: m, root: result.Root, files: result.Files, names: result.Names}, nil
+	return after, nil
 }
 
 // servedBy is the mesh that a server serves.
@@ -115,7 +156,7 @@ func servedBy(cmd *cobra.Command, server string) (*side, error) {
 // changedFiles are the files of a module that two meshes do not have alike, relative to its root.
 func changedFiles(ctx context.Context, before, after *side) ([]string, error) {
 	if before.revision != nil {
-		return before.revision.Changed(ctx)
+		return before.revision.Changed(ctx, after.read())
 	}
 	if before.files == nil {
 		return nil, nil

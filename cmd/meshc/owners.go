@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -21,9 +22,13 @@ var codeOwners = []string{".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"}
 func ownersOf(ctx context.Context, before, after *side) (func(file string) []string, error) {
 	m := before.mesh
 	var rules codeowners.Ruleset
-	top, prefix, err := revision.Top(ctx, after.root)
-	if err != nil {
-		top, prefix = after.root, "" // in no repository of Git
+	top, prefix := after.root, ""
+	repository, err := revision.Find(after.root)
+	switch {
+	case err == nil:
+		top, prefix = repository.Top, repository.Prefix
+	case !errors.Is(err, revision.ErrNone):
+		return nil, err
 	}
 	for _, name := range codeOwners {
 		data, there := []byte(nil), false

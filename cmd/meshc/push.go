@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/revision"
 	"github.com/meshc/meshc/render/oci"
 )
 
@@ -86,10 +86,6 @@ func push(cmd *cobra.Command, reference string, a oci.Artifact, key crypto.Signe
 
 // fromGit completes what is said of where an artifact came from.
 func fromGit(cmd *cobra.Command, a *oci.Artifact, created string) error {
-	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(cmd.Context(), "git", append([]string{"-C", a.Dir}, args...)...).Output() // #nosec G204 -- of the repository that the user names
-		return strings.TrimSpace(string(out)), err
-	}
 	if created != "" {
 		at, err := time.Parse(time.RFC3339, created)
 		if err != nil {
@@ -103,12 +99,20 @@ func fromGit(cmd *cobra.Command, a *oci.Artifact, created string) error {
 	if _, err := os.Stat(a.Dir); err != nil {
 		return err
 	}
-	commit, err := git("rev-parse", "HEAD")
+	repository, err := revision.Find(a.Dir)
+	if err != nil && !errors.Is(err, revision.ErrNone) {
+		return err
+	}
+	commit := ""
+	git := func(args ...string) (string, error) { return repository.Git(cmd.Context(), args...) }
+	if err == nil {
+		commit, err = git("rev-parse", "HEAD")
+	}
 	if err != nil {
 		return fmt.Errorf("%s is in no Git repository with a commit\n  hint: say where it comes from: --source, --revision and --created", a.Dir)
 	}
 	if a.Revision == "" {
-		if changes, err := git("status", "--porcelain", "--", ":/"); err != nil || changes != "" {
+		if changes, err := git("status", "--porcelain"); err != nil || changes != "" {
 			return errors.Join(err, errors.New("the work tree has changes that are not committed\n  hint: commit them, or name the revision: --revision"))
 		}
 		branch, err := git("symbolic-ref", "--quiet", "--short", "HEAD")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -105,10 +106,14 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		if dir == "" {
 			return nil
 		}
-		if err := os.Chdir(dir); err != nil {
+		named, err := filepath.Abs(dir)
+		if err == nil {
+			err = os.Chdir(named)
+		}
+		if err != nil {
 			return usage(fmt.Errorf("--chdir: %w", err))
 		}
-		return nil
+		return os.Setenv("PWD", named) // as a shell's cd: links in the path stay in it
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))

@@ -19,6 +19,7 @@ const (
 	ForeignOutput     Code = "MC0008"
 	UnknownPackage    Code = "MC0009"
 	NoPackage         Code = "MC0010"
+	NotAsCommitted    Code = "MC0011"
 	CUESyntax         Code = "MC0101"
 	CUEReference      Code = "MC0102"
 	CUEConflict       Code = "MC0103"

@@ -148,6 +148,14 @@ func (m *Module) FS() fs.FS { return moduleFS{m} }
 // Names are the paths of the files that were read, sorted.
 func (m *Module) Names() []string { return sortedKeys(m.files) }
 
+// Target is the path of what stands at the end of a file that was read and is a symbolic link; of another file its own.
+func (m *Module) Target(name string) string {
+	if f := m.files[name]; f != nil && f.target != "" {
+		return f.target
+	}
+	return name
+}
+
 // unreadable says that a file or directory cannot be read, and why.
 func unreadable(name string, err error) diag.Diagnostic {
 	return diag.New(diag.Unreadable, "", fmt.Sprintf("%s cannot be read: %s", name, cause(err)), source.Position{File: path.Clean(name)})

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -42,11 +43,13 @@ const nonblock = syscall.O_NONBLOCK
 // file is one CUE file of the module.
 type file struct {
 	path string
-	data []byte
-	hash [sha256.Size]byte
-	pkg  string // name of its package, "" when it has none
-	info fs.FileInfo
-	bad  bool // already reported
+	// target is the same, or what stands at the end of it where it is a symbolic link.
+	target string
+	data   []byte
+	hash   [sha256.Size]byte
+	pkg    string // name of its package, "" when it has none
+	info   fs.FileInfo
+	bad    bool // already reported
 }
 
 // Read takes every CUE file of the module into memory, as cue would find them:
@@ -184,22 +187,13 @@ func isModuleDir(entry fs.DirEntry) bool { return entry.Name() == "cue.mod" && e
 // readFile reads a file of the directory that is open. A symbolic link is
 // followed as far as it stays in the module; a pipe or a device is not opened.
 func (m *Module) readFile(open *os.Root, entry fs.DirEntry, name string) (*file, *diag.Diagnostic) {
-	at := entry.Name()
+	at, target := entry.Name(), name
 	if !entry.Type().IsRegular() {
-		info, err := m.root.Stat(name)
-		if err != nil {
-			d := unreadable(name, err)
-			if strings.Contains(err.Error(), "escapes") {
-				d = diag.New(diag.LeavesModule, "", name+" is a symbolic link that leaves the module", source.Position{File: name}).
-					WithHint("a mesh is compiled from its own repository alone: copy the file into it")
-			}
-			return nil, &d
+		followed, problem := m.regular(name)
+		if problem != nil {
+			return nil, problem
 		}
-		if !info.Mode().IsRegular() {
-			d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file", source.Position{File: name})
-			return nil, &d
-		}
-		open, at = m.root, name
+		open, at, target = m.root, followed, followed
 	}
 	r, err := open.OpenFile(at, os.O_RDONLY|nonblock, 0)
 	if err != nil {
@@ -231,7 +225,39 @@ func (m *Module) readFile(open *os.Root, entry fs.DirEntry, name string) (*file,
 			WithHint("save the file as UTF-8")
 		return nil, &d
 	}
-	return &file{path: name, data: data, hash: sha256.Sum256(data), pkg: packageName(data), info: info}, nil
+	if bytes.HasPrefix(data, []byte(lfsPointer)) {
+		d := diag.New(diag.NotAsCommitted, "", name+" is a pointer of Git LFS, whose content is in no commit", source.Position{File: name, Line: 1, Column: 1}).
+			WithHint("keep files of a mesh in Git itself: git lfs untrack")
+		return nil, &d
+	}
+	return &file{path: name, target: target, data: data, hash: sha256.Sum256(data), pkg: packageName(data), info: info}, nil
+}
+
+// lfsPointer begins what Git LFS commits in place of a file (Git LFS specification, "The Pointer").
+const lfsPointer = "version https://git-lfs.github.com/spec/"
+
+// regular is the regular file that stands at the end of a symbolic link.
+func (m *Module) regular(name string) (string, *diag.Diagnostic) {
+	target, err := followLink(m.root, name)
+	switch {
+	case errors.Is(err, errLeaves) || errors.Is(err, errIntoGit):
+		d := diag.New(diag.LeavesModule, "", name+" "+err.Error(), source.Position{File: name}).
+			WithHint("a mesh is compiled from its own repository alone: copy the file into it")
+		return "", &d
+	case err != nil:
+		d := unreadable(name, err)
+		return "", &d
+	}
+	info, err := m.root.Lstat(target)
+	if err != nil {
+		d := unreadable(name, err)
+		return "", &d
+	}
+	if !info.Mode().IsRegular() {
+		d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file", source.Position{File: name})
+		return "", &d
+	}
+	return target, nil
 }
 
 // external refuses a file that takes values from elsewhere (@extern): what a

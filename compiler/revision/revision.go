@@ -1,88 +1,160 @@
-// Package revision reads a mesh repository as it was at a revision of Git, without touching the work tree.
+// Package revision reads a mesh repository as it was at a revision of Git, without touching the work tree, and says where the
+// work tree holds something else than a commit of it would.
 package revision
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// Revision is a directory of a repository at one of its revisions.
+// Revision is a directory of a repository in one of its commits.
 type Revision struct {
-	// Name is as it was asked for, and Tree the object that the directory is there.
-	Name, Tree string
-	dir        string
+	// Name is as it was asked for. Commit and Tree are ids: of the commit, and of the directory in it.
+	Name, Commit, Tree string
+	repository         *Repository
 }
 
-// Open finds a directory of a repository at a revision.
-func Open(ctx context.Context, dir, name string) (*Revision, error) {
-	prefix, err := git(ctx, dir, nil, "rev-parse", "--show-prefix")
+// Open resolves a revision once: the commit in which the work tree's commit parts from it, or with tip the revision's own.
+func (r *Repository) Open(ctx context.Context, name string, tip bool) (*Revision, error) {
+	commit, err := r.Commit(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s is in no repository of Git: %w", dir, err)
+		return nil, err
 	}
-	tree, err := git(ctx, dir, nil, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{tree}")
-	if err != nil {
-		return nil, fmt.Errorf("the repository has no revision %q", name)
-	}
-	top := strings.TrimSuffix(strings.TrimSuffix(prefix, "\n"), "/")
-	if top != "" {
-		if tree, err = git(ctx, dir, nil, "rev-parse", "--verify", "--quiet", "--end-of-options", strings.TrimSpace(tree)+":"+top); err != nil {
-			return nil, fmt.Errorf("revision %s has no directory %s", name, top)
+	if !tip {
+		head, err := r.Commit(ctx, "HEAD")
+		if err != nil {
+			return nil, err
+		}
+		if commit, err = r.MergeBase(ctx, commit, head); err != nil {
+			return nil, fmt.Errorf("%s and HEAD: %w", name, err)
 		}
 	}
-	return &Revision{Name: name, Tree: strings.TrimSpace(tree), dir: dir}, nil
+	tree, err := r.Git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", commit+":"+r.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("revision %s has no directory %s", name, r.Prefix)
+	}
+	return &Revision{Name: name, Commit: commit, Tree: tree, repository: r}, nil
 }
 
-// blob is a file of a revision.
-type blob struct{ id, path string }
+// The modes of a tree's entries that are no plain files.
+const (
+	modeLink      = "120000"
+	modeSubmodule = "160000"
+)
 
-// Write writes the revision's files below a directory. Links and other repositories in it are left out.
-func (r *Revision) Write(ctx context.Context, dir string) error {
-	listed, err := git(ctx, r.dir, nil, "ls-tree", "-r", "-z", "--full-tree", r.Tree)
+// entry is a file of a tree or of the index.
+type entry struct {
+	mode, id, path string
+	skipped        bool // of the index: not in the work tree, on purpose
+}
+
+// entries are the files of the directory.
+func (r *Revision) entries(ctx context.Context) ([]entry, error) {
+	listed, err := r.repository.git(ctx, "", nil, "ls-tree", "-r", "-z", "--full-tree", r.Tree)
 	if err != nil {
-		return fmt.Errorf("read revision %s: %w", r.Name, err)
+		return nil, fmt.Errorf("read revision %s: %w", r.Name, err)
 	}
-	var blobs []blob
-	var ids strings.Builder
+	var out []entry
 	for line := range strings.SplitSeq(listed, "\x00") { // MODE TYPE ID<TAB>PATH
-		meta, path, ok := strings.Cut(line, "\t")
+		meta, name, ok := strings.Cut(line, "\t")
 		words := strings.Fields(meta)
-		if !ok || len(words) != 3 || words[1] != "blob" || words[0] == "120000" || !filepath.IsLocal(path) {
+		if !ok || len(words) != 3 {
 			continue
 		}
-		blobs = append(blobs, blob{words[2], path})
-		ids.WriteString(words[2] + "\n")
+		if !filepath.IsLocal(name) {
+			return nil, fmt.Errorf("revision %s has a file %q, which leaves the directory", r.Name, name)
+		}
+		out = append(out, entry{mode: words[0], id: words[2], path: name})
 	}
-	content, err := git(ctx, r.dir, strings.NewReader(ids.String()), "cat-file", "--batch")
-	if err != nil {
-		return fmt.Errorf("read revision %s: %w", r.Name, err)
-	}
-	return write(dir, blobs, bufio.NewReader(strings.NewReader(content)))
+	return out, nil
 }
 
-// write takes the blobs out of what git cat-file --batch prints: "ID blob SIZE", the bytes, and a line's end.
-func write(dir string, blobs []blob, content *bufio.Reader) error {
+// Write writes what a mesh can be made of below an empty directory: CUE files, links as links, so that whoever
+// reads them follows them as in a work tree, what those may lead to, and the other directories empty.
+func (r *Revision) Write(ctx context.Context, dir string) error {
+	entries, err := r.entries(ctx)
+	if err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	for _, b := range blobs {
+	linked := false
+	for _, e := range entries {
+		linked = linked || e.mode == modeLink && isCUE(e.path)
+	}
+	var files, links []entry
+	for _, e := range entries {
+		below := path.Dir(e.path)
+		if e.mode == modeSubmodule {
+			below = e.path
+		}
+		if err := root.MkdirAll(filepath.FromSlash(below), 0o700); err != nil {
+			return err
+		}
+		switch {
+		case e.mode == modeSubmodule:
+		case e.mode == modeLink:
+			links = append(links, e)
+		case linked || isCUE(e.path):
+			files = append(files, e)
+		}
+	}
+	// Links last, so that no file is written through one.
+	err = r.blobs(ctx, files, func(e entry, data []byte) error {
+		f, err := root.OpenFile(filepath.FromSlash(e.path), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		if _, err := f.Write(data); err != nil {
+			f.Close()
+			return err
+		}
+		return f.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("read revision %s: %w", r.Name, err)
+	}
+	err = r.blobs(ctx, links, func(e entry, data []byte) error { return root.Symlink(string(data), filepath.FromSlash(e.path)) })
+	if err != nil {
+		return fmt.Errorf("read revision %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+func isCUE(name string) bool { return strings.HasSuffix(name, ".cue") }
+
+// blobs hands out what the entries hold, as git cat-file --batch prints it: "ID blob SIZE", the bytes, and a line's end.
+func (r *Revision) blobs(ctx context.Context, entries []entry, give func(entry, []byte) error) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	var ids strings.Builder
+	for _, e := range entries {
+		ids.WriteString(e.id + "\n")
+	}
+	printed, err := r.repository.git(ctx, "", strings.NewReader(ids.String()), "cat-file", "--batch")
+	if err != nil {
+		return err
+	}
+	content := bufio.NewReader(strings.NewReader(printed))
+	for _, e := range entries {
 		head, err := content.ReadString('\n')
 		if err != nil {
 			return err
 		}
 		words := strings.Fields(head)
-		if len(words) != 3 || words[0] != b.id {
-			return fmt.Errorf("git has no object %s", b.id)
+		if len(words) != 3 || words[0] != e.id || words[1] != "blob" {
+			return fmt.Errorf("the repository lacks the content of %s, as a partial clone does\n  hint: git fetch --refetch --no-filter", e.path)
 		}
 		size, err := strconv.Atoi(words[2])
 		if err != nil {
@@ -92,69 +164,15 @@ func write(dir string, blobs []blob, content *bufio.Reader) error {
 		if _, err := io.ReadFull(content, data); err != nil {
 			return err
 		}
-		if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(b.path)), 0o700); err != nil {
-			return err
-		}
-		if err := root.WriteFile(filepath.FromSlash(b.path), data[:size], 0o600); err != nil {
+		if err := give(e, data[:size]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Changed are the files of the directory that are not in the work tree as they are in the revision, sorted as Git has them.
-func (r *Revision) Changed(ctx context.Context) ([]string, error) {
-	tracked, err := git(ctx, r.dir, nil, "diff", "--no-ext-diff", "--no-renames", "--name-only", "-z", "--relative", "--end-of-options", r.Name, "--", ".")
-	if err != nil {
-		return nil, fmt.Errorf("compare with revision %s: %w", r.Name, err)
-	}
-	untracked, err := git(ctx, r.dir, nil, "ls-files", "--others", "--exclude-standard", "-z", "--", ".")
-	if err != nil {
-		return nil, fmt.Errorf("compare with revision %s: %w", r.Name, err)
-	}
-	var files []string
-	for name := range strings.SplitSeq(tracked+untracked, "\x00") {
-		if name != "" {
-			files = append(files, name)
-		}
-	}
-	return files, nil
-}
-
-// Read is a file of the repository at the revision, by its path from the repository's root; false when there is none.
+// Read is a file of the repository in the commit, by its path from the repository's root; false when there is none.
 func (r *Revision) Read(ctx context.Context, path string) ([]byte, bool) {
-	data, err := git(ctx, r.dir, nil, "cat-file", "blob", r.Name+":"+path)
+	data, err := r.repository.git(ctx, "", nil, "cat-file", "blob", r.Commit+":"+path)
 	return []byte(data), err == nil
-}
-
-// Top is the root of the repository that a directory stands in, and the path from there to the directory, "" for itself.
-func Top(ctx context.Context, dir string) (top, prefix string, err error) {
-	if top, err = git(ctx, dir, nil, "rev-parse", "--show-toplevel"); err != nil {
-		return "", "", err
-	}
-	prefix, err = git(ctx, dir, nil, "rev-parse", "--show-prefix")
-	return strings.TrimSuffix(top, "\n"), strings.TrimSuffix(strings.TrimSuffix(prefix, "\n"), "/"), err
-}
-
-// git runs Git, with nothing of the user's configuration that would change what it prints or run something else.
-func git(ctx context.Context, dir string, stdin io.Reader, args ...string) (string, error) {
-	fixed := []string{"-C", dir, "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", "-c", "diff.external="}
-	cmd := exec.CommandContext(ctx, "git", append(fixed, args...)...) // #nosec G204 -- arguments, and no shell
-	for _, v := range os.Environ() {                                  // a hook's GIT_DIR, say, is about another directory
-		if !strings.HasPrefix(v, "GIT_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
-	cmd.Stdin = stdin
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrNotFound) {
-		return "", errors.New("there is no git on this machine")
-	}
-	if err != nil {
-		return "", errors.New(strings.TrimPrefix(strings.TrimSpace(stderr.String()), "fatal: "))
-	}
-	return out.String(), nil
 }

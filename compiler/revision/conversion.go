@@ -1,0 +1,220 @@
+package revision
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// converting are the attributes by which a file of a work tree can be another one than its blob (gitattributes).
+var converting = []string{"filter", "working-tree-encoding", "ident", "text", "crlf", "eol"}
+
+// notAsCommitted is the finding for a file that a work tree and a commit can have differently.
+func notAsCommitted(file, why, hint string) diag.Diagnostic {
+	return diag.New(diag.NotAsCommitted, "", file+" "+why, source.Position{File: file}).WithHint("%s", hint)
+}
+
+// converted says that Git's attribute makes another file of one; "" for a value that does not. The hint removes the finding.
+func converted(attributes map[string]string, data []byte) (attribute string) {
+	given := func(name string) bool {
+		return !slices.Contains([]string{"", "unspecified", "unset", "set"}, attributes[name])
+	}
+	switch encoding := strings.ToUpper(attributes["working-tree-encoding"]); {
+	case given("filter"):
+		return "filter=" + attributes["filter"]
+	case given("working-tree-encoding") && encoding != "UTF-8" && encoding != "UTF8":
+		return "working-tree-encoding=" + attributes["working-tree-encoding"]
+	case attributes["ident"] == "set" && (bytes.Contains(data, []byte("$Id$")) || bytes.Contains(data, []byte("$Id:"))):
+		return "ident"
+	case attributes["eol"] == "crlf" && textOf(attributes) != "unset" && bytes.Contains(data, []byte("\n")):
+		return "eol=crlf"
+	}
+	return ""
+}
+
+// textOf is the attribute text, or crlf, which was its name once.
+func textOf(attributes map[string]string) string {
+	if attributes["text"] == "unspecified" {
+		return attributes["crlf"]
+	}
+	return attributes["text"]
+}
+
+// normalized says which attribute has Git take the CR from the ends of lines when a file is committed; "" for none.
+func normalized(attributes map[string]string, autocrlf string) string {
+	switch text := textOf(attributes); {
+	case text == "unset":
+		return ""
+	case text != "unspecified":
+		return "text=" + text
+	case attributes["eol"] != "unspecified":
+		return "eol=" + attributes["eol"]
+	case autocrlf == "true" || autocrlf == "input":
+		return "core.autocrlf=" + autocrlf
+	}
+	return ""
+}
+
+// Check holds the files of the revision against the attributes that it gives them: those that a checkout would convert, and
+// submodules, are findings.
+func (r *Revision) Check(ctx context.Context, files []File) (diag.List, error) {
+	entries, err := r.entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := submodules(slices.Values(entries))
+	// The attributes of a commit are those of an index that has it; git check-attr knows no commits before 2.40.
+	dir, err := os.MkdirTemp("", "meshc-index-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	index := filepath.Join(dir, "index")
+	if _, err := r.repository.git(ctx, index, nil, "read-tree", r.Commit); err != nil {
+		return nil, err
+	}
+	attributes, err := r.repository.attributes(ctx, index, files)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if a := converted(attributes[f.Target], f.Data); a != "" {
+			found.Add(byAttribute(f, a))
+		}
+	}
+	return found, nil
+}
+
+func byAttribute(f File, attribute string) diag.Diagnostic {
+	return notAsCommitted(f.Target, "has the attribute "+attribute+" in Git, by which a checkout has another file than the commit",
+		"write into .gitattributes: *.cue -filter -ident -text -eol !working-tree-encoding")
+}
+
+// Check holds the files of the work tree against what Git has of them. An edit that is not committed is none of its
+// findings; what a commit would not have as it is, is one.
+func (r *Repository) Check(ctx context.Context, files []File) (diag.List, error) {
+	index, err := r.index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := submodules(maps.Values(index))
+	attributes, err := r.attributes(ctx, "", files)
+	if err != nil {
+		return nil, err
+	}
+	autocrlf, _ := r.Git(ctx, "config", "--get", "core.autocrlf") // unset is none
+	var differ []File
+	read := map[string]bool{}
+	for _, f := range files {
+		read[f.Path] = true
+		e, tracked := index[f.Target]
+		same := tracked && blobID(f.Data, e.id) == e.id
+		if a := converted(attributes[f.Target], f.Data); a != "" {
+			found.Add(byAttribute(f, a))
+		} else if a := normalized(attributes[f.Target], autocrlf); a != "" && tracked && !same && bytes.Contains(f.Data, []byte("\r\n")) {
+			found.Add(notAsCommitted(f.Target, "has lines that end with CR LF, and Git commits them with LF ("+a+")",
+				"save the file with LF, and write into .gitattributes: *.cue -text"))
+		} else if tracked && !same {
+			differ = append(differ, f)
+		}
+	}
+	for name, e := range index {
+		if e.skipped && isCUE(name) && !hidden(name) && !read[name] {
+			found.Add(notAsCommitted(name, "is committed and left out of this work tree (sparse checkout)", "git sparse-checkout disable"))
+		}
+	}
+	unnoticed, err := r.unnoticed(ctx, differ)
+	if err != nil {
+		return nil, err
+	}
+	found.Add(unnoticed...)
+	found.Sort()
+	return found, nil
+}
+
+// unnoticed are the files that differ from what the index has while Git takes them for unmodified: those that were converted by
+// attributes of another commit, or are hidden from it (assume-unchanged, skip-worktree). Of the files none has a filter
+// that git diff-files could run.
+func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, error) {
+	if len(differ) == 0 {
+		return nil, nil
+	}
+	args := []string{"diff-files", "--name-only", "-z", "--"}
+	for _, f := range differ {
+		args = append(args, path.Join(r.Prefix, f.Target))
+	}
+	listed, err := r.git(ctx, "", nil, args...)
+	if err != nil {
+		return nil, err
+	}
+	modified := strings.Split(listed, "\x00")
+	var found diag.List
+	for _, f := range differ {
+		if !slices.Contains(modified, path.Join(r.Prefix, f.Target)) {
+			found.Add(notAsCommitted(f.Target, "is not what Git has committed, though Git takes it for unmodified (an attribute of an earlier checkout, assume-unchanged or skip-worktree)",
+				"git update-index --no-assume-unchanged --no-skip-worktree "+f.Target+", then delete the file and git checkout it"))
+		}
+	}
+	return found, nil
+}
+
+// attributes are the converting ones of files, by their targets: of the work tree, or of an index.
+func (r *Repository) attributes(ctx context.Context, index string, files []File) (map[string]map[string]string, error) {
+	out := map[string]map[string]string{}
+	if len(files) == 0 {
+		return out, nil
+	}
+	var paths strings.Builder
+	for _, f := range files {
+		paths.WriteString(path.Join(r.Prefix, f.Target) + "\x00")
+	}
+	args := []string{"check-attr", "-z", "--stdin"}
+	if index != "" {
+		args = append(args, "--cached")
+	}
+	printed, err := r.git(ctx, index, strings.NewReader(paths.String()), append(args, converting...)...)
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Split(printed, "\x00") // PATH ATTRIBUTE VALUE
+	for i := 0; i+2 < len(fields); i += 3 {
+		name, _ := r.in(fields[i])
+		if out[name] == nil {
+			out[name] = map[string]string{}
+		}
+		out[name][fields[i+1]] = fields[i+2]
+	}
+	for _, f := range files {
+		if len(out[f.Target]) != len(converting) {
+			return nil, fmt.Errorf("git says nothing of the attributes of %s", f.Target)
+		}
+	}
+	return out, nil
+}
+
+// submodules are findings where a mesh could have files: a commit has none of theirs.
+func submodules(entries func(func(entry) bool)) (found diag.List) {
+	for e := range entries {
+		if e.mode == modeSubmodule && !hidden(e.path) {
+			found.Add(notAsCommitted(e.path, "is a submodule, whose files are in no commit of this repository",
+				"copy the files that the mesh needs, or keep the submodule outside the module or in a directory whose name begins with _"))
+		}
+	}
+	return found
+}
+
+// hidden reports whether CUE passes a path over.
+func hidden(name string) bool {
+	return slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool {
+		return strings.HasPrefix(part, ".") || strings.HasPrefix(part, "_")
+	})
+}
