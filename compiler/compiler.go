@@ -36,6 +36,9 @@ type Options struct {
 	Apart *load.Apart
 	// FailUndecided makes tests that are not decided errors, as those that fail.
 	FailUndecided bool
+	// Version is the tag of meshc's own image, where mesh.images names none: that of this build. Empty for
+	// a development build, of which no registry has one.
+	Version string
 	// Now is when rules must still be in force; zero for the time of day.
 	Now time.Time
 }
@@ -105,7 +108,7 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now)
+	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now, cmp.Or(o.Version, "devel"))
 	found.Add(problems...)
 	if mesh != nil {
 		found.Add(owningNothing(mesh, result.Names)...)

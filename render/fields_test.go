@@ -185,7 +185,7 @@ var changes = map[string]change{
 	"mesh.flux.url":                                            replace("https://git.example/mesh", "https://git.example/other"),
 	"mesh.flux.branch":                                         add("flux", `branch: "prod"`),
 	"mesh.flux.tag":                                            replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1"`),
-	"mesh.flux.verify.secret":                                  replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", verify: secret: "keys"`),
+	"mesh.flux.verify.secret":                                  replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1", verify: secret: "keys"`),
 	"mesh.flux.path":                                           add("flux", `path: "./deploy"`),
 	"mesh.flux.interval":                                       add("flux", `interval: "5m"`),
 	"mesh.flux.namespace":                                      add("flux", `namespace: "gitops"`),

@@ -81,13 +81,18 @@ func (s *Server) forgetHolders(now time.Time) {
 // the context ends. It returns an error only when that cannot be watched.
 func (s *Server) FollowAuthority(ctx context.Context, dir string) error {
 	return follow(ctx, "the authority", func() []string {
-		if err := s.config.Authority.Reload(); err != nil {
-			s.log.Error("the authority's directory cannot be read; it goes on as it was", "error", err)
-		} else if err := s.AuthorityChanged(); err != nil {
-			s.log.Error("the authority has changed, and cannot be used", "error", err)
-		}
+		s.ReloadAuthority()
 		return []string{dir}
 	})
+}
+
+// ReloadAuthority takes what another process has done to the authority.
+func (s *Server) ReloadAuthority() {
+	if err := s.config.Authority.Reload(); err != nil {
+		s.log.Error("the authority cannot be read; it goes on as it was", "error", err)
+	} else if err := s.AuthorityChanged(); err != nil {
+		s.log.Error("the authority has changed, and cannot be used", "error", err)
+	}
 }
 
 // AuthorityChanged tells every proxy whom to trust, and gives the server itself a new

@@ -43,6 +43,10 @@ With --kubernetes-namespace the server is in a cluster: it watches the pods of t
 itself in the ConfigMaps of that namespace, and keeps what it reads from files until it has that; its report, which mesh
 all proxies have acknowledged, is in the ConfigMap mesh-rollout there.
 
+With --ca-secret the authority is kept in a Secret of that namespace, which is there and empty at first: all servers have
+the same one, and the key of its root is kept nowhere. Its roots are put into the ConfigMap --trust-configmap of that namespace
+and of each one of the mesh, where pods look when they ask for their first certificate.
+
 With --endpoints the instances of services that say workload: file come from the files of that directory, which other
 programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
 
@@ -50,8 +54,8 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
   meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (certificates == "") == (authority == "") {
-				return usage(errors.New("serve needs either --ca DIR or --certificates DIR"))
+			if err := oneOf(certificates, authority, cluster.authority); err != nil {
+				return err
 			}
 			config := serve.Config{
 				Listen: listen, AdminListen: admin, CertificateDirectory: certificates,
@@ -60,20 +64,20 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			if err := cluster.check(); err != nil {
 				return err
 			}
-			if cluster.api != "" && authority != "" {
+			if cluster.api != "" && certificates == "" {
 				config.TokenReview = cluster.reviewer()
 			}
-			if authority != "" {
-				var err error
-				passphrase := secret.Value{}
-				if passphraseFile != "" {
-					if passphrase, err = ca.ReadPassphrase(passphraseFile); err != nil {
-						return err
-					}
-				}
-				if config.Authority, err = ca.Open(authority, passphrase); err != nil {
-					return err
-				}
+			var err error
+			switch {
+			case authority != "":
+				config.Authority, err = openAuthority(authority, passphraseFile)
+			case cluster.authority != "":
+				config.Authority, err = cluster.inSecret().Open(cmd.Context(), cluster.config(config.Log))
+			}
+			if err != nil {
+				return err
+			}
+			if config.Authority != nil {
 				config.EnrollListen = enrollListen
 			}
 			running, ctx := errgroup.WithContext(cmd.Context())
@@ -102,6 +106,12 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			if authority != "" {
 				running.Go(func() error { return s.FollowAuthority(ctx, authority) })
 			}
+			if cluster.authority != "" {
+				running.Go(func() error { return follow.FollowAuthority(ctx, cluster.inSecret()) })
+				if cluster.trust != "" {
+					running.Go(func() error { follow.PublishTrust(ctx, cluster.inSecret(), config.Authority); return nil })
+				}
+			}
 			if endpoints != "" {
 				running.Go(func() error { return s.FollowEndpoints(ctx, endpoints) })
 			}
@@ -113,11 +123,37 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	cmd.Flags().StringVar(&certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
 	cmd.Flags().StringVar(&passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
-	cmd.Flags().StringVar(&enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca: address where hosts get their certificates (meshc certs request); empty for nowhere")
+	cmd.Flags().StringVar(&enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
 	cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
+}
+
+// oneOf wants one place of certificates.
+func oneOf(certificates, authority, inSecret string) error {
+	given := 0
+	for _, flag := range []string{certificates, authority, inSecret} {
+		if flag != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return usage(errors.New("serve needs either --ca DIR, --ca-secret NAME or --certificates DIR"))
+	}
+	return nil
+}
+
+// openAuthority is the authority that is kept in a directory.
+func openAuthority(dir, passphraseFile string) (*ca.Authority, error) {
+	passphrase := secret.Value{}
+	if passphraseFile != "" {
+		var err error
+		if passphrase, err = ca.ReadPassphrase(passphraseFile); err != nil {
+			return nil, err
+		}
+	}
+	return ca.Open(dir, passphrase)
 }
 
 // meshSource is a compiled mesh when the argument is one, else a spec.
@@ -126,7 +162,7 @@ func meshSource(args, tags []string) serve.Source {
 		return serve.File(args[0])
 	}
 	// A rule whose time is over lets nobody in, and must not keep a server from starting.
-	return specSource{compiler.Options{Patterns: args, Tags: tags, CacheDir: cacheDir(), Now: time.Unix(1, 0)}}
+	return specSource{compiler.Options{Patterns: args, Tags: tags, CacheDir: cacheDir(), Version: imageTag(), Now: time.Unix(1, 0)}}
 }
 
 // specSource compiles a spec.

@@ -16,14 +16,16 @@ import (
 const meshLabel = rendered.LabelMesh
 
 // clusterFlags say which cluster meshc serve is in.
-type clusterFlags struct{ api, tokenFile, caFile, namespace, pod string }
+type clusterFlags struct{ api, tokenFile, caFile, namespace, pod, authority, trust string }
 
 func (c *clusterFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&c.api, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT; with --ca it also reviews service account tokens, by which pods get their certificates")
+	flags.StringVar(&c.api, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT; with --ca or --ca-secret it also reviews service account tokens, by which pods get their certificates")
 	flags.StringVar(&c.tokenFile, "kubernetes-token-file", tokenreview.PodTokenFile, "file with this server's own token for it")
 	flags.StringVar(&c.caFile, "kubernetes-ca-file", tokenreview.PodCAFile, "file with the roots of its certificate, in PEM")
 	flags.StringVar(&c.namespace, "kubernetes-namespace", "", "this server's own namespace, MESH-system: pods and the compiled mesh are watched")
 	flags.StringVar(&c.pod, "kubernetes-pod", "", "this server's own pod, which its report is under")
+	flags.StringVar(&c.authority, "ca-secret", "", "Secret of that namespace in which the embedded certificate authority is kept, for all servers")
+	flags.StringVar(&c.trust, "trust-configmap", "", "with --ca-secret: ConfigMap, in each namespace of the mesh, that is given the authority's roots")
 }
 
 func (c *clusterFlags) check() error {
@@ -32,6 +34,10 @@ func (c *clusterFlags) check() error {
 		return usage(errors.New("--kubernetes-namespace and --kubernetes-pod need --kubernetes-api"))
 	case (c.namespace == "") != (c.pod == ""):
 		return usage(errors.New("--kubernetes-namespace and --kubernetes-pod go together"))
+	case c.authority != "" && c.namespace == "":
+		return usage(errors.New("--ca-secret needs --kubernetes-namespace"))
+	case c.trust != "" && c.authority == "":
+		return usage(errors.New("--trust-configmap is for --ca-secret"))
 	case c.api != "" && !strings.HasPrefix(c.api, "https://"):
 		return usage(errors.New("--kubernetes-api is https://HOST:PORT"))
 	}
@@ -44,4 +50,9 @@ func (c *clusterFlags) reviewer() *tokenreview.Reviewer {
 
 func (c *clusterFlags) config(log *slog.Logger) kubernetes.Config {
 	return kubernetes.Config{API: c.api, TokenFile: c.tokenFile, CAFile: c.caFile, Pod: c.pod, Log: log}
+}
+
+// inSecret is where the authority is that is kept in the cluster.
+func (c *clusterFlags) inSecret() kubernetes.Authority {
+	return kubernetes.Authority{Namespace: c.namespace, Secret: c.authority, Trust: c.trust}
 }

@@ -158,7 +158,7 @@ func (f *specFlags) compiled(ctx context.Context, o compiler.Options) (*compiler
 	if o.FailUndecided, err = f.failUndecided(); err != nil {
 		return nil, err
 	}
-	o.Tags, o.CacheDir, o.Apart = f.tags, cacheDir(), apart
+	o.Tags, o.CacheDir, o.Apart, o.Version = f.tags, cacheDir(), apart, imageTag()
 	result, err := compiler.Compile(ctx, o)
 	if err == nil {
 		f.overLimit = f.overLimit || slices.ContainsFunc(result.Diagnostics, func(d diag.Diagnostic) bool { return d.Code == diag.OverLimit })

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,11 +30,14 @@ Externals are stood in for, so that nothing leaves the machine.
 
 It prints where the gateways are, a request that works and one that is denied, both tried before, and then the state of
 every proxy. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
-Ctrl-C ends it and leaves nothing behind.`,
+Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the next one removes.`,
 		Example: `  meshc up
   meshc up ./... -t env=dev
   meshc up --dir /tmp/shop      # keep bootstraps, certificates and logs there`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := untilAnyEnd(cmd.Context())
+			defer stop()
+			cmd.SetContext(ctx)
 			source := &upSource{cmd: cmd, flags: &flags, packages: args}
 			began := time.Now()
 			linked, directories, err := source.Load(cmd.Context())
@@ -47,6 +53,21 @@ Ctrl-C ends it and leaves nothing behind.`,
 	cmd.Flags().StringVar(&options.Directory, "dir", "", "keep the mesh's files in this directory (default: a temporary one)")
 	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then .tools/envoy)")
 	return cmd
+}
+
+// untilAnyEnd also ends with the signals that would end the program at once, and leave behind what it
+// has: private keys, in a temporary directory. What is ignored (nohup) stays ignored.
+func untilAnyEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	var ends []os.Signal
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2} {
+		if !signal.Ignored(s) {
+			ends = append(ends, s)
+		}
+	}
+	if len(ends) == 0 {
+		return ctx, func() {}
+	}
+	return signal.NotifyContext(ctx, ends...)
 }
 
 // upTime bounds the start of a mesh.

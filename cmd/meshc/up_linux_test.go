@@ -78,7 +78,7 @@ func TestUp(t *testing.T) {
 
 	t.Run("until it is killed", func(t *testing.T) {
 		t.Parallel()
-		up := startUp(t, binary)
+		up := startUp(t, binary, temporary)
 		up.curls(t)
 		if err := up.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -87,6 +87,34 @@ func TestUp(t *testing.T) {
 			t.Error("it was killed and ended well")
 		}
 		up.leavesNothing(t)
+		if left := up.files(t); len(left) != 1 {
+			t.Errorf("there are %v", left)
+		}
+		// The next one removes what this one could not, before it has an Envoy.
+		next := exec.Command(binary, "up", "--envoy", "/nowhere/envoy")
+		next.Dir, next.Env = up.spec, up.Env
+		if out, err := next.CombinedOutput(); err == nil {
+			t.Errorf("there is no such Envoy: %s", out)
+		}
+		if left := up.files(t); len(left) > 0 {
+			t.Errorf("the next one left %v", left)
+		}
+	})
+
+	t.Run("until its terminal is gone", func(t *testing.T) {
+		t.Parallel()
+		up := startUp(t, binary, temporary)
+		up.curls(t)
+		if err := up.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if err := up.wait(t); err != nil {
+			t.Errorf("it ended with %v: %s", err, up.output())
+		}
+		up.leavesNothing(t)
+		if left := up.files(t); len(left) > 0 {
+			t.Errorf("it left %v", left)
+		}
 	})
 
 	t.Run("not with a wrong spec", func(t *testing.T) {
@@ -121,7 +149,10 @@ type upProcess struct {
 	out       bytes.Buffer
 }
 
-func startUp(t *testing.T, binary string) *upProcess {
+// temporary has meshc up take a temporary directory, in the process' own TMPDIR.
+const temporary = true
+
+func startUp(t *testing.T, binary string, temporary ...bool) *upProcess {
 	t.Helper()
 	up := &upProcess{spec: t.TempDir(), dir: t.TempDir(), ended: make(chan error, 1)}
 	if err := os.CopyFS(up.spec, os.DirFS("../../examples/shop")); err != nil {
@@ -138,6 +169,10 @@ func startUp(t *testing.T, binary string) *upProcess {
 		t.Fatal(err)
 	}
 	up.Cmd = exec.Command(binary, "up", "--dir", up.dir, "--envoy", envoy)
+	if len(temporary) > 0 {
+		up.Cmd = exec.Command(binary, "up", "--envoy", envoy)
+		up.Env = append(os.Environ(), "TMPDIR="+up.dir)
+	}
 	up.Dir, up.Stdout, up.Stderr = up.spec, up, up
 	up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := up.Start(); err != nil {
@@ -207,6 +242,19 @@ func (up *upProcess) processes(t *testing.T) (list []string) {
 		}
 	}
 	return list
+}
+
+// files are what is in its directory.
+func (up *upProcess) files(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(up.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func (up *upProcess) leavesNothing(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 
@@ -21,6 +22,21 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// released are versions of which there is an image of meshc, unlike those that Go makes of a commit.
+var released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[a-z]+(\.\d+)?)?$`)
+
+// imageTag is the tag of meshc's own image of this build, empty for a development build: what the
+// linker was given, as "make images" has it too, or the version of a release.
+func imageTag() string {
+	if release != "" {
+		return release
+	}
+	if v := version(); released.MatchString(v) {
+		return v
+	}
+	return ""
 }
 
 func newVersionCmd() *cobra.Command {

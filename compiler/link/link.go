@@ -25,8 +25,9 @@ import (
 // whether a name stands in a unit that could not be evaluated: that it leads
 // nowhere here is not the fault of who refers to it.
 // What has ended by now is an error.
-func Link(units []*spec.Unit, lost func(name string) bool, now time.Time) (*ir.Mesh, Silences, diag.List) {
-	l := &linker{mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, lost: lost, now: now}
+// Version is the tag of meshc's own image.
+func Link(units []*spec.Unit, lost func(name string) bool, now time.Time, version string) (*ir.Mesh, Silences, diag.List) {
+	l := &linker{mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, lost: lost, now: now, release: version}
 	l.unsupported(units)
 	l.secrets(units)
 	l.homes(units)
@@ -53,6 +54,7 @@ type linker struct {
 	lost        func(name string) bool
 	silences    Silences
 	now         time.Time
+	release     string // the tag of meshc's own image
 	// rateLimitSaid is set when what is wrong with the rate limit service has been
 	// said.
 	rateLimitSaid bool

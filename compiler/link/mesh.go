@@ -15,7 +15,7 @@ import (
 
 // The defaults of mesh, as the schema's comments give them.
 const (
-	defaultMeshcImage  = "ghcr.io/meshc/meshc:latest"
+	meshcRepository    = "ghcr.io/meshc/meshc"
 	defaultEnvoyImage  = "docker.io/envoyproxy/envoy:v1.40.0"
 	defaultLifetime    = ir.Duration(24 * time.Hour)
 	defaultDrainTime   = ir.Duration(45 * time.Second)
@@ -66,11 +66,11 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		Name:        m.Name.Value,
 		TrustDomain: td.Name(),
 		Delivery:    ir.Delivery(m.Delivery.Or(string(ir.DeliveryXDS))),
-		Images:      ir.Images{Meshc: defaultMeshcImage, Envoy: defaultEnvoyImage},
+		Images:      ir.Images{Meshc: meshcRepository + ":" + l.release, Envoy: defaultEnvoyImage},
 		Pos:         first.At(m.Pos),
 	}
 	if m.Images != nil {
-		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(defaultMeshcImage), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}
+		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(l.mesh.Images.Meshc), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}
 	}
 	if d := m.Defaults; d != nil {
 		l.mesh.Defaults = l.traffic(first, "mesh.defaults", d.Traffic())
@@ -127,8 +127,12 @@ func (l *linker) flux(u *spec.Unit) {
 		return
 	}
 	l.mesh.Flux = &ir.Flux{
-		URL: f.URL.Value, Branch: f.Branch.Or("main"), Tag: f.Tag.Or("latest"), Path: f.Path.Or("./"),
+		URL: f.URL.Value, Branch: f.Branch.Or("main"), Tag: f.Tag.Value, Path: f.Path.Or("./"),
 		Interval: ir.Duration(time.Minute), Namespace: f.Namespace.Or("flux-system"), Pos: u.At(f.Pos),
+	}
+	if strings.HasPrefix(f.URL.Value, "oci://") && !f.Tag.IsSet() {
+		l.add(diag.MissingField, "mesh.flux.tag", "an OCI artifact needs a tag", u.At(f.Pos)).
+			hint(`tag: "prod", as it is pushed: meshc push %s:prod`, f.URL.Value)
 	}
 	if v := f.Verify; v != nil {
 		l.mesh.Flux.VerifySecret = v.Secret.Value

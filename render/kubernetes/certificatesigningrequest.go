@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,73 +16,9 @@ import (
 )
 
 const (
-	requesterName    = "mesh-certificates"
-	parametersFile   = "certificate.yaml"
-	parametersVolume = "mesh-certificate-parameters"
-	trustVolume      = "mesh-trust"
-	tokenVolume      = "mesh-token"
-	trustDir         = "/etc/meshc/trust"
-	tokenDir         = "/var/run/secrets/kubernetes.io/serviceaccount" // #nosec G101 -- a directory
-	approverName     = "meshc-approver"
-	approverBase     = "approver.yaml"
-	meshcProgram     = "/usr/local/bin/meshc" // in its image
+	approverName = "meshc-approver"
+	approverBase = "approver.yaml"
 )
-
-// asksForCertificates reports whether pods make their keys themselves, and ask for certificates
-// by CertificateSigningRequests.
-func asksForCertificates(s *ir.Settings) bool { return s.Certificates.Issuer.Kind == ir.IssuerCSR }
-
-// requester is the native sidecar that makes a pod's key, asks for its certificate and renews it. It
-// runs as the user that reads them, and what it needs a token for is to ask.
-func requester(s *ir.Settings, directory, parameters, parametersDir string, user int64) corev1.Container {
-	always := corev1.ContainerRestartPolicyAlways
-	return corev1.Container{
-		Name:  requesterName,
-		Image: s.Images.Meshc,
-		Args: []string{
-			"certs", "request", path.Join(parametersDir, parametersFile),
-			"--directory=" + directory,
-			"--signer=" + s.Certificates.Issuer.Signer,
-			"--kubernetes-api=" + apiServer,
-			"--trust-file=" + path.Join(trustDir, corev1.ServiceAccountRootCAKey),
-			"--keep",
-		},
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: certificateVolume, MountPath: directory},
-			{Name: parameters, MountPath: parametersDir, ReadOnly: true},
-			{Name: trustVolume, MountPath: trustDir, ReadOnly: true},
-			{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true},
-		},
-		RestartPolicy: &always,
-		// The proxy starts when there is a certificate.
-		StartupProbe: &corev1.Probe{
-			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{meshcProgram, "certs", "inspect", directory}}},
-			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: 300,
-		},
-		Resources:       resources("10m", "32Mi", "128Mi"),
-		SecurityContext: unprivileged(user),
-	}
-}
-
-// requesterVolumes are the directory of the certificate, in memory, the roots, and the token.
-func requesterVolumes(s *ir.Settings) []corev1.Volume {
-	bundle := s.Certificates.TrustBundle
-	seconds := int64(3607) // as the token that pods are given by themselves
-	return []corev1.Volume{
-		{Name: certificateVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
-		{Name: trustVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: bundle.ConfigMap},
-			Items:                []corev1.KeyToPath{{Key: bundle.Key, Path: corev1.ServiceAccountRootCAKey}},
-		}}},
-		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
-			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: corev1.ServiceAccountTokenKey, ExpirationSeconds: &seconds}},
-			{ConfigMap: &corev1.ConfigMapProjection{
-				LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
-				Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
-			}},
-		}}}},
-	}
-}
 
 // parametersOfServer has what the control plane asks for.
 func parametersOfServer() corev1.Volume {
@@ -130,7 +65,7 @@ func approval(m *ir.Mesh) ([]any, error) {
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: approverName}, Subjects: own,
 		}),
 		manifest.Object(approver(m)),
-		manifest.Object(policy(approverMeta(m), approverPods(), nil, serverEgressRules())),
+		manifest.Object(policy(approverMeta(m), approverPods(), nil, serverEgressRules(&m.Settings))),
 	}, nil
 }
 

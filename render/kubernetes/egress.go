@@ -18,7 +18,7 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 	if scope.Settings.Delivery == ir.DeliveryXDS {
 		rules = append(rules, serverEgress(scope))
 	}
-	if asksForCertificates(scope.Settings) {
+	if asksKubernetes(scope.Settings) {
 		rules = append(rules, apiServerEgress())
 	}
 	for _, use := range scope.Member().Uses {
@@ -118,8 +118,12 @@ func serverEgress(scope ir.Scope) networkingv1.NetworkPolicyEgressRule {
 	if host == scope.Settings.ServerHost() {
 		return networkingv1.NetworkPolicyEgressRule{
 			To:    []networkingv1.NetworkPolicyPeer{podPeer(scope.Settings.SystemNamespace(), serverPods())},
-			Ports: []networkingv1.NetworkPolicyPort{tcp(serverPort)},
+			Ports: serverPolicyPorts(scope.Settings),
 		}
 	}
-	return hostEgress(host, []networkingv1.NetworkPolicyPort{tcp(uint16(p))})
+	ports := []networkingv1.NetworkPolicyPort{tcp(uint16(p))}
+	if asksServer(scope.Settings) {
+		ports = append(ports, tcp(enrollPort))
+	}
+	return hostEgress(host, ports)
 }

@@ -106,7 +106,7 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
 	pod.Spec.ServiceAccountName = g.Account
 	if asksForCertificates(scope.Settings) {
-		pod.Spec.InitContainers = []corev1.Container{requester(scope.Settings, g.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser)}
+		pod.Spec.InitContainers = []corev1.Container{requester(scope.Settings, g.Proxy.Server, g.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser)}
 	}
 	pod.Spec.Containers = []corev1.Container{container}
 	pod.Spec.Volumes = proxyVolumes(scope, proxy, groupReads)

@@ -1,6 +1,8 @@
 package kubernetes
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -11,30 +13,22 @@ import (
 )
 
 // serverRoles let meshc serve read what it serves: in its own namespace the parts of
-// the compiled mesh, in those of members the EndpointSlices; and write its report.
-// With the embedded authority it may ask whose a service account token is.
+// the compiled mesh, in those of members the EndpointSlices; and write its report. With the embedded
+// authority it keeps that, and says whom to trust.
 func serverRoles(m *ir.Mesh, namespaces []string) []any {
 	own := m.SystemNamespace()
 	out := []any{
-		role(m, own, []rbacv1.PolicyRule{
+		role(m, own, slices.Concat([]rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list", "watch"}},
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{RolloutName}, Verbs: []string{"get", "patch"}},
 			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list"}},
-		}),
+		}, authorityRules(&m.Settings), trustRules(&m.Settings))),
 		roleBinding(m, own),
 	}
 	for _, namespace := range namespaces {
-		out = append(out, role(m, namespace, []rbacv1.PolicyRule{
+		out = append(out, role(m, namespace, append([]rbacv1.PolicyRule{
 			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}},
-		}), roleBinding(m, namespace))
-	}
-	if m.Certificates.Issuer.Kind == ir.IssuerEmbedded {
-		out = append(out, manifest.Object(&rbacv1.ClusterRoleBinding{
-			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRoleBinding"},
-			ObjectMeta: meshMeta(&m.Settings, "", own+"-"+ir.ServerName),
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:auth-delegator"},
-			Subjects:   serverAccount(m),
-		}))
+		}, trustRules(&m.Settings)...)), roleBinding(m, namespace))
 	}
 	return out
 }
@@ -68,8 +62,14 @@ func serverAccount(m *ir.Mesh) []rbacv1.Subject {
 const apiServer = "https://kubernetes.default.svc"
 
 // serverEgressRules let meshc serve out to the API server.
-func serverEgressRules() []networkingv1.NetworkPolicyEgressRule {
-	return []networkingv1.NetworkPolicyEgressRule{dnsEgress(), apiServerEgress()}
+func serverEgressRules(s *ir.Settings) []networkingv1.NetworkPolicyEgressRule {
+	rules := []networkingv1.NetworkPolicyEgressRule{dnsEgress(), apiServerEgress()}
+	if asksServer(s) {
+		rules = append(rules, networkingv1.NetworkPolicyEgressRule{
+			To: []networkingv1.NetworkPolicyPeer{podPeer(s.SystemNamespace(), serverPods())}, Ports: []networkingv1.NetworkPolicyPort{tcp(adminPort)},
+		})
+	}
+	return rules
 }
 
 // apiServerEgress lets out to the API server. Its address is not known here, so that the

@@ -20,9 +20,9 @@ import (
 const (
 	serverPort = 15010 // xDS
 	adminPort  = 15011 // health and metrics
+	enrollPort = 15012 // certificates, with the embedded authority
 	serverUser = 65532
 	meshDir    = "/etc/meshc/mesh"
-	authority  = "/etc/meshc/authority"
 	meshFile   = "mesh.json"
 	meshBase   = "mesh.yaml"
 	serverBase = "server.yaml"
@@ -54,6 +54,10 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 	}
 	no := false
 	accountObject.AutomountServiceAccountToken = &no // its pods ask for one
+	var authority []any
+	if asksServer(&m.Settings) {
+		authority = embedded(m, namespaces)
+	}
 
 	var files []manifest.File
 	for _, f := range []struct {
@@ -62,10 +66,10 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 	}{
 		{namespaceBase, []any{manifest.Object(own)}},
 		{meshBase, append(configs, manifest.Object(rollout(m, ir.Digest(compiled))))},
-		{serverBase, slices.Concat([]any{manifest.Object(accountObject)}, serverRoles(m, namespaces), []any{
+		{serverBase, slices.Concat([]any{manifest.Object(accountObject)}, authority, serverRoles(m, namespaces), []any{
 			manifest.Object(serverService(m)),
 			manifest.Object(serverDeployment(m, len(parts))),
-			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces), serverEgressRules())),
+			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces), serverEgressRules(&m.Settings))),
 			manifest.Object(&policyv1.PodDisruptionBudget{
 				TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 				ObjectMeta: serverMeta(m),
@@ -79,7 +83,7 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 		}
 		files = append(files, file)
 	}
-	if asksForCertificates(&m.Settings) {
+	if asksKubernetes(&m.Settings) {
 		objects, err := approval(m)
 		if err != nil {
 			return nil, err
@@ -97,7 +101,7 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 // serverFiles are those of the control plane, relative to its directory, in the
 // order to apply.
 func serverFiles(m *ir.Mesh) []string {
-	if asksForCertificates(&m.Settings) {
+	if asksKubernetes(&m.Settings) {
 		return []string{meshBase, approverBase, serverBase}
 	}
 	return []string{meshBase, serverBase}
@@ -124,14 +128,33 @@ func meshPart(m *ir.Mesh, n int, part manifest.File) *corev1.ConfigMap {
 func partName(n int) string { return fmt.Sprintf("mesh-%03d", n) }
 
 func serverService(m *ir.Mesh) *corev1.Service {
-	return &corev1.Service{
+	service := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: serverMeta(m),
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeClusterIP, Selector: serverPods(),
-			Ports: []corev1.ServicePort{{Name: "xds", Protocol: corev1.ProtocolTCP, Port: serverPort, TargetPort: intstr.FromInt32(serverPort)}},
-		},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Selector: serverPods()},
 	}
+	for _, p := range serverPorts(&m.Settings) {
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort)})
+	}
+	return service
+}
+
+// serverPorts are those that members reach.
+func serverPorts(s *ir.Settings) []corev1.ContainerPort {
+	ports := []corev1.ContainerPort{{Name: "xds", ContainerPort: serverPort, Protocol: corev1.ProtocolTCP}}
+	if asksServer(s) {
+		ports = append(ports, corev1.ContainerPort{Name: "certificates", ContainerPort: enrollPort, Protocol: corev1.ProtocolTCP})
+	}
+	return ports
+}
+
+// serverPolicyPorts are the same in a NetworkPolicy.
+func serverPolicyPorts(s *ir.Settings) []networkingv1.NetworkPolicyPort {
+	var out []networkingv1.NetworkPolicyPort
+	for _, p := range serverPorts(s) {
+		out = append(out, tcp(uint16(p.ContainerPort)))
+	}
+	return out
 }
 
 func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
@@ -150,11 +173,8 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 			"--kubernetes-namespace=" + m.SystemNamespace(),
 			"--kubernetes-pod=$(POD_NAME)",
 		},
-		Env: []corev1.EnvVar{podNameVariable()},
-		Ports: []corev1.ContainerPort{
-			{Name: "xds", ContainerPort: serverPort, Protocol: corev1.ProtocolTCP},
-			{Name: "admin", ContainerPort: adminPort, Protocol: corev1.ProtocolTCP},
-		},
+		Env:             []corev1.EnvVar{podNameVariable()},
+		Ports:           append(serverPorts(&m.Settings), corev1.ContainerPort{Name: "admin", ContainerPort: adminPort, Protocol: corev1.ProtocolTCP}),
 		VolumeMounts:    []corev1.VolumeMount{{Name: "mesh", MountPath: meshDir, ReadOnly: true}},
 		StartupProbe:    &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 1, FailureThreshold: 60},
 		LivenessProbe:   &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 10},
@@ -162,26 +182,24 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 		Resources:       resources("100m", "128Mi", "2Gi"),
 		SecurityContext: unprivileged(serverUser),
 	}
-	// Its own certificate comes from the mesh's issuer. With the embedded one it is
-	// the issuer: all replicas sign with one key, from a Secret that is made by
-	// somebody who may, as meshc writes no key.
-	flag, secret, dir := "--certificates=", ir.ServerName, certificates.ServerDirectory
-	if m.Certificates.Issuer.Kind == ir.IssuerEmbedded {
-		flag, secret, dir = "--ca=", "authority", authority
-	}
-	container.Args = append(container.Args, flag+dir)
-	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: dir, ReadOnly: true})
-
 	d := replicated(serverMeta(m), serverPods(), serverUser)
-	yes := true
-	d.Spec.Template.Spec.ServiceAccountName, d.Spec.Template.Spec.AutomountServiceAccountToken = ir.ServerName, &yes
-	d.Spec.Template.Spec.Containers = []corev1.Container{container}
-	d.Spec.Template.Spec.Volumes = []corev1.Volume{meshVolume(parts), serverCertificate(&m.Settings, ir.CertificateSecret(secret))}
-	if asksForCertificates(&m.Settings) {
-		pod := &d.Spec.Template.Spec
-		pod.InitContainers = []corev1.Container{requester(&m.Settings, dir, parametersVolume, bootstrapDir, serverUser)}
-		pod.Volumes = append(append(pod.Volumes[:1:1], parametersOfServer()), requesterVolumes(&m.Settings)...)
+	pod, yes := &d.Spec.Template.Spec, true
+	pod.ServiceAccountName, pod.AutomountServiceAccountToken = ir.ServerName, &yes
+	pod.Volumes = []corev1.Volume{meshVolume(parts)}
+	if asksServer(&m.Settings) { // it is the issuer
+		container.Args = append(container.Args, "--ca-secret="+AuthorityName, "--trust-configmap="+trustName(&m.Settings), fmt.Sprintf("--enroll-listen=:%d", enrollPort))
+	} else {
+		dir := certificates.ServerDirectory
+		container.Args = append(container.Args, "--certificates="+dir)
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: dir, ReadOnly: true})
+		if asksKubernetes(&m.Settings) {
+			pod.InitContainers = []corev1.Container{requester(&m.Settings, "", dir, parametersVolume, bootstrapDir, serverUser)}
+			pod.Volumes = append(append(pod.Volumes, parametersOfServer()), requesterVolumes(&m.Settings)...)
+		} else {
+			pod.Volumes = append(pod.Volumes, serverCertificate(&m.Settings, ir.CertificateSecret(ir.ServerName)))
+		}
 	}
+	pod.Containers = []corev1.Container{container}
 	return d
 }
 
@@ -234,5 +252,11 @@ func serverIngress(m *ir.Mesh, namespaces []string) []networkingv1.NetworkPolicy
 			}
 		}
 	}
-	return []networkingv1.NetworkPolicyIngressRule{{From: from, Ports: []networkingv1.NetworkPolicyPort{tcp(serverPort)}}}
+	rules := []networkingv1.NetworkPolicyIngressRule{{From: from, Ports: serverPolicyPorts(&m.Settings)}}
+	if asksServer(&m.Settings) { // what each knows of a rotation of the root
+		rules = append(rules, networkingv1.NetworkPolicyIngressRule{
+			From: []networkingv1.NetworkPolicyPeer{podPeer(m.SystemNamespace(), serverPods())}, Ports: []networkingv1.NetworkPolicyPort{tcp(adminPort)},
+		})
+	}
+	return rules
 }

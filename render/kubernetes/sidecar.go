@@ -79,7 +79,7 @@ func sidecarPod(scope ir.Scope, proxy Proxy) *podPatch {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, redirect(scope))
 	}
 	if asksForCertificates(scope.Settings) {
-		pod.Spec.InitContainers = append(pod.Spec.InitContainers, requester(scope.Settings, s.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser))
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, requester(scope.Settings, s.Proxy.Server, s.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser))
 	}
 	container, always := proxyContainer(scope, firstListener(s)), corev1.ContainerRestartPolicyAlways
 	container.RestartPolicy = &always

@@ -31,6 +31,8 @@ func objects(t *testing.T, files []manifest.File) []any {
 		"apps/v1 Deployment":                              &appsv1.Deployment{},
 		"networking.k8s.io/v1 NetworkPolicy":              &networkingv1.NetworkPolicy{},
 		"policy/v1 PodDisruptionBudget":                   &policyv1.PodDisruptionBudget{},
+		"v1 Secret":                                       &corev1.Secret{},
+		"rbac.authorization.k8s.io/v1 ClusterRole":        &rbacv1.ClusterRole{},
 		"rbac.authorization.k8s.io/v1 Role":               &rbacv1.Role{},
 		"rbac.authorization.k8s.io/v1 RoleBinding":        &rbacv1.RoleBinding{},
 		"rbac.authorization.k8s.io/v1 ClusterRoleBinding": &rbacv1.ClusterRoleBinding{},

@@ -2,7 +2,8 @@
 // the mesh's services (EndpointSlices, discovery.k8s.io/v1) and the compiled mesh (the
 // ConfigMaps that meshc compile renders), and reports how far a rollout is where
 // Kubernetes' own tools look. It may read those in the namespaces of the mesh, and
-// write its report; nothing else.
+// write its report. An embedded authority it keeps in a Secret, and tells pods whom to trust in a
+// ConfigMap of each namespace; nothing else.
 //
 // While the API server is away everything stays as it was last seen.
 package kubernetes
@@ -11,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -39,10 +41,23 @@ type Cluster struct {
 	log    *slog.Logger
 	server *serve.Server
 	pods   *podWatch
+
+	mu         sync.Mutex
+	namespaces []string // of the mesh's members in the cluster
 }
 
 // New makes a Cluster; it asks for nothing yet.
 func New(config Config, server *serve.Server) (*Cluster, error) {
+	client, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{config: config, client: client, log: config.Log, server: server}
+	c.pods = newPodWatch(c)
+	return c, nil
+}
+
+func newClient(config Config) (kubernetes.Interface, error) {
 	client, err := kubernetes.NewForConfig(&rest.Config{
 		Host: config.API, BearerTokenFile: config.TokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: config.CAFile},
 		QPS: 20, Burst: 50, Timeout: 0, UserAgent: "meshc-serve",
@@ -50,9 +65,7 @@ func New(config Config, server *serve.Server) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the Kubernetes API at %s: %w", config.API, err)
 	}
-	c := &Cluster{config: config, client: client, log: config.Log, server: server}
-	c.pods = newPodWatch(c)
-	return c, nil
+	return client, nil
 }
 
 // patience is how long a mesh waits for what is known of its pods before it is served
@@ -61,4 +74,7 @@ const patience = 10 * time.Second
 
 // Prepare follows the pods of a mesh that is about to be served, and waits a while
 // until they are known.
-func (c *Cluster) Prepare(ctx context.Context, m *ir.Mesh) { c.pods.follow(ctx, m) }
+func (c *Cluster) Prepare(ctx context.Context, m *ir.Mesh) {
+	c.noteNamespaces(m)
+	c.pods.follow(ctx, m)
+}

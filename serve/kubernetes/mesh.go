@@ -39,7 +39,7 @@ func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, ta
 func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, taken func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	configs := c.newWatch(namespace, selector, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
+	configs := c.newWatch(namespace, labelled(selector), func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
 		return f.Core().V1().ConfigMaps().Informer()
 	})
 	parts := configs.factory.Core().V1().ConfigMaps()

@@ -103,7 +103,7 @@ func namespacesOf(m *ir.Mesh) map[string]bool {
 // somebody else put there is nobody's pod.
 func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
 	running, stop := context.WithCancel(ctx)
-	slices := w.cluster.newWatch(namespace, kubernetes.LabelPartOf+"="+mesh+","+discoveryv1.LabelManagedBy+"=endpointslice-controller.k8s.io", func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
+	slices := w.cluster.newWatch(namespace, labelled(kubernetes.LabelPartOf+"="+mesh+","+discoveryv1.LabelManagedBy+"=endpointslice-controller.k8s.io"), func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
 		return f.Discovery().V1().EndpointSlices().Informer()
 	})
 	n := &namespaceWatch{name: namespace, stop: stop}

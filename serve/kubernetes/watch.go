@@ -23,11 +23,16 @@ type watch struct {
 	failed  chan struct{}
 }
 
-// newWatch follows the objects that have the label, once it is started.
-func (c *Cluster) newWatch(namespace, selector string, of func(informers.SharedInformerFactory) cache.SharedIndexInformer) *watch {
+// labelled selects the objects that have the label.
+func labelled(selector string) func(*metav1.ListOptions) {
+	return func(o *metav1.ListOptions) { o.LabelSelector = selector }
+}
+
+// newWatch follows the objects that are selected, once it is started.
+func (c *Cluster) newWatch(namespace string, selected func(*metav1.ListOptions), of func(informers.SharedInformerFactory) cache.SharedIndexInformer) *watch {
 	w := &watch{changed: make(chan struct{}, 1), failed: make(chan struct{})}
 	w.factory = informers.NewSharedInformerFactoryWithOptions(c.client, 0, informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = selector }))
+		informers.WithTweakListOptions(selected))
 	informer := of(w.factory)
 	note := func() {
 		select {

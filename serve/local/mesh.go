@@ -42,7 +42,7 @@ type Mesh struct {
 	envoy     string
 	directory string
 	endpoints string
-	temporary bool
+	temporary *temporary // nil for a directory that stays
 
 	loopback     *Loopback
 	placement    *Placement
@@ -88,10 +88,10 @@ func (m *Mesh) prepare() (err error) {
 		}
 	}
 	if m.directory == "" {
-		m.temporary = true
-		if m.directory, err = os.MkdirTemp("", "meshc-"); err != nil {
+		if m.temporary, err = newTemporary(); err != nil {
 			return err
 		}
+		m.directory = m.temporary.dir
 	}
 	if m.directory, err = filepath.Abs(m.directory); err != nil {
 		return err
@@ -196,8 +196,8 @@ func (m *Mesh) Stop() error {
 	if m.loopback != nil {
 		errs = append(errs, m.loopback.Close())
 	}
-	if m.temporary && m.directory != "" {
-		errs = append(errs, os.RemoveAll(m.directory))
+	if m.temporary != nil {
+		errs = append(errs, m.temporary.remove())
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,158 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const standWorkload = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s, version: %[2]s}}
+    spec: {containers: [{name: app, image: %[3]q, args: [%[4]s]}]}
+---
+`
+
+// What meshc init lays out runs by kubectl apply -k alone: meshc serve makes its authority, pods get their
+// certificates of it by their service account tokens and renew them, and the authority outlives the servers.
+func TestInitCompileApply(t *testing.T) {
+	t.Cleanup(func() {
+		for _, args := range [][]string{
+			{"get", "pods", "-A", "-o", "wide"},
+			{"get", "events", "-n", "stand"},
+			{"logs", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "--tail=20"},
+			{"delete", "namespace", "stand", "stand-system", "--ignore-not-found", "--timeout=2m"},
+			{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=stand"},
+		} {
+			if out, err := commandAfter("kubectl", args...); err != nil || t.Failed() {
+				t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+	})
+	dir := filepath.Join(t.TempDir(), "stand")
+	if _, err := meshc(t, "", "init", dir); err != nil {
+		t.Fatal(err)
+	}
+	known := images(t)
+	for name, text := range map[string]string{
+		"test.cue":                fmt.Sprintf("package stand\n\nmesh: {images: {meshc: %q, envoy: %q}, certificates: lifetime: \"1m\"}\n", known["meshc"], known["envoy"]),
+		"apps/kustomization.yaml": "namespace: stand\nresources: [apps.yaml]\ncomponents: [../out/kubernetes/stand/sidecar]\n",
+		"apps/apps.yaml": fmt.Sprintf(standWorkload, "frontend", "v1", known["backend"], `-service=frontend, "-listen=http=http::8080", "-upstream=backend.http=http:backend:8080"`) +
+			fmt.Sprintf(standWorkload, "backend", "v1", known["backend"], `-service=backend, "-listen=http=http::8080"`) +
+			fmt.Sprintf(standWorkload, "backend-v2", "v2", known["backend"], `-service=backend, "-listen=http=http::8080"`),
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := meshc(t, dir, "compile", "-o", "out"); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "apply", "-k", filepath.Join(dir, "out"))
+	kubectl(t, "apply", "-k", filepath.Join(dir, "apps"))
+	kubectl(t, "rollout", "status", "deployment/meshc", "-n", "stand-system", "--timeout=3m")
+	kubectl(t, "rollout", "status", "deployment/public", "deployment/frontend", "deployment/backend", "deployment/backend-v2", "-n", "stand", "--timeout=4m")
+
+	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
+	gateway := "http://" + node + ":" + kubectl(t, "get", "service", "public", "-n", "stand", "-o", "jsonpath={.spec.ports[0].nodePort}")
+	good := gateway + "/?via=backend:GET:/api/"
+	eventually(t, time.Minute, func() string {
+		report, err := ask(http.DefaultClient, good, nil)
+		if err != nil {
+			return err.Error()
+		}
+		var got []string
+		for _, hop := range report.Hops() {
+			got = append(got, hop.Peer)
+		}
+		if want := "[spiffe://stand.example/ns/stand/sa/public spiffe://stand.example/ns/stand/sa/frontend]"; fmt.Sprint(got) != want {
+			return fmt.Sprintf("got %s, want %s", got, want)
+		}
+		return ""
+	})
+	if _, err := ask(http.DefaultClient, gateway+"/?via=backend:GET:/other", nil); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("a path that is not allowed: %v", err)
+	}
+	apply(t, fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: stranger, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: app, image: %q, args: [-service=stranger, "-listen=http=http::8080", "-upstream=backend.http=http:backend.stand.svc.cluster.local:8080"]}]
+`, known["backend"]))
+	kubectl(t, "wait", "--for=condition=Ready", "pod/stranger", "-n", "default", "--timeout=60s")
+	stranger := "http://" + kubectl(t, "get", "pod", "stranger", "-n", "default", "-o", "jsonpath={.status.podIP}") + ":8080"
+	if report, err := ask(http.DefaultClient, stranger+"/?via=backend:GET:/api/", nil); err == nil {
+		t.Errorf("a stranger reached backend: %+v", report)
+	}
+
+	// No key of a pod is in the cluster, and of the authority what signs alone.
+	var secrets corev1.SecretList
+	get(t, &secrets, "secrets", "-A")
+	for _, s := range secrets.Items {
+		if s.Namespace == "stand" || s.Namespace == "stand-system" && (s.Name != "meshc-authority" || s.Data["1_root.key"] != nil || len(s.Data["1_intermediate.key"]) == 0) {
+			t.Errorf("there is the Secret %s/%s with %d keys", s.Namespace, s.Name, len(s.Data))
+		}
+	}
+
+	// Under load: everybody renews, and servers are killed, one and then both.
+	roots := func(namespace string) string {
+		return kubectl(t, "get", "configmap", "stand.trust", "-n", namespace, "-o", `jsonpath={.data.ca\.crt}`)
+	}
+	before := roots("stand")
+	if before == "" || roots("stand-system") != before {
+		t.Errorf("the namespaces have different roots")
+	}
+	l := start(t, good)
+	servers := strings.Fields(kubectl(t, "get", "pods", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "-o", "name"))
+	if len(servers) != 2 {
+		t.Errorf("the servers are %v", servers)
+	}
+	for _, killed := range [][]string{servers[:1], nil} {
+		if killed == nil {
+			killed = strings.Fields(kubectl(t, "get", "pods", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "-o", "name"))
+		}
+		kubectl(t, append([]string{"delete", "-n", "stand-system", "--grace-period=0", "--force"}, killed...)...)
+		kubectl(t, "rollout", "status", "deployment/meshc", "-n", "stand-system", "--timeout=2m")
+	}
+	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "-n", "stand", "-o", "name")) {
+		eventually(t, 2*time.Minute, func() string {
+			if log := kubectl(t, "logs", pod, "-n", "stand", "-c", "mesh-certificates"); strings.Count(log, "the certificate was renewed") < 2 {
+				return pod + " has not renewed its certificate twice: " + log
+			}
+			return ""
+		})
+	}
+	l.end(t, 20*rate)
+	if roots("stand") != before {
+		t.Error("the servers that came after have another root")
+	}
+	// A pod that starts now gets a certificate, and the mesh applied again changes nothing of the authority.
+	kubectl(t, "apply", "-k", filepath.Join(dir, "out"))
+	kubectl(t, "rollout", "restart", "deployment/backend", "-n", "stand")
+	kubectl(t, "rollout", "status", "deployment/backend", "-n", "stand", "--timeout=2m")
+	eventually(t, time.Minute, func() string {
+		if _, err := ask(http.DefaultClient, good, nil); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	if roots("stand") != before {
+		t.Error("another apply has made another root")
+	}
+}
