@@ -1,6 +1,7 @@
 // Package update says in which stages proxies take a change of a mesh, so that on the way no mixture of proxies, of which
 // some have a stage and some have the next, refuses a request that the mesh let in before and lets in after; and no service
-// lets in what its rules let in neither before nor after.
+// lets in what its rules let in neither before nor after. Tokens are taken of the issuers of both: a request that only its
+// token keeps out, of an issuer that a service does not know, may be let in on the way.
 //
 // What is called is made ready before anybody calls it, and is let go after: first services let in whom they will let in
 // besides those whom they do, then callers go by the new routes, and at last services let in those alone whom they
