@@ -6,9 +6,10 @@ import (
 	"sync"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/credentials"
+
+	"github.com/meshc/meshc/serve/svid"
 )
 
 // boundedCredentials bound the connections of an identity, and the HTTP/2 frames of a connection.
@@ -25,7 +26,7 @@ func (b boundedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	}
 	var id spiffeid.ID // none has a quota too: that of all who have none
 	if shown, ok := info.(credentials.TLSInfo); ok && len(shown.State.PeerCertificates) > 0 {
-		id, _ = x509svid.IDFromCert(shown.State.PeerCertificates[0])
+		id, _ = svid.Identity(shown.State.PeerCertificates[0])
 	}
 	if err := b.quotas.connect(id); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())

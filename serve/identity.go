@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 // identitySource is where the server's own certificate and its trust come from.
@@ -70,7 +70,7 @@ func callerIdentity(ctx context.Context) (spiffeid.ID, error) {
 	if !ok || len(info.State.PeerCertificates) == 0 { // what is there was verified in the handshake
 		return spiffeid.ID{}, errors.New("no verified certificate")
 	}
-	return x509svid.IDFromCert(info.State.PeerCertificates[0])
+	return svid.Identity(info.State.PeerCertificates[0])
 }
 
 // issued is an identity that the embedded authority signs. Its key never leaves
@@ -141,7 +141,7 @@ func (d *onDisk) take(id spiffeid.ID, _ time.Duration) error {
 	if err != nil {
 		return err
 	}
-	got, err := x509svid.IDFromCert(c.Leaf)
+	got, err := svid.Identity(c.Leaf)
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.dir, err)
 	}

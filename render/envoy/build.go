@@ -61,7 +61,7 @@ type builder struct {
 	loopback string // the address that the proxy's host keeps to itself
 	out      *Resources
 	clusters map[string]bool
-	// trustsAll is set when the roots of other trust domains are wanted.
+	// trustsAll is set when the roots of all trust domains are wanted, by who asks for certificates.
 	trustsAll bool
 	// proxyless is set when a gRPC client reads the resources, not an Envoy.
 	proxyless bool

@@ -75,8 +75,8 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{egressName(e, port)}},
 	}
 	if !port.Protocol.IsHTTP() {
-		chain.TransportSocket = b.downstreamTLS(callers, secretTrust)
-		chain.Filters = []*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster)}
+		chain.TransportSocket = b.downstreamTLS(callers)
+		chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.tcpProxyOnceKnown(name, cluster)}
 		return chain
 	}
 	m := b.connectionManager(name)
@@ -93,7 +93,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 			}},
 		}}}},
 	})
-	chain.TransportSocket = b.downstreamTLS(callers, secretTrust, "h2")
-	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}
+	chain.TransportSocket = b.downstreamTLS(callers, "h2")
+	chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.networkFilter(hcmFilter, m)}
 	return chain
 }

@@ -132,14 +132,17 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	cluster := b.application(port)
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
 	if !port.Protocol.IsHTTP() {
-		chain.TransportSocket = b.downstreamTLS(callers, b.trustOn(port))
-		chain.Filters = append(append(b.oneIdentity(port), b.networkRBAC(port)...), b.tcpProxyOnceKnown(name, cluster, b.auditLog(port, networkRBACFilter)...))
+		chain.TransportSocket = b.downstreamTLS(callers)
+		chain.Filters = slices.Concat(
+			[]*listenerv3.Filter{b.oneIdentity(name)}, b.networkRBAC(port),
+			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, b.auditLog(port, networkRBACFilter)...)},
+		)
 		return chain
 	}
 	hosts := b.inboundHosts(name, cluster, port)
 	b.out.Routes = append(b.out.Routes, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
-	chain.TransportSocket = b.downstreamTLS(b.members(port), b.trustOn(port), "h2", "http/1.1")
-	chain.Filters = append(b.oneIdentity(port), b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port))))
+	chain.TransportSocket = b.downstreamTLS(b.members(port), "h2", "http/1.1")
+	chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port)))}
 	return chain
 }
 

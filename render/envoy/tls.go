@@ -63,9 +63,10 @@ func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *cor
 // downstreamTLS is the server's side: it demands a certificate of an identity
 // that one of the matchers accepts. Sessions are not resumed, as that would carry
 // an identity past the end of its certificate.
-func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, trust string, alpn ...string) *corev3.TransportSocket {
+func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, alpn ...string) *corev3.TransportSocket {
+	b.trustsAll = true
 	return b.transportSocket(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext:                 b.meshContext(accept, trust, alpn),
+		CommonTlsContext:                 b.meshContext(accept, secretTrustOfAll, alpn),
 		RequireClientCertificate:         wrapperspb.Bool(true),
 		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
 		DisableStatefulSessionResumption: true,

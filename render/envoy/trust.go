@@ -5,9 +5,6 @@ import (
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
-	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -16,58 +13,13 @@ import (
 
 const spiffeValidator = "envoy.tls.cert_validator.spiffe"
 
-// trustOn is the secret of whom connections to that port are believed by: the mesh's
-// own roots, and others where a rule lets somebody of another trust domain in.
-func (b *builder) trustOn(port *ir.Port) string {
-	for _, p := range b.peers(port) {
-		if b.foreign(&p) {
-			b.trustsAll = true
-			return secretTrustOfAll
-		}
-	}
-	return secretTrust
-}
-
-// oneIdentity closes connections whose certificate has identities of two trust domains,
-// or one that is no SPIFFE ID, on a port that believes several. Envoy chooses the roots
-// by the first identity, and rules and handshakes are content with any: by the second, a
-// domain's roots could speak for another. (A certificate has one; SPIFFE X.509-SVID,
-// section 2.)
-func (b *builder) oneIdentity(port *ir.Port) []*listenerv3.Filter {
-	if b.trustOn(port) != secretTrustOfAll {
-		return nil
-	}
-	domains := []string{b.scope.Settings.Domain()}
-	for _, td := range b.scope.Settings.TrustDomains {
-		domains = append(domains, "spiffe://"+td.Name+"/")
-	}
-	refused := []*rbacconfigv3.Principal{authenticated(&matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: re2(noSPIFFEID)}})}
-	for i, one := range domains {
-		for _, other := range domains[i+1:] {
-			refused = append(refused, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_AndIds{AndIds: &rbacconfigv3.Principal_Set{
-				Ids: []*rbacconfigv3.Principal{authenticated(below(one)), authenticated(below(other))},
-			}}})
-		}
-	}
-	return []*listenerv3.Filter{b.networkFilter(networkRBACFilter+".identity", &networkrbacv3.RBAC{
-		StatPrefix: inboundName(port.Name) + ".identity",
-		Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_DENY, Policies: map[string]*rbacconfigv3.Policy{"several identities": {
-			Permissions: []*rbacconfigv3.Permission{{Rule: &rbacconfigv3.Permission_Any{Any: true}}},
-			Principals:  refused,
-		}}},
-	})}
-}
-
-// noSPIFFEID are URIs with a path that a SPIFFE ID must not have: with empty segments,
-// dots for segments, or other characters (SPIFFE-ID, section 2.2).
-const noSPIFFEID = `spiffe://[^/]*/(.*/)?\.{0,2}(/.*)?|spiffe://.*[^A-Za-z0-9._/-].*`
-
 func (b *builder) foreign(p *ir.Peer) bool {
 	return p.Kind == ir.KindIdentity && !strings.HasPrefix(p.Pattern, b.scope.Settings.Domain())
 }
 
 // trustOfAll believes the roots of each trust domain for its own identities and no
-// other (SPIFFE Trust Domain and Bundle, section 4). The file of the mesh's own is
+// other (SPIFFE Trust Domain and Bundle, section 4), and refuses a leaf that is an
+// authority or may sign for one (SPIFFE X.509-SVID, section 4). The file of the mesh's own is
 // named twice: by the second name Envoy knows that it must read it again.
 func (b *builder) trustOfAll(own *tlsv3.CertificateValidationContext) *tlsv3.Secret {
 	config := &tlsv3.SPIFFECertValidatorConfig{TrustDomains: []*tlsv3.SPIFFECertValidatorConfig_TrustDomain{{

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
@@ -200,7 +199,7 @@ func (c *Client) verify(s tls.ConnectionState, pool *x509.CertPool) error {
 	if _, err := publickey.VerifyPeer(shown, pool, x509.ExtKeyUsageServerAuth); err != nil {
 		return errors.New("its certificate is not signed by whom this host trusts")
 	}
-	id, err := x509svid.IDFromCert(s.PeerCertificates[0])
+	id, err := svid.Identity(s.PeerCertificates[0])
 	if err != nil || id != c.Server {
 		return fmt.Errorf("it is %s and must be %s", id, c.Server)
 	}

@@ -20,7 +20,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/publickey"
@@ -261,7 +260,7 @@ func (a *api) shown(r *http.Request) (spiffeid.ID, bool) {
 	if err := a.verify(chain, nil); err != nil {
 		return spiffeid.ID{}, false
 	}
-	id, err := x509svid.IDFromCert(r.TLS.PeerCertificates[0])
+	id, err := svid.Identity(r.TLS.PeerCertificates[0])
 	return id, err == nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/svid"
 )
 
 // pastTime is how long the certificate of [Mesh.Past] is good.
@@ -46,7 +47,7 @@ func isMember(s tls.ConnectionState, roots *x509.CertPool, service *ir.Service) 
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 		return err
 	}
-	if len(leaf.URIs) != 1 || leaf.URIs[0].String() != service.Identity.String() {
+	if id, err := svid.Identity(leaf); err != nil || id != service.Identity {
 		return fmt.Errorf("the other side is not %s", service.Identity)
 	}
 	return nil

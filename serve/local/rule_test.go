@@ -258,6 +258,10 @@ func TestSeveralIdentities(t *testing.T) {
 		status int // 0 for a connection that is closed
 	}{
 		{[]string{partner}, "/partner", 200},
+		{[]string{partner, "spiffe://partner.example/ns/many/sa/x"}, "/partner", 0},
+		{[]string{"spiffe://partner.example/ns/many/sa/x", partner}, "/partner", 0},
+		{[]string{partner, partner}, "/partner", 0},
+		{[]string{partner, "https://partner.example/"}, "/partner", 0},
 		{[]string{partner, own}, "/own", 0},
 		{[]string{own, partner}, "/own", 0},
 		{[]string{partner, own}, "/partner", 0},
@@ -276,6 +280,35 @@ func TestSeveralIdentities(t *testing.T) {
 	}
 }
 
+// A certificate with one identity that claims another by the side, or that could sign for others, opens no door.
+func TestIdentityByTheSide(t *testing.T) {
+	mesh := rulesMesh(t)
+	address := "https://" + inbound(mesh, "patterns", "http")
+	const partner, own = "spiffe://partner.example/ns/shop/sa/web", "spiffe://rules.example/ns/near/sa/client"
+	for name, c := range map[string]struct {
+		edit   func(*x509.Certificate)
+		path   string
+		status int // 0 for a connection that is closed
+	}{
+		"nothing":            {func(*x509.Certificate) {}, "/partner", 200},
+		"DNS name":           {func(c *x509.Certificate) { c.DNSNames = []string{"web.partner.example"} }, "/partner", 200},
+		"DNS name, own":      {func(c *x509.Certificate) { c.DNSNames = []string{own} }, "/own", 0},
+		"DNS name, same":     {func(c *x509.Certificate) { c.DNSNames = []string{"a.example", "SPIFFE://partner.example/ns/many/sa/x"} }, "/partner", 0},
+		"common name":        {func(c *x509.Certificate) { c.Subject.CommonName = own }, "/own", 403},
+		"authority":          {func(c *x509.Certificate) { c.BasicConstraintsValid, c.IsCA = true, true }, "/partner", 0},
+		"signs certificates": {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, "/partner", 0},
+		"signs revocations":  {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCRLSign }, "/partner", 0},
+		"authority that signs": {func(c *x509.Certificate) {
+			c.BasicConstraintsValid, c.IsCA, c.KeyUsage = true, true, c.KeyUsage|x509.KeyUsageCertSign
+		}, "/partner", 0},
+	} {
+		a, err := trySend(t.Context(), with(t, signed(t, ruled.second, c.edit, partner)), http.MethodGet, address+c.path)
+		if a.status != c.status || (err == nil) != (c.status != 0) {
+			t.Errorf("%s: status %d, %v; want %d", name, a.status, err, c.status)
+		}
+	}
+}
+
 // with is a client that shows that certificate.
 func with(t *testing.T, c *tls.Certificate) *http.Client {
 	t.Helper()
@@ -286,6 +319,12 @@ func with(t *testing.T, c *tls.Certificate) *http.Client {
 
 // signedFor is a leaf with all those identities.
 func signedFor(t *testing.T, root *tls.Certificate, ids ...string) *tls.Certificate {
+	t.Helper()
+	return signed(t, root, func(*x509.Certificate) {}, ids...)
+}
+
+// signed is a leaf with all those identities, and what edit makes of it.
+func signed(t *testing.T, root *tls.Certificate, edit func(*x509.Certificate), ids ...string) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -302,6 +341,7 @@ func signedFor(t *testing.T, root *tls.Certificate, ids ...string) *tls.Certific
 		}
 		template.URIs = append(template.URIs, u)
 	}
+	edit(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, root.Leaf, key.Public(), root.PrivateKey)
 	if err != nil {
 		t.Fatal(err)

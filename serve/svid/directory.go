@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/render/envoy"
@@ -79,7 +78,7 @@ func Read(dir string) (*Held, error) {
 		}
 		h.Chain = append(h.Chain, c)
 	}
-	if h.ID, err = x509svid.IDFromCert(h.Leaf()); err != nil {
+	if h.ID, err = Identity(h.Leaf()); err != nil {
 		return nil, fmt.Errorf("%s is no SPIFFE certificate: it has no identity", filepath.Join(dir, CertificateFile))
 	}
 	if h.Bundle, err = os.ReadFile(filepath.Join(dir, TrustFile)); err != nil {
