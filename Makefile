@@ -1,6 +1,8 @@
 # The whole project: make up to see it run, make test to know that it works.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# the Envoy of tests and of make up: $$ENVOY, else the one that make tools puts here
+WITH_ENVOY := ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}"
 LINT := go tool -modfile=tools/lint/go.mod
 
 .PHONY: all build tools images up test inotify lint security e2e soak fuzz race bench clean
@@ -31,11 +33,11 @@ images: tools
 
 # the example mesh on loopback, until Ctrl-C
 up: build tools
-	cd examples/shop && exec ../../bin/meshc up
+	cd examples/shop && $(WITH_ENVOY) exec ../../bin/meshc up
 
 # everything, real Envoys included
 test: build tools lint inotify
-	go test -timeout 30m ./...
+	$(WITH_ENVOY) go test -timeout 30m ./...
 
 # what so many Envoys at once need of Linux
 inotify:
@@ -59,21 +61,21 @@ security:
 # Kubernetes: that of $$KUBECONFIG, or one of its own (test/cluster)
 e2e: build tools
 	go vet -tags e2e ./...
-	go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
-	go test -tags e2e -run '^TestPage$$' ./review/graph
-	@test/e2e/run
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestInboundPorts)$$' ./serve/redirect
+	$(WITH_ENVOY) go test -tags e2e -run '^TestPage$$' ./review/graph
+	@$(WITH_ENVOY) test/e2e/run
 
 # what takes long: many random specs, random requests tried and sent, random paths by one proxy and two, ten leaves of a minute and a new root under load,
 # and a server that is away for two minutes
 soak: build tools inotify
-	MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
-	MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
-	MESHC_PATHS=100000 go test -timeout 60m -count 1 -run PathsAreOneThing -v ./serve/local
-	MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./serve/local
-	MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./serve/local
-	MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
-	MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
-	MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
+	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
+	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
+	$(WITH_ENVOY) MESHC_PATHS=100000 go test -timeout 60m -count 1 -run PathsAreOneThing -v ./serve/local
+	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./serve/local
+	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./serve/local
+	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
+	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
+	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
 
 # input that nobody wrote: specs, mesh.json, strings in YAML, paths, what proxies say, join
 # tokens and requests for certificates; the corpus is in testdata/fuzz and grows in
@@ -81,17 +83,17 @@ soak: build tools inotify
 fuzz:
 	@set -e; for target in render.FuzzSpec render.FuzzMesh render/manifest.FuzzYAMLString \
 			compiler/try.FuzzPath compiler/foreign.FuzzImport serve.FuzzADS serve/ca.FuzzRedeem serve/enroll.FuzzParseRequest; do \
-		tools/fuzz.sh ./$${target%.*} $${target##*.} $(FUZZTIME); \
+		$(WITH_ENVOY) tools/fuzz.sh ./$${target%.*} $${target##*.} $(FUZZTIME); \
 	done
 
 # the race detector where goroutines meet
 race: tools inotify
-	go test -timeout 30m -race ./serve/... ./examples/...
+	$(WITH_ENVOY) go test -timeout 30m -race ./serve/... ./examples/...
 
 # compilation next to "cue export": bench/bench.txt and bench/bench.json
 bench: build
 	go build -o bin/cue cuelang.org/go/cmd/cue
-	go run ./compiler/bench
+	$(WITH_ENVOY) go run ./compiler/bench
 
 clean:
 	rm -rf bin out bench

@@ -199,7 +199,7 @@ type judge struct {
 
 func newJudge(t *testing.T) *judge {
 	t.Helper()
-	binary, err := local.Envoy()
+	binary, err := local.Envoy("", "")
 	if err != nil {
 		t.Fatal(err)
 	}

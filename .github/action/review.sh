@@ -52,10 +52,26 @@ esac
 if [[ -z ${BASE:-} ]]; then
 	exit "$failed"
 fi
-if git fetch --quiet --no-tags --depth=1 -- origin "$BASE"; then
-	before=$(git rev-parse FETCH_HEAD)
-else # no right to fetch here: it was fetched before (fetch-depth: 0)
-	before=$(git rev-parse --verify --quiet --end-of-options "origin/$BASE^{commit}")
+# The repository is found from its .git, which is never content of a commit: files named HEAD, objects and refs can be, and Git
+# itself would take a directory with them for a repository. Git has no token, and runs nothing that is configured.
+top=$PWD
+until [[ -e $top/.git ]]; do
+	[[ $top != / ]] || { echo "::error::$DIRECTORY is in no repository of Git"; exit 2; }
+	top=$(dirname "$top")
+done
+safely() {
+	env -u GH_TOKEN -u GIT_DIR -u GIT_WORK_TREE -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS git -C "$top" --git-dir="$top/.git" --no-pager \
+		-c safe.bareRepository=explicit -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"
+}
+# All of the base's history, for the merge base. With no right to fetch here, it was fetched before (fetch-depth: 0).
+whole=()
+[[ $(safely rev-parse --is-shallow-repository) == false ]] || whole=(--unshallow)
+before=refs/remotes/origin/$BASE
+if [[ $BASE =~ ^[0-9a-f]{40}$ ]]; then
+	before=$BASE # a commit, which is in the clone
+elif ! safely fetch --quiet --no-tags --no-recurse-submodules --upload-pack=git-upload-pack ${whole[@]+"${whole[@]}"} -- origin "+refs/heads/$BASE:$before" 2>"$work/fetch"; then
+	safely rev-parse --verify --quiet --end-of-options "$before^{commit}" >/dev/null ||
+		{ echo "::error::the base $BASE could not be fetched, and is not in the clone: check out with fetch-depth: 0"; exit 2; }
 fi
 status=0
 "$MESHC" diff --from "$before" --untrusted -o markdown >"$work/diff.md" || status=$?

@@ -53,7 +53,7 @@ func TestHosts(t *testing.T) {
 	if d, err := time.ParseDuration(os.Getenv("MESHC_OUTAGE")); err == nil {
 		outage = d
 	}
-	envoy, err := local.Envoy()
+	envoy, err := local.Envoy("", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/revision"
 	"github.com/meshc/meshc/serve/local"
 )
 
@@ -44,14 +45,18 @@ Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the ne
 			if err != nil {
 				return err
 			}
-			options.Mesh = linked
+			if options.Mesh = linked; flags.untrusted {
+				if options.Outside, err = revision.Top("."); err != nil {
+					return err
+				}
+			}
 			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 			return up(cmd, options, source, directories, began)
 		},
 	}
 	flags.add(cmd.Flags())
 	cmd.Flags().StringVar(&options.Directory, "dir", "", "keep the mesh's files in this directory (default: a temporary one)")
-	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then .tools/envoy)")
+	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/revision"
 	"github.com/meshc/meshc/review/verify"
 )
 
@@ -63,6 +64,11 @@ fails or the mesh is wrong.`,
 			if options.FailUndecided, err = flags.failUndecided(); err != nil {
 				return err
 			}
+			if flags.untrusted {
+				if options.Outside, err = revision.Top(result.Root); err != nil {
+					return err
+				}
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), upTime)
 			defer cancel()
 			report, err := verify.Verify(ctx, mesh, options)
@@ -93,7 +99,7 @@ fails or the mesh is wrong.`,
 	flags.bound(cmd, func() bool { return true })
 	flags.addUndecided(cmd.Flags())
 	cmd.Flags().BoolVar(&options.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
-	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then .tools/envoy)")
+	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
 	cmd.Flags().StringVar(&junit, "junit", "", "file to write a report to in the form of JUnit")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return cmd

@@ -61,6 +61,18 @@ func Find(dir string) (*Repository, error) {
 	return r, nil
 }
 
+// Top is the directory of the work tree that a directory is in, or the directory itself where there is none.
+func Top(dir string) (string, error) {
+	r, err := Find(dir)
+	if errors.Is(err, ErrNone) {
+		return dir, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return r.Top, nil
+}
+
 func topOf(dir string) string {
 	for {
 		if _, err := os.Lstat(filepath.Join(dir, dotGit)); err == nil {

@@ -84,6 +84,8 @@ type Options struct {
 	FailUndecided bool
 	// Envoy is the binary; empty for what [local.Envoy] finds.
 	Envoy string
+	// Outside is a reviewed tree, of which no program is run; empty for none.
+	Outside string
 }
 
 // Verify runs the tests of a mesh. An error is of what they run in, and not that they fail.
@@ -120,7 +122,7 @@ func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy})
+	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy, Outside: o.Outside})
 	if err != nil {
 		return nil, fmt.Errorf("the mesh does not run: %w", err)
 	}

@@ -13,36 +13,33 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/meshc/meshc/compiler/program"
 )
 
-// Envoy finds the Envoy binary: $ENVOY, else "envoy" in PATH, else
-// .tools/envoy in the working directory or one above it, where "make tools"
-// puts it.
-func Envoy() (string, error) {
-	if path := os.Getenv("ENVOY"); path != "" {
-		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("$ENVOY: %w", err)
+// Envoy finds the Envoy binary: the one that is named, else $ENVOY, else "envoy" in PATH, else the one beside this
+// executable. One in the directory outside, a tree that is reviewed, is an error wherever it was named; an empty outside
+// refuses none.
+func Envoy(named, outside string) (string, error) {
+	if named == "" {
+		named = os.Getenv("ENVOY")
+	}
+	if named != "" {
+		if _, err := os.Stat(named); err != nil {
+			return "", fmt.Errorf("the Envoy that was named: %w", err)
 		}
-		return path, nil
+		return named, program.Outside(named, outside)
 	}
-	if path, err := exec.LookPath("envoy"); err == nil {
-		return filepath.Abs(path)
+	if _, err := exec.LookPath("envoy"); !errors.Is(err, exec.ErrNotFound) {
+		return program.Find("envoy", outside)
 	}
-	directory, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		path := filepath.Join(directory, ".tools", "envoy")
+	if own, err := os.Executable(); err == nil {
+		path := filepath.Join(filepath.Dir(own), "envoy")
 		if _, err := os.Stat(path); err == nil {
-			return path, nil
+			return path, program.Outside(path, outside)
 		}
-		parent := filepath.Dir(directory)
-		if parent == directory {
-			return "", errors.New("no Envoy: set $ENVOY, put envoy into PATH, or run \"make tools\"")
-		}
-		directory = parent
 	}
+	return "", errors.New("there is no Envoy: set $ENVOY, or put envoy into PATH or beside meshc")
 }
 
 // process is a running Envoy.

@@ -29,6 +29,8 @@ type Options struct {
 	Directory string
 	// Endpoints is the directory of endpoints files; empty for none.
 	Endpoints string
+	// Outside is a reviewed tree, of which no program is run; empty for none.
+	Outside string
 	// Log is told what meshc serve has to say; nil for nobody.
 	Log *slog.Logger
 	// Authority signs the members' certificates; nil for one that ends with the mesh.
@@ -40,6 +42,7 @@ type Options struct {
 // Mesh is a mesh that runs on this machine.
 type Mesh struct {
 	envoy     string
+	outside   string
 	directory string
 	endpoints string
 	temporary *temporary // nil for a directory that stays
@@ -67,7 +70,7 @@ type Mesh struct {
 // when it fails. The mesh then runs until Stop; the context bounds the start
 // alone.
 func Start(ctx context.Context, o Options) (*Mesh, error) {
-	m := &Mesh{authority: o.Authority, envoy: o.Envoy, directory: o.Directory, endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
+	m := &Mesh{authority: o.Authority, envoy: o.Envoy, outside: o.Outside, directory: o.Directory, endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,10 +85,8 @@ func Start(ctx context.Context, o Options) (*Mesh, error) {
 
 // prepare makes what every mesh needs, whatever is in it.
 func (m *Mesh) prepare() (err error) {
-	if m.envoy == "" {
-		if m.envoy, err = Envoy(); err != nil {
-			return err
-		}
+	if m.envoy, err = Envoy(m.envoy, m.outside); err != nil {
+		return err
 	}
 	if m.directory == "" {
 		if m.temporary, err = newTemporary(); err != nil {

@@ -242,7 +242,7 @@ func (h host) proxy(t *testing.T, m *ir.Mesh, name, dir string, authority *ca.Au
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := local.Envoy()
+	binary, err := local.Envoy("", "")
 	if err != nil {
 		t.Fatal(err)
 	}
