@@ -2,7 +2,7 @@ package publickey_test
 
 import (
 	"crypto"
-	"crypto/dsa"
+	"crypto/dsa" //lint:ignore SA1019 a key of a kind that is refused
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"

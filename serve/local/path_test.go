@@ -2,6 +2,7 @@ package local
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -15,8 +16,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
@@ -188,7 +187,9 @@ func overHTTP1(t *testing.T, dial func() (net.Conn, error)) func(path string, ab
 // overHTTP2 has a client of Go's write the path. It takes none that begins with "//", and HTTP/2 leaves open what
 // becomes of bytes that do not belong in a path.
 func overHTTP2(t *testing.T, dial func() (net.Conn, error)) func(path string, absolute bool) (string, bool) {
-	transport := &http2.Transport{AllowHTTP: true, DialTLS: func(string, string, *tls.Config) (net.Conn, error) { return dial() }}
+	protocols := &http.Protocols{}
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() }}
 	t.Cleanup(transport.CloseIdleConnections)
 	return func(path string, _ bool) (string, bool) {
 		if strings.HasPrefix(path, "//") || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }) {
