@@ -196,7 +196,7 @@ func overHTTP2(t *testing.T, dial func() (net.Conn, error)) func(path string, ab
 			return "", false
 		}
 		raw, query, asks := strings.Cut(path, "?")
-		r := (&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "b", Opaque: raw, RawQuery: query, ForceQuery: asks}, Host: "b"}).WithContext(t.Context())
+		r := (&http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{Scheme: "http", Host: "b", Opaque: raw, RawQuery: query, ForceQuery: asks}, Host: "b"}).WithContext(t.Context())
 		response, err := transport.RoundTrip(r)
 		if err != nil {
 			t.Fatalf("%q: %v", path, err)
