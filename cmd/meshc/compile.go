@@ -99,7 +99,7 @@ func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Re
 	}
 	switch {
 	case f.output == "-":
-		err = render.Stream(cmd.OutOrStdout(), result.Mesh)
+		err = render.Stream(exact(cmd.OutOrStdout()), result.Mesh)
 	case f.check:
 		err = f.compare(cmd, result)
 	default:
@@ -161,7 +161,7 @@ func (f *compileFlags) foreign(cmd *cobra.Command, result *compiler.Result, err 
 
 // progress says on a terminal what was written.
 func (f *compileFlags) progress(cmd *cobra.Command, changes []sink.Difference) {
-	if w, ok := cmd.ErrOrStderr().(*os.File); !ok || !colored(w) {
+	if !colored(cmd.ErrOrStderr()) {
 		return
 	}
 	if len(changes) == 0 {

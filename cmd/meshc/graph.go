@@ -48,7 +48,10 @@ A dashed arrow is a call that routes of another service lead there. With --focus
 			if output == "json" {
 				return writeJSON(cmd.OutOrStdout(), g)
 			}
-			return map[string]func(io.Writer) error{"mermaid": g.Mermaid, "dot": g.DOT, "html": g.HTML}[output](cmd.OutOrStdout())
+			if output == "html" {
+				return g.HTML(exact(cmd.OutOrStdout()))
+			}
+			return map[string]func(io.Writer) error{"mermaid": g.Mermaid, "dot": g.DOT}[output](cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "mermaid", strings.Join(forms, ", "))

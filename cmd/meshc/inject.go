@@ -53,7 +53,7 @@ A probe that the kubelet could not make under mutual TLS is an error, which says
 			if err != nil {
 				return err
 			}
-			_, err = cmd.OutOrStdout().Write(injected)
+			_, err = exact(cmd.OutOrStdout()).Write(injected)
 			return err
 		},
 	}

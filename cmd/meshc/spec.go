@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -120,7 +119,7 @@ func newEvaluateCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: evaluateName, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return load.RunApart(cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return load.RunApart(cmd.InOrStdin(), exact(cmd.OutOrStdout()), exact(cmd.ErrOrStderr()))
 		},
 	}
 }
@@ -177,6 +176,9 @@ func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format di
 	o := diag.PrintOptions{Color: colored(w), Version: version()}
 	if result.Root != "" {
 		o.Files = relocated{result.Files, root, base}
+	}
+	if format == diag.GitHub {
+		w = exact(w) // its commands are meant
 	}
 	if format != diag.Text {
 		return diag.Print(w, found, format, o)
@@ -249,8 +251,7 @@ func (r relocated) Open(name string) (fs.File, error) {
 
 // colored reports whether a writer is a terminal that wants colours.
 func colored(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return terminal(w) != nil && os.Getenv("NO_COLOR") == ""
 }
 
 // cacheDir keeps what need not be computed again: $MESHC_CACHE, else the user's

@@ -120,7 +120,7 @@ func (f *specFlags) supervise(cmd *cobra.Command, in *invocation, limits limit.L
 	var exit *exec.ExitError
 	switch {
 	case err == nil || errors.As(err, &exit) && exit.Exited() && r.said.Len() == 0:
-		if err := r.copy(cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+		if err := r.copy(exact(cmd.OutOrStdout()), exact(cmd.ErrOrStderr())); err != nil {
 			return err
 		}
 		if exit != nil {

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/meshc/meshc/serve/local"
 )
@@ -22,8 +19,7 @@ type statusView struct {
 }
 
 func newStatusView(out io.Writer) *statusView {
-	f, ok := out.(*os.File)
-	return &statusView{out: out, live: ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"}
+	return &statusView{out: out, live: terminal(out) != nil}
 }
 
 // show writes the state if it is not what stands there.
@@ -34,7 +30,7 @@ func (v *statusView) show(s local.Status) {
 	}
 	if v.live && v.last != "" {
 		// Up to where the last one began, and clear from there (ECMA-48: CPL, ED).
-		fmt.Fprintf(v.out, "\x1b[%dF\x1b[J", strings.Count(v.last, "\n"))
+		fmt.Fprintf(exact(v.out), "\x1b[%dF\x1b[J", strings.Count(v.last, "\n"))
 	}
 	v.last = text
 	fmt.Fprint(v.out, text)

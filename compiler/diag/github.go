@@ -16,18 +16,18 @@ func printGitHub(w io.Writer, found List) error {
 		var properties []string
 		if len(d.Positions) > 0 {
 			p := d.Positions[0]
-			properties = append(properties, "file="+property(p.File))
+			properties = append(properties, "file="+property(Printable(p.File)))
 			if p.Line > 0 {
 				properties = append(properties, fmt.Sprintf("line=%d", p.Line), fmt.Sprintf("col=%d", p.Column))
 			}
 		}
 		properties = append(properties, "title="+property(string(d.Code)))
-		text := d.Message
+		text := Printable(d.Message)
 		if d.Hint != "" {
-			text += "\nhint: " + d.Hint
+			text += "\nhint: " + Printable(d.Hint)
 		}
 		for _, p := range d.Positions[min(1, len(d.Positions)):] {
-			text += "\nalso " + p.String()
+			text += "\nalso " + Printable(p.String())
 		}
 		fmt.Fprintf(&b, "::%s %s::%s\n", d.Severity, strings.Join(properties, ","), data(text))
 	}

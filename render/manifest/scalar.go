@@ -47,7 +47,21 @@ func isLiteral(s string) bool {
 			return false
 		}
 	}
-	return true
+	return !isCommand(s)
+}
+
+// isCommand reports whether one of the lines would be a command of a CI that shows them: "::set-env" of GitHub where a line
+// begins, "##[group]" of it and "##vso[task]" of Azure anywhere. Quoted and on one line they are none.
+func isCommand(s string) bool {
+	if strings.Contains(s, "##") {
+		return true
+	}
+	for line := range strings.SplitSeq(s, "\n") {
+		if strings.HasPrefix(strings.TrimLeft(line, " \t"), "::") {
+			return true
+		}
+	}
+	return false
 }
 
 // appendLine writes a string on one line, plain or quoted.
@@ -56,8 +70,11 @@ func appendLine(out []byte, s string) []byte {
 		return append(out, s...)
 	}
 	out = append(out, '"')
+	command := isCommand(s)
 	for _, r := range s {
 		switch {
+		case command && r == '[':
+			out = append(out, "\\x5B"...)
 		case r == '"' || r == '\\':
 			out = append(out, '\\', byte(r))
 		case r == '\n':
