@@ -146,8 +146,18 @@ func TestTextIsNoCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{
-			{"vet"}, {"vet", "--format", "json"}, {"vet", "--format", "sarif"}, {"vet", "--format", "github"}, {"compile", "-o", "-"}, {"compile", "-o", "../out", "--untrusted", "--format", "github"},
-			{"diff", "../good", "."}, {"diff", "../good", ".", "-o", "markdown"}, {"diff", "../good", ".", "-o", "json"}, {"verify", "--offline", "-o", "json"}, {"graph"}, {"describe", hostileText(r)},
+			{"vet"},
+			{"vet", "--format", "json"},
+			{"vet", "--format", "sarif"},
+			{"vet", "--format", "github"},
+			{"compile", "-o", "-"},
+			{"compile", "-o", "../out", "--untrusted", "--format", "github"},
+			{"diff", "../good", "."},
+			{"diff", "../good", ".", "-o", "markdown"},
+			{"diff", "../good", ".", "-o", "json"},
+			{"verify", "--offline", "-o", "json"},
+			{"graph"},
+			{"describe", hostileText(r)},
 			{"try", "--from", hostileText(r), "http://cart" + hostileText(r)},
 		} {
 			var stdout, stderr strings.Builder
