@@ -422,7 +422,7 @@ func answering(with, without string) change {
 var silent = []string{
 	"mesh.limits.attempts", "mesh.silence.[]", "services.[].silence.[]", "gateways.[].silence.[]", "external.[].silence.[]", "services.[].allow.[].until",
 	"mesh.server.limits.instances", "mesh.server.limits.connections", "mesh.server.limits.logLines", "mesh.server.limits.refusalBytes",
-	"mesh.server.except.services.[]", "mesh.server.except.gateways.[]",
+	"services.[].workload.endpoints.[].local", "external.[].local", "mesh.server.except.services.[]", "mesh.server.except.gateways.[]",
 	"mesh.owners.[].[]", "services.[].grants.[]", "gateways.[].grants.[]",
 }
 

@@ -30,12 +30,12 @@ mesh: {
 	certificates: lifetime: "LIFE"
 }
 services: web: {
-	workload: endpoints: [{address: "WEB"}]
+	workload: endpoints: [{address: "WEB", local: true}]
 	uses: store: bind: "127.0.0.1:BIND"
 	proxy: {certificateDirectory: "DIR/web", adminPort: WEBADMIN, inboundPort: 1, outboundPort: 2}
 }
 services: store: {
-	workload: endpoints: [{address: "STORE"}]
+	workload: endpoints: [{address: "STORE", local: true}]
 	ports: http: {port: PORT, target: TARGET, protocol: "http"}
 	allow: [{from: services: ["web"]}]
 	proxy: {certificateDirectory: "DIR/store", adminPort: STOREADMIN, inboundPort: 1, outboundPort: 2}

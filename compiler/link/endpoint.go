@@ -26,7 +26,8 @@ func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []i
 			hint(`for a host name write workload: dns: "…"`)
 	} else {
 		out.Address = addr.Unmap().String()
-		l.notForbidden(path+".address", out.Address, u.At(e.Address.Pos))
+		l.notForbidden(path+".address", out.Address, e.Local.Value, u.At(e.Address.Pos))
+		l.localTakesEffect(u, path, e.Local, []string{out.Address})
 	}
 	for label, value := range e.Labels {
 		if out.Labels == nil {

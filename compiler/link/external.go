@@ -28,10 +28,11 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 				l.add(diag.HostTaken, fmt.Sprintf("%s.hosts[%d]", path, i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), u.At(f.Pos), s.Pos)
 			}
 		}
-		l.notForbidden(fmt.Sprintf("%s.hosts[%d]", path, i), host, u.At(f.Pos))
+		l.notForbidden(fmt.Sprintf("%s.hosts[%d]", path, i), host, s.Local.Value, u.At(f.Pos))
 		hosts[host] = e
 		e.Hosts = append(e.Hosts, host)
 	}
+	l.localTakesEffect(u, path, s.Local, e.Hosts)
 	if len(e.Hosts) == 0 {
 		l.add(diag.EmptyList, path+".hosts", path+" has no hosts", h.pos).hint(`hosts: ["api.example.com"]`)
 	}

@@ -3,10 +3,12 @@ package link
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/compiler/spec"
 )
 
 // forbiddenNetworks are where nothing is that a proxy may be led to: what is there
@@ -43,12 +45,29 @@ var forbiddenHosts = []struct{ host, what string }{
 }
 
 // notForbidden refuses a host, a name or an address, to which no member's proxy may be led.
-// What a DNS server answers is not known here.
-func (l *linker) notForbidden(path, host string, pos source.Position) {
-	if what := l.forbidden(host); what != "" {
+// What a DNS server answers is not known here. Where the spec says local, loopback is meant.
+func (l *linker) notForbidden(path, host string, local bool, pos source.Position) {
+	if what := l.forbidden(host); what != "" && (!local || !isLoopback(host)) {
 		l.add(diag.ForbiddenAddress, path, fmt.Sprintf("%s %s: a proxy would speak to it for its callers", host, what), pos).
 			hint("name the host that is meant; what runs on loopback an application reaches itself")
 	}
+}
+
+// localTakesEffect reports a local that allows nothing, as none of the hosts is loopback.
+func (l *linker) localTakesEffect(u *spec.Unit, path string, local spec.Field[bool], hosts []string) {
+	if local.Value && !slices.ContainsFunc(hosts, isLoopback) {
+		l.add(diag.NoEffect, path+".local", "local cannot take effect: "+strings.Join(hosts, ", ")+" is not loopback", u.At(local.Pos)).
+			hint("take it out")
+	}
+}
+
+// isLoopback reports whether a host, a name or an address, is loopback.
+func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // forbidden says what a host is to which no proxy may be led; empty for any other.

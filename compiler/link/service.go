@@ -112,7 +112,7 @@ func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir
 	}
 	out := ir.Workload{DNS: strings.ToLower(w.DNS.Value), File: w.File.Value, Pos: u.At(w.Pos)}
 	if out.DNS != "" {
-		l.notForbidden(path+".workload.dns", out.DNS, u.At(w.DNS.Pos))
+		l.notForbidden(path+".workload.dns", out.DNS, false, u.At(w.DNS.Pos))
 	}
 	written := 0
 	for _, set := range []bool{w.DNS.IsSet(), w.Endpoints != nil, w.File.IsSet()} {

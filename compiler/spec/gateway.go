@@ -21,6 +21,7 @@ type Gateway struct {
 type External struct {
 	Pos         Pos
 	Hosts       []Field[string]  `cue:"hosts"`
+	Local       Field[bool]      `cue:"local"`
 	Ports       map[string]*Port `cue:"ports"`
 	Via         Field[string]    `cue:"via"`
 	Timeout     Field[string]    `cue:"timeout"`

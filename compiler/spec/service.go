@@ -47,6 +47,7 @@ type Workload struct {
 type Endpoint struct {
 	Pos     Pos
 	Address Field[string]            `cue:"address"`
+	Local   Field[bool]              `cue:"local"`
 	Port    Field[int]               `cue:"port"`
 	Ports   map[string]Field[int]    `cue:"ports"`
 	Zone    Field[string]            `cue:"zone"`

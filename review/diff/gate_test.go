@@ -14,7 +14,7 @@ const guarded = `package shop
 mesh: {
 	name: "shop", trustDomain: "shop.example"
 	images: {meshc: "meshc:1", envoy: "envoy:1"}
-	flux: {url: "oci://registry.example/shop", verify: secret: "keys"}
+	flux: {url: "oci://registry.example/shop", tag: "prod", verify: secret: "keys"}
 	limits: attempts: 9
 	owners: {".": ["@shop/all"]}
 	silence: {MC1203: "-", MC1307: "-", MC1703: "-", MC1705: "-"}
@@ -119,7 +119,7 @@ func TestRestartsAreTold(t *testing.T) {
 		who      []string
 	}{
 		{`envoy: "envoy:1"`, `envoy: "envoy:2"`, all},
-		{`meshc: "meshc:1"`, `meshc: "meshc:2"`, []string{"meshc serve", "service a", "service az", "service b"}},
+		{`meshc: "meshc:1"`, `meshc: "meshc:2"`, append([]string{"gateway exit", "gateway g", "meshc serve"}, all[2:]...)},
 		{`services: az: {`, `services: az: {proxy: drainTime: "5s", `, []string{"service az"}},
 		{`minVersion: "1.3"`, `minVersion: "1.2"`, nil},
 		{`attempts: 9`, `attempts: 8`, nil},

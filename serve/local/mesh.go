@@ -85,14 +85,14 @@ func Start(ctx context.Context, o Options) (*Mesh, error) {
 
 // prepare makes what every mesh needs, whatever is in it.
 func (m *Mesh) prepare() (err error) {
-	if m.envoy, err = Envoy(m.envoy, m.outside); err != nil {
-		return err
-	}
 	if m.directory == "" {
 		if m.temporary, err = newTemporary(); err != nil {
 			return err
 		}
 		m.directory = m.temporary.dir
+	}
+	if m.envoy, err = Envoy(m.envoy, m.outside); err != nil {
+		return err
 	}
 	if m.directory, err = filepath.Abs(m.directory); err != nil {
 		return err
