@@ -94,6 +94,9 @@ func outcome(t *testing.T, m *ir.Mesh, r *try.Request) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if a := trial.Answer; a != nil && a.Body != "" {
+		return trial.Outcome() + " with " + a.Body
+	}
 	return trial.Outcome()
 }
 

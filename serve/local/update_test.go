@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -78,8 +79,12 @@ func TestWitnessesDiffer(t *testing.T) {
 	}
 }
 
-// sendable reports whether a request is one of a gateway's clients, or of a service that knows where it goes.
+// sendable reports whether a request is one of a gateway's clients, or of a service that knows where it goes. Applications
+// refuse a path with an escape that is none, which their proxies pass on.
 func sendable(m *ir.Mesh, r *try.Request) bool {
+	if _, err := url.PathUnescape(r.Path); err != nil {
+		return false
+	}
 	if r.From.Kind == ir.KindGateway {
 		return true
 	}
