@@ -41,7 +41,7 @@ func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) (ir.Pat
 		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", written), u.At(m.Pos)).
 			hint("match query parameters with match: query")
 	} else {
-		l.inOrder(path, written, m.Prefix.IsSet(), u.At(m.Pos))
+		l.inOrder(path, written, m.Prefix.IsSet(), m.Template.IsSet(), u.At(m.Pos))
 	}
 	return out, t
 }

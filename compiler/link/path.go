@@ -11,9 +11,14 @@ import (
 
 // inOrder refuses a path that no request has any more when routes and rules see it:
 // proxies put paths in order first (Envoy, "normalize_path", "merge_slashes",
-// "path_with_escaped_slashes_action"). Of a prefix the last segment may go on.
-func (l *linker) inOrder(at, path string, prefix bool, pos source.Position) {
-	reason, hint := notInOrder(path, prefix)
+// "path_with_escaped_slashes_action"). Of a prefix the last segment may go on; a template's
+// variables stand for what needs no escape.
+func (l *linker) inOrder(at, path string, prefix, template bool, pos source.Position) {
+	read := path
+	if template {
+		read = strings.NewReplacer("{", "", "}", "").Replace(path)
+	}
+	reason, hint := notInOrder(read, prefix)
 	if reason != "" {
 		l.add(diag.BadFormat, at, fmt.Sprintf("no request has the path %q: %s", path, reason), pos).hint("%s", hint)
 	}
@@ -37,8 +42,10 @@ func notInOrder(path string, prefix bool) (reason, hint string) {
 		}
 	}
 	switch {
-	case strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+	case strings.ContainsFunc(path, onlyEscaped):
 		return "it has a character that is only sent escaped", "write it as %XX"
+	case strings.Contains(path, "/.;") || strings.Contains(path, "/..;"):
+		return "proxies refuse parameters of dots", "take them out"
 	case strings.Contains(path, `\`):
 		return "proxies make a slash of a backslash", "write /"
 	case escaped.MatchString(path):
@@ -48,6 +55,9 @@ func notInOrder(path string, prefix bool) (reason, hint string) {
 	}
 	return "", ""
 }
+
+// onlyEscaped reports whether proxies escape a character where it is not escaped yet.
+func onlyEscaped(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>^`{|}", r) }
 
 // sendable refuses names of headers that no request may carry through a proxy.
 func (l *linker) sendable(at, name string, pos source.Position) {

@@ -45,7 +45,7 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 func (l *linker) requestsOf(u *spec.Unit, path string, r *spec.Rule) (methods, paths []string) {
 	if r.GRPC == nil {
 		for i, p := range r.Paths {
-			l.inOrder(fmt.Sprintf("%s.paths[%d]", path, i), strings.TrimSuffix(p.Value, "*"), false, u.At(p.Pos))
+			l.inOrder(fmt.Sprintf("%s.paths[%d]", path, i), strings.TrimSuffix(p.Value, "*"), false, false, u.At(p.Pos))
 		}
 		return values(r.Methods), values(r.Paths)
 	}
