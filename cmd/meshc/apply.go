@@ -15,8 +15,9 @@ func newApplyCmd() *cobra.Command {
 		Short: "Apply a compiled mesh to a cluster, in stages, and wait for it",
 		Long: `Apply makes a cluster have what meshc compile wrote (out, unless another directory is named), for those without Flux:
 the Namespaces, the certificates, the control plane, the members; server-side, each stage when the one before is ready, and
-the members when every proxy that is connected has taken the new mesh. It then deletes what it applied before and is no
-more, and nothing else. What belongs to Flux is left alone. It may be interrupted and run again.
+the members when every proxy that is connected has taken the new mesh. It then deletes what it made before and is no
+more, and nothing else: an object that was there before meshc apply, or that somebody else has made since, gets what the
+mesh says, and is never deleted. What belongs to Flux is left alone. It may be interrupted and run again.
 
 The pods of teams' own workloads are not its matter: see the Kustomize components in kubernetes/NAMESPACE/sidecar, and
 meshc inject.`,

@@ -90,28 +90,30 @@ func reachable(config *rest.Config, client *http.Client) (discovery.DiscoveryInt
 // Apply makes the cluster have what the directory says, which m compiles to. It may be
 // interrupted and run again. What belongs to Flux is left alone.
 func (c *Cluster) Apply(ctx context.Context, dir string, m *ir.Mesh) error {
-	inventory := inventory{cluster: c, name: m.Name}
-	before, err := inventory.read(ctx)
-	if err != nil {
-		return err
-	}
 	stages, now, err := stagesOf(dir, m)
 	if err != nil {
 		return err
 	}
-	// Who is interrupted has written down more than there is, and never less.
-	if err := inventory.write(ctx, before.Union(now)); err != nil {
+	return c.apply(ctx, stages, now, m)
+}
+
+// apply applies the stages, which have the objects now, and deletes what meshc made before and
+// is no more.
+func (c *Cluster) apply(ctx context.Context, stages []stage, now object.ObjMetadataSet, m *ir.Mesh) error {
+	inventory, err := c.inventory(ctx, m.Name)
+	if err != nil {
 		return err
 	}
 	for _, s := range stages {
-		if err := c.stage(ctx, s, m); err != nil {
+		if err := c.stage(ctx, s, m, inventory); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	if err := c.prune(ctx, m, before.Diff(now)); err != nil {
+	if err := c.prune(ctx, m, inventory, now); err != nil {
 		return err
 	}
-	return inventory.write(ctx, now)
+	inventory.keep(now)
+	return inventory.write(ctx)
 }
 
 type stage struct {
@@ -153,27 +155,20 @@ func read(dir string, files []string) ([]*unstructured.Unstructured, error) {
 }
 
 // stage applies a stage and waits until it is ready.
-func (c *Cluster) stage(ctx context.Context, s stage, m *ir.Mesh) error {
-	var applied []*unstructured.Unstructured
-	for _, o := range s.objects {
-		owner, err := c.fluxOwner(ctx, o)
-		if err != nil {
-			return err
-		}
-		if owner != "" {
-			c.Tell(fmt.Sprintf("%s belongs to Flux (%s)", utils.FmtUnstructured(o), owner))
-			continue
-		}
-		applied = append(applied, o)
+func (c *Cluster) stage(ctx context.Context, s stage, m *ir.Mesh, i *inventory) error {
+	made, there, err := c.create(ctx, s.objects, i)
+	if err != nil {
+		return err
 	}
-	changes, err := c.manager.ApplyAll(ctx, applied, ssa.DefaultApplyOptions())
+	changes, err := c.manager.ApplyAll(ctx, there, ssa.DefaultApplyOptions())
 	if err != nil {
 		return err
 	}
 	for _, change := range changes.Entries {
 		c.Tell(change.String())
 	}
-	if err := c.manager.WaitForSetWithContext(ctx, changes.ToObjMetadataSet(), ssa.WaitOptions{
+	applied := append(made, there...)
+	if err := c.manager.WaitForSetWithContext(ctx, object.UnstructuredSetToObjMetadataSet(applied), ssa.WaitOptions{
 		Interval: 500 * time.Millisecond, Timeout: c.Timeout, FailFast: true,
 	}); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fluxcd/cli-utils/pkg/object"
 	"github.com/fluxcd/pkg/ssa/jsondiff"
 	"github.com/fluxcd/pkg/ssa/utils"
 
@@ -16,7 +17,7 @@ import (
 const (
 	Missing = "missing" // the cluster has no such object
 	Changed = "changed" // it is there, and says something else
-	Gone    = "gone"    // meshc apply put it there, and the mesh has it no more
+	Gone    = "gone"    // meshc apply made it, and the mesh has it no more
 )
 
 // Difference is an object in which a cluster is not what the mesh compiles to.
@@ -63,17 +64,23 @@ func (c *Cluster) Diff(ctx context.Context, dir string, m *ir.Mesh) ([]Differenc
 			}
 		}
 	}
-	inventory := inventory{cluster: c, name: m.Name}
-	before, err := inventory.read(ctx)
+	gone, err := c.gone(ctx, now, m)
+	return append(out, gone...), err
+}
+
+// gone are the objects that meshc made and the mesh, which has the objects now, has no more.
+func (c *Cluster) gone(ctx context.Context, now object.ObjMetadataSet, m *ir.Mesh) ([]Difference, error) {
+	inventory, err := c.inventory(ctx, m.Name)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range before.Diff(now) {
+	var out []Difference
+	for _, id := range inventory.names.Diff(now) {
 		existing, err := c.existing(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if existing != nil && ours(existing, m) {
+		if existing != nil && ours(existing, m, inventory.owners[id]) {
 			out = append(out, Difference{Kind: Gone, Object: utils.FmtObjMetadata(id)})
 		}
 	}

@@ -21,15 +21,18 @@ import (
 // labelFlux is on what a Kustomization of Flux applied, with its name.
 const labelFlux = "kustomize.toolkit.fluxcd.io/name"
 
-// ours reports whether an object is the mesh's, and not somebody else's by now.
-func ours(o *unstructured.Unstructured, m *ir.Mesh) bool {
+// ours reports whether an object is the mesh's: the one that meshc made by what the inventory
+// says of its name, and not handed to somebody else since.
+func ours(o *unstructured.Unstructured, m *ir.Mesh, said owner) bool {
 	labels := o.GetLabels()
-	return labels[labelFlux] == "" && labels[kubernetes.LabelManagedBy] == kubernetes.ManagedBy && labels[kubernetes.LabelPartOf] == m.Name
+	return ownerOf(o, said) != foreign && labels[labelFlux] == "" &&
+		labels[kubernetes.LabelManagedBy] == kubernetes.ManagedBy && labels[kubernetes.LabelPartOf] == m.Name
 }
 
-// prune deletes what was applied before and is no more, the last first. What is by now
-// somebody else's stays, and so do Namespaces.
-func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, gone object.ObjMetadataSet) error {
+// prune deletes what meshc made and the mesh has no more, the last first. What somebody else
+// made, or has by now, stays, and so do Namespaces.
+func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, i *inventory, now object.ObjMetadataSet) error {
+	gone := i.names.Diff(now)
 	slices.Reverse(gone)
 	for _, id := range gone {
 		existing, err := c.existing(ctx, id)
@@ -40,18 +43,22 @@ func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, gone object.ObjMetadata
 			continue
 		}
 		switch {
-		case !ours(existing, m):
+		case i.owners[id] == foreign:
+			c.Tell(fmt.Sprintf("%s is not known to be made by meshc, and stays", utils.FmtObjMetadata(id)))
+			continue
+		case !ours(existing, m, i.owners[id]):
 			c.Tell(fmt.Sprintf("%s is somebody else's by now, and stays", utils.FmtObjMetadata(id)))
 			continue
 		case existing.GetAnnotations()[kubernetes.AnnotationPrune] == "disabled":
 			c.Tell(fmt.Sprintf("%s may hold what is not the mesh's, and stays", utils.FmtObjMetadata(id)))
 			continue
 		}
-		change, err := c.manager.Delete(ctx, existing, ssa.DeleteOptions{PropagationPolicy: metav1.DeletePropagationBackground})
-		if err != nil {
-			return err
+		uid := existing.GetUID()
+		err = c.client.Delete(ctx, existing, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("%s: %w", utils.FmtObjMetadata(id), err)
 		}
-		c.Tell(change.String())
+		c.Tell(fmt.Sprintf("%s %s", utils.FmtObjMetadata(id), ssa.DeletedAction))
 	}
 	return nil
 }
@@ -72,13 +79,4 @@ func (c *Cluster) existing(ctx context.Context, id object.ObjMetadata) (*unstruc
 		return nil, nil
 	}
 	return o, err
-}
-
-// fluxOwner is the Kustomization of Flux that an object belongs to; empty for none.
-func (c *Cluster) fluxOwner(ctx context.Context, o *unstructured.Unstructured) (string, error) {
-	existing, err := c.existing(ctx, object.UnstructuredToObjMetadata(o))
-	if err != nil || existing == nil {
-		return "", err
-	}
-	return existing.GetLabels()[labelFlux], nil
 }

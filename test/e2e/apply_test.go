@@ -103,6 +103,7 @@ func TestApply(t *testing.T) {
 
 	// Somebody else's object beside, one that Flux took over, and one that is changed.
 	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc}}\n")
+	apply(t, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: box, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc, app.kubernetes.io/part-of: stall}}\n")
 	kubectl(t, "label", "serviceaccount", "crate", "-n", "stall", "kustomize.toolkit.fluxcd.io/name=theirs")
 	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p", `{"spec":{"ports":[{"name":"other","port":80,"targetPort":8080}]}}`)
 	compileMesh(t, dir, strings.NewReplacer("crate", "box").Replace(stall))
@@ -126,7 +127,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted", "ServiceAccount/stall/crate is somebody else's", "Service/stall/fruit configured"} {
+	for _, want := range []string{"NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted", "ServiceAccount/stall/crate is somebody else's", "ServiceAccount/stall/box was not made by meshc", "Service/stall/fruit configured"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
@@ -135,6 +136,17 @@ func TestApply(t *testing.T) {
 	if strings.Count(said, "deleted") != 5 {
 		t.Errorf("not the five objects of crate are deleted:\n%s", said)
 	}
+
+	// What was there before meshc stays when the mesh has it no more.
+	compileMesh(t, dir, stall)
+	said, err = meshc(t, dir, "apply", "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") || strings.Count(said, "deleted") != 5 {
+		t.Errorf("it says:\n%s", said)
+	}
+	kubectl(t, "get", "serviceaccount/box", "-n", "stall")
 
 	// Nothing is there to be waited for when the cluster is not.
 	if _, err := meshc(t, dir, "apply", "out", "--kubeconfig", "nosuch"); err == nil || errors.Is(err, os.ErrNotExist) {
