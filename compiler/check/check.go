@@ -8,27 +8,28 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// checks in the order in which they run; findings are sorted afterwards.
+// checks in the order in which they run; findings are sorted afterwards. What the linker left out of a mesh with errors can
+// only take findings away from them.
 var checks = []func(*ir.Mesh) diag.List{
-	hiddenRoutes,
-	claimedHosts,
-	unservedHosts,
-	emptyVersions,
 	tries,
-	longerThanCaller,
 	attempts,
 	hedges,
 	deniesBypassed,
 	allowsByRegex,
 	wildcards,
-	permissivePorts,
 	openPorts,
-	uncheckedTokens,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left
 // something out.
 var needWhole = []func(*ir.Mesh) diag.List{
+	hiddenRoutes,
+	claimedHosts,
+	unservedHosts,
+	emptyVersions,
+	longerThanCaller,
+	permissivePorts,
+	uncheckedTokens,
 	unusedAllow,
 	tests,
 }

@@ -22,15 +22,14 @@ func calls(m *ir.Mesh, yield func(call)) {
 	each := func(caller string, uses []ir.Use, own []ir.Route) {
 		for i := range uses {
 			use := &uses[i]
+			if !requests(m, use) {
+				continue
+			}
 			if use.External {
-				e := m.External(use.To)
-				yield(call{caller, use, nil, ir.Nearest(use.Traffic, e.Traffic, m.Defaults)})
+				yield(call{caller, use, nil, ir.Nearest(use.Traffic, m.External(use.To).Traffic, m.Defaults)})
 				continue
 			}
 			s := m.Service(use.To)
-			if !slices.ContainsFunc(use.Ports, func(name string) bool { return s.Port(name).Protocol.IsHTTP() }) {
-				continue // a connection, which no timeout bounds
-			}
 			for j := range own {
 				if !slices.ContainsFunc(own[j].To, func(d ir.Destination) bool { return d.Service == use.To }) {
 					continue
@@ -58,6 +57,16 @@ func calls(m *ir.Mesh, yield func(call)) {
 	for _, g := range m.Gateways {
 		each("gateways."+g.Name, g.Uses, g.Routes)
 	}
+}
+
+// requests reports whether the member itself sends requests by that use: no timeout bounds a connection, and what only
+// its proxy asks, for keys of tokens or for leave, has a time of its own, and no request waits for it as for a call.
+func requests(m *ir.Mesh, use *ir.Use) bool {
+	port := func(name string) *ir.Port { return m.Service(use.To).Port(name) }
+	if use.External {
+		port = func(name string) *ir.Port { return m.External(use.To).Port(name) }
+	}
+	return slices.ContainsFunc(use.Ports, func(name string) bool { return port(name).Protocol.IsHTTP() })
 }
 
 // tries finds retries that cannot happen, as the time is over before.
@@ -127,9 +136,22 @@ func longerThanCaller(m *ir.Mesh) diag.List {
 		found.Add(diag.New(diag.LongerThanCaller, c.caller+".uses."+c.use.To,
 			fmt.Sprintf("%s waits up to %s for %s, and those who call %s wait at most %s", name, t.Value, c.use.To, name, bound.Value),
 			c.use.Pos, t.Pos, bound.Pos).
-			WithHint("write uses: %q: timeout: %q or less in services.%s", c.use.To, bound.Value.String(), name))
+			WithHint("write %s or less in services.%s", within(c, bound.Value), name))
 	})
 	return onePerUse(found)
+}
+
+// within is what a caller writes for a call that has to end in that time: its tries have to fit in there too.
+func within(c call, bound ir.Duration) string {
+	timeout := fmt.Sprintf("timeout: %q", bound)
+	tries := ir.Duration(c.policy.Attempts.Value + 1)
+	if perTry := c.policy.PerTryTimeout.Value; tries > 1 && perTry*tries > bound {
+		if most := (bound / tries).Truncate(); most > 0 {
+			return fmt.Sprintf("uses: %q: {%s, retries: perTryTimeout: %q}", c.use.To, timeout, most)
+		}
+		return fmt.Sprintf("uses: %q: {%s, retries: attempts: 0}", c.use.To, timeout)
+	}
+	return fmt.Sprintf("uses: %q: %s", c.use.To, timeout)
 }
 
 // onePerUse keeps the first finding for each path.

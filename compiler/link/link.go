@@ -106,15 +106,16 @@ func (l *linker) members() {
 	for _, s := range l.mesh.Services {
 		h := l.services[s.Name]
 		s.Uses = l.uses(h.unit, "services."+s.Name, ir.KindService, s.Name, h.spec.Uses)
-		l.binds(h.unit, "services."+s.Name, &s.Proxy, s.Uses, h.spec.Uses)
-		l.reachable("services."+s.Name, s.Uses, s.Proxy)
+		left := free(&s.Proxy, s.Ports, h.spec.Uses)
+		l.binds(h.unit, "services."+s.Name, &s.Proxy, s.Uses, h.spec.Uses, left)
+		l.reachable("services."+s.Name, s.Uses, s.Proxy, h.spec.Uses, left)
 		l.goesRound("services."+s.Name, s)
 		s.Routes = l.serviceRoutes(s, h)
 	}
 	for _, g := range l.mesh.Gateways {
 		h := l.gateways[g.Name]
 		g.Uses = l.uses(h.unit, "gateways."+g.Name, ir.KindGateway, g.Name, h.spec.Uses)
-		l.binds(h.unit, "gateways."+g.Name, &g.Proxy, g.Uses, h.spec.Uses)
+		l.binds(h.unit, "gateways."+g.Name, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)
 		l.listenerDestinations(g, h)
 	}

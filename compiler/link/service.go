@@ -93,6 +93,7 @@ func (l *linker) distinct(u *spec.Unit, path string, taken map[int]string, numbe
 
 // ownPorts refuses ports that the proxy needs for itself.
 func (l *linker) ownPorts(u *spec.Unit, path string, s *ir.Service) {
+	left := free(&s.Proxy, s.Ports, nil)
 	for _, p := range s.Ports {
 		switch {
 		case slices.Contains(s.Proxy.Ports(), p.Target):
@@ -100,7 +101,7 @@ func (l *linker) ownPorts(u *spec.Unit, path string, s *ir.Service) {
 				hint("choose another, or move the proxy: %s.proxy", path)
 		case s.Proxy.Interception == ir.InterceptExplicit && p.Target == p.Number:
 			l.add(diag.PortTaken, path+".ports."+p.Name, fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
-				hint("without redirection the application listens elsewhere: target: %d", int(p.Number)%50000+10000)
+				hint("without redirection the application listens elsewhere: target: %d", left.port(uint16(int(p.Number)%50000+10000)))
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (l *linker) memberIdentity(kind ir.MemberKind, name string) spiffeid.ID {
 }
 
 // binds gives the uses the addresses on the caller's host.
-func (l *linker) binds(u *spec.Unit, path string, proxy *ir.Proxy, uses []ir.Use, written map[string]*spec.Use) {
+func (l *linker) binds(u *spec.Unit, path string, proxy *ir.Proxy, uses []ir.Use, written map[string]*spec.Use, left *freePorts) {
 	taken := map[netip.AddrPort]source.Position{}
 	for i := range uses {
 		use := &uses[i]
@@ -123,9 +123,9 @@ func (l *linker) binds(u *spec.Unit, path string, proxy *ir.Proxy, uses []ir.Use
 		if s.Bind.IsSet() {
 			if len(use.Ports) != 1 {
 				l.add(diag.BadEndpointPort, at+".bind", fmt.Sprintf("bind cannot say which of the ports %s it means", strings.Join(use.Ports, ", ")), u.At(s.Bind.Pos)).
-					hint("write binds: %s: %q", use.Ports[0], s.Bind.Value)
+					hint("in place of bind, write %s", left.uses(use, use.Ports...))
 			} else {
-				l.bind(u, at+".bind", proxy, use, use.Ports[0], s.Bind, taken)
+				l.bind(u, at+".bind", proxy, use, use.Ports[0], s.Bind, taken, left)
 			}
 		}
 		for _, port := range sortedKeys(s.Binds) {
@@ -134,34 +134,34 @@ func (l *linker) binds(u *spec.Unit, path string, proxy *ir.Proxy, uses []ir.Use
 					hint("%s", l.didYouMean(port, use.Ports))
 				continue
 			}
-			l.bind(u, at+".binds."+port, proxy, use, port, s.Binds[port], taken)
+			l.bind(u, at+".binds."+port, proxy, use, port, s.Binds[port], taken, left)
 		}
 	}
 }
 
-func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position) {
+func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position, left *freePorts) {
 	pos := u.At(f.Pos)
 	addr, err := netip.ParseAddrPort(f.Value)
 	if err != nil || addr.Port() == 0 {
-		l.add(diag.BadAddress, path, fmt.Sprintf("%s is %q and must be IP:PORT", lastName(path), f.Value), pos).hint(`"127.0.0.1:9101"`)
+		l.add(diag.BadAddress, path, fmt.Sprintf("%s is %q and must be IP:PORT", lastName(path), f.Value), pos).hint("%q", left.address())
 		return
 	}
 	if addr.Addr().Is4In6() {
 		l.add(diag.BadAddress, path, fmt.Sprintf("%s is an IPv4 address in IPv6's clothes", addr), pos).
-			hint("%q", netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+			hint("%q", left.address())
 		return
 	}
 	if p := addr.Port(); slices.Contains(proxy.Ports(), p) {
-		l.add(diag.PortTaken, path, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("choose another")
+		l.add(diag.PortTaken, path, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("%q", left.address())
 		return
 	}
 	if !addr.Addr().IsLoopback() {
 		l.add(diag.BadAddress, path, fmt.Sprintf("%s is on %s, where others could call with this service's identity", lastName(path), addr.Addr()), pos).
-			hint("bind to loopback: %q", fmt.Sprintf("127.0.0.1:%d", addr.Port()))
+			hint("bind to loopback: %q", left.address())
 		return
 	}
 	if other, twice := taken[addr]; twice {
-		l.add(diag.AddressTaken, path, fmt.Sprintf("two calls are bound to %s", addr), pos, other)
+		l.add(diag.AddressTaken, path, fmt.Sprintf("two calls are bound to %s", addr), pos, other).hint("%q", left.address())
 	}
 	taken[addr] = pos
 	if use.Binds == nil {
@@ -173,7 +173,7 @@ func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, p
 // reachable makes sure that every call of a service can be made, by an address
 // of its own or by redirection, and refuses those that the proxy could not tell
 // apart. A gateway makes its calls itself.
-func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
+func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy, written map[string]*spec.Use, left *freePorts) {
 	type claim struct {
 		use  *ir.Use
 		port ir.Port
@@ -181,20 +181,20 @@ func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
 	numbers := map[uint16]claim{}
 	for i := range uses {
 		use := &uses[i]
-		for _, name := range use.Ports {
-			if use.Binds[name] != "" {
-				continue
-			}
-			at := path + ".uses." + use.To
-			if proxy.Interception == ir.InterceptExplicit {
+		at := path + ".uses." + use.To
+		ports := unbound(use, written[use.To])
+		if proxy.Interception == ir.InterceptExplicit {
+			if len(ports) > 0 {
 				l.add(diag.NeedsBind, at, fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
-					hint("write uses: %q: bind: \"127.0.0.1:9101\"", use.To)
-				break
+					hint("write %s", left.uses(use, ports...))
 			}
+			continue
+		}
+		for _, name := range ports {
 			port := l.calleePort(use, name)
 			if slices.Contains(proxy.Ports(), port.Number) {
 				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is the own of this service's proxy", use.To, port.Number), use.Pos).
-					hint("move the proxy: %s.proxy, or give the call an address of its own: bind: \"127.0.0.1:9101\"", path)
+					hint("move the proxy: %s.proxy, or give the call an address of its own: %s", path, left.uses(use, name))
 				continue
 			}
 			other, twice := numbers[port.Number]
@@ -207,9 +207,24 @@ func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy) {
 			}
 			l.add(diag.NeedsBind, at, fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be told apart",
 				other.use.To, other.port.Protocol, use.To, port.Protocol, port.Number), use.Pos, other.use.Pos).
-				hint("give one of them an address of its own: bind: \"127.0.0.1:9101\"")
+				hint("give one of them an address of its own: %s", left.uses(use, name))
 		}
 	}
+}
+
+// unbound are the ports of a call that have no address of their own. One that is written and wrong is said to be so, and
+// needs no other.
+func unbound(use *ir.Use, written *spec.Use) []string {
+	if written.Bind.IsSet() {
+		return nil
+	}
+	var ports []string
+	for _, name := range use.Ports {
+		if _, bound := written.Binds[name]; !bound {
+			ports = append(ports, name)
+		}
+	}
+	return ports
 }
 
 func (l *linker) calleePort(use *ir.Use, name string) ir.Port {
