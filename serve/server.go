@@ -206,13 +206,16 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	return nil
 }
 
-// SetFailure records why a changed mesh was not taken; the last good one is
-// served on.
+// SetFailure records why a mesh was not taken; the last good one is served on, where there is one.
 func (s *Server) SetFailure(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure != reason {
-		s.log.Error("the changed mesh is wrong; serving the last good one", "reason", reason)
+		goes := "the mesh is wrong; serving nothing until it is right"
+		if s.mesh != nil {
+			goes = "the changed mesh is wrong; serving the last good one"
+		}
+		s.log.Error(goes, "reason", reason)
 	}
 	s.failure = reason
 	s.metrics.reloads.WithLabelValues("failed").Inc()

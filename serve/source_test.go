@@ -1,11 +1,14 @@
 package serve_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -76,6 +79,44 @@ func TestFollowKeepsTheLastGoodMesh(t *testing.T) {
 		}
 		writeMesh(t, name, compileSpec(t, strings.ReplaceAll(spec, "cart", "basket")))
 		eventually(t, "it is forgotten", func() bool { return r.Status().Failure == "" })
+	}
+}
+
+// lockedLog is a log that is read while it is written.
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedLog) Write(data []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(data)
+}
+
+// take is what was written since it was last taken.
+func (l *lockedLog) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
+
+// TestFailureSaysWhatIsServed wants the log to say that nothing is served before there was a good mesh, and what is served
+// after it.
+func TestFailureSaysWhatIsServed(t *testing.T) {
+	var log lockedLog
+	r := start(t, func(c *serve.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	r.SetFailure("it has no name")
+	if got := log.take(); !strings.Contains(got, "serving nothing") || strings.Contains(got, "last good") {
+		t.Errorf("before there was a mesh the log says %s", got)
+	}
+	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
+		t.Fatal(err)
+	}
+	r.SetFailure("it has no name")
+	if got := log.take(); strings.Contains(got, "serving nothing") || !strings.Contains(got, "last good") {
+		t.Errorf("after there was one the log says %s", got)
 	}
 }
 

@@ -108,7 +108,7 @@ func (s *Server) Status() Report {
 	slices.SortFunc(r.Holders, func(a, b Holder) int {
 		return cmp.Or(strings.Compare(a.Identity, b.Identity), strings.Compare(a.Name, b.Name))
 	})
-	seen := map[string]bool{}
+	connected := map[string]int{} // by node: those that call themselves so
 	for _, n := range s.sortedNodes() {
 		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts()}
 		if e := s.exception(n); e != nil {
@@ -120,42 +120,68 @@ func (s *Server) Status() Report {
 		}
 		slices.SortFunc(p.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
 		r.Proxies = append(r.Proxies, p)
-		seen[n.id] = true
-		if kind, name, _, err := envoy.ParseNodeID(n.id); err == nil {
-			seen[string(kind)+"/"+name] = true
-		}
+		connected[n.id] = n.streams
 	}
 	if s.mesh != nil {
 		r.Mesh = s.mesh.Name
-		r.Proxies = append(r.Proxies, absent(s.mesh, seen)...)
+		r.Proxies = append(r.Proxies, absent(s.mesh, connected)...)
 		slices.SortStableFunc(r.Proxies, func(a, b Proxy) int { return strings.Compare(a.Node, b.Node) })
 	}
 	return r
 }
 
-// absent are the proxies that the mesh has and that are not connected: every
-// known endpoint's, and for other members at least one.
-func absent(m *ir.Mesh, seen map[string]bool) []Proxy {
+// absent are the proxies that the mesh has and that are not connected: every known endpoint's, and for other members at
+// least one. A proxy need not be named as an endpoint, and each that is not stands for one that is not seen; of those that
+// are left then it is not known which they are, and one entry stands for all of them, with the instance "?".
+func absent(m *ir.Mesh, connected map[string]int) []Proxy {
+	type of struct {
+		kind ir.MemberKind
+		name string
+	}
+	all := map[of]int{}
+	for id, n := range connected {
+		if kind, name, _, err := envoy.ParseNodeID(id); err == nil {
+			all[of{kind, name}] += n
+		}
+	}
 	var out []Proxy
-	add := func(kind ir.MemberKind, name, instance, identity string) {
-		if id := envoy.NodeID(kind, name, instance); !seen[id] {
-			out = append(out, Proxy{Node: id, Identity: identity})
+	member := func(kind ir.MemberKind, name, identity string, instances []ir.Endpoint) {
+		away := func(instance string) {
+			out = append(out, Proxy{Node: envoy.NodeID(kind, name, instance), Identity: identity})
+		}
+		others := all[of{kind, name}]
+		if len(instances) == 0 {
+			if others == 0 {
+				away("")
+			}
+			return
+		}
+		var unseen []string
+		for _, e := range instances {
+			if n := connected[envoy.NodeID(kind, name, e.Name)]; n > 0 {
+				others -= n
+			} else {
+				unseen = append(unseen, e.Name)
+			}
+		}
+		switch {
+		case others == 0:
+			for _, name := range unseen {
+				away(name)
+			}
+		case others < len(unseen):
+			away("?")
 		}
 	}
 	for _, v := range m.Services {
-		for _, e := range v.Workload.Endpoints {
-			if v.Proxy.Interception == ir.InterceptExplicit {
-				add(ir.KindService, v.Name, e.Name, v.Identity.String())
-			}
+		var instances []ir.Endpoint
+		if v.Proxy.Interception == ir.InterceptExplicit {
+			instances = v.Workload.Endpoints
 		}
-		if (len(v.Workload.Endpoints) == 0 || v.Proxy.Interception != ir.InterceptExplicit) && !seen["service/"+v.Name] {
-			add(ir.KindService, v.Name, "", v.Identity.String())
-		}
+		member(ir.KindService, v.Name, v.Identity.String(), instances)
 	}
 	for _, g := range m.Gateways {
-		if !seen["gateway/"+g.Name] {
-			add(ir.KindGateway, g.Name, "", g.Identity.String())
-		}
+		member(ir.KindGateway, g.Name, g.Identity.String(), nil)
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -108,7 +107,7 @@ in time, and follows the authority when its root is replaced.`,
 				}
 				return obtain(cmd, keep, &svid.Keeper{
 					ID: id, Directory: directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore),
-					Issuer: requester, Digest: csr.Digest, Log: slog.New(logHandler(os.Stderr)),
+					Issuer: requester, Digest: csr.Digest, Log: newLog(cmd.ErrOrStderr()),
 				})
 			}
 			if server == "" {
@@ -147,7 +146,7 @@ in time, and follows the authority when its root is replaced.`,
 			}
 			return obtain(cmd, keep, &svid.Keeper{
 				ID: id, Directory: directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore),
-				Issuer: client, Digest: ca.Digest, Log: slog.New(logHandler(os.Stderr)),
+				Issuer: client, Digest: ca.Digest, Log: newLog(cmd.ErrOrStderr()),
 			})
 		},
 	}

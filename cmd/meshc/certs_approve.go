@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
@@ -32,7 +30,7 @@ else; what such an account asks for besides is denied. Requests of others are le
 			mesh := func(ctx context.Context, client kubernetes.Interface) (*ir.Mesh, error) {
 				return cluster.ReadMesh(ctx, client, namespace, meshLabel)
 			}
-			approver, err := csr.NewApprover(api, signer, mesh, slog.New(logHandler(os.Stderr)))
+			approver, err := csr.NewApprover(api, signer, mesh, newLog(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 )
 
 // hostile are pieces of text that are a command to somebody who shows it.
@@ -101,6 +102,23 @@ func TestPlain(t *testing.T) {
 	}
 	if want := "\x1b[1;31mred\x1b[0m\\u001b[2J\x1b[31mx"; b.String() != want {
 		t.Errorf("a terminal gets %q, want %q", b.String(), want)
+	}
+}
+
+// TestLogIsPlain logs random text, as it comes from specs and proxies: it stays text, and read as JSON it is the same.
+func TestLogIsPlain(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 2000 {
+		text := hostileText(r)
+		var b bytes.Buffer
+		newLog(newPlain(&b)).Error(text, "reason", text)
+		if found := harmful(b.String(), false); found != "" {
+			t.Fatalf("%q is logged as %q, with %q", text, b.String(), found)
+		}
+		var back struct{ Msg, Reason string }
+		if err := json.Unmarshal(b.Bytes(), &back); err != nil || utf8.ValidString(text) && (back.Msg != text || back.Reason != text) {
+			t.Fatalf("%q is logged as %s: %v", text, b.String(), err)
+		}
 	}
 }
 

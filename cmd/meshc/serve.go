@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -31,10 +32,10 @@ func newServeCmd() *cobra.Command {
 		Short: "Serve a mesh to its proxies over xDS",
 		Long: `Serve gives every proxy the configuration of its own member over xDS, and records what each has taken or
 refused. The mesh is a compiled one (a mesh.json or a directory that holds it) or a spec, given as packages; when it
-changes on disk it is loaded again, and while it is wrong the last good one is served.
+changes on disk it is loaded again, and while it is wrong the last good one is served, or nothing where there was none.
 
 Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
-authority that is kept in that directory, and made there if there is none: hosts get theirs at --enroll-listen, where they
+authority that is kept in that directory, and made there if there is none and the mesh is right: hosts get theirs at --enroll-listen, where they
 prove who they are (meshc certs): by a join token, by a certificate that still holds, or, with --kubernetes-api, by a
 Kubernetes service account token whose audience is the server's identity. With --certificates somebody else issues them,
 and the directory holds the server's own tls.crt, tls.key and ca.crt.
@@ -59,7 +60,7 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			}
 			config := serve.Config{
 				Listen: listen, AdminListen: admin, CertificateDirectory: certificates,
-				Log: slog.New(logHandler(os.Stderr)),
+				Log: newLog(cmd.ErrOrStderr()),
 			}
 			if err := cluster.check(); err != nil {
 				return err
@@ -67,9 +68,15 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			if cluster.api != "" && certificates == "" {
 				config.TokenReview = cluster.reviewer()
 			}
+			source := meshSource(args, tags)
 			var err error
 			switch {
 			case authority != "":
+				if !ca.Exists(authority) && cluster.namespace == "" {
+					if err := mayBegin(cmd, source); err != nil {
+						return err
+					}
+				}
 				config.Authority, err = openAuthority(authority, passphraseFile)
 			case cluster.authority != "":
 				config.Authority, err = cluster.inSecret().Open(cmd.Context(), cluster.config(config.Log))
@@ -98,7 +105,7 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 			running.Go(func() error { return s.Run(ctx) })
 			fromFiles, stop := context.WithCancel(ctx)
 			defer stop()
-			running.Go(func() error { return s.Follow(fromFiles, meshSource(args, tags)) })
+			running.Go(func() error { return s.Follow(fromFiles, source) })
 			if follow != nil {
 				running.Go(func() error { return follow.FollowMesh(ctx, cluster.namespace, meshLabel, stop) })
 				running.Go(func() error { follow.Report(ctx, cluster.namespace); return nil })
@@ -142,6 +149,22 @@ func oneOf(certificates, authority, inSecret string) error {
 		return usage(errors.New("serve needs either --ca DIR, --ca-secret NAME or --certificates DIR"))
 	}
 	return nil
+}
+
+// mayBegin reports what is wrong with a mesh for which an authority is to be made: nothing is made for a wrong one.
+func mayBegin(cmd *cobra.Command, source serve.Source) error {
+	if s, ok := source.(specSource); ok {
+		result, err := compiler.Compile(cmd.Context(), s.options)
+		if err != nil || result.Mesh != nil {
+			return err
+		}
+		if err := new(specFlags).print(cmd, result, diag.Text, true); err != nil {
+			return err
+		}
+		return errFindings
+	}
+	_, _, err := source.Load(cmd.Context())
+	return err
 }
 
 // openAuthority is the authority that is kept in a directory.
@@ -199,10 +222,10 @@ func summary(found diag.List) string {
 	return "the mesh has errors"
 }
 
-// logHandler writes text for a person and JSON for a machine.
-func logHandler(f *os.File) slog.Handler {
-	if isatty.IsTerminal(f.Fd()) {
-		return slog.NewTextHandler(f, nil)
+// newLog writes text for a person and JSON for a machine. What it quotes of specs and proxies stays text, as w makes it.
+func newLog(w io.Writer) *slog.Logger {
+	if f, ok := exact(w).(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		return slog.New(slog.NewTextHandler(w, nil))
 	}
-	return slog.NewJSONHandler(f, nil)
+	return slog.New(slog.NewJSONHandler(w, nil))
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,19 @@ func TestServeAndStatus(t *testing.T) {
 	}
 	write("cue.mod/module.cue", "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")
 	write("mesh.cue", "package shop\n\nmesh: nam: \"shop\"\n")
+
+	// For a wrong mesh no authority is made; with the one that is there a server waits for it to become right.
+	first, err := exec.Command("meshc", "-C", spec, "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--enroll-listen", "127.0.0.1:0").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFindings || !strings.Contains(string(first), "mesh.cue:3:7: error MC0201") || strings.Contains(string(first), "last good") {
+		t.Fatalf("serve begins with a wrong mesh: %v: %s", err, first)
+	}
+	if _, err := os.Stat(authority); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("for a wrong mesh %s was made: %v", authority, err)
+	}
+	if _, err := ca.Open(authority, secret.Value{}); err != nil {
+		t.Fatal(err)
+	}
 
 	cmd := exec.Command("meshc", "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--enroll-listen", "127.0.0.1:0")
 	cmd.Dir = spec

@@ -48,6 +48,12 @@ type state struct {
 	Since time.Time `json:"since"`
 }
 
+// Exists reports whether an authority is kept in the directory, so that [Open] makes none.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, stateFile))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // Open reads the authority that is kept in a directory, or makes one there: the
 // directory with mode 0700, its keys with 0600. With a passphrase the root's key,
 // which nothing but the making of an intermediate needs, is encrypted (age, scrypt).
@@ -55,7 +61,7 @@ type state struct {
 // Of an authority that is there, the passphrase must be the one of its root's key; a
 // key that was not encrypted is.
 func Open(dir string, passphrase secret.Value) (*Authority, error) {
-	if _, err := os.Stat(filepath.Join(dir, stateFile)); errors.Is(err, fs.ErrNotExist) {
+	if !Exists(dir) {
 		if err := initialise(dir, passphrase); err != nil {
 			return nil, err
 		}
