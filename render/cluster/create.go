@@ -63,7 +63,7 @@ func (c *Cluster) create(ctx context.Context, objects []*unstructured.Unstructur
 // fields of somebody who made it since remain theirs, and show it.
 func (c *Cluster) createOne(ctx context.Context, o *unstructured.Unstructured, i *inventory) error {
 	answer := o.DeepCopy()
-	if err := c.client.Patch(ctx, answer, client.Apply, client.FieldOwner(fieldManager)); err != nil {
+	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer), client.FieldOwner(fieldManager)); err != nil {
 		return fmt.Errorf("%s: %w", utils.FmtUnstructured(o), err)
 	}
 	by := ownerOf(answer, intended)

@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,37 +44,47 @@ func newServer(t *testing.T) *server {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion})
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
 	api := fake.NewClientBuilder().WithRESTMapper(mapper).WithReturnManagedFields().WithInterceptorFuncs(interceptor.Funcs{
-		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			var options client.PatchOptions
+		// what only makes an object
+		Apply: func(ctx context.Context, w client.WithWatch, applied runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			o, ok := applied.(client.Object)
+			var options client.ApplyOptions
 			options.ApplyOptions(opts)
-			key, there := client.ObjectKeyFromObject(o), o.DeepCopyObject().(client.Object)
-			making := apierrors.IsNotFound(w.Get(ctx, key, there))
-			if options.DryRun != nil {
-				if want, ok := o.(*unstructured.Unstructured); ok && !making {
-					data := want.Object["data"]
-					want.Object = there.(*unstructured.Unstructured).Object
-					want.Object["data"] = data
-				}
-				return nil
+			if !ok || !apierrors.IsNotFound(w.Get(ctx, client.ObjectKeyFromObject(o), o.DeepCopyObject().(client.Object))) {
+				return w.Apply(ctx, applied, opts...)
 			}
 			byMeshc := options.FieldManager == fieldManager && options.Force == nil // nothing else is applied so
-			if making && byMeshc && s.making != nil {
+			if byMeshc && s.making != nil {
 				s.making(o)
 			}
-			if err := w.Patch(ctx, o, patch, opts...); err != nil || !making {
+			if err := w.Apply(ctx, applied, opts...); err != nil {
 				return err
 			}
 			if o.GetUID() == "" {
 				uids++
 				uid := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata": {"uid": "uid-%d"}}`, uids))
-				if err := w.Patch(ctx, o, uid, client.FieldOwner(options.FieldManager)); err != nil {
+				made := config(o.GetName(), "")
+				if err := w.Patch(ctx, made, uid, client.FieldOwner(options.FieldManager)); err != nil {
 					return err
 				}
+				o.SetUID(made.GetUID())
 			}
 			if byMeshc && s.made != nil {
 				return s.made(o)
 			}
 			return nil
+		},
+		// dry runs, of which this client knows nothing
+		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			var options client.PatchOptions
+			options.ApplyOptions(opts)
+			want, ok := o.(*unstructured.Unstructured)
+			if options.DryRun == nil || !ok {
+				return w.Patch(ctx, o, patch, opts...)
+			}
+			data := want.Object["data"]
+			err := w.Get(ctx, client.ObjectKeyFromObject(o), o)
+			want.Object["data"] = data
+			return client.IgnoreNotFound(err)
 		},
 	}).Build()
 	direct := engine.ClusterReaderFactoryFunc(clusterreader.NewDirectClusterReader)
@@ -99,7 +110,7 @@ func config(name, value string) *unstructured.Unstructured {
 // by has somebody else apply an object.
 func (s *server) by(t *testing.T, manager string, o *unstructured.Unstructured) {
 	t.Helper()
-	if err := s.client.Patch(t.Context(), o, client.Apply, client.FieldOwner(manager), client.ForceOwnership); err != nil {
+	if err := s.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(manager), client.ForceOwnership); err != nil {
 		t.Fatal(err)
 	}
 }
