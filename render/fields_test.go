@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/review/diff"
 )
 
 var marks = regexp.MustCompile(`/\*[a-z ]*\*/`)
@@ -161,47 +162,50 @@ func vary(mark, without, with string) change {
 // changes has one for every field that is rendered, by its place in the types of
 // the spec.
 var changes = map[string]change{
-	"mesh.name":                                                replace(`name: "shop"`, `name: "shop2"`),
-	"mesh.trustDomain":                                         replace("shop.example", "other.example"),
-	"mesh.delivery":                                            replace(`trustDomain: `, "delivery: \"static\"\n\ttrustDomain: "),
-	"mesh.defaults.timeout":                                    add("defaults", `timeout: "3s"`),
-	"mesh.certificates.issuer.kind":                            replace(`"ClusterIssuer"`, `"Issuer"`),
-	"mesh.certificates.issuer.name":                            replace(`name: "ca"`, `name: "ca2"`),
-	"mesh.certificates.issuer.signer":                          {from: `issuer: {kind: "ClusterIssuer", name: "ca"}/*certificates*/`, to: `issuer: {kind: "CertificateSigningRequest", signer: "a.example/b"}, trustBundle: configMap: "roots"`, instead: `issuer: {kind: "CertificateSigningRequest", signer: "a.example/a"}, trustBundle: configMap: "roots"`},
-	"mesh.certificates.trustBundle.configMap":                  add("certificates", `trustBundle: configMap: "roots"`),
-	"mesh.certificates.trustBundle.key":                        vary("certificates", `trustBundle: configMap: "roots"`, `trustBundle: {configMap: "roots", key: "bundle.pem"}`),
-	"mesh.certificates.lifetime":                               add("certificates", `lifetime: "12h"`),
-	"mesh.certificates.renewBefore":                            add("certificates", `renewBefore: "5h"`),
-	"mesh.certificates.key":                                    add("certificates", `key: "rsa-2048"`),
-	"mesh.proxy.interception":                                  replace(`uses: {b: {/*use b*/}, e: {/*use e*/}}`, `uses: {b: bind: "127.0.0.1:9001", e: bind: "127.0.0.1:9002"}, proxy: interception: "explicit", ports: {http: target: 8081, admin: target: 9091}`),
-	"mesh.proxy.inboundPort":                                   add("mesh proxy", "inboundPort: 15106"),
-	"mesh.proxy.outboundPort":                                  add("mesh proxy", "outboundPort: 15101"),
-	"mesh.proxy.healthPort":                                    add("mesh proxy", "healthPort: 15022"),
-	"mesh.proxy.adminPort":                                     replace("adminPort: 15000", "adminPort: 15100"),
-	"mesh.proxy.certificateDirectory":                          add("mesh proxy", `certificateDirectory: "/certificates"`),
-	"mesh.proxy.server":                                        add("mesh proxy", `server: "serve.example:15010"`),
-	"mesh.images.meshc":                                        add("images", `meshc: "meshc:2"`),
-	"mesh.images.envoy":                                        replace("envoy:1", "envoy:2"),
-	"mesh.flux.url":                                            replace("https://git.example/mesh", "https://git.example/other"),
-	"mesh.flux.branch":                                         add("flux", `branch: "prod"`),
-	"mesh.flux.tag":                                            replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1"`),
-	"mesh.flux.verify.secret":                                  replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1", verify: secret: "keys"`),
-	"mesh.flux.path":                                           add("flux", `path: "./deploy"`),
-	"mesh.flux.interval":                                       add("flux", `interval: "5m"`),
-	"mesh.flux.namespace":                                      add("flux", `namespace: "gitops"`),
-	"services.[].namespace":                                    addLine("service", `namespace: "n"`),
-	"services.[].account":                                      addLine("service", `account: "other"`),
-	"services.[].mtls":                                         replace(`mtls: "strict"`, `mtls: "permissive"`),
-	"services.[].timeout":                                      addLine("service", `timeout: "20s"`),
-	"services.[].workload.deployment":                          replace(`deployment: "a"`, `deployment: "a2"`),
-	"services.[].versions.[].workload":                         replace(`versions: v1: labels: version: "v1"`, `versions: v1: {labels: version: "v1", workload: "a-1"}`),
-	"services.[].workload.statefulSet":                         replace(`deployment: "a"`, `statefulSet: "a"`),
-	"services.[].workload.daemonSet":                           replace(`deployment: "a"`, `daemonSet: "a"`),
-	"services.[].workload.job":                                 replace(`deployment: "a"`, `job: "a"`),
-	"services.[].workload.cronJob":                             replace(`deployment: "a"`, `cronJob: "a"`),
-	"services.[].probes.[].port":                               addLine("service", `probes: [{port: 1234, http: path: "/a"}]`),
-	"services.[].probes.[].http.path":                          addLine("service", `probes: [{port: 1234, http: path: "/b"}]`),
-	"services.[].workload.dns":                                 replace("c.internal", "c2.internal"),
+	"mesh.name":                               replace(`name: "shop"`, `name: "shop2"`),
+	"mesh.trustDomain":                        replace("shop.example", "other.example"),
+	"mesh.delivery":                           replace(`trustDomain: `, "delivery: \"static\"\n\ttrustDomain: "),
+	"mesh.defaults.timeout":                   add("defaults", `timeout: "3s"`),
+	"mesh.certificates.issuer.kind":           replace(`"ClusterIssuer"`, `"Issuer"`),
+	"mesh.certificates.issuer.name":           replace(`name: "ca"`, `name: "ca2"`),
+	"mesh.certificates.issuer.signer":         {from: `issuer: {kind: "ClusterIssuer", name: "ca"}/*certificates*/`, to: `issuer: {kind: "CertificateSigningRequest", signer: "a.example/b"}, trustBundle: configMap: "roots"`, instead: `issuer: {kind: "CertificateSigningRequest", signer: "a.example/a"}, trustBundle: configMap: "roots"`},
+	"mesh.certificates.trustBundle.configMap": add("certificates", `trustBundle: configMap: "roots"`),
+	"mesh.certificates.trustBundle.key":       vary("certificates", `trustBundle: configMap: "roots"`, `trustBundle: {configMap: "roots", key: "bundle.pem"}`),
+	"mesh.certificates.lifetime":              add("certificates", `lifetime: "12h"`),
+	"mesh.certificates.renewBefore":           add("certificates", `renewBefore: "5h"`),
+	"mesh.certificates.key":                   add("certificates", `key: "rsa-2048"`),
+	"mesh.proxy.interception":                 replace(`uses: {b: {/*use b*/}, e: {/*use e*/}}`, `uses: {b: bind: "127.0.0.1:9001", e: bind: "127.0.0.1:9002"}, proxy: interception: "explicit", ports: {http: target: 8081, admin: target: 9091}`),
+	"mesh.proxy.inboundPort":                  add("mesh proxy", "inboundPort: 15106"),
+	"mesh.proxy.outboundPort":                 add("mesh proxy", "outboundPort: 15101"),
+	"mesh.proxy.healthPort":                   add("mesh proxy", "healthPort: 15022"),
+	"mesh.proxy.adminPort":                    replace("adminPort: 15000", "adminPort: 15100"),
+	"mesh.proxy.certificateDirectory":         add("mesh proxy", `certificateDirectory: "/certificates"`),
+	"mesh.proxy.server":                       add("mesh proxy", `server: "serve.example:15010"`),
+	"mesh.images.meshc":                       add("images", `meshc: "meshc:2"`),
+	"mesh.images.envoy":                       replace("envoy:1", "envoy:2"),
+	"mesh.flux.url":                           replace("https://git.example/mesh", "https://git.example/other"),
+	"mesh.flux.branch":                        add("flux", `branch: "prod"`),
+	"mesh.flux.tag":                           replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1"`),
+	"mesh.flux.verify.secret":                 replace(`"https://git.example/mesh"/*flux*/`, `"oci://oci.example/mesh", tag: "v1", verify: secret: "keys"`),
+	"mesh.flux.path":                          add("flux", `path: "./deploy"`),
+	"mesh.flux.interval":                      add("flux", `interval: "5m"`),
+	"mesh.flux.namespace":                     add("flux", `namespace: "gitops"`),
+	"services.[].namespace":                   addLine("service", `namespace: "n"`),
+	"services.[].account":                     addLine("service", `account: "other"`),
+	"services.[].mtls":                        replace(`mtls: "strict"`, `mtls: "permissive"`),
+	"services.[].timeout":                     addLine("service", `timeout: "20s"`),
+	"services.[].workload.deployment":         replace(`deployment: "a"`, `deployment: "a2"`),
+	"services.[].versions.[].workload":        replace(`versions: v1: labels: version: "v1"`, `versions: v1: {labels: version: "v1", workload: "a-1"}`),
+	"services.[].workload.statefulSet":        replace(`deployment: "a"`, `statefulSet: "a"`),
+	"services.[].workload.daemonSet":          replace(`deployment: "a"`, `daemonSet: "a"`),
+	"services.[].workload.job":                replace(`deployment: "a"`, `job: "a"`),
+	"services.[].workload.cronJob":            replace(`deployment: "a"`, `cronJob: "a"`),
+	"services.[].probes.[].port":              addLine("service", `probes: [{port: 1234, http: path: "/a"}]`),
+	"services.[].probes.[].http.path":         addLine("service", `probes: [{port: 1234, http: path: "/b"}]`),
+	"services.[].workload.dns":                replace("c.internal", "c2.internal"),
+	// with what it allows, without which it is refused
+	"services.[].workload.endpoints.[].local":                  {`address: "10.0.0.1"/*endpoint*/`, `address: "127.0.0.1", local: true`, ""},
+	"external.[].local":                                        replace(`hosts: ["e.example"]`, `local: true, hosts: ["localhost"]`),
 	"services.[].workload.endpoints.[].address":                replace("10.0.0.1", "10.0.0.2"),
 	"services.[].workload.endpoints.[].port":                   add("endpoint", "port: 8181"),
 	"services.[].workload.endpoints.[].ports.[]":               add("endpoint", "ports: http: 8181"),
@@ -222,11 +226,11 @@ var changes = map[string]change{
 	"services.[].uses.[].retries.budget.percent":               addLine("use b", `retries: budget: percent: 5`),
 	"services.[].uses.[].retries.budget.minConcurrency":        addLine("use b", `retries: budget: minConcurrency: 5`),
 	"services.[].allow.[].from.services.[]":                    add("from", `services: ["d"]`),
-	"services.[].allow.[].from.gateways.[]":                    replace(`{gateways: ["g"]/*from*/}`, `{gateways: ["g", "g"]}`),
+	"services.[].allow.[].from.gateways.[]":                    replace(`{gateways: ["g"]/*from*/}`, `{gateways: ["g", "exit"]}`),
 	"services.[].allow.[].from.namespaces.[]":                  add("from", `namespaces: ["default"]`),
 	"services.[].allow.[].from.identities.[]":                  add("from", `identities: ["spiffe://shop.example/x"]`),
 	"services.[].allow.[].from.anyone":                         add("from", `anyone: true`),
-	"services.[].allow.[].from.plaintext":                      {`mtls: "strict"`, `mtls: "permissive", deny: [{from: plaintext: true}]`, `mtls: "permissive"`},
+	"services.[].allow.[].from.plaintext":                      {"\"two\"}]\n\t\tmtls: \"strict\"", "\"two\"}, {from: plaintext: true}]\n\t\tmtls: \"permissive\"", "\"two\"}]\n\t\tmtls: \"permissive\""},
 	"services.[].allow.[].from.ipRanges.[]":                    add("from", `ipRanges: ["10.0.0.0/8"]`),
 	"services.[].allow.[].name":                                add("rule", `name: "x"`),
 	"services.[].allow.[].grpc.service":                        add("rule", `grpc: service: "a.B"`),
@@ -257,12 +261,12 @@ var changes = map[string]change{
 	"services.[].allow.[].headers.[].exact":                    vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": exact: "2"`),
 	"services.[].allow.[].headers.[].prefix":                   vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": prefix: "1"`),
 	"services.[].allow.[].headers.[].suffix":                   vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": suffix: "1"`),
-	"services.[].allow.[].headers.[].regex":                    vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": regex: "1"`),
+	"services.[].allow.[].headers.[].regex":                    vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": regex: "1+"`),
 	"services.[].allow.[].headers.[].present":                  vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": present: true`),
 	"services.[].allow.[].headers.[].invert":                   vary("rule", `headers: "x-a": exact: "1"`, `headers: "x-a": {exact: "1", invert: true}`),
 	"services.[].allow.[].ports.[]":                            replace(`{from: services: ["d"]}`, `{from: services: ["d"], ports: ["x"]}`),
 	"services.[].allow.[].methods.[]":                          add("rule", `methods: ["GET"]`),
-	"services.[].allow.[].paths.[]":                            add("rule", `paths: ["/*"]`),
+	"services.[].allow.[].paths.[]":                            add("rule", `paths: ["/one/*"]`),
 	"services.[].routes.[].name":                               add("route", `name: "first"`),
 	"services.[].routes.[].timeout":                            add("route", `timeout: "3s"`),
 	"services.[].routes.[].match.host":                         replace(`routes: [{to: [{service: "a", port`, `routes: [{match: host: "shop.example", to: [{service: "a", port`),
@@ -270,10 +274,10 @@ var changes = map[string]change{
 	"services.[].routes.[].match.method":                       add("match", `method: "GET"`),
 	"services.[].routes.[].match.path.exact":                   replace(`exact: "/one"`, `exact: "/two"`),
 	"services.[].routes.[].match.path.prefix":                  replace(`exact: "/one"`, `prefix: "/one"`),
-	"services.[].routes.[].match.path.regex":                   replace(`exact: "/one"`, `regex: "/one"`),
+	"services.[].routes.[].match.path.regex":                   replace(`exact: "/one"`, `regex: "/one|/two"`),
 	"services.[].routes.[].match.headers.[].exact":             add("match", `headers: "x-a": exact: "1"`),
 	"services.[].routes.[].match.headers.[].prefix":            add("match", `headers: "x-a": prefix: "1"`),
-	"services.[].routes.[].match.headers.[].regex":             add("match", `headers: "x-a": regex: "1"`),
+	"services.[].routes.[].match.headers.[].regex":             add("match", `headers: "x-a": regex: "1+"`),
 	"services.[].routes.[].match.headers.[].present":           add("match", `headers: "x-a": present: false`),
 	"services.[].routes.[].to.[].service":                      replace(`{service: "a", port: "http"}`, `{service: "a", port: "admin"}`),
 	"services.[].routes.[].to.[].version":                      replace(`{weight: 2}`, `{weight: 2, version: "v1"}`),
@@ -417,27 +421,46 @@ func answering(with, without string) change {
 	return change{to, with, without}
 }
 
-// silent are fields that turn a finding off, or find something (all of tests), or are for reviews, or are meshc serve's
-// alone (TestInstancesAreBounded and those beside it), and change no output but mesh.json.
-var silent = []string{
-	"mesh.limits.attempts", "mesh.silence.[]", "services.[].silence.[]", "gateways.[].silence.[]", "external.[].silence.[]", "services.[].allow.[].until",
-	"mesh.server.limits.instances", "mesh.server.limits.connections", "mesh.server.limits.logLines", "mesh.server.limits.refusalBytes",
-	"services.[].workload.endpoints.[].local", "external.[].local", "mesh.server.except.services.[]", "mesh.server.except.gateways.[]",
-	"mesh.owners.[].[]", "services.[].grants.[]", "gateways.[].grants.[]",
+// silent has a change for every field that turns a finding off, or finds something, or is for reviews, or is meshc serve's
+// alone (TestInstancesAreBounded and those beside it), and changes no output but mesh.json.
+var silent = map[string]change{
+	"mesh.limits.attempts":            replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", limits: attempts: 50"),
+	"mesh.silence.[]":                 replace(`MC1703: "tried"`, `MC1703: "tried", MC1801: "tried"`),
+	"services.[].silence.[]":          addLine("service", `silence: MC1307: "tried"`),
+	"gateways.[].silence.[]":          addLine("gateway", `silence: MC1307: "tried"`),
+	"external.[].silence.[]":          addLine("external", `silence: MC1307: "tried"`),
+	"services.[].allow.[].until":      add("rule", `until: "2050-01-01T00:00:00Z"`),
+	"mesh.server.limits.instances":    served("limits: instances: 50"),
+	"mesh.server.limits.connections":  served("limits: connections: 50"),
+	"mesh.server.limits.logLines":     served("limits: logLines: 50"),
+	"mesh.server.limits.refusalBytes": served("limits: refusalBytes: 5000"),
+	"mesh.server.except.services.[]":  served(`except: services: a: "gone"`),
+	"mesh.server.except.gateways.[]":  served(`except: gateways: g: "gone"`),
+	"mesh.owners.[].[]":               replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", owners: \"mesh.cue\": [\"@shop/all\"]"),
+	"services.[].grants.[]":           addLine("service", `grants: ["@shop/all"]`),
+	"gateways.[].grants.[]":           addLine("gateway", `grants: ["@shop/all"]`),
 }
 
-// TestFieldsTakeEffect changes each field of the language in turn and wants an
-// output to change: a field that is ignored is the worst that a compiler can do.
+// served is a change of how meshc serve treats its proxies.
+func served(with string) change {
+	return replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", server: {"+with+"}")
+}
+
+// TestFieldsTakeEffect changes each field of the language in turn and wants an output to change, and meshc diff to tell what that
+// does: a field that is ignored is the worst that a compiler can do, and one that is not told the worst that a review can.
 func TestFieldsTakeEffect(t *testing.T) {
 	fields := map[string]bool{}
 	leaves(reflect.TypeFor[spec.Repository](), "", fields, map[reflect.Type]string{})
 	for field := range fields {
-		if _, ok := changes[field]; !ok && !slices.Contains(silent, field) && !strings.HasPrefix(field, "tests.") {
+		_, loud := changes[field]
+		_, quiet := silent[field]
+		if !loud && !quiet && !strings.HasPrefix(field, "tests.") {
 			t.Errorf("no change of %s is tried", field)
 		}
 	}
-	before := compiled(t, everything)
-	for field, c := range changes {
+	everywhere := compiled(t, everything)
+	outputsBefore := effective(t, everywhere)
+	try := func(field string, c change, loud bool) {
 		t.Run(field, func(t *testing.T) {
 			if !fields[field] {
 				t.Errorf("there is no field %s", field)
@@ -445,15 +468,25 @@ func TestFieldsTakeEffect(t *testing.T) {
 			if !strings.Contains(everything, c.from) {
 				t.Fatalf("%q is not there to be changed", c.from)
 			}
-			before := before
+			before, was := everywhere, outputsBefore
 			if c.instead != "" {
 				before = compiled(t, strings.Replace(everything, c.from, c.instead, 1))
+				was = effective(t, before)
 			}
 			after := compiled(t, strings.Replace(everything, c.from, c.to, 1))
-			if same(before, after) {
-				t.Errorf("%s to %s changes no output", c.from, c.to)
+			if same(was, effective(t, after)) == loud {
+				t.Errorf("that %s becomes %s changes outputs: %v", c.from, c.to, !loud)
+			}
+			if d := diff.Of(before, after); len(d.Effects) == 0 {
+				t.Errorf("nothing is told of that %s becomes %s", c.from, c.to)
 			}
 		})
+	}
+	for field, c := range changes {
+		try(field, c, true)
+	}
+	for field, c := range silent {
+		try(field, c, false)
 	}
 }
 
@@ -483,12 +516,17 @@ func leaves(typ reflect.Type, path string, found map[string]bool, seen map[refle
 	}
 }
 
-func compiled(t *testing.T, source string) map[string][]byte {
+func compiled(t *testing.T, source string) *ir.Mesh {
 	t.Helper()
 	source = marks.ReplaceAllString(source, "")
-	m := compileArchive(t, &txtar.Archive{Files: []txtar.File{{Name: "mesh.cue", Data: []byte(source)}}})
+	return compileArchive(t, &txtar.Archive{Files: []txtar.File{{Name: "mesh.cue", Data: []byte(source)}}})
+}
+
+// effective are the outputs of a mesh that do something: where things stand says nothing of that.
+func effective(t *testing.T, m *ir.Mesh) map[string][]byte {
+	t.Helper()
 	out := outputs(t, m)
-	for name := range out { // where things stand says nothing of what they do
+	for name := range out {
 		if name == "mesh.json" || strings.HasSuffix(name, "-system/mesh.yaml") {
 			delete(out, name)
 		}

@@ -25,7 +25,7 @@ type Difference struct {
 	Update  Update    `json:"update"`
 	// Foreign are owners to whose members the change comes, though it is not in their files; see [Difference.Owned].
 	Foreign []Foreign `json:"foreign,omitempty"`
-	// Missed are questions with so many sorts of request that not all were tried.
+	// Missed are questions with so many sorts of request that not all were tried, or with a pattern that cannot be read.
 	Missed []string `json:"missed,omitempty"`
 }
 
@@ -156,7 +156,7 @@ func (d *differ) effect(kind Kind, who []string, to string, a, b outcome) *Effec
 }
 
 func (d *differ) missed(who []string, to string, n int) {
-	d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s: %d were tried", list(who), to, n))
+	d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s, or a pattern that cannot be read: %d were tried", list(who), to, n))
 }
 
 // tell adds an effect that no request shows.

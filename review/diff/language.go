@@ -15,12 +15,15 @@ const maxStates = 20000
 // samples are the shortest texts for every combination of patterns that a text can match: for any text of a form there
 // is a sample which the same of the patterns match. Patterns and the form are regular expressions (RE2) of whole
 // texts. It walks the automaton that all of them make together, breadth first; whole is false when that
-// has more than maxStates states, so that some combinations may be missing.
+// has more than maxStates states, or a pattern is no regular expression, so that some combinations may be missing.
 func samples(form string, patterns []string) (out []string, whole bool) {
 	automata := []*automaton{newAutomaton(form)}
+	whole = true
 	for _, p := range patterns {
 		if a := newAutomaton(p); a != nil {
 			automata = append(automata, a)
+		} else {
+			whole = false
 		}
 	}
 	letters := alphabet(automata)
@@ -34,7 +37,6 @@ func samples(form string, patterns []string) (out []string, whole bool) {
 		begin.threads = append(begin.threads, threads{i, []uint32{uint32(a.prog.Start)}}) // #nosec G115 -- a program is short
 	}
 	seen, known := map[string]bool{key(begin.threads, -1): true}, map[string]bool{}
-	whole = true
 	for queue := []state{begin}; len(queue) > 0; queue = queue[1:] {
 		s := queue[0]
 		matched := make([]byte, (len(automata)+7)/8)
@@ -94,6 +96,7 @@ func boolean(b bool) int {
 // automaton is a regular expression as a program whose threads are followed side by side.
 type automaton struct{ prog *syntax.Prog }
 
+// newAutomaton is nil for what is no regular expression.
 func newAutomaton(pattern string) *automaton {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {

@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/compiler/compiletest"
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // TestSamplesAreOfEveryCombination compares the samples with all texts up to a length: whatever combination of patterns
@@ -55,5 +58,25 @@ func TestSamplesAreBounded(t *testing.T) {
 	}
 	if got, whole := samples(`.*`, patterns); whole || len(got) == 0 {
 		t.Errorf("%d samples, whole: %v", len(got), whole)
+	}
+}
+
+// TestPatternsThatCannotBeRead puts what is no regular expression into a mesh.json, as no compiler does: what it would match is not known,
+// so diff must not say that it has looked at all.
+func TestPatternsThatCannotBeRead(t *testing.T) {
+	if got, whole := samples(`.*`, []string{"a", "("}); whole || len(got) != 2 {
+		t.Errorf("samples %q, whole: %v", got, whole)
+	}
+	before := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": felt}).Mesh
+	for name, broken := range map[string]func(*ir.Match){
+		"path":   func(m *ir.Match) { m.Path = ir.PathMatch{Kind: ir.MatchRegex, Value: "/("} },
+		"header": func(m *ir.Match) { m.Headers = []ir.StringMatch{{Name: "x-env", Kind: ir.MatchRegex, Value: "(?<"}} },
+		"query":  func(m *ir.Match) { m.Query = []ir.StringMatch{{Name: "q", Kind: ir.MatchRegex, Value: "a{2000}"}} },
+	} {
+		after := before.Clone()
+		broken(&after.Service("b").Routes[0].Match)
+		if d := Of(before, after); len(d.Missed) == 0 {
+			t.Errorf("a %s that cannot be read: all was tried", name)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -18,9 +19,11 @@ func (d *differ) settings() {
 		if !d.changed["service "+name] {
 			return
 		}
-		d.fields(a, b, "service "+name, "allow", "deny", "uses", "routes", "traffic", "plaintext", "probes")
+		d.fields(a, b, "service "+name, "allow", "deny", "uses", "routes", "traffic", "probes")
 		d.fields(audited(a), audited(b), "service "+name)
 		d.fields(binds(a.Uses), binds(b.Uses), "service "+name)
+		d.renamed("service "+name, "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+		d.renamed("service "+name, "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)), namesOfRules(slices.Concat(b.Allow, b.Deny)))
 	})
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		if a == nil || b == nil {
@@ -35,6 +38,7 @@ func (d *differ) settings() {
 			return
 		}
 		d.fields(a, b, "gateway "+name, "uses", "routes")
+		d.renamed("gateway "+name, "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
 	})
 	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
 		if a == nil || b == nil {

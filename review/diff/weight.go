@@ -40,6 +40,7 @@ var weights = []struct {
 	{path: "proxy.excludeInboundPorts", kind: NewlyAllowed},
 	{path: "proxy.interception", kind: NewlyAllowed},
 	{member: "service", path: "explicit", kind: NewlyAllowed},
+	{member: "service", path: "plaintext", kind: Protection},
 	{path: "proxy.server", kind: Protection},
 	{path: "proxy.excludeOutboundPorts", kind: Protection},
 	{path: "proxy.excludeOutboundRanges", kind: Protection},
