@@ -62,5 +62,13 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	}
 	c := &m.Certificates
 	by := strings.TrimSpace(string(c.Issuer.Kind) + " " + c.Issuer.Name)
-	return append(out, Setting{"certificate", fmt.Sprintf("%s, by %s, for %s, renewed %s before its end", c.Key, by, c.Lifetime, c.RenewBefore), from(true, c.Pos)})
+	return append(out, Setting{"certificate", fmt.Sprintf("%s, by %s, for %s, renewed %s before its end", c.Key, by, c.Lifetime, c.RenewBefore) + renewals(c), from(true, c.Pos)})
+}
+
+// renewals is for how long certificates are renewed without a new proof.
+func renewals(c *ir.Certificates) string {
+	if c.RenewFor == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", for %s after a token", c.RenewFor)
 }

@@ -25,6 +25,11 @@ type Holder struct {
 	// whom to trust by itself.
 	Until time.Time `json:"until"`
 	Keeps bool      `json:"keeps,omitempty"`
+	// RenewableUntil is when it must have proved anew who it is, by a token; zero when its certificate does not say. EndsSoon is
+	// set while little of that time is left.
+	RenewableUntil time.Time `json:"renewableUntil,omitzero"`
+	EndsSoon       bool      `json:"endsSoon,omitempty"`
+	proof          ca.Proof
 }
 
 const (
@@ -65,6 +70,7 @@ func (s *Server) seen(at enroll.Sighting) {
 	}
 	s.holders[key] = Holder{
 		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until, Keeps: at.Keeps || before.Keeps,
+		RenewableUntil: at.Proof.RenewableUntil, proof: at.Proof,
 	}
 }
 

@@ -103,6 +103,7 @@ func (s *Server) Status() Report {
 	}
 	s.forgetHolders(time.Now())
 	for _, h := range s.holders {
+		h.EndsSoon = h.proof.EndsSoon(time.Now())
 		r.Holders = append(r.Holders, h)
 	}
 	slices.SortFunc(r.Holders, func(a, b Holder) int {

@@ -74,6 +74,10 @@ instead, of a projected volume whose audience is the server's identity, and is t
 --server, the certificate request is written beside the key for somebody else to sign, and "meshc certs install" puts what
 comes back in its place.
 
+A certificate is renewed by itself for mesh.certificates.renewFor since the last token. What keeps it warns before that is
+over; then, or before, run request again for the same directory with a new join token, beside it. A pod shows its token each
+time.
+
 With --signer a pod asks by a CertificateSigningRequest of Kubernetes, which "meshc certs approve" approves and that signer
 signs; whom to trust is then in --trust-file.
 
@@ -178,7 +182,7 @@ func obtain(cmd *cobra.Command, keep bool, k *svid.Keeper) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n", k.Directory, k.ID, held.Leaf().NotAfter.UTC().Format(time.RFC3339))
+	fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n%s", k.Directory, k.ID, held.Leaf().NotAfter.UTC().Format(time.RFC3339), renewal(held.Leaf()))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/publickey"
+	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/svid"
 )
 
@@ -44,6 +46,15 @@ It exits with 1 if a certificate has expired, or a directory's chain is not to b
 	}
 }
 
+// renewal is a line that says until when a certificate is renewed without a new proof; nothing for one that does not say.
+func renewal(leaf *x509.Certificate) string {
+	proof, ok := ca.ProofOf(leaf)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("it is renewed until %s, and after that for a new proof: a join token, or a pod's service account token\n", proof.RenewableUntil.UTC().Format(time.RFC3339))
+}
+
 // maxCertificates bounds a file of certificates, in bytes.
 const maxCertificates = 4 << 20
 
@@ -65,7 +76,7 @@ func inspect(cmd *cobra.Command, name string, now time.Time) (good bool, err err
 			fmt.Fprintln(out, "\nthe chain is not to be trusted: it has expired, or ends at none of the roots")
 			return false, nil
 		}
-		fmt.Fprintf(out, "\nit is %s, signed by %s\n", held.ID, held.Root(now).Subject.CommonName)
+		fmt.Fprintf(out, "\nit is %s, signed by %s\n%s", held.ID, held.Root(now).Subject.CommonName, renewal(held.Leaf()))
 		return true, nil
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxCertificates {

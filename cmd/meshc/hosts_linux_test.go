@@ -122,7 +122,7 @@ func TestHosts(t *testing.T) {
 			t.Fatalf("certs request says first: %s", lines.Text())
 		}
 		go drain(lines)
-		if out := meshc("certs", "inspect", filepath.Join(dir, "certificates", member)); !strings.Contains(out, "it is spiffe://shop.example/ns/default/sa/"+member) {
+		if out := meshc("certs", "inspect", filepath.Join(dir, "certificates", member)); !strings.Contains(out, "it is spiffe://shop.example/ns/default/sa/"+member) || !strings.Contains(out, "it is renewed until ") {
 			t.Errorf("inspect says\n%s", out)
 		}
 	}

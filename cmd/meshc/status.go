@@ -126,6 +126,12 @@ func printStatus(w io.Writer, r *serve.Report) error {
 			}
 		}
 	}
+	for _, h := range r.Holders {
+		if h.EndsSoon {
+			fmt.Fprintf(w, "\nthe certificate of %s (%s) is renewed until %s: prove anew there who it is, by a new join token (meshc certs token)\n",
+				h.Name, h.Identity, h.RenewableUntil.UTC().Format(time.RFC3339))
+		}
+	}
 	if r.Failure != "" {
 		goes := "the last good one is served"
 		if r.Mesh == "" {

@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"time"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // Certificates is how members get their SPIFFE X.509 SVIDs.
 type Certificates struct {
@@ -9,11 +13,17 @@ type Certificates struct {
 	// certificates.
 	TrustBundle *TrustBundle `json:"trustBundle,omitempty"`
 	// Lifetime of a leaf, and how long before its end it is renewed.
-	Lifetime    Duration        `json:"lifetime"`
-	RenewBefore Duration        `json:"renewBefore"`
-	Key         KeyKind         `json:"key"`
-	Pos         source.Position `json:"pos,omitzero"`
+	Lifetime    Duration `json:"lifetime"`
+	RenewBefore Duration `json:"renewBefore"`
+	// RenewFor is how long leaves of the embedded authority may be renewed by one another alone, since their holder's last
+	// proof. It is 0 for other issuers, and in a mesh compiled before there was a limit, where DefaultRenewFor holds.
+	RenewFor Duration        `json:"renewFor,omitempty"`
+	Key      KeyKind         `json:"key"`
+	Pos      source.Position `json:"pos,omitzero"`
 }
+
+// DefaultRenewFor is [Certificates.RenewFor] where nothing else is written.
+const DefaultRenewFor = Duration(30 * 24 * time.Hour)
 
 // Issuer signs leaves.
 type Issuer struct {

@@ -14,7 +14,7 @@ func (l *linker) certificates(u *spec.Unit) {
 	c := ir.Certificates{Issuer: ir.Issuer{Kind: ir.IssuerEmbedded}, Lifetime: defaultLifetime, Key: ir.KeyECDSAP256}
 	s := u.Mesh.Certificates
 	if s == nil {
-		c.RenewBefore = c.Lifetime / 3
+		c.RenewBefore, c.RenewFor = c.Lifetime/3, ir.DefaultRenewFor
 		l.mesh.Certificates = c
 		return
 	}
@@ -52,11 +52,30 @@ func (l *linker) certificates(u *spec.Unit) {
 				hint("a third of the lifetime is a good value")
 		}
 	}
+	l.renewFor(u, path, s, &c)
 	c.Key = ir.KeyKind(s.Key.Or(string(ir.KeyECDSAP256)))
 	if c.Issuer.Kind == ir.IssuerCSR && c.Lifetime > 0 && c.Lifetime < minRequestLifetime {
 		l.add(diag.OutOfRange, path+".lifetime", fmt.Sprintf("lifetime is %s, and the shortest that a CertificateSigningRequest may ask for is %s", c.Lifetime, minRequestLifetime), u.At(s.Lifetime.Pos))
 	}
 	l.mesh.Certificates = c
+}
+
+func (l *linker) renewFor(u *spec.Unit, path string, s *spec.Certificates, c *ir.Certificates) {
+	if c.Issuer.Kind != ir.IssuerEmbedded {
+		if s.RenewFor.IsSet() {
+			l.add(diag.NoEffect, path+".renewFor", fmt.Sprintf("renewFor cannot take effect: an issuer of kind %q decides itself whom it signs for", c.Issuer.Kind), u.At(s.RenewFor.Pos)).
+				hint("take it out")
+		}
+		return
+	}
+	c.RenewFor = max(ir.DefaultRenewFor, c.Lifetime)
+	if !s.RenewFor.IsSet() {
+		return
+	}
+	if c.RenewFor = l.duration(u, path+".renewFor", s.RenewFor); c.RenewFor < c.Lifetime && c.RenewFor > 0 {
+		l.add(diag.OutOfRange, path+".renewFor", fmt.Sprintf("renewFor is %s and lifetime %s: no certificate could be renewed", c.RenewFor, c.Lifetime), u.At(s.RenewFor.Pos)).
+			hint("renewFor is at least lifetime; 720h is the default")
+	}
 }
 
 // minRequestLifetime is the least of spec.expirationSeconds (certificates.k8s.io/v1).

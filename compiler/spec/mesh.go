@@ -48,6 +48,7 @@ type Certificates struct {
 	TrustBundle *TrustBundle  `cue:"trustBundle"`
 	Lifetime    Field[string] `cue:"lifetime"`
 	RenewBefore Field[string] `cue:"renewBefore"`
+	RenewFor    Field[string] `cue:"renewFor"`
 	Key         Field[string] `cue:"key"`
 }
 

@@ -15,6 +15,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
@@ -149,6 +150,12 @@ func (a *Authority) Signer() string {
 // must ask for that identity or for none. The leaf follows the X.509-SVID
 // specification: one URI SAN, no authority, digital signature alone.
 func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration) ([]byte, error) {
+	return a.SignProved(request, id, lifetime, Proof{})
+}
+
+// SignProved signs as [Authority.Sign] does, for a holder whose proof is that one: the leaf carries it, and holds no longer
+// than it may be renewed.
+func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration, proof Proof) ([]byte, error) {
 	if err := publickey.Check(request.PublicKey); err != nil {
 		return nil, fmt.Errorf("the request for %s: %w", id, err)
 	}
@@ -159,12 +166,15 @@ func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifet
 		len(request.URIs) == 1 && request.URIs[0].String() != id.String() {
 		return nil, fmt.Errorf("the request asks for other names than %s", id)
 	}
-	return a.issue(request.PublicKey, id, lifetime, nil)
+	return a.issue(request.PublicKey, id, lifetime, nil, proof)
 }
 
 // issue makes a leaf for a public key. Hosts are DNS names and IP addresses that
 // it carries besides the identity, which the specification allows.
-func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time.Duration, hosts []string) ([]byte, error) {
+func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time.Duration, hosts []string, proof Proof) ([]byte, error) {
+	if !proof.RenewableUntil.IsZero() {
+		lifetime = min(lifetime, time.Until(proof.RenewableUntil))
+	}
 	if lifetime < time.Second {
 		return nil, fmt.Errorf("a lifetime of %s is too short", lifetime)
 	}
@@ -180,6 +190,13 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if !proof.RenewableUntil.IsZero() {
+		value, err := asn1.Marshal(proof)
+		if err != nil {
+			return nil, err
+		}
+		template.ExtraExtensions = []pkix.Extension{{Id: proofExtension, Value: value}}
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {

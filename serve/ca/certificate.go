@@ -18,7 +18,7 @@ func (a *Authority) Certificate(id spiffeid.ID, lifetime time.Duration, hosts ..
 	if err != nil {
 		return nil, err
 	}
-	chain, err := a.issue(key.Public(), id, lifetime, hosts)
+	chain, err := a.issue(key.Public(), id, lifetime, hosts, Proof{})
 	if err != nil {
 		return nil, err
 	}

@@ -95,12 +95,12 @@ func TestSharedRotation(t *testing.T) {
 		}
 	}
 	now := time.Now()
-	if _, err := both[1].issue(key.Public(), cart, time.Hour, nil); err != nil {
+	if _, err := both[1].issue(key.Public(), cart, time.Hour, nil, Proof{}); err != nil {
 		t.Fatal(err)
 	}
 	before := store.version
 	for range 5 {
-		if _, err := both[1].issue(key.Public(), cart, time.Hour, nil); err != nil {
+		if _, err := both[1].issue(key.Public(), cart, time.Hour, nil, Proof{}); err != nil {
 			t.Fatal(err)
 		}
 	}

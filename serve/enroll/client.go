@@ -33,7 +33,7 @@ type Client struct {
 	// Directory holds the certificate that proves who asks, and whom to trust, once
 	// there are any.
 	Directory string
-	// Token is a join token, for the first time.
+	// Token is a join token, for the first time, and to prove anew who this is.
 	Token secret.Value
 	// ServiceAccountTokenFile has a pod's token, and TrustFile whom to trust, in PEM,
 	// until there is a certificate that holds. Instead of Token.
@@ -48,27 +48,45 @@ const (
 	maxAnswer  = 1 << 20 // bytes
 )
 
-// Issue asks for a certificate: with the one that is held while it holds, else with
-// the join token.
+// Issue asks for a certificate: with a token where there is one, which begins the time anew for which certificates are
+// renewed, and with the one that is held when that does not prove who asks, or cannot now.
 func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error) {
-	asked := Request{Request: string(request), Holder: c.Holder}
 	held, pool, err := c.known(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case held != nil:
-	case c.ServiceAccountTokenFile != "":
+	asked := Request{Request: string(request), Holder: c.Holder}
+	if c.ServiceAccountTokenFile != "" || !c.Token.IsZero() {
+		chain, bundle, err := c.prove(ctx, asked, held, pool)
+		if err == nil || held == nil {
+			return chain, bundle, err
+		}
+	} else if held == nil {
+		return nil, nil, errors.New("there is no certificate that holds, and no join token: make one with meshc certs token")
+	}
+	return c.issue(ctx, asked, held, pool)
+}
+
+// prove asks with a token. One that is good once is tried until a server has taken or refused it.
+func (c *Client) prove(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte, err error) {
+	if c.ServiceAccountTokenFile != "" {
 		token, err := os.ReadFile(c.ServiceAccountTokenFile)
 		if err != nil {
 			return nil, nil, err
 		}
 		asked.ServiceAccountToken = strings.TrimSpace(string(token))
-	case c.Token.IsZero():
-		return nil, nil, errors.New("there is no certificate that holds, and no join token: make one with meshc certs token")
-	default:
-		asked.Token = string(c.Token.Reveal())
+		return c.issue(ctx, asked, held, pool)
 	}
+	asked.Token = string(c.Token.Reveal())
+	chain, bundle, err = c.issue(ctx, asked, held, pool)
+	var no *refusal
+	if held != nil && (err == nil || errors.As(err, &no) && no.status == http.StatusForbidden) {
+		c.Token = secret.Value{}
+	}
+	return chain, bundle, err
+}
+
+func (c *Client) issue(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte, err error) {
 	body, err := json.Marshal(asked)
 	if err != nil {
 		return nil, nil, err
@@ -79,6 +97,14 @@ func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byt
 	}
 	return []byte(got.Chain), []byte(got.Bundle), nil
 }
+
+// refusal is an answer of the server that says no.
+type refusal struct {
+	address, reason string
+	status          int
+}
+
+func (r *refusal) Error() string { return r.address + " says no: " + r.reason }
 
 // Trust asks whom to trust, and says whom this holder does.
 func (c *Client) Trust(ctx context.Context) (bundle []byte, signer string, err error) {
@@ -180,7 +206,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, held
 	if response.StatusCode != http.StatusOK {
 		var no failure
 		if json.Unmarshal(data, &no) == nil && no.Error != "" {
-			return fmt.Errorf("%s says no: %s", c.Address, no.Error)
+			return &refusal{c.Address, no.Error, response.StatusCode}
 		}
 		return fmt.Errorf("what answers at %s is not meshc serve", c.Address)
 	}

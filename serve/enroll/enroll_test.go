@@ -11,11 +11,13 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,6 +64,12 @@ func start(t *testing.T, change ...func(*enroll.Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startWith(t, a, change...)
+}
+
+// startWith is the API of that authority.
+func startWith(t *testing.T, a *ca.Authority, change ...func(*enroll.Config)) *running {
+	t.Helper()
 	r := &running{Authority: a, mesh: shop(), seen: make(chan string, 100)}
 	r.server = r.mesh.ServerIdentity()
 	own, err := a.Certificate(r.server, time.Hour)
@@ -143,6 +151,159 @@ func TestJoinAndRenew(t *testing.T) {
 	if seen := <-r.seen; seen != cart.String()+" host "+ca.Digest(r.Bundle()) {
 		t.Errorf("seen: %s", seen)
 	}
+}
+
+// TestRenewalsEnd wants a certificate to be renewed by itself for renewFor and no longer, what follows a token to begin
+// anew, and what is from before there was a limit to begin when it is first seen.
+func TestRenewalsEnd(t *testing.T) {
+	r := start(t)
+	r.mesh.Certificates.RenewFor = ir.Duration(24 * time.Hour)
+	ask := func(k *svid.Keeper) (*svid.Held, ca.Proof, error) {
+		t.Helper()
+		held, err := k.Obtain(t.Context())
+		if err != nil {
+			return nil, ca.Proof{}, err
+		}
+		proof, ok := ca.ProofOf(held.Leaf())
+		if !ok {
+			t.Fatal("the leaf says nothing of a proof")
+		}
+		return held, proof, nil
+	}
+	// held puts a leaf of that proof into a directory.
+	held := func(proof ca.Proof) *svid.Keeper {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "cart")
+		k := svid.DirectKeeper(r.Authority, dir, cart, time.Hour)
+		k.Issuer = proved{r.Authority, proof}
+		if _, err := k.Obtain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return r.keeper(t, dir, cart, secret.Value{})
+	}
+	now := time.Now()
+	k := held(ca.Proof{})
+	_, first, err := ask(k)
+	if err != nil || first.At.Before(now.Truncate(time.Second)) || first.RenewableUntil.Sub(first.At) != 24*time.Hour {
+		t.Errorf("from before there was a limit: %+v, %v", first, err)
+	}
+	if _, again, err := ask(k); err != nil || again != first {
+		t.Errorf("renewed again: %+v, want %+v: %v", again, first, err)
+	}
+	k = held(ca.NewProof(now.Add(-23*time.Hour-30*time.Minute), 48*time.Hour))
+	last, proof, err := ask(k)
+	if err != nil || last.Leaf().NotAfter.After(proof.RenewableUntil) || !proof.RenewableUntil.Before(now.Add(31*time.Minute)) {
+		t.Errorf("near the end, of a limit that is shorter now: %+v, %v", proof, err)
+	}
+	k = held(ca.NewProof(now.Add(-24*time.Hour), 48*time.Hour))
+	if _, _, err := ask(k); err == nil || !strings.Contains(err.Error(), "with a join token") {
+		t.Errorf("past the end: %v", err)
+	}
+	k.Issuer.(*enroll.Client).Token = r.token(t, cart)
+	_, fresh, err := ask(k)
+	if err != nil || fresh.At.Before(now.Truncate(time.Second)) {
+		t.Errorf("with a new token: %+v, %v", fresh, err)
+	}
+	if _, again, err := ask(k); err != nil || again != fresh {
+		t.Errorf("after a new token: %+v, %v", again, err)
+	}
+}
+
+// TestAnotherServerKeepsTheEnd has a certificate renewed by a server that knows nothing of its proof but what the certificate
+// says, as after a restart.
+func TestAnotherServerKeepsTheEnd(t *testing.T) {
+	kept := t.TempDir()
+	var servers [2]*running
+	for i := range servers {
+		a, err := ca.Open(kept, secret.Value{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers[i] = startWith(t, a)
+	}
+	dir := filepath.Join(t.TempDir(), "cart")
+	k := servers[0].keeper(t, dir, cart, servers[0].token(t, cart))
+	joined, err := k.Obtain(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, ok := ca.ProofOf(joined.Leaf())
+	if !ok || before.RenewableUntil.Sub(before.At) != 30*24*time.Hour { // the mesh says nothing
+		t.Errorf("the first certificate says %+v", before)
+	}
+	k = servers[1].keeper(t, dir, cart, secret.Value{})
+	renewed, err := k.Obtain(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, ok := ca.ProofOf(renewed.Leaf()); !ok || after != before {
+		t.Errorf("after a restart it says %+v, want %+v", after, before)
+	}
+}
+
+// TestPodsProveAnew has a pod whose certificate holds show its token each time, and go on with its certificate while nobody can
+// say whose the token is.
+func TestPodsProveAnew(t *testing.T) {
+	review := &reviewed{id: cart}
+	r := start(t, func(c *enroll.Config) { c.TokenReview = review })
+	dir, files := filepath.Join(t.TempDir(), "cart"), t.TempDir()
+	client := &enroll.Client{
+		Address: r.address, Server: r.server, Directory: dir, Holder: "pod",
+		ServiceAccountTokenFile: filepath.Join(files, "token"), TrustFile: filepath.Join(files, "ca.crt"),
+	}
+	if err := errors.Join(os.WriteFile(client.ServiceAccountTokenFile, []byte("of cart"), 0o600), os.WriteFile(client.TrustFile, r.Bundle(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	k := r.keeper(t, dir, cart, secret.Value{})
+	old := svid.DirectKeeper(r.Authority, dir, cart, time.Hour)
+	old.Issuer = proved{r.Authority, ca.NewProof(time.Now().Add(-24*time.Hour), 30*24*time.Hour)}
+	if _, err := old.Obtain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.Issuer = client
+	for _, c := range []struct {
+		err error
+		age time.Duration
+	}{{errors.New("the API server is away"), 24 * time.Hour}, {nil, 0}} {
+		review.err = c.err
+		held, err := k.Obtain(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, _ := ca.ProofOf(held.Leaf())
+		if age := time.Since(proof.At); age < c.age || age > c.age+time.Hour {
+			t.Errorf("with %v the proof is of %s", c.err, proof.At)
+		}
+	}
+}
+
+// reviewed says whose every token is.
+type reviewed struct {
+	id  spiffeid.ID
+	err error
+}
+
+func (r *reviewed) Identity(context.Context, string, spiffeid.ID) (spiffeid.ID, error) {
+	return r.id, r.err
+}
+
+// proved is an issuer whose leaves carry that proof.
+type proved struct {
+	*ca.Authority
+	proof ca.Proof
+}
+
+func (p proved) Issue(_ context.Context, request []byte) (chain, bundle []byte, err error) {
+	parsed, err := svid.ParseRequest(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, err = p.SignProved(parsed, cart, time.Hour, p.proof)
+	return chain, p.Bundle(), err
+}
+
+func (p proved) Trust(context.Context) (bundle []byte, signer string, err error) {
+	return p.Bundle(), p.Signer(), nil
 }
 
 // TestKeeperFollowsTheRoot renews at once when another root signs.

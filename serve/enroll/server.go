@@ -5,6 +5,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -95,6 +96,8 @@ type Sighting struct {
 	Bundle string
 	// Until is when its certificate ends.
 	Until time.Time
+	// Proof is when it proved who it is; zero when its certificate does not say.
+	Proof ca.Proof
 	// Keeps is set when it follows whom to trust, and does not only ask for a
 	// certificate.
 	Keeps bool
@@ -203,13 +206,20 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusForbidden, id.String()+" is no member of the mesh")
 		return
 	}
-	chain, err := a.Authority.Sign(request, id, time.Duration(mesh.Certificates.Lifetime))
+	proof, err := a.proof(r, &asked, time.Duration(cmp.Or(mesh.Certificates.RenewFor, ir.DefaultRenewFor)), time.Now())
+	if err != nil {
+		a.Refused()
+		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "identity", id, "reason", err)
+		say(w, http.StatusForbidden, err.Error())
+		return
+	}
+	chain, err := a.Authority.SignProved(request, id, time.Duration(mesh.Certificates.Lifetime), proof)
 	if err != nil {
 		say(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	bundle := a.Authority.Bundle()
-	a.Seen(Sighting{ID: id, Holder: bounded(asked.Holder), Bundle: ca.Digest(bundle), Until: svid.Certificates(chain)[0].NotAfter})
+	a.Seen(Sighting{ID: id, Holder: bounded(asked.Holder), Bundle: ca.Digest(bundle), Until: svid.Certificates(chain)[0].NotAfter, Proof: proof})
 	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "", "serviceAccount", asked.ServiceAccountToken != "")
 	answer(w, Answer{Chain: string(chain), Bundle: string(bundle)})
 }
@@ -236,6 +246,28 @@ func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.I
 		return id, nil
 	}
 	return spiffeid.ID{}, errors.New("there is neither a token nor a certificate that holds")
+}
+
+// errRenewals says that a certificate may not be renewed by itself any more.
+var errRenewals = errors.New("the certificate was renewed for as long as it may be (mesh.certificates.renewFor): prove anew who this is, with a join token (meshc certs token)")
+
+// proof is when the client last proved by a token who it is: now, or as its certificate says. One that says nothing is
+// from before there was a limit, and begins now.
+func (a *api) proof(r *http.Request, asked *Request, renewFor time.Duration, now time.Time) (ca.Proof, error) {
+	fresh := ca.NewProof(now, renewFor)
+	if asked.Token != "" || asked.ServiceAccountToken != "" {
+		return fresh, nil
+	}
+	before, ok := ca.ProofOf(r.TLS.PeerCertificates[0])
+	if !ok {
+		return fresh, nil
+	}
+	// The mesh's limit as it is now decides, not the one when the proof was made.
+	proof := ca.NewProof(before.At, renewFor)
+	if proof.RenewableUntil.Sub(now) < time.Second {
+		return proof, errRenewals
+	}
+	return proof, nil
 }
 
 // verify ends a handshake in which a certificate is shown that is not to be believed.
@@ -282,7 +314,8 @@ func isMember(m *ir.Mesh, id spiffeid.ID) bool {
 func (a *api) trust(w http.ResponseWriter, r *http.Request) {
 	if id, ok := a.shown(r); ok {
 		q := r.URL.Query()
-		a.Seen(Sighting{ID: id, Holder: bounded(q.Get("holder")), Bundle: bounded(q.Get("bundle")), Until: r.TLS.PeerCertificates[0].NotAfter, Keeps: true})
+		proof, _ := ca.ProofOf(r.TLS.PeerCertificates[0])
+		a.Seen(Sighting{ID: id, Holder: bounded(q.Get("holder")), Bundle: bounded(q.Get("bundle")), Until: r.TLS.PeerCertificates[0].NotAfter, Proof: proof, Keeps: true})
 	}
 	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
 }

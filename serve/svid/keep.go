@@ -2,6 +2,7 @@ package svid
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/ca"
 )
 
 // Issuer signs for a holder.
@@ -34,6 +36,8 @@ type Keeper struct {
 	// Digest tells roots apart as the issuer does.
 	Digest func(bundle []byte) string
 	Log    *slog.Logger
+
+	warned *x509.Certificate // of which it was told that it is soon not renewed any more
 }
 
 const (
@@ -119,6 +123,7 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 		root := held.Root(now)
 		due = due || root == nil || k.Digest(PEM(root)) != signer
 	}
+	k.warnOfEnd(ctx, held, now)
 	if due {
 		renewed, renewErr := k.Obtain(ctx)
 		if renewErr == nil {
@@ -134,6 +139,19 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 		return min(poll, max(minPoll, held.Leaf().NotAfter.Sub(now)/20))
 	}
 	return min(poll, max(minPoll, k.renewal(held).Sub(now)))
+}
+
+// warnOfEnd says that a new proof is wanted, while what is held may be renewed by itself for a little time only.
+func (k *Keeper) warnOfEnd(ctx context.Context, held *Held, now time.Time) {
+	proof, ok := ca.ProofOf(held.Leaf())
+	if !ok || held.Leaf().Equal(k.warned) {
+		return
+	}
+	if proof.EndsSoon(now) {
+		k.warned = held.Leaf()
+		k.say(ctx, slog.LevelWarn, "the certificate is soon not renewed any more: run meshc certs request here with a new join token (meshc certs token); it may be run beside what keeps the certificate",
+			"identity", k.ID, "directory", k.Directory, "renewableUntil", proof.RenewableUntil, "left", proof.RenewableUntil.Sub(now).Round(time.Second))
+	}
 }
 
 // renewal is when a leaf is to be renewed for its age.

@@ -220,3 +220,44 @@ func TestSomebodyElseSigns(t *testing.T) {
 		}
 	}
 }
+
+// proved is an issuer whose leaves say that their holder proved who it is at that time.
+type proved struct {
+	svid.Direct
+	proof ca.Proof
+}
+
+func (p proved) Issue(_ context.Context, request []byte) (chain, bundle []byte, err error) {
+	parsed, err := svid.ParseRequest(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, err = p.Authority.SignProved(parsed, p.ID, p.Lifetime, p.proof)
+	return chain, p.Authority.Bundle(), err
+}
+
+// TestEndOfRenewalsIsTold has a certificate that is soon not renewed any more: the keeper says so once, with what to do.
+func TestEndOfRenewalsIsTold(t *testing.T) {
+	now, dir := time.Now(), filepath.Join(t.TempDir(), "cart")
+	a := authority(t)
+	k := svid.DirectKeeper(a, dir, cart, 3*time.Hour)
+	var log bytes.Buffer
+	k.Log = slog.New(slog.NewTextHandler(&log, nil))
+	const said = `msg="the certificate is soon not renewed any more: run meshc certs request here with a new join token`
+	for _, c := range []struct {
+		left time.Duration
+		told int
+	}{{6 * 24 * time.Hour, 0}, {4 * 24 * time.Hour, 1}, {time.Hour, 1}} {
+		k.Issuer = proved{svid.Direct{Authority: a, ID: cart, Lifetime: 3 * time.Hour}, ca.NewProof(now.Add(c.left-30*24*time.Hour), 30*24*time.Hour)}
+		log.Reset()
+		if _, err := k.Obtain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			k.Step(t.Context(), now)
+		}
+		if told := strings.Count(log.String(), said); told != c.told {
+			t.Errorf("%s before the end it is told %d times, want %d: %s", c.left, told, c.told, log.String())
+		}
+	}
+}
