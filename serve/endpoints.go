@@ -27,6 +27,7 @@ const (
 // fileEndpoint is an endpoint as another program writes it.
 type fileEndpoint struct {
 	Address string            `json:"address"`
+	Local   bool              `json:"local"`
 	Port    uint16            `json:"port"`
 	Ports   map[string]uint16 `json:"ports"`
 	Zone    string            `json:"zone"`
@@ -108,6 +109,13 @@ func (e *fileEndpoint) valid() error {
 		return fmt.Errorf("address is %q and must be the IP address of a host", e.Address)
 	case e.Weight != nil && (*e.Weight < 1 || *e.Weight > maxWeight):
 		return fmt.Errorf("weight is %d and must be 1 to %d", *e.Weight, maxWeight)
+	}
+	if why := ir.ForbiddenAddress(addr, e.Local); why != "" {
+		hint := ""
+		if addr.Unmap().IsLoopback() {
+			hint = "; local: true allows it"
+		}
+		return fmt.Errorf("address %s %s: a proxy would speak to it for its callers%s", e.Address, why, hint)
 	}
 	for name, port := range e.Ports {
 		if port == 0 {

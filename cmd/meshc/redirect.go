@@ -13,7 +13,7 @@ import (
 
 func newRedirectCmd() *cobra.Command {
 	var rules redirect.Rules
-	var inbound, excludeInbound, excludeOutbound []uint
+	var inbound, excludeInbound, excludeOutbound, local []uint
 	var ranges []string
 	var podIP, hostIP string
 	var remove bool
@@ -24,11 +24,15 @@ func newRedirectCmd() *cobra.Command {
 inbound port, and those from it to the proxy's outbound port. Connections of the proxy's own user, on loopback and to
 what is excluded are left alone. It does so for IPv4 and IPv6.
 
+Connections of the proxy itself are refused where a name server's answer could lead them to what trusts its own host or
+network: to its administration, to other ports on loopback than --local-ports, and to link-local addresses and those where
+clouds have the credentials of hosts, but for DNS there.
+
 The rules stand in a table named meshc, which is replaced as a whole, so that the command may be run again; --remove takes
 it away. It needs the capability NET_ADMIN.
 
 On a host that is reached by SSH, name the ports to redirect (--inbound-ports) or exclude that of SSH.`,
-		Example: `  meshc redirect --inbound-ports 8080 --proxy-user 1337
+		Example: `  meshc redirect --inbound-ports 8080 --local-ports 53,8080 --proxy-user 1337
   meshc redirect --exclude-inbound-ports 22 --exclude-outbound-ranges 10.96.0.0/12,fd00::/108
   meshc redirect --remove`,
 		Args: cobra.NoArgs,
@@ -45,6 +49,7 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 				to   *[]uint16
 			}{
 				{"inbound-ports", inbound, &rules.InboundPorts},
+				{"local-ports", local, &rules.LocalPorts},
 				{"exclude-inbound-ports", excludeInbound, &rules.ExcludeInboundPorts},
 				{"exclude-outbound-ports", excludeOutbound, &rules.ExcludeOutboundPorts},
 			} {
@@ -72,6 +77,8 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 	f.Uint16Var(&rules.InboundPort, "inbound-port", 15006, "port of the proxy that takes connections to this host")
 	f.Uint16Var(&rules.OutboundPort, "outbound-port", 15001, "port of the proxy that takes connections from this host")
 	f.Uint32Var(&rules.ProxyUser, "proxy-user", 1337, "numeric id of the user that the proxy runs as")
+	f.Uint16Var(&rules.AdminPort, "admin-port", 15000, "port of the proxy's own administration on loopback, to which it never connects itself")
+	f.UintSliceVar(&local, "local-ports", nil, "the only ports on loopback that the proxy may connect to: the application's, and 53 where names are looked up there (default all but --admin-port)")
 	f.UintSliceVar(&inbound, "inbound-ports", nil, "the only ports to redirect connections to (default all)")
 	f.UintSliceVar(&excludeInbound, "exclude-inbound-ports", nil, "ports of this host to leave alone")
 	f.UintSliceVar(&excludeOutbound, "exclude-outbound-ports", nil, "ports of others to leave alone")

@@ -8,6 +8,8 @@ type External struct {
 	// Hosts are the names by which callers address it, lower case; the first is
 	// the one that is looked up and that its certificate must carry.
 	Hosts []string `json:"hosts"`
+	// Local is set where a name of Hosts may lead to loopback, the callers' own.
+	Local bool `json:"local,omitempty"`
 	// Via is the gateway that calls go through; nil for none.
 	Via *Via `json:"via,omitempty"`
 	// Ports are sorted by name. At least one. Target is Number.

@@ -15,7 +15,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	path := "external." + name
 	l.silence(path, u, s.Silence)
 	e := &ir.External{
-		Name: name, Ports: l.ports(u, path, s.Ports),
+		Name: name, Local: s.Local.Value, Ports: l.ports(u, path, s.Ports),
 		Traffic: l.traffic(u, path, s.Traffic()), Outliers: l.outliers(u, path+".outliers", s.Outliers), Pos: h.pos,
 	}
 	for i, f := range s.Hosts {

@@ -7,30 +7,13 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// forbiddenNetworks are where nothing is that a proxy may be led to: what is there
-// trusts who shares its host, as Envoy's admin interface and the metadata of a cloud do.
-var forbiddenNetworks = []struct {
-	network netip.Prefix
-	what    string
-}{
-	{netip.MustParsePrefix("127.0.0.0/8"), "is loopback, the proxy's own host"},
-	{netip.MustParsePrefix("::1/128"), "is loopback, the proxy's own host"},
-	{netip.MustParsePrefix("0.0.0.0/8"), "is no host's, and leads to the proxy's own"},
-	{netip.MustParsePrefix("::/128"), "is no host's, and leads to the proxy's own"},
-	{netip.MustParsePrefix("169.254.0.0/16"), "is link-local, where clouds have the credentials of hosts"},
-	{netip.MustParsePrefix("fe80::/10"), "is link-local"},
-	{netip.MustParsePrefix("fd00:ec2::/32"), "is where a cloud has the credentials of hosts"},
-	{netip.MustParsePrefix("100.100.100.200/32"), "is where a cloud has the credentials of hosts"},
-	{netip.MustParsePrefix("224.0.0.0/4"), "is multicast"},
-	{netip.MustParsePrefix("ff00::/8"), "is multicast"},
-}
-
-// forbiddenHosts are names of the same, and of those whose interfaces rule a cluster; with
-// all that is below them.
+// forbiddenHosts are names of what [ir.ForbiddenNetworks] has, and of those whose interfaces
+// rule a cluster.
 var forbiddenHosts = []struct{ host, what string }{
 	{"localhost", "is the proxy's own host"},
 	{"localhost.localdomain", "is the proxy's own host"},
@@ -53,9 +36,14 @@ func (l *linker) notForbidden(path, host string, local bool, pos source.Position
 	}
 }
 
-// localTakesEffect reports a local that allows nothing, as none of the hosts is loopback.
+// localTakesEffect reports a local that allows nothing, as all of the hosts are addresses and none is
+// loopback. A name may lead anywhere.
 func (l *linker) localTakesEffect(u *spec.Unit, path string, local spec.Field[bool], hosts []string) {
-	if local.Value && !slices.ContainsFunc(hosts, isLoopback) {
+	allows := func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return err != nil || ip.Unmap().IsLoopback()
+	}
+	if local.Value && !slices.ContainsFunc(hosts, allows) {
 		l.add(diag.NoEffect, path+".local", "local cannot take effect: "+strings.Join(hosts, ", ")+" is not loopback", u.At(local.Pos)).
 			hint("take it out")
 	}
@@ -74,7 +62,7 @@ func isLoopback(host string) bool {
 func (l *linker) forbidden(host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return forbiddenAddress(ip)
+		return ir.ForbiddenAddress(ip, false)
 	}
 	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")) {
 		return "is an address in a spelling that resolvers read each in their own way"
@@ -87,16 +75,6 @@ func (l *linker) forbidden(host string) string {
 	for _, own := range []string{"", ".svc", ".svc.cluster.local"} {
 		if system := l.mesh.SystemNamespace() + own; strings.HasSuffix(host, "."+system) {
 			return "is in the control plane's own namespace"
-		}
-	}
-	return ""
-}
-
-func forbiddenAddress(ip netip.Addr) string {
-	ip = ip.Unmap().WithZone("")
-	for _, f := range forbiddenNetworks {
-		if f.network.Contains(ip) {
-			return f.what
 		}
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -44,9 +45,9 @@ func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicy
 		for _, name := range names {
 			ports = append(ports, tcp(u.Port(name).Number))
 		}
-		return []networkingv1.NetworkPolicyEgressRule{hostEgress(w.DNS, ports)}
-	case w.File != "": // their addresses come while the mesh runs: the ports alone bound it
-		rule := networkingv1.NetworkPolicyEgressRule{}
+		return []networkingv1.NetworkPolicyEgressRule{hostEgress(w.DNS, whereNamesLead(), ports)}
+	case w.File != "": // their addresses come while the mesh runs
+		rule := networkingv1.NetworkPolicyEgressRule{To: whereNamesLead()}
 		for _, name := range names {
 			rule.Ports = append(rule.Ports, tcp(u.Port(name).Number))
 		}
@@ -70,7 +71,7 @@ func externalEgress(scope ir.Scope, e *ir.External, names []string) []networking
 	for _, name := range names {
 		ports = append(ports, tcp(e.Port(name).Number))
 	}
-	return []networkingv1.NetworkPolicyEgressRule{hostEgress(e.Hosts[0], ports)}
+	return []networkingv1.NetworkPolicyEgressRule{hostEgress(e.Hosts[0], whereNamesLead(), ports)}
 }
 
 func endpointEgress(endpoints []ir.Endpoint, names []string) []networkingv1.NetworkPolicyEgressRule {
@@ -85,15 +86,30 @@ func endpointEgress(endpoints []ir.Endpoint, names []string) []networkingv1.Netw
 	return rules
 }
 
+// whereNamesLead are all addresses but those that no proxy may be led to. Pods are named beside
+// them: some networks take the addresses of those for no part of a range.
+func whereNamesLead() []networkingv1.NetworkPolicyPeer {
+	ranges := map[bool]*networkingv1.IPBlock{true: {CIDR: "0.0.0.0/0"}, false: {CIDR: "::/0"}}
+	for _, f := range ir.ForbiddenNetworks(false) {
+		block := ranges[f.Addr().Is4()]
+		block.Except = append(block.Except, f.Prefix.String())
+	}
+	return []networkingv1.NetworkPolicyPeer{
+		{NamespaceSelector: &metav1.LabelSelector{}}, {IPBlock: ranges[true]}, {IPBlock: ranges[false]},
+	}
+}
+
 // hostEgress lets the member out to a host. A NetworkPolicy knows addresses and
-// no names, so a host that is a name may be anywhere: the ports alone bound it.
-func hostEgress(host string, ports []networkingv1.NetworkPolicyPort) networkingv1.NetworkPolicyEgressRule {
-	rule := networkingv1.NetworkPolicyEgressRule{Ports: ports}
+// no names, so a host that is a name may be at any of those; nil is everywhere.
+func hostEgress(host string, named []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) networkingv1.NetworkPolicyEgressRule {
+	rule := networkingv1.NetworkPolicyEgressRule{To: named, Ports: ports}
 	if _, err := netip.ParseAddr(host); err == nil {
 		rule.To = []networkingv1.NetworkPolicyPeer{addressPeer(host)}
 	}
 	return rule
 }
+
+const dnsPort = 53
 
 // nodeLocalDNS is where the cache on each node answers (Kubernetes, NodeLocal
 // DNSCache).
@@ -105,7 +121,7 @@ func dnsEgress() networkingv1.NetworkPolicyEgressRule {
 			podPeer("kube-system", map[string]string{"k8s-app": "kube-dns"}),
 			addressPeer(nodeLocalDNS),
 		},
-		Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, 53), tcp(53)},
+		Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, dnsPort), tcp(dnsPort)},
 	}
 }
 
@@ -125,5 +141,5 @@ func serverEgress(scope ir.Scope) networkingv1.NetworkPolicyEgressRule {
 	if asksServer(scope.Settings) {
 		ports = append(ports, tcp(enrollPort))
 	}
-	return hostEgress(host, ports)
+	return hostEgress(host, nil, ports)
 }

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,52 @@ func TestNetworkPoliciesAreTheEdges(t *testing.T) {
 			t.Fatalf("ingress opens\n%s\nthe mesh has\n%s", strings.Join(in, "\n"), strings.Join(want, "\n"))
 		}
 	})
+}
+
+// TestNamesLeadNowhereForbidden: a policy lets a caller out to what it calls by name or by a file wherever that is, but
+// for what no proxy may be led to.
+func TestNamesLeadNowhereForbidden(t *testing.T) {
+	port := ir.Port{Name: "p", Number: 80, Target: 80, Protocol: ir.TCP}
+	use := ir.Use{To: "callee", Ports: []string{"p"}}
+	for name, rules := range map[string][]networkingv1.NetworkPolicyEgressRule{
+		"an external": externalEgress(ir.Scope{}, &ir.External{Hosts: []string{"api.example.com"}, Ports: []ir.Port{port}}, use.Ports),
+		"by DNS":      upstreamEgress(&ir.Upstream{Ports: []ir.Port{port}, Workload: ir.Workload{DNS: "api.example.com"}}, use.Ports),
+		"by a file":   upstreamEgress(&ir.Upstream{Ports: []ir.Port{port}, Workload: ir.Workload{File: "api.json"}}, use.Ports),
+	} {
+		for address, want := range map[string]bool{
+			"192.0.2.1": true, "10.0.0.1": true, "2001:db8::1": true, "fd12::1": true,
+			"127.0.0.1": false, "::1": false, "169.254.169.254": false, "169.254.0.1": false, "fe80::1": false, "febf::1": false, "fd00:ec2::254": false, "168.63.129.16": false,
+		} {
+			if got := letsOut(t, rules, netip.MustParseAddr(address), 80); got != want {
+				t.Errorf("%s: %s: %t", name, address, got)
+			}
+			if letsOut(t, rules, netip.MustParseAddr(address), 81) {
+				t.Errorf("%s: %s: another port", name, address)
+			}
+		}
+	}
+}
+
+// letsOut reports whether rules let out to a port of an address that is no pod's.
+func letsOut(t *testing.T, rules []networkingv1.NetworkPolicyEgressRule, to netip.Addr, port int32) bool {
+	t.Helper()
+	for _, rule := range rules {
+		if !slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntVal == port }) {
+			continue
+		}
+		if len(rule.To) == 0 {
+			return true
+		}
+		for _, peer := range rule.To {
+			if peer.IPBlock == nil || !netip.MustParsePrefix(peer.IPBlock.CIDR).Contains(to) {
+				continue
+			}
+			if !slices.ContainsFunc(peer.IPBlock.Except, func(except string) bool { return netip.MustParsePrefix(except).Contains(to) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func edge(fromNamespace, from, toNamespace, to string, port uint16) string {

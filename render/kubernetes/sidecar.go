@@ -102,7 +102,6 @@ func firstListener(s *ir.Service) uint16 {
 // redirect sets the rules of the pod's own network and ends. It alone is root,
 // as only root's processes keep a capability.
 func redirect(scope ir.Scope) corev1.Container {
-	proxy := scope.Service.Proxy
 	root, no := int64(0), false
 	security := unprivileged(root)
 	security.RunAsNonRoot = &no
@@ -110,7 +109,7 @@ func redirect(scope ir.Scope) corev1.Container {
 	return corev1.Container{
 		Name:            redirectName,
 		Image:           scope.Settings.Images.Meshc,
-		Args:            redirectArgs(&proxy),
+		Args:            redirectArgs(scope),
 		Env:             []corev1.EnvVar{fieldVariable("POD_IP", "status.podIP"), fieldVariable("HOST_IP", "status.hostIP")},
 		Resources:       resources("10m", "32Mi", "64Mi"),
 		SecurityContext: security,

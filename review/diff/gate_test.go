@@ -68,6 +68,7 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		{from: `target: 80, protocol: "http"}, admin: {port: 9090, target: 90`, to: `target: 90, protocol: "http"}, admin: {port: 9090, target: 80`, kind: NewlyAllowed, of: "service b", what: "ports.http.target"},
 		{from: `443, protocol: "https"`, to: `443, protocol: "http"`, kind: Protection, of: "external bank", what: "ports.https.protocol"},
 		{from: `, via: "exit"`, to: ``, kind: Protection, of: "external bank", what: "via"},
+		{from: `, via: "exit"`, to: `, via: "exit", local: true`, kind: Protection, of: "external bank", what: "local"},
 		{from: `, minVersion: "1.3"`, to: ``, kind: Protection, of: "gateway g", what: "listeners.https.tls.minVersion"},
 		{from: `".": ["@shop/all"]`, to: `".": ["@shop/all", "@evil/me"]`, kind: Gate, of: "mesh shop", what: "owners.."},
 		{from: `".": ["@shop/all"]`, to: ``, kind: Gate, of: "mesh shop", what: "owners.."},

@@ -56,6 +56,7 @@ var weights = []struct {
 	{member: "external", path: "ports.*.protocol", kind: Protection},
 	{member: "external", path: "via", kind: Protection},
 	{member: "external", path: "roots", kind: Protection},
+	{member: "external", path: "local", kind: Protection},
 	{member: "external", path: "hosts", kind: Rerouted},
 	{member: "external", path: "ports", kind: Rerouted},
 	{member: "external", path: "endpoints", kind: Rerouted},

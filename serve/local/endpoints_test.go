@@ -44,7 +44,7 @@ func TestEndpointsFile(t *testing.T) {
 	placed := mesh.Placed().Service("found").Workload.Endpoints
 	type endpoint map[string]any
 	at := func(i int, version string) endpoint {
-		return endpoint{"address": placed[i].Address, "port": placed[i].Ports["http"], "labels": map[string]string{"version": version}}
+		return endpoint{"address": placed[i].Address, "local": true, "port": placed[i].Ports["http"], "labels": map[string]string{"version": version}}
 	}
 	write := func(content any) {
 		t.Helper()
@@ -100,6 +100,8 @@ func TestEndpointsFile(t *testing.T) {
 		`[{"address": "10.0.0.1", "wait": 1}]`:               "unknown field",
 		`[{"address": "10.0.0.1", "port": 65536}]`:           "port",
 		`[{"address": "10.0.0.1", "ports": {"http": 0}}] `:   "http is 0",
+		`[{"address": "127.0.0.1"}]`:                         "is loopback, the proxy's own host: a proxy would speak to it for its callers; local: true allows it",
+		`[{"address": "::ffff:169.254.1.1", "local": true}]`: "is link-local",
 		`[] []`: "something follows",
 	} {
 		write(content)

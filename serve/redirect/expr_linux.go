@@ -30,6 +30,11 @@ func (e exprs) redirect(port uint16) exprs {
 	})
 }
 
+// reset refuses the connection, which must be TCP.
+func (e exprs) reset() exprs {
+	return e.and(exprs{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}})
+}
+
 // tcp is for TCP alone.
 func (e exprs) tcp() exprs {
 	return e.and(exprs{
@@ -52,6 +57,21 @@ func onLoopback(direction expr.MetaKey) exprs {
 
 func ofUser(id uint32) exprs {
 	return exprs{&expr.Meta{Key: expr.MetaKeySKUID, Register: register}, equals(binaryutil.NativeEndian.PutUint32(id))}
+}
+
+// The byte of a TCP header with the flags, and those by which a connection is opened.
+const (
+	tcpFlags = 13
+	syn, ack = 0x02, 0x10
+)
+
+// opening is for the packet that opens a connection over TCP.
+func opening() exprs {
+	return exprs(nil).tcp().and(exprs{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: tcpFlags, Len: 1},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}},
+		equals([]byte{syn}),
+	})
 }
 
 // toPort is for TCP to that port.

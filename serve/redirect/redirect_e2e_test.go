@@ -376,7 +376,7 @@ func TestRedirect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rules := redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser}
+			rules := redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000, LocalPorts: []uint16{53, 8080}}
 			rulesOf := map[host]redirect.Rules{client: rules, server: rules}
 			c, s := rulesOf[client], rulesOf[server]
 			c.ExcludeOutboundPorts = []uint16{2222}
@@ -458,7 +458,7 @@ func TestInboundPorts(t *testing.T) {
 	server.echo(t, "0.0.0.0:15006", "the proxy")
 	var err error
 	server.do(t, 0, func() {
-		err = redirect.Apply(redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, InboundPorts: []uint16{8080}})
+		err = redirect.Apply(redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000, InboundPorts: []uint16{8080}})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -466,6 +466,68 @@ func TestInboundPorts(t *testing.T) {
 	for port, want := range map[int]string{22: "ssh", 8080: "the proxy"} {
 		if got := client.hears(t, 0, fmt.Sprintf("10.99.0.2:%d", port)); got != want {
 			t.Errorf("port %d: %q, want %q", port, got, want)
+		}
+	}
+}
+
+// The proxy's own connections do not get to what trusts its host or its network, over IPv4 and IPv6, whatever a name
+// server answers; they do get to the application on loopback, to name servers, and to others. Nobody else is held to that.
+func TestProxyIsConfined(t *testing.T) {
+	client, server := newHosts(t)
+	for _, args := range [][]string{
+		{"-n", server.name, "address", "add", "169.254.169.254/32", "dev", "eth0"},
+		{"-n", server.name, "address", "add", "fd00:ec2::254/128", "dev", "eth0", "nodad"},
+		{"-n", client.name, "route", "add", "169.254.169.254/32", "dev", "eth0"},
+		{"-n", client.name, "route", "add", "fd00:ec2::254/128", "dev", "eth0"},
+	} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:15000", "127.0.0.1:8080", "127.0.0.1:9000", "127.0.0.1:53", "127.7.7.7:9000", "[::1]:15000", "[::1]:8080", "[::1]:9000"} {
+		client.echo(t, address, "loopback")
+	}
+	for _, address := range []string{"169.254.169.254:80", "169.254.169.254:53", "[fd00:ec2::254]:80", "10.99.0.2:80", "[fd99::2]:80"} {
+		server.echo(t, address, "server")
+	}
+	const everybody = "0.0.0.0:9000" // which leads to loopback
+	for name, c := range map[string]struct {
+		local   []uint16
+		refused []string
+		reached []string
+	}{
+		"ports that are named": {
+			[]uint16{53, 8080},
+			[]string{"127.0.0.1:15000", "127.0.0.1:9000", "127.7.7.7:9000", "[::1]:15000", "[::1]:9000", everybody, "[::ffff:127.0.0.1]:9000", "169.254.169.254:80", "[fd00:ec2::254]:80"},
+			[]string{"127.0.0.1:8080", "127.0.0.1:53", "[::1]:8080", "169.254.169.254:53", "10.99.0.2:80", "[fd99::2]:80"},
+		},
+		"all but the administration's": {
+			nil,
+			[]string{"127.0.0.1:15000", "[::1]:15000", "169.254.169.254:80", "[fd00:ec2::254]:80"},
+			[]string{"127.0.0.1:8080", "127.0.0.1:9000", "127.7.7.7:9000", "[::1]:9000", "169.254.169.254:53", "10.99.0.2:80", "[fd99::2]:80"},
+		},
+	} {
+		var err error
+		client.do(t, 0, func() {
+			err = redirect.Apply(redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000, LocalPorts: c.local})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, address := range c.refused {
+			if got := client.hears(t, proxyUser, address); got != "" {
+				t.Errorf("%s: the proxy reaches %s: %q", name, address, got)
+			}
+		}
+		for _, address := range c.reached {
+			if got := client.hears(t, proxyUser, address); got == "" {
+				t.Errorf("%s: the proxy does not reach %s", name, address)
+			}
+		}
+		for _, address := range []string{"127.0.0.1:15000", "127.0.0.1:9000", "[::1]:9000"} {
+			if got := client.hears(t, 0, address); got != "loopback" {
+				t.Errorf("%s: somebody else hears %q of %s", name, got, address)
+			}
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // tableName is that of the only table that is ours; it holds all the rules.
@@ -84,6 +86,37 @@ func build(c *nftables.Conn, r Rules) {
 		add(out, toNetwork(network.Masked()).leave())
 	}
 	add(out, exprs(nil).tcp().redirect(r.OutboundPort))
+	confine(c, table, r)
+}
+
+// nameServer is the port of DNS, which some keep at a link-local address.
+const nameServer = 53
+
+// confine refuses connections of the proxy to where nothing is that it may be led to,
+// whatever a name server answers. It judges where a connection goes in the end, and
+// no answers within connections that were opened by others.
+func confine(c *nftables.Conn, table *nftables.Table, r Rules) {
+	chain := c.AddChain(&nftables.Chain{
+		Name: "proxy", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
+	})
+	add := func(e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
+	opens := ofUser(r.ProxyUser).and(opening())
+	for _, f := range ir.ForbiddenNetworks(false) {
+		to := opens.and(toNetwork(f.Prefix))
+		switch {
+		case !f.Addr().IsLoopback():
+			add(to.and(toPort(nameServer)).leave())
+			add(to.reset())
+		case len(r.LocalPorts) == 0:
+			add(to.and(toPort(r.AdminPort)).reset())
+		default:
+			for _, port := range r.LocalPorts {
+				add(to.and(toPort(port)).leave())
+			}
+			add(to.reset())
+		}
+	}
 }
 
 func portBytes(port uint16) []byte { return binaryutil.BigEndian.PutUint16(port) }
