@@ -3,16 +3,20 @@ package review
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Call is a port that it calls, with what is in force where no route says otherwise.
+// Call is a port that it calls, with what is in force where no route of the callee says otherwise.
 type Call struct {
+	// To is the callee; several, separated by commas, where a gateway's route shares its requests out.
 	To   string `json:"to"`
 	Port string `json:"port"`
+	// Route is the name of the gateway's route that the requests go by; empty for a service's calls.
+	Route string `json:"route,omitempty"`
 	// Worst is how long one request can be waited for, and how often it can be sent, in words; empty below HTTP.
 	Worst    string    `json:"worst,omitempty"`
 	Settings []Setting `json:"settings,omitempty"`
@@ -36,47 +40,48 @@ type Setting struct {
 	From string `json:"from"`
 }
 
-func callsOf(m *ir.Mesh, uses []ir.Use) []Call {
+func callsOf(s ir.Scope) []Call {
 	var out []Call
-	for i := range uses {
-		use := &uses[i]
-		for _, port := range use.Ports {
-			out = append(out, callOf(m, use, port))
+	outer := 0 // routes of the caller itself
+	if s.Gateway != nil {
+		outer = 1
+	}
+	var inner []ir.Call // by routes of the callee: they come before the call that goes by none
+	for c := range s.Calls() {
+		if len(c.By) > outer {
+			inner = append(inner, c)
+			continue
 		}
+		out = append(out, callOf(&c, inner))
+		inner = nil
 	}
 	return out
 }
 
-func callOf(m *ir.Mesh, use *ir.Use, port string) Call {
-	c := Call{To: use.To, Port: port}
-	var traffic ir.Traffic
-	var routes []ir.Route
-	var protocol ir.Protocol
-	if use.External {
-		e := m.External(use.To)
-		traffic, protocol = e.Traffic, e.Port(port).Protocol
-	} else {
-		s := m.Service(use.To)
-		traffic, protocol, routes = s.Traffic, s.Port(port).Protocol, s.Routes
+func callOf(c *ir.Call, inner []ir.Call) Call {
+	out := Call{To: strings.Join(c.Ends(), ", "), Port: c.Port.Name}
+	if len(c.By) > 0 {
+		out.Route = c.By[0].Name
 	}
-	p := ir.Nearest(use.Traffic, traffic, m.Defaults)
-	if !protocol.IsHTTP() {
-		c.Settings = settings(reflect.ValueOf(p.Bounds), nil)
-		return c
+	p := &c.Policy
+	if !c.Port.Protocol.IsHTTP() {
+		out.Settings = settings(p.Bounds.Settings())
+		return out
 	}
-	c.Worst = worstOf(&p)
-	c.Settings = append(settings(reflect.ValueOf(p), nil), settings(reflect.ValueOf(p.Bounds), nil)...)
-	for i := range routes {
-		r := &routes[i]
-		if r.Answers() {
-			continue
-		}
-		by := ir.Nearest(use.Traffic, r.Traffic, traffic, m.Defaults)
-		if differing := settings(reflect.ValueOf(by), func(name string) any { return reflect.ValueOf(p).FieldByName(name).Field(0).Interface() }); len(differing) > 0 {
-			c.Routes = append(c.Routes, CallRoute{r.Name, worstOf(&by), differing, r.Pos})
+	out.Worst = worstOf(p)
+	out.Settings = append(settings(inForce(p)), settings(p.Bounds.Settings())...)
+	for i := range inner {
+		by := &inner[i].Policy
+		others := p.Settings()
+		differing := slices.DeleteFunc(inForce(by), func(s ir.PolicySetting) bool {
+			return slices.ContainsFunc(others, func(o ir.PolicySetting) bool { return o.Path == s.Path && reflect.DeepEqual(o.Value, s.Value) })
+		})
+		if said := settings(differing); len(said) > 0 {
+			r := inner[i].By[len(inner[i].By)-1]
+			out.Routes = append(out.Routes, CallRoute{r.Name, worstOf(by), said, r.Pos})
 		}
 	}
-	return c
+	return out
 }
 
 // worstOf is how long and how often one request is tried at worst.
@@ -91,32 +96,31 @@ func worstOf(p *ir.Policy) string {
 	return fmt.Sprintf("%s within %s", tries, p.Timeout.Value)
 }
 
-// settings are the fields of a policy that are settings: those that say something, and that are not as in another policy, if there
-// is one.
-func settings(policy reflect.Value, other func(name string) any) (out []Setting) {
-	for i := range policy.NumField() {
-		f, name := policy.Field(i), policy.Type().Field(i).Name
-		if f.Kind() != reflect.Struct || f.NumField() != 2 || f.Type().Field(1).Name != "Pos" {
-			continue
-		}
-		value, pos := f.Field(0), f.Field(1).Interface().(source.Position)
-		if policy.Type() == reflect.TypeFor[ir.Policy]() && ofRetries[name] && policy.FieldByName("Attempts").Field(0).IsZero() {
-			continue // nothing is sent again
-		}
-		if other != nil && reflect.DeepEqual(other(name), value.Interface()) || value.IsZero() && !pos.IsValid() && name != "Attempts" {
-			continue
-		}
+// inForce are the settings of requests that mean something.
+func inForce(p *ir.Policy) []ir.PolicySetting {
+	if p.Retrying() {
+		return p.Settings()
+	}
+	return slices.DeleteFunc(p.Settings(), func(s ir.PolicySetting) bool { return strings.HasPrefix(s.Path, "retries.") && s.Path != attemptsPath })
+}
+
+// attemptsPath is the one setting whose zero is worth a line: nothing is sent again.
+const attemptsPath = "retries.attempts"
+
+// settings are those in words that somebody wrote, or whose default is not nothing.
+func settings(of []ir.PolicySetting) (out []Setting) {
+	for _, s := range of {
 		from := "default"
-		if pos.IsValid() {
-			from = pos.String()
+		switch {
+		case s.Pos.IsValid():
+			from = s.Pos.String()
+		case reflect.ValueOf(s.Value).IsZero() && s.Path != attemptsPath:
+			continue
 		}
-		out = append(out, Setting{strings.ToLower(name[:1]) + name[1:], valueText(value), from})
+		out = append(out, Setting{s.Path, valueText(reflect.ValueOf(s.Value)), from})
 	}
 	return out
 }
-
-// ofRetries are settings of how a request is sent again.
-var ofRetries = map[string]bool{"RetryOn": true, "BackoffBase": true, "BackoffMax": true, "PerTryTimeout": true, "Hedge": true, "BudgetPercent": true, "MinConcurrency": true}
 
 func valueText(v reflect.Value) string {
 	if v.Kind() != reflect.Slice {

@@ -72,7 +72,7 @@ func Describe(m *ir.Mesh, kind, name string) (*Description, error) {
 func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	d := &Description{
 		Kind: "service", Name: s.Name, Namespace: s.Namespace, Pos: s.Pos, Identity: s.Identity.String(),
-		Instances: instances(&s.Upstream), Hosts: s.Hosts(), Routes: routes(s.Routes), Calls: callsOf(m, s.Uses), Worst: worst(m, s.Name),
+		Instances: instances(&s.Upstream), Hosts: s.Hosts(), Routes: routes(s.Routes), Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
 	}
 	for _, p := range s.Ports {
 		text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)
@@ -93,7 +93,7 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 	d := &Description{
 		Kind: "gateway", Name: g.Name, Namespace: g.Namespace, Pos: g.Pos, Identity: g.Identity.String(),
-		Routes: routes(g.Routes), Calls: callsOf(m, g.Uses), Authorizer: g.Authorizer,
+		Routes: routes(g.Routes), Calls: callsOf(m.GatewayScope(g)), Authorizer: g.Authorizer,
 	}
 	for _, l := range g.Listeners {
 		text := fmt.Sprintf("%s %d (%s)", l.Name, l.Port, l.Protocol)

@@ -49,7 +49,11 @@ func (d *Description) Text(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), diag.Printable(r.Name), diag.Printable(r.Does), at(r.Pos))
 	}
 	for i, c := range d.Calls {
-		fmt.Fprintf(t, "%s\t%s on %s%s\n", first(i, "  calls"), c.To, c.Port, worstText(c.Worst))
+		by := ""
+		if c.Route != "" {
+			by = " by the route " + diag.Printable(c.Route)
+		}
+		fmt.Fprintf(t, "%s\t%s on %s%s%s\n", first(i, "  calls"), c.To, c.Port, by, worstText(c.Worst))
 		for _, s := range c.Settings {
 			fmt.Fprintf(t, "\t  %s %s\t%s\n", s.Name, s.Value, s.From)
 		}

@@ -46,18 +46,19 @@ func (c Chain) String() string {
 // its name. A circle of calls is followed once.
 func WorstChains(m *ir.Mesh) map[string]Chain {
 	into := map[string][]Step{} // by callee: the most tries of each caller
-	calls(m, func(c call) {
-		_, from, _ := strings.Cut(c.caller, ".")
-		steps := into[c.use.To]
-		step := Step{from, c.use.To, c.policy.Attempts.Value + 1, c.policy.Attempts.Pos}
-		i := slices.IndexFunc(steps, func(s Step) bool { return s.From == from })
-		switch {
-		case i < 0:
-			into[c.use.To] = append(steps, step)
-		case steps[i].Tries < step.Tries:
-			steps[i] = step
+	for c := range requests(m) {
+		for _, end := range c.Ends() {
+			steps := into[end]
+			step := Step{c.Caller.Name, end, c.Policy.Attempts.Value + 1, c.Policy.Attempts.Pos}
+			i := slices.IndexFunc(steps, func(s Step) bool { return s.From == step.From })
+			switch {
+			case i < 0:
+				into[end] = append(steps, step)
+			case steps[i].Tries < step.Tries:
+				steps[i] = step
+			}
 		}
-	})
+	}
 	w := worst{into: into, known: map[string]*Chain{}}
 	out := make(map[string]Chain, len(into))
 	for _, name := range slices.Sorted(maps.Keys(into)) { // where a circle is left depends on where one begins
@@ -121,18 +122,18 @@ func attempts(m *ir.Mesh) diag.List {
 // hedges finds hedged calls without a time after which the next try is sent.
 func hedges(m *ir.Mesh) diag.List {
 	var found diag.List
-	calls(m, func(c call) {
-		p := c.policy
+	for c := range requests(m) {
+		p := c.Policy
 		if !p.Hedge.Value || p.Attempts.Value > 0 && p.PerTryTimeout.Value > 0 {
-			return
+			continue
 		}
 		missing, example := "perTryTimeout", `perTryTimeout: "100ms"`
 		if p.Attempts.Value == 0 {
 			missing, example = "attempts", "attempts: 1"
 		}
-		found.Add(diag.New(diag.NoEffect, c.caller+".uses."+c.use.To,
-			fmt.Sprintf("hedge cannot take effect on calls to %s: there is no %s", c.use.To, missing), p.Hedge.Pos, c.use.Pos).
+		found.Add(diag.New(diag.NoEffect, useOf(&c),
+			fmt.Sprintf("hedge cannot take effect on calls to %s: there is no %s", c.Use.To, missing), p.Hedge.Pos, c.Use.Pos).
 			WithHint("write retries: %s", example))
-	})
+	}
 	return onePerCause(found)
 }

@@ -17,9 +17,9 @@ type Connections struct {
 
 // Bounds are in force for the connections from a proxy to an upstream.
 type Bounds struct {
-	// MaxConnections, MaxPending requests that wait for one, and MaxRequests in
+	// Max connections, MaxPending requests that wait for one, and MaxRequests in
 	// flight.
-	MaxConnections, MaxPending, MaxRequests Setting[uint32]
+	Max, MaxPending, MaxRequests Setting[uint32]
 	// ConnectTimeout bounds the opening of a connection, and IdleTimeout ends one
 	// without requests.
 	ConnectTimeout, IdleTimeout Setting[Duration]
@@ -36,14 +36,14 @@ func (b *Bounds) Keepalive() bool {
 func defaultBounds() Bounds {
 	many := Setting[uint32]{Value: 1024}
 	return Bounds{
-		MaxConnections: many, MaxPending: many, MaxRequests: many,
+		Max: many, MaxPending: many, MaxRequests: many,
 		ConnectTimeout: Setting[Duration]{Value: Duration(time.Second)},
 		IdleTimeout:    Setting[Duration]{Value: Duration(time.Hour)},
 	}
 }
 
 func (b *Bounds) decide(c *Connections) {
-	decide(&b.MaxConnections, c.Max)
+	decide(&b.Max, c.Max)
 	decide(&b.MaxPending, c.MaxPending)
 	decide(&b.MaxRequests, c.MaxRequests)
 	decide(&b.ConnectTimeout, c.ConnectTimeout)

@@ -12,7 +12,7 @@
 // for a member is given a Scope and nothing else, so that its configuration
 // grows with its edges and depends on nothing that is not in the Scope.
 //
-// A value that may be written at several places is a [Setting]; [Nearest] picks
+// A value that may be written at several places is a [Setting]; [Settings.Policy] picks
 // the one nearest to the caller.
 //
 // Do not change a Mesh after it was made: take a copy with [Mesh.Clone].

@@ -10,7 +10,7 @@ type Route struct {
 	// To is where they go, in the order written, and the weights sum to more than
 	// 0. Empty when Redirect or DirectResponse answers.
 	To []Destination `json:"to,omitempty"`
-	// Traffic is what the route says; see [Nearest].
+	// Traffic is what the route says; see [Settings.Policy].
 	Traffic Traffic `json:"traffic,omitzero"`
 	// Headers are edited on the way.
 	Headers        Headers         `json:"headers,omitzero"`

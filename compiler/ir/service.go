@@ -55,7 +55,7 @@ type Upstream struct {
 	Outliers *Outliers `json:"outliers"`
 	Health   *Health   `json:"health,omitempty"`
 	Locality *Locality `json:"locality,omitempty"`
-	// Traffic is what the service itself says; see [Nearest].
+	// Traffic is what the service itself says; see [Settings.Policy].
 	Traffic Traffic         `json:"traffic,omitzero"`
 	Pos     source.Position `json:"pos,omitzero"`
 }

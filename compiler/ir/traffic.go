@@ -97,10 +97,10 @@ func Default() Policy {
 	}
 }
 
-// Nearest is the policy in force when the places are given from the nearest to
-// the caller to the farthest: use, route, service, mesh defaults. Each field is
-// decided for itself; what no place says is the schema's default.
-func Nearest(places ...Traffic) Policy {
+// nearest is the policy in force when the places are given from the nearest to
+// the caller to the farthest. Each field is decided for itself; what no place says
+// is the schema's default.
+func nearest(places ...*Traffic) Policy {
 	p := Default()
 	for i := len(places) - 1; i >= 0; i-- {
 		t := places[i]

@@ -21,7 +21,7 @@ type Use struct {
 	// Binds are addresses IP:PORT on the caller's host where its proxy takes
 	// connections for the callee, by the name of the callee's port.
 	Binds map[string]string `json:"binds,omitempty"`
-	// Traffic is what the caller says of this call; see [Nearest].
+	// Traffic is what the caller says of this call; see [Settings.Policy].
 	Traffic Traffic         `json:"traffic,omitzero"`
 	Pos     source.Position `json:"pos,omitzero"`
 }

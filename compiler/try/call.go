@@ -114,7 +114,7 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 	callee := r.mesh.Service(use.To)
 	port := callee.Port(portName)
 	if !port.Protocol.IsHTTP() {
-		p := ir.Nearest(use.Traffic, callee.Traffic, r.mesh.Defaults)
+		p := r.mesh.Policy(use, &callee.Traffic)
 		r.Policy = &ir.Policy{Bounds: p.Bounds}
 		r.connect(callee, port)
 		return
@@ -127,14 +127,14 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 		route := &callee.Routes[i]
 		if r.takes(&route.Match, q, q.path) {
 			r.step(at, route.Pos, "goes by the route %q of %s", route.Name, callee.Name)
-			r.goes(at, s.Uses, use.Traffic, callee, port, q, route)
+			r.goes(at, s.Uses, use, callee, port, q, route)
 			return
 		}
 	}
 	if len(callee.Routes) > 0 {
 		r.step(at, callee.Pos, "goes by no route of %s, and so to any instance", callee.Name)
 	}
-	r.goes(at, s.Uses, use.Traffic, callee, port, q, rest(callee))
+	r.goes(at, s.Uses, use, callee, port, q, rest(callee))
 }
 
 // rest is the route of what no written one takes.
@@ -163,7 +163,7 @@ func (r *run) toExternal(at string, use *ir.Use, portName string) {
 		}
 		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
 	}
-	p := ir.Nearest(use.Traffic, e.Traffic, r.mesh.Defaults)
+	p := r.mesh.Policy(use, &e.Traffic)
 	r.Policy = &p
 	r.policy(at, port.Protocol, &p)
 	if e.Via != nil {

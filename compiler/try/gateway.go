@@ -142,16 +142,16 @@ func (r *run) redirectTo(at string, g *ir.Gateway, l *ir.Listener, q *message) {
 func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) bool {
 	r.step(at, route.Pos, "goes by the route %q", route.Name)
 	if route.Answers() {
-		r.goes(at, g.Uses, ir.Traffic{}, nil, nil, q, route)
+		r.goes(at, g.Uses, nil, nil, nil, q, route)
 		return true
 	}
 	to := &route.To[0]
 	callee := r.mesh.Service(to.Service)
 	port := callee.Port(to.Port)
-	use := ir.Traffic{}
+	use := &ir.Use{To: callee.Name}
 	for i := range g.Uses {
 		if g.Uses[i].To == callee.Name {
-			use = g.Uses[i].Traffic
+			use = &g.Uses[i]
 		}
 	}
 	if route.GoesOn() {

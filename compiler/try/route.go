@@ -47,7 +47,7 @@ func join(list []ir.RetryCondition) string {
 }
 
 // goes follows a request by its routes: one, or a gateway's and then the service's own. The last says where it goes.
-func (r *run) goes(at string, uses []ir.Use, use ir.Traffic, callee *ir.Service, came *ir.Port, q *message, by ...*ir.Route) {
+func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, came *ir.Port, q *message, by ...*ir.Route) {
 	last := by[len(by)-1]
 	r.Routes = by
 	fault := &ir.Fault{}
@@ -93,11 +93,7 @@ func (r *run) goes(at string, uses []ir.Use, use ir.Traffic, callee *ir.Service,
 			r.step(at, last.Pos, "rewrites the path to %s", path)
 		}
 	}
-	places := []ir.Traffic{use}
-	for _, route := range by {
-		places = append(places, route.Traffic)
-	}
-	p := ir.Nearest(append(places, callee.Traffic, r.mesh.Defaults)...)
+	p := r.mesh.Policy(use, &callee.Traffic, by...)
 	r.Policy = &p
 	r.policy(at, came.Protocol, &p)
 	r.destinations(last, came, &sent)

@@ -61,6 +61,7 @@ type builder struct {
 	loopback string // the address that the proxy's host keeps to itself
 	out      *Resources
 	clusters map[string]bool
+	budgets  map[string]budget // see retryBudgets
 	// trustsAll is set when the roots of all trust domains are wanted, by who asks for certificates.
 	trustsAll bool
 	// proxyless is set when a gRPC client reads the resources, not an Envoy.
@@ -71,7 +72,7 @@ type builder struct {
 func newBuilder(scope ir.Scope, o Options) *builder {
 	return &builder{
 		scope: scope, member: scope.Member(), options: o, loopback: scope.Loopback(o.Instance),
-		out: &Resources{}, clusters: map[string]bool{},
+		out: &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope),
 	}
 }
 

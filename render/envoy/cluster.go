@@ -32,9 +32,14 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
-	bounds := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults).Bounds
+	p := b.scope.Settings.Policy(use, &callee.Traffic)
+	bounds := p.Bounds
 	connections(c, &bounds)
-	c.CircuitBreakers = breakers(&bounds, b.retryBudget(callee, use))
+	retries, called := b.budgets[callee.Name]
+	if !called {
+		retries = budgetOf(&p)
+	}
+	c.CircuitBreakers = breakers(&bounds, retries)
 	c.OutlierDetection = outlierDetection(callee.Outliers)
 	b.balance(c, callee)
 	healthChecks(c, callee, port)
@@ -72,9 +77,9 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	}
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
-	p := ir.Nearest(use.Traffic, e.Traffic, b.scope.Settings.Defaults)
+	p := b.scope.Settings.Policy(use, &e.Traffic)
 	connections(c, &p.Bounds)
-	c.CircuitBreakers = breakers(&p.Bounds, budget{p.BudgetPercent.Value, p.MinConcurrency.Value})
+	c.CircuitBreakers = breakers(&p.Bounds, budgetOf(&p))
 	c.OutlierDetection = outlierDetection(e.Outliers)
 	if b.goesVia(e) {
 		b.via(c, e, port, p.Bounds.IdleTimeout.Value)

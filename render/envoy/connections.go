@@ -36,7 +36,7 @@ func wholeSeconds(d ir.Duration) uint32 { return uint32(time.Duration(d) / time.
 // a share of the requests in flight.
 func breakers(bounds *ir.Bounds, retries budget) *clusterv3.CircuitBreakers {
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		MaxConnections:     wrapperspb.UInt32(bounds.MaxConnections.Value),
+		MaxConnections:     wrapperspb.UInt32(bounds.Max.Value),
 		MaxPendingRequests: wrapperspb.UInt32(bounds.MaxPending.Value),
 		MaxRequests:        wrapperspb.UInt32(bounds.MaxRequests.Value),
 		RetryBudget: &clusterv3.CircuitBreakers_Thresholds_RetryBudget{

@@ -206,11 +206,11 @@ func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
 		for i := range callee.Routes {
 			own := &callee.Routes[i]
 			if m, possible := behind(r, own); possible {
-				p := ir.Nearest(use.Traffic, r.Traffic, own.Traffic, callee.Traffic, b.scope.Settings.Defaults)
+				p := b.scope.Settings.Policy(use, &callee.Traffic, r, own)
 				out = append(out, b.route(join(r.Name, own.Name), m, port, p, r, own))
 			}
 		}
 	}
-	p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
+	p := b.scope.Settings.Policy(use, &callee.Traffic, r)
 	return withUpgrades(append(out, b.route(r.Name, match(&r.Match), port, p, r)), port)
 }

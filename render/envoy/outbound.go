@@ -138,7 +138,7 @@ func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
 		host.Routes = b.serviceRoutes(c.callee, c.use, c.port)
 		return host
 	}
-	p := ir.Nearest(c.use.Traffic, c.external.Traffic, b.scope.Settings.Defaults)
+	p := b.scope.Settings.Policy(c.use, &c.external.Traffic)
 	action := &routev3.RouteAction{
 		ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: b.external(c.external, c.use, c.port)},
 		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]},

@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"slices"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -59,22 +58,20 @@ type budget struct {
 	minConcurrency uint32
 }
 
-// retryBudget is the strictest that holds for any of the routes to the callee, its
-// own and the gateway's: Envoy keeps one for each cluster.
-func (b *builder) retryBudget(callee *ir.Upstream, use *ir.Use) budget {
-	p := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults)
-	strictest := budget{p.BudgetPercent.Value, p.MinConcurrency.Value}
-	routes := callee.Routes
-	if g := b.scope.Gateway; g != nil {
-		routes = slices.Concat(routes, g.Routes)
-	}
-	for i := range routes {
-		if !slices.ContainsFunc(routes[i].To, func(d ir.Destination) bool { return d.Service == callee.Name }) {
-			continue
+func budgetOf(p *ir.Policy) budget { return budget{p.BudgetPercent.Value, p.MinConcurrency.Value} }
+
+// retryBudgets are, by callee, the strictest of those in force for the member's calls that lead there: Envoy keeps one
+// for each cluster. A callee that no call leads to, whom the proxy itself asks, has none.
+func retryBudgets(s *ir.Scope) map[string]budget {
+	out := map[string]budget{}
+	for c := range s.Calls() {
+		of := budgetOf(&c.Policy)
+		for _, end := range c.Ends() {
+			if known, ok := out[end]; ok {
+				of = budget{min(of.percent, known.percent), min(of.minConcurrency, known.minConcurrency)}
+			}
+			out[end] = of
 		}
-		p := ir.Nearest(use.Traffic, routes[i].Traffic, callee.Traffic, b.scope.Settings.Defaults)
-		strictest.percent = min(strictest.percent, p.BudgetPercent.Value)
-		strictest.minConcurrency = min(strictest.minConcurrency, p.MinConcurrency.Value)
 	}
-	return strictest
+	return out
 }

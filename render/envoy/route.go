@@ -20,10 +20,10 @@ func (b *builder) serviceRoutes(callee *ir.Upstream, use *ir.Use, port *ir.Port)
 	var out []*routev3.Route
 	for i := range callee.Routes {
 		r := &callee.Routes[i]
-		p := ir.Nearest(use.Traffic, r.Traffic, callee.Traffic, b.scope.Settings.Defaults)
+		p := b.scope.Settings.Policy(use, &callee.Traffic, r)
 		out = append(out, b.route(r.Name, match(&r.Match), port, p, r))
 	}
-	p := ir.Nearest(use.Traffic, callee.Traffic, b.scope.Settings.Defaults)
+	p := b.scope.Settings.Policy(use, &callee.Traffic)
 	rest := &ir.Route{To: []ir.Destination{{Service: callee.Name, Weight: 1}}, Pos: callee.Pos}
 	return withUpgrades(append(out, b.route(restRoute, match(&rest.Match), port, p, rest)), port)
 }

@@ -3,10 +3,8 @@ package diff
 import (
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/try"
 )
 
@@ -63,17 +61,10 @@ func timing(a, b *ir.Policy) (out []field) {
 	if a == nil || b == nil {
 		return nil
 	}
-	for _, pair := range [][2]reflect.Value{{reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()}, {reflect.ValueOf(&a.Bounds).Elem(), reflect.ValueOf(&b.Bounds).Elem()}} {
-		for i := range pair[0].NumField() {
-			x, y := pair[0].Field(i), pair[1].Field(i)
-			if !isSetting(x.Type()) || ir.SameValue(x, y) {
-				continue
-			}
-			name := pair[0].Type().Field(i).Name
-			out = append(out, field{
-				strings.ToLower(name[:1]) + name[1:], fmt.Sprint(x.Field(0).Interface()), fmt.Sprint(y.Field(0).Interface()),
-				x.Field(1).Interface().(source.Position), y.Field(1).Interface().(source.Position),
-			})
+	old, is := append(a.Settings(), a.Bounds.Settings()...), append(b.Settings(), b.Bounds.Settings()...)
+	for i := range old {
+		if x, y := &old[i], &is[i]; !reflect.DeepEqual(x.Value, y.Value) {
+			out = append(out, field{x.Path, fmt.Sprint(x.Value), fmt.Sprint(y.Value), x.Pos, y.Pos})
 		}
 	}
 	return out

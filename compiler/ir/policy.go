@@ -1,0 +1,49 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// PolicySetting is one setting of a [Policy].
+type PolicySetting struct {
+	// Path is where the language has it, below a use: "retries.attempts".
+	Path  string
+	Value any
+	// Pos is the place that decided it; the zero Position for the schema's default.
+	Pos source.Position
+}
+
+// Retrying reports whether failed requests are sent again. The other settings below "retries" mean nothing when they are not.
+func (p *Policy) Retrying() bool { return p.Attempts.Value > 0 }
+
+// Settings are those of a policy for requests, in the order of the schema; [Bounds.Settings] are the others.
+func (p *Policy) Settings() []PolicySetting {
+	return []PolicySetting{
+		named("timeout", p.Timeout),
+		named("idleTimeout", p.IdleTimeout),
+		named("retries.attempts", p.Attempts),
+		named("retries.perTryTimeout", p.PerTryTimeout),
+		named("retries.on", p.RetryOn),
+		named("retries.backoff.base", p.BackoffBase),
+		named("retries.backoff.max", p.BackoffMax),
+		named("retries.hedge", p.Hedge),
+		named("retries.budget.percent", p.BudgetPercent),
+		named("retries.budget.minConcurrency", p.MinConcurrency),
+	}
+}
+
+// Settings are those of connections.
+func (b *Bounds) Settings() []PolicySetting {
+	return []PolicySetting{
+		named("connections.max", b.Max),
+		named("connections.maxPending", b.MaxPending),
+		named("connections.maxRequests", b.MaxRequests),
+		named("connections.connectTimeout", b.ConnectTimeout),
+		named("connections.idleTimeout", b.IdleTimeout),
+		named("connections.keepalive.time", b.KeepaliveTime),
+		named("connections.keepalive.interval", b.KeepaliveInterval),
+		named("connections.keepalive.probes", b.KeepaliveProbes),
+	}
+}
+
+func named[T any](path string, s Setting[T]) PolicySetting {
+	return PolicySetting{path, s.Value, s.Pos}
+}
