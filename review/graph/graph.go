@@ -35,8 +35,10 @@ type Edge struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	// Routed is set when the caller calls another service, whose routes lead here.
-	Routed bool     `json:"routed,omitempty"`
-	Ports  []string `json:"ports"`
+	Routed bool `json:"routed,omitempty"`
+	// Asked is set when the caller's proxy alone calls: for rate limits, for keys of tokens, or about requests.
+	Asked bool     `json:"asked,omitempty"`
+	Ports []string `json:"ports"`
 	// Rules are those of the callee that are about the caller, each with what it says: first those that let in.
 	Rules []Rule          `json:"rules,omitempty"`
 	Pos   source.Position `json:"source,omitzero"`
@@ -54,11 +56,11 @@ func Of(m *ir.Mesh) *Graph {
 	g := &Graph{Mesh: m.Name, Nodes: []Node{}, Edges: []Edge{}}
 	for _, v := range m.Gateways {
 		g.Nodes = append(g.Nodes, Node{ID: "gateway " + v.Name, Kind: "gateway", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Pos: v.Pos})
-		g.calls(m, v.Peer(), v.Uses)
+		g.calls(m, m.GatewayScope(v))
 	}
 	for _, v := range m.Services {
 		g.Nodes = append(g.Nodes, Node{ID: "service " + v.Name, Kind: "service", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Open: v.OpenPorts(), Pos: v.Pos})
-		g.calls(m, v.Peer(), v.Uses)
+		g.calls(m, m.ServiceScope(v))
 	}
 	for _, v := range m.Externals {
 		g.Nodes = append(g.Nodes, Node{ID: "external " + v.Name, Kind: "external", Name: v.Name, Pos: v.Pos})
@@ -67,16 +69,22 @@ func Of(m *ir.Mesh) *Graph {
 }
 
 // calls adds the edges of a caller.
-func (g *Graph) calls(m *ir.Mesh, caller ir.Peer, uses []ir.Use) {
+func (g *Graph) calls(m *ir.Mesh, scope ir.Scope) {
+	caller := scope.Member()
 	from := string(caller.Kind) + " " + caller.Name
-	for i := range uses {
-		u := &uses[i]
+	routed := targets(&scope)
+	for i := range caller.Uses {
+		u := &caller.Uses[i]
+		e := Edge{From: from, To: "service " + u.To, Ports: u.Reached(), Pos: u.Pos}
+		if len(u.Ports) == 0 {
+			e.Routed, e.Asked = routed[u.To], !routed[u.To]
+		}
 		if u.External {
-			g.Edges = append(g.Edges, Edge{From: from, To: "external " + u.To, Ports: u.Reached(), Pos: u.Pos})
+			e.To = "external " + u.To
+			g.Edges = append(g.Edges, e)
 			continue
 		}
 		callee := m.Service(u.To)
-		e := Edge{From: from, To: "service " + u.To, Routed: len(u.Ports) == 0, Ports: u.Reached(), Pos: u.Pos}
 		for _, list := range []struct {
 			deny  bool
 			rules []ir.Rule
@@ -90,6 +98,19 @@ func (g *Graph) calls(m *ir.Mesh, caller ir.Peer, uses []ir.Use) {
 		}
 		g.Edges = append(g.Edges, e)
 	}
+}
+
+// targets are the services to which routes send the member's requests, or copies of them.
+func targets(s *ir.Scope) map[string]bool {
+	out := map[string]bool{}
+	for c := range s.Calls() {
+		for _, r := range c.By {
+			for _, d := range r.Targets() {
+				out[d.Service] = true
+			}
+		}
+	}
+	return out
 }
 
 // Around is the part of the graph that is at most so many calls away from a node, to either side. The node is named by its

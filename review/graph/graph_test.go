@@ -2,6 +2,8 @@ package graph_test
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,6 +45,50 @@ services: checkout: {
 		t.Fatalf("%+v", r.Diagnostics)
 	}
 	return r.Mesh
+}
+
+// TestEdgesSayWhy tells calls of the application from those by routes of others, and from those of its proxy alone.
+func TestEdgesSayWhy(t *testing.T) {
+	r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": `package shop
+
+mesh: {
+	name: "shop", trustDomain: "shop.example"
+	rateLimit: {service: "limits"}
+	externalAuthorization: gate: service: "gate"
+	jwt: issuers: accounts: {issuer: "https://accounts.example", audiences: ["shop"], jwks: {url: "https://keys.example/jwks"}}
+}
+services: a: {
+	workload: deployment: "a", ports: http: {port: 80, protocol: "http"}, uses: b: {}
+	allow: [{from: services: ["b"], jwt: issuer: "accounts"}], externalAuthorization: "gate"
+	rateLimit: {requests: 5, per: "1s", global: true}
+}
+services: b: {
+	workload: deployment: "b", ports: http: {port: 80, protocol: "http"}, uses: a: {}
+	routes: [{match: path: prefix: "/c", to: [{service: "c"}]}, {match: path: prefix: "/d", mirror: {service: "d", percent: 50}}]
+	allow: [{from: services: ["a"]}]
+}
+services: [N=("c" | "d")]: {workload: deployment: N, ports: http: {port: 80, protocol: "http"}, allow: [{from: services: ["a"]}]}
+services: {c: {}, d: {}}
+services: [N=("gate" | "limits")]: {workload: deployment: N, ports: grpc: {port: 81, protocol: "grpc"}, allow: [{from: services: ["a"]}]}
+services: {gate: {}, limits: {}}
+external: keys: {hosts: ["keys.example"], ports: https: {port: 443, protocol: "https"}}
+`})
+	if r.Mesh == nil {
+		t.Fatalf("%+v", r.Diagnostics)
+	}
+	got := map[string]string{}
+	for _, e := range graph.Of(r.Mesh).Edges {
+		if e.From == "service a" {
+			got[e.To] = fmt.Sprintf("routed %t, asked %t", e.Routed, e.Asked)
+		}
+	}
+	want := map[string]string{
+		"service b": "routed false, asked false", "service c": "routed true, asked false", "service d": "routed true, asked false",
+		"service gate": "routed false, asked true", "service limits": "routed false, asked true", "external keys": "routed false, asked true",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
 }
 
 // TestGraph draws the edges with their rules, and hostile names as text.

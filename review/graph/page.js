@@ -88,7 +88,7 @@ function nodeOf(n, [x, y]) {
 
 function edgeOf(e, [x1, y1], [x2, y2]) {
   const denied = (e.rules || []).some(r => r.deny);
-  const g = element("g", { class: "edge" + (e.routed ? " routed" : "") + (denied ? " deny" : ""), "data-from": e.from, "data-to": e.to });
+  const g = element("g", { class: "edge" + (e.routed || e.asked ? " routed" : "") + (denied ? " deny" : ""), "data-from": e.from, "data-to": e.to });
   const [ax, ay, bx, by] = [x1 + width, y1 + height / 2, x2, y2 + height / 2], bend = Math.max(40, Math.abs(bx - ax) / 2);
   g.append(element("path", { d: "M" + ax + " " + ay + " C" + (ax + bend) + " " + ay + " " + (bx - bend) + " " + by + " " + bx + " " + by, "marker-end": "url(#end)" }), element("title", {}, e.from + " → " + e.to));
   g.addEventListener("click", () => show([e], e.from + " → " + e.to, null));
@@ -113,7 +113,7 @@ function show(edges, title, node) {
     parts.push(dl);
   }
   for (const e of edges) {
-    parts.push(element("h2", { class: "call" }, e.from + " → " + e.to + (e.routed ? ", by routes of others" : "")));
+    parts.push(element("h2", { class: "call" }, e.from + " → " + e.to + (e.routed ? ", by routes of others" : e.asked ? ", by the proxy alone" : "")));
     const ul = element("ul");
     ul.append(element("li", {}, "ports " + e.ports.join(", ") + (e.source ? " (" + e.source + ")" : "")));
     for (const r of e.rules || []) ul.append(element("li", { class: r.deny ? "deny" : "allow" }, (r.deny ? "denied: " : "let in: ") + r.name + (r.source ? " (" + r.source + ")" : "")));

@@ -18,7 +18,7 @@ func (g *Graph) DOT(w io.Writer) error {
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		style := ""
-		if e.Routed {
+		if e.Routed || e.Asked {
 			style = ", style=dashed"
 		}
 		fmt.Fprintf(&b, "\t%s -> %s [label=%s%s]\n", quoted(e.From), quoted(e.To), quoted(e.label()), style)
@@ -52,7 +52,7 @@ func (g *Graph) Mermaid(w io.Writer) error {
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		arrow := "-->"
-		if e.Routed {
+		if e.Routed || e.Asked {
 			arrow = "-.->"
 		}
 		fmt.Fprintf(&b, "\t%s %s|%s| %s\n", ids[e.From], arrow, entities(e.label()), ids[e.To])
