@@ -17,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/heard"
 )
 
 // The kinds of client.
@@ -203,9 +204,9 @@ func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string) (spiffeid.ID, b
 
 func userAgent(n *corev3.Node) string {
 	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
-		return bounded(fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()), maxUserAgent)
+		return heard.Text(fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()), maxUserAgent)
 	}
-	return bounded(strings.TrimSpace(n.GetUserAgentName()+" "+n.GetUserAgentVersion()), maxUserAgent)
+	return heard.Text(strings.TrimSpace(n.GetUserAgentName()+" "+n.GetUserAgentVersion()), maxUserAgent)
 }
 
 // errGone says that a node's member is no longer in the mesh.

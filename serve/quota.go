@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/heard"
 )
 
 // quotas bound what each identity takes of the server, over all its proxies and connections. They have a lock of their
@@ -99,7 +100,7 @@ func (q *quotas) refusal(reason string) string {
 	q.mu.Lock()
 	most := int(q.limits.RefusalBytes)
 	q.mu.Unlock()
-	return bounded(reason, most)
+	return heard.Text(reason, most)
 }
 
 // forget drops who has nothing of the server any more, and tells how many lines were not written about the others.

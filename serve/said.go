@@ -38,24 +38,6 @@ func boundedNode(n *corev3.Node) error {
 	return nil
 }
 
-// bounded is a text of a proxy that is kept, of at most that many bytes; what cannot be printed is replaced.
-func bounded(text string, most int) string {
-	rest := len(text) - most
-	if rest > 0 {
-		text = text[:most]
-	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, strings.ToValidUTF8(text, ""))
-	if rest > 0 {
-		text += fmt.Sprintf(" … (%d more bytes)", rest)
-	}
-	return text
-}
-
 // subscribed are the names of resources that a stream has asked for.
 type subscribed struct {
 	names map[string]bool // "TYPE NAME"

@@ -15,16 +15,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/heard"
 	"github.com/meshc/meshc/serve/svid"
 )
 
@@ -219,7 +217,7 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	bundle := a.Authority.Bundle()
-	a.Seen(Sighting{ID: id, Holder: bounded(asked.Holder), Bundle: ca.Digest(bundle), Until: svid.Certificates(chain)[0].NotAfter, Proof: proof})
+	a.Seen(Sighting{ID: id, Holder: heard.Line(asked.Holder, maxSaid), Bundle: ca.Digest(bundle), Until: svid.Certificates(chain)[0].NotAfter, Proof: proof})
 	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "", "serviceAccount", asked.ServiceAccountToken != "")
 	answer(w, Answer{Chain: string(chain), Bundle: string(bundle)})
 }
@@ -315,20 +313,13 @@ func (a *api) trust(w http.ResponseWriter, r *http.Request) {
 	if id, ok := a.shown(r); ok {
 		q := r.URL.Query()
 		proof, _ := ca.ProofOf(r.TLS.PeerCertificates[0])
-		a.Seen(Sighting{ID: id, Holder: bounded(q.Get("holder")), Bundle: bounded(q.Get("bundle")), Until: r.TLS.PeerCertificates[0].NotAfter, Proof: proof, Keeps: true})
+		a.Seen(Sighting{ID: id, Holder: heard.Line(q.Get("holder"), maxSaid), Bundle: heard.Line(q.Get("bundle"), maxSaid), Until: r.TLS.PeerCertificates[0].NotAfter, Proof: proof, Keeps: true})
 	}
 	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
 }
 
-// bounded is a text of a client that is kept, and shown to who looks after the mesh.
-func bounded(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text[:min(len(text), 128)])
-}
+// maxSaid is how much is kept of each thing that a client says of itself, in bytes.
+const maxSaid = 128
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
