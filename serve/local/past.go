@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/serve/svid"
 )
@@ -23,18 +25,26 @@ func (m *Mesh) Past(from, to string, port string) (client *http.Client, url stri
 		return nil, "", fmt.Errorf("%s or %s does not run", from, to)
 	}
 	e := &callee.Workload.Endpoints[0]
-	own, err := m.authority.Certificate(caller.Identity, pastTime)
+	config, err := m.with(caller.Identity, callee)
 	if err != nil {
 		return nil, "", err
 	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, "https://" + join(e.Address, e.Ports[port]), nil
+}
+
+// with is how somebody with an identity speaks to a proxy of a service, whatever way they have come.
+func (m *Mesh) with(id spiffeid.ID, callee *ir.Service) (*tls.Config, error) {
+	own, err := m.authority.Certificate(id, pastTime)
+	if err != nil {
+		return nil, err
+	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(m.authority.Bundle())
-	config := &tls.Config{
+	return &tls.Config{
 		Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS13,
 		InsecureSkipVerify: true, // #nosec G402 -- names are SPIFFE IDs, which are checked below
 		VerifyConnection:   func(s tls.ConnectionState) error { return isMember(s, roots, callee) },
-	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, "https://" + join(e.Address, e.Ports[port]), nil
+	}, nil
 }
 
 // isMember checks that the other side is that service (SPIFFE X.509-SVID, section 5).

@@ -18,6 +18,8 @@ type Random struct {
 	Keys string
 	// Plain are parts of requests that nothing asks for: "method", "headers", "query" and "jwt".
 	Plain []string
+	// Wide has meshes with a port of bytes, probes, callers without TLS and rules about addresses and other identities.
+	Wide bool
 }
 
 // Spec is a mesh in parts: a calls b and c, and so does the gateway g for those outside.
@@ -33,19 +35,19 @@ type Spec struct {
 // Service is what is written of one, each rule and route for itself.
 type Service struct {
 	Allow, Deny, Routes []string
-	// Traffic is anything else.
-	Traffic string
+	// Traffic is how it is called, and Doors what stands open besides.
+	Traffic, Doors string
 }
 
 // Text is the mesh in CUE.
 func (s *Spec) Text() string {
-	text := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"\n\tsilence: {MC1203: \"-\", MC1307: \"-\", MC1402: \"-\", MC1701: \"-\", MC1702: \"-\", MC1703: \"-\", MC1705: \"-\"}\n" +
+	text := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"\n\tsilence: {MC1203: \"-\", MC1307: \"-\", MC1402: \"-\", MC1701: \"-\", MC1702: \"-\", MC1703: \"-\", MC1704: \"-\", MC1705: \"-\"}\n" +
 		"\tjwt: issuers: {accounts: {issuer: \"https://accounts.example\", jwks: inline: " + s.Keys + "}, other: {issuer: \"https://other.example\", jwks: inline: " + s.Keys + "}}\n}\n" +
 		"services: a: {workload: deployment: \"a\", uses: {" + s.Uses[0] + "}}\n"
 	for i, name := range []string{"b", "c"} {
 		v := &s.Services[i]
 		text += fmt.Sprintf("services: %s: {\n\tworkload: deployment: %q\n\tports: http: {port: 8080, protocol: \"http\"}\n\tversions: {v1: labels: version: \"v1\", v2: labels: version: \"v2\"}\n\tallow: [%s]\n\tdeny: [%s]\n\troutes: [%s]\n%s}\n",
-			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "), v.Traffic)
+			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "), v.Traffic+v.Doors)
 	}
 	return text + "gateways: g: {\n\tlisteners: http: port: 8080\n\troutes: [" + strings.Join(s.Gateway, ", ") + "]\n\tuses: {" + s.Uses[1] + "}\n}\n"
 }
@@ -56,53 +58,6 @@ func (g *Random) Spec() *Spec {
 	s.Services = [2]Service{g.service("b", "c"), g.service("c", "b")}
 	s.Gateway = g.list(1, 5, func() string { return g.route("", g.one("b", "c")) })
 	return s
-}
-
-// Edited is a spec with one or two changes, as people make them.
-func (g *Random) Edited(s *Spec) *Spec {
-	out := *s
-	for i := range out.Services {
-		v := &out.Services[i]
-		v.Allow, v.Deny, v.Routes = slices.Clone(v.Allow), slices.Clone(v.Deny), slices.Clone(v.Routes)
-	}
-	out.Gateway = slices.Clone(s.Gateway)
-	for range 1 + g.IntN(2) {
-		i := g.IntN(2)
-		name, other := []string{"b", "c"}[i], []string{"c", "b"}[i]
-		v := &out.Services[i]
-		switch g.IntN(9) {
-		case 0, 1:
-			g.edit(&v.Allow, g.allow)
-		case 2:
-			g.edit(&v.Deny, g.deny)
-		case 3, 4:
-			g.edit(&v.Routes, func() string { return g.route(name, other) })
-		case 5, 6:
-			g.edit(&out.Gateway, func() string { return g.route("", g.one("b", "c")) })
-		case 7:
-			v.Traffic = g.one("", "\ttimeout: \"3s\"\n", "\tretries: attempts: 2\n")
-		case 8:
-			out.Uses[g.IntN(2)] = g.one("b: {}, c: {}", "b: {timeout: \"2s\"}, c: {}", "b: {}")
-		}
-	}
-	return &out
-}
-
-// edit adds, takes out, replaces or moves an element.
-func (g *Random) edit(list *[]string, one func() string) {
-	n := len(*list)
-	i := g.IntN(n + 1)
-	switch {
-	case i == n || g.chance(3):
-		*list = slices.Insert(*list, i, one())
-	case g.chance(3):
-		*list = slices.Delete(*list, i, i+1)
-	case g.chance(2):
-		(*list)[i] = one()
-	default:
-		j := g.IntN(n)
-		(*list)[i], (*list)[j] = (*list)[j], (*list)[i]
-	}
 }
 
 func (g *Random) one(list ...string) string { return list[g.IntN(len(list))] }
@@ -124,16 +79,28 @@ func (g *Random) service(name, other string) Service {
 	if g.chance(2) {
 		allow = []string{"{from: services: [\"a\"]" + g.condition() + "}", "{from: gateways: [\"g\"]" + g.condition() + "}"}
 	}
-	return Service{Allow: allow, Deny: g.list(0, 2, g.deny), Routes: g.list(0, 4, func() string { return g.route(name, other) })}
+	s := Service{Allow: allow, Deny: g.list(0, 2, g.deny), Routes: g.list(0, 4, func() string { return g.route(name, other) })}
+	if g.Wide {
+		s.Allow, s.Doors = append(s.Allow, g.list(0, 3, g.allow)...), g.doors(name)
+	}
+	return s
 }
 
 func (g *Random) allow() string {
-	return "{from: " + g.one(`services: ["a"]`, `gateways: ["g"]`, `{services: ["a"], gateways: ["g"]}`, "anyone: true") + g.condition() + "}"
+	from, condition := g.one(`services: ["a"]`, `gateways: ["g"]`, `{services: ["a"], gateways: ["g"]}`, "anyone: true"), g.condition()
+	if g.Wide {
+		return "{from: " + g.from(from, condition) + "}"
+	}
+	return "{from: " + from + condition + "}"
 }
 
 func (g *Random) deny() string {
 	condition := strings.NewReplacer(`, methods: ["GET"]`, "", `, methods: ["GET", "POST"]`, "").Replace(g.condition())
-	return "{from: " + g.one(`services: ["a"]`, `gateways: ["g"]`, `namespaces: ["default"]`, "anyone: true") + `, methods: ["DELETE"]` + condition + "}"
+	from := g.one(`services: ["a"]`, `gateways: ["g"]`, `namespaces: ["default"]`, "anyone: true")
+	if g.Wide && g.chance(3) {
+		return "{from: {" + g.one(`anyone: true, ipRanges: ["127.0.0.2/31"]`, `identities: ["`+Stranger+`"]`, `gateways: ["g"], ipRanges: ["127.0.0.3"]`) + "}" + g.one("", `, ports: ["tcp"]`) + "}"
+	}
+	return "{from: " + from + `, methods: ["DELETE"]` + condition + "}"
 }
 
 // condition is what a rule asks for besides.
