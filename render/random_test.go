@@ -87,7 +87,7 @@ type specPart struct{ path, text string }
 const randomFrame = `package random
 
 mesh: {
-	name: "random", delivery: "DELIVERY", trustDomain: "random.example", rateLimit: service: "limiter"
+	name: "random", delivery: "DELIVERY", certificates: issuer: kind: "ISSUER", trustDomain: "random.example", rateLimit: service: "limiter"
 	jwt: issuers: {
 		one: {issuer: "https://one.example", audiences: ["x"], jwks: inline: "{\"keys\":[]}", forward: {token: false, claims: sub: "x-sub"}}
 		two: {issuer: "https://two.example", jwks: {service: "limiter", port: "keys"}}
@@ -129,7 +129,8 @@ gateways: g: {
 // text is the spec, and line the part that each of its lines holds.
 func (s *randomSpec) lines() (text string, line map[int]int) {
 	var b strings.Builder
-	b.WriteString(strings.Replace(randomFrame, "DELIVERY", s.delivery, 1))
+	issuer := map[string]string{"xds": "embedded", "static": "file"}[s.delivery]
+	b.WriteString(strings.NewReplacer("DELIVERY", s.delivery, "ISSUER", issuer).Replace(randomFrame))
 	line = map[int]int{}
 	n := strings.Count(randomFrame, "\n")
 	write := func(part int, text string) {

@@ -18,6 +18,7 @@ var checks = []func(*ir.Mesh) diag.List{
 	allowsByRegex,
 	wildcards,
 	openPorts,
+	nobodySigns,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

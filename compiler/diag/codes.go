@@ -93,6 +93,7 @@ const (
 	CallGoesRound     Code = "MC1733"
 	ForbiddenAddress  Code = "MC1734"
 	SystemMember      Code = "MC1735"
+	NobodySigns       Code = "MC1790"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"
