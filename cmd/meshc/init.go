@@ -21,6 +21,11 @@ import (
 //go:embed skeleton
 var skeleton embed.FS
 
+// appsSkeleton is what stands beside the mesh in a repository that is applied by kubectl.
+//
+//go:embed skeleton_apps
+var appsSkeleton embed.FS
+
 // fluxSkeleton is what stands around the mesh in a repository that Flux reads.
 //
 //go:embed skeleton_flux
@@ -39,8 +44,8 @@ func newInitCmd() *cobra.Command {
 		Use:   "init DIR",
 		Short: "Lay out a small mesh repository to begin with",
 		Long: `Init makes a directory with a small mesh that compiles as it is: two services, a gateway, and house rules. The schema
-comes with it under cue.mod, so that editors and cue vet know the language too. A directory that is not empty is left
-alone.
+comes with it under cue.mod, so that editors and cue vet know the language too. In apps/ your own workloads are given
+their proxies: the Deployments that the mesh names. A directory that is not empty is left alone.
 
 With --flux the repository is laid out as users of Flux expect: the mesh in mesh/, what it compiles to in out/, and
 clusters/, infrastructure/ and apps/.`,
@@ -72,11 +77,11 @@ clusters/, infrastructure/ and apps/.`,
 			if err := layOutNew(dir, files); err != nil {
 				return err
 			}
-			inside, out := dir, "out"
+			inside, out, apply := dir, "out", "  kubectl apply -k out\n  kubectl apply -k apps    # when apps/kustomization.yaml lists your Deployments\n"
 			if flux != "" {
-				inside, out = filepath.Join(dir, "mesh"), "../out"
+				inside, out, apply = filepath.Join(dir, "mesh"), "../out", ""
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n", dir, inside, out)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n%s", dir, inside, out, apply)
 			return err
 		},
 	}
@@ -131,7 +136,7 @@ func repository(module, mesh, flux string) (map[string][]byte, error) {
 		return nil, err
 	}
 	if flux == "" {
-		return files, nil
+		return files, filled(files, appsSkeleton, "skeleton_apps", fill)
 	}
 	around := map[string][]byte{}
 	for name, data := range files {

@@ -45,6 +45,64 @@ func TestInitMakesAMeshThatCompiles(t *testing.T) {
 	}
 }
 
+// A stranger goes on as init and the README say: what is applied after the mesh are their own workloads, with proxies.
+func TestInitForKubectl(t *testing.T) {
+	t.Setenv("MESHC_CACHE", "off")
+	t.Chdir(t.TempDir())
+	code, stdout, stderr := meshc(t, "init", "my-shop")
+	if code != exitGood || !strings.Contains(stdout, "kubectl apply -k out\n") || !strings.Contains(stdout, "kubectl apply -k apps ") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	t.Chdir("my-shop")
+	if code, _, stderr := meshc(t, "compile", "-o", "out"); code != exitGood || stderr != "" {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if built := build(t, "apps"); built != "" {
+		t.Errorf("without workloads there is something to apply:\n%s", built)
+	}
+	workloads := ""
+	for _, name := range []string{"frontend", "backend", "backend-v2"} {
+		workloads += "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + "}\nspec: {template: {spec: {containers: [{name: app}]}}}\n---\n"
+	}
+	list(t, "apps", "workloads.yaml", workloads)
+	if built := build(t, "apps"); strings.Count(built, "name: mesh-proxy\n") != 3 || strings.Count(built, "namespace: my-shop\n") != 3 {
+		t.Errorf("these are not three Deployments with proxies:\n%s", built)
+	}
+	if built := build(t, "out"); !strings.Contains(built, "name: meshc-authority\n") || !strings.Contains(built, "name: public\n") {
+		t.Errorf("the mesh has no authority, or no gateway:\n%s", built)
+	}
+}
+
+// list puts a file beside the kustomization.yaml that init has laid out, and into it.
+func list(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "kustomization.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(data, []byte("resources: []"), []byte("resources: ["+name+"]"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build is what kubectl kustomize writes of a directory: it reads nothing above but by components.
+func build(t *testing.T, dir string) string {
+	t.Helper()
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		t.Fatalf("%s: %v", dir, err)
+	}
+	text, err := built.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // What Flux is pointed at builds, once the mesh is compiled, and a workload gets its
 // proxy.
 func TestInitForFlux(t *testing.T) {
@@ -62,17 +120,7 @@ func TestInitForFlux(t *testing.T) {
 	}
 	t.Chdir("..")
 	const workload = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: frontend}\nspec: {template: {spec: {containers: [{name: app}]}}}\n"
-	if err := os.WriteFile("apps/production/frontend.yaml", []byte(workload), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	file := "apps/production/kustomization.yaml"
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, bytes.Replace(data, []byte("resources: []"), []byte("resources: [frontend.yaml]"), 1), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	list(t, "apps/production", "frontend.yaml", workload)
 	for dir, want := range map[string][]string{
 		"clusters/production": {"path: ./out/flux\n", "name: my-shop-apps\n", "path: ./infrastructure\n", "name: flux-system\n"},
 		"out/flux":            {"name: my-shop-server\n", "url: https://git.example/my-shop.git\n"},

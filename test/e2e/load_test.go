@@ -36,7 +36,7 @@ func start(t *testing.T, url string) *load {
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{stop: stop}
 	transport := &http.Transport{MaxIdleConnsPerHost: 2 * rate}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: 2 * time.Minute}
 	l.running.Go(func() {
 		tick := time.NewTicker(time.Second / rate)
 		defer tick.Stop()
