@@ -16,11 +16,12 @@ import (
 )
 
 func newCertsRotateRootCmd() *cobra.Command {
-	var authority, server, passphraseFile string
-	var except []string
+	var authority authorityFlags
+	var passphraseFile string
+	var servers, except []string
 	var look bool
 	cmd := &cobra.Command{
-		Use:   "rotate-root --ca DIR",
+		Use:   "rotate-root",
 		Short: "Replace the root of the embedded authority, stage by stage",
 		Long: `Rotate-root goes on by one stage each time it is run:
 
@@ -36,24 +37,25 @@ nothing.
 
 When the root's key is encrypted, the new one's is by the same passphrase.
 
-Run it where the authority's directory is; meshc serve, which follows the directory, is asked who has taken what.`,
+Run it where the authority's directory is, or with a kubeconfig that may read and change the Secret of --ca-secret; meshc
+serve, which follows it, is asked who has taken what. Of several servers each knows its own proxies: name all of them.`,
 		Example: `  meshc certs rotate-root --ca ~/.meshc/ca --status
-  meshc certs rotate-root --ca ~/.meshc/ca --server 127.0.0.1:15011`,
+  meshc certs rotate-root --ca ~/.meshc/ca --server 127.0.0.1:15011
+  meshc certs rotate-root --ca-secret shop-system/meshc-authority --server 127.0.0.1:15011,127.0.0.1:25011`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if authority == "" {
-				return usage(errors.New("rotate-root needs --ca DIR"))
+			if passphraseFile != "" && authority.secret != "" {
+				return usage(errors.New("--passphrase-file is for --ca: in a Secret no key of a root is kept"))
 			}
-			a, err := existing(authority)
-			if err != nil {
-				return err
-			}
-			report, _, err := fetchStatus(cmd, server)
+			a, err := authority.open(cmd.Context())
 			if err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			against := obstacles(a.Rotation(), report, except)
+			against, err := standing(cmd, &authority, a.Rotation(), servers, except)
+			if err != nil {
+				return err
+			}
 			if look {
 				printRotation(out, a.Rotation(), against)
 				return nil
@@ -80,34 +82,57 @@ Run it where the authority's directory is; meshc serve, which follows the direct
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
-	cmd.Flags().StringVar(&server, "server", "127.0.0.1:15011", "admin address of meshc serve")
+	authority.add(cmd)
+	cmd.Flags().StringSliceVar(&servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve that have the authority")
 	cmd.Flags().StringVar(&passphraseFile, "passphrase-file", "", "file with the passphrase by which the new root's key is encrypted")
 	cmd.Flags().StringSliceVar(&except, "except", nil, "proxies and hosts that are gone for good, by name or identity")
 	cmd.Flags().BoolVar(&look, "status", false, "say how far the rotation is, and do nothing")
 	return cmd
 }
 
-// obstacles are what stands against the next stage.
-func obstacles(now ca.Rotation, r *serve.Report, except []string) []string {
-	if r.Rotation == nil {
-		return []string{"meshc serve has no authority of its own (--ca)"}
+// standing is what stands against the next stage, as the servers say, and that not all were asked.
+func standing(cmd *cobra.Command, authority *authorityFlags, now ca.Rotation, servers, except []string) ([]string, error) {
+	servers = slices.Clone(servers)
+	slices.Sort(servers)
+	servers = slices.Compact(servers)
+	var reports []*serve.Report
+	for _, server := range servers {
+		report, _, err := fetchStatus(cmd, server)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
 	}
-	if r.Rotation.Bundle != now.Bundle || r.Rotation.Signer != now.Signer {
-		return []string{"meshc serve has not taken this stage yet, or serves another authority"}
+	against := obstacles(now, reports, except)
+	unasked, err := authority.unasked(cmd.Context(), len(reports))
+	if unasked != "" {
+		against = append(against, unasked)
+	}
+	return against, err
+}
+
+// obstacles are what stands against the next stage, by the reports of all servers.
+func obstacles(now ca.Rotation, reports []*serve.Report, except []string) []string {
+	for _, r := range reports {
+		if r.Rotation == nil {
+			return []string{"meshc serve has no authority of its own (--ca)"}
+		}
+		if r.Rotation.Bundle != now.Bundle || r.Rotation.Signer != now.Signer {
+			return []string{"meshc serve has not taken this stage yet, or serves another authority"}
+		}
 	}
 	if now.Stage == ca.Steady {
 		return nil
 	}
 	var out []string
 	held := map[string]bool{}
-	for _, h := range r.Holders {
+	for _, h := range holders(reports, now.Bundle) {
 		held[h.Identity] = true
 		if h.Trust != now.Bundle && !slices.Contains(except, h.Name) && !slices.Contains(except, h.Identity) {
 			out = append(out, fmt.Sprintf("%s (%s) has not taken the stage", h.Name, h.Identity))
 		}
 	}
-	for _, p := range r.Proxies {
+	for _, p := range proxies(reports) {
 		switch {
 		case slices.Contains(except, p.Node) || slices.Contains(except, p.Identity) || p.Gone || p.Trust == serve.TrustByFile:
 		case !p.Connected:
@@ -120,6 +145,42 @@ func obstacles(now ca.Rotation, r *serve.Report, except []string) []string {
 	}
 	if now.Stage == ca.SignNew && time.Now().Before(now.OldLeaves) {
 		out = append(out, "certificates that the old root signed hold until "+now.OldLeaves.UTC().Format(time.RFC3339))
+	}
+	slices.Sort(out)
+	return slices.Compact(out) // several servers may say the same
+}
+
+// holders are the hosts that keep certificates. One that has taken the bundle from some server has it, whatever another server has
+// seen of it before.
+func holders(reports []*serve.Report, bundle string) (out []serve.Holder) {
+	for i, r := range reports {
+		for _, h := range r.Holders {
+			if h.Trust == bundle || !slices.ContainsFunc(slices.Concat(reports[:i], reports[i+1:]), func(other *serve.Report) bool {
+				return slices.ContainsFunc(other.Holders, func(o serve.Holder) bool { return o.Identity == h.Identity && o.Name == h.Name && o.Trust == bundle })
+			}) {
+				out = append(out, h)
+			}
+		}
+	}
+	return out
+}
+
+// proxies are those of all servers: one that is connected to some server is none that is not connected.
+func proxies(reports []*serve.Report) (out []serve.Proxy) {
+	connected := map[string]bool{}
+	for _, r := range reports {
+		for i := range r.Proxies {
+			connected[r.Proxies[i].Node] = connected[r.Proxies[i].Node] || r.Proxies[i].Connected
+		}
+	}
+	told := map[string]bool{}
+	for _, r := range reports {
+		for _, p := range r.Proxies {
+			if p.Connected || !connected[p.Node] && !told[p.Node] {
+				out = append(out, p)
+				told[p.Node] = true
+			}
+		}
 	}
 	return out
 }

@@ -41,13 +41,44 @@ func TestObstacles(t *testing.T) {
 		"another authority":            {&serve.Report{Rotation: &ca.Rotation{Bundle: "other"}}, "", "serves another authority"},
 		"no authority":                 {&serve.Report{}, "", "no authority of its own"},
 	} {
-		got := strings.Join(obstacles(now, c.report, []string{c.except}), "\n")
+		got := strings.Join(obstacles(now, []*serve.Report{c.report}, []string{c.except}), "\n")
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 	now.Stage, now.OldLeaves = ca.SignNew, time.Now().Add(time.Hour)
-	if got := obstacles(now, report(proxy, holder), nil); len(got) != 1 || !strings.Contains(got[0], "that the old root signed") {
+	if got := obstacles(now, []*serve.Report{report(proxy, holder)}, nil); len(got) != 1 || !strings.Contains(got[0], "that the old root signed") {
 		t.Errorf("while leaves of the old root hold: %q", got)
+	}
+}
+
+// TestObstaclesOfSeveralServers has servers of which each knows its own proxies: what one has not seen another has, and what none has
+// seen stands against the stage.
+func TestObstaclesOfSeveralServers(t *testing.T) {
+	const id, bundle = "spiffe://shop.example/ns/shop/sa/cart", "new"
+	now := ca.Rotation{Stage: ca.TrustBoth, Bundle: bundle, Signer: "old"}
+	here := serve.Proxy{Node: "service/cart/a", Identity: id, Connected: true, Trust: bundle}
+	away, late := serve.Proxy{Node: here.Node, Identity: id}, here
+	late.Trust = "before"
+	holder := serve.Holder{Identity: id, Name: "host", Trust: bundle}
+	stale := holder
+	stale.Trust = "before"
+	report := func(p serve.Proxy, h serve.Holder) *serve.Report {
+		return &serve.Report{Rotation: &now, Proxies: []serve.Proxy{p}, Holders: []serve.Holder{h}}
+	}
+	for name, c := range map[string]struct {
+		one, other *serve.Report
+		want       string // "" for nothing
+	}{
+		"each has some":                   {report(away, stale), report(here, holder), ""},
+		"in the other order":              {report(here, holder), report(away, stale), ""},
+		"nobody has it":                   {report(away, holder), report(away, holder), "service/cart/a is not connected: nobody knows whom it trusts"},
+		"a connection that is behind":     {report(late, holder), report(here, holder), "service/cart/a has not taken the stage"},
+		"a host that has not come back":   {report(here, stale), report(here, stale), "host (" + id + ") has not taken the stage"},
+		"a server with another authority": {report(here, holder), &serve.Report{Rotation: &ca.Rotation{Bundle: "other"}}, "meshc serve has not taken this stage yet, or serves another authority"},
+	} {
+		if got := strings.Join(obstacles(now, []*serve.Report{c.one, c.other}, nil), "\n"); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

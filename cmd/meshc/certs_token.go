@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,29 +15,27 @@ import (
 )
 
 func newCertsTokenCmd() *cobra.Command {
-	var authority string
+	var authority authorityFlags
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use:   "token PARAMETERS --ca DIR",
+		Use:   "token PARAMETERS",
 		Short: "Make a join token, by which a host gets its first certificate",
-		Long: `Token makes a join token for the member whose parameters meshc compile wrote: signed by the authority in DIR, for that
+		Long: `Token makes a join token for the member whose parameters meshc compile wrote: signed by the embedded authority, for that
 one identity, to be used once, within minutes. It also names the authority's roots, so that the host knows the server.
 Whoever has it is that member: give it to the host by a way that nobody else can read.`,
-		Example: `  meshc certs token out/certificates/shop/payment.yaml --ca ~/.meshc/ca > token`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  meshc certs token out/certificates/shop/payment.yaml --ca ~/.meshc/ca > token
+  meshc certs token out/certificates/shop/payment.yaml --ca-secret shop-system/meshc-authority > token`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, id, err := parameters(args[0])
 			if err != nil {
 				return err
 			}
-			if authority == "" {
-				return usage(errors.New("token needs --ca DIR"))
-			}
 			server, err := spiffeid.FromString(p.ServerIdentity)
 			if err != nil {
 				return usage(fmt.Errorf("%s: serverIdentity %q is no SPIFFE ID", args[0], p.ServerIdentity))
 			}
-			a, err := existing(authority)
+			a, err := authority.open(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -50,17 +47,9 @@ Whoever has it is that member: give it to the host by a way that nobody else can
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
+	authority.add(cmd)
 	cmd.Flags().DurationVar(&life, "life", 10*time.Minute, "how long it may be used, at most "+ca.MaxTokenLife.String())
 	return cmd
-}
-
-// existing is the authority in a directory, which is not made here.
-func existing(dir string) (*ca.Authority, error) {
-	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("there is no authority in %s: meshc serve --ca makes one", dir)
-	}
-	return ca.Open(dir, secret.Value{})
 }
 
 // maxToken bounds a file with a join token, in bytes.

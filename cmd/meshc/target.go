@@ -28,9 +28,14 @@ import (
 type targetFlags struct{ kubeconfig, context, inventory string }
 
 func (t *targetFlags) add(flags *pflag.FlagSet) {
+	t.addCluster(flags)
+	flags.StringVar(&t.inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what meshc apply applied")
+}
+
+// addCluster is for commands that apply nothing.
+func (t *targetFlags) addCluster(flags *pflag.FlagSet) {
 	flags.StringVar(&t.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
 	flags.StringVar(&t.context, "context", "", "context in it (default: the current one)")
-	flags.StringVar(&t.inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what meshc apply applied")
 }
 
 func (t *targetFlags) config() (*rest.Config, error) {

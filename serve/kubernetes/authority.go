@@ -79,6 +79,19 @@ func (a Authority) open(ctx context.Context, client kubernetes.Interface) (*ca.A
 	return ca.Shared(store)
 }
 
+// Existing is the authority that the servers of a cluster have, for whoever looks after it. It is not made here.
+func (a Authority) Existing(ctx context.Context, client kubernetes.Interface) (*ca.Authority, error) {
+	store := &secretStore{client: client, namespace: a.Namespace, name: a.Secret}
+	files, _, err := store.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", store, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s holds no authority: meshc serve --ca-secret makes one", store)
+	}
+	return ca.Shared(store)
+}
+
 // secretStore keeps an authority in a Secret. The API server refuses a change of what others have
 // changed meanwhile (metadata.resourceVersion).
 type secretStore struct {

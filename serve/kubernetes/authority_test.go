@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 
+	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve/ca"
 )
 
@@ -81,5 +84,41 @@ func TestLostAuthorityIsNotMadeAnew(t *testing.T) {
 	client := versioned(secretAndTrust("-----BEGIN CERTIFICATE-----")...)
 	if _, err := inCluster.open(t.Context(), client); err == nil || !strings.Contains(err.Error(), "put the Secret back") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestExistingAuthority has somebody who looks after a mesh work on the authority of its servers: they make none, and what they change
+// the servers have.
+func TestExistingAuthority(t *testing.T) {
+	client := versioned(secretAndTrust("")...)
+	if _, err := inCluster.Existing(t.Context(), client); err == nil || !strings.Contains(err.Error(), "the Secret shop-system/meshc-authority holds no authority") {
+		t.Errorf("of none: %v", err)
+	}
+	if _, err := (Authority{Namespace: "shop-system", Secret: "other"}).Existing(t.Context(), client); err == nil || !strings.Contains(err.Error(), "shop-system/other") {
+		t.Errorf("without a Secret: %v", err)
+	}
+	server, err := inCluster.open(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := inCluster.Existing(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, serverID := spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/cart"), spiffeid.RequireFromString("spiffe://shop.example/ns/shop-system/sa/meshc")
+	token, err := here.IssueToken(serverID, id, time.Minute, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := server.Redeem(token, serverID, time.Now()); err != nil || got != id {
+		t.Errorf("the server redeems the token for %v: %v", got, err)
+	}
+	stage, err := here.Advance(secret.Value{}, time.Now())
+	if err != nil || stage.Stage != ca.TrustBoth {
+		t.Fatalf("the next stage is %+v: %v", stage, err)
+	}
+	again, err := inCluster.open(t.Context(), client)
+	if err != nil || again.Rotation().Bundle != stage.Bundle {
+		t.Errorf("a server that starts has another bundle: %v", err)
 	}
 }
