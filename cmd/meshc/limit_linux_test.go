@@ -116,7 +116,11 @@ func TestEverythingHasItsLimit(t *testing.T) {
 			if os.Getenv("MESHC_ORDNANCE") != "all" && i%len(commands) != j {
 				continue
 			}
-			cmd := exec.Command("meshc", append(slices.Clone(args), "--untrusted", "--max-time", "4s", "--max-memory", fmt.Sprintf("%dMiB", limit))...)
+			within := "4s"
+			if wanted[name] == "MC0120" {
+				within = "1h" // what is refused for what it is must not end for lack of time
+			}
+			cmd := exec.Command("meshc", append(slices.Clone(args), "--untrusted", "--max-time", within, "--max-memory", fmt.Sprintf("%dMiB", limit))...)
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
 			var out, errors bytes.Buffer
