@@ -87,7 +87,9 @@ func layOut(t *testing.T, dir string, archive *txtar.Archive) {
 	t.Helper()
 	files := map[string]string{}
 	for _, f := range archive.Files {
-		files[f.Name] = string(f.Data)
+		if !strings.HasPrefix(f.Name, "right/") { // what the hints lead to: TestHints (compiler)
+			files[f.Name] = string(f.Data)
+		}
 	}
 	for name, content := range defaults {
 		_, written := files[name]

@@ -90,9 +90,9 @@ func permissivePorts(m *ir.Mesh) (found diag.List) {
 		open := slices.ContainsFunc(s.Allow, func(r ir.Rule) bool {
 			return !r.Audit && slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == ir.KindPlaintext })
 		})
-		message, hint := fmt.Sprintf("%s lets in who comes without TLS: anyone on the network can read and change what is said", s.Name), `write mtls: "strict" as soon as all callers are members`
+		message, hint := fmt.Sprintf("%s lets in who comes without TLS: anyone on the network can read and change what is said", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, as soon as all callers are members`, s.Name)
 		if !open {
-			message, hint = fmt.Sprintf("%s takes connections without TLS, and no rule lets anything in by them", s.Name), `write mtls: "strict", or allow: [{from: plaintext: true}]`
+			message, hint = fmt.Sprintf("%s takes connections without TLS, and no rule lets anything in by them", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, or a rule that lets somebody in so`, s.Name)
 		}
 		found.Add(diag.New(diag.PermissivePort, "services."+s.Name+".mtls", message, s.Pos).WithHint("%s", hint))
 	}

@@ -39,10 +39,11 @@ func tries(m *ir.Mesh) diag.List {
 		finding := diag.New(diag.TriesDoNotFit, useOf(&c),
 			fmt.Sprintf("%s: %d tries of %s take %s, and the timeout is %s", where, p.Attempts.Value+1, perTry, total, timeout),
 			p.PerTryTimeout.Pos, p.Timeout.Pos, p.Attempts.Pos, c.Use.Pos)
+		caller := fmt.Sprintf("%ss.%s", c.Caller.Kind, c.Caller.Name)
 		if most := (timeout / ir.Duration(p.Attempts.Value+1)).Truncate(); most > 0 {
-			found.Add(finding.WithHint("a perTryTimeout of at most %s fits, or a timeout of at least %s", most, total))
+			found.Add(finding.WithHint("write uses: %q: retries: perTryTimeout: %q or less in %s, or uses: %[1]q: timeout: %[4]q or more in %[3]s", c.Use.To, most.String(), caller, total.String()))
 		} else {
-			found.Add(finding.WithHint("a timeout of at least %s fits, or fewer attempts", total))
+			found.Add(finding.WithHint("write uses: %q: timeout: %q or more in %s, or fewer attempts", c.Use.To, total.String(), caller))
 		}
 	}
 	return onePerCause(found)

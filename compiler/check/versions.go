@@ -23,7 +23,7 @@ func emptyVersions(m *ir.Mesh) diag.List {
 			}
 			found.Add(diag.New(diag.EmptyVersion, fmt.Sprintf("services.%s.versions.%s", s.Name, v.Name),
 				fmt.Sprintf("no endpoint of %s carries the labels of version %s", s.Name, v.Name), v.Pos, s.Workload.Pos).
-				WithHint("requests for it would be answered with 503"))
+				WithHint("list an endpoint with its labels: requests for it are answered with 503"))
 		}
 	}
 	return found

@@ -25,7 +25,7 @@ func (l *linker) loadBalancer(u *spec.Unit, path string, b *spec.LoadBalancer, p
 		out.SlowStart = l.duration(u, path+".slowStart", b.SlowStart)
 		if out.Policy != "" && out.Policy != ir.RoundRobin {
 			l.add(diag.NoEffect, path+".slowStart", fmt.Sprintf("slowStart cannot take effect with the policy %s", out.Policy), u.At(b.SlowStart.Pos), u.At(b.Policy.Pos)).
-				hint("it is for least-request and round-robin")
+				hint("take it out: it is for least-request and round-robin")
 		}
 	}
 	if b.PanicThreshold.IsSet() {
@@ -46,21 +46,20 @@ func (l *linker) loadBalancer(u *spec.Unit, path string, b *spec.LoadBalancer, p
 
 func (l *linker) hash(u *spec.Unit, path string, h *spec.Hash, ports []ir.Port) *ir.Hash {
 	out := &ir.Hash{Header: h.Header.Value, Cookie: h.Cookie.Value, Query: h.Query.Value, SourceIP: h.SourceIP.Value}
-	written := 0
-	for _, set := range []bool{h.Header.IsSet(), h.Cookie.IsSet(), h.Query.IsSet(), h.SourceIP.IsSet()} {
-		if set {
-			written++
-		}
-	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("hash has %d of header, cookie, query and sourceIP, and must have exactly one", written), u.At(h.Pos)).
-			hint(`hash: header: "x-user"`)
+	var written choice
+	written.add("header", h.Header.IsSet())
+	written.add("cookie", h.Cookie.IsSet())
+	written.add("query", h.Query.IsSet())
+	written.add("sourceIP", h.SourceIP.IsSet())
+	if len(written) != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("hash has %d of header, cookie, query and sourceIP, and must have exactly one", len(written)), u.At(h.Pos)).
+			hint("%s", written.instead(`hash: header: "x-user"`))
 	}
 	l.sendable(path+".header", h.Header.Value, u.At(h.Header.Pos))
 	if h.TTL.IsSet() {
 		out.TTL = l.wholeSeconds(u, path+".ttl", h.TTL)
 		if !h.Cookie.IsSet() {
-			l.add(diag.NoEffect, path+".ttl", "ttl cannot take effect: it is how long a cookie lives", u.At(h.TTL.Pos)).hint(`cookie: "session"`)
+			l.add(diag.NoEffect, path+".ttl", "ttl cannot take effect: it is how long a cookie lives", u.At(h.TTL.Pos)).hint("take it out")
 		}
 	}
 	if !h.SourceIP.IsSet() {
@@ -88,7 +87,7 @@ func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Wor
 	known := w.File == "" && !w.InCluster()
 	if known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
 		l.add(diag.NoEffect, path, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
-			hint(`endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
+			hint(`say where each endpoint is, or take it out: workload: endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
 	}
 	for i, f := range s.Failover {
 		at := fmt.Sprintf("%s.failover[%d]", path, i)

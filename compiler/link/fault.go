@@ -25,10 +25,18 @@ func (l *linker) fault(u *spec.Unit, path string, f *spec.Fault) *ir.Fault {
 		out.AbortPercent, out.Status, out.GRPCStatus = a.Percent.Or(100), uint16(a.Status.Value), uint16(a.GRPCStatus.Value)
 		if a.Status.IsSet() == a.GRPCStatus.IsSet() {
 			l.add(diag.ExactlyOneOf, path+".abort", fmt.Sprintf("abort has %s status and grpcStatus, and must have exactly one", bothOrNeither(a.Status.IsSet())), u.At(a.Pos)).
-				hint("status: 503, or for gRPC grpcStatus: 14")
+				hint("%s", either(a.Status.IsSet(), "abort: status: 503, or abort: grpcStatus: 14", "take status out, or take grpcStatus out"))
 		}
 	}
 	return out
+}
+
+// either is the hint where two fields are both written or neither is.
+func either(both bool, neither, surplus string) string {
+	if both {
+		return surplus
+	}
+	return neither
 }
 
 func bothOrNeither(both bool) string {

@@ -43,23 +43,23 @@ func (l *linker) health(u *spec.Unit, path string, h *spec.Health, ports []ir.Po
 	if h.Timeout.IsSet() {
 		out.Timeout = l.duration(u, path+".timeout", h.Timeout)
 	}
-	written := 0
+	var written choice
+	written.add("http", h.HTTP != nil)
+	written.add("grpc", h.GRPC != nil)
+	written.add("tcp", h.TCP != nil)
 	if h.HTTP != nil {
-		written++
 		out.Kind, out.Path = ir.HealthHTTP, h.HTTP.Path.Value
 		l.plainPath(path+".http.path", out.Path, u.At(h.HTTP.Path.Pos))
 	}
 	if h.GRPC != nil {
-		written++
 		out.Kind, out.Service = ir.HealthGRPC, h.GRPC.Service.Value
 	}
 	if h.TCP != nil {
-		written++
 		out.Kind = ir.HealthTCP
 	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one", written), u.At(h.Pos)).
-			hint(`health: http: path: "/healthz"`)
+	if len(written) != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one", len(written)), u.At(h.Pos)).
+			hint("%s", written.instead(`health: http: path: "/healthz"`))
 		return nil
 	}
 	if !slices.ContainsFunc(ports, func(p ir.Port) bool { return out.Probes(&p) }) {

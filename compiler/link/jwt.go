@@ -36,7 +36,7 @@ func (l *linker) jwtIssuers(u *spec.Unit) {
 		}
 		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: u.At(s.Pos)}
 		if s.Audiences != nil && len(s.Audiences) == 0 {
-			l.add(diag.EmptyList, path+".audiences", "audiences is empty, so no token could be for this mesh", u.At(s.Pos)).hint("leave it out for any audience")
+			l.add(diag.EmptyList, path+".audiences", "audiences is empty, so no token could be for this mesh", u.At(s.Pos)).hint("leave audiences out for any audience")
 		}
 		if s.JWKS != nil {
 			l.keySet(u, path+".jwks", s.JWKS, out)
@@ -50,15 +50,13 @@ func (l *linker) jwtIssuers(u *spec.Unit) {
 }
 
 func (l *linker) keySet(u *spec.Unit, path string, s *spec.JWKS, out *ir.JWTIssuer) {
-	written := 0
-	for _, f := range []spec.Field[string]{s.Inline, s.URL, s.Service} {
-		if f.IsSet() {
-			written++
-		}
-	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one", written), u.At(s.Pos)).
-			hint(`jwks: url: "https://accounts.example/.well-known/jwks.json"`)
+	var written choice
+	written.add("inline", s.Inline.IsSet())
+	written.add("url", s.URL.IsSet())
+	written.add("service", s.Service.IsSet())
+	if len(written) != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one", len(written)), u.At(s.Pos)).
+			hint("%s", written.instead(`jwks: inline: "{\"keys\": []}" with the issuer's public keys in the list; or their url, whose host is an external of the mesh`))
 		return
 	}
 	for _, f := range []struct {

@@ -109,7 +109,7 @@ func (l *linker) members() {
 		left := free(&s.Proxy, s.Ports, h.spec.Uses)
 		l.binds(h.unit, "services."+s.Name, &s.Proxy, s.Uses, h.spec.Uses, left)
 		l.reachable("services."+s.Name, s.Uses, s.Proxy, h.spec.Uses, left)
-		l.goesRound("services."+s.Name, s)
+		l.goesRound("services."+s.Name, s, left)
 		s.Routes = l.serviceRoutes(s, h)
 	}
 	for _, g := range l.mesh.Gateways {

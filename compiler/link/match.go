@@ -15,25 +15,26 @@ func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) (ir.Pat
 		return ir.PathMatch{}, template{}
 	}
 	var out ir.PathMatch
-	written := 0
+	var written choice
 	for _, alternative := range []struct {
+		name  string
 		kind  ir.MatchKind
 		field spec.Field[string]
-	}{{ir.MatchExact, m.Exact}, {ir.MatchPrefix, m.Prefix}, {ir.MatchRegex, m.Regex}} {
+	}{{"exact", ir.MatchExact, m.Exact}, {"prefix", ir.MatchPrefix, m.Prefix}, {"regex", ir.MatchRegex, m.Regex}} {
+		written.add(alternative.name, alternative.field.IsSet())
 		if alternative.field.IsSet() {
-			written++
 			out = ir.PathMatch{Kind: alternative.kind, Value: alternative.field.Value}
 		}
 	}
 	var t template
+	written.add("template", m.Template.IsSet())
 	if m.Template.IsSet() {
-		written++
 		t = l.template(u, path+".template", m.Template)
 		out = ir.PathMatch{Kind: ir.MatchRegex, Value: t.regex}
 	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", written), u.At(m.Pos)).
-			hint(`path: prefix: "/api/"`)
+	if len(written) != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", len(written)), u.At(m.Pos)).
+			hint("%s", written.instead(`path: prefix: "/api/"`))
 	}
 	if m.Regex.IsSet() {
 		l.regex(path+".regex", m.Regex.Value, u.At(m.Regex.Pos))
@@ -92,27 +93,28 @@ func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*sp
 		m := matches[name]
 		at := path + "." + name
 		match := ir.StringMatch{Name: name, Invert: m.Invert.Value}
-		written := 0
+		var written choice
 		for _, alternative := range []struct {
+			name  string
 			kind  ir.MatchKind
 			field spec.Field[string]
-		}{{ir.MatchExact, m.Exact}, {ir.MatchPrefix, m.Prefix}, {ir.MatchSuffix, m.Suffix}, {ir.MatchRegex, m.Regex}} {
+		}{{"exact", ir.MatchExact, m.Exact}, {"prefix", ir.MatchPrefix, m.Prefix}, {"suffix", ir.MatchSuffix, m.Suffix}, {"regex", ir.MatchRegex, m.Regex}} {
+			written.add(alternative.name, alternative.field.IsSet())
 			if alternative.field.IsSet() {
-				written++
 				match.Kind, match.Value = alternative.kind, alternative.field.Value
 			}
 		}
+		written.add("present", m.Present.IsSet())
 		if m.Present.IsSet() {
-			written++
 			match.Kind = ir.MatchAbsent
 			if m.Present.Value != m.Invert.Value {
 				match.Kind = ir.MatchPresent
 			}
 			match.Invert = false
 		}
-		if written != 1 {
-			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name, written), u.At(m.Pos)).
-				hint("%s: present: true", name)
+		if len(written) != 1 {
+			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name, len(written)), u.At(m.Pos)).
+				hint("%s", written.instead(fmt.Sprintf("%q: present: true", name)))
 			continue
 		}
 		if match.Kind == ir.MatchRegex {

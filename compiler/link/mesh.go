@@ -190,7 +190,7 @@ func (l *linker) duration(u *spec.Unit, path string, f spec.Field[string]) ir.Du
 		return 0
 	case d < time.Millisecond:
 		l.add(diag.NoTime, path, fmt.Sprintf("%s is %q, and the shortest time is 1ms", lastName(path), f.Value), u.At(f.Pos)).
-			hint("leave it out for the default")
+			hint(`"1ms" or more`)
 	case d%time.Millisecond != 0:
 		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", lastName(path), f.Value), u.At(f.Pos))
 	}

@@ -55,7 +55,7 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 		out = append(out, ir.Peer{Kind: ir.KindPlaintext})
 		if !of.Plaintext {
 			l.add(diag.NoEffect, path+".plaintext", fmt.Sprintf("plaintext cannot take effect: %s lets no connection in without TLS", of.Name), u.At(p.Plaintext.Pos), of.Pos).
-				hint(`write mtls: "permissive" for the service, or take plaintext out`)
+				hint(`write mtls: "permissive" in services.%s, or name in place of it who calls`, of.Name)
 		}
 	}
 	ranges := l.ipRanges(u, path+".ipRanges", p)
@@ -64,9 +64,9 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 		f := l.add(diag.EmptyList, path, "from names nobody, so the rule is about nobody", u.At(p.Pos))
 		switch {
 		case deny:
-			f.hint(`from: anyone: true, or from: services: ["NAME"]`)
+			f.hint(`from: services: ["NAME"], or anyone: true with the paths that are denied`)
 		case p.IPRanges != nil:
-			f.hint(`ipRanges say where they must come from besides: add services: ["NAME"], or plaintext: true`)
+			f.hint(`ipRanges say where they must come from besides: from: services: ["NAME"]`)
 		default:
 			f.hint(`from: services: ["NAME"]`)
 		}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -18,9 +19,11 @@ func (l *linker) probes(u *spec.Unit, at string, list []*spec.Probe, s *ir.Servi
 	for i, p := range list {
 		at := fmt.Sprintf("%s.probes[%d]", at, i)
 		probe := ir.Probe{Port: uint16(p.Port.Value), Pos: u.At(p.Pos)}
-		written := 0
+		var written choice
+		written.add("http", p.HTTP != nil)
+		written.add("grpc", p.GRPC != nil)
+		written.add("tcp", p.TCP != nil)
 		if p.HTTP != nil {
-			written++
 			probe.Kind, probe.Path = ir.HealthHTTP, p.HTTP.Path.Value
 			l.plainPath(at+".http.path", probe.Path, u.At(p.HTTP.Path.Pos))
 			if clean := path.Clean(probe.Path); clean != strings.TrimSuffix(probe.Path, "/") && probe.Path != "/" {
@@ -29,16 +32,14 @@ func (l *linker) probes(u *spec.Unit, at string, list []*spec.Probe, s *ir.Servi
 			}
 		}
 		if p.GRPC != nil {
-			written++
 			probe.Kind = ir.HealthGRPC
 		}
 		if p.TCP != nil {
-			written++
 			probe.Kind = ir.HealthTCP
 		}
-		if written != 1 {
-			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one", written), probe.Pos).
-				hint(`probes: [{port: 8080, http: path: "/healthz"}]`)
+		if len(written) != 1 {
+			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one", len(written)), probe.Pos).
+				hint("%s", written.instead(`http: path: "/healthz"`))
 			continue
 		}
 		if slices.ContainsFunc(out, func(o ir.Probe) bool { return o.Port == probe.Port && o.Kind == probe.Kind && o.Path == probe.Path }) {
@@ -69,13 +70,13 @@ func (l *linker) probed(at string, s *ir.Service, p *ir.Probe) {
 		l.add(diag.NoEffect, at, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")
 	case s.Explicit && port == nil:
 		l.add(diag.NoEffect, at, fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them", number), p.Pos).
-			hint("the application itself answers there: take the probe out")
+			hint("take the probe out: the application itself answers there")
 	case s.Plaintext && port != nil && port.Protocol.IsHTTP():
 		l.add(diag.NoEffect, at, fmt.Sprintf(`with mtls "permissive" the rules say what is let in on %s without TLS`, number), p.Pos).
-			hint(`allow: [{from: plaintext: true, paths: ["/healthz"]}]`)
+			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and take the probe out", cmp.Or(p.Path, "/healthz"), s.Name)
 	case p.Kind == ir.HealthGRPC && port != nil && port.Protocol == ir.HTTP:
 		l.add(diag.NoEffect, at, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
-			hint(`protocol: "grpc"`)
+			hint(`write ports: %s: protocol: "grpc" in services.%s`, port.Name, s.Name)
 	}
 }
 

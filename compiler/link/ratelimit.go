@@ -41,7 +41,7 @@ func (l *linker) rateLimit(u *spec.Unit, path, owner string, r *spec.RateLimit, 
 	}
 	if l.mesh.RateLimit == nil && !l.rateLimitSaid {
 		l.add(diag.MissingField, path+".global", "there is no rate limit service that could count for all proxies", u.At(r.Global.Pos)).
-			hint(`mesh: rateLimit: service: "ratelimit"`)
+			hint(`name a service with a port of protocol "grpc": mesh: rateLimit: service: "NAME"`)
 	}
 	if !slices.Contains(periods, out.Per) && out.Per > 0 {
 		l.add(diag.NotOneOf, path+".per", fmt.Sprintf("per is %s, and the rate limit service counts in 1s, 1m, 1h or 24h", out.Per), u.At(r.Per.Pos), u.At(r.Global.Pos))
@@ -70,16 +70,13 @@ func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
 	home, known := l.services[out.Service]
 	if !known {
 		l.rateLimitSaid = true
-		l.unknown(diag.UnknownCallee, path+".service", "service", out.Service, sortedKeys(l.services), u, s.Service.Pos)
+		l.unknown(diag.UnknownCallee, path+".service", "service", out.Service, slices.DeleteFunc(sortedKeys(l.services), func(name string) bool {
+			return len(l.multiplexed(name)) == 0
+		}), u, s.Service.Pos)
 		l.mesh.RateLimit = nil
 		return
 	}
-	var grpc []string
-	for _, name := range sortedKeys(home.spec.Ports) {
-		if ir.Protocol(home.spec.Ports[name].Protocol.Value).Multiplexed() {
-			grpc = append(grpc, name)
-		}
-	}
+	grpc := l.multiplexed(out.Service)
 	switch {
 	case out.Port == "" && len(grpc) == 1:
 		out.Port = grpc[0]
@@ -88,6 +85,17 @@ func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
 			hint("write port: %q", append(grpc, "NAME")[0])
 		l.mesh.RateLimit, l.rateLimitSaid = nil, true
 	}
+}
+
+// multiplexed are the ports of a service that could speak gRPC, before it is linked.
+func (l *linker) multiplexed(service string) (names []string) {
+	ports := l.services[service].spec.Ports
+	for _, name := range sortedKeys(ports) {
+		if ir.Protocol(ports[name].Protocol.Value).Multiplexed() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // counted adds the rate limit service to what a member reaches when a bound on its

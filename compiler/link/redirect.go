@@ -28,7 +28,7 @@ func (l *linker) redirect(u *spec.Unit, path string, r *spec.Redirect) *ir.Redir
 	}
 	if r.Path.IsSet() && r.Prefix.IsSet() {
 		l.add(diag.ExactlyOneOf, path, "path and prefix both say what the new path is", u.At(r.Path.Pos), u.At(r.Prefix.Pos)).
-			hint("path is the whole of it; prefix takes the place of what the route matched")
+			hint("take path out, or take prefix out: path is the whole of it, prefix takes the place of what the route matched")
 	}
 	if *out == (ir.Redirect{Status: out.Status}) {
 		l.add(diag.EmptyList, path, "redirect names no other address, so a client would go round in a circle", u.At(r.Pos)).

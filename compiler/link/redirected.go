@@ -25,7 +25,7 @@ func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) 
 			continue
 		}
 		l.add(diag.ExcludedPort, path+".ports."+p.Name, fmt.Sprintf("excludeInboundPorts has %d, which is port %s of %s: its rules would not hold there, and connections would have no TLS", p.Target, p.Name, s.Name), p.Pos).
-			hint("take %d out of proxy: excludeInboundPorts; or, if the port is meant to be open, write ports: %s: mtls: %q", p.Target, p.Name, "off")
+			hint("take %d out of proxy.excludeInboundPorts; if the port is meant to be open, say so: ports: %s: mtls: %q", p.Target, p.Name, "off")
 	}
 	if written == nil {
 		return
@@ -33,7 +33,7 @@ func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) 
 	for _, f := range written.ExcludeInboundPorts {
 		port := f.Value
 		if slices.Contains(s.Proxy.Ports(), uint16(port)) {
-			l.add(diag.NoEffect, path+".proxy.excludeInboundPorts", fmt.Sprintf("port %d is the proxy's own, and never redirected", port), s.Pos).hint("take it out")
+			l.add(diag.NoEffect, path+".proxy.excludeInboundPorts", fmt.Sprintf("port %d is the proxy's own, and never redirected", port), l.services[s.Name].unit.At(f.Pos)).hint("take it out")
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (l *linker) nothingRedirected(pos source.Position, path, why string, writte
 		{"excludeOutboundRanges", written.ExcludeOutboundRanges != nil},
 	} {
 		if list.written {
-			l.add(diag.NoEffect, path+".proxy."+list.name, fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).hint("take it out")
+			l.add(diag.NoEffect, path+".proxy."+list.name, fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).hint("take proxy.%s out", list.name)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func (l *linker) nothingRedirected(pos source.Position, path, why string, writte
 // goesRound refuses calls of a service that its exclusions would have go round the
 // proxy: without its identity, and past a gateway that the call is to go through. A call
 // with a bind of its own is made by the proxy all the same.
-func (l *linker) goesRound(path string, s *ir.Service) {
+func (l *linker) goesRound(path string, s *ir.Service, left *freePorts) {
 	if s.Explicit {
 		return
 	}
@@ -81,7 +81,7 @@ func (l *linker) goesRound(path string, s *ir.Service) {
 				continue
 			}
 			l.add(diag.CallGoesRound, path+".uses."+use.To, fmt.Sprintf("%s, so %s would call port %s of %s past its proxy: without its identity, and without what the mesh says of the call", what, s.Name, name, use.To), use.Pos).
-				hint("take it out of the exclusions, or take the call out; or give the call an address of its own: bind: \"127.0.0.1:9101\"")
+				hint("take it out of the exclusions, or give the call an address of its own: %s", left.uses(use, name))
 			break
 		}
 	}

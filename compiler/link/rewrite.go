@@ -29,14 +29,15 @@ func (l *linker) rewrite(u *spec.Unit, path string, r *spec.Rewrite, matched tem
 
 func (l *linker) pathRewrite(u *spec.Unit, path string, p *spec.PathRewrite, matched template) *ir.PathRewrite {
 	out := &ir.PathRewrite{}
-	written := 0
+	var written choice
+	written.add("prefix", p.Prefix.IsSet())
+	written.add("template", p.Template.IsSet())
+	written.add("regex", p.Regex != nil)
 	if p.Prefix.IsSet() {
-		written++
 		out.Prefix = p.Prefix.Value
 		l.plainPath(path+".prefix", p.Prefix.Value, u.At(p.Prefix.Pos))
 	}
 	if p.Template.IsSet() {
-		written++
 		if matched.regex == "" {
 			l.add(diag.NoEffect, path+".template", "template needs the variables of match.path.template, which is not written", u.At(p.Template.Pos)).
 				hint(`match: path: template: "/users/{id}"`)
@@ -46,14 +47,13 @@ func (l *linker) pathRewrite(u *spec.Unit, path string, p *spec.PathRewrite, mat
 		out = &ir.PathRewrite{Pattern: "^" + matched.regex + "$", Substitution: l.substitution(u, path+".template", p.Template, matched)}
 	}
 	if r := p.Regex; r != nil {
-		written++
 		out = &ir.PathRewrite{Pattern: r.Pattern.Value, Substitution: r.Substitution.Value}
 		l.regex(path+".regex.pattern", r.Pattern.Value, u.At(r.Pattern.Pos))
 		l.groups(path+".regex.substitution", r, u.At(r.Substitution.Pos))
 	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", written), u.At(p.Pos)).
-			hint(`path: prefix: "/"`)
+	if len(written) != 1 {
+		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", len(written)), u.At(p.Pos)).
+			hint("%s", written.instead(`path: prefix: "/"`))
 		return nil
 	}
 	return out

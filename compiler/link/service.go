@@ -115,26 +115,29 @@ func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir
 	if out.DNS != "" {
 		l.notForbidden(path+".workload.dns", out.DNS, false, u.At(w.DNS.Pos))
 	}
-	written := 0
-	for _, set := range []bool{w.DNS.IsSet(), w.Endpoints != nil, w.File.IsSet()} {
-		if set {
-			written++
-		}
-	}
+	var written choice
 	for _, pods := range []struct {
-		kind ir.PodsKind
-		name spec.Field[string]
+		field string
+		kind  ir.PodsKind
+		name  spec.Field[string]
 	}{
-		{ir.Deployment, w.Deployment}, {ir.StatefulSet, w.StatefulSet}, {ir.DaemonSet, w.DaemonSet}, {ir.Job, w.Job}, {ir.CronJob, w.CronJob},
+		{"deployment", ir.Deployment, w.Deployment},
+		{"statefulSet", ir.StatefulSet, w.StatefulSet},
+		{"daemonSet", ir.DaemonSet, w.DaemonSet},
+		{"job", ir.Job, w.Job},
+		{"cronJob", ir.CronJob, w.CronJob},
 	} {
+		written.add(pods.field, pods.name.IsSet())
 		if pods.name.IsSet() {
-			written++
 			out.Pods = &ir.Pods{Kind: pods.kind, Name: pods.name.Value}
 		}
 	}
-	if written != 1 {
-		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", written), u.At(w.Pos)).
-			hint(`workload: deployment: "name"`)
+	written.add("dns", w.DNS.IsSet())
+	written.add("endpoints", w.Endpoints != nil)
+	written.add("file", w.File.IsSet())
+	if len(written) != 1 {
+		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", len(written)), u.At(w.Pos)).
+			hint("%s", written.instead(`workload: deployment: "name"`))
 	}
 	if w.Endpoints != nil && len(w.Endpoints) == 0 {
 		l.add(diag.EmptyList, path+".workload.endpoints", "endpoints is empty, so nothing could answer", u.At(w.Pos)).

@@ -44,7 +44,7 @@ func (l *linker) testTarget(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 	from, q := s.From, s.Request
 	if from.Service.IsSet() == from.Gateway.IsSet() {
 		l.add(diag.ExactlyOneOf, path+".from", fmt.Sprintf("from has %s service and gateway, and must have exactly one", bothOrNeither(from.Service.IsSet())), u.At(from.Pos)).
-			hint(`from: service: "NAME", or from: gateway: "NAME"`)
+			hint("%s", either(from.Service.IsSet(), `from: service: "NAME", or from: gateway: "NAME"`, "take service out, or take gateway out"))
 		return false
 	}
 	needed, useless, where := q.To, q.Host, "to"

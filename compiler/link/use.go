@@ -25,7 +25,7 @@ func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
 		case to == name:
 			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", name), use.Pos).
-				hint("an instance reaches its own application on loopback, without the mesh")
+				hint("take it out: an instance reaches its own application on loopback, without the mesh")
 			continue
 		case callee != nil:
 			use.Ports = l.allowedPorts(u, at, kind, name, callee, s, use.Pos)
@@ -38,7 +38,7 @@ func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string
 			}
 			l.requestsOnly(u, at+".timeout", external.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
 		default:
-			candidates := append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...)
+			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...), func(other string) bool { return other == name })
 			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, u, s.Pos)
 			continue
 		}
@@ -83,7 +83,7 @@ func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, nam
 	}
 	if len(open) == 0 {
 		l.add(diag.NotAllowed, path, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
-			hint("add {from: %s: [%q]} to services.%s.allow, or take the call out", list, name, callee.Name)
+			hint("add {from: %s: [%q]} to services.%s.allow, or %s", list, name, callee.Name, map[bool]string{true: "take out the call and its routes", false: "take the call out"}[kind == ir.KindGateway])
 		return nil
 	}
 	if use.Ports == nil {

@@ -109,7 +109,7 @@ func (m *Module) readModuleFile() diag.List {
 	if parsed.Module == "" {
 		m.broken = true
 		return diag.List{diag.New(diag.NotAModule, "", "cue.mod/module.cue names no module", source.Position{File: moduleFile, Line: 1, Column: 1}).
-			WithHint(`write: module: "shop.example/mesh@v0"`)}
+			WithHint(`write module: "shop.example/mesh@v0"`)}
 	}
 	m.Path, _, _ = strings.Cut(parsed.Module, "@")
 	return nil
@@ -129,7 +129,7 @@ func (m *Module) badModuleFile(err error) diag.List {
 		}
 	}
 	return diag.List{diag.New(diag.NotAModule, "", message, pos).
-		WithHint(`write: module: "shop.example/mesh@v0"`)}
+		WithHint(`write module: "shop.example/mesh@v0"`)}
 }
 
 // Directories are those that hold the module's files, absolute and sorted: what
