@@ -205,7 +205,6 @@ var changes = map[string]change{
 	"services.[].workload.dns":                replace("c.internal", "c2.internal"),
 	// with what it allows, without which it is refused
 	"services.[].workload.endpoints.[].local":                  {`address: "10.0.0.1"/*endpoint*/`, `address: "127.0.0.1", local: true`, ""},
-	"external.[].local":                                        replace(`hosts: ["e.example"]`, `local: true, hosts: ["localhost"]`),
 	"services.[].workload.endpoints.[].address":                replace("10.0.0.1", "10.0.0.2"),
 	"services.[].workload.endpoints.[].port":                   add("endpoint", "port: 8181"),
 	"services.[].workload.endpoints.[].ports.[]":               add("endpoint", "ports: http: 8181"),
@@ -293,6 +292,7 @@ var changes = map[string]change{
 	"mesh.defaults.idleTimeout":                                add("defaults", `idleTimeout: "3s"`),
 	"services.[].idleTimeout":                                  addLine("service", `idleTimeout: "20s"`),
 	"services.[].uses.[].idleTimeout":                          addLine("use b", `idleTimeout: "2s"`),
+	"external.[].local":                                        addLine("external", `local: true`),
 	"external.[].idleTimeout":                                  addLine("external", `idleTimeout: "3s"`),
 	"services.[].routes.[].idleTimeout":                        add("route", `idleTimeout: "3s"`),
 	"services.[].uses.[].retries.backoff.base":                 addLine("use b", `retries: {attempts: 1, backoff: base: "30ms"}`),

@@ -2,6 +2,7 @@ package try
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -152,6 +153,14 @@ func (r *run) connect(callee *ir.Service, port *ir.Port) {
 	r.Reaches = []Reach{{Service: callee.Name, Port: port.Name, Percent: 100}}
 }
 
+// forbidden are the addresses that a name may not lead to, in words.
+func forbidden(local bool) string {
+	if local {
+		return "link-local addresses or a cloud's metadata"
+	}
+	return "loopback, link-local addresses or a cloud's metadata"
+}
+
 func (r *run) toExternal(at string, use *ir.Use, portName string) {
 	e := r.mesh.External(use.To)
 	port := e.Port(portName)
@@ -170,5 +179,8 @@ func (r *run) toExternal(at string, use *ir.Use, portName string) {
 		r.step(at, e.Pos, "leaves the mesh by the gateway %s", e.Via.Gateway)
 	}
 	r.Reaches = []Reach{reach}
+	if _, err := netip.ParseAddr(e.Hosts[0]); err != nil && len(e.Endpoints) == 0 {
+		r.undecided("where DNS leads %s: proxies send nothing to %s", e.Hosts[0], forbidden(e.Local))
+	}
 	r.undecided("whether %s answers", e.Hosts[0])
 }

@@ -10,6 +10,7 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -33,6 +34,9 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		},
 		Admin:          &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
 		LayeredRuntime: runtime(),
+	}
+	if scope.Gateway != nil && scope.Gateway.Egress != nil { // where listeners within the proxy may be
+		boot.BootstrapExtensions = []*corev3.TypedExtensionConfig{{Name: internalListeners, TypedConfig: b.any(&internallistenerv3.InternalListener{})}}
 	}
 	if scope.Settings.Delivery == ir.DeliveryStatic {
 		r, err := Build(scope, o)
@@ -60,6 +64,8 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 	}
 	return boot, b.err
 }
+
+const internalListeners = "envoy.bootstrap.internal_listener"
 
 // reconnect is how soon a proxy looks again for a server that was away: within 5
 // seconds, where Envoy's default is 30.

@@ -7,6 +7,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -87,7 +88,11 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		return name
 	}
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value)
+		var filters []*hcmv3.HttpFilter
+		if b.leadsAnywhere(e) {
+			filters = b.forbiddenRequests(e.Local)
+		}
+		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, filters...)
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
@@ -108,16 +113,20 @@ func (b *builder) application(port *ir.Port) string {
 	c := b.cluster(name, port.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))
-	// The callers' breakers bound what comes in; these are out of the way.
-	c.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		MaxConnections: wrapperspb.UInt32(1 << 30), MaxPendingRequests: wrapperspb.UInt32(1 << 30),
-		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(0),
-	}}}
+	c.CircuitBreakers = unbounded()
 	if port.Protocol.IsHTTP() {
 		b.httpOptions(c, http2Where(port), ir.Duration(idleTimeout))
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
+}
+
+// unbounded are circuit breakers that are out of the way: others bound what comes in.
+func unbounded() *clusterv3.CircuitBreakers {
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+		MaxConnections: wrapperspb.UInt32(1 << 30), MaxPendingRequests: wrapperspb.UInt32(1 << 30),
+		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(0),
+	}}}
 }
 
 func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
@@ -141,8 +150,8 @@ func (b *builder) byDNS(c *clusterv3.Cluster, host string, port uint16) {
 }
 
 // httpOptions says which HTTP is spoken to the cluster: HTTP/2, or HTTP/1.1 where
-// that is nil.
-func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration) {
+// that is nil. Requests pass the filters once their upstream is chosen.
+func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, filters ...*hcmv3.HttpFilter) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
 	}
@@ -152,6 +161,7 @@ func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolO
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)},
 		UpstreamProtocolOptions:   &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
+		HttpFilters:               filters,
 	})}
 }
 

@@ -76,6 +76,9 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	}
 	if !port.Protocol.IsHTTP() {
 		chain.TransportSocket = b.downstreamTLS(callers)
+		if b.leadsAnywhere(e) {
+			cluster = b.leaving(name, cluster, e)
+		}
 		chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.tcpProxyOnceKnown(name, cluster)}
 		return chain
 	}
@@ -96,4 +99,24 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	chain.TransportSocket = b.downstreamTLS(callers, "h2")
 	chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.networkFilter(hcmFilter, m)}
 	return chain
+}
+
+// leaving is the cluster of a listener within the proxy, which holds the address of the other cluster against
+// what no proxy may be led to. The listener outside cannot: there the first bytes may come before there is an
+// address, as they are read as soon as the caller is known.
+func (b *builder) leaving(name, cluster string, e *ir.External) string {
+	name = join(name, "leaving")
+	b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
+		Name: name, ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
+		FilterChains: []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.forbiddenBytes(name, e.Local), b.tcpProxy(name, cluster, nil)}}},
+		Metadata:     from(e.Pos),
+	})
+	c := b.cluster(name, e.Pos)
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	c.CircuitBreakers = unbounded()
+	c.LoadAssignment = single(name, &corev3.Address{Address: &corev3.Address_EnvoyInternalAddress{EnvoyInternalAddress: &corev3.EnvoyInternalAddress{
+		AddressNameSpecifier: &corev3.EnvoyInternalAddress_ServerListenerName{ServerListenerName: name},
+	}}})
+	b.out.Clusters = append(b.out.Clusters, c)
+	return name
 }

@@ -71,7 +71,7 @@ func (b *builder) bound(c call, bind string) {
 	if c.port.Protocol.IsHTTP() {
 		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.virtualHost(c, []string{"*"}))}
 	} else {
-		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c), c.callee)}}}
+		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -106,10 +106,10 @@ func (b *builder) virtual(number uint16, calls []call) {
 			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 				Name:             chain,
 				FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: b.hosts(c)},
-				Filters:          []*listenerv3.Filter{b.tcpProxy(chain, b.connectionCluster(c), c.callee)},
+				Filters:          b.connects(chain, c),
 			})
 		default:
-			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.tcpProxy(name, b.connectionCluster(c), c.callee)}})
+			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{Name: name, Filters: b.connects(name, c)})
 		}
 	}
 	if hosts != nil {
@@ -170,12 +170,16 @@ func (b *builder) hosts(c call) []string {
 	return hosts
 }
 
-// connectionCluster is the cluster of a call below HTTP.
-func (b *builder) connectionCluster(c call) string {
-	if c.external != nil {
-		return b.external(c.external, c.use, c.port)
+// connects are the filters of connections that are handed on as they are.
+func (b *builder) connects(name string, c call) []*listenerv3.Filter {
+	if c.external == nil {
+		return []*listenerv3.Filter{b.tcpProxy(name, b.upstream(c.callee, c.use, c.port, ""), c.callee)}
 	}
-	return b.upstream(c.callee, c.use, c.port, "")
+	out := []*listenerv3.Filter{b.tcpProxy(name, b.external(c.external, c.use, c.port), nil)}
+	if b.leadsAnywhere(c.external) {
+		out = slices.Insert(out, 0, b.forbiddenBytes(name, c.external.Local))
+	}
+	return out
 }
 
 func (b *builder) originalDestination() *listenerv3.ListenerFilter {

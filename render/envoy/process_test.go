@@ -19,7 +19,7 @@ import (
 )
 
 // binary finds Envoy: $ENVOY, else PATH, else .tools/envoy of the module.
-func binary(t testing.TB) string {
+func envoyBinary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("ENVOY"); path != "" {
 		return path
@@ -54,7 +54,7 @@ func configFile(t testing.TB, boot *bootstrapv3.Bootstrap) string {
 // validate demands that Envoy would take the bootstrap.
 func validate(t *testing.T, boot *bootstrapv3.Bootstrap) {
 	t.Helper()
-	out, err := exec.Command(binary(t), "--mode", "validate", "--log-level", "error", "-c", configFile(t, boot)).CombinedOutput()
+	out, err := exec.Command(envoyBinary(t), "--mode", "validate", "--log-level", "error", "-c", configFile(t, boot)).CombinedOutput()
 	if err != nil {
 		t.Errorf("Envoy refuses it: %v\n%s", err, out)
 	}
@@ -64,7 +64,7 @@ func validate(t *testing.T, boot *bootstrapv3.Bootstrap) {
 func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
 	t.Helper()
 	var log logBuffer
-	cmd := exec.Command(binary(t), "-c", configFile(t, boot), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	cmd := exec.Command(envoyBinary(t), "-c", configFile(t, boot), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
