@@ -195,8 +195,10 @@ func newOutside(t *testing.T) *outside {
 	free := freePorts(t, 20)
 	next := func() uint16 { p := free[0]; free = free[1:]; return p }
 	client := &ir.Service{
-		Upstream: ir.Upstream{Name: "client", Namespace: "shop", Identity: identity("client"), Explicit: true,
-			Workload: ir.Workload{Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1"}}}},
+		Upstream: ir.Upstream{
+			Name: "client", Namespace: "shop", Identity: identity("client"), Explicit: true,
+			Workload: ir.Workload{Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1"}}},
+		},
 		Proxy: proxy(ir.InterceptExplicit),
 	}
 	o.gateway = &ir.Gateway{Name: "exit", Namespace: "shop", Identity: identity("exit"), Address: "127.0.0.1", Proxy: proxy(ir.InterceptExplicit)}
