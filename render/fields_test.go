@@ -437,6 +437,7 @@ var silent = map[string]change{
 	"mesh.server.except.services.[]":  served(`except: services: a: "gone"`),
 	"mesh.server.except.gateways.[]":  served(`except: gateways: g: "gone"`),
 	"mesh.certificates.renewFor":      {from: `issuer: {kind: "ClusterIssuer", name: "ca"}/*certificates*/`, to: `issuer: kind: "embedded", renewFor: "1000h"`, instead: `issuer: kind: "embedded"`},
+	"mesh.proxy.privileged.[]":        add("mesh proxy", `privileged: ["app"]`),
 	"mesh.owners.[].[]":               replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", owners: \"mesh.cue\": [\"@shop/all\"]"),
 	"services.[].grants.[]":           addLine("service", `grants: ["@shop/all"]`),
 	"gateways.[].grants.[]":           addLine("gateway", `grants: ["@shop/all"]`),

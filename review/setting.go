@@ -40,6 +40,9 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 			out = append(out, Setting{"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there", from(true, p.Pos)})
 		}
 	}
+	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {
+		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") + " may go round the proxy or see into it", from(true, s.Pos)})
+	}
 	if h := s.Health; h != nil {
 		out = append(out, Setting{"health", fmt.Sprintf("%s %s every %s, within %s", h.Kind, cmp.Or(h.Path, h.Service), h.Interval, h.Timeout), from(true, s.Pos)})
 	}

@@ -29,7 +29,8 @@ team's own containers: probes by TCP are made by the proxy, which tries the appl
 and that has no preStop waits 5 seconds before it is told to end. Everything else passes through byte for byte, and so
 does what inject has written.
 
-A probe that the kubelet could not make under mutual TLS is an error, which says what to write in the spec.`,
+A probe that the kubelet could not make under mutual TLS, a container that can go round its proxy, and a name of the mesh's own in
+something that is not are errors, which say what to write in the spec.`,
 		Example: `  kustomize build apps | meshc inject -f - out | kubectl apply -f -
   meshc inject -f deployment.yaml ./...`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -19,6 +19,7 @@ var checks = []func(*ir.Mesh) diag.List{
 	wildcards,
 	openPorts,
 	nobodySigns,
+	privilegedPods,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

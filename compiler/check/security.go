@@ -113,6 +113,18 @@ func openPorts(m *ir.Mesh) (found diag.List) {
 	return found
 }
 
+// privilegedPods finds services whose pods may go round their proxy.
+func privilegedPods(m *ir.Mesh) (found diag.List) {
+	for _, s := range m.Services {
+		if s.Workload.InCluster() && len(s.Proxy.Privileged) > 0 {
+			found.Add(diag.New(diag.PrivilegedPod, "services."+s.Name+".proxy.privileged",
+				fmt.Sprintf("the pods of %s may go round their proxy or see into it, by %s", s.Name, strings.Join(s.Proxy.Privileged, ", ")), s.Pos).
+				WithHint("take privileged out as soon as its pods can do without"))
+		}
+	}
+	return found
+}
+
 // uncheckedTokens finds tokens that are asked for and need not be shown: what the rule
 // lets in, another one lets in without; and issuers that no rule asks for.
 func uncheckedTokens(m *ir.Mesh) (found diag.List) {

@@ -94,6 +94,7 @@ const (
 	ForbiddenAddress  Code = "MC1734"
 	SystemMember      Code = "MC1735"
 	NobodySigns       Code = "MC1790"
+	PrivilegedPod     Code = "MC1736"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"
@@ -113,6 +114,7 @@ var warnings = map[Code]bool{
 	PermissivePort:   true,
 	TokenUnchecked:   true,
 	OpenPort:         true,
+	PrivilegedPod:    true,
 	NotCarried:       true,
 	TestUndecided:    true,
 }

@@ -16,6 +16,9 @@ type Proxy struct {
 	ExcludeInboundPorts   []uint16       `json:"excludeInboundPorts,omitempty"`
 	ExcludeOutboundPorts  []uint16       `json:"excludeOutboundPorts,omitempty"`
 	ExcludeOutboundRanges []netip.Prefix `json:"excludeOutboundRanges,omitempty"`
+	// Privileged is what of the pods may go round their proxy or see into it: containers
+	// and fields of the pod, by name, sorted.
+	Privileged []string `json:"privileged,omitempty"`
 	// Family is the only IP family of the proxy's listeners; empty for both.
 	Family IPFamily `json:"family,omitempty"`
 	// DrainTime is how long connections of a listener that is no more may last, in

@@ -25,6 +25,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	g.Identity = l.identity(g.Namespace, g.Account)
 	g.Authorizer = l.authorizer(u, path, s.Authorizer)
 	l.nothingRedirected(g.Pos, path, "of a gateway", s.Proxy)
+	l.noPods(g.Pos, path, "the pods of a gateway have nothing but its proxy", s.Proxy)
 	if g.Proxy.SecretDirectory == "" {
 		g.Proxy.SecretDirectory = defaultSecrets
 	}

@@ -28,6 +28,11 @@ func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
 	proxy.SecretDirectory = p.SecretDirectory.Or(proxy.SecretDirectory)
 	proxy.Server = p.Server.Or(proxy.Server)
 	l.excluded(u, path, p, &proxy)
+	if p.Privileged != nil {
+		proxy.Privileged = values(p.Privileged)
+		slices.Sort(proxy.Privileged)
+		proxy.Privileged = slices.Compact(proxy.Privileged)
+	}
 	if p.IPFamilies != nil {
 		proxy.Family = l.family(u, path+".ipFamilies", p)
 	}

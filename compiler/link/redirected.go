@@ -38,6 +38,13 @@ func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) 
 	}
 }
 
+// noPods refuses privileged of a member that has no pods that a team writes.
+func (l *linker) noPods(pos source.Position, path, why string, written *spec.Proxy) {
+	if written != nil && written.Privileged != nil {
+		l.add(diag.NoEffect, path+".proxy.privileged", "privileged cannot take effect: "+why, pos).hint("take it out")
+	}
+}
+
 // nothingRedirected refuses exclusions of a member whose connections are not redirected.
 func (l *linker) nothingRedirected(pos source.Position, path, why string, written *spec.Proxy) {
 	if written == nil {

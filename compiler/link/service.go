@@ -53,6 +53,9 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Probes = l.probes(u, path, s.Probes, service)
 	l.ownPorts(u, path, service)
 	l.notRedirected(path, service, s.Proxy)
+	if !service.Workload.InCluster() {
+		l.noPods(service.Pos, path, name+" has no pods", s.Proxy)
+	}
 	return service
 }
 

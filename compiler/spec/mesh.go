@@ -76,6 +76,7 @@ type Proxy struct {
 	ExcludeInboundPorts   []Field[int]    `cue:"excludeInboundPorts"`
 	ExcludeOutboundPorts  []Field[int]    `cue:"excludeOutboundPorts"`
 	ExcludeOutboundRanges []Field[string] `cue:"excludeOutboundRanges"`
+	Privileged            []Field[string] `cue:"privileged"`
 	IPFamilies            []Field[string] `cue:"ipFamilies"`
 	DrainTime             Field[string]   `cue:"drainTime"`
 	AdminPort             Field[int]      `cue:"adminPort"`

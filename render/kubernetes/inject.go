@@ -33,8 +33,8 @@ type Injector struct {
 // nothing of its end, goes on for a while when its pod is to end, until no caller sends
 // it any. Everything else, and what has all this already, stays as it is, byte for byte.
 //
-// It is an error when the pod would go round its proxy, or the kubelet could not make a
-// probe under mutual TLS.
+// It is an error when the pod would go round its proxy, something in it has a name of the
+// mesh's own, or the kubelet could not make a probe under mutual TLS.
 func (i *Injector) Inject(stream []byte) ([]byte, error) {
 	var out bytes.Buffer
 	var errs []error
@@ -176,6 +176,9 @@ func (i *Injector) workload(node *kyaml.RNode, service *ir.Service) error {
 	if err != nil {
 		return err
 	}
+	if err := i.own(node, patch, name, service); err != nil {
+		return err
+	}
 	// The name and the version are the team's own.
 	if err := patch.PipeE(kyaml.Clear("metadata")); err != nil {
 		return err
@@ -186,6 +189,22 @@ func (i *Injector) workload(node *kyaml.RNode, service *ir.Service) error {
 	}
 	node.SetYNode(merged.YNode())
 	return i.containers(node, name, service)
+}
+
+// own leaves in the pod of a workload what is the team's own, and holds it against the spec.
+func (i *Injector) own(node, patch *kyaml.RNode, name string, s *ir.Service) error {
+	pod, err := node.Pipe(kyaml.Lookup(podSpec(s)...))
+	if err != nil {
+		return err
+	}
+	added, err := patch.Pipe(kyaml.Lookup(podSpec(s)...))
+	if err != nil {
+		return err
+	}
+	if err := takeOwn(pod, added, name); err != nil {
+		return err
+	}
+	return privileges(pod, name, s)
 }
 
 // service is the one whose pods a workload runs; nil for none.

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,7 @@ func teamContainers(pod *kyaml.RNode) []teamContainer {
 			continue
 		}
 		for _, c := range elements {
-			if name, _ := c.GetString("name"); name != containerName && name != redirectName && name != requesterName {
+			if name, _ := c.GetString("name"); !slices.Contains(ownContainers, name) {
 				out = append(out, teamContainer{c, field == "initContainers"})
 			}
 		}
@@ -43,7 +44,7 @@ func (i *Injector) podFits(node *kyaml.RNode, name string, s *ir.Service) error 
 	if err != nil || pod == nil || pod.YNode().Kind != kyaml.MappingNode {
 		return fmt.Errorf("%s has no pod in %s, so that no proxy can be added", name, strings.Join(podSpec(s), "."))
 	}
-	for _, field := range []string{"containers", "initContainers"} {
+	for _, field := range containerFields {
 		list, err := pod.Pipe(kyaml.Lookup(field))
 		if err != nil || list == nil || list.IsNilOrEmpty() {
 			continue
@@ -57,20 +58,11 @@ func (i *Injector) podFits(node *kyaml.RNode, name string, s *ir.Service) error 
 			}
 		}
 	}
-	if value(pod, "hostNetwork") == "true" && s.Proxy.Interception == ir.InterceptRedirect {
+	if !isFalse(pod, "hostNetwork") && s.Proxy.Interception == ir.InterceptRedirect {
 		return fmt.Errorf("%s is in the network of its node (hostNetwork), where redirection would take the node's connections\n  hint: services: %q: proxy: interception: \"explicit\"", name, s.Name)
 	}
 	if account := value(pod, "serviceAccountName"); account != "" && account != s.Account {
 		return fmt.Errorf("%s runs as the service account %s, and the identity of %s is that of %s\n  hint: services: %q: account: %q", name, account, s.Name, s.Account, s.Name, account)
-	}
-	user := fmt.Sprint(proxyUser)
-	if value(pod, "securityContext", "runAsUser") == user {
-		return fmt.Errorf("%s runs as user %s, which is the proxy's: its connections would go round the proxy\n  hint: runAsUser: another", name, user)
-	}
-	for _, c := range teamContainers(pod) {
-		if value(c.node, "securityContext", "runAsUser") == user {
-			return fmt.Errorf("container %s of %s runs as user %s, which is the proxy's: its connections would go round the proxy\n  hint: runAsUser: another", value(c.node, "name"), name, user)
-		}
 	}
 	return nil
 }
