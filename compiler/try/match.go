@@ -111,6 +111,16 @@ func Arrives(by []*ir.Route, path string) string {
 	return path
 }
 
+// leaves reports whether the routes refuse a path for what their rewriting would leave of it; see [ir.Leaves].
+func leaves(by []*ir.Route, path string) bool {
+	pattern, possible := ir.Leaves(by)
+	if !possible {
+		return false
+	}
+	re, err := regexp.Compile("^(?:" + pattern + ")$")
+	return err == nil && re.MatchString(path)
+}
+
 // substituted is a path in which a pattern is replaced; "\1" of the substitution is its first group (Envoy,
 // RegexMatchAndSubstitute).
 func substituted(pattern, substitution, path string) (string, bool) {

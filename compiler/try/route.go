@@ -3,6 +3,7 @@ package try
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -50,6 +51,11 @@ func join(list []ir.RetryCondition) string {
 func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, came *ir.Port, q *message, by ...*ir.Route) {
 	last := by[len(by)-1]
 	r.Routes = by
+	if leaves(by, q.path) {
+		r.step(at, last.Pos, "refuses the path: behind what the route %q takes away stand dots, which would lead out of the new path", last.Name)
+		r.answer(at, http.StatusBadRequest)
+		return
+	}
 	fault := &ir.Fault{}
 	for _, route := range by {
 		if route.Fault != nil {

@@ -207,10 +207,10 @@ func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
 			own := &callee.Routes[i]
 			if m, possible := behind(r, own); possible {
 				p := b.scope.Settings.Policy(use, &callee.Traffic, r, own)
-				out = append(out, b.route(join(r.Name, own.Name), m, port, p, r, own))
+				out = append(out, guarded(b.route(join(r.Name, own.Name), m, port, p, r, own), r, own)...)
 			}
 		}
 	}
 	p := b.scope.Settings.Policy(use, &callee.Traffic, r)
-	return withUpgrades(append(out, b.route(r.Name, match(&r.Match), port, p, r)), port)
+	return withUpgrades(append(out, guarded(b.route(r.Name, match(&r.Match), port, p, r), r)...), port)
 }

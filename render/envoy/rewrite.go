@@ -1,8 +1,11 @@
 package envoy
 
 import (
+	"net/http"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -17,6 +20,21 @@ func rewrite(action *routev3.RouteAction, by []*ir.Route) {
 	if ok {
 		action.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: re2(pattern), Substitution: substitution}
 	}
+}
+
+// guarded is a route of the routes, and before it one that refuses what their rewriting would
+// lead out of the new prefix; see [ir.Leaves].
+func guarded(route *routev3.Route, by ...*ir.Route) []*routev3.Route {
+	pattern, possible := ir.Leaves(by)
+	if !possible {
+		return []*routev3.Route{route}
+	}
+	m := proto.CloneOf(route.Match)
+	m.Headers = append(m.Headers, headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: pattern + query}))
+	return []*routev3.Route{{
+		Name: join(route.Name, "dots"), Match: m, Metadata: route.Metadata,
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusBadRequest}},
+	}, route}
 }
 
 func rewrittenHost(r *ir.Route) string {

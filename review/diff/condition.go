@@ -231,6 +231,10 @@ func (a *about) rewritten(by []*ir.Route) {
 	if from, to, ok := ir.RewrittenPath(by); ok {
 		a.addPath(quote(strings.ReplaceAll(to, `\\`, `\`))) // which stays as it is
 		a.conditions = append(a.conditions, condition{path: func(path string) bool { return try.Arrives(by, path) != path }})
+		if leaves, possible := ir.Leaves(by); possible {
+			a.addPath(leaves)
+			a.conditions = append(a.conditions, condition{path: matcher(leaves)})
+		}
 		if anchored, is := strings.CutPrefix(from, "^"); is {
 			a.addPath("(?:" + strings.TrimSuffix(anchored, "$") + ").*")
 			return

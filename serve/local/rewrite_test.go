@@ -1,0 +1,98 @@
+package local
+
+import (
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/compiler/try/trytest"
+)
+
+// rewritesMesh takes beginnings of paths away at a gateway, in front of a service, and at both.
+const rewritesMesh = `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example"}
+services: a: {workload: deployment: "a", uses: b: {}}
+services: b: {
+	workload: deployment: "b"
+	ports: http: {port: 8080, protocol: "http"}
+	allow: [{from: {services: ["a"], gateways: ["g"]}}]
+	routes: [
+		{match: path: prefix: "/static", rewrite: path: prefix: "/files"},
+		{match: path: prefix: "/dir", rewrite: path: prefix: "/files/"},
+	]
+}
+gateways: g: {
+	listeners: http: port: 8080
+	routes: [{match: path: prefix: "/out", rewrite: path: prefix: "/static/", to: [{service: "b"}]}, {to: [{service: "b"}]}]
+	uses: b: {}
+}
+`
+
+// TestRewritesKeepTheirPrefix sends random paths that are rewritten: what the application is asked for is below the
+// new prefix, to whoever reads it, and compiler/try says the same. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
+func TestRewritesKeepTheirPrefix(t *testing.T) {
+	paths, seed := 150, uint64(time.Now().UnixNano())
+	if n, err := strconv.Atoi(os.Getenv("MESHC_PATHS")); err == nil {
+		paths = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("MESHC_SEED=%d", seed)
+	m := inline(t, map[string]string{"mesh.cue": rewritesMesh})
+	ways := pathWays(t, start(t, m))[1:] // a service's own proxy rewrites nothing
+	g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, 0))}
+	rests := []string{"", "/", "../other", "..", "./other", ".", "..;/other", ".;a", "%2e%2e/other", "%2E./x", "...", "..x", "/../other", "x/y", "/x", "..?q=/../x", "?q=..", `..\other`, "%2e;/x"}
+	below := regexp.MustCompile(`^/files([^.]|\.[^./;]|\.\.[^/;]|$)`)
+	dots := regexp.MustCompile(`/\.\.?([/;]|$)`)
+	reached, refused := 0, 0
+	for i := range paths {
+		begin := []string{"/static", "/dir", "/out", "/st%61tic"}[i%4]
+		path := begin + g.Path()[g.IntN(2):]
+		if i/4 < len(rests) {
+			path = begin + rests[i/4]
+		}
+		for _, way := range ways {
+			got, ok := way.ask(path, false)
+			if !ok {
+				continue
+			}
+			trial, err := try.Try(m, try.Request{From: way.from, Method: "GET", Scheme: "http", Host: "b", Port: way.port, Path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := wantedOf(trial); got != want {
+				t.Errorf("%s, %q: %s, and try says %s", way.name, path, got, want)
+			}
+			asked, _, _ := strings.Cut(got, "?")
+			switch {
+			case !strings.HasPrefix(got, "/"):
+				refused++
+				continue
+			case dots.MatchString(asked):
+				t.Errorf("%s, %q: the application is asked for %q, which is not normal", way.name, path, got)
+			case rewrites(trial) && !below.MatchString(asked):
+				t.Errorf("%s, %q: the application is asked for %q, which is not below /files", way.name, path, got)
+			}
+			reached++
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d requests reached the application, %d were refused", reached, refused)
+	if reached < paths/4 || refused < paths/10 {
+		t.Error("that proves little")
+	}
+}
+
+func rewrites(trial *try.Trial) bool {
+	return slices.ContainsFunc(trial.Steps, func(s try.Step) bool { return strings.HasPrefix(s.Does, "rewrites the path") })
+}
