@@ -75,7 +75,7 @@ type sentCall struct {
 
 // trialsOf are those of a request of each sort that the member can send.
 func trialsOf(t *testing.T, m *ir.Mesh, s *ir.Scope) (out []sentCall) {
-	d := &differ{Difference: &Difference{}, old: m, new: m}
+	d := &differ{Difference: &Difference{}, old: m, new: m, steps: budget{left: maxSteps}}
 	all := func(sp *space, add func(*about), name func(*try.Trial) (string, string)) {
 		d.about(sp, add)
 		requests, _ := sp.requests()

@@ -35,8 +35,11 @@ func (d *Difference) Empty() bool {
 }
 
 // Of is the difference between two meshes.
-func Of(before, after *ir.Mesh) *Difference {
-	d := &differ{Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{}, seen: map[string]bool{}}
+func Of(before, after *ir.Mesh) *Difference { return within(maxSteps, before, after) }
+
+// within is Of, in so many steps.
+func within(steps int, before, after *ir.Mesh) *Difference {
+	d := &differ{Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{}, seen: map[string]bool{}, steps: budget{left: steps}}
 	d.mixtures = [2]*ir.Mesh{update.WithDoors(before, after), update.WithDoors(after, before)}
 	d.compareMembers()
 	d.Proxies = d.proxies()
@@ -77,7 +80,9 @@ type differ struct {
 	// otherwise than both.
 	mixtures [2]*ir.Mesh
 	seen     map[string]bool
-	what     string // that effects are about, besides all of a request
+	// steps are those that are left for all requests.
+	steps budget
+	what  string // that effects are about, besides all of a request
 }
 
 // compareMembers finds the members that are not the same in both.
@@ -121,6 +126,7 @@ func (d *differ) reachesChanged(name string) bool {
 
 // about collects the conditions of both meshes for a space.
 func (d *differ) about(s *space, add func(*about)) {
+	s.steps = &budget{left: maxSpaceSteps, of: &d.steps}
 	for _, m := range []*ir.Mesh{d.old, d.new} {
 		for _, i := range m.JWTIssuers {
 			if !slices.Contains(s.issuers, i.Name) {
@@ -135,10 +141,13 @@ func (d *differ) about(s *space, add func(*about)) {
 // to is the place that they go to.
 func (d *differ) compare(s *space, who []string, to string) {
 	requests, whole := s.requests()
-	if !whole {
-		d.missed(who, to, len(requests))
-	}
+	tries := 0
 	for i := range requests {
+		if !s.try() {
+			whole = false
+			break
+		}
+		tries++
 		r := &requests[i]
 		a, b := tried(d.old, r), tried(d.new, r)
 		d.mixed(r, to, a, b)
@@ -147,6 +156,9 @@ func (d *differ) compare(s *space, who []string, to string) {
 			d.add(d.effect(kind, who, to, a, b), r, a, b)
 		}
 		d.treated(r, who, to, a, b)
+	}
+	if !whole {
+		d.missed(who, to, tries)
 	}
 }
 

@@ -53,10 +53,18 @@ func (d *differ) door(name string, number uint16, callers caller) {
 	s := &space{base: try.Request{From: callers[0].sender, Method: "GET", Scheme: "http", Host: name, Port: number, Path: "/"}}
 	d.about(s, func(m *about) { m.callee(m.mesh.Service(name)) }) // its routes tell apart what a way shows as well
 	requests, whole := s.requests()
-	if !whole {
-		d.missed([]string{callers[0].name}, "service "+name, len(requests))
-	}
+	tries := 0
+	defer func() {
+		if !whole {
+			d.missed([]string{callers[0].name}, "service "+name, tries)
+		}
+	}()
 	for i := range requests {
+		if !s.try() {
+			whole = false
+			break
+		}
+		tries++
 		r := &requests[i]
 		a, b := tried(d.old, r), tried(d.new, r)
 		kind := kindOf(a, b)

@@ -56,6 +56,8 @@ type space struct {
 	ends int
 	// narrow leaves requests out for which no condition holds that matters.
 	narrow bool
+	// steps are those that are left for its requests.
+	steps *budget
 }
 
 // choice is a value that a part of a request may have, and for which of the conditions it is good.
@@ -85,12 +87,23 @@ func (s *space) requests() (list []try.Request, whole bool) {
 	for i := range states[0].holds {
 		states[0].holds[i] = true
 	}
+	if !s.steps.spend(partSteps) {
+		return nil, false
+	}
 	parts, whole := s.parts()
+	spent := !s.steps.spend(partSteps * len(parts))
 	for _, choices := range parts {
 		var next []partial
 		seen := map[string]bool{}
+		if spent {
+			states, choices, whole = states[:min(len(states), plainest)], choices[:1], false
+		}
 		for i := range states {
 			for _, c := range choices {
+				if spent = spent || !s.steps.spend(len(s.conditions)); spent && len(next) >= plainest {
+					whole = false
+					break
+				}
 				holds := make([]bool, len(s.conditions))
 				matters := !s.narrow
 				for k := range holds {
@@ -124,6 +137,9 @@ func bits(holds []bool) string {
 	}
 	return string(b)
 }
+
+// try takes the steps of trying a request of the space; false when they are not left.
+func (s *space) try() bool { return s.steps.spend(trialSteps * (len(s.conditions) + 8)) }
 
 // choose is a choice for which the conditions are good that is reports.
 func (s *space) choose(is func(*condition) bool, set func(*try.Request)) choice {
