@@ -133,6 +133,7 @@ func (n *nameServer) asks(t *testing.T, boot *bootstrapv3.Bootstrap) {
 	}
 	boot.TypedDnsResolverConfig = &corev3.TypedExtensionConfig{Name: "envoy.network.dns_resolver.cares", TypedConfig: config}
 	for _, c := range boot.StaticResources.Clusters {
+		//lint:ignore SA1019 the clusters are of the type that has it
 		c.DnsRefreshRate = durationpb.New(20 * time.Millisecond)
 	}
 }
