@@ -29,7 +29,9 @@ type Holder struct {
 	// set while little of that time is left.
 	RenewableUntil time.Time `json:"renewableUntil,omitzero"`
 	EndsSoon       bool      `json:"endsSoon,omitempty"`
-	proof          ca.Proof
+	// Chain is that of its certificates, by which they can be revoked; empty when they are of none.
+	Chain string `json:"chain,omitempty"`
+	proof ca.Proof
 }
 
 const (
@@ -70,7 +72,7 @@ func (s *Server) seen(at enroll.Sighting) {
 	}
 	s.holders[key] = Holder{
 		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until, Keeps: at.Keeps || before.Keeps,
-		RenewableUntil: at.Proof.RenewableUntil, proof: at.Proof,
+		RenewableUntil: at.Proof.RenewableUntil, Chain: at.Proof.Chain, proof: at.Proof,
 	}
 }
 
@@ -101,13 +103,21 @@ func (s *Server) ReloadAuthority() {
 	}
 }
 
-// AuthorityChanged tells every proxy whom to trust, and gives the server itself a new
-// certificate, when the authority has gone on to another stage.
+// AuthorityChanged tells every proxy whom to trust, and gives the server itself a new certificate, when the authority has gone
+// on to another stage. It tells them of what was revoked, and ends the connections of whom that was.
 func (s *Server) AuthorityChanged() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	list := s.config.Authority.Revocations()
+	revoked := s.revoked.take(list)
+	if revoked {
+		s.log.Warn("certificates were revoked, or are good again", "revocations", len(list))
+	}
 	now := s.config.Authority.Rotation()
 	if now.Bundle == s.rotation.Bundle && now.Signer == s.rotation.Signer {
+		if revoked && s.mesh != nil {
+			s.refreshAll()
+		}
 		return nil
 	}
 	signs := now.Signer != s.rotation.Signer
@@ -121,9 +131,7 @@ func (s *Server) AuthorityChanged() error {
 			return err
 		}
 	}
-	for _, n := range s.sortedNodes() {
-		s.refresh(n)
-	}
+	s.refreshAll()
 	return nil
 }
 

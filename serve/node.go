@@ -270,7 +270,7 @@ func (s *Server) scopeOf(n *node) (*rendered, error) {
 		}
 		scope = s.served.ServiceScope(n.at(v, instance)) // what it calls is from files too, what it is is not
 	}
-	o := envoy.Options{Instance: instance}
+	o := envoy.Options{Instance: instance, Revoked: s.revoked.forProxies(time.Now())}
 	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
 		o.TrustBundle = s.trust
 	}

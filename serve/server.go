@@ -74,6 +74,7 @@ type Server struct {
 	identity identitySource
 	limits   *connectionLimits
 	quotas   *quotas
+	revoked  *revocations
 
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
@@ -113,14 +114,14 @@ func New(c Config) (*Server, error) {
 	}
 	m := newMetrics()
 	s := &Server{
-		config: c, log: c.Log, metrics: m, limits: newConnectionLimits(), quotas: newQuotas(m),
+		config: c, log: c.Log, metrics: m, limits: newConnectionLimits(), quotas: newQuotas(m), revoked: newRevocations(nil),
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
 		files:   map[string][]fileEndpoint{}, pods: map[string]map[string][]ir.Endpoint{},
 		nodes: map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
 	}
 	if c.Authority != nil {
-		s.trust, s.rotation = c.Authority.Bundle(), c.Authority.Rotation()
+		s.trust, s.rotation, s.revoked = c.Authority.Bundle(), c.Authority.Rotation(), newRevocations(c.Authority.Revocations())
 		own := &issued{authority: c.Authority}
 		if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
 			own.hosts = []string{host}
@@ -234,7 +235,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	handler := xds.NewServer(running, both, s.callbacks(), sotw.WithOrderedADS())
 	g := grpc.NewServer(
-		grpc.Creds(boundedCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.quotas}),
+		grpc.Creds(boundedCredentials{revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked}, s.quotas}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.intercept),

@@ -26,6 +26,11 @@ func (s *Server) advance() {
 // serveAll brings what is served up to the mesh as it is in force now, for every node.
 func (s *Server) serveAll() {
 	s.overlay()
+	s.refreshAll()
+}
+
+// refreshAll renders every node anew, and pushes what changed.
+func (s *Server) refreshAll() {
 	for _, n := range s.sortedNodes() {
 		s.refresh(n)
 	}

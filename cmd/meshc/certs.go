@@ -22,14 +22,14 @@ import (
 func newCertsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "certs",
-		Short: "Get, look at and renew certificates, and replace the root",
+		Short: "Get, look at, renew and revoke certificates, and replace the root",
 		Long: `Certs looks after the SPIFFE certificates of hosts outside Kubernetes, and after the root of the authority that meshc
 serve embeds. Keys are made where they are used, and never travel.`,
 		Example: `  meshc certs inspect /etc/meshc/certificates`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertsRequestCmd(), newCertsInstallCmd(), newCertsInspectCmd(), newCertsTokenCmd(), newCertsRotateRootCmd(), newCertsApproveCmd())
+	cmd.AddCommand(newCertsRequestCmd(), newCertsInstallCmd(), newCertsInspectCmd(), newCertsTokenCmd(), newCertsRotateRootCmd(), newCertsRevokeCmd(), newCertsRevokedCmd(), newCertsApproveCmd())
 	return cmd
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 	// TrustBundle are the PEM certificates that sign the mesh's leaves. Nil when
 	// the proxy has them in a file, ca.crt.
 	TrustBundle []byte
+	// Revoked are certificates of callers, and of those that are called, that the proxy must not believe any more.
+	Revoked []Revoked
 }
 
 // Build makes the resources that a proxy is sent over xDS. An error is a fault of

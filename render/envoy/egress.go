@@ -74,12 +74,18 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout),
 		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{egressName(e, port)}},
 	}
+	revoked := b.revoked(callers)
+	if callers = without(callers, revoked); len(callers) == 0 {
+		chain.Filters = b.closed(name).Filters
+		return chain
+	}
+	first := append([]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked)...)
 	if !port.Protocol.IsHTTP() {
 		chain.TransportSocket = b.downstreamTLS(callers)
 		if b.leadsAnywhere(e) {
 			cluster = b.leaving(name, cluster, e)
 		}
-		chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.tcpProxyOnceKnown(name, cluster)}
+		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster))
 		return chain
 	}
 	m := b.connectionManager(name)
@@ -97,7 +103,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		}}}},
 	})
 	chain.TransportSocket = b.downstreamTLS(callers, "h2")
-	chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.networkFilter(hcmFilter, m)}
+	chain.Filters = append(first, b.networkFilter(hcmFilter, m))
 	return chain
 }
 

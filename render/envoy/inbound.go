@@ -124,7 +124,8 @@ func (b *builder) target(port *ir.Port) uint16 {
 // any the port is closed: the rules are only asked when the caller has sent
 // something, and an application that speaks first has told it all by then.
 func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
-	callers := b.callers(port)
+	revoked := b.revokedOn(port)
+	callers := without(b.callers(port), revoked)
 	name := inboundName(port.Name)
 	if !port.Protocol.IsHTTP() && len(callers) == 0 {
 		return b.closed(name)
@@ -134,7 +135,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	if !port.Protocol.IsHTTP() {
 		chain.TransportSocket = b.downstreamTLS(callers)
 		chain.Filters = slices.Concat(
-			[]*listenerv3.Filter{b.oneIdentity(name)}, b.networkRBAC(port),
+			[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked), b.networkRBAC(port),
 			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, b.auditLog(port, networkRBACFilter)...)},
 		)
 		return chain
@@ -142,7 +143,10 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	hosts := b.inboundHosts(name, cluster, port)
 	b.out.Routes = append(b.out.Routes, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
 	chain.TransportSocket = b.downstreamTLS(b.members(port), "h2", "http/1.1")
-	chain.Filters = []*listenerv3.Filter{b.oneIdentity(name), b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port)))}
+	chain.Filters = slices.Concat(
+		[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked),
+		[]*listenerv3.Filter{b.networkFilter(hcmFilter, b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port)))},
+	)
 	return chain
 }
 

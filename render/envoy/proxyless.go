@@ -105,7 +105,7 @@ func (b *builder) proxylessTLS(callee *ir.Upstream) *corev3.TransportSocket {
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
 				CaCertificateProviderInstance: provider(),
 				//lint:ignore SA1019 gRPC reads no other
-				MatchSubjectAltNames: []*matcherv3.StringMatcher{exactly(callee.Identity)},
+				MatchSubjectAltNames: []*matcherv3.StringMatcher{b.callee(callee.Identity)},
 			}},
 		},
 	})

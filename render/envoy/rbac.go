@@ -56,7 +56,7 @@ func (b *builder) routeRules(route *routev3.Route, port *ir.Port) {
 		allow.ShadowRulesStatPrefix = ""
 	}
 	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: allow})
-	deny := &rbacv3.RBAC{Rules: b.denied(port), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port), ShadowRulesStatPrefix: auditDeny}
+	deny := &rbacv3.RBAC{Rules: deny(b.denied(port), b.revokedOn(port)), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port), ShadowRulesStatPrefix: auditDeny}
 	if deny.ShadowRules == nil {
 		deny.ShadowRulesStatPrefix = ""
 	}

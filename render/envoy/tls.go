@@ -55,7 +55,7 @@ func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.Trans
 // upstreamTLSTo accepts that identity alone, and names the SNI in the handshake.
 func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		CommonTlsContext: b.meshContext([]*matcherv3.StringMatcher{exactly(id)}, secretTrust, alpn),
+		CommonTlsContext: b.meshContext([]*matcherv3.StringMatcher{b.callee(id)}, secretTrust, alpn),
 		Sni:              sni,
 	})
 }

@@ -46,6 +46,7 @@ type Authority struct {
 	state   state
 	known   map[int]*generation
 	joinKey secret.Value
+	revoked []Revocation
 }
 
 // generation is a root and the intermediate that it signed.
@@ -184,8 +185,8 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: serial,
-		NotBefore:    now.Add(-skew), NotAfter: now.Add(lifetime),
+		SerialNumber: serial, Subject: pkix.Name{CommonName: proof.Chain},
+		NotBefore: now.Add(-skew), NotAfter: now.Add(lifetime),
 		URIs:                  []*url.URL{id.URL()},
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,

@@ -1,8 +1,10 @@
 package ca
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"time"
 )
 
@@ -12,6 +14,16 @@ import (
 type Proof struct {
 	At             time.Time `asn1:"generalized"`
 	RenewableUntil time.Time `asn1:"generalized"`
+	// Chain names the leaves that follow one another at one holder, from its first proof on. It is the leaf's common name
+	// too, by which proxies know it; empty for a leaf that is of no chain.
+	Chain string `asn1:"utf8"`
+}
+
+// NewChain is a name of a chain that no other has.
+func NewChain() (string, error) {
+	name := make([]byte, 16)
+	_, err := rand.Read(name)
+	return hex.EncodeToString(name), err
 }
 
 // proofExtension is in the arc of UUIDs (ITU-T X.667), which needs no registration.
@@ -24,7 +36,7 @@ func NewProof(at time.Time, renewFor time.Duration) Proof {
 		return Proof{}
 	}
 	at = at.UTC().Truncate(time.Second)
-	return Proof{at, at.Add(renewFor)}
+	return Proof{At: at, RenewableUntil: at.Add(renewFor)}
 }
 
 // soon is the share of the time between two proofs, at its end, in which a holder is told to prove anew.

@@ -125,9 +125,13 @@ func (a *Authority) take(f files) error {
 	if len(key.Reveal()) != joinKeySize {
 		return fmt.Errorf("%s is not whole", f.at(joinKeyFile))
 	}
+	revoked, err := readRevoked(f)
+	if err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state, a.known, a.joinKey = s, known, key
+	a.state, a.known, a.joinKey, a.revoked = s, known, key, revoked
 	return nil
 }
 

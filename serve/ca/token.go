@@ -107,7 +107,8 @@ var ErrToken = errors.New("the join token is not good, was used already, or has 
 var ErrNotRecorded = errors.New("that a join token was used cannot be recorded")
 
 // Redeem takes a join token, which cannot be used again, also after a restart, and
-// returns whose it is.
+// returns whose it is. One of an identity that was revoked, and one that was made before a holder of the identity was, is
+// [ErrRevoked], and is not used up.
 func (a *Authority) Redeem(text string, server spiffeid.ID, now time.Time) (spiffeid.ID, error) {
 	parsed, err := parseToken(text)
 	if err != nil {
@@ -127,6 +128,9 @@ func (a *Authority) Redeem(text string, server spiffeid.ID, now time.Time) (spif
 	id, err := spiffeid.FromString(t.Subject)
 	if err != nil {
 		return spiffeid.ID{}, ErrToken
+	}
+	if err := a.admits(id, t.IssuedAt.Time()); err != nil {
+		return spiffeid.ID{}, err
 	}
 	first, err := a.first(t.ID, t.Expiry.Time(), now)
 	if err != nil {

@@ -277,6 +277,73 @@ func TestPodsProveAnew(t *testing.T) {
 	}
 }
 
+// TestRevokedHoldersGetNothing has certificates renewed for nobody from whom they were taken back: by a holder's chain, which
+// renewals carry on, or by the identity. Another holder goes on, and a token that is made afterwards begins anew.
+func TestRevokedHoldersGetNothing(t *testing.T) {
+	review := &reviewed{id: cart}
+	r := start(t, func(c *enroll.Config) { c.TokenReview = review })
+	obtain := func(k *svid.Keeper) string {
+		t.Helper()
+		held, err := k.Obtain(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, _ := ca.ProofOf(held.Leaf())
+		if proof.Chain == "" || held.Leaf().Subject.CommonName != proof.Chain {
+			t.Errorf("its chain is %q, and its common name %q", proof.Chain, held.Leaf().Subject.CommonName)
+		}
+		return proof.Chain
+	}
+	one := r.keeper(t, filepath.Join(t.TempDir(), "one"), cart, r.token(t, cart))
+	two := r.keeper(t, filepath.Join(t.TempDir(), "two"), cart, r.token(t, cart))
+	chain, other := obtain(one), obtain(two)
+	if again := obtain(one); again != chain || chain == other {
+		t.Errorf("the chains are %s, renewed %s, and %s", chain, again, other)
+	}
+	one.Issuer.(*enroll.Client).Token = r.token(t, cart)
+	if again := obtain(one); again != chain {
+		t.Error("a new proof of the same holder begins another chain")
+	}
+	now := time.Now()
+	unused, err := r.IssueToken(r.server, cart, time.Minute, now.Add(-10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Revoke(ca.Revocation{Identity: cart, Chain: chain}, now.Add(-5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, k *svid.Keeper) {
+		t.Helper()
+		if _, err := k.Obtain(t.Context()); err == nil || !strings.Contains(err.Error(), "revoked") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("the holder", one)
+	one.Issuer.(*enroll.Client).Token = secret.New([]byte(unused))
+	refused("the holder, by a token from before", one)
+	if again := obtain(two); again != other {
+		t.Error("another holder has another chain now")
+	}
+	one.Issuer.(*enroll.Client).Token = r.token(t, cart)
+	if anew := obtain(one); anew == chain {
+		t.Error("a new token goes on with what was revoked")
+	}
+	if _, err := r.Revoke(ca.Revocation{Identity: cart}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	refused("another holder, once the identity is revoked", two)
+	files := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(files, "token"), []byte("of cart"), 0o600), os.WriteFile(filepath.Join(files, "ca.crt"), r.Bundle(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	pod := r.keeper(t, filepath.Join(files, "pod"), cart, secret.Value{})
+	pod.Issuer = &enroll.Client{
+		Address: r.address, Server: r.server, Directory: filepath.Join(files, "pod"), Holder: "pod",
+		ServiceAccountTokenFile: filepath.Join(files, "token"), TrustFile: filepath.Join(files, "ca.crt"),
+	}
+	refused("a pod", pod)
+}
+
 // reviewed says whose every token is.
 type reviewed struct {
 	id  spiffeid.ID

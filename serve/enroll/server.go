@@ -204,7 +204,7 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusForbidden, id.String()+" is no member of the mesh")
 		return
 	}
-	proof, err := a.proof(r, &asked, time.Duration(cmp.Or(mesh.Certificates.RenewFor, ir.DefaultRenewFor)), time.Now())
+	proof, err := a.proof(r, &asked, id, time.Duration(cmp.Or(mesh.Certificates.RenewFor, ir.DefaultRenewFor)), time.Now())
 	if err != nil {
 		a.Refused()
 		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "identity", id, "reason", err)
@@ -251,17 +251,35 @@ var errRenewals = errors.New("the certificate was renewed for as long as it may 
 
 // proof is when the client last proved by a token who it is: now, or as its certificate says. One that says nothing is
 // from before there was a limit, and begins now.
-func (a *api) proof(r *http.Request, asked *Request, renewFor time.Duration, now time.Time) (ca.Proof, error) {
+func (a *api) proof(r *http.Request, asked *Request, id spiffeid.ID, renewFor time.Duration, now time.Time) (ca.Proof, error) {
 	fresh := ca.NewProof(now, renewFor)
-	if asked.Token != "" || asked.ServiceAccountToken != "" {
-		return fresh, nil
+	chain, err := ca.NewChain()
+	if err != nil {
+		return fresh, err
 	}
-	before, ok := ca.ProofOf(r.TLS.PeerCertificates[0])
-	if !ok {
+	fresh.Chain = chain
+	shown, holds := a.shown(r)
+	holds = holds && shown == id
+	var before ca.Proof
+	if holds {
+		before, holds = ca.ProofOf(r.TLS.PeerCertificates[0])
+	}
+	revoked := a.Authority.Renews(id, before.Chain)
+	if holds && revoked == nil && before.Chain != "" {
+		fresh.Chain = before.Chain // it is the same holder's
+	}
+	if asked.Token != "" {
+		return fresh, a.Authority.Renews(id, fresh.Chain) // Redeem has looked at the time of the token
+	}
+	if revoked != nil {
+		return fresh, revoked
+	}
+	if asked.ServiceAccountToken != "" || !holds {
 		return fresh, nil
 	}
 	// The mesh's limit as it is now decides, not the one when the proof was made.
 	proof := ca.NewProof(before.At, renewFor)
+	proof.Chain = fresh.Chain
 	if proof.RenewableUntil.Sub(now) < time.Second {
 		return proof, errRenewals
 	}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/ca"
+)
+
+func newCertsRevokeCmd() *cobra.Command {
+	var authority authorityFlags
+	var identity, holder, reason, server string
+	var undo bool
+	cmd := &cobra.Command{
+		Use:   "revoke (--identity ID | --holder NAME)",
+		Short: "Take certificates back before their end",
+		Long: `Revoke takes back certificates of the embedded authority: with --identity all of an identity, which gets no other before the
+revocation is undone; with --holder those of one host, by its name in "meshc status -o json" (holders), and all that follow
+them by renewal. Such a host needs a join token that was made after the revocation. Its name is what the host said of
+itself: where the identity's key may be known to others, revoke the identity.
+
+meshc serve, which follows the authority, renews nothing for the holder from then on, ends its connections, and tells all
+proxies at once. They refuse its new connections, and its requests on HTTP connections that are open; whom an identity is
+taken from is called by nobody either. TCP connections and streams that are open end with the connections of that port,
+within mesh.proxy.drainTime; so do requests on open connections to an egress gateway.
+
+It does not reach proxies with delivery "static", other programs that trust the mesh's roots, and certificates of other
+issuers (revoke those there): they believe a certificate until its end. A pod whose service account token is in wrong hands
+must be deleted first, for its token gets it another certificate; or revoke the identity.
+
+With --undo a revocation is taken back: what has not ended by then is good again.`,
+		Example: `  meshc certs revoke --identity spiffe://shop.example/ns/default/sa/cart --reason "key was copied" --ca ~/.meshc/ca
+  meshc certs revoke --holder host7:/etc/meshc/certificates --ca ~/.meshc/ca
+  meshc certs revoke --identity spiffe://shop.example/ns/default/sa/cart --undo --ca-secret shop-system/meshc-authority`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (identity == "") == (holder == "") {
+				return usage(errors.New("whose certificates? Give either --identity or --holder"))
+			}
+			if len(reason) > maxReason {
+				return usage(fmt.Errorf("the reason has more than %d bytes", maxReason))
+			}
+			a, err := authority.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var chosen []ca.Revocation
+			switch {
+			case identity != "":
+				id, err := spiffeid.FromString(identity)
+				if err != nil {
+					return usage(fmt.Errorf("%q is no SPIFFE ID: one is spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", identity))
+				}
+				chosen = []ca.Revocation{{Identity: id}}
+			case undo:
+				chosen = slices.DeleteFunc(a.Revocations(), func(r ca.Revocation) bool { return r.Chain == "" || r.Holder != holder })
+			default:
+				report, _, err := fetchStatus(cmd, server)
+				if err != nil {
+					return err
+				}
+				if chosen, err = chainsOf(report, holder); err != nil {
+					return err
+				}
+			}
+			if len(chosen) == 0 {
+				return fmt.Errorf("%s: %w (meshc certs revoked lists what was)", holder, ca.ErrNotRevoked)
+			}
+			for _, r := range chosen {
+				if undo {
+					err = a.Unrevoke(r)
+				} else {
+					r.Reason = reason
+					r, err = a.Revoke(r, time.Now())
+				}
+				if err != nil {
+					return fmt.Errorf("%s: %w", revokedName(&r), err)
+				}
+				said := "is revoked: proxies of meshc serve refuse it within seconds"
+				if undo {
+					said = "is not revoked any more"
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), revokedName(&r), said)
+			}
+			return nil
+		},
+	}
+	authority.add(cmd)
+	cmd.Flags().StringVar(&identity, "identity", "", "SPIFFE ID whose certificates are taken back, all of them")
+	cmd.Flags().StringVar(&holder, "holder", "", "name of the host whose certificates are taken back, as meshc status has it")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who look at it later")
+	cmd.Flags().StringVar(&server, "server", "127.0.0.1:15011", "with --holder: admin address of meshc serve")
+	cmd.Flags().BoolVar(&undo, "undo", false, "undo the revocation")
+	return cmd
+}
+
+// maxReason bounds why something was revoked, in bytes.
+const maxReason = 500
+
+// chainsOf are the revocations by which the certificates of holders of that name are taken back.
+func chainsOf(r *serve.Report, name string) (out []ca.Revocation, err error) {
+	for _, h := range r.Holders {
+		if h.Name != name {
+			continue
+		}
+		id, err := spiffeid.FromString(h.Identity)
+		if err != nil {
+			return nil, err
+		}
+		if h.Chain == "" {
+			return nil, fmt.Errorf("the certificate of %s (%s) is from before holders could be told apart: revoke its identity", name, id)
+		}
+		out = append(out, ca.Revocation{Identity: id, Chain: h.Chain, Holder: name})
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("meshc serve knows no holder %q: meshc status -o json lists them; one that it has not heard of since it started is revoked by its identity", name)
+	}
+	return out, nil
+}
+
+func revokedName(r *ca.Revocation) string {
+	if r.Holder == "" {
+		return r.Identity.String()
+	}
+	return r.Identity.String() + " at " + r.Holder
+}
+
+func newCertsRevokedCmd() *cobra.Command {
+	var authority authorityFlags
+	cmd := &cobra.Command{
+		Use:   "revoked",
+		Short: "List what was revoked",
+		Long: `Revoked lists the certificates that were taken back ("meshc certs revoke"): whose, since when and why. That of a host is over when the last of its certificates has
+ended, that of an identity when it is undone.`,
+		Example: `  meshc certs revoked --ca ~/.meshc/ca`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := authority.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return printRevoked(cmd.OutOrStdout(), a.Revocations())
+		},
+	}
+	authority.add(cmd)
+	return cmd
+}
+
+func printRevoked(w io.Writer, list []ca.Revocation) error {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "nothing is revoked")
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "IDENTITY\tHOLDER\tREVOKED\tUNTIL\tREASON")
+	for _, r := range list {
+		holder, until, reason := r.Holder, r.Until.Format(time.RFC3339), strings.Join(strings.Fields(r.Reason), " ")
+		if r.Chain == "" {
+			holder, until = "all", "undone"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.Identity, holder, r.At.Format(time.RFC3339), until, reason)
+	}
+	return t.Flush()
+}

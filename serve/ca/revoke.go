@@ -1,0 +1,176 @@
+package ca
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+)
+
+const (
+	revokedFile = "revoked.json"
+	// maxRevocations bounds what proxies and the store are given to keep.
+	maxRevocations = 1000
+	// revokedLonger is added to the time in which certificates hold that are signed while a revocation is on its way.
+	revokedLonger = time.Hour
+)
+
+// Revocation takes certificates back before their end.
+type Revocation struct {
+	// Identity is the SPIFFE ID of whose certificates are taken back.
+	Identity spiffeid.ID `json:"identity"`
+	// Chain is that of one holder's certificates ([Proof.Chain]); empty for all certificates of the identity, which is given
+	// no other until the revocation is undone.
+	Chain string `json:"chain,omitempty"`
+	// Holder is the name of that holder, for people.
+	Holder string    `json:"holder,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+	// Until is when the last certificate of the chain has ended, and the revocation with it; zero for all of an identity,
+	// which is revoked until that is undone.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Is reports whether two revocations are of the same certificates.
+func (r *Revocation) Is(other *Revocation) bool {
+	return r.Identity == other.Identity && r.Chain == other.Chain
+}
+
+// Takes reports whether it takes back a certificate of that identity and chain.
+func (r *Revocation) Takes(id spiffeid.ID, chain string) bool {
+	return r.Identity == id && (r.Chain == "" || r.Chain == chain)
+}
+
+// Over reports whether none of the certificates is left that it took back.
+func (r *Revocation) Over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
+
+// ErrRevoked says that an identity, or a holder's certificates, were revoked.
+var ErrRevoked = errors.New("it was revoked (meshc certs revoke)")
+
+// Revocations are those that are in force, the oldest first.
+func (a *Authority) Revocations() []Revocation {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return slices.Clone(a.revoked)
+}
+
+// Renews is [ErrRevoked] when certificates of that identity and chain are renewed no more.
+func (a *Authority) Renews(id spiffeid.ID, chain string) error {
+	for _, r := range a.Revocations() {
+		if r.Takes(id, chain) {
+			return ErrRevoked
+		}
+	}
+	return nil
+}
+
+// admits is [ErrRevoked] when a token of that time proves an identity no more: all are of an identity that was revoked, and
+// those that were made before a holder of it was, who may have had them.
+func (a *Authority) admits(id spiffeid.ID, made time.Time) error {
+	for _, r := range a.Revocations() {
+		// A token says when it was made in whole seconds.
+		if r.Identity == id && (r.Chain == "" || !made.After(r.At.Truncate(time.Second))) {
+			return ErrRevoked
+		}
+	}
+	return nil
+}
+
+// Revoke takes certificates back; a revocation of the same ones it replaces. At and Until it fills in.
+func (a *Authority) Revoke(r Revocation, now time.Time) (Revocation, error) {
+	r.At = now.UTC()
+	err := a.changeRevoked(func(list []Revocation, last time.Time) ([]Revocation, error) {
+		if r.Chain != "" {
+			r.Until = now
+			if last.After(now) {
+				r.Until = last
+			}
+			r.Until = r.Until.Add(revokedLonger).UTC().Truncate(time.Second)
+		}
+		list = slices.DeleteFunc(list, func(old Revocation) bool { return old.Is(&r) || old.Over(now) })
+		if len(list) >= maxRevocations {
+			return nil, fmt.Errorf("there are %d revocations, and no more are taken: undo some, or replace the root (meshc certs rotate-root)", len(list))
+		}
+		return append(list, r), nil
+	})
+	return r, err
+}
+
+// ErrNotRevoked says that there is no such revocation.
+var ErrNotRevoked = errors.New("that was not revoked")
+
+// Unrevoke undoes a revocation. Certificates that it took back and that still hold are good again.
+func (a *Authority) Unrevoke(r Revocation) error {
+	return a.changeRevoked(func(list []Revocation, _ time.Time) ([]Revocation, error) {
+		rest := slices.DeleteFunc(list, func(old Revocation) bool { return old.Is(&r) })
+		if len(rest) == len(list) {
+			return nil, ErrNotRevoked
+		}
+		return rest, nil
+	})
+}
+
+// changeRevoked has a function change the list, which is told when the last leaf ends that was signed.
+func (a *Authority) changeRevoked(change func(list []Revocation, last time.Time) ([]Revocation, error)) error {
+	changed := func(f files) ([]byte, error) {
+		_, known, err := readState(f)
+		if err != nil {
+			return nil, err
+		}
+		var last time.Time
+		for _, g := range known {
+			if g.last.After(last) {
+				last = g.last
+			}
+		}
+		list, err := readRevoked(f)
+		if err != nil {
+			return nil, err
+		}
+		if list, err = change(slices.Clone(list), last); err != nil {
+			return nil, err
+		}
+		return json.MarshalIndent(list, "", "  ")
+	}
+	if a.dir == "" {
+		return a.change(func(files map[string][]byte) error {
+			data, err := changed(kept{files, a.store})
+			files[revokedFile] = data
+			return err
+		})
+	}
+	unlock, err := a.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	data, err := changed(directory(a.dir))
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(a.dir, revokedFile), data, 0o600); err != nil {
+		return err
+	}
+	return a.Reload()
+}
+
+// readRevoked reads the revocations. One that cannot be read is an error: without it too much would be believed.
+func readRevoked(f files) ([]Revocation, error) {
+	data, err := f.read(revokedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []Revocation
+	if err := json.Unmarshal(data, &list); err != nil || slices.ContainsFunc(list, func(r Revocation) bool { return r.Identity.IsZero() }) {
+		return nil, fmt.Errorf("%s is not whole", f.at(revokedFile))
+	}
+	return list, nil
+}

@@ -1,0 +1,119 @@
+package serve
+
+import (
+	"crypto/x509"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/serve/svid"
+)
+
+// revocations end the connections of those whose certificates were taken back, and let no new ones begin.
+type revocations struct {
+	mu   sync.Mutex
+	list []ca.Revocation
+	open map[*revocable]struct{}
+}
+
+func newRevocations(list []ca.Revocation) *revocations {
+	return &revocations{list: list, open: map[*revocable]struct{}{}}
+}
+
+// take makes the list what is in force, and reports whether it is another one than before.
+func (r *revocations) take(list []ca.Revocation) bool {
+	r.mu.Lock()
+	if slices.Equal(list, r.list) {
+		r.mu.Unlock()
+		return false
+	}
+	r.list = list
+	var ended []*revocable
+	for c := range r.open {
+		if r.takes(c.leaf) {
+			ended = append(ended, c)
+		}
+	}
+	r.mu.Unlock()
+	for _, c := range ended {
+		_ = c.raw.Close() // whoever reads is told
+	}
+	return true
+}
+
+// takes reports whether a certificate was taken back.
+func (r *revocations) takes(leaf *x509.Certificate) bool {
+	id, err := svid.Identity(leaf)
+	if err != nil {
+		return false // it has no identity, and is refused for that
+	}
+	proof, _ := ca.ProofOf(leaf)
+	return slices.ContainsFunc(r.list, func(v ca.Revocation) bool { return v.Takes(id, proof.Chain) })
+}
+
+// forProxies are the revocations that proxies must know of: those of certificates that may still hold.
+func (r *revocations) forProxies(now time.Time) (out []envoy.Revoked) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range r.list {
+		if !v.Over(now) {
+			out = append(out, envoy.Revoked{Identity: v.Identity, Chain: v.Chain})
+		}
+	}
+	return out
+}
+
+// revocableCredentials are credentials whose connections a revocation ends.
+type revocableCredentials struct {
+	credentials.TransportCredentials
+	revoked *revocations
+}
+
+var errRevoked = errors.New("the client's certificate was revoked")
+
+// ServerHandshake is that of the credentials within.
+func (c revocableCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return conn, info, err
+	}
+	shown, ok := info.(credentials.TLSInfo)
+	if !ok || len(shown.State.PeerCertificates) == 0 {
+		return conn, info, nil
+	}
+	r := &revocable{Conn: conn, raw: raw, leaf: shown.State.PeerCertificates[0], of: c.revoked}
+	c.revoked.mu.Lock()
+	defer c.revoked.mu.Unlock()
+	if c.revoked.takes(r.leaf) {
+		return nil, nil, errors.Join(errRevoked, conn.Close())
+	}
+	c.revoked.open[r] = struct{}{}
+	return r, info, nil
+}
+
+// Clone is for gRPC, which copies what it is given.
+func (c revocableCredentials) Clone() credentials.TransportCredentials {
+	return revocableCredentials{c.TransportCredentials.Clone(), c.revoked}
+}
+
+// revocable is a connection of the holder of a certificate.
+type revocable struct {
+	net.Conn
+	raw  net.Conn
+	leaf *x509.Certificate
+	of   *revocations
+}
+
+// Close is that of the connection within.
+func (c *revocable) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.open, c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}
