@@ -31,7 +31,7 @@ func TestWrong(t *testing.T) {
 	if len(files) < 60 {
 		t.Errorf("there are %d wrong specs, and there should be at least 60", len(files))
 	}
-	t.Setenv("MESHC_CACHE", "off")
+	t.Setenv("MESHC_CACHE", t.TempDir())
 	for _, file := range files {
 		absolute, err := filepath.Abs(file)
 		if err != nil {
@@ -80,6 +80,11 @@ func wrong(t *testing.T, name string) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	// What was evaluated before and is kept is what it was.
+	var again bytes.Buffer
+	if kept := run([]string{"vet"}, strings.NewReader(""), &stdout, &again); kept != code || again.String() != stderr.String() {
+		t.Errorf("the second time it exits with %d and says:\n%s", kept, again.String())
 	}
 }
 

@@ -156,6 +156,9 @@ func decodeReturned(data []byte, units []Unit) ([]Evaluated, error) {
 	}
 	out := make([]Evaluated, len(units))
 	for i, r := range list {
+		if r.Spec != nil {
+			r.Spec.Restore()
+		}
 		out[i] = Evaluated{Unit: units[i], Spec: r.Spec, Found: r.Found, Lost: r.Lost, LostAll: r.LostAll}
 	}
 	return out, nil

@@ -74,6 +74,7 @@ func (c *Cache) get(k key) *spec.Unit {
 	}
 	u := c.known[k.shard()][k]
 	if u != nil {
+		u.Restore()
 		u.HasNoSecrets() // else it would not have been kept
 	}
 	return u

@@ -15,6 +15,7 @@ func Decode(v cue.Value, l *Locator) (*Unit, error) {
 	u := &Unit{Files: l.files}
 	d := decoder{Locator: l, unit: u}
 	err := d.decode(v, reflect.ValueOf(&u.Repository).Elem(), place{l.root}, 0)
+	u.Empty = emptyLists(&u.Repository)
 	return u, err
 }
 

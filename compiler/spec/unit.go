@@ -25,6 +25,8 @@ type Unit struct {
 	// Unsupported are the fields in use that nothing renders yet.
 	Unsupported []Mention
 	Repository
+	// Empty are the lists of the Repository that are written and have no elements, for [Unit.Restore].
+	Empty []int
 
 	searched bool     // for secrets
 	secrets  []Secret // what was found
