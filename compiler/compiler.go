@@ -4,6 +4,7 @@ package compiler
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/link"
 	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -22,7 +24,8 @@ type Options struct {
 	// Dir is where patterns are relative to; it stands in the module. Empty for
 	// the current directory.
 	Dir string
-	// Patterns choose the units, as with cue; none for "./...", which is the whole module.
+	// Patterns choose units, as with cue; none for "./...", which is the whole module. The mesh is always that of the whole
+	// module: what they choose is whose findings are wanted.
 	Patterns []string
 	// Tags are injected, as with cue's -t.
 	Tags []string
@@ -45,11 +48,13 @@ type Options struct {
 
 // Result is what a compilation came to.
 type Result struct {
-	// Mesh is nil when there are errors.
+	// Mesh is nil when there are errors, of the part or of the rest.
 	Mesh *ir.Mesh
+	// Part is what the patterns chose, when that is not the whole module; else nil.
+	Part *source.Part
 	// Failing is the mesh when nothing is wrong with it but that its tests fail, or are not decided and must be.
 	Failing *ir.Mesh
-	// Diagnostics are sorted.
+	// Diagnostics are those of the part, sorted. That the rest has errors is one of them, a warning.
 	Diagnostics diag.List
 	// Root is the absolute directory of the module; empty when there is none.
 	Root string
@@ -85,16 +90,21 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	both.Wait()
 	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS(), Names: module.Names(), Target: module.Target}
 
-	units, problems := module.Units(o.Patterns)
+	units, part, problems := module.Units(o.Patterns)
 	found.Add(problems...)
+	result.Part = part
 	evaluated, err := module.Evaluate(ctx, units, o.Tags, cache, o.Apart)
 	if err != nil {
 		return nil, err
 	}
+	var own diag.List // of the part, wherever it was written
 	var specs []*spec.Unit
 	lost, lostAll := map[string]bool{}, false
 	for _, e := range evaluated {
 		found.Add(e.Found...)
+		if part.HasDirectory(e.Dir) {
+			own.Add(e.Found...)
+		}
 		if e.Spec != nil {
 			specs = append(specs, e.Spec)
 		}
@@ -122,15 +132,49 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 			found.Add(d)
 		}
 	}
-	found.Sort()
-	result.Diagnostics = found
 	cache.Save() // a cache that cannot be kept costs time, not correctness
-	if !found.HasErrors() {
-		result.Mesh = mesh
-	} else if !slices.ContainsFunc(found, func(d diag.Diagnostic) bool {
-		return d.Severity == diag.Error && d.Code != diag.TestFails && d.Code != diag.TestUndecided
-	}) {
-		result.Failing = mesh
-	}
+	result.conclude(mesh, own, found)
 	return result, nil
 }
+
+// Part is what patterns choose of the module that a directory stands in; nil for all of it, and where there is no module.
+func Part(dir string, patterns []string) (*source.Part, error) {
+	module, _, err := load.Open(dir)
+	if err != nil || module == nil {
+		return nil, err
+	}
+	defer module.Close()
+	module.Read()
+	_, part, _ := module.Units(patterns)
+	return part, nil
+}
+
+// conclude divides what was found, and says whether there is a mesh.
+func (r *Result) conclude(mesh *ir.Mesh, own, found diag.List) {
+	var rest diag.List
+	for _, d := range found {
+		if d.Code == diag.OverLimit || r.Part.Concerns(d.Positions) {
+			own.Add(d) // where a limit is reached, nothing is known
+		} else {
+			rest.Add(d)
+		}
+	}
+	// A test of the rest says nothing of what the part is.
+	broken := slices.DeleteFunc(rest, func(d diag.Diagnostic) bool { return d.Severity != diag.Error || ofTest(d) })
+	if broken.Sort(); len(broken) > 0 {
+		own.Add(diag.New(diag.RestIsWrong, "", fmt.Sprintf("the mesh outside %s has %s", r.Part, broken.Summary()), broken[0].Positions...).
+			WithHint("what depends on it was not checked, and nothing is compiled of a mesh that has errors; see them with: meshc vet"))
+	}
+	own.Sort()
+	r.Diagnostics = own
+	switch {
+	case len(broken) > 0:
+	case !own.HasErrors():
+		r.Mesh = mesh
+	case !slices.ContainsFunc(own, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && !ofTest(d) }):
+		r.Failing = mesh
+	}
+}
+
+// ofTest reports whether a finding is about how a test ends: the mesh is what it is all the same.
+func ofTest(d diag.Diagnostic) bool { return d.Code == diag.TestFails || d.Code == diag.TestUndecided }

@@ -67,7 +67,7 @@ func repository(t *testing.T, files map[string]string) *spec.Repository {
 	}
 	defer module.Close()
 	module.Read()
-	units, _ := module.Units(nil)
+	units, _, _ := module.Units(nil)
 	evaluated, err := module.Evaluate(t.Context(), units, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)

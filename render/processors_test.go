@@ -16,7 +16,7 @@ func inProcessors(t *testing.T, n int, dir string) map[string][]byte {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 	out := filepath.Join(t.TempDir(), "out")
-	if _, err := render.Write(out, compileDir(t, dir), ""); err != nil {
+	if _, err := render.Write(out, compileDir(t, dir), nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{}

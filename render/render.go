@@ -5,6 +5,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/render/certificates"
 	"github.com/meshc/meshc/render/flux"
 	"github.com/meshc/meshc/render/kubernetes"
@@ -24,17 +26,23 @@ import (
 const MeshFile = "mesh.json"
 
 // Files renders everything that a mesh compiles to.
-func Files(m *ir.Mesh) ([]manifest.File, error) {
-	encoding, err := ir.Encode(m)
-	if err != nil {
-		return nil, err
-	}
+func Files(m *ir.Mesh) ([]manifest.File, error) { return filesOf(m, nil) }
+
+// filesOf renders a mesh, or of a part the files of its members.
+func filesOf(m *ir.Mesh, part *source.Part) ([]manifest.File, error) {
 	scopes := m.Scopes()
-	members, err := renderMembers(scopes, func(int) bool { return true })
+	members, err := renderMembers(scopes, func(i int) bool { return part.Has(scopes[i].Pos()) })
 	if err != nil {
 		return nil, err
 	}
 	files := slices.Concat(members...)
+	if part != nil {
+		return files, nil
+	}
+	encoding, err := ir.Encode(m)
+	if err != nil {
+		return nil, err
+	}
 	whole, err := meshFiles(m, encoding)
 	return append(files, whole...), err
 }
@@ -91,7 +99,9 @@ func renderMembers(scopes []ir.Scope, wanted func(i int) bool) ([][]manifest.Fil
 // a whole or not at all, and returns what changed. A directory that holds other
 // files is a [sink.ForeignError]. With a cache directory, members whose Scope did
 // not change since the last run are not rendered again.
-func Write(dir string, m *ir.Mesh, cacheDir string) ([]sink.Difference, error) {
+//
+// Of a part, the files of its members are written, and all others stay as they are.
+func Write(dir string, m *ir.Mesh, part *source.Part, cacheDir string) ([]sink.Difference, error) {
 	kept := stateFile(cacheDir, dir)
 	last := readState(kept)
 	var tree *sink.Tree
@@ -108,40 +118,18 @@ func Write(dir string, m *ir.Mesh, cacheDir string) ([]sink.Difference, error) {
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
-	scopes := m.Scopes()
-	hashes := scopeHashes(m, encoding)
-	next := state{Members: make(map[string]rendered, len(scopes))}
-	stale := make([]bool, len(scopes))
-	for i, scope := range scopes {
-		stale[i] = !last.holds(memberKey(scope), hashes[i], tree)
-	}
-	members, err := renderMembers(scopes, func(i int) bool { return stale[i] })
+	files, next, err := renderStale(m, part, encoding, &last, tree)
 	if err != nil {
 		return nil, err
 	}
-	var files []sink.File
-	for i, scope := range scopes {
-		key := memberKey(scope)
-		r := rendered{Scope: hashes[i], Files: last.Members[key].Files}
-		if stale[i] {
-			r.Files = nil
-			for _, f := range members[i] {
-				r.Files = append(r.Files, f.Path)
-				files = append(files, sink.File{Path: f.Path, Data: f.Data})
-			}
-		} else {
-			for _, name := range r.Files {
-				files = append(files, sink.File{Path: name})
-			}
+	if part == nil {
+		whole, err := meshFiles(m, encoding)
+		if err != nil {
+			return nil, err
 		}
-		next.Members[key] = r
-	}
-	whole, err := meshFiles(m, encoding)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range whole {
-		files = append(files, sink.File{Path: f.Path, Data: f.Data})
+		files = append(files, toWrite(whole)...)
+	} else {
+		files = besides(tree, files)
 	}
 	var spare *sink.Spare
 	if kept != "" {
@@ -159,6 +147,45 @@ func Write(dir string, m *ir.Mesh, cacheDir string) ([]sink.Difference, error) {
 		writeState(kept, next)
 	}
 	return differences, nil
+}
+
+// renderStale renders the members of the part whose files are not in the tree as they are wanted, and keeps those that are.
+func renderStale(m *ir.Mesh, part *source.Part, encoding *ir.Encoding, last *state, tree *sink.Tree) ([]sink.File, state, error) {
+	scopes := m.Scopes()
+	hashes := scopeHashes(m, encoding)
+	next := state{Members: make(map[string]rendered, len(scopes))}
+	if part != nil { // what is known of the others stays true
+		maps.Copy(next.Members, last.Members)
+	}
+	stale := make([]bool, len(scopes))
+	for i, scope := range scopes {
+		stale[i] = part.Has(scope.Pos()) && !last.holds(memberKey(scope), hashes[i], tree)
+	}
+	members, err := renderMembers(scopes, func(i int) bool { return stale[i] })
+	if err != nil {
+		return nil, next, err
+	}
+	var files []sink.File
+	for i, scope := range scopes {
+		if !part.Has(scope.Pos()) {
+			continue
+		}
+		key := memberKey(scope)
+		r := rendered{Scope: hashes[i], Files: last.Members[key].Files}
+		if stale[i] {
+			r.Files = nil
+			for _, f := range members[i] {
+				r.Files = append(r.Files, f.Path)
+			}
+			files = append(files, toWrite(members[i])...)
+		} else {
+			for _, name := range r.Files {
+				files = append(files, sink.File{Path: name})
+			}
+		}
+		next.Members[key] = r
+	}
+	return files, next, nil
 }
 
 // holds reports whether the member's files stand in the tree as they were
@@ -182,27 +209,27 @@ func memberKey(scope ir.Scope) string {
 	return string(m.Kind) + "/" + m.Name
 }
 
-// Check lists how the directory differs from what the mesh compiles to.
-func Check(dir string, m *ir.Mesh) ([]sink.Difference, error) {
+// Check lists how the directory differs from what the mesh compiles to; of a part, from what its members do.
+func Check(dir string, m *ir.Mesh, part *source.Part) ([]sink.Difference, error) {
 	tree, err := sink.Open(dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := Files(m)
+	rendered, err := filesOf(m, part)
 	if err != nil {
 		return nil, err
 	}
-	files := make([]sink.File, 0, len(rendered))
-	for _, f := range rendered {
-		files = append(files, sink.File{Path: f.Path, Data: f.Data})
+	files := toWrite(rendered)
+	if part != nil {
+		files = besides(tree, files)
 	}
 	return tree.Compare(files)
 }
 
 // Stream writes all manifests as one YAML stream, in the order in which
-// kubectl apply -f - can take them.
-func Stream(w io.Writer, m *ir.Mesh) error {
-	files, err := Files(m)
+// kubectl apply -f - can take them; of a part, those of its members.
+func Stream(w io.Writer, m *ir.Mesh, part *source.Part) error {
+	files, err := filesOf(m, part)
 	if err != nil {
 		return err
 	}
@@ -210,16 +237,19 @@ func Stream(w io.Writer, m *ir.Mesh) error {
 	for _, f := range files {
 		byPath[f.Path] = f.Data
 	}
-	for i, name := range kubernetes.Applied(m) {
-		if i > 0 {
-			if _, err := io.WriteString(w, "---\n"); err != nil {
-				return err
-			}
-		}
+	separator := ""
+	for _, name := range kubernetes.Applied(m) {
 		data, ok := byPath[name]
+		if !ok && part != nil {
+			continue
+		}
 		if !ok {
 			return fmt.Errorf("no file %s", name)
 		}
+		if _, err := io.WriteString(w, separator); err != nil {
+			return err
+		}
+		separator = "---\n"
 		if _, err := w.Write(data); err != nil {
 			return err
 		}

@@ -123,14 +123,14 @@ func TestFailureSaysWhatIsServed(t *testing.T) {
 // TestFollowAnOutputDirectory follows a directory that is exchanged as a whole.
 func TestFollowAnOutputDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
-	if _, err := render.Write(dir, compileSpec(t, spec), ""); err != nil {
+	if _, err := render.Write(dir, compileSpec(t, spec), nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	r := start(t)
 	follow(t, r, dir)
 	eventually(t, "the mesh is served", r.serves("service/cart"))
 	for _, name := range []string{"basket", "trolley", "bag"} {
-		if _, err := render.Write(dir, compileSpec(t, strings.ReplaceAll(spec, "cart", name)), ""); err != nil {
+		if _, err := render.Write(dir, compileSpec(t, strings.ReplaceAll(spec, "cart", name)), nil, ""); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, name+" is served", r.serves("service/"+name))

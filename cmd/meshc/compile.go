@@ -42,8 +42,13 @@ func newCompileCmd() *cobra.Command {
 wanted go, a second run changes nothing, and the directory is replaced as a whole or not at all. A directory that holds
 files which meshc did not write is refused. With -o - all manifests go to stdout as one stream for kubectl.
 
-With --check nothing is written: it exits with 1 when the directory is not what the mesh compiles to.`,
+With --check nothing is written: it exits with 1 when the directory is not what the mesh compiles to.
+
+Without packages, and with ./..., it is the whole module, from any of its directories. With packages that are a part of it
+(./team-a) the whole is checked as well, and the files of the part's members alone are written, compared or streamed: whatever
+else is in the directory stays, mesh.json too, so that nothing is removed or pruned. Of a mesh with errors nothing is written.`,
 		Example: `  meshc compile -o out
+  meshc compile ./team-a -o out --check
   meshc compile ./... -t env=prod -o deploy/prod
   meshc compile -o - | kubectl apply -f -
   meshc compile -o out --registry registry.example/mirror
@@ -92,22 +97,25 @@ func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Re
 		return result, err
 	}
 	if result.Mesh == nil {
-		return result, errFindings
+		return result, withoutMesh(cmd, result)
 	}
 	if f.registry != "" {
 		result.Mesh.Images = result.Mesh.Images.In(f.registry)
 	}
 	switch {
 	case f.output == "-":
-		err = render.Stream(exact(cmd.OutOrStdout()), result.Mesh)
+		err = render.Stream(exact(cmd.OutOrStdout()), result.Mesh, result.Part)
 	case f.check:
-		err = f.compare(cmd, result)
+		err = f.compare(cmd, result, packages)
 	default:
 		var changes []sink.Difference
-		changes, err = render.Write(f.output, result.Mesh, cacheDir())
+		changes, err = render.Write(f.output, result.Mesh, result.Part, cacheDir())
 		if err == nil {
 			f.progress(cmd, changes)
 		}
+	}
+	if err == nil && !f.check {
+		tellWritten(cmd, f.output, result)
 	}
 	return result, f.foreign(cmd, result, err)
 }
@@ -116,8 +124,8 @@ func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Re
 const maxListed = 200
 
 // compare lists the files that are not as the mesh wants them.
-func (f *compileFlags) compare(cmd *cobra.Command, result *compiler.Result) error {
-	differences, err := render.Check(f.output, result.Mesh)
+func (f *compileFlags) compare(cmd *cobra.Command, result *compiler.Result, packages []string) error {
+	differences, err := render.Check(f.output, result.Mesh, result.Part)
 	if err != nil || len(differences) == 0 {
 		return err
 	}
@@ -130,7 +138,11 @@ func (f *compileFlags) compare(cmd *cobra.Command, result *compiler.Result) erro
 			return err
 		}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s is not what the mesh compiles to; run: meshc compile -o %s\n", f.output, f.output)
+	what := ""
+	if result.Part != nil {
+		what = " " + strings.Join(packages, " ")
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s is not what the mesh compiles to; run: meshc compile%s -o %s\n", f.output, what, f.output)
 	return errFindings
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -46,7 +47,7 @@ func (f *diffFlags) sides(cmd *cobra.Command, args []string) (before, after *sid
 		return before, after, err
 	}
 	dir := "."
-	if len(args) == 1 {
+	if len(args) == 1 && args[0] != "./..." {
 		dir = args[0]
 	}
 	if f.server != "" {
@@ -128,6 +129,9 @@ func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
 	result, err := f.compiled(cmd.Context(), compiler.Options{Dir: name, Now: always})
 	if err != nil {
 		return nil, err
+	}
+	if root, err := filepath.Abs(name); err == nil && name != "." && result.Root != "" && actual(root) != actual(result.Root) {
+		return nil, usage(fmt.Errorf("diff compares whole meshes, and %s is a part of the one in %s\n  hint: name that directory, or none", name, result.Root))
 	}
 	after := &side{root: result.Root}
 	after.of(result)

@@ -46,6 +46,9 @@ something that is not are errors, which say what to write in the spec.`,
 					return fmt.Errorf("there is no %s\n  hint: a directory that meshc compile wrote, a mesh.json, or packages of a spec (./...)", args[0])
 				}
 			}
+			if err := wholeMesh(cmd, args); err != nil {
+				return err
+			}
 			m, _, err := meshSource(args, tags).Load(cmd.Context())
 			if err != nil {
 				return err

@@ -32,7 +32,8 @@ func newServeCmd() *cobra.Command {
 		Short: "Serve a mesh to its proxies over xDS",
 		Long: `Serve gives every proxy the configuration of its own member over xDS, and records what each has taken or
 refused. The mesh is a compiled one (a mesh.json or a directory that holds it) or a spec, given as packages; when it
-changes on disk it is loaded again, and while it is wrong the last good one is served, or nothing where there was none.
+changes on disk it is loaded again, and while it is wrong the last good one is served, or nothing where there was none. It is always
+the whole mesh.
 
 Proxies connect with mutual TLS, and are who their certificates say. With --ca the certificates are signed by an
 authority that is kept in that directory, and made there if there is none and the mesh is right: hosts get theirs at --enroll-listen, where they
@@ -55,6 +56,9 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
   meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wholeMesh(cmd, args); err != nil {
+				return err
+			}
 			if err := oneOf(certificates, authority, cluster.authority); err != nil {
 				return err
 			}
@@ -198,6 +202,9 @@ func (s specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
 	}
 	if r.Mesh == nil {
 		return nil, r.Directories, errors.New(summary(r.Diagnostics))
+	}
+	if err := refusePart("this command", r.Part); err != nil {
+		return nil, r.Directories, err // packages have come beside it
 	}
 	return r.Mesh, r.Directories, nil
 }

@@ -145,7 +145,11 @@ func (f *specFlags) evaluate(cmd *cobra.Command, packages []string) (*compiler.R
 		// saves a fifth of the time.
 		debug.SetGCPercent(200)
 	}
-	return f.compiled(cmd.Context(), compiler.Options{Patterns: packages})
+	result, err := f.compiled(cmd.Context(), compiler.Options{Patterns: packages})
+	if err == nil {
+		tellPart(cmd, result.Part)
+	}
+	return result, err
 }
 
 // compiled compiles with the tags and within the limits that are given.

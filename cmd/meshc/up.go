@@ -36,6 +36,9 @@ Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the ne
   meshc up ./... -t env=dev
   meshc up --dir /tmp/shop      # keep bootstraps, certificates and logs there`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wholeMesh(cmd, args); err != nil {
+				return err
+			}
 			ctx, stop := untilAnyEnd(cmd.Context())
 			defer stop()
 			cmd.SetContext(ctx)
@@ -179,6 +182,9 @@ func (s *upSource) Load(context.Context) (*ir.Mesh, []string, error) {
 	}
 	if result.Mesh == nil {
 		return nil, result.Directories, findings{summary(result.Diagnostics)}
+	}
+	if err := refusePart(s.cmd.Name(), result.Part); err != nil {
+		return nil, result.Directories, err // packages have come beside it
 	}
 	return result.Mesh, result.Directories, nil
 }

@@ -30,6 +30,8 @@ A test passes when all outcomes that its request may have are as expected, and f
 mesh, as on a rate limit or chance, is not decided: it is told with what it depends on, and fails the run with --undecided fail.
 Through Envoys a request is sent until each outcome was seen that chance decides.
 
+With packages that are a part of the module (./team-a) the tests of those are run, through the whole mesh.
+
 It says which routes and rules no test reaches, and with --junit writes a report that CI reads. It exits with 1 if a test
 fails or the mesh is wrong.`,
 		Example: `  meshc verify
@@ -59,8 +61,9 @@ fails or the mesh is wrong.`,
 				return err
 			}
 			if mesh == nil {
-				return errFindings
+				return withoutMesh(cmd, result)
 			}
+			options.Part = result.Part
 			if options.FailUndecided, err = flags.failUndecided(); err != nil {
 				return err
 			}

@@ -3,6 +3,8 @@ package ir
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/meshc/meshc/compiler/source"
 )
 
 // Scope is all that a member's proxy may know of the mesh: exactly one of
@@ -48,6 +50,14 @@ func (s *Scope) Kind() MemberKind {
 		return KindGateway
 	}
 	return KindService
+}
+
+// Pos is where the member was written.
+func (s *Scope) Pos() source.Position {
+	if g := s.Gateway; g != nil {
+		return g.Pos
+	}
+	return s.Service.Pos
 }
 
 // Member is the member's name, namespace, account, uses and proxy, whichever

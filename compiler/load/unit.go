@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,62 +21,93 @@ type Unit struct {
 	pkg   string
 }
 
-// Units are those that the patterns choose, as with cue: "./cart", "../cart/...",
-// "shop.example/mesh/cart", each with an optional ":package". A mesh is a whole: without
-// patterns, and by "./...", they are those of the whole module, in whichever of its directories
-// that is said. They are sorted by directory, each once.
-func (m *Module) Units(patterns []string) ([]Unit, diag.List) {
+// Units are those of the whole module, and the part of it that the patterns choose, as with cue: "./cart", "../cart/...",
+// "shop.example/mesh/cart", each with an optional ":package". A mesh is a whole: without patterns, and by "./...", in whichever of
+// the module's directories that is said, the part is nil, and so it is when nothing is left out. What is wrong with the patterns
+// is in the list, and there are no units then. Units are sorted by directory, each once.
+func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, found diag.List) {
 	if len(patterns) == 0 {
 		patterns = []string{"./..."}
 	}
 	if m.broken {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var found diag.List
-	chosen := map[string]Unit{}
+	all, chosen := map[string]Unit{}, map[string]Unit{}
+	asked := map[source.Directory]bool{}
+	whole := source.Directory{Path: ".", Below: true}
 	for _, pattern := range patterns {
-		dir, pkg, deep, ok := m.resolve(pattern)
-		if !ok {
-			found.Add(diag.New(diag.UnknownPackage, "", fmt.Sprintf("package %q is outside the module %s", pattern, m.Path)).
-				WithHint("packages are given as with cue: ./... or ./services/cart"))
+		of, pkg, problem := m.choose(pattern, len(patterns) == 1)
+		if problem != nil {
+			found.Add(*problem)
 			continue
 		}
-		if pkg == "" {
-			names := m.packagesFor(dir, deep)
-			if len(names) > 1 {
-				found.Add(diag.New(diag.UnknownPackage, "", fmt.Sprintf("%q could mean the packages %s", pattern, strings.Join(names, " and "))).
-					WithHint("say which one: %s:%s", pattern, names[0]))
-				continue
-			}
-			if len(names) == 1 {
-				pkg = names[0]
-			}
+		asked[of] = true
+		maps.Copy(chosen, m.unitsIn(of, pkg))
+		maps.Copy(all, m.unitsIn(whole, pkg))
+	}
+	if found.HasErrors() {
+		return nil, nil, found
+	}
+	part = &source.Part{}
+	for _, dir := range sortedKeys(all) {
+		unit := all[dir]
+		if strings.ContainsAny(dir, "@:") { // which say something else in an import path
+			found.Add(diag.New(diag.UnknownPackage, "", fmt.Sprintf("the directory %q cannot be a package of CUE: its name has \"@\" or \":\"", dir), source.Position{File: m.filesOf(dir, unit.pkg)[0]}).
+				WithHint("give it another name"))
+			continue
 		}
-		before := len(chosen)
-		for _, d := range sortedKeys(m.dirs) {
-			inside := d == dir || deep && (dir == "." || strings.HasPrefix(d, dir+"/"))
-			if !inside || len(m.filesOf(d, pkg)) == 0 || inModuleDir(d) {
-				continue
-			}
-			if strings.ContainsAny(d, "@:") { // which say something else in an import path
-				found.Add(diag.New(diag.UnknownPackage, "", fmt.Sprintf("the directory %q cannot be a package of CUE: its name has \"@\" or \":\"", d), source.Position{File: m.filesOf(d, pkg)[0]}).
-					WithHint("give it another name"))
-				continue
-			}
-			chosen[d] = m.unit(d, pkg)
-		}
-		if len(chosen) == before && pkg == "" && !m.hasBadFile(dir, deep) {
-			found.Add(diag.New(diag.NoUnits, "", fmt.Sprintf("%q holds no CUE files with a package", pattern), source.Position{File: m.example(dir)}).
-				WithHint("a mesh repository begins with a mesh.cue; meshc init DIR writes one"))
-		} else if len(chosen) == before && !m.hasBadFile(dir, deep) && !slices.ContainsFunc(patterns, func(p string) bool { return p != pattern }) {
-			found.Add(diag.New(diag.NoUnits, "", fmt.Sprintf("%q holds no files of package %s", pattern, pkg)))
+		units = append(units, unit)
+		if _, here := chosen[dir]; !here {
+			part.Left = append(part.Left, dir)
 		}
 	}
-	units := make([]Unit, 0, len(chosen))
-	for _, dir := range sortedKeys(chosen) {
-		units = append(units, chosen[dir])
+	if asked[whole] || len(part.Left) == 0 {
+		return units, nil, found
 	}
-	return units, found
+	part.Directories = slices.SortedFunc(maps.Keys(asked), func(a, b source.Directory) int { return strings.Compare(a.String(), b.String()) })
+	return units, part, found
+}
+
+// choose says which directories a pattern means, and of which package, or why none. One that is given alone must have files.
+func (m *Module) choose(pattern string, alone bool) (of source.Directory, pkg string, problem *diag.Diagnostic) {
+	wrong := func(code diag.Code, at source.Position, hint, format string, args ...any) (source.Directory, string, *diag.Diagnostic) {
+		d := diag.New(code, "", fmt.Sprintf(format, args...), at).WithHint("%s", hint)
+		return of, pkg, &d
+	}
+	nowhere := source.Position{}
+	dir, pkg, deep, ok := m.resolve(pattern)
+	if !ok {
+		return wrong(diag.UnknownPackage, nowhere, "packages are given as with cue: ./... or ./services/cart", "package %q is outside the module %s", pattern, m.Path)
+	}
+	of = source.Directory{Path: dir, Below: deep}
+	if pkg == "" {
+		names := m.packagesFor(dir, deep)
+		if len(names) > 1 {
+			return wrong(diag.UnknownPackage, nowhere, "say which one: "+pattern+":"+names[0], "%q could mean the packages %s", pattern, strings.Join(names, " and "))
+		}
+		if len(names) == 1 {
+			pkg = names[0]
+		}
+	}
+	switch {
+	case len(m.unitsIn(of, pkg)) > 0 || m.hasBadFile(dir, deep):
+	case pkg == "":
+		return wrong(diag.NoUnits, m.example(dir), "a mesh repository begins with a mesh.cue; meshc init DIR writes one", "%q holds no CUE files with a package", pattern)
+	case alone:
+		return wrong(diag.NoUnits, nowhere, "", "%q holds no files of package %s", pattern, pkg)
+	}
+	return of, pkg, nil
+}
+
+// unitsIn are the units of the directories and of that package, by directory.
+func (m *Module) unitsIn(of source.Directory, pkg string) map[string]Unit {
+	units := map[string]Unit{}
+	for dir := range m.dirs {
+		if of.Has(dir) && len(m.filesOf(dir, pkg)) > 0 && !inModuleDir(dir) {
+			units[dir] = m.unit(dir, pkg)
+		}
+	}
+	return units
 }
 
 // resolve takes a pattern apart into a directory below the module's root, the
@@ -192,11 +224,11 @@ func (m *Module) hasBadFile(dir string, deep bool) bool {
 }
 
 // example is a CUE file in the directory, or the module file.
-func (m *Module) example(dir string) string {
+func (m *Module) example(dir string) source.Position {
 	for _, entry := range m.dirs[dir] {
 		if name := path.Join(dir, entry.Name()); m.files[name] != nil {
-			return name
+			return source.Position{File: name}
 		}
 	}
-	return moduleFile
+	return source.Position{File: moduleFile}
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -127,6 +128,9 @@ func ours(name string, entry fs.DirEntry) bool {
 	begin = begin[:n]
 	return bytes.HasPrefix(begin, []byte(manifest.Header)) || path.Base(name) == "mesh.json" && bytes.HasPrefix(begin, []byte(`{"meshc":`))
 }
+
+// Names are the files that stand there, sorted.
+func (t *Tree) Names() []string { return slices.Sorted(maps.Keys(t.stamps)) }
 
 // Stamp is the stamp of a file that stands there.
 func (t *Tree) Stamp(name string) (Stamp, bool) {

@@ -8,7 +8,7 @@ import (
 
 // Coverage is how much of a mesh its tests reach.
 type Coverage struct {
-	// Routes and Rules are those of the whole mesh, of which some are reached.
+	// Routes and Rules are those of the mesh, or of the part's members, of which some are reached.
 	Routes        int `json:"routes"`
 	RoutesReached int `json:"routesReached"`
 	Rules         int `json:"rules"`
@@ -44,7 +44,7 @@ func (r *reached) add(t *try.Trial) {
 	}
 }
 
-func (r *reached) coverage(m *ir.Mesh) (c Coverage) {
+func (r *reached) coverage(m *ir.Mesh, part *source.Part) (c Coverage) {
 	routes := func(of string, list []ir.Route) {
 		for i := range list {
 			c.Routes++
@@ -69,9 +69,15 @@ func (r *reached) coverage(m *ir.Mesh) (c Coverage) {
 		}
 	}
 	for _, g := range m.Gateways {
+		if !part.Has(g.Pos) {
+			continue
+		}
 		routes("gateway "+g.Name, g.Routes)
 	}
 	for _, s := range m.Services {
+		if !part.Has(s.Pos) {
+			continue
+		}
 		routes("service "+s.Name, s.Routes)
 		rules("allow", "service "+s.Name, s.Allow)
 		rules("deny", "service "+s.Name, s.Deny)

@@ -84,6 +84,8 @@ type Options struct {
 	FailUndecided bool
 	// Envoy is the binary; empty for what [local.Envoy] finds.
 	Envoy string
+	// Part is whose tests are run, through the whole mesh; nil for all.
+	Part *source.Part
 	// Outside is a reviewed tree, of which no program is run; empty for none.
 	Outside string
 }
@@ -93,7 +95,13 @@ func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
 	r := &Report{Mesh: m.Name, Tests: []Test{}, failUndecided: o.FailUndecided}
 	var judgements []*try.Judgement
 	reached := newReached()
+	var tests []*ir.Test
 	for _, t := range m.Tests {
+		if o.Part.Has(t.Pos) {
+			tests = append(tests, t)
+		}
+	}
+	for _, t := range tests {
 		request := try.OfTest(t)
 		result := Test{Title: t.Title, Pos: t.Pos, Command: request.Command(), Offline: &Run{}}
 		began := time.Now()
@@ -114,7 +122,7 @@ func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
 		judgements = append(judgements, j)
 		r.Tests = append(r.Tests, result)
 	}
-	r.Coverage = reached.coverage(m)
+	r.Coverage = reached.coverage(m, o.Part)
 	if o.Offline {
 		return r, nil
 	}
@@ -128,7 +136,7 @@ func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
 	}
 	r.Proxies = len(running.Status().Proxies)
 	s := &sender{mesh: running, tokens: tokens}
-	for i, t := range m.Tests {
+	for i, t := range tests {
 		if judgements[i] != nil {
 			r.Tests[i].Sent = s.run(ctx, t, judgements[i])
 		}
