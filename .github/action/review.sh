@@ -1,102 +1,36 @@
 #!/usr/bin/env bash
-# What the action does, by variables of its environment (action.yml): findings as annotations and to code scanning, the
-# mesh's tests, and what the change does in one comment that is kept up to date. It fails when the mesh is wrong, a test
-# fails, or the change has an effect of a kind in $FAIL_ON. A comment or an upload that the token may not make is told, and
-# no failure: a pull request from a fork has no such token.
+# What the action does, by variables of its environment (action.yml), with each mesh of $DIRECTORY (a directory in a line) and
+# the tags of $TAGS: findings as annotations and to code scanning, the mesh's tests, and what the change does in one comment that
+# is kept up to date, with a part for each mesh. It fails when a mesh is wrong, a test fails, or the change has an effect of a kind in
+# $FAIL_ON. A comment or an upload that the token may not make is told, and no failure: a pull request from a fork has no such token.
 set -euo pipefail
-cd "$DIRECTORY"
-read -r -a packages <<<"${PACKAGES:-./...}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
-
-# quietly runs a command whose output is no commands to the runner, whatever a spec says.
-quietly() {
-	local word status=0
-	word=$(head -c 16 /dev/urandom | base64 | tr -dc a-zA-Z0-9)
-	echo "::stop-commands::$word"
-	"$@" || status=$?
-	echo "::$word::"
-	return "$status"
-}
-
-# What somebody sends in a pull request is not trusted: it is evaluated without files, network and time without end.
-"$MESHC" vet "${packages[@]}" --untrusted --undecided "${UNDECIDED:-fail}" --format sarif >"$work/findings.sarif" || failed=1
-"$MESHC" vet "${packages[@]}" --untrusted --undecided "${UNDECIDED:-fail}" --format github || failed=1
-if [[ ${SARIF:-} == true && -s $work/findings.sarif ]]; then
-	gzip -c "$work/findings.sarif" | base64 | tr -d '\n' >"$work/findings.base64"
-	gh api --silent "repos/$GITHUB_REPOSITORY/code-scanning/sarifs" \
-		-f "commit_sha=$HEAD_SHA" -f "ref=$HEAD_REF" -F "sarif=@$work/findings.base64" ||
-		echo "::warning::the findings could not be uploaded to code scanning: the token needs security-events: write"
-fi
-
-case ${VERIFY:-offline} in
-none) ;;
-offline | envoy)
-	offline=(--offline)
-	[[ $VERIFY == envoy ]] && offline=()
-	"$MESHC" verify "${packages[@]}" --untrusted --undecided "${UNDECIDED:-fail}" ${offline[@]+"${offline[@]}"} >"$work/verify" || failed=1
-	quietly cat "$work/verify"
+directories=()
+while read -r name; do
+	[[ -z $name ]] || directories+=("$name")
+done <<<"$DIRECTORY"
+for name in "${directories[@]}"; do
+	[[ $name =~ ^[A-Za-z0-9._/\ -]+$ ]] || { echo "::error::directory has a name with characters other than letters, digits, \".\", \"_\", \"/\", \"-\" and spaces"; exit 2; }
+	effects=$work/effects status=0
+	rm -f "$effects"
+	"$(dirname "$0")/mesh.sh" "$name" "$effects" || status=$?
+	[[ $status -le $failed ]] || failed=$status
+	[[ -e $effects ]] || continue
 	{
-		echo '```'
-		cat "$work/verify"
-		echo '```'
-	} >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
-	;;
-*)
-	echo "::error::verify is \"$VERIFY\", and must be offline, envoy or none"
-	exit 2
-	;;
-esac
-
-if [[ -z ${BASE:-} ]]; then
-	exit "$failed"
-fi
-# The repository is found from its .git, which is never content of a commit: files named HEAD, objects and refs can be, and Git
-# itself would take a directory with them for a repository. Git has no token, and runs nothing that is configured.
-top=$PWD
-until [[ -e $top/.git ]]; do
-	[[ $top != / ]] || { echo "::error::$DIRECTORY is in no repository of Git"; exit 2; }
-	top=$(dirname "$top")
+		echo "## What this change does to the mesh in \`$name\`"
+		echo
+		cat "$effects"
+		echo
+	} >>"$work/diff.md"
 done
-safely() {
-	env -u GH_TOKEN -u GIT_DIR -u GIT_WORK_TREE -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS git -C "$top" --git-dir="$top/.git" --no-pager \
-		-c safe.bareRepository=explicit -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"
-}
-# All of the base's history, for the merge base. With no right to fetch here, it was fetched before (fetch-depth: 0).
-whole=()
-[[ $(safely rev-parse --is-shallow-repository) == false ]] || whole=(--unshallow)
-before=refs/remotes/origin/$BASE
-if [[ $BASE =~ ^[0-9a-f]{40}$ ]]; then
-	before=$BASE # a commit, which is in the clone
-elif ! safely fetch --quiet --no-tags --no-recurse-submodules --upload-pack=git-upload-pack ${whole[@]+"${whole[@]}"} -- origin "+refs/heads/$BASE:$before" 2>"$work/fetch"; then
-	safely rev-parse --verify --quiet --end-of-options "$before^{commit}" >/dev/null ||
-		{ echo "::error::the base $BASE could not be fetched, and is not in the clone: check out with fetch-depth: 0"; exit 2; }
-fi
-status=0
-"$MESHC" diff --from "$before" --untrusted -o markdown >"$work/diff.md" || status=$?
-if [[ $status -gt 1 ]]; then
-	exit $((failed ? 1 : status))
-fi
-cat "$work/diff.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
-quietly "$MESHC" diff --from "$before" --untrusted || true
-gate=0
-if [[ -n ${FAIL_ON:-} ]]; then
-	"$MESHC" diff --from "$before" --untrusted --fail-on "$FAIL_ON" >/dev/null || gate=$?
-fi
-if [[ $gate -gt 1 ]]; then
-	exit "$gate"
-elif [[ $gate == 1 ]]; then
-	echo "::error::the change has an effect that fails the check: $FAIL_ON"
-	failed=1
-fi
 
-if [[ ${COMMENT:-} == true && -n ${PULL_REQUEST:-} ]]; then
-	mark="<!-- meshc diff $DIRECTORY -->"
+if [[ -e $work/diff.md && ${COMMENT:-} == true && -n ${PULL_REQUEST:-} ]]; then
+	# Who has it run twice, with other tags, has two comments.
+	mark="<!-- meshc diff ${directories[*]}$([[ -z ${TAGS:-} ]] || sha256sum <<<"$TAGS" | head -c 12 | sed 's/^/ /') -->"
 	{
 		echo "$mark"
-		echo "## What this change does to the mesh in \`$DIRECTORY\`"
-		echo
 		head -c 60000 "$work/diff.md" | iconv -c -f utf-8 -t utf-8 # a comment has 65536 characters
 		if [[ $(wc -c <"$work/diff.md") -gt 60000 ]]; then
 			echo
