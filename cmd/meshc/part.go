@@ -57,7 +57,7 @@ func refusePart(command string, p *source.Part) error {
 	if p == nil {
 		return nil
 	}
-	return usage(fmt.Errorf("%s takes the whole mesh, and %s is a part of it\n  hint: name no packages, or ./...", command, p))
+	return usage(fmt.Errorf("%s takes the whole mesh, and %s is a part of it; name no packages", command, p))
 }
 
 // withoutMesh ends a command that needs a mesh and has none: why is printed.
