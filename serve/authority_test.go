@@ -40,7 +40,7 @@ func TestHoldersAreKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	holders := r.Status().Holders
-	if len(holders) != 1 || !holders[0].Keeps || holders[0].Identity != cart.String() || holders[0].Name != "host?[31m?all is well" || holders[0].Trust != r.authority.Rotation().Bundle {
+	if len(holders) != 1 || !holders[0].Keeps || holders[0].Identity != cart.String() || holders[0].Name != "host\ufffd[31m\ufffdall is well" || holders[0].Trust != r.authority.Rotation().Bundle {
 		t.Errorf("the holders are %+v", holders)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -103,6 +104,9 @@ func TestUp(t *testing.T) {
 
 	t.Run("until its terminal is gone", func(t *testing.T) {
 		t.Parallel()
+		heard := make(chan os.Signal, 1) // else the child would ignore it where this test was started by nohup
+		signal.Notify(heard, syscall.SIGHUP)
+		t.Cleanup(func() { signal.Stop(heard) })
 		up := startUp(t, binary, temporary)
 		up.curls(t)
 		if err := up.Process.Signal(syscall.SIGHUP); err != nil {
