@@ -133,7 +133,7 @@ func TestApply(t *testing.T) {
 		}
 	}
 	kubectl(t, "get", "configmap/theirs", "serviceaccount/crate", "networkpolicy/box", "-n", "stall")
-	if strings.Count(said, "deleted") != 5 {
+	if strings.Count(said, "/crate deleted")+strings.Count(said, "/crate.envoy deleted") != 5 {
 		t.Errorf("not the five objects of crate are deleted:\n%s", said)
 	}
 
@@ -143,7 +143,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") || strings.Count(said, "deleted") != 5 {
+	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") || strings.Count(said, "/crate deleted")+strings.Count(said, "/crate.envoy deleted") != 5 {
 		t.Errorf("it says:\n%s", said)
 	}
 	kubectl(t, "get", "serviceaccount/box", "-n", "stall")

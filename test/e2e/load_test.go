@@ -27,7 +27,7 @@ type load struct {
 }
 
 // rate is how many requests a load sends each second.
-const rate = 100
+const rate = 25
 
 // start sends requests for the URL. An answer counts as good when it and all calls that
 // its report tells of are.
