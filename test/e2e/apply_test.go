@@ -143,7 +143,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") || strings.Count(said, "/crate deleted")+strings.Count(said, "/crate.envoy deleted") != 5 {
+	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") || strings.Count(said, "/box deleted")+strings.Count(said, "/box.envoy deleted") != 5 {
 		t.Errorf("it says:\n%s", said)
 	}
 	kubectl(t, "get", "serviceaccount/box", "-n", "stall")
