@@ -46,12 +46,10 @@ func (b *builder) destinations(to []ir.Destination, came *ir.Port) []target {
 	return out
 }
 
-// use is the member's use of that callee.
+// use is the member's use of that callee, or one that says nothing.
 func (b *builder) use(callee string) *ir.Use {
-	for i := range b.member.Uses {
-		if b.member.Uses[i].To == callee {
-			return &b.member.Uses[i]
-		}
+	if use := b.scope.Use(callee); use != nil {
+		return use
 	}
 	return &ir.Use{To: callee}
 }
