@@ -38,7 +38,7 @@ func TestImports(t *testing.T) {
 		{"serve/svid", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"serve/ca", []string{module + "compiler/spec", module + "compiler/load", module + "render", cue, envoy, kubernetes}},
 		{"serve/csr", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue}},
-		{"compiler/foreign", []string{module + "compiler/link", module + "compiler/load", module + "render", module + "serve", envoy}},
+		{"importer", []string{module + "compiler/link", module + "compiler/load", module + "render", module + "serve", envoy}},
 		{"serve/enroll", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"serve", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 	} {

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/diag"
-	"github.com/meshc/meshc/compiler/foreign"
-	"github.com/meshc/meshc/compiler/foreign/gatewayapi"
-	"github.com/meshc/meshc/compiler/foreign/istio"
+	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/gatewayapi"
+	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/render/cluster"
 )
 
@@ -53,15 +53,15 @@ that --calls names; routes whose parent is a Service are for everyone of the mes
 	return cmd
 }
 
-// importer makes a mesh of objects.
-type importer func(objects []*foreign.Object, o foreign.Options) *foreign.Mesh
+// reader makes a mesh of objects.
+type reader func(objects []*importer.Object, o importer.Options) *importer.Mesh
 
-func newImportFromCmd(name, short, long, groups string, read importer) *cobra.Command {
+func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Command {
 	var names, calls []string
 	var out, namespace, format string
 	var fromCluster bool
 	var target targetFlags
-	options := foreign.Options{}
+	options := importer.Options{}
 	cmd := &cobra.Command{
 		Use:   name + " -f FILE...",
 		Short: short,
@@ -96,11 +96,11 @@ func newImportFromCmd(name, short, long, groups string, read importer) *cobra.Co
 			} else if inputs, err = fileInputs(cmd, names); err != nil {
 				return err
 			}
-			var objects []*foreign.Object
+			var objects []*importer.Object
 			var found diag.List
 			shown := fstest.MapFS{}
 			for _, in := range inputs {
-				more, problems := foreign.Read(in.name, in.data, namespace)
+				more, problems := importer.Read(in.name, in.data, namespace)
 				objects = append(objects, more...)
 				found.Add(problems...)
 				shown[in.name] = &fstest.MapFile{Data: in.data}
@@ -209,7 +209,7 @@ func clusterInputs(cmd *cobra.Command, c *cluster.Cluster, groups []string) ([]i
 }
 
 // writeImported writes the mesh as a repository, or as one file.
-func writeImported(cmd *cobra.Command, m *foreign.Mesh, dir string) error {
+func writeImported(cmd *cobra.Command, m *importer.Mesh, dir string) error {
 	if dir == "" {
 		text, err := m.File()
 		if err != nil {

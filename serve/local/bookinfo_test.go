@@ -6,29 +6,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/compiler/foreign"
-	"github.com/meshc/meshc/compiler/foreign/istio"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/istio"
 )
 
 // imported is what files of testdata/bookinfo make, with the application and its gateway.
 func imported(t *testing.T, files ...string) *ir.Mesh {
 	t.Helper()
-	var objects []*foreign.Object
+	var objects []*importer.Object
 	for _, file := range append([]string{"bookinfo", "bookinfo-gateway", "destination-rule-all"}, files...) {
 		file = "../../testdata/bookinfo/" + file + ".yaml"
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, found := foreign.Read(file, data, "default")
+		read, found := importer.Read(file, data, "default")
 		for _, d := range found {
 			t.Errorf("%v %s", d.Positions, d.Message)
 		}
 		objects = append(objects, read...)
 	}
-	m := istio.Import(objects, foreign.Options{Name: "bookinfo", TrustDomain: "cluster.local", Calls: map[string][]string{"productpage": {"details", "reviews"}, "reviews": {"ratings"}}})
+	m := istio.Import(objects, importer.Options{Name: "bookinfo", TrustDomain: "cluster.local", Calls: map[string][]string{"productpage": {"details", "reviews"}, "reviews": {"ratings"}}})
 	for _, d := range m.Found {
 		t.Errorf("%v %s", d.Positions, d.Message)
 	}

@@ -1,0 +1,73 @@
+package importer
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Files are the mesh as a repository: mesh.cue at its root, and a directory, which is a unit of
+// its own, for each service, gateway and external.
+func (m *Mesh) Files() (map[string][]byte, error) {
+	parts, err := m.parts()
+	for name, text := range parts {
+		parts[name] = append([]byte("package "+m.Package()+"\n\n"), text...)
+	}
+	return parts, err
+}
+
+// File is the mesh as one file.
+func (m *Mesh) File() ([]byte, error) {
+	parts, err := m.parts()
+	if err != nil {
+		return nil, err
+	}
+	text := []byte("package " + m.Package() + "\n")
+	add := func(name string) { text = append(append(text, '\n'), parts[name]...) }
+	add(meshFile)
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		if name != meshFile {
+			add(name)
+		}
+	}
+	return text, nil
+}
+
+const meshFile = "mesh.cue"
+
+// parts are what the files say, by their names, without the clause of the package.
+func (m *Mesh) parts() (map[string][]byte, error) {
+	r := m.Repository
+	repositories := map[string]*spec.Repository{meshFile: {Mesh: r.Mesh}}
+	for name, s := range r.Services {
+		repositories["services/"+name+"/service.cue"] = &spec.Repository{Services: map[string]*spec.Service{name: s}}
+	}
+	for name, g := range r.Gateways {
+		repositories["gateways/"+name+"/gateway.cue"] = &spec.Repository{Gateways: map[string]*spec.Gateway{name: g}}
+	}
+	for name, e := range r.External {
+		repositories["external/"+name+"/external.cue"] = &spec.Repository{External: map[string]*spec.External{name: e}}
+	}
+	parts := map[string][]byte{}
+	for name, part := range repositories {
+		text, err := spec.Print(part)
+		if err != nil {
+			return nil, err
+		}
+		parts[name] = text
+	}
+	return parts, nil
+}
+
+// Package is the name of the CUE package.
+func (m *Mesh) Package() string {
+	name := strings.ReplaceAll(m.Name, "-", "_")
+	if token.Lookup(name).IsKeyword() {
+		name += "_mesh"
+	}
+	return name
+}

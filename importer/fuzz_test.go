@@ -1,0 +1,46 @@
+package importer_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/gatewayapi"
+	"github.com/meshc/meshc/importer/istio"
+)
+
+// FuzzImport wants CUE of whatever objects, or findings, and no fault.
+func FuzzImport(f *testing.F) {
+	files, err := filepath.Glob("../testdata/import/*.txtar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("there is nothing to import: %v", err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var all []string
+		for _, part := range archive.Files {
+			if strings.HasPrefix(part.Name, "in/") {
+				all = append(all, string(part.Data))
+			}
+		}
+		f.Add([]byte(strings.Join(all, "---\n")))
+		for _, part := range strings.Split(strings.Join(all, "---\n"), "---\n") {
+			f.Add([]byte(part))
+		}
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		objects, _ := importer.Read("objects.yaml", stream, "default")
+		for _, read := range []func([]*importer.Object, importer.Options) *importer.Mesh{istio.Import, gatewayapi.Import} {
+			m := read(objects, importer.Options{Name: "shop", TrustDomain: "cluster.local"})
+			if _, err := m.File(); err != nil {
+				t.Errorf("what is written is not CUE: %v", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,229 @@
+package gatewayapi
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+// action takes what a rule does, and is the route that does it for a match. It is nil for a rule that cannot be
+// carried over.
+func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *importer.Service, kind string, where []string) func(*spec.Match) *spec.Route {
+	base := spec.Route{}
+	if name := importer.Take(&r.Name); name != nil {
+		base.Name = spec.Written(string(*name))
+	}
+	unresolved := false
+	var rewrite *gatewayv1.HTTPURLRewriteFilter
+	var redirect *gatewayv1.HTTPRequestRedirectFilter
+	for i := range r.Filters {
+		f := &r.Filters[i]
+		f.Type = ""
+		unresolved = unresolved || f.ExtensionRef != nil || f.ExternalAuth != nil
+		edit(importer.Take(&f.RequestHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits { return &h.Request })
+		edit(importer.Take(&f.ResponseHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits { return &h.Response })
+		if d := importer.Take(&f.URLRewrite); d != nil {
+			rewrite = d
+		}
+		if d := importer.Take(&f.RequestRedirect); d != nil {
+			redirect = d
+		}
+		cors(importer.Take(&f.CORS), &base)
+		if f.RequestMirror != nil && base.Mirror == nil {
+			m.mirror(o, importer.Take(&f.RequestMirror), at, &base, append(slices.Clone(where), "filters", strconv.Itoa(i), "requestMirror", "backendRef"))
+		}
+	}
+	m.tries(o, r, &base, where)
+	protocol := "http"
+	if kind == "GRPCRoute" {
+		protocol = "grpc"
+	}
+	var invalid float64
+	if redirect == nil || unresolved {
+		base.To, invalid = m.destinations(o, r.BackendRefs, at, protocol, where)
+		if base.To == nil || unresolved { // a filter that is not there must not be skipped (HTTPRouteFilter)
+			base = spec.Route{Name: base.Name, DirectResponse: &spec.DirectResponse{Status: spec.Written(500)}}
+			rewrite, redirect = nil, nil
+		} else if invalid > 0 {
+			base.Fault = &spec.Fault{Abort: &spec.Abort{Percent: spec.Written(invalid), Status: spec.Written(500)}}
+		}
+	}
+	return func(match *spec.Match) *spec.Route {
+		route := base
+		route.Match = match
+		if redirect != nil {
+			route.Redirect = redirected(*redirect, match)
+		}
+		if rewrite != nil {
+			route.Rewrite = rewritten(*rewrite, &route)
+		}
+		return &route
+	}
+}
+
+func edit(f *gatewayv1.HTTPHeaderFilter, route *spec.Route, side func(*spec.Headers) **spec.HeaderEdits) {
+	if f == nil {
+		return
+	}
+	values := func(list []gatewayv1.HTTPHeader) map[string]string {
+		out := map[string]string{}
+		for _, h := range list {
+			out[string(h.Name)] = h.Value
+		}
+		return out
+	}
+	if route.Headers == nil {
+		route.Headers = &spec.Headers{}
+	}
+	*side(route.Headers) = importer.Edits(values(f.Set), values(f.Add), f.Remove)
+}
+
+// rewritten is a rewrite of what the route matches.
+func rewritten(f gatewayv1.HTTPURLRewriteFilter, route *spec.Route) *spec.Rewrite {
+	out := &spec.Rewrite{}
+	if f.Hostname != nil {
+		out.Host = spec.Written(string(*f.Hostname))
+	}
+	switch p := f.Path; {
+	case p == nil:
+	case p.ReplaceFullPath != nil:
+		out.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^.*$"), Substitution: spec.Written(strings.ReplaceAll(*p.ReplaceFullPath, `\`, `\\`))}}
+	case p.ReplacePrefixMatch != nil:
+		if route.Match == nil || route.Match.Path == nil { // all paths begin with "/"
+			match := spec.Match{}
+			if route.Match != nil {
+				match = *route.Match
+			}
+			match.Path = &spec.PathMatch{Prefix: spec.Written("/")}
+			route.Match = &match
+		}
+		out.Path = &spec.PathRewrite{Prefix: spec.Written(replaced(*p.ReplacePrefixMatch, route.Match))}
+	}
+	return out
+}
+
+// replaced is what takes the place of the prefix that a route matches, which ends with a slash or is the whole
+// path.
+func replaced(value string, match *spec.Match) string {
+	value = strings.TrimRight(value, "/")
+	if match == nil || match.Path == nil || match.Path.Prefix.IsSet() || value == "" {
+		value += "/"
+	}
+	return value
+}
+
+func redirected(f gatewayv1.HTTPRequestRedirectFilter, match *spec.Match) *spec.Redirect {
+	out := &spec.Redirect{Status: spec.Written(or(f.StatusCode, 302))}
+	if f.Scheme != nil {
+		out.Scheme = spec.Written(*f.Scheme)
+	}
+	if f.Hostname != nil {
+		out.Host = spec.Written(string(*f.Hostname))
+	}
+	if f.Port != nil {
+		out.Port = spec.Written(int(*f.Port))
+	}
+	if p := f.Path; p != nil {
+		if p.ReplaceFullPath != nil {
+			out.Path = spec.Written(*p.ReplaceFullPath)
+		} else if p.ReplacePrefixMatch != nil {
+			out.Prefix = spec.Written(replaced(*p.ReplacePrefixMatch, match))
+		}
+	}
+	return out
+}
+
+func cors(f *gatewayv1.HTTPCORSFilter, route *spec.Route) {
+	if f == nil {
+		return
+	}
+	out := &spec.CORS{}
+	for _, origin := range f.AllowOrigins {
+		out.Origins = append(out.Origins, spec.Written(string(origin)))
+	}
+	for _, method := range f.AllowMethods {
+		out.Methods = append(out.Methods, spec.Written(string(method)))
+	}
+	for _, name := range f.AllowHeaders {
+		out.Headers = append(out.Headers, spec.Written(strings.ToLower(string(name))))
+	}
+	for _, name := range f.ExposeHeaders {
+		out.ExposeHeaders = append(out.ExposeHeaders, spec.Written(strings.ToLower(string(name))))
+	}
+	if f.MaxAge > 0 {
+		out.MaxAge = spec.Written(importer.Duration(time.Duration(f.MaxAge) * time.Second))
+	}
+	if f.AllowCredentials != nil {
+		out.Credentials = spec.Written(*f.AllowCredentials)
+	}
+	route.CORS = out
+}
+
+func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter, at *importer.Service, route *spec.Route, where []string) {
+	to := m.destination(o, f.BackendRef, at, "http", where...)
+	if to == nil {
+		return
+	}
+	if at == nil && m.Services[to.Service.Value].PortsOfHTTP() > 1 {
+		m.NotCarried(o, importer.MirrorPort, where...)
+		return
+	}
+	route.Mirror = &spec.Mirror{Service: to.Service}
+	switch {
+	case f.Percent != nil && *f.Percent != 100:
+		route.Mirror.Percent = spec.Written(float64(*f.Percent))
+	case f.Fraction != nil && or(f.Fraction.Denominator, 100) > 0:
+		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(or(f.Fraction.Denominator, 100)))
+	}
+}
+
+// tries carries over a rule's time and retries.
+func (m *reader) tries(o *importer.Object, r *gatewayv1.HTTPRouteRule, route *spec.Route, where []string) {
+	if t := importer.Take(&r.Timeouts); t != nil {
+		if d, ok := length(t.Request); ok {
+			route.Timeout = spec.Written(d)
+		} else if t.Request != nil {
+			m.NotCarried(o, "every request is bounded, by 15s where nothing is written", append(slices.Clone(where), "timeouts", "request")...)
+		}
+		if d, ok := length(t.BackendRequest); ok {
+			route.Retries = &spec.Retries{PerTryTimeout: spec.Written(d)}
+		}
+	}
+	if t := r.Retry; t != nil {
+		if route.Retries == nil {
+			route.Retries = &spec.Retries{}
+		}
+		route.Retries.Attempts = spec.Written(or(importer.Take(&t.Attempts), 1))
+		if d, ok := length(importer.Take(&t.Backoff)); ok {
+			route.Retries.Backoff = &spec.Backoff{Base: spec.Written(d)}
+		}
+		codes := map[int]bool{}
+		for _, c := range t.Codes {
+			codes[int(c)] = true
+		}
+		route.Retries.On = spec.WrittenAll("connect-failure", "refused-stream", "reset-before-request")
+		switch {
+		case codes[502] && codes[503] && codes[504] && codes[500] && len(codes) == 4:
+			route.Retries.On, t.Codes = append(route.Retries.On, spec.Written("5xx")), nil
+		case codes[502] && codes[503] && codes[504] && len(codes) == 3:
+			route.Retries.On, t.Codes = append(route.Retries.On, spec.Written("gateway-error")), nil
+		case codes[503] && len(codes) == 1:
+			route.Retries.On, t.Codes = append(route.Retries.On, spec.Written("unavailable")), nil
+		}
+	}
+}
+
+// length is a duration of the Gateway API (GEP-2257) that is not zero, which would be for no bound.
+func length(d *gatewayv1.Duration) (string, bool) {
+	if d == nil {
+		return "", false
+	}
+	parsed, err := time.ParseDuration(string(*d))
+	return importer.Duration(parsed), err == nil && parsed > 0
+}

@@ -1,0 +1,122 @@
+package gatewayapi
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/importer"
+)
+
+// routeSpec is what the kinds of routes have in common.
+type routeSpec struct {
+	gatewayv1.CommonRouteSpec `json:",inline"`
+	Hostnames                 []string `json:"hostnames"`
+}
+
+// parents are a route's, and the hosts that it is for.
+func (m *reader) parents(o *importer.Object) routeSpec {
+	var d routeSpec
+	if !m.DecodePart(o, "spec", &d) {
+		return routeSpec{}
+	}
+	return d
+}
+
+// attach attaches a route of HTTP to the listeners of its parents.
+func (m *reader) attach(o *importer.Object) {
+	d := m.parents(o)
+	m.each(o, d, func(l *listener) bool {
+		if l.spec.Protocol.IsSet() {
+			return false
+		}
+		hosts := []string{l.host}
+		if len(d.Hostnames) > 0 {
+			hosts = nil
+			for _, h := range d.Hostnames {
+				if both, ok := importer.Intersect(l.host, h); ok {
+					hosts = append(hosts, both)
+				}
+			}
+		}
+		if len(hosts) == 0 {
+			return false
+		}
+		slices.Sort(hosts)
+		if !slices.ContainsFunc(l.routes, func(a attached) bool { return a.object == o }) {
+			l.routes = append(l.routes, attached{o, hosts})
+		}
+		return true
+	})
+}
+
+// each offers the route to the listeners that its parents name. One that none of them takes is told.
+func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bool) {
+	for i, parent := range d.ParentRefs {
+		at := []string{"spec", "parentRefs", strconv.Itoa(i)}
+		if or(parent.Kind, "Gateway") == "Service" && or(parent.Group, group) == "" {
+			continue // see toServices
+		}
+		namespace := string(or(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+		g := m.gateways[namespace+"/"+string(parent.Name)]
+		if or(parent.Kind, "Gateway") != "Gateway" || or(parent.Group, group) != group || g == nil {
+			m.NotCarried(o, "no Gateway "+namespace+"/"+string(parent.Name)+" was read", at...)
+			continue
+		}
+		found := false
+		for _, l := range g.listeners {
+			if parent.SectionName != nil && string(*parent.SectionName) != l.name || parent.Port != nil && int(*parent.Port) != l.spec.Port.Value {
+				continue
+			}
+			if m.takesFrom(l, o.Metadata.Namespace) && take(l) {
+				found = true
+			}
+		}
+		if !found {
+			m.NotCarried(o, "no listener of "+g.object.String()+" takes it", at...)
+		}
+	}
+}
+
+// toServices gives services the routes whose parents they are. Those of another namespace are for its callers
+// alone (GAMMA, "consumer routes").
+func (m *reader) toServices() {
+	byService := map[*importer.Service][]*candidate{}
+	for _, kind := range routeKinds {
+		for _, o := range m.of(kind) {
+			for i, parent := range m.parents(o).ParentRefs {
+				if or(parent.Kind, "Gateway") != "Service" || or(parent.Group, group) != "" {
+					continue
+				}
+				at := []string{"spec", "parentRefs", strconv.Itoa(i)}
+				namespace := string(or(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+				s := m.Service(namespace, string(parent.Name))
+				switch {
+				case s == nil:
+					m.NotCarried(o, "no Service "+namespace+"/"+string(parent.Name)+" was read", at...)
+				case parent.Port != nil && s.Port(int(*parent.Port)) == "":
+					m.NotCarried(o, fmt.Sprintf("%s has no port %d", s.Name, *parent.Port), append(at, "port")...)
+				case namespace != o.Metadata.Namespace:
+					m.NotCarried(o, "a service's routes hold for every caller, and not for those of one namespace", at...)
+				case parent.Port != nil && len(s.Spec.Ports) > 1:
+					m.NotCarried(o, "a route holds for each port of "+s.Name+" that speaks HTTP", append(at, "port")...)
+					fallthrough
+				default:
+					m.called[s.Name] = true
+					byService[s] = append(byService[s], m.candidates(o, s)...)
+				}
+			}
+		}
+	}
+	for s, candidates := range byService {
+		s.Spec.Routes = m.ordered(candidates)
+		for _, r := range s.Spec.Routes {
+			for _, d := range r.To {
+				m.called[d.Service.Or(s.Name)] = true
+			}
+		}
+		s.Spec.Routes = importer.Tidied(s.Spec.Routes)
+	}
+}

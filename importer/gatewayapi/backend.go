@@ -1,0 +1,80 @@
+package gatewayapi
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+// destinations are the backends of a rule, and the percentage of its requests that get a 500, as their backend is
+// invalid. They are nil when all do.
+func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRef, at *importer.Service, protocol string, where []string) ([]*spec.Destination, float64) {
+	var out []*spec.Destination
+	total, invalid := 0, 0
+	for i := range refs {
+		ref := importer.Take(&refs[i].BackendRef)
+		to := m.destination(o, ref.BackendObjectReference, at, protocol, append(slices.Clone(where), "backendRefs", strconv.Itoa(i))...)
+		weight := int(or(ref.Weight, 1))
+		if to == nil {
+			invalid += weight
+			continue
+		}
+		if len(refs) > 1 {
+			to.Weight = spec.Written(weight)
+		}
+		total += weight
+		out = append(out, to)
+	}
+	if total == 0 {
+		return nil, 100
+	}
+	if len(out) == 1 {
+		out[0].Weight = spec.Field[int]{}
+	}
+	return out, math.Round(10000*float64(invalid)/float64(total+invalid)) / 100
+}
+
+// destination is a backend; nil when nobody is there. What nothing says of its port's protocol, the route does.
+func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectReference, at *importer.Service, protocol string, where ...string) *spec.Destination {
+	namespace := string(or(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+	if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {
+		m.NotCarried(o, "a backend is a Service", where...)
+		return nil
+	}
+	if !m.granted(o.Kind, o.Metadata.Namespace, "Service", namespace, string(ref.Name)) {
+		m.NotCarried(o, fmt.Sprintf("no ReferenceGrant in %s lets it refer to the Service", namespace), append(where, "namespace")...)
+		return nil
+	}
+	s := m.Service(namespace, string(ref.Name))
+	if s == nil {
+		m.NotCarried(o, "no Service "+namespace+"/"+string(ref.Name)+" was read", append(where, "name")...)
+		return nil
+	}
+	out := &spec.Destination{}
+	if s != at {
+		out.Service = spec.Written(s.Name)
+	}
+	if ref.Port == nil {
+		return out
+	}
+	port := s.Port(int(*ref.Port))
+	if port == "" {
+		m.NotCarried(o, fmt.Sprintf("the Service %s has no port %d", s.Name, *ref.Port), append(where, "port")...)
+		return nil
+	}
+	s.Speaks(port, protocol)
+	if said := s.Spec.Ports[port].Protocol.Value; protocol == "tcp" && said != "tcp" && said != "tls" {
+		m.NotCarried(o, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+said, append(where, "port")...)
+		return nil
+	}
+	if len(s.Spec.Ports) > 1 {
+		out.Port = spec.Written(port)
+	}
+	return out
+}

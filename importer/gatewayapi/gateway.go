@@ -1,0 +1,174 @@
+package gatewayapi
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+var gatewayReasons = map[string]string{
+	"addresses":                       "the address is that of the gateway's Service in Kubernetes",
+	"infrastructure":                  "the gateway's Deployment and Service are meshc's",
+	"allowedListeners":                "a gateway has its listeners in one place",
+	"defaultScope":                    "a route names its gateways",
+	"tls.backend":                     "a gateway shows the certificate of its identity in the mesh",
+	"tls.frontend":                    "roots are in a Secret: tls: clientCertificates",
+	"listeners[].tls.options":         "the language has minVersion and clientCertificates",
+	"listeners[].tls.certificateRefs": "a listener has one certificate; name a listener for each host",
+	"listeners[].allowedRoutes.kinds": "a listener's protocol says which routes it takes",
+}
+
+// gateway is a Gateway.
+type gateway struct {
+	object    *importer.Object
+	listeners []*listener
+}
+
+func (m *reader) readGateways() {
+	for _, o := range m.of("Gateway") {
+		var d gatewayv1.GatewaySpec
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		g := &gateway{object: o}
+		m.gateways[o.Metadata.Namespace+"/"+o.Metadata.Name] = g
+		d.GatewayClassName = "" // it is meshc's from now on
+		roots := map[gatewayv1.PortNumber]*gatewayv1.FrontendTLSValidation{}
+		if f := frontend(&d); f != nil {
+			for _, p := range f.PerPort {
+				roots[p.Port] = p.TLS.Validation
+			}
+			for _, l := range d.Listeners {
+				if _, own := roots[l.Port]; !own {
+					roots[l.Port] = f.Default.Validation
+				}
+			}
+			d.TLS.Frontend = nil
+		}
+		for i := range d.Listeners {
+			m.listener(g, i, &d.Listeners[i], roots)
+		}
+		m.Left(o, "spec", &d, gatewayReasons)
+	}
+}
+
+// finishGateways attaches the routes, and makes a gateway of each Gateway.
+func (m *reader) finishGateways() {
+	for _, kind := range routeKinds {
+		for _, o := range m.of(kind) {
+			m.attach(o)
+		}
+	}
+	for _, kind := range []string{"TLSRoute", "TCPRoute"} {
+		for _, o := range m.of(kind) {
+			m.attachStream(o)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.gateways)) {
+		g := m.gateways[name]
+		for _, l := range g.listeners {
+			m.redirectListener(g, l)
+		}
+		m.gateway(g)
+	}
+}
+
+// gateway is a gateway of the mesh for a Gateway.
+func (m *reader) gateway(g *gateway) {
+	out := &spec.Gateway{Namespace: spec.Written(g.object.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}
+	var serving []*listener // by routes
+	var unused []string     // whose requests others must not take
+	for _, l := range g.listeners {
+		at := []string{"spec", "listeners", strconv.Itoa(l.index)}
+		byRoutes := !l.spec.Protocol.IsSet() && !l.spec.RedirectTo.IsSet()
+		switch {
+		case l.spec.Protocol.IsSet() && l.spec.To == nil:
+			m.NotCarried(g.object, "no route says where its connections go, and the listener is left out", at...)
+			continue
+		case byRoutes && len(l.routes) == 0:
+			m.NotCarried(g.object, "no route is attached to it, and the listener is left out", at...)
+			unused = append(unused, l.host)
+			continue
+		case byRoutes:
+			serving = append(serving, l)
+		}
+		for n, one := range append([]*spec.Listener{l.spec}, l.more...) {
+			name := l.called
+			if n > 0 {
+				name = importer.Free(out.Listeners, name)
+			}
+			out.Listeners[name] = one
+			if one.To != nil {
+				out.Uses[one.To.Service.Value] = &spec.Use{}
+			}
+		}
+	}
+	if len(out.Listeners) == 0 {
+		return
+	}
+	out.Routes = m.routes(serving, unused)
+	for _, r := range out.Routes {
+		for _, d := range r.To {
+			out.Uses[d.Service.Value] = &spec.Use{}
+		}
+		if r.Mirror != nil {
+			out.Uses[r.Mirror.Service.Value] = &spec.Use{}
+		}
+	}
+	taken := map[string]bool{}
+	for name := range m.Repository.Services {
+		taken[name] = true
+	}
+	for name := range m.Repository.Gateways {
+		taken[name] = true
+	}
+	m.Repository.Gateways[importer.Free(taken, importer.NameOf(g.object.Metadata.Name))] = out
+}
+
+// routes are those of listeners, each for the hosts and the listeners that it is attached to.
+func (m *reader) routes(listeners []*listener, unused []string) []*spec.Route {
+	at := map[*importer.Object]map[string][]string{} // listeners by host
+	var objects []*importer.Object
+	for _, l := range listeners {
+		for _, a := range l.routes {
+			if at[a.object] == nil {
+				at[a.object] = map[string][]string{}
+				objects = append(objects, a.object)
+			}
+			for _, host := range a.hosts {
+				at[a.object][host] = append(at[a.object][host], l.called)
+			}
+		}
+	}
+	byHost := map[string][]*candidate{}
+	for _, o := range objects {
+		for _, host := range slices.Sorted(maps.Keys(at[o])) {
+			names := at[o][host]
+			all := !slices.ContainsFunc(listeners, func(l *listener) bool {
+				_, meets := importer.Intersect(l.host, host)
+				return meets && !slices.Contains(names, l.called)
+			})
+			for _, c := range m.candidates(o, nil) {
+				if !all { // it need not be said where all that answer for the host have it
+					c.listeners = names
+				}
+				byHost[host] = append(byHost[host], c)
+			}
+		}
+	}
+	var hosts []importer.Hosted
+	for _, host := range slices.Sorted(maps.Keys(byHost)) {
+		hosts = append(hosts, importer.Hosted{Host: host, Routes: m.ordered(byHost[host])})
+	}
+	for _, host := range unused {
+		if host != "" && byHost[host] == nil {
+			hosts = append(hosts, importer.Hosted{Host: host})
+		}
+	}
+	return importer.Routed(hosts)
+}

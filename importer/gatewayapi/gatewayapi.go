@@ -1,0 +1,73 @@
+// Package gatewayapi reads the Gateway API of Kubernetes: Gateway, HTTPRoute, GRPCRoute, TLSRoute,
+// TCPRoute, BackendTLSPolicy and ReferenceGrant, as https://gateway-api.sigs.k8s.io/reference/spec/
+// describes them. Routes may be for a Gateway or for a Service (GAMMA).
+package gatewayapi
+
+import (
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+const group = "gateway.networking.k8s.io"
+
+// reader is a mesh that is being read.
+type reader struct {
+	*importer.Mesh
+	objects  []*importer.Object
+	gateways map[string]*gateway // by NAMESPACE/NAME
+	grants   []grant
+	// called are the services, by name, that everyone of the mesh may call.
+	called map[string]bool
+}
+
+// Import is the mesh that the objects make.
+func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
+	m := &reader{Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{}, called: map[string]bool{}}
+	m.readGrants()
+	m.readGateways()
+	m.toServices()
+	m.finishGateways()
+	m.backendTLS()
+	m.Others(objects, kinds, map[string]string{"networking.istio.io": "meshc import istio", "security.istio.io": "meshc import istio"})
+	m.allow()
+	m.Finish()
+	return m.Mesh
+}
+
+// of are the objects of a kind.
+func (m *reader) of(kind string) []*importer.Object { return importer.Of(m.objects, group, kind) }
+
+// routeKinds are the kinds of routes for HTTP.
+var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
+
+// kinds are those that are read, and their group.
+var kinds = map[string]string{
+	"Gateway": group, "GatewayClass": group, "HTTPRoute": group, "GRPCRoute": group, "TLSRoute": group, "TCPRoute": group,
+	"BackendTLSPolicy": group, "ReferenceGrant": group,
+}
+
+// allow lets in the gateways whose routes lead to a service, those that call it, and everyone where it is the parent
+// of a route.
+func (m *reader) allow() {
+	for _, s := range m.Sorted() {
+		from := m.Callers(s)
+		if m.called[s.Name] && m.Calls == nil {
+			from = &spec.Peers{Anyone: spec.Written(true)}
+		}
+		if len(s.Spec.Ports) > 0 && from != nil {
+			s.Spec.Allow = []*spec.Rule{{From: from}}
+		}
+	}
+}
+
+// backendTLS tells of each policy for TLS to backends, which is the mesh's own here.
+func (m *reader) backendTLS() {
+	for _, o := range m.of("BackendTLSPolicy") {
+		var d gatewayv1.BackendTLSPolicySpec
+		if m.Decode(o, "spec", &d) {
+			m.NotCarried(o, "a member is reached by mutual TLS, with the certificates of the mesh: its own TLS would be within that")
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package importer_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/gatewayapi"
+	"github.com/meshc/meshc/importer/istio"
+)
+
+var update = flag.Bool("update", false, "write what the tests got as what they want")
+
+// TestImport imports the objects of each archive of testdata/import, istio_* or gateway_api_*, and wants the mesh,
+// what is not carried over, and what the compiler says of it. A line "calls: web=cart,payment" of its comment is an
+// option.
+func TestImport(t *testing.T) {
+	files, err := filepath.Glob("../testdata/import/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there is nothing to import: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := imported(t, file, archive)
+			var rest []txtar.File
+			for _, f := range archive.Files {
+				if strings.HasPrefix(f.Name, "in/") {
+					rest = append(rest, f)
+				} else if string(f.Data) != got[f.Name] && !*update {
+					t.Errorf("%s is\n%s\nand should be\n%s", f.Name, got[f.Name], f.Data)
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(got)) {
+				if !slices.ContainsFunc(archive.Files, func(f txtar.File) bool { return f.Name == name }) && !*update {
+					t.Errorf("%s is not wanted, and is\n%s", name, got[name])
+				}
+				rest = append(rest, txtar.File{Name: name, Data: []byte(got[name])})
+			}
+			if *update {
+				archive.Files = rest
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func imported(t *testing.T, file string, archive *txtar.Archive) map[string]string {
+	o := importer.Options{Name: "shop", TrustDomain: "cluster.local"}
+	for line := range strings.Lines(string(archive.Comment)) {
+		if call, ok := strings.CutPrefix(strings.TrimSpace(line), "calls: "); ok {
+			caller, callees, _ := strings.Cut(call, "=")
+			if o.Calls == nil {
+				o.Calls = map[string][]string{}
+			}
+			o.Calls[caller] = strings.Split(callees, ",")
+		}
+	}
+	var objects []*importer.Object
+	var told strings.Builder
+	for _, f := range archive.Files {
+		if name, ok := strings.CutPrefix(f.Name, "in/"); ok {
+			read, found := importer.Read(name, f.Data, "default")
+			objects = append(objects, read...)
+			for _, d := range found {
+				fmt.Fprintf(&told, "%v %s %s\n", d.Positions[0], d.Code, d.Message)
+			}
+		}
+	}
+	read := istio.Import
+	if strings.HasPrefix(filepath.Base(file), "gateway_api_") {
+		read = gatewayapi.Import
+	}
+	m := read(objects, o)
+	m.Found.Sort()
+	for _, d := range m.Found {
+		fmt.Fprintf(&told, "%v %s %s\n", d.Positions[0], d.Code, d.Message)
+	}
+	text, err := m.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range map[string]string{"mesh.cue": string(text), "cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compiled strings.Builder
+	for _, d := range r.Diagnostics {
+		fmt.Fprintf(&compiled, "%s %s\n", d.Code, d.Message)
+	}
+	return map[string]string{"want/mesh.cue": string(text), "want/not-carried": told.String(), "want/compiled": compiled.String()}
+}

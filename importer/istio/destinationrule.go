@@ -1,0 +1,217 @@
+package istio
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	networkingv1 "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+var destinationRuleReasons = map[string]string{
+	"exportTo":                        "it holds for every caller",
+	"workloadSelector":                "it holds for every caller; a caller's own settings stand in its uses",
+	"subsets[].trafficPolicy":         "settings of a connection are the service's, and not a version's",
+	"trafficPolicy.portLevelSettings": "settings of a connection are the service's, and not a port's",
+	"trafficPolicy.tls":               "between members TLS is always mutual, by their own certificates",
+	"trafficPolicy.loadBalancer.localityLbSetting.distribute":            "traffic goes to the nearest, and farther only where those fail: locality",
+	"trafficPolicy.connectionPool.http.maxRetries":                       "retries are bounded by a budget: retries: budget",
+	"trafficPolicy.connectionPool.http.maxRequestsPerConnection":         "connections are kept",
+	"trafficPolicy.connectionPool.http.h2UpgradePolicy":                  "proxies speak what the port says",
+	"trafficPolicy.outlierDetection.consecutiveGatewayErrors":            "5xx are counted together: consecutive5xx",
+	"trafficPolicy.outlierDetection.minHealthPercent":                    "loadBalancer: panicThreshold says when all are tried",
+	"trafficPolicy.loadBalancer.consistentHash.httpCookie.path":          "a cookie that a proxy sets is for every path",
+	"trafficPolicy.loadBalancer.consistentHash.maglev.tableSize":         "the table has Envoy's own size",
+	"trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize": "the ring has Envoy's own size",
+	"trafficPolicy.loadBalancer.consistentHash.minimumRingSize":          "the ring has Envoy's own size",
+	"trafficPolicy.outlierDetection.splitExternalLocalOriginErrors":      "a connection that fails counts as a 5xx",
+	"trafficPolicy.outlierDetection.consecutiveLocalOriginFailures":      "a connection that fails counts as a 5xx",
+	"trafficPolicy.connectionPool.tcp.maxConnectionDuration":             "connections are kept while they are used",
+	"trafficPolicy.loadBalancer.warmup.minimumPercent":                   "slowStart begins with Envoy's own share",
+	"trafficPolicy.loadBalancer.warmup.aggression":                       "slowStart grows evenly",
+	"trafficPolicy.loadBalancer.localityLbSetting.failoverPriority":      "locality: failover goes by regions",
+	"trafficPolicy.connectionPool.http.useClientProtocol":                "proxies speak what the port says",
+	"trafficPolicy.connectionPool.http.maxConcurrentStreams":             "connections: maxRequests bounds the requests of a caller",
+	"trafficPolicy.proxyProtocol":                                        "a member knows its caller by its certificate",
+	"trafficPolicy.tunnel":                                               "calls that leave the mesh by one place go via an egress gateway: external: via",
+	"trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes":      "5xx are counted: consecutive5xx",
+	"trafficPolicy.loadBalancer.zoneAwareLbSetting":                      "locality: prefer says which instances are near",
+	"trafficPolicy.loadBalancer.consistentHash.httpCookie.attributes":    "a cookie that a proxy sets has no attributes",
+	"trafficPolicy.retryBudget.budgetInterval":                           "a budget counts the requests in flight",
+}
+
+// destinationRules are the versions of services, and the settings of calls to them.
+func (m *reader) destinationRules() {
+	seen := map[any]*importer.Object{}
+	for _, o := range m.of(networking, "DestinationRule") {
+		var d networkingv1.DestinationRule
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		host := importer.Take(&d.Host)
+		s, e := m.Lookup(host, o.Metadata.Namespace), m.externalOf(host)
+		var target any = s
+		if s == nil {
+			target = e
+		}
+		if s == nil && e == nil {
+			m.NotCarried(o, "no service that was read has the host "+host, "spec", "host")
+			continue
+		}
+		if other := seen[target]; other != nil {
+			m.NotCarried(o, other.String()+" is for the same host")
+			continue
+		}
+		seen[target] = o
+		if len(d.ExportTo) == 1 && d.ExportTo[0] == "*" {
+			d.ExportTo = nil
+		}
+		if s != nil {
+			m.serviceRule(o, s, &d)
+		} else {
+			m.zeros(o, d.TrafficPolicy)
+			externalRule(e, d.TrafficPolicy)
+		}
+		m.Left(o, "spec", &d, destinationRuleReasons)
+	}
+}
+
+// externalOf is the external of the mesh that has the host; nil when there is none.
+func (m *reader) externalOf(host string) *spec.External {
+	for _, e := range m.Repository.External {
+		for _, h := range e.Hosts {
+			if strings.EqualFold(h.Value, host) {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+func (m *reader) serviceRule(o *importer.Object, s *importer.Service, d *networkingv1.DestinationRule) {
+	for i, subset := range d.Subsets {
+		name, labels := importer.Take(&subset.Name), importer.Take(&subset.Labels)
+		switch {
+		case len(labels) == 0:
+			m.NotCarried(o, "a version is told apart by labels", "spec", "subsets", strconv.Itoa(i))
+		case importer.NameOf(name) != name:
+			m.NotCarried(o, strconv.Quote(name)+" is no name of the language", "spec", "subsets", strconv.Itoa(i), "name")
+		default:
+			s.Version(name, labels)
+		}
+	}
+	p := d.TrafficPolicy
+	if p == nil {
+		return
+	}
+	m.zeros(o, p)
+	s.Spec.Connections, s.Spec.Outliers = connections(p.ConnectionPool), outliers(p.OutlierDetection)
+	loadBalancer(s.Spec, p.LoadBalancer)
+	if p.Tls != nil && p.Tls.Mode == networkingv1.ClientTLSSettings_ISTIO_MUTUAL {
+		p.Tls.Mode = 0
+	}
+	if b := p.RetryBudget; b != nil {
+		s.Spec.Retries = &spec.Retries{Budget: &spec.Budget{}}
+		if percent := importer.Take(&b.Percent); percent != nil {
+			s.Spec.Retries.Budget.Percent = spec.Written(percent.Value)
+		}
+		if n := importer.Take(&b.MinRetryConcurrency); n != 0 {
+			s.Spec.Retries.Budget.MinConcurrency = spec.Written(int(n))
+		}
+	}
+}
+
+// zeros tells of numbers that are written and say that there is no bound.
+func (m *reader) zeros(o *importer.Object, p *networkingv1.TrafficPolicy) {
+	if n := p.GetOutlierDetection().GetConsecutive_5XxErrors(); n != nil && n.Value == 0 {
+		m.NotCarried(o, "instances that fail are always left alone for a while, by 5 where nothing is written", "spec", "trafficPolicy", "outlierDetection", "consecutive5xxErrors")
+	}
+}
+
+// externalRule is for calls to an external. Where proxies are to originate TLS, its ports of
+// HTTP are those of https.
+func externalRule(e *spec.External, p *networkingv1.TrafficPolicy) {
+	if p == nil {
+		return
+	}
+	e.Connections, e.Outliers = connections(p.ConnectionPool), outliers(p.OutlierDetection)
+	if t := p.Tls; t != nil && t.Mode == networkingv1.ClientTLSSettings_SIMPLE {
+		t.Mode = 0
+		if t.Sni == e.Hosts[0].Value {
+			t.Sni = ""
+		}
+		if roots := t.CaCertificates; strings.HasPrefix(roots, "/") {
+			t.CaCertificates, e.TLS = "", &spec.ExternalTLS{Roots: spec.Written(roots)}
+		}
+		for _, port := range e.Ports {
+			if port.Protocol.Value == "http" || port.Protocol.Value == "tls" {
+				port.Protocol = spec.Written("https")
+			}
+		}
+	}
+}
+
+func connections(p *networkingv1.ConnectionPoolSettings) *spec.Connections {
+	if p == nil {
+		return nil
+	}
+	c := &spec.Connections{}
+	if t := p.Tcp; t != nil {
+		count(&c.Max, &t.MaxConnections)
+		duration(&c.ConnectTimeout, &t.ConnectTimeout)
+		if p.Http.GetIdleTimeout() == nil { // one holds for both
+			duration(&c.IdleTimeout, &t.IdleTimeout)
+		}
+		if k := t.TcpKeepalive; k != nil {
+			c.Keepalive = &spec.Keepalive{}
+			count(&c.Keepalive.Probes, &k.Probes)
+			duration(&c.Keepalive.Time, &k.Time)
+			duration(&c.Keepalive.Interval, &k.Interval)
+		}
+	}
+	if h := p.Http; h != nil {
+		count(&c.MaxPending, &h.Http1MaxPendingRequests)
+		count(&c.MaxRequests, &h.Http2MaxRequests)
+		duration(&c.IdleTimeout, &h.IdleTimeout)
+	}
+	if *c == (spec.Connections{}) {
+		return nil
+	}
+	return c
+}
+
+func outliers(p *networkingv1.OutlierDetection) *spec.Outliers {
+	if p == nil {
+		return nil
+	}
+	out := &spec.Outliers{}
+	if n := importer.Take(&p.Consecutive_5XxErrors); n != nil && n.Value > 0 {
+		out.Consecutive5xx = spec.Written(int(n.Value))
+	}
+	duration(&out.Interval, &p.Interval)
+	duration(&out.EjectFor, &p.BaseEjectionTime)
+	if n := importer.Take(&p.MaxEjectionPercent); n != 0 {
+		out.MaxEjected = spec.Written(float64(n))
+	}
+	if *out == (spec.Outliers{}) {
+		return nil
+	}
+	return out
+}
+
+// count carries a number over that is 0 when it is not written.
+func count[T int32 | uint32](into *spec.Field[int], from *T) {
+	if n := importer.Take(from); n != 0 {
+		*into = spec.Written(int(n))
+	}
+}
+
+func duration(into *spec.Field[string], from **durationpb.Duration) {
+	if d := importer.Take(from); d != nil && d.AsDuration() > 0 {
+		*into = spec.Written(importer.Duration(d.AsDuration().Round(time.Microsecond)))
+	}
+}

@@ -1,0 +1,177 @@
+// Package istio reads the configuration of Istio: VirtualService, DestinationRule, Gateway,
+// ServiceEntry, Sidecar, AuthorizationPolicy, PeerAuthentication and RequestAuthentication, as
+// https://istio.io/latest/docs/reference/config/ describes them.
+package istio
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	networkingv1 "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+// The API groups of Istio, and the namespace whose policies hold for all.
+const (
+	networking    = "networking.istio.io"
+	security      = "security.istio.io"
+	rootNamespace = "istio-system"
+)
+
+// reader is a mesh that is being read.
+type reader struct {
+	*importer.Mesh
+	objects  []*importer.Object
+	gateways map[string]*gateway // by NAMESPACE/NAME
+	// issuers are those whose tokens a service takes, by the service's name.
+	issuers map[string][]string
+	// asked are the issuers that some rule of a service asks for: SERVICE/ISSUER.
+	asked map[string]bool
+	// edge are the accounts of Istio's gateways, NAMESPACE/ACCOUNT, and the labels of their pods.
+	edge map[string][]map[string]string
+	// through are the services that gateways send requests to without a version, and where that is said.
+	through []through
+}
+
+// through is a destination of a gateway's route.
+type through struct {
+	object  *importer.Object
+	at      []string
+	service *importer.Service
+}
+
+// Import is the mesh that the objects make.
+//
+// Who may call whom is by AuthorizationPolicy; a service that none is for lets everyone of the mesh
+// in. Whom a service calls Istio does not know: it is given all that its Sidecar shows it and that
+// let it in, unless the options say more.
+func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
+	m := &reader{Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{}, issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{}}
+	m.defaults()
+	m.takeGateways()
+	m.serviceEntries()
+	m.destinationRules()
+	m.readGateways()
+	m.virtualServices()
+	m.finishGateways()
+	m.throughRoutes()
+	m.requestAuthentications()
+	permissive := m.peerAuthentications()
+	m.authorizationPolicies(permissive)
+	m.unasked()
+	m.sidecars()
+	m.Others(objects, kinds, map[string]string{"gateway.networking.k8s.io": "meshc import gateway-api"})
+	m.Finish()
+	return m.Mesh
+}
+
+// of are the objects of a kind.
+func (m *reader) of(group, kind string) []*importer.Object {
+	return importer.Of(m.objects, group, kind)
+}
+
+// defaults are Istio's own, where they differ from those of the language: a request that no
+// connection took is sent again, twice (HTTPRetry: "The default ... retry policy").
+func (m *reader) defaults() {
+	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Retries: &spec.Retries{
+		Attempts: spec.Written(2), On: spec.WrittenAll("connect-failure", "refused-stream", "unavailable", "cancelled"),
+	}}
+}
+
+// kinds are those that are read, and their groups.
+var kinds = map[string]string{
+	"VirtualService": networking, "DestinationRule": networking, "Gateway": networking, "ServiceEntry": networking, "Sidecar": networking,
+	"AuthorizationPolicy": security, "PeerAuthentication": security, "RequestAuthentication": security,
+}
+
+// takeGateways takes the services of Istio's own gateways out: each Gateway is one of the mesh.
+func (m *reader) takeGateways() {
+	// As Istio's own installation has them, which need not have been read.
+	for account, label := range map[string]string{
+		rootNamespace + "/istio-ingressgateway-service-account": "ingressgateway", rootNamespace + "/istio-ingressgateway": "ingressgateway", "istio-ingress/istio-ingress": "ingress",
+	} {
+		m.edge[account] = []map[string]string{{"istio": label, "app": "istio-" + label}}
+	}
+	for _, o := range m.of(networking, "Gateway") {
+		var d networkingv1.Gateway
+		if !(&importer.Mesh{}).Decode(o, "spec", &d) || len(d.Selector) == 0 {
+			continue
+		}
+		for _, s := range m.Sorted() {
+			if some, _, _ := s.Select(d.Selector); !some {
+				continue
+			}
+			for _, w := range s.Workloads {
+				m.edge[w.Namespace+"/"+w.Account] = append(m.edge[w.Namespace+"/"+w.Account], w.Labels)
+			}
+			m.NotCarried(s.Object, o.String()+" is for its pods: a gateway of the mesh has proxies of its own")
+			delete(m.Services, s.Name)
+			delete(m.Repository.Services, s.Name)
+		}
+	}
+}
+
+// throughRoutes tells of the services whose own routes a gateway's requests go through here.
+func (m *reader) throughRoutes() {
+	for _, t := range m.through {
+		if len(t.service.Spec.Routes) > 0 && !goesAnywhere(t.service) {
+			m.NotCarried(t.object, "requests of a gateway go on through the routes of "+t.service.Name+" here, which hold within the mesh alone in Istio: name a version to go round them", t.at...)
+		}
+	}
+}
+
+// goesAnywhere reports whether a service's routes send all requests to its only version, which is any instance.
+func goesAnywhere(s *importer.Service) bool {
+	if len(s.Spec.Routes) != 1 || len(s.Spec.Versions) != 1 || len(s.Workloads) > 1 {
+		return false
+	}
+	rest := *s.Spec.Routes[0]
+	to := rest.To
+	rest.To = nil
+	return reflect.DeepEqual(rest, spec.Route{}) && len(to) == 1 && !to[0].Service.IsSet()
+}
+
+// selected are the services whose pods a policy of the namespace is for, with whether it is for all of their
+// pods. Without a selector it is for all of its namespace, and in the root namespace for all of the mesh.
+func (m *reader) selected(o *importer.Object, labels map[string]string) map[*importer.Service]bool {
+	out := map[*importer.Service]bool{}
+	for _, s := range m.Sorted() {
+		if s.Namespace != o.Metadata.Namespace && o.Metadata.Namespace != rootNamespace {
+			continue
+		}
+		some, all, known := true, true, true
+		if len(labels) > 0 {
+			some, all, known = s.Select(labels)
+		}
+		if !known {
+			m.LetsMore(o, "whether it is for the pods of "+s.Name+" cannot be told, as they were not read", "spec", "selector")
+		}
+		if some && !all {
+			m.NotCarried(o, "it is for some of the pods of "+s.Name+" alone, and holds for all of them here", "spec", "selector")
+		}
+		if some {
+			out[s] = all
+		}
+	}
+	return out
+}
+
+// nearness ranks policies of a kind: one for workloads holds before that of their namespace, and that before the mesh's.
+func nearness(o *importer.Object, labels map[string]string) int {
+	switch {
+	case len(labels) > 0:
+		return 3
+	case o.Metadata.Namespace != rootNamespace:
+		return 2
+	}
+	return 1
+}
+
+// byName are the services of a selection, by name.
+func byName(selection map[*importer.Service]bool) []*importer.Service {
+	return slices.SortedFunc(maps.Keys(selection), func(a, b *importer.Service) int { return strings.Compare(a.Name, b.Name) })
+}

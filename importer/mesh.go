@@ -1,0 +1,219 @@
+package importer
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Options say what cannot be read from objects.
+type Options struct {
+	// Name of the mesh, and its trust domain.
+	Name, TrustDomain string
+	// Calls are whom each service calls, by their names; nil when that is not known.
+	Calls map[string][]string
+}
+
+// Mesh is a mesh that is being read.
+type Mesh struct {
+	Options
+	Repository spec.Repository
+	// Found is what could not be carried over.
+	Found diag.List
+	// Services by name.
+	Services map[string]*Service
+	// Hosts are those of the externals that services may call, by their names.
+	Hosts map[string]Host
+	// Aliases are services by other hosts that they are known by.
+	Aliases map[string]*Service
+	// Sees is which hosts a service is given, by its name, where that is narrower than all.
+	Sees map[string]func(h Host) bool
+}
+
+// Host is a name in DNS that belongs to a namespace.
+type Host struct{ Namespace, Name string }
+
+// New is a mesh with the services of the objects: those of kind Service, with the workloads
+// that they select.
+func New(objects []*Object, o Options) *Mesh {
+	m := &Mesh{Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Aliases: map[string]*Service{}, Sees: map[string]func(Host) bool{}}
+	m.Repository = spec.Repository{
+		Mesh:     &spec.Mesh{Name: spec.Written(o.Name), TrustDomain: spec.Written(o.TrustDomain)},
+		Services: map[string]*spec.Service{}, Gateways: map[string]*spec.Gateway{}, External: map[string]*spec.External{},
+	}
+	m.readServices(objects)
+	return m
+}
+
+// Service is the service NAME of a namespace; nil when there is none.
+func (m *Mesh) Service(namespace, name string) *Service {
+	if s := m.Services[name]; s != nil && s.Namespace == namespace {
+		return s
+	}
+	return nil
+}
+
+// Lookup is the service that a host names, from a namespace: "cart", "cart.shop" or
+// "cart.shop.svc.cluster.local"; nil when there is none.
+func (m *Mesh) Lookup(host, from string) *Service {
+	if s := m.Aliases[host]; s != nil {
+		return s
+	}
+	name, rest, dotted := strings.Cut(host, ".")
+	if !dotted {
+		return m.Service(from, name)
+	}
+	namespace, rest, dotted := strings.Cut(rest, ".")
+	if !dotted || rest == "svc" || strings.HasPrefix(rest, "svc.") {
+		return m.Service(namespace, name)
+	}
+	return nil
+}
+
+// Sorted are the services by name.
+func (m *Mesh) Sorted() []*Service {
+	var out []*Service
+	for _, name := range slices.Sorted(maps.Keys(m.Services)) {
+		out = append(out, m.Services[name])
+	}
+	return out
+}
+
+// AddExternal adds a service outside the mesh that a namespace knows, under a name like the one wanted.
+func (m *Mesh) AddExternal(wanted, namespace string, e *spec.External) string {
+	name := NameOf(wanted)
+	for taken := true; taken; { // services and externals share their names
+		name = Free(m.Repository.External, name)
+		if _, taken = m.Repository.Services[name]; taken {
+			name += "-external"
+		}
+	}
+	m.Repository.External[name] = e
+	m.Hosts[name] = Host{namespace, e.Hosts[0].Value}
+	return name
+}
+
+// Finish writes who calls whom, once all rules are there, and drops what is empty.
+//
+// A caller is given every service that it sees and that lets it in, or those of [Options.Calls].
+func (m *Mesh) Finish() {
+	for _, s := range m.Sorted() {
+		s.settlePorts(m)
+	}
+	defer m.Found.Sort()
+	for _, g := range m.Repository.Gateways {
+		if len(g.Uses) == 0 {
+			g.Uses = nil
+		}
+	}
+	for _, caller := range m.Sorted() {
+		if m.Calls != nil {
+			for _, name := range m.Calls[caller.Name] {
+				caller.use(name)
+			}
+			continue
+		}
+		sees := m.Sees[caller.Name]
+		if sees == nil {
+			sees = func(Host) bool { return true }
+		}
+		for _, callee := range m.Sorted() {
+			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.Host()) && callee.lets(caller) && !callee.leadsTo(caller.Name) {
+				caller.use(callee.Name)
+			}
+		}
+		for name, host := range m.Hosts {
+			if sees(host) {
+				caller.use(name)
+			}
+		}
+	}
+}
+
+func (s *Service) use(callee string) {
+	if s.Spec.Uses == nil {
+		s.Spec.Uses = map[string]*spec.Use{}
+	}
+	s.Spec.Uses[callee] = &spec.Use{}
+}
+
+// Callers are the members that call the service, where that is known: those of [Options.Calls], and the
+// gateways whose routes lead to it. It is nil when nobody does.
+func (m *Mesh) Callers(s *Service) *spec.Peers {
+	// Who calls a service whose routes lead to this one calls this one too.
+	reached := map[string]bool{s.Name: true}
+	for grown := true; grown; {
+		grown = false
+		for _, other := range m.Sorted() {
+			if !reached[other.Name] && slices.ContainsFunc(slices.Collect(maps.Keys(reached)), other.leadsTo) {
+				reached[other.Name], grown = true, true
+			}
+		}
+	}
+	calls := func(callee string) bool { return reached[callee] }
+	p := &spec.Peers{}
+	for _, caller := range slices.Sorted(maps.Keys(m.Calls)) {
+		if caller != s.Name && slices.ContainsFunc(m.Calls[caller], calls) {
+			p.Services = append(p.Services, spec.Written(caller))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Repository.Gateways)) {
+		if slices.ContainsFunc(slices.Collect(maps.Keys(m.Repository.Gateways[name].Uses)), calls) {
+			p.Gateways = append(p.Gateways, spec.Written(name))
+		}
+	}
+	if p.Services == nil && p.Gateways == nil {
+		return nil
+	}
+	return p
+}
+
+// leadsTo reports whether some route of the service sends requests to another one.
+func (s *Service) leadsTo(name string) bool {
+	return slices.ContainsFunc(s.Spec.Routes, func(r *spec.Route) bool {
+		return slices.ContainsFunc(r.To, func(d *spec.Destination) bool { return d.Service.Value == name }) || r.Mirror != nil && r.Mirror.Service.Value == name
+	})
+}
+
+// lets reports whether some rule of allow is for the caller, and none of deny takes all of it back.
+func (s *Service) lets(caller *Service) bool {
+	covers := func(r *spec.Rule) bool {
+		has := func(list []spec.Field[string], name string) bool {
+			return slices.ContainsFunc(list, func(f spec.Field[string]) bool { return f.Value == name })
+		}
+		return r.Mode.Value != "audit" && (r.From.Anyone.Value || has(r.From.Services, caller.Name) || has(r.From.Namespaces, caller.Namespace))
+	}
+	return slices.ContainsFunc(s.Spec.Allow, covers) && !slices.ContainsFunc(s.Spec.Deny, func(r *spec.Rule) bool {
+		whole := r.Ports == nil && r.Methods == nil && r.Paths == nil && r.Headers == nil && r.JWT == nil && r.From.IPRanges == nil
+		return whole && covers(r)
+	})
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// NameOf makes a name of the language out of another, as far as its characters go.
+func NameOf(text string) string {
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(text), "-"), "-")
+	if name == "" || name[0] < 'a' {
+		name = "x-" + name
+	}
+	return strings.TrimRight(name[:min(len(name), 63)], "-")
+}
+
+// Free is the name, or with a number behind it where it is taken.
+func Free[T any](taken map[string]T, name string) string {
+	for n, base := 2, name; ; n++ {
+		if _, ok := taken[name]; !ok {
+			return name
+		}
+		name = base[:min(len(base), 60)] + "-" + string(rune('0'+n%10))
+		if n > 9 {
+			base += "-x"
+			n = 1
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package importer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+)
+
+// traffic are the API groups, by how they end, whose objects configure traffic or who may call whom.
+var traffic = []string{
+	"istio.io", "gateway.networking.k8s.io", "x-k8s.io", "envoyproxy.io", "linkerd.io", "consul.hashicorp.com", "kuma.io",
+	"cilium.io", "traefik.io", "projectcontour.io", "konghq.com", "solo.io", "nginx.org", "networking.k8s.io",
+}
+
+// Others tells of the objects that configure traffic and that are not of the kinds read, which have a group each.
+// Read by says what reads those of a group.
+func (m *Mesh) Others(objects []*Object, kinds map[string]string, readBy map[string]string) {
+	for _, o := range objects {
+		group := o.Group()
+		want, known := kinds[o.Kind]
+		switch {
+		case known && group == want:
+		case known && (group == "" || family(group) == family(want)):
+			m.Add(o, diag.BadObject, fmt.Sprintf("apiVersion is %s, and a %s is of %s", o.APIVersion, o.Kind, want), "apiVersion")
+		case o.Kind == "NetworkPolicy" || !slices.ContainsFunc(traffic, func(end string) bool { return strings.HasSuffix(group, end) }):
+		default:
+			why := "meshc does not read this kind"
+			if by := readBy[group]; by != "" {
+				why = by + " reads it"
+			}
+			if strings.Contains(o.Kind, "Policy") || strings.Contains(o.Kind, "Authentication") || strings.Contains(o.Kind, "Authorization") {
+				m.LetsMore(o, why)
+			} else {
+				m.NotCarried(o, why)
+			}
+		}
+	}
+}
+
+// family is the domain whose group it is: "istio.io".
+func family(group string) string {
+	parts := strings.Split(group, ".")
+	return strings.Join(parts[max(0, len(parts)-2):], ".")
+}
+
+// Matches reports whether a value is what a pattern says: exact, or with "*" at one end, or "*" for any.
+func Matches(pattern, value string) bool {
+	switch {
+	case pattern == "*":
+		return value != ""
+	case strings.HasPrefix(pattern, "*"):
+		return strings.HasSuffix(value, pattern[1:])
+	case strings.HasSuffix(pattern, "*"):
+		return strings.HasPrefix(value, pattern[:len(pattern)-1])
+	}
+	return pattern == value
+}

@@ -1,0 +1,197 @@
+package importer
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Hosted are the routes for the requests that name a host, "" or "*" for any. A route may be for some listeners alone, or
+// for a narrower host, which it keeps.
+type Hosted struct {
+	Host   string
+	Routes []*spec.Route
+}
+
+// Routed are the routes of a gateway, on which each host has its own in other meshes: the most
+// specific host comes first, and its routes end with a 404 where those of a wider host would take what they
+// leave. Routes that take all requests of their host come behind its others.
+func Routed(hosts []Hosted) []*spec.Route {
+	var merged []Hosted
+	for _, h := range hosts {
+		if h.Host == "*" {
+			h.Host = ""
+		}
+		if i := slices.IndexFunc(merged, func(m Hosted) bool { return m.Host == h.Host }); i >= 0 {
+			merged[i].Routes = append(merged[i].Routes, h.Routes...)
+			continue
+		}
+		merged = append(merged, h)
+	}
+	slices.SortStableFunc(merged, func(a, b Hosted) int { return MoreSpecific(a.Host, b.Host) })
+	var out []*spec.Route
+	for i, h := range merged {
+		slices.SortStableFunc(h.Routes, func(a, b *spec.Route) int { return rankOf(a) - rankOf(b) })
+		var own []*spec.Route
+		for _, r := range h.Routes {
+			if slices.ContainsFunc(own, func(before *spec.Route) bool { return reflect.DeepEqual(before, r) }) {
+				continue
+			}
+			own = append(own, r)
+		}
+		if slices.ContainsFunc(merged[i+1:], func(m Hosted) bool { return Covers(m.Host, h.Host) }) {
+			own = append(own, leftover(own)...)
+		}
+		for _, r := range own {
+			h.place(r)
+		}
+		out = append(out, own...)
+	}
+	NameApart(out)
+	return out
+}
+
+func rankOf(r *spec.Route) int {
+	if takesAll(r) {
+		return 1
+	}
+	return 0
+}
+
+// leftover answers 404 to what a host's routes leave, at the listeners that they are for; none where they leave nothing.
+func leftover(own []*spec.Route) []*spec.Route {
+	listeners := map[string]bool{} // those whose requests may be left
+	everywhere := len(own) == 0
+	for _, r := range own {
+		at := listenersOf(r)
+		everywhere = everywhere || at == nil
+		for _, name := range at {
+			listeners[name] = true
+		}
+	}
+	for _, r := range own {
+		if !takesAll(r) {
+			continue
+		}
+		if at := listenersOf(r); at == nil {
+			return nil
+		} else {
+			for _, name := range at {
+				delete(listeners, name)
+			}
+		}
+	}
+	rest := &spec.Route{DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}}
+	if !everywhere {
+		if len(listeners) == 0 {
+			return nil
+		}
+		At(rest, slices.Sorted(maps.Keys(listeners)))
+	}
+	return []*spec.Route{rest}
+}
+
+// place makes a route one for the host, unless it is for a narrower one.
+func (h *Hosted) place(r *spec.Route) {
+	if h.Host == "" || r.Match != nil && r.Match.Host.IsSet() {
+		return
+	}
+	if r.Match == nil {
+		r.Match = &spec.Match{}
+	}
+	r.Match.Host = spec.Written(h.Host)
+}
+
+// At makes a route one for listeners, by their names; nil is all of them.
+func At(r *spec.Route, listeners []string) {
+	if listeners == nil {
+		return
+	}
+	if r.Match == nil {
+		r.Match = &spec.Match{}
+	}
+	r.Match.Listeners = spec.WrittenAll(listeners...)
+}
+
+func listenersOf(r *spec.Route) []string {
+	if r.Match == nil {
+		return nil
+	}
+	var out []string
+	for _, f := range r.Match.Listeners {
+		out = append(out, f.Value)
+	}
+	return out
+}
+
+// Tidied are the routes of a service without what need not be said: that all go to any instance.
+func Tidied(routes []*spec.Route) []*spec.Route {
+	for _, r := range routes {
+		if len(r.To) == 1 && *r.To[0] == (spec.Destination{}) {
+			r.To = nil
+		}
+	}
+	if len(routes) == 1 && reflect.DeepEqual(*routes[0], spec.Route{}) {
+		return nil
+	}
+	NameApart(routes)
+	return routes
+}
+
+// NameApart numbers the routes that have the name of another one.
+func NameApart(routes []*spec.Route) {
+	count := map[string]int{}
+	for _, r := range routes {
+		if !r.Name.IsSet() {
+			continue
+		}
+		name := r.Name.Value
+		if count[name]++; count[name] > 1 {
+			r.Name.Value = fmt.Sprintf("%s %d", name, count[name])
+		}
+	}
+}
+
+func takesAll(r *spec.Route) bool {
+	m := r.Match
+	return m == nil || !m.Host.IsSet() && m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil && (m.Path == nil || m.Path.Prefix.Value == "/")
+}
+
+// MoreSpecific orders hosts: exact ones before wildcards, longer ones before shorter, and any host
+// last.
+func MoreSpecific(a, b string) int {
+	rank := func(host string) int {
+		switch {
+		case host == "" || host == "*":
+			return 0
+		case strings.HasPrefix(host, "*."):
+			return len(host)
+		}
+		return 1000 + len(host)
+	}
+	return rank(b) - rank(a)
+}
+
+// Covers reports whether a host, exact or with a wildcard, takes all that another takes.
+func Covers(wide, narrow string) bool {
+	if wide == "" || wide == "*" || wide == narrow {
+		return true
+	}
+	suffix, ok := strings.CutPrefix(wide, "*")
+	return ok && strings.HasSuffix(narrow, suffix) && narrow != "" && narrow != "*"
+}
+
+// Intersect is the host that both take, and whether there is one.
+func Intersect(a, b string) (string, bool) {
+	switch {
+	case Covers(a, b):
+		return b, true
+	case Covers(b, a):
+		return a, true
+	}
+	return "", false
+}

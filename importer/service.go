@@ -1,0 +1,265 @@
+package importer
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Service is a Service of Kubernetes and what is made of it.
+type Service struct {
+	Name, Namespace string
+	// Account is the service account of its pods.
+	Account string
+	Spec    *spec.Service
+	Object  *Object
+	// Workloads are those whose pods it selects.
+	Workloads []*Workload
+	// Selector are the labels by which it selects them.
+	Selector map[string]string
+	// made are the versions that its workloads made, by name, until something names them.
+	made map[string]bool
+	// guessed are ports whose protocol nothing says, by name.
+	guessed map[string]int
+}
+
+// Host is the name by which the service is looked up in its cluster.
+func (s *Service) Host() Host {
+	return Host{s.Namespace, s.Name + "." + s.Namespace + ".svc.cluster.local"}
+}
+
+// Port is the name of the port with that number, as callers know it; "" when there is none.
+func (s *Service) Port(number int) string {
+	for name, p := range s.Spec.Ports {
+		if p.Port.Value == number {
+			return name
+		}
+	}
+	return ""
+}
+
+// MirrorPort is why a gateway sends no copies to a service with more than one port that speaks HTTP.
+const MirrorPort = "copies go to the only port of a service that speaks HTTP, and this one has more"
+
+// PortsOfHTTP is how many of its ports speak HTTP.
+func (s *Service) PortsOfHTTP() int {
+	n := 0
+	for _, p := range s.Spec.Ports {
+		if slices.Contains([]string{"http", "http2", "grpc"}, p.Protocol.Value) {
+			n++
+		}
+	}
+	return n
+}
+
+// Speaks says what a port speaks whose protocol was not known.
+func (s *Service) Speaks(port, protocol string) {
+	if _, ok := s.guessed[port]; ok {
+		s.Spec.Ports[port].Protocol = spec.Written(protocol)
+		delete(s.guessed, port)
+	}
+}
+
+// settlePorts takes ports of which nothing says what they speak for opaque bytes.
+func (s *Service) settlePorts(m *Mesh) {
+	for name, index := range s.guessed {
+		m.Add(s.Object, diag.NotCarried, fmt.Sprintf("nothing says what port %s speaks: it is taken for tcp; name its protocol in appProtocol", name),
+			"spec", "ports", strconv.Itoa(index))
+	}
+}
+
+// Accounts are the service accounts of its pods.
+func (s *Service) Accounts() []string {
+	if len(s.Workloads) == 0 {
+		return []string{s.Account}
+	}
+	var out []string
+	for _, w := range s.Workloads {
+		if !slices.Contains(out, w.Account) {
+			out = append(out, w.Account)
+		}
+	}
+	return out
+}
+
+// Select says whether the labels are those of some of the service's pods, or of all. Of pods that were not read
+// only those labels are known by which the service selects them: it cannot be told for others.
+func (s *Service) Select(selector map[string]string) (some, all, known bool) {
+	chosen := labels.SelectorFromSet(selector)
+	n := 0
+	for _, w := range s.Workloads {
+		if chosen.Matches(labels.Set(w.Labels)) {
+			n++
+		}
+	}
+	if len(s.Workloads) == 0 { // what its pods have is what it selects them by
+		known = true
+		for key, value := range selector {
+			if own, ok := s.Selector[key]; !ok {
+				known = false
+			} else if own != value {
+				return false, false, true
+			}
+		}
+		return known, known, known
+	}
+	return n > 0, n == len(s.Workloads), true
+}
+
+func (m *Mesh) readServices(objects []*Object) {
+	type named struct {
+		name, namespace string
+		*spec.External
+	}
+	var externals []named
+	workloads := m.readWorkloads(objects)
+	for _, o := range Of(objects, "", "Service") {
+		var d corev1.ServiceSpec
+		if !m.Decode(o, "spec", &d) {
+			continue
+		}
+		name := o.Metadata.Name
+		switch other := m.Services[name]; {
+		case d.Type == corev1.ServiceTypeExternalName:
+			if e := m.externalName(o, d); e != nil {
+				externals = append(externals, named{o.Metadata.Name, o.Metadata.Namespace, e})
+			}
+			continue
+		case other != nil && other.Namespace == o.Metadata.Namespace:
+			m.NotCarried(o, "it stands here twice")
+			continue
+		case other != nil:
+			m.NotCarried(o, fmt.Sprintf("the names of services are unique in a mesh, and %s is another", other.Object))
+			continue
+		case NameOf(name) != name:
+			m.NotCarried(o, fmt.Sprintf("%q is no name of the language", name))
+			continue
+		case NameOf(o.Metadata.Namespace) != o.Metadata.Namespace:
+			m.NotCarried(o, fmt.Sprintf("%q is no name of the language", o.Metadata.Namespace))
+			continue
+		case len(d.Selector) == 0:
+			m.NotCarried(o, "it selects no pods: name its instances in workload: endpoints", "spec")
+			continue
+		}
+		s := &Service{Name: name, Namespace: o.Metadata.Namespace, Object: o, Selector: d.Selector, Spec: &spec.Service{}, guessed: map[string]int{}}
+		s.Spec.Namespace = spec.Written(s.Namespace)
+		m.Services[name], m.Repository.Services[name] = s, s.Spec
+		for _, w := range workloads {
+			if w.Namespace == s.Namespace && len(d.Selector) > 0 && labels.SelectorFromSet(d.Selector).Matches(labels.Set(w.Labels)) {
+				s.Workloads = append(s.Workloads, w)
+			}
+		}
+		m.readPorts(s, d.Ports)
+	}
+	m.giveWorkloads()
+	for _, e := range externals {
+		m.AddExternal(e.name, e.namespace, e.External)
+	}
+}
+
+func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
+	s.Spec.Ports = map[string]*spec.Port{}
+	for i, p := range ports {
+		at := []string{"spec", "ports", strconv.Itoa(i)}
+		if p.Protocol != "" && p.Protocol != corev1.ProtocolTCP {
+			m.NotCarried(s.Object, "the mesh carries TCP, and "+string(p.Protocol)+" goes beside it", at...)
+			continue
+		}
+		protocol := protocolOf(p)
+		name := p.Name
+		if name == "" {
+			if name = protocol; name == "" {
+				name = "main"
+			}
+		}
+		name = Free(s.Spec.Ports, NameOf(name))
+		port := &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}
+		if protocol == "" {
+			s.guessed[name] = i
+			port.Protocol = spec.Written("tcp")
+		}
+		if target := m.target(s, p.TargetPort, at); target != 0 && target != int(p.Port) {
+			port.Target = spec.Written(target)
+		}
+		s.Spec.Ports[name] = port
+	}
+	if len(s.Spec.Ports) == 0 {
+		s.Spec.Ports = nil
+	}
+}
+
+// target is the number of the port that the application listens on; 0 for the same.
+func (m *Mesh) target(s *Service, p intstr.IntOrString, at []string) int {
+	if p.Type == intstr.Int {
+		return p.IntValue()
+	}
+	for _, w := range s.Workloads {
+		if n, ok := w.Ports[p.StrVal]; ok {
+			return n
+		}
+	}
+	m.NotCarried(s.Object, fmt.Sprintf("no container of its pods names a port %s", p.StrVal), append(at, "targetPort")...)
+	return 0
+}
+
+// protocolOf is what a port speaks by its appProtocol, or the beginning of its name; "" when
+// neither says (Istio, "Protocol Selection").
+func protocolOf(p corev1.ServicePort) string {
+	said, _, _ := strings.Cut(p.Name, "-")
+	if p.AppProtocol != nil {
+		said = *p.AppProtocol
+	}
+	switch strings.ToLower(said) {
+	case "http", "kubernetes.io/ws":
+		return "http"
+	case "http2", "kubernetes.io/h2c":
+		return "http2"
+	case "grpc", "grpc-web":
+		return "grpc"
+	case "https", "tls", "kubernetes.io/wss":
+		return "tls"
+	case "tcp", "mongo", "mysql", "redis", "postgres", "postgresql":
+		return "tcp"
+	}
+	return ""
+}
+
+// externalName makes an external of a Service that is another name for a host; nil when it cannot
+// be one.
+func (m *Mesh) externalName(o *Object, d corev1.ServiceSpec) *spec.External {
+	e := &spec.External{Hosts: spec.WrittenAll(d.ExternalName), Ports: map[string]*spec.Port{}}
+	for _, p := range d.Ports {
+		protocol := protocolOf(p)
+		if protocol == "" {
+			protocol = "tcp"
+		}
+		name := p.Name
+		if name == "" {
+			name = protocol
+		}
+		e.Ports[Free(e.Ports, NameOf(name))] = &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}
+	}
+	if len(e.Ports) == 0 {
+		m.NotCarried(o, "it names no ports, and an external has ports")
+		return nil
+	}
+	return e
+}
+
+// versionNames are the versions by name, sorted.
+func (s *Service) versionNames() []string {
+	var out []string
+	for name := range s.Spec.Versions {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,202 @@
+package importer
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// Workload is an object of Kubernetes that makes pods.
+type Workload struct {
+	Kind, Name, Namespace string
+	// Labels and Account are those of its pods.
+	Labels  map[string]string
+	Account string
+	// Ports are the named ports of its containers.
+	Ports map[string]int
+}
+
+// podTemplate is where the pods stand in a Deployment, a StatefulSet and a DaemonSet.
+type podTemplate struct {
+	Template corev1.PodTemplateSpec `json:"template"`
+}
+
+// readWorkloads are the workloads among the objects. The rest of them is the team's own.
+func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
+	var out []*Workload
+	for _, o := range Of(objects, "apps", "Deployment", "StatefulSet", "DaemonSet") {
+		var d podTemplate
+		if !m.DecodePart(o, "spec", &d) {
+			continue
+		}
+		w := &Workload{Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels, Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{}}
+		for _, c := range d.Template.Spec.Containers {
+			for _, p := range c.Ports {
+				if p.Name != "" {
+					w.Ports[p.Name] = int(p.ContainerPort)
+				}
+			}
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// giveWorkloads gives each service the workload that it selects. With more than one they are its
+// versions, told apart by the label "version", or by the first label in which they differ.
+func (m *Mesh) giveWorkloads() {
+	owners := map[*Workload]*Service{}
+	for _, s := range m.Sorted() {
+		s.Account = s.Name
+		if len(s.Workloads) == 0 {
+			m.NotCarried(s.Object, fmt.Sprintf("none of the workloads that were read has the pods that it selects: a Deployment %s is taken for it", s.Name), "spec", "selector")
+			s.Spec.Workload = &spec.Workload{Deployment: spec.Written(s.Name)}
+			continue
+		}
+		if w := s.Workloads[0]; NameOf(w.Name) != w.Name {
+			m.NotCarried(s.Object, fmt.Sprintf("its %s is named %q, which is no name of the language", w.Kind, w.Name))
+			delete(m.Services, s.Name)
+			delete(m.Repository.Services, s.Name)
+			continue
+		}
+		if w, other := taken(s, owners); other != nil {
+			m.NotCarried(s.Object, fmt.Sprintf("the pods of %s %s are those of %s already, and a pod is one service", w.Kind, w.Name, other.Object))
+			delete(m.Services, s.Name)
+			delete(m.Repository.Services, s.Name)
+			continue
+		}
+		for _, w := range s.Workloads {
+			owners[w] = s
+		}
+		first := s.Workloads[0]
+		s.Account = first.Account
+		s.Spec.Workload = workloadOf(first)
+		if len(s.Workloads) > 1 {
+			m.giveVersions(s)
+		}
+	}
+	m.giveAccounts()
+}
+
+// taken is a workload of the service that another service has, and that one.
+func taken(s *Service, owners map[*Workload]*Service) (*Workload, *Service) {
+	for _, w := range s.Workloads {
+		if other := owners[w]; other != nil {
+			return w, other
+		}
+	}
+	return nil, nil
+}
+
+func workloadOf(w *Workload) *spec.Workload {
+	name := spec.Written(w.Name)
+	switch w.Kind {
+	case "StatefulSet":
+		return &spec.Workload{StatefulSet: name}
+	case "DaemonSet":
+		return &spec.Workload{DaemonSet: name}
+	}
+	return &spec.Workload{Deployment: name}
+}
+
+func (m *Mesh) giveVersions(s *Service) {
+	key := s.distinction()
+	s.Spec.Versions, s.made = map[string]*spec.Version{}, map[string]bool{}
+	for i, w := range s.Workloads {
+		value, ok := w.Labels[key]
+		if key == "" || !ok {
+			m.NotCarried(s.Object, fmt.Sprintf("no label tells the pods of %s %s from those of the others", w.Kind, w.Name), "spec", "selector")
+			continue
+		}
+		v := &spec.Version{Labels: map[string]spec.Field[string]{key: spec.Written(value)}}
+		if i > 0 {
+			v.Workload = spec.Written(w.Name)
+		}
+		name := Free(s.Spec.Versions, NameOf(value))
+		s.Spec.Versions[name], s.made[name] = v, true
+	}
+	for _, w := range s.Workloads[1:] {
+		if w.Account != s.Account {
+			m.NotCarried(s.Object, fmt.Sprintf("the pods of %s have the service account %s, and those of %s have %s: a service has one identity", w.Name, w.Account, s.Workloads[0].Name, s.Account), "spec", "selector")
+		}
+	}
+}
+
+// distinction is the label that is another at each of the service's workloads; "" when there
+// is none.
+func (s *Service) distinction() string {
+	tells := func(key string) bool {
+		values := map[string]bool{}
+		for _, w := range s.Workloads {
+			if value, ok := w.Labels[key]; ok {
+				values[value] = true
+			}
+		}
+		return len(values) == len(s.Workloads)
+	}
+	if tells("version") {
+		return "version"
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Workloads[0].Labels)) {
+		if tells(key) {
+			return key
+		}
+	}
+	return ""
+}
+
+// giveAccounts gives each service its pods' service account, unless others have that too: an
+// identity is one service's, which gets an account of its own name then.
+func (m *Mesh) giveAccounts() {
+	holders := map[string][]*Service{}
+	for _, s := range m.Sorted() {
+		key := s.Namespace + "/" + s.Account
+		holders[key] = append(holders[key], s)
+	}
+	for _, s := range m.Sorted() {
+		if shared := holders[s.Namespace+"/"+s.Account]; len(shared) == 1 && s.Account != s.Name && s.Account != "default" && NameOf(s.Account) == s.Account {
+			s.Spec.Account = spec.Written(s.Account)
+		}
+	}
+}
+
+// Version gives the service a version of that name with the labels. One that its workloads made, and that nothing
+// has named yet, gives way to it.
+func (s *Service) Version(name string, labels map[string]string) {
+	v := &spec.Version{Labels: map[string]spec.Field[string]{}}
+	for key, value := range labels {
+		v.Labels[key] = spec.Written(value)
+	}
+	for _, known := range s.versionNames() {
+		other := s.Spec.Versions[known]
+		if !within(other.Labels, labels) {
+			continue
+		}
+		v.Workload = other.Workload
+		if s.made[known] && len(other.Labels) == len(labels) {
+			delete(s.Spec.Versions, known)
+			delete(s.made, known)
+		}
+		break
+	}
+	if s.Spec.Versions == nil {
+		s.Spec.Versions = map[string]*spec.Version{}
+	}
+	s.Spec.Versions[name] = v
+	delete(s.made, name)
+}
+
+// within reports whether all labels of a version are among the others.
+func within(version map[string]spec.Field[string], labels map[string]string) bool {
+	for key, value := range version {
+		if labels[key] != value.Value {
+			return false
+		}
+	}
+	return true
+}
