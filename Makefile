@@ -96,7 +96,7 @@ race: tools inotify
 # compilation next to "cue export": bench/bench.txt and bench/bench.json
 bench: build
 	go build -o bin/cue cuelang.org/go/cmd/cue
-	$(WITH_ENVOY) go run ./compiler/bench
+	$(WITH_ENVOY) go run ./tools/bench
 
 clean:
 	rm -rf bin out bench

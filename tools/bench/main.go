@@ -1,7 +1,7 @@
 // Command bench measures meshc compile next to cue export on generated mesh
 // repositories, in turn in one run, and writes a table and a JSON file.
 //
-//	go run ./compiler/bench -meshc bin/meshc -cue bin/cue -out bench
+//	go run ./tools/bench -meshc bin/meshc -cue bin/cue -out bench
 //
 // Both tools are given the same units. cue needs the schema in the root of the
 // repository, so its copy has it there; meshc brings the same schema along.
