@@ -13,7 +13,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/load"
-	"github.com/meshc/meshc/compiler/revision"
+	"github.com/meshc/meshc/review/revision"
 )
 
 // past is the revision that a work tree is compared with, resolved once for all that is asked of it.

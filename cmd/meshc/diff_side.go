@@ -18,7 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/revision"
+	"github.com/meshc/meshc/review/revision"
 	"github.com/meshc/meshc/serve"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/hmarr/codeowners"
 
-	"github.com/meshc/meshc/compiler/revision"
+	"github.com/meshc/meshc/review/revision"
 )
 
 // codeOwners are where forges look for the file, the first that is there.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/compiler/revision"
 	"github.com/meshc/meshc/render/oci"
+	"github.com/meshc/meshc/review/revision"
 )
 
 func newPushCmd() *cobra.Command {

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/revision"
+	"github.com/meshc/meshc/review/revision"
 	"github.com/meshc/meshc/serve/local"
 )
 

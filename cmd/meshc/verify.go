@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/diag"
-	"github.com/meshc/meshc/compiler/revision"
+	"github.com/meshc/meshc/review/revision"
 	"github.com/meshc/meshc/review/verify"
 )
 
