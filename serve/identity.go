@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/meshc/meshc/compiler/publickey"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve/svid"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/svid"
 )
 

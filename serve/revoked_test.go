@@ -7,7 +7,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 // TestRevokedIsCutOff ends the streams of whom an identity was taken from, and begins none; others hear of it at once, and their

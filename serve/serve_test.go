@@ -21,8 +21,8 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

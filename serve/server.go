@@ -25,8 +25,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/update"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/enroll"
 )
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 // Report is what the server knows of its mesh and its proxies: the body of

@@ -13,9 +13,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 const (

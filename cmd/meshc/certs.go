@@ -11,8 +11,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"sigs.k8s.io/yaml"
 
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/certificates"
-	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/csr"
 	"github.com/meshc/meshc/serve/enroll"
 	"github.com/meshc/meshc/serve/svid"

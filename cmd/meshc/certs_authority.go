@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/meshc/meshc/compiler/secret"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 	inCluster "github.com/meshc/meshc/serve/kubernetes"
 )
 

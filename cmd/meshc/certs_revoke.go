@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 func newCertsRevokeCmd() *cobra.Command {

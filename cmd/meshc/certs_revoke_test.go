@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/secret"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 // TestRevokeCommand revokes an identity and a host, lists that, and undoes it; what cannot be revoked it says so of.

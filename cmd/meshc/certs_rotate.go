@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 func newCertsRotateRootCmd() *cobra.Command {

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 // TestObstacles wants whoever could be left behind to stand against the next stage, by

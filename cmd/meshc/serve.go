@@ -18,8 +18,8 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/kubernetes"
 )
 

@@ -25,7 +25,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/meshc/meshc/compiler/secret"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 const servedSpec = `package shop

@@ -20,7 +20,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve/svid"
 )
 

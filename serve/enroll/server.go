@@ -21,7 +21,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/publickey"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve/heard"
 	"github.com/meshc/meshc/serve/svid"
 )

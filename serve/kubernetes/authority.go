@@ -22,7 +22,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 // Authority says where in a cluster the embedded authority is.

@@ -20,7 +20,7 @@ import (
 	ktesting "k8s.io/client-go/testing"
 
 	"github.com/meshc/meshc/compiler/secret"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 // versioned has the fake API server refuse changes of what has changed meanwhile, as a real one does.

@@ -25,7 +25,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/meshc/meshc/examples/backend/app"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 // raw sends bytes and reads an answer of HTTP/1.1; status 0 when the connection was

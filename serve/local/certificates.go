@@ -10,7 +10,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve/svid"
 )
 

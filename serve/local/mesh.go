@@ -14,8 +14,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/ca"
 )
 
 // Options say what runs.

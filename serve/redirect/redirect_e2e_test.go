@@ -23,8 +23,8 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/ca"
 	"github.com/meshc/meshc/serve/local"
 	"github.com/meshc/meshc/serve/redirect"
 	"github.com/meshc/meshc/serve/svid"

@@ -12,7 +12,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/serve/ca"
+	"github.com/meshc/meshc/identity/ca"
 )
 
 // Issuer signs for a holder.
