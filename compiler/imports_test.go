@@ -37,7 +37,7 @@ func TestImports(t *testing.T) {
 		{"render", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue}},
 		{"serve/svid", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"identity/ca", []string{module + "compiler/spec", module + "compiler/load", module + "render", cue, envoy, kubernetes}},
-		{"serve/csr", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue}},
+		{"identity/csr", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue}},
 		{"importer", []string{module + "compiler/link", module + "compiler/load", module + "render", module + "serve", envoy}},
 		{"serve/enroll", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"serve", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},

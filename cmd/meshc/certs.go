@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/identity/csr"
 	"github.com/meshc/meshc/render/certificates"
-	"github.com/meshc/meshc/serve/csr"
 	"github.com/meshc/meshc/serve/enroll"
 	"github.com/meshc/meshc/serve/svid"
 	"github.com/meshc/meshc/serve/tokenreview"

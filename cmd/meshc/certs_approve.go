@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/serve/csr"
+	"github.com/meshc/meshc/identity/csr"
 	cluster "github.com/meshc/meshc/serve/kubernetes"
 )
 
