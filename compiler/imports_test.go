@@ -39,7 +39,7 @@ func TestImports(t *testing.T) {
 		{"identity/ca", []string{module + "compiler/spec", module + "compiler/load", module + "render", cue, envoy, kubernetes}},
 		{"identity/csr", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue}},
 		{"importer", []string{module + "compiler/link", module + "compiler/load", module + "render", module + "serve", envoy}},
-		{"serve/enroll", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
+		{"identity/enroll", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"serve", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+rule.pkg).CombinedOutput()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/enroll"
+	"github.com/meshc/meshc/identity/enroll"
 )
 
 // Holder is a host that holds a certificate of the embedded authority.

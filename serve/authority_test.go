@@ -9,8 +9,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/enroll"
 	"github.com/meshc/meshc/serve/svid"
 )
 

@@ -26,8 +26,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/update"
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/enroll"
 )
 
 // Config is what a server needs.

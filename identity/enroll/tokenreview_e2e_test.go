@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/secret"
-	"github.com/meshc/meshc/serve/enroll"
+	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/serve/svid"
 	"github.com/meshc/meshc/serve/tokenreview"
 )

@@ -29,7 +29,7 @@ import (
 	"github.com/meshc/meshc/compiler/publickey/wrongkey"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/enroll"
+	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/serve/svid"
 )
 
