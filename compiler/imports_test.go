@@ -35,7 +35,7 @@ func TestImports(t *testing.T) {
 		{"render/certificates", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
 		{"render/flux", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
 		{"render", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue}},
-		{"serve/svid", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
+		{"identity/svid", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
 		{"identity/ca", []string{module + "compiler/spec", module + "compiler/load", module + "render", cue, envoy, kubernetes}},
 		{"identity/csr", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue}},
 		{"importer", []string{module + "compiler/link", module + "compiler/load", module + "render", module + "serve", envoy}},

@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/enroll"
+	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/svid"
 )
 
 // TestHoldersAreKnown has a host get its certificate from the server and keep it: the

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/credentials"
 
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // boundedCredentials bound the connections of an identity, and the HTTP/2 frames of a connection.

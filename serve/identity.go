@@ -18,7 +18,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // identitySource is where the server's own certificate and its trust come from.

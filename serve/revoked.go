@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/svid"
 )
 
 // revocations end the connections of those whose certificates were taken back, and let no new ones begin.

@@ -14,8 +14,8 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/csr"
 	"github.com/meshc/meshc/identity/enroll"
+	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/render/certificates"
-	"github.com/meshc/meshc/serve/svid"
 	"github.com/meshc/meshc/serve/tokenreview"
 )
 

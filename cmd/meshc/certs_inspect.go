@@ -10,7 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 func newCertsInspectCmd() *cobra.Command {

@@ -21,7 +21,7 @@ import (
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // Client is an issuer that is asked over the network.

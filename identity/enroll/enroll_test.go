@@ -30,7 +30,7 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/enroll"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 var (

@@ -22,8 +22,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/serve/heard"
-	"github.com/meshc/meshc/serve/svid"
 )
 
 // The paths of the API.

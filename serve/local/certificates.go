@@ -11,7 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // certificates are those of the members, renewed while the mesh runs. All

@@ -13,7 +13,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // Each is refused by the callee's proxy: with 403, before its application.

@@ -10,7 +10,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // pastTime is how long the certificate of [Mesh.Past] is good.

@@ -14,7 +14,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 const revokable = `package revokable

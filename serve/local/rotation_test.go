@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/serve"
-	"github.com/meshc/meshc/serve/svid"
 )
 
 // A root is replaced in stages while leaves live for seconds and requests go through

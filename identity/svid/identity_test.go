@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 // One leaf has one identity and signs nothing.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/identity/ca"
-	"github.com/meshc/meshc/serve/svid"
+	"github.com/meshc/meshc/identity/svid"
 )
 
 var cart = spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/cart")
