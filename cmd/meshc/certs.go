@@ -15,8 +15,8 @@ import (
 	"github.com/meshc/meshc/identity/csr"
 	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/identity/svid"
+	"github.com/meshc/meshc/identity/tokenreview"
 	"github.com/meshc/meshc/render/certificates"
-	"github.com/meshc/meshc/serve/tokenreview"
 )
 
 func newCertsCmd() *cobra.Command {

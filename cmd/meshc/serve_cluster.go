@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/meshc/meshc/identity/tokenreview"
 	rendered "github.com/meshc/meshc/render/kubernetes"
 	"github.com/meshc/meshc/serve/kubernetes"
-	"github.com/meshc/meshc/serve/tokenreview"
 )
 
 // meshLabel is carried by the ConfigMaps of the compiled mesh.

@@ -26,7 +26,7 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/identity/svid"
-	"github.com/meshc/meshc/serve/tokenreview"
+	"github.com/meshc/meshc/identity/tokenreview"
 )
 
 // apiServer is a Kubernetes API server with an etcd of its own.
