@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/serve/redirect"
+	"github.com/meshc/meshc/host/redirect"
 )
 
 func newRedirectCmd() *cobra.Command {
