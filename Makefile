@@ -70,11 +70,11 @@ e2e: build tools
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
-	$(WITH_ENVOY) MESHC_PATHS=100000 go test -timeout 60m -count 1 -run 'PathsAreOneThing|RewritesKeepTheirPrefix' -v ./serve/local
-	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./serve/local
-	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./serve/local
-	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./serve/local
-	$(WITH_ENVOY) MESHC_WITNESSES=2000 go test -timeout 120m -count 1 -run WitnessesDiffer -v ./serve/local
+	$(WITH_ENVOY) MESHC_PATHS=100000 go test -timeout 60m -count 1 -run 'PathsAreOneThing|RewritesKeepTheirPrefix' -v ./host/local
+	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./host/local
+	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local
+	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./host/local
+	$(WITH_ENVOY) MESHC_WITNESSES=2000 go test -timeout 120m -count 1 -run WitnessesDiffer -v ./host/local
 	$(WITH_ENVOY) MESHC_HOSTILE=100 go test -timeout 60m -count 1 -run TextIsNoCommand -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc

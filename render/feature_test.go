@@ -19,12 +19,12 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/host/local"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/render/manifest"
-	"github.com/meshc/meshc/serve/local"
 )
 
 var update = flag.Bool("update", false, "write what the tests got as what they want")

@@ -33,7 +33,7 @@ var beside = regexp.MustCompile(`^(namespace|account|allow|mtls|silence|grants|p
 // -update.
 func TestFeaturesPageIsCurrent(t *testing.T) {
 	shows := map[string][]shown{}
-	for _, dir := range []string{"../serve/local", "../host/redirect"} {
+	for _, dir := range []string{"../host/local", "../host/redirect"} {
 		readShown(t, dir, shows)
 	}
 	leafs := map[string]bool{"deny": true} // whose fields are those of allow

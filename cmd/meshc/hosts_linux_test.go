@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/serve/local"
+	"github.com/meshc/meshc/host/local"
 )
 
 const hostsSpec = `package shop

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/host/local"
 	"github.com/meshc/meshc/review/revision"
-	"github.com/meshc/meshc/serve/local"
 )
 
 func newUpCmd() *cobra.Command {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/meshc/meshc/serve/local"
+	"github.com/meshc/meshc/host/local"
 )
 
 // statusView shows the state of a mesh: in one place on a terminal, and else

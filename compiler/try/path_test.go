@@ -2,7 +2,7 @@ package try
 
 import "testing"
 
-// A path as Envoy 1.40 reads it; TestPathsAreOneThing and TestTryIsEnvoy in serve/local hold real ones to it.
+// A path as Envoy 1.40 reads it; TestPathsAreOneThing and TestTryIsEnvoy in host/local hold real ones to it.
 func TestNormalized(t *testing.T) {
 	for path, want := range map[string]string{
 		"/a/./b/../c": "/a/c", "//a///b": "/a/b", "///": "//", "/a//..": "/a/", `/a\..\b`: "/b", "/%2e%2E/a": "/a", "/...": "/...", "/a..": "/a..",

@@ -23,11 +23,11 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/host/local"
 	"github.com/meshc/meshc/host/redirect"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/local"
 )
 
 // proxyUser runs Envoy here.

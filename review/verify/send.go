@@ -16,7 +16,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/examples/backend/app"
-	"github.com/meshc/meshc/serve/local"
+	"github.com/meshc/meshc/host/local"
 )
 
 // sendTime bounds a request.

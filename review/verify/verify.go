@@ -11,7 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/try"
-	"github.com/meshc/meshc/serve/local"
+	"github.com/meshc/meshc/host/local"
 )
 
 // Report is what the tests of a mesh showed.
