@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 func main() {

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 	"github.com/meshc/meshc/render/envoy"
 )
 

@@ -24,7 +24,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 	"github.com/meshc/meshc/identity/ca"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 // versions counts who answers n requests.

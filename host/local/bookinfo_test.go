@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/istio"
 )

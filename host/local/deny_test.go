@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/svid"
 )

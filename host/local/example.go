@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 // Example is a request to a gateway, and what became of it when it was tried.

@@ -20,7 +20,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/try/trytest"
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 // pathsMesh keeps /admin to itself: the gateway has a route that answers there, and the service denies it.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 // payment lets checkout in with POST on /charge and /refund alone. Whatever the

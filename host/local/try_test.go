@@ -19,7 +19,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/try/trytest"
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 // TestTryIsEnvoy puts random requests to random meshes, and wants of compiler/try what real Envoys answer: the status, the

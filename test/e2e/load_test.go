@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshc/meshc/examples/backend/app"
+	"github.com/meshc/meshc/host/app"
 )
 
 // load is a number of requests each second until it is told to end.
