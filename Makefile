@@ -91,7 +91,7 @@ fuzz:
 
 # the race detector where goroutines meet
 race: tools inotify
-	$(WITH_ENVOY) go test -timeout 30m -race ./serve/... ./examples/...
+	$(WITH_ENVOY) go test -timeout 30m -race ./serve/... ./identity/... ./host/...
 
 # compilation next to "cue export": bench/bench.txt and bench/bench.json
 bench: build

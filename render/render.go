@@ -18,12 +18,10 @@ import (
 	"github.com/meshc/meshc/render/flux"
 	"github.com/meshc/meshc/render/kubernetes"
 	"github.com/meshc/meshc/render/manifest"
+	"github.com/meshc/meshc/render/meshfile"
 	"github.com/meshc/meshc/render/ratelimit"
 	"github.com/meshc/meshc/render/sink"
 )
-
-// MeshFile is the linked mesh in the output directory.
-const MeshFile = "mesh.json"
 
 // Files renders everything that a mesh compiles to.
 func Files(m *ir.Mesh) ([]manifest.File, error) { return filesOf(m, nil) }
@@ -50,7 +48,7 @@ func filesOf(m *ir.Mesh, part *source.Part) ([]manifest.File, error) {
 // meshFiles renders what belongs to no single member.
 func meshFiles(m *ir.Mesh, encoding *ir.Encoding) ([]manifest.File, error) {
 	data := encoding.JSON()
-	files := []manifest.File{{Path: MeshFile, Data: data}}
+	files := []manifest.File{{Path: meshfile.Name, Data: data}}
 	manifests, err := kubernetes.Mesh(m, data)
 	if err != nil {
 		return nil, err

@@ -2,16 +2,11 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/watch"
-	"github.com/meshc/meshc/render/manifest"
 )
 
 // Source is where a mesh comes from.
@@ -60,74 +55,4 @@ func follow(ctx context.Context, what string, load func() (directories []string)
 		case <-w.Changes():
 		}
 	}
-}
-
-const meshFile = "mesh.json"
-
-// maxMeshFile bounds a mesh.json, in bytes.
-const maxMeshFile = 512 << 20
-
-// File is a compiled mesh on disk: a mesh.json, a directory with one, or a
-// directory with its parts, as Kubernetes mounts them.
-type File string
-
-// Load reads the file.
-func (f File) Load(context.Context) (*ir.Mesh, []string, error) {
-	name := string(f)
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, []string{filepath.Dir(name)}, err
-	}
-	directories := []string{filepath.Dir(filepath.Clean(name))}
-	var data []byte
-	if info.IsDir() {
-		directories = append(directories, name)
-		data, err = readMeshDir(name)
-	} else if info.Size() > maxMeshFile {
-		err = fmt.Errorf("%s has more than %d MiB", name, maxMeshFile>>20)
-	} else {
-		data, err = os.ReadFile(name)
-	}
-	if err != nil {
-		return nil, directories, err
-	}
-	m, err := ir.Unmarshal(data)
-	if err != nil {
-		return nil, directories, fmt.Errorf("%s: %w", name, err)
-	}
-	return m, directories, nil
-}
-
-func readMeshDir(dir string) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(dir, meshFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return manifest.Unpack(os.DirFS(dir), meshFile, maxMeshFile)
-	}
-	return data, err
-}
-
-// Joined is the mesh whose parts read returns by their names, or [fs.ErrNotExist].
-func Joined(read func(part string) ([]byte, error)) (*ir.Mesh, error) {
-	data, err := manifest.Join(read, meshFile, maxMeshFile)
-	if err != nil {
-		return nil, err
-	}
-	return ir.Unmarshal(data)
-}
-
-// IsFile reports whether the name is one that [File] reads, as it is now.
-func IsFile(name string) bool {
-	info, err := os.Stat(name)
-	if err != nil {
-		return filepath.Ext(name) == ".json"
-	}
-	if !info.IsDir() {
-		return true
-	}
-	for _, inside := range []string{meshFile, meshFile + ".gz.000"} {
-		if _, err := os.Stat(filepath.Join(name, inside)); err == nil {
-			return true
-		}
-	}
-	return false
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render"
-	"github.com/meshc/meshc/render/manifest"
+	"github.com/meshc/meshc/render/meshfile"
 	"github.com/meshc/meshc/serve"
 )
 
@@ -22,7 +22,7 @@ func follow(t *testing.T, r *running, name string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Follow(ctx, serve.File(name)) }()
+	go func() { done <- r.Follow(ctx, meshfile.File(name)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -146,7 +146,7 @@ func TestFollowAMountedConfigMap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts, err := manifest.Pack("mesh.json", data)
+		parts, err := meshfile.Pack(data)
 		if err != nil {
 			t.Fatal(err)
 		}

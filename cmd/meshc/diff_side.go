@@ -18,8 +18,8 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/meshfile"
 	"github.com/meshc/meshc/review/revision"
-	"github.com/meshc/meshc/serve"
 )
 
 // always is a time at which no rule is over: one that is lets nobody in, and is no error of the comparison.
@@ -56,7 +56,7 @@ func (f *diffFlags) sides(cmd *cobra.Command, args []string) (before, after *sid
 		}
 		return before, after, err
 	}
-	if serve.IsFile(dir) {
+	if meshfile.IsFile(dir) {
 		return nil, nil, usage(fmt.Errorf("%s is a compiled mesh, and of a revision the spec is read", dir))
 	}
 	return f.withPast(cmd, dir)
@@ -118,8 +118,8 @@ func (s *side) read() []revision.File {
 
 // side is a compiled mesh, or the spec in a directory.
 func (f *diffFlags) side(cmd *cobra.Command, name string) (*side, error) {
-	if serve.IsFile(name) {
-		m, _, err := serve.File(name).Load(cmd.Context())
+	if meshfile.IsFile(name) {
+		m, _, err := meshfile.File(name).Load(cmd.Context())
 		return &side{mesh: m}, err
 	}
 	format, err := diag.ParseFormat(f.format)

@@ -9,7 +9,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/render"
-	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/render/meshfile"
 )
 
 // maxLeft is how many directories are named that a part leaves out.
@@ -42,7 +42,7 @@ func tellWritten(cmd *cobra.Command, output string, r *compiler.Result) {
 
 // wholeMesh refuses packages that are a part of their mesh, for a command that has no use for one. A compiled mesh is a whole.
 func wholeMesh(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 || len(args) == 1 && serve.IsFile(args[0]) {
+	if len(args) == 0 || len(args) == 1 && meshfile.IsFile(args[0]) {
 		return nil
 	}
 	part, err := compiler.Part(".", args)

@@ -19,6 +19,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/render/meshfile"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/kubernetes"
 )
@@ -185,8 +186,8 @@ func openAuthority(dir, passphraseFile string) (*ca.Authority, error) {
 
 // meshSource is a compiled mesh when the argument is one, else a spec.
 func meshSource(args, tags []string) serve.Source {
-	if len(args) == 1 && len(tags) == 0 && serve.IsFile(args[0]) {
-		return serve.File(args[0])
+	if len(args) == 1 && len(tags) == 0 && meshfile.IsFile(args[0]) {
+		return meshfile.File(args[0])
 	}
 	// A rule whose time is over lets nobody in, and must not keep a server from starting.
 	return specSource{compiler.Options{Patterns: args, Tags: tags, CacheDir: cacheDir(), Version: imageTag(), Now: time.Unix(1, 0)}}

@@ -18,9 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/render/cluster"
-	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/render/meshfile"
 	inCluster "github.com/meshc/meshc/serve/kubernetes"
 )
 
@@ -91,10 +90,10 @@ func (t *targetFlags) load(ctx context.Context, args []string) (dir string, m *i
 	if dir = "out"; len(args) == 1 {
 		dir = args[0]
 	}
-	if _, err := os.Stat(filepath.Join(dir, render.MeshFile)); errors.Is(err, fs.ErrNotExist) {
-		return "", nil, nil, fmt.Errorf("%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, render.MeshFile, dir)
+	if _, err := os.Stat(filepath.Join(dir, meshfile.Name)); errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil, fmt.Errorf("%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, meshfile.Name, dir)
 	}
-	if m, _, err = serve.File(dir).Load(ctx); err != nil {
+	if m, _, err = meshfile.File(dir).Load(ctx); err != nil {
 		return "", nil, nil, err
 	}
 	c, err = t.open()

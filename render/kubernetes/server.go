@@ -15,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/certificates"
 	"github.com/meshc/meshc/render/manifest"
+	"github.com/meshc/meshc/render/meshfile"
 )
 
 const (
@@ -23,7 +24,6 @@ const (
 	enrollPort = 15012 // certificates, with the embedded authority
 	serverUser = 65532
 	meshDir    = "/etc/meshc/mesh"
-	meshFile   = "mesh.json"
 	meshBase   = "mesh.yaml"
 	serverBase = "server.yaml"
 )
@@ -36,7 +36,7 @@ func serverPods() map[string]string { return map[string]string{labelName: ir.Ser
 func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, error) {
 	system := m.SystemNamespace()
 	dir := namespaceDir(system)
-	parts, err := manifest.Pack(meshFile, compiled)
+	parts, err := meshfile.Pack(compiled)
 	if err != nil {
 		return nil, err
 	}

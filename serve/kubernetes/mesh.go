@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/render/meshfile"
 )
 
 // settle is how long parts of a mesh that do not fit together are waited for: they are
@@ -102,7 +102,7 @@ func joined(list []*corev1.ConfigMap) (*ir.Mesh, error) {
 			parts[name] = data
 		}
 	}
-	return serve.Joined(func(part string) ([]byte, error) {
+	return meshfile.Joined(func(part string) ([]byte, error) {
 		if data, ok := parts[part]; ok {
 			return data, nil
 		}

@@ -1,4 +1,4 @@
-package manifest
+package meshfile
 
 import (
 	"bytes"
@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/meshc/meshc/render/manifest"
 )
 
-func TestUnpackReadsWhatPackWrote(t *testing.T) {
+func TestJoinReadsWhatPackWrote(t *testing.T) {
 	noise := make([]byte, 3*partSize+17)
 	for i := range noise {
 		noise[i] = byte(rand.N(256))
@@ -16,7 +18,7 @@ func TestUnpackReadsWhatPackWrote(t *testing.T) {
 	for _, data := range [][]byte{nil, []byte("{}\n"), bytes.Repeat([]byte("service "), 1<<20), noise} {
 		dir := t.TempDir()
 		parts := pack(t, dir, data)
-		got, err := Unpack(os.DirFS(dir), "mesh.json", int64(len(data)))
+		got, err := join(files(dir), int64(len(data)))
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%d bytes in %d parts became %d: %v", len(data), len(parts), len(got), err)
 		}
@@ -26,16 +28,16 @@ func TestUnpackReadsWhatPackWrote(t *testing.T) {
 			}
 		}
 		if len(data) > 0 {
-			if _, err := Unpack(os.DirFS(dir), "mesh.json", int64(len(data))-1); err == nil {
+			if _, err := join(files(dir), int64(len(data))-1); err == nil {
 				t.Errorf("%d bytes were read past the limit", len(data))
 			}
 		}
 	}
 }
 
-func TestUnpackRefusesPartsThatDoNotBelongTogether(t *testing.T) {
-	for name, spoil := range map[string]func(dir string, parts []File) error{
-		"no part": func(dir string, parts []File) error {
+func TestJoinRefusesPartsThatDoNotBelongTogether(t *testing.T) {
+	for name, spoil := range map[string]func(dir string, parts []manifest.File) error{
+		"no part": func(dir string, parts []manifest.File) error {
 			for _, part := range parts {
 				if err := os.Remove(filepath.Join(dir, part.Path)); err != nil {
 					return err
@@ -43,8 +45,8 @@ func TestUnpackRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 			}
 			return nil
 		},
-		"last part missing": func(dir string, parts []File) error { return os.Remove(filepath.Join(dir, parts[2].Path)) },
-		"a part of another": func(dir string, parts []File) error {
+		"last part missing": func(dir string, parts []manifest.File) error { return os.Remove(filepath.Join(dir, parts[2].Path)) },
+		"a part of another": func(dir string, parts []manifest.File) error {
 			other := bytes.Clone(parts[1].Data)
 			other[100] ^= 1
 			return os.WriteFile(filepath.Join(dir, parts[1].Path), other, 0o600)
@@ -63,7 +65,7 @@ func TestUnpackRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 			if err := spoil(dir, parts); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Unpack(os.DirFS(dir), "mesh.json", 1<<30); err == nil {
+			if _, err := join(files(dir), 1<<30); err == nil {
 				t.Error("it was read")
 			}
 		})
@@ -71,20 +73,25 @@ func TestUnpackRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 }
 
 // Nobody prunes what kubectl apply left.
-func TestUnpackPassesOverPartsThatAreLeft(t *testing.T) {
+func TestJoinPassesOverPartsThatAreLeft(t *testing.T) {
 	dir := t.TempDir()
 	parts := pack(t, dir, []byte("mesh"))
-	if err := os.WriteFile(filepath.Join(dir, partName("mesh.json", len(parts))), []byte("of a longer one"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, partName(len(parts))), []byte("of a longer one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := Unpack(os.DirFS(dir), "mesh.json", 1<<30); err != nil || string(data) != "mesh" {
+	if data, err := join(files(dir), 1<<30); err != nil || string(data) != "mesh" {
 		t.Errorf("%q, %v", data, err)
 	}
 }
 
-func pack(t *testing.T, dir string, data []byte) []File {
+// files reads the parts in a directory.
+func files(dir string) func(string) ([]byte, error) {
+	return func(part string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, part)) }
+}
+
+func pack(t *testing.T, dir string, data []byte) []manifest.File {
 	t.Helper()
-	parts, err := Pack("mesh.json", data)
+	parts, err := Pack(data)
 	if err != nil {
 		t.Fatal(err)
 	}
