@@ -65,8 +65,8 @@ e2e: build tools
 	$(WITH_ENVOY) go test -tags e2e -run '^TestPage$$' ./review/graph
 	@$(WITH_ENVOY) test/e2e/run
 
-# what takes long: many random specs, random requests tried and sent, random paths by one proxy and two, ten leaves of a minute and a new root under load,
-# a server that is away for two minutes, and a mesh in a cluster that Git and Flux change, restart and renew under load
+# what takes long: many random specs, random requests tried and sent, random paths by one proxy and two,
+# ten leaves of a minute and a new root under load, and a server that is away for two minutes
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
@@ -78,7 +78,6 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_HOSTILE=100 go test -timeout 60m -count 1 -run TextIsNoCommand -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
-	@$(WITH_ENVOY) test/e2e/run -tags e2e,soak -run '^TestGitPush$$'
 
 # input that nobody wrote: specs, mesh.json, strings in YAML, paths, what proxies say, join
 # tokens and requests for certificates; the corpus is in testdata/fuzz and grows in
