@@ -1,57 +1,174 @@
 package compiler_test
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestImports holds who may import whom: packages that must not see each other,
-// directly or through others.
+const module = "github.com/meshc/meshc"
+
+// libraries are those that not every package may depend on, by a short name and the beginning of their import paths.
+var libraries = map[string]string{
+	"cue":        "cuelang.org/go/",
+	"envoy":      "github.com/envoyproxy/",
+	"kubernetes": "k8s.io/",
+	"cobra":      "github.com/spf13/",
+}
+
+// imports has a row for each package of the module. Of the module's packages it may import those in the second column, and no
+// others; of [libraries] it may depend on those in the third, directly or through others. What is not written is forbidden.
+var imports = []struct{ of, may, depend string }{
+	// The compiler. The IR knows neither the spec nor what is made of it.
+	{"schema", "", ""},
+	{"schema/reference", "schema", "cue"},
+	{"compiler/source", "", ""},
+	{"compiler/secret", "", ""},
+	{"compiler/publickey", "", ""},
+	{"compiler/limit", "", ""},
+	{"compiler/program", "", ""},
+	{"compiler/watch", "", ""},
+	{"compiler/diag", "compiler/secret compiler/source", ""},
+	{"compiler/ir", "compiler/source", ""},
+	{"compiler/spec", "compiler/secret compiler/source", "cue"},
+	{"compiler/load", "compiler/diag compiler/limit compiler/source compiler/spec schema", "cue"},
+	{"compiler/link", "compiler/diag compiler/ir compiler/publickey compiler/source compiler/spec", "cue"},
+	{"compiler/try", "compiler/diag compiler/ir compiler/source", ""},
+	{"compiler/check", "compiler/diag compiler/ir compiler/source compiler/try", ""},
+	{"compiler/update", "compiler/ir", ""},
+	{"compiler", "compiler/check compiler/diag compiler/ir compiler/link compiler/load compiler/source compiler/spec", "cue"},
+
+	// What is rendered. A renderer knows the IR alone, and one kind of output.
+	{"render/manifest", "", ""},
+	{"render/sink", "render/manifest", ""},
+	{"render/oci", "", ""},
+	{"render/meshfile", "compiler/ir render/manifest", ""},
+	{"render/ratelimit", "compiler/ir render/manifest", ""},
+	{"render/envoy", "compiler/ir compiler/source render/manifest", "envoy"},
+	{"render/certificates", "compiler/ir render/manifest", "kubernetes"},
+	{"render/kubernetes", "compiler/ir render/certificates render/manifest render/meshfile", "kubernetes"},
+	{"render/flux", "compiler/ir render/kubernetes render/manifest", "kubernetes"},
+	{"render/cluster", "compiler/ir render/kubernetes", "kubernetes cobra"}, // cobra through kubectl's own apply
+	{"render", `compiler/ir compiler/source render/certificates render/envoy render/flux render/kubernetes render/manifest
+		render/meshfile render/ratelimit render/sink`, "envoy kubernetes"},
+
+	// Certificates, the server and the hosts know the IR, and not the spec.
+	{"identity/ca", "compiler/publickey compiler/secret", ""},
+	{"identity/svid", "compiler/ir compiler/publickey identity/ca render/envoy", "envoy"},
+	{"identity/csr", "compiler/ir identity/svid", "envoy kubernetes"},
+	{"identity/tokenreview", "compiler/publickey", "kubernetes"},
+	{"identity/enroll", "compiler/ir compiler/publickey compiler/secret identity/ca identity/svid serve/heard", "envoy"},
+	{"serve/heard", "", ""},
+	{"serve", `compiler/ir compiler/publickey compiler/source compiler/update compiler/watch identity/ca identity/enroll
+		identity/svid render/envoy serve/heard`, "envoy"},
+	{"serve/kubernetes", "compiler/ir identity/ca render/kubernetes render/meshfile serve", "envoy kubernetes"},
+	{"host/app", "", ""},
+	{"host/redirect", "compiler/ir", ""},
+	{"host/local", `compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`, "envoy"},
+
+	// Questions asked of a mesh, and other meshes' configuration.
+	{"review", "compiler/check compiler/diag compiler/ir compiler/source", ""},
+	{"review/diff", "compiler/diag compiler/ir compiler/source compiler/try compiler/update render", "envoy kubernetes"},
+	{"review/graph", "compiler/ir compiler/source", ""},
+	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
+	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
+	{"importer", "compiler/diag compiler/source compiler/spec", "cue kubernetes"},
+	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
+	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
+
+	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/source
+		compiler/try compiler/watch host/local host/redirect identity/ca identity/csr identity/enroll identity/svid
+		identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
+		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/revision review/verify
+		schema serve serve/kubernetes`, "cue envoy kubernetes cobra"},
+
+	// What tests and tools use, and no package above.
+	{"compiler/compiletest", "compiler", "cue"},
+	{"compiler/publickey/wrongkey", "", ""},
+	{"compiler/secret/planted", "", ""},
+	{"compiler/try/trytest", "compiler/ir compiler/try", ""},
+	{"render/manifest/manifesttest", "compiler compiler/ir render/manifest", "cue"},
+	{"examples/backend", "host/app", ""},
+	{"test/e2e", "", ""},
+	{"tools/bench", "compiler/ir compiler/try schema", ""},
+	{"tools/images", "", ""},
+}
+
+// TestImports holds every package of the module to its row of [imports].
 func TestImports(t *testing.T) {
-	const (
-		module     = "github.com/meshc/meshc/"
-		cue        = "cuelang.org/go/"
-		envoy      = "github.com/envoyproxy/"
-		kubernetes = "k8s.io/"
-	)
-	for _, rule := range []struct {
-		pkg       string
-		forbidden []string
-	}{
-		{"compiler/source", []string{module + "compiler/diag", module + "compiler/ir", cue, envoy, kubernetes}},
-		{"compiler/secret", []string{module + "compiler/diag", module + "compiler/spec", cue, envoy, kubernetes}},
-		{"compiler/diag", []string{module + "compiler/ir", cue, envoy, kubernetes}},
-		{"compiler/ir", []string{module + "compiler/spec", module + "compiler/diag", module + "render", module + "serve", cue, envoy, kubernetes}},
-		{"compiler/spec", []string{module + "compiler/ir", module + "render", envoy, kubernetes}},
-		{"compiler/load", []string{module + "compiler/ir", module + "compiler/link", module + "render", envoy, kubernetes}},
-		{"compiler/link", []string{module + "compiler/load", module + "compiler/check", module + "render", envoy, kubernetes}},
-		{"compiler/check", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", module + "render", cue, envoy, kubernetes}},
-		{"compiler", []string{module + "render", module + "serve", envoy, kubernetes}},
-		{"render/manifest", []string{module + "compiler", module + "serve", cue, envoy}},
-		{"render/sink", []string{module + "compiler", module + "serve", cue, envoy, kubernetes}},
-		{"render/envoy", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, kubernetes}},
-		{"render/kubernetes", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
-		{"render/certificates", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
-		{"render/flux", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue, envoy}},
-		{"render", []string{module + "compiler/spec", module + "compiler/load", module + "serve", cue}},
-		{"identity/svid", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
-		{"identity/ca", []string{module + "compiler/spec", module + "compiler/load", module + "render", cue, envoy, kubernetes}},
-		{"identity/csr", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue}},
-		{"importer", []string{module + "compiler/link", module + "compiler/load", module + "render", module + "serve", envoy}},
-		{"identity/enroll", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
-		{"serve", []string{module + "compiler/spec", module + "compiler/load", module + "compiler/link", cue, kubernetes}},
-	} {
-		out, err := exec.Command("go", "list", "-deps", module+rule.pkg).CombinedOutput()
-		if err != nil {
-			t.Fatalf("go list %s: %v\n%s", rule.pkg, err, out)
+	packages := listed(t)
+	written := map[string]bool{}
+	for _, row := range imports {
+		path := module + "/" + row.of
+		imported, there := packages[path]
+		if !there || written[row.of] {
+			t.Errorf("%s is no package of the module, or has two rows", row.of)
+			continue
 		}
-		for _, dep := range strings.Fields(string(out)) {
-			for _, f := range rule.forbidden {
-				if dep == f || dep == strings.TrimSuffix(f, "/") || strings.HasPrefix(dep, strings.TrimSuffix(f, "/")+"/") {
-					t.Errorf("%s imports %s, directly or through another", rule.pkg, dep)
-				}
+		written[row.of] = true
+		may := strings.Fields(row.may)
+		for _, name := range imported {
+			if own, ours := strings.CutPrefix(name, module+"/"); ours && !slices.Contains(may, own) {
+				t.Errorf("%s imports %s, which its row does not allow", row.of, own)
 			}
 		}
+		for _, library := range slices.Sorted(maps.Keys(libraries)) {
+			if way := packages.way(path, libraries[library], map[string]bool{}); way != nil && !slices.Contains(strings.Fields(row.depend), library) {
+				t.Errorf("%s depends on %s, which its row does not allow: %s", row.of, library, strings.Join(way, " → "))
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(packages)) {
+		if own, ours := strings.CutPrefix(path, module+"/"); ours && !written[own] {
+			t.Errorf("%s has no row that says what it may import", own)
+		}
+	}
+}
+
+// dependencies are packages, by import path.
+type dependencies map[string][]string
+
+// way is how a package comes to depend on one whose path begins so: the packages from one to the other; nil when it does not.
+func (d dependencies) way(from, prefix string, seen map[string]bool) []string {
+	if strings.HasPrefix(from, prefix) {
+		return []string{from}
+	}
+	seen[from] = true
+	for _, name := range d[from] {
+		if seen[name] {
+			continue
+		}
+		if way := d.way(name, prefix, seen); way != nil {
+			return append([]string{from}, way...)
+		}
+	}
+	return nil
+}
+
+// listed are the packages of the module and all that they depend on.
+func listed(t *testing.T) dependencies {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	packages := dependencies{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages[p.ImportPath] = p.Imports
 	}
 }
