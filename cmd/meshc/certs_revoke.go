@@ -16,10 +16,17 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
+// revokeOptions are the flags of meshc certs revoke.
+type revokeOptions struct {
+	authority authorityFlags
+	// identity or holder is whose certificates are meant; server is asked for those of a holder.
+	identity, holder, server string
+	reason                   string
+	undo                     bool
+}
+
 func newCertsRevokeCmd() *cobra.Command {
-	var authority authorityFlags
-	var identity, holder, reason, server string
-	var undo bool
+	var o revokeOptions
 	cmd := &cobra.Command{
 		Use:   "revoke (--identity ID | --holder NAME)",
 		Short: "Take certificates back before their end",
@@ -42,65 +49,70 @@ With --undo a revocation is taken back: what has not ended by then is good again
   meshc certs revoke --holder host7:/etc/meshc/certificates --ca ~/.meshc/ca
   meshc certs revoke --identity spiffe://shop.example/ns/default/sa/cart --undo --ca-secret shop-system/meshc-authority`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (identity == "") == (holder == "") {
-				return usage(errors.New("whose certificates? Give either --identity or --holder"))
-			}
-			if len(reason) > maxReason {
-				return usage(fmt.Errorf("the reason has more than %d bytes", maxReason))
-			}
-			a, err := authority.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var chosen []ca.Revocation
-			switch {
-			case identity != "":
-				id, err := spiffeid.FromString(identity)
-				if err != nil {
-					return usage(fmt.Errorf("%q is no SPIFFE ID: one is spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", identity))
-				}
-				chosen = []ca.Revocation{{Identity: id}}
-			case undo:
-				chosen = slices.DeleteFunc(a.Revocations(), func(r ca.Revocation) bool { return r.Chain == "" || r.Holder != holder })
-			default:
-				report, _, err := fetchStatus(cmd, server)
-				if err != nil {
-					return err
-				}
-				if chosen, err = chainsOf(report, holder); err != nil {
-					return err
-				}
-			}
-			if len(chosen) == 0 {
-				return fmt.Errorf("%s: %w (meshc certs revoked lists what was)", holder, ca.ErrNotRevoked)
-			}
-			for _, r := range chosen {
-				if undo {
-					err = a.Unrevoke(r)
-				} else {
-					r.Reason = reason
-					r, err = a.Revoke(r, time.Now())
-				}
-				if err != nil {
-					return fmt.Errorf("%s: %w", revokedName(&r), err)
-				}
-				said := "is revoked: proxies of meshc serve refuse it within seconds"
-				if undo {
-					said = "is not revoked any more"
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), revokedName(&r), said)
-			}
-			return nil
-		},
+		RunE: o.run,
 	}
-	authority.add(cmd)
-	cmd.Flags().StringVar(&identity, "identity", "", "SPIFFE ID whose certificates are taken back, all of them")
-	cmd.Flags().StringVar(&holder, "holder", "", "name of the host whose certificates are taken back, as meshc status has it")
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who look at it later")
-	cmd.Flags().StringVar(&server, "server", "127.0.0.1:15011", "with --holder: admin address of meshc serve")
-	cmd.Flags().BoolVar(&undo, "undo", false, "undo the revocation")
+	o.authority.add(cmd)
+	cmd.Flags().StringVar(&o.identity, "identity", "", "SPIFFE ID whose certificates are taken back, all of them")
+	cmd.Flags().StringVar(&o.holder, "holder", "", "name of the host whose certificates are taken back, as meshc status has it")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look at it later")
+	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011", "with --holder: admin address of meshc serve")
+	cmd.Flags().BoolVar(&o.undo, "undo", false, "undo the revocation")
 	return cmd
+}
+
+// run revokes what is chosen, or undoes that.
+func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
+	if (o.identity == "") == (o.holder == "") {
+		return usage(errors.New("whose certificates? Give either --identity or --holder"))
+	}
+	if len(o.reason) > maxReason {
+		return usage(fmt.Errorf("the reason has more than %d bytes", maxReason))
+	}
+	a, err := o.authority.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	chosen, err := o.chosen(cmd, a)
+	if err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("%s: %w (meshc certs revoked lists what was)", o.holder, ca.ErrNotRevoked)
+	}
+	for _, r := range chosen {
+		said := "is revoked: proxies of meshc serve refuse it within seconds"
+		if o.undo {
+			said = "is not revoked any more"
+			err = a.Unrevoke(r)
+		} else {
+			r.Reason = o.reason
+			r, err = a.Revoke(r, time.Now())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", revokedName(&r), err)
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), revokedName(&r), said)
+	}
+	return nil
+}
+
+// chosen are the revocations that are meant: of an identity, of a holder that was revoked, or of one that meshc serve knows.
+func (o *revokeOptions) chosen(cmd *cobra.Command, a *ca.Authority) ([]ca.Revocation, error) {
+	switch {
+	case o.identity != "":
+		id, err := spiffeid.FromString(o.identity)
+		if err != nil {
+			return nil, usage(fmt.Errorf("%q is no SPIFFE ID: one is spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", o.identity))
+		}
+		return []ca.Revocation{{Identity: id}}, nil
+	case o.undo:
+		return slices.DeleteFunc(a.Revocations(), func(r ca.Revocation) bool { return r.Chain == "" || r.Holder != o.holder }), nil
+	}
+	report, _, err := fetchStatus(cmd, o.server)
+	if err != nil {
+		return nil, err
+	}
+	return chainsOf(report, o.holder)
 }
 
 // maxReason bounds why something was revoked, in bytes.

@@ -18,7 +18,6 @@ import (
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
-	"github.com/meshc/meshc/render/cluster"
 )
 
 func newImportCmd() *cobra.Command {
@@ -56,12 +55,22 @@ that --calls names; routes whose parent is a Service are for everyone of the mes
 // reader makes a mesh of objects.
 type reader func(objects []*importer.Object, o importer.Options) *importer.Mesh
 
+// importOptions are the flags of meshc import istio and gateway-api.
+type importOptions struct {
+	importer.Options
+	files, calls []string
+	// cluster is set to read one in place of files: target, and there the objects of groups.
+	cluster bool
+	target  targetFlags
+	groups  string
+	// output is the directory for the repository; empty for one file on the standard output.
+	output            string
+	namespace, format string
+	read              reader
+}
+
 func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Command {
-	var names, calls []string
-	var out, namespace, format string
-	var fromCluster bool
-	var target targetFlags
-	options := importer.Options{}
+	o := importOptions{groups: groups, read: read}
 	cmd := &cobra.Command{
 		Use:   name + " -f FILE...",
 		Short: short,
@@ -70,74 +79,90 @@ func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Comm
   kustomize build . | meshc import ` + name + ` -f - --name shop
   meshc import ` + name + ` --cluster --calls frontend=cart,checkout --calls checkout=payment`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			form, err := diag.ParseFormat(format)
-			if err != nil {
-				return usage(err)
-			}
-			if !goodName.MatchString(options.Name) {
-				return usage(fmt.Errorf("%q is no name for a mesh: lower case letters, digits and dashes, beginning with a letter", options.Name))
-			}
-			if options.Calls, err = callsOf(calls); err != nil {
-				return usage(err)
-			}
-			if fromCluster == (len(names) > 0) {
-				return usage(errors.New("import needs -f FILE, -f - for the standard input, or --cluster"))
-			}
-			var inputs []input
-			if fromCluster {
-				c, err := target.open()
-				if err != nil {
-					return err
-				}
-				if inputs, err = clusterInputs(cmd, c, strings.Split(groups, ",")); err != nil {
-					return err
-				}
-			} else if inputs, err = fileInputs(cmd, names); err != nil {
-				return err
-			}
-			var objects []*importer.Object
-			var found diag.List
-			shown := fstest.MapFS{}
-			for _, in := range inputs {
-				more, problems := importer.Read(in.name, in.data, namespace)
-				objects = append(objects, more...)
-				found.Add(problems...)
-				shown[in.name] = &fstest.MapFile{Data: in.data}
-			}
-			m := read(objects, options)
-			found.Add(m.Found...)
-			found.Sort()
-			if err := writeImported(cmd, m, out); err != nil {
-				return err
-			}
-			w := cmd.ErrOrStderr()
-			if out != "" && form != diag.Text {
-				w = cmd.OutOrStdout()
-			}
-			if err := diag.Print(w, found, form, diag.PrintOptions{Color: colored(w), Version: version(), Files: shown}); err != nil {
-				return err
-			}
-			if form == diag.Text && len(found) > 0 {
-				fmt.Fprintf(w, "\n%s\n", found.Summary())
-			}
-			if found.HasErrors() {
-				return errFindings
-			}
-			return nil
-		},
+		RunE: o.run,
 	}
-	cmd.Flags().StringArrayVarP(&names, "filename", "f", nil, "file or directory with manifests; - is the standard input")
-	cmd.Flags().BoolVar(&fromCluster, "cluster", false, "read the cluster in place of files")
-	cmd.Flags().StringVarP(&out, "output", "o", "", "new directory for the mesh repository (default: one file on the standard output)")
-	cmd.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of objects that name none")
-	cmd.Flags().StringVar(&options.Name, "name", "mesh", "name of the mesh")
-	cmd.Flags().StringVar(&options.TrustDomain, "trust-domain", "cluster.local", "SPIFFE trust domain of the mesh")
-	cmd.Flags().StringArrayVar(&calls, "calls", nil, "whom a service calls: CALLER=CALLEE,CALLEE")
-	cmd.Flags().StringVar(&format, "format", "text", "form of the findings: text, json, sarif or github")
-	cmd.Flags().StringVar(&target.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
-	cmd.Flags().StringVar(&target.context, "context", "", "context in it (default: the current one)")
+	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "file or directory with manifests; - is the standard input")
+	cmd.Flags().BoolVar(&o.cluster, "cluster", false, "read the cluster in place of files")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "new directory for the mesh repository (default: one file on the standard output)")
+	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "default", "namespace of objects that name none")
+	cmd.Flags().StringVar(&o.Name, "name", "mesh", "name of the mesh")
+	cmd.Flags().StringVar(&o.TrustDomain, "trust-domain", "cluster.local", "SPIFFE trust domain of the mesh")
+	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service calls: CALLER=CALLEE,CALLEE")
+	cmd.Flags().StringVar(&o.format, "format", "text", "form of the findings: text, json, sarif or github")
+	cmd.Flags().StringVar(&o.target.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
+	cmd.Flags().StringVar(&o.target.context, "context", "", "context in it (default: the current one)")
 	return cmd
+}
+
+// run imports, writes the mesh and prints what is not carried over.
+func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
+	format, err := diag.ParseFormat(o.format)
+	if err != nil {
+		return usage(err)
+	}
+	if !goodName.MatchString(o.Name) {
+		return usage(fmt.Errorf("%q is no name for a mesh: lower case letters, digits and dashes, beginning with a letter", o.Name))
+	}
+	if o.Calls, err = callsOf(o.calls); err != nil {
+		return usage(err)
+	}
+	if o.cluster == (len(o.files) > 0) {
+		return usage(errors.New("import needs -f FILE, -f - for the standard input, or --cluster"))
+	}
+	inputs, err := o.inputs(cmd)
+	if err != nil {
+		return err
+	}
+	var objects []*importer.Object
+	var found diag.List
+	shown := fstest.MapFS{}
+	for _, in := range inputs {
+		more, problems := importer.Read(in.name, in.data, o.namespace)
+		objects = append(objects, more...)
+		found.Add(problems...)
+		shown[in.name] = &fstest.MapFile{Data: in.data}
+	}
+	m := o.read(objects, o.Options)
+	found.Add(m.Found...)
+	found.Sort()
+	if err := writeImported(cmd, m, o.output); err != nil {
+		return err
+	}
+	return o.print(cmd, found, format, shown)
+}
+
+// print prints the findings, with the lines of the manifests that they are about.
+func (o *importOptions) print(cmd *cobra.Command, found diag.List, format diag.Format, files fs.FS) error {
+	w := cmd.ErrOrStderr()
+	if o.output != "" && format != diag.Text {
+		w = cmd.OutOrStdout()
+	}
+	if err := diag.Print(w, found, format, diag.PrintOptions{Color: colored(w), Version: version(), Files: files}); err != nil {
+		return err
+	}
+	if format == diag.Text && len(found) > 0 {
+		fmt.Fprintf(w, "\n%s\n", found.Summary())
+	}
+	if found.HasErrors() {
+		return errFindings
+	}
+	return nil
+}
+
+// inputs are the manifests of the files or of the cluster.
+func (o *importOptions) inputs(cmd *cobra.Command) ([]input, error) {
+	if !o.cluster {
+		return fileInputs(cmd, o.files)
+	}
+	c, err := o.target.open()
+	if err != nil {
+		return nil, err
+	}
+	data, err := c.Objects(cmd.Context(), strings.Split(o.groups, ","))
+	if err != nil {
+		return nil, err
+	}
+	return []input{{"cluster", data}}, nil
 }
 
 // callsOf reads CALLER=CALLEE,CALLEE; nil when nothing is given.
@@ -198,14 +223,6 @@ func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 		}
 	}
 	return out, nil
-}
-
-func clusterInputs(cmd *cobra.Command, c *cluster.Cluster, groups []string) ([]input, error) {
-	data, err := c.Objects(cmd.Context(), groups)
-	if err != nil {
-		return nil, err
-	}
-	return []input{{"cluster", data}}, nil
 }
 
 // writeImported writes the mesh as a repository, or as one file.

@@ -24,10 +24,18 @@ import (
 	"github.com/meshc/meshc/serve/kubernetes"
 )
 
+// serveOptions are the flags of meshc serve.
+type serveOptions struct {
+	listen, admin, enrollListen string
+	// certificates is the directory of certificates that somebody else issues, and authority that of the embedded authority.
+	certificates, authority, passphraseFile string
+	endpoints                               string
+	cluster                                 clusterFlags
+	tags                                    []string
+}
+
 func newServeCmd() *cobra.Command {
-	var listen, admin, certificates, authority, passphraseFile, enrollListen, endpoints string
-	var cluster clusterFlags
-	var tags []string
+	var o serveOptions
 	cmd := &cobra.Command{
 		Use:   "serve [DIR | mesh.json | packages]",
 		Short: "Serve a mesh to its proxies over xDS",
@@ -56,96 +64,102 @@ programs write; a change reaches the proxies at once, and of a file that is wron
 On the admin address are /healthz, /readyz, /metrics and /status.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
   meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := wholeMesh(cmd, args); err != nil {
-				return err
-			}
-			if err := oneOf(certificates, authority, cluster.authority); err != nil {
-				return err
-			}
-			config := serve.Config{
-				Listen: listen, AdminListen: admin, CertificateDirectory: certificates,
-				Log: newLog(cmd.ErrOrStderr()),
-			}
-			if err := cluster.check(); err != nil {
-				return err
-			}
-			if cluster.api != "" && certificates == "" {
-				config.TokenReview = cluster.reviewer()
-			}
-			source := meshSource(args, tags)
-			var err error
-			switch {
-			case authority != "":
-				if !ca.Exists(authority) && cluster.namespace == "" {
-					if err := mayBegin(cmd, source); err != nil {
-						return err
-					}
-				}
-				config.Authority, err = openAuthority(authority, passphraseFile)
-			case cluster.authority != "":
-				config.Authority, err = cluster.inSecret().Open(cmd.Context(), cluster.config(config.Log))
-			}
-			if err != nil {
-				return err
-			}
-			if config.Authority != nil {
-				config.EnrollListen = enrollListen
-			}
-			running, ctx := errgroup.WithContext(cmd.Context())
-			var follow *kubernetes.Cluster
-			if cluster.namespace != "" {
-				config.Prepare = func(m *ir.Mesh) { follow.Prepare(ctx, m) }
-			}
-			s, err := serve.New(config)
-			if err != nil {
-				return err
-			}
-			if cluster.namespace != "" {
-				if follow, err = kubernetes.New(cluster.config(config.Log), s); err != nil {
-					return err
-				}
-			}
-			config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr())
-			running.Go(func() error { return s.Run(ctx) })
-			fromFiles, stop := context.WithCancel(ctx)
-			defer stop()
-			running.Go(func() error { return s.Follow(fromFiles, source) })
-			if follow != nil {
-				running.Go(func() error { return follow.FollowMesh(ctx, cluster.namespace, meshLabel, stop) })
-				running.Go(func() error { follow.Report(ctx, cluster.namespace); return nil })
-			}
-			if authority != "" {
-				running.Go(func() error { return s.FollowAuthority(ctx, authority) })
-			}
-			if cluster.authority != "" {
-				running.Go(func() error { return follow.FollowAuthority(ctx, cluster.inSecret()) })
-				if cluster.trust != "" {
-					running.Go(func() error { follow.PublishTrust(ctx, cluster.inSecret(), config.Authority); return nil })
-				}
-			}
-			if endpoints != "" {
-				running.Go(func() error { return s.FollowEndpoints(ctx, endpoints) })
-			}
-			return running.Wait()
-		},
+		RunE: o.run,
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:15010", "address for proxies")
-	cmd.Flags().StringVar(&admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
-	cmd.Flags().StringVar(&certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
-	cmd.Flags().StringVar(&authority, "ca", "", "directory of the embedded certificate authority")
-	cmd.Flags().StringVar(&passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
-	cmd.Flags().StringVar(&enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
-	cluster.add(cmd.Flags())
-	cmd.Flags().StringVar(&endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
-	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:15010", "address for proxies")
+	cmd.Flags().StringVar(&o.admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
+	cmd.Flags().StringVar(&o.certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
+	cmd.Flags().StringVar(&o.authority, "ca", "", "directory of the embedded certificate authority")
+	cmd.Flags().StringVar(&o.passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
+	cmd.Flags().StringVar(&o.enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
+	o.cluster.add(cmd.Flags())
+	cmd.Flags().StringVar(&o.endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
+	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
 
-// oneOf wants one place of certificates.
-func oneOf(certificates, authority, inSecret string) error {
+// run serves until it is interrupted.
+func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
+	if err := wholeMesh(cmd, args); err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	source := meshSource(args, o.tags)
+	config, err := o.config(cmd, source)
+	if err != nil {
+		return err
+	}
+	running, ctx := errgroup.WithContext(cmd.Context())
+	var follow *kubernetes.Cluster
+	if o.cluster.namespace != "" {
+		config.Prepare = func(m *ir.Mesh) { follow.Prepare(ctx, m) }
+	}
+	s, err := serve.New(config)
+	if err != nil {
+		return err
+	}
+	if o.cluster.namespace != "" {
+		if follow, err = kubernetes.New(o.cluster.config(config.Log), s); err != nil {
+			return err
+		}
+	}
+	config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr())
+	running.Go(func() error { return s.Run(ctx) })
+	fromFiles, stop := context.WithCancel(ctx)
+	defer stop()
+	running.Go(func() error { return s.Follow(fromFiles, source) })
+	if follow != nil {
+		running.Go(func() error { return follow.FollowMesh(ctx, o.cluster.namespace, meshLabel, stop) })
+		running.Go(func() error { follow.Report(ctx, o.cluster.namespace); return nil })
+	}
+	if o.authority != "" {
+		running.Go(func() error { return s.FollowAuthority(ctx, o.authority) })
+	}
+	if o.cluster.authority != "" {
+		running.Go(func() error { return follow.FollowAuthority(ctx, o.cluster.inSecret()) })
+		if o.cluster.trust != "" {
+			running.Go(func() error { follow.PublishTrust(ctx, o.cluster.inSecret(), config.Authority); return nil })
+		}
+	}
+	if o.endpoints != "" {
+		running.Go(func() error { return s.FollowEndpoints(ctx, o.endpoints) })
+	}
+	return running.Wait()
+}
+
+// config is how the server is to be, with the authority opened that it signs with.
+func (o *serveOptions) config(cmd *cobra.Command, source serve.Source) (serve.Config, error) {
+	config := serve.Config{
+		Listen: o.listen, AdminListen: o.admin, CertificateDirectory: o.certificates,
+		Log: newLog(cmd.ErrOrStderr()),
+	}
+	if o.cluster.api != "" && o.certificates == "" {
+		config.TokenReview = o.cluster.reviewer()
+	}
+	var err error
+	switch {
+	case o.authority != "":
+		if !ca.Exists(o.authority) && o.cluster.namespace == "" {
+			if err := mayBegin(cmd, source); err != nil {
+				return config, err
+			}
+		}
+		config.Authority, err = openAuthority(o.authority, o.passphraseFile)
+	case o.cluster.authority != "":
+		config.Authority, err = o.cluster.inSecret().Open(cmd.Context(), o.cluster.config(config.Log))
+	}
+	if err == nil && config.Authority != nil {
+		config.EnrollListen = o.enrollListen
+	}
+	return config, err
+}
+
+// check wants one place of certificates, and flags of the cluster that go together.
+func (o *serveOptions) check() error {
 	given := 0
-	for _, flag := range []string{certificates, authority, inSecret} {
+	for _, flag := range []string{o.certificates, o.authority, o.cluster.authority} {
 		if flag != "" {
 			given++
 		}
@@ -153,7 +167,7 @@ func oneOf(certificates, authority, inSecret string) error {
 	if given != 1 {
 		return usage(errors.New("serve needs either --ca DIR, --ca-secret NAME or --certificates DIR"))
 	}
-	return nil
+	return o.cluster.check()
 }
 
 // mayBegin reports what is wrong with a mesh for which an authority is to be made: nothing is made for a wrong one.

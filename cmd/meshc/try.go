@@ -10,15 +10,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
 )
 
 // method is how a method of HTTP is written.
 var method = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
 
+// tryOptions are the flags of meshc try.
+type tryOptions struct {
+	dir, output string
+	tags        []string
+	// from, headers, ip, at and the token's claims and issuer are the request's.
+	from, ip, at, issuer string
+	headers, claims      []string
+}
+
 func newTryCmd() *cobra.Command {
-	var dir, from, output, issuer, ip, at string
-	var tags, headers, claims []string
+	var o tryOptions
 	cmd := &cobra.Command{
 		Use:   "try --from SENDER [METHOD] URL",
 		Short: "Follow one request through the compiled mesh, without running anything",
@@ -34,91 +43,104 @@ host of the gateway; a service's only port need not be written. A token is one t
   meshc try --from gateway:public https://shop.example/cart
   meshc try --from outside http://cart:7070/ --dir out -o json`,
 		Args: cobra.RangeArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("output is %q and must be text or json", output))
-			}
-			request := try.Request{Method: "GET"}
-			if len(args) == 2 {
-				request.Method = args[0]
-			}
-			if !method.MatchString(request.Method) {
-				return usage(fmt.Errorf("%q is no method: it is in upper case, GET say", request.Method))
-			}
-			if from == "" {
-				return usage(errors.New("try needs --from: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside"))
-			}
-			var err error
-			if request.From, err = try.ParseSender(from); err != nil {
-				return usage(err)
-			}
-			if err := request.ParseURL(args[len(args)-1]); err != nil {
-				return usage(err)
-			}
-			for _, h := range headers {
-				if err := request.AddHeader(h); err != nil {
-					return usage(err)
-				}
-			}
-			if ip != "" {
-				if request.IP, err = netip.ParseAddr(ip); err != nil {
-					return usage(fmt.Errorf("--ip: %q is no address", ip))
-				}
-			}
-			if at != "" {
-				if request.At, err = time.Parse(time.RFC3339, at); err != nil {
-					return usage(fmt.Errorf("--at is %q: write 2027-01-31T12:00:00Z", at))
-				}
-			}
-			m, err := describedMesh(cmd, dir, tags)
-			if err != nil {
-				return err
-			}
-			if len(claims) > 0 || issuer != "" {
-				if request.Token, err = token(claims, issuer); err != nil {
-					return usage(err)
-				}
-				if request.Token.Issuer == "" && len(m.JWTIssuers) == 1 {
-					request.Token.Issuer = m.JWTIssuers[0].Name
-				}
-				if m.JWTIssuer(request.Token.Issuer) == nil {
-					return usage(fmt.Errorf("the mesh has no issuer of tokens %q: name one with --jwt-issuer", request.Token.Issuer))
-				}
-			}
-			trial, err := try.Try(m, request)
-			if err != nil {
-				return usage(err)
-			}
-			if trial.Outcomes, _, err = try.Outcomes(m, request); err != nil {
-				return usage(err)
-			}
-			if output == "json" {
-				return writeJSON(cmd.OutOrStdout(), trial)
-			}
-			return trial.Text(cmd.OutOrStdout())
-		},
+		RunE: o.run,
 	}
-	cmd.Flags().StringVar(&from, "from", "", "who sends it: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
-	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header, as with curl: 'NAME: VALUE'")
-	cmd.Flags().StringArrayVar(&claims, "jwt", nil, "claim of a good token: NAME=VALUE; given again it is one more")
-	cmd.Flags().StringVar(&issuer, "jwt-issuer", "", "issuer of the token by its name in the mesh (default: the only one)")
-	cmd.Flags().StringVar(&ip, "ip", "", "address that the request comes from")
-	cmd.Flags().StringVar(&at, "at", "", "time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
-	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	cmd.Flags().StringVar(&o.from, "from", "", "who sends it: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
+	cmd.Flags().StringArrayVarP(&o.headers, "header", "H", nil, "header, as with curl: 'NAME: VALUE'")
+	cmd.Flags().StringArrayVar(&o.claims, "jwt", nil, "claim of a good token: NAME=VALUE; given again it is one more")
+	cmd.Flags().StringVar(&o.issuer, "jwt-issuer", "", "issuer of the token by its name in the mesh (default: the only one)")
+	cmd.Flags().StringVar(&o.ip, "ip", "", "address that the request comes from")
+	cmd.Flags().StringVar(&o.at, "at", "", "time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
+	cmd.Flags().StringVar(&o.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
 
-// token is one with the claims, NAME=VALUE each.
-func token(claims []string, issuer string) (*try.Token, error) {
-	t := &try.Token{Issuer: issuer, Claims: map[string][]string{}}
-	for _, text := range claims {
+// run tries the request, once by chance and then for all that may come of it.
+func (o *tryOptions) run(cmd *cobra.Command, args []string) error {
+	if o.output != "text" && o.output != "json" {
+		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
+	}
+	request, err := o.request(args)
+	if err != nil {
+		return usage(err)
+	}
+	m, err := describedMesh(cmd, o.dir, o.tags)
+	if err != nil {
+		return err
+	}
+	if request.Token, err = o.token(m); err != nil {
+		return usage(err)
+	}
+	trial, err := try.Try(m, request)
+	if err != nil {
+		return usage(err)
+	}
+	if trial.Outcomes, _, err = try.Outcomes(m, request); err != nil {
+		return usage(err)
+	}
+	if o.output == "json" {
+		return writeJSON(cmd.OutOrStdout(), trial)
+	}
+	return trial.Text(cmd.OutOrStdout())
+}
+
+// request reads all of the request but its token, which depends on the mesh.
+func (o *tryOptions) request(args []string) (try.Request, error) {
+	request := try.Request{Method: "GET"}
+	if len(args) == 2 {
+		request.Method = args[0]
+	}
+	if !method.MatchString(request.Method) {
+		return request, fmt.Errorf("%q is no method: it is in upper case, GET say", request.Method)
+	}
+	if o.from == "" {
+		return request, errors.New("try needs --from: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
+	}
+	var err error
+	if request.From, err = try.ParseSender(o.from); err != nil {
+		return request, err
+	}
+	if err := request.ParseURL(args[len(args)-1]); err != nil {
+		return request, err
+	}
+	for _, h := range o.headers {
+		if err := request.AddHeader(h); err != nil {
+			return request, err
+		}
+	}
+	if o.ip != "" {
+		if request.IP, err = netip.ParseAddr(o.ip); err != nil {
+			return request, fmt.Errorf("--ip: %q is no address", o.ip)
+		}
+	}
+	if o.at != "" {
+		if request.At, err = time.Parse(time.RFC3339, o.at); err != nil {
+			return request, fmt.Errorf("--at is %q: write 2027-01-31T12:00:00Z", o.at)
+		}
+	}
+	return request, nil
+}
+
+// token is the request's, of an issuer that the mesh has; nil for none.
+func (o *tryOptions) token(m *ir.Mesh) (*try.Token, error) {
+	if len(o.claims) == 0 && o.issuer == "" {
+		return nil, nil
+	}
+	t := &try.Token{Issuer: o.issuer, Claims: map[string][]string{}}
+	for _, text := range o.claims {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
 			return nil, fmt.Errorf("--jwt is %q: write NAME=VALUE", text)
 		}
 		t.Claims[name] = append(t.Claims[name], value)
+	}
+	if t.Issuer == "" && len(m.JWTIssuers) == 1 {
+		t.Issuer = m.JWTIssuers[0].Name
+	}
+	if m.JWTIssuer(t.Issuer) == nil {
+		return nil, fmt.Errorf("the mesh has no issuer of tokens %q: name one with --jwt-issuer", t.Issuer)
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,15 +10,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/review/revision"
 	"github.com/meshc/meshc/review/verify"
 )
 
+// verifyOptions are the flags of meshc verify.
+type verifyOptions struct {
+	specFlags
+	verify.Options
+	output, junit string
+}
+
 func newVerifyCmd() *cobra.Command {
-	var flags specFlags
-	var options verify.Options
-	var output, junit string
+	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify [packages]",
 		Short: "Run the tests of the mesh, offline and through real Envoys on this machine",
@@ -37,73 +44,86 @@ fails or the mesh is wrong.`,
 		Example: `  meshc verify
   meshc verify --offline
   meshc verify --junit verify.xml`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("output is %q and must be text or json", output))
-			}
-			format, err := diag.ParseFormat(flags.format)
-			if err != nil {
-				return usage(err)
-			}
-			result, err := flags.evaluate(cmd, args)
-			if err != nil {
-				return err
-			}
-			mesh := result.Mesh
-			if result.Failing != nil {
-				mesh = result.Failing
-			}
-			// The report says which tests fail, and which are not decided.
-			result.Diagnostics = slices.DeleteFunc(result.Diagnostics, func(d diag.Diagnostic) bool {
-				return mesh != nil && (d.Code == diag.TestFails || d.Code == diag.TestUndecided)
-			})
-			if err := flags.print(cmd, result, format, true); err != nil {
-				return err
-			}
-			if mesh == nil {
-				return withoutMesh(cmd, result)
-			}
-			options.Part = result.Part
-			if options.FailUndecided, err = flags.failUndecided(); err != nil {
-				return err
-			}
-			if flags.untrusted {
-				if options.Outside, err = revision.Top(result.Root); err != nil {
-					return err
-				}
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), upTime)
-			defer cancel()
-			report, err := verify.Verify(ctx, mesh, options)
-			if err != nil {
-				return err
-			}
-			if junit != "" {
-				var b bytes.Buffer
-				if err := report.JUnit(&b); err != nil {
-					return err
-				}
-				if err := os.WriteFile(junit, b.Bytes(), 0o644); err != nil { // #nosec G306 -- a report
-					return err
-				}
-			}
-			if output == "json" {
-				err = writeJSON(cmd.OutOrStdout(), report)
-			} else {
-				err = report.Text(cmd.OutOrStdout())
-			}
-			if err == nil && (report.Failed() > 0 || options.FailUndecided && report.Undecided() > 0) {
-				err = errFindings
-			}
-			return err
-		},
+		RunE: o.run,
 	}
-	flags.add(cmd.Flags())
-	flags.bound(cmd, func() bool { return true })
-	flags.addUndecided(cmd.Flags())
-	cmd.Flags().BoolVar(&options.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
-	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
-	cmd.Flags().StringVar(&junit, "junit", "", "file to write a report to in the form of JUnit")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	o.add(cmd.Flags())
+	o.bound(cmd, func() bool { return true })
+	o.addUndecided(cmd.Flags())
+	cmd.Flags().BoolVar(&o.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
+	cmd.Flags().StringVar(&o.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
+	cmd.Flags().StringVar(&o.junit, "junit", "", "file to write a report to in the form of JUnit")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
 	return cmd
+}
+
+// run compiles the mesh, runs its tests and reports.
+func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
+	if o.output != "text" && o.output != "json" {
+		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
+	}
+	result, err := o.tested(cmd, args)
+	if err != nil {
+		return err
+	}
+	mesh := cmp.Or(result.Mesh, result.Failing)
+	if mesh == nil {
+		return withoutMesh(cmd, result)
+	}
+	o.Part = result.Part
+	if o.FailUndecided, err = o.failUndecided(); err != nil {
+		return err
+	}
+	if o.untrusted {
+		if o.Outside, err = revision.Top(result.Root); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), upTime)
+	defer cancel()
+	report, err := verify.Verify(ctx, mesh, o.Options)
+	if err != nil {
+		return err
+	}
+	if err := o.report(cmd, report); err != nil {
+		return err
+	}
+	if report.Failed() > 0 || o.FailUndecided && report.Undecided() > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// tested compiles the packages and prints what is found, but for their tests: the report says which of them fail, and which are
+// not decided.
+func (o *verifyOptions) tested(cmd *cobra.Command, packages []string) (*compiler.Result, error) {
+	format, err := diag.ParseFormat(o.format)
+	if err != nil {
+		return nil, usage(err)
+	}
+	result, err := o.evaluate(cmd, packages)
+	if err != nil {
+		return nil, err
+	}
+	reported := result.Mesh != nil || result.Failing != nil
+	result.Diagnostics = slices.DeleteFunc(result.Diagnostics, func(d diag.Diagnostic) bool {
+		return reported && (d.Code == diag.TestFails || d.Code == diag.TestUndecided)
+	})
+	return result, o.print(cmd, result, format, true)
+}
+
+// report writes the file for CI, if one is wanted, and prints.
+func (o *verifyOptions) report(cmd *cobra.Command, report *verify.Report) error {
+	if o.junit != "" {
+		var b bytes.Buffer
+		if err := report.JUnit(&b); err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.junit, b.Bytes(), 0o644); err != nil { // #nosec G306 -- a report
+			return err
+		}
+	}
+	if o.output == "json" {
+		return writeJSON(cmd.OutOrStdout(), report)
+	}
+	return report.Text(cmd.OutOrStdout())
 }
