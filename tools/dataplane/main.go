@@ -1,0 +1,118 @@
+// Command dataplane measures what a request costs the two proxies of a mesh, beside the same
+// request through a pair of Envoys whose configuration is written by hand and does the least
+// that mutual TLS takes. It prints a table and writes dataplane.txt and dataplane.json.
+//
+//	ENVOY=.tools/envoy go run ./tools/dataplane -out bench
+//
+// All pairs run at the same time and are measured in turn, in rounds; a ratio is the median
+// of the ratios within one round. The cost is the CPU time of both Envoys (user and system)
+// as the kernel counts it, so that it hardly depends on what else the machine does.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"runtime"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	out := flag.String("out", "bench", "directory for dataplane.txt and dataplane.json")
+	requests := flag.Int("requests", 5000, "requests of each pair in each round")
+	rounds := flag.Int("rounds", 9, "rounds; the median counts")
+	only := flag.String("only", "", "measure this mesh alone beside the pair written by hand")
+	flag.Parse()
+	if err := run(*out, *requests, *rounds, *only); err != nil {
+		log.Fatalf("dataplane: %v", err)
+	}
+}
+
+// Row is what the proxies of one pair cost.
+type Row struct {
+	Name string `json:"name"`
+	// Micros is CPU time of both proxies for each request, in microseconds: the median of the rounds.
+	Micros float64 `json:"cpuMicroseconds"`
+	// Ratio is that beside the pair written by hand.
+	Ratio float64 `json:"ratio"`
+}
+
+func run(out string, requests, rounds int, only string) (err error) {
+	work, err := os.MkdirTemp("", "meshc-dataplane-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	var pairs []*pair
+	defer func() {
+		for _, p := range pairs {
+			if stopped := p.stop(); err == nil {
+				err = stopped
+			}
+		}
+	}()
+	for _, m := range meshes {
+		if only != "" && m.name != only {
+			continue
+		}
+		p, err := startMesh(ctx, filepath.Join(work, m.name), m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		pairs = append(pairs, p)
+	}
+	if len(pairs) == 0 {
+		return fmt.Errorf("there is no mesh %q", only)
+	}
+	hand, err := startByHand(ctx, filepath.Join(work, "by-hand"), pairs[0])
+	if err != nil {
+		return fmt.Errorf("the pair written by hand: %w", err)
+	}
+	pairs = append([]*pair{hand}, pairs...)
+	rows, err := measure(pairs, requests, rounds)
+	if err != nil {
+		return err
+	}
+	return report(out, requests, rounds, rows)
+}
+
+func report(out string, requests, rounds int, rows []Row) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(struct {
+		CPUs     int   `json:"cpus"`
+		Requests int   `json:"requests"`
+		Rounds   int   `json:"rounds"`
+		Rows     []Row `json:"rows"`
+	}{runtime.NumCPU(), requests, rounds, rows}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(out, "dataplane.json"), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(out, "dataplane.txt"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	t := tabwriter.NewWriter(io.MultiWriter(os.Stdout, f), 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "two proxies\tCPU µs a request\tof the pair by hand\t")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t\n", r.Name, r.Micros, r.Ratio)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
