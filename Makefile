@@ -92,10 +92,12 @@ fuzz:
 race: tools inotify
 	$(WITH_ENVOY) go test -timeout 30m -race ./serve/... ./identity/... ./host/...
 
-# compilation next to "cue export": bench/bench.txt and bench/bench.json
-bench: build
+# compilation next to "cue export", and the proxies next to a pair of Envoys whose configuration is
+# written by hand: bench/*.txt and bench/*.json
+bench: build tools
 	go build -o bin/cue cuelang.org/go/cmd/cue
 	$(WITH_ENVOY) go run ./tools/bench
+	$(WITH_ENVOY) go run ./tools/dataplane
 
 clean:
 	rm -rf bin out bench

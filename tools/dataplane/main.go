@@ -26,8 +26,8 @@ import (
 func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "bench", "directory for dataplane.txt and dataplane.json")
-	requests := flag.Int("requests", 5000, "requests of each pair in each round")
-	rounds := flag.Int("rounds", 9, "rounds; the median counts")
+	requests := flag.Int("requests", 1200, "requests of each pair in each round")
+	rounds := flag.Int("rounds", 41, "rounds; the median counts")
 	only := flag.String("only", "", "measure this mesh alone beside the pair written by hand")
 	flag.Parse()
 	if err := run(*out, *requests, *rounds, *only); err != nil {
