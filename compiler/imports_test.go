@@ -77,6 +77,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/graph", "compiler/ir compiler/source", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
+	{"review/state", "compiler compiler/ir compiler/load render/meshfile review/revision", "cue"},
 	{"importer", "compiler/diag compiler/source compiler/spec", "cue kubernetes"},
 	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
 	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
@@ -84,7 +85,7 @@ var imports = []struct{ of, may, depend string }{
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/ca identity/csr identity/enroll identity/svid
 		identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
-		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/revision review/verify
+		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/state review/revision review/verify
 		schema serve serve/kubernetes`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.

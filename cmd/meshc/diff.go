@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/render/cluster"
 	"github.com/meshc/meshc/review/diff"
+	"github.com/meshc/meshc/review/state"
 )
 
 // diffFlags are the flags of meshc diff.
@@ -66,7 +67,7 @@ exits with 1 for the named kinds of effect alone, and with 2 when it did not loo
 			if err != nil {
 				return err
 			}
-			d := diff.Of(before.mesh, after.mesh)
+			d := diff.Of(before.Mesh, after.Mesh)
 			if err := f.owned(cmd.Context(), d, before, after); err != nil {
 				return err
 			}
@@ -74,7 +75,7 @@ exits with 1 for the named kinds of effect alone, and with 2 when it did not loo
 				return err
 			}
 			if f.manifests {
-				if err := printManifests(cmd.OutOrStdout(), before.mesh, after.mesh); err != nil {
+				if err := printManifests(cmd.OutOrStdout(), before.Mesh, after.Mesh); err != nil {
 					return err
 				}
 			}
@@ -211,19 +212,19 @@ func (f *diffFlags) verdict(d *diff.Difference) error {
 }
 
 // owned finds the owners to whom the change comes from elsewhere.
-func (f *diffFlags) owned(ctx context.Context, d *diff.Difference, before, after *side) error {
-	if after.root == "" {
+func (f *diffFlags) owned(ctx context.Context, d *diff.Difference, before, after *state.State) error {
+	if after.Root == "" {
 		return nil // a compiled mesh has no files
 	}
 	// Whose what is, and who grants what, is as it was: a change cannot give itself the right to be made.
-	owners, err := ownersOf(ctx, before, after)
+	owners, err := state.OwnersOf(ctx, before, after)
 	if err != nil || owners == nil {
 		return err
 	}
-	changed, err := changedFiles(ctx, before, after)
+	changed, err := state.Changed(ctx, before, after)
 	if err != nil {
 		return err
 	}
-	d.Owned(before.mesh, changed, owners)
+	d.Owned(before.Mesh, changed, owners)
 	return nil
 }

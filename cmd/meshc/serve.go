@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -216,32 +214,12 @@ func (s specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
 		return nil, nil, err
 	}
 	if r.Mesh == nil {
-		return nil, r.Directories, errors.New(summary(r.Diagnostics))
+		return nil, r.Directories, errors.New(r.Diagnostics.FirstError())
 	}
 	if err := refusePart("this command", r.Part); err != nil {
 		return nil, r.Directories, err // packages have come beside it
 	}
 	return r.Mesh, r.Directories, nil
-}
-
-// summary is the first error and how many there are.
-func summary(found diag.List) string {
-	errs, _ := found.Count()
-	for _, d := range found {
-		if d.Severity != diag.Error {
-			continue
-		}
-		var where []string
-		for _, p := range d.Positions {
-			where = append(where, p.String())
-		}
-		text := fmt.Sprintf("%s %s: %s", strings.Join(where, " "), d.Code, d.Message)
-		if errs > 1 {
-			text += fmt.Sprintf(" (and %d more)", errs-1)
-		}
-		return strings.TrimSpace(text)
-	}
-	return "the mesh has errors"
 }
 
 // newLog writes text for a person and JSON for a machine. What it quotes of specs and proxies stays text, as w makes it.

@@ -181,7 +181,7 @@ func (s *upSource) Load(context.Context) (*ir.Mesh, []string, error) {
 		return nil, nil, err
 	}
 	if result.Mesh == nil {
-		return nil, result.Directories, findings{summary(result.Diagnostics)}
+		return nil, result.Directories, findings{result.Diagnostics.FirstError()}
 	}
 	if err := refusePart(s.cmd.Name(), result.Part); err != nil {
 		return nil, result.Directories, err // packages have come beside it

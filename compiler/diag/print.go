@@ -52,6 +52,26 @@ func Print(w io.Writer, found List, format Format, o PrintOptions) error {
 	}
 }
 
+// FirstError is the first error in short, with its places and code, and how many more there are.
+func (l List) FirstError() string {
+	errors, _ := l.Count()
+	for _, d := range l {
+		if d.Severity != Error {
+			continue
+		}
+		var where []string
+		for _, p := range d.Positions {
+			where = append(where, p.String())
+		}
+		text := fmt.Sprintf("%s %s: %s", strings.Join(where, " "), d.Code, d.Message)
+		if errors > 1 {
+			text += fmt.Sprintf(" (and %d more)", errors-1)
+		}
+		return strings.TrimSpace(text)
+	}
+	return "the mesh has errors"
+}
+
 // Summary counts errors and warnings: "2 errors, 1 warning"; "" for none.
 func (l List) Summary() string {
 	errors, warnings := l.Count()

@@ -1,4 +1,4 @@
-package main
+package state
 
 import (
 	"bytes"
@@ -17,13 +17,13 @@ import (
 // codeOwners are where forges look for the file, the first that is there.
 var codeOwners = []string{".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"}
 
-// ownersOf says whose a file of the module is before a change: by mesh.owners, and where that says nothing by CODEOWNERS of
+// OwnersOf says whose a file of the module is before a change: by mesh.owners, and where that says nothing by CODEOWNERS of
 // the repository. It is nil when neither says anything.
-func ownersOf(ctx context.Context, before, after *side) (func(file string) []string, error) {
-	m := before.mesh
+func OwnersOf(ctx context.Context, before, after *State) (func(file string) []string, error) {
+	m := before.Mesh
 	var rules codeowners.Ruleset
-	top, prefix := after.root, ""
-	repository, err := revision.Find(after.root)
+	top, prefix := after.Root, ""
+	repository, err := revision.Find(after.Root)
 	switch {
 	case err == nil:
 		top, prefix = repository.Top, repository.Prefix
