@@ -59,14 +59,15 @@ var imports = []struct{ of, may, depend string }{
 
 	// Certificates, the server and the hosts know the IR, and not the spec.
 	{"identity/ca", "compiler/publickey compiler/secret", ""},
+	{"identity/apiserver", "", "kubernetes"},
 	{"identity/svid", "compiler/ir compiler/publickey identity/ca render/envoy", "envoy"},
-	{"identity/csr", "compiler/ir identity/svid", "envoy kubernetes"},
-	{"identity/tokenreview", "compiler/publickey", "kubernetes"},
+	{"identity/csr", "compiler/ir identity/apiserver identity/svid", "envoy kubernetes"},
+	{"identity/tokenreview", "identity/apiserver", "kubernetes"},
 	{"identity/enroll", "compiler/ir compiler/publickey compiler/secret identity/ca identity/svid serve/heard", "envoy"},
 	{"serve/heard", "", ""},
 	{"serve", `compiler/ir compiler/publickey compiler/source compiler/update compiler/watch identity/ca identity/enroll
 		identity/svid render/envoy serve/heard`, "envoy"},
-	{"serve/kubernetes", "compiler/ir identity/ca render/kubernetes render/meshfile serve", "envoy kubernetes"},
+	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},
 	{"host/local", `compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`, "envoy"},
@@ -83,8 +84,8 @@ var imports = []struct{ of, may, depend string }{
 	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/source
-		compiler/try compiler/watch host/local host/redirect identity/ca identity/csr identity/enroll identity/svid
-		identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
+		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
+		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
 		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/state review/revision review/verify
 		schema serve serve/kubernetes`, "cue envoy kubernetes cobra"},
 

@@ -5,16 +5,16 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/csr"
 	cluster "github.com/meshc/meshc/serve/kubernetes"
 )
 
 func newCertsApproveCmd() *cobra.Command {
 	var signer, namespace string
-	var api csr.API
+	var api apiserver.API
 	cmd := &cobra.Command{
 		Use:   "approve",
 		Short: "Approve what pods of the mesh ask for",
@@ -27,7 +27,7 @@ else; what such an account asks for besides is denied. Requests of others are le
 			if signer == "" || api.Address == "" || namespace == "" {
 				return usage(errors.New("approve needs --signer, --kubernetes-api and --kubernetes-namespace"))
 			}
-			mesh := func(ctx context.Context, client kubernetes.Interface) (*ir.Mesh, error) {
+			mesh := func(ctx context.Context, client apiserver.Client) (*ir.Mesh, error) {
 				return cluster.ReadMesh(ctx, client, namespace, meshLabel)
 			}
 			approver, err := csr.NewApprover(api, signer, mesh, newLog(cmd.ErrOrStderr()))

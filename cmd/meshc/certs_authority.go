@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/ca"
 	inCluster "github.com/meshc/meshc/serve/kubernetes"
 )
@@ -45,7 +45,7 @@ func (a *authorityFlags) open(ctx context.Context) (*ca.Authority, error) {
 	return inCluster.Authority{Namespace: namespace, Secret: name}.Existing(ctx, client)
 }
 
-func (a *authorityFlags) cluster() (namespace, name string, client kubernetes.Interface, err error) {
+func (a *authorityFlags) cluster() (namespace, name string, client apiserver.Client, err error) {
 	namespace, name, both := strings.Cut(a.secret, "/")
 	if !both || namespace == "" || name == "" || strings.Contains(name, "/") {
 		return "", "", nil, usage(fmt.Errorf("--ca-secret is %q and must be NAMESPACE/NAME, as shop-system/meshc-authority", a.secret))
@@ -54,7 +54,7 @@ func (a *authorityFlags) cluster() (namespace, name string, client kubernetes.In
 	if err != nil {
 		return "", "", nil, err
 	}
-	client, err = kubernetes.NewForConfig(config)
+	client, err = apiserver.NewClient(config)
 	return namespace, name, client, err
 }
 

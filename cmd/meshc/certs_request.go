@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/csr"
 	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/identity/svid"
-	"github.com/meshc/meshc/identity/tokenreview"
 	"github.com/meshc/meshc/render/certificates"
 )
 
@@ -26,7 +26,7 @@ type requestOptions struct {
 	server, tokenFile, accountFile string
 	// signer is that of a CertificateSigningRequest, in place of a server.
 	signer    string
-	api       csr.API
+	api       apiserver.API
 	trustFile string
 	keep      bool
 }
@@ -154,10 +154,10 @@ func (o *requestOptions) client(cmd *cobra.Command, file string, p *certificates
 }
 
 // addAPI adds how a pod reaches the API server.
-func addAPI(cmd *cobra.Command, api *csr.API) {
+func addAPI(cmd *cobra.Command, api *apiserver.API) {
 	cmd.Flags().StringVar(&api.Address, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT")
-	cmd.Flags().StringVar(&api.TokenFile, "kubernetes-token-file", tokenreview.PodTokenFile, "file with this pod's own token for it")
-	cmd.Flags().StringVar(&api.CAFile, "kubernetes-ca-file", tokenreview.PodCAFile, "file with the roots of its certificate, in PEM")
+	cmd.Flags().StringVar(&api.TokenFile, "kubernetes-token-file", apiserver.PodTokenFile, "file with this pod's own token for it")
+	cmd.Flags().StringVar(&api.CAFile, "kubernetes-ca-file", apiserver.PodCAFile, "file with the roots of its certificate, in PEM")
 }
 
 // obtain gets a certificate, and with keep stays to renew it.

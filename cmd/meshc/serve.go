@@ -133,7 +133,7 @@ func (o *serveOptions) config(cmd *cobra.Command, source serve.Source) (serve.Co
 		Listen: o.listen, AdminListen: o.admin, CertificateDirectory: o.certificates,
 		Log: newLog(cmd.ErrOrStderr()),
 	}
-	if o.cluster.api != "" && o.certificates == "" {
+	if o.cluster.api.Address != "" && o.certificates == "" {
 		config.TokenReview = o.cluster.reviewer()
 	}
 	var err error

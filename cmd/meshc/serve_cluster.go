@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/tokenreview"
 	rendered "github.com/meshc/meshc/render/kubernetes"
 	"github.com/meshc/meshc/serve/kubernetes"
@@ -16,12 +17,15 @@ import (
 const meshLabel = rendered.LabelMesh
 
 // clusterFlags say which cluster meshc serve is in.
-type clusterFlags struct{ api, tokenFile, caFile, namespace, pod, authority, trust string }
+type clusterFlags struct {
+	api                              apiserver.API
+	namespace, pod, authority, trust string
+}
 
 func (c *clusterFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&c.api, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT; with --ca or --ca-secret it also reviews service account tokens, by which pods get their certificates")
-	flags.StringVar(&c.tokenFile, "kubernetes-token-file", tokenreview.PodTokenFile, "file with this server's own token for it")
-	flags.StringVar(&c.caFile, "kubernetes-ca-file", tokenreview.PodCAFile, "file with the roots of its certificate, in PEM")
+	flags.StringVar(&c.api.Address, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT; with --ca or --ca-secret it also reviews service account tokens, by which pods get their certificates")
+	flags.StringVar(&c.api.TokenFile, "kubernetes-token-file", apiserver.PodTokenFile, "file with this server's own token for it")
+	flags.StringVar(&c.api.CAFile, "kubernetes-ca-file", apiserver.PodCAFile, "file with the roots of its certificate, in PEM")
 	flags.StringVar(&c.namespace, "kubernetes-namespace", "", "this server's own namespace, MESH-system: pods and the compiled mesh are watched")
 	flags.StringVar(&c.pod, "kubernetes-pod", "", "this server's own pod, which its report is under")
 	flags.StringVar(&c.authority, "ca-secret", "", "Secret of that namespace in which the embedded certificate authority is kept, for all servers")
@@ -30,7 +34,7 @@ func (c *clusterFlags) add(flags *pflag.FlagSet) {
 
 func (c *clusterFlags) check() error {
 	switch {
-	case c.api == "" && (c.namespace != "" || c.pod != ""):
+	case c.api.Address == "" && (c.namespace != "" || c.pod != ""):
 		return usage(errors.New("--kubernetes-namespace and --kubernetes-pod need --kubernetes-api"))
 	case (c.namespace == "") != (c.pod == ""):
 		return usage(errors.New("--kubernetes-namespace and --kubernetes-pod go together"))
@@ -38,18 +42,18 @@ func (c *clusterFlags) check() error {
 		return usage(errors.New("--ca-secret needs --kubernetes-namespace"))
 	case c.trust != "" && c.authority == "":
 		return usage(errors.New("--trust-configmap is for --ca-secret"))
-	case c.api != "" && !strings.HasPrefix(c.api, "https://"):
+	case c.api.Address != "" && !strings.HasPrefix(c.api.Address, "https://"):
 		return usage(errors.New("--kubernetes-api is https://HOST:PORT"))
 	}
 	return nil
 }
 
 func (c *clusterFlags) reviewer() *tokenreview.Reviewer {
-	return &tokenreview.Reviewer{API: c.api, TokenFile: c.tokenFile, CAFile: c.caFile}
+	return &tokenreview.Reviewer{API: c.api}
 }
 
 func (c *clusterFlags) config(log *slog.Logger) kubernetes.Config {
-	return kubernetes.Config{API: c.api, TokenFile: c.tokenFile, CAFile: c.caFile, Pod: c.pod, Log: log}
+	return kubernetes.Config{API: c.api, Pod: c.pod, Log: log}
 }
 
 // inSecret is where the authority is that is kept in the cluster.

@@ -11,13 +11,13 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/render/cluster"
 	"github.com/meshc/meshc/render/meshfile"
 	inCluster "github.com/meshc/meshc/serve/kubernetes"
@@ -73,7 +73,7 @@ func (t *targetFlags) mesh(ctx context.Context, namespace string) (*ir.Mesh, err
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := apiserver.NewClient(config)
 	if err != nil {
 		return nil, err
 	}

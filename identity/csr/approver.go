@@ -16,15 +16,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/svid"
 )
 
 // Approver approves requests for the members of a mesh.
 type Approver struct {
-	client kubernetes.Interface
+	client apiserver.Client
 	signer string
 	// mesh is the compiled mesh as it is in the cluster.
 	mesh func(ctx context.Context) (*ir.Mesh, error)
@@ -32,8 +32,8 @@ type Approver struct {
 }
 
 // NewApprover approves requests to the signer.
-func NewApprover(api API, signer string, mesh func(ctx context.Context, client kubernetes.Interface) (*ir.Mesh, error), log *slog.Logger) (*Approver, error) {
-	client, err := api.client()
+func NewApprover(api apiserver.API, signer string, mesh func(ctx context.Context, client apiserver.Client) (*ir.Mesh, error), log *slog.Logger) (*Approver, error) {
+	client, err := api.Client(agent)
 	return &Approver{client: client, signer: signer, log: log, mesh: func(ctx context.Context) (*ir.Mesh, error) { return mesh(ctx, client) }}, err
 }
 

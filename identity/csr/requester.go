@@ -13,35 +13,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/svid"
 )
 
-// API says how the API server is reached.
-type API struct {
-	// Address is https://HOST:PORT.
-	Address string
-	// TokenFile has the pod's own token, which the kubelet renews, and CAFile the roots of
-	// the API server's certificate, in PEM.
-	TokenFile, CAFile string
-}
-
-func (a API) client() (kubernetes.Interface, error) {
-	client, err := kubernetes.NewForConfig(&rest.Config{
-		Host: a.Address, BearerTokenFile: a.TokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: a.CAFile},
-		QPS: 20, Burst: 50, UserAgent: "meshc-certs",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the Kubernetes API at %s: %w", a.Address, err)
-	}
-	return client, nil
-}
+// agent is how the API server is told who asks.
+const agent = "meshc-certs"
 
 // Requester is an issuer that is asked through the API server.
 type Requester struct {
-	client kubernetes.Interface
+	client apiserver.Client
 	signer string
 	// trustFiles have whom to trust, the first that has certificates.
 	trustFiles []string
@@ -53,8 +35,8 @@ type Requester struct {
 
 // NewRequester asks the signer for certificates of that lifetime. Whom to trust is in the file, in PEM, as signers do not
 // say it; while it has nothing good, what is held in the certificate directory stays.
-func NewRequester(api API, signer, trustFile, directory string, lifetime time.Duration) (*Requester, error) {
-	client, err := api.client()
+func NewRequester(api apiserver.API, signer, trustFile, directory string, lifetime time.Duration) (*Requester, error) {
+	client, err := api.Client(agent)
 	return &Requester{client: client, signer: signer, trustFiles: []string{trustFile, filepath.Join(directory, svid.TrustFile)}, lifetime: lifetime}, err
 }
 

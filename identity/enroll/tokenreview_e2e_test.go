@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/identity/tokenreview"
@@ -191,7 +192,7 @@ func TestServiceAccountTokens(t *testing.T) {
 		api.account(t, account[0], account[1])
 	}
 	own := api.token(t, "shop-system", "meshc")
-	review := &tokenreview.Reviewer{API: api.url, TokenFile: own, CAFile: api.caFile}
+	review := &tokenreview.Reviewer{API: apiserver.API{Address: api.url, TokenFile: own, CAFile: api.caFile}}
 	r := start(t, func(c *enroll.Config) { c.TokenReview = review })
 	trust := written(t, r.Bundle())
 	audience := r.server.String()
@@ -244,7 +245,7 @@ func TestServiceAccountTokens(t *testing.T) {
 	until(t, "the end of the account's tokens", func() bool { _, err := obtain(gone, filepath.Join(t.TempDir(), "c")); return err != nil })
 
 	// Without an API server to ask, nobody is believed.
-	review.API = "https://127.0.0.1:" + freePort(t)
+	review.API.Address = "https://127.0.0.1:" + freePort(t)
 	_, err = obtain(good, filepath.Join(t.TempDir(), "c"))
 	if err == nil || !strings.Contains(err.Error(), "cannot be reviewed") {
 		t.Errorf("without an API server: %v", err)

@@ -17,11 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/identity/ca"
 )
 
@@ -37,7 +35,7 @@ type Authority struct {
 // Open is the authority of a cluster, which is made if there is none. While the API server cannot be
 // asked it waits for that.
 func (a Authority) Open(ctx context.Context, config Config) (*ca.Authority, error) {
-	client, err := newClient(config)
+	client, err := config.API.Client(agent)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +58,7 @@ func (a Authority) Open(ctx context.Context, config Config) (*ca.Authority, erro
 }
 
 // open makes no new root where an old one is trusted: the Secret may have been lost.
-func (a Authority) open(ctx context.Context, client kubernetes.Interface) (*ca.Authority, error) {
+func (a Authority) open(ctx context.Context, client apiserver.Client) (*ca.Authority, error) {
 	store := &secretStore{client: client, namespace: a.Namespace, name: a.Secret}
 	files, _, err := store.Load(ctx)
 	if err != nil {
@@ -80,7 +78,7 @@ func (a Authority) open(ctx context.Context, client kubernetes.Interface) (*ca.A
 }
 
 // Existing is the authority that the servers of a cluster have, for whoever looks after it. It is not made here.
-func (a Authority) Existing(ctx context.Context, client kubernetes.Interface) (*ca.Authority, error) {
+func (a Authority) Existing(ctx context.Context, client apiserver.Client) (*ca.Authority, error) {
 	store := &secretStore{client: client, namespace: a.Namespace, name: a.Secret}
 	files, _, err := store.Load(ctx)
 	if err != nil {
@@ -95,7 +93,7 @@ func (a Authority) Existing(ctx context.Context, client kubernetes.Interface) (*
 // secretStore keeps an authority in a Secret. The API server refuses a change of what others have
 // changed meanwhile (metadata.resourceVersion).
 type secretStore struct {
-	client          kubernetes.Interface
+	client          apiserver.Client
 	namespace, name string
 }
 
@@ -127,7 +125,7 @@ func (s *secretStore) Save(ctx context.Context, files map[string][]byte, version
 	for name, data := range files {
 		secret.Data[strings.ReplaceAll(name, "/", "_")] = data
 	}
-	_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: "meshc-serve"})
+	_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: agent})
 	if apierrors.IsConflict(err) {
 		return ca.ErrChanged
 	}
@@ -149,12 +147,10 @@ func (c *Cluster) FollowAuthority(ctx context.Context, a Authority) error {
 func (c *Cluster) followAuthority(ctx context.Context, a Authority) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	w := c.newWatch(a.Namespace, func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.Secret).String()
-	}, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
-		return f.Core().V1().Secrets().Informer()
+	w := newWatch[*corev1.Secret](c, a.Namespace, c.client.CoreV1().Secrets(a.Namespace), metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, a.Secret).String(),
 	})
-	w.factory.Start(ctx.Done())
+	go w.run(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -215,7 +211,7 @@ func (c *Cluster) publish(ctx context.Context, namespace, name string, roots []b
 	if err != nil {
 		return err
 	}
-	_, err = configs.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "meshc-serve"})
+	_, err = configs.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: agent})
 	return err
 }
 

@@ -10,34 +10,30 @@ package kubernetes
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/serve"
 )
 
 // Config says how the API server is reached.
 type Config struct {
-	// API is https://HOST:PORT.
-	API string
-	// TokenFile has the server's own token, which the kubelet renews, and CAFile the
-	// roots of the API server's certificate, in PEM.
-	TokenFile, CAFile string
+	API apiserver.API
 	// Pod is the server's own pod. It tells its reports from those of others.
 	Pod string
 	Log *slog.Logger
 }
 
+// agent is how the API server is told who asks.
+const agent = "meshc-serve"
+
 // Cluster follows a cluster for a server.
 type Cluster struct {
 	config Config
-	client kubernetes.Interface
+	client apiserver.Client
 	log    *slog.Logger
 	server *serve.Server
 	pods   *podWatch
@@ -48,24 +44,13 @@ type Cluster struct {
 
 // New makes a Cluster; it asks for nothing yet.
 func New(config Config, server *serve.Server) (*Cluster, error) {
-	client, err := newClient(config)
+	client, err := config.API.Client(agent)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{config: config, client: client, log: config.Log, server: server}
 	c.pods = newPodWatch(c)
 	return c, nil
-}
-
-func newClient(config Config) (kubernetes.Interface, error) {
-	client, err := kubernetes.NewForConfig(&rest.Config{
-		Host: config.API, BearerTokenFile: config.TokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: config.CAFile},
-		QPS: 20, Burst: 50, Timeout: 0, UserAgent: "meshc-serve",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the Kubernetes API at %s: %w", config.API, err)
-	}
-	return client, nil
 }
 
 // patience is how long a mesh waits for what is known of its pods before it is served

@@ -8,12 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/render/meshfile"
 )
 
@@ -39,11 +36,8 @@ func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, ta
 func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, taken func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	configs := c.newWatch(namespace, labelled(selector), func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
-		return f.Core().V1().ConfigMaps().Informer()
-	})
-	parts := configs.factory.Core().V1().ConfigMaps()
-	configs.factory.Start(ctx.Done())
+	configs := newWatch[*corev1.ConfigMap](c, namespace, c.client.CoreV1().ConfigMaps(namespace), metav1.ListOptions{LabelSelector: selector})
+	go configs.run(ctx)
 	var failing <-chan time.Time
 	failure := ""
 	for {
@@ -58,14 +52,10 @@ func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, ta
 			continue
 		case <-configs.changed:
 		}
-		if !configs.complete(ctx, parts.Informer().HasSynced) {
+		if !configs.complete(ctx) {
 			return nil
 		}
-		list, err := parts.Lister().ConfigMaps(namespace).List(labels.Everything())
-		if err != nil {
-			return err
-		}
-		m, err := joined(list)
+		m, err := joined(configs.objects())
 		if err != nil {
 			failure = fmt.Sprintf("the ConfigMaps of the mesh in %s: %v", namespace, err)
 			if failing == nil {
@@ -82,7 +72,7 @@ func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, ta
 }
 
 // ReadMesh is the mesh whose parts are in the ConfigMaps of a namespace that carry the label.
-func ReadMesh(ctx context.Context, client kubernetes.Interface, namespace, selector string) (*ir.Mesh, error) {
+func ReadMesh(ctx context.Context, client apiserver.Client, namespace, selector string) (*ir.Mesh, error) {
 	list, err := client.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, err

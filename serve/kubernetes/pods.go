@@ -11,9 +11,7 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/informers"
-	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -36,10 +34,9 @@ type podWatch struct {
 }
 
 type namespaceWatch struct {
-	name   string
-	stop   context.CancelFunc
-	synced cache.InformerSynced
-	list   discoverylisters.EndpointSliceNamespaceLister
+	*watch[*discoveryv1.EndpointSlice]
+	name string
+	stop context.CancelFunc
 }
 
 func newPodWatch(c *Cluster) *podWatch {
@@ -68,7 +65,7 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 	}
 	var syncs []cache.InformerSynced
 	for _, n := range w.namespaces {
-		syncs = append(syncs, n.synced)
+		syncs = append(syncs, n.informer.HasSynced)
 	}
 	w.mu.Unlock()
 	waiting, cancel := context.WithTimeout(ctx, patience)
@@ -103,13 +100,11 @@ func namespacesOf(m *ir.Mesh) map[string]bool {
 // somebody else put there is nobody's pod.
 func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
 	running, stop := context.WithCancel(ctx)
-	slices := w.cluster.newWatch(namespace, labelled(kubernetes.LabelPartOf+"="+mesh+","+discoveryv1.LabelManagedBy+"=endpointslice-controller.k8s.io"), func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
-		return f.Discovery().V1().EndpointSlices().Informer()
+	slices := newWatch[*discoveryv1.EndpointSlice](w.cluster, namespace, w.cluster.client.DiscoveryV1().EndpointSlices(namespace), metav1.ListOptions{
+		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + discoveryv1.LabelManagedBy + "=endpointslice-controller.k8s.io",
 	})
-	n := &namespaceWatch{name: namespace, stop: stop}
-	n.list = slices.factory.Discovery().V1().EndpointSlices().Lister().EndpointSlices(namespace)
-	n.synced = slices.factory.Discovery().V1().EndpointSlices().Informer().HasSynced
-	slices.factory.Start(running.Done())
+	n := &namespaceWatch{watch: slices, name: namespace, stop: stop}
+	go slices.run(running)
 	go func() {
 		for {
 			select {
@@ -146,15 +141,10 @@ func (w *podWatch) again(ctx context.Context, n *namespaceWatch, mesh string) {
 
 // tell passes on what is known of a namespace, once that is all there is.
 func (w *podWatch) tell(n *namespaceWatch) {
-	if w.mesh == nil || !n.synced() || w.namespaces[n.name] != n {
+	if w.mesh == nil || !n.informer.HasSynced() || w.namespaces[n.name] != n {
 		return
 	}
-	slices, err := n.list.List(labels.Everything())
-	if err != nil {
-		w.cluster.log.Error("endpoint slices cannot be listed", "namespace", n.name, "error", err)
-		return
-	}
-	pods := podsOf(w.mesh, n.name, slices, w.ready[n.name])
+	pods := podsOf(w.mesh, n.name, n.objects(), w.ready[n.name])
 	w.ready[n.name] = readyOf(pods)
 	w.cluster.server.SetPods(n.name, pods)
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -14,8 +15,8 @@ import (
 const retry = time.Second
 
 // watch follows objects of one kind in a namespace.
-type watch struct {
-	factory informers.SharedInformerFactory
+type watch[T runtime.Object] struct {
+	informer cache.SharedIndexInformer
 	// changed has something in it when an object has changed, and failed is closed when
 	// the watch has: client-go goes on by itself then, and waits for up to a minute
 	// between two tries, in which pods come and go unseen.
@@ -23,17 +24,28 @@ type watch struct {
 	failed  chan struct{}
 }
 
-// labelled selects the objects that have the label.
-func labelled(selector string) func(*metav1.ListOptions) {
-	return func(o *metav1.ListOptions) { o.LabelSelector = selector }
+// resource is client-go's typed client of one kind, as far as watches need it; L is the kind's list.
+type resource[L runtime.Object] interface {
+	List(ctx context.Context, options metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error)
 }
 
-// newWatch follows the objects that are selected, once it is started.
-func (c *Cluster) newWatch(namespace string, selected func(*metav1.ListOptions), of func(informers.SharedInformerFactory) cache.SharedIndexInformer) *watch {
-	w := &watch{changed: make(chan struct{}, 1), failed: make(chan struct{})}
-	w.factory = informers.NewSharedInformerFactoryWithOptions(c.client, 0, informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(selected))
-	informer := of(w.factory)
+// newWatch follows the objects that are selected, once it is run.
+func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L], selected metav1.ListOptions) *watch[T] {
+	narrowed := func(o metav1.ListOptions) metav1.ListOptions {
+		o.LabelSelector, o.FieldSelector = selected.LabelSelector, selected.FieldSelector
+		return o
+	}
+	var kind T
+	w := &watch[T]{changed: make(chan struct{}, 1), failed: make(chan struct{})}
+	w.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return of.List(ctx, narrowed(o))
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return of.Watch(ctx, narrowed(o))
+		},
+	}, c.client), kind, 0, nil)
 	note := func() {
 		select {
 		case w.changed <- struct{}{}:
@@ -41,15 +53,28 @@ func (c *Cluster) newWatch(namespace string, selected func(*metav1.ListOptions),
 		}
 	}
 	// Both fail only for an informer that has been started or stopped.
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	_, _ = w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
 	})
 	var once sync.Once
-	_ = informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+	_ = w.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
 		c.log.Warn("the API server cannot be watched; what was last seen holds", "namespace", namespace, "error", err)
 		once.Do(func() { close(w.failed) })
 	})
 	return w
+}
+
+// run follows the objects until the context ends.
+func (w *watch[T]) run(ctx context.Context) { w.informer.RunWithContext(ctx) }
+
+// objects are all that were last seen, in no order.
+func (w *watch[T]) objects() []T {
+	seen := w.informer.GetStore().List()
+	out := make([]T, len(seen))
+	for i, o := range seen {
+		out[i] = o.(T)
+	}
+	return out
 }
 
 // untilBack waits until the API server is ready, and a while at least.
@@ -61,7 +86,7 @@ func (c *Cluster) untilBack(ctx context.Context) {
 		case <-time.After(retry):
 		}
 		asking, cancel := context.WithTimeout(ctx, retry)
-		err := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(asking).Error()
+		err := c.client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(asking).Error()
 		cancel()
 		if err == nil {
 			return
@@ -71,8 +96,8 @@ func (c *Cluster) untilBack(ctx context.Context) {
 
 // complete waits until all that there is has been seen; false when the watch fails, or
 // the context ends, before.
-func (w *watch) complete(ctx context.Context, synced cache.InformerSynced) bool {
-	for !synced() {
+func (w *watch[T]) complete(ctx context.Context) bool {
+	for !w.informer.HasSynced() {
 		select {
 		case <-ctx.Done():
 			return false
