@@ -65,11 +65,12 @@ e2e: build tools
 	$(WITH_ENVOY) go test -tags e2e -run '^TestPage$$' ./review/graph
 	@$(WITH_ENVOY) test/e2e/run
 
-# what takes long: many random specs, random requests tried and sent, random paths by one proxy and two,
+# what takes long: many random specs and commits, random requests tried and sent, random paths by one proxy and two,
 # ten leaves of a minute and a new root under load, and a server that is away for two minutes
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
+	MESHC_COMMIT_PAIRS=500 go test -timeout 60m -count 1 -run PairsOfCommits -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_PATHS=100000 go test -timeout 60m -count 1 -run 'PathsAreOneThing|RewritesKeepTheirPrefix' -v ./host/local
 	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./host/local
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local

@@ -82,7 +82,7 @@ func (r *Revision) Check(ctx context.Context, files []File) (diag.List, error) {
 	if _, err := r.repository.git(ctx, index, nil, "read-tree", r.Commit); err != nil {
 		return nil, err
 	}
-	attributes, err := r.repository.attributes(ctx, index, files)
+	attributes, err := r.repository.attributes(ctx, index, true, files)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +94,22 @@ func (r *Revision) Check(ctx context.Context, files []File) (diag.List, error) {
 	return found, nil
 }
 
+// differently says by which of the attributes the file of a work tree is another one than a commit has; edited is set when it is
+// tracked, and not as Git has it.
+func differently(f File, attributes map[string]string, autocrlf string, edited bool) (diag.Diagnostic, bool) {
+	if a := converted(attributes, f.Data); a != "" {
+		return byAttribute(f, a), true
+	}
+	if a := normalized(attributes, autocrlf); a != "" && edited && bytes.Contains(f.Data, []byte("\r\n")) {
+		return notAsCommitted(f.Target, "has lines that end with CR LF, and Git commits them with LF ("+a+")",
+			"save the file with LF, and write into .gitattributes: *.cue -text"), true
+	}
+	return diag.Diagnostic{}, false
+}
+
 func byAttribute(f File, attribute string) diag.Diagnostic {
 	return notAsCommitted(f.Target, "has the attribute "+attribute+" in Git, by which a checkout has another file than the commit",
-		"write into .gitattributes: *.cue -filter -ident -text -eol !working-tree-encoding")
+		"write into .gitattributes: *.cue -filter -ident -text -eol !working-tree-encoding; git add it, and check the file out again")
 }
 
 // Check holds the files of the work tree against what Git has of them. An edit that is not committed is none of its
@@ -107,7 +120,12 @@ func (r *Repository) Check(ctx context.Context, files []File) (diag.List, error)
 		return nil, err
 	}
 	found := submodules(maps.Values(index))
-	attributes, err := r.attributes(ctx, "", files)
+	attributes, err := r.attributes(ctx, "", false, files)
+	if err != nil {
+		return nil, err
+	}
+	// A checkout goes by what is committed as .gitattributes, which it can convert as well.
+	committed, err := r.attributes(ctx, "", true, files)
 	if err != nil {
 		return nil, err
 	}
@@ -117,13 +135,18 @@ func (r *Repository) Check(ctx context.Context, files []File) (diag.List, error)
 	for _, f := range files {
 		read[f.Path] = true
 		e, tracked := index[f.Target]
-		same := tracked && blobID(f.Data, e.id) == e.id
-		if a := converted(attributes[f.Target], f.Data); a != "" {
-			found.Add(byAttribute(f, a))
-		} else if a := normalized(attributes[f.Target], autocrlf); a != "" && tracked && !same && bytes.Contains(f.Data, []byte("\r\n")) {
-			found.Add(notAsCommitted(f.Target, "has lines that end with CR LF, and Git commits them with LF ("+a+")",
-				"save the file with LF, and write into .gitattributes: *.cue -text"))
-		} else if tracked && !same {
+		if f.Data == nil && e.mode == modeLink {
+			continue // Git converts no links
+		}
+		same := tracked && f.Data != nil && blobID(f.Data, e.id) == e.id
+		d, wrong := differently(f, attributes[f.Target], autocrlf, tracked && !same)
+		if !wrong && tracked && !same {
+			d, wrong = differently(f, committed[f.Target], autocrlf, true)
+		}
+		switch {
+		case wrong:
+			found.Add(d)
+		case tracked && !same && f.Data != nil:
 			differ = append(differ, f)
 		}
 	}
@@ -167,8 +190,9 @@ func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, e
 	return found, nil
 }
 
-// attributes are the converting ones of files, by their targets: of the work tree, or of an index.
-func (r *Repository) attributes(ctx context.Context, index string, files []File) (map[string]map[string]string, error) {
+// attributes are the converting ones of files, by their targets: by the .gitattributes of the work tree, or when cached by
+// those of an index, which is the repository's own when it is empty.
+func (r *Repository) attributes(ctx context.Context, index string, cached bool, files []File) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	if len(files) == 0 {
 		return out, nil
@@ -178,7 +202,7 @@ func (r *Repository) attributes(ctx context.Context, index string, files []File)
 		paths.WriteString(path.Join(r.Prefix, f.Target) + "\x00")
 	}
 	args := []string{"check-attr", "-z", "--stdin"}
-	if index != "" {
+	if cached {
 		args = append(args, "--cached")
 	}
 	printed, err := r.git(ctx, index, strings.NewReader(paths.String()), append(args, converting...)...)

@@ -159,3 +159,27 @@ func TestSubmodules(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestConvertedAttributes has a checkout convert .gitattributes itself, so that what is committed says more than the work tree.
+func TestConvertedAttributes(t *testing.T) {
+	g := newRepository(t)
+	g.put("a.cue", "a: {}\n")
+	g.put("attributes", "* working-tree-encoding=UTF-7\n")
+	g.run("add", "a.cue")
+	g.run("update-index", "--add", "--cacheinfo", "100644,"+g.run("hash-object", "-w", "--no-filters", "attributes")+",.gitattributes")
+	g.run("commit", "-q", "-m", "first")
+	if err := os.Remove(filepath.Join(g.dir, "a.cue")); err != nil {
+		t.Fatal(err)
+	}
+	g.run("checkout-index", "-a", "-f")
+	if text := string(g.read("", ".gitattributes")[0].Data); strings.HasPrefix(text, "* ") {
+		t.Fatalf(".gitattributes is %q", text)
+	}
+	for name, files := range map[string][]File{"read": g.read("", "a.cue"), "unreadable": {{Path: "a.cue", Target: "a.cue"}}} {
+		found, err := g.find("").Check(t.Context(), files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told(t, name, found, "working-tree-encoding=UTF-7")
+	}
+}

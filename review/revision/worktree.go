@@ -18,7 +18,8 @@ import (
 type File struct {
 	// Path is from the mesh's directory. Target is what is at its end where Path is a symbolic link, else the same.
 	Path, Target string
-	Data         []byte
+	// Data is nil of a file that cannot be read, of which only its attributes count.
+	Data []byte
 }
 
 // index is what Git has of the work tree, by path from the directory.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,6 +26,18 @@ func (c *Compiler) Since(ctx context.Context, dir, name string, tip bool) (befor
 	go func() { found <- c.past(ctx, dir, name, tip) }()
 	after, err = c.WorkTree(ctx, dir)
 	p := <-found
+	var wrongToo *WrongError
+	if errors.As(err, &wrongToo) && p.err == nil {
+		// What Git has made of a file may be why there are errors.
+		s := &State{}
+		s.take(wrongToo.Result)
+		converted, err := p.repository.Check(ctx, s.all())
+		if err != nil {
+			return nil, nil, err
+		}
+		wrongToo.Result.Diagnostics.Add(converted...)
+		wrongToo.Result.Diagnostics.Sort()
+	}
 	if err = cmp.Or(err, p.err); err != nil {
 		return nil, nil, err
 	}

@@ -53,6 +53,17 @@ func (s *State) read() []revision.File {
 	return out
 }
 
+// all are the files of the module: those that were read, and without their content those that could not be.
+func (s *State) all() []revision.File {
+	out := s.read()
+	for _, name := range s.names {
+		if _, err := fs.Stat(s.files, name); err != nil {
+			out = append(out, revision.File{Path: name, Target: s.target(name)})
+		}
+	}
+	return out
+}
+
 // Changed are the files of a module that two states do not have alike, sorted, relative to its root. It is nil when the one
 // before was compiled before, and has no files.
 func Changed(ctx context.Context, before, after *State) ([]string, error) {
