@@ -24,6 +24,7 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/render/live"
 	"github.com/meshc/meshc/render/manifest"
 )
 
@@ -136,7 +137,7 @@ func outputs(t *testing.T, m *ir.Mesh) map[string][]byte {
 				t.Fatal(err)
 			}
 			out[name+".clusters.yaml"] = yaml(t, r.Clusters)
-			out[name+".endpoints.yaml"] = yaml(t, r.Endpoints)
+			out[name+".endpoints.yaml"] = yaml(t, envoy.Assignments(r.Discovered, scope.Endpoint(instance), live.Written))
 			out[name+".listeners.yaml"] = yaml(t, r.Listeners)
 			out[name+".routes.yaml"] = yaml(t, r.Routes)
 			out[name+".secrets.yaml"] = yaml(t, r.Secrets)
@@ -238,7 +239,7 @@ func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {
 	if err == nil && scope.Settings.Delivery == ir.DeliveryXDS {
 		var r *envoy.Resources
 		if r, err = envoy.Build(scope, o); err == nil {
-			boot, err = envoy.Inline(boot, r)
+			boot, err = envoy.Inline(boot, r, scope.Endpoint(o.Instance))
 		}
 	}
 	if err != nil {

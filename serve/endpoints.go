@@ -13,9 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/live"
 )
 
 // Bounds of an endpoints file.
@@ -127,14 +127,14 @@ func (e *fileEndpoint) valid() error {
 
 // endpoints are those of a service. One at an address that the mesh knows keeps
 // its name there.
-func endpointsOf(s *ir.Service, list []fileEndpoint) []ir.Endpoint {
-	out := make([]ir.Endpoint, 0, len(list))
+func endpointsOf(s *ir.Service, list []fileEndpoint) []live.Endpoint {
+	out := make([]live.Endpoint, 0, len(list))
 	for i := range list {
 		e := &list[i]
-		made := ir.Endpoint{
+		made := live.Endpoint{Endpoint: ir.Endpoint{
 			Address: netip.MustParseAddr(e.Address).Unmap().String(), Ports: map[string]uint16{}, Zone: e.Zone, Region: e.Region,
-			Weight: 1, Labels: e.Labels, Unhealthy: e.Healthy != nil && !*e.Healthy, Pos: s.Workload.Pos,
-		}
+			Weight: 1, Labels: e.Labels, Pos: s.Workload.Pos,
+		}, Unhealthy: e.Healthy != nil && !*e.Healthy}
 		if e.Weight != nil {
 			made.Weight = *e.Weight
 		}
@@ -194,71 +194,31 @@ func (s *Server) loadEndpoints(dir string) {
 // setEndpoints takes what files say, and pushes to the proxies that call a service
 // whose file changed.
 func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	v := s.live.now()
 	for _, name := range sortedKeys(files) {
-		if reason := s.misnamed(name, files[name]); reason != "" {
+		if reason := v.misnamed(name, files[name]); reason != "" {
 			wrong = append(wrong, name+": "+reason)
 			delete(files, name)
 		}
 	}
-	if text := strings.Join(wrong, "; "); text != s.endpointFailure {
-		s.endpointFailure = text
-		if text != "" {
-			s.log.Error("an endpoints file is wrong; its last good content holds", "reason", text)
-		}
+	if text := strings.Join(wrong, "; "); s.live.setWrong(text) && text != "" {
+		s.log.Error("an endpoints file is wrong; its last good content holds", "reason", text)
 	}
-	for name, list := range files {
-		s.files[name] = list
-	}
-	if s.mesh == nil {
-		return
-	}
-	s.serveAll()
+	s.reassign(s.live.setFiles(files))
 }
 
-// misnamed says which endpoints of a file name ports that their service has not, or
+// misnamedPorts says which of the endpoints of a service name ports that it has not, or
 // leave open which of several they mean; "" when none does.
-func (s *Server) misnamed(file string, list []fileEndpoint) string {
-	if s.mesh == nil {
-		return ""
-	}
-	for _, service := range s.mesh.Services {
-		if service.Workload.File != file {
-			continue
+func misnamedPorts(service *ir.Service, list []fileEndpoint) string {
+	for i, e := range list {
+		for _, name := range sortedKeys(e.Ports) {
+			if service.Port(name) == nil {
+				return fmt.Sprintf("endpoint %d: %s has no port %q", i, service.Name, name)
+			}
 		}
-		for i, e := range list {
-			for _, name := range sortedKeys(e.Ports) {
-				if service.Port(name) == nil {
-					return fmt.Sprintf("endpoint %d: %s has no port %q", i, service.Name, name)
-				}
-			}
-			if e.Port != 0 && len(service.Ports) != 1 {
-				return fmt.Sprintf("endpoint %d: port cannot say which of the %d ports of %s it means", i, len(service.Ports), service.Name)
-			}
+		if e.Port != 0 && len(service.Ports) != 1 {
+			return fmt.Sprintf("endpoint %d: port cannot say which of the %d ports of %s it means", i, len(service.Ports), service.Name)
 		}
 	}
 	return ""
-}
-
-// overlay makes the mesh that proxies are served of the one that was loaded, of the
-// endpoints files, and of the rules that are not over.
-func (s *Server) overlay() {
-	m := *s.mesh
-	m.Services = nil
-	now := time.Now()
-	s.nextEnd = time.Time{}
-	for _, service := range s.mesh.Services {
-		service, ends := inForce(service, now)
-		if !ends.IsZero() && (s.nextEnd.IsZero() || ends.Before(s.nextEnd)) {
-			s.nextEnd = ends
-		}
-		if list, ok := s.files[service.Workload.File]; ok && service.Workload.File != "" {
-			copied := *service
-			copied.Workload.Endpoints = endpointsOf(service, list)
-			service = &copied
-		}
-		m.Services = append(m.Services, s.withPods(service))
-	}
-	s.served = &m
 }

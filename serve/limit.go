@@ -126,7 +126,9 @@ func (s *Server) lookAfter(ctx context.Context) {
 			s.settleAll()
 			s.limits.forget()
 			s.quotas.forget(s.log)
-			s.endRules(now)
+			if over := s.live.endRules(now); len(over) > 0 {
+				s.endRules(over)
+			}
 		}
 	}
 }

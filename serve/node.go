@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -39,18 +40,27 @@ type node struct {
 	id       string
 	kind     string
 	identity spiffeid.ID
-	version  string // of Envoy
-	since    time.Time
-	streams  int
-	trust    string // digest of the trust bundle that it has acknowledged
-	silent   bool   // a stage of a change went on without it, and it has acknowledged nothing since
-	gone     bool   // its member is no longer in the mesh, or has another identity
-	types    map[string]*typeState
-	built    *built // what it is being served
-	of       *rendered
-	pushed   time.Time
-	stages   []*built     // what it will be served after built, each once it has taken the one before
-	endpoint *ir.Endpoint // where the mesh last had it
+	// memberKind, member and instance are what the id is made of.
+	memberKind       ir.MemberKind
+	member, instance string
+
+	version string // of Envoy
+	since   time.Time
+	streams int
+	trust   string // digest of the trust bundle that it has acknowledged
+	silent  bool   // a stage of a change went on without it, and it has acknowledged nothing since
+	gone    bool   // its member is no longer in the mesh, or has another identity
+	types   map[string]*typeState
+	// of is what the configuration was rendered from, nil to render it in any case; configured is the configuration, and
+	// discovered are the clusters in it that are assigned endpoints. Both together were rendered last.
+	of         *rendered
+	configured *built
+	discovered []envoy.Discovered
+	rendered   *built
+	built      *built // what it is being served
+	pushed     time.Time
+	stages     []*built     // what it will be served after built, each once it has taken the one before
+	endpoint   *ir.Endpoint // where it last was
 }
 
 // typeState is how far a node is with the resources of a type.
@@ -129,7 +139,7 @@ func (s *Server) register(st *stream, n *corev3.Node) error {
 	if err := boundedNode(n); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	kind, name, _, err := envoy.ParseNodeID(n.GetId())
+	kind, name, instance, err := envoy.ParseNodeID(n.GetId())
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -151,7 +161,10 @@ func (s *Server) register(st *stream, n *corev3.Node) error {
 			s.logger(identity).Warn("stream refused", "node", n.GetId(), "reason", err)
 			return status.Error(codes.ResourceExhausted, err.Error())
 		}
-		known = &node{id: n.GetId(), kind: kindOf(n), identity: identity, since: time.Now(), types: map[string]*typeState{}}
+		known = &node{
+			id: n.GetId(), kind: kindOf(n), identity: identity, memberKind: kind, member: name, instance: instance,
+			since: time.Now(), types: map[string]*typeState{},
+		}
 		s.nodes[known.id] = known
 		s.metrics.connected.Set(float64(len(s.nodes)))
 	}
@@ -212,87 +225,94 @@ func userAgent(n *corev3.Node) string {
 // errGone says that a node's member is no longer in the mesh.
 var errGone = errors.New("its member is no longer in the mesh")
 
-// rendered is what a node's resources are made of.
+// rendered is what a node's configuration is made of.
 type rendered struct {
 	Scope   ir.Scope
 	Options envoy.Options
 }
 
-// render makes the resources of a node from the mesh; nil when they are made of the same as those that it has, but for where that
-// is written: a comment in a spec is nothing to a proxy. A mesh.json that no compiler
-// wrote may bring the renderer down; it must not bring the server down with it.
-func (s *Server) render(n *node) (_ *envoy.Resources, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
-		}
-	}()
-	of, err := s.scopeOf(n)
+// configure renders the configuration of a node. It reports false when that is made of the same as before, but for where
+// that is written: a comment in a spec is nothing to a proxy.
+func (s *Server) configure(n *node, v *view) (made bool, err error) {
+	of, err := s.madeOf(n, v)
 	if err != nil {
 		n.of = nil
-		return nil, err
+		return false, err
 	}
 	if n.of != nil && ir.Same(of, n.of) {
-		return nil, nil
+		return false, nil
 	}
 	build := s.config.Build
 	if n.kind == kindGRPC {
 		build = envoy.Proxyless
 	}
-	r, err := build(of.Scope, of.Options)
-	if n.of = of; err != nil {
-		n.of = nil
+	n.of = nil
+	var r *envoy.Resources
+	if err := guarded(func() (err error) { r, err = build(of.Scope, of.Options); return err }); err != nil {
+		return false, err
 	}
-	return r, err
+	n.of, n.configured, n.discovered = of, newBuilt(r), r.Discovered
+	n.configured.trust = s.trustOf(n)
+	return true, nil
 }
 
-// scopeOf is what the resources of a node are made of.
-func (s *Server) scopeOf(n *node) (*rendered, error) {
-	kind, name, instance, err := envoy.ParseNodeID(n.id)
-	if err != nil {
-		return nil, err
-	}
+// assignments renders those of a node.
+func (s *Server) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAssignment, err error) {
+	n.locate(v)
+	return out, guarded(func() error {
+		out = envoy.Assignments(n.discovered, n.endpoint, v.instances)
+		return nil
+	})
+}
+
+// guarded calls a renderer. A mesh.json that no compiler wrote may bring the renderer down; it must not bring the server
+// down with it.
+func guarded(render func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
+		}
+	}()
+	return render()
+}
+
+// madeOf is what the configuration of a node is made of: nothing that changes with the instances of those it calls.
+func (s *Server) madeOf(n *node, v *view) (*rendered, error) {
 	var scope ir.Scope
-	if kind == ir.KindGateway {
-		g := s.mesh.Gateway(name)
+	if n.memberKind == ir.KindGateway {
+		g := v.mesh.Gateway(n.member)
 		if g == nil || g.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = s.served.GatewayScope(g)
+		scope = v.mesh.GatewayScope(g)
 	} else {
-		v := s.mesh.Service(name)
-		if v == nil || v.Identity != n.identity {
+		member := v.mesh.Service(n.member)
+		if member == nil || member.Identity != n.identity {
 			return nil, errGone
 		}
-		v, _ = inForce(v, time.Now())
-		if v.Workload.InCluster() {
-			v = s.ownPod(v, instance)
-		}
-		scope = s.served.ServiceScope(n.at(v, instance)) // what it calls is from files too, what it is is not
+		scope = v.mesh.ServiceScope(inForce(member, time.Now()))
 	}
-	o := envoy.Options{Instance: instance, Revoked: s.revoked.forProxies(time.Now())}
-	if s.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
+	o := envoy.Options{Instance: n.instance, Watched: v.watched(scope.Upstreams), Revoked: s.revoked.forProxies(time.Now())}
+	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
+		o.Left = n.endpoint
+	}
+	if v.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
 		o.TrustBundle = s.trust
 	}
 	return &rendered{scope, o}, nil
 }
 
-// at is the service with the endpoint of the node's instance. One that the mesh has
-// no more stays where it was while it runs: it has requests to end, under the rules
-// that hold now.
-func (n *node) at(v *ir.Service, instance string) *ir.Service {
-	for i := range v.Workload.Endpoints {
-		if v.Workload.Endpoints[i].Name == instance {
-			n.endpoint = &v.Workload.Endpoints[i]
-			return v
+// locate notes where the node is. One that the mesh has no more stays where it was while it runs: it has requests to
+// end, under the rules that hold now.
+func (n *node) locate(v *view) {
+	if n.memberKind != ir.KindService {
+		return
+	}
+	if s := v.mesh.Service(n.member); s != nil {
+		if at := v.place(s, n.instance); at != nil {
+			n.endpoint = at
 		}
 	}
-	if n.endpoint == nil {
-		return v
-	}
-	left := *v
-	left.Workload.Endpoints = append(slices.Clone(v.Workload.Endpoints), *n.endpoint)
-	return &left
 }
 
 func (s *Server) sortedNodes() []*node {

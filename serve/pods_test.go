@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -13,6 +14,9 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/render/live"
+	"github.com/meshc/meshc/serve"
 )
 
 const inCluster = `package shop
@@ -123,8 +127,9 @@ func (p *proxy) count() int {
 	return p.answers
 }
 
-func podAt(name, address, zone string, unhealthy bool) ir.Endpoint {
-	return ir.Endpoint{Name: name, Address: address, Zone: zone, Ports: map[string]uint16{"http": 8081}, Weight: 1, Unhealthy: unhealthy}
+func podAt(name, address, zone string, unhealthy bool) live.Endpoint {
+	at := ir.Endpoint{Name: name, Address: address, Zone: zone, Ports: map[string]uint16{"http": 8081}, Weight: 1}
+	return live.Endpoint{Endpoint: at, Unhealthy: unhealthy}
 }
 
 // Callers look pods up by DNS until they are known; then what changes of them reaches
@@ -137,8 +142,8 @@ func TestPods(t *testing.T) {
 	const cart = "cart.default|http"
 	frontend, other := r.proxy(t, "frontend", "frontend-1"), r.proxy(t, "other", "other-1")
 	eventually(t, "the callers look them up by DNS", func() bool { return frontend.reaches(cart) == "by DNS" })
-	set := func(pods ...ir.Endpoint) {
-		r.SetPods("default", map[string][]ir.Endpoint{"cart": pods, "frontend": {{Name: "frontend-1", Address: "10.0.0.9", Zone: "eu-1a"}}})
+	set := func(pods ...live.Endpoint) {
+		r.SetPods("default", map[string][]live.Endpoint{"cart": pods, "frontend": {podAt("frontend-1", "10.0.0.9", "eu-1a", false)}})
 	}
 	set(podAt("cart-0", "10.0.0.1", "eu-1a", false), podAt("cart-1", "10.0.0.2", "eu-1b", false), podAt("cart-2", "10.0.0.3", "eu-1a", true))
 	eventually(t, "the pods that are ready are reached, near ones first", func() bool { return frontend.reaches(cart) == "[10.0.0.1:8081/0 10.0.0.2:8081/1]" })
@@ -155,9 +160,47 @@ func TestPods(t *testing.T) {
 	// Who looks at the cluster may be a mesh ahead, and not know a service any more.
 	set(podAt("cart-0", "10.0.0.1", "eu-1a", false))
 	eventually(t, "it is reached again", func() bool { return frontend.reaches(cart) == "[10.0.0.1:8081/0]" })
-	r.SetPods("default", map[string][]ir.Endpoint{})
+	r.SetPods("default", map[string][]live.Endpoint{})
 	if err := r.SetMesh(compileSpec(t, strings.Replace(inCluster, "port: 80,", "port: 8000,", 1))); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a new mesh has the pods too", func() bool { return r.Rollout().Behind == 0 && frontend.reaches(cart) == "[10.0.0.1:8081/0]" })
+}
+
+// TestPodsLeaveTheConfiguration wants pods that come, go and fall ill to change the endpoints of their callers, and nobody's
+// configuration to be rendered for it: nor that of the pods' own proxies.
+func TestPodsLeaveTheConfiguration(t *testing.T) {
+	var made atomic.Int64
+	r := start(t, func(c *serve.Config) {
+		c.Build = func(scope ir.Scope, o envoy.Options) (*envoy.Resources, error) {
+			made.Add(1)
+			return envoy.Build(scope, o)
+		}
+	})
+	if err := r.SetMesh(compileSpec(t, inCluster)); err != nil {
+		t.Fatal(err)
+	}
+	const cart = "cart.default|http"
+	r.SetPods("default", map[string][]live.Endpoint{"cart": {podAt("cart-0", "10.0.0.1", "eu-1a", false)}})
+	frontend := r.proxy(t, "frontend", "frontend-1")
+	r.proxy(t, "cart", "cart-0")
+	eventually(t, "the pod is reached", func() bool { return frontend.reaches(cart) == "[10.0.0.1:8081/0]" })
+	eventually(t, "both proxies are connected", func() bool { return r.Rollout().Proxies == 2 })
+	before := made.Load()
+	for _, c := range []struct {
+		pods []live.Endpoint
+		want string
+	}{
+		{[]live.Endpoint{podAt("cart-0", "10.0.0.1", "eu-1a", false), podAt("cart-1", "10.0.0.2", "eu-1b", false)}, "[10.0.0.1:8081/0 10.0.0.2:8081/0]"},
+		{[]live.Endpoint{podAt("cart-0", "10.0.0.1", "eu-1a", true), podAt("cart-1", "10.0.0.2", "eu-1b", false)}, "[10.0.0.2:8081/0]"},
+		{[]live.Endpoint{podAt("cart-0", "10.0.0.3", "eu-1a", false)}, "[10.0.0.3:8081/0]"},
+	} {
+		r.SetPods("default", map[string][]live.Endpoint{"cart": c.pods})
+		eventually(t, c.want, func() bool { return frontend.reaches(cart) == c.want })
+	}
+	if n := made.Load() - before; n != 0 {
+		t.Errorf("configurations were rendered %d times for pods", n)
+	}
+	r.ForgetPods("default")
+	eventually(t, "pods that are not known are looked up by DNS", func() bool { return frontend.reaches(cart) == "by DNS" })
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -36,9 +37,17 @@ func newBuilt(r *envoy.Resources) *built {
 	add(b, resource.ListenerType, r.Listeners)
 	add(b, resource.RouteType, r.Routes)
 	add(b, resource.ClusterType, r.Clusters)
-	add(b, resource.EndpointType, r.Endpoints)
 	add(b, resource.SecretType, r.Secrets)
 	return b
+}
+
+// with is b with other assignments of endpoints; what else is in it they have in common.
+func (b *built) with(assignments []*endpointv3.ClusterLoadAssignment) *built {
+	out := &built{resources: maps.Clone(b.resources), hashes: maps.Clone(b.hashes), trust: b.trust}
+	url := resource.EndpointType
+	out.resources[url], out.hashes[url] = map[string]types.Resource{}, map[string]string{}
+	add(out, url, assignments)
+	return out
 }
 
 func add[T proto.Message](b *built, url string, list []T) {
@@ -141,30 +150,75 @@ func (b *built) stages(old *built) []*built {
 	return out
 }
 
-// refresh renders a node anew and pushes what changed.
+// refresh renders a node's configuration anew when it is made of something else than before, and its assignments, and
+// pushes what changed.
 func (s *Server) refresh(n *node) {
-	start := time.Now()
-	r, err := s.render(n)
+	start, v := time.Now(), s.live.now()
+	made, err := s.configure(n, v)
 	n.gone = errors.Is(err, errGone)
 	if n.gone {
 		s.logger(n.identity).Warn("a proxy's member is no longer in the mesh", "node", n.id)
-		r, err = &envoy.Resources{}, nil
+		n.configured, n.discovered, made, err = newBuilt(&envoy.Resources{}), nil, true, nil
+	}
+	if err == nil {
+		err = s.push(n, v, made, start)
 	}
 	if err != nil {
 		s.logger(n.identity).Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
-		return
 	}
-	if r == nil {
-		return
+}
+
+// reassign renders the assignments of those whose callees are among the services, and pushes what changed. Their
+// configurations stay.
+func (s *Server) reassign(services map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	start, v := time.Now(), s.live.now()
+	for _, n := range s.concerned(v, services) {
+		if n.configured == nil {
+			continue
+		}
+		if err := s.push(n, v, false, start); err != nil {
+			s.logger(n.identity).Error("endpoints cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
+		}
 	}
-	next := newBuilt(r)
-	next.trust = s.trustOf(n)
-	if n.built != nil && next.equal(n.target()) {
-		return
+}
+
+// refreshConcerned refreshes those whose callees are among the services.
+func (s *Server) refreshConcerned(services map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.concerned(s.live.now(), services) {
+		s.refresh(n)
+	}
+}
+
+// concerned are the nodes whose assignments depend on one of the services.
+func (s *Server) concerned(v *view, services map[string]bool) []*node {
+	if len(services) == 0 || v.mesh == nil {
+		return nil
+	}
+	return slices.DeleteFunc(s.sortedNodes(), func(n *node) bool { return !v.concerns(n.memberKind, n.member, services) })
+}
+
+// push gives a node its configuration with its assignments, as far as they are not what it is being given already. Made
+// says that the configuration was rendered anew.
+func (s *Server) push(n *node, v *view, made bool, start time.Time) error {
+	assignments, err := s.assignments(n, v)
+	if err != nil {
+		return err
+	}
+	next := n.configured.with(assignments)
+	if !made && n.rendered != nil && maps.Equal(next.hashes[resource.EndpointType], n.rendered.hashes[resource.EndpointType]) {
+		return nil
+	}
+	if n.rendered = next; n.built != nil && next.equal(n.target()) {
+		return nil
 	}
 	n.stages = next.stages(n.built)
 	s.nextStage(n)
 	s.metrics.pushTime.Observe(time.Since(start).Seconds())
+	return nil
 }
 
 // target is what a node will have in the end.

@@ -7,42 +7,62 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// endRules takes the rules of allow out whose time is over, and tells the proxies. Rules
-// of deny stay: that one is over opens nothing.
-func (s *Server) endRules(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.nextEnd.IsZero() || now.Before(s.nextEnd) {
-		return
+// ended is a rule of allow whose time is over, of that service.
+type ended struct {
+	service *ir.Service
+	rule    *ir.Rule
+}
+
+// endRules returns the rules of allow whose time is over since it was asked last. Rules of deny stay: that one is over
+// opens nothing.
+func (l *liveMesh) endRules(now time.Time) (over []ended) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends.IsZero() || now.Before(l.ends) {
+		return nil
 	}
-	for _, service := range s.mesh.Services {
-		for i := range service.Allow {
-			if r := &service.Allow[i]; r.Over(now) && !r.Until.Before(s.nextEnd) {
-				s.log.Warn("the time of a rule is over; it lets nobody in any more", "service", service.Name, "rule", r.Name, "until", r.Until, "source", r.Pos)
+	for _, s := range l.view.mesh.Services {
+		for i := range s.Allow {
+			if r := &s.Allow[i]; r.Over(now) && !r.Until.Before(l.ends) {
+				over = append(over, ended{s, r})
 			}
 		}
 	}
-	s.serveAll()
+	l.ends = nextEnd(l.view.mesh, now)
+	return over
 }
 
-// inForce is the service without the rules of allow that are over, and when the next
-// one will be; zero for never.
-func inForce(s *ir.Service, now time.Time) (*ir.Service, time.Time) {
-	var next time.Time
-	over := false
-	for i := range s.Allow {
-		switch until := s.Allow[i].Until; {
-		case until.IsZero():
-		case s.Allow[i].Over(now):
-			over = true
-		case next.IsZero() || until.Before(next):
-			next = until
+// endRules tells the proxies that the time of rules is over.
+func (s *Server) endRules(over []ended) {
+	for _, e := range over {
+		s.log.Warn("the time of a rule is over; it lets nobody in any more",
+			"service", e.service.Name, "rule", e.rule.Name, "until", e.rule.Until, "source", e.rule.Pos)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refreshAll()
+}
+
+// nextEnd is when the time of a rule of allow is over next; zero for never.
+func nextEnd(m *ir.Mesh, now time.Time) (next time.Time) {
+	for _, s := range m.Services {
+		for i := range s.Allow {
+			until := s.Allow[i].Until
+			if !until.IsZero() && !s.Allow[i].Over(now) && (next.IsZero() || until.Before(next)) {
+				next = until
+			}
 		}
 	}
-	if !over {
-		return s, next
+	return next
+}
+
+// inForce is the service without the rules of allow that are over.
+func inForce(s *ir.Service, now time.Time) *ir.Service {
+	over := func(r ir.Rule) bool { return r.Over(now) }
+	if !slices.ContainsFunc(s.Allow, over) {
+		return s
 	}
 	copied := *s
-	copied.Allow = slices.DeleteFunc(slices.Clone(s.Allow), func(r ir.Rule) bool { return r.Over(now) })
-	return &copied, next
+	copied.Allow = slices.DeleteFunc(slices.Clone(s.Allow), over)
+	return &copied
 }

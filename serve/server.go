@@ -75,30 +75,26 @@ type Server struct {
 	limits   *connectionLimits
 	quotas   *quotas
 	revoked  *revocations
+	live     *liveMesh
 
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
 	// setting is held while a mesh is being taken, so that they are in their order.
 	setting sync.Mutex
 
-	mu              sync.Mutex
-	mesh            *ir.Mesh      // as it was loaded, or a stage on the way to that
-	ahead           []*ir.Mesh    // what will be served after mesh, each once all proxies have the one before
-	staged          time.Time     // when mesh was begun to be served
-	patience        time.Duration // how long a stage waits for proxies
-	served          *ir.Mesh      // with the endpoints of files
-	files           map[string][]fileEndpoint
-	pods            map[string]map[string][]ir.Endpoint // by namespace and service
-	endpointFailure string
-	meshHash        string
-	loaded          time.Time
-	failure         string // why the mesh on disk is not the one served
-	draining        bool
-	nodes           map[string]*node
-	streams         map[streamKey]*stream
-	rotation        ca.Rotation
-	nextEnd         time.Time // when the time of a rule is over; zero for never
-	holders         map[holderKey]Holder
+	mu       sync.Mutex
+	mesh     *ir.Mesh      // as it was loaded, or a stage on the way to that
+	ahead    []*ir.Mesh    // what will be served after mesh, each once all proxies have the one before
+	staged   time.Time     // when mesh was begun to be served
+	patience time.Duration // how long a stage waits for proxies
+	meshHash string
+	loaded   time.Time
+	failure  string // why the mesh on disk is not the one served
+	draining bool
+	nodes    map[string]*node
+	streams  map[streamKey]*stream
+	rotation ca.Rotation
+	holders  map[holderKey]Holder
 }
 
 // New listens on the server's addresses. It serves nothing before [Server.Run].
@@ -117,8 +113,8 @@ func New(c Config) (*Server, error) {
 		config: c, log: c.Log, metrics: m, limits: newConnectionLimits(), quotas: newQuotas(m), revoked: newRevocations(nil),
 		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
 		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
-		files:   map[string][]fileEndpoint{}, pods: map[string]map[string][]ir.Endpoint{},
-		nodes: map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
+		live:    newLiveMesh(),
+		nodes:   map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
 	}
 	if c.Authority != nil {
 		s.trust, s.rotation, s.revoked = c.Authority.Bundle(), c.Authority.Rotation(), newRevocations(c.Authority.Revocations())

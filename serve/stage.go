@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/render/envoy"
 )
 
 const (
@@ -20,12 +19,7 @@ const (
 // advance begins to serve what is ahead.
 func (s *Server) advance() {
 	s.mesh, s.ahead, s.staged = s.ahead[0], s.ahead[1:], time.Now()
-	s.serveAll()
-}
-
-// serveAll brings what is served up to the mesh as it is in force now, for every node.
-func (s *Server) serveAll() {
-	s.overlay()
+	s.live.setMesh(s.mesh, s.staged)
 	s.refreshAll()
 }
 
@@ -76,9 +70,8 @@ func (s *Server) late() (out []*node) {
 
 // exception is that of the node's member; nil for none.
 func (s *Server) exception(n *node) *ir.Exception {
-	kind, name, _, err := envoy.ParseNodeID(n.id)
-	if m := s.goal(); err == nil && m != nil {
-		return m.Server.Excepted(kind, name)
+	if m := s.goal(); m != nil {
+		return m.Server.Excepted(n.memberKind, n.member)
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func (r *Report) Good() bool {
 func (s *Server) Status() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Endpoints: s.endpointFailure, Proxies: []Proxy{}}
+	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Endpoints: s.live.wrongFiles(), Proxies: []Proxy{}}
 	if s.config.Authority != nil {
 		rotation := s.config.Authority.Rotation()
 		r.Rotation = &rotation

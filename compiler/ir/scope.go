@@ -85,13 +85,22 @@ func (s *Scope) Loopback(instance string) string {
 	if s.Gateway != nil {
 		return loopback(s.Gateway.Address)
 	}
-	for i := range s.Service.Workload.Endpoints {
-		if e := &s.Service.Workload.Endpoints[i]; e.Name == instance {
-			return loopback(e.Address)
-		}
+	if e := s.Endpoint(instance); e != nil {
+		return e.Loopback()
 	}
 	return localhost
 }
+
+// Endpoint is where the spec says that instance of the member to be; nil where it says nothing of it.
+func (s *Scope) Endpoint(instance string) *Endpoint {
+	if s.Service == nil {
+		return nil
+	}
+	return s.Service.Endpoint(instance)
+}
+
+// Loopback is the address that the endpoint's host keeps to itself; see [Scope.Loopback].
+func (e *Endpoint) Loopback() string { return loopback(e.Address) }
 
 const localhost = "127.0.0.1"
 

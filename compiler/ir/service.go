@@ -122,6 +122,16 @@ func (u *Upstream) PodsNames() []string {
 	return slices.Compact(names)
 }
 
+// Endpoint returns the endpoint of that name, or nil.
+func (u *Upstream) Endpoint(name string) *Endpoint {
+	for i := range u.Workload.Endpoints {
+		if e := &u.Workload.Endpoints[i]; e.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
 // Port returns the port of that name, or nil.
 func (u *Upstream) Port(name string) *Port {
 	return portByName(u.Ports, name)

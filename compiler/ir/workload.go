@@ -11,10 +11,8 @@ type Workload struct {
 	// Endpoints are known addresses, in the order written.
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	// File is the name of the file that has the endpoints while the mesh runs.
-	File string `json:"file,omitempty"`
-	// Watched is set while the mesh runs and Endpoints are the pods that are there.
-	Watched bool            `json:"-"`
-	Pos     source.Position `json:"pos,omitzero"`
+	File string          `json:"file,omitempty"`
+	Pos  source.Position `json:"pos,omitzero"`
 }
 
 // Pods are those of an object of Kubernetes in the service's namespace.
@@ -56,12 +54,10 @@ type Endpoint struct {
 	Targets map[string]uint16 `json:"targets,omitempty"`
 	Zone    string            `json:"zone,omitempty"`
 	// Region is empty when the zone's name has it; see [Endpoint.InRegion].
-	Region string `json:"region,omitempty"`
-	Weight uint32 `json:"weight"`
-	// Unhealthy gets no requests while another is there.
-	Unhealthy bool              `json:"unhealthy,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Pos       source.Position   `json:"pos,omitzero"`
+	Region string            `json:"region,omitempty"`
+	Weight uint32            `json:"weight"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Pos    source.Position   `json:"pos,omitzero"`
 }
 
 // Carries reports whether the endpoint has all of the version's labels.

@@ -14,12 +14,12 @@ import (
 // runs before anybody is sent there, and what goes ends once nobody is.
 
 // coming is the mesh as it was, in which the new members and instances are too, so
-// that their proxies can be configured; nobody calls them yet.
-func (m *Mesh) coming(before, placed *ir.Mesh) *ir.Mesh {
+// that their proxies can be configured; nobody calls them yet. Starting are the new instances, by service.
+func (m *Mesh) coming(before, placed *ir.Mesh) (out *ir.Mesh, starting map[string][]string) {
 	if before == nil {
-		return placed
+		return placed, nil
 	}
-	out := before.Clone()
+	out, starting = before.Clone(), map[string][]string{}
 	out.Settings = placed.Settings
 	for _, s := range placed.Services {
 		was := out.Service(s.Name)
@@ -30,11 +30,11 @@ func (m *Mesh) coming(before, placed *ir.Mesh) *ir.Mesh {
 			continue
 		}
 		if was.Identity != s.Identity || len(was.Ports) != len(s.Ports) {
-			return placed
+			return placed, nil
 		}
 		for _, e := range s.Workload.Endpoints {
 			if !slices.ContainsFunc(was.Workload.Endpoints, func(o ir.Endpoint) bool { return o.Name == e.Name }) {
-				e.Unhealthy = true
+				starting[s.Name] = append(starting[s.Name], e.Name)
 				was.Workload.Endpoints = append(was.Workload.Endpoints, e)
 			}
 		}
@@ -48,7 +48,7 @@ func (m *Mesh) coming(before, placed *ir.Mesh) *ir.Mesh {
 	}
 	slices.SortFunc(out.Services, func(a, b *ir.Service) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(out.Gateways, func(a, b *ir.Gateway) int { return strings.Compare(a.Name, b.Name) })
-	return out
+	return out, starting
 }
 
 // wanted are the running proxies that the placed mesh has.

@@ -20,9 +20,10 @@ type control struct {
 }
 
 // serve gives the placed mesh to meshc serve, which it starts when there is none
-// yet.
-func (m *Mesh) serve(placed *ir.Mesh) error {
+// yet. Starting are the instances that take no requests yet, by service.
+func (m *Mesh) serve(placed *ir.Mesh, starting map[string][]string) error {
 	if m.control != nil {
+		m.control.server.SetStarting(starting)
 		return m.control.server.SetMesh(placed)
 	}
 	xds, err := m.placement.Server()

@@ -155,7 +155,7 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	m.placed = placed
 	m.mu.Unlock()
 	if m.control != nil {
-		if err := m.serve(placed); err != nil {
+		if err := m.serve(placed, nil); err != nil {
 			return err
 		}
 		if err := m.control.settle(ctx, m.wanted(placed), since); err != nil {

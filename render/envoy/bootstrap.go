@@ -43,7 +43,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Inline(boot, r)
+		return Inline(boot, r, b.endpoint)
 	}
 	server, err := b.server()
 	if err != nil {

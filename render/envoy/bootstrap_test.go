@@ -25,7 +25,7 @@ func TestDeterministic(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				out = append(append(out, text...), resourcesYAML(t, r)...)
+				out = append(append(out, text...), resourcesYAML(t, r, v.scope.Endpoint(v.Instance))...)
 			}
 		}
 		return out
@@ -49,11 +49,11 @@ func TestInlineLeavesItsArgumentsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bootBefore, before := proto.Clone(boot), resourcesYAML(t, r)
-	if _, err := Inline(boot, r); err != nil {
+	bootBefore, before := proto.Clone(boot), resourcesYAML(t, r, nil)
+	if _, err := Inline(boot, r, nil); err != nil {
 		t.Fatal(err)
 	}
-	if !proto.Equal(boot, bootBefore) || !bytes.Equal(resourcesYAML(t, r), before) {
+	if !proto.Equal(boot, bootBefore) || !bytes.Equal(resourcesYAML(t, r, nil), before) {
 		t.Error("Inline changed what it was given")
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -20,13 +19,15 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// Resources are all xDS resources of one proxy, each list sorted by name.
+// Resources are the xDS resources that configure one proxy, each list sorted by name. The assignments of endpoints,
+// which change while the configuration stays, are rendered apart: see [Assignments].
 type Resources struct {
 	Listeners []*listenerv3.Listener
 	Routes    []*routev3.RouteConfiguration
 	Clusters  []*clusterv3.Cluster
-	Endpoints []*endpointv3.ClusterLoadAssignment
 	Secrets   []*tlsv3.Secret
+	// Discovered are the clusters whose endpoints are assigned by EDS.
+	Discovered []Discovered
 }
 
 // Options are what a proxy's configuration depends on besides its Scope.
@@ -34,6 +35,12 @@ type Options struct {
 	// Instance is the name of the endpoint that the proxy stands beside; "" for
 	// a configuration that all instances share.
 	Instance string
+	// Left is where the instance is when the mesh has no endpoint of its name any more, and it runs on; nil for
+	// as the mesh says.
+	Left *ir.Endpoint
+	// Watched are the callees in Kubernetes, by name and sorted, whose pods are known and come by assignments. The
+	// others are looked up by DNS.
+	Watched []string
 	// TrustBundle are the PEM certificates that sign the mesh's leaves. Nil when
 	// the proxy has them in a file, ca.crt.
 	TrustBundle []byte
@@ -41,7 +48,7 @@ type Options struct {
 	Revoked []Revoked
 }
 
-// Build makes the resources that a proxy is sent over xDS. An error is a fault of
+// Build makes the configuration that a proxy is sent over xDS. An error is a fault of
 // meshc: a linked mesh has none that could not be rendered.
 func Build(scope ir.Scope, o Options) (*Resources, error) {
 	b := newBuilder(scope, o)
@@ -60,7 +67,8 @@ type builder struct {
 	scope    ir.Scope
 	member   ir.Member
 	options  Options
-	loopback string // the address that the proxy's host keeps to itself
+	endpoint *ir.Endpoint // the proxy's own, as the mesh says; nil when it is not known
+	loopback string       // the address that the proxy's host keeps to itself
 	out      *Resources
 	clusters map[string]bool
 	budgets  map[string]budget // see retryBudgets
@@ -72,10 +80,14 @@ type builder struct {
 }
 
 func newBuilder(scope ir.Scope, o Options) *builder {
-	return &builder{
-		scope: scope, member: scope.Member(), options: o, loopback: scope.Loopback(o.Instance),
+	b := &builder{
+		scope: scope, member: scope.Member(), options: o, endpoint: scope.Endpoint(o.Instance), loopback: scope.Loopback(o.Instance),
 		out: &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope),
 	}
+	if b.endpoint == nil && o.Left != nil {
+		b.endpoint, b.loopback = o.Left, o.Left.Loopback()
+	}
+	return b
 }
 
 func (b *builder) finish() (*Resources, error) {
@@ -83,7 +95,7 @@ func (b *builder) finish() (*Resources, error) {
 	sortByName(r.Listeners, func(v *listenerv3.Listener) string { return v.Name })
 	sortByName(r.Routes, func(v *routev3.RouteConfiguration) string { return v.Name })
 	sortByName(r.Clusters, func(v *clusterv3.Cluster) string { return v.Name })
-	sortByName(r.Endpoints, func(v *endpointv3.ClusterLoadAssignment) string { return v.ClusterName })
+	sortByName(r.Discovered, func(v Discovered) string { return v.Name })
 	sortByName(r.Secrets, func(v *tlsv3.Secret) string { return v.Name })
 	return r, b.err
 }

@@ -3,6 +3,7 @@ package envoy
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/render/live"
 )
 
 const (
@@ -56,15 +58,15 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	switch w := &callee.Workload; {
 	case w.DNS != "":
 		b.byDNS(c, w.DNS, port.Number)
-	case w.InCluster() && !w.Watched:
+	case w.InCluster() && !slices.Contains(b.options.Watched, callee.Name):
 		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
-		if w.File != "" || w.Watched {
+		if w.File != "" || w.InCluster() {
 			mergeNothing(c)
 		}
 		// Envoy would else keep one that is gone for as long as it passes the checks.
-		c.IgnoreHealthOnHostRemoval = w.Watched && len(c.HealthChecks) > 0
-		b.byEDS(c, callee, endpoints(callee, version), port.Name)
+		c.IgnoreHealthOnHostRemoval = w.InCluster() && len(c.HealthChecks) > 0
+		b.byEDS(c, callee, port.Name, version)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -99,7 +101,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	}
 	if len(e.Endpoints) > 0 {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-		c.LoadAssignment = assignment(name, e.Endpoints, port.Name, nil)
+		c.LoadAssignment = assignment(name, live.Healthy(e.Endpoints), port.Name, nil)
 	} else {
 		b.byDNS(c, e.Hosts[0], port.Number)
 	}

@@ -13,26 +13,54 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/live"
 )
 
+// Discovered is a cluster whose endpoints are assigned by EDS, and change without it.
+type Discovered struct {
+	// Name is the one by which the assignment is asked for.
+	Name string
+	// Callee is the service that is called; the instances are those of Version, or all when it is empty.
+	Callee  *ir.Upstream
+	Version string
+	// Port is the name of the port.
+	Port string
+}
+
 // byEDS lets the endpoints come as a resource of their own.
-func (b *builder) byEDS(c *clusterv3.Cluster, callee *ir.Upstream, list []ir.Endpoint, port string) {
+func (b *builder) byEDS(c *clusterv3.Cluster, callee *ir.Upstream, port, version string) {
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 	source := ads()
 	source.InitialFetchTimeout = durationpb.New(time.Second)
 	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: source}
 	c.EdsClusterConfig.ServiceName = join(c.Name, b.contentHash(c))
-	b.out.Endpoints = append(b.out.Endpoints, assignment(c.EdsClusterConfig.ServiceName, list, port, b.priorities(callee, list)))
+	b.out.Discovered = append(b.out.Discovered, Discovered{c.EdsClusterConfig.ServiceName, callee, version, port})
 }
 
-// endpoints are the instances of a version, or all.
-func endpoints(u *ir.Upstream, version string) []ir.Endpoint {
+// Assignments renders the endpoints of clusters for a proxy, in the order of the clusters. It needs nothing of the
+// configuration but which clusters there are, and the configuration nothing of it.
+//
+// Own is the proxy's own endpoint, from which distances are counted; nil when it is not known. Instances are those of a
+// callee at the moment, as [live.Written] for one that no server follows.
+func Assignments(
+	clusters []Discovered, own *ir.Endpoint, instances func(*ir.Upstream) []live.Endpoint,
+) []*endpointv3.ClusterLoadAssignment {
+	var out []*endpointv3.ClusterLoadAssignment
+	for _, c := range clusters {
+		list := ofVersion(instances(c.Callee), c.Callee, c.Version)
+		out = append(out, assignment(c.Name, list, c.Port, priorities(own, c.Callee, list)))
+	}
+	return out
+}
+
+// ofVersion are the instances of a version, or all.
+func ofVersion(list []live.Endpoint, u *ir.Upstream, version string) []live.Endpoint {
 	if version == "" {
-		return u.Workload.Endpoints
+		return list
 	}
 	v := u.Version(version)
-	var out []ir.Endpoint
-	for _, e := range u.Workload.Endpoints {
+	var out []live.Endpoint
+	for _, e := range list {
 		if v != nil && e.Carries(v) {
 			out = append(out, e)
 		}
@@ -49,7 +77,7 @@ type locality struct {
 // assignment lists the addresses of endpoints on that port, by zone. Priorities
 // are those of the endpoints, nil for one and the same. gRPC refuses a locality
 // without an identity and passes over one without a weight.
-func assignment(name string, list []ir.Endpoint, port string, priorities []uint32) *endpointv3.ClusterLoadAssignment {
+func assignment(name string, list []live.Endpoint, port string, priorities []uint32) *endpointv3.ClusterLoadAssignment {
 	zones := map[locality]*endpointv3.LocalityLbEndpoints{}
 	out := &endpointv3.ClusterLoadAssignment{ClusterName: name}
 	for i, e := range list {
@@ -82,17 +110,16 @@ func assignment(name string, list []ir.Endpoint, port string, priorities []uint3
 	return out
 }
 
-// priorities are those of the endpoints of a callee for this proxy: 0 for the
+// priorities are those of the endpoints of a callee for a proxy at own: 0 for the
 // nearest, and no number is left out. Nil when the callee prefers none, or where
 // the proxy is is not known.
-func (b *builder) priorities(callee *ir.Upstream, list []ir.Endpoint) []uint32 {
-	own := b.endpoint()
+func priorities(own *ir.Endpoint, callee *ir.Upstream, list []live.Endpoint) []uint32 {
 	if callee.Locality == nil || own == nil || own.InRegion() == "" {
 		return nil
 	}
 	var distances, known []uint32
 	for i := range list {
-		d := callee.Locality.Distance(own, &list[i])
+		d := callee.Locality.Distance(own, &list[i].Endpoint)
 		distances, known = append(distances, d), append(known, d)
 	}
 	slices.Sort(known)

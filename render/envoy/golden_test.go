@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/live"
 	"github.com/meshc/meshc/render/manifest"
 )
 
@@ -38,7 +39,7 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "resources/"+v.name, resourcesYAML(t, r))
+		golden(t, "resources/"+v.name, resourcesYAML(t, r, v.scope.Endpoint(v.Instance)))
 		boot, err := Bootstrap(v.scope, v.Options)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "proxyless/frontend", resourcesYAML(t, r))
+	golden(t, "proxyless/frontend", resourcesYAML(t, r, nil))
 }
 
 func golden(t *testing.T, name string, got []byte) {
@@ -90,10 +91,10 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 // all are the resources in the order that the goldens have.
-func all(r *Resources) map[string][]proto.Message {
+func all(r *Resources, own *ir.Endpoint) map[string][]proto.Message {
 	return map[string][]proto.Message{
 		"listeners": messages(r.Listeners), "routes": messages(r.Routes), "clusters": messages(r.Clusters),
-		"endpoints": messages(r.Endpoints), "secrets": messages(r.Secrets),
+		"endpoints": messages(Assignments(r.Discovered, own, live.Written)), "secrets": messages(r.Secrets),
 	}
 }
 
@@ -105,10 +106,10 @@ func messages[T proto.Message](list []T) []proto.Message {
 	return out
 }
 
-func resourcesYAML(t *testing.T, r *Resources) []byte {
+func resourcesYAML(t *testing.T, r *Resources, own *ir.Endpoint) []byte {
 	t.Helper()
 	doc := map[string][]json.RawMessage{}
-	for kind, list := range all(r) {
+	for kind, list := range all(r, own) {
 		for _, m := range list {
 			data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 			if err != nil {

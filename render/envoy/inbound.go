@@ -86,27 +86,13 @@ func (b *builder) inboundAddress(port *ir.Port) *corev3.Address {
 	return b.everywhere(port.Number)
 }
 
-// endpoint is the proxy's own, or nil when it is not known.
-func (b *builder) endpoint() *ir.Endpoint {
-	if b.scope.Service == nil {
-		return nil
-	}
-	list := b.scope.Service.Workload.Endpoints
-	for i := range list {
-		if list[i].Name == b.options.Instance {
-			return &list[i]
-		}
-	}
-	return nil
-}
-
 // host is the proxy's own endpoint where the mesh places its listeners by it; nil in a
 // pod, which has its address to itself.
 func (b *builder) host() *ir.Endpoint {
 	if b.scope.Service == nil || b.scope.Service.Workload.InCluster() {
 		return nil
 	}
-	return b.endpoint()
+	return b.endpoint
 }
 
 // target is where the application listens on the proxy's host.

@@ -16,13 +16,17 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/live"
 )
 
 // Inline puts resources into a bootstrap as static ones, so that an Envoy needs
-// nobody to send them: routes go into their listeners, endpoints into their
+// nobody to send them: routes go into their listeners, the endpoints that the spec says into their
 // clusters, and secrets are named instead of asked for; the proxy's own certificate and
-// trust come from files in any case. The arguments stay as they are.
-func Inline(boot *bootstrapv3.Bootstrap, r *Resources) (*bootstrapv3.Bootstrap, error) {
+// trust come from files in any case. Own is the
+// endpoint of the proxy; nil when it is not known. The arguments stay as they are.
+func Inline(boot *bootstrapv3.Bootstrap, r *Resources, own *ir.Endpoint) (*bootstrapv3.Bootstrap, error) {
 	out := proto.Clone(boot).(*bootstrapv3.Bootstrap)
 	out.DynamicResources = nil
 	if out.StaticResources == nil {
@@ -32,7 +36,7 @@ func Inline(boot *bootstrapv3.Bootstrap, r *Resources) (*bootstrapv3.Bootstrap, 
 	for _, route := range r.Routes {
 		in.routes[route.Name] = route
 	}
-	for _, e := range r.Endpoints {
+	for _, e := range Assignments(r.Discovered, own, live.Written) {
 		in.endpoints[e.ClusterName] = e
 	}
 	for _, c := range r.Clusters {

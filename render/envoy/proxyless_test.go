@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/xds"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/live"
 )
 
 // TestProxyless lets grpc-go's own xDS client read the resources and call through
@@ -75,7 +76,7 @@ func serve(t *testing.T, r *Resources) string {
 	t.Helper()
 	snapshot, err := cache.NewSnapshot("1", map[resource.Type][]types.Resource{
 		resource.ListenerType: resources(r.Listeners), resource.RouteType: resources(r.Routes),
-		resource.ClusterType: resources(r.Clusters), resource.EndpointType: resources(r.Endpoints),
+		resource.ClusterType: resources(r.Clusters), resource.EndpointType: resources(Assignments(r.Discovered, nil, live.Written)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func TestEnvoyTakesEveryBootstrap(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				inlined, err := Inline(boot, r)
+				inlined, err := Inline(boot, r, v.scope.Endpoint(v.Instance))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -71,7 +71,7 @@ func TestMessagesAreValid(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for kind, list := range all(r) {
+				for kind, list := range all(r, v.scope.Endpoint(v.Instance)) {
 					for _, m := range list {
 						checkMessage(t, v.name+" "+kind, m)
 					}

@@ -109,7 +109,7 @@ func configuration(t *testing.T, scope ir.Scope) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if boot, err = envoy.Inline(boot, r); err != nil {
+	if boot, err = envoy.Inline(boot, r, nil); err != nil {
 		t.Fatal(err)
 	}
 	data, err := protojson.Marshal(boot)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/kubernetes"
+	"github.com/meshc/meshc/render/live"
 )
 
 // gather is how long changes of pods are gathered before they are passed on: a rollout
@@ -150,7 +151,7 @@ func (w *podWatch) tell(n *namespaceWatch) {
 }
 
 // readyOf are the names of the pods that take requests.
-func readyOf(pods map[string][]ir.Endpoint) map[string]bool {
+func readyOf(pods map[string][]live.Endpoint) map[string]bool {
 	out := map[string]bool{}
 	for _, list := range pods {
 		for i := range list {
@@ -164,13 +165,13 @@ func readyOf(pods map[string][]ir.Endpoint) map[string]bool {
 
 // podsOf are the pods of a namespace by the services of the mesh that they belong to,
 // sorted by name. Before are the pods that took requests when it was last told.
-func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice, before map[string]bool) map[string][]ir.Endpoint {
+func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice, before map[string]bool) map[string][]live.Endpoint {
 	byService := map[string][]*discoveryv1.EndpointSlice{}
 	for _, slice := range list {
 		name := slice.Labels[discoveryv1.LabelServiceName]
 		byService[name] = append(byService[name], slice)
 	}
-	out := map[string][]ir.Endpoint{}
+	out := map[string][]live.Endpoint{}
 	for _, s := range m.Services {
 		if s.Namespace == namespace && s.Workload.InCluster() {
 			out[s.Name] = servicePods(s, byService, before)
@@ -181,13 +182,13 @@ func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice, bef
 
 // servicePods are the pods of a service. Those of a version are in the slices of the
 // version's own Service.
-func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice, before map[string]bool) []ir.Endpoint {
+func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice, before map[string]bool) []live.Endpoint {
 	ports := map[string]uint16{}
 	for i := range s.Ports {
 		ports[s.Ports[i].Name] = s.InstancePort(&s.Ports[i])
 	}
-	pods, ready := map[string]*ir.Endpoint{}, 0
-	var ending, staying []*ir.Endpoint
+	pods, ready := map[string]*live.Endpoint{}, 0
+	var ending, staying []*live.Endpoint
 	for _, slice := range byFamily(slicesOf[s.ClusterService("")]) {
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
@@ -198,10 +199,9 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 			if _, err := netip.ParseAddr(e.Addresses[0]); err != nil {
 				continue
 			}
-			pod := &ir.Endpoint{
-				Name: name, Address: e.Addresses[0], Ports: ports, Weight: 1, Labels: map[string]string{},
-				Unhealthy: !is(e.Conditions.Ready, true), Pos: s.Workload.Pos,
-			}
+			pod := &live.Endpoint{Endpoint: ir.Endpoint{
+				Name: name, Address: e.Addresses[0], Ports: ports, Weight: 1, Labels: map[string]string{}, Pos: s.Workload.Pos,
+			}, Unhealthy: !is(e.Conditions.Ready, true)}
 			if e.Zone != nil {
 				pod.Zone = *e.Zone
 			}
@@ -236,7 +236,7 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 			}
 		}
 	}
-	out := make([]ir.Endpoint, 0, len(pods))
+	out := make([]live.Endpoint, 0, len(pods))
 	for _, name := range sortedKeys(pods) {
 		out = append(out, *pods[name])
 	}
