@@ -11,14 +11,14 @@ import (
 
 // actions are what a route does with its requests besides sending them; t is the
 // template that their paths match.
-func (l *linker) actions(u *spec.Unit, path string, r *spec.Route, route *ir.Route, t template) {
-	route.Headers = l.headers(u, path+".headers", r.Headers)
-	route.Rewrite = l.rewrite(u, path+".rewrite", r.Rewrite, t)
-	route.Redirect = l.redirect(u, path+".redirect", r.Redirect)
-	route.DirectResponse = l.directResponse(u, path+".directResponse", r.DirectResponse)
-	route.CORS = l.cors(u, path+".cors", r.CORS, route)
-	route.RateLimit = l.rateLimit(u, path+".rateLimit", owner(path), r.RateLimit, true)
-	route.Fault = l.fault(u, path+".fault", r.Fault)
+func (l *linker) actions(here place, r *spec.Route, route *ir.Route, t template) {
+	route.Headers = l.headers(here.field("headers"), r.Headers)
+	route.Rewrite = l.rewrite(here.field("rewrite"), r.Rewrite, t)
+	route.Redirect = l.redirect(here.field("redirect"), r.Redirect)
+	route.DirectResponse = l.directResponse(here.field("directResponse"), r.DirectResponse)
+	route.CORS = l.cors(here.field("cors"), r.CORS, route)
+	route.RateLimit = l.rateLimit(here.field("rateLimit"), owner(here.path), r.RateLimit, true)
+	route.Fault = l.fault(here.field("fault"), r.Fault)
 	route.MaxRequestBytes = uint32(r.MaxRequestBytes.Value)
 	if !route.Answers() {
 		return
@@ -29,14 +29,14 @@ func (l *linker) actions(u *spec.Unit, path string, r *spec.Route, route *ir.Rou
 	}
 	if r.DirectResponse != nil {
 		if r.Redirect != nil {
-			l.add(diag.ExactlyOneOf, path, "redirect and directResponse cannot both answer", u.At(r.DirectResponse.Pos), u.At(pos)).
+			l.add(diag.ExactlyOneOf, here, "redirect and directResponse cannot both answer", here.pos(r.DirectResponse.Pos), here.pos(pos)).
 				hint("take one of them out")
 		}
 		answer, pos = "directResponse", r.DirectResponse.Pos
 	}
 	for _, idle := range idleWith(r) {
 		if idle.set {
-			l.add(diag.NoEffect, path+"."+idle.name, fmt.Sprintf("%s cannot take effect: %s answers every request of the route", idle.name, answer), u.At(idle.pos), u.At(pos)).
+			l.add(diag.NoEffect, here.field(idle.name), fmt.Sprintf("%s cannot take effect: %s answers every request of the route", idle.name, answer), here.pos(idle.pos), here.pos(pos)).
 				hint("take %s out, or make %s a route of its own", idle.name, answer)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 const second = ir.Duration(time.Second)
 
 // loadBalancer is how the instances of a service are chosen.
-func (l *linker) loadBalancer(u *spec.Unit, path string, b *spec.LoadBalancer, ports []ir.Port) ir.LoadBalancer {
+func (l *linker) loadBalancer(here place, b *spec.LoadBalancer, ports []ir.Port) ir.LoadBalancer {
 	if b == nil {
 		return ir.LoadBalancer{}
 	}
@@ -22,9 +22,9 @@ func (l *linker) loadBalancer(u *spec.Unit, path string, b *spec.LoadBalancer, p
 		out.Policy = ""
 	}
 	if b.SlowStart.IsSet() {
-		out.SlowStart = l.duration(u, path+".slowStart", b.SlowStart)
+		out.SlowStart = l.duration(here.field("slowStart"), b.SlowStart)
 		if out.Policy != "" && out.Policy != ir.RoundRobin {
-			l.add(diag.NoEffect, path+".slowStart", fmt.Sprintf("slowStart cannot take effect with the policy %s", out.Policy), u.At(b.SlowStart.Pos), u.At(b.Policy.Pos)).
+			l.add(diag.NoEffect, here.field("slowStart"), fmt.Sprintf("slowStart cannot take effect with the policy %s", out.Policy), here.pos(b.SlowStart.Pos), here.pos(b.Policy.Pos)).
 				hint("take it out: it is for least-request and round-robin")
 		}
 	}
@@ -33,18 +33,18 @@ func (l *linker) loadBalancer(u *spec.Unit, path string, b *spec.LoadBalancer, p
 	}
 	switch h := b.Hash; {
 	case h != nil && !out.Policy.Hashes():
-		l.add(diag.NoEffect, path+".hash", "hash cannot take effect: only ring-hash and maglev hash", u.At(h.Pos), u.At(b.Policy.Pos)).
+		l.add(diag.NoEffect, here.field("hash"), "hash cannot take effect: only ring-hash and maglev hash", here.pos(h.Pos), here.pos(b.Policy.Pos)).
 			hint(`policy: "maglev"`)
 	case h != nil:
-		out.Hash = l.hash(u, path+".hash", h, ports)
+		out.Hash = l.hash(here.field("hash"), h, ports)
 	case out.Policy.Hashes():
-		l.add(diag.MissingField, path+".hash", fmt.Sprintf("%s does not say what is hashed", out.Policy), u.At(b.Policy.Pos)).
+		l.add(diag.MissingField, here.field("hash"), fmt.Sprintf("%s does not say what is hashed", out.Policy), here.pos(b.Policy.Pos)).
 			hint(`hash: header: "x-user", or hash: sourceIP: true`)
 	}
 	return out
 }
 
-func (l *linker) hash(u *spec.Unit, path string, h *spec.Hash, ports []ir.Port) *ir.Hash {
+func (l *linker) hash(here place, h *spec.Hash, ports []ir.Port) *ir.Hash {
 	out := &ir.Hash{Header: h.Header.Value, Cookie: h.Cookie.Value, Query: h.Query.Value, SourceIP: h.SourceIP.Value}
 	var written choice
 	written.add("header", h.Header.IsSet())
@@ -52,53 +52,53 @@ func (l *linker) hash(u *spec.Unit, path string, h *spec.Hash, ports []ir.Port) 
 	written.add("query", h.Query.IsSet())
 	written.add("sourceIP", h.SourceIP.IsSet())
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("hash has %d of header, cookie, query and sourceIP, and must have exactly one", len(written)), u.At(h.Pos)).
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("hash has %d of header, cookie, query and sourceIP, and must have exactly one", len(written)), here.pos(h.Pos)).
 			hint("%s", written.instead(`hash: header: "x-user"`))
 	}
-	l.sendable(path+".header", h.Header.Value, u.At(h.Header.Pos))
+	l.sendable(here.field("header"), h.Header.Value, here.pos(h.Header.Pos))
 	if h.TTL.IsSet() {
-		out.TTL = l.wholeSeconds(u, path+".ttl", h.TTL)
+		out.TTL = l.wholeSeconds(here.field("ttl"), h.TTL)
 		if !h.Cookie.IsSet() {
-			l.add(diag.NoEffect, path+".ttl", "ttl cannot take effect: it is how long a cookie lives", u.At(h.TTL.Pos)).hint("take it out")
+			l.add(diag.NoEffect, here.field("ttl"), "ttl cannot take effect: it is how long a cookie lives", here.pos(h.TTL.Pos)).hint("take it out")
 		}
 	}
 	if !h.SourceIP.IsSet() {
-		l.requestsOnly(u, path, ports, "a hash of a request", h.Pos)
+		l.requestsOnly(here, ports, "a hash of a request", h.Pos)
 	}
 	return out
 }
 
 // locality is which instances of a service are near.
-func (l *linker) locality(u *spec.Unit, path string, s *spec.Locality, w *ir.Workload) *ir.Locality {
+func (l *linker) locality(here place, s *spec.Locality, w *ir.Workload) *ir.Locality {
 	if s == nil {
 		return nil
 	}
 	switch {
 	case w.InCluster() && l.mesh.Delivery == ir.DeliveryStatic:
-		l.add(diag.NoEffect, path, `locality cannot take effect: with delivery "static" nobody knows the zones of pods`, u.At(s.Pos)).
+		l.add(diag.NoEffect, here, `locality cannot take effect: with delivery "static" nobody knows the zones of pods`, here.pos(s.Pos)).
 			hint(`take it out, or write mesh: delivery: "xds"`)
 		return nil
 	case w.DNS != "":
-		l.add(diag.NoEffect, path, "locality cannot take effect: the zones of instances behind a dns name are not known", u.At(s.Pos), w.Pos).
+		l.add(diag.NoEffect, here, "locality cannot take effect: the zones of instances behind a dns name are not known", here.pos(s.Pos), w.Pos).
 			hint("list the instances as endpoints with zones")
 		return nil
 	}
-	out := &ir.Locality{Zone: s.Prefer.Value == "zone", Pos: u.At(s.Pos)}
+	out := &ir.Locality{Zone: s.Prefer.Value == "zone", Pos: here.pos(s.Pos)}
 	known := w.File == "" && !w.InCluster()
 	if known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
-		l.add(diag.NoEffect, path, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
+		l.add(diag.NoEffect, here, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
 			hint(`say where each endpoint is, or take it out: workload: endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
 	}
 	for i, f := range s.Failover {
-		at := fmt.Sprintf("%s.failover[%d]", path, i)
-		failover := ir.Failover{From: f.From.Value, To: f.To.Value, Pos: u.At(f.Pos)}
+		at := here.field("failover").index(i)
+		failover := ir.Failover{From: f.From.Value, To: f.To.Value, Pos: here.pos(f.Pos)}
 		switch {
 		case failover.From == failover.To:
 			l.add(diag.FailoverCircle, at, fmt.Sprintf("the traffic of %s fails over to %s itself", failover.From, failover.To), failover.Pos).hint("name another region")
 		case slices.ContainsFunc(out.Failover, func(o ir.Failover) bool { return o.From == failover.From && o.To == failover.To }):
 			l.add(diag.NoEffect, at, fmt.Sprintf("the failover from %s to %s is written twice", failover.From, failover.To), failover.Pos).hint("take one of them out")
 		case known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() == failover.To }):
-			l.add(diag.FailoverToNothing, at+".to", fmt.Sprintf("the traffic of %s fails over to %s, where no instance is", failover.From, failover.To), failover.Pos, w.Pos).
+			l.add(diag.FailoverToNothing, at.field("to"), fmt.Sprintf("the traffic of %s fails over to %s, where no instance is", failover.From, failover.To), failover.Pos, w.Pos).
 				hint("%s", l.didYouMean(failover.To, regions(w)))
 		}
 		out.Failover = append(out.Failover, failover)

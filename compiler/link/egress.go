@@ -19,18 +19,19 @@ func (l *linker) egress() {
 		if !h.spec.Via.IsSet() {
 			continue
 		}
-		path, name, pos := "external."+e.Name+".via", h.spec.Via.Value, h.unit.At(h.spec.Via.Pos)
+		here, name := h.field("via"), h.spec.Via.Value
+		pos := here.pos(h.spec.Via.Pos)
 		g := l.declaredGateways[name]
 		switch {
 		case g == nil:
-			l.unknown(diag.UnknownCallee, path, "gateway", name, sortedKeys(l.declaredGateways), h.unit, h.spec.Via.Pos)
+			l.unknown(diag.UnknownCallee, here, "gateway", name, sortedKeys(l.declaredGateways), h.spec.Via.Pos)
 			continue
 		case g.Egress == nil:
-			l.add(diag.NoEffect, path, fmt.Sprintf("calls cannot leave the mesh via %s, which has no egress", name), pos, g.Pos).
+			l.add(diag.NoEffect, here, fmt.Sprintf("calls cannot leave the mesh via %s, which has no egress", name), pos, g.Pos).
 				hint("write gateways: %s: egress: {}", name)
 			continue
 		case !slices.ContainsFunc(g.Uses, func(u ir.Use) bool { return u.External && u.To == e.Name }):
-			l.add(diag.NotUsed, path, fmt.Sprintf("calls to %s go via %s, which does not use it", e.Name, name), pos, g.Pos).
+			l.add(diag.NotUsed, here, fmt.Sprintf("calls to %s go via %s, which does not use it", e.Name, name), pos, g.Pos).
 				hint("write uses: %q: {} in gateways.%s", e.Name, name)
 			continue
 		}

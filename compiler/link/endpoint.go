@@ -16,18 +16,18 @@ var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // endpoint makes an instance at a known address. Taken are the addresses of its
 // neighbours.
-func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []ir.Port, taken map[string]*spec.Endpoint) ir.Endpoint {
+func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken map[string]*spec.Endpoint) ir.Endpoint {
 	out := ir.Endpoint{
 		Address: e.Address.Value, Ports: map[string]uint16{}, Zone: e.Zone.Value, Region: e.Region.Value,
-		Weight: uint32(e.Weight.Or(1)), Pos: u.At(e.Pos),
+		Weight: uint32(e.Weight.Or(1)), Pos: here.pos(e.Pos),
 	}
 	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() || addr.Unmap() == broadcast {
-		l.add(diag.BadAddress, path+".address", fmt.Sprintf("address is %q and must be the IP address of a host", e.Address.Value), u.At(e.Address.Pos)).
+		l.add(diag.BadAddress, here.field("address"), fmt.Sprintf("address is %q and must be the IP address of a host", e.Address.Value), here.pos(e.Address.Pos)).
 			hint(`for a host name write workload: dns: "…"`)
 	} else {
 		out.Address = addr.Unmap().String()
-		l.notForbidden(path+".address", out.Address, e.Local.Value, u.At(e.Address.Pos))
-		l.localTakesEffect(u, path, e.Local, []string{out.Address})
+		l.notForbidden(here.field("address"), out.Address, e.Local.Value, here.pos(e.Address.Pos))
+		l.localTakesEffect(here, e.Local, []string{out.Address})
 	}
 	for label, value := range e.Labels {
 		if out.Labels == nil {
@@ -42,13 +42,13 @@ func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []i
 		if len(ports) == 1 {
 			out.Ports[ports[0].Name] = uint16(e.Port.Value)
 		} else {
-			l.add(diag.BadEndpointPort, path+".port", fmt.Sprintf("port cannot say which of the service's %d ports it means", len(ports)), u.At(e.Port.Pos)).
+			l.add(diag.BadEndpointPort, here.field("port"), fmt.Sprintf("port cannot say which of the service's %d ports it means", len(ports)), here.pos(e.Port.Pos)).
 				hint("write ports: NAME: %d", e.Port.Value)
 		}
 	}
 	for _, name := range sortedKeys(e.Ports) {
 		if _, known := out.Ports[name]; !known {
-			l.add(diag.UnknownPort, path+".ports."+name, fmt.Sprintf("the service has no port %q", name), u.At(e.Ports[name].Pos)).
+			l.add(diag.UnknownPort, here.field("ports."+name), fmt.Sprintf("the service has no port %q", name), here.pos(e.Ports[name].Pos)).
 				hint("%s", l.didYouMean(name, portNames(ports)))
 			continue
 		}
@@ -58,12 +58,12 @@ func (l *linker) endpoint(u *spec.Unit, path string, e *spec.Endpoint, ports []i
 	for _, name := range sortedKeys(out.Ports) {
 		port := out.Ports[name]
 		if other, twice := used[port]; twice {
-			l.add(diag.AddressTaken, path, fmt.Sprintf("the ports %s and %s are both at %s", other, name, join(out.Address, port)), u.At(e.Pos))
+			l.add(diag.AddressTaken, here, fmt.Sprintf("the ports %s and %s are both at %s", other, name, join(out.Address, port)), here.pos(e.Pos))
 		}
 		used[port] = name
 		key := join(out.Address, port)
 		if other := taken[key]; other != nil && other != e {
-			l.add(diag.AddressTaken, path, "two instances have the address "+key, u.At(e.Pos), u.At(other.Pos))
+			l.add(diag.AddressTaken, here, "two instances have the address "+key, here.pos(e.Pos), here.pos(other.Pos))
 		}
 		taken[key] = e
 	}

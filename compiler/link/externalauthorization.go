@@ -18,22 +18,22 @@ const defaultAuthorizationTimeout = ir.Duration(200 * time.Millisecond)
 func (l *linker) externalAuthorization(u *spec.Unit) {
 	for _, name := range sortedKeys(u.Mesh.Authorizers) {
 		s := u.Mesh.Authorizers[name]
-		path := "mesh.externalAuthorization." + name
+		here := place{u, "mesh.externalAuthorization." + name}
 		out := &ir.ExternalAuthorization{
 			Name: name, Service: s.Service.Value, PathPrefix: s.PathPrefix.Value, Headers: values(s.Headers), Forward: values(s.Forward),
-			Timeout: defaultAuthorizationTimeout, FailOpen: s.FailOpen.Value, Pos: u.At(s.Pos),
+			Timeout: defaultAuthorizationTimeout, FailOpen: s.FailOpen.Value, Pos: here.pos(s.Pos),
 		}
 		if s.Timeout.IsSet() {
-			out.Timeout = l.duration(u, path+".timeout", s.Timeout)
+			out.Timeout = l.duration(here.field("timeout"), s.Timeout)
 		}
 		l.mesh.Authorizers = append(l.mesh.Authorizers, out)
 		h, known := l.services[out.Service]
 		if !known {
-			l.unknown(diag.UnknownCallee, path+".service", "service", out.Service, sortedKeys(l.services), u, s.Service.Pos)
+			l.unknown(diag.UnknownCallee, here.field("service"), "service", out.Service, sortedKeys(l.services), s.Service.Pos)
 			continue
 		}
 		asks := func(p ir.Protocol) bool { return p.Multiplexed() || p == ir.HTTP }
-		out.Port = l.onlyPort(u, path, h, s.Port, s.Pos, asks, "speak HTTP or gRPC")
+		out.Port = l.onlyPort(here, h, s.Port, s.Pos, asks, "speak HTTP or gRPC")
 		if p := h.spec.Ports[out.Port]; p != nil {
 			out.GRPC = ir.Protocol(p.Protocol.Value).Multiplexed()
 		}
@@ -44,7 +44,7 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 				set  bool
 			}{{"pathPrefix", s.PathPrefix.Pos, s.PathPrefix.IsSet()}, {"headers", s.Pos, s.Headers != nil}, {"forward", s.Pos, s.Forward != nil}} {
 				if f.set {
-					l.add(diag.NoEffect, path+"."+f.name, f.name+" cannot take effect: over gRPC it is sent the whole request, and says itself what the application gets", u.At(f.pos)).hint("take it out")
+					l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect: over gRPC it is sent the whole request, and says itself what the application gets", here.pos(f.pos)).hint("take it out")
 				}
 			}
 		}
@@ -53,7 +53,7 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 
 // onlyPort is the port of a service that is meant: the one that is named, or the
 // only one that will do.
-func (l *linker) onlyPort(u *spec.Unit, path string, h home[spec.Service], named spec.Field[string], pos spec.Pos, will func(ir.Protocol) bool, what string) string {
+func (l *linker) onlyPort(here place, h home[spec.Service], named spec.Field[string], pos spec.Pos, will func(ir.Protocol) bool, what string) string {
 	var good []string
 	for _, name := range sortedKeys(h.spec.Ports) {
 		if will(ir.Protocol(h.spec.Ports[name].Protocol.Value)) {
@@ -64,19 +64,19 @@ func (l *linker) onlyPort(u *spec.Unit, path string, h home[spec.Service], named
 	case named.IsSet() && slices.Contains(good, named.Value):
 		return named.Value
 	case named.IsSet():
-		l.add(diag.UnknownPort, path+".port", fmt.Sprintf("it has no port %q that could %s", named.Value, what), u.At(named.Pos), h.pos).
+		l.add(diag.UnknownPort, here.field("port"), fmt.Sprintf("it has no port %q that could %s", named.Value, what), here.pos(named.Pos), h.pos).
 			hint("%s", l.didYouMean(named.Value, good))
 	case len(good) == 1:
 		return good[0]
 	default:
-		l.add(diag.AmbiguousPort, path, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what), u.At(pos), h.pos).
+		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what), here.pos(pos), h.pos).
 			hint("write port: %q", append(good, "NAME")[0])
 	}
 	return ""
 }
 
 // authorizer is what a service or gateway says of external authorization.
-func (l *linker) authorizer(u *spec.Unit, path string, f spec.Field[string]) string {
+func (l *linker) authorizer(here place, f spec.Field[string]) string {
 	if !f.IsSet() {
 		return ""
 	}
@@ -85,7 +85,7 @@ func (l *linker) authorizer(u *spec.Unit, path string, f spec.Field[string]) str
 		for _, a := range l.mesh.Authorizers {
 			known = append(known, a.Name)
 		}
-		l.unknown(diag.UnknownCallee, path+".externalAuthorization", "external authorization", f.Value, known, u, f.Pos)
+		l.unknown(diag.UnknownCallee, here.field("externalAuthorization"), "external authorization", f.Value, known, f.Pos)
 		return ""
 	}
 	return f.Value
@@ -93,19 +93,19 @@ func (l *linker) authorizer(u *spec.Unit, path string, f spec.Field[string]) str
 
 // asked adds to what a member reaches the services that its proxy asks: for the
 // keys of tokens, and about requests.
-func (l *linker) asked(path string, kind ir.MemberKind, name string, issuers []string, authorizer string, pos source.Position, uses []ir.Use) []ir.Use {
+func (l *linker) asked(here place, kind ir.MemberKind, name string, issuers []string, authorizer string, pos source.Position, uses []ir.Use) []ir.Use {
 	for _, issuer := range issuers {
 		if i := l.mesh.JWTIssuer(issuer); i != nil && i.To != "" && i.Port != "" {
-			uses = l.asks(path, kind, name, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
+			uses = l.asks(here, kind, name, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
 		}
 	}
 	if a := l.mesh.ExternalAuthorization(authorizer); a != nil && a.Port != "" {
-		uses = l.asks(path, kind, name, a.Service, a.Port, false, "about requests", a.Pos, pos, uses)
+		uses = l.asks(here, kind, name, a.Service, a.Port, false, "about requests", a.Pos, pos, uses)
 	}
 	return uses
 }
 
-func (l *linker) asks(path string, kind ir.MemberKind, name, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
+func (l *linker) asks(here place, kind ir.MemberKind, name, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
 	if external {
 		i := slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })
 		uses = reach(uses, ir.Use{Pos: pos}, to, port)
@@ -119,10 +119,10 @@ func (l *linker) asks(path string, kind ir.MemberKind, name, to, port string, ex
 	case callee == nil:
 		return uses
 	case to == name && kind == ir.KindService:
-		l.add(diag.CallsItself, path, fmt.Sprintf("the proxy of %s would ask its own application %s", name, what), pos, written)
+		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would ask its own application %s", name, what), pos, written)
 		return uses
 	case !callee.Lets(kind, name, l.memberIdentity(kind, name), port):
-		l.add(diag.NotAllowed, path, fmt.Sprintf("the proxy of %s asks %s %s, which does not let it in", name, to, what), pos, l.services[to].pos, written).
+		l.add(diag.NotAllowed, here, fmt.Sprintf("the proxy of %s asks %s %s, which does not let it in", name, to, what), pos, l.services[to].pos, written).
 			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to)
 		return uses
 	}

@@ -9,22 +9,22 @@ import (
 )
 
 // fault is what a route does to a share of its requests.
-func (l *linker) fault(u *spec.Unit, path string, f *spec.Fault) *ir.Fault {
+func (l *linker) fault(here place, f *spec.Fault) *ir.Fault {
 	if f == nil {
 		return nil
 	}
 	if f.Delay == nil && f.Abort == nil {
-		l.add(diag.EmptyList, path, "fault says neither delay nor abort, so nothing happens", u.At(f.Pos)).hint(`fault: delay: for: "2s"`)
+		l.add(diag.EmptyList, here, "fault says neither delay nor abort, so nothing happens", here.pos(f.Pos)).hint(`fault: delay: for: "2s"`)
 		return nil
 	}
 	out := &ir.Fault{}
 	if d := f.Delay; d != nil {
-		out.Delay, out.DelayPercent = l.duration(u, path+".delay.for", d.For), d.Percent.Or(100)
+		out.Delay, out.DelayPercent = l.duration(here.field("delay.for"), d.For), d.Percent.Or(100)
 	}
 	if a := f.Abort; a != nil {
 		out.AbortPercent, out.Status, out.GRPCStatus = a.Percent.Or(100), uint16(a.Status.Value), uint16(a.GRPCStatus.Value)
 		if a.Status.IsSet() == a.GRPCStatus.IsSet() {
-			l.add(diag.ExactlyOneOf, path+".abort", fmt.Sprintf("abort has %s status and grpcStatus, and must have exactly one", bothOrNeither(a.Status.IsSet())), u.At(a.Pos)).
+			l.add(diag.ExactlyOneOf, here.field("abort"), fmt.Sprintf("abort has %s status and grpcStatus, and must have exactly one", bothOrNeither(a.Status.IsSet())), here.pos(a.Pos)).
 				hint("%s", either(a.Status.IsSet(), "abort: status: 503, or abort: grpcStatus: 14", "take status out, or take grpcStatus out"))
 		}
 	}

@@ -29,22 +29,22 @@ var forbiddenHosts = []struct{ host, what string }{
 
 // notForbidden refuses a host, a name or an address, to which no member's proxy may be led.
 // What a DNS server answers is not known here. Where the spec says local, loopback is meant.
-func (l *linker) notForbidden(path, host string, local bool, pos source.Position) {
+func (l *linker) notForbidden(here place, host string, local bool, pos source.Position) {
 	if what := l.forbidden(host); what != "" && (!local || !isLoopback(host)) {
-		l.add(diag.ForbiddenAddress, path, fmt.Sprintf("%s %s: a proxy would speak to it for its callers", host, what), pos).
+		l.add(diag.ForbiddenAddress, here, fmt.Sprintf("%s %s: a proxy would speak to it for its callers", host, what), pos).
 			hint("name the host that is meant; what runs on loopback an application reaches itself")
 	}
 }
 
 // localTakesEffect reports a local that allows nothing, as all of the hosts are addresses and none is
 // loopback. A name may lead anywhere.
-func (l *linker) localTakesEffect(u *spec.Unit, path string, local spec.Field[bool], hosts []string) {
+func (l *linker) localTakesEffect(here place, local spec.Field[bool], hosts []string) {
 	allows := func(host string) bool {
 		ip, err := netip.ParseAddr(host)
 		return err != nil || ip.Unmap().IsLoopback()
 	}
 	if local.Value && !slices.ContainsFunc(hosts, allows) {
-		l.add(diag.NoEffect, path+".local", "local cannot take effect: "+strings.Join(hosts, ", ")+" is not loopback", u.At(local.Pos)).
+		l.add(diag.NoEffect, here.field("local"), "local cannot take effect: "+strings.Join(hosts, ", ")+" is not loopback", here.pos(local.Pos)).
 			hint("take it out")
 	}
 }

@@ -14,41 +14,40 @@ import (
 
 // gateway makes a gateway without its edges and routes.
 func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
-	u, s := h.unit, h.spec
-	path := "gateways." + name
-	l.silence(path, u, s.Silence)
+	here, s := h.place, h.spec
+	l.silence(here, s.Silence)
 	l.grants("gateway "+name, s.Grants)
 	g := &ir.Gateway{
 		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(name),
-		Proxy: l.proxyOf(u, path+".proxy", s.Proxy), Pos: h.pos,
+		Proxy: l.proxyOf(here.field("proxy"), s.Proxy), Pos: h.pos,
 	}
 	g.Identity = l.identity(g.Namespace, g.Account)
-	g.Authorizer = l.authorizer(u, path, s.Authorizer)
-	l.nothingRedirected(g.Pos, path, "of a gateway", s.Proxy)
-	l.noPods(g.Pos, path, "the pods of a gateway have nothing but its proxy", s.Proxy)
+	g.Authorizer = l.authorizer(here, s.Authorizer)
+	l.nothingRedirected(g.Pos, here, "of a gateway", s.Proxy)
+	l.noPods(g.Pos, here, "the pods of a gateway have nothing but its proxy", s.Proxy)
 	if g.Proxy.SecretDirectory == "" {
 		g.Proxy.SecretDirectory = defaultSecrets
 	}
 	for _, name := range sortedKeys(s.Listeners) {
-		g.Listeners = append(g.Listeners, l.listener(u, path+".listeners."+name, name, s.Listeners[name]))
+		g.Listeners = append(g.Listeners, l.listener(here.field("listeners."+name), name, s.Listeners[name]))
 	}
-	l.listenerPorts(path, g)
-	l.listenerRedirects(u, path, g, s.Listeners)
-	g.Replicas = l.replicas(u, path+".replicas", s.Replicas)
-	g.Compression = l.compression(u, path+".compression", s.Compression)
+	l.listenerPorts(here, g)
+	l.listenerRedirects(here, g, s.Listeners)
+	g.Replicas = l.replicas(here.field("replicas"), s.Replicas)
+	g.Compression = l.compression(here.field("compression"), s.Compression)
 	if e := s.Egress; e != nil {
 		g.Egress = &ir.Egress{Host: e.Host.Or(g.EgressHost()), Port: uint16(e.Port.Or(defaultEgressPort))}
 		for _, listener := range g.Listeners {
 			if listener.Port == g.Egress.Port {
-				l.add(diag.PortTaken, path+".egress.port", fmt.Sprintf("port %d is that of the listener %s too", g.Egress.Port, listener.Name), u.At(e.Pos), listener.Pos)
+				l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is that of the listener %s too", g.Egress.Port, listener.Name), here.pos(e.Pos), listener.Pos)
 			}
 		}
 		if g.Egress.Port == g.Proxy.AdminPort {
-			l.add(diag.PortTaken, path+".egress.port", fmt.Sprintf("port %d is the proxy's own", g.Egress.Port), u.At(e.Pos))
+			l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is the proxy's own", g.Egress.Port), here.pos(e.Pos))
 		}
 	}
 	if len(g.Listeners) == 0 && g.Egress == nil {
-		l.add(diag.EmptyList, path+".listeners", path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
+		l.add(diag.EmptyList, here.field("listeners"), here.path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
 	}
 	return g
 }
@@ -59,10 +58,10 @@ var (
 )
 
 // host is a host in the form that it is matched in.
-func (l *linker) host(path, written string, pos source.Position) string {
+func (l *linker) host(here place, written string, pos source.Position) string {
 	h := strings.TrimSuffix(strings.ToLower(written), ".")
 	if h != allHosts && (!hostname.MatchString(h) || len(h) > 253) {
-		l.add(diag.BadHost, path, fmt.Sprintf("%q is no host", written), pos).
+		l.add(diag.BadHost, here, fmt.Sprintf("%q is no host", written), pos).
 			hint(`a host is a DNS name, "*.DOMAIN", or "*" for all; without a port`)
 	}
 	return h
@@ -70,13 +69,13 @@ func (l *linker) host(path, written string, pos source.Position) string {
 
 // gatewayRoutes links the routes of a gateway.
 func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
-	u, path := h.unit, "gateways."+g.Name
+	here := h.place
 	var out []ir.Route
 	for i, r := range h.spec.Routes {
-		at := fmt.Sprintf("%s.routes[%d]", path, i)
-		route := l.route(u, at, r)
+		at := here.field("routes").index(i)
+		route := l.route(at, r)
 		if route.Match.Host != "" {
-			route.Match.Host = l.host(at+".match.host", route.Match.Host, u.At(r.Match.Host.Pos))
+			route.Match.Host = l.host(at.field("match.host"), route.Match.Host, here.pos(r.Match.Host.Pos))
 			if route.Match.Host == allHosts {
 				route.Match.Host = ""
 			}
@@ -85,7 +84,7 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 			}
 		}
 		if r.Match != nil && r.Match.Listeners != nil {
-			route.Match.Listeners = l.routeListeners(u, at+".match.listeners", g, r.Match)
+			route.Match.Listeners = l.routeListeners(at.field("match.listeners"), g, r.Match)
 			if r.Name.Value == "" {
 				route.Name = describe(route.Match)
 			}
@@ -94,34 +93,34 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).hint(`to: [{service: "NAME"}]`)
 		}
 		for j, d := range r.To {
-			if dest, ok := l.gatewayDestination(u, fmt.Sprintf("%s.to[%d]", at, j), g, h.spec.Uses, d); ok {
+			if dest, ok := l.gatewayDestination(at.field("to").index(j), g, h.spec.Uses, d); ok {
 				route.To = append(route.To, dest)
 			}
 		}
 		l.weights(at, r, &route)
 		if m := r.Mirror; m != nil && !route.Answers() {
 			d := &spec.Destination{Pos: m.Pos, Service: m.Service, Version: m.Version}
-			if dest, ok := l.gatewayDestination(u, at+".mirror", g, h.spec.Uses, d); ok {
+			if dest, ok := l.gatewayDestination(at.field("mirror"), g, h.spec.Uses, d); ok {
 				route.Mirror = &ir.Mirror{Destination: dest, Percent: m.Percent.Or(100)}
 			}
 		}
 		if len(route.To) > 0 || route.Answers() {
-			l.readable(u, at, r, &route)
+			l.readable(at, r, &route)
 			out = append(out, route)
 		}
 	}
-	l.routeNames(path, out)
+	l.routeNames(here, out)
 	return out
 }
 
 // routeListeners are the listeners whose requests a route takes.
-func (l *linker) routeListeners(u *spec.Unit, path string, g *ir.Gateway, m *spec.Match) []string {
+func (l *linker) routeListeners(here place, g *ir.Gateway, m *spec.Match) []string {
 	if len(m.Listeners) == 0 {
-		l.add(diag.EmptyList, path, "listeners is empty, so that the route takes nothing", u.At(m.Pos)).hint("leave it out for all of them")
+		l.add(diag.EmptyList, here, "listeners is empty, so that the route takes nothing", here.pos(m.Pos)).hint("leave it out for all of them")
 	}
 	out := []string{} // not nil, which is all of them
 	for i, f := range m.Listeners {
-		at := fmt.Sprintf("%s[%d]", path, i)
+		at := here.index(i)
 		if !slices.Contains(out, f.Value) {
 			out = append(out, f.Value)
 		}
@@ -132,19 +131,19 @@ func (l *linker) routeListeners(u *spec.Unit, path string, g *ir.Gateway, m *spe
 			for _, other := range g.Listeners {
 				names = append(names, other.Name)
 			}
-			l.add(diag.UnknownListener, at, fmt.Sprintf("the gateway %s has no listener %q", g.Name, f.Value), u.At(f.Pos), g.Pos).hint("%s", l.didYouMean(f.Value, names))
+			l.add(diag.UnknownListener, at, fmt.Sprintf("the gateway %s has no listener %q", g.Name, f.Value), here.pos(f.Pos), g.Pos).hint("%s", l.didYouMean(f.Value, names))
 		case of.Protocol != ir.HTTP || of.RedirectTo != "":
-			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, whose requests do not go by routes", f.Value), u.At(f.Pos), of.Pos).hint("take it out")
+			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, whose requests do not go by routes", f.Value), here.pos(f.Pos), of.Pos).hint("take it out")
 		}
 	}
 	slices.Sort(out)
 	return out
 }
 
-func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, uses map[string]*spec.Use, d *spec.Destination) (dest ir.Destination, ok bool) {
-	pos := u.At(d.Pos)
+func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*spec.Use, d *spec.Destination) (dest ir.Destination, ok bool) {
+	pos := here.pos(d.Pos)
 	if !d.Service.IsSet() {
-		l.add(diag.NoDestination, path, "a gateway's destination needs a service", pos).hint(`to: [{service: "NAME"}]`)
+		l.add(diag.NoDestination, here, "a gateway's destination needs a service", pos).hint(`to: [{service: "NAME"}]`)
 		return dest, false
 	}
 	name := d.Service.Value
@@ -152,25 +151,25 @@ func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, us
 	i := slices.IndexFunc(g.Uses, func(use ir.Use) bool { return use.To == name })
 	switch {
 	case l.externals[name].spec != nil && callee == nil:
-		l.add(diag.NotSupported, path+".service", "a gateway's route to an external is not supported yet", u.At(d.Service.Pos)).
+		l.add(diag.NotSupported, here.field("service"), "a gateway's route to an external is not supported yet", here.pos(d.Service.Pos)).
 			hint("send the requests to a service that uses it")
 		return dest, false
 	case callee == nil:
-		l.unknown(diag.UnknownCallee, path+".service", "service", name, sortedKeys(l.declaredServices), u, d.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", name, sortedKeys(l.declaredServices), d.Service.Pos)
 		return dest, false
 	case uses[name] == nil:
-		l.add(diag.NotUsed, path+".service", fmt.Sprintf("the gateway sends requests to %s and does not use it", name), u.At(d.Service.Pos), g.Pos).
+		l.add(diag.NotUsed, here.field("service"), fmt.Sprintf("the gateway sends requests to %s and does not use it", name), here.pos(d.Service.Pos), g.Pos).
 			hint("write uses: %s: {} in gateways.%s", name, g.Name)
 		return dest, false
 	case i < 0:
 		return dest, false // said of the use
 	}
-	l.version(u, path, &callee.Upstream, d)
+	l.version(here, &callee.Upstream, d)
 	port := d.Port.Value
 	if d.Port.IsSet() {
-		l.httpPort(u, path, name, callee.Ports, d.Port)
+		l.httpPort(here, name, callee.Ports, d.Port)
 		if callee.Port(port) != nil && !slices.Contains(g.Uses[i].Ports, port) {
-			l.add(diag.PortNotAllowed, path+".port", fmt.Sprintf("%s does not let the gateway %s in on port %s", name, g.Name, port), u.At(d.Port.Pos), callee.Pos)
+			l.add(diag.PortNotAllowed, here.field("port"), fmt.Sprintf("%s does not let the gateway %s in on port %s", name, g.Name, port), here.pos(d.Port.Pos), callee.Pos)
 			return dest, false
 		}
 	} else {
@@ -181,7 +180,7 @@ func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, us
 			}
 		}
 		if len(http) != 1 {
-			l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak HTTP and let this gateway in: which is meant?", name, len(http)), pos, callee.Pos).
+			l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak HTTP and let this gateway in: which is meant?", name, len(http)), pos, callee.Pos).
 				hint("write port: %q", append(http, "NAME")[0])
 			return dest, false
 		}
@@ -192,7 +191,7 @@ func (l *linker) gatewayDestination(u *spec.Unit, path string, g *ir.Gateway, us
 
 // readable refuses a path that is rewritten in a way that leaves open which of the
 // service's own routes take it.
-func (l *linker) readable(u *spec.Unit, path string, r *spec.Route, route *ir.Route) {
+func (l *linker) readable(here place, r *spec.Route, route *ir.Route) {
 	if route.Rewrite == nil || route.Rewrite.Path == nil || !route.GoesOn() {
 		return
 	}
@@ -203,8 +202,8 @@ func (l *linker) readable(u *spec.Unit, path string, r *spec.Route, route *ir.Ro
 		if route.Rewrite.Path.Readable(route.Match.Path, own.Match.Path) && (!rewritten || route.Rewrite.Path.Prefix != "" && own.Rewrite.Path.Prefix != "") {
 			continue
 		}
-		l.add(diag.NotSupported, path+".rewrite.path", fmt.Sprintf("which paths reach the route %q of %s behind this rewrite cannot be told", own.Name, to.Name),
-			u.At(r.Rewrite.Path.Pos), own.Pos).
+		l.add(diag.NotSupported, here.field("rewrite.path"), fmt.Sprintf("which paths reach the route %q of %s behind this rewrite cannot be told", own.Name, to.Name),
+			here.pos(r.Rewrite.Path.Pos), own.Pos).
 			hint("rewrite a prefix to a prefix, match by exact or prefix there, or name a version here: such requests pass its routes by")
 		return
 	}

@@ -19,30 +19,30 @@ const (
 )
 
 // headers are what a route changes in requests and answers.
-func (l *linker) headers(u *spec.Unit, path string, h *spec.Headers) ir.Headers {
+func (l *linker) headers(here place, h *spec.Headers) ir.Headers {
 	if h == nil {
 		return ir.Headers{}
 	}
 	return ir.Headers{
-		Request:  l.headerEdits(u, path+".request", h.Request),
-		Response: l.headerEdits(u, path+".response", h.Response),
+		Request:  l.headerEdits(here.field("request"), h.Request),
+		Response: l.headerEdits(here.field("response"), h.Response),
 	}
 }
 
-func (l *linker) headerEdits(u *spec.Unit, path string, e *spec.HeaderEdits) ir.HeaderEdits {
+func (l *linker) headerEdits(here place, e *spec.HeaderEdits) ir.HeaderEdits {
 	var out ir.HeaderEdits
 	if e == nil {
 		return out
 	}
 	first := map[string]spec.Pos{}
-	edit := func(at, name string, pos spec.Pos) bool {
+	edit := func(at place, name string, pos spec.Pos) bool {
 		if other, twice := first[name]; twice {
-			l.add(diag.NoEffect, at, fmt.Sprintf("the header %s is edited twice", name), u.At(pos), u.At(other)).
+			l.add(diag.NoEffect, at, fmt.Sprintf("the header %s is edited twice", name), here.pos(pos), here.pos(other)).
 				hint("name a header in one of set, add and remove")
 			return false
 		}
 		first[name] = pos
-		return l.editable(u, at, name, pos)
+		return l.editable(at, name, pos)
 	}
 	for _, list := range []struct {
 		name   string
@@ -50,19 +50,19 @@ func (l *linker) headerEdits(u *spec.Unit, path string, e *spec.HeaderEdits) ir.
 		out    *[]ir.Header
 	}{{"set", e.Set, &out.Set}, {"add", e.Add, &out.Add}} {
 		for _, name := range sortedKeys(list.values) {
-			value, at := list.values[name], path+"."+list.name+"."+name
-			if l.lineOfText(at, value.Value, u.At(value.Pos)) && edit(at, name, value.Pos) {
+			value, at := list.values[name], here.field(list.name+"."+name)
+			if l.lineOfText(at, value.Value, here.pos(value.Pos)) && edit(at, name, value.Pos) {
 				*list.out = append(*list.out, ir.Header{Name: name, Value: value.Value})
 			}
 		}
 	}
 	for i, name := range e.Remove {
-		if edit(fmt.Sprintf("%s.remove[%d]", path, i), name.Value, name.Pos) {
+		if edit(here.field("remove").index(i), name.Value, name.Pos) {
 			out.Remove = append(out.Remove, name.Value)
 		}
 	}
 	if n := len(out.Set) + len(out.Add); n > maxHeaderEdits {
-		l.add(diag.OutOfRange, path, fmt.Sprintf("%d headers are set and added, and a proxy does so with at most %d", n, maxHeaderEdits), u.At(e.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%d headers are set and added, and a proxy does so with at most %d", n, maxHeaderEdits), here.pos(e.Pos))
 	}
 	slices.Sort(out.Remove)
 	return out
@@ -75,19 +75,19 @@ var ofTheConnection = []string{
 }
 
 // editable refuses headers that no route can change.
-func (l *linker) editable(u *spec.Unit, path, name string, pos spec.Pos) bool {
+func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 	switch {
 	case name == "host":
-		l.add(diag.NoEffect, path, "the header host says where a request goes, and cannot be edited", u.At(pos)).
+		l.add(diag.NoEffect, here, "the header host says where a request goes, and cannot be edited", here.pos(pos)).
 			hint("write rewrite: host, or a redirect")
 	case slices.Contains(ofTheConnection, name):
-		l.add(diag.NoEffect, path, fmt.Sprintf("the header %s is about one connection, and every proxy writes its own", name), u.At(pos)).
+		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is about one connection, and every proxy writes its own", name), here.pos(pos)).
 			hint("take it out")
 	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
-		l.add(diag.NoEffect, path, fmt.Sprintf("the header %s is the proxies' own: what others write there is dropped", name), u.At(pos)).
+		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is the proxies' own: what others write there is dropped", name), here.pos(pos)).
 			hint("take it out")
 	case strings.Contains(name, "_"):
-		l.sendable(path, name, u.At(pos))
+		l.sendable(here, name, here.pos(pos))
 	default:
 		return true
 	}
@@ -95,15 +95,15 @@ func (l *linker) editable(u *spec.Unit, path, name string, pos spec.Pos) bool {
 }
 
 // lineOfText refuses what cannot stand in a header.
-func (l *linker) lineOfText(path, value string, pos source.Position) bool {
+func (l *linker) lineOfText(here place, value string, pos source.Position) bool {
 	if len(value) > maxHeaderValue {
-		l.add(diag.OutOfRange, path, fmt.Sprintf("the value has %d bytes, and a proxy writes at most %d", len(value), maxHeaderValue), pos)
+		l.add(diag.OutOfRange, here, fmt.Sprintf("the value has %d bytes, and a proxy writes at most %d", len(value), maxHeaderValue), pos)
 		return false
 	}
 	if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return true
 	}
-	l.add(diag.BadFormat, path, fmt.Sprintf("the value %q has a control character", value), pos).
+	l.add(diag.BadFormat, here, fmt.Sprintf("the value %q has a control character", value), pos).
 		hint("a header's value is one line of text")
 	return false
 }

@@ -11,37 +11,37 @@ import (
 )
 
 // outliers are what a service or an external says of them; nil for nothing.
-func (l *linker) outliers(u *spec.Unit, path string, o *spec.Outliers) *ir.Outliers {
+func (l *linker) outliers(here place, o *spec.Outliers) *ir.Outliers {
 	if o == nil {
 		return nil
 	}
 	out := ir.DefaultOutliers()
 	out.Consecutive5xx = uint32(o.Consecutive5xx.Or(int(out.Consecutive5xx)))
 	if o.Interval.IsSet() {
-		out.Interval = l.duration(u, path+".interval", o.Interval)
+		out.Interval = l.duration(here.field("interval"), o.Interval)
 	}
 	if o.EjectFor.IsSet() {
-		out.EjectFor = l.duration(u, path+".ejectFor", o.EjectFor)
+		out.EjectFor = l.duration(here.field("ejectFor"), o.EjectFor)
 	}
 	out.MaxEjected = o.MaxEjected.Or(out.MaxEjected)
 	if out.MaxEjected != math.Trunc(out.MaxEjected) {
-		l.add(diag.OutOfRange, path+".maxEjected", fmt.Sprintf("maxEjected is %v, and is counted in whole percent", out.MaxEjected), u.At(o.MaxEjected.Pos))
+		l.add(diag.OutOfRange, here.field("maxEjected"), fmt.Sprintf("maxEjected is %v, and is counted in whole percent", out.MaxEjected), here.pos(o.MaxEjected.Pos))
 	}
 	return out
 }
 
 // health is how the instances of a service are probed; nil when they are not.
-func (l *linker) health(u *spec.Unit, path string, h *spec.Health, ports []ir.Port) *ir.Health {
+func (l *linker) health(here place, h *spec.Health, ports []ir.Port) *ir.Health {
 	if h == nil {
 		return nil
 	}
 	out := &ir.Health{UnhealthyAfter: uint32(h.UnhealthyAfter.Or(3)), HealthyAfter: uint32(h.HealthyAfter.Or(2))}
 	out.Interval, out.Timeout = 10*second, second
 	if h.Interval.IsSet() {
-		out.Interval = l.duration(u, path+".interval", h.Interval)
+		out.Interval = l.duration(here.field("interval"), h.Interval)
 	}
 	if h.Timeout.IsSet() {
-		out.Timeout = l.duration(u, path+".timeout", h.Timeout)
+		out.Timeout = l.duration(here.field("timeout"), h.Timeout)
 	}
 	var written choice
 	written.add("http", h.HTTP != nil)
@@ -49,7 +49,7 @@ func (l *linker) health(u *spec.Unit, path string, h *spec.Health, ports []ir.Po
 	written.add("tcp", h.TCP != nil)
 	if h.HTTP != nil {
 		out.Kind, out.Path = ir.HealthHTTP, h.HTTP.Path.Value
-		l.plainPath(path+".http.path", out.Path, u.At(h.HTTP.Path.Pos))
+		l.plainPath(here.field("http.path"), out.Path, here.pos(h.HTTP.Path.Pos))
 	}
 	if h.GRPC != nil {
 		out.Kind, out.Service = ir.HealthGRPC, h.GRPC.Service.Value
@@ -58,12 +58,12 @@ func (l *linker) health(u *spec.Unit, path string, h *spec.Health, ports []ir.Po
 		out.Kind = ir.HealthTCP
 	}
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one", len(written)), u.At(h.Pos)).
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one", len(written)), here.pos(h.Pos)).
 			hint("%s", written.instead(`health: http: path: "/healthz"`))
 		return nil
 	}
 	if !slices.ContainsFunc(ports, func(p ir.Port) bool { return out.Probes(&p) }) {
-		l.add(diag.NoEffect, path, fmt.Sprintf("health cannot take effect: no port can be probed by %s", out.Kind), u.At(h.Pos)).
+		l.add(diag.NoEffect, here, fmt.Sprintf("health cannot take effect: no port can be probed by %s", out.Kind), here.pos(h.Pos)).
 			hint("http needs a port that speaks HTTP, and grpc one that speaks HTTP/2; tcp does for all")
 	}
 	return out

@@ -12,7 +12,7 @@ import (
 
 // home is the one place where a service, gateway or external is written.
 type home[T any] struct {
-	unit *spec.Unit
+	place
 	spec *T
 	pos  source.Position
 }
@@ -36,18 +36,17 @@ func (l *linker) homes(units []*spec.Unit) {
 // settle finds the homes of one kind of thing, whose paths are of the format.
 func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.Unit, written map[string]*T, posOf func(*T) spec.Pos) {
 	for _, name := range sortedKeys(written) {
-		thing := written[name]
-		pos := u.At(posOf(thing))
+		here, thing := place{u, fmt.Sprintf(format, name)}, written[name]
+		pos := here.pos(posOf(thing))
 		first, taken := homes[name]
 		if !taken {
-			homes[name] = home[T]{u, thing, pos}
+			homes[name] = home[T]{here, thing, pos}
 			continue
 		}
 		if first.pos == pos && same(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
 			continue // seen from a unit below
 		}
-		path := fmt.Sprintf(format, name)
-		l.add(diag.TwoHomes, path, fmt.Sprintf("%s is written in two places", path), pos, first.pos).
+		l.add(diag.TwoHomes, here, fmt.Sprintf("%s is written in two places", here.path), pos, first.pos).
 			hint("a name belongs to one directory: move both into one, or give one of them another name")
 	}
 }
@@ -57,15 +56,15 @@ func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.U
 func (l *linker) takenNames() {
 	for _, name := range sortedKeys(l.gateways) {
 		if s, taken := l.services[name]; taken {
-			l.taken(name, "gateways", l.gateways[name].pos, "service", s.pos)
+			l.taken(name, l.gateways[name].place, l.gateways[name].pos, "service", s.pos)
 		}
 	}
 	for _, name := range sortedKeys(l.externals) {
-		pos := l.externals[name].pos
+		e := l.externals[name]
 		if s, taken := l.services[name]; taken {
-			l.taken(name, "external", pos, "service", s.pos)
+			l.taken(name, e.place, e.pos, "service", s.pos)
 		} else if g, taken := l.gateways[name]; taken {
-			l.taken(name, "external", pos, "gateway", g.pos)
+			l.taken(name, e.place, e.pos, "gateway", g.pos)
 		}
 	}
 }
@@ -78,17 +77,17 @@ func (l *linker) takenServices() {
 	pos := map[key]source.Position{}
 	for _, s := range l.mesh.Services {
 		pos[key{s.Namespace, s.Name}] = s.Pos
-		l.ownNamespace("services."+s.Name, s.Namespace, s.Pos)
+		l.ownNamespace(l.services[s.Name].place, s.Namespace, s.Pos)
 	}
 	for _, g := range l.mesh.Gateways {
 		pos[key{g.Namespace, g.Name}] = g.Pos
-		l.ownNamespace("gateways."+g.Name, g.Namespace, g.Pos)
+		l.ownNamespace(l.gateways[g.Name].place, g.Namespace, g.Pos)
 	}
 	for _, s := range l.mesh.Services {
 		for _, v := range s.Versions {
 			k := key{s.Namespace, s.ClusterService(v.Name)}
 			if other, taken := pos[k]; taken {
-				l.add(diag.NameTaken, "services."+s.Name+".versions."+v.Name,
+				l.add(diag.NameTaken, l.services[s.Name].field("versions."+v.Name),
 					fmt.Sprintf("version %s of %s would be known as %s, and that name is taken", v.Name, s.Name, k.name), v.Pos, other).
 					hint("a version is reached under NAME-VERSION: give one of them another name")
 				continue
@@ -112,7 +111,7 @@ func (l *linker) takenWorkloads() {
 		for _, name := range s.PodsNames() {
 			k := key{s.Namespace, ir.Pods{Kind: s.Workload.Pods.Kind, Name: name}}
 			if other := owners[k]; other != nil {
-				l.add(diag.NameTaken, "services."+s.Name+".workload",
+				l.add(diag.NameTaken, l.services[s.Name].field("workload"),
 					fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, name, other.Name), s.Workload.Pos, other.Workload.Pos).
 					hint("a pod has one proxy and one identity: make it one service with more ports")
 				continue
@@ -122,19 +121,19 @@ func (l *linker) takenWorkloads() {
 	}
 }
 
-func (l *linker) ownNamespace(path, namespace string, pos source.Position) {
+func (l *linker) ownNamespace(here place, namespace string, pos source.Position) {
 	if namespace == l.mesh.SystemNamespace() {
-		l.add(diag.NameTaken, path+".namespace", fmt.Sprintf("the namespace %s is the control plane's own", namespace), pos).
+		l.add(diag.NameTaken, here.field("namespace"), fmt.Sprintf("the namespace %s is the control plane's own", namespace), pos).
 			hint("members live in other namespaces")
 	}
 	if systemNamespaces[namespace] {
-		l.add(diag.SystemMember, path+".namespace", fmt.Sprintf("the namespace %s is the cluster's own: a member there could have its rights, and what the mesh adds there could stop it", namespace), pos).
+		l.add(diag.SystemMember, here.field("namespace"), fmt.Sprintf("the namespace %s is the cluster's own: a member there could have its rights, and what the mesh adds there could stop it", namespace), pos).
 			hint("members live in other namespaces")
 	}
 }
 
-func (l *linker) taken(name, kind string, pos source.Position, other string, otherPos source.Position) {
-	l.add(diag.NameTaken, kind+"."+name, fmt.Sprintf("the name %q is taken by a %s", name, other), pos, otherPos).
+func (l *linker) taken(name string, here place, pos source.Position, other string, otherPos source.Position) {
+	l.add(diag.NameTaken, here, fmt.Sprintf("the name %q is taken by a %s", name, other), pos, otherPos).
 		hint("services, gateways and externals share one set of names")
 }
 

@@ -28,34 +28,34 @@ func (l *linker) jwtIssuers(u *spec.Unit) {
 	}
 	for _, name := range sortedKeys(u.Mesh.JWT.Issuers) {
 		s := u.Mesh.JWT.Issuers[name]
-		path := "mesh.jwt.issuers." + name
+		here := place{u, "mesh.jwt.issuers." + name}
 		if i := slices.IndexFunc(l.mesh.JWTIssuers, func(other *ir.JWTIssuer) bool { return other.Issuer == s.Issuer.Value }); i >= 0 {
 			other := l.mesh.JWTIssuers[i]
-			l.add(diag.NameTaken, path+".issuer", fmt.Sprintf("the issuers %s and %s are both %q: which of them a token is of cannot be told", other.Name, name, s.Issuer.Value),
-				u.At(s.Issuer.Pos), other.Pos).hint("write one, with all their audiences, and tell them apart by claims")
+			l.add(diag.NameTaken, here.field("issuer"), fmt.Sprintf("the issuers %s and %s are both %q: which of them a token is of cannot be told", other.Name, name, s.Issuer.Value),
+				here.pos(s.Issuer.Pos), other.Pos).hint("write one, with all their audiences, and tell them apart by claims")
 		}
-		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: u.At(s.Pos)}
+		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: here.pos(s.Pos)}
 		if s.Audiences != nil && len(s.Audiences) == 0 {
-			l.add(diag.EmptyList, path+".audiences", "audiences is empty, so no token could be for this mesh", u.At(s.Pos)).hint("leave audiences out for any audience")
+			l.add(diag.EmptyList, here.field("audiences"), "audiences is empty, so no token could be for this mesh", here.pos(s.Pos)).hint("leave audiences out for any audience")
 		}
 		if s.JWKS != nil {
-			l.keySet(u, path+".jwks", s.JWKS, out)
+			l.keySet(here.field("jwks"), s.JWKS, out)
 		}
 		if f := s.Forward; f != nil {
 			out.DropToken = f.Token.IsSet() && !f.Token.Value
-			l.forwardedClaims(u, path+".forward.claims", f, out)
+			l.forwardedClaims(here.field("forward.claims"), f, out)
 		}
 		l.mesh.JWTIssuers = append(l.mesh.JWTIssuers, out)
 	}
 }
 
-func (l *linker) keySet(u *spec.Unit, path string, s *spec.JWKS, out *ir.JWTIssuer) {
+func (l *linker) keySet(here place, s *spec.JWKS, out *ir.JWTIssuer) {
 	var written choice
 	written.add("inline", s.Inline.IsSet())
 	written.add("url", s.URL.IsSet())
 	written.add("service", s.Service.IsSet())
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one", len(written)), u.At(s.Pos)).
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one", len(written)), here.pos(s.Pos)).
 			hint("%s", written.instead(`jwks: inline: "{\"keys\": []}" with the issuer's public keys in the list; or their url, whose host is an external of the mesh`))
 		return
 	}
@@ -65,51 +65,51 @@ func (l *linker) keySet(u *spec.Unit, path string, s *spec.JWKS, out *ir.JWTIssu
 		where bool
 	}{{"port", s.Port, s.Service.IsSet()}, {"path", s.Path, s.Service.IsSet()}, {"refresh", s.Refresh, !s.Inline.IsSet()}} {
 		if f.field.IsSet() && !f.where {
-			l.add(diag.NoEffect, path+"."+f.name, f.name+" cannot take effect here", u.At(f.field.Pos), u.At(s.Pos)).hint("take it out")
+			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect here", here.pos(f.field.Pos), here.pos(s.Pos)).hint("take it out")
 		}
 	}
 	out.Refresh = defaultKeySetRefresh
 	if s.Refresh.IsSet() {
-		if out.Refresh = l.duration(u, path+".refresh", s.Refresh); out.Refresh > 0 && out.Refresh < second {
-			l.add(diag.OutOfRange, path+".refresh", fmt.Sprintf("refresh is %s, and the shortest is 1s", out.Refresh), u.At(s.Refresh.Pos))
+		if out.Refresh = l.duration(here.field("refresh"), s.Refresh); out.Refresh > 0 && out.Refresh < second {
+			l.add(diag.OutOfRange, here.field("refresh"), fmt.Sprintf("refresh is %s, and the shortest is 1s", out.Refresh), here.pos(s.Refresh.Pos))
 		}
 	}
 	switch {
 	case s.Inline.IsSet():
-		out.Inline, out.Refresh = l.inlineKeys(u, path+".inline", s.Inline), 0
+		out.Inline, out.Refresh = l.inlineKeys(here.field("inline"), s.Inline), 0
 	case s.URL.IsSet():
-		l.keySetURL(u, path+".url", s.URL, out)
+		l.keySetURL(here.field("url"), s.URL, out)
 	default:
 		out.To, out.Path = s.Service.Value, s.Path.Or(defaultKeySetPath)
 		if h, known := l.services[out.To]; known {
-			out.Port = l.onlyPort(u, path, h, s.Port, s.Pos, func(p ir.Protocol) bool { return p.IsHTTP() }, "speak HTTP")
+			out.Port = l.onlyPort(here, h, s.Port, s.Pos, func(p ir.Protocol) bool { return p.IsHTTP() }, "speak HTTP")
 			out.Host = out.To
 		} else {
-			l.unknown(diag.UnknownCallee, path+".service", "service", out.To, sortedKeys(l.services), u, s.Service.Pos)
+			l.unknown(diag.UnknownCallee, here.field("service"), "service", out.To, sortedKeys(l.services), s.Service.Pos)
 			out.To = ""
 		}
 	}
 }
 
 // inlineKeys checks a key set, and keeps what is public of it.
-func (l *linker) inlineKeys(u *spec.Unit, path string, f spec.Field[string]) string {
+func (l *linker) inlineKeys(here place, f spec.Field[string]) string {
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(f.Value), &set); err != nil {
-		l.add(diag.BadFormat, path, "inline is no JSON Web Key Set", u.At(f.Pos)).hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
+		l.add(diag.BadFormat, here, "inline is no JSON Web Key Set", here.pos(f.Pos)).hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
 		return ""
 	}
 	for i := range set.Keys {
 		switch k := &set.Keys[i]; {
 		case !k.IsPublic():
-			l.add(diag.SecretInSpec, path, fmt.Sprintf("key %d is a private or a shared one, with which anyone who reads the spec could make tokens", i), u.At(f.Pos)).
+			l.add(diag.SecretInSpec, here, fmt.Sprintf("key %d is a private or a shared one, with which anyone who reads the spec could make tokens", i), here.pos(f.Pos)).
 				hint("write public keys alone")
 			return ""
 		case !k.Valid():
-			l.add(diag.BadFormat, path, fmt.Sprintf("key %d is not whole", i), u.At(f.Pos))
+			l.add(diag.BadFormat, here, fmt.Sprintf("key %d is not whole", i), here.pos(f.Pos))
 			return ""
 		}
 		if err := publickey.Check(set.Keys[i].Key); err != nil {
-			l.add(diag.BadFormat, path, fmt.Sprintf("key %d of the set is one that nothing can work with: %v", i, err), u.At(f.Pos)).
+			l.add(diag.BadFormat, here, fmt.Sprintf("key %d of the set is one that nothing can work with: %v", i, err), here.pos(f.Pos)).
 				hint("have the issuer make a key of one of these kinds")
 			return ""
 		}
@@ -119,17 +119,17 @@ func (l *linker) inlineKeys(u *spec.Unit, path string, f spec.Field[string]) str
 	}
 	data, err := json.Marshal(set)
 	if err != nil {
-		l.add(diag.BadFormat, path, "inline has a key of an unknown kind", u.At(f.Pos))
+		l.add(diag.BadFormat, here, "inline has a key of an unknown kind", here.pos(f.Pos))
 	}
 	return string(data)
 }
 
 // keySetURL finds the external by which the proxies reach a URL: nothing leaves the
 // mesh that is not written.
-func (l *linker) keySetURL(u *spec.Unit, path string, f spec.Field[string], out *ir.JWTIssuer) {
+func (l *linker) keySetURL(here place, f spec.Field[string], out *ir.JWTIssuer) {
 	at, err := url.Parse(f.Value)
 	if err != nil || at.Hostname() == "" {
-		l.add(diag.BadFormat, path, fmt.Sprintf("%q is no URL", f.Value), u.At(f.Pos)).hint(`"https://HOST/PATH"`)
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q is no URL", f.Value), here.pos(f.Pos)).hint(`"https://HOST/PATH"`)
 		return
 	}
 	port := 443
@@ -151,28 +151,28 @@ func (l *linker) keySetURL(u *spec.Unit, path string, f spec.Field[string], out 
 			}
 		}
 	}
-	l.add(diag.UnknownCallee, path, fmt.Sprintf("no external of the mesh is %s with an https port %d", at.Hostname(), port), u.At(f.Pos)).
+	l.add(diag.UnknownCallee, here, fmt.Sprintf("no external of the mesh is %s with an https port %d", at.Hostname(), port), here.pos(f.Pos)).
 		hint("external: accounts: {hosts: [%q], ports: https: {port: %d, protocol: \"https\"}}", at.Hostname(), port)
 }
 
 // identityHeaders are headers that proxies write about who calls.
 var identityHeaders = []string{"authorization", "x-forwarded-client-cert", "host", "cookie"}
 
-func (l *linker) forwardedClaims(u *spec.Unit, path string, f *spec.JWTForward, out *ir.JWTIssuer) {
+func (l *linker) forwardedClaims(here place, f *spec.JWTForward, out *ir.JWTIssuer) {
 	taken := map[string]string{}
 	for _, claim := range sortedKeys(f.Claims) {
 		header := f.Claims[claim]
 		other, twice := taken[header.Value]
 		switch {
 		case claim == "":
-			l.add(diag.BadFormat, path, "a claim has no name", u.At(header.Pos))
+			l.add(diag.BadFormat, here, "a claim has no name", here.pos(header.Pos))
 			continue
 		case slices.Contains(identityHeaders, header.Value) || header.Value[0] == ':':
-			l.add(diag.BadFormat, path+"."+claim, fmt.Sprintf("%s is a header of HTTP or of the proxies, and cannot carry a claim", header.Value), u.At(header.Pos)).
+			l.add(diag.BadFormat, here.field(claim), fmt.Sprintf("%s is a header of HTTP or of the proxies, and cannot carry a claim", header.Value), here.pos(header.Pos)).
 				hint("%q", "x-"+claim)
 			continue
 		case twice:
-			l.add(diag.NoEffect, path+"."+claim, fmt.Sprintf("the claims %s and %s are carried by the same header", other, claim), u.At(header.Pos), u.At(f.Claims[other].Pos))
+			l.add(diag.NoEffect, here.field(claim), fmt.Sprintf("the claims %s and %s are carried by the same header", other, claim), here.pos(header.Pos), here.pos(f.Claims[other].Pos))
 		}
 		taken[header.Value] = claim
 		out.Forward = append(out.Forward, ir.ForwardedClaim{Claim: claim, Header: header.Value})
@@ -180,7 +180,7 @@ func (l *linker) forwardedClaims(u *spec.Unit, path string, f *spec.JWTForward, 
 }
 
 // jwtRule is the token that a rule asks for; nil for none.
-func (l *linker) jwtRule(u *spec.Unit, path string, r *spec.JWTRule) *ir.JWTRule {
+func (l *linker) jwtRule(here place, r *spec.JWTRule) *ir.JWTRule {
 	if r == nil {
 		return nil
 	}
@@ -189,17 +189,17 @@ func (l *linker) jwtRule(u *spec.Unit, path string, r *spec.JWTRule) *ir.JWTRule
 		for _, i := range l.mesh.JWTIssuers {
 			known = append(known, i.Name)
 		}
-		l.unknown(diag.UnknownIssuer, path+".issuer", "issuer of tokens", r.Issuer.Value, known, u, r.Issuer.Pos)
+		l.unknown(diag.UnknownIssuer, here.field("issuer"), "issuer of tokens", r.Issuer.Value, known, r.Issuer.Pos)
 	}
 	out := &ir.JWTRule{Issuer: r.Issuer.Value}
 	for _, name := range sortedKeys(r.Claims) {
 		list := values(r.Claims[name])
 		if name == "" {
-			l.add(diag.BadFormat, path+".claims", "a claim has no name", u.At(r.Pos))
+			l.add(diag.BadFormat, here.field("claims"), "a claim has no name", here.pos(r.Pos))
 			continue
 		}
 		if len(list) == 0 {
-			l.add(diag.EmptyList, path+".claims."+name, fmt.Sprintf("the claim %s may have no value, so no token would do", name), u.At(r.Pos)).hint("%s: [\"VALUE\"]", name)
+			l.add(diag.EmptyList, here.field("claims."+name), fmt.Sprintf("the claim %s may have no value, so no token would do", name), here.pos(r.Pos)).hint("%s: [\"VALUE\"]", name)
 			continue
 		}
 		out.Claims = append(out.Claims, ir.Claim{Name: name, Values: list})

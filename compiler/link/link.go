@@ -74,18 +74,18 @@ type linker struct {
 func (l *linker) declare() {
 	l.declaredServices = make(map[string]*ir.Service, len(l.services))
 	l.declaredGateways = make(map[string]*ir.Gateway, len(l.gateways))
-	accounts := map[spiffeid.ID]string{}
+	accounts := map[spiffeid.ID]account{}
 	for _, name := range sortedKeys(l.services) {
 		s := l.service(name, l.services[name])
 		l.mesh.Services = append(l.mesh.Services, s)
 		l.declaredServices[name] = s
-		l.ownIdentity(accounts, "services."+name, s.Identity, l.services[name].pos)
+		l.ownIdentity(accounts, s.Identity, account{l.services[name].place, l.services[name].pos})
 	}
 	for _, name := range sortedKeys(l.gateways) {
 		g := l.gateway(name, l.gateways[name])
 		l.mesh.Gateways = append(l.mesh.Gateways, g)
 		l.declaredGateways[name] = g
-		l.ownIdentity(accounts, "gateways."+name, g.Identity, l.gateways[name].pos)
+		l.ownIdentity(accounts, g.Identity, account{l.gateways[name].place, l.gateways[name].pos})
 	}
 	hosts := map[string]*ir.External{}
 	for _, name := range sortedKeys(l.externals) {
@@ -101,63 +101,54 @@ func (l *linker) members() {
 		h := l.services[s.Name]
 		s.Allow = l.rules(s, h, "allow", h.spec.Allow)
 		s.Deny = l.rules(s, h, "deny", h.spec.Deny)
-		l.callersAreNamed(h.unit, s, h.spec.RateLimit)
+		l.callersAreNamed(h.place, s, h.spec.RateLimit)
 	}
 	for _, s := range l.mesh.Services {
 		h := l.services[s.Name]
-		s.Uses = l.uses(h.unit, "services."+s.Name, ir.KindService, s.Name, h.spec.Uses)
+		s.Uses = l.uses(h.place, ir.KindService, s.Name, h.spec.Uses)
 		left := free(&s.Proxy, s.Ports, h.spec.Uses)
-		l.binds(h.unit, "services."+s.Name, &s.Proxy, s.Uses, h.spec.Uses, left)
-		l.reachable("services."+s.Name, s.Uses, s.Proxy, h.spec.Uses, left)
-		l.goesRound("services."+s.Name, s, left)
+		l.binds(h.place, &s.Proxy, s.Uses, h.spec.Uses, left)
+		l.reachable(h.place, s.Uses, s.Proxy, h.spec.Uses, left)
+		l.goesRound(h.place, s, left)
 		s.Routes = l.serviceRoutes(s, h)
 	}
 	for _, g := range l.mesh.Gateways {
 		h := l.gateways[g.Name]
-		g.Uses = l.uses(h.unit, "gateways."+g.Name, ir.KindGateway, g.Name, h.spec.Uses)
-		l.binds(h.unit, "gateways."+g.Name, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
+		g.Uses = l.uses(h.place, ir.KindGateway, g.Name, h.spec.Uses)
+		l.binds(h.place, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)
 		l.listenerDestinations(g, h)
 	}
 	l.egress()
 	for _, s := range l.mesh.Services {
-		path := "services." + s.Name
-		s.Uses = l.routed(path, ir.KindService, s.Name, s.Uses)
-		s.Uses = l.counted(path, ir.KindService, s.Name, s.RateLimit, nil, s.Uses)
-		s.Uses = l.asked(path, ir.KindService, s.Name, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
+		here := l.services[s.Name].place
+		s.Uses = l.routed(here, ir.KindService, s.Name, s.Uses)
+		s.Uses = l.counted(here, ir.KindService, s.Name, s.RateLimit, nil, s.Uses)
+		s.Uses = l.asked(here, ir.KindService, s.Name, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {
-		path := "gateways." + g.Name
-		g.Uses = l.routed(path, ir.KindGateway, g.Name, g.Uses)
-		g.Uses = l.counted(path, ir.KindGateway, g.Name, nil, g.Routes, g.Uses)
-		g.Uses = l.asked(path, ir.KindGateway, g.Name, nil, g.Authorizer, g.Pos, g.Uses)
+		here := l.gateways[g.Name].place
+		g.Uses = l.routed(here, ir.KindGateway, g.Name, g.Uses)
+		g.Uses = l.counted(here, ir.KindGateway, g.Name, nil, g.Routes, g.Uses)
+		g.Uses = l.asked(here, ir.KindGateway, g.Name, nil, g.Authorizer, g.Pos, g.Uses)
 	}
+}
+
+// account is a member whose identity is known, and where it was written.
+type account struct {
+	place
+	pos source.Position
 }
 
 // ownIdentity refuses an identity that two members share: whoever lets one in
 // would let in the other.
-func (l *linker) ownIdentity(accounts map[spiffeid.ID]string, path string, id spiffeid.ID, pos source.Position) {
+func (l *linker) ownIdentity(accounts map[spiffeid.ID]account, id spiffeid.ID, a account) {
 	if other, taken := accounts[id]; taken {
-		l.add(diag.SharedIdentity, path, fmt.Sprintf("%s has the identity of %s: %s", path, other, id), pos, l.position(other)).
+		l.add(diag.SharedIdentity, a.place, fmt.Sprintf("%s has the identity of %s: %s", a.path, other.path, id), a.pos, other.pos).
 			hint("give it a service account of its own: account: %q", "another-name")
 		return
 	}
-	accounts[id] = path
-}
-
-// position is where a member was written, by its path.
-func (l *linker) position(path string) source.Position {
-	for name, h := range l.services {
-		if path == "services."+name {
-			return h.pos
-		}
-	}
-	for name, h := range l.gateways {
-		if path == "gateways."+name {
-			return h.pos
-		}
-	}
-	return source.Position{}
+	accounts[id] = a
 }
 
 // finding is the last finding added, to hang a hint on.
@@ -168,8 +159,8 @@ func (f finding) hint(format string, args ...any) {
 	*last = last.WithHint(format, args...)
 }
 
-func (l *linker) add(code diag.Code, path, message string, positions ...source.Position) finding {
-	l.found.Add(diag.New(code, path, message, positions...))
+func (l *linker) add(code diag.Code, here place, message string, positions ...source.Position) finding {
+	l.found.Add(diag.New(code, here.path, message, positions...))
 	return finding{l}
 }
 
@@ -177,7 +168,7 @@ func (l *linker) add(code diag.Code, path, message string, positions ...source.P
 func (l *linker) unsupported(units []*spec.Unit) {
 	for _, u := range units {
 		for _, m := range u.Unsupported {
-			l.add(diag.NotSupported, m.Path, m.Path+" is not supported yet", u.At(m.Pos)).
+			l.add(diag.NotSupported, place{u, m.Path}, m.Path+" is not supported yet", u.At(m.Pos)).
 				hint("take it out: this version of meshc would ignore it")
 		}
 	}
@@ -187,7 +178,7 @@ func (l *linker) unsupported(units []*spec.Unit) {
 func (l *linker) secrets(units []*spec.Unit) {
 	for _, u := range units {
 		for _, s := range u.Secrets() {
-			l.add(diag.SecretInSpec, s.Path, fmt.Sprintf("%s looks like a secret: %s", s.Path, s.Kind), u.At(s.Pos)).
+			l.add(diag.SecretInSpec, place{u, s.Path}, fmt.Sprintf("%s looks like a secret: %s", s.Path, s.Kind), u.At(s.Pos)).
 				hint("take it out, and change it: whoever can read the repository knows it. Name a Kubernetes Secret or a file instead")
 		}
 	}

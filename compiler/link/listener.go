@@ -11,24 +11,24 @@ import (
 )
 
 // listener is where a gateway takes connections. Where they go is linked later.
-func (l *linker) listener(u *spec.Unit, path, name string, s *spec.Listener) ir.Listener {
+func (l *linker) listener(here place, name string, s *spec.Listener) ir.Listener {
 	out := ir.Listener{
-		Name: name, Port: uint16(s.Port.Value), Protocol: ir.Protocol(s.Protocol.Or(string(ir.HTTP))), Pos: u.At(s.Pos),
+		Name: name, Port: uint16(s.Port.Value), Protocol: ir.Protocol(s.Protocol.Or(string(ir.HTTP))), Pos: here.pos(s.Pos),
 		Hosts: []string{allHosts}, HTTP3: s.HTTP3.Value, RedirectTo: s.RedirectTo.Value,
 	}
 	if s.Hosts != nil {
 		out.Hosts = nil
 		for i, f := range s.Hosts {
-			host := l.host(fmt.Sprintf("%s.hosts[%d]", path, i), f.Value, u.At(f.Pos))
+			host := l.host(here.field("hosts").index(i), f.Value, here.pos(f.Pos))
 			if !slices.Contains(out.Hosts, host) {
 				out.Hosts = append(out.Hosts, host)
 			}
 		}
 		if len(s.Hosts) == 0 {
-			l.add(diag.EmptyList, path+".hosts", "hosts is empty, so the listener answers nobody", out.Pos).hint(`leave it out for all: ["*"]`)
+			l.add(diag.EmptyList, here.field("hosts"), "hosts is empty, so the listener answers nobody", out.Pos).hint(`leave it out for all: ["*"]`)
 		}
 		if out.Protocol == ir.TCP && s.TLS == nil {
-			l.add(diag.NoEffect, path+".hosts", "hosts cannot take effect: a connection of tcp names none", out.Pos).hint("take them out")
+			l.add(diag.NoEffect, here.field("hosts"), "hosts cannot take effect: a connection of tcp names none", out.Pos).hint("take them out")
 		}
 	}
 	if t := s.TLS; t != nil {
@@ -37,29 +37,29 @@ func (l *linker) listener(u *spec.Unit, path, name string, s *spec.Listener) ir.
 			out.TLS.ClientRoots, out.TLS.ClientOptional = c.Secret.Value, c.Optional.Value
 		}
 		if out.Protocol == ir.TLS {
-			l.add(diag.NoEffect, path+".tls", "tls cannot take effect: the clients' own TLS is passed through", u.At(t.Pos), u.At(s.Protocol.Pos)).
+			l.add(diag.NoEffect, here.field("tls"), "tls cannot take effect: the clients' own TLS is passed through", here.pos(t.Pos), here.pos(s.Protocol.Pos)).
 				hint("to end it here, write protocol: \"http\" or \"tcp\"")
 		}
 	}
 	if out.HTTP3 {
 		switch {
 		case out.TLS == nil || out.Protocol != ir.HTTP:
-			l.add(diag.NoEffect, path+".http3", "http3 cannot take effect: it is HTTP inside of TLS that ends here", u.At(s.HTTP3.Pos)).hint("write tls, or take http3 out")
+			l.add(diag.NoEffect, here.field("http3"), "http3 cannot take effect: it is HTTP inside of TLS that ends here", here.pos(s.HTTP3.Pos)).hint("write tls, or take http3 out")
 			out.HTTP3 = false
 		case out.TLS.ClientRoots != "":
-			l.add(diag.NotSupported, path+".http3", "http3 with client certificates is not supported yet", u.At(s.HTTP3.Pos)).hint("take http3 out")
+			l.add(diag.NotSupported, here.field("http3"), "http3 with client certificates is not supported yet", here.pos(s.HTTP3.Pos)).hint("take http3 out")
 		}
 	}
 	return out
 }
 
 // listenerPorts refuses listeners whose connections could not be told apart.
-func (l *linker) listenerPorts(path string, g *ir.Gateway) {
+func (l *linker) listenerPorts(here place, g *ir.Gateway) {
 	for i := range g.Listeners {
 		a := &g.Listeners[i]
-		at := path + ".listeners." + a.Name
+		at := here.field("listeners." + a.Name)
 		if a.Port == g.Proxy.AdminPort {
-			l.add(diag.PortTaken, at+".port", fmt.Sprintf("port %d is the proxy's own", a.Port), a.Pos)
+			l.add(diag.PortTaken, at.field("port"), fmt.Sprintf("port %d is the proxy's own", a.Port), a.Pos)
 		}
 		for j := range g.Listeners[:i] {
 			b := &g.Listeners[j]
@@ -67,12 +67,12 @@ func (l *linker) listenerPorts(path string, g *ir.Gateway) {
 				continue
 			}
 			if !a.BySNI() || !b.BySNI() {
-				l.add(diag.PortTaken, at+".port", fmt.Sprintf("two listeners have port %d", a.Port), a.Pos, b.Pos).
+				l.add(diag.PortTaken, at.field("port"), fmt.Sprintf("two listeners have port %d", a.Port), a.Pos, b.Pos).
 					hint("one listener may answer for many hosts; listeners with TLS may share a port")
 				break
 			}
 			if k := slices.IndexFunc(a.Hosts, func(h string) bool { return slices.Contains(b.Hosts, h) }); k >= 0 {
-				l.add(diag.HostTaken, at+".hosts", fmt.Sprintf("the listeners %s and %s both answer for %s on port %d", b.Name, a.Name, a.Hosts[k], a.Port), a.Pos, b.Pos).
+				l.add(diag.HostTaken, at.field("hosts"), fmt.Sprintf("the listeners %s and %s both answer for %s on port %d", b.Name, a.Name, a.Hosts[k], a.Port), a.Pos, b.Pos).
 					hint("give each hosts of its own")
 				break
 			}
@@ -81,13 +81,13 @@ func (l *linker) listenerPorts(path string, g *ir.Gateway) {
 }
 
 // listenerRedirects resolves redirectTo.
-func (l *linker) listenerRedirects(u *spec.Unit, path string, g *ir.Gateway, written map[string]*spec.Listener) {
+func (l *linker) listenerRedirects(here place, g *ir.Gateway, written map[string]*spec.Listener) {
 	for i := range g.Listeners {
 		from := &g.Listeners[i]
 		if from.RedirectTo == "" {
 			continue
 		}
-		at, pos := path+".listeners."+from.Name+".redirectTo", u.At(written[from.Name].RedirectTo.Pos)
+		at, pos := here.field("listeners."+from.Name+".redirectTo"), here.pos(written[from.Name].RedirectTo.Pos)
 		to := g.Listener(from.RedirectTo)
 		switch {
 		case to == nil:
@@ -109,35 +109,35 @@ func (l *linker) listenerRedirects(u *spec.Unit, path string, g *ir.Gateway, wri
 func (l *linker) listenerDestinations(g *ir.Gateway, h home[spec.Gateway]) {
 	for i := range g.Listeners {
 		listener := &g.Listeners[i]
-		path := "gateways." + g.Name + ".listeners." + listener.Name
+		here := h.field("listeners." + listener.Name)
 		switch s := h.spec.Listeners[listener.Name]; {
 		case listener.Protocol == ir.HTTP && s.To != nil:
-			l.add(diag.NoEffect, path+".to", "to cannot take effect: requests go by the gateway's routes", h.unit.At(s.To.Pos)).
+			l.add(diag.NoEffect, here.field("to"), "to cannot take effect: requests go by the gateway's routes", here.pos(s.To.Pos)).
 				hint("write routes, or protocol: \"tcp\"")
 		case listener.Protocol == ir.HTTP:
 		case s.To == nil:
-			l.add(diag.NoDestination, path, fmt.Sprintf("a listener of %s needs a destination", listener.Protocol), listener.Pos).hint(`to: service: "NAME"`)
+			l.add(diag.NoDestination, here, fmt.Sprintf("a listener of %s needs a destination", listener.Protocol), listener.Pos).hint(`to: service: "NAME"`)
 		default:
-			listener.To = l.listenerDestination(h.unit, path+".to", g, s.To)
+			listener.To = l.listenerDestination(here.field("to"), g, s.To)
 		}
 	}
 }
 
-func (l *linker) listenerDestination(u *spec.Unit, path string, g *ir.Gateway, to *spec.ListenerTo) *ir.Destination {
-	callee, pos := l.declaredServices[to.Service.Value], u.At(to.Service.Pos)
+func (l *linker) listenerDestination(here place, g *ir.Gateway, to *spec.ListenerTo) *ir.Destination {
+	callee, pos := l.declaredServices[to.Service.Value], here.pos(to.Service.Pos)
 	if callee == nil {
-		l.unknown(diag.UnknownCallee, path+".service", "service", to.Service.Value, sortedKeys(l.declaredServices), u, to.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", to.Service.Value, sortedKeys(l.declaredServices), to.Service.Pos)
 		return nil
 	}
 	i := slices.IndexFunc(g.Uses, func(use ir.Use) bool { return use.To == callee.Name })
 	if i < 0 {
 		if _, written := l.gateways[g.Name].spec.Uses[callee.Name]; !written {
-			l.add(diag.NotUsed, path+".service", fmt.Sprintf("the gateway sends connections to %s and does not use it", callee.Name), pos, g.Pos).
+			l.add(diag.NotUsed, here.field("service"), fmt.Sprintf("the gateway sends connections to %s and does not use it", callee.Name), pos, g.Pos).
 				hint("write uses: %s: {} in gateways.%s", callee.Name, g.Name)
 		}
 		return nil // else said of the use
 	}
-	l.version(u, path, &callee.Upstream, &spec.Destination{Pos: to.Pos, Version: to.Version})
+	l.version(here, &callee.Upstream, &spec.Destination{Pos: to.Pos, Version: to.Version})
 	var ports []string
 	for _, name := range g.Uses[i].Ports {
 		if !callee.Port(name).Protocol.IsHTTP() {
@@ -149,7 +149,7 @@ func (l *linker) listenerDestination(u *spec.Unit, path string, g *ir.Gateway, t
 	case port == "" && len(ports) == 1:
 		port = ports[0]
 	case port == "" || !slices.Contains(ports, port):
-		l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that let this gateway in and do not speak HTTP: which is meant?", callee.Name, len(ports)), pos, callee.Pos).
+		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that let this gateway in and do not speak HTTP: which is meant?", callee.Name, len(ports)), pos, callee.Pos).
 			hint("write port: %q", append(ports, "NAME")[0])
 		return nil
 	}
@@ -157,7 +157,7 @@ func (l *linker) listenerDestination(u *spec.Unit, path string, g *ir.Gateway, t
 }
 
 // compression of a gateway's answers; nil for none.
-func (l *linker) compression(u *spec.Unit, path string, c *spec.Compression) *ir.Compression {
+func (l *linker) compression(here place, c *spec.Compression) *ir.Compression {
 	if c == nil {
 		return nil
 	}
@@ -168,11 +168,11 @@ func (l *linker) compression(u *spec.Unit, path string, c *spec.Compression) *ir
 		out.Algorithms = []string{"brotli", "gzip"}
 	}
 	if len(out.Algorithms) == 0 {
-		l.add(diag.EmptyList, path+".algorithms", "algorithms is empty, so nothing is compressed", u.At(c.Pos)).hint("take compression out")
+		l.add(diag.EmptyList, here.field("algorithms"), "algorithms is empty, so nothing is compressed", here.pos(c.Pos)).hint("take compression out")
 	}
 	for i, f := range c.Algorithms {
 		if slices.Contains(out.Algorithms[:i], f.Value) {
-			l.add(diag.NoEffect, fmt.Sprintf("%s.algorithms[%d]", path, i), f.Value+" is written twice", u.At(f.Pos)).hint("take one of them out")
+			l.add(diag.NoEffect, here.field("algorithms").index(i), f.Value+" is written twice", here.pos(f.Pos)).hint("take one of them out")
 		}
 	}
 	return out

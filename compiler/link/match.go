@@ -10,7 +10,7 @@ import (
 )
 
 // pathMatch is how a path is matched, and the template that it was written as.
-func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) (ir.PathMatch, template) {
+func (l *linker) pathMatch(here place, m *spec.PathMatch) (ir.PathMatch, template) {
 	if m == nil {
 		return ir.PathMatch{}, template{}
 	}
@@ -29,29 +29,29 @@ func (l *linker) pathMatch(u *spec.Unit, path string, m *spec.PathMatch) (ir.Pat
 	var t template
 	written.add("template", m.Template.IsSet())
 	if m.Template.IsSet() {
-		t = l.template(u, path+".template", m.Template)
+		t = l.template(here.field("template"), m.Template)
 		out = ir.PathMatch{Kind: ir.MatchRegex, Value: t.regex}
 	}
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", len(written)), u.At(m.Pos)).
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", len(written)), here.pos(m.Pos)).
 			hint("%s", written.instead(`path: prefix: "/api/"`))
 	}
 	if m.Regex.IsSet() {
-		l.regex(path+".regex", m.Regex.Value, u.At(m.Regex.Pos))
+		l.regex(here.field("regex"), m.Regex.Value, here.pos(m.Regex.Pos))
 	} else if written := m.Exact.Value + m.Prefix.Value + m.Template.Value; strings.ContainsAny(written, "?#") {
-		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", written), u.At(m.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", written), here.pos(m.Pos)).
 			hint("match query parameters with match: query")
 	} else {
-		l.inOrder(path, written, m.Prefix.IsSet(), m.Template.IsSet(), u.At(m.Pos))
+		l.inOrder(here, written, m.Prefix.IsSet(), m.Template.IsSet(), here.pos(m.Pos))
 	}
 	return out, t
 }
 
 // grpcMatch is the path of calls of gRPC: /SERVICE/METHOD (gRPC over HTTP/2).
-func (l *linker) grpcMatch(u *spec.Unit, path string, m *spec.Match) ir.PathMatch {
+func (l *linker) grpcMatch(here place, m *spec.Match) ir.PathMatch {
 	service, method := m.GRPC.Service, m.GRPC.Method
 	if m.Path != nil {
-		l.add(diag.ExactlyOneOf, path, "grpc and path both say which path is matched", u.At(m.GRPC.Pos), u.At(m.Path.Pos)).
+		l.add(diag.ExactlyOneOf, here, "grpc and path both say which path is matched", here.pos(m.GRPC.Pos), here.pos(m.Path.Pos)).
 			hint("take one of them out")
 	}
 	switch {
@@ -62,36 +62,36 @@ func (l *linker) grpcMatch(u *spec.Unit, path string, m *spec.Match) ir.PathMatc
 	case method.IsSet():
 		return ir.PathMatch{Kind: ir.MatchRegex, Value: "/[^/]+/" + method.Value}
 	}
-	l.add(diag.EmptyList, path, "grpc names neither a service nor a method", u.At(m.GRPC.Pos)).
+	l.add(diag.EmptyList, here, "grpc names neither a service nor a method", here.pos(m.GRPC.Pos)).
 		hint(`grpc: service: "shop.Checkout"`)
 	return ir.PathMatch{}
 }
 
 // headerMatches are matches of headers, whose names requests can carry.
-func (l *linker) headerMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
+func (l *linker) headerMatches(here place, matches map[string]*spec.StringMatch) []ir.StringMatch {
 	for _, name := range sortedKeys(matches) {
-		l.sendable(path+"."+name, name, u.At(matches[name].Pos))
+		l.sendable(here.field(name), name, here.pos(matches[name].Pos))
 	}
-	return l.stringMatches(u, path, matches)
+	return l.stringMatches(here, matches)
 }
 
 // queryMatches are matches of query parameters, which are compared as they are sent.
-func (l *linker) queryMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
-	out := l.stringMatches(u, path, matches)
+func (l *linker) queryMatches(here place, matches map[string]*spec.StringMatch) []ir.StringMatch {
+	out := l.stringMatches(here, matches)
 	for _, m := range out {
 		if m.Kind != ir.MatchRegex && strings.ContainsFunc(m.Name+m.Value, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '&' }) {
-			l.add(diag.BadFormat, path+"."+m.Name, fmt.Sprintf("no query has %s=%s: it has a character that is only sent escaped", m.Name, m.Value), u.At(matches[m.Name].Pos)).
+			l.add(diag.BadFormat, here.field(m.Name), fmt.Sprintf("no query has %s=%s: it has a character that is only sent escaped", m.Name, m.Value), here.pos(matches[m.Name].Pos)).
 				hint("write it as %%XX, as clients send it")
 		}
 	}
 	return out
 }
 
-func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*spec.StringMatch) []ir.StringMatch {
+func (l *linker) stringMatches(here place, matches map[string]*spec.StringMatch) []ir.StringMatch {
 	var out []ir.StringMatch
 	for _, name := range sortedKeys(matches) {
 		m := matches[name]
-		at := path + "." + name
+		at := here.field(name)
 		match := ir.StringMatch{Name: name, Invert: m.Invert.Value}
 		var written choice
 		for _, alternative := range []struct {
@@ -113,12 +113,12 @@ func (l *linker) stringMatches(u *spec.Unit, path string, matches map[string]*sp
 			match.Invert = false
 		}
 		if len(written) != 1 {
-			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name, len(written)), u.At(m.Pos)).
+			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name, len(written)), here.pos(m.Pos)).
 				hint("%s", written.instead(fmt.Sprintf("%q: present: true", name)))
 			continue
 		}
 		if match.Kind == ir.MatchRegex {
-			l.regex(at+".regex", match.Value, u.At(m.Regex.Pos))
+			l.regex(at.field("regex"), match.Value, here.pos(m.Regex.Pos))
 		}
 		out = append(out, match)
 	}

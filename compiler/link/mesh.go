@@ -40,7 +40,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 			first = u
 		case !same(reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh)):
 			path, a, b := difference("mesh", reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh), first.Mesh.Pos, u.Mesh.Pos)
-			l.add(diag.MeshDiffers, path, fmt.Sprintf("%s is not the same in every unit", path), u.At(b), first.At(a)).
+			l.add(diag.MeshDiffers, place{u, path}, fmt.Sprintf("%s is not the same in every unit", path), u.At(b), first.At(a)).
 				hint("what mesh says holds for all: write it in the root's files alone")
 		}
 	}
@@ -48,17 +48,17 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		return false
 	}
 	l.root = first
-	m := first.Mesh
-	l.silence("mesh", first, m.Silence)
+	here, m := place{first, "mesh"}, first.Mesh
+	l.silence(here, m.Silence)
 	l.owners(first, m.Owners)
 	td, err := spiffeid.TrustDomainFromString(m.TrustDomain.Value)
 	if err != nil || strings.Contains(m.TrustDomain.Value, "/") {
-		l.add(diag.BadFormat, "mesh.trustDomain", fmt.Sprintf("trustDomain is %q, which is no SPIFFE trust domain", m.TrustDomain.Value), first.At(m.TrustDomain.Pos)).
+		l.add(diag.BadFormat, here.field("trustDomain"), fmt.Sprintf("trustDomain is %q, which is no SPIFFE trust domain", m.TrustDomain.Value), here.pos(m.TrustDomain.Pos)).
 			hint("lower case letters, digits, dots, dashes and underscores")
 		td = spiffeid.RequireTrustDomainFromString("invalid")
 	}
 	if len(m.Name.Value) > maxMeshName {
-		l.add(diag.BadFormat, "mesh.name", fmt.Sprintf("name is %q, and %s-system would be longer than a namespace may be", m.Name.Value, m.Name.Value), first.At(m.Name.Pos)).
+		l.add(diag.BadFormat, here.field("name"), fmt.Sprintf("name is %q, and %s-system would be longer than a namespace may be", m.Name.Value, m.Name.Value), here.pos(m.Name.Pos)).
 			hint("at most %d characters", maxMeshName)
 	}
 	l.trustDomain = td
@@ -67,13 +67,13 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		TrustDomain: td.Name(),
 		Delivery:    ir.Delivery(m.Delivery.Or(string(ir.DeliveryXDS))),
 		Images:      ir.Images{Meshc: meshcRepository + ":" + l.release, Envoy: defaultEnvoyImage},
-		Pos:         first.At(m.Pos),
+		Pos:         here.pos(m.Pos),
 	}
 	if m.Images != nil {
 		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(l.mesh.Images.Meshc), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}
 	}
 	if d := m.Defaults; d != nil {
-		l.mesh.Defaults = l.traffic(first, "mesh.defaults", d.Traffic())
+		l.mesh.Defaults = l.traffic(here.field("defaults"), d.Traffic())
 	}
 	l.certificates(first)
 	l.flux(first)
@@ -82,14 +82,14 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.jwtIssuers(first)
 	l.externalAuthorization(first)
 	if m.Limits != nil {
-		l.mesh.MaxAttempts = countSetting(first, m.Limits.Attempts)
+		l.mesh.MaxAttempts = countSetting(here, m.Limits.Attempts)
 	}
 	l.proxy = ir.Proxy{
 		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000, HealthPort: 15021,
 		CertificateDirectory: defaultCertificate, DrainTime: defaultDrainTime,
 		Server: "meshc." + l.mesh.SystemNamespace() + ".svc.cluster.local:" + defaultServerPort,
 	}
-	l.proxy = l.proxyOf(first, "mesh.proxy", m.Proxy)
+	l.proxy = l.proxyOf(here.field("proxy"), m.Proxy)
 	return true
 }
 
@@ -122,27 +122,27 @@ func later(pos spec.Pos, field reflect.Value) spec.Pos {
 }
 
 func (l *linker) flux(u *spec.Unit) {
-	f := u.Mesh.Flux
+	here, f := place{u, "mesh.flux"}, u.Mesh.Flux
 	if f == nil {
 		return
 	}
 	l.mesh.Flux = &ir.Flux{
 		URL: f.URL.Value, Branch: f.Branch.Or("main"), Tag: f.Tag.Value, Path: f.Path.Or("./"),
-		Interval: ir.Duration(time.Minute), Namespace: f.Namespace.Or("flux-system"), Pos: u.At(f.Pos),
+		Interval: ir.Duration(time.Minute), Namespace: f.Namespace.Or("flux-system"), Pos: here.pos(f.Pos),
 	}
 	if strings.HasPrefix(f.URL.Value, "oci://") && !f.Tag.IsSet() {
-		l.add(diag.MissingField, "mesh.flux.tag", "an OCI artifact needs a tag", u.At(f.Pos)).
+		l.add(diag.MissingField, here.field("tag"), "an OCI artifact needs a tag", here.pos(f.Pos)).
 			hint(`tag: "prod", as it is pushed: meshc push %s:prod`, f.URL.Value)
 	}
 	if v := f.Verify; v != nil {
 		l.mesh.Flux.VerifySecret = v.Secret.Value
 		if !strings.HasPrefix(f.URL.Value, "oci://") {
-			l.add(diag.NoEffect, "mesh.flux.verify", "verify cannot take effect: Git repositories are not signed so", u.At(v.Pos), u.At(f.URL.Pos)).
+			l.add(diag.NoEffect, here.field("verify"), "verify cannot take effect: Git repositories are not signed so", here.pos(v.Pos), here.pos(f.URL.Pos)).
 				hint("take it out, or push to an OCI registry: meshc push")
 		}
 	}
 	if f.Interval.IsSet() {
-		l.mesh.Flux.Interval = l.duration(u, "mesh.flux.interval", f.Interval)
+		l.mesh.Flux.Interval = l.duration(here.field("interval"), f.Interval)
 	}
 }
 
@@ -166,48 +166,46 @@ func (s Silences) Covers(d diag.Diagnostic) bool {
 	return false
 }
 
-func (l *linker) silence(path string, u *spec.Unit, s spec.Silence) {
+func (l *linker) silence(here place, s spec.Silence) {
 	for _, name := range sortedKeys(s) {
 		code := diag.Code(name)
 		if code.Severity() != diag.Warning {
-			l.add(diag.BadSilence, path+".silence."+name, fmt.Sprintf("%s is not a warning and cannot be silenced", code), u.At(s[name].Pos)).
+			l.add(diag.BadSilence, here.field("silence."+name), fmt.Sprintf("%s is not a warning and cannot be silenced", code), here.pos(s[name].Pos)).
 				hint("meshc explain lists the codes")
 			continue
 		}
-		if l.silences[path] == nil {
-			l.silences[path] = map[diag.Code]bool{}
+		if l.silences[here.path] == nil {
+			l.silences[here.path] = map[diag.Code]bool{}
 		}
-		l.silences[path][code] = true
-		l.mesh.Silences = append(l.mesh.Silences, ir.Silence{At: path, Code: name, Reason: s[name].Value, Pos: u.At(s[name].Pos)})
+		l.silences[here.path][code] = true
+		l.mesh.Silences = append(l.mesh.Silences, ir.Silence{At: here.path, Code: name, Reason: s[name].Value, Pos: here.pos(s[name].Pos)})
 	}
 }
 
-func (l *linker) duration(u *spec.Unit, path string, f spec.Field[string]) ir.Duration {
+func (l *linker) duration(here place, f spec.Field[string]) ir.Duration {
 	d, err := time.ParseDuration(f.Value)
 	switch {
 	case err != nil || d > 10*365*24*time.Hour:
-		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, which is longer than ten years", lastName(path), f.Value), u.At(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, which is longer than ten years", here.name(), f.Value), here.pos(f.Pos))
 		return 0
 	case d < time.Millisecond:
-		l.add(diag.NoTime, path, fmt.Sprintf("%s is %q, and the shortest time is 1ms", lastName(path), f.Value), u.At(f.Pos)).
+		l.add(diag.NoTime, here, fmt.Sprintf("%s is %q, and the shortest time is 1ms", here.name(), f.Value), here.pos(f.Pos)).
 			hint(`"1ms" or more`)
 	case d%time.Millisecond != 0:
-		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", lastName(path), f.Value), u.At(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", here.name(), f.Value), here.pos(f.Pos))
 	}
 	return ir.Duration(d)
 }
 
 // wholeSeconds is a time that is told others in seconds.
-func (l *linker) wholeSeconds(u *spec.Unit, path string, f spec.Field[string]) ir.Duration {
-	d := l.duration(u, path, f)
+func (l *linker) wholeSeconds(here place, f spec.Field[string]) ir.Duration {
+	d := l.duration(here, f)
 	if time.Duration(d)%time.Second != 0 {
-		l.add(diag.OutOfRange, path, fmt.Sprintf("%s is %q, and is counted in whole seconds", lastName(path), f.Value), u.At(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and is counted in whole seconds", here.name(), f.Value), here.pos(f.Pos))
 	}
 	return d
 }
 
-func lastName(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
-
-func setting[T any](u *spec.Unit, value T, pos spec.Pos) *ir.Setting[T] {
-	return &ir.Setting[T]{Value: value, Pos: u.At(pos)}
+func setting[T any](here place, value T, pos spec.Pos) *ir.Setting[T] {
+	return &ir.Setting[T]{Value: value, Pos: here.pos(pos)}
 }

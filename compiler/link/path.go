@@ -13,14 +13,14 @@ import (
 // proxies put paths in order first (Envoy, "normalize_path", "merge_slashes",
 // "path_with_escaped_slashes_action"). Of a prefix the last segment may go on; a template's
 // variables stand for what needs no escape.
-func (l *linker) inOrder(at, path string, prefix, template bool, pos source.Position) {
+func (l *linker) inOrder(here place, path string, prefix, template bool, pos source.Position) {
 	read := path
 	if template {
 		read = strings.NewReplacer("{", "", "}", "").Replace(path)
 	}
 	reason, hint := notInOrder(read, prefix)
 	if reason != "" {
-		l.add(diag.BadFormat, at, fmt.Sprintf("no request has the path %q: %s", path, reason), pos).hint("%s", hint)
+		l.add(diag.BadFormat, here, fmt.Sprintf("no request has the path %q: %s", path, reason), pos).hint("%s", hint)
 	}
 }
 
@@ -60,9 +60,9 @@ func notInOrder(path string, prefix bool) (reason, hint string) {
 func onlyEscaped(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>^`{|}", r) }
 
 // sendable refuses names of headers that no request may carry through a proxy.
-func (l *linker) sendable(at, name string, pos source.Position) {
+func (l *linker) sendable(here place, name string, pos source.Position) {
 	if strings.Contains(name, "_") {
-		l.add(diag.NoEffect, at, fmt.Sprintf("the name %s has an underscore, and every proxy of the mesh refuses such requests", name), pos).
+		l.add(diag.NoEffect, here, fmt.Sprintf("the name %s has an underscore, and every proxy of the mesh refuses such requests", name), pos).
 			hint("write %s", strings.ReplaceAll(name, "_", "-"))
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // peers are the callers that a rule of the service is about, and where their
 // connections must come from.
-func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers, deny bool) ([]ir.Peer, []netip.Prefix) {
+func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]ir.Peer, []netip.Prefix) {
 	if p == nil {
 		return nil, nil // the schema has refused it
 	}
@@ -23,7 +23,7 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 	for i, f := range p.Services {
 		s := l.declaredServices[f.Value]
 		if s == nil {
-			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.services[%d]", path, i), "service", f.Value, sortedKeys(l.declaredServices), u, f.Pos)
+			l.unknown(diag.UnknownCaller, here.field("services").index(i), "service", f.Value, sortedKeys(l.declaredServices), f.Pos)
 			continue
 		}
 		out = append(out, s.Peer())
@@ -31,20 +31,20 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 	for i, f := range p.Gateways {
 		g := l.declaredGateways[f.Value]
 		if g == nil {
-			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.gateways[%d]", path, i), "gateway", f.Value, sortedKeys(l.declaredGateways), u, f.Pos)
+			l.unknown(diag.UnknownCaller, here.field("gateways").index(i), "gateway", f.Value, sortedKeys(l.declaredGateways), f.Pos)
 			continue
 		}
 		out = append(out, g.Peer())
 	}
 	for i, f := range p.Namespaces {
 		if known := l.namespaces(); !slices.Contains(known, f.Value) {
-			l.unknown(diag.UnknownCaller, fmt.Sprintf("%s.namespaces[%d]", path, i), "namespace with members", f.Value, known, u, f.Pos)
+			l.unknown(diag.UnknownCaller, here.field("namespaces").index(i), "namespace with members", f.Value, known, f.Pos)
 			continue
 		}
 		out = append(out, ir.Peer{Kind: ir.KindNamespace, Namespace: f.Value, Pattern: l.trustDomain.IDString() + "/ns/" + f.Value + "/*"})
 	}
 	for i, f := range p.Identities {
-		if l.identityPattern(u, fmt.Sprintf("%s.identities[%d]", path, i), f) {
+		if l.identityPattern(here.field("identities").index(i), f) {
 			out = append(out, ir.Peer{Kind: ir.KindIdentity, Pattern: f.Value})
 		}
 	}
@@ -54,14 +54,14 @@ func (l *linker) peers(u *spec.Unit, path string, of *ir.Service, p *spec.Peers,
 	if p.Plaintext.IsSet() {
 		out = append(out, ir.Peer{Kind: ir.KindPlaintext})
 		if !of.Plaintext {
-			l.add(diag.NoEffect, path+".plaintext", fmt.Sprintf("plaintext cannot take effect: %s lets no connection in without TLS", of.Name), u.At(p.Plaintext.Pos), of.Pos).
+			l.add(diag.NoEffect, here.field("plaintext"), fmt.Sprintf("plaintext cannot take effect: %s lets no connection in without TLS", of.Name), here.pos(p.Plaintext.Pos), of.Pos).
 				hint(`write mtls: "permissive" in services.%s, or name in place of it who calls`, of.Name)
 		}
 	}
-	ranges := l.ipRanges(u, path+".ipRanges", p)
+	ranges := l.ipRanges(here.field("ipRanges"), p)
 	named := len(p.Services) + len(p.Gateways) + len(p.Namespaces) + len(p.Identities)
 	if named == 0 && len(out) == 0 {
-		f := l.add(diag.EmptyList, path, "from names nobody, so the rule is about nobody", u.At(p.Pos))
+		f := l.add(diag.EmptyList, here, "from names nobody, so the rule is about nobody", here.pos(p.Pos))
 		switch {
 		case deny:
 			f.hint(`from: services: ["NAME"], or anyone: true with the paths that are denied`)
@@ -88,14 +88,14 @@ func (l *linker) namespaces() []string {
 
 // identityPattern reports whether a pattern of SPIFFE IDs is one that the mesh can
 // know: of its own trust domain, or of one whose roots it has.
-func (l *linker) identityPattern(u *spec.Unit, path string, f spec.Field[string]) bool {
+func (l *linker) identityPattern(here place, f spec.Field[string]) bool {
 	text := f.Value
 	if below, all := strings.CutSuffix(text, "/*"); all {
 		text = below
 	}
 	id, err := spiffeid.FromString(text)
 	if err != nil {
-		l.add(diag.BadFormat, path, fmt.Sprintf("%q is no SPIFFE ID", f.Value), u.At(f.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q is no SPIFFE ID", f.Value), here.pos(f.Pos)).
 			hint(`"spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", or "spiffe://TRUST-DOMAIN/ns/NAMESPACE/*"`)
 		return false
 	}
@@ -103,43 +103,43 @@ func (l *linker) identityPattern(u *spec.Unit, path string, f spec.Field[string]
 	if td == l.trustDomain || slices.ContainsFunc(l.mesh.TrustDomains, func(t *ir.TrustDomain) bool { return t.Name == td.Name() }) {
 		return true
 	}
-	l.add(diag.UnknownCaller, path, fmt.Sprintf("nobody of the trust domain %s can show who they are: the mesh does not know its roots", td.Name()), u.At(f.Pos)).
+	l.add(diag.UnknownCaller, here, fmt.Sprintf("nobody of the trust domain %s can show who they are: the mesh does not know its roots", td.Name()), here.pos(f.Pos)).
 		hint("mesh: trustDomains: %q: bundle: \"-----BEGIN CERTIFICATE-----…\"", td.Name())
 	return false
 }
 
-func (l *linker) ipRanges(u *spec.Unit, path string, p *spec.Peers) []netip.Prefix {
+func (l *linker) ipRanges(here place, p *spec.Peers) []netip.Prefix {
 	var out []netip.Prefix
 	for i, f := range p.IPRanges {
 		prefix, err := netip.ParsePrefix(f.Value)
 		if addr, addrErr := netip.ParseAddr(f.Value); addrErr == nil && addr.Zone() == "" {
 			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
-		at := fmt.Sprintf("%s[%d]", path, i)
+		at := here.index(i)
 		switch {
 		case err != nil:
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q is no range of IP addresses", f.Value), u.At(f.Pos)).hint(`"10.20.0.0/16" or "10.20.0.7"`)
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q is no range of IP addresses", f.Value), here.pos(f.Pos)).hint(`"10.20.0.0/16" or "10.20.0.7"`)
 			continue
 		case prefix.Masked() != prefix:
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q has bits beside its prefix: which addresses are meant?", f.Value), u.At(f.Pos)).
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q has bits beside its prefix: which addresses are meant?", f.Value), here.pos(f.Pos)).
 				hint("%q is the whole range, %q the one address", prefix.Masked(), prefix.Addr())
 		case prefix.Addr().Is4In6():
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q is an IPv4 address in IPv6's clothes", f.Value), u.At(f.Pos)).hint("%q", prefix.Addr().Unmap())
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q is an IPv4 address in IPv6's clothes", f.Value), here.pos(f.Pos)).hint("%q", prefix.Addr().Unmap())
 		}
 		out = append(out, prefix)
 	}
 	if p.IPRanges != nil && len(p.IPRanges) == 0 {
-		l.add(diag.EmptyList, path, "ipRanges is empty, so nobody could come from there", u.At(p.Pos)).hint("leave it out for anywhere")
+		l.add(diag.EmptyList, here, "ipRanges is empty, so nobody could come from there", here.pos(p.Pos)).hint("leave it out for anywhere")
 	}
 	return out
 }
 
 // unknown says that a name leads nowhere.
-func (l *linker) unknown(code diag.Code, path, what, name string, candidates []string, u *spec.Unit, pos spec.Pos) {
+func (l *linker) unknown(code diag.Code, here place, what, name string, candidates []string, pos spec.Pos) {
 	if l.lost(name) {
 		return
 	}
-	l.add(code, path, fmt.Sprintf("there is no %s %q", what, name), u.At(pos)).
+	l.add(code, here, fmt.Sprintf("there is no %s %q", what, name), here.pos(pos)).
 		hint("%s", l.didYouMean(name, candidates))
 }
 

@@ -14,20 +14,20 @@ import (
 
 // probes are those that a service lets in without mutual TLS, once its ports, its
 // workload and its proxy are known.
-func (l *linker) probes(u *spec.Unit, at string, list []*spec.Probe, s *ir.Service) []ir.Probe {
+func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Probe {
 	var out []ir.Probe
 	for i, p := range list {
-		at := fmt.Sprintf("%s.probes[%d]", at, i)
-		probe := ir.Probe{Port: uint16(p.Port.Value), Pos: u.At(p.Pos)}
+		at := here.field("probes").index(i)
+		probe := ir.Probe{Port: uint16(p.Port.Value), Pos: here.pos(p.Pos)}
 		var written choice
 		written.add("http", p.HTTP != nil)
 		written.add("grpc", p.GRPC != nil)
 		written.add("tcp", p.TCP != nil)
 		if p.HTTP != nil {
 			probe.Kind, probe.Path = ir.HealthHTTP, p.HTTP.Path.Value
-			l.plainPath(at+".http.path", probe.Path, u.At(p.HTTP.Path.Pos))
+			l.plainPath(at.field("http.path"), probe.Path, here.pos(p.HTTP.Path.Pos))
 			if clean := path.Clean(probe.Path); clean != strings.TrimSuffix(probe.Path, "/") && probe.Path != "/" {
-				l.add(diag.BadFormat, at+".http.path", fmt.Sprintf("path %q would never match: proxies normalise paths before they look at them", probe.Path), u.At(p.HTTP.Path.Pos)).
+				l.add(diag.BadFormat, at.field("http.path"), fmt.Sprintf("path %q would never match: proxies normalise paths before they look at them", probe.Path), here.pos(p.HTTP.Path.Pos)).
 					hint("path: %q", clean)
 			}
 		}
@@ -53,29 +53,29 @@ func (l *linker) probes(u *spec.Unit, at string, list []*spec.Probe, s *ir.Servi
 }
 
 // probed holds a probe against the port that it is for.
-func (l *linker) probed(at string, s *ir.Service, p *ir.Probe) {
+func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 	port := s.PortAt(p.Port)
 	number := fmt.Sprint("port ", p.Port)
 	switch {
 	case slices.Contains(s.Proxy.Ports(), p.Port):
-		l.add(diag.PortTaken, at+".port", number+" is the proxy's own", p.Pos).hint("name a port of the application")
+		l.add(diag.PortTaken, here.field("port"), number+" is the proxy's own", p.Pos).hint("name a port of the application")
 	case port == nil && targetOf(s, p.Port) != nil:
 		other := targetOf(s, p.Port)
-		l.add(diag.NoEffect, at+".port", fmt.Sprintf("%s is where callers reach port %s, and the application listens on %d", number, other.Name, other.Target), p.Pos, other.Pos).
+		l.add(diag.NoEffect, here.field("port"), fmt.Sprintf("%s is where callers reach port %s, and the application listens on %d", number, other.Name, other.Target), p.Pos, other.Pos).
 			hint("port: %d", other.Target)
 	case port != nil && port.Open:
-		l.add(diag.NoEffect, at, number+" is open: everything is let in there", p.Pos, port.Pos).hint("take the probe out")
+		l.add(diag.NoEffect, here, number+" is open: everything is let in there", p.Pos, port.Pos).hint("take the probe out")
 	case p.Kind == ir.HealthTCP:
 	case slices.Contains(s.Proxy.ExcludeInboundPorts, p.Port):
-		l.add(diag.NoEffect, at, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")
+		l.add(diag.NoEffect, here, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")
 	case s.Explicit && port == nil:
-		l.add(diag.NoEffect, at, fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them", number), p.Pos).
+		l.add(diag.NoEffect, here, fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them", number), p.Pos).
 			hint("take the probe out: the application itself answers there")
 	case s.Plaintext && port != nil && port.Protocol.IsHTTP():
-		l.add(diag.NoEffect, at, fmt.Sprintf(`with mtls "permissive" the rules say what is let in on %s without TLS`, number), p.Pos).
+		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say what is let in on %s without TLS`, number), p.Pos).
 			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and take the probe out", cmp.Or(p.Path, "/healthz"), s.Name)
 	case p.Kind == ir.HealthGRPC && port != nil && port.Protocol == ir.HTTP:
-		l.add(diag.NoEffect, at, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
+		l.add(diag.NoEffect, here, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
 			hint(`write ports: %s: protocol: "grpc" in services.%s`, port.Name, s.Name)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // proxyOf is mesh.proxy with what a member writes on top.
-func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
+func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 	proxy := l.proxy
 	if p == nil {
 		return proxy
@@ -22,34 +22,34 @@ func (l *linker) proxyOf(u *spec.Unit, path string, p *spec.Proxy) ir.Proxy {
 	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
 	proxy.HealthPort = uint16(p.HealthPort.Or(int(proxy.HealthPort)))
 	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
-	if s := l.secondsSetting(u, path+".drainTime", p.DrainTime); s != nil {
+	if s := l.secondsSetting(here.field("drainTime"), p.DrainTime); s != nil {
 		proxy.DrainTime = s.Value
 	}
 	proxy.SecretDirectory = p.SecretDirectory.Or(proxy.SecretDirectory)
 	proxy.Server = p.Server.Or(proxy.Server)
-	l.excluded(u, path, p, &proxy)
+	l.excluded(here, p, &proxy)
 	if p.Privileged != nil {
 		proxy.Privileged = values(p.Privileged)
 		slices.Sort(proxy.Privileged)
 		proxy.Privileged = slices.Compact(proxy.Privileged)
 	}
 	if p.IPFamilies != nil {
-		proxy.Family = l.family(u, path+".ipFamilies", p)
+		proxy.Family = l.family(here.field("ipFamilies"), p)
 	}
 	if own := proxy.Ports(); len(slices.Compact(own)) < len(own) {
-		l.add(diag.PortTaken, path, fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
-			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), u.At(p.Pos))
+		l.add(diag.PortTaken, here, fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
+			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), here.pos(p.Pos))
 	}
 	if p.Server.IsSet() {
 		if _, _, ok := splitHostPort(proxy.Server); !ok {
-			l.add(diag.BadAddress, path+".server", fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), u.At(p.Server.Pos))
+			l.add(diag.BadAddress, here.field("server"), fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), here.pos(p.Server.Pos))
 		}
 	}
 	return proxy
 }
 
 // excluded is what a member or the mesh says is not redirected.
-func (l *linker) excluded(u *spec.Unit, path string, p *spec.Proxy, proxy *ir.Proxy) {
+func (l *linker) excluded(here place, p *spec.Proxy, proxy *ir.Proxy) {
 	for _, list := range []struct {
 		from []spec.Field[int]
 		to   *[]uint16
@@ -67,7 +67,7 @@ func (l *linker) excluded(u *spec.Unit, path string, p *spec.Proxy, proxy *ir.Pr
 	for i, f := range p.ExcludeOutboundRanges {
 		network, err := netip.ParsePrefix(f.Value)
 		if err != nil {
-			l.add(diag.BadAddress, fmt.Sprintf("%s.excludeOutboundRanges[%d]", path, i), fmt.Sprintf("%q is no network", f.Value), u.At(f.Pos)).
+			l.add(diag.BadAddress, here.field("excludeOutboundRanges").index(i), fmt.Sprintf("%q is no network", f.Value), here.pos(f.Pos)).
 				hint(`write "10.96.0.0/12" or "fd00::/108"`)
 			continue
 		}
@@ -76,13 +76,13 @@ func (l *linker) excluded(u *spec.Unit, path string, p *spec.Proxy, proxy *ir.Pr
 }
 
 // family is the only IP family that is written, or empty for both.
-func (l *linker) family(u *spec.Unit, path string, p *spec.Proxy) ir.IPFamily {
+func (l *linker) family(here place, p *spec.Proxy) ir.IPFamily {
 	families := values(p.IPFamilies)
 	slices.Sort(families)
 	families = slices.Compact(families)
 	switch len(families) {
 	case 0:
-		l.add(diag.EmptyList, path, "ipFamilies is empty, so the proxy would take no connections", u.At(p.Pos)).hint("leave it out for both")
+		l.add(diag.EmptyList, here, "ipFamilies is empty, so the proxy would take no connections", here.pos(p.Pos)).hint("leave it out for both")
 	case 1:
 		return ir.IPFamily(families[0])
 	}

@@ -17,37 +17,37 @@ const minFill = ir.Duration(50 * time.Millisecond)
 var periods = []ir.Duration{second, 60 * second, 3600 * second, 24 * 3600 * second}
 
 // rateLimit is a bound on requests; nil when nothing is written.
-func (l *linker) rateLimit(u *spec.Unit, path, owner string, r *spec.RateLimit, route bool) *ir.RateLimit {
+func (l *linker) rateLimit(here place, owner string, r *spec.RateLimit, route bool) *ir.RateLimit {
 	if r == nil {
 		return nil
 	}
 	out := &ir.RateLimit{
 		Owner: owner, Requests: uint32(r.Requests.Value), Per: second, Burst: uint32(r.Burst.Value),
-		PerCaller: r.By.Value == "caller", Global: r.Global.Value, Pos: u.At(r.Pos),
+		PerCaller: r.By.Value == "caller", Global: r.Global.Value, Pos: here.pos(r.Pos),
 	}
 	if r.Per.IsSet() {
-		out.Per = l.duration(u, path+".per", r.Per)
+		out.Per = l.duration(here.field("per"), r.Per)
 		if out.Per > 0 && out.Per < minFill {
-			l.add(diag.OutOfRange, path+".per", fmt.Sprintf("per is %s, and the shortest period is %s", out.Per, minFill), u.At(r.Per.Pos)).
+			l.add(diag.OutOfRange, here.field("per"), fmt.Sprintf("per is %s, and the shortest period is %s", out.Per, minFill), here.pos(r.Per.Pos)).
 				hint("write the number of requests in a longer one")
 		}
 	}
 	if out.PerCaller && route {
-		l.add(diag.NoEffect, path+".by", "by cannot take effect: a route's bound is kept by each calling proxy for itself", u.At(r.By.Pos)).
+		l.add(diag.NoEffect, here.field("by"), "by cannot take effect: a route's bound is kept by each calling proxy for itself", here.pos(r.By.Pos)).
 			hint("take it out, or write the bound for the service")
 	}
 	if !out.Global {
 		return out
 	}
 	if l.mesh.RateLimit == nil && !l.rateLimitSaid {
-		l.add(diag.MissingField, path+".global", "there is no rate limit service that could count for all proxies", u.At(r.Global.Pos)).
+		l.add(diag.MissingField, here.field("global"), "there is no rate limit service that could count for all proxies", here.pos(r.Global.Pos)).
 			hint(`name a service with a port of protocol "grpc": mesh: rateLimit: service: "NAME"`)
 	}
 	if !slices.Contains(periods, out.Per) && out.Per > 0 {
-		l.add(diag.NotOneOf, path+".per", fmt.Sprintf("per is %s, and the rate limit service counts in 1s, 1m, 1h or 24h", out.Per), u.At(r.Per.Pos), u.At(r.Global.Pos))
+		l.add(diag.NotOneOf, here.field("per"), fmt.Sprintf("per is %s, and the rate limit service counts in 1s, 1m, 1h or 24h", out.Per), here.pos(r.Per.Pos), here.pos(r.Global.Pos))
 	}
 	if out.Burst > 0 {
-		l.add(diag.NoEffect, path+".burst", "burst cannot take effect: the rate limit service counts requests in whole periods", u.At(r.Burst.Pos), u.At(r.Global.Pos)).
+		l.add(diag.NoEffect, here.field("burst"), "burst cannot take effect: the rate limit service counts requests in whole periods", here.pos(r.Burst.Pos), here.pos(r.Global.Pos)).
 			hint("take it out")
 	}
 	return out
@@ -58,21 +58,21 @@ func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
 	if s == nil {
 		return
 	}
-	const path = "mesh.rateLimit"
+	here := place{u, "mesh.rateLimit"}
 	out := &ir.RateLimitService{
 		Service: s.Service.Value, Port: s.Port.Value, Timeout: ir.Duration(100 * time.Millisecond),
-		FailClosed: s.FailClosed.Value, Pos: u.At(s.Pos),
+		FailClosed: s.FailClosed.Value, Pos: here.pos(s.Pos),
 	}
 	if s.Timeout.IsSet() {
-		out.Timeout = l.duration(u, path+".timeout", s.Timeout)
+		out.Timeout = l.duration(here.field("timeout"), s.Timeout)
 	}
 	l.mesh.RateLimit = out
 	home, known := l.services[out.Service]
 	if !known {
 		l.rateLimitSaid = true
-		l.unknown(diag.UnknownCallee, path+".service", "service", out.Service, slices.DeleteFunc(sortedKeys(l.services), func(name string) bool {
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", out.Service, slices.DeleteFunc(sortedKeys(l.services), func(name string) bool {
 			return len(l.multiplexed(name)) == 0
-		}), u, s.Service.Pos)
+		}), s.Service.Pos)
 		l.mesh.RateLimit = nil
 		return
 	}
@@ -81,7 +81,7 @@ func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
 	case out.Port == "" && len(grpc) == 1:
 		out.Port = grpc[0]
 	case !slices.Contains(grpc, out.Port):
-		l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak gRPC: which answers for rate limits?", out.Service, len(grpc)), u.At(s.Pos), home.pos).
+		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak gRPC: which answers for rate limits?", out.Service, len(grpc)), here.pos(s.Pos), home.pos).
 			hint("write port: %q", append(grpc, "NAME")[0])
 		l.mesh.RateLimit, l.rateLimitSaid = nil, true
 	}
@@ -100,7 +100,7 @@ func (l *linker) multiplexed(service string) (names []string) {
 
 // counted adds the rate limit service to what a member reaches when a bound on its
 // own requests, or on those of its calls, is counted there.
-func (l *linker) counted(path string, kind ir.MemberKind, name string, own *ir.RateLimit, routes []ir.Route, uses []ir.Use) []ir.Use {
+func (l *linker) counted(here place, kind ir.MemberKind, name string, own *ir.RateLimit, routes []ir.Route, uses []ir.Use) []ir.Use {
 	s := l.mesh.RateLimit
 	if s == nil {
 		return uses
@@ -127,11 +127,11 @@ func (l *linker) counted(path string, kind ir.MemberKind, name string, own *ir.R
 	}
 	to := l.declaredServices[s.Service]
 	if to.Name == name && kind == ir.KindService {
-		l.add(diag.CallsItself, path, fmt.Sprintf("the requests to %s are counted by %s itself", name, name), by.Pos, s.Pos).hint("take global out")
+		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", name, name), by.Pos, s.Pos).hint("take global out")
 		return uses
 	}
 	if !to.Lets(kind, name, l.memberIdentity(kind, name), s.Port) {
-		l.add(diag.NotAllowed, path, fmt.Sprintf("%s asks %s for leave, which does not let it in", name, to.Name), by.Pos, l.services[to.Name].pos, s.Pos).
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s asks %s for leave, which does not let it in", name, to.Name), by.Pos, l.services[to.Name].pos, s.Pos).
 			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, s.Port, to.Name)
 		return uses
 	}
@@ -140,14 +140,14 @@ func (l *linker) counted(path string, kind ir.MemberKind, name string, own *ir.R
 
 // callersAreNamed refuses a bound for each caller where rules let callers in that are
 // not known one by one: nobody could count for each of them.
-func (l *linker) callersAreNamed(u *spec.Unit, s *ir.Service, r *spec.RateLimit) {
+func (l *linker) callersAreNamed(here place, s *ir.Service, r *spec.RateLimit) {
 	if s.RateLimit == nil || !s.RateLimit.PerCaller {
 		return
 	}
 	for i := range s.Allow {
 		for _, p := range s.Allow[i].From {
 			if p.Name == "" && !s.Allow[i].Audit {
-				l.add(diag.NoEffect, "services."+s.Name+".rateLimit.by", fmt.Sprintf("by cannot take effect: %s lets in %s, who are not known one by one", s.Name, p.String()), u.At(r.By.Pos), s.Allow[i].Pos).
+				l.add(diag.NoEffect, here.field("rateLimit.by"), fmt.Sprintf("by cannot take effect: %s lets in %s, who are not known one by one", s.Name, p.String()), here.pos(r.By.Pos), s.Allow[i].Pos).
 					hint("name the callers, or take by out")
 				return
 			}

@@ -12,7 +12,7 @@ import (
 const movedPermanently = 301
 
 // redirect is the address that a route answers with.
-func (l *linker) redirect(u *spec.Unit, path string, r *spec.Redirect) *ir.Redirect {
+func (l *linker) redirect(here place, r *spec.Redirect) *ir.Redirect {
 	if r == nil {
 		return nil
 	}
@@ -21,17 +21,17 @@ func (l *linker) redirect(u *spec.Unit, path string, r *spec.Redirect) *ir.Redir
 		Path: r.Path.Value, Prefix: r.Prefix.Value, Status: uint16(cmp.Or(r.Status.Value, movedPermanently)),
 	}
 	if r.Path.IsSet() {
-		l.plainPath(path+".path", strings.Replace(out.Path, "?", "", 1), u.At(r.Path.Pos)) // an address may have a query
+		l.plainPath(here.field("path"), strings.Replace(out.Path, "?", "", 1), here.pos(r.Path.Pos)) // an address may have a query
 	}
 	if r.Prefix.IsSet() {
-		l.plainPath(path+".prefix", out.Prefix, u.At(r.Prefix.Pos))
+		l.plainPath(here.field("prefix"), out.Prefix, here.pos(r.Prefix.Pos))
 	}
 	if r.Path.IsSet() && r.Prefix.IsSet() {
-		l.add(diag.ExactlyOneOf, path, "path and prefix both say what the new path is", u.At(r.Path.Pos), u.At(r.Prefix.Pos)).
+		l.add(diag.ExactlyOneOf, here, "path and prefix both say what the new path is", here.pos(r.Path.Pos), here.pos(r.Prefix.Pos)).
 			hint("take path out, or take prefix out: path is the whole of it, prefix takes the place of what the route matched")
 	}
 	if *out == (ir.Redirect{Status: out.Status}) {
-		l.add(diag.EmptyList, path, "redirect names no other address, so a client would go round in a circle", u.At(r.Pos)).
+		l.add(diag.EmptyList, here, "redirect names no other address, so a client would go round in a circle", here.pos(r.Pos)).
 			hint(`redirect: path: "/new"`)
 	}
 	return out

@@ -14,9 +14,9 @@ import (
 // notRedirected refuses what a service would have go round its proxy by its
 // excludeInboundPorts without saying so of the port, and exclusions that cannot
 // take effect. Written is what the service itself says of its proxy; nil for nothing.
-func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) {
+func (l *linker) notRedirected(here place, s *ir.Service, written *spec.Proxy) {
 	if s.Explicit {
-		l.nothingRedirected(s.Pos, path, "without redirection", written)
+		l.nothingRedirected(s.Pos, here, "without redirection", written)
 		return
 	}
 	for i := range s.Ports {
@@ -24,7 +24,7 @@ func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) 
 		if p.Open || !slices.Contains(s.Proxy.ExcludeInboundPorts, p.Target) {
 			continue
 		}
-		l.add(diag.ExcludedPort, path+".ports."+p.Name, fmt.Sprintf("excludeInboundPorts has %d, which is port %s of %s: its rules would not hold there, and connections would have no TLS", p.Target, p.Name, s.Name), p.Pos).
+		l.add(diag.ExcludedPort, here.field("ports."+p.Name), fmt.Sprintf("excludeInboundPorts has %d, which is port %s of %s: its rules would not hold there, and connections would have no TLS", p.Target, p.Name, s.Name), p.Pos).
 			hint("take %d out of proxy.excludeInboundPorts; if the port is meant to be open, say so: ports: %s: mtls: %q", p.Target, p.Name, "off")
 	}
 	if written == nil {
@@ -33,20 +33,20 @@ func (l *linker) notRedirected(path string, s *ir.Service, written *spec.Proxy) 
 	for _, f := range written.ExcludeInboundPorts {
 		port := f.Value
 		if slices.Contains(s.Proxy.Ports(), uint16(port)) {
-			l.add(diag.NoEffect, path+".proxy.excludeInboundPorts", fmt.Sprintf("port %d is the proxy's own, and never redirected", port), l.services[s.Name].unit.At(f.Pos)).hint("take it out")
+			l.add(diag.NoEffect, here.field("proxy.excludeInboundPorts"), fmt.Sprintf("port %d is the proxy's own, and never redirected", port), here.pos(f.Pos)).hint("take it out")
 		}
 	}
 }
 
 // noPods refuses privileged of a member that has no pods that a team writes.
-func (l *linker) noPods(pos source.Position, path, why string, written *spec.Proxy) {
+func (l *linker) noPods(pos source.Position, here place, why string, written *spec.Proxy) {
 	if written != nil && written.Privileged != nil {
-		l.add(diag.NoEffect, path+".proxy.privileged", "privileged cannot take effect: "+why, pos).hint("take it out")
+		l.add(diag.NoEffect, here.field("proxy.privileged"), "privileged cannot take effect: "+why, pos).hint("take it out")
 	}
 }
 
 // nothingRedirected refuses exclusions of a member whose connections are not redirected.
-func (l *linker) nothingRedirected(pos source.Position, path, why string, written *spec.Proxy) {
+func (l *linker) nothingRedirected(pos source.Position, here place, why string, written *spec.Proxy) {
 	if written == nil {
 		return
 	}
@@ -59,7 +59,7 @@ func (l *linker) nothingRedirected(pos source.Position, path, why string, writte
 		{"excludeOutboundRanges", written.ExcludeOutboundRanges != nil},
 	} {
 		if list.written {
-			l.add(diag.NoEffect, path+".proxy."+list.name, fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).hint("take proxy.%s out", list.name)
+			l.add(diag.NoEffect, here.field("proxy."+list.name), fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).hint("take proxy.%s out", list.name)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func (l *linker) nothingRedirected(pos source.Position, path, why string, writte
 // goesRound refuses calls of a service that its exclusions would have go round the
 // proxy: without its identity, and past a gateway that the call is to go through. A call
 // with a bind of its own is made by the proxy all the same.
-func (l *linker) goesRound(path string, s *ir.Service, left *freePorts) {
+func (l *linker) goesRound(here place, s *ir.Service, left *freePorts) {
 	if s.Explicit {
 		return
 	}
@@ -87,7 +87,7 @@ func (l *linker) goesRound(path string, s *ir.Service, left *freePorts) {
 			if what == "" {
 				continue
 			}
-			l.add(diag.CallGoesRound, path+".uses."+use.To, fmt.Sprintf("%s, so %s would call port %s of %s past its proxy: without its identity, and without what the mesh says of the call", what, s.Name, name, use.To), use.Pos).
+			l.add(diag.CallGoesRound, here.field("uses."+use.To), fmt.Sprintf("%s, so %s would call port %s of %s past its proxy: without its identity, and without what the mesh says of the call", what, s.Name, name, use.To), use.Pos).
 				hint("take it out of the exclusions, or give the call an address of its own: %s", left.uses(use, name))
 			break
 		}

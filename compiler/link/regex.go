@@ -14,7 +14,7 @@ import (
 
 // regex refuses an expression that RE2 does not take. Go's own takes the same but for
 // a few, of which Envoy would say no.
-func (l *linker) regex(path, expression string, pos source.Position) {
+func (l *linker) regex(here place, expression string, pos source.Position) {
 	reason := ""
 	if _, err := regexp.Compile(expression); err != nil {
 		reason = strings.TrimPrefix(err.Error(), "error parsing regexp: ")
@@ -22,7 +22,7 @@ func (l *linker) regex(path, expression string, pos source.Position) {
 		reason = fmt.Sprintf("invalid character class: `%s`", part)
 	}
 	if reason != "" {
-		l.add(diag.BadRegex, path, "regex is not good: "+reason, pos).
+		l.add(diag.BadRegex, here, "regex is not good: "+reason, pos).
 			hint("the syntax is RE2's: https://github.com/google/re2/wiki/Syntax")
 	}
 }

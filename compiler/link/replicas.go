@@ -9,7 +9,7 @@ import (
 )
 
 // replicas is how many pods a gateway has.
-func (l *linker) replicas(u *spec.Unit, path string, r *spec.Replicas) ir.Replicas {
+func (l *linker) replicas(here place, r *spec.Replicas) ir.Replicas {
 	out := ir.Replicas{Min: 2, Max: 10, CPU: 70}
 	if r == nil {
 		return out
@@ -19,10 +19,10 @@ func (l *linker) replicas(u *spec.Unit, path string, r *spec.Replicas) ir.Replic
 	out.Min = int32(r.Min.Or(int(min(out.Min, out.Max))))
 	switch {
 	case out.Min > out.Max:
-		l.add(diag.OutOfRange, path+".min", fmt.Sprintf("min is %d and max is %d", out.Min, out.Max), u.At(r.Min.Pos), u.At(r.Max.Pos)).
+		l.add(diag.OutOfRange, here.field("min"), fmt.Sprintf("min is %d and max is %d", out.Min, out.Max), here.pos(r.Min.Pos), here.pos(r.Max.Pos)).
 			hint("max: %d", out.Min)
 	case out.Min == out.Max && r.CPU.IsSet():
-		l.add(diag.NoEffect, path+".cpu", fmt.Sprintf("cpu cannot take effect: there are always %d pods", out.Min), u.At(r.CPU.Pos)).
+		l.add(diag.NoEffect, here.field("cpu"), fmt.Sprintf("cpu cannot take effect: there are always %d pods", out.Min), here.pos(r.CPU.Pos)).
 			hint("take it out, or write a larger max")
 	}
 	return out

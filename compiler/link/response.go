@@ -12,20 +12,20 @@ import (
 const maxBody = 4096
 
 // directResponse is the answer that a route gives by itself.
-func (l *linker) directResponse(u *spec.Unit, path string, r *spec.DirectResponse) *ir.DirectResponse {
+func (l *linker) directResponse(here place, r *spec.DirectResponse) *ir.DirectResponse {
 	if r == nil {
 		return nil
 	}
 	if n := len(r.Body.Value); n > maxBody {
-		l.add(diag.OutOfRange, path+".body", fmt.Sprintf("body has %d bytes, and a proxy's own answer at most %d", n, maxBody), u.At(r.Body.Pos)).
+		l.add(diag.OutOfRange, here.field("body"), fmt.Sprintf("body has %d bytes, and a proxy's own answer at most %d", n, maxBody), here.pos(r.Body.Pos)).
 			hint("let a service answer with more")
 	}
 	switch status := r.Status.Value; {
 	case status >= 300 && status < 400 && status != 304:
-		l.add(diag.NoEffect, path+".status", fmt.Sprintf("an answer with status %d says where to go instead, and a direct response does not", status), u.At(r.Status.Pos)).
+		l.add(diag.NoEffect, here.field("status"), fmt.Sprintf("an answer with status %d says where to go instead, and a direct response does not", status), here.pos(r.Status.Pos)).
 			hint(`write redirect: {path: "/…", status: %d}`, status)
 	case (status == 204 || status == 304) && r.Body.Value != "":
-		l.add(diag.NoEffect, path+".body", fmt.Sprintf("an answer with status %d has no body", status), u.At(r.Body.Pos), u.At(r.Status.Pos)).hint("take one of them out")
+		l.add(diag.NoEffect, here.field("body"), fmt.Sprintf("an answer with status %d has no body", status), here.pos(r.Body.Pos), here.pos(r.Status.Pos)).hint("take one of them out")
 	}
 	return &ir.DirectResponse{Status: uint16(r.Status.Value), Body: r.Body.Value}
 }

@@ -12,22 +12,22 @@ import (
 )
 
 // rewrite is what a route changes of what its requests ask for.
-func (l *linker) rewrite(u *spec.Unit, path string, r *spec.Rewrite, matched template) *ir.Rewrite {
+func (l *linker) rewrite(here place, r *spec.Rewrite, matched template) *ir.Rewrite {
 	if r == nil {
 		return nil
 	}
 	out := &ir.Rewrite{Host: strings.ToLower(r.Host.Value)}
 	if p := r.Path; p != nil {
-		out.Path = l.pathRewrite(u, path+".path", p, matched)
+		out.Path = l.pathRewrite(here.field("path"), p, matched)
 	}
 	if r.Path == nil && out.Host == "" {
-		l.add(diag.EmptyList, path, "rewrite says neither path nor host, so it changes nothing", u.At(r.Pos)).hint(`rewrite: path: prefix: "/"`)
+		l.add(diag.EmptyList, here, "rewrite says neither path nor host, so it changes nothing", here.pos(r.Pos)).hint(`rewrite: path: prefix: "/"`)
 		return nil
 	}
 	return out
 }
 
-func (l *linker) pathRewrite(u *spec.Unit, path string, p *spec.PathRewrite, matched template) *ir.PathRewrite {
+func (l *linker) pathRewrite(here place, p *spec.PathRewrite, matched template) *ir.PathRewrite {
 	out := &ir.PathRewrite{}
 	var written choice
 	written.add("prefix", p.Prefix.IsSet())
@@ -35,24 +35,24 @@ func (l *linker) pathRewrite(u *spec.Unit, path string, p *spec.PathRewrite, mat
 	written.add("regex", p.Regex != nil)
 	if p.Prefix.IsSet() {
 		out.Prefix = p.Prefix.Value
-		l.plainPath(path+".prefix", p.Prefix.Value, u.At(p.Prefix.Pos))
+		l.plainPath(here.field("prefix"), p.Prefix.Value, here.pos(p.Prefix.Pos))
 	}
 	if p.Template.IsSet() {
 		if matched.regex == "" {
-			l.add(diag.NoEffect, path+".template", "template needs the variables of match.path.template, which is not written", u.At(p.Template.Pos)).
+			l.add(diag.NoEffect, here.field("template"), "template needs the variables of match.path.template, which is not written", here.pos(p.Template.Pos)).
 				hint(`match: path: template: "/users/{id}"`)
 			return nil
 		}
-		l.plainPath(path+".template", p.Template.Value, u.At(p.Template.Pos))
-		out = &ir.PathRewrite{Pattern: "^" + matched.regex + "$", Substitution: l.substitution(u, path+".template", p.Template, matched)}
+		l.plainPath(here.field("template"), p.Template.Value, here.pos(p.Template.Pos))
+		out = &ir.PathRewrite{Pattern: "^" + matched.regex + "$", Substitution: l.substitution(here.field("template"), p.Template, matched)}
 	}
 	if r := p.Regex; r != nil {
 		out = &ir.PathRewrite{Pattern: r.Pattern.Value, Substitution: r.Substitution.Value}
-		l.regex(path+".regex.pattern", r.Pattern.Value, u.At(r.Pattern.Pos))
-		l.groups(path+".regex.substitution", r, u.At(r.Substitution.Pos))
+		l.regex(here.field("regex.pattern"), r.Pattern.Value, here.pos(r.Pattern.Pos))
+		l.groups(here.field("regex.substitution"), r, here.pos(r.Substitution.Pos))
 	}
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, path, fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", len(written)), u.At(p.Pos)).
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", len(written)), here.pos(p.Pos)).
 			hint("%s", written.instead(`path: prefix: "/"`))
 		return nil
 	}
@@ -60,9 +60,9 @@ func (l *linker) pathRewrite(u *spec.Unit, path string, p *spec.PathRewrite, mat
 }
 
 // plainPath refuses what would no longer be the path once it is written there.
-func (l *linker) plainPath(path, value string, pos source.Position) {
+func (l *linker) plainPath(here place, value string, pos source.Position) {
 	if strings.ContainsFunc(value, func(r rune) bool { return r == '?' || r == '#' || r <= ' ' || r >= 0x7f }) {
-		l.add(diag.BadFormat, path, fmt.Sprintf("%q has a character that a path cannot have", value), pos).
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q has a character that a path cannot have", value), pos).
 			hint("no query, no fragment, no spaces; others are written as %%XX")
 	}
 }
@@ -70,16 +70,16 @@ func (l *linker) plainPath(path, value string, pos source.Position) {
 var reference = regexp.MustCompile(`\\(.?)`)
 
 // groups refuses references to groups that the pattern has not.
-func (l *linker) groups(path string, r *spec.RegexRewrite, pos source.Position) {
+func (l *linker) groups(here place, r *spec.RegexRewrite, pos source.Position) {
 	pattern, err := regexp.Compile(r.Pattern.Value)
 	if err != nil {
 		return // said of the pattern
 	}
-	l.lineOfText(path, r.Substitution.Value, pos)
+	l.lineOfText(here, r.Substitution.Value, pos)
 	template := reference.ReplaceAllString(strings.ReplaceAll(r.Substitution.Value, "$", "$$"), "$${$1}")
 	for _, sample := range []string{"/", "/a", "/a/b"} {
 		if got := pattern.ReplaceAllString(sample, template); !strings.HasPrefix(got, "/") {
-			l.add(diag.BadFormat, path, fmt.Sprintf("this makes %q of %q, and a path begins with \"/\"", got, sample), pos).
+			l.add(diag.BadFormat, here, fmt.Sprintf("this makes %q of %q, and a path begins with \"/\"", got, sample), pos).
 				hint("keep the first slash: take it out of the pattern, or put it into the substitution")
 			break
 		}
@@ -88,9 +88,9 @@ func (l *linker) groups(path string, r *spec.RegexRewrite, pos source.Position) 
 		switch c := match[1]; {
 		case c == `\`:
 		case c < "0" || c > "9":
-			l.add(diag.BadFormat, path, fmt.Sprintf(`%q is neither a group nor "\\"`, match[0]), pos).hint(`a backslash is written "\\" in a substitution, and "\\\\" in CUE`)
+			l.add(diag.BadFormat, here, fmt.Sprintf(`%q is neither a group nor "\\"`, match[0]), pos).hint(`a backslash is written "\\" in a substitution, and "\\\\" in CUE`)
 		case int(c[0]-'0') > pattern.NumSubexp():
-			l.add(diag.OutOfRange, path, fmt.Sprintf(`there is no group \%s: the pattern has %d`, c, pattern.NumSubexp()), pos).
+			l.add(diag.OutOfRange, here, fmt.Sprintf(`there is no group \%s: the pattern has %d`, c, pattern.NumSubexp()), pos).
 				hint("groups are the parentheses of the pattern, counted from 1; \\0 is all of the match")
 		}
 	}

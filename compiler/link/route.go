@@ -12,23 +12,23 @@ import (
 
 // serviceRoutes links the routes of a service.
 func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
-	path := "services." + s.Name
+	here := h.place
 	if len(h.spec.Routes) > 0 {
-		l.requestsOnly(h.unit, path+".routes", s.Ports, "a route of "+s.Name, h.spec.Routes[0].Pos)
+		l.requestsOnly(here.field("routes"), s.Ports, "a route of "+s.Name, h.spec.Routes[0].Pos)
 	}
 	var out []ir.Route
 	for i, r := range h.spec.Routes {
-		at := fmt.Sprintf("%s.routes[%d]", path, i)
-		route := l.route(h.unit, at, r)
+		at := here.field("routes").index(i)
+		route := l.route(at, r)
 		if r.Match != nil && r.Match.Host.IsSet() {
-			l.add(diag.NoEffect, at+".match.host", "host cannot take effect in a service's route: callers name the service itself", h.unit.At(r.Match.Host.Pos)).
+			l.add(diag.NoEffect, at.field("match.host"), "host cannot take effect in a service's route: callers name the service itself", here.pos(r.Match.Host.Pos)).
 				hint("match by host in a gateway's route")
 		}
 		if r.Match != nil && r.Match.Listeners != nil {
-			l.add(diag.NoEffect, at+".match.listeners", "listeners cannot take effect in a service's route: only gateways have some", h.unit.At(r.Match.Pos)).hint("take it out")
+			l.add(diag.NoEffect, at.field("match.listeners"), "listeners cannot take effect in a service's route: only gateways have some", here.pos(r.Match.Pos)).hint("take it out")
 		}
 		for j, d := range r.To {
-			if dest, ok := l.serviceDestination(h.unit, fmt.Sprintf("%s.to[%d]", at, j), s, d); ok {
+			if dest, ok := l.serviceDestination(at.field("to").index(j), s, d); ok {
 				route.To = append(route.To, dest)
 			}
 		}
@@ -38,7 +38,7 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 		l.weights(at, r, &route)
 		if m := r.Mirror; m != nil && !route.Answers() {
 			d := &spec.Destination{Pos: m.Pos, Service: m.Service, Version: m.Version}
-			if dest, ok := l.serviceDestination(h.unit, at+".mirror", s, d); ok {
+			if dest, ok := l.serviceDestination(at.field("mirror"), s, d); ok {
 				route.Mirror = &ir.Mirror{Destination: dest, Percent: m.Percent.Or(100)}
 			}
 		}
@@ -46,35 +46,35 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 			out = append(out, route)
 		}
 	}
-	l.routeNames(path, out)
+	l.routeNames(here, out)
 	return out
 }
 
 // serviceDestination is where a route of s sends requests: to s itself, or to
 // another service in its place.
-func (l *linker) serviceDestination(u *spec.Unit, path string, s *ir.Service, d *spec.Destination) (ir.Destination, bool) {
-	dest := ir.Destination{Service: d.Service.Or(s.Name), Version: d.Version.Value, Port: d.Port.Value, Weight: uint32(d.Weight.Or(1)), Pos: u.At(d.Pos)}
+func (l *linker) serviceDestination(here place, s *ir.Service, d *spec.Destination) (ir.Destination, bool) {
+	dest := ir.Destination{Service: d.Service.Or(s.Name), Version: d.Version.Value, Port: d.Port.Value, Weight: uint32(d.Weight.Or(1)), Pos: here.pos(d.Pos)}
 	to := l.declaredServices[dest.Service]
 	if to == nil {
 		if l.externals[dest.Service].spec != nil {
-			l.add(diag.NotSupported, path+".service", "a service's route to an external is not supported yet", u.At(d.Service.Pos)).
+			l.add(diag.NotSupported, here.field("service"), "a service's route to an external is not supported yet", here.pos(d.Service.Pos)).
 				hint("send the requests to a service that uses it")
 			return dest, false
 		}
-		l.unknown(diag.UnknownCallee, path+".service", "service", dest.Service, sortedKeys(l.declaredServices), u, d.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", dest.Service, sortedKeys(l.declaredServices), d.Service.Pos)
 		return dest, false
 	}
-	l.version(u, path, &to.Upstream, d)
+	l.version(here, &to.Upstream, d)
 	if d.Port.IsSet() {
-		l.httpPort(u, path, to.Name, to.Ports, d.Port)
+		l.httpPort(here, to.Name, to.Ports, d.Port)
 		return dest, to.Port(d.Port.Value) != nil
 	}
-	return dest, to == s || l.portInPlace(u, path, s, to, d, &dest)
+	return dest, to == s || l.portInPlace(here, s, to, d, &dest)
 }
 
 // portInPlace is the port of another service that takes the place of the ports of
 // s: its only one, or those of the same names.
-func (l *linker) portInPlace(u *spec.Unit, path string, s, to *ir.Service, d *spec.Destination, dest *ir.Destination) bool {
+func (l *linker) portInPlace(here place, s, to *ir.Service, d *spec.Destination, dest *ir.Destination) bool {
 	http := httpPorts(to.Ports)
 	if len(http) == 1 {
 		dest.Port = http[0]
@@ -82,7 +82,7 @@ func (l *linker) portInPlace(u *spec.Unit, path string, s, to *ir.Service, d *sp
 	}
 	for _, name := range httpPorts(s.Ports) {
 		if !slices.Contains(http, name) {
-			l.add(diag.AmbiguousPort, path, fmt.Sprintf("%s has %d ports that speak HTTP, and none named %s: which takes its requests?", to.Name, len(http), name), u.At(d.Pos), to.Pos).
+			l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak HTTP, and none named %s: which takes its requests?", to.Name, len(http), name), here.pos(d.Pos), to.Pos).
 				hint("write port: %q", append(http, "NAME")[0])
 			return false
 		}
@@ -101,7 +101,7 @@ func httpPorts(ports []ir.Port) []string {
 }
 
 // version makes sure that a destination's version exists.
-func (l *linker) version(u *spec.Unit, path string, s *ir.Upstream, d *spec.Destination) {
+func (l *linker) version(here place, s *ir.Upstream, d *spec.Destination) {
 	if !d.Version.IsSet() || s.Version(d.Version.Value) != nil {
 		return
 	}
@@ -109,42 +109,42 @@ func (l *linker) version(u *spec.Unit, path string, s *ir.Upstream, d *spec.Dest
 	for _, v := range s.Versions {
 		names = append(names, v.Name)
 	}
-	l.add(diag.UnknownVersion, path+".version", fmt.Sprintf("%s has no version %q", s.Name, d.Version.Value), u.At(d.Version.Pos), s.Pos).
+	l.add(diag.UnknownVersion, here.field("version"), fmt.Sprintf("%s has no version %q", s.Name, d.Version.Value), here.pos(d.Version.Pos), s.Pos).
 		hint("%s", l.didYouMean(d.Version.Value, names))
 }
 
 // httpPort makes sure that a destination's port exists and speaks HTTP.
-func (l *linker) httpPort(u *spec.Unit, path, of string, ports []ir.Port, f spec.Field[string]) {
+func (l *linker) httpPort(here place, of string, ports []ir.Port, f spec.Field[string]) {
 	for _, p := range ports {
 		if p.Name != f.Value {
 			continue
 		}
 		if !p.Protocol.IsHTTP() {
-			l.add(diag.NoEffect, path+".port", fmt.Sprintf("a route cannot send requests to port %s, which speaks %s", p.Name, p.Protocol), u.At(f.Pos), p.Pos)
+			l.add(diag.NoEffect, here.field("port"), fmt.Sprintf("a route cannot send requests to port %s, which speaks %s", p.Name, p.Protocol), here.pos(f.Pos), p.Pos)
 		}
 		return
 	}
-	l.add(diag.UnknownPort, path+".port", fmt.Sprintf("%s has no port %q", of, f.Value), u.At(f.Pos)).
+	l.add(diag.UnknownPort, here.field("port"), fmt.Sprintf("%s has no port %q", of, f.Value), here.pos(f.Pos)).
 		hint("%s", l.didYouMean(f.Value, portNames(ports)))
 }
 
 // route makes a route without its destinations.
-func (l *linker) route(u *spec.Unit, path string, r *spec.Route) ir.Route {
-	route := ir.Route{Name: r.Name.Value, Pos: u.At(r.Pos), Traffic: l.traffic(u, path, r.Traffic())}
+func (l *linker) route(here place, r *spec.Route) ir.Route {
+	route := ir.Route{Name: r.Name.Value, Pos: here.pos(r.Pos), Traffic: l.traffic(here, r.Traffic())}
 	var t template
 	if m := r.Match; m != nil {
-		at := path + ".match"
+		at := here.field("match")
 		route.Match = ir.Match{Host: strings.ToLower(m.Host.Value), Method: m.Method.Value}
-		route.Match.Path, t = l.pathMatch(u, at+".path", m.Path)
+		route.Match.Path, t = l.pathMatch(at.field("path"), m.Path)
 		if m.GRPC != nil {
-			route.Match.Path = l.grpcMatch(u, at+".grpc", m)
+			route.Match.Path = l.grpcMatch(at.field("grpc"), m)
 		}
-		route.Match.Headers = l.headerMatches(u, at+".headers", m.Headers)
-		route.Match.Query = l.queryMatches(u, at+".query", m.Query)
+		route.Match.Headers = l.headerMatches(at.field("headers"), m.Headers)
+		route.Match.Query = l.queryMatches(at.field("query"), m.Query)
 		for i := range route.Match.Query {
 			q := &route.Match.Query[i]
 			if f := m.Query[q.Name].Invert; f.Value {
-				l.add(diag.NoEffect, at+".query."+q.Name+".invert", "invert cannot take effect on a query parameter", u.At(f.Pos)).
+				l.add(diag.NoEffect, at.field("query."+q.Name+".invert"), "invert cannot take effect on a query parameter", here.pos(f.Pos)).
 					hint("present: false takes the requests without it; or put the route for those that match first")
 				q.Invert = false
 			}
@@ -156,14 +156,14 @@ func (l *linker) route(u *spec.Unit, path string, r *spec.Route) ir.Route {
 			route.Name = strings.Replace(route.Name, describePath(route.Match.Path), m.Path.Template.Value, 1)
 		}
 	}
-	l.actions(u, path, r, &route, t)
+	l.actions(here, r, &route, t)
 	return route
 }
 
 // weights refuses destinations that no request would reach.
-func (l *linker) weights(path string, r *spec.Route, route *ir.Route) {
+func (l *linker) weights(here place, r *spec.Route, route *ir.Route) {
 	if r.To != nil && len(r.To) == 0 {
-		l.add(diag.NoDestination, path+".to", "to is empty, so the requests go nowhere", route.Pos).hint("leave to out for any instance")
+		l.add(diag.NoDestination, here.field("to"), "to is empty, so the requests go nowhere", route.Pos).hint("leave to out for any instance")
 		return
 	}
 	var sum uint64
@@ -171,18 +171,18 @@ func (l *linker) weights(path string, r *spec.Route, route *ir.Route) {
 		sum += uint64(d.Weight)
 	}
 	if len(route.To) == len(r.To) && len(r.To) > 0 && sum == 0 {
-		l.add(diag.NoWeight, path+".to", "the weights sum to 0, so the requests go nowhere", route.To[0].Pos).
+		l.add(diag.NoWeight, here.field("to"), "the weights sum to 0, so the requests go nowhere", route.To[0].Pos).
 			hint("weights are shares of each other: 90 and 10, or 9 and 1")
 	}
 	if sum > 1<<32-1 {
-		l.add(diag.OutOfRange, path+".to", "the weights sum to more than 4294967295", route.To[0].Pos)
+		l.add(diag.OutOfRange, here.field("to"), "the weights sum to more than 4294967295", route.To[0].Pos)
 	}
 }
 
 // routeNames refuses two routes of one name, as statistics and diffs could not
 // tell them apart. Routes without names that match the same are hidden ones,
 // which is said elsewhere; they get a number to go on with.
-func (l *linker) routeNames(path string, routes []ir.Route) {
+func (l *linker) routeNames(here place, routes []ir.Route) {
 	first := map[string]int{}
 	for i := range routes {
 		r := &routes[i]
@@ -192,7 +192,7 @@ func (l *linker) routeNames(path string, routes []ir.Route) {
 			continue
 		}
 		if r.Name != describe(r.Match) || routes[j].Name != describe(routes[j].Match) {
-			l.add(diag.DuplicateRoute, fmt.Sprintf("%s.routes[%d].name", path, i), fmt.Sprintf("two routes have the name %q", r.Name), r.Pos, routes[j].Pos)
+			l.add(diag.DuplicateRoute, here.field(fmt.Sprintf("routes[%d].name", i)), fmt.Sprintf("two routes have the name %q", r.Name), r.Pos, routes[j].Pos)
 		}
 		r.Name = fmt.Sprintf("%s (%d)", r.Name, i+1)
 	}

@@ -12,7 +12,7 @@ import (
 // routed adds to the uses of a member the ports of other services to which the
 // routes of those that it calls lead. They must let the member in: whoever sends
 // its callers elsewhere can give them no leave there.
-func (l *linker) routed(path string, kind ir.MemberKind, name string, uses []ir.Use) []ir.Use {
+func (l *linker) routed(here place, kind ir.MemberKind, name string, uses []ir.Use) []ir.Use {
 	for _, use := range slices.Clone(uses) {
 		if use.External {
 			continue
@@ -26,13 +26,13 @@ func (l *linker) routed(path string, kind ir.MemberKind, name string, uses []ir.
 				}
 				to := l.declaredServices[d.Service]
 				if to.Name == name && kind == ir.KindService {
-					l.add(diag.CallsItself, path+".uses."+use.To, fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name, name), d.Pos, use.Pos).
+					l.add(diag.CallsItself, here.field("uses."+use.To), fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name, name), d.Pos, use.Pos).
 						hint("take the call or the destination out")
 					continue
 				}
 				for _, port := range routedPorts(callee, &use, d) {
 					if !to.Lets(kind, name, l.memberIdentity(kind, name), port) {
-						l.add(diag.NotAllowed, path+".uses."+use.To, fmt.Sprintf("%s calls %s, whose route %q sends requests on to %s, which does not let %s in", name, callee.Name, route.Name, to.Name, name),
+						l.add(diag.NotAllowed, here.field("uses."+use.To), fmt.Sprintf("%s calls %s, whose route %q sends requests on to %s, which does not let %s in", name, callee.Name, route.Name, to.Name, name),
 							use.Pos, d.Pos, l.services[to.Name].pos).
 							hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to.Name)
 						break

@@ -16,22 +16,22 @@ import (
 func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules []*spec.Rule) []ir.Rule {
 	var out []ir.Rule
 	for i, r := range rules {
-		path := fmt.Sprintf("services.%s.%s[%d]", s.Name, list, i)
-		rule := ir.Rule{Pos: h.unit.At(r.Pos), Audit: r.Mode.Value == "audit"}
-		rule.From, rule.IPRanges = l.peers(h.unit, path+".from", s, r.From, list == "deny")
-		rule.Ports = l.portList(h.unit, path+".ports", r.Ports, s.Ports, s.Name)
+		here := h.field(list).index(i)
+		rule := ir.Rule{Pos: here.pos(r.Pos), Audit: r.Mode.Value == "audit"}
+		rule.From, rule.IPRanges = l.peers(here.field("from"), s, r.From, list == "deny")
+		rule.Ports = l.portList(here.field("ports"), r.Ports, s.Ports, s.Name)
 		for _, name := range rule.Ports {
 			if p := s.Port(name); p.Open {
-				l.add(diag.NoEffect, path+".ports", fmt.Sprintf("the rule cannot take effect on port %s, which has mtls \"off\": nobody looks at rules there", name), rule.Pos, p.Pos).
+				l.add(diag.NoEffect, here.field("ports"), fmt.Sprintf("the rule cannot take effect on port %s, which has mtls \"off\": nobody looks at rules there", name), rule.Pos, p.Pos).
 					hint("take mtls out of the port, or the port out of the rule")
 			}
 		}
-		rule.Methods, rule.Paths = l.requestsOf(h.unit, path, r)
-		rule.Headers = l.headerMatches(h.unit, path+".headers", r.Headers)
-		rule.JWT = l.jwtRule(h.unit, path+".jwt", r.JWT)
-		rule.Until = l.until(h.unit, path+".until", r.Until)
-		l.emptyLists(path, r, rule.Pos)
-		l.ruleTakesEffect(path, s, &rule)
+		rule.Methods, rule.Paths = l.requestsOf(here, r)
+		rule.Headers = l.headerMatches(here.field("headers"), r.Headers)
+		rule.JWT = l.jwtRule(here.field("jwt"), r.JWT)
+		rule.Until = l.until(here.field("until"), r.Until)
+		l.emptyLists(here, r, rule.Pos)
+		l.ruleTakesEffect(here, s, &rule)
 		rule.Name = r.Name.Or(ruleInWords(&rule))
 		if len(rule.From) > 0 {
 			out = append(out, rule)
@@ -42,15 +42,15 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 
 // requestsOf are the methods and paths of a rule; a method of gRPC is a POST to
 // /SERVICE/METHOD (gRPC over HTTP/2).
-func (l *linker) requestsOf(u *spec.Unit, path string, r *spec.Rule) (methods, paths []string) {
+func (l *linker) requestsOf(here place, r *spec.Rule) (methods, paths []string) {
 	if r.GRPC == nil {
 		for i, p := range r.Paths {
-			l.inOrder(fmt.Sprintf("%s.paths[%d]", path, i), strings.TrimSuffix(p.Value, "*"), false, false, u.At(p.Pos))
+			l.inOrder(here.field("paths").index(i), strings.TrimSuffix(p.Value, "*"), false, false, here.pos(p.Pos))
 		}
 		return values(r.Methods), values(r.Paths)
 	}
 	if r.Methods != nil || r.Paths != nil {
-		l.add(diag.ExactlyOneOf, path+".grpc", "grpc stands in place of methods and paths, and they are written too", u.At(r.GRPC.Pos)).
+		l.add(diag.ExactlyOneOf, here.field("grpc"), "grpc stands in place of methods and paths, and they are written too", here.pos(r.GRPC.Pos)).
 			hint("take one of them out")
 	}
 	method := r.GRPC.Method.Or("*")
@@ -58,7 +58,7 @@ func (l *linker) requestsOf(u *spec.Unit, path string, r *spec.Rule) (methods, p
 }
 
 // until is when a rule ends.
-func (l *linker) until(u *spec.Unit, path string, f spec.Field[string]) time.Time {
+func (l *linker) until(here place, f spec.Field[string]) time.Time {
 	if !f.IsSet() {
 		return time.Time{}
 	}
@@ -68,19 +68,19 @@ func (l *linker) until(u *spec.Unit, path string, f spec.Field[string]) time.Tim
 	}
 	switch {
 	case err != nil:
-		l.add(diag.BadFormat, path, fmt.Sprintf("until is %q, which is no day and no time", f.Value), u.At(f.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("until is %q, which is no day and no time", f.Value), here.pos(f.Pos)).
 			hint(`"2027-01-31" or "2027-01-31T12:00:00Z"`)
 	case l.mesh.Delivery == ir.DeliveryStatic:
-		l.add(diag.NotSupported, path, `until with delivery "static" is not supported yet: nobody would take the rule out when its time is over`, u.At(f.Pos)).
+		l.add(diag.NotSupported, here, `until with delivery "static" is not supported yet: nobody would take the rule out when its time is over`, here.pos(f.Pos)).
 			hint(`deliver by "xds", or leave until out and take the rule out yourself`)
 	case l.now.After(t):
-		l.add(diag.RuleOver, path, fmt.Sprintf("the time of this rule was over on %s", f.Value), u.At(f.Pos)).
+		l.add(diag.RuleOver, here, fmt.Sprintf("the time of this rule was over on %s", f.Value), here.pos(f.Pos)).
 			hint("take the rule out, or write a later time")
 	}
 	return t.UTC()
 }
 
-func (l *linker) emptyLists(path string, r *spec.Rule, pos source.Position) {
+func (l *linker) emptyLists(here place, r *spec.Rule, pos source.Position) {
 	for _, list := range []struct {
 		name  string
 		empty bool
@@ -91,14 +91,14 @@ func (l *linker) emptyLists(path string, r *spec.Rule, pos source.Position) {
 		{"headers", r.Headers != nil && len(r.Headers) == 0},
 	} {
 		if list.empty {
-			l.add(diag.EmptyList, path+"."+list.name, fmt.Sprintf("%s is empty: is the rule about everything, or nothing?", list.name), pos).
+			l.add(diag.EmptyList, here.field(list.name), fmt.Sprintf("%s is empty: is the rule about everything, or nothing?", list.name), pos).
 				hint("leave %s out for everything; take the rule out for nothing", list.name)
 		}
 	}
 }
 
 // ruleTakesEffect refuses what only requests have where nobody reads requests.
-func (l *linker) ruleTakesEffect(path string, s *ir.Service, r *ir.Rule) {
+func (l *linker) ruleTakesEffect(here place, s *ir.Service, r *ir.Rule) {
 	what := ""
 	for _, field := range []struct {
 		name    string
@@ -118,13 +118,13 @@ func (l *linker) ruleTakesEffect(path string, s *ir.Service, r *ir.Rule) {
 		}
 		http = http || p.Protocol.IsHTTP()
 		if !p.Protocol.IsHTTP() && len(r.Ports) > 0 {
-			l.add(diag.NoEffect, path+"."+what, fmt.Sprintf("%s cannot take effect on port %s, which speaks %s", what, p.Name, p.Protocol), r.Pos, p.Pos).
+			l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect on port %s, which speaks %s", what, p.Name, p.Protocol), r.Pos, p.Pos).
 				hint("write a rule of its own for that port")
 			return
 		}
 	}
 	if !http && len(r.Ports) == 0 && len(s.Ports) > 0 {
-		l.add(diag.NoEffect, path+"."+what, fmt.Sprintf("%s cannot take effect: no port of %s speaks HTTP", what, s.Name), r.Pos, s.Pos)
+		l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect: no port of %s speaks HTTP", what, s.Name), r.Pos, s.Pos)
 	}
 }
 
@@ -157,11 +157,11 @@ func ruleInWords(r *ir.Rule) string {
 }
 
 // portList resolves names of ports, sorted; an empty list stays empty.
-func (l *linker) portList(u *spec.Unit, path string, names []spec.Field[string], ports []ir.Port, of string) []string {
+func (l *linker) portList(here place, names []spec.Field[string], ports []ir.Port, of string) []string {
 	var out []string
 	for i, f := range names {
 		if !slices.ContainsFunc(ports, func(p ir.Port) bool { return p.Name == f.Value }) {
-			l.add(diag.UnknownPort, fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%s has no port %q", of, f.Value), u.At(f.Pos)).
+			l.add(diag.UnknownPort, here.index(i), fmt.Sprintf("%s has no port %q", of, f.Value), here.pos(f.Pos)).
 				hint("%s", l.didYouMean(f.Value, portNames(ports)))
 			continue
 		}

@@ -32,7 +32,7 @@ func except(l *linker, u *spec.Unit, kind ir.MemberKind, reasons map[string]spec
 	for _, name := range sortedKeys(reasons) {
 		reason := reasons[name]
 		if !slices.Contains(declared, name) {
-			l.unknown(diag.UnknownCallee, "mesh.server.except."+string(kind)+"s."+name, string(kind), name, declared, u, reason.Pos)
+			l.unknown(diag.UnknownCallee, place{u, "mesh.server.except." + string(kind) + "s." + name}, string(kind), name, declared, reason.Pos)
 			continue
 		}
 		out = append(out, ir.Exception{Kind: kind, Name: name, Reason: reason.Value, Pos: u.At(reason.Pos)})

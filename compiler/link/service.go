@@ -17,44 +17,43 @@ const defaultNamespace = "default"
 
 // service makes a service without its edges and routes.
 func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
-	u, s := h.unit, h.spec
-	path := "services." + name
-	l.silence(path, u, s.Silence)
+	here, s := h.place, h.spec
+	l.silence(here, s.Silence)
 	l.grants("service "+name, s.Grants)
 	service := &ir.Service{
 		Upstream: ir.Upstream{
 			Name:      name,
 			Namespace: s.Namespace.Or(defaultNamespace),
-			Ports:     l.ports(u, path, s.Ports),
-			Traffic:   l.traffic(u, path, s.Traffic()),
+			Ports:     l.ports(here, s.Ports),
+			Traffic:   l.traffic(here, s.Traffic()),
 			Pos:       h.pos,
 		},
 		Account: s.Account.Or(name),
-		Proxy:   l.proxyOf(u, path+".proxy", s.Proxy),
+		Proxy:   l.proxyOf(here.field("proxy"), s.Proxy),
 	}
 	service.Identity = l.identity(service.Namespace, service.Account)
-	service.Authorizer = l.authorizer(u, path, s.Authorizer)
+	service.Authorizer = l.authorizer(here, s.Authorizer)
 	service.Plaintext = s.MTLS.Value == "permissive"
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
-	service.Workload = l.workload(u, path, s, service.Ports)
-	service.Versions = l.versions(u, path, s, &service.Workload)
-	service.LoadBalancer = l.loadBalancer(u, path+".loadBalancer", s.LoadBalancer, service.Ports)
-	service.RateLimit = l.rateLimit(u, path+".rateLimit", name, s.RateLimit, false)
+	service.Workload = l.workload(here, s, service.Ports)
+	service.Versions = l.versions(here, s, &service.Workload)
+	service.LoadBalancer = l.loadBalancer(here.field("loadBalancer"), s.LoadBalancer, service.Ports)
+	service.RateLimit = l.rateLimit(here.field("rateLimit"), name, s.RateLimit, false)
 	if s.RateLimit != nil {
-		l.requestsOnly(u, path+".rateLimit", service.Ports, "a bound on requests", s.RateLimit.Pos)
+		l.requestsOnly(here.field("rateLimit"), service.Ports, "a bound on requests", s.RateLimit.Pos)
 	}
-	l.requestsOnly(u, path+".externalAuthorization", service.Ports, "external authorization", s.Authorizer.Pos)
+	l.requestsOnly(here.field("externalAuthorization"), service.Ports, "external authorization", s.Authorizer.Pos)
 	if service.Plaintext {
-		l.requestsOnly(u, path+".mtls", service.Ports, "mtls \"permissive\"", s.MTLS.Pos)
+		l.requestsOnly(here.field("mtls"), service.Ports, "mtls \"permissive\"", s.MTLS.Pos)
 	}
-	service.Outliers = l.outliers(u, path+".outliers", s.Outliers)
-	service.Health = l.health(u, path+".health", s.Health, service.Ports)
-	service.Locality = l.locality(u, path+".locality", s.Locality, &service.Workload)
-	service.Probes = l.probes(u, path, s.Probes, service)
-	l.ownPorts(u, path, service)
-	l.notRedirected(path, service, s.Proxy)
+	service.Outliers = l.outliers(here.field("outliers"), s.Outliers)
+	service.Health = l.health(here.field("health"), s.Health, service.Ports)
+	service.Locality = l.locality(here.field("locality"), s.Locality, &service.Workload)
+	service.Probes = l.probes(here, s.Probes, service)
+	l.ownPorts(here, service)
+	l.notRedirected(here, service, s.Proxy)
 	if !service.Workload.InCluster() {
-		l.noPods(service.Pos, path, name+" has no pods", s.Proxy)
+		l.noPods(service.Pos, here, name+" has no pods", s.Proxy)
 	}
 	return service
 }
@@ -65,7 +64,7 @@ func (l *linker) identity(namespace, account string) spiffeid.ID {
 	return spiffeid.RequireFromSegments(l.trustDomain, "ns", namespace, "sa", account)
 }
 
-func (l *linker) ports(u *spec.Unit, path string, ports map[string]*spec.Port) []ir.Port {
+func (l *linker) ports(here place, ports map[string]*spec.Port) []ir.Port {
 	var out []ir.Port
 	numbers, targets := map[int]string{}, map[int]string{}
 	for _, name := range sortedKeys(ports) {
@@ -73,15 +72,15 @@ func (l *linker) ports(u *spec.Unit, path string, ports map[string]*spec.Port) [
 		target := p.Target.Or(p.Port.Value)
 		out = append(out, ir.Port{
 			Name: name, Number: uint16(p.Port.Value), Target: uint16(target),
-			Protocol: ir.Protocol(p.Protocol.Value), Open: p.MTLS.Value == "off", Upgrades: l.upgrades(u, path+".ports."+name, p), Pos: u.At(p.Pos),
+			Protocol: ir.Protocol(p.Protocol.Value), Open: p.MTLS.Value == "off", Upgrades: l.upgrades(here.field("ports."+name), p), Pos: here.pos(p.Pos),
 		})
-		l.distinct(u, path, numbers, p.Port.Value, name, "port", ports)
-		l.distinct(u, path, targets, target, name, "target", ports)
+		l.distinct(here, numbers, p.Port.Value, name, "port", ports)
+		l.distinct(here, targets, target, name, "target", ports)
 	}
 	return out
 }
 
-func (l *linker) distinct(u *spec.Unit, path string, taken map[int]string, number int, name, what string, ports map[string]*spec.Port) {
+func (l *linker) distinct(here place, taken map[int]string, number int, name, what string, ports map[string]*spec.Port) {
 	other, twice := taken[number]
 	if !twice {
 		taken[number] = name
@@ -90,33 +89,33 @@ func (l *linker) distinct(u *spec.Unit, path string, taken map[int]string, numbe
 	if what == "target" && ports[name].Port.Value == ports[other].Port.Value {
 		return // said of the port already
 	}
-	l.add(diag.PortTaken, path+".ports."+name, fmt.Sprintf("the ports %s and %s have the same %s %d", other, name, what, number),
-		u.At(ports[name].Pos), u.At(ports[other].Pos))
+	l.add(diag.PortTaken, here.field("ports."+name), fmt.Sprintf("the ports %s and %s have the same %s %d", other, name, what, number),
+		here.pos(ports[name].Pos), here.pos(ports[other].Pos))
 }
 
 // ownPorts refuses ports that the proxy needs for itself.
-func (l *linker) ownPorts(u *spec.Unit, path string, s *ir.Service) {
+func (l *linker) ownPorts(here place, s *ir.Service) {
 	left := free(&s.Proxy, s.Ports, nil)
 	for _, p := range s.Ports {
 		switch {
 		case slices.Contains(s.Proxy.Ports(), p.Target):
-			l.add(diag.PortTaken, path+".ports."+p.Name, fmt.Sprintf("port %d is the proxy's own", p.Target), p.Pos).
-				hint("choose another, or move the proxy: %s.proxy", path)
+			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("port %d is the proxy's own", p.Target), p.Pos).
+				hint("choose another, or move the proxy: %s.proxy", here.path)
 		case s.Proxy.Interception == ir.InterceptExplicit && p.Target == p.Number:
-			l.add(diag.PortTaken, path+".ports."+p.Name, fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
+			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
 				hint("without redirection the application listens elsewhere: target: %d", left.port(uint16(int(p.Number)%50000+10000)))
 		}
 	}
 }
 
-func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir.Port) ir.Workload {
+func (l *linker) workload(here place, s *spec.Service, ports []ir.Port) ir.Workload {
 	w := s.Workload
 	if w == nil {
 		return ir.Workload{} // the schema has refused it
 	}
-	out := ir.Workload{DNS: strings.ToLower(w.DNS.Value), File: w.File.Value, Pos: u.At(w.Pos)}
+	out := ir.Workload{DNS: strings.ToLower(w.DNS.Value), File: w.File.Value, Pos: here.pos(w.Pos)}
 	if out.DNS != "" {
-		l.notForbidden(path+".workload.dns", out.DNS, false, u.At(w.DNS.Pos))
+		l.notForbidden(here.field("workload.dns"), out.DNS, false, here.pos(w.DNS.Pos))
 	}
 	var written choice
 	for _, pods := range []struct {
@@ -139,35 +138,35 @@ func (l *linker) workload(u *spec.Unit, path string, s *spec.Service, ports []ir
 	written.add("endpoints", w.Endpoints != nil)
 	written.add("file", w.File.IsSet())
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, path+".workload", fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", len(written)), u.At(w.Pos)).
+		l.add(diag.ExactlyOneOf, here.field("workload"), fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", len(written)), here.pos(w.Pos)).
 			hint("%s", written.instead(`workload: deployment: "name"`))
 	}
 	if w.Endpoints != nil && len(w.Endpoints) == 0 {
-		l.add(diag.EmptyList, path+".workload.endpoints", "endpoints is empty, so nothing could answer", u.At(w.Pos)).
+		l.add(diag.EmptyList, here.field("workload.endpoints"), "endpoints is empty, so nothing could answer", here.pos(w.Pos)).
 			hint(`endpoints: [{address: "10.0.0.1"}]`)
 	}
 	if out.File != "" && l.mesh.Delivery == ir.DeliveryStatic {
-		l.add(diag.NoEffect, path+".workload.file", `file cannot take effect: with delivery "static" nobody would read it`, u.At(w.File.Pos)).
+		l.add(diag.NoEffect, here.field("workload.file"), `file cannot take effect: with delivery "static" nobody would read it`, here.pos(w.File.Pos)).
 			hint(`list the endpoints, or write mesh: delivery: "xds"`)
 	}
 	taken := map[string]*spec.Endpoint{}
 	for i, e := range w.Endpoints {
-		out.Endpoints = append(out.Endpoints, l.endpoint(u, fmt.Sprintf("%s.workload.endpoints[%d]", path, i), e, ports, taken))
+		out.Endpoints = append(out.Endpoints, l.endpoint(here.field("workload.endpoints").index(i), e, ports, taken))
 	}
 	return out
 }
 
-func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Workload) []ir.Version {
+func (l *linker) versions(here place, s *spec.Service, w *ir.Workload) []ir.Version {
 	var out []ir.Version
 	for _, name := range sortedKeys(s.Versions) {
 		v := s.Versions[name]
-		version := ir.Version{Name: name, Labels: map[string]string{}, Workload: v.Workload.Value, Pos: u.At(v.Pos)}
-		at := path + ".versions." + name
+		version := ir.Version{Name: name, Labels: map[string]string{}, Workload: v.Workload.Value, Pos: here.pos(v.Pos)}
+		at := here.field("versions." + name)
 		for _, label := range sortedKeys(v.Labels) {
 			value := v.Labels[label]
 			version.Labels[label] = value.Value
 			if !goodLabel(label, value.Value) {
-				l.add(diag.BadFormat, at+".labels", fmt.Sprintf("%s: %q is no label of Kubernetes", label, value.Value), u.At(value.Pos)).
+				l.add(diag.BadFormat, at.field("labels"), fmt.Sprintf("%s: %q is no label of Kubernetes", label, value.Value), here.pos(value.Pos)).
 					hint("name and value have letters, digits, dashes, underscores and dots, at most 63; the name may have a DNS prefix and a slash")
 			}
 		}
@@ -180,7 +179,7 @@ func (l *linker) versions(u *spec.Unit, path string, s *spec.Service, w *ir.Work
 				hint("list the instances as endpoints, or make it a service of its own")
 		}
 		if version.Workload != "" && !w.InCluster() {
-			l.add(diag.NoEffect, at+".workload", "workload cannot take effect: the instances of the service are no pods", u.At(v.Workload.Pos), w.Pos).
+			l.add(diag.NoEffect, at.field("workload"), "workload cannot take effect: the instances of the service are no pods", here.pos(v.Workload.Pos), w.Pos).
 				hint("take it out")
 		}
 		out = append(out, version)

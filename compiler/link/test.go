@@ -15,13 +15,13 @@ import (
 func (l *linker) linkTests() {
 	for _, title := range sortedKeys(l.tests) {
 		h := l.tests[title]
-		s := h.spec
+		here, s := h.place, h.spec
 		if s.From == nil || s.Request == nil || s.Expect == nil {
 			continue // the schema has refused it
 		}
 		t := &ir.Test{
 			Title: title, Method: s.Request.Method.Or("GET"), Path: s.Request.Path.Value, Pos: h.pos,
-			Expect: ir.Expectation{Allowed: s.Expect.Allowed.Value, Service: s.Expect.Service.Value, Version: s.Expect.Version.Value, Pos: h.unit.At(s.Expect.Pos)},
+			Expect: ir.Expectation{Allowed: s.Expect.Allowed.Value, Service: s.Expect.Service.Value, Version: s.Expect.Version.Value, Pos: here.pos(s.Expect.Pos)},
 		}
 		for _, what := range s.Expect.Unless {
 			t.Expect.Unless = append(t.Expect.Unless, what.Value)
@@ -29,10 +29,9 @@ func (l *linker) linkTests() {
 		for _, name := range sortedKeys(s.Request.Headers) {
 			t.Headers = append(t.Headers, ir.Header{Name: strings.ToLower(name), Value: s.Request.Headers[name].Value})
 		}
-		path := fmt.Sprintf("tests.%q", title)
-		whole := l.testTarget(h.unit, path, s, t)
-		whole = l.testToken(h.unit, path, s.Request, t) && whole
-		whole = l.expectation(h.unit, path+".expect", s.Expect) && whole
+		whole := l.testTarget(here, s, t)
+		whole = l.testToken(here, s.Request, t) && whole
+		whole = l.expectation(here.field("expect"), s.Expect) && whole
 		if whole {
 			l.mesh.Tests = append(l.mesh.Tests, t)
 		}
@@ -40,10 +39,10 @@ func (l *linker) linkTests() {
 }
 
 // testTarget is who sends a test's request, and where to; false when that cannot be told.
-func (l *linker) testTarget(u *spec.Unit, path string, s *spec.Test, t *ir.Test) bool {
+func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	from, q := s.From, s.Request
 	if from.Service.IsSet() == from.Gateway.IsSet() {
-		l.add(diag.ExactlyOneOf, path+".from", fmt.Sprintf("from has %s service and gateway, and must have exactly one", bothOrNeither(from.Service.IsSet())), u.At(from.Pos)).
+		l.add(diag.ExactlyOneOf, here.field("from"), fmt.Sprintf("from has %s service and gateway, and must have exactly one", bothOrNeither(from.Service.IsSet())), here.pos(from.Pos)).
 			hint("%s", either(from.Service.IsSet(), `from: service: "NAME", or from: gateway: "NAME"`, "take service out, or take gateway out"))
 		return false
 	}
@@ -53,24 +52,24 @@ func (l *linker) testTarget(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 	}
 	switch {
 	case !needed.IsSet():
-		l.add(diag.MissingField, path+".request."+where, fmt.Sprintf("the request does not say where it goes: %s is missing", where), u.At(q.Pos)).
+		l.add(diag.MissingField, here.field("request."+where), fmt.Sprintf("the request does not say where it goes: %s is missing", where), here.pos(q.Pos)).
 			hint("a service's request has to, the service that is called; one by a gateway has host")
 		return false
 	case useless.IsSet():
-		l.add(diag.NoEffect, path+".request", "to is for requests of a service and host for those by a gateway, and both are written", u.At(useless.Pos)).hint("take it out")
+		l.add(diag.NoEffect, here.field("request"), "to is for requests of a service and host for those by a gateway, and both are written", here.pos(useless.Pos)).hint("take it out")
 		return false
 	}
 	if from.Gateway.IsSet() {
-		return l.byListener(u, path, s, t)
+		return l.byListener(here, s, t)
 	}
 	t.FromKind, t.From = ir.KindService, from.Service.Value
 	if l.declaredServices[t.From] == nil {
-		l.unknown(diag.UnknownCaller, path+".from.service", "service", t.From, sortedKeys(l.declaredServices), u, from.Service.Pos)
+		l.unknown(diag.UnknownCaller, here.field("from.service"), "service", t.From, sortedKeys(l.declaredServices), from.Service.Pos)
 		return false
 	}
 	callee := l.declaredServices[q.To.Value]
 	if callee == nil {
-		l.unknown(diag.UnknownCallee, path+".request.to", "service", q.To.Value, sortedKeys(l.declaredServices), u, q.To.Pos)
+		l.unknown(diag.UnknownCallee, here.field("request.to"), "service", q.To.Value, sortedKeys(l.declaredServices), q.To.Pos)
 		return false
 	}
 	var good []string
@@ -82,11 +81,11 @@ func (l *linker) testTarget(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 	port := q.Port.Value
 	switch {
 	case q.Port.IsSet() && !slices.Contains(good, port):
-		l.add(diag.UnknownPort, path+".request.port", fmt.Sprintf("%s has no port %q that speaks HTTP", callee.Name, port), u.At(q.Port.Pos), callee.Pos).
+		l.add(diag.UnknownPort, here.field("request.port"), fmt.Sprintf("%s has no port %q that speaks HTTP", callee.Name, port), here.pos(q.Port.Pos), callee.Pos).
 			hint("%s", l.didYouMean(port, good))
 		return false
 	case !q.Port.IsSet() && len(good) != 1:
-		l.add(diag.AmbiguousPort, path+".request", fmt.Sprintf("%d ports of %s speak HTTP: which is meant?", len(good), callee.Name), u.At(q.To.Pos), callee.Pos).
+		l.add(diag.AmbiguousPort, here.field("request"), fmt.Sprintf("%d ports of %s speak HTTP: which is meant?", len(good), callee.Name), here.pos(q.To.Pos), callee.Pos).
 			hint("write port: %q", append(good, "NAME")[0])
 		return false
 	case !q.Port.IsSet():
@@ -97,11 +96,11 @@ func (l *linker) testTarget(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 }
 
 // byListener is at which listener of a gateway a test's request comes in.
-func (l *linker) byListener(u *spec.Unit, path string, s *spec.Test, t *ir.Test) bool {
+func (l *linker) byListener(here place, s *spec.Test, t *ir.Test) bool {
 	t.FromKind, t.From = ir.KindGateway, s.From.Gateway.Value
 	g := l.declaredGateways[t.From]
 	if g == nil {
-		l.unknown(diag.UnknownCaller, path+".from.gateway", "gateway", t.From, sortedKeys(l.declaredGateways), u, s.From.Gateway.Pos)
+		l.unknown(diag.UnknownCaller, here.field("from.gateway"), "gateway", t.From, sortedKeys(l.declaredGateways), s.From.Gateway.Pos)
 		return false
 	}
 	t.Host = strings.ToLower(s.Request.Host.Value)
@@ -123,11 +122,11 @@ func (l *linker) byListener(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 	}
 	switch {
 	case at == nil && s.Request.Port.IsSet():
-		l.add(diag.UnknownListener, path+".request.port", fmt.Sprintf("the gateway %s has no listener %q of HTTP", g.Name, s.Request.Port.Value), u.At(s.Request.Port.Pos), g.Pos).
+		l.add(diag.UnknownListener, here.field("request.port"), fmt.Sprintf("the gateway %s has no listener %q of HTTP", g.Name, s.Request.Port.Value), here.pos(s.Request.Port.Pos), g.Pos).
 			hint("%s", l.didYouMean(s.Request.Port.Value, names))
 		return false
 	case at == nil:
-		l.add(diag.UnservedHost, path+".request.host", fmt.Sprintf("no listener of %s answers for %s", g.Name, t.Host), u.At(s.Request.Host.Pos), g.Pos).
+		l.add(diag.UnservedHost, here.field("request.host"), fmt.Sprintf("no listener of %s answers for %s", g.Name, t.Host), here.pos(s.Request.Host.Pos), g.Pos).
 			hint("write port: %q for the answer that one of them gives all the same", append(names, "NAME")[0])
 		return false
 	}
@@ -139,7 +138,7 @@ func (l *linker) byListener(u *spec.Unit, path string, s *spec.Test, t *ir.Test)
 }
 
 // testToken is the token that a test's request carries.
-func (l *linker) testToken(u *spec.Unit, path string, q *spec.TestRequest, t *ir.Test) bool {
+func (l *linker) testToken(here place, q *spec.TestRequest, t *ir.Test) bool {
 	if q.JWT == nil {
 		return true
 	}
@@ -158,20 +157,20 @@ func (l *linker) testToken(u *spec.Unit, path string, q *spec.TestRequest, t *ir
 	switch {
 	case t.Issuer != "":
 	case len(known) == 0:
-		l.add(diag.UnknownIssuer, path+".request.jwt", "the mesh has no issuer whose token that could be", u.At(q.Pos)).hint("mesh: jwt: issuers: NAME: …")
+		l.add(diag.UnknownIssuer, here.field("request.jwt"), "the mesh has no issuer whose token that could be", here.pos(q.Pos)).hint("mesh: jwt: issuers: NAME: …")
 	case said.IsSet():
-		l.unknown(diag.UnknownIssuer, path+".request.jwt.iss", "issuer of tokens", said.Value, known, u, said.Pos)
+		l.unknown(diag.UnknownIssuer, here.field("request.jwt.iss"), "issuer of tokens", said.Value, known, said.Pos)
 	default:
-		l.add(diag.UnknownIssuer, path+".request.jwt", fmt.Sprintf("the mesh has %d issuers of tokens: whose is it?", len(known)), u.At(q.Pos)).
+		l.add(diag.UnknownIssuer, here.field("request.jwt"), fmt.Sprintf("the mesh has %d issuers of tokens: whose is it?", len(known)), here.pos(q.Pos)).
 			hint("jwt: iss: %q", known[0])
 	}
 	return t.Issuer != ""
 }
 
 // expectation refuses one that nothing could meet.
-func (l *linker) expectation(u *spec.Unit, path string, e *spec.Expectation) bool {
+func (l *linker) expectation(here place, e *spec.Expectation) bool {
 	if !e.Allowed.Value && (e.Service.IsSet() || e.Version.IsSet()) {
-		l.add(diag.NoEffect, path, "a request that is not let in reaches no service and no version", u.At(cmp.Or(e.Service.Pos, e.Version.Pos)), u.At(e.Allowed.Pos)).hint("take it out")
+		l.add(diag.NoEffect, here, "a request that is not let in reaches no service and no version", here.pos(cmp.Or(e.Service.Pos, e.Version.Pos)), here.pos(e.Allowed.Pos)).hint("take it out")
 		return false
 	}
 	if !e.Service.IsSet() {
@@ -179,7 +178,7 @@ func (l *linker) expectation(u *spec.Unit, path string, e *spec.Expectation) boo
 	}
 	s := l.declaredServices[e.Service.Value]
 	if s == nil {
-		l.unknown(diag.UnknownCallee, path+".service", "service", e.Service.Value, sortedKeys(l.declaredServices), u, e.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", e.Service.Value, sortedKeys(l.declaredServices), e.Service.Pos)
 		return false
 	}
 	var versions []string
@@ -187,7 +186,7 @@ func (l *linker) expectation(u *spec.Unit, path string, e *spec.Expectation) boo
 		versions = append(versions, v.Name)
 	}
 	if e.Version.IsSet() && !slices.Contains(versions, e.Version.Value) {
-		l.unknown(diag.UnknownVersion, path+".version", "version", e.Version.Value, versions, u, e.Version.Pos)
+		l.unknown(diag.UnknownVersion, here.field("version"), "version", e.Version.Value, versions, e.Version.Pos)
 		return false
 	}
 	return true

@@ -9,69 +9,69 @@ import (
 )
 
 // traffic is what one place says of timeouts and retries.
-func (l *linker) traffic(u *spec.Unit, path string, written spec.Traffic) ir.Traffic {
+func (l *linker) traffic(here place, written spec.Traffic) ir.Traffic {
 	t := ir.Traffic{
-		Timeout:     l.durationSetting(u, path+".timeout", written.Timeout),
-		IdleTimeout: l.durationSetting(u, path+".idleTimeout", written.IdleTimeout),
+		Timeout:     l.durationSetting(here.field("timeout"), written.Timeout),
+		IdleTimeout: l.durationSetting(here.field("idleTimeout"), written.IdleTimeout),
 	}
 	if r := written.Retries; r != nil {
-		l.retries(u, path+".retries", r, &t)
+		l.retries(here.field("retries"), r, &t)
 	}
 	if c := written.Connections; c != nil {
-		t.Connections = l.connections(u, path+".connections", c)
+		t.Connections = l.connections(here.field("connections"), c)
 	}
 	return t
 }
 
 // durationSetting is nil when nothing is written.
-func (l *linker) durationSetting(u *spec.Unit, path string, f spec.Field[string]) *ir.Setting[ir.Duration] {
+func (l *linker) durationSetting(here place, f spec.Field[string]) *ir.Setting[ir.Duration] {
 	if !f.IsSet() {
 		return nil
 	}
-	return setting(u, l.duration(u, path, f), f.Pos)
+	return setting(here, l.duration(here, f), f.Pos)
 }
 
-func (l *linker) retries(u *spec.Unit, path string, r *spec.Retries, t *ir.Traffic) {
+func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 	if r.Attempts.IsSet() {
-		t.Attempts = setting(u, uint32(r.Attempts.Value), r.Attempts.Pos)
+		t.Attempts = setting(here, uint32(r.Attempts.Value), r.Attempts.Pos)
 	}
-	t.PerTryTimeout = l.durationSetting(u, path+".perTryTimeout", r.PerTryTimeout)
+	t.PerTryTimeout = l.durationSetting(here.field("perTryTimeout"), r.PerTryTimeout)
 	if r.On != nil {
 		var on []ir.RetryCondition
 		for _, condition := range r.On {
 			on = append(on, ir.RetryCondition(condition.Value))
 		}
-		t.RetryOn = setting(u, on, r.Pos)
+		t.RetryOn = setting(here, on, r.Pos)
 		if len(on) == 0 {
-			l.add(diag.EmptyList, path+".on", "on names no condition, so nothing would be tried again", u.At(r.Pos)).
+			l.add(diag.EmptyList, here.field("on"), "on names no condition, so nothing would be tried again", here.pos(r.Pos)).
 				hint("leave it out for the default, or write attempts: 0 for no retries")
 		} else {
-			t.RetryOn.Pos = u.At(r.On[0].Pos)
+			t.RetryOn.Pos = here.pos(r.On[0].Pos)
 		}
 	}
 	if b := r.Budget; b != nil {
 		if b.Percent.IsSet() {
-			t.BudgetPercent = setting(u, b.Percent.Value, b.Percent.Pos)
+			t.BudgetPercent = setting(here, b.Percent.Value, b.Percent.Pos)
 		}
 		if b.MinConcurrency.IsSet() {
-			t.MinConcurrency = setting(u, uint32(b.MinConcurrency.Value), b.MinConcurrency.Pos)
+			t.MinConcurrency = setting(here, uint32(b.MinConcurrency.Value), b.MinConcurrency.Pos)
 		}
 	}
 	if b := r.Backoff; b != nil {
-		t.BackoffBase = l.durationSetting(u, path+".backoff.base", b.Base)
-		t.BackoffMax = l.durationSetting(u, path+".backoff.max", b.Max)
+		t.BackoffBase = l.durationSetting(here.field("backoff.base"), b.Base)
+		t.BackoffMax = l.durationSetting(here.field("backoff.max"), b.Max)
 		if t.BackoffBase != nil && t.BackoffMax != nil && t.BackoffMax.Value < t.BackoffBase.Value {
-			l.add(diag.OutOfRange, path+".backoff.max", fmt.Sprintf("max is %s and base %s", t.BackoffMax.Value, t.BackoffBase.Value), t.BackoffMax.Pos, t.BackoffBase.Pos).
+			l.add(diag.OutOfRange, here.field("backoff.max"), fmt.Sprintf("max is %s and base %s", t.BackoffMax.Value, t.BackoffBase.Value), t.BackoffMax.Pos, t.BackoffBase.Pos).
 				hint("max is what the wait grows to: leave it out for ten times base")
 		}
 	}
 	if r.Hedge.IsSet() {
-		t.Hedge = setting(u, r.Hedge.Value, r.Hedge.Pos)
+		t.Hedge = setting(here, r.Hedge.Value, r.Hedge.Pos)
 	}
 }
 
 // requestsOnly refuses settings about requests where no port speaks HTTP.
-func (l *linker) requestsOnly(u *spec.Unit, path string, ports []ir.Port, what string, pos spec.Pos) {
+func (l *linker) requestsOnly(here place, ports []ir.Port, what string, pos spec.Pos) {
 	if pos == 0 {
 		return
 	}
@@ -80,6 +80,6 @@ func (l *linker) requestsOnly(u *spec.Unit, path string, ports []ir.Port, what s
 			return
 		}
 	}
-	l.add(diag.NoEffect, path, fmt.Sprintf("%s cannot take effect: no port of it speaks HTTP", what), u.At(pos)).
+	l.add(diag.NoEffect, here, fmt.Sprintf("%s cannot take effect: no port of it speaks HTTP", what), here.pos(pos)).
 		hint("take it out, or give the port the protocol that it speaks")
 }

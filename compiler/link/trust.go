@@ -18,23 +18,23 @@ import (
 func (l *linker) trustDomains(u *spec.Unit) {
 	for _, name := range sortedKeys(u.Mesh.TrustDomains) {
 		s := u.Mesh.TrustDomains[name]
-		path := fmt.Sprintf("mesh.trustDomains.%q", name)
+		here := place{u, fmt.Sprintf("mesh.trustDomains.%q", name)}
 		td, err := spiffeid.TrustDomainFromString(name)
 		switch {
 		case err != nil:
-			l.add(diag.BadFormat, path, fmt.Sprintf("%q is no SPIFFE trust domain", name), u.At(s.Pos))
+			l.add(diag.BadFormat, here, fmt.Sprintf("%q is no SPIFFE trust domain", name), here.pos(s.Pos))
 			continue
 		case td == l.trustDomain:
-			l.add(diag.NameTaken, path, fmt.Sprintf("%s is the mesh's own trust domain, whose roots its issuer gives", name), u.At(s.Pos), u.At(u.Mesh.TrustDomain.Pos)).
+			l.add(diag.NameTaken, here, fmt.Sprintf("%s is the mesh's own trust domain, whose roots its issuer gives", name), here.pos(s.Pos), here.pos(u.Mesh.TrustDomain.Pos)).
 				hint("take it out")
 			continue
 		}
 		bundle, reason := roots(s.Bundle.Value)
 		if reason != "" {
-			l.add(diag.BadFormat, path+".bundle", "bundle "+reason, u.At(s.Bundle.Pos)).hint("certificates of authorities in PEM")
+			l.add(diag.BadFormat, here.field("bundle"), "bundle "+reason, here.pos(s.Bundle.Pos)).hint("certificates of authorities in PEM")
 			continue
 		}
-		l.mesh.TrustDomains = append(l.mesh.TrustDomains, &ir.TrustDomain{Name: name, Bundle: bundle, Pos: u.At(s.Pos)})
+		l.mesh.TrustDomains = append(l.mesh.TrustDomains, &ir.TrustDomain{Name: name, Bundle: bundle, Pos: here.pos(s.Pos)})
 	}
 }
 

@@ -16,30 +16,30 @@ import (
 
 // uses links the calls of a member. A call that the callee does not allow is
 // left out.
-func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string, uses map[string]*spec.Use) []ir.Use {
+func (l *linker) uses(here place, kind ir.MemberKind, name string, uses map[string]*spec.Use) []ir.Use {
 	var out []ir.Use
 	for _, to := range sortedKeys(uses) {
 		s := uses[to]
-		at := path + ".uses." + to
-		use := ir.Use{To: to, Pos: u.At(s.Pos), Traffic: l.traffic(u, at, s.Traffic())}
+		at := here.field("uses." + to)
+		use := ir.Use{To: to, Pos: here.pos(s.Pos), Traffic: l.traffic(at, s.Traffic())}
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
 		case to == name:
 			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", name), use.Pos).
 				hint("take it out: an instance reaches its own application on loopback, without the mesh")
 			continue
 		case callee != nil:
-			use.Ports = l.allowedPorts(u, at, kind, name, callee, s, use.Pos)
-			l.requestsOnly(u, at+".timeout", callee.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
+			use.Ports = l.allowedPorts(at, kind, name, callee, s, use.Pos)
+			l.requestsOnly(at.field("timeout"), callee.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
 		case external != nil:
 			use.External = true
-			use.Ports = l.portList(u, at+".ports", s.Ports, external.Ports, to)
+			use.Ports = l.portList(at.field("ports"), s.Ports, external.Ports, to)
 			if len(s.Ports) == 0 {
 				use.Ports = portNames(external.Ports)
 			}
-			l.requestsOnly(u, at+".timeout", external.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
+			l.requestsOnly(at.field("timeout"), external.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
 		default:
 			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...), func(other string) bool { return other == name })
-			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, u, s.Pos)
+			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, s.Pos)
 			continue
 		}
 		if len(use.Ports) > 0 {
@@ -51,13 +51,13 @@ func (l *linker) uses(u *spec.Unit, path string, kind ir.MemberKind, name string
 
 // allowedPorts are the callee's ports that the caller may call: those that it
 // names, or all that some rule opens to it.
-func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, name string, callee *ir.Service, use *spec.Use, pos source.Position) []string {
+func (l *linker) allowedPorts(here place, kind ir.MemberKind, name string, callee *ir.Service, use *spec.Use, pos source.Position) []string {
 	var open []string
 	var refused *ir.Rule
 	id := l.memberIdentity(kind, name)
 	for _, p := range callee.Ports {
 		if p.Open && (len(callee.Ports) == 1 || slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
-			l.add(diag.OpenPortCalled, path, fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
+			l.add(diag.OpenPortCalled, here, fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
 				hint("take mtls out of services.%s.ports.%s, or call another port", callee.Name, p.Name)
 			return nil
 		}
@@ -72,35 +72,35 @@ func (l *linker) allowedPorts(u *spec.Unit, path string, kind ir.MemberKind, nam
 		list = "gateways"
 	}
 	if len(callee.Ports) == 0 {
-		l.add(diag.UnknownPort, path, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos, l.services[callee.Name].pos).
+		l.add(diag.UnknownPort, here, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos, l.services[callee.Name].pos).
 			hint("add to services.%s: ports: http: {port: 8080, protocol: \"http\"}", callee.Name)
 		return nil
 	}
 	if len(open) == 0 && refused != nil {
-		l.add(diag.NotAllowed, path, fmt.Sprintf("%s calls %s, and %s denies it all that it does", name, callee.Name, callee.Name), pos, refused.Pos).
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s denies it all that it does", name, callee.Name, callee.Name), pos, refused.Pos).
 			hint("take the call or the rule of deny out, or say in the rule which requests are denied")
 		return nil
 	}
 	if len(open) == 0 {
-		l.add(diag.NotAllowed, path, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
 			hint("add {from: %s: [%q]} to services.%s.allow, or %s", list, name, callee.Name, map[bool]string{true: "take out the call and its routes", false: "take the call out"}[kind == ir.KindGateway])
 		return nil
 	}
 	if use.Ports == nil {
 		return open
 	}
-	wanted := l.portList(u, path+".ports", use.Ports, callee.Ports, callee.Name)
+	wanted := l.portList(here.field("ports"), use.Ports, callee.Ports, callee.Name)
 	var ports []string
 	for _, p := range wanted {
 		if slices.Contains(open, p) {
 			ports = append(ports, p)
 			continue
 		}
-		l.add(diag.PortNotAllowed, path+".ports", fmt.Sprintf("%s calls port %s of %s, and %s lets it in on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
+		l.add(diag.PortNotAllowed, here.field("ports"), fmt.Sprintf("%s calls port %s of %s, and %s lets it in on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
 			hint("add {from: %s: [%q], ports: [%q]} to services.%s.allow", list, name, p, callee.Name)
 	}
 	if len(use.Ports) == 0 {
-		l.add(diag.EmptyList, path+".ports", "ports is empty, so nothing would be called", pos).hint("leave it out for every port that is open")
+		l.add(diag.EmptyList, here.field("ports"), "ports is empty, so nothing would be called", pos).hint("leave it out for every port that is open")
 	}
 	return ports
 }
@@ -114,54 +114,54 @@ func (l *linker) memberIdentity(kind ir.MemberKind, name string) spiffeid.ID {
 }
 
 // binds gives the uses the addresses on the caller's host.
-func (l *linker) binds(u *spec.Unit, path string, proxy *ir.Proxy, uses []ir.Use, written map[string]*spec.Use, left *freePorts) {
+func (l *linker) binds(here place, proxy *ir.Proxy, uses []ir.Use, written map[string]*spec.Use, left *freePorts) {
 	taken := map[netip.AddrPort]source.Position{}
 	for i := range uses {
 		use := &uses[i]
 		s := written[use.To]
-		at := path + ".uses." + use.To
+		at := here.field("uses." + use.To)
 		if s.Bind.IsSet() {
 			if len(use.Ports) != 1 {
-				l.add(diag.BadEndpointPort, at+".bind", fmt.Sprintf("bind cannot say which of the ports %s it means", strings.Join(use.Ports, ", ")), u.At(s.Bind.Pos)).
+				l.add(diag.BadEndpointPort, at.field("bind"), fmt.Sprintf("bind cannot say which of the ports %s it means", strings.Join(use.Ports, ", ")), here.pos(s.Bind.Pos)).
 					hint("in place of bind, write %s", left.uses(use, use.Ports...))
 			} else {
-				l.bind(u, at+".bind", proxy, use, use.Ports[0], s.Bind, taken, left)
+				l.bind(at.field("bind"), proxy, use, use.Ports[0], s.Bind, taken, left)
 			}
 		}
 		for _, port := range sortedKeys(s.Binds) {
 			if !slices.Contains(use.Ports, port) {
-				l.add(diag.UnknownPort, at+".binds."+port, fmt.Sprintf("the call has no port %q", port), u.At(s.Binds[port].Pos)).
+				l.add(diag.UnknownPort, at.field("binds."+port), fmt.Sprintf("the call has no port %q", port), here.pos(s.Binds[port].Pos)).
 					hint("%s", l.didYouMean(port, use.Ports))
 				continue
 			}
-			l.bind(u, at+".binds."+port, proxy, use, port, s.Binds[port], taken, left)
+			l.bind(at.field("binds."+port), proxy, use, port, s.Binds[port], taken, left)
 		}
 	}
 }
 
-func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position, left *freePorts) {
-	pos := u.At(f.Pos)
+func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position, left *freePorts) {
+	pos := here.pos(f.Pos)
 	addr, err := netip.ParseAddrPort(f.Value)
 	if err != nil || addr.Port() == 0 {
-		l.add(diag.BadAddress, path, fmt.Sprintf("%s is %q and must be IP:PORT", lastName(path), f.Value), pos).hint("%q", left.address())
+		l.add(diag.BadAddress, here, fmt.Sprintf("%s is %q and must be IP:PORT", here.name(), f.Value), pos).hint("%q", left.address())
 		return
 	}
 	if addr.Addr().Is4In6() {
-		l.add(diag.BadAddress, path, fmt.Sprintf("%s is an IPv4 address in IPv6's clothes", addr), pos).
+		l.add(diag.BadAddress, here, fmt.Sprintf("%s is an IPv4 address in IPv6's clothes", addr), pos).
 			hint("%q", left.address())
 		return
 	}
 	if p := addr.Port(); slices.Contains(proxy.Ports(), p) {
-		l.add(diag.PortTaken, path, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("%q", left.address())
+		l.add(diag.PortTaken, here, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("%q", left.address())
 		return
 	}
 	if !addr.Addr().IsLoopback() {
-		l.add(diag.BadAddress, path, fmt.Sprintf("%s is on %s, where others could call with this service's identity", lastName(path), addr.Addr()), pos).
+		l.add(diag.BadAddress, here, fmt.Sprintf("%s is on %s, where others could call with this service's identity", here.name(), addr.Addr()), pos).
 			hint("bind to loopback: %q", left.address())
 		return
 	}
 	if other, twice := taken[addr]; twice {
-		l.add(diag.AddressTaken, path, fmt.Sprintf("two calls are bound to %s", addr), pos, other).hint("%q", left.address())
+		l.add(diag.AddressTaken, here, fmt.Sprintf("two calls are bound to %s", addr), pos, other).hint("%q", left.address())
 	}
 	taken[addr] = pos
 	if use.Binds == nil {
@@ -173,7 +173,7 @@ func (l *linker) bind(u *spec.Unit, path string, proxy *ir.Proxy, use *ir.Use, p
 // reachable makes sure that every call of a service can be made, by an address
 // of its own or by redirection, and refuses those that the proxy could not tell
 // apart. A gateway makes its calls itself.
-func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy, written map[string]*spec.Use, left *freePorts) {
+func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written map[string]*spec.Use, left *freePorts) {
 	type claim struct {
 		use  *ir.Use
 		port ir.Port
@@ -181,7 +181,7 @@ func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy, written m
 	numbers := map[uint16]claim{}
 	for i := range uses {
 		use := &uses[i]
-		at := path + ".uses." + use.To
+		at := here.field("uses." + use.To)
 		ports := unbound(use, written[use.To])
 		if proxy.Interception == ir.InterceptExplicit {
 			if len(ports) > 0 {
@@ -194,7 +194,7 @@ func (l *linker) reachable(path string, uses []ir.Use, proxy ir.Proxy, written m
 			port := l.calleePort(use, name)
 			if slices.Contains(proxy.Ports(), port.Number) {
 				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is the own of this service's proxy", use.To, port.Number), use.Pos).
-					hint("move the proxy: %s.proxy, or give the call an address of its own: %s", path, left.uses(use, name))
+					hint("move the proxy: %s.proxy, or give the call an address of its own: %s", here.path, left.uses(use, name))
 				continue
 			}
 			other, twice := numbers[port.Number]
