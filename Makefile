@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 WITH_ENVOY := ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}"
 LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools images up test inotify lint security e2e soak fuzz race bench clean
+.PHONY: all build tools images up test packages inotify lint format security e2e soak fuzz race bench clean
 
 # how long each target of fuzz runs
 FUZZTIME ?= 60s
@@ -35,20 +35,29 @@ images: tools
 up: build tools
 	cd examples/shop && $(WITH_ENVOY) exec ../../bin/meshc up
 
-# everything, real Envoys included
-test: build tools lint inotify
-	$(WITH_ENVOY) go test -timeout 30m ./...
+# everything, real Envoys included. What is compiled for tests is vetted by go test, so that nothing is
+# compiled and looked at twice; without DWARF, which no test reads
+test: packages tools format inotify
+	$(WITH_ENVOY) go test -vet=all -ldflags=-w -timeout 30m ./...
+
+# Debian's packages that the tests need
+packages:
+	@missing=$$(tools/packages.sh test) || { echo "make: the tests need more packages: apt-get install $$missing" >&2; exit 1; }
 
 # what so many Envoys at once need of Linux
 inotify:
 	@tools/inotify.sh
 
-lint:
+# what is wrong with the code and no test says: with what make test has compiled it takes less
+lint: format
 	go mod tidy -diff
 	go vet ./...
-	@unformatted=$$($(LINT) gofumpt -l $(wildcard */)) || exit 1; \
-		if [ -n "$$unformatted" ]; then echo "lint: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(LINT) staticcheck ./...
+	@tools/size.sh
+
+format:
+	@unformatted=$$($(LINT) gofumpt -l $(wildcard */)) || exit 1; \
+		if [ -n "$$unformatted" ]; then echo "format: not formatted by gofumpt:" >&2; echo "$$unformatted" >&2; exit 1; fi
 
 # what gosec finds in the code, and Go's vulnerability database in the dependencies. Not
 # looked for: G104 (errors of closing what is done with), G115 (numbers that the schema

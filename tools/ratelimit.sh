@@ -8,5 +8,5 @@ if [ -x .tools/ratelimit ] && cmp -s tools/ratelimit/go.sum .tools/ratelimit.sum
 	exit 0
 fi
 mkdir -p .tools
-go build -C tools/ratelimit -trimpath -o ../../.tools/ratelimit github.com/envoyproxy/ratelimit/src/service_cmd
+go build -C tools/ratelimit -o ../../.tools/ratelimit github.com/envoyproxy/ratelimit/src/service_cmd
 cp tools/ratelimit/go.sum .tools/ratelimit.sum
