@@ -66,3 +66,14 @@ func HostCovers(pattern, host string) bool {
 	suffix, wildcard := strings.CutPrefix(pattern, "*")
 	return wildcard && strings.HasSuffix(host, suffix) && host != suffix
 }
+
+// Specific orders the patterns that cover a host: exact ones come last, longer wildcards after shorter ones, and "*" first.
+func Specific(pattern string) int {
+	switch {
+	case pattern == "*":
+		return 0
+	case strings.HasPrefix(pattern, "*"):
+		return len(pattern)
+	}
+	return 1000 + len(pattern)
+}

@@ -2,6 +2,7 @@ package try
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -47,6 +48,9 @@ func (r *run) fromGateway(g *ir.Gateway) {
 			return
 		}
 	}
+	if r.misdirected(at, g, l, q) {
+		return
+	}
 	domain, served := r.domain(g, l, strings.ToLower(q.host))
 	if !served {
 		r.step(at, l.Pos, "answers for no host %s there", q.host)
@@ -70,34 +74,15 @@ func (r *run) fromGateway(g *ir.Gateway) {
 // listener is the one that takes the request's connection; nil for none. Those on one port are told apart by the
 // name in the handshake.
 func (r *run) listener(g *ir.Gateway) *ir.Listener {
-	var best *ir.Listener
-	rank := -1
+	if r.request.Scheme == "https" {
+		return g.ListenerOf(r.request.port(), strings.ToLower(r.request.serverName()))
+	}
 	for i := range g.Listeners {
-		l := &g.Listeners[i]
-		if l.Port != r.request.port() || l.BySNI() != (r.request.Scheme == "https") {
-			continue
-		}
-		if !l.BySNI() {
+		if l := &g.Listeners[i]; l.Port == r.request.port() && !l.BySNI() {
 			return l
 		}
-		for _, h := range l.Hosts {
-			if n := specific(h); ir.HostCovers(h, strings.ToLower(r.request.Host)) && n > rank {
-				best, rank = l, n
-			}
-		}
 	}
-	return best
-}
-
-// specific orders hosts: exact ones, then longer wildcards, and "*" last.
-func specific(host string) int {
-	switch {
-	case host == "*":
-		return 0
-	case strings.HasPrefix(host, "*"):
-		return len(host)
-	}
-	return 1000 + len(host)
+	return nil
 }
 
 // domain is which of the hosts of a listener, and of the routes there, the request's host is one of.
@@ -111,15 +96,32 @@ func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) 
 	}
 	best := ""
 	for _, d := range domains {
-		if ir.HostCovers(d, host) && (best == "" || specific(d) > specific(best)) {
+		if ir.HostCovers(d, host) && (best == "" || ir.Specific(d) > ir.Specific(best)) {
 			best = d
 		}
 	}
 	return best, best != ""
 }
 
+// misdirected answers a request for a host of another listener than its connection's.
+func (r *run) misdirected(at string, g *ir.Gateway, l *ir.Listener, q *message) bool {
+	if !l.BySNI() {
+		return false
+	}
+	other := g.ListenerOf(l.Port, strings.ToLower(q.host))
+	if other == nil || other == l {
+		return false
+	}
+	r.step(at, other.Pos, "has the listener %s for %s, and the connection is not for that", other.Name, q.host)
+	r.answer(at, http.StatusMisdirectedRequest)
+	return true
+}
+
 // redirectTo is the answer of a listener that sends clients to another one.
 func (r *run) redirectTo(at string, g *ir.Gateway, l *ir.Listener, q *message) {
+	if r.misdirected(at, g, l, q) {
+		return
+	}
 	to := g.Listener(l.RedirectTo)
 	served := slices.ContainsFunc(l.Hosts, func(h string) bool { return ir.HostCovers(h, strings.ToLower(q.host)) })
 	if !served {

@@ -5,6 +5,7 @@
 package try
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -30,6 +31,8 @@ type Request struct {
 	// Scheme is "http" or "https", Host without a port, and Port 0 for the scheme's own.
 	Scheme, Host string
 	Port         uint16
+	// ServerName is the name in the TLS handshake (SNI), where that is another than Host; "" for Host.
+	ServerName string
 	// Path is as it is sent, with its query.
 	Path string
 	// Headers are in their order; names in lower case.
@@ -127,12 +130,18 @@ func (r *Request) AddHeader(text string) error {
 	}
 	value = strings.TrimSpace(value)
 	if name == "host" {
+		if r.ServerName == "" {
+			r.ServerName = r.Host
+		}
 		r.Host, _, _ = strings.Cut(value, ":")
 		return nil
 	}
 	r.Headers = append(r.Headers, ir.Header{Name: name, Value: value})
 	return nil
 }
+
+// serverName is the name in the handshake.
+func (r *Request) serverName() string { return cmp.Or(r.ServerName, r.Host) }
 
 // now is when it is sent.
 func (r *Request) now() time.Time {

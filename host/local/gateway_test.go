@@ -44,8 +44,9 @@ func TestGatewayTLS(t *testing.T) {
 	}{
 		{"shop.example", "shop.example", http.StatusNoContent},
 		{"a.partner.example", "a.partner.example", http.StatusOK},
-		{"shop.example", "a.partner.example", http.StatusNotFound}, // another listener's host
-		{"a.partner.example", "shop.example", http.StatusNotFound},
+		{"shop.example", "a.partner.example", http.StatusMisdirectedRequest}, // another listener's host
+		{"a.partner.example", "shop.example", http.StatusMisdirectedRequest},
+		{"shop.example", "nobodys.example", http.StatusNotFound},
 		{"other.example", "shop.example", 0}, // a name that no listener has
 		{"partner.example", "shop.example", 0},
 	} {

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -118,8 +119,9 @@ func (b *builder) hostsAlone() []*hcmv3.HttpFilter {
 // listenerHosts are the hosts of a listener that serves requests, or of one that
 // redirects them.
 func (b *builder) listenerHosts(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
+	misdirected := b.misdirected(g, l)
 	if l.RedirectTo == "" {
-		return b.gatewayHosts(g, l)
+		return append(b.gatewayHosts(g, l), misdirected...)
 	}
 	to := g.Listener(l.RedirectTo)
 	r := &ir.Redirect{Scheme: "http", Port: to.Port, Status: permanently}
@@ -129,11 +131,27 @@ func (b *builder) listenerHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtua
 	if r.Scheme == "https" && to.Port == 443 || r.Scheme == "http" && to.Port == 80 {
 		r.Port = 0
 	}
-	return []*routev3.VirtualHost{{Name: l.Name, Domains: l.Hosts, Metadata: from(l.Pos), Routes: []*routev3.Route{{
+	return append(misdirected, &routev3.VirtualHost{Name: l.Name, Domains: l.Hosts, Metadata: from(l.Pos), Routes: []*routev3.Route{{
 		Name: join(l.Name, to.Name), Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
 		Action: &routev3.Route_Redirect{Redirect: redirect(r, ir.PathMatch{})},
+	}}})
+}
+
+// misdirected has requests for hosts of the other listeners on the port answered with 421 (RFC 9110, 15.5.20): a client may
+// send them on a connection that it has, and the other listener may ask for a certificate.
+func (b *builder) misdirected(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
+	hosts := g.Elsewhere(l)
+	if len(hosts) == 0 {
+		return nil
+	}
+	return []*routev3.VirtualHost{{Name: misdirectedRoute, Domains: hosts, Metadata: from(l.Pos), Routes: []*routev3.Route{{
+		Name: misdirectedRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusMisdirectedRequest}},
 	}}}}
 }
+
+// misdirectedRoute is the route of requests that belong to another listener.
+const misdirectedRoute = "(misdirected)"
 
 // permanently is the status of a listener's redirects: the method stays.
 const permanently = 308
@@ -177,6 +195,9 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 	slices.Sort(domains)
 	var out []*routev3.VirtualHost
 	for _, domain := range slices.Compact(domains) {
+		if l.BySNI() && g.ListenerOf(l.Port, domain) != l {
+			continue // a route's host that is another listener's
+		}
 		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
 		for _, r := range routes {
 			if r.Match.Host == "" || ir.HostCovers(r.Match.Host, domain) {
