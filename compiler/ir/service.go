@@ -159,10 +159,11 @@ func (u *Upstream) Version(name string) *Version {
 }
 
 // Hosts are the names that callers may address the service by, the shortest
-// first: NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc.cluster.local.
+// first: those that Kubernetes' DNS answers, NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and
+// NAME.NAMESPACE.svc.cluster.local.
 func (u *Upstream) Hosts() []string {
 	qualified := u.Name + "." + u.Namespace
-	return []string{u.Name, qualified, qualified + ".svc.cluster.local"}
+	return []string{u.Name, qualified, qualified + ".svc", qualified + "." + clusterDomain}
 }
 
 func portByName(ports []Port, name string) *Port {

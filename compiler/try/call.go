@@ -2,6 +2,7 @@ package try
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func (r *run) fromService(s *ir.Service) {
 			if r.numberOf(use, name) == number && r.protocolOf(use, name).IsHTTP() {
 				r.step(at, s.Pos, "uses nothing that is named %s on port %d", r.request.Host, number)
 				if _, good := r.read(at); good {
-					r.answer(at, 404)
+					r.answer(at, http.StatusBadGateway)
 				}
 				return
 			}

@@ -402,11 +402,15 @@ func TestRedirect(t *testing.T) {
 			client.proxy(t, m, "client", dir, authority)
 			server.proxy(t, m, "web", dir, authority)
 			for _, when := range []string{"applied once", "applied twice"} {
-				if status, body := client.get(t, 0, to(at.server, 8080), "web"); status != http.StatusOK || !strings.Contains(body, "URI=spiffe://two.example/ns/default/sa/client") {
-					t.Errorf("%s: through both proxies: %d %q", when, status, body)
+				for _, host := range []string{"web", "web.default", "web.default.svc", "web.default.svc.cluster.local", "web:8080", "web.default.svc:8080", "WEB.default.svc."} {
+					if status, body := client.get(t, 0, to(at.server, 8080), host); status != http.StatusOK || !strings.Contains(body, "URI=spiffe://two.example/ns/default/sa/client") {
+						t.Errorf("%s: %s through both proxies: %d %q", when, host, status, body)
+					}
 				}
-				if status, body := client.get(t, 0, to(at.server, 8080), "other"); status != http.StatusNotFound {
-					t.Errorf("%s: a host that the client does not use: %d %q", when, status, body)
+				for _, host := range []string{"other", "web.other.svc", "web.default.svc.other.domain"} {
+					if status, body := client.get(t, 0, to(at.server, 8080), host); status != http.StatusBadGateway || !strings.Contains(body, "add it to uses of client") {
+						t.Errorf("%s: %s, which the client does not use: %d %q", when, host, status, body)
+					}
 				}
 				for address, want := range map[string]string{
 					to(at.loopback, 9000):  "on loopback",

@@ -113,7 +113,7 @@ func (b *builder) virtual(number uint16, calls []call) {
 		}
 	}
 	if hosts != nil {
-		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, hosts...))
+		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, append(hosts, b.undeclared(number))...))
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -124,7 +124,7 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 	}
 }
 
-// outboundHTTP routes requests by host; a host that is not used gets 404.
+// outboundHTTP routes requests by host; a host that is not used gets 502.
 func (b *builder) outboundHTTP(name string, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
 	m := b.connectionManager(name, b.filtersOf(hosts)...)
 	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
