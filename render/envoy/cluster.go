@@ -172,7 +172,7 @@ func http2Where(port *ir.Port) *corev3.Http2ProtocolOptions {
 	if !port.Protocol.Multiplexed() {
 		return nil
 	}
-	return &corev3.Http2ProtocolOptions{}
+	return streamErrors(&corev3.Http2ProtocolOptions{})
 }
 
 // contentHash is a short hash of a cluster. It is part of the name under which

@@ -30,7 +30,7 @@ func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle 
 	var alpn []string
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
-		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, idle)
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle)
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
 	if _, err := netip.ParseAddr(e.Via.Host); err == nil {

@@ -7,7 +7,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -80,8 +79,9 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	if l.RedirectTo != "" {
 		authorizer = ""
 	}
-	m := b.connectionManager(name, slices.Concat(b.hostsAlone(), b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
+	m := b.connectionManager(name, slices.Concat(b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.Settings.ForeignHeaders(b.scope.Gateway.Authorizer))
+	b.wantsHost(m)
 	m.CodecType = codec
 	m.SkipXffAppend = false
 	m.XffNumTrustedHops = 0
@@ -91,7 +91,9 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	m.StreamIdleTimeout = durationpb.New(edgeIdleTimeout)
 	m.Http2ProtocolOptions = edgeHTTP2()
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}}
-	if codec != hcmv3.HttpConnectionManager_HTTP3 { // which has the same routes
+	if codec == hcmv3.HttpConnectionManager_HTTP3 {
+		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true)}
+	} else { // HTTP/3 has the same routes
 		routes := &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)}
 		if l.HTTP3 {
 			routes.ResponseHeadersToAdd = altSvc(l.Port)
@@ -99,21 +101,6 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 		b.out.Routes = append(b.out.Routes, routes)
 	}
 	return m
-}
-
-// httpHostFilter is the filter of [builder.hostsAlone].
-const httpHostFilter = httpRBACFilter + ".host"
-
-// aHost is what the pseudo header ":authority" of a request for a host holds, when its
-// port is stripped: a name or an address.
-const aHost = `[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\]`
-
-// hostsAlone answers 403 to requests that name no host, or several: Envoy joins two
-// headers "host" with a comma, and an application could take either (RFC 9112, section
-// 3.2, has such requests refused).
-func (b *builder) hostsAlone() []*hcmv3.HttpFilter {
-	host := header(ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost})
-	return []*hcmv3.HttpFilter{b.refuses(httpHostFilter, "no host", &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_NotRule{NotRule: host}})}
 }
 
 // listenerHosts are the hosts of a listener that serves requests, or of one that
@@ -170,11 +157,11 @@ const edgeIdleTimeout = 5 * time.Minute
 // edgeHTTP2 bounds what one connection from outside can make a gateway hold (Envoy,
 // "Configuring Envoy as an edge proxy").
 func edgeHTTP2() *corev3.Http2ProtocolOptions {
-	return &corev3.Http2ProtocolOptions{
+	return streamErrors(&corev3.Http2ProtocolOptions{
 		MaxConcurrentStreams:        wrapperspb.UInt32(100),
 		InitialStreamWindowSize:     wrapperspb.UInt32(64 << 10),
 		InitialConnectionWindowSize: wrapperspb.UInt32(1 << 20),
-	}
+	})
 }
 
 // gatewayHosts has a virtual host for each host that the listener answers for

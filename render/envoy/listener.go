@@ -45,7 +45,7 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 			[]*hcmv3.HttpFilter{b.normalPaths()}, filters,
 			[]*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})},
 		),
-		LocalReplyConfig: refusedPaths(),
+		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{refusedPaths()}},
 		// The application says what it is.
 		ServerName:                   serverName,
 		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,
@@ -68,8 +68,15 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 			IdleTimeout:                  durationpb.New(idleTimeout),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
 		},
-		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxStreams)},
+		Http2ProtocolOptions: streamErrors(&corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxStreams)}),
 	}
+}
+
+// streamErrors has a malformed message of HTTP/2 end its own stream (RFC 9113, 8.1.1), and not the connection with all other
+// streams on it, which are other callers' behind a gateway or a load balancer.
+func streamErrors(o *corev3.Http2ProtocolOptions) *corev3.Http2ProtocolOptions {
+	o.OverrideStreamErrorOnInvalidHttpMessage = wrapperspb.Bool(true)
+	return o
 }
 
 // nobodyInternal names a range that no caller can have: with none, Envoy takes

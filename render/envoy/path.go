@@ -5,6 +5,7 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -34,10 +35,14 @@ func (b *builder) normalPaths() *hcmv3.HttpFilter {
 
 // refusedPaths has the answer to what [builder.normalPaths] refuses be 400, as to all other paths that are refused
 // for their form.
-func refusedPaths() *hcmv3.LocalReplyConfig {
-	dots := headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*/\.\.?;.*`})
-	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
-		Filter:     &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: dots}}},
+func refusedPaths() *hcmv3.ResponseMapper {
+	return badRequest(headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*/\.\.?;.*`}))
+}
+
+// badRequest has a proxy's own answer to requests with that header be 400.
+func badRequest(has *routev3.HeaderMatcher) *hcmv3.ResponseMapper {
+	return &hcmv3.ResponseMapper{
+		Filter:     &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: has}}},
 		StatusCode: wrapperspb.UInt32(http.StatusBadRequest),
-	}}}
+	}
 }

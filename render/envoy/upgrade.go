@@ -53,5 +53,5 @@ func takeUpgrades(m *hcmv3.HttpConnectionManager, port *ir.Port) {
 
 // http2Options are those of the connections to an upstream's port.
 func http2Options(port *ir.Port) *corev3.Http2ProtocolOptions {
-	return &corev3.Http2ProtocolOptions{AllowConnect: len(port.Upgrades) > 0}
+	return streamErrors(&corev3.Http2ProtocolOptions{AllowConnect: len(port.Upgrades) > 0})
 }
