@@ -27,6 +27,6 @@ func bootstrap(scope ir.Scope) ([]byte, kubernetes.Proxy, error) {
 	if err != nil {
 		return nil, kubernetes.Proxy{}, err
 	}
-	secrets, err := envoy.SecretFiles(scope.Member().Proxy.CertificateDirectory)
+	secrets, err := envoy.SecretFiles(scope.Member().Proxy.CertificateDirectory, scope.Settings.TrustDomain)
 	return yaml, kubernetes.Proxy{Bootstrap: yaml, Secrets: secrets}, err
 }

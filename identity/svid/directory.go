@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/render/envoy"
@@ -107,10 +108,11 @@ func Certificates(data []byte) []*x509.Certificate { return publickey.Certificat
 // is renamed. Whoever watches the directory, as Envoy does, sees one change. Beside
 // them are the files by which Envoy is told of them.
 func Publish(dir string, chain, key, bundle []byte) error {
-	if err := whole(chain, key, bundle); err != nil {
+	id, err := whole(chain, key, bundle)
+	if err != nil {
 		return err
 	}
-	files, err := envoy.HeldSecretFiles(chain, key, bundle)
+	files, err := envoy.HeldSecretFiles(id.TrustDomain().Name(), chain, key, bundle)
 	if err != nil {
 		return err
 	}
@@ -118,15 +120,29 @@ func Publish(dir string, chain, key, bundle []byte) error {
 	return publish(dir, files)
 }
 
-// whole refuses what Envoy would not take.
-func whole(chain, key, bundle []byte) error {
+// errNoSVID is for what was issued and no member can show (SPIFFE X.509-SVID, sections 2 and 4).
+var errNoSVID = errors.New("what was signed is no SPIFFE certificate: it has no identity, or several")
+
+// whole is the identity of what was issued. What Envoy would not take, of its own or from others, is an error.
+func whole(chain, key, bundle []byte) (spiffeid.ID, error) {
 	if _, err := tls.X509KeyPair(chain, key); err != nil {
-		return errors.New("what was issued does not belong to the key")
+		return spiffeid.ID{}, errors.New("what was issued does not belong to the key")
 	}
 	if len(Certificates(bundle)) == 0 {
-		return errors.New("what was issued comes with nobody to trust")
+		return spiffeid.ID{}, errors.New("what was issued comes with nobody to trust")
 	}
-	return nil
+	own := Certificates(chain)
+	if len(own) == 0 {
+		return spiffeid.ID{}, errNoSVID
+	}
+	id, err := x509svid.IDFromCert(own[0])
+	switch {
+	case err != nil:
+		return spiffeid.ID{}, errNoSVID
+	case own[0].KeyUsage == 0:
+		return spiffeid.ID{}, errors.New("what was signed has no key usage, and proxies ask for digitalSignature")
+	}
+	return id, nil
 }
 
 func publish(dir string, files map[string][]byte) error {

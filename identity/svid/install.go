@@ -59,7 +59,7 @@ func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*
 	held, err := Read(trial)
 	switch {
 	case err != nil:
-		return nil, errors.New("what was signed is no SPIFFE certificate: it has no identity, or several")
+		return nil, errNoSVID
 	case held.Leaf().IsCA:
 		return nil, errors.New("what was signed is a certificate that may sign others, and no leaf")
 	case held.ID != id:

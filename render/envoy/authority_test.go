@@ -36,8 +36,14 @@ func newAuthority(t testing.TB) *authority {
 // leaf is a certificate for identities (URIs) and DNS names.
 func (a *authority) leaf(t testing.TB, uri string, dns ...string) tls.Certificate {
 	t.Helper()
+	return a.leafWith(t, uri, func(c *x509.Certificate) { c.DNSNames = dns })
+}
+
+// leafWith is a certificate for an identity with whatever else the edit gives it.
+func (a *authority) leafWith(t testing.TB, uri string, edit func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: dns, KeyUsage: x509.KeyUsageDigitalSignature,
+		SerialNumber: big.NewInt(2), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
@@ -48,6 +54,7 @@ func (a *authority) leaf(t testing.TB, uri string, dns ...string) tls.Certificat
 		}
 		template.URIs = []*url.URL{u}
 	}
+	edit(template)
 	key := newKey(t)
 	certificate := sign(t, template, a.certificate, key, a.key)
 	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key, Leaf: certificate}
@@ -61,7 +68,7 @@ func (a *authority) directory(t testing.TB, uri string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := SecretFiles(dir)
+	files, err := SecretFiles(dir, trustDomain)
 	if err != nil {
 		t.Fatal(err)
 	}

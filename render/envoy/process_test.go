@@ -60,9 +60,10 @@ func validate(t *testing.T, boot *bootstrapv3.Bootstrap) {
 	}
 }
 
-// start runs an Envoy until the test ends, and waits until it is ready.
-func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
+// launch runs an Envoy until the test ends. Ended is closed, after the cause was set, when it ends by itself.
+func launch(t *testing.T, boot *bootstrapv3.Bootstrap) (ended <-chan struct{}, cause *error) {
 	t.Helper()
+	cause = new(error)
 	var log logBuffer
 	cmd := exec.Command(envoyBinary(t), "-c", configFile(t, boot), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -71,8 +72,7 @@ func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
 		t.Fatal(err)
 	}
 	exited := make(chan struct{})
-	var cause error
-	go func() { cause = cmd.Wait(); close(exited) }()
+	go func() { *cause = cmd.Wait(); close(exited) }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
 		select {
@@ -85,12 +85,19 @@ func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
 			t.Logf("log of %s:\n%s", boot.Node.Id, log.String())
 		}
 	})
+	return exited, cause
+}
+
+// start runs an Envoy until the test ends, and waits until it is ready.
+func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
+	t.Helper()
+	exited, cause := launch(t, boot)
 	a := boot.Admin.Address.GetSocketAddress()
 	ready := fmt.Sprintf("http://%s/ready", net.JoinHostPort(a.Address, fmt.Sprint(a.GetPortValue())))
 	eventually(t, boot.Node.Id+" is ready", func() error {
 		select {
 		case <-exited:
-			t.Fatalf("%s ended: %v", boot.Node.Id, cause)
+			t.Fatalf("%s ended: %v", boot.Node.Id, *cause)
 		default:
 		}
 		answer, err := http.Get(ready)

@@ -31,10 +31,10 @@ const (
 // certificate is told of by a file beside it, and its key is nobody's business.
 func (b *builder) secrets() {
 	if b.options.TrustBundle != nil {
-		b.out.Secrets = append(b.out.Secrets, &tlsv3.Secret{Name: secretTrust, Type: &tlsv3.Secret_ValidationContext{ValidationContext: b.ownTrust()}})
+		b.out.Secrets = append(b.out.Secrets, b.trust(secretTrust))
 	}
 	if b.trustsAll {
-		b.out.Secrets = append(b.out.Secrets, b.trustOfAll(b.ownTrust()))
+		b.out.Secrets = append(b.out.Secrets, b.trust(secretTrustOfAll, b.scope.Settings.TrustDomains...))
 	}
 }
 
@@ -64,10 +64,10 @@ func fromFile(name, dir, resource string) *tlsv3.SdsSecretConfig {
 
 // SecretFiles are the files by which an Envoy knows of a certificate directory where
 // somebody else keeps tls.crt, tls.key and ca.crt, and takes renewed ones (Envoy,
-// "Secret discovery service", certificate rotation). They are to stand in it.
-func SecretFiles(dir string) (map[string][]byte, error) {
+// "Secret discovery service", certificate rotation). They are to stand in it. Identities of the trust domain are believed.
+func SecretFiles(dir, trustDomain string) (map[string][]byte, error) {
 	watched := &corev3.WatchedDirectory{Path: dir}
-	return secretFiles(
+	return secretFiles(trustDomain,
 		&tlsv3.TlsCertificate{
 			CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)), WatchedDirectory: watched,
 		},
@@ -77,15 +77,21 @@ func SecretFiles(dir string) (map[string][]byte, error) {
 
 // HeldSecretFiles are such files that hold all of it themselves, in PEM, for who
 // writes them anew with each certificate. They hold the key: nobody else may read
-// them.
-func HeldSecretFiles(chain, key, bundle []byte) (map[string][]byte, error) {
-	return secretFiles(
+// them. Identities of the trust domain are believed.
+func HeldSecretFiles(trustDomain string, chain, key, bundle []byte) (map[string][]byte, error) {
+	return secretFiles(trustDomain,
 		&tlsv3.TlsCertificate{CertificateChain: inline(chain), PrivateKey: inline(key)},
 		&tlsv3.CertificateValidationContext{TrustedCa: inline(bundle)},
 	)
 }
 
-func secretFiles(own *tlsv3.TlsCertificate, trust *tlsv3.CertificateValidationContext) (map[string][]byte, error) {
+func secretFiles(
+	trustDomain string, own *tlsv3.TlsCertificate, roots *tlsv3.CertificateValidationContext,
+) (map[string][]byte, error) {
+	trust, err := identities(roots, trustDomain)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string][]byte{}
 	for name, secret := range map[string]*tlsv3.Secret{
 		identityResource: {Name: secretIdentity, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: own}},

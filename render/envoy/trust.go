@@ -8,6 +8,8 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/meshc/meshc/compiler/ir"
 )
 
@@ -17,23 +19,30 @@ func (b *builder) foreign(p *ir.Peer) bool {
 	return p.Kind == ir.KindIdentity && !strings.HasPrefix(p.Pattern, b.scope.Settings.Domain())
 }
 
-// trustOfAll believes the roots of each trust domain for its own identities and no
-// other (SPIFFE Trust Domain and Bundle, section 4), and refuses a leaf that is an
-// authority or may sign for one (SPIFFE X.509-SVID, section 4). The file of the mesh's own is
-// named twice: by the second name Envoy knows that it must read it again.
-func (b *builder) trustOfAll(own *tlsv3.CertificateValidationContext) *tlsv3.Secret {
-	config := &tlsv3.SPIFFECertValidatorConfig{TrustDomains: []*tlsv3.SPIFFECertValidatorConfig_TrustDomain{{
-		Name: b.scope.Settings.TrustDomain, TrustBundle: own.TrustedCa,
-	}}}
-	for _, td := range b.scope.Settings.TrustDomains {
+// identities believes the roots for identities of the trust domain, and those of others for their own, and
+// refuses a leaf that is an authority or may sign for one (SPIFFE X.509-SVID, section 4): Envoy's own validation
+// asks neither. The roots are named twice: by the second name Envoy knows that it must read a file of them again.
+func identities(own *tlsv3.CertificateValidationContext, domain string, others ...*ir.TrustDomain) (*tlsv3.CertificateValidationContext, error) {
+	config := &tlsv3.SPIFFECertValidatorConfig{TrustDomains: []*tlsv3.SPIFFECertValidatorConfig_TrustDomain{{Name: domain, TrustBundle: own.TrustedCa}}}
+	for _, td := range others {
 		config.TrustDomains = append(config.TrustDomains, &tlsv3.SPIFFECertValidatorConfig_TrustDomain{
-			Name: td.Name, TrustBundle: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: td.Bundle}},
+			Name: td.Name, TrustBundle: inline([]byte(td.Bundle)),
 		})
 	}
-	return &tlsv3.Secret{Name: secretTrustOfAll, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+	packed, err := anypb.New(config)
+	return &tlsv3.CertificateValidationContext{
 		TrustedCa: own.TrustedCa, WatchedDirectory: own.WatchedDirectory,
-		CustomValidatorConfig: &corev3.TypedExtensionConfig{Name: spiffeValidator, TypedConfig: b.any(config)},
-	}}}
+		CustomValidatorConfig: &corev3.TypedExtensionConfig{Name: spiffeValidator, TypedConfig: packed},
+	}, err
+}
+
+// trust is a secret that says whose certificates are believed: identities of the mesh's own trust domain, and of others.
+func (b *builder) trust(name string, others ...*ir.TrustDomain) *tlsv3.Secret {
+	context, err := identities(b.ownTrust(), b.scope.Settings.TrustDomain, others...)
+	if b.err == nil {
+		b.err = err
+	}
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: context}}
 }
 
 // ownTrust is whom the mesh itself trusts: what the server says, or a file.
