@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -21,19 +22,22 @@ type revokeOptions struct {
 	authority authorityFlags
 	// identity or holder is whose certificates are meant; server is asked for those of a holder.
 	identity, holder, server string
-	reason                   string
-	undo                     bool
+	// serial is the number of a certificate, whose holder is meant.
+	serial string
+	reason string
+	undo   bool
 }
 
 func newCertsRevokeCmd() *cobra.Command {
 	var o revokeOptions
 	cmd := &cobra.Command{
-		Use:   "revoke (--identity ID | --holder NAME)",
+		Use:   "revoke (--identity ID | --holder NAME | --serial NUMBER [--identity ID])",
 		Short: "Take certificates back before their end",
 		Long: `Revoke takes back certificates of the embedded authority: with --identity all of an identity, which gets no other before the
 revocation is undone; with --holder those of one host, by its name in "meshc status -o json" (holders), and all that follow
 them by renewal. Such a host needs a join token that was made after the revocation. Its name is what the host said of
-itself: where the identity's key may be known to others, revoke the identity.
+itself: where the identity's key may be known to others, revoke the identity. With --serial it is the host that has, or had, the
+certificate of that serial number, as openssl x509 -serial prints it; --identity names its identity where meshc serve has not heard of it.
 
 meshc serve, which follows the authority, renews nothing for the holder from then on, ends its connections, and tells all
 proxies at once. They refuse its new connections, and its requests on HTTP connections that are open; whom an identity is
@@ -47,6 +51,7 @@ must be deleted first, for its token gets it another certificate; or revoke the 
 With --undo a revocation is taken back: what has not ended by then is good again.`,
 		Example: `  meshc certs revoke --identity spiffe://shop.example/ns/default/sa/cart --reason "key was copied" --ca ~/.meshc/ca
   meshc certs revoke --holder host7:/etc/meshc/certificates --ca ~/.meshc/ca
+  meshc certs revoke --serial "$(openssl x509 -noout -serial -in stolen.crt)" --ca ~/.meshc/ca
   meshc certs revoke --identity spiffe://shop.example/ns/default/sa/cart --undo --ca-secret shop-system/meshc-authority`,
 		Args: cobra.NoArgs,
 		RunE: o.run,
@@ -54,16 +59,20 @@ With --undo a revocation is taken back: what has not ended by then is good again
 	o.authority.add(cmd)
 	cmd.Flags().StringVar(&o.identity, "identity", "", "SPIFFE ID whose certificates are taken back, all of them")
 	cmd.Flags().StringVar(&o.holder, "holder", "", "name of the host whose certificates are taken back, as meshc status has it")
+	cmd.Flags().StringVar(&o.serial, "serial", "", "serial number, in hexadecimal, of a certificate whose host's certificates are taken back")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look at it later")
-	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011", "with --holder: admin address of meshc serve")
+	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011", "with --holder and --serial: admin address of meshc serve")
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "undo the revocation")
 	return cmd
 }
 
 // run revokes what is chosen, or undoes that.
 func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
-	if (o.identity == "") == (o.holder == "") {
+	switch {
+	case o.serial == "" && (o.identity == "") == (o.holder == ""):
 		return usage(errors.New("whose certificates? Give either --identity or --holder"))
+	case o.serial != "" && o.holder != "":
+		return usage(errors.New("a serial number says which host is meant: leave --holder out"))
 	}
 	if len(o.reason) > maxReason {
 		return usage(fmt.Errorf("the reason has more than %d bytes", maxReason))
@@ -77,7 +86,7 @@ func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if len(chosen) == 0 {
-		return fmt.Errorf("%s: %w (meshc certs revoked lists what was)", o.holder, ca.ErrNotRevoked)
+		return fmt.Errorf("%s: %w (meshc certs revoked lists what was)", o.holder+o.serial, ca.ErrNotRevoked)
 	}
 	for _, r := range chosen {
 		said := "is revoked: proxies of meshc serve refuse it within seconds"
@@ -98,13 +107,21 @@ func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
 
 // chosen are the revocations that are meant: of an identity, of a holder that was revoked, or of one that meshc serve knows.
 func (o *revokeOptions) chosen(cmd *cobra.Command, a *ca.Authority) ([]ca.Revocation, error) {
-	switch {
-	case o.identity != "":
-		id, err := spiffeid.FromString(o.identity)
-		if err != nil {
+	var id spiffeid.ID
+	if o.identity != "" {
+		var err error
+		if id, err = spiffeid.FromString(o.identity); err != nil {
 			return nil, usage(fmt.Errorf("%q is no SPIFFE ID: one is spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", o.identity))
 		}
-		return []ca.Revocation{{Identity: id}}, nil
+	}
+	chain, err := chainOfSerial(o.serial)
+	switch {
+	case err != nil:
+		return nil, err
+	case chain != "" && o.undo:
+		return slices.DeleteFunc(a.Revocations(), func(r ca.Revocation) bool { return r.Chain != chain }), nil
+	case o.identity != "":
+		return []ca.Revocation{{Identity: id, Chain: chain}}, nil
 	case o.undo:
 		return slices.DeleteFunc(a.Revocations(), func(r ca.Revocation) bool { return r.Chain == "" || r.Holder != o.holder }), nil
 	}
@@ -112,7 +129,39 @@ func (o *revokeOptions) chosen(cmd *cobra.Command, a *ca.Authority) ([]ca.Revoca
 	if err != nil {
 		return nil, err
 	}
+	if chain != "" {
+		return ofChain(report, chain)
+	}
 	return chainsOf(report, o.holder)
+}
+
+// chainOfSerial is the chain of the certificate with a serial number; empty for none.
+func chainOfSerial(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	digits := strings.NewReplacer(":", "", "serial=", "", "0x", "").Replace(strings.TrimSpace(text))
+	serial, ok := new(big.Int).SetString(digits, 16)
+	if !ok {
+		return "", usage(fmt.Errorf("%q is no serial number: one is hexadecimal, as openssl x509 -noout -serial prints it", text))
+	}
+	chain, ok := ca.ChainOf(serial)
+	if !ok {
+		return "", fmt.Errorf("%s is no serial number by which holders can be told apart: it is of another issuer, or from before serial numbers could; revoke the holder or the identity", text)
+	}
+	return chain, nil
+}
+
+// ofChain is the revocation of the holder whose certificates are of that chain.
+func ofChain(r *serve.Report, chain string) ([]ca.Revocation, error) {
+	for _, h := range r.Holders {
+		if h.Chain != chain {
+			continue
+		}
+		id, err := spiffeid.FromString(h.Identity)
+		return []ca.Revocation{{Identity: id, Chain: chain, Holder: h.Name}}, err
+	}
+	return nil, errors.New("meshc serve knows no holder with a certificate of that serial number: give the certificate's identity too (--identity)")
 }
 
 // maxReason bounds why something was revoked, in bytes.
@@ -140,8 +189,11 @@ func chainsOf(r *serve.Report, name string) (out []ca.Revocation, err error) {
 }
 
 func revokedName(r *ca.Revocation) string {
-	if r.Holder == "" {
+	switch {
+	case r.Chain == "":
 		return r.Identity.String()
+	case r.Holder == "":
+		return r.Identity.String() + " in chain " + r.Chain
 	}
 	return r.Identity.String() + " at " + r.Holder
 }

@@ -19,7 +19,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"sync"
@@ -105,10 +104,6 @@ func certify(name string, parent *x509.Certificate, public crypto.PublicKey, sig
 	return publickey.ParseCertificate(der)
 }
 
-func serialNumber() (*big.Int, error) {
-	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-}
-
 // Bundle is the trust bundle: the roots in PEM.
 func (a *Authority) Bundle() []byte {
 	a.mu.RLock()
@@ -179,7 +174,7 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 	if lifetime < time.Second {
 		return nil, fmt.Errorf("a lifetime of %s is too short", lifetime)
 	}
-	serial, err := serialNumber()
+	serial, err := serialNumberOf(proof.Chain)
 	if err != nil {
 		return nil, err
 	}

@@ -19,9 +19,11 @@ type Proof struct {
 	Chain string `asn1:"utf8"`
 }
 
+const chainLength = 16 // bytes of the name of a chain
+
 // NewChain is a name of a chain that no other has.
 func NewChain() (string, error) {
-	name := make([]byte, 16)
+	name := make([]byte, chainLength)
 	_, err := rand.Read(name)
 	return hex.EncodeToString(name), err
 }
