@@ -66,37 +66,14 @@ func (r *PathRewrite) Regex(m PathMatch) (pattern, substitution string) {
 	case "":
 		return "^/", substitution
 	case MatchPrefix:
-		return "^" + regexp.QuoteMeta(m.Value), substitution
+		pattern = "^" + regexp.QuoteMeta(m.Value)
+		if strings.HasSuffix(r.Prefix, "/") && !strings.HasSuffix(m.Value, "/") {
+			pattern += "/?" // so that there is one slash between the new prefix and the rest
+		}
+		return pattern, substitution
 	}
 	return "^.*$", substitution
 }
-
-// Leaves is a pattern of the paths of which the routes' rewriting takes away a beginning that
-// does not end where a segment ends, and leaves dots behind it: of "/static../a" with
-// "/static" that is "../a", which who reads the new path may take for a way out of it. No
-// proxy sends them on. False when the rewriting cannot leave such.
-func Leaves(by []*Route) (pattern string, possible bool) {
-	if by[len(by)-1].Answers() {
-		return "", false
-	}
-	from, _, ok := RewrittenPath(by)
-	beginning, anchored := strings.CutPrefix(from, "^")
-	if !ok || !anchored {
-		return "", false
-	}
-	re, err := regexp.Compile(beginning)
-	if err != nil {
-		return "", false
-	}
-	literal, whole := re.LiteralPrefix()
-	if !whole || strings.HasSuffix(literal, "/") {
-		return "", false
-	}
-	return regexp.QuoteMeta(literal) + dotsLeft, true
-}
-
-// dotsLeft are "." and ".." as all that is left of a segment, with what may follow them.
-const dotsLeft = `\.\.?(?:[/;].*)?`
 
 // Readable reports whether [PathRewrite.Behind] can tell of every match which
 // paths it takes.

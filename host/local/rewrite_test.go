@@ -35,6 +35,23 @@ gateways: g: {
 }
 `
 
+// patternsMesh rewrites by patterns, in front of a service.
+const patternsMesh = `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example"}
+services: a: {workload: deployment: "a", uses: b: {}}
+services: b: {
+	workload: deployment: "b"
+	ports: http: {port: 8080, protocol: "http"}
+	allow: [{from: {services: ["a"], gateways: ["g"]}}]
+	routes: [
+		{match: path: prefix: "/group", rewrite: path: regex: {pattern: "^/group(.*)$", substitution: "/files/\\1"}},
+		{match: path: prefix: "/rest", rewrite: path: regex: {pattern: "^/rest[0-9]*", substitution: "/files"}},
+	]
+}
+gateways: g: {listeners: http: port: 8080, routes: [{to: [{service: "b"}]}], uses: b: {}}
+`
+
 // TestRewritesKeepTheirPrefix sends random paths that are rewritten: what the application is asked for is below the
 // new prefix, to whoever reads it, and compiler/try says the same. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
 func TestRewritesKeepTheirPrefix(t *testing.T) {
@@ -46,7 +63,17 @@ func TestRewritesKeepTheirPrefix(t *testing.T) {
 		seed = n
 	}
 	t.Logf("MESHC_SEED=%d", seed)
-	m := inline(t, map[string]string{"mesh.cue": rewritesMesh})
+	for name, spec := range map[string]string{"beginnings": rewritesMesh, "patterns": patternsMesh} {
+		t.Run(name, func(t *testing.T) { rewritesKeepTheirPrefix(t, spec, paths/2, seed) })
+	}
+}
+
+func rewritesKeepTheirPrefix(t *testing.T, spec string, paths int, seed uint64) {
+	m := inline(t, map[string]string{"mesh.cue": spec})
+	begins := []string{"/static", "/dir", "/out", "/st%61tic"}
+	if spec == patternsMesh {
+		begins = []string{"/group", "/rest7", "/gr%6fup", "/rest"}
+	}
 	ways := pathWays(t, start(t, m))[1:] // a service's own proxy rewrites nothing
 	g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, 0))}
 	rests := []string{"", "/", "../other", "..", "./other", ".", "..;/other", ".;a", "%2e%2e/other", "%2E./x", "...", "..x", "/../other", "x/y", "/x", "..?q=/../x", "?q=..", `..\other`, "%2e;/x"}
@@ -54,7 +81,7 @@ func TestRewritesKeepTheirPrefix(t *testing.T) {
 	dots := regexp.MustCompile(`/\.\.?([/;]|$)`)
 	reached, refused := 0, 0
 	for i := range paths {
-		begin := []string{"/static", "/dir", "/out", "/st%61tic"}[i%4]
+		begin := begins[i%4]
 		path := begin + g.Path()[g.IntN(2):]
 		if i/4 < len(rests) {
 			path = begin + rests[i/4]

@@ -213,6 +213,9 @@ func (a *about) pathPattern(pattern, literal string, by []*ir.Route) {
 		return
 	}
 	prefix, anchored := strings.CutPrefix(from, "^")
+	if before, optional := strings.CutSuffix(prefix, "/?"); optional {
+		prefix = before + "/"
+	}
 	re, err := regexp.Compile(prefix)
 	if err != nil || !anchored {
 		return
