@@ -11,12 +11,18 @@ import (
 	"github.com/meshc/meshc/host/redirect"
 )
 
+// redirectOptions are the flags of meshc redirect.
+type redirectOptions struct {
+	redirect.Rules
+	// The ports and networks of the rules, as they are written.
+	inbound, excludeInbound, excludeOutbound, local []uint
+	ranges                                          []string
+	podIP, hostIP                                   string
+	remove                                          bool
+}
+
 func newRedirectCmd() *cobra.Command {
-	var rules redirect.Rules
-	var inbound, excludeInbound, excludeOutbound, local []uint
-	var ranges []string
-	var podIP, hostIP string
-	var remove bool
+	var o redirectOptions
 	cmd := &cobra.Command{
 		Use:   "redirect",
 		Short: "Hand the TCP connections of this host or pod to its proxy",
@@ -36,57 +42,65 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
   meshc redirect --exclude-inbound-ports 22 --exclude-outbound-ranges 10.96.0.0/12,fd00::/108
   meshc redirect --remove`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if remove {
-				return privileged(redirect.Remove())
-			}
-			if podIP != "" && podIP == hostIP {
-				return errors.New("this pod is in the network of its node (hostNetwork), where redirection would take the node's connections\n  hint: proxy: interception: \"explicit\"")
-			}
-			for _, list := range []struct {
-				name string
-				from []uint
-				to   *[]uint16
-			}{
-				{"inbound-ports", inbound, &rules.InboundPorts},
-				{"local-ports", local, &rules.LocalPorts},
-				{"exclude-inbound-ports", excludeInbound, &rules.ExcludeInboundPorts},
-				{"exclude-outbound-ports", excludeOutbound, &rules.ExcludeOutboundPorts},
-			} {
-				for _, port := range list.from {
-					if port < 1 || port > 65535 {
-						return usage(fmt.Errorf("--%s: %d is no port: 1 to 65535", list.name, port))
-					}
-					*list.to = append(*list.to, uint16(port))
-				}
-			}
-			for _, text := range ranges {
-				network, err := parseRange(text)
-				if err != nil {
-					return usage(fmt.Errorf("--exclude-outbound-ranges: %q is no network: write 10.0.0.0/8 or fd00::/8", text))
-				}
-				rules.ExcludeOutboundRanges = append(rules.ExcludeOutboundRanges, network)
-			}
-			if err := rules.Validate(); err != nil {
-				return usage(err)
-			}
-			return privileged(redirect.Apply(rules))
-		},
+		RunE: o.run,
 	}
 	f := cmd.Flags()
-	f.Uint16Var(&rules.InboundPort, "inbound-port", 15006, "port of the proxy that takes connections to this host")
-	f.Uint16Var(&rules.OutboundPort, "outbound-port", 15001, "port of the proxy that takes connections from this host")
-	f.Uint32Var(&rules.ProxyUser, "proxy-user", 1337, "numeric id of the user that the proxy runs as")
-	f.Uint16Var(&rules.AdminPort, "admin-port", 15000, "port of the proxy's own administration on loopback, to which it never connects itself")
-	f.UintSliceVar(&local, "local-ports", nil, "the only ports on loopback that the proxy may connect to: the application's, and 53 where names are looked up there (default all but --admin-port)")
-	f.UintSliceVar(&inbound, "inbound-ports", nil, "the only ports to redirect connections to (default all)")
-	f.UintSliceVar(&excludeInbound, "exclude-inbound-ports", nil, "ports of this host to leave alone")
-	f.UintSliceVar(&excludeOutbound, "exclude-outbound-ports", nil, "ports of others to leave alone")
-	f.StringSliceVar(&ranges, "exclude-outbound-ranges", nil, "networks of others to leave alone")
-	f.StringVar(&podIP, "pod-ip", "", "in Kubernetes: address of this pod; that of its node, --host-ip, is refused")
-	f.StringVar(&hostIP, "host-ip", "", "in Kubernetes: address of this pod's node")
-	f.BoolVar(&remove, "remove", false, "take the rules away")
+	f.Uint16Var(&o.InboundPort, "inbound-port", 15006, "port of the proxy that takes connections to this host")
+	f.Uint16Var(&o.OutboundPort, "outbound-port", 15001, "port of the proxy that takes connections from this host")
+	f.Uint32Var(&o.ProxyUser, "proxy-user", 1337, "numeric id of the user that the proxy runs as")
+	f.Uint16Var(&o.AdminPort, "admin-port", 15000, "port of the proxy's own administration on loopback, to which it never connects itself")
+	f.UintSliceVar(&o.local, "local-ports", nil, "the only ports on loopback that the proxy may connect to: the application's, and 53 where names are looked up there (default all but --admin-port)")
+	f.UintSliceVar(&o.inbound, "inbound-ports", nil, "the only ports to redirect connections to (default all)")
+	f.UintSliceVar(&o.excludeInbound, "exclude-inbound-ports", nil, "ports of this host to leave alone")
+	f.UintSliceVar(&o.excludeOutbound, "exclude-outbound-ports", nil, "ports of others to leave alone")
+	f.StringSliceVar(&o.ranges, "exclude-outbound-ranges", nil, "networks of others to leave alone")
+	f.StringVar(&o.podIP, "pod-ip", "", "in Kubernetes: address of this pod; that of its node, --host-ip, is refused")
+	f.StringVar(&o.hostIP, "host-ip", "", "in Kubernetes: address of this pod's node")
+	f.BoolVar(&o.remove, "remove", false, "take the rules away")
 	return cmd
+}
+
+// run sets the rules, or takes them away.
+func (o *redirectOptions) run(*cobra.Command, []string) error {
+	if o.remove {
+		return privileged(redirect.Remove())
+	}
+	if o.podIP != "" && o.podIP == o.hostIP {
+		return errors.New("this pod is in the network of its node (hostNetwork), where redirection would take the node's connections\n  hint: proxy: interception: \"explicit\"")
+	}
+	if err := o.read(); err != nil {
+		return usage(err)
+	}
+	return privileged(redirect.Apply(o.Rules))
+}
+
+// read reads the ports and networks into the rules.
+func (o *redirectOptions) read() error {
+	for _, list := range []struct {
+		name string
+		from []uint
+		to   *[]uint16
+	}{
+		{"inbound-ports", o.inbound, &o.InboundPorts},
+		{"local-ports", o.local, &o.LocalPorts},
+		{"exclude-inbound-ports", o.excludeInbound, &o.ExcludeInboundPorts},
+		{"exclude-outbound-ports", o.excludeOutbound, &o.ExcludeOutboundPorts},
+	} {
+		for _, port := range list.from {
+			if port < 1 || port > 65535 {
+				return fmt.Errorf("--%s: %d is no port: 1 to 65535", list.name, port)
+			}
+			*list.to = append(*list.to, uint16(port))
+		}
+	}
+	for _, text := range o.ranges {
+		network, err := parseRange(text)
+		if err != nil {
+			return fmt.Errorf("--exclude-outbound-ranges: %q is no network: write 10.0.0.0/8 or fd00::/8", text)
+		}
+		o.ExcludeOutboundRanges = append(o.ExcludeOutboundRanges, network)
+	}
+	return o.Validate()
 }
 
 // parseRange is a network, or a single address.

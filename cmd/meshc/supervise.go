@@ -1,17 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,15 +30,8 @@ type invocationKey struct{}
 // superviseName begins the arguments of the process that a command with --untrusted runs in. It is for meshc itself.
 const superviseName = "run-supervised"
 
-// supervisedStderr is the file descriptor of what such a process says. Its own stderr is left to Go's runtime, whose last
-// words nobody is to see.
-const supervisedStderr = 3
-
 // stopTime is how long a command may take to end after it was interrupted.
 const stopTime = 5 * time.Second
-
-// maxSaid is how many bytes of what the runtime says are kept.
-const maxSaid = 16 << 10
 
 // exited is the exit code of a command that has said all there is to say.
 type exited int
@@ -66,7 +52,7 @@ func invoked(args []string, stderr io.Writer) (*invocation, io.Writer) {
 	in := &invocation{args: args, dir: dir, began: time.Now()}
 	if len(args) > 0 && args[0] == superviseName {
 		in.args, in.supervised = args[1:], true
-		os.Stderr = os.NewFile(supervisedStderr, "stderr")
+		os.Stderr = os.NewFile(limit.RerunStderr, "stderr")
 		stderr = os.Stderr
 	}
 	return in, stderr
@@ -109,105 +95,24 @@ func (f *specFlags) supervise(cmd *cobra.Command, in *invocation, limits limit.L
 	if !limit.Supported {
 		return errors.New("--untrusted needs Linux, where a process can be held to its limits")
 	}
-	dir, err := os.MkdirTemp("", "meshc-untrusted-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	r := &supervised{in: in, dir: dir, stdin: cmd.InOrStdin()}
-	err = r.run(cmd.Context(), limits)
+	r := &limit.Rerun{Arguments: append([]string{superviseName}, in.args...), Directory: in.dir, Stdin: cmd.InOrStdin(), Patience: stopTime}
+	code, err := r.Run(cmd.Context(), limits, exact(cmd.OutOrStdout()), exact(cmd.ErrOrStderr()))
 	var reached *limit.Reached
-	var exit *exec.ExitError
+	var died *limit.DiedError
 	switch {
-	case err == nil || errors.As(err, &exit) && exit.Exited() && r.said.Len() == 0:
-		if err := r.copy(exact(cmd.OutOrStdout()), exact(cmd.ErrOrStderr())); err != nil {
-			return err
-		}
-		if exit != nil {
-			return exited(exit.ExitCode())
-		}
-		return nil
-	case cmd.Context().Err() != nil:
-		return cmd.Context().Err()
 	case errors.As(err, &reached):
-	case limit.OutOfMemory(r.said.String()):
-		reached = limit.OverMemory(limits.Memory)
+	case errors.As(err, &died):
+		return fmt.Errorf("the process for %s ended: %w", cmd.CommandPath(), err)
+	case err != nil:
+		return err
+	case code != 0:
+		return exited(code)
 	default:
-		first, _, _ := strings.Cut(strings.TrimSpace(r.said.String()), "\n")
-		return fmt.Errorf("the process for %s ended: %w: %s", cmd.CommandPath(), err, first)
+		return nil
 	}
 	found := diag.New(diag.OverLimit, "", fmt.Sprintf("%s %s on this mesh", cmd.CommandPath(), reached)).WithHint(load.LimitHint)
 	if err := f.print(cmd, &compiler.Result{Diagnostics: diag.List{found}}, format, stdoutTaken); err != nil {
 		return err
 	}
 	return limited{errFindings}
-}
-
-// supervised is a command that runs in a process of its own.
-type supervised struct {
-	in             *invocation
-	dir            string // for its files and those of all that it starts
-	stdin          io.Reader
-	stdout, stderr *os.File
-	said           boundedText // by the runtime
-}
-
-// run runs it to its end, or to a limit. It and all that it started are gone then.
-func (r *supervised) run(ctx context.Context, limits limit.Limits) (err error) {
-	if r.stdout, err = os.Create(filepath.Join(r.dir, "stdout")); err != nil {
-		return err
-	}
-	if r.stderr, err = os.Create(filepath.Join(r.dir, "stderr")); err != nil {
-		return err
-	}
-	temporary := filepath.Join(r.dir, "tmp")
-	if err := os.Mkdir(temporary, 0o700); err != nil {
-		return err
-	}
-	if err := limit.Adopt(); err != nil {
-		return err
-	}
-	runtime.LockOSThread() // it is this thread whose end the process would die of
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{superviseName}, r.in.args...)...) // #nosec G204 -- itself
-	cmd.Args[0] = os.Args[0]
-	cmd.Dir = r.in.dir
-	cmd.Env = append(os.Environ(), "TMPDIR="+temporary, "GOTRACEBACK=none")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = r.stdin, r.stdout, &r.said, []*os.File{r.stderr}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = stopTime
-	cmd.SysProcAttr = limit.DieWithParent()
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	defer limit.KillBelow(os.Getpid())
-	watched := &limit.Process{Cmd: cmd, Limits: limits, Files: []*os.File{r.stdout, r.stderr}, Root: os.Getpid()}
-	return watched.Wait(context.WithoutCancel(ctx)) // cmd ends it in good order
-}
-
-// copy writes what it wrote.
-func (r *supervised) copy(stdout, stderr io.Writer) error {
-	for _, c := range []struct {
-		to   io.Writer
-		from *os.File
-	}{{stderr, r.stderr}, {stdout, r.stdout}} {
-		if _, err := c.from.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		if _, err := io.Copy(c.to, c.from); err != nil {
-			return err
-		}
-		if err := c.from.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// boundedText keeps the beginning of what is written to it.
-type boundedText struct{ bytes.Buffer }
-
-func (b *boundedText) Write(data []byte) (int, error) {
-	b.Buffer.Write(data[:min(len(data), maxSaid-min(maxSaid, b.Len()))])
-	return len(data), nil
 }

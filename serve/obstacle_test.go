@@ -1,4 +1,4 @@
-package main
+package serve_test
 
 import (
 	"strings"
@@ -41,13 +41,13 @@ func TestObstacles(t *testing.T) {
 		"another authority":            {&serve.Report{Rotation: &ca.Rotation{Bundle: "other"}}, "", "serves another authority"},
 		"no authority":                 {&serve.Report{}, "", "no authority of its own"},
 	} {
-		got := strings.Join(obstacles(now, []*serve.Report{c.report}, []string{c.except}), "\n")
+		got := strings.Join(serve.Obstacles(now, []*serve.Report{c.report}, []string{c.except}, time.Now()), "\n")
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 	now.Stage, now.OldLeaves = ca.SignNew, time.Now().Add(time.Hour)
-	if got := obstacles(now, []*serve.Report{report(proxy, holder)}, nil); len(got) != 1 || !strings.Contains(got[0], "that the old root signed") {
+	if got := serve.Obstacles(now, []*serve.Report{report(proxy, holder)}, nil, time.Now()); len(got) != 1 || !strings.Contains(got[0], "that the old root signed") {
 		t.Errorf("while leaves of the old root hold: %q", got)
 	}
 }
@@ -77,7 +77,7 @@ func TestObstaclesOfSeveralServers(t *testing.T) {
 		"a host that has not come back":   {report(here, stale), report(here, stale), "host (" + id + ") has not taken the stage"},
 		"a server with another authority": {report(here, holder), &serve.Report{Rotation: &ca.Rotation{Bundle: "other"}}, "meshc serve has not taken this stage yet, or serves another authority"},
 	} {
-		if got := strings.Join(obstacles(now, []*serve.Report{c.one, c.other}, nil), "\n"); got != c.want {
+		if got := strings.Join(serve.Obstacles(now, []*serve.Report{c.one, c.other}, nil, time.Now()), "\n"); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
