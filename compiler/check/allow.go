@@ -8,7 +8,7 @@ import (
 )
 
 // unusedAllow finds permissions that nobody uses: a door left open.
-func unusedAllow(m *ir.Mesh) diag.List {
+func unusedAllow(m *subject) diag.List {
 	type edge struct {
 		kind     ir.MemberKind
 		from, to string

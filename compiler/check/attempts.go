@@ -44,9 +44,12 @@ func (c Chain) String() string {
 
 // WorstChains are the worst chains to each service and external that is called, by
 // its name. A circle of calls is followed once.
-func WorstChains(m *ir.Mesh) map[string]Chain {
+func WorstChains(m *ir.Mesh) map[string]Chain { return worstChains(requests(m)) }
+
+func worstChains(requests []ir.Call) map[string]Chain {
 	into := map[string][]Step{} // by callee: the most tries of each caller
-	for c := range requests(m) {
+	for i := range requests {
+		c := &requests[i]
 		for _, end := range c.Ends() {
 			steps := into[end]
 			step := Step{c.Caller.Name, end, c.Policy.Attempts.Value + 1, c.Policy.Attempts.Pos}
@@ -93,13 +96,13 @@ func (w *worst) to(name string) *Chain {
 
 // attempts finds chains of calls by which one request can cause more attempts than
 // the mesh allows. Of chains that share their beginning the shortest is told.
-func attempts(m *ir.Mesh) diag.List {
+func attempts(m *subject) diag.List {
 	if m.MaxAttempts == nil {
 		return nil
 	}
 	var found diag.List
 	limit := uint64(m.MaxAttempts.Value)
-	chains := WorstChains(m)
+	chains := worstChains(m.requests)
 	for _, name := range slices.Sorted(maps.Keys(chains)) {
 		chain := chains[name]
 		last := chain.Steps
@@ -120,9 +123,10 @@ func attempts(m *ir.Mesh) diag.List {
 }
 
 // hedges finds hedged calls without a time after which the next try is sent.
-func hedges(m *ir.Mesh) diag.List {
+func hedges(m *subject) diag.List {
 	var found diag.List
-	for c := range requests(m) {
+	for i := range m.requests {
+		c := &m.requests[i]
 		p := c.Policy
 		if !p.Hedge.Value || p.Attempts.Value > 0 && p.PerTryTimeout.Value > 0 {
 			continue
@@ -131,7 +135,7 @@ func hedges(m *ir.Mesh) diag.List {
 		if p.Attempts.Value == 0 {
 			missing, example = "attempts", "attempts: 1"
 		}
-		found.Add(diag.New(diag.NoEffect, useOf(&c),
+		found.Add(diag.New(diag.NoEffect, useOf(c),
 			fmt.Sprintf("hedge cannot take effect on calls to %s: there is no %s", c.Use.To, missing), p.Hedge.Pos, c.Use.Pos).
 			WithHint("write retries: %s", example))
 	}

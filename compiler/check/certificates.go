@@ -10,11 +10,11 @@ import (
 
 // nobodySigns finds a mesh whose pods wait for certificates for ever: the embedded authority is a part of meshc serve, and of
 // that nothing runs in the cluster when configuration is delivered by files.
-func nobodySigns(m *ir.Mesh) (found diag.List) {
+func nobodySigns(m *subject) (found diag.List) {
 	if m.Delivery != ir.DeliveryStatic || m.Certificates.Issuer.Kind != ir.IssuerEmbedded {
 		return nil
 	}
-	who, pos := firstInCluster(m)
+	who, pos := firstInCluster(m.Mesh)
 	if who == "" {
 		return nil
 	}

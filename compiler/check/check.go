@@ -8,9 +8,27 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
+// subject is the mesh that is checked.
+type subject struct {
+	*ir.Mesh
+	// requests are the mesh's calls whose time and tries a proxy bounds: below HTTP there are none.
+	requests []ir.Call
+}
+
+// requests are the calls of a mesh that a [subject] has.
+func requests(m *ir.Mesh) []ir.Call {
+	var out []ir.Call
+	for c := range m.Calls() {
+		if c.Port.Protocol.IsHTTP() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // checks in the order in which they run; findings are sorted afterwards. What the linker left out of a mesh with errors can
 // only take findings away from them.
-var checks = []func(*ir.Mesh) diag.List{
+var checks = []func(*subject) diag.List{
 	tries,
 	attempts,
 	hedges,
@@ -24,7 +42,7 @@ var checks = []func(*ir.Mesh) diag.List{
 
 // needWhole are checks whose findings would be wrong if the linker left
 // something out.
-var needWhole = []func(*ir.Mesh) diag.List{
+var needWhole = []func(*subject) diag.List{
 	hiddenRoutes,
 	claimedHosts,
 	unservedHosts,
@@ -39,12 +57,13 @@ var needWhole = []func(*ir.Mesh) diag.List{
 // Run runs the checks. Whole says whether the linker found no error.
 func Run(m *ir.Mesh, whole bool) diag.List {
 	var found diag.List
+	s := &subject{m, requests(m)}
 	for _, check := range checks {
-		found.Add(check(m)...)
+		found.Add(check(s)...)
 	}
 	if whole {
 		for _, check := range needWhole {
-			found.Add(check(m)...)
+			found.Add(check(s)...)
 		}
 	}
 	return found

@@ -10,7 +10,7 @@ import (
 )
 
 // hiddenRoutes finds routes that an earlier one leaves nothing to.
-func hiddenRoutes(m *ir.Mesh) diag.List {
+func hiddenRoutes(m *subject) diag.List {
 	var found diag.List
 	for _, s := range m.Services {
 		hidden(&found, "services."+s.Name, s.Routes)

@@ -12,7 +12,7 @@ import (
 
 // claimedHosts finds routes of two gateways for the same requests: whoever
 // calls cannot know which of them answers.
-func claimedHosts(m *ir.Mesh) diag.List {
+func claimedHosts(m *subject) diag.List {
 	var found diag.List
 	for i, g := range m.Gateways {
 		for _, other := range m.Gateways[:i] {
@@ -45,7 +45,7 @@ func sameHost(a, b *ir.Gateway, first, second *ir.Match) bool {
 }
 
 // unservedHosts finds routes for hosts that no listener answers for.
-func unservedHosts(m *ir.Mesh) diag.List {
+func unservedHosts(m *subject) diag.List {
 	var found diag.List
 	for _, g := range m.Gateways {
 		for i := range g.Routes {

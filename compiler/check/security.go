@@ -23,8 +23,8 @@ func rules(m *ir.Mesh, yield func(s *ir.Service, list, path string, r *ir.Rule))
 
 // deniesBypassed finds rules of deny that hold for one spelling of a request: an
 // application may take another one for the same.
-func deniesBypassed(m *ir.Mesh) (found diag.List) {
-	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+func deniesBypassed(m *subject) (found diag.List) {
+	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
 		if list != "deny" {
 			return
 		}
@@ -49,8 +49,8 @@ func deniesBypassed(m *ir.Mesh) (found diag.List) {
 }
 
 // allowsByRegex finds rules of allow whose reach only a careful reader sees.
-func allowsByRegex(m *ir.Mesh) (found diag.List) {
-	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+func allowsByRegex(m *subject) (found diag.List) {
+	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
 		for _, h := range r.Headers {
 			if list == "allow" && (h.Kind == ir.MatchRegex || h.Invert) {
 				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name, fmt.Sprintf("%s lets requests in by a pattern of %s, which may match more than was meant", s.Name, h.Name), r.Pos).
@@ -62,8 +62,8 @@ func allowsByRegex(m *ir.Mesh) (found diag.List) {
 }
 
 // wildcards finds rules of allow that let in callers who are not named.
-func wildcards(m *ir.Mesh) (found diag.List) {
-	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+func wildcards(m *subject) (found diag.List) {
+	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
 		for _, p := range r.From {
 			what := ""
 			switch {
@@ -82,7 +82,7 @@ func wildcards(m *ir.Mesh) (found diag.List) {
 }
 
 // permissivePorts finds services that let connections in without TLS.
-func permissivePorts(m *ir.Mesh) (found diag.List) {
+func permissivePorts(m *subject) (found diag.List) {
 	for _, s := range m.Services {
 		if !s.Plaintext {
 			continue
@@ -100,7 +100,7 @@ func permissivePorts(m *ir.Mesh) (found diag.List) {
 }
 
 // openPorts finds ports of services that nothing guards.
-func openPorts(m *ir.Mesh) (found diag.List) {
+func openPorts(m *subject) (found diag.List) {
 	for _, s := range m.Services {
 		for i := range s.Ports {
 			if p := &s.Ports[i]; p.Open {
@@ -114,7 +114,7 @@ func openPorts(m *ir.Mesh) (found diag.List) {
 }
 
 // privilegedPods finds services whose pods may go round their proxy.
-func privilegedPods(m *ir.Mesh) (found diag.List) {
+func privilegedPods(m *subject) (found diag.List) {
 	for _, s := range m.Services {
 		if s.Workload.InCluster() && len(s.Proxy.Privileged) > 0 {
 			found.Add(diag.New(diag.PrivilegedPod, "services."+s.Name+".proxy.privileged",
@@ -127,9 +127,9 @@ func privilegedPods(m *ir.Mesh) (found diag.List) {
 
 // uncheckedTokens finds tokens that are asked for and need not be shown: what the rule
 // lets in, another one lets in without; and issuers that no rule asks for.
-func uncheckedTokens(m *ir.Mesh) (found diag.List) {
+func uncheckedTokens(m *subject) (found diag.List) {
 	asked := map[string]bool{}
-	rules(m, func(s *ir.Service, list, path string, r *ir.Rule) {
+	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
 		if r.JWT == nil {
 			return
 		}

@@ -12,11 +12,11 @@ import (
 
 // tests puts the requests of the spec's tests to the mesh, and finds those that end otherwise than is expected, and those of
 // which nobody can say without knowing more than the mesh.
-func tests(m *ir.Mesh) diag.List {
+func tests(m *subject) diag.List {
 	var found diag.List
 	for _, t := range m.Tests {
 		path := fmt.Sprintf("tests.%q", t.Title)
-		j, err := try.Judge(m, t)
+		j, err := try.Judge(m.Mesh, t)
 		if err != nil {
 			found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q cannot be sent: %v", t.Title, err), t.Pos))
 			continue

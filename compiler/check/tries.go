@@ -2,27 +2,16 @@ package check
 
 import (
 	"fmt"
-	"iter"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// requests are the calls of the mesh whose time and tries a proxy bounds: below HTTP there are none.
-func requests(m *ir.Mesh) iter.Seq[ir.Call] {
-	return func(yield func(ir.Call) bool) {
-		for c := range m.Calls() {
-			if c.Port.Protocol.IsHTTP() && !yield(c) {
-				return
-			}
-		}
-	}
-}
-
 // tries finds retries that cannot happen, as the time is over before.
-func tries(m *ir.Mesh) diag.List {
+func tries(m *subject) diag.List {
 	var found diag.List
-	for c := range requests(m) {
+	for i := range m.requests {
+		c := &m.requests[i]
 		p := c.Policy
 		perTry, timeout := p.PerTryTimeout.Value, p.Timeout.Value
 		if p.Attempts.Value == 0 || perTry == 0 {
@@ -36,7 +25,7 @@ func tries(m *ir.Mesh) diag.List {
 		if n := len(c.By); n > 0 {
 			where = fmt.Sprintf("route %q of %s", c.By[n-1].Name, c.Use.To)
 		}
-		finding := diag.New(diag.TriesDoNotFit, useOf(&c),
+		finding := diag.New(diag.TriesDoNotFit, useOf(c),
 			fmt.Sprintf("%s: %d tries of %s take %s, and the timeout is %s", where, p.Attempts.Value+1, perTry, total, timeout),
 			p.PerTryTimeout.Pos, p.Timeout.Pos, p.Attempts.Pos, c.Use.Pos)
 		caller := fmt.Sprintf("%ss.%s", c.Caller.Kind, c.Caller.Name)
@@ -69,9 +58,10 @@ func onePerCause(found diag.List) diag.List {
 
 // longerThanCaller finds calls that outlive every request that can cause them:
 // work for an answer that nobody waits for.
-func longerThanCaller(m *ir.Mesh) diag.List {
+func longerThanCaller(m *subject) diag.List {
 	longest := map[string]ir.Setting[ir.Duration]{} // by callee: how long callers wait at most
-	for c := range requests(m) {
+	for i := range m.requests {
+		c := &m.requests[i]
 		for _, end := range c.Ends() {
 			if t := c.Policy.Timeout; t.Value > longest[end].Value {
 				longest[end] = t
@@ -79,16 +69,17 @@ func longerThanCaller(m *ir.Mesh) diag.List {
 		}
 	}
 	var found diag.List
-	for c := range requests(m) {
+	for i := range m.requests {
+		c := &m.requests[i]
 		name, t := c.Caller.Name, c.Policy.Timeout
 		bound, called := longest[name]
 		if c.Caller.Kind != ir.KindService || !called || t.Value <= bound.Value {
 			continue
 		}
-		found.Add(diag.New(diag.LongerThanCaller, useOf(&c),
+		found.Add(diag.New(diag.LongerThanCaller, useOf(c),
 			fmt.Sprintf("%s waits up to %s for %s, and those who call %s wait at most %s", name, t.Value, c.Use.To, name, bound.Value),
 			c.Use.Pos, t.Pos, bound.Pos).
-			WithHint("write %s or less in services.%s", within(&c, bound.Value), name))
+			WithHint("write %s or less in services.%s", within(c, bound.Value), name))
 	}
 	return onePerUse(found)
 }

@@ -10,7 +10,7 @@ import (
 
 // emptyVersions finds versions that no known instance belongs to: requests for
 // them would get 503.
-func emptyVersions(m *ir.Mesh) diag.List {
+func emptyVersions(m *subject) diag.List {
 	var found diag.List
 	for _, s := range m.Services {
 		if len(s.Workload.Endpoints) == 0 {

@@ -150,12 +150,4 @@ func (s *Scope) callsBy(r *Route, to []Destination, yield func(Call) bool) bool 
 }
 
 // Use is the member's use of that callee, or nil.
-func (s *Scope) Use(callee string) *Use {
-	uses := s.Member().Uses
-	for i := range uses {
-		if uses[i].To == callee {
-			return &uses[i]
-		}
-	}
-	return nil
-}
+func (s *Scope) Use(callee string) *Use { return UseOf(s.Member().Uses, callee) }

@@ -26,6 +26,16 @@ type Use struct {
 	Pos     source.Position `json:"pos,omitzero"`
 }
 
+// UseOf is the use of a callee among those of a member, or nil.
+func UseOf(uses []Use, callee string) *Use {
+	for i := range uses {
+		if uses[i].To == callee {
+			return &uses[i]
+		}
+	}
+	return nil
+}
+
 // Reached are Ports and Routed, sorted.
 func (u *Use) Reached() []string {
 	if len(u.Routed) == 0 {

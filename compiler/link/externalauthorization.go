@@ -107,10 +107,10 @@ func (l *linker) asked(here place, kind ir.MemberKind, name string, issuers []st
 
 func (l *linker) asks(here place, kind ir.MemberKind, name, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
 	if external {
-		i := slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })
+		known := ir.UseOf(uses, to) != nil
 		uses = reach(uses, ir.Use{Pos: pos}, to, port)
-		if i < 0 {
-			uses[slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })].External = true
+		if !known {
+			ir.UseOf(uses, to).External = true
 		}
 		return uses
 	}

@@ -148,7 +148,7 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 	}
 	name := d.Service.Value
 	callee := l.declaredServices[name]
-	i := slices.IndexFunc(g.Uses, func(use ir.Use) bool { return use.To == name })
+	use := ir.UseOf(g.Uses, name)
 	switch {
 	case l.externals[name].spec != nil && callee == nil:
 		l.add(diag.NotSupported, here.field("service"), "a gateway's route to an external is not supported yet", here.pos(d.Service.Pos)).
@@ -161,20 +161,20 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 		l.add(diag.NotUsed, here.field("service"), fmt.Sprintf("the gateway sends requests to %s and does not use it", name), here.pos(d.Service.Pos), g.Pos).
 			hint("write uses: %s: {} in gateways.%s", name, g.Name)
 		return dest, false
-	case i < 0:
+	case use == nil:
 		return dest, false // said of the use
 	}
 	l.version(here, &callee.Upstream, d)
 	port := d.Port.Value
 	if d.Port.IsSet() {
 		l.httpPort(here, name, callee.Ports, d.Port)
-		if callee.Port(port) != nil && !slices.Contains(g.Uses[i].Ports, port) {
+		if callee.Port(port) != nil && !slices.Contains(use.Ports, port) {
 			l.add(diag.PortNotAllowed, here.field("port"), fmt.Sprintf("%s does not let the gateway %s in on port %s", name, g.Name, port), here.pos(d.Port.Pos), callee.Pos)
 			return dest, false
 		}
 	} else {
 		var http []string
-		for _, p := range g.Uses[i].Ports {
+		for _, p := range use.Ports {
 			if callee.Port(p).Protocol.IsHTTP() {
 				http = append(http, p)
 			}

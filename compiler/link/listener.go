@@ -129,8 +129,8 @@ func (l *linker) listenerDestination(here place, g *ir.Gateway, to *spec.Listene
 		l.unknown(diag.UnknownCallee, here.field("service"), "service", to.Service.Value, sortedKeys(l.declaredServices), to.Service.Pos)
 		return nil
 	}
-	i := slices.IndexFunc(g.Uses, func(use ir.Use) bool { return use.To == callee.Name })
-	if i < 0 {
+	use := ir.UseOf(g.Uses, callee.Name)
+	if use == nil {
 		if _, written := l.gateways[g.Name].spec.Uses[callee.Name]; !written {
 			l.add(diag.NotUsed, here.field("service"), fmt.Sprintf("the gateway sends connections to %s and does not use it", callee.Name), pos, g.Pos).
 				hint("write uses: %s: {} in gateways.%s", callee.Name, g.Name)
@@ -139,7 +139,7 @@ func (l *linker) listenerDestination(here place, g *ir.Gateway, to *spec.Listene
 	}
 	l.version(here, &callee.Upstream, &spec.Destination{Pos: to.Pos, Version: to.Version})
 	var ports []string
-	for _, name := range g.Uses[i].Ports {
+	for _, name := range use.Ports {
 		if !callee.Port(name).Protocol.IsHTTP() {
 			ports = append(ports, name)
 		}

@@ -61,13 +61,13 @@ func routedPorts(callee *ir.Service, use *ir.Use, d ir.Destination) []string {
 
 // reach adds a port that is reached by way of another use.
 func reach(uses []ir.Use, by ir.Use, to, port string) []ir.Use {
-	i := slices.IndexFunc(uses, func(u ir.Use) bool { return u.To == to })
-	if i < 0 {
+	u := ir.UseOf(uses, to)
+	if u == nil {
 		uses = append(uses, ir.Use{To: to, Routed: []string{port}, Pos: by.Pos})
 		slices.SortFunc(uses, func(a, b ir.Use) int { return strings.Compare(a.To, b.To) })
 		return uses
 	}
-	if u := &uses[i]; !slices.Contains(u.Reached(), port) {
+	if !slices.Contains(u.Reached(), port) {
 		u.Routed = append(u.Routed, port)
 		slices.Sort(u.Routed)
 	}

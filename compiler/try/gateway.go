@@ -1,6 +1,7 @@
 package try
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -150,12 +151,7 @@ func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) boo
 	to := &route.To[0]
 	callee := r.mesh.Service(to.Service)
 	port := callee.Port(to.Port)
-	use := &ir.Use{To: callee.Name}
-	for i := range g.Uses {
-		if g.Uses[i].To == callee.Name {
-			use = &g.Uses[i]
-		}
-	}
+	use := cmp.Or(ir.UseOf(g.Uses, callee.Name), &ir.Use{To: callee.Name})
 	if route.GoesOn() {
 		path := q.path
 		if outer := route.PathRewrite(); outer != nil {
