@@ -204,7 +204,7 @@ func (s *state) holds(key string, scope [32]byte, tree *sink.Tree) bool {
 
 func memberKey(scope ir.Scope) string {
 	m := scope.Member()
-	return string(m.Kind) + "/" + m.Name
+	return m.Ref().ID()
 }
 
 // Check lists how the directory differs from what the mesh compiles to; of a part, from what its members do.

@@ -12,12 +12,12 @@ import (
 // all that its files depend on: its Scope, and this build of meshc. Whole members
 // stand in for the callers' view of them, which is a part.
 func scopeHashes(m *ir.Mesh, e *ir.Encoding) [][sha256.Size]byte {
-	sums := make(map[string][sha256.Size]byte, len(e.Services)+len(e.Externals))
+	sums := make(map[ir.Ref][sha256.Size]byte, len(e.Services)+len(e.Externals))
 	for i, s := range m.Services {
-		sums["service "+s.Name] = sha256.Sum256(e.Services[i])
+		sums[ir.ServiceRef(s.Name)] = sha256.Sum256(e.Services[i])
 	}
 	for i, x := range m.Externals {
-		sums["external "+x.Name] = sha256.Sum256(e.Externals[i])
+		sums[ir.ExternalRef(x.Name)] = sha256.Sum256(e.Externals[i])
 	}
 	base := sha256.New()
 	base.Write(e.Settings)
@@ -31,12 +31,8 @@ func scopeHashes(m *ir.Mesh, e *ir.Encoding) [][sha256.Size]byte {
 		h := sha256.New()
 		h.Write(head)
 		h.Write(own[:])
-		for _, use := range uses {
-			kind := "service "
-			if use.External {
-				kind = "external "
-			}
-			callee := sums[kind+use.To]
+		for i := range uses {
+			callee := sums[uses[i].Callee()]
 			h.Write(callee[:])
 		}
 		h.Sum(sum[:0])
@@ -44,7 +40,7 @@ func scopeHashes(m *ir.Mesh, e *ir.Encoding) [][sha256.Size]byte {
 	}
 	out := make([][sha256.Size]byte, 0, len(m.Services)+len(m.Gateways))
 	for _, s := range m.Services {
-		out = append(out, hash(sums["service "+s.Name], s.Uses))
+		out = append(out, hash(sums[ir.ServiceRef(s.Name)], s.Uses))
 	}
 	for i, g := range m.Gateways {
 		out = append(out, hash(sha256.Sum256(e.Gateways[i]), g.Uses))

@@ -31,7 +31,7 @@ func nobodySigns(m *subject) (found diag.List) {
 // firstInCluster is a member whose proxy is in a pod, in words; empty for none.
 func firstInCluster(m *ir.Mesh) (who string, pos source.Position) {
 	for _, g := range m.Gateways {
-		return "gateway " + g.Name, g.Pos
+		return ir.GatewayRef(g.Name).String(), g.Pos
 	}
 	for _, s := range m.Services {
 		if s.Workload.InCluster() {

@@ -28,7 +28,7 @@ func tries(m *subject) diag.List {
 		finding := diag.New(diag.TriesDoNotFit, useOf(c),
 			fmt.Sprintf("%s: %d tries of %s take %s, and the timeout is %s", where, p.Attempts.Value+1, perTry, total, timeout),
 			p.PerTryTimeout.Pos, p.Timeout.Pos, p.Attempts.Pos, c.Use.Pos)
-		caller := fmt.Sprintf("%ss.%s", c.Caller.Kind, c.Caller.Name)
+		caller := c.Caller.Ref().Path()
 		if most := (timeout / ir.Duration(p.Attempts.Value+1)).Truncate(); most > 0 {
 			found.Add(finding.WithHint("write uses: %q: retries: perTryTimeout: %q or less in %s, or uses: %[1]q: timeout: %[4]q or more in %[3]s", c.Use.To, most.String(), caller, total.String()))
 		} else {
@@ -112,5 +112,5 @@ func onePerUse(found diag.List) diag.List {
 
 // useOf is the path of a call's use in the spec.
 func useOf(c *ir.Call) string {
-	return fmt.Sprintf("%ss.%s.uses.%s", c.Caller.Kind, c.Caller.Name, c.Use.To)
+	return c.Caller.Ref().Path() + ".uses." + c.Use.To
 }

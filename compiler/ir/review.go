@@ -12,10 +12,10 @@ type Review struct {
 	Known bool
 	// Tests are sorted by title.
 	Tests []*Test
-	// Owners are those of directories and files, sorted by path, and Grants to whom members ("service NAME", "gateway NAME")
+	// Owners are those of directories and files, sorted by path, and Grants to whom members
 	// let their configuration change from elsewhere.
 	Owners []Owner
-	Grants map[string][]string
+	Grants map[Ref][]string
 	// Silences are the warnings that are turned off, sorted by At and Code.
 	Silences []Silence
 }

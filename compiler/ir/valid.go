@@ -27,7 +27,7 @@ func (m *Mesh) Valid() error {
 		return fmt.Errorf("keys of the kind %q", m.Certificates.Key)
 	}
 	for _, s := range m.Services {
-		if err := errors.Join(validProxy("service "+s.Name, s.Proxy), validEndpoints("service "+s.Name, s.Workload.Endpoints)); err != nil {
+		if err := errors.Join(validProxy(ServiceRef(s.Name).String(), s.Proxy), validEndpoints(ServiceRef(s.Name).String(), s.Workload.Endpoints)); err != nil {
 			return err
 		}
 		if p := s.Workload.Pods; p != nil && !slices.Contains(PodsKinds(), p.Kind) {
@@ -36,18 +36,18 @@ func (m *Mesh) Valid() error {
 		if err := m.validMember("service", s.Name, s.Namespace, s.Identity.TrustDomain().Name(), s.Uses); err != nil {
 			return err
 		}
-		if err := m.validRoutes("service "+s.Name, s.Routes); err != nil {
+		if err := m.validRoutes(ServiceRef(s.Name).String(), s.Routes); err != nil {
 			return err
 		}
 	}
 	for _, g := range m.Gateways {
-		if err := validProxy("gateway "+g.Name, g.Proxy); err != nil {
+		if err := validProxy(GatewayRef(g.Name).String(), g.Proxy); err != nil {
 			return err
 		}
 		if err := m.validMember("gateway", g.Name, g.Namespace, g.Identity.TrustDomain().Name(), g.Uses); err != nil {
 			return err
 		}
-		if err := m.validRoutes("gateway "+g.Name, g.Routes); err != nil {
+		if err := m.validRoutes(GatewayRef(g.Name).String(), g.Routes); err != nil {
 			return err
 		}
 		if err := m.validGateway(g); err != nil {
@@ -63,7 +63,7 @@ func (m *Mesh) Valid() error {
 		if !validName(e.Name) || len(e.Hosts) == 0 || len(e.Ports) == 0 {
 			return fmt.Errorf("external %q is not whole", e.Name)
 		}
-		if err := validEndpoints("external "+e.Name, e.Endpoints); err != nil {
+		if err := validEndpoints(ExternalRef(e.Name).String(), e.Endpoints); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	here, s := h.place, h.spec
 	l.silence(here, s.Silence)
-	l.grants("gateway "+name, s.Grants)
+	l.grants(ir.GatewayRef(name), s.Grants)
 	g := &ir.Gateway{
 		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(name),
 		Proxy: l.proxyOf(here.field("proxy"), s.Proxy), Pos: h.pos,

@@ -17,10 +17,10 @@ func (l *linker) owners(u *spec.Unit, owners map[string][]spec.Field[string]) {
 }
 
 // grants are owners whose changes a member takes.
-func (l *linker) grants(member string, granted []spec.Field[string]) {
+func (l *linker) grants(member ir.Ref, granted []spec.Field[string]) {
 	for _, f := range granted {
 		if l.mesh.Grants == nil {
-			l.mesh.Grants = map[string][]string{}
+			l.mesh.Grants = map[ir.Ref][]string{}
 		}
 		l.mesh.Grants[member] = append(l.mesh.Grants[member], f.Value)
 	}

@@ -19,7 +19,7 @@ const defaultNamespace = "default"
 func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	here, s := h.place, h.spec
 	l.silence(here, s.Silence)
-	l.grants("service "+name, s.Grants)
+	l.grants(ir.ServiceRef(name), s.Grants)
 	service := &ir.Service{
 		Upstream: ir.Upstream{
 			Name:      name,

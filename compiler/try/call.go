@@ -12,7 +12,7 @@ import (
 
 // fromService follows a call of a service, which its own proxy takes.
 func (r *run) fromService(s *ir.Service) {
-	at := "service " + s.Name
+	at := ir.ServiceRef(s.Name).String()
 	r.onlyPort(s)
 	number := r.request.port()
 	var onPort []*ir.Use
@@ -147,7 +147,7 @@ func rest(callee *ir.Service) *ir.Route {
 // connect follows a connection below HTTP.
 func (r *run) connect(callee *ir.Service, port *ir.Port) {
 	if !r.letsConnect(callee, port) {
-		r.answer("service "+callee.Name, 0)
+		r.answer(ir.ServiceRef(callee.Name).String(), 0)
 		r.Write = fmt.Sprintf("add {from: %s, ports: [%q]} to services.%s.allow", r.peers(), port.Name, callee.Name)
 		return
 	}

@@ -33,7 +33,7 @@ func (r *run) direct() error {
 	if s == nil {
 		return fmt.Errorf("no service of the mesh %s is named %s; what comes to a gateway is tried with --from gateway:NAME", r.mesh.Name, r.request.Host)
 	}
-	at := "service " + s.Name
+	at := ir.ServiceRef(s.Name).String()
 	if len(s.Ports) == 1 && r.request.Port == 0 && r.me.Kind != Outside {
 		r.request.Port = s.Ports[0].Number
 	}

@@ -12,7 +12,7 @@ import (
 
 // fromGateway follows a request that somebody outside sends to a gateway.
 func (r *run) fromGateway(g *ir.Gateway) {
-	at := "gateway " + g.Name
+	at := ir.GatewayRef(g.Name).String()
 	l := r.listener(g)
 	if l == nil {
 		r.step(at, g.Pos, "has no listener of %s for %s on port %d", r.request.Scheme, r.request.Host, r.request.port())

@@ -176,7 +176,7 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 			if refused = (refusal{status: 400}); why == "" {
 				refused = r.letIn(callee, port, &arrived)
 			} else {
-				r.step("service "+callee.Name, source.Position{}, "refuses %s", why)
+				r.step(ir.ServiceRef(callee.Name).String(), source.Position{}, "refuses %s", why)
 			}
 			verdicts[key] = refused
 		}
@@ -186,7 +186,7 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		})
 	}
 	if same := sameRefusal(r.Reaches); same != 0 {
-		r.Answer = &Answer{By: "service " + r.Reaches[0].Service, Status: same, Transient: r.Reaches[0].Transient}
+		r.Answer = &Answer{By: ir.ServiceRef(r.Reaches[0].Service).String(), Status: same, Transient: r.Reaches[0].Transient}
 		r.Reaches = nil
 	}
 }

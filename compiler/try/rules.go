@@ -27,7 +27,7 @@ type refusal struct {
 
 // letIn is how the proxy of a service refuses a request that comes to one of its ports.
 func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
-	at := "service " + s.Name
+	at := ir.ServiceRef(s.Name).String()
 	if issuers := s.TokenIssuers(port); len(issuers) > 0 {
 		if status := r.token(at, s, port, issuers); status != 0 {
 			return refusal{status: status}
@@ -284,7 +284,7 @@ func RulePath(pattern, path string) bool {
 
 // letsConnect reports whether a connection below HTTP is let in.
 func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
-	at, q := "service "+s.Name, &message{}
+	at, q := ir.ServiceRef(s.Name).String(), &message{}
 	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
 		r.decide(at, rule, "denies it by the rule %q")
 		return false

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // Text prints a trial for people.
@@ -85,7 +86,7 @@ func (r *Reach) text() string {
 // to is who takes the request there.
 func (r *Reach) to() string {
 	if r.Service == "" {
-		return "external " + r.External
+		return ir.ExternalRef(r.External).String()
 	}
 	return strings.TrimSpace(r.Service + " " + r.Version)
 }

@@ -71,7 +71,9 @@ func (a *applications) end(m *ir.Mesh) {
 	}
 }
 
-func externalID(e *ir.External) string { return "external/" + e.Name + "/" + e.Endpoints[0].Name }
+func externalID(e *ir.External) string {
+	return ir.ExternalRef(e.Name).ID() + "/" + e.Endpoints[0].Name
+}
 
 func (a *applications) start(id string, hosts []string, config app.Config) error {
 	if running := a.running[id]; running != nil {

@@ -239,12 +239,12 @@ func (m *Mesh) Gateway(name string) Gateway {
 // Backend is the application of a service's instance, which the mesh must have:
 // the instance is a version's name, or "a" for a service without versions.
 func (m *Mesh) Backend(service, instance string) *app.App {
-	return m.applications.named("service/" + service + "/" + instance)
+	return m.applications.named(ir.ServiceRef(service).ID() + "/" + instance)
 }
 
 // External is what stands in for an external, which the mesh must have.
 func (m *Mesh) External(name string) *app.App {
-	return m.applications.named("external/" + name + "/" + onlyInstance)
+	return m.applications.named(ir.ExternalRef(name).ID() + "/" + onlyInstance)
 }
 
 // As calls as a service's first instance does: through its own proxy.

@@ -64,7 +64,7 @@ func (p *Placement) Place(m *ir.Mesh) (*ir.Mesh, error) {
 }
 
 func (p *Placement) service(m *ir.Mesh, s *ir.Service) error {
-	member := string(ir.KindService) + "/" + s.Name
+	member := ir.ServiceRef(s.Name).ID()
 	s.Workload = ir.Workload{Endpoints: p.instances(s), File: s.Workload.File, Pos: s.Workload.Pos}
 	for i := range s.Probes {
 		if port := s.PortAt(s.Probes[i].Port); port != nil {
@@ -116,7 +116,7 @@ func (p *Placement) instances(s *ir.Service) []ir.Endpoint {
 
 func (p *Placement) instance(s *ir.Service, v ir.Version) ir.Endpoint {
 	e := ir.Endpoint{
-		Name: v.Name, Address: p.address(string(ir.KindService) + "/" + s.Name + "/" + v.Name),
+		Name: v.Name, Address: p.address(ir.ServiceRef(s.Name).ID() + "/" + v.Name),
 		Weight: 1, Labels: v.Labels, Pos: v.Pos,
 	}
 	for i := range s.Workload.Endpoints {
@@ -132,7 +132,7 @@ func (p *Placement) instance(s *ir.Service, v ir.Version) ir.Endpoint {
 const onlyInstance = "a"
 
 func (p *Placement) gateway(g *ir.Gateway) error {
-	member := string(ir.KindGateway) + "/" + g.Name
+	member := ir.GatewayRef(g.Name).ID()
 	g.Address = p.address(member + "/" + onlyInstance)
 	for i := range g.Listeners {
 		l := &g.Listeners[i]
@@ -154,7 +154,7 @@ func (p *Placement) gateway(g *ir.Gateway) error {
 }
 
 func (p *Placement) external(e *ir.External) error {
-	member := "external/" + e.Name
+	member := ir.ExternalRef(e.Name).ID()
 	stub := ir.Endpoint{Name: onlyInstance, Address: p.address(member), Ports: map[string]uint16{}, Weight: 1, Pos: e.Pos}
 	for _, port := range e.Ports {
 		number, err := p.port(member, stub.Address, port.Name, port.Number)

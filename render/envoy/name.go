@@ -63,7 +63,7 @@ func gatewayRoots(name string) string { return join("roots", name) }
 // NodeID is the xDS node id of a proxy: KIND/NAME/INSTANCE. The instance is the
 // name of an endpoint where the mesh knows it, in Kubernetes the pod's.
 func NodeID(kind ir.MemberKind, name, instance string) string {
-	return string(kind) + "/" + name + "/" + instance
+	return ir.Ref{Kind: kind, Name: name}.ID() + "/" + instance
 }
 
 // ParseNodeID takes a node id apart.

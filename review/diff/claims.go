@@ -12,7 +12,7 @@ import (
 func (d *differ) claims() {
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		if a != nil && b != nil {
-			d.takenOut("outside", "gateway "+name, d.old.ForeignHeaders(a.Authorizer), d.new.ForeignHeaders(b.Authorizer), a.Pos, b.Pos)
+			d.takenOut("outside", ir.GatewayRef(name).String(), d.old.ForeignHeaders(a.Authorizer), d.new.ForeignHeaders(b.Authorizer), a.Pos, b.Pos)
 		}
 	})
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
@@ -22,11 +22,11 @@ func (d *differ) claims() {
 		for i := range b.Ports {
 			port := &b.Ports[i]
 			if was := a.Port(port.Name); was != nil {
-				d.takenOut("", "service "+name, d.old.ForwardedHeaders(a, was), d.new.ForwardedHeaders(b, port), a.Pos, b.Pos)
+				d.takenOut("", ir.ServiceRef(name).String(), d.old.ForwardedHeaders(a, was), d.new.ForwardedHeaders(b, port), a.Pos, b.Pos)
 			}
 		}
 		if b.Plaintext || len(b.Probes) > 0 {
-			d.takenOut("outside", "service "+name, d.old.ForeignHeaders(a.Authorizer), d.new.ForeignHeaders(b.Authorizer), a.Pos, b.Pos)
+			d.takenOut("outside", ir.ServiceRef(name).String(), d.old.ForeignHeaders(a.Authorizer), d.new.ForeignHeaders(b.Authorizer), a.Pos, b.Pos)
 		}
 	})
 }

@@ -69,9 +69,9 @@ func within(steps int, before, after *ir.Mesh) *Difference {
 type differ struct {
 	*Difference
 	old, new *ir.Mesh
-	// changed are the members that are not the same in both meshes, "service NAME"; all is set when what holds for every
+	// changed are the members that are not the same in both meshes; all is set when what holds for every
 	// request is not.
-	changed map[string]bool
+	changed map[ir.Ref]bool
 	all     bool
 	// identities is set when the identity of some member is not the same.
 	identities bool
@@ -87,27 +87,27 @@ type differ struct {
 
 // compareMembers finds the members that are not the same in both.
 func (d *differ) compareMembers() {
-	d.changed = map[string]bool{}
+	d.changed = map[ir.Ref]bool{}
 	a, b := &d.old.Settings, &d.new.Settings
 	d.all = a.TrustDomain != b.TrustDomain || !ir.Same(&a.Defaults, &b.Defaults) || !ir.Same(a.JWTIssuers, b.JWTIssuers)
 	d.identities = a.TrustDomain != b.TrustDomain || !maps.EqualFunc(identitiesOf(d.old), identitiesOf(d.new), func(p, q ir.Peer) bool { return p == q })
-	compared(d.changed, "service ", d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
-	compared(d.changed, "gateway ", d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
-	compared(d.changed, "external ", d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name })
+	compared(d.changed, ir.KindService, d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
+	compared(d.changed, ir.KindGateway, d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
+	compared(d.changed, ir.KindExternal, d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name })
 }
 
 // compared adds the names of what is not the same in two lists that are sorted by name.
-func compared[T any](changed map[string]bool, kind string, a, b []*T, name func(*T) string) {
+func compared[T any](changed map[ir.Ref]bool, kind ir.MemberKind, a, b []*T, name func(*T) string) {
 	ir.Pairs(a, b, name, func(of string, x, y *T) {
 		if x == nil || y == nil || !ir.Same(x, y) {
-			changed[kind+of] = true
+			changed[ir.Ref{Kind: kind, Name: of}] = true
 		}
 	})
 }
 
 // reachesChanged reports whether a service, or one that its routes lead to, is not the same in both meshes.
 func (d *differ) reachesChanged(name string) bool {
-	if d.all || d.changed["service "+name] {
+	if d.all || d.changed[ir.ServiceRef(name)] {
 		return true
 	}
 	s := d.new.Service(name) // it is the same in both
@@ -116,7 +116,7 @@ func (d *differ) reachesChanged(name string) bool {
 	}
 	for i := range s.Routes {
 		for _, t := range s.Routes[i].Targets() {
-			if d.changed["service "+t.Service] {
+			if d.changed[ir.ServiceRef(t.Service)] {
 				return true
 			}
 		}

@@ -18,7 +18,7 @@ import (
 func (d *differ) direct() {
 	d.what = Directly
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if !d.changed["service "+name] && !d.identities {
+		if !d.changed[ir.ServiceRef(name)] && !d.identities {
 			return
 		}
 		numbers := map[uint16]bool{}
@@ -56,7 +56,7 @@ func (d *differ) door(name string, number uint16, callers caller) {
 	tries := 0
 	defer func() {
 		if !whole {
-			d.missed([]string{callers[0].name}, "service "+name, tries)
+			d.missed([]string{callers[0].name}, ir.ServiceRef(name).String(), tries)
 		}
 	}()
 	for i := range requests {
@@ -81,7 +81,7 @@ func (d *differ) door(name string, number uint16, callers caller) {
 			}
 			own := *r
 			own.From = p.sender
-			e := d.effect(kind, []string{p.name}, "service "+name, a, b)
+			e := d.effect(kind, []string{p.name}, ir.ServiceRef(name).String(), a, b)
 			d.add(e, &own, a, b)
 		}
 	}

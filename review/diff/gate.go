@@ -74,14 +74,7 @@ func ownersIn(r *ir.Review) map[string]said {
 func (d *differ) grantsIn(m *ir.Mesh) map[string]said {
 	out := map[string]said{}
 	for member, owners := range m.Grants {
-		kind, name, _ := strings.Cut(member, " ")
-		pos := source.Position{}
-		if s := m.Service(name); kind == string(ir.KindService) && s != nil {
-			pos = s.Pos
-		} else if g := m.Gateway(name); kind == string(ir.KindGateway) && g != nil {
-			pos = g.Pos
-		}
-		out[member] = said{strings.Join(slices.Sorted(slices.Values(owners)), ", "), pos}
+		out[member.String()] = said{strings.Join(slices.Sorted(slices.Values(owners)), ", "), positionOf(m, member)}
 	}
 	return out
 }

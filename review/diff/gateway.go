@@ -12,7 +12,7 @@ import (
 // gateways compares what becomes of the requests of those outside.
 func (d *differ) gateways() {
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
-		differs := d.changed["gateway "+name] || d.all
+		differs := d.changed[ir.GatewayRef(name)] || d.all
 		for _, g := range []*ir.Gateway{a, b} {
 			for i := 0; g != nil && i < len(g.Uses); i++ {
 				differs = differs || !g.Uses[i].External && d.reachesChanged(g.Uses[i].To)
@@ -48,7 +48,7 @@ func (d *differ) gateways() {
 		}
 		named, whole := concrete(hosts)
 		if !whole {
-			d.missed([]string{"gateway " + name}, "gateway "+name, len(named))
+			d.missed([]string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String(), len(named))
 		}
 		matters, narrow := d.routesThatDiffer(a, b)
 		for at := range addresses {
@@ -63,7 +63,7 @@ func (d *differ) gateways() {
 					m.rules(m.mesh.Service(l.To.Service), nil)
 				}
 			})
-			d.compare(s, []string{"gateway " + name}, "gateway "+name)
+			d.compare(s, []string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String())
 		}
 	})
 }

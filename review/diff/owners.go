@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 )
 
 // Foreign are members of an owner to which a change comes, none of whose files it is in.
@@ -61,15 +61,23 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 
 // homeOf is the file that a member is written in, and to whom it grants changes.
 func homeOf(m *ir.Mesh, name string) (file string, grants []string) {
-	kind, name, _ := strings.Cut(name, " ")
-	if kind == string(ir.KindGateway) {
-		if g := m.Gateway(name); g != nil {
-			return g.Pos.File, m.Grants["gateway "+name]
-		}
+	member, err := ir.ParseRef(name)
+	if err != nil {
 		return "", nil
 	}
-	if s := m.Service(name); s != nil {
-		return s.Pos.File, m.Grants["service "+name]
+	return positionOf(m, member).File, m.Grants[member]
+}
+
+// positionOf is where a member or an external is written; the zero value when the mesh has none of that name.
+func positionOf(m *ir.Mesh, member ir.Ref) source.Position {
+	if g := m.Gateway(member.Name); member.Kind == ir.KindGateway && g != nil {
+		return g.Pos
 	}
-	return "", nil
+	if s := m.Service(member.Name); member.Kind == ir.KindService && s != nil {
+		return s.Pos
+	}
+	if e := m.External(member.Name); member.Kind == ir.KindExternal && e != nil {
+		return e.Pos
+	}
+	return source.Position{}
 }

@@ -25,18 +25,19 @@ func (d *differ) proxies() Proxies {
 	all := !ir.Same(everybodys(&d.old.Settings), everybodys(&d.new.Settings))
 	upstream := map[string]bool{} // services that are not the same for their callers
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if a == nil || b == nil || d.changed["service "+name] && !ir.Same(&a.Upstream, &b.Upstream) {
+		if a == nil || b == nil || d.changed[ir.ServiceRef(name)] && !ir.Same(&a.Upstream, &b.Upstream) {
 			upstream[name] = true
 		}
 	})
-	compare := func(name string, old, new []ir.Use, was, is bool, asked func(m *ir.Mesh) []any) {
+	compare := func(member ir.Ref, old, new []ir.Use, was, is bool, asked func(m *ir.Mesh) []any) {
+		name := member.String()
 		switch {
 		case !was:
 			p.Added = append(p.Added, name)
 		case !is:
 			p.Removed = append(p.Removed, name)
-		case all || d.changed[name] || !ir.Same(asked(d.old), asked(d.new)) || slices.ContainsFunc(slices.Concat(old, new), func(u ir.Use) bool {
-			return u.External && d.changed["external "+u.To] || !u.External && upstream[u.To]
+		case all || d.changed[member] || !ir.Same(asked(d.old), asked(d.new)) || slices.ContainsFunc(slices.Concat(old, new), func(u ir.Use) bool {
+			return u.External && d.changed[ir.ExternalRef(u.To)] || !u.External && upstream[u.To]
 		}):
 			p.Changed = append(p.Changed, name)
 		default:
@@ -44,7 +45,7 @@ func (d *differ) proxies() Proxies {
 		}
 	}
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		compare("service "+name, usesIn(a), usesIn(b), a != nil, b != nil, func(m *ir.Mesh) (out []any) {
+		compare(ir.ServiceRef(name), usesIn(a), usesIn(b), a != nil, b != nil, func(m *ir.Mesh) (out []any) {
 			s := m.Service(name)
 			for _, issuer := range s.AllTokenIssuers() {
 				out = append(out, m.JWTIssuer(issuer))
@@ -60,7 +61,7 @@ func (d *differ) proxies() Proxies {
 		if b != nil {
 			after = b.Uses
 		}
-		compare("gateway "+name, before, after, a != nil, b != nil, func(m *ir.Mesh) []any {
+		compare(ir.GatewayRef(name), before, after, a != nil, b != nil, func(m *ir.Mesh) []any {
 			return []any{m.ExternalAuthorization(m.Gateway(name).Authorizer)}
 		})
 	})

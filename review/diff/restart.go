@@ -31,12 +31,12 @@ func (d *differ) restarts() {
 	}
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if a != nil && b != nil {
-			compare("service "+name, d.old.ServiceScope(a), d.new.ServiceScope(b))
+			compare(ir.ServiceRef(name).String(), d.old.ServiceScope(a), d.new.ServiceScope(b))
 		}
 	})
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		if a != nil && b != nil {
-			compare("gateway "+name, d.old.GatewayScope(a), d.new.GatewayScope(b))
+			compare(ir.GatewayRef(name).String(), d.old.GatewayScope(a), d.new.GatewayScope(b))
 		}
 	})
 	if d.old.Images.Meshc != d.new.Images.Meshc && d.new.Delivery == ir.DeliveryXDS {

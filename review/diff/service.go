@@ -32,7 +32,7 @@ func (d *differ) services() {
 			external := use[0] != nil && use[0].External || use[1] != nil && use[1].External
 			switch {
 			case !ir.Same(use[0], use[1]) || (a == nil) != (b == nil) || a != nil && b != nil && a.Identity != b.Identity:
-			case external && (d.all || d.changed["external "+to]):
+			case external && (d.all || d.changed[ir.ExternalRef(to)]):
 			case !external && d.reachesChanged(to):
 			default:
 				continue
@@ -50,7 +50,7 @@ func (d *differ) services() {
 		c := calls[key]
 		var who []string
 		for _, name := range c.from {
-			who = append(who, "service "+name)
+			who = append(who, ir.ServiceRef(name).String())
 		}
 		d.calls(c.from[0], who, c.use)
 	}
@@ -137,9 +137,9 @@ func (d *differ) calls(from string, who []string, use [2]*ir.Use) {
 			addresses[address{u.To, p.Number, p.Protocol.IsHTTP()}] = true
 		}
 	}
-	place := "service " + to
+	place := ir.ServiceRef(to).String()
 	if external {
-		place = "external " + to
+		place = ir.ExternalRef(to).String()
 	}
 	for at := range addresses {
 		s := &space{base: try.Request{From: try.Sender{Kind: ir.KindService, Name: from}, Method: "GET", Scheme: "http", Host: at.host, Port: at.number, Path: "/"}}

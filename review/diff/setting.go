@@ -13,17 +13,17 @@ func (d *differ) settings() {
 	d.fields(&d.old.Settings, &d.new.Settings, "mesh "+d.new.Name, "defaults")
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
 		if a == nil || b == nil {
-			d.member("service "+name, a == nil, memberOf(a, b))
+			d.member(ir.ServiceRef(name), a == nil, memberOf(a, b))
 			return
 		}
-		if !d.changed["service "+name] {
+		if !d.changed[ir.ServiceRef(name)] {
 			return
 		}
-		d.fields(a, b, "service "+name, "allow", "deny", "uses", "routes", "traffic", "probes")
-		d.fields(audited(a), audited(b), "service "+name)
-		d.fields(binds(a.Uses), binds(b.Uses), "service "+name)
-		d.renamed("service "+name, "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
-		d.renamed("service "+name, "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)), namesOfRules(slices.Concat(b.Allow, b.Deny)))
+		d.fields(a, b, ir.ServiceRef(name).String(), "allow", "deny", "uses", "routes", "traffic", "probes")
+		d.fields(audited(a), audited(b), ir.ServiceRef(name).String())
+		d.fields(binds(a.Uses), binds(b.Uses), ir.ServiceRef(name).String())
+		d.renamed(ir.ServiceRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+		d.renamed(ir.ServiceRef(name).String(), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)), namesOfRules(slices.Concat(b.Allow, b.Deny)))
 	})
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
 		if a == nil || b == nil {
@@ -31,14 +31,14 @@ func (d *differ) settings() {
 			if is == nil {
 				is = b
 			}
-			d.member("gateway "+name, a == nil, is.Identity.String())
+			d.member(ir.GatewayRef(name), a == nil, is.Identity.String())
 			return
 		}
-		if !d.changed["gateway "+name] {
+		if !d.changed[ir.GatewayRef(name)] {
 			return
 		}
-		d.fields(a, b, "gateway "+name, "uses", "routes")
-		d.renamed("gateway "+name, "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+		d.fields(a, b, ir.GatewayRef(name).String(), "uses", "routes")
+		d.renamed(ir.GatewayRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
 	})
 	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
 		if a == nil || b == nil {
@@ -46,13 +46,13 @@ func (d *differ) settings() {
 			if is == nil {
 				is = b
 			}
-			d.member("external "+name, a == nil, strings.Join(is.Hosts, ", "))
+			d.member(ir.ExternalRef(name), a == nil, strings.Join(is.Hosts, ", "))
 			return
 		}
-		if !d.changed["external "+name] {
+		if !d.changed[ir.ExternalRef(name)] {
 			return
 		}
-		d.fields(a, b, "external "+name, "traffic")
+		d.fields(a, b, ir.ExternalRef(name).String(), "traffic")
 	})
 }
 
@@ -64,8 +64,8 @@ func memberOf(a, b *ir.Service) string {
 }
 
 // member adds one that comes or goes.
-func (d *differ) member(name string, comes bool, what string) {
-	e := &Effect{Kind: Member, To: name, Was: what, Is: "none"}
+func (d *differ) member(member ir.Ref, comes bool, what string) {
+	e := &Effect{Kind: Member, To: member.String(), Was: what, Is: "none"}
 	if comes {
 		e.Was, e.Is = "none", what
 	}
@@ -74,15 +74,7 @@ func (d *differ) member(name string, comes bool, what string) {
 		if i == 1 {
 			pos = &e.IsBy
 		}
-		kind, name, _ := strings.Cut(name, " ")
-		switch {
-		case kind == "service" && m.Service(name) != nil:
-			*pos = m.Service(name).Pos
-		case kind == "gateway" && m.Gateway(name) != nil:
-			*pos = m.Gateway(name).Pos
-		case kind == "external" && m.External(name) != nil:
-			*pos = m.External(name).Pos
-		}
+		*pos = positionOf(m, member)
 	}
 	d.tell(e)
 }

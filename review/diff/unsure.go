@@ -12,10 +12,10 @@ import (
 // themselves, probes of ports that are none of the service's, and rewrites by regular expressions.
 func (d *differ) unsure() {
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if a == nil || b == nil || !d.changed["service "+name] {
+		if a == nil || b == nil || !d.changed[ir.ServiceRef(name)] {
 			return
 		}
-		of := "service " + name
+		of := ir.ServiceRef(name).String()
 		for _, f := range fields(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
 			d.tell(&Effect{Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write", Was: or(f.Old), Is: or(f.New), WasBy: a.Pos, IsBy: b.Pos})
 		}
@@ -33,8 +33,8 @@ func (d *differ) unsure() {
 		d.rewrites(of, a.Routes, b.Routes)
 	})
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
-		if a != nil && b != nil && d.changed["gateway "+name] {
-			d.rewrites("gateway "+name, a.Routes, b.Routes)
+		if a != nil && b != nil && d.changed[ir.GatewayRef(name)] {
+			d.rewrites(ir.GatewayRef(name).String(), a.Routes, b.Routes)
 		}
 	})
 }

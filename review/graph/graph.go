@@ -55,15 +55,15 @@ type Rule struct {
 func Of(m *ir.Mesh) *Graph {
 	g := &Graph{Mesh: m.Name, Nodes: []Node{}, Edges: []Edge{}}
 	for _, v := range m.Gateways {
-		g.Nodes = append(g.Nodes, Node{ID: "gateway " + v.Name, Kind: "gateway", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Pos: v.Pos})
+		g.Nodes = append(g.Nodes, Node{ID: ir.GatewayRef(v.Name).String(), Kind: "gateway", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Pos: v.Pos})
 		g.calls(m, m.GatewayScope(v))
 	}
 	for _, v := range m.Services {
-		g.Nodes = append(g.Nodes, Node{ID: "service " + v.Name, Kind: "service", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Open: v.OpenPorts(), Pos: v.Pos})
+		g.Nodes = append(g.Nodes, Node{ID: ir.ServiceRef(v.Name).String(), Kind: "service", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Open: v.OpenPorts(), Pos: v.Pos})
 		g.calls(m, m.ServiceScope(v))
 	}
 	for _, v := range m.Externals {
-		g.Nodes = append(g.Nodes, Node{ID: "external " + v.Name, Kind: "external", Name: v.Name, Pos: v.Pos})
+		g.Nodes = append(g.Nodes, Node{ID: ir.ExternalRef(v.Name).String(), Kind: "external", Name: v.Name, Pos: v.Pos})
 	}
 	return g
 }
@@ -71,16 +71,16 @@ func Of(m *ir.Mesh) *Graph {
 // calls adds the edges of a caller.
 func (g *Graph) calls(m *ir.Mesh, scope ir.Scope) {
 	caller := scope.Member()
-	from := string(caller.Kind) + " " + caller.Name
+	from := caller.Ref().String()
 	routed := targets(&scope)
 	for i := range caller.Uses {
 		u := &caller.Uses[i]
-		e := Edge{From: from, To: "service " + u.To, Ports: u.Reached(), Pos: u.Pos}
+		e := Edge{From: from, To: ir.ServiceRef(u.To).String(), Ports: u.Reached(), Pos: u.Pos}
 		if len(u.Ports) == 0 {
 			e.Routed, e.Asked = routed[u.To], !routed[u.To]
 		}
 		if u.External {
-			e.To = "external " + u.To
+			e.To = ir.ExternalRef(u.To).String()
 			g.Edges = append(g.Edges, e)
 			continue
 		}

@@ -72,15 +72,15 @@ func (r *reached) coverage(m *ir.Mesh, part *source.Part) (c Coverage) {
 		if !part.Has(g.Pos) {
 			continue
 		}
-		routes("gateway "+g.Name, g.Routes)
+		routes(ir.GatewayRef(g.Name).String(), g.Routes)
 	}
 	for _, s := range m.Services {
 		if !part.Has(s.Pos) {
 			continue
 		}
-		routes("service "+s.Name, s.Routes)
-		rules("allow", "service "+s.Name, s.Allow)
-		rules("deny", "service "+s.Name, s.Deny)
+		routes(ir.ServiceRef(s.Name).String(), s.Routes)
+		rules("allow", ir.ServiceRef(s.Name).String(), s.Allow)
+		rules("deny", ir.ServiceRef(s.Name).String(), s.Deny)
 	}
 	return c
 }
