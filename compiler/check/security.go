@@ -168,7 +168,7 @@ func includes(wide, r *ir.Rule) bool {
 	})
 	callers := !slices.ContainsFunc(r.From, func(p ir.Peer) bool {
 		return !slices.ContainsFunc(wide.From, func(w ir.Peer) bool {
-			return w.String() == p.String() || w.Is(p.Kind, p.Name, p.Identity) && p.Kind != ir.KindPlaintext
+			return w.String() == p.String() || w.Is(&p) && p.Kind != ir.KindPlaintext
 		})
 	})
 	return callers && paths && covers(wide.Ports, r.Ports) && covers(wide.Methods, r.Methods) && len(wide.Headers) == 0 && len(wide.IPRanges) == 0

@@ -94,9 +94,9 @@ func (r *Rule) Total() bool { return !r.AboutRequests() && len(r.IPRanges) == 0 
 // Over reports whether the rule's time is over.
 func (r *Rule) Over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
 
-// Names reports whether the rule is about that member.
-func (r *Rule) Names(kind MemberKind, name string, id spiffeid.ID) bool {
-	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Is(kind, name, id) })
+// Names reports whether the rule is about that caller.
+func (r *Rule) Names(caller *Peer) bool {
+	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Is(caller) })
 }
 
 // Peer is the service as a caller.
@@ -109,18 +109,19 @@ func (g *Gateway) Peer() Peer {
 	return Peer{Kind: KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}
 }
 
-// Is reports whether a member is the caller, or one of them.
-func (p *Peer) Is(kind MemberKind, name string, id spiffeid.ID) bool {
+// Is reports whether another peer, which is one alone, is this one, or one of them.
+func (p *Peer) Is(other *Peer) bool {
 	switch p.Kind {
 	case KindAnyone:
 		return true
 	case KindIdentity, KindNamespace:
 		below, all := strings.CutSuffix(p.Pattern, "*")
-		return p.Pattern == id.String() || all && strings.HasPrefix(id.String(), below)
+		id := other.Identity.String()
+		return p.Pattern == id || all && strings.HasPrefix(id, below)
 	case KindPlaintext:
 		return false
 	}
-	return p.Kind == kind && p.Name == name
+	return p.Ref() == other.Ref()
 }
 
 // String is the caller in words.
@@ -136,24 +137,24 @@ func (p *Peer) String() string {
 	return string(p.Kind) + " " + p.Name
 }
 
-// Lets reports whether some rule lets that member in on the port, and none takes
+// Lets reports whether some rule lets that caller in on the port, and none takes
 // that back wholly. On a port that is open rules hold for nobody.
-func (s *Service) Lets(kind MemberKind, name string, id spiffeid.ID, port string) bool {
-	return s.allows(kind, name, id, port) && s.Refuses(kind, name, id, port) == nil
+func (s *Service) Lets(caller *Peer, port string) bool {
+	return s.allows(caller, port) && s.Refuses(caller, port) == nil
 }
 
-func (s *Service) allows(kind MemberKind, name string, id spiffeid.ID, port string) bool {
+func (s *Service) allows(caller *Peer, port string) bool {
 	if p := s.Port(port); p != nil && p.Open {
 		return false // nobody looks at rules there, and it does not speak the mesh's TLS
 	}
-	return slices.ContainsFunc(s.Allow, func(r Rule) bool { return !r.Audit && r.Covers(port) && r.Names(kind, name, id) })
+	return slices.ContainsFunc(s.Allow, func(r Rule) bool { return !r.Audit && r.Covers(port) && r.Names(caller) })
 }
 
-// Refuses is the rule of deny that refuses all that the member does on the port;
+// Refuses is the rule of deny that refuses all that the caller does on the port;
 // nil when there is none.
-func (s *Service) Refuses(kind MemberKind, name string, id spiffeid.ID, port string) *Rule {
+func (s *Service) Refuses(caller *Peer, port string) *Rule {
 	for i := range s.Deny {
-		if r := &s.Deny[i]; !r.Audit && r.Total() && r.Covers(port) && r.Names(kind, name, id) {
+		if r := &s.Deny[i]; !r.Audit && r.Total() && r.Covers(port) && r.Names(caller) {
 			return r
 		}
 	}

@@ -64,10 +64,10 @@ func (s *Scope) Pos() source.Position {
 // kind it is.
 func (s *Scope) Member() Member {
 	if g := s.Gateway; g != nil {
-		return Member{Peer{Kind: KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}, g.Account, g.Uses, g.Proxy}
+		return Member{g.Peer(), g.Account, g.Uses, g.Proxy}
 	}
 	v := s.Service
-	return Member{Peer{Kind: KindService, Name: v.Name, Namespace: v.Namespace, Identity: v.Identity}, v.Account, v.Uses, v.Proxy}
+	return Member{v.Peer(), v.Account, v.Uses, v.Proxy}
 }
 
 // Member is what services and gateways have in common.

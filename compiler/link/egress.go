@@ -48,12 +48,12 @@ func (l *linker) callersOf(external string, but *ir.Gateway) []ir.Peer {
 	var out []ir.Peer
 	for _, s := range l.mesh.Services {
 		if calls(s.Uses) {
-			out = append(out, ir.Peer{Kind: ir.KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity})
+			out = append(out, s.Peer())
 		}
 	}
 	for _, g := range l.mesh.Gateways {
 		if g != but && calls(g.Uses) {
-			out = append(out, ir.Peer{Kind: ir.KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity})
+			out = append(out, g.Peer())
 		}
 	}
 	slices.SortFunc(out, func(a, b ir.Peer) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })

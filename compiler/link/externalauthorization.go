@@ -93,19 +93,19 @@ func (l *linker) authorizer(here place, f spec.Field[string]) string {
 
 // asked adds to what a member reaches the services that its proxy asks: for the
 // keys of tokens, and about requests.
-func (l *linker) asked(here place, kind ir.MemberKind, name string, issuers []string, authorizer string, pos source.Position, uses []ir.Use) []ir.Use {
+func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer string, pos source.Position, uses []ir.Use) []ir.Use {
 	for _, issuer := range issuers {
 		if i := l.mesh.JWTIssuer(issuer); i != nil && i.To != "" && i.Port != "" {
-			uses = l.asks(here, kind, name, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
+			uses = l.asks(here, caller, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
 		}
 	}
 	if a := l.mesh.ExternalAuthorization(authorizer); a != nil && a.Port != "" {
-		uses = l.asks(here, kind, name, a.Service, a.Port, false, "about requests", a.Pos, pos, uses)
+		uses = l.asks(here, caller, a.Service, a.Port, false, "about requests", a.Pos, pos, uses)
 	}
 	return uses
 }
 
-func (l *linker) asks(here place, kind ir.MemberKind, name, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
+func (l *linker) asks(here place, caller *ir.Peer, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
 	if external {
 		known := ir.UseOf(uses, to) != nil
 		uses = reach(uses, ir.Use{Pos: pos}, to, port)
@@ -118,12 +118,11 @@ func (l *linker) asks(here place, kind ir.MemberKind, name, to, port string, ext
 	switch {
 	case callee == nil:
 		return uses
-	case to == name && kind == ir.KindService:
-		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would ask its own application %s", name, what), pos, written)
+	case caller.Ref() == ir.ServiceRef(to):
+		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would ask its own application %s", caller.Name, what), pos, written)
 		return uses
-	case !callee.Lets(kind, name, l.memberIdentity(kind, name), port):
-		l.add(diag.NotAllowed, here, fmt.Sprintf("the proxy of %s asks %s %s, which does not let it in", name, to, what), pos, l.services[to].pos, written).
-			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to)
+	case !l.admits(here, caller, callee, port, fmt.Sprintf("the proxy of %s asks %s %s, which does not let it in", caller.Name, to, what),
+		pos, l.services[to].pos, written):
 		return uses
 	}
 	return reach(uses, ir.Use{Pos: pos}, to, port)

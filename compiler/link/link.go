@@ -104,8 +104,8 @@ func (l *linker) members() {
 		l.callersAreNamed(h.place, s, h.spec.RateLimit)
 	}
 	for _, s := range l.mesh.Services {
-		h := l.services[s.Name]
-		s.Uses = l.uses(h.place, ir.KindService, s.Name, h.spec.Uses)
+		h, caller := l.services[s.Name], s.Peer()
+		s.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		left := free(&s.Proxy, s.Ports, h.spec.Uses)
 		l.binds(h.place, &s.Proxy, s.Uses, h.spec.Uses, left)
 		l.reachable(h.place, s.Uses, s.Proxy, h.spec.Uses, left)
@@ -113,24 +113,24 @@ func (l *linker) members() {
 		s.Routes = l.serviceRoutes(s, h)
 	}
 	for _, g := range l.mesh.Gateways {
-		h := l.gateways[g.Name]
-		g.Uses = l.uses(h.place, ir.KindGateway, g.Name, h.spec.Uses)
+		h, caller := l.gateways[g.Name], g.Peer()
+		g.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		l.binds(h.place, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)
 		l.listenerDestinations(g, h)
 	}
 	l.egress()
 	for _, s := range l.mesh.Services {
-		here := l.services[s.Name].place
-		s.Uses = l.routed(here, ir.KindService, s.Name, s.Uses)
-		s.Uses = l.counted(here, ir.KindService, s.Name, s.RateLimit, nil, s.Uses)
-		s.Uses = l.asked(here, ir.KindService, s.Name, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
+		here, caller := l.services[s.Name].place, s.Peer()
+		s.Uses = l.routed(here, &caller, s.Uses)
+		s.Uses = l.counted(here, &caller, s.RateLimit, nil, s.Uses)
+		s.Uses = l.asked(here, &caller, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {
-		here := l.gateways[g.Name].place
-		g.Uses = l.routed(here, ir.KindGateway, g.Name, g.Uses)
-		g.Uses = l.counted(here, ir.KindGateway, g.Name, nil, g.Routes, g.Uses)
-		g.Uses = l.asked(here, ir.KindGateway, g.Name, nil, g.Authorizer, g.Pos, g.Uses)
+		here, caller := l.gateways[g.Name].place, g.Peer()
+		g.Uses = l.routed(here, &caller, g.Uses)
+		g.Uses = l.counted(here, &caller, nil, g.Routes, g.Uses)
+		g.Uses = l.asked(here, &caller, nil, g.Authorizer, g.Pos, g.Uses)
 	}
 }
 

@@ -100,7 +100,7 @@ func (l *linker) multiplexed(service string) (names []string) {
 
 // counted adds the rate limit service to what a member reaches when a bound on its
 // own requests, or on those of its calls, is counted there.
-func (l *linker) counted(here place, kind ir.MemberKind, name string, own *ir.RateLimit, routes []ir.Route, uses []ir.Use) []ir.Use {
+func (l *linker) counted(here place, caller *ir.Peer, own *ir.RateLimit, routes []ir.Route, uses []ir.Use) []ir.Use {
 	s := l.mesh.RateLimit
 	if s == nil {
 		return uses
@@ -126,13 +126,12 @@ func (l *linker) counted(here place, kind ir.MemberKind, name string, own *ir.Ra
 		return uses
 	}
 	to := l.declaredServices[s.Service]
-	if to.Name == name && kind == ir.KindService {
-		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", name, name), by.Pos, s.Pos).hint("take global out")
+	if caller.Ref() == ir.ServiceRef(to.Name) {
+		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", caller.Name, caller.Name), by.Pos, s.Pos).hint("take global out")
 		return uses
 	}
-	if !to.Lets(kind, name, l.memberIdentity(kind, name), s.Port) {
-		l.add(diag.NotAllowed, here, fmt.Sprintf("%s asks %s for leave, which does not let it in", name, to.Name), by.Pos, l.services[to.Name].pos, s.Pos).
-			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, s.Port, to.Name)
+	if !l.admits(here, caller, to, s.Port, fmt.Sprintf("%s asks %s for leave, which does not let it in", caller.Name, to.Name),
+		by.Pos, l.services[to.Name].pos, s.Pos) {
 		return uses
 	}
 	return reach(uses, ir.Use{Pos: by.Pos}, to.Name, s.Port)

@@ -7,12 +7,13 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 )
 
 // routed adds to the uses of a member the ports of other services to which the
 // routes of those that it calls lead. They must let the member in: whoever sends
 // its callers elsewhere can give them no leave there.
-func (l *linker) routed(here place, kind ir.MemberKind, name string, uses []ir.Use) []ir.Use {
+func (l *linker) routed(here place, caller *ir.Peer, uses []ir.Use) []ir.Use {
 	for _, use := range slices.Clone(uses) {
 		if use.External {
 			continue
@@ -25,16 +26,15 @@ func (l *linker) routed(here place, kind ir.MemberKind, name string, uses []ir.U
 					continue
 				}
 				to := l.declaredServices[d.Service]
-				if to.Name == name && kind == ir.KindService {
-					l.add(diag.CallsItself, here.field("uses."+use.To), fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name, name), d.Pos, use.Pos).
+				if caller.Ref() == ir.ServiceRef(to.Name) {
+					l.add(diag.CallsItself, here.field("uses."+use.To), fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name, caller.Name), d.Pos, use.Pos).
 						hint("take the call or the destination out")
 					continue
 				}
 				for _, port := range routedPorts(callee, &use, d) {
-					if !to.Lets(kind, name, l.memberIdentity(kind, name), port) {
-						l.add(diag.NotAllowed, here.field("uses."+use.To), fmt.Sprintf("%s calls %s, whose route %q sends requests on to %s, which does not let %s in", name, callee.Name, route.Name, to.Name, name),
-							use.Pos, d.Pos, l.services[to.Name].pos).
-							hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", kind, name, port, to.Name)
+					if !l.admits(here.field("uses."+use.To), caller, to, port,
+						fmt.Sprintf("%s calls %s, whose route %q sends requests on to %s, which does not let %s in", caller.Name, callee.Name, route.Name, to.Name, caller.Name),
+						use.Pos, d.Pos, l.services[to.Name].pos) {
 						break
 					}
 					uses = reach(uses, use, to.Name, port)
@@ -43,6 +43,17 @@ func (l *linker) routed(here place, kind ir.MemberKind, name string, uses []ir.U
 		}
 	}
 	return uses
+}
+
+// admits reports whether a service lets a caller in on a port that it reaches without a use of its own, and adds the finding when
+// it does not.
+func (l *linker) admits(here place, caller *ir.Peer, to *ir.Service, port, message string, positions ...source.Position) bool {
+	if to.Lets(caller, port) {
+		return true
+	}
+	l.add(diag.NotAllowed, here, message, positions...).
+		hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", caller.Kind, caller.Name, port, to.Name)
+	return false
 }
 
 // routedPorts are the ports at which requests for the called ports arrive.

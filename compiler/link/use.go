@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
-
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
@@ -16,19 +14,19 @@ import (
 
 // uses links the calls of a member. A call that the callee does not allow is
 // left out.
-func (l *linker) uses(here place, kind ir.MemberKind, name string, uses map[string]*spec.Use) []ir.Use {
+func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []ir.Use {
 	var out []ir.Use
 	for _, to := range sortedKeys(uses) {
 		s := uses[to]
 		at := here.field("uses." + to)
 		use := ir.Use{To: to, Pos: here.pos(s.Pos), Traffic: l.traffic(at, s.Traffic())}
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
-		case to == name:
-			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", name), use.Pos).
+		case to == caller.Name:
+			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", caller.Name), use.Pos).
 				hint("take it out: an instance reaches its own application on loopback, without the mesh")
 			continue
 		case callee != nil:
-			use.Ports = l.allowedPorts(at, kind, name, callee, s, use.Pos)
+			use.Ports = l.allowedPorts(at, caller, callee, s, use.Pos)
 			l.requestsOnly(at.field("timeout"), callee.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
 		case external != nil:
 			use.External = true
@@ -38,7 +36,7 @@ func (l *linker) uses(here place, kind ir.MemberKind, name string, uses map[stri
 			}
 			l.requestsOnly(at.field("timeout"), external.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
 		default:
-			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...), func(other string) bool { return other == name })
+			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...), func(other string) bool { return other == caller.Name })
 			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, s.Pos)
 			continue
 		}
@@ -51,25 +49,21 @@ func (l *linker) uses(here place, kind ir.MemberKind, name string, uses map[stri
 
 // allowedPorts are the callee's ports that the caller may call: those that it
 // names, or all that some rule opens to it.
-func (l *linker) allowedPorts(here place, kind ir.MemberKind, name string, callee *ir.Service, use *spec.Use, pos source.Position) []string {
+func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, use *spec.Use, pos source.Position) []string {
 	var open []string
 	var refused *ir.Rule
-	id := l.memberIdentity(kind, name)
+	name := caller.Name
 	for _, p := range callee.Ports {
 		if p.Open && (len(callee.Ports) == 1 || slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
 			l.add(diag.OpenPortCalled, here, fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
 				hint("take mtls out of services.%s.ports.%s, or call another port", callee.Name, p.Name)
 			return nil
 		}
-		if callee.Lets(kind, name, id, p.Name) {
+		if callee.Lets(caller, p.Name) {
 			open = append(open, p.Name)
-		} else if r := callee.Refuses(kind, name, id, p.Name); r != nil {
+		} else if r := callee.Refuses(caller, p.Name); r != nil {
 			refused = r
 		}
-	}
-	list := "services"
-	if kind == ir.KindGateway {
-		list = "gateways"
 	}
 	if len(callee.Ports) == 0 {
 		l.add(diag.UnknownPort, here, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos, l.services[callee.Name].pos).
@@ -83,7 +77,7 @@ func (l *linker) allowedPorts(here place, kind ir.MemberKind, name string, calle
 	}
 	if len(open) == 0 {
 		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
-			hint("add {from: %s: [%q]} to services.%s.allow, or %s", list, name, callee.Name, map[bool]string{true: "take out the call and its routes", false: "take the call out"}[kind == ir.KindGateway])
+			hint("add {from: %ss: [%q]} to services.%s.allow, or %s", caller.Kind, name, callee.Name, map[bool]string{true: "take out the call and its routes", false: "take the call out"}[caller.Kind == ir.KindGateway])
 		return nil
 	}
 	if use.Ports == nil {
@@ -97,20 +91,12 @@ func (l *linker) allowedPorts(here place, kind ir.MemberKind, name string, calle
 			continue
 		}
 		l.add(diag.PortNotAllowed, here.field("ports"), fmt.Sprintf("%s calls port %s of %s, and %s lets it in on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
-			hint("add {from: %s: [%q], ports: [%q]} to services.%s.allow", list, name, p, callee.Name)
+			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", caller.Kind, name, p, callee.Name)
 	}
 	if len(use.Ports) == 0 {
 		l.add(diag.EmptyList, here.field("ports"), "ports is empty, so nothing would be called", pos).hint("leave it out for every port that is open")
 	}
 	return ports
-}
-
-// memberIdentity is the identity of a member by its name.
-func (l *linker) memberIdentity(kind ir.MemberKind, name string) spiffeid.ID {
-	if kind == ir.KindGateway {
-		return l.declaredGateways[name].Identity
-	}
-	return l.declaredServices[name].Identity
 }
 
 // binds gives the uses the addresses on the caller's host.

@@ -181,7 +181,7 @@ func (r *run) isFrom(rule *ir.Rule, deny bool) bool {
 		case p.Kind == ir.KindAnyone:
 			return strings.HasPrefix(r.me.Identity.String(), r.mesh.Domain())
 		}
-		return p.Is(r.me.Kind, r.me.Name, r.me.Identity)
+		return p.Is(&r.me)
 	})
 }
 

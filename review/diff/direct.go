@@ -95,7 +95,7 @@ func (d *differ) callers(a, b *ir.Service) map[string]caller {
 		for i, s := range []*ir.Service{a, b} {
 			for _, rules := range rulesOf(s) {
 				for k := range rules {
-					key += strconv.Itoa(boolean(rules[k].Names(peers[i].Kind, peers[i].Name, peers[i].Identity)))
+					key += strconv.Itoa(boolean(rules[k].Names(&peers[i])))
 				}
 			}
 		}

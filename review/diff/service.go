@@ -79,10 +79,11 @@ func (d *differ) standing(a, b *ir.Service, to string) string {
 			out += "-"
 			continue
 		}
+		caller := s.Peer()
 		for _, callee := range leadsTo(m, to) {
 			for _, rules := range [][]ir.Rule{callee.Allow, callee.Deny} {
 				for k := range rules {
-					out += strconv.Itoa(boolean(rules[k].Names(ir.KindService, s.Name, s.Identity)))
+					out += strconv.Itoa(boolean(rules[k].Names(&caller)))
 				}
 			}
 		}

@@ -91,7 +91,7 @@ func (g *Graph) calls(m *ir.Mesh, scope ir.Scope) {
 		}{{false, callee.Allow}, {true, callee.Deny}} {
 			for k := range list.rules {
 				r := &list.rules[k]
-				if !r.Audit && r.Names(caller.Kind, caller.Name, caller.Identity) && slices.ContainsFunc(e.Ports, r.Covers) {
+				if !r.Audit && r.Names(&caller.Peer) && slices.ContainsFunc(e.Ports, r.Covers) {
 					e.Rules = append(e.Rules, Rule{r.Name, list.deny, r.Pos})
 				}
 			}
