@@ -95,7 +95,9 @@ func (f *specFlags) supervise(cmd *cobra.Command, in *invocation, limits limit.L
 	if !limit.Supported {
 		return errors.New("--untrusted needs Linux, where a process can be held to its limits")
 	}
-	r := &limit.Rerun{Arguments: append([]string{superviseName}, in.args...), Directory: in.dir, Stdin: cmd.InOrStdin(), Patience: stopTime}
+	r := &limit.Rerun{
+		Arguments: append([]string{superviseName}, in.args...), Directory: in.dir, Stdin: cmd.InOrStdin(), Patience: stopTime,
+	}
 	code, err := r.Run(cmd.Context(), limits, exact(cmd.OutOrStdout()), exact(cmd.ErrOrStderr()))
 	var reached *limit.Reached
 	var died *limit.DiedError

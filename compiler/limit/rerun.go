@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// RerunStderr is the file descriptor of what a process of [Rerun] says. Its own stderr is left to Go's runtime, whose last words
-// nobody is to see.
+// RerunStderr is the file descriptor of what a process of [Rerun] says. Its own stderr is left to Go's runtime, whose
+// last words nobody is to see.
 const RerunStderr = 3
 
 // maxSaid is how many bytes of what the runtime says are kept.
 const maxSaid = 16 << 10
 
-// Rerun runs this program once more, within limits, with all that it starts. What it writes is kept in files until it has ended, so
-// that of a process that reaches a limit nothing is seen.
+// Rerun runs this program once more, within limits, with all that it starts. What it writes is kept in files until it
+// has ended, so that of a process that reaches a limit nothing is seen.
 type Rerun struct {
 	// Arguments are those of the program, without its name.
 	Arguments []string
@@ -46,8 +46,8 @@ func (e *DiedError) Error() string { return e.err.Error() + ": " + e.said }
 
 func (e *DiedError) Unwrap() error { return e.err }
 
-// Run runs it to its end, gives its exit code and copies what it wrote. Else the error is a [*Reached] at a limit, the context's, a
-// [*DiedError], or why it could not be run or copied. It and all that it started are gone afterwards.
+// Run runs it to its end, gives its exit code and copies what it wrote. Else the error is a [*Reached] at a limit, the
+// context's, a [*DiedError], or why it could not be run or copied. It and all that it started are gone afterwards.
 func (r *Rerun) Run(ctx context.Context, limits Limits, stdout, stderr io.Writer) (code int, err error) {
 	dir, err := os.MkdirTemp("", "meshc-untrusted-")
 	if err != nil {
@@ -91,8 +91,8 @@ func (r *Rerun) Run(ctx context.Context, limits Limits, stdout, stderr io.Writer
 	return code, errors.Join(written(stderr, said), written(stdout, out))
 }
 
-// start starts the process, with a directory for the files of all that it starts. The calling thread is locked, as the process
-// would die with it.
+// start starts the process, with a directory for the files of all that it starts. The calling thread is locked, as the
+// process would die with it.
 func (r *Rerun) start(ctx context.Context, dir string, stdout, stderr *os.File) (*exec.Cmd, error) {
 	temporary := filepath.Join(dir, "tmp")
 	if err := os.Mkdir(temporary, 0o700); err != nil {

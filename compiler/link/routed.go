@@ -45,9 +45,11 @@ func (l *linker) routed(here place, caller *ir.Peer, uses []ir.Use) []ir.Use {
 	return uses
 }
 
-// admits reports whether a service lets a caller in on a port that it reaches without a use of its own, and adds the finding when
-// it does not.
-func (l *linker) admits(here place, caller *ir.Peer, to *ir.Service, port, message string, positions ...source.Position) bool {
+// admits reports whether a service lets a caller in on a port that it reaches without a use of its own, and adds the
+// finding when it does not.
+func (l *linker) admits(
+	here place, caller *ir.Peer, to *ir.Service, port, message string, positions ...source.Position,
+) bool {
 	if to.Lets(caller, port) {
 		return true
 	}
