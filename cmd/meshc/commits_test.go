@@ -133,7 +133,7 @@ func look(t *testing.T, top, prefix, name string) *checkout {
 	t.Helper()
 	c := &checkout{dir: filepath.Join(top, prefix), name: name, converted: map[string]string{}, suspect: map[string]string{}}
 	var err error
-	if c.compiled, err = compiler.Compile(t.Context(), compiler.Options{Dir: c.dir, CacheDir: os.Getenv("MESHC_CACHE"), Now: time.Unix(1, 0)}); err != nil {
+	if c.compiled, err = compiler.Compile(t.Context(), compiler.Options{Dir: c.dir, CacheDir: cacheDir(), Now: time.Unix(1, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, read := range c.compiled.Names {
