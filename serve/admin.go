@@ -20,13 +20,10 @@ func (s *Server) adminHandler() http.Handler {
 		answer(w, http.StatusOK, "ok\n")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		loaded, draining := s.mesh != nil, s.draining
-		s.mu.Unlock()
 		switch {
-		case draining:
+		case s.proxies.isDraining():
 			answer(w, http.StatusServiceUnavailable, "draining\n")
-		case !loaded:
+		case s.live.now().mesh == nil:
 			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
 		default:
 			answer(w, http.StatusOK, "ok\n")
@@ -39,9 +36,7 @@ func (s *Server) adminHandler() http.Handler {
 		_ = json.NewEncoder(w).Encode(s.Status())
 	})
 	mux.HandleFunc("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		m := s.goal()
-		s.mu.Unlock()
+		m := s.staging.mesh()
 		if m == nil {
 			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
 			return

@@ -4,47 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
-	"time"
-
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"sync"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/enroll"
 )
-
-// Holder is a host that holds a certificate of the embedded authority.
-type Holder struct {
-	Identity string `json:"identity"`
-	// Name tells holders of one identity apart.
-	Name string `json:"name,omitempty"`
-	// Trust is the digest of the trust bundle that it has.
-	Trust string    `json:"trust"`
-	Seen  time.Time `json:"seen"`
-	// Until is when its certificate ends, and Keeps whether it renews it and follows
-	// whom to trust by itself.
-	Until time.Time `json:"until"`
-	Keeps bool      `json:"keeps,omitempty"`
-	// RenewableUntil is when it must have proved anew who it is, by a token; zero when its certificate does not say. EndsSoon is
-	// set while little of that time is left.
-	RenewableUntil time.Time `json:"renewableUntil,omitzero"`
-	EndsSoon       bool      `json:"endsSoon,omitempty"`
-	// Chain is that of its certificates, by which they can be revoked; empty when they are of none.
-	Chain string `json:"chain,omitempty"`
-	proof ca.Proof
-}
-
-const (
-	// holderGone is how long a holder is remembered that kept its certificate and says
-	// nothing any more; others are as long as their certificates hold.
-	holderGone = 10 * time.Minute
-	maxHolders = 100_000
-)
-
-type holderKey struct {
-	id   spiffeid.ID
-	name string
-}
 
 // enrolment is the API by which hosts get their certificates.
 func (s *Server) enrolment() *http.Server {
@@ -52,37 +17,9 @@ func (s *Server) enrolment() *http.Server {
 		Authority:   s.config.Authority,
 		TokenReview: s.config.TokenReview,
 		Certificate: func() (*tls.Certificate, error) { return s.identity.certificate() },
-		Mesh: func() *ir.Mesh {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return s.mesh
-		},
-		Seen: s.seen, Refused: s.metrics.refused.Inc, Log: s.log,
+		Mesh:        func() *ir.Mesh { return s.live.now().mesh },
+		Seen:        s.holders.seen, Refused: s.metrics.refused.Inc, Log: s.log,
 	})
-}
-
-// seen records what a holder has.
-func (s *Server) seen(at enroll.Sighting) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := holderKey{at.ID, at.Holder}
-	before, known := s.holders[key]
-	if !known && len(s.holders) >= maxHolders {
-		return
-	}
-	s.holders[key] = Holder{
-		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until, Keeps: at.Keeps || before.Keeps,
-		RenewableUntil: at.Proof.RenewableUntil, Chain: at.Proof.Chain, proof: at.Proof,
-	}
-}
-
-// forgetHolders drops those that are gone.
-func (s *Server) forgetHolders(now time.Time) {
-	for key, h := range s.holders {
-		if h.Keeps && now.Sub(h.Seen) > holderGone || now.After(h.Until) {
-			delete(s.holders, key)
-		}
-	}
 }
 
 // FollowAuthority takes what another process does to the authority's directory, until
@@ -106,40 +43,49 @@ func (s *Server) ReloadAuthority() {
 // AuthorityChanged tells every proxy whom to trust, and gives the server itself a new certificate, when the authority has gone
 // on to another stage. It tells them of what was revoked, and ends the connections of whom that was.
 func (s *Server) AuthorityChanged() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	list := s.config.Authority.Revocations()
 	revoked := s.revoked.take(list)
 	if revoked {
 		s.log.Warn("certificates were revoked, or are good again", "revocations", len(list))
 	}
-	now := s.config.Authority.Rotation()
-	if now.Bundle == s.rotation.Bundle && now.Signer == s.rotation.Signer {
-		if revoked && s.mesh != nil {
-			s.refreshAll()
-		}
-		return nil
-	}
-	signs := now.Signer != s.rotation.Signer
-	s.rotation, s.trust = now, s.config.Authority.Bundle()
-	s.log.Info("the authority has gone on", "stage", now.Stage, "bundle", now.Bundle, "signer", now.Signer)
-	if s.mesh == nil {
-		return nil
+	now, changed, signs := s.trust.follow(s.config.Authority)
+	if changed {
+		s.log.Info("the authority has gone on", "stage", now.Stage, "bundle", now.Bundle, "signer", now.Signer)
 	}
 	if signs {
-		if err := s.identity.take(s.mesh.ServerIdentity(), time.Duration(s.mesh.Certificates.Lifetime)); err != nil {
+		if err := s.identity.reissue(); err != nil {
 			return err
 		}
 	}
-	s.refreshAll()
+	if changed || revoked {
+		s.proxies.refreshAll()
+	}
 	return nil
 }
 
-// trustOf is the digest of the trust bundle that is sent to proxies; empty when they
-// have it from files.
-func (s *Server) trustOf(n *node) string {
-	if n.kind != kindEnvoy || s.mesh.Certificates.Issuer.Kind != ir.IssuerEmbedded {
-		return ""
+// trust is whom proxies are to trust: what they were last told of the authority.
+type trust struct {
+	mu       sync.Mutex
+	pem      []byte // nil when proxies have it from elsewhere
+	rotation ca.Rotation
+}
+
+// follow takes how the authority stands. It reports whether that is something else than before, and whether another
+// certificate signs.
+func (t *trust) follow(a *ca.Authority) (now ca.Rotation, changed, signs bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now = a.Rotation()
+	signs = now.Signer != t.rotation.Signer
+	if changed = signs || now.Bundle != t.rotation.Bundle; changed {
+		t.rotation, t.pem = now, a.Bundle()
 	}
-	return ca.Digest(s.trust)
+	return now, changed, signs
+}
+
+// bundle are the certificates of those who sign, in PEM.
+func (t *trust) bundle() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pem
 }

@@ -204,7 +204,7 @@ func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
 	if text := strings.Join(wrong, "; "); s.live.setWrong(text) && text != "" {
 		s.log.Error("an endpoints file is wrong; its last good content holds", "reason", text)
 	}
-	s.reassign(s.live.setFiles(files))
+	s.proxies.reassign(s.live.setFiles(files))
 }
 
 // misnamedPorts says which of the endpoints of a service name ports that it has not, or

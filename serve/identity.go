@@ -25,6 +25,8 @@ import (
 type identitySource interface {
 	// take is told which identity the server has.
 	take(id spiffeid.ID, lifetime time.Duration) error
+	// reissue makes a new certificate for that identity, when the one who signs is another one.
+	reissue() error
 	certificate() (*tls.Certificate, error)
 	roots() (*x509.CertPool, error)
 	// renew keeps the certificate valid until the context ends.
@@ -88,6 +90,15 @@ func (i *issued) take(id spiffeid.ID, lifetime time.Duration) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.id, i.lifetime = id, lifetime
+	return i.issue()
+}
+
+func (i *issued) reissue() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.current == nil {
+		return nil // it has not been told yet which identity that is
+	}
 	return i.issue()
 }
 
@@ -171,5 +182,7 @@ func (d *onDisk) roots() (*x509.CertPool, error) {
 	}
 	return pool, nil
 }
+
+func (d *onDisk) reissue() error { return nil }
 
 func (d *onDisk) renew(context.Context, *slog.Logger) {}

@@ -121,14 +121,12 @@ func (s *Server) lookAfter(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-stage.C:
-			s.advanceWhenTaken(now)
+			s.staging.advanceWhenTaken(now)
 		case now := <-tick.C:
-			s.settleAll()
+			s.proxies.settleAll()
 			s.limits.forget()
 			s.quotas.forget(s.log)
-			if over := s.live.endRules(now); len(over) > 0 {
-				s.endRules(over)
-			}
+			s.endRules(now)
 		}
 	}
 }

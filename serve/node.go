@@ -1,24 +1,15 @@
 package serve
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/heard"
 )
 
 // The kinds of client.
@@ -34,7 +25,7 @@ func kindOf(n *corev3.Node) string {
 	return kindEnvoy
 }
 
-// node is a proxy, or a gRPC client, that is connected. The server's lock guards
+// node is a proxy, or a gRPC client, that is connected. The lock of [proxies] guards
 // it.
 type node struct {
 	id       string
@@ -92,6 +83,16 @@ func (n *node) state(url string) string {
 	return StateCurrent
 }
 
+// anyBehind reports whether the node has still to take something.
+func (n *node) anyBehind() bool {
+	for url := range n.types {
+		if n.state(url) == StateBehind {
+			return true
+		}
+	}
+	return false
+}
+
 // resume takes what a node has of a type that comes back, from another server or after
 // its connection had ended: what is the same it is not sent again, and so does not
 // acknowledge.
@@ -124,211 +125,4 @@ func (n *node) trusts() string {
 		return TrustByFile
 	}
 	return n.trust
-}
-
-// register makes a stream's node known, or checks it against the one that the
-// stream began with. The member that the node id names must have the identity of
-// the client's certificate.
-func (s *Server) register(st *stream, n *corev3.Node) error {
-	if st.node != nil {
-		if n.GetId() != "" && n.GetId() != st.node.id {
-			return status.Errorf(codes.PermissionDenied, "a stream stays with one node")
-		}
-		return nil
-	}
-	if err := boundedNode(n); err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-	kind, name, instance, err := envoy.ParseNodeID(n.GetId())
-	if err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-	if s.mesh == nil {
-		return status.Error(codes.Unavailable, "no mesh is loaded yet")
-	}
-	identity, ok := memberIdentity(s.mesh, kind, name)
-	if !ok {
-		return status.Errorf(codes.NotFound, "the mesh %s has no %s %q", s.mesh.Name, kind, name)
-	}
-	if identity != st.identity {
-		s.logger(st.identity).Warn("stream refused", "node", n.GetId(), "identity", st.identity, "needs", identity)
-		s.metrics.refused.Inc()
-		return status.Errorf(codes.PermissionDenied, "%s is not the identity of %s %s", st.identity, kind, name)
-	}
-	known := s.nodes[n.GetId()]
-	if known == nil {
-		if err := s.quotas.join(identity); err != nil {
-			s.logger(identity).Warn("stream refused", "node", n.GetId(), "reason", err)
-			return status.Error(codes.ResourceExhausted, err.Error())
-		}
-		known = &node{
-			id: n.GetId(), kind: kindOf(n), identity: identity, memberKind: kind, member: name, instance: instance,
-			since: time.Now(), types: map[string]*typeState{},
-		}
-		s.nodes[known.id] = known
-		s.metrics.connected.Set(float64(len(s.nodes)))
-	}
-	known.version = userAgent(n)
-	known.streams++
-	st.node = known
-	s.logger(identity).Info("proxy connected", "node", known.id, "version", known.version)
-	if known.built == nil {
-		s.refresh(known)
-	}
-	if known.built == nil {
-		return status.Errorf(codes.Internal, "the resources of %s could not be rendered", known.id)
-	}
-	return nil
-}
-
-// unregister forgets a node with its last stream.
-func (s *Server) unregister(st *stream) {
-	n := st.node
-	if n == nil {
-		return
-	}
-	if n.streams--; n.streams > 0 {
-		return
-	}
-	s.logger(n.identity).Info("proxy gone", "node", n.id)
-	s.quotas.leave(n.identity)
-	delete(s.nodes, n.id)
-	s.cacheOf(n).ClearSnapshot(n.id)
-	s.metrics.connected.Set(float64(len(s.nodes)))
-}
-
-func (s *Server) cacheOf(n *node) cache.SnapshotCache {
-	if n.kind == kindGRPC {
-		return s.clients
-	}
-	return s.envoys
-}
-
-func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string) (spiffeid.ID, bool) {
-	if kind == ir.KindGateway {
-		if g := m.Gateway(name); g != nil {
-			return g.Identity, true
-		}
-	} else if v := m.Service(name); v != nil {
-		return v.Identity, true
-	}
-	return spiffeid.ID{}, false
-}
-
-func userAgent(n *corev3.Node) string {
-	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
-		return heard.Text(fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()), maxUserAgent)
-	}
-	return heard.Text(strings.TrimSpace(n.GetUserAgentName()+" "+n.GetUserAgentVersion()), maxUserAgent)
-}
-
-// errGone says that a node's member is no longer in the mesh.
-var errGone = errors.New("its member is no longer in the mesh")
-
-// rendered is what a node's configuration is made of.
-type rendered struct {
-	Scope   ir.Scope
-	Options envoy.Options
-}
-
-// configure renders the configuration of a node. It reports false when that is made of the same as before, but for where
-// that is written: a comment in a spec is nothing to a proxy.
-func (s *Server) configure(n *node, v *view) (made bool, err error) {
-	of, err := s.madeOf(n, v)
-	if err != nil {
-		n.of = nil
-		return false, err
-	}
-	if n.of != nil && ir.Same(of, n.of) {
-		return false, nil
-	}
-	build := s.config.Build
-	if n.kind == kindGRPC {
-		build = envoy.Proxyless
-	}
-	n.of = nil
-	var r *envoy.Resources
-	if err := guarded(func() (err error) { r, err = build(of.Scope, of.Options); return err }); err != nil {
-		return false, err
-	}
-	n.of, n.configured, n.discovered = of, newBuilt(r), r.Discovered
-	n.configured.trust = s.trustOf(n)
-	return true, nil
-}
-
-// assignments renders those of a node.
-func (s *Server) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAssignment, err error) {
-	n.locate(v)
-	return out, guarded(func() error {
-		out = envoy.Assignments(n.discovered, n.endpoint, v.instances)
-		return nil
-	})
-}
-
-// guarded calls a renderer. A mesh.json that no compiler wrote may bring the renderer down; it must not bring the server
-// down with it.
-func guarded(render func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
-		}
-	}()
-	return render()
-}
-
-// madeOf is what the configuration of a node is made of: nothing that changes with the instances of those it calls.
-func (s *Server) madeOf(n *node, v *view) (*rendered, error) {
-	var scope ir.Scope
-	if n.memberKind == ir.KindGateway {
-		g := v.mesh.Gateway(n.member)
-		if g == nil || g.Identity != n.identity {
-			return nil, errGone
-		}
-		scope = v.mesh.GatewayScope(g)
-	} else {
-		member := v.mesh.Service(n.member)
-		if member == nil || member.Identity != n.identity {
-			return nil, errGone
-		}
-		scope = v.mesh.ServiceScope(inForce(member, time.Now()))
-	}
-	o := envoy.Options{Instance: n.instance, Watched: v.watched(scope.Upstreams), Revoked: s.revoked.forProxies(time.Now())}
-	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
-		o.Left = n.endpoint
-	}
-	if v.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
-		o.TrustBundle = s.trust
-	}
-	return &rendered{scope, o}, nil
-}
-
-// locate notes where the node is. One that the mesh has no more stays where it was while it runs: it has requests to
-// end, under the rules that hold now.
-func (n *node) locate(v *view) {
-	if n.memberKind != ir.KindService {
-		return
-	}
-	if s := v.mesh.Service(n.member); s != nil {
-		if at := v.place(s, n.instance); at != nil {
-			n.endpoint = at
-		}
-	}
-}
-
-func (s *Server) sortedNodes() []*node {
-	var out []*node
-	for _, n := range s.nodes {
-		out = append(out, n)
-	}
-	slices.SortFunc(out, func(a, b *node) int { return strings.Compare(a.id, b.id) })
-	return out
-}
-
-// setSnapshot gives a node what was built.
-func (s *Server) setSnapshot(n *node, b *built) {
-	n.built, n.pushed = b, time.Now()
-	if err := s.cacheOf(n).SetSnapshot(context.Background(), n.id, b.snapshot()); err != nil {
-		s.logger(n.identity).Error("push failed", "node", n.id, "error", err)
-	}
-	s.metrics.pushes.Inc()
 }

@@ -9,17 +9,19 @@ import "github.com/meshc/meshc/render/live"
 func (s *Server) SetPods(namespace string, pods map[string][]live.Endpoint) {
 	changed, first := s.live.setPods(namespace, pods)
 	if first {
-		s.refreshConcerned(changed)
+		s.proxies.refreshConcerned(changed)
 	} else {
-		s.reassign(changed)
+		s.proxies.reassign(changed)
 	}
 }
 
 // ForgetPods makes the pods of a namespace unknown again.
-func (s *Server) ForgetPods(namespace string) { s.refreshConcerned(s.live.forgetPods(namespace)) }
+func (s *Server) ForgetPods(namespace string) {
+	s.proxies.refreshConcerned(s.live.forgetPods(namespace))
+}
 
 // SetStarting makes known which instances take no requests yet, by the names of their services and endpoints, whatever
 // else is known of them: they get none while another instance is there.
 func (s *Server) SetStarting(instances map[string][]string) {
-	s.reassign(s.live.setStarting(instances))
+	s.proxies.reassign(s.live.setStarting(instances))
 }

@@ -152,59 +152,26 @@ func (b *built) stages(old *built) []*built {
 
 // refresh renders a node's configuration anew when it is made of something else than before, and its assignments, and
 // pushes what changed.
-func (s *Server) refresh(n *node) {
-	start, v := time.Now(), s.live.now()
-	made, err := s.configure(n, v)
+func (p *proxies) refresh(n *node) {
+	start, v := time.Now(), p.live.now()
+	made, err := p.configure(n, v)
 	n.gone = errors.Is(err, errGone)
 	if n.gone {
-		s.logger(n.identity).Warn("a proxy's member is no longer in the mesh", "node", n.id)
+		p.logger(n.identity).Warn("a proxy's member is no longer in the mesh", "node", n.id)
 		n.configured, n.discovered, made, err = newBuilt(&envoy.Resources{}), nil, true, nil
 	}
 	if err == nil {
-		err = s.push(n, v, made, start)
+		err = p.push(n, v, made, start)
 	}
 	if err != nil {
-		s.logger(n.identity).Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
+		p.logger(n.identity).Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
 	}
-}
-
-// reassign renders the assignments of those whose callees are among the services, and pushes what changed. Their
-// configurations stay.
-func (s *Server) reassign(services map[string]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	start, v := time.Now(), s.live.now()
-	for _, n := range s.concerned(v, services) {
-		if n.configured == nil {
-			continue
-		}
-		if err := s.push(n, v, false, start); err != nil {
-			s.logger(n.identity).Error("endpoints cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
-		}
-	}
-}
-
-// refreshConcerned refreshes those whose callees are among the services.
-func (s *Server) refreshConcerned(services map[string]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range s.concerned(s.live.now(), services) {
-		s.refresh(n)
-	}
-}
-
-// concerned are the nodes whose assignments depend on one of the services.
-func (s *Server) concerned(v *view, services map[string]bool) []*node {
-	if len(services) == 0 || v.mesh == nil {
-		return nil
-	}
-	return slices.DeleteFunc(s.sortedNodes(), func(n *node) bool { return !v.concerns(n.memberKind, n.member, services) })
 }
 
 // push gives a node its configuration with its assignments, as far as they are not what it is being given already. Made
 // says that the configuration was rendered anew.
-func (s *Server) push(n *node, v *view, made bool, start time.Time) error {
-	assignments, err := s.assignments(n, v)
+func (p *proxies) push(n *node, v *view, made bool, start time.Time) error {
+	assignments, err := p.assignments(n, v)
 	if err != nil {
 		return err
 	}
@@ -216,8 +183,8 @@ func (s *Server) push(n *node, v *view, made bool, start time.Time) error {
 		return nil
 	}
 	n.stages = next.stages(n.built)
-	s.nextStage(n)
-	s.metrics.pushTime.Observe(time.Since(start).Seconds())
+	p.nextStage(n)
+	p.metrics.pushTime.Observe(time.Since(start).Seconds())
 	return nil
 }
 
@@ -229,11 +196,11 @@ func (n *node) target() *built {
 	return n.built
 }
 
-func (s *Server) nextStage(n *node) {
+func (p *proxies) nextStage(n *node) {
 	if len(n.stages) > 0 {
 		stage := n.stages[0]
 		n.stages = n.stages[1:]
-		s.setSnapshot(n, stage)
+		p.setSnapshot(n, stage)
 	}
 }
 
@@ -242,7 +209,7 @@ func (s *Server) nextStage(n *node) {
 const grace = 5 * time.Second
 
 // settle goes on to the next stage once the node has taken all of this one.
-func (s *Server) settle(n *node) {
+func (p *proxies) settle(n *node) {
 	if len(n.stages) == 0 {
 		return
 	}
@@ -256,7 +223,7 @@ func (s *Server) settle(n *node) {
 	if !n.warm() && time.Since(n.pushed) < grace {
 		return
 	}
-	s.nextStage(n)
+	p.nextStage(n)
 }
 
 // warm reports whether the node was sent the endpoints of every cluster that it
@@ -270,13 +237,4 @@ func (n *node) warm() bool {
 		}
 	}
 	return true
-}
-
-// settleAll looks after proxies that had nothing to answer.
-func (s *Server) settleAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range s.sortedNodes() {
-		s.settle(n)
-	}
 }

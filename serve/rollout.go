@@ -1,6 +1,10 @@
 package serve
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
 
 // Rollout is how far the proxies of a server are with its mesh.
 type Rollout struct {
@@ -19,11 +23,14 @@ type Rollout struct {
 }
 
 // Rollout is how far the connected proxies are.
-func (s *Server) Rollout() Rollout {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := Rollout{Mesh: s.meshHash, Proxies: len(s.nodes), Failure: s.failure}
-	for _, n := range s.sortedNodes() {
+func (s *Server) Rollout() Rollout { return s.staging.rollout() }
+
+// rollout is how far the proxies are with the mesh that was loaded.
+func (p *proxies) rollout(goal *ir.Mesh) Rollout {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := Rollout{Proxies: len(p.nodes)}
+	for _, n := range p.sortedNodes() {
 		behind, refused := len(n.stages) > 0, ""
 		for _, url := range sortedKeys(n.types) {
 			switch n.state(url) {
@@ -35,7 +42,7 @@ func (s *Server) Rollout() Rollout {
 		}
 		switch {
 		case !behind && refused == "":
-		case s.exception(n) != nil:
+		case exception(goal, n) != nil:
 			r.Excepted++
 		default:
 			r.Refused = cmp.Or(r.Refused, refused)

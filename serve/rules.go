@@ -32,15 +32,16 @@ func (l *liveMesh) endRules(now time.Time) (over []ended) {
 	return over
 }
 
-// endRules tells the proxies that the time of rules is over.
-func (s *Server) endRules(over []ended) {
+// endRules tells the proxies of rules whose time is over.
+func (s *Server) endRules(now time.Time) {
+	over := s.live.endRules(now)
 	for _, e := range over {
 		s.log.Warn("the time of a rule is over; it lets nobody in any more",
 			"service", e.service.Name, "rule", e.rule.Name, "until", e.rule.Until, "source", e.rule.Pos)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refreshAll()
+	if len(over) > 0 {
+		s.proxies.refreshAll()
+	}
 }
 
 // nextEnd is when the time of a rule of allow is over next; zero for never.

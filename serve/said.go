@@ -2,13 +2,11 @@ package serve
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"unicode"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -19,9 +17,6 @@ const (
 	maxUserAgent = 128
 	maxNames     = 1 << 20 // of the resources that a stream asks for
 )
-
-// logger writes about an identity as much as that identity may cause.
-func (s *Server) logger(id spiffeid.ID) *slog.Logger { return s.quotas.logger(s.log, id) }
 
 // boundedNode refuses a node that says too much of itself, or whose id is no text for a log.
 func boundedNode(n *corev3.Node) error {

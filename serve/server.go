@@ -19,12 +19,12 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/update"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/identity/enroll"
 	"github.com/meshc/meshc/render/envoy"
@@ -62,7 +62,18 @@ const (
 	maxHeaders     = 16 << 10 // bytes
 )
 
-// Server is an xDS server.
+// Server is an xDS server. It connects its parts, each of which has its own state and lock:
+//
+//   - [staging] takes a loaded mesh to the proxies, stage after stage;
+//   - [proxies] are the connected proxies and what each is served;
+//   - [liveMesh] is the mesh as it is at the moment, with its instances;
+//   - [trust] is the trust bundle, [revocations] are the certificates that were taken back, [quotas] what each identity
+//     takes of the server, and [holders] the hosts that hold certificates.
+//
+// Locks are taken in this order: setting, then that of the staging, then that of the proxies, and then at most one of
+// the others, under which no other part is called. There is no other order, as calls go this way alone: no part knows
+// one that comes before it. What was changed in a part is pushed by a call to the proxies afterwards, which read every
+// part as it is then; so a change that comes in between is never lost, and at worst is looked at twice.
 type Server struct {
 	config   Config
 	log      *slog.Logger
@@ -70,31 +81,21 @@ type Server struct {
 	admin    net.Listener
 	enroll   net.Listener // nil for none
 	metrics  *metrics
-	trust    []byte
 	identity identitySource
 	limits   *connectionLimits
-	quotas   *quotas
-	revoked  *revocations
-	live     *liveMesh
 
-	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
+	staging *staging
+	proxies *proxies
+	live    *liveMesh
+	trust   *trust
+	revoked *revocations
+	quotas  *quotas
+	holders *holders
 
-	// setting is held while a mesh is being taken, so that they are in their order.
-	setting sync.Mutex
-
-	mu       sync.Mutex
-	mesh     *ir.Mesh      // as it was loaded, or a stage on the way to that
-	ahead    []*ir.Mesh    // what will be served after mesh, each once all proxies have the one before
-	staged   time.Time     // when mesh was begun to be served
-	patience time.Duration // how long a stage waits for proxies
-	meshHash string
-	loaded   time.Time
-	failure  string // why the mesh on disk is not the one served
-	draining bool
-	nodes    map[string]*node
-	streams  map[streamKey]*stream
-	rotation ca.Rotation
-	holders  map[holderKey]Holder
+	// setting is held while a mesh is being taken, so that they are in their order. It guards which certificate the server has.
+	setting  sync.Mutex
+	id       spiffeid.ID
+	lifetime ir.Duration
 }
 
 // New listens on the server's addresses. It serves nothing before [Server.Run].
@@ -110,14 +111,12 @@ func New(c Config) (*Server, error) {
 	}
 	m := newMetrics()
 	s := &Server{
-		config: c, log: c.Log, metrics: m, limits: newConnectionLimits(), quotas: newQuotas(m), revoked: newRevocations(nil),
-		envoys:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
-		clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
-		live:    newLiveMesh(),
-		nodes:   map[string]*node{}, streams: map[streamKey]*stream{}, holders: map[holderKey]Holder{},
+		config: c, log: c.Log, metrics: m, limits: newConnectionLimits(),
+		live: newLiveMesh(), trust: &trust{}, revoked: newRevocations(nil), quotas: newQuotas(m), holders: newHolders(),
 	}
 	if c.Authority != nil {
-		s.trust, s.rotation, s.revoked = c.Authority.Bundle(), c.Authority.Rotation(), newRevocations(c.Authority.Revocations())
+		s.trust.follow(c.Authority)
+		s.revoked = newRevocations(c.Authority.Revocations())
 		own := &issued{authority: c.Authority}
 		if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
 			own.hosts = []string{host}
@@ -126,6 +125,12 @@ func New(c Config) (*Server, error) {
 	} else {
 		s.identity = &onDisk{dir: c.CertificateDirectory}
 	}
+	s.proxies = &proxies{
+		log: c.Log, metrics: m, quotas: s.quotas, revoked: s.revoked, live: s.live, trust: s.trust, build: c.Build,
+		envoys: cache.NewSnapshotCache(true, cache.IDHash{}, nil), clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
+		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
+	}
+	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
 	var err error
 	if s.xds, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, err
@@ -173,79 +178,29 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	if s.config.Prepare != nil {
 		s.config.Prepare(m)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failure = ""
-	s.metrics.reloads.WithLabelValues("ok").Inc()
-	s.metrics.stale.Set(0)
-	if hash == s.meshHash {
+	if s.staging.good(hash) {
 		return nil
 	}
-	if id := m.ServerIdentity(); s.mesh == nil || s.mesh.ServerIdentity() != id || s.mesh.Certificates.Lifetime != m.Certificates.Lifetime {
+	if id := m.ServerIdentity(); s.id != id || s.lifetime != m.Certificates.Lifetime {
 		if err := s.identity.take(id, time.Duration(m.Certificates.Lifetime)); err != nil {
 			return err
 		}
+		s.id, s.lifetime = id, m.Certificates.Lifetime
 	}
-	s.meshHash, s.loaded = hash, time.Now()
-	s.metrics.mesh(hash)
 	s.quotas.set(m.Server.Limits)
-	if len(s.ahead) > 0 {
-		// Another change is on its way, with rights that this one may take back: it waits for nobody.
-		s.ahead = []*ir.Mesh{m}
-	} else {
-		s.ahead, s.patience = update.Stages(s.mesh, m), stageTime
-		if update.Narrows(s.mesh, m) {
-			s.patience = narrowTime
-		}
-	}
-	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services), "proxies", len(s.nodes), "stages", len(s.ahead))
-	s.advance()
+	s.staging.take(m, hash)
 	return nil
 }
 
 // SetFailure records why a mesh was not taken; the last good one is served on, where there is one.
-func (s *Server) SetFailure(reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failure != reason {
-		goes := "the mesh is wrong; serving nothing until it is right"
-		if s.mesh != nil {
-			goes = "the changed mesh is wrong; serving the last good one"
-		}
-		s.log.Error(goes, "reason", reason)
-	}
-	s.failure = reason
-	s.metrics.reloads.WithLabelValues("failed").Inc()
-	s.metrics.stale.Set(1)
-}
+func (s *Server) SetFailure(reason string) { s.staging.fail(reason) }
 
 // Run serves until the context ends, then drains: readiness fails, streams are
 // closed, and what is left after a while is cut off.
 func (s *Server) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	both := &cache.MuxCache{
-		Classify:      func(r *cache.Request) string { return kindOf(r.GetNode()) },
-		ClassifyDelta: func(r *cache.DeltaRequest) string { return kindOf(r.GetNode()) },
-		Caches:        map[string]cache.Cache{kindEnvoy: s.envoys, kindGRPC: s.clients},
-	}
-	handler := xds.NewServer(running, both, s.callbacks(), sotw.WithOrderedADS())
-	g := grpc.NewServer(
-		grpc.Creds(boundedCredentials{revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked}, s.quotas}),
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.StreamInterceptor(s.intercept),
-		grpc.ConnectionTimeout(handshakeTime),
-		grpc.MaxHeaderListSize(maxHeaders),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPings, PermitWithoutStream: true}),
-	)
-	discoverygrpc.RegisterAggregatedDiscoveryServiceServer(g, handler)
-	clusterservice.RegisterClusterDiscoveryServiceServer(g, handler)
-	endpointservice.RegisterEndpointDiscoveryServiceServer(g, handler)
-	listenerservice.RegisterListenerDiscoveryServiceServer(g, handler)
-	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
-	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
+	g := s.discovery(running)
 	admin := &http.Server{
 		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
@@ -278,9 +233,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
+	s.proxies.drain()
 	stop() // ends the streams, whose clients reconnect elsewhere
 	drained := make(chan struct{})
 	go func() { g.GracefulStop(); close(drained) }()
@@ -301,4 +254,26 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	serving.Wait()
 	return err
+}
+
+// discovery are the xDS services.
+func (s *Server) discovery(running context.Context) *grpc.Server {
+	handler := xds.NewServer(running, s.proxies.cache(), s.proxies.callbacks(), sotw.WithOrderedADS())
+	g := grpc.NewServer(
+		grpc.Creds(boundedCredentials{revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked}, s.quotas}),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StreamInterceptor(s.intercept),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPings, PermitWithoutStream: true}),
+	)
+	discoverygrpc.RegisterAggregatedDiscoveryServiceServer(g, handler)
+	clusterservice.RegisterClusterDiscoveryServiceServer(g, handler)
+	endpointservice.RegisterEndpointDiscoveryServiceServer(g, handler)
+	listenerservice.RegisterListenerDiscoveryServiceServer(g, handler)
+	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
+	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
+	return g
 }

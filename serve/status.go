@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -94,41 +93,47 @@ func (r *Report) Good() bool {
 
 // Status is how the server stands.
 func (s *Server) Status() Report {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := Report{Hash: s.meshHash, Loaded: s.loaded, Failure: s.failure, Endpoints: s.live.wrongFiles(), Proxies: []Proxy{}}
+	r := s.staging.status()
+	r.Endpoints, r.Holders = s.live.wrongFiles(), s.holders.list(time.Now())
 	if s.config.Authority != nil {
 		rotation := s.config.Authority.Rotation()
 		r.Rotation = &rotation
 	}
-	s.forgetHolders(time.Now())
-	for _, h := range s.holders {
-		h.EndsSoon = h.proof.EndsSoon(time.Now())
-		r.Holders = append(r.Holders, h)
-	}
-	slices.SortFunc(r.Holders, func(a, b Holder) int {
-		return cmp.Or(strings.Compare(a.Identity, b.Identity), strings.Compare(a.Name, b.Name))
-	})
-	connected := map[string]int{} // by node: those that call themselves so
-	for _, n := range s.sortedNodes() {
-		p := Proxy{Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts()}
-		if e := s.exception(n); e != nil {
-			p.Excepted = e.Reason
+	return r
+}
+
+// status is how far the proxies are with the mesh that was loaded, of which more is ahead or not; and how many of each
+// node are connected.
+func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[string]int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out, connected = []Proxy{}, map[string]int{}
+	for _, n := range p.sortedNodes() {
+		about := Proxy{
+			Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts(),
+		}
+		if e := exception(goal, n); e != nil {
+			about.Excepted = e.Reason
 		}
 		for _, url := range sortedKeys(n.types) {
-			t := n.types[url]
-			p.Types = append(p.Types, TypeStatus{Type: short(url), State: s.stateOf(n, url), Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
+			t, state := n.types[url], n.state(url)
+			if state == StateCurrent && ahead {
+				state = StateBehind // on the way to the mesh that was loaded
+			}
+			about.Types = append(about.Types, TypeStatus{Type: short(url), State: state, Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
 		}
-		slices.SortFunc(p.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
-		r.Proxies = append(r.Proxies, p)
+		slices.SortFunc(about.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
+		out = append(out, about)
 		connected[n.id] = n.streams
 	}
-	if s.mesh != nil {
-		r.Mesh = s.mesh.Name
-		r.Proxies = append(r.Proxies, absent(s.mesh, connected)...)
-		slices.SortStableFunc(r.Proxies, func(a, b Proxy) int { return strings.Compare(a.Node, b.Node) })
-	}
-	return r
+	return out, connected
+}
+
+// withAbsent are the proxies that are connected and those that are not, by node.
+func withAbsent(list []Proxy, m *ir.Mesh, connected map[string]int) []Proxy {
+	list = append(list, absent(m, connected)...)
+	slices.SortStableFunc(list, func(a, b Proxy) int { return strings.Compare(a.Node, b.Node) })
+	return list
 }
 
 // absent are the proxies that the mesh has and that are not connected: every known endpoint's, and for other members at
@@ -185,12 +190,4 @@ func absent(m *ir.Mesh, connected map[string]int) []Proxy {
 		member(ir.KindGateway, g.Name, g.Identity.String(), nil)
 	}
 	return out
-}
-
-// stateOf is how far a node is with a type on the way to the mesh that was loaded.
-func (s *Server) stateOf(n *node, url string) string {
-	if state := n.state(url); state != StateCurrent || len(s.ahead) == 0 {
-		return state
-	}
-	return StateBehind
 }

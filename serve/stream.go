@@ -26,7 +26,7 @@ type streamKey struct {
 	id    int64
 }
 
-// stream is a client's stream. The server's lock guards it, but for asked, which is its own goroutine's.
+// stream is a client's stream. The lock of [proxies] guards it, but for asked, which is its own goroutine's.
 type stream struct {
 	identity spiffeid.ID
 	node     *node
@@ -47,54 +47,54 @@ type Refusal struct {
 
 // callbacks are how the streams' ends and what passes on them come to the
 // server. They run in the streams' own goroutines.
-func (s *Server) callbacks() xds.Callbacks {
+func (p *proxies) callbacks() xds.Callbacks {
 	return xds.CallbackFuncs{
-		StreamOpenFunc:      func(ctx context.Context, id int64, _ string) error { return s.open(ctx, streamKey{false, id}) },
-		DeltaStreamOpenFunc: func(ctx context.Context, id int64, _ string) error { return s.open(ctx, streamKey{true, id}) },
-		StreamClosedFunc:    func(id int64, _ *corev3.Node) { s.closed(streamKey{false, id}) },
+		StreamOpenFunc:      func(ctx context.Context, id int64, _ string) error { return p.open(ctx, streamKey{false, id}) },
+		DeltaStreamOpenFunc: func(ctx context.Context, id int64, _ string) error { return p.open(ctx, streamKey{true, id}) },
+		StreamClosedFunc:    func(id int64, _ *corev3.Node) { p.closed(streamKey{false, id}) },
 		DeltaStreamClosedFunc: func(id int64, _ *corev3.Node) {
-			s.closed(streamKey{true, id})
+			p.closed(streamKey{true, id})
 		},
 		StreamRequestFunc: func(id int64, r *discoveryv3.DiscoveryRequest) error {
-			return s.request(streamKey{false, id}, &said{
+			return p.request(streamKey{false, id}, &said{
 				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(), more: r.GetResourceNames(),
 			})
 		},
 		StreamDeltaRequestFunc: func(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-			return s.request(streamKey{true, id}, &said{
+			return p.request(streamKey{true, id}, &said{
 				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(), has: r.GetInitialResourceVersions(),
 				more: slices.Concat(r.GetResourceNamesSubscribe(), sortedKeys(r.GetInitialResourceVersions())), fewer: r.GetResourceNamesUnsubscribe(),
 			})
 		},
 		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
-			s.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo(), nil)
+			p.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo(), nil)
 		},
 		StreamDeltaResponseFunc: func(id int64, _ *discoveryv3.DeltaDiscoveryRequest, r *discoveryv3.DeltaDiscoveryResponse) {
-			s.response(streamKey{true, id}, r.GetTypeUrl(), r.GetNonce(), r.GetSystemVersionInfo(), r.GetResources())
+			p.response(streamKey{true, id}, r.GetTypeUrl(), r.GetNonce(), r.GetSystemVersionInfo(), r.GetResources())
 		},
 	}
 }
 
-func (s *Server) open(ctx context.Context, key streamKey) error {
+func (p *proxies) open(ctx context.Context, key streamKey) error {
 	identity, err := callerIdentity(ctx)
 	if err != nil {
 		return status.Errorf(codes.Unauthenticated, "the client's certificate has no SPIFFE identity: %v", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.draining {
 		return status.Error(codes.Unavailable, "the server is going away")
 	}
-	s.streams[key] = &stream{identity: identity}
+	p.streams[key] = &stream{identity: identity}
 	return nil
 }
 
-func (s *Server) closed(key streamKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if st := s.streams[key]; st != nil {
-		s.unregister(st)
-		delete(s.streams, key)
+func (p *proxies) closed(key streamKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st := p.streams[key]; st != nil {
+		p.unregister(st)
+		delete(p.streams, key)
 	}
 }
 
@@ -110,8 +110,8 @@ type said struct {
 }
 
 // request takes a subscription, an acknowledgement or a refusal.
-func (s *Server) request(key streamKey, r *said) error {
-	st, err := s.speaking(key, r.node)
+func (p *proxies) request(key streamKey, r *said) error {
+	st, err := p.speaking(key, r.node)
 	if err != nil {
 		return err
 	}
@@ -119,11 +119,11 @@ func (s *Server) request(key streamKey, r *said) error {
 		st.asked.forget(r.url)
 	}
 	if !st.asked.take(r.url, r.more, r.fewer) {
-		s.metrics.limited.Inc()
+		p.metrics.limited.Inc()
 		return status.Errorf(codes.ResourceExhausted, "the stream asks for more than %d bytes of names", maxNames)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	url := r.url
 	t := st.node.types[url]
 	if t == nil && len(r.has) > 0 {
@@ -141,53 +141,53 @@ func (s *Server) request(key streamKey, r *said) error {
 		t.acked = name
 	}
 	if r.refused != nil {
-		s.refuse(st.node, key, t, url, r.refused.GetMessage())
+		p.refuse(st.node, key, t, url, r.refused.GetMessage())
 		return nil
 	}
 	if len(t.refusals) > 0 {
-		s.logger(st.node.identity).Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
+		p.logger(st.node.identity).Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
 	}
 	t.refusals = nil
 	if url == resource.SecretType && t.served != nil {
 		st.node.trust = t.served.trust
 	}
 	st.node.silent = false
-	s.metrics.acks.WithLabelValues(short(url)).Inc()
-	s.countBehind()
+	p.metrics.acks.WithLabelValues(short(url)).Inc()
+	p.countBehind()
 	// Answering waits in the stream's own goroutine; what settling pushes must
 	// not be waited for there.
 	if len(st.node.stages) > 0 {
-		go s.settleLater(st.node)
+		go p.settleLater(st.node)
 	}
 	return nil
 }
 
 // speaking is the stream on which a client speaks, as the node that it says it is.
-func (s *Server) speaking(key streamKey, n *corev3.Node) (*stream, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.streams[key]
+func (p *proxies) speaking(key streamKey, n *corev3.Node) (*stream, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.streams[key]
 	if st == nil {
 		return nil, status.Error(codes.Internal, "no such stream")
 	}
-	return st, s.register(st, n)
+	return st, p.register(st, n)
 }
 
-func (s *Server) settleLater(n *node) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.nodes[n.id] == n {
-		s.settle(n)
+func (p *proxies) settleLater(n *node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.nodes[n.id] == n {
+		p.settle(n)
 	}
 }
 
 // refuse records what a proxy refused. Over the incremental protocol it keeps
 // the old resource and says nothing more; over state of the world the answer
 // would be sent again at once and refused again, so what it refused is withheld.
-func (s *Server) refuse(n *node, key streamKey, t *typeState, url, reason string) {
-	s.metrics.nacks.WithLabelValues(short(url)).Inc()
-	reason = s.quotas.refusal(reason)
-	names := s.named(n, url, reason)
+func (p *proxies) refuse(n *node, key streamKey, t *typeState, url, reason string) {
+	p.metrics.nacks.WithLabelValues(short(url)).Inc()
+	reason = p.quotas.refusal(reason)
+	names := p.named(n, url, reason)
 	t.refusals = nil
 	for _, name := range names {
 		var pos source.Position
@@ -195,11 +195,11 @@ func (s *Server) refuse(n *node, key streamKey, t *typeState, url, reason string
 			pos = envoy.Source(m)
 		}
 		t.refusals = append(t.refusals, Refusal{Type: short(url), Resource: name, Reason: reason, Source: pos, Since: time.Now()})
-		s.logger(n.identity).Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name, "source", pos.String(), "reason", reason)
+		p.logger(n.identity).Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name, "source", pos.String(), "reason", reason)
 	}
-	s.countBehind()
+	p.countBehind()
 	if !key.delta {
-		go s.withhold(n, url, names)
+		go p.withhold(n, url, names)
 	}
 }
 
@@ -209,7 +209,7 @@ const maxNamed = 10
 // named are the resources of that type that the proxy's words name, the longest
 // names first; when they name none, what was sent last; one "" when that is not
 // known either.
-func (s *Server) named(n *node, url, reason string) []string {
+func (p *proxies) named(n *node, url, reason string) []string {
 	var names []string
 	rest := reason
 	all := sortedKeys(n.built.resources[url])
@@ -231,10 +231,10 @@ func (s *Server) named(n *node, url, reason string) []string {
 }
 
 // withhold serves a node without the resources that it refused.
-func (s *Server) withhold(n *node, url string, names []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.nodes[n.id] != n {
+func (p *proxies) withhold(n *node, url string, names []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.nodes[n.id] != n {
 		return
 	}
 	rest := n.built.beside(n.built, n.built)
@@ -247,17 +247,17 @@ func (s *Server) withhold(n *node, url string, names []string) {
 		delete(rest.hashes[url], name)
 	}
 	if !rest.equal(n.built) {
-		s.setSnapshot(n, rest)
+		p.setSnapshot(n, rest)
 	}
 }
 
 // response is called just before an answer is sent. Over the incremental protocol
 // it has the resources that changed, over state of the world all that were asked
 // for.
-func (s *Server) response(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.streams[key]
+func (p *proxies) response(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.streams[key]
 	if st == nil || st.node == nil {
 		return
 	}
@@ -280,30 +280,11 @@ func (s *Server) response(key streamKey, url, nonce, version string, changed []*
 			}
 		}
 	}
-	s.countBehind()
+	p.countBehind()
 }
 
 // nonce is a nonce that is unique among all streams.
 func (k streamKey) nonce(nonce string) string { return fmt.Sprintf("%t/%d/%s", k.delta, k.id, nonce) }
-
-func (s *Server) countBehind() {
-	behind, refused := 0, 0
-	for _, n := range s.nodes {
-		isBehind, isRefused := false, false
-		for url, t := range n.types {
-			isBehind = isBehind || n.behind(url)
-			isRefused = isRefused || len(t.refusals) > 0
-		}
-		if isBehind {
-			behind++
-		}
-		if isRefused {
-			refused++
-		}
-	}
-	s.metrics.behind.Set(float64(behind))
-	s.metrics.refusing.Set(float64(refused))
-}
 
 // short is a type's usual short name.
 func short(url string) string {

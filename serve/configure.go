@@ -1,0 +1,108 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/identity/ca"
+	"github.com/meshc/meshc/render/envoy"
+)
+
+// errGone says that a node's member is no longer in the mesh.
+var errGone = errors.New("its member is no longer in the mesh")
+
+// rendered is what a node's configuration is made of.
+type rendered struct {
+	Scope   ir.Scope
+	Options envoy.Options
+}
+
+// configure renders the configuration of a node. It reports false when that is made of the same as before, but for where
+// that is written: a comment in a spec is nothing to a proxy.
+func (p *proxies) configure(n *node, v *view) (made bool, err error) {
+	of, err := p.madeOf(n, v)
+	if err != nil {
+		n.of = nil
+		return false, err
+	}
+	if n.of != nil && ir.Same(of, n.of) {
+		return false, nil
+	}
+	build := p.build
+	if n.kind == kindGRPC {
+		build = envoy.Proxyless
+	}
+	n.of = nil
+	var r *envoy.Resources
+	if err := guarded(func() (err error) { r, err = build(of.Scope, of.Options); return err }); err != nil {
+		return false, err
+	}
+	n.of, n.configured, n.discovered = of, newBuilt(r), r.Discovered
+	if of.Options.TrustBundle != nil && n.kind == kindEnvoy {
+		n.configured.trust = ca.Digest(of.Options.TrustBundle)
+	}
+	return true, nil
+}
+
+// assignments renders those of a node.
+func (p *proxies) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAssignment, err error) {
+	n.locate(v)
+	return out, guarded(func() error {
+		out = envoy.Assignments(n.discovered, n.endpoint, v.instances)
+		return nil
+	})
+}
+
+// guarded calls a renderer. A mesh.json that no compiler wrote may bring the renderer down; it must not bring the server
+// down with it.
+func guarded(render func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
+		}
+	}()
+	return render()
+}
+
+// madeOf is what the configuration of a node is made of: nothing that changes with the instances of those it calls.
+func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
+	var scope ir.Scope
+	if n.memberKind == ir.KindGateway {
+		g := v.mesh.Gateway(n.member)
+		if g == nil || g.Identity != n.identity {
+			return nil, errGone
+		}
+		scope = v.mesh.GatewayScope(g)
+	} else {
+		member := v.mesh.Service(n.member)
+		if member == nil || member.Identity != n.identity {
+			return nil, errGone
+		}
+		scope = v.mesh.ServiceScope(inForce(member, time.Now()))
+	}
+	o := envoy.Options{Instance: n.instance, Watched: v.watched(scope.Upstreams), Revoked: p.revoked.forProxies(time.Now())}
+	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
+		o.Left = n.endpoint
+	}
+	if v.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
+		o.TrustBundle = p.trust.bundle()
+	}
+	return &rendered{scope, o}, nil
+}
+
+// locate notes where the node is. One that the mesh has no more stays where it was while it runs: it has requests to
+// end, under the rules that hold now.
+func (n *node) locate(v *view) {
+	if n.memberKind != ir.KindService {
+		return
+	}
+	if s := v.mesh.Service(n.member); s != nil {
+		if at := v.place(s, n.instance); at != nil {
+			n.endpoint = at
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package serve
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/update"
+)
+
+const (
+	// stageTime is how long proxies may take for a stage of a change, until the next begins without those that have
+	// not taken it; narrowTime is for a change that takes rights back, which are good for so long as it is on its way.
+	stageTime  = 15 * time.Second
+	narrowTime = 2 * time.Second
+	// stageRest is how long a stage is served at least: a proxy says that it has taken something before its workers
+	// act by it.
+	stageRest = 500 * time.Millisecond
+)
+
+// staging takes a mesh that was loaded to the proxies, in stages where they must not take all of it at once. Its lock is
+// held while a stage begins, so that stages are served in their order; who asks how far a change is waits for that.
+type staging struct {
+	log     *slog.Logger
+	metrics *metrics
+	live    *liveMesh
+	proxies *proxies
+
+	mu       sync.Mutex
+	ahead    []*ir.Mesh    // what will be served after what is, each once all proxies have the one before
+	began    time.Time     // when what is served was begun to be
+	patience time.Duration // how long a stage waits for proxies
+	hash     string        // of the mesh that was loaded; empty for none
+	loaded   time.Time
+	failure  string // why the mesh on disk is not the one served
+}
+
+// good notes that the mesh on disk can be served, and reports whether it is already, or on its way.
+func (s *staging) good(hash string) (known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = ""
+	s.metrics.reloads.WithLabelValues("ok").Inc()
+	s.metrics.stale.Set(0)
+	return hash == s.hash
+}
+
+// fail notes why a mesh was not taken.
+func (s *staging) fail(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != reason {
+		goes := "the mesh is wrong; serving nothing until it is right"
+		if s.live.now().mesh != nil {
+			goes = "the changed mesh is wrong; serving the last good one"
+		}
+		s.log.Error(goes, "reason", reason)
+	}
+	s.failure = reason
+	s.metrics.reloads.WithLabelValues("failed").Inc()
+	s.metrics.stale.Set(1)
+}
+
+// take begins to serve a mesh, or a stage on the way to it.
+func (s *staging) take(m *ir.Mesh, hash string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hash, s.loaded = hash, time.Now()
+	s.metrics.mesh(hash)
+	if len(s.ahead) > 0 {
+		// Another change is on its way, with rights that this one may take back: it waits for nobody.
+		s.ahead = []*ir.Mesh{m}
+	} else {
+		served := s.live.now().mesh
+		s.ahead, s.patience = update.Stages(served, m), stageTime
+		if update.Narrows(served, m) {
+			s.patience = narrowTime
+		}
+	}
+	s.log.Info("mesh loaded", "mesh", m.Name, "hash", hash, "services", len(m.Services),
+		"proxies", s.proxies.count(), "stages", len(s.ahead))
+	s.advance()
+}
+
+// advance begins to serve what is ahead. It is called with the lock.
+func (s *staging) advance() {
+	next := s.ahead[0]
+	s.ahead, s.began = s.ahead[1:], time.Now()
+	s.live.setMesh(next, s.began)
+	s.proxies.refreshAll()
+}
+
+// advanceWhenTaken begins with the next stage of a change once every proxy has this one.
+func (s *staging) advanceWhenTaken(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ahead) == 0 || now.Sub(s.began) < stageRest {
+		return
+	}
+	if s.proxies.taken(s.goal(), now.Sub(s.began) >= s.patience) {
+		s.advance()
+	}
+}
+
+// goal is the mesh that was loaded, and is served or on its way; nil for none. It is called with the lock.
+func (s *staging) goal() *ir.Mesh {
+	if n := len(s.ahead); n > 0 {
+		return s.ahead[n-1]
+	}
+	return s.live.now().mesh
+}
+
+// mesh is the mesh that was loaded; nil for none.
+func (s *staging) mesh() *ir.Mesh {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.goal()
+}
+
+// status is how far the mesh is that was loaded.
+func (s *staging) status() Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := Report{Hash: s.hash, Loaded: s.loaded, Failure: s.failure}
+	var connected map[string]int
+	r.Proxies, connected = s.proxies.status(s.goal(), len(s.ahead) > 0)
+	if m := s.live.now().mesh; m != nil {
+		r.Mesh = m.Name
+		r.Proxies = withAbsent(r.Proxies, m, connected)
+	}
+	return r
+}
+
+// rollout is how far the proxies are with the mesh that was loaded.
+func (s *staging) rollout() Rollout {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.proxies.rollout(s.goal())
+	r.Mesh, r.Failure = s.hash, s.failure
+	return r
+}
