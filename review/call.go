@@ -101,7 +101,9 @@ func inForce(p *ir.Policy) []ir.PolicySetting {
 	if p.Retrying() {
 		return p.Settings()
 	}
-	return slices.DeleteFunc(p.Settings(), func(s ir.PolicySetting) bool { return strings.HasPrefix(s.Path, "retries.") && s.Path != attemptsPath })
+	return slices.DeleteFunc(p.Settings(), func(s ir.PolicySetting) bool {
+		return strings.HasPrefix(s.Path, "retries.") && s.Path != attemptsPath && s.Path != "retries.perTryTimeout"
+	})
 }
 
 // attemptsPath is the one setting whose zero is worth a line: nothing is sent again.

@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"slices"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // PolicySetting is one setting of a [Policy].
 type PolicySetting struct {
@@ -11,8 +15,19 @@ type PolicySetting struct {
 	Pos source.Position
 }
 
-// Retrying reports whether failed requests are sent again. The other settings below "retries" mean nothing when they are not.
+// Retrying reports whether failed requests are sent again. Of the other settings below "retries"
+// only perTryTimeout means something when they are not.
 func (p *Policy) Retrying() bool { return p.Attempts.Value > 0 }
+
+// RetriesOn are the conditions on which a request is sent again: those written, and "reset" where each try has its time. Envoy
+// resets a try whose time is over, and sends it again only on one of the conditions that take in every reset.
+func (p *Policy) RetriesOn() []RetryCondition {
+	on := p.RetryOn.Value
+	if p.PerTryTimeout.Value == 0 || slices.ContainsFunc(on, func(c RetryCondition) bool { return c == "5xx" || c == "gateway-error" || c == "reset" }) {
+		return on
+	}
+	return append(slices.Clone(on), "reset")
+}
 
 // Settings are those of a policy for requests, in the order of the schema; [Bounds.Settings] are the others.
 func (p *Policy) Settings() []PolicySetting {

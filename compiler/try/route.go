@@ -23,11 +23,13 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 	}()
 	r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
 	if p.Attempts.Value > 0 {
-		text := fmt.Sprintf("sends it again %d times at most, when there is %s", p.Attempts.Value, join(p.RetryOn.Value))
+		text := fmt.Sprintf("sends it again %d times at most, when there is %s", p.Attempts.Value, join(p.RetriesOn()))
 		if t := p.PerTryTimeout.Value; t > 0 {
 			text += fmt.Sprintf(", or a try takes %s", t)
 		}
 		r.step(at, p.Attempts.Pos, "%s", text)
+	} else if t := p.PerTryTimeout.Value; t > 0 && (p.Timeout.Value == 0 || t < p.Timeout.Value) {
+		r.step(at, p.PerTryTimeout.Pos, "waits %s at most until the answer begins", t)
 	}
 }
 

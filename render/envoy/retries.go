@@ -10,10 +10,14 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// retryPolicy is nil when nothing is tried again. A retry avoids the instances
-// that were tried before.
+// retryPolicy is nil when nothing is tried again and the only try has no time of its own. A retry avoids the
+// instances that were tried before.
 func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryPolicy {
-	if p.Attempts.Value == 0 {
+	switch {
+	case p.Attempts.Value > 0:
+	case p.PerTryTimeout.Value > 0:
+		return &routev3.RetryPolicy{PerTryTimeout: duration(p.PerTryTimeout.Value)}
+	default:
 		return nil
 	}
 	out := &routev3.RetryPolicy{
@@ -25,7 +29,7 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 		HostSelectionRetryMaxAttempts: 5,
 	}
 	var on []string
-	for _, condition := range p.RetryOn.Value {
+	for _, condition := range p.RetriesOn() {
 		on = append(on, string(condition))
 		if condition == "unavailable" && protocol != ir.GRPC {
 			on = append(on, "retriable-status-codes")
