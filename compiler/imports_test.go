@@ -31,12 +31,13 @@ var imports = []struct{ of, may, depend string }{
 	{"compiler/secret", "", ""},
 	{"compiler/publickey", "", ""},
 	{"compiler/limit", "", ""},
+	{"compiler/atomicfile", "", ""},
 	{"compiler/program", "", ""},
 	{"compiler/watch", "", ""},
 	{"compiler/diag", "compiler/secret compiler/source", ""},
 	{"compiler/ir", "compiler/source", ""},
 	{"compiler/spec", "compiler/secret compiler/source", "cue"},
-	{"compiler/load", "compiler/diag compiler/limit compiler/source compiler/spec schema", "cue"},
+	{"compiler/load", "compiler/atomicfile compiler/diag compiler/limit compiler/program compiler/source compiler/spec schema", "cue"},
 	{"compiler/link", "compiler/diag compiler/ir compiler/publickey compiler/source compiler/spec", "cue"},
 	{"compiler/try", "compiler/diag compiler/ir compiler/source", ""},
 	{"compiler/check", "compiler/diag compiler/ir compiler/source compiler/try", ""},
@@ -55,11 +56,11 @@ var imports = []struct{ of, may, depend string }{
 	{"render/kubernetes", "compiler/ir render/certificates render/manifest render/meshfile", "kubernetes"},
 	{"render/flux", "compiler/ir render/kubernetes render/manifest", "kubernetes"},
 	{"render/cluster", "compiler/ir render/kubernetes", "kubernetes cobra"}, // cobra through kubectl's own apply
-	{"render", `compiler/ir compiler/source render/certificates render/envoy render/flux render/kubernetes render/manifest
+	{"render", `compiler/atomicfile compiler/ir compiler/program compiler/source render/certificates render/envoy render/flux render/kubernetes render/manifest
 		render/meshfile render/ratelimit render/sink`, "envoy kubernetes"},
 
 	// Certificates, the server and the hosts know the IR, and not the spec.
-	{"identity/ca", "compiler/publickey compiler/secret", ""},
+	{"identity/ca", "compiler/atomicfile compiler/publickey compiler/secret", ""},
 	{"identity/apiserver", "", "kubernetes"},
 	{"identity/svid", "compiler/ir compiler/publickey identity/ca render/envoy", "envoy"},
 	{"identity/csr", "compiler/ir identity/apiserver identity/svid", "envoy kubernetes"},
@@ -79,7 +80,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/graph", "compiler/ir compiler/source", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
-	{"review/state", "compiler compiler/ir compiler/load render/meshfile review/revision", "cue"},
+	{"review/state", "compiler compiler/atomicfile compiler/ir compiler/load compiler/program render/meshfile review/revision", "cue"},
 	{"importer", "compiler/diag compiler/source compiler/spec", "cue kubernetes"},
 	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
 	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
@@ -100,7 +101,7 @@ var imports = []struct{ of, may, depend string }{
 	{"test/e2e", "", ""},
 	{"tools/bench", "compiler/ir compiler/try schema", ""},
 	{"tools/dataplane", "compiler compiler/ir host/local", "cue envoy"},
-	{"tools/images", "", ""},
+	{"tools/images", "compiler/atomicfile", ""},
 }
 
 // TestImports holds every package of the module to its row of [imports].

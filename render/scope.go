@@ -2,10 +2,9 @@ package render
 
 import (
 	"crypto/sha256"
-	"fmt"
-	"os"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/program"
 )
 
 // scopeHashes are, for each member in the order of [ir.Mesh.Scopes], the hash of
@@ -21,11 +20,7 @@ func scopeHashes(m *ir.Mesh, e *ir.Encoding) [][sha256.Size]byte {
 	}
 	base := sha256.New()
 	base.Write(e.Settings)
-	if executable, err := os.Executable(); err == nil {
-		if info, err := os.Stat(executable); err == nil {
-			fmt.Fprint(base, info.Size(), info.ModTime().UnixNano())
-		}
-	}
+	base.Write([]byte(program.Build()))
 	head := base.Sum(nil)
 	hash := func(own [sha256.Size]byte, uses []ir.Use) (sum [sha256.Size]byte) {
 		h := sha256.New()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/meshc/meshc/compiler/atomicfile"
 	"github.com/meshc/meshc/render/sink"
 )
 
@@ -55,15 +56,7 @@ func readState(name string) state {
 // writeState keeps a state. Failing to is no fault: the next run takes longer.
 func writeState(name string, s state) {
 	var b bytes.Buffer
-	if name == "" || gob.NewEncoder(&b).Encode(s) != nil || os.MkdirAll(filepath.Dir(name), 0o700) != nil {
-		return
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".state-*")
-	if err != nil {
-		return
-	}
-	_, writeErr := f.Write(b.Bytes())
-	if f.Close() != nil || writeErr != nil || os.Rename(f.Name(), name) != nil {
-		_ = os.Remove(f.Name())
+	if name != "" && gob.NewEncoder(&b).Encode(s) == nil {
+		atomicfile.Keep(name, b.Bytes())
 	}
 }

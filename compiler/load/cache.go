@@ -17,6 +17,8 @@ import (
 
 	"cuelang.org/go/cue/parser"
 
+	"github.com/meshc/meshc/compiler/atomicfile"
+	"github.com/meshc/meshc/compiler/program"
 	"github.com/meshc/meshc/compiler/spec"
 	"github.com/meshc/meshc/schema"
 )
@@ -106,36 +108,8 @@ func (c *Cache) Save() {
 		if gob.NewEncoder(&b).Encode(c.used[i]) != nil {
 			return
 		}
-		Keep(c.shardFile(i), b.Bytes())
+		atomicfile.Keep(c.shardFile(i), b.Bytes())
 	})
-}
-
-// Keep writes a file of a cache as a whole. Failing to is no fault: the next run takes longer.
-func Keep(name string, data []byte) {
-	if os.MkdirAll(filepath.Dir(name), 0o700) != nil {
-		return
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(data)
-	if f.Close() != nil || err != nil || os.Rename(f.Name(), name) != nil {
-		_ = os.Remove(f.Name())
-	}
-}
-
-// Build tells this meshc from another; empty when that cannot be told.
-func Build() string {
-	executable, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	info, err := os.Stat(executable)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
 // parallel calls f with 0 to n-1, on every processor.
@@ -192,7 +166,7 @@ func (m *Module) keys(units []Unit, tags []string) []key {
 // baseKey is the hash of what went into every unit.
 func (m *Module) baseKey(tags []string) []byte {
 	h := sha256.New()
-	writeString(h, Build())
+	writeString(h, program.Build())
 	entries, _ := schema.FS.ReadDir(".")
 	for _, e := range entries {
 		data, _ := schema.FS.ReadFile(e.Name())

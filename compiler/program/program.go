@@ -1,4 +1,5 @@
-// Package program finds the programs that meshc runs, and never one that somebody's change of a mesh brought along.
+// Package program finds the programs that meshc runs, and never one that somebody's change of a mesh brought along; and it
+// tells one meshc from another.
 package program
 
 import (
@@ -51,6 +52,19 @@ func Outside(program, dir string) error {
 		}
 	}
 	return nil
+}
+
+// Build tells this meshc from another, for what is kept between runs; empty when that cannot be told.
+func Build() string {
+	executable, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(executable)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
 func within(file, dir string) bool {

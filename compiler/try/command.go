@@ -15,7 +15,7 @@ func (r *Request) Command() string {
 	switch r.From.Kind {
 	case Outside:
 		from = string(Outside)
-	case Identity, ir.KindGateway:
+	case ir.KindIdentity, ir.KindGateway:
 		from = string(r.From.Kind) + ":" + from
 	}
 	port := ""

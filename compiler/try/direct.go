@@ -23,7 +23,7 @@ func peerOf(m *ir.Mesh, identity string) ir.Peer {
 			return g.Peer()
 		}
 	}
-	return ir.Peer{Kind: Identity, Identity: id}
+	return ir.Peer{Kind: ir.KindIdentity, Identity: id}
 }
 
 // direct follows a request of somebody who comes to the proxy of a service past every other: without an identity, or

@@ -47,7 +47,8 @@ type Request struct {
 	At time.Time
 }
 
-// Sender is who sends a request.
+// Sender is who sends a request: a member; [ir.KindIdentity], who bypasses every proxy of its own, with the SPIFFE ID
+// that is its name; or [Outside].
 type Sender struct {
 	Kind ir.MemberKind `json:"kind"`
 	Name string        `json:"name,omitempty"`
@@ -55,9 +56,6 @@ type Sender struct {
 
 // Outside is the kind of a sender that is no member of the mesh and has no identity.
 const Outside ir.MemberKind = "outside"
-
-// Identity is the kind of a sender who comes past every proxy of its own, with the SPIFFE ID that is its name.
-const Identity ir.MemberKind = "identity"
 
 // String is "service frontend", "gateway public" or "outside".
 func (s Sender) String() string { return strings.TrimSpace(string(s.Kind) + " " + s.Name) }
@@ -75,11 +73,11 @@ func ParseSender(text string) (Sender, error) {
 	switch {
 	case text == string(Outside):
 		return Sender{Kind: Outside}, nil
-	case kind == string(Identity):
+	case kind == string(ir.KindIdentity):
 		if _, err := spiffeid.FromString(name); err != nil {
 			return Sender{}, fmt.Errorf("%q is no SPIFFE ID", name)
 		}
-		return Sender{Identity, name}, nil
+		return Sender{ir.KindIdentity, name}, nil
 	case !ok && text != "":
 		return Sender{ir.KindService, text}, nil
 	case (kind == string(ir.KindService) || kind == string(ir.KindGateway)) && name != "":

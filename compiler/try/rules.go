@@ -99,7 +99,7 @@ func (r *run) peers() string {
 	switch r.me.Kind {
 	case Outside:
 		return "plaintext: true"
-	case Identity:
+	case ir.KindIdentity:
 		return fmt.Sprintf("identities: [%q]", r.me.Identity)
 	}
 	return fmt.Sprintf("%ss: [%q]", r.me.Kind, r.me.Name)

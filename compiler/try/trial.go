@@ -156,7 +156,7 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 		}
 		r.me = g.Peer()
 		r.fromGateway(g)
-	case Identity:
+	case ir.KindIdentity:
 		r.me = peerOf(m, request.From.Name)
 		if err := r.direct(); err != nil {
 			return nil, err

@@ -56,10 +56,10 @@ func TestStages(t *testing.T) {
 		for range 200 {
 			r, _ := g.Request(func(string, map[string]any) string { return "" })
 			if g.IntN(2) == 0 { // to the door itself
-				r.From, r.Host = try.Sender{Kind: try.Identity, Name: "spiffe://shop.example/ns/default/sa/" + []string{"a", "g", "other"}[g.IntN(3)]}, []string{"b", "c"}[g.IntN(2)]
+				r.From, r.Host = try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/default/sa/" + []string{"a", "g", "other"}[g.IntN(3)]}, []string{"b", "c"}[g.IntN(2)]
 			}
 			was, is := letsIn(t, before, r), letsIn(t, after, r)
-			if was != is || !was && (r.From.Kind != try.Identity || letInWithoutToken(t, before, after, r)) {
+			if was != is || !was && (r.From.Kind != ir.KindIdentity || letInWithoutToken(t, before, after, r)) {
 				continue
 			}
 			tried++

@@ -26,7 +26,7 @@ func goesPast(m *ir.Mesh, r *try.Request) bool {
 		return false
 	}
 	switch r.From.Kind {
-	case try.Identity, try.Outside:
+	case ir.KindIdentity, try.Outside:
 		return true
 	case ir.KindService:
 		for _, u := range m.Service(r.From.Name).Uses {
@@ -41,7 +41,7 @@ func goesPast(m *ir.Mesh, r *try.Request) bool {
 // isSender reports whether a sender of an effect is the sender of a request. What an effect says of others than members is about all
 // whom no rule tells apart.
 func isSender(from string, s try.Sender) bool {
-	if s.Kind != try.Identity {
+	if s.Kind != ir.KindIdentity {
 		return from == s.String()
 	}
 	account := s.Name[strings.LastIndex(s.Name, "/")+1:]

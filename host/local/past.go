@@ -2,15 +2,15 @@ package local
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/identity/svid"
 )
 
 // pastTime is how long the certificate of [Mesh.Past] is good.
@@ -38,26 +38,24 @@ func (m *Mesh) with(id spiffeid.ID, callee *ir.Service) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(m.authority.Bundle())
+	bundle, err := x509bundle.Parse(callee.Identity.TrustDomain(), m.authority.Bundle())
+	if err != nil {
+		return nil, err
+	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS13,
 		InsecureSkipVerify: true, // #nosec G402 -- names are SPIFFE IDs, which are checked below
-		VerifyConnection:   func(s tls.ConnectionState) error { return isMember(s, roots, callee) },
+		VerifyConnection:   func(s tls.ConnectionState) error { return isMember(s, bundle, callee) },
 	}, nil
 }
 
-// isMember checks that the other side is that service (SPIFFE X.509-SVID, section 5).
-func isMember(s tls.ConnectionState, roots *x509.CertPool, service *ir.Service) error {
-	leaf := s.PeerCertificates[0]
-	between := x509.NewCertPool()
-	for _, c := range s.PeerCertificates[1:] {
-		between.AddCert(c)
-	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+// isMember checks that the other side is that service.
+func isMember(s tls.ConnectionState, bundle x509bundle.Source, service *ir.Service) error {
+	id, _, err := x509svid.Verify(s.PeerCertificates, bundle)
+	if err != nil {
 		return err
 	}
-	if id, err := svid.Identity(leaf); err != nil || id != service.Identity {
+	if id != service.Identity {
 		return fmt.Errorf("the other side is not %s", service.Identity)
 	}
 	return nil

@@ -131,7 +131,7 @@ func pathWays(t *testing.T, mesh *Mesh) []pathWay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	identity := try.Sender{Kind: try.Identity, Name: mesh.Placed().Service("a").Identity.String()}
+	identity := try.Sender{Kind: ir.KindIdentity, Name: mesh.Placed().Service("a").Identity.String()}
 	direct := func() (net.Conn, error) {
 		config := asMember(t, mesh, "service/a")
 		config.NextProtos = []string{"http/1.1"}

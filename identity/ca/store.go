@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshc/meshc/compiler/atomicfile"
 	"github.com/meshc/meshc/compiler/publickey"
 	"github.com/meshc/meshc/compiler/secret"
 )
@@ -356,16 +357,10 @@ func newJoinKey() (secret.Value, error) {
 	return secret.New(key), err
 }
 
-// writeFile writes a file as a whole.
+// writeFile writes a file that outlives a crash of the machine.
 func writeFile(name string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, writeErr := f.Write(data)
-	if err := errors.Join(writeErr, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return atomicfile.Replace(name, mode, func(f *os.File) error {
+		_, err := f.Write(data)
+		return errors.Join(err, f.Sync())
+	})
 }

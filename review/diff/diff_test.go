@@ -109,7 +109,7 @@ func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, g *trytest.
 		switch r.From.Kind {
 		case ir.KindGateway:
 			to = "gateway g"
-		case try.Identity, try.Outside:
+		case ir.KindIdentity, try.Outside:
 			what = Directly
 			way := r
 			way.From = try.Sender{Kind: ir.KindService, Name: "a"}
@@ -152,11 +152,11 @@ func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) 
 		senders = append(senders,
 			sender{try.Sender{Kind: ir.KindService, Name: "a"}, "service a", host},
 			sender{try.Sender{Kind: try.Outside}, "outside", host},
-			sender{try.Sender{Kind: try.Identity, Name: "spiffe://shop.example/ns/other/sa/y"}, "stranger", host},
+			sender{try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/other/sa/y"}, "stranger", host},
 		)
 		for _, name := range []string{"a", "g"} {
 			who := map[string]string{"a": "service a", "g": "gateway g"}[name]
-			senders = append(senders, sender{try.Sender{Kind: try.Identity, Name: "spiffe://shop.example/ns/default/sa/" + name}, who, host})
+			senders = append(senders, sender{try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/default/sa/" + name}, who, host})
 		}
 	}
 	for _, host := range []string{"one.example", "x.example", "y.two.example", "elsewhere.test"} {

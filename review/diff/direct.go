@@ -110,7 +110,7 @@ func (d *differ) callers(a, b *ir.Service) map[string]caller {
 	all := maps.Clone(members[0])
 	maps.Copy(all, members[1])
 	for _, id := range slices.Sorted(maps.Keys(all)) {
-		p := person{sender: try.Sender{Kind: try.Identity, Name: id}, name: string(all[id].Kind) + " " + all[id].Name}
+		p := person{sender: try.Sender{Kind: ir.KindIdentity, Name: id}, name: string(all[id].Kind) + " " + all[id].Name}
 		was, is := members[0][id], members[1][id]
 		if was.Kind == ir.KindService && is.Kind == ir.KindService && was.Name == is.Name {
 			p.service = is.Name
@@ -122,7 +122,7 @@ func (d *differ) callers(a, b *ir.Service) map[string]caller {
 	}
 	for _, id := range d.strangers(a, b, domains) {
 		if _, member := all[id]; !member {
-			p := person{sender: try.Sender{Kind: try.Identity, Name: id}, name: "others, as " + id}
+			p := person{sender: try.Sender{Kind: ir.KindIdentity, Name: id}, name: "others, as " + id}
 			add(p, [2]ir.Peer{peerOf(ir.Peer{}, id), peerOf(ir.Peer{}, id)})
 		}
 	}
@@ -148,7 +148,7 @@ func peerOf(member ir.Peer, id string) ir.Peer {
 		return member
 	}
 	parsed, _ := spiffeid.FromString(id) // what is no ID is nobody's
-	return ir.Peer{Kind: try.Identity, Identity: parsed}
+	return ir.Peer{Kind: ir.KindIdentity, Identity: parsed}
 }
 
 // strangers are identities that are no member's, one of each combination of the patterns of a service's rules.

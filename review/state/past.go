@@ -13,8 +13,10 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/atomicfile"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/program"
 	"github.com/meshc/meshc/review/revision"
 )
 
@@ -138,8 +140,8 @@ func (c *Compiler) keep(r *revision.Revision, m *ir.Mesh) {
 		return
 	}
 	if review, err := json.Marshal(m.Review); err == nil {
-		load.Keep(kept+".review", review)
-		load.Keep(kept, data)
+		atomicfile.Keep(kept+".review", review)
+		atomicfile.Keep(kept, data)
 	}
 }
 
@@ -148,6 +150,6 @@ func (c *Compiler) kept(r *revision.Revision) string {
 	if c.Cache == "" {
 		return ""
 	}
-	name := sha256.Sum256([]byte(strings.Join(append([]string{load.Build(), r.Tree}, c.Inputs...), "\x00")))
+	name := sha256.Sum256([]byte(strings.Join(append([]string{program.Build(), r.Tree}, c.Inputs...), "\x00")))
 	return filepath.Join(c.Cache, "revisions", hex.EncodeToString(name[:16])+".json")
 }

@@ -2,15 +2,14 @@ package main
 
 import (
 	"archive/tar"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/meshc/meshc/compiler/atomicfile"
 )
 
 // Annotations by which an image in a layout has a name: OCI's is the tag alone, and
@@ -22,7 +21,7 @@ const (
 
 // archive writes the images as one OCI image layout in a tar file, whole or not at
 // all.
-func archive(out string, images []named) (err error) {
+func archive(out string, images []named) error {
 	dir, err := os.MkdirTemp("", "images-")
 	if err != nil {
 		return err
@@ -43,25 +42,7 @@ func archive(out string, images []named) (err error) {
 			return err
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(out), ".images-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if err := pack(f, dir); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), out)
+	return atomicfile.Replace(out, 0o644, func(f *os.File) error { return pack(f, dir) })
 }
 
 // pack writes a directory's files as a tar file, in the order of their names.

@@ -67,7 +67,7 @@ func (g *Random) Direct(token func(issuer string, claims map[string]any) string)
 	case 1:
 		r.From = try.Sender{Kind: try.Outside}
 	default:
-		r.From = try.Sender{Kind: try.Identity, Name: g.one("spiffe://shop.example/ns/default/sa/a", "spiffe://shop.example/ns/default/sa/g", "spiffe://shop.example/ns/default/sa/c", Stranger)}
+		r.From = try.Sender{Kind: ir.KindIdentity, Name: g.one("spiffe://shop.example/ns/default/sa/a", "spiffe://shop.example/ns/default/sa/g", "spiffe://shop.example/ns/default/sa/c", Stranger)}
 		if g.chance(3) {
 			r.Port = BytesOf(r.Host)
 		}
