@@ -104,11 +104,11 @@ func sortByName[T any](list []T, name func(T) string) {
 	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 }
 
-// any packs a message. What a renderer made can always be packed; if not, the
-// fault is kept for the end.
+// any packs a message, to the same bytes each time: versions of resources are hashes of them. What a renderer made can
+// always be packed; if not, the fault is kept for the end.
 func (b *builder) any(m proto.Message) *anypb.Any {
-	a, err := anypb.New(m)
-	if err != nil && b.err == nil {
+	a := &anypb.Any{}
+	if err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}); err != nil && b.err == nil {
 		b.err = fmt.Errorf("pack %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
 	}
 	return a
