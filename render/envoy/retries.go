@@ -40,9 +40,9 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 	if t := p.PerTryTimeout.Value; t > 0 {
 		out.PerTryTimeout = duration(t)
 	}
-	base, most := p.BackoffBase, p.BackoffMax
-	if base.Pos.IsValid() || most.Pos.IsValid() {
-		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(base.Value), MaxInterval: duration(max(base.Value, most.Value))}
+	base, most := p.BackoffBase.Value, p.BackoffMax.Value
+	if base != ir.Default().BackoffBase.Value || most != 10*base { // others than Envoy has by itself
+		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(base), MaxInterval: duration(max(base, most))}
 	}
 	return out
 }
