@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/render"
 	"github.com/meshc/meshc/review/diff"
 )
 
@@ -443,6 +444,48 @@ var silent = map[string]change{
 	"gateways.[].grants.[]":           addLine("gateway", `grants: ["@shop/all"]`),
 }
 
+// told are fields of which the Scopes of some members tell though their proxies do not read them there, with the reason. Such a
+// proxy is rendered once more for nothing, and is not sent anything.
+var told = map[string]string{
+	"mesh.certificates.issuer.kind":               "with the embedded issuer the server sends the roots",
+	"mesh.certificates.issuer.name":               "it is a part of the issuer",
+	"mesh.certificates.issuer.signer":             "it is a part of the issuer",
+	"mesh.defaults.timeout":                       "members whose proxies alone ask somebody have uses too",
+	"mesh.defaults.idleTimeout":                   "members whose proxies alone ask somebody have uses too",
+	"mesh.proxy.healthPort":                       "it is read where a probe is by TCP",
+	"mesh.proxy.inboundPort":                      "gateways have none",
+	"mesh.proxy.outboundPort":                     "gateways have none",
+	"mesh.proxy.secretDirectory":                  "it is read where a listener ends TLS",
+	"mesh.proxy.interception":                     "gateways are never redirected to",
+	"mesh.trustDomains.[].bundle":                 "it is read where the mesh's TLS is ended, which a member without ports does not do",
+	"services.[].health":                          "the proxy lets the health checks of callers in by their kind and path",
+	"services.[].account":                         "the identity is made of it: the certificate is another",
+	"gateways.[].account":                         "the identity is made of it: the certificate is another",
+	"services.[].versions.[].labels.[]":           "callers read those of versions to which routes lead",
+	"services.[].workload.endpoints.[].labels.[]": "it is the place of the instance itself",
+	"services.[].workload.endpoints.[].region":    "it is the place of the instance itself",
+	"services.[].workload.endpoints.[].weight":    "it is the place of the instance itself",
+	"services.[].workload.endpoints.[].zone":      "it is the place of the instance itself",
+	"services.[].routes.[].rateLimit.requests":    "the rate limit service counts what is global",
+	"services.[].routes.[].rateLimit.per":         "the rate limit service counts what is global",
+	"gateways.[].egress.host":                     "it is where the callers find the gateway",
+	"gateways.[].egress.port":                     "it is read where an external is behind the gateway",
+	"external.[].local":                           "the calls of an egress gateway have rules of their own",
+	"external.[].tls.roots":                       "an egress gateway passes the callers' TLS on",
+	"external.[].timeout":                         "an egress gateway passes the callers' TLS on",
+	"external.[].idleTimeout":                     "an egress gateway passes the callers' TLS on",
+}
+
+// isTold reports whether a field, or what it is a part of, is among those.
+func isTold(field string) bool {
+	for at := range told {
+		if field == at || strings.HasPrefix(field, at+".") {
+			return true
+		}
+	}
+	return false
+}
+
 // served is a change of how meshc serve treats its proxies.
 func served(with string) change {
 	return replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", server: {"+with+"}")
@@ -461,7 +504,7 @@ func TestFieldsTakeEffect(t *testing.T) {
 		}
 	}
 	everywhere := compiled(t, everything)
-	outputsBefore := effective(t, everywhere)
+	outputsBefore, readBefore := effective(t, everywhere), render.ReadBy(t, everywhere)
 	try := func(field string, c change, loud bool) {
 		t.Run(field, func(t *testing.T) {
 			if !fields[field] {
@@ -470,14 +513,18 @@ func TestFieldsTakeEffect(t *testing.T) {
 			if !strings.Contains(everything, c.from) {
 				t.Fatalf("%q is not there to be changed", c.from)
 			}
-			before, was := everywhere, outputsBefore
+			before, was, read := everywhere, outputsBefore, readBefore
 			if c.instead != "" {
 				before = compiled(t, strings.Replace(everything, c.from, c.instead, 1))
-				was = effective(t, before)
+				was, read = effective(t, before), render.ReadBy(t, before)
 			}
 			after := compiled(t, strings.Replace(everything, c.from, c.to, 1))
 			if same(was, effective(t, after)) == loud {
 				t.Errorf("that %s becomes %s changes outputs: %v", c.from, c.to, !loud)
+			}
+			more := read.Tell(t, render.ReadBy(t, after))
+			if !isTold(field) && len(more) > 0 {
+				t.Errorf("the Scopes of %v tell of %s, which their proxies do not read", more, field)
 			}
 			if d := diff.Of(before, after); len(d.Effects) == 0 {
 				t.Errorf("nothing is told of that %s becomes %s", c.from, c.to)

@@ -116,7 +116,7 @@ func Write(dir string, m *ir.Mesh, part *source.Part, cacheDir string) ([]sink.D
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
-	files, next, err := renderStale(m, part, encoding, &last, tree)
+	files, next, err := renderStale(m, part, &last, tree)
 	if err != nil {
 		return nil, err
 	}
@@ -148,9 +148,9 @@ func Write(dir string, m *ir.Mesh, part *source.Part, cacheDir string) ([]sink.D
 }
 
 // renderStale renders the members of the part whose files are not in the tree as they are wanted, and keeps those that are.
-func renderStale(m *ir.Mesh, part *source.Part, encoding *ir.Encoding, last *state, tree *sink.Tree) ([]sink.File, state, error) {
+func renderStale(m *ir.Mesh, part *source.Part, last *state, tree *sink.Tree) ([]sink.File, state, error) {
 	scopes := m.Scopes()
-	hashes := scopeHashes(m, encoding)
+	hashes := scopeHashes(scopes)
 	next := state{Members: make(map[string]rendered, len(scopes))}
 	if part != nil { // what is known of the others stays true
 		maps.Copy(next.Members, last.Members)

@@ -29,7 +29,7 @@ func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 		n.of = nil
 		return false, err
 	}
-	if n.of != nil && ir.Same(of, n.of) {
+	if n.of != nil && of.Scope.Same(ir.ProxyPart, &n.of.Scope) && ir.Same(of.Options, n.of.Options) {
 		return false, nil
 	}
 	build := p.build

@@ -10,7 +10,7 @@ import (
 type Gateway struct {
 	Name      string      `json:"name"`
 	Namespace string      `json:"namespace"`
-	Account   string      `json:"account"`
+	Account   string      `json:"account" scope:"deployment"`
 	Identity  spiffeid.ID `json:"identity"`
 	// Listeners are sorted by name. At least one, or Egress.
 	Listeners []Listener `json:"listeners,omitempty"`
@@ -25,7 +25,7 @@ type Gateway struct {
 	Routes []Route `json:"routes,omitempty"`
 	// Uses are sorted by To.
 	Uses     []Use    `json:"uses,omitempty"`
-	Replicas Replicas `json:"replicas"`
+	Replicas Replicas `json:"replicas" scope:"deployment"`
 	Proxy    Proxy    `json:"proxy"`
 	// Address is the IP address that the listeners bind; empty for all.
 	Address string          `json:"address,omitempty"`

@@ -27,15 +27,15 @@ type Settings struct {
 	// Defaults is what mesh.defaults says.
 	Defaults     Traffic      `json:"defaults,omitzero"`
 	Certificates Certificates `json:"certificates"`
-	Images       Images       `json:"images"`
-	Flux         *Flux        `json:"flux,omitempty"`
+	Images       Images       `json:"images" scope:"deployment"`
+	Flux         *Flux        `json:"flux,omitempty" scope:"-"`
 	// MaxAttempts is how many attempts one request may cause at one service; nil
 	// for any number.
-	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty"`
+	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty" scope:"-"`
 	// RateLimit is nil when nothing is counted for all proxies.
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
 	// Server is how meshc serve treats its proxies. No proxy's configuration depends on it.
-	Server Server `json:"server,omitzero"`
+	Server Server `json:"server,omitzero" scope:"-"`
 	// JWTIssuers, Authorizers and TrustDomains are each sorted by name.
 	JWTIssuers   []*JWTIssuer             `json:"jwtIssuers,omitempty"`
 	Authorizers  []*ExternalAuthorization `json:"externalAuthorization,omitempty"`

@@ -13,17 +13,17 @@ type Proxy struct {
 	OutboundPort uint16 `json:"outboundPort"`
 	// ExcludeInboundPorts, ExcludeOutboundPorts and ExcludeOutboundRanges are not
 	// redirected.
-	ExcludeInboundPorts   []uint16       `json:"excludeInboundPorts,omitempty"`
-	ExcludeOutboundPorts  []uint16       `json:"excludeOutboundPorts,omitempty"`
-	ExcludeOutboundRanges []netip.Prefix `json:"excludeOutboundRanges,omitempty"`
+	ExcludeInboundPorts   []uint16       `json:"excludeInboundPorts,omitempty" scope:"deployment"`
+	ExcludeOutboundPorts  []uint16       `json:"excludeOutboundPorts,omitempty" scope:"deployment"`
+	ExcludeOutboundRanges []netip.Prefix `json:"excludeOutboundRanges,omitempty" scope:"deployment"`
 	// Privileged is what of the pods may go round their proxy or see into it: containers
 	// and fields of the pod, by name, sorted.
-	Privileged []string `json:"privileged,omitempty"`
+	Privileged []string `json:"privileged,omitempty" scope:"-"`
 	// Family is the only IP family of the proxy's listeners; empty for both.
 	Family IPFamily `json:"family,omitempty"`
 	// DrainTime is how long connections of a listener that is no more may last, in
 	// whole seconds.
-	DrainTime Duration `json:"drainTime,omitempty"`
+	DrainTime Duration `json:"drainTime,omitempty" scope:"deployment"`
 	// AdminPort is Envoy's, on loopback.
 	AdminPort uint16 `json:"adminPort"`
 	// HealthPort is where the proxy answers probes of what it tries itself.

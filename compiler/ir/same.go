@@ -15,7 +15,10 @@ var position = reflect.TypeFor[source.Position]()
 func Same(a, b any) bool { return SameValue(reflect.ValueOf(a), reflect.ValueOf(b)) }
 
 // SameValue is [Same] of what values of reflection hold.
-func SameValue(a, b reflect.Value) bool {
+func SameValue(a, b reflect.Value) bool { return whole.same(a, b) }
+
+// same compares values in what the part has of them.
+func (p Part) same(a, b reflect.Value) bool {
 	if a.IsValid() != b.IsValid() {
 		return false
 	}
@@ -30,15 +33,15 @@ func SameValue(a, b reflect.Value) bool {
 	}
 	switch a.Kind() {
 	case reflect.Interface:
-		return SameValue(a.Elem(), b.Elem())
+		return p.same(a.Elem(), b.Elem())
 	case reflect.Pointer:
 		if a.IsNil() || b.IsNil() {
 			return a.IsNil() == b.IsNil()
 		}
-		return a.Pointer() == b.Pointer() || SameValue(a.Elem(), b.Elem())
+		return a.Pointer() == b.Pointer() || p.same(a.Elem(), b.Elem())
 	case reflect.Struct:
-		for i := range a.NumField() {
-			if !SameValue(a.Field(i), b.Field(i)) {
+		for _, i := range p.fields(a.Type()) {
+			if !p.same(a.Field(i), b.Field(i)) {
 				return false
 			}
 		}
@@ -48,7 +51,7 @@ func SameValue(a, b reflect.Value) bool {
 			return false
 		}
 		for i := range a.Len() {
-			if !SameValue(a.Index(i), b.Index(i)) {
+			if !p.same(a.Index(i), b.Index(i)) {
 				return false
 			}
 		}
@@ -58,7 +61,7 @@ func SameValue(a, b reflect.Value) bool {
 			return false
 		}
 		for _, k := range a.MapKeys() {
-			if other := b.MapIndex(k); !other.IsValid() || !SameValue(a.MapIndex(k), other) {
+			if other := b.MapIndex(k); !other.IsValid() || !p.same(a.MapIndex(k), other) {
 				return false
 			}
 		}

@@ -7,29 +7,66 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Scope is all that a member's proxy may know of the mesh: exactly one of
-// Service and Gateway is set.
+// Scope is all that a member's proxy may know of the mesh, and all that its configuration and its manifests are made of: exactly
+// one of Service and Gateway is set. Which field is read by the proxy and which only by the deployment says the tag "scope"
+// of the field; see [Part].
 type Scope struct {
+	// Settings are those of the mesh, with the token issuers, the authorization service, the rate limit service and
+	// the trust domains that the member itself asks or believes, and no others.
 	Settings *Settings `json:"settings"`
 	Service  *Service  `json:"service,omitempty"`
 	Gateway  *Gateway  `json:"gateway,omitempty"`
 	// Upstreams and Externals are those that the member uses, by name.
 	Upstreams map[string]*Upstream `json:"upstreams,omitempty"`
 	Externals map[string]*External `json:"externals,omitempty"`
+	// ForeignHeaders are [Settings.ForeignHeaders] where the proxy takes requests from outside the mesh: at a gateway with
+	// listeners, and at a service that lets plaintext or probes in. Empty elsewhere.
+	ForeignHeaders []string `json:"foreignHeaders,omitempty"`
 }
 
 // ServiceScope is the scope of that service's proxies.
 func (m *Mesh) ServiceScope(s *Service) Scope {
-	scope := Scope{Settings: &m.Settings, Service: s}
+	scope := Scope{Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer)}
+	if s.Plaintext || len(s.Probes) > 0 {
+		scope.ForeignHeaders = m.ForeignHeaders(s.Authorizer)
+	}
 	scope.add(m, s.Uses)
 	return scope
 }
 
 // GatewayScope is the scope of that gateway's proxies.
 func (m *Mesh) GatewayScope(g *Gateway) Scope {
-	scope := Scope{Settings: &m.Settings, Gateway: g}
+	scope := Scope{Gateway: g, Settings: m.settingsFor(g.Uses, nil, g.Authorizer)}
+	if len(g.Listeners) > 0 {
+		scope.ForeignHeaders = m.ForeignHeaders(g.Authorizer)
+	}
+	if g.Egress == nil { // members of the mesh do not call it
+		scope.Settings.TrustDomains = nil
+	}
 	scope.add(m, g.Uses)
 	return scope
+}
+
+// settingsFor are the settings of [Scope.Settings] of a member with these uses, that verifies tokens of these issuers and asks
+// that authorization service.
+func (m *Mesh) settingsFor(uses []Use, issuers []string, authorizer string) *Settings {
+	out := m.Settings
+	out.JWTIssuers, out.Authorizers = nil, nil
+	if len(uses) == 0 { // they are of calls
+		out.Defaults = Traffic{}
+	}
+	for _, name := range issuers {
+		if i := m.JWTIssuer(name); i != nil {
+			out.JWTIssuers = append(out.JWTIssuers, i)
+		}
+	}
+	if a := m.ExternalAuthorization(authorizer); a != nil {
+		out.Authorizers = []*ExternalAuthorization{a}
+	}
+	if r := m.RateLimit; r != nil && !slices.ContainsFunc(uses, func(u Use) bool { return !u.External && u.To == r.Service }) {
+		out.RateLimit = nil
+	}
+	return &out
 }
 
 func (s *Scope) add(m *Mesh, uses []Use) {

@@ -12,7 +12,7 @@ import (
 type Service struct {
 	Upstream
 	// Account is the service account that the identity is made of.
-	Account string `json:"account"`
+	Account string `json:"account" scope:"deployment"`
 	// Allow is who may call; nobody else may. In the order written.
 	Allow []Rule `json:"allow,omitempty"`
 	// Deny takes back a part of what Allow grants.
@@ -49,14 +49,14 @@ type Upstream struct {
 	Versions []Version `json:"versions,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches
 	// goes to any instance. They hold for every HTTP port of the service.
-	Routes       []Route      `json:"routes,omitempty"`
-	LoadBalancer LoadBalancer `json:"loadBalancer,omitzero"`
+	Routes       []Route      `json:"routes,omitempty" scope:"callers"`
+	LoadBalancer LoadBalancer `json:"loadBalancer,omitzero" scope:"callers"`
 	// Outliers is nil for [DefaultOutliers].
-	Outliers *Outliers `json:"outliers"`
+	Outliers *Outliers `json:"outliers" scope:"callers"`
 	Health   *Health   `json:"health,omitempty"`
-	Locality *Locality `json:"locality,omitempty"`
+	Locality *Locality `json:"locality,omitempty" scope:"callers"`
 	// Traffic is what the service itself says; see [Settings.Policy].
-	Traffic Traffic         `json:"traffic,omitzero"`
+	Traffic Traffic         `json:"traffic,omitzero" scope:"callers"`
 	Pos     source.Position `json:"pos,omitzero"`
 }
 
@@ -102,7 +102,7 @@ type Version struct {
 	Labels map[string]string `json:"labels"`
 	// Workload is the name of the object whose pods they are; empty for that of the
 	// service.
-	Workload string          `json:"workload,omitempty"`
+	Workload string          `json:"workload,omitempty" scope:"deployment"`
 	Pos      source.Position `json:"pos,omitzero"`
 }
 

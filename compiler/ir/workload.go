@@ -7,18 +7,18 @@ type Workload struct {
 	// Pods are the instances when they run in Kubernetes.
 	Pods *Pods `json:"pods,omitempty"`
 	// DNS is a host name whose addresses are the instances.
-	DNS string `json:"dns,omitempty"`
+	DNS string `json:"dns,omitempty" scope:"callers"`
 	// Endpoints are known addresses, in the order written.
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	// File is the name of the file that has the endpoints while the mesh runs.
-	File string          `json:"file,omitempty"`
+	File string          `json:"file,omitempty" scope:"callers"`
 	Pos  source.Position `json:"pos,omitzero"`
 }
 
 // Pods are those of an object of Kubernetes in the service's namespace.
 type Pods struct {
-	Kind PodsKind `json:"kind"`
-	Name string   `json:"name"`
+	Kind PodsKind `json:"kind" scope:"deployment"`
+	Name string   `json:"name" scope:"deployment"`
 }
 
 // PodsKind is what runs pods.

@@ -80,7 +80,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 		authorizer = ""
 	}
 	m := b.connectionManager(name, slices.Concat(b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
-	b.dropHeaders(m, b.scope.Settings.ForeignHeaders(b.scope.Gateway.Authorizer))
+	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	m.CodecType = codec
 	m.SkipXffAppend = false

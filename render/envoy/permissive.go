@@ -47,7 +47,7 @@ func (b *builder) inboundChains(port *ir.Port) []*listenerv3.FilterChain {
 		return []*listenerv3.FilterChain{chain, b.probes(number, probes)}
 	}
 	name := inboundName(port.Name)
-	m := b.inboundRequests(port, b.inboundHosts(name, name, port), b.scope.Settings.ForeignHeaders(b.scope.Service.Authorizer))
+	m := b.inboundRequests(port, b.inboundHosts(name, name, port), b.scope.ForeignHeaders)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	m.SetCurrentClientCertDetails = nil
 	plain := &listenerv3.FilterChain{

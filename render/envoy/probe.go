@@ -40,7 +40,7 @@ func (b *builder) probes(number uint16, list []ir.Probe) *listenerv3.FilterChain
 		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusForbidden}},
 	})
 	m := b.connectionManager(name)
-	b.dropHeaders(m, b.scope.Settings.ForeignHeaders(b.scope.Service.Authorizer))
+	b.dropHeaders(m, b.scope.ForeignHeaders)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}, ValidateClusters: wrapperspb.Bool(false)})
 	return &listenerv3.FilterChain{

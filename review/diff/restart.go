@@ -11,13 +11,10 @@ import (
 // image of Envoy, or another bootstrap.
 func (d *differ) restarts() {
 	images := d.old.Images != d.new.Images
-	changed := map[string]bool{}
-	for _, name := range d.Proxies.Changed {
-		changed[name] = true
-	}
+	before, after := scopes(d.old, ir.DeploymentPart), scopes(d.new, ir.DeploymentPart)
 	var who []string
 	compare := func(name string, a, b ir.Scope) {
-		if !images && !changed[name] {
+		if before[name] == after[name] {
 			return
 		}
 		was, err := render.PodTemplate(a)
