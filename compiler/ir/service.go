@@ -13,19 +13,7 @@ type Service struct {
 	Upstream
 	// Account is the service account that the identity is made of.
 	Account string `json:"account" scope:"deployment"`
-	// Allow is who may call; nobody else may. In the order written.
-	Allow []Rule `json:"allow,omitempty"`
-	// Deny takes back a part of what Allow grants.
-	Deny []Rule `json:"deny,omitempty"`
-	// Authorizer is asked about requests that the rules let in; empty for none.
-	Authorizer string `json:"externalAuthorization,omitempty"`
-	// Plaintext has connections without TLS let in on ports that speak HTTP, as far
-	// as rules say so.
-	Plaintext bool `json:"plaintext,omitempty"`
-	// Probes are let in without mutual TLS, in the order written.
-	Probes []Probe `json:"probes,omitempty"`
-	// RateLimit bounds the requests that each instance takes; nil for no bound.
-	RateLimit *RateLimit `json:"rateLimit,omitempty"`
+	Guards
 	// Uses are the calls that the service makes, sorted by To.
 	Uses  []Use `json:"uses,omitempty"`
 	Proxy Proxy `json:"proxy"`

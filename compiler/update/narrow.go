@@ -14,7 +14,7 @@ func Narrows(before, after *ir.Mesh) bool {
 	}
 	for _, was := range before.Services {
 		is := after.Service(was.Name)
-		if is == nil || is.Identity != was.Identity || !doorOf(was).within(doorOf(is)) {
+		if is == nil || is.Identity != was.Identity || !was.Guards.Within(&is.Guards) {
 			return true
 		}
 	}
@@ -24,14 +24,14 @@ func Narrows(before, after *ir.Mesh) bool {
 			return true
 		}
 	}
-	return len(also(after.JWTIssuers, before.JWTIssuers)) > len(after.JWTIssuers) ||
-		len(also(after.TrustDomains, before.TrustDomains)) > len(after.TrustDomains)
+	return len(ir.Joined(after.JWTIssuers, before.JWTIssuers)) > len(after.JWTIssuers) ||
+		len(ir.Joined(after.TrustDomains, before.TrustDomains)) > len(after.TrustDomains)
 }
 
 // closed is a service without whom it lets in by its rules.
 func closed(s *ir.Service) *ir.Service {
 	out := *s
-	out.Allow, out.Deny, out.Plaintext, out.Probes = nil, nil, false, nil
+	out.Guards = s.Shut()
 	return &out
 }
 
@@ -40,7 +40,7 @@ func closed(s *ir.Service) *ir.Service {
 // is not the same, they are all.
 func calledOtherwise(before, after *ir.Mesh) map[string]bool {
 	out := map[string]bool{}
-	if !ir.Same(shared(before), shared(after)) {
+	if !ir.SameSettings(ir.ProxyPart, &before.Settings, &after.Settings) || !ir.Same(before.Externals, after.Externals) {
 		for _, s := range slices.Concat(before.Services, after.Services) {
 			out[s.Name] = true
 		}
@@ -78,11 +78,4 @@ func calledOtherwise(before, after *ir.Mesh) map[string]bool {
 		}
 	})
 	return out
-}
-
-// shared is what all members' proxies have in common, and what they call outside.
-func shared(m *ir.Mesh) any {
-	s := m.Settings
-	s.Flux, s.Images, s.Server = nil, ir.Images{}, ir.Server{}
-	return []any{&s, m.Externals}
 }

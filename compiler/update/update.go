@@ -108,7 +108,7 @@ func listensFirst(l ir.Listener) bool { return l.To == nil && l.RedirectTo == ""
 
 // wide is a service with the ports and versions of both its forms, and the doors of both.
 func wide(s, was, is *ir.Service) *ir.Service {
-	if ir.Same(doorOf(was), doorOf(is)) && ir.Same(was.Ports, is.Ports) && ir.Same(was.Versions, is.Versions) {
+	if ir.Same(was.Guards, is.Guards) && ir.Same(was.Ports, is.Ports) && ir.Same(was.Versions, is.Versions) {
 		return s
 	}
 	out := *s
@@ -125,7 +125,7 @@ func wide(s, was, is *ir.Service) *ir.Service {
 	}
 	slices.SortFunc(out.Ports, func(a, b ir.Port) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(out.Versions, func(a, b ir.Version) int { return strings.Compare(a.Name, b.Name) })
-	doorOf(was).or(doorOf(is)).set(&out)
+	out.Guards = was.Union(&is.Guards)
 	out.Uses = slices.Clone(s.Uses)
 	for _, u := range slices.Concat(was.Uses, is.Uses) { // whom its proxy asks about requests
 		k := slices.IndexFunc(out.Uses, func(o ir.Use) bool { return o.To == u.To && o.External == u.External })

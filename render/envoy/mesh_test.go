@@ -54,7 +54,7 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			Ports:    []ir.Port{{Name: "http", Number: 80, Target: 8080, Protocol: ir.HTTP, Pos: at("frontend/service.cue", 4)}},
 		},
 		Account: "frontend", Proxy: proxy(ir.InterceptRedirect),
-		Allow: []ir.Rule{{From: peers("public"), Methods: []string{"GET", "POST"}, Paths: []string{"/*"}}},
+		Guards: ir.Guards{Allow: []ir.Rule{{From: peers("public"), Methods: []string{"GET", "POST"}, Paths: []string{"/*"}}}},
 		Uses: []ir.Use{
 			{To: "billing", Ports: []string{"tls"}, Pos: at("frontend/service.cue", 9)},
 			{To: "cart", Ports: []string{"admin", "http"}, Binds: map[string]string{"http": "127.0.0.1:9101"}, Pos: at("frontend/service.cue", 10)},
@@ -70,7 +70,7 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			Ports:    []ir.Port{{Name: "tls", Number: 8443, Target: 8443, Protocol: ir.TLS, Pos: at("billing/service.cue", 4)}},
 		},
 		Account: "billing", Proxy: proxy(ir.InterceptRedirect),
-		Allow: []ir.Rule{{From: peers("frontend")}},
+		Guards: ir.Guards{Allow: []ir.Rule{{From: peers("frontend")}}},
 	}
 	cart := &ir.Service{
 		Upstream: ir.Upstream{
@@ -85,11 +85,11 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			},
 		},
 		Account: "cart", Proxy: proxy(ir.InterceptExplicit),
-		Allow: []ir.Rule{
+		Guards: ir.Guards{Allow: []ir.Rule{
 			{From: peers("frontend"), Ports: []string{"http"}, Paths: []string{"/cart", "/cart/*"}, Pos: at("cart/service.cue", 8)},
 			{From: peers("frontend", "public"), Methods: []string{"GET"}, Pos: at("cart/service.cue", 9)},
 			{From: peers("frontend"), Ports: []string{"admin"}, Pos: at("cart/service.cue", 10)},
-		},
+		}},
 	}
 	checkout := &ir.Service{
 		Upstream: ir.Upstream{
@@ -145,9 +145,9 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			},
 		},
 		Account: "checkout", Proxy: proxy(ir.InterceptRedirect),
-		Allow: []ir.Rule{
+		Guards: ir.Guards{Allow: []ir.Rule{
 			{From: peers("frontend", "public"), Methods: []string{"GET", "POST"}, Paths: []string{"/shop.Checkout/*", "/health"}, Pos: at("checkout/service.cue", 50)},
-		},
+		}},
 	}
 	public := &ir.Gateway{
 		Name: "public", Namespace: "shop", Account: "public", Identity: identity("public"), Proxy: proxy(ir.InterceptRedirect), Pos: at("public/gateway.cue", 3),

@@ -1,0 +1,65 @@
+package diff
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/update"
+)
+
+// TestEveryGuardIsTold changes each guard of a service alone, and wants the difference to be told, its proxies to be among those that
+// get another configuration, and the change to be one that takes a right back in one of its directions at least.
+func TestEveryGuardIsTold(t *testing.T) {
+	const spec = `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example", externalAuthorization: asks: {service: "asks", port: "http"}}
+services: {
+	asks: {workload: deployment: "asks", ports: http: {port: 80, protocol: "http"}, allow: [{from: services: ["guarded"]}]}
+	caller: {workload: deployment: "caller", uses: guarded: {}}
+	other: {workload: deployment: "other"}
+	guarded: {workload: deployment: "guarded", ports: http: {port: 82, protocol: "http"}, allow: [{from: services: ["caller"]}ALLOW]GUARD}
+}
+`
+	changes := map[string][2]string{
+		"Allow":      {"ALLOW", `, {from: services: ["other"]}`},
+		"Deny":       {"GUARD", `, deny: [{from: services: ["caller"], paths: ["/admin"]}]`},
+		"Authorizer": {"GUARD", `, externalAuthorization: "asks"`},
+		"Plaintext":  {"GUARD", `, mtls: "permissive"`},
+		"Probes":     {"GUARD", `, probes: [{port: 82, http: path: "/healthz"}]`},
+		"RateLimit":  {"GUARD", `, rateLimit: requests: 5`},
+	}
+	dir := t.TempDir()
+	with := func(mark, text string) *ir.Mesh {
+		return compiled(t, dir, strings.NewReplacer(mark, text, "ALLOW", "", "GUARD", "").Replace(spec))
+	}
+	before := with("ALLOW", "")
+	if before == nil {
+		t.Fatal("the mesh does not compile")
+	}
+	typ := reflect.TypeFor[ir.Guards]()
+	for i := range typ.NumField() {
+		name := typ.Field(i).Name
+		c, ok := changes[name]
+		if !ok {
+			t.Errorf("no change of the guard %s is tried", name)
+			continue
+		}
+		after := with(c[0], c[1])
+		if after == nil {
+			t.Fatalf("%s: the mesh does not compile", name)
+		}
+		d := Of(before, after)
+		if !slices.Contains(d.Proxies.Changed, "service guarded") {
+			t.Errorf("%s: the proxies of %v change", name, d.Proxies.Changed)
+		}
+		if len(d.Effects) == 0 && name != "Plaintext" { // no rule lets plaintext in, and so it changes nothing
+			t.Errorf("%s: nothing is told", name)
+		}
+		if !update.Narrows(before, after) && !update.Narrows(after, before) {
+			t.Errorf("%s: it takes a right back in neither direction", name)
+		}
+	}
+}
