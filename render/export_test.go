@@ -12,6 +12,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/render/live"
 )
 
 // Read is what of a mesh each member's proxies and files are made of, and what they came to: by "service NAME" and
@@ -78,7 +79,7 @@ func configuration(t *testing.T, scope ir.Scope) []byte {
 		addAll(add, r.Listeners)
 		addAll(add, r.Routes)
 		addAll(add, r.Clusters)
-		addAll(add, r.Endpoints)
+		addAll(add, envoy.Assignments(r.Discovered, scope.Endpoint(instance), live.Written))
 		addAll(add, r.Secrets)
 	}
 	return out
