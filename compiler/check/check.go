@@ -38,6 +38,7 @@ var checks = []func(*subject) diag.List{
 	openPorts,
 	nobodySigns,
 	privilegedPods,
+	controlPorts,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left
