@@ -172,6 +172,9 @@ func (r *run) toExternal(at string, use *ir.Use, portName string) {
 			return
 		}
 		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
+		if host := strings.TrimSuffix(strings.ToLower(q.host), "."); slices.Contains(e.Hosts, host) {
+			reach.Host = host
+		}
 	}
 	p := r.mesh.Policy(use, &e.Traffic)
 	r.Policy = &p

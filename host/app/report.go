@@ -17,6 +17,8 @@ type Report struct {
 	Protocol string `json:"protocol"`
 	Method   string `json:"method"`
 	Host     string `json:"host"`
+	// ServerName is the name in the handshake of TLS with the application itself; empty where there was none.
+	ServerName string `json:"serverName,omitempty"`
 	// Path is with the query.
 	Path string `json:"path"`
 	// Headers are those of the request that a mesh is about.
@@ -51,8 +53,13 @@ func (r *Report) Hops() []*Report {
 }
 
 func (a *App) report(p Port, r *http.Request) Report {
+	var name string
+	if r.TLS != nil {
+		name = r.TLS.ServerName
+	}
 	return Report{
-		Service: a.service, Version: a.version, Port: p.Name,
+		ServerName: name,
+		Service:    a.service, Version: a.version, Port: p.Name,
 		Peer:     peer(r.Header.Get("x-forwarded-client-cert")),
 		Protocol: r.Proto, Method: r.Method, Host: r.Host, Path: r.URL.RequestURI(),
 		Headers: telling(r.Header),

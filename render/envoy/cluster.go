@@ -51,7 +51,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value)
+		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, nil)
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -94,7 +94,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		if b.leadsAnywhere(e) {
 			filters = b.forbiddenRequests(e.Local)
 		}
-		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, filters...)
+		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, severalHosts(e, port), filters...)
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
@@ -117,7 +117,7 @@ func (b *builder) application(port *ir.Port) string {
 	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))
 	c.CircuitBreakers = unbounded()
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, http2Where(port), ir.Duration(idleTimeout))
+		b.httpOptions(c, http2Where(port), ir.Duration(idleTimeout), nil)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -153,7 +153,7 @@ func (b *builder) byDNS(c *clusterv3.Cluster, host string, port uint16) {
 
 // httpOptions says which HTTP is spoken to the cluster: HTTP/2, or HTTP/1.1 where
 // that is nil. Requests pass the filters once their upstream is chosen.
-func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, filters ...*hcmv3.HttpFilter) {
+func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, names *corev3.UpstreamHttpProtocolOptions, filters ...*hcmv3.HttpFilter) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
 	}
@@ -161,9 +161,10 @@ func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolO
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)},
-		UpstreamProtocolOptions:   &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
-		HttpFilters:               filters,
+		CommonHttpProtocolOptions:   &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)},
+		UpstreamHttpProtocolOptions: names,
+		UpstreamProtocolOptions:     &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
+		HttpFilters:                 filters,
 	})}
 }
 

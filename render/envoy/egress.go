@@ -30,7 +30,7 @@ func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle 
 	var alpn []string
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle)
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, nil)
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
 	if _, err := netip.ParseAddr(e.Via.Host); err == nil {
@@ -90,17 +90,17 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	}
 	m := b.connectionManager(name)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
-	b.routesByName(m, &routev3.RouteConfiguration{
-		Name: name, ValidateClusters: wrapperspb.Bool(false),
-		VirtualHosts: []*routev3.VirtualHost{{Name: name, Domains: []string{"*"}, Metadata: from(e.Pos), Routes: []*routev3.Route{{
+	leaves := func() *routev3.VirtualHost {
+		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), Routes: []*routev3.Route{{
 			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
 			// The caller's proxy bounds the time.
 			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-				ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: cluster},
-				HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: e.Hosts[0]},
-				Timeout:              durationpb.New(0),
+				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
 			}},
-		}}}},
+		}}}
+	}
+	b.routesByName(m, &routev3.RouteConfiguration{
+		Name: name, ValidateClusters: wrapperspb.Bool(false), VirtualHosts: []*routev3.VirtualHost{leaves(), firstHost(leaves(), e)},
 	})
 	chain.TransportSocket = b.downstreamTLS(callers, "h2")
 	chain.Filters = append(first, b.networkFilter(hcmFilter, m))

@@ -69,7 +69,7 @@ func (b *builder) bound(c call, bind string) {
 	name := outboundBind(b.label(c), c.port.Name)
 	l := b.outboundListener(name, address(at.Addr().String(), at.Port()), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
-		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, true, b.virtualHost(c, []string{"*"}))}
+		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, true, b.anyHost(c)...)}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
 	}
@@ -99,7 +99,7 @@ func (b *builder) virtual(number uint16, calls []call) {
 	for _, c := range calls {
 		switch {
 		case c.port.Protocol.IsHTTP():
-			hosts = append(hosts, b.virtualHost(c, b.hosts(c)))
+			hosts = append(hosts, b.named(c))
 		case c.port.Protocol == ir.TLS:
 			chain := join(outboundListener, b.label(c), c.port.Name)
 			l.ListenerFilters = []*listenerv3.ListenerFilter{b.tlsInspector()}
@@ -116,6 +116,22 @@ func (b *builder) virtual(number uint16, calls []call) {
 		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, false, append(hosts, b.undeclared(number))...))
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
+}
+
+// named has the requests for a callee by the names that it has.
+func (b *builder) named(c call) *routev3.VirtualHost {
+	if c.external != nil {
+		return b.externalHost(c)
+	}
+	return b.virtualHost(c, b.hosts(c))
+}
+
+// anyHost has all requests of a listener for one callee.
+func (b *builder) anyHost(c call) []*routev3.VirtualHost {
+	if c.external != nil {
+		return []*routev3.VirtualHost{b.externalHost(c), firstHost(b.externalHost(c), c.external)}
+	}
+	return []*routev3.VirtualHost{b.virtualHost(c, []string{"*"})}
 }
 
 func (b *builder) outboundListener(name string, at *corev3.Address, pos source.Position) *listenerv3.Listener {
@@ -136,21 +152,9 @@ func (b *builder) outboundHTTP(name string, anyHost bool, hosts ...*routev3.Virt
 
 // virtualHost has the routes of requests for one callee.
 func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
-	host := &routev3.VirtualHost{Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: from(c.use.Pos)}
-	if c.callee != nil {
-		host.Routes = b.serviceRoutes(c.callee, c.use, c.port)
-		return host
+	return &routev3.VirtualHost{
+		Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: from(c.use.Pos), Routes: b.serviceRoutes(c.callee, c.use, c.port),
 	}
-	p := b.scope.Settings.Policy(c.use, &c.external.Traffic)
-	action := &routev3.RouteAction{
-		ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: b.external(c.external, c.use, c.port)},
-		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: c.external.Hosts[0]},
-	}
-	b.inTime(action, p, c.port.Protocol)
-	host.Routes = []*routev3.Route{{
-		Name: restRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(c.external.Pos), Action: &routev3.Route_Route{Route: action},
-	}}
-	return host
 }
 
 // label names a callee in resources.

@@ -85,7 +85,7 @@ func (b *builder) probed(p *ir.Probe) string {
 	c.LoadAssignment = single(name, address(b.loopback, number))
 	switch p.Kind {
 	case ir.HealthGRPC:
-		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout))
+		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout), nil)
 	case ir.HealthTCP:
 		c.HealthChecks = []*corev3.HealthCheck{{
 			Timeout: durationpb.New(probeInterval), Interval: durationpb.New(probeInterval), NoTrafficInterval: durationpb.New(probeInterval),

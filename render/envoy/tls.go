@@ -73,24 +73,32 @@ func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, alpn ...strin
 	})
 }
 
-// originatedTLS is TLS to a service outside the mesh, whose certificate must
-// carry its host and be signed by the given roots or the system's.
+// originatedTLS is TLS to a service outside the mesh, whose certificate must carry its host and be signed by the given roots
+// or the system's. Of an external with several hosts it is the one that was asked for ([severalHosts]).
 func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSocket {
-	validation := &tlsv3.CertificateValidationContext{
-		MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+	validation := &tlsv3.CertificateValidationContext{TrustedCa: file(cmp.Or(e.Roots, systemRoots))}
+	out := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsParams:             &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
+		AlpnProtocols:         []string{alpn},
+		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
+	}}
+	if len(e.Hosts) == 1 {
+		out.Sni = e.Hosts[0]
+		validation.MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{{
 			SanType: tlsv3.SubjectAltNameMatcher_DNS,
 			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: e.Hosts[0]}},
-		}},
+		}}
 	}
-	validation.TrustedCa = file(cmp.Or(e.Roots, systemRoots))
-	return b.transportSocket(&tlsv3.UpstreamTlsContext{
-		Sni: e.Hosts[0],
-		CommonTlsContext: &tlsv3.CommonTlsContext{
-			TlsParams:             &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-			AlpnProtocols:         []string{alpn},
-			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
-		},
-	})
+	return b.transportSocket(out)
+}
+
+// severalHosts has the name in the handshake, and that in the certificate, be the host of the request; nil for an external
+// with one host, where both are that.
+func severalHosts(e *ir.External, port *ir.Port) *corev3.UpstreamHttpProtocolOptions {
+	if len(e.Hosts) == 1 || port.Protocol != ir.HTTPS {
+		return nil
+	}
+	return &corev3.UpstreamHttpProtocolOptions{AutoSni: true, AutoSanValidation: true}
 }
 
 func exactly(id spiffeid.ID) *matcherv3.StringMatcher {
