@@ -163,7 +163,7 @@ func (r *Result) conclude(mesh *ir.Mesh, own, found diag.List) {
 	broken := slices.DeleteFunc(rest, func(d diag.Diagnostic) bool { return d.Severity != diag.Error || ofTest(d) })
 	if broken.Sort(); len(broken) > 0 {
 		own.Add(diag.New(diag.RestIsWrong, "", fmt.Sprintf("the mesh outside %s has %s", r.Part, broken.Summary()), broken[0].Positions...).
-			WithHint("what depends on it was not checked, and nothing is compiled of a mesh that has errors; see them with: meshc vet"))
+			WithHint("what depends on it was not checked, and a mesh with errors is not compiled; list them with: meshc vet"))
 	}
 	own.Sort()
 	r.Diagnostics = own

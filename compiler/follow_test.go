@@ -23,9 +23,9 @@ type edit func(s *site) bool
 var (
 	didYouMean  = regexp.MustCompile(`^did you mean ("[^"]*")\?$`)
 	thereAre    = regexp.MustCompile(`^there are ([A-Za-z][^ ,]*)(, |$)`)
-	takeItOut   = regexp.MustCompile(`^(?:take|leave) (?:it|them|one of them|one of the rules|the (?:probe|call|rule|issuer)) out(?:$|[^ ]| [^o])`)
-	takeOut     = regexp.MustCompile(`^(?:take|leave) ([A-Za-z][A-Za-z0-9.-]*(?: and [A-Za-z][A-Za-z0-9.-]*)*) out(?:$|[^ ]| [^o])`)
-	takeOutOf   = regexp.MustCompile(`^take ([A-Za-z0-9]+) out of ([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)`)
+	takeItOut   = regexp.MustCompile(`^(?:remove|omit) (?:it|them|one of them|one of the rules|the (?:probe|call|rule|issuer))(?:$|[^ ]| [^f]| fo)`)
+	takeOut     = regexp.MustCompile(`^(?:remove|omit) ([A-Za-z][A-Za-z0-9.-]*(?: and [A-Za-z][A-Za-z0-9.-]*)*)(?:$|[^ a-z]| [^f]| fo)`)
+	takeOutOf   = regexp.MustCompile(`^remove ([A-Za-z0-9]+) from ([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)`)
 	addElement  = regexp.MustCompile(`^add (\{.*\}) to ([a-z][^ ]*)$`)
 	addTo       = regexp.MustCompile(`^add to ([a-z][^ ]*): (.*)$`)
 	inPlace     = regexp.MustCompile(`^(.*?)(?: or less| or more)? in ((?:services|gateways)\.[^ ,]+)(?:,.*)?$`)
@@ -45,7 +45,7 @@ func alternatives(d diag.Diagnostic) [][]edit {
 		for part := range strings.SplitSeq(text, ", and ") {
 			var both []edit
 			for _, a := range all {
-				for _, b := range meanings(d, strings.TrimPrefix(strings.TrimPrefix(part, "in place of bind, "), "write ")) {
+				for _, b := range meanings(d, strings.TrimPrefix(strings.TrimPrefix(part, "instead of bind, "), "write ")) {
 					both = append(both, func(s *site) bool { return a(s) && b(s) })
 				}
 			}

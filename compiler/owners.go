@@ -20,7 +20,7 @@ func owningNothing(m *ir.Mesh, files []string) (found diag.List) {
 		if near := diag.DidYouMean(o.Path, directoriesOf(files)); near != "" {
 			d = d.WithHint("did you mean %q?", near)
 		} else {
-			d = d.WithHint("write a file or a directory that has files of the mesh, from the module's root, or take the path out")
+			d = d.WithHint("write a file or a directory that has files of the mesh, from the module's root, or delete the path")
 		}
 		found.Add(d)
 	}

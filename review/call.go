@@ -86,14 +86,14 @@ func callOf(c *ir.Call, inner []ir.Call) Call {
 
 // worstOf is how long and how often one request is tried at worst.
 func worstOf(p *ir.Policy) string {
-	tries := "1 try"
+	tries := "no retries, 1 request"
 	if n := p.Attempts.Value; n > 0 {
-		tries = fmt.Sprintf("%d tries", n+1)
+		tries = fmt.Sprintf("%d retries, %d requests at most", n, n+1)
 	}
 	if p.Timeout.Value == 0 {
-		return tries + ", and no bound in time"
+		return tries + ", without a time limit"
 	}
-	return fmt.Sprintf("%s within %s", tries, p.Timeout.Value)
+	return fmt.Sprintf("%s, within %s", tries, p.Timeout.Value)
 }
 
 // inForce are the settings of requests that mean something.

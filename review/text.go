@@ -71,7 +71,7 @@ func worstText(text string) string {
 	if text == "" {
 		return ""
 	}
-	return ", at worst " + text
+	return ": " + text
 }
 
 func row(w io.Writer, name, value string) {

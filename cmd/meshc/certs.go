@@ -50,7 +50,7 @@ func parameters(file string) (*certificates.Parameters, spiffeid.ID, error) {
 	}
 	id, err := spiffeid.FromString(p.Identity)
 	if err != nil {
-		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s: identity %q is no SPIFFE ID", file, p.Identity))
+		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s: identity %q is not a valid SPIFFE ID", file, p.Identity))
 	}
 	return p, id, nil
 }

@@ -128,7 +128,7 @@ func (o *requestOptions) prepare(cmd *cobra.Command, file string, k *svid.Keeper
 func (o *requestOptions) client(cmd *cobra.Command, file string, p *certificates.Parameters, id spiffeid.ID) (svid.Issuer, error) {
 	server, err := spiffeid.FromString(p.ServerIdentity)
 	if err != nil {
-		return nil, usage(fmt.Errorf("%s: serverIdentity %q is no SPIFFE ID", file, p.ServerIdentity))
+		return nil, usage(fmt.Errorf("%s: serverIdentity %q is not a valid SPIFFE ID", file, p.ServerIdentity))
 	}
 	if (o.accountFile == "") != (o.trustFile == "") || o.accountFile != "" && o.tokenFile != "" {
 		return nil, usage(errors.New("--service-account-token-file needs --trust-file, and no --token-file"))

@@ -111,7 +111,7 @@ func (o *revokeOptions) chosen(cmd *cobra.Command, a *ca.Authority) ([]ca.Revoca
 	if o.identity != "" {
 		var err error
 		if id, err = spiffeid.FromString(o.identity); err != nil {
-			return nil, usage(fmt.Errorf("%q is no SPIFFE ID: one is spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", o.identity))
+			return nil, usage(fmt.Errorf("%q is not a valid SPIFFE ID, which has the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", o.identity))
 		}
 	}
 	chain, err := chainOfSerial(o.serial)

@@ -46,7 +46,7 @@ func TestRevokeCommand(t *testing.T) {
 		{"revoke --serial 1234 --server " + address, "no serial number by which holders", 2},
 		{"revoke --serial x --server " + address, `"x" is no serial number`, 2},
 		{"revoke --serial " + unknown + " --holder host7", "leave --holder out", 2},
-		{"revoke --identity cart", `"cart" is no SPIFFE ID`, 2},
+		{"revoke --identity cart", `"cart" is not a valid SPIFFE ID`, 2},
 		{"revoke", "Give either --identity or --holder", 2},
 		{"revoke --identity " + id + " --ca-secret s/s", "give either --ca DIR or --ca-secret", 2},
 		{"revoked", "nothing is revoked\n", 0},

@@ -33,7 +33,7 @@ Whoever has it is that member: give it to the host by a way that nobody else can
 			}
 			server, err := spiffeid.FromString(p.ServerIdentity)
 			if err != nil {
-				return usage(fmt.Errorf("%s: serverIdentity %q is no SPIFFE ID", args[0], p.ServerIdentity))
+				return usage(fmt.Errorf("%s: serverIdentity %q is not a valid SPIFFE ID", args[0], p.ServerIdentity))
 			}
 			a, err := authority.open(cmd.Context())
 			if err != nil {

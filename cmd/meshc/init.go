@@ -68,7 +68,7 @@ clusters/, infrastructure/ and apps/.`,
 				return usage(fmt.Errorf("%q is no module path: it is like shop.example/mesh", module))
 			}
 			if flux != "" && !fluxURL.MatchString(flux) {
-				return usage(fmt.Errorf("%q is no URL of a Git repository: https://… or ssh://…", flux))
+				return usage(fmt.Errorf("%q is not a valid URL of a Git repository: https://… or ssh://…", flux))
 			}
 			files, err := repository(module, mesh, flux)
 			if err != nil {

@@ -96,7 +96,7 @@ func (o *redirectOptions) read() error {
 	for _, text := range o.ranges {
 		network, err := parseRange(text)
 		if err != nil {
-			return fmt.Errorf("--exclude-outbound-ranges: %q is no network: write 10.0.0.0/8 or fd00::/8", text)
+			return fmt.Errorf("--exclude-outbound-ranges: %q is not a valid CIDR range: write 10.0.0.0/8 or fd00::/8", text)
 		}
 		o.ExcludeOutboundRanges = append(o.ExcludeOutboundRanges, network)
 	}

@@ -93,7 +93,7 @@ func (o *tryOptions) request(args []string) (try.Request, error) {
 		request.Method = args[0]
 	}
 	if !method.MatchString(request.Method) {
-		return request, fmt.Errorf("%q is no method: it is in upper case, GET say", request.Method)
+		return request, fmt.Errorf("%q is not a valid method: it is in upper case, GET say", request.Method)
 	}
 	if o.from == "" {
 		return request, errors.New("try needs --from: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
@@ -140,7 +140,7 @@ func (o *tryOptions) token(m *ir.Mesh) (*try.Token, error) {
 		t.Issuer = m.JWTIssuers[0].Name
 	}
 	if m.JWTIssuer(t.Issuer) == nil {
-		return nil, fmt.Errorf("the mesh has no issuer of tokens %q: name one with --jwt-issuer", t.Issuer)
+		return nil, fmt.Errorf("the mesh has no token issuer %q: name one with --jwt-issuer", t.Issuer)
 	}
 	return t, nil
 }

@@ -30,7 +30,7 @@ func newVerifyCmd() *cobra.Command {
 		Short: "Run the tests of the mesh, offline and through real Envoys on this machine",
 		Long: `Verify compiles the mesh, follows the requests of its tests through it, then starts the whole mesh on loopback as
 meshc up does, with an Envoy beside each version of each service, waits until each has validated, connected and acknowledged all
-that it was sent, and sends the same requests. Applications stand in for the mesh's own, and issuers of tokens for its issuers;
+that it was sent, and sends the same requests. Applications stand in for the mesh's own, and token issuers for its issuers;
 nothing leaves the machine.
 
 A test passes when all outcomes that its request may have are as expected, and fails when none is. One that depends on more than the

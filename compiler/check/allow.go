@@ -33,7 +33,7 @@ func unusedAllow(m *subject) diag.List {
 				}
 				found.Add(diag.New(diag.UnusedAllow, fmt.Sprintf("services.%s.allow[%d]", s.Name, i),
 					fmt.Sprintf("%s lets the %s in, which does not call it", s.Name, p.Ref()), rule.Pos).
-					WithHint("take it out, or write uses: %s: {} in %s", s.Name, p.Ref().Path()))
+					WithHint("remove it, or write uses: %s: {} in %s", s.Name, p.Ref().Path()))
 			}
 		}
 	}

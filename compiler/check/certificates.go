@@ -23,8 +23,8 @@ func nobodySigns(m *subject) (found diag.List) {
 		at = m.Pos
 	}
 	found.Add(diag.New(diag.NobodySigns, "mesh.certificates.issuer",
-		fmt.Sprintf(`nobody signs the certificate of %s: with delivery "static" no meshc serve runs in the cluster, and the issuer is meshc serve`, who), at, pos).
-		WithHint(`write issuer: {kind: "ClusterIssuer", name: "mesh-ca"} in mesh.certificates, for one of cert-manager, or issuer: kind: "file", and make the Secrets yourself; or delivery: "xds"`))
+		fmt.Sprintf(`no issuer signs the certificate of %s: with delivery "static" no meshc serve runs in the cluster, and the issuer is meshc serve`, who), at, pos).
+		WithHint(`write issuer: {kind: "ClusterIssuer", name: "mesh-ca"} in mesh.certificates, for one of cert-manager, or issuer: kind: "file", and create the Secrets yourself; or delivery: "xds"`))
 	return found
 }
 

@@ -28,7 +28,7 @@ func hidden(found *diag.List, path string, routes []ir.Route) {
 				continue
 			}
 			found.Add(diag.New(diag.HiddenRoute, fmt.Sprintf("%s.routes[%d]", path, i),
-				fmt.Sprintf("route %q never gets a request: %q above it takes them all", routes[i].Name, routes[j].Name),
+				fmt.Sprintf("route %q never matches: %q above it matches all its requests", routes[i].Name, routes[j].Name),
 				routes[i].Pos, routes[j].Pos).
 				WithHint("%s goes to %q; put the narrower route first", request(&routes[i].Match), routes[j].Name))
 			break

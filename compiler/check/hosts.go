@@ -25,7 +25,7 @@ func claimedHosts(m *subject) diag.List {
 						continue
 					}
 					found.Add(diag.New(diag.HostClaimed, fmt.Sprintf("gateways.%s.routes[%d]", g.Name, n),
-						fmt.Sprintf("the gateways %s and %s both take %s", other.Name, g.Name, request(&a.Match)), a.Pos, b.Pos).
+						fmt.Sprintf("the gateways %s and %s both match %s", other.Name, g.Name, request(&a.Match)), a.Pos, b.Pos).
 						WithHint("a host and path belong to one gateway"))
 				}
 			}

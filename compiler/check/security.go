@@ -38,11 +38,11 @@ func deniesBypassed(m *subject) (found diag.List) {
 			}
 		}
 		if r.JWT != nil {
-			by = append(by, "token, which can be left out")
+			by = append(by, "token, which may be missing")
 		}
 		if len(by) > 0 {
-			found.Add(diag.New(diag.DenyBypassed, path, fmt.Sprintf("%s denies requests by %s, and a request spelled otherwise gets past", s.Name, strings.Join(by, " and by ")), r.Pos).
-				WithHint("write in allow what is let in, and nothing else is"))
+			found.Add(diag.New(diag.DenyBypassed, path, fmt.Sprintf("%s denies requests by %s, and a request that is written differently passes", s.Name, strings.Join(by, " and by ")), r.Pos).
+				WithHint("write in allow what is allowed; everything else is denied"))
 		}
 	})
 	return found
@@ -53,7 +53,7 @@ func allowsByRegex(m *subject) (found diag.List) {
 	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
 		for _, h := range r.Headers {
 			if list == "allow" && (h.Kind == ir.MatchRegex || h.Invert) {
-				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name, fmt.Sprintf("%s lets requests in by a pattern of %s, which may match more than was meant", s.Name, h.Name), r.Pos).
+				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name, fmt.Sprintf("%s allows requests by a pattern of %s, which may match more than was meant", s.Name, h.Name), r.Pos).
 					WithHint("write the values: exact, or a rule for each"))
 			}
 		}
@@ -73,7 +73,7 @@ func wildcards(m *subject) (found diag.List) {
 				what = "everyone whose identity is below " + strings.TrimSuffix(p.Pattern, "*")
 			}
 			if list == "allow" && what != "" {
-				found.Add(diag.New(diag.WildcardIdentity, path+".from", fmt.Sprintf("%s lets in %s", s.Name, what), r.Pos).
+				found.Add(diag.New(diag.WildcardIdentity, path+".from", fmt.Sprintf("%s allows %s", s.Name, what), r.Pos).
 					WithHint(`name them: from: services: ["NAME"]`))
 			}
 		}
@@ -90,9 +90,9 @@ func permissivePorts(m *subject) (found diag.List) {
 		open := slices.ContainsFunc(s.Allow, func(r ir.Rule) bool {
 			return !r.Audit && slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == ir.KindPlaintext })
 		})
-		message, hint := fmt.Sprintf("%s lets in who comes without TLS: anyone on the network can read and change what is said", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, as soon as all callers are members`, s.Name)
+		message, hint := fmt.Sprintf("%s allows callers without TLS: anyone on the network can read and change the traffic", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, as soon as all callers are members`, s.Name)
 		if !open {
-			message, hint = fmt.Sprintf("%s takes connections without TLS, and no rule lets anything in by them", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, or a rule that lets somebody in so`, s.Name)
+			message, hint = fmt.Sprintf("%s accepts connections without TLS, and no rule allows requests on them", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, or a rule that allows plaintext`, s.Name)
 		}
 		found.Add(diag.New(diag.PermissivePort, "services."+s.Name+".mtls", message, s.Pos).WithHint("%s", hint))
 	}
@@ -105,8 +105,8 @@ func openPorts(m *subject) (found diag.List) {
 		for i := range s.Ports {
 			if p := &s.Ports[i]; p.Open {
 				found.Add(diag.New(diag.OpenPort, fmt.Sprintf("services.%s.ports.%s.mtls", s.Name, p.Name),
-					fmt.Sprintf("port %s of %s is open: anyone who reaches it speaks to the application, past all rules", p.Name, s.Name), p.Pos).
-					WithHint("take mtls out, so that the rules of %s hold for the port", s.Name))
+					fmt.Sprintf("port %s of %s is open: anyone who reaches it calls the application, bypassing all rules", p.Name, s.Name), p.Pos).
+					WithHint("remove mtls, so that the rules of %s apply to the port", s.Name))
 			}
 		}
 	}
@@ -118,8 +118,8 @@ func privilegedPods(m *subject) (found diag.List) {
 	for _, s := range m.Services {
 		if s.Workload.InCluster() && len(s.Proxy.Privileged) > 0 {
 			found.Add(diag.New(diag.PrivilegedPod, "services."+s.Name+".proxy.privileged",
-				fmt.Sprintf("the pods of %s may go round their proxy or see into it, by %s", s.Name, strings.Join(s.Proxy.Privileged, ", ")), s.Pos).
-				WithHint("take privileged out as soon as its pods can do without"))
+				fmt.Sprintf("the pods of %s may bypass or inspect their proxy, by %s", s.Name, strings.Join(s.Proxy.Privileged, ", ")), s.Pos).
+				WithHint("remove privileged as soon as its pods no longer need it"))
 		}
 	}
 	return found
@@ -139,16 +139,16 @@ func uncheckedTokens(m *subject) (found diag.List) {
 		}
 		for i := range s.Allow {
 			if wide := &s.Allow[i]; wide.JWT == nil && !wide.Audit && includes(wide, r) {
-				found.Add(diag.New(diag.TokenUnchecked, path+".jwt", fmt.Sprintf("the token need not be shown: another rule of %s lets the same requests in without", s.Name), r.Pos, wide.Pos).
-					WithHint("take one of the rules out, or narrow the wider one"))
+				found.Add(diag.New(diag.TokenUnchecked, path+".jwt", fmt.Sprintf("the token is not required: another rule of %s allows the same requests without one", s.Name), r.Pos, wide.Pos).
+					WithHint("remove one of the rules, or narrow the wider one"))
 				return
 			}
 		}
 	})
 	for _, i := range m.JWTIssuers {
 		if !asked[i.Name] {
-			found.Add(diag.New(diag.TokenUnchecked, "mesh.jwt.issuers."+i.Name, fmt.Sprintf("no rule asks for tokens of %s, so none is checked", i.Name), i.Pos).
-				WithHint(`allow: [{from: …, jwt: issuer: %q}], or take the issuer out`, i.Name))
+			found.Add(diag.New(diag.TokenUnchecked, "mesh.jwt.issuers."+i.Name, fmt.Sprintf("no rule requires tokens of %s, so they are not checked", i.Name), i.Pos).
+				WithHint(`allow: [{from: …, jwt: issuer: %q}], or remove the issuer`, i.Name))
 		}
 	}
 	return found

@@ -59,12 +59,12 @@ func decides(t *ir.Test, j *try.Judgement) string {
 		}
 	}
 	if len(unless) > known {
-		hints = append(hints, fmt.Sprintf("expect: unless: [%s], if the test is about requests that are not refused for that", strings.Join(unless, ", ")))
+		hints = append(hints, fmt.Sprintf("expect: unless: [%s], if the test is to authorize requests that are not refused for that", strings.Join(unless, ", ")))
 	}
 	if split && t.Expect.Version != "" {
-		hints = append(hints, "take version out of expect")
+		hints = append(hints, "remove version from expect")
 	} else if split {
-		hints = append(hints, "take service out of expect, or have all destinations of the route let the request in")
+		hints = append(hints, "remove service from expect, or allow the request at all destinations of the route")
 	}
 	if other {
 		request := try.OfTest(t)

@@ -22,7 +22,7 @@ func emptyVersions(m *subject) diag.List {
 				continue
 			}
 			found.Add(diag.New(diag.EmptyVersion, fmt.Sprintf("services.%s.versions.%s", s.Name, v.Name),
-				fmt.Sprintf("no endpoint of %s carries the labels of version %s", s.Name, v.Name), v.Pos, s.Workload.Pos).
+				fmt.Sprintf("no endpoint of %s has the labels of version %s", s.Name, v.Name), v.Pos, s.Workload.Pos).
 				WithHint("list an endpoint with its labels: requests for it are answered with 503"))
 		}
 	}

@@ -13,8 +13,8 @@ type ForbiddenNetwork struct {
 
 const (
 	isLoopback = "is loopback, the proxy's own host"
-	isNobodys  = "is no host's, and leads to the proxy's own"
-	isCloud    = "is where a cloud has the credentials of hosts"
+	isNobodys  = "is not the address of a host, and leads to the proxy's own host"
+	isCloud    = "is the instance metadata service of a cloud"
 )
 
 var forbiddenNetworks = []ForbiddenNetwork{
@@ -22,7 +22,7 @@ var forbiddenNetworks = []ForbiddenNetwork{
 	{netip.MustParsePrefix("::1/128"), isLoopback},
 	{netip.MustParsePrefix("0.0.0.0/8"), isNobodys},
 	{netip.MustParsePrefix("::/128"), isNobodys},
-	{netip.MustParsePrefix("169.254.0.0/16"), "is link-local, where clouds have the credentials of hosts"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "is link-local, where clouds have their instance metadata service"},
 	{netip.MustParsePrefix("fe80::/10"), "is link-local"},
 	{netip.MustParsePrefix("64:ff9b::a9fe:0/112"), "is link-local, by way of NAT64"}, // RFC 6052
 	{netip.MustParsePrefix("fd00:ec2::/32"), isCloud},                                // Amazon

@@ -109,7 +109,7 @@ func validProxy(of string, p Proxy) error {
 func validEndpoints(of string, endpoints []Endpoint) error {
 	for i := range endpoints {
 		if _, err := netip.ParseAddr(endpoints[i].Address); err != nil {
-			return fmt.Errorf("%s: the endpoint %q is at %q, which is no IP address", of, endpoints[i].Name, endpoints[i].Address)
+			return fmt.Errorf("%s: the endpoint %q is at %q, which is not an IP address", of, endpoints[i].Name, endpoints[i].Address)
 		}
 	}
 	return nil

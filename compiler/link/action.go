@@ -30,14 +30,14 @@ func (l *linker) actions(here place, r *spec.Route, route *ir.Route, t template)
 	if r.DirectResponse != nil {
 		if r.Redirect != nil {
 			l.add(diag.ExactlyOneOf, here, "redirect and directResponse cannot both answer", here.pos(r.DirectResponse.Pos), here.pos(pos)).
-				hint("take one of them out")
+				hint("remove one of them")
 		}
 		answer, pos = "directResponse", r.DirectResponse.Pos
 	}
 	for _, idle := range idleWith(r) {
 		if idle.set {
 			l.add(diag.NoEffect, here.field(idle.name), fmt.Sprintf("%s cannot take effect: %s answers every request of the route", idle.name, answer), here.pos(idle.pos), here.pos(pos)).
-				hint("take %s out, or make %s a route of its own", idle.name, answer)
+				hint("remove %s, or make %s a separate route", idle.name, answer)
 		}
 	}
 	route.Traffic = ir.Traffic{}

@@ -25,7 +25,7 @@ func (l *linker) loadBalancer(here place, b *spec.LoadBalancer, ports []ir.Port)
 		out.SlowStart = l.duration(here.field("slowStart"), b.SlowStart)
 		if out.Policy != "" && out.Policy != ir.RoundRobin {
 			l.add(diag.NoEffect, here.field("slowStart"), fmt.Sprintf("slowStart cannot take effect with the policy %s", out.Policy), here.pos(b.SlowStart.Pos), here.pos(b.Policy.Pos)).
-				hint("take it out: it is for least-request and round-robin")
+				hint("remove it: it is for least-request and round-robin")
 		}
 	}
 	if b.PanicThreshold.IsSet() {
@@ -59,7 +59,7 @@ func (l *linker) hash(here place, h *spec.Hash, ports []ir.Port) *ir.Hash {
 	if h.TTL.IsSet() {
 		out.TTL = l.wholeSeconds(here.field("ttl"), h.TTL)
 		if !h.Cookie.IsSet() {
-			l.add(diag.NoEffect, here.field("ttl"), "ttl cannot take effect: it is how long a cookie lives", here.pos(h.TTL.Pos)).hint("take it out")
+			l.add(diag.NoEffect, here.field("ttl"), "ttl cannot take effect: it is how long a cookie lives", here.pos(h.TTL.Pos)).hint("remove it")
 		}
 	}
 	if !h.SourceIP.IsSet() {
@@ -75,8 +75,8 @@ func (l *linker) locality(here place, s *spec.Locality, w *ir.Workload) *ir.Loca
 	}
 	switch {
 	case w.InCluster() && l.mesh.Delivery == ir.DeliveryStatic:
-		l.add(diag.NoEffect, here, `locality cannot take effect: with delivery "static" nobody knows the zones of pods`, here.pos(s.Pos)).
-			hint(`take it out, or write mesh: delivery: "xds"`)
+		l.add(diag.NoEffect, here, `locality cannot take effect: with delivery "static" the zones of pods are not known`, here.pos(s.Pos)).
+			hint(`remove it, or write mesh: delivery: "xds"`)
 		return nil
 	case w.DNS != "":
 		l.add(diag.NoEffect, here, "locality cannot take effect: the zones of instances behind a dns name are not known", here.pos(s.Pos), w.Pos).
@@ -87,7 +87,7 @@ func (l *linker) locality(here place, s *spec.Locality, w *ir.Workload) *ir.Loca
 	known := w.File == "" && !w.InCluster()
 	if known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() != "" }) {
 		l.add(diag.NoEffect, here, "locality cannot take effect: no endpoint says its zone", out.Pos, w.Pos).
-			hint(`say where each endpoint is, or take it out: workload: endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
+			hint(`write the zone of each endpoint, or remove locality: workload: endpoints: [{address: "10.0.0.1", zone: "eu-west-1a"}]`)
 	}
 	for i, f := range s.Failover {
 		at := here.field("failover").index(i)
@@ -96,9 +96,9 @@ func (l *linker) locality(here place, s *spec.Locality, w *ir.Workload) *ir.Loca
 		case failover.From == failover.To:
 			l.add(diag.FailoverCircle, at, fmt.Sprintf("the traffic of %s fails over to %s itself", failover.From, failover.To), failover.Pos).hint("name another region")
 		case slices.ContainsFunc(out.Failover, func(o ir.Failover) bool { return o.From == failover.From && o.To == failover.To }):
-			l.add(diag.NoEffect, at, fmt.Sprintf("the failover from %s to %s is written twice", failover.From, failover.To), failover.Pos).hint("take one of them out")
+			l.add(diag.NoEffect, at, fmt.Sprintf("the failover from %s to %s is written twice", failover.From, failover.To), failover.Pos).hint("remove one of them")
 		case known && !slices.ContainsFunc(w.Endpoints, func(e ir.Endpoint) bool { return e.InRegion() == failover.To }):
-			l.add(diag.FailoverToNothing, at.field("to"), fmt.Sprintf("the traffic of %s fails over to %s, where no instance is", failover.From, failover.To), failover.Pos, w.Pos).
+			l.add(diag.FailoverToNothing, at.field("to"), fmt.Sprintf("the traffic of %s fails over to %s, which has no instances", failover.From, failover.To), failover.Pos, w.Pos).
 				hint("%s", l.didYouMean(failover.To, regions(w)))
 		}
 		out.Failover = append(out.Failover, failover)

@@ -35,20 +35,20 @@ func (l *linker) certificates(u *spec.Unit) {
 	if b := s.TrustBundle; b != nil {
 		c.TrustBundle = &ir.TrustBundle{ConfigMap: b.ConfigMap.Value, Key: b.Key.Or("ca.crt")}
 		if c.Issuer.Kind == ir.IssuerEmbedded {
-			l.add(diag.NoEffect, here.field("trustBundle"), "trustBundle cannot take effect: the embedded authority tells its proxies whom to trust", here.pos(b.Pos)).
-				hint("take it out: meshc certs rotate-root replaces the root")
+			l.add(diag.NoEffect, here.field("trustBundle"), "trustBundle cannot take effect: the embedded authority publishes its own roots to the proxies", here.pos(b.Pos)).
+				hint("remove it: meshc certs rotate-root replaces the root")
 		}
 	}
 	if s.Lifetime.IsSet() {
 		if c.Lifetime = l.duration(here.field("lifetime"), s.Lifetime); c.Lifetime > 0 && c.Lifetime < minLifetime {
-			l.add(diag.OutOfRange, here.field("lifetime"), fmt.Sprintf("lifetime is %s, and no certificate can be renewed in time that lives for less than %s", c.Lifetime, minLifetime), here.pos(s.Lifetime.Pos))
+			l.add(diag.OutOfRange, here.field("lifetime"), fmt.Sprintf("lifetime is %s, and a certificate with a lifetime below %s cannot be renewed in time", c.Lifetime, minLifetime), here.pos(s.Lifetime.Pos))
 		}
 	}
 	c.RenewBefore = c.Lifetime / 3
 	if s.RenewBefore.IsSet() {
 		c.RenewBefore = l.duration(here.field("renewBefore"), s.RenewBefore)
 		if c.RenewBefore >= c.Lifetime && c.Lifetime > 0 {
-			l.add(diag.OutOfRange, here.field("renewBefore"), fmt.Sprintf("renewBefore is %s and lifetime only %s", c.RenewBefore, c.Lifetime), here.pos(s.RenewBefore.Pos), here.pos(s.Lifetime.Pos)).
+			l.add(diag.OutOfRange, here.field("renewBefore"), fmt.Sprintf("renewBefore is %s, and lifetime is only %s", c.RenewBefore, c.Lifetime), here.pos(s.RenewBefore.Pos), here.pos(s.Lifetime.Pos)).
 				hint("a third of the lifetime is a good value")
 		}
 	}
@@ -63,8 +63,8 @@ func (l *linker) certificates(u *spec.Unit) {
 func (l *linker) renewFor(here place, s *spec.Certificates, c *ir.Certificates) {
 	if c.Issuer.Kind != ir.IssuerEmbedded {
 		if s.RenewFor.IsSet() {
-			l.add(diag.NoEffect, here.field("renewFor"), fmt.Sprintf("renewFor cannot take effect: an issuer of kind %q decides itself whom it signs for", c.Issuer.Kind), here.pos(s.RenewFor.Pos)).
-				hint("take it out")
+			l.add(diag.NoEffect, here.field("renewFor"), fmt.Sprintf("renewFor cannot take effect: an issuer of kind %q decides itself which requests it signs", c.Issuer.Kind), here.pos(s.RenewFor.Pos)).
+				hint("remove it")
 		}
 		return
 	}
@@ -95,15 +95,15 @@ func (l *linker) signer(here place, s *spec.Certificates, out *ir.Issuer) {
 			hint(`signer: "clusterissuers.cert-manager.io/NAME"`)
 	}
 	if strings.HasPrefix(out.Signer, "issuers.cert-manager.io/") {
-		l.add(diag.BadFormat, here.field("issuer.signer"), "an Issuer of one namespace signs for accounts that may refer to it alone, and the pods of a mesh may not", here.pos(s.Issuer.Signer.Pos)).
+		l.add(diag.BadFormat, here.field("issuer.signer"), "an Issuer belongs to one namespace and signs only for accounts that may refer to it, and the pods of a mesh may not", here.pos(s.Issuer.Signer.Pos)).
 			hint(`a ClusterIssuer: signer: "clusterissuers.cert-manager.io/NAME"`)
 	}
 	if s.TrustBundle == nil {
-		l.add(diag.MissingField, here.field("trustBundle"), fmt.Sprintf("an issuer of kind %s needs a trustBundle: a signer does not say whom to trust", out.Kind), here.pos(s.Issuer.Pos)).
+		l.add(diag.MissingField, here.field("trustBundle"), fmt.Sprintf("an issuer of kind %s needs a trustBundle: a signer does not publish its roots", out.Kind), here.pos(s.Issuer.Pos)).
 			hint(`trustBundle: configMap: "mesh-roots"`)
 	}
 	if l.mesh.Delivery == ir.DeliveryStatic {
-		l.add(diag.NoEffect, here.field("issuer.kind"), "what is asked for cannot be approved: with delivery \"static\" nothing of meshc runs in the cluster", here.pos(s.Issuer.Kind.Pos)).
+		l.add(diag.NoEffect, here.field("issuer.kind"), "certificate requests cannot be approved: with delivery \"static\" meshc does not run in the cluster", here.pos(s.Issuer.Kind.Pos)).
 			hint(`delivery: "xds", or an issuer of cert-manager`)
 	}
 }

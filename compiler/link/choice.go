@@ -15,7 +15,7 @@ func (c *choice) add(name string, written bool) {
 // instead is what to do where it is not one: take the others out, or write the example.
 func (c choice) instead(example string) string {
 	if len(c) > 1 {
-		return "take " + strings.Join(c[1:], " and ") + " out"
+		return "remove " + strings.Join(c[1:], " and ")
 	}
 	return example
 }

@@ -21,7 +21,7 @@ func (l *linker) connections(here place, c *spec.Connections) ir.Connections {
 		out.KeepaliveInterval = l.secondsSetting(here.field("keepalive.interval"), k.Interval)
 		out.KeepaliveProbes = countSetting(here, k.Probes)
 		if !k.Time.IsSet() && !k.Interval.IsSet() && !k.Probes.IsSet() {
-			l.add(diag.EmptyList, here.field("keepalive"), "keepalive says nothing", here.pos(k.Pos)).hint(`keepalive: time: "5m"`)
+			l.add(diag.EmptyList, here.field("keepalive"), "keepalive is empty", here.pos(k.Pos)).hint(`keepalive: time: "5m"`)
 		}
 	}
 	return out

@@ -26,7 +26,7 @@ func (l *linker) cors(here place, c *spec.CORS, route *ir.Route) *ir.CORS {
 	}
 	for i, f := range c.Origins {
 		if f.Value != allHosts && !origin.MatchString(f.Value) {
-			l.add(diag.BadFormat, here.field("origins").index(i), fmt.Sprintf("%q is no origin", f.Value), here.pos(f.Pos)).
+			l.add(diag.BadFormat, here.field("origins").index(i), fmt.Sprintf("%q is not a valid origin", f.Value), here.pos(f.Pos)).
 				hint(`"https://shop.example", "https://*.shop.example" or "*": a scheme and a host in lower case, no path`)
 		}
 	}
@@ -34,15 +34,15 @@ func (l *linker) cors(here place, c *spec.CORS, route *ir.Route) *ir.CORS {
 		l.sendable(here.field("headers").index(i), f.Value, here.pos(f.Pos))
 	}
 	if len(out.Origins) == 0 {
-		l.add(diag.EmptyList, here.field("origins"), "origins is empty, so no page may read anything", here.pos(c.Pos)).hint("take cors out, which does the same")
+		l.add(diag.EmptyList, here.field("origins"), "origins is empty, so no web page may read a response", here.pos(c.Pos)).hint("remove cors, which has the same effect")
 	}
 	if i := slices.Index(out.Origins, allHosts); i >= 0 && out.Credentials {
-		l.add(diag.BadFormat, here.field("credentials"), "every page of the web could act with its visitor's cookies", here.pos(c.Credentials.Pos), here.pos(c.Origins[i].Pos)).
+		l.add(diag.BadFormat, here.field("credentials"), "any web page could send requests with its visitor's cookies", here.pos(c.Credentials.Pos), here.pos(c.Origins[i].Pos)).
 			hint("with credentials, name the origins")
 	}
 	if m := route.Match.Method; m != "" && m != "OPTIONS" {
-		l.add(diag.NoEffect, here, fmt.Sprintf("a browser asks with OPTIONS first, and the route takes %s only", m), here.pos(c.Pos), route.Pos).
-			hint("take match.method out; cors.methods says which methods pages may use")
+		l.add(diag.NoEffect, here, fmt.Sprintf("a browser first sends OPTIONS, and the route matches %s only", m), here.pos(c.Pos), route.Pos).
+			hint("remove match.method; cors.methods says which methods pages may use")
 	}
 	return out
 }

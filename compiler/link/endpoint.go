@@ -42,7 +42,7 @@ func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken m
 		if len(ports) == 1 {
 			out.Ports[ports[0].Name] = uint16(e.Port.Value)
 		} else {
-			l.add(diag.BadEndpointPort, here.field("port"), fmt.Sprintf("port cannot say which of the service's %d ports it means", len(ports)), here.pos(e.Port.Pos)).
+			l.add(diag.BadEndpointPort, here.field("port"), fmt.Sprintf("port is ambiguous: the service has %d ports", len(ports)), here.pos(e.Port.Pos)).
 				hint("write ports: NAME: %d", e.Port.Value)
 		}
 	}

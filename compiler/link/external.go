@@ -20,7 +20,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	for i, f := range s.Hosts {
 		host := l.host(here.field("hosts").index(i), f.Value, here.pos(f.Pos))
 		if other := hosts[host]; other != nil && sharePort(other.Ports, e.Ports) {
-			l.add(diag.HostTaken, here.field("hosts").index(i), fmt.Sprintf("%s and %s both stand for %s", other.Name, name, host), here.pos(f.Pos), other.Pos)
+			l.add(diag.HostTaken, here.field("hosts").index(i), fmt.Sprintf("%s and %s both have the host %s", other.Name, name, host), here.pos(f.Pos), other.Pos)
 		}
 		for _, s := range l.mesh.Services {
 			if slices.Contains(s.Hosts(), host) && sharePort(s.Ports, e.Ports) {

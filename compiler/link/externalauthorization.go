@@ -44,7 +44,7 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 				set  bool
 			}{{"pathPrefix", s.PathPrefix.Pos, s.PathPrefix.IsSet()}, {"headers", s.Pos, s.Headers != nil}, {"forward", s.Pos, s.Forward != nil}} {
 				if f.set {
-					l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect: over gRPC it is sent the whole request, and says itself what the application gets", here.pos(f.pos)).hint("take it out")
+					l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect: over gRPC the service is sent the whole request, and itself decides what the application receives", here.pos(f.pos)).hint("remove it")
 				}
 			}
 		}
@@ -100,7 +100,7 @@ func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer
 		}
 	}
 	if a := l.mesh.ExternalAuthorization(authorizer); a != nil && a.Port != "" {
-		uses = l.asks(here, caller, a.Service, a.Port, false, "about requests", a.Pos, pos, uses)
+		uses = l.asks(here, caller, a.Service, a.Port, false, "to authorize requests", a.Pos, pos, uses)
 	}
 	return uses
 }
@@ -119,9 +119,9 @@ func (l *linker) asks(here place, caller *ir.Peer, to, port string, external boo
 	case callee == nil:
 		return uses
 	case caller.Ref() == ir.ServiceRef(to):
-		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would ask its own application %s", caller.Name, what), pos, written)
+		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would call its own application %s", caller.Name, what), pos, written)
 		return uses
-	case !l.admits(here, caller, callee, port, fmt.Sprintf("the proxy of %s asks %s %s, which does not let it in", caller.Name, to, what),
+	case !l.admits(here, caller, callee, port, fmt.Sprintf("the proxy of %s calls %s %s, which does not allow calls from it", caller.Name, to, what),
 		pos, l.services[to].pos, written):
 		return uses
 	}

@@ -18,9 +18,9 @@ var forbiddenHosts = []struct{ host, what string }{
 	{"localhost", "is the proxy's own host"},
 	{"localhost.localdomain", "is the proxy's own host"},
 	{"ip6-localhost", "is the proxy's own host"},
-	{"metadata.google.internal", "is where a cloud has the credentials of hosts"},
-	{"metadata", "is where a cloud has the credentials of hosts"},
-	{"instance-data", "is where a cloud has the credentials of hosts"},
+	{"metadata.google.internal", "is the instance metadata service of a cloud"},
+	{"metadata", "is the instance metadata service of a cloud"},
+	{"instance-data", "is the instance metadata service of a cloud"},
 	{"kubernetes", "is the API server"},
 	{"kubernetes.default", "is the API server"},
 	{"kubernetes.default.svc", "is the API server"},
@@ -31,8 +31,8 @@ var forbiddenHosts = []struct{ host, what string }{
 // What a DNS server answers is not known here. Where the spec says local, loopback is meant.
 func (l *linker) notForbidden(here place, host string, local bool, pos source.Position) {
 	if what := l.forbidden(host); what != "" && (!local || !isLoopback(host)) {
-		l.add(diag.ForbiddenAddress, here, fmt.Sprintf("%s %s: a proxy would speak to it for its callers", host, what), pos).
-			hint("name the host that is meant; what runs on loopback an application reaches itself")
+		l.add(diag.ForbiddenAddress, here, fmt.Sprintf("%s %s: a proxy would connect to it on behalf of its callers", host, what), pos).
+			hint("name another host; an application reaches what runs on loopback without the proxy")
 	}
 }
 
@@ -45,7 +45,7 @@ func (l *linker) localTakesEffect(here place, local spec.Field[bool], hosts []st
 	}
 	if local.Value && !slices.ContainsFunc(hosts, allows) {
 		l.add(diag.NoEffect, here.field("local"), "local cannot take effect: "+strings.Join(hosts, ", ")+" is not loopback", here.pos(local.Pos)).
-			hint("take it out")
+			hint("remove it")
 	}
 }
 
@@ -65,7 +65,7 @@ func (l *linker) forbidden(host string) string {
 		return ir.ForbiddenAddress(ip, false)
 	}
 	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")) {
-		return "is an address in a spelling that resolvers read each in their own way"
+		return "is an address in a form that resolvers read differently"
 	}
 	for _, f := range forbiddenHosts {
 		if host == f.host || f.host == "localhost" && strings.HasSuffix(host, ".localhost") {
@@ -74,7 +74,7 @@ func (l *linker) forbidden(host string) string {
 	}
 	for _, own := range []string{"", ".svc", ".svc.cluster.local"} {
 		if system := l.mesh.SystemNamespace() + own; strings.HasSuffix(host, "."+system) {
-			return "is in the control plane's own namespace"
+			return "is in the namespace of the control plane"
 		}
 	}
 	return ""

@@ -24,7 +24,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	g.Identity = l.identity(g.Namespace, g.Account)
 	g.Authorizer = l.authorizer(here, s.Authorizer)
 	l.nothingRedirected(g.Pos, here, "of a gateway", s.Proxy)
-	l.noPods(g.Pos, here, "the pods of a gateway have nothing but its proxy", s.Proxy)
+	l.noPods(g.Pos, here, "the pods of a gateway run only its proxy", s.Proxy)
 	if g.Proxy.SecretDirectory == "" {
 		g.Proxy.SecretDirectory = defaultSecrets
 	}
@@ -39,11 +39,11 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 		g.Egress = &ir.Egress{Host: e.Host.Or(g.EgressHost()), Port: uint16(e.Port.Or(defaultEgressPort))}
 		for _, listener := range g.Listeners {
 			if listener.Port == g.Egress.Port {
-				l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is that of the listener %s too", g.Egress.Port, listener.Name), here.pos(e.Pos), listener.Pos)
+				l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is also the port of the listener %s", g.Egress.Port, listener.Name), here.pos(e.Pos), listener.Pos)
 			}
 		}
 		if g.Egress.Port == g.Proxy.AdminPort {
-			l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is the proxy's own", g.Egress.Port), here.pos(e.Pos))
+			l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is used by the proxy", g.Egress.Port), here.pos(e.Pos))
 		}
 	}
 	if len(g.Listeners) == 0 && g.Egress == nil {
@@ -61,7 +61,7 @@ var (
 func (l *linker) host(here place, written string, pos source.Position) string {
 	h := strings.TrimSuffix(strings.ToLower(written), ".")
 	if h != allHosts && (!hostname.MatchString(h) || len(h) > 253) {
-		l.add(diag.BadHost, here, fmt.Sprintf("%q is no host", written), pos).
+		l.add(diag.BadHost, here, fmt.Sprintf("%q is not a valid host", written), pos).
 			hint(`a host is a DNS name, "*.DOMAIN", or "*" for all; without a port`)
 	}
 	return h
@@ -116,7 +116,7 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 // routeListeners are the listeners whose requests a route takes.
 func (l *linker) routeListeners(here place, g *ir.Gateway, m *spec.Match) []string {
 	if len(m.Listeners) == 0 {
-		l.add(diag.EmptyList, here, "listeners is empty, so that the route takes nothing", here.pos(m.Pos)).hint("leave it out for all of them")
+		l.add(diag.EmptyList, here, "listeners is empty, so the route matches no requests", here.pos(m.Pos)).hint("omit it for all of them")
 	}
 	out := []string{} // not nil, which is all of them
 	for i, f := range m.Listeners {
@@ -133,7 +133,7 @@ func (l *linker) routeListeners(here place, g *ir.Gateway, m *spec.Match) []stri
 			}
 			l.add(diag.UnknownListener, at, fmt.Sprintf("the gateway %s has no listener %q", g.Name, f.Value), here.pos(f.Pos), g.Pos).hint("%s", l.didYouMean(f.Value, names))
 		case of.Protocol != ir.HTTP || of.RedirectTo != "":
-			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, whose requests do not go by routes", f.Value), here.pos(f.Pos), of.Pos).hint("take it out")
+			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, which does not use routes", f.Value), here.pos(f.Pos), of.Pos).hint("remove it")
 		}
 	}
 	slices.Sort(out)
@@ -169,7 +169,7 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 	if d.Port.IsSet() {
 		l.httpPort(here, name, callee.Ports, d.Port)
 		if callee.Port(port) != nil && !slices.Contains(use.Ports, port) {
-			l.add(diag.PortNotAllowed, here.field("port"), fmt.Sprintf("%s does not let the gateway %s in on port %s", name, g.Name, port), here.pos(d.Port.Pos), callee.Pos)
+			l.add(diag.PortNotAllowed, here.field("port"), fmt.Sprintf("%s does not allow calls from the gateway %s on port %s", name, g.Name, port), here.pos(d.Port.Pos), callee.Pos)
 			return dest, false
 		}
 	} else {
@@ -180,7 +180,7 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 			}
 		}
 		if len(http) != 1 {
-			l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak HTTP and let this gateway in: which is meant?", name, len(http)), pos, callee.Pos).
+			l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak HTTP and allow calls from this gateway: which is meant?", name, len(http)), pos, callee.Pos).
 				hint("write port: %q", append(http, "NAME")[0])
 			return dest, false
 		}
@@ -202,9 +202,9 @@ func (l *linker) readable(here place, r *spec.Route, route *ir.Route) {
 		if route.Rewrite.Path.Readable(route.Match.Path, own.Match.Path) && (!rewritten || route.Rewrite.Path.Prefix != "" && own.Rewrite.Path.Prefix != "") {
 			continue
 		}
-		l.add(diag.NotSupported, here.field("rewrite.path"), fmt.Sprintf("which paths reach the route %q of %s behind this rewrite cannot be told", own.Name, to.Name),
+		l.add(diag.NotSupported, here.field("rewrite.path"), fmt.Sprintf("it is not known which paths reach the route %q of %s after this rewrite", own.Name, to.Name),
 			here.pos(r.Rewrite.Path.Pos), own.Pos).
-			hint("rewrite a prefix to a prefix, match by exact or prefix there, or name a version here: such requests pass its routes by")
+			hint("rewrite a prefix to a prefix, match by exact or prefix there, or name a version here: such requests bypass its routes")
 		return
 	}
 }

@@ -38,7 +38,7 @@ func (l *linker) headerEdits(here place, e *spec.HeaderEdits) ir.HeaderEdits {
 	edit := func(at place, name string, pos spec.Pos) bool {
 		if other, twice := first[name]; twice {
 			l.add(diag.NoEffect, at, fmt.Sprintf("the header %s is edited twice", name), here.pos(pos), here.pos(other)).
-				hint("name a header in one of set, add and remove")
+				hint("name each header in only one of set, add and remove")
 			return false
 		}
 		first[name] = pos
@@ -62,7 +62,7 @@ func (l *linker) headerEdits(here place, e *spec.HeaderEdits) ir.HeaderEdits {
 		}
 	}
 	if n := len(out.Set) + len(out.Add); n > maxHeaderEdits {
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%d headers are set and added, and a proxy does so with at most %d", n, maxHeaderEdits), here.pos(e.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%d headers are set and added, and a proxy allows at most %d", n, maxHeaderEdits), here.pos(e.Pos))
 	}
 	slices.Sort(out.Remove)
 	return out
@@ -78,14 +78,14 @@ var ofTheConnection = []string{
 func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 	switch {
 	case name == "host":
-		l.add(diag.NoEffect, here, "the header host says where a request goes, and cannot be edited", here.pos(pos)).
+		l.add(diag.NoEffect, here, "the header host decides where a request goes, and cannot be edited", here.pos(pos)).
 			hint("write rewrite: host, or a redirect")
 	case slices.Contains(ofTheConnection, name):
-		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is about one connection, and every proxy writes its own", name), here.pos(pos)).
-			hint("take it out")
+		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s belongs to one connection, and every proxy writes its own", name), here.pos(pos)).
+			hint("remove it")
 	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
-		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is the proxies' own: what others write there is dropped", name), here.pos(pos)).
-			hint("take it out")
+		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is reserved for the proxies, which drop what others write there", name), here.pos(pos)).
+			hint("remove it")
 	case strings.Contains(name, "_"):
 		l.sendable(here, name, here.pos(pos))
 	default:

@@ -25,7 +25,7 @@ func (l *linker) outliers(here place, o *spec.Outliers) *ir.Outliers {
 	}
 	out.MaxEjected = o.MaxEjected.Or(out.MaxEjected)
 	if out.MaxEjected != math.Trunc(out.MaxEjected) {
-		l.add(diag.OutOfRange, here.field("maxEjected"), fmt.Sprintf("maxEjected is %v, and is counted in whole percent", out.MaxEjected), here.pos(o.MaxEjected.Pos))
+		l.add(diag.OutOfRange, here.field("maxEjected"), fmt.Sprintf("maxEjected is %v, and must be a whole number of percent", out.MaxEjected), here.pos(o.MaxEjected.Pos))
 	}
 	return out
 }

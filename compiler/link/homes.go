@@ -46,7 +46,7 @@ func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.U
 		if first.pos == pos && same(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
 			continue // seen from a unit below
 		}
-		l.add(diag.TwoHomes, here, fmt.Sprintf("%s is written in two places", here.path), pos, first.pos).
+		l.add(diag.TwoHomes, here, fmt.Sprintf("%s is defined in two places", here.path), pos, first.pos).
 			hint("a name belongs to one directory: move both into one, or give one of them another name")
 	}
 }
@@ -88,8 +88,8 @@ func (l *linker) takenServices() {
 			k := key{s.Namespace, s.ClusterService(v.Name)}
 			if other, taken := pos[k]; taken {
 				l.add(diag.NameTaken, l.services[s.Name].field("versions."+v.Name),
-					fmt.Sprintf("version %s of %s would be known as %s, and that name is taken", v.Name, s.Name, k.name), v.Pos, other).
-					hint("a version is reached under NAME-VERSION: give one of them another name")
+					fmt.Sprintf("version %s of %s would have the name %s, and that name is taken", v.Name, s.Name, k.name), v.Pos, other).
+					hint("a version is reached as NAME-VERSION: give one of them another name")
 				continue
 			}
 			pos[k] = v.Pos
@@ -113,7 +113,7 @@ func (l *linker) takenWorkloads() {
 			if other := owners[k]; other != nil {
 				l.add(diag.NameTaken, l.services[s.Name].field("workload"),
 					fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, name, other.Name), s.Workload.Pos, other.Workload.Pos).
-					hint("a pod has one proxy and one identity: make it one service with more ports")
+					hint("a pod has one proxy and one identity: make it one service with several ports")
 				continue
 			}
 			owners[k] = s
@@ -123,12 +123,12 @@ func (l *linker) takenWorkloads() {
 
 func (l *linker) ownNamespace(here place, namespace string, pos source.Position) {
 	if namespace == l.mesh.SystemNamespace() {
-		l.add(diag.NameTaken, here.field("namespace"), fmt.Sprintf("the namespace %s is the control plane's own", namespace), pos).
-			hint("members live in other namespaces")
+		l.add(diag.NameTaken, here.field("namespace"), fmt.Sprintf("the namespace %s is reserved for the control plane", namespace), pos).
+			hint("use another namespace")
 	}
 	if systemNamespaces[namespace] {
-		l.add(diag.SystemMember, here.field("namespace"), fmt.Sprintf("the namespace %s is the cluster's own: a member there could have its rights, and what the mesh adds there could stop it", namespace), pos).
-			hint("members live in other namespaces")
+		l.add(diag.SystemMember, here.field("namespace"), fmt.Sprintf("the namespace %s belongs to the cluster itself: a member there could get its permissions, and what the mesh adds there could break it", namespace), pos).
+			hint("use another namespace")
 	}
 }
 

@@ -31,12 +31,12 @@ func (l *linker) jwtIssuers(u *spec.Unit) {
 		here := place{u, "mesh.jwt.issuers." + name}
 		if i := slices.IndexFunc(l.mesh.JWTIssuers, func(other *ir.JWTIssuer) bool { return other.Issuer == s.Issuer.Value }); i >= 0 {
 			other := l.mesh.JWTIssuers[i]
-			l.add(diag.NameTaken, here.field("issuer"), fmt.Sprintf("the issuers %s and %s are both %q: which of them a token is of cannot be told", other.Name, name, s.Issuer.Value),
-				here.pos(s.Issuer.Pos), other.Pos).hint("write one, with all their audiences, and tell them apart by claims")
+			l.add(diag.NameTaken, here.field("issuer"), fmt.Sprintf("the issuers %s and %s are both %q, so the issuer of a token would be ambiguous", other.Name, name, s.Issuer.Value),
+				here.pos(s.Issuer.Pos), other.Pos).hint("write one issuer with all their audiences, and distinguish tokens by claims")
 		}
 		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: here.pos(s.Pos)}
 		if s.Audiences != nil && len(s.Audiences) == 0 {
-			l.add(diag.EmptyList, here.field("audiences"), "audiences is empty, so no token could be for this mesh", here.pos(s.Pos)).hint("leave audiences out for any audience")
+			l.add(diag.EmptyList, here.field("audiences"), "audiences is empty, so no token would be accepted", here.pos(s.Pos)).hint("omit audiences to accept any audience")
 		}
 		if s.JWKS != nil {
 			l.keySet(here.field("jwks"), s.JWKS, out)
@@ -65,7 +65,7 @@ func (l *linker) keySet(here place, s *spec.JWKS, out *ir.JWTIssuer) {
 		where bool
 	}{{"port", s.Port, s.Service.IsSet()}, {"path", s.Path, s.Service.IsSet()}, {"refresh", s.Refresh, !s.Inline.IsSet()}} {
 		if f.field.IsSet() && !f.where {
-			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect here", here.pos(f.field.Pos), here.pos(s.Pos)).hint("take it out")
+			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect here", here.pos(f.field.Pos), here.pos(s.Pos)).hint("remove it")
 		}
 	}
 	out.Refresh = defaultKeySetRefresh
@@ -95,21 +95,21 @@ func (l *linker) keySet(here place, s *spec.JWKS, out *ir.JWTIssuer) {
 func (l *linker) inlineKeys(here place, f spec.Field[string]) string {
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(f.Value), &set); err != nil {
-		l.add(diag.BadFormat, here, "inline is no JSON Web Key Set", here.pos(f.Pos)).hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
+		l.add(diag.BadFormat, here, "inline is not a JSON Web Key Set", here.pos(f.Pos)).hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
 		return ""
 	}
 	for i := range set.Keys {
 		switch k := &set.Keys[i]; {
 		case !k.IsPublic():
-			l.add(diag.SecretInSpec, here, fmt.Sprintf("key %d is a private or a shared one, with which anyone who reads the spec could make tokens", i), here.pos(f.Pos)).
-				hint("write public keys alone")
+			l.add(diag.SecretInSpec, here, fmt.Sprintf("key %d is private or symmetric: anyone who can read the spec could make tokens", i), here.pos(f.Pos)).
+				hint("write only public keys")
 			return ""
 		case !k.Valid():
-			l.add(diag.BadFormat, here, fmt.Sprintf("key %d is not whole", i), here.pos(f.Pos))
+			l.add(diag.BadFormat, here, fmt.Sprintf("key %d is incomplete", i), here.pos(f.Pos))
 			return ""
 		}
 		if err := publickey.Check(set.Keys[i].Key); err != nil {
-			l.add(diag.BadFormat, here, fmt.Sprintf("key %d of the set is one that nothing can work with: %v", i, err), here.pos(f.Pos)).
+			l.add(diag.BadFormat, here, fmt.Sprintf("key %d of the set is not supported: %v", i, err), here.pos(f.Pos)).
 				hint("have the issuer make a key of one of these kinds")
 			return ""
 		}
@@ -119,7 +119,7 @@ func (l *linker) inlineKeys(here place, f spec.Field[string]) string {
 	}
 	data, err := json.Marshal(set)
 	if err != nil {
-		l.add(diag.BadFormat, here, "inline has a key of an unknown kind", here.pos(f.Pos))
+		l.add(diag.BadFormat, here, "inline has a key of an unsupported type", here.pos(f.Pos))
 	}
 	return string(data)
 }
@@ -129,7 +129,7 @@ func (l *linker) inlineKeys(here place, f spec.Field[string]) string {
 func (l *linker) keySetURL(here place, f spec.Field[string], out *ir.JWTIssuer) {
 	at, err := url.Parse(f.Value)
 	if err != nil || at.Hostname() == "" {
-		l.add(diag.BadFormat, here, fmt.Sprintf("%q is no URL", f.Value), here.pos(f.Pos)).hint(`"https://HOST/PATH"`)
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid URL", f.Value), here.pos(f.Pos)).hint(`"https://HOST/PATH"`)
 		return
 	}
 	port := 443
@@ -168,7 +168,7 @@ func (l *linker) forwardedClaims(here place, f *spec.JWTForward, out *ir.JWTIssu
 			l.add(diag.BadFormat, here, "a claim has no name", here.pos(header.Pos))
 			continue
 		case slices.Contains(identityHeaders, header.Value) || header.Value[0] == ':':
-			l.add(diag.BadFormat, here.field(claim), fmt.Sprintf("%s is a header of HTTP or of the proxies, and cannot carry a claim", header.Value), here.pos(header.Pos)).
+			l.add(diag.BadFormat, here.field(claim), fmt.Sprintf("%s is a header of HTTP or reserved for the proxies, and cannot carry a claim", header.Value), here.pos(header.Pos)).
 				hint("%q", "x-"+claim)
 			continue
 		case twice:
@@ -189,7 +189,7 @@ func (l *linker) jwtRule(here place, r *spec.JWTRule) *ir.JWTRule {
 		for _, i := range l.mesh.JWTIssuers {
 			known = append(known, i.Name)
 		}
-		l.unknown(diag.UnknownIssuer, here.field("issuer"), "issuer of tokens", r.Issuer.Value, known, r.Issuer.Pos)
+		l.unknown(diag.UnknownIssuer, here.field("issuer"), "token issuer", r.Issuer.Value, known, r.Issuer.Pos)
 	}
 	out := &ir.JWTRule{Issuer: r.Issuer.Value}
 	for _, name := range sortedKeys(r.Claims) {
@@ -199,7 +199,7 @@ func (l *linker) jwtRule(here place, r *spec.JWTRule) *ir.JWTRule {
 			continue
 		}
 		if len(list) == 0 {
-			l.add(diag.EmptyList, here.field("claims."+name), fmt.Sprintf("the claim %s may have no value, so no token would do", name), here.pos(r.Pos)).hint("%s: [\"VALUE\"]", name)
+			l.add(diag.EmptyList, here.field("claims."+name), fmt.Sprintf("the claim %s allows no value, so no token would match", name), here.pos(r.Pos)).hint("%s: [\"VALUE\"]", name)
 			continue
 		}
 		out.Claims = append(out.Claims, ir.Claim{Name: name, Values: list})

@@ -169,7 +169,7 @@ func (l *linker) unsupported(units []*spec.Unit) {
 	for _, u := range units {
 		for _, m := range u.Unsupported {
 			l.add(diag.NotSupported, place{u, m.Path}, m.Path+" is not supported yet", u.At(m.Pos)).
-				hint("take it out: this version of meshc would ignore it")
+				hint("remove it: this version of meshc would ignore it")
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (l *linker) secrets(units []*spec.Unit) {
 	for _, u := range units {
 		for _, s := range u.Secrets() {
 			l.add(diag.SecretInSpec, place{u, s.Path}, fmt.Sprintf("%s looks like a secret: %s", s.Path, s.Kind), u.At(s.Pos)).
-				hint("take it out, and change it: whoever can read the repository knows it. Name a Kubernetes Secret or a file instead")
+				hint("remove it, and replace it: whoever can read the repository has it. Name a Kubernetes Secret or a file instead")
 		}
 	}
 }

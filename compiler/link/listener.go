@@ -25,10 +25,10 @@ func (l *linker) listener(here place, name string, s *spec.Listener) ir.Listener
 			}
 		}
 		if len(s.Hosts) == 0 {
-			l.add(diag.EmptyList, here.field("hosts"), "hosts is empty, so the listener answers nobody", out.Pos).hint(`leave it out for all: ["*"]`)
+			l.add(diag.EmptyList, here.field("hosts"), "hosts is empty, so the listener matches no requests", out.Pos).hint(`omit it for all: ["*"]`)
 		}
 		if out.Protocol == ir.TCP && s.TLS == nil {
-			l.add(diag.NoEffect, here.field("hosts"), "hosts cannot take effect: a connection of tcp names none", out.Pos).hint("take them out")
+			l.add(diag.NoEffect, here.field("hosts"), "hosts cannot take effect: a TCP connection does not name a host", out.Pos).hint("remove them")
 		}
 	}
 	if t := s.TLS; t != nil {
@@ -37,17 +37,17 @@ func (l *linker) listener(here place, name string, s *spec.Listener) ir.Listener
 			out.TLS.ClientRoots, out.TLS.ClientOptional = c.Secret.Value, c.Optional.Value
 		}
 		if out.Protocol == ir.TLS {
-			l.add(diag.NoEffect, here.field("tls"), "tls cannot take effect: the clients' own TLS is passed through", here.pos(t.Pos), here.pos(s.Protocol.Pos)).
-				hint("to end it here, write protocol: \"http\" or \"tcp\"")
+			l.add(diag.NoEffect, here.field("tls"), "tls cannot take effect: the TLS of clients is passed through", here.pos(t.Pos), here.pos(s.Protocol.Pos)).
+				hint("to terminate it here, write protocol: \"http\" or \"tcp\"")
 		}
 	}
 	if out.HTTP3 {
 		switch {
 		case out.TLS == nil || out.Protocol != ir.HTTP:
-			l.add(diag.NoEffect, here.field("http3"), "http3 cannot take effect: it is HTTP inside of TLS that ends here", here.pos(s.HTTP3.Pos)).hint("write tls, or take http3 out")
+			l.add(diag.NoEffect, here.field("http3"), "http3 cannot take effect: HTTP/3 needs TLS that is terminated here", here.pos(s.HTTP3.Pos)).hint("write tls, or remove http3")
 			out.HTTP3 = false
 		case out.TLS.ClientRoots != "":
-			l.add(diag.NotSupported, here.field("http3"), "http3 with client certificates is not supported yet", here.pos(s.HTTP3.Pos)).hint("take http3 out")
+			l.add(diag.NotSupported, here.field("http3"), "http3 with client certificates is not supported yet", here.pos(s.HTTP3.Pos)).hint("remove http3")
 		}
 	}
 	return out
@@ -59,7 +59,7 @@ func (l *linker) listenerPorts(here place, g *ir.Gateway) {
 		a := &g.Listeners[i]
 		at := here.field("listeners." + a.Name)
 		if a.Port == g.Proxy.AdminPort {
-			l.add(diag.PortTaken, at.field("port"), fmt.Sprintf("port %d is the proxy's own", a.Port), a.Pos)
+			l.add(diag.PortTaken, at.field("port"), fmt.Sprintf("port %d is used by the proxy", a.Port), a.Pos)
 		}
 		for j := range g.Listeners[:i] {
 			b := &g.Listeners[j]
@@ -73,7 +73,7 @@ func (l *linker) listenerPorts(here place, g *ir.Gateway) {
 			}
 			if k := slices.IndexFunc(a.Hosts, func(h string) bool { return slices.Contains(b.Hosts, h) }); k >= 0 {
 				l.add(diag.HostTaken, at.field("hosts"), fmt.Sprintf("the listeners %s and %s both answer for %s on port %d", b.Name, a.Name, a.Hosts[k], a.Port), a.Pos, b.Pos).
-					hint("give each hosts of its own")
+					hint("give each its own hosts")
 				break
 			}
 		}
@@ -112,7 +112,7 @@ func (l *linker) listenerDestinations(g *ir.Gateway, h home[spec.Gateway]) {
 		here := h.field("listeners." + listener.Name)
 		switch s := h.spec.Listeners[listener.Name]; {
 		case listener.Protocol == ir.HTTP && s.To != nil:
-			l.add(diag.NoEffect, here.field("to"), "to cannot take effect: requests go by the gateway's routes", here.pos(s.To.Pos)).
+			l.add(diag.NoEffect, here.field("to"), "to cannot take effect: the gateway's routes decide where requests go", here.pos(s.To.Pos)).
 				hint("write routes, or protocol: \"tcp\"")
 		case listener.Protocol == ir.HTTP:
 		case s.To == nil:
@@ -149,7 +149,7 @@ func (l *linker) listenerDestination(here place, g *ir.Gateway, to *spec.Listene
 	case port == "" && len(ports) == 1:
 		port = ports[0]
 	case port == "" || !slices.Contains(ports, port):
-		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that let this gateway in and do not speak HTTP: which is meant?", callee.Name, len(ports)), pos, callee.Pos).
+		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that allow calls from this gateway and do not speak HTTP: which is meant?", callee.Name, len(ports)), pos, callee.Pos).
 			hint("write port: %q", append(ports, "NAME")[0])
 		return nil
 	}
@@ -168,11 +168,11 @@ func (l *linker) compression(here place, c *spec.Compression) *ir.Compression {
 		out.Algorithms = []string{"brotli", "gzip"}
 	}
 	if len(out.Algorithms) == 0 {
-		l.add(diag.EmptyList, here.field("algorithms"), "algorithms is empty, so nothing is compressed", here.pos(c.Pos)).hint("take compression out")
+		l.add(diag.EmptyList, here.field("algorithms"), "algorithms is empty, so nothing is compressed", here.pos(c.Pos)).hint("remove compression")
 	}
 	for i, f := range c.Algorithms {
 		if slices.Contains(out.Algorithms[:i], f.Value) {
-			l.add(diag.NoEffect, here.field("algorithms").index(i), f.Value+" is written twice", here.pos(f.Pos)).hint("take one of them out")
+			l.add(diag.NoEffect, here.field("algorithms").index(i), f.Value+" is written twice", here.pos(f.Pos)).hint("remove one of them")
 		}
 	}
 	return out

@@ -51,8 +51,8 @@ func (l *linker) pathMatch(here place, m *spec.PathMatch) (ir.PathMatch, templat
 func (l *linker) grpcMatch(here place, m *spec.Match) ir.PathMatch {
 	service, method := m.GRPC.Service, m.GRPC.Method
 	if m.Path != nil {
-		l.add(diag.ExactlyOneOf, here, "grpc and path both say which path is matched", here.pos(m.GRPC.Pos), here.pos(m.Path.Pos)).
-			hint("take one of them out")
+		l.add(diag.ExactlyOneOf, here, "grpc and path both match the path", here.pos(m.GRPC.Pos), here.pos(m.Path.Pos)).
+			hint("remove one of them")
 	}
 	switch {
 	case service.IsSet() && method.IsSet():
@@ -80,7 +80,7 @@ func (l *linker) queryMatches(here place, matches map[string]*spec.StringMatch) 
 	out := l.stringMatches(here, matches)
 	for _, m := range out {
 		if m.Kind != ir.MatchRegex && strings.ContainsFunc(m.Name+m.Value, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '&' }) {
-			l.add(diag.BadFormat, here.field(m.Name), fmt.Sprintf("no query has %s=%s: it has a character that is only sent escaped", m.Name, m.Value), here.pos(matches[m.Name].Pos)).
+			l.add(diag.BadFormat, here.field(m.Name), fmt.Sprintf("no query can have %s=%s: it has a character that is always sent percent-encoded", m.Name, m.Value), here.pos(matches[m.Name].Pos)).
 				hint("write it as %%XX, as clients send it")
 		}
 	}

@@ -41,7 +41,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		case !same(reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh)):
 			path, a, b := difference("mesh", reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh), first.Mesh.Pos, u.Mesh.Pos)
 			l.add(diag.MeshDiffers, place{u, path}, fmt.Sprintf("%s is not the same in every unit", path), u.At(b), first.At(a)).
-				hint("what mesh says holds for all: write it in the root's files alone")
+				hint("mesh holds for all units: write it only in the files of the root")
 		}
 	}
 	if first == nil {
@@ -53,7 +53,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.owners(first, m.Owners)
 	td, err := spiffeid.TrustDomainFromString(m.TrustDomain.Value)
 	if err != nil || strings.Contains(m.TrustDomain.Value, "/") {
-		l.add(diag.BadFormat, here.field("trustDomain"), fmt.Sprintf("trustDomain is %q, which is no SPIFFE trust domain", m.TrustDomain.Value), here.pos(m.TrustDomain.Pos)).
+		l.add(diag.BadFormat, here.field("trustDomain"), fmt.Sprintf("trustDomain is %q, which is not a valid SPIFFE trust domain", m.TrustDomain.Value), here.pos(m.TrustDomain.Pos)).
 			hint("lower case letters, digits, dots, dashes and underscores")
 		td = spiffeid.RequireTrustDomainFromString("invalid")
 	}
@@ -137,8 +137,8 @@ func (l *linker) flux(u *spec.Unit) {
 	if v := f.Verify; v != nil {
 		l.mesh.Flux.VerifySecret = v.Secret.Value
 		if !strings.HasPrefix(f.URL.Value, "oci://") {
-			l.add(diag.NoEffect, here.field("verify"), "verify cannot take effect: Git repositories are not signed so", here.pos(v.Pos), here.pos(f.URL.Pos)).
-				hint("take it out, or push to an OCI registry: meshc push")
+			l.add(diag.NoEffect, here.field("verify"), "verify cannot take effect: it is for OCI artifacts, and this is a Git repository", here.pos(v.Pos), here.pos(f.URL.Pos)).
+				hint("remove it, or push to an OCI registry: meshc push")
 		}
 	}
 	if f.Interval.IsSet() {

@@ -35,23 +35,23 @@ func notInOrder(path string, prefix bool) (reason, hint string) {
 	last := len(segments) - 1
 	for i, s := range segments {
 		if (s == "." || s == "..") && !(prefix && i == last) {
-			return "proxies take dots out", "write the path without them"
+			return "proxies remove dot segments", "write the path without them"
 		}
 		if s == "" && i > 0 && i < last {
-			return "proxies make one slash of several", "write one slash"
+			return "proxies merge repeated slashes", "write one slash"
 		}
 	}
 	switch {
 	case strings.ContainsFunc(path, onlyEscaped):
-		return "it has a character that is only sent escaped", "write it as %XX"
+		return "it has a character that is always sent percent-encoded", "write it as %XX"
 	case strings.Contains(path, "/.;") || strings.Contains(path, "/..;"):
-		return "proxies refuse parameters of dots", "take them out"
+		return "proxies refuse parameters after dot segments", "remove them"
 	case strings.Contains(path, `\`):
-		return "proxies make a slash of a backslash", "write /"
+		return "proxies turn a backslash into a slash", "write /"
 	case escaped.MatchString(path):
-		return "proxies refuse escaped slashes and zero bytes", "take it out"
+		return "proxies refuse escaped slashes and zero bytes", "remove it"
 	case unreserved.MatchString(path):
-		return "proxies write out what needs no escape", fmt.Sprintf("write the character in place of %s", unreserved.FindString(path))
+		return "proxies decode characters that need no encoding", fmt.Sprintf("write the character in place of %s", unreserved.FindString(path))
 	}
 	return "", ""
 }

@@ -54,19 +54,19 @@ func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]
 	if p.Plaintext.IsSet() {
 		out = append(out, ir.Peer{Kind: ir.KindPlaintext})
 		if !of.Plaintext {
-			l.add(diag.NoEffect, here.field("plaintext"), fmt.Sprintf("plaintext cannot take effect: %s lets no connection in without TLS", of.Name), here.pos(p.Plaintext.Pos), of.Pos).
-				hint(`write mtls: "permissive" in services.%s, or name in place of it who calls`, of.Name)
+			l.add(diag.NoEffect, here.field("plaintext"), fmt.Sprintf("plaintext cannot take effect: %s accepts no connection without TLS", of.Name), here.pos(p.Plaintext.Pos), of.Pos).
+				hint(`write mtls: "permissive" in services.%s, or name the callers instead`, of.Name)
 		}
 	}
 	ranges := l.ipRanges(here.field("ipRanges"), p)
 	named := len(p.Services) + len(p.Gateways) + len(p.Namespaces) + len(p.Identities)
 	if named == 0 && len(out) == 0 {
-		f := l.add(diag.EmptyList, here, "from names nobody, so the rule is about nobody", here.pos(p.Pos))
+		f := l.add(diag.EmptyList, here, "from names no caller, so the rule never matches", here.pos(p.Pos))
 		switch {
 		case deny:
 			f.hint(`from: services: ["NAME"], or anyone: true with the paths that are denied`)
 		case p.IPRanges != nil:
-			f.hint(`ipRanges say where they must come from besides: from: services: ["NAME"]`)
+			f.hint(`ipRanges only narrows a rule; name the callers too: from: services: ["NAME"]`)
 		default:
 			f.hint(`from: services: ["NAME"]`)
 		}
@@ -95,7 +95,7 @@ func (l *linker) identityPattern(here place, f spec.Field[string]) bool {
 	}
 	id, err := spiffeid.FromString(text)
 	if err != nil {
-		l.add(diag.BadFormat, here, fmt.Sprintf("%q is no SPIFFE ID", f.Value), here.pos(f.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid SPIFFE ID", f.Value), here.pos(f.Pos)).
 			hint(`"spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", or "spiffe://TRUST-DOMAIN/ns/NAMESPACE/*"`)
 		return false
 	}
@@ -103,7 +103,7 @@ func (l *linker) identityPattern(here place, f spec.Field[string]) bool {
 	if td == l.trustDomain || slices.ContainsFunc(l.mesh.TrustDomains, func(t *ir.TrustDomain) bool { return t.Name == td.Name() }) {
 		return true
 	}
-	l.add(diag.UnknownCaller, here, fmt.Sprintf("nobody of the trust domain %s can show who they are: the mesh does not know its roots", td.Name()), here.pos(f.Pos)).
+	l.add(diag.UnknownCaller, here, fmt.Sprintf("callers of the trust domain %s cannot be authenticated: the mesh does not have its roots", td.Name()), here.pos(f.Pos)).
 		hint("mesh: trustDomains: %q: bundle: \"-----BEGIN CERTIFICATE-----…\"", td.Name())
 	return false
 }
@@ -118,18 +118,18 @@ func (l *linker) ipRanges(here place, p *spec.Peers) []netip.Prefix {
 		at := here.index(i)
 		switch {
 		case err != nil:
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q is no range of IP addresses", f.Value), here.pos(f.Pos)).hint(`"10.20.0.0/16" or "10.20.0.7"`)
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q is not a valid IP range", f.Value), here.pos(f.Pos)).hint(`"10.20.0.0/16" or "10.20.0.7"`)
 			continue
 		case prefix.Masked() != prefix:
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q has bits beside its prefix: which addresses are meant?", f.Value), here.pos(f.Pos)).
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q has host bits set: which addresses are meant?", f.Value), here.pos(f.Pos)).
 				hint("%q is the whole range, %q the one address", prefix.Masked(), prefix.Addr())
 		case prefix.Addr().Is4In6():
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q is an IPv4 address in IPv6's clothes", f.Value), here.pos(f.Pos)).hint("%q", prefix.Addr().Unmap())
+			l.add(diag.BadAddress, at, fmt.Sprintf("%q is an IPv4-mapped IPv6 address", f.Value), here.pos(f.Pos)).hint("%q", prefix.Addr().Unmap())
 		}
 		out = append(out, prefix)
 	}
 	if p.IPRanges != nil && len(p.IPRanges) == 0 {
-		l.add(diag.EmptyList, here, "ipRanges is empty, so nobody could come from there", here.pos(p.Pos)).hint("leave it out for anywhere")
+		l.add(diag.EmptyList, here, "ipRanges is empty, so the rule never matches", here.pos(p.Pos)).hint("omit it for any address")
 	}
 	return out
 }

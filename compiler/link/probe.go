@@ -43,7 +43,7 @@ func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Prob
 			continue
 		}
 		if slices.ContainsFunc(out, func(o ir.Probe) bool { return o.Port == probe.Port && o.Kind == probe.Kind && o.Path == probe.Path }) {
-			l.add(diag.NoEffect, at, fmt.Sprintf("the %s probe of port %d is written twice", probe.Kind, probe.Port), probe.Pos).hint("take one of them out")
+			l.add(diag.NoEffect, at, fmt.Sprintf("the %s probe of port %d is written twice", probe.Kind, probe.Port), probe.Pos).hint("remove one of them")
 			continue
 		}
 		l.probed(at, s, &probe)
@@ -58,22 +58,22 @@ func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 	number := fmt.Sprint("port ", p.Port)
 	switch {
 	case slices.Contains(s.Proxy.Ports(), p.Port):
-		l.add(diag.PortTaken, here.field("port"), number+" is the proxy's own", p.Pos).hint("name a port of the application")
+		l.add(diag.PortTaken, here.field("port"), number+" is used by the proxy", p.Pos).hint("name a port of the application")
 	case port == nil && targetOf(s, p.Port) != nil:
 		other := targetOf(s, p.Port)
-		l.add(diag.NoEffect, here.field("port"), fmt.Sprintf("%s is where callers reach port %s, and the application listens on %d", number, other.Name, other.Target), p.Pos, other.Pos).
+		l.add(diag.NoEffect, here.field("port"), fmt.Sprintf("callers reach port %[2]s at %[1]s, and the application listens on %[3]d", number, other.Name, other.Target), p.Pos, other.Pos).
 			hint("port: %d", other.Target)
 	case port != nil && port.Open:
-		l.add(diag.NoEffect, here, number+" is open: everything is let in there", p.Pos, port.Pos).hint("take the probe out")
+		l.add(diag.NoEffect, here, number+" is open: everything is allowed there", p.Pos, port.Pos).hint("remove the probe")
 	case p.Kind == ir.HealthTCP:
 	case slices.Contains(s.Proxy.ExcludeInboundPorts, p.Port):
-		l.add(diag.NoEffect, here, number+" is not redirected to the proxy, so nothing needs to be let in there", p.Pos).hint("take the probe out")
+		l.add(diag.NoEffect, here, number+" is not redirected to the proxy, so it needs no probe", p.Pos).hint("remove the probe")
 	case s.Explicit && port == nil:
 		l.add(diag.NoEffect, here, fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them", number), p.Pos).
-			hint("take the probe out: the application itself answers there")
+			hint("remove the probe: the application itself answers there")
 	case s.Plaintext && port != nil && port.Protocol.IsHTTP():
-		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say what is let in on %s without TLS`, number), p.Pos).
-			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and take the probe out", cmp.Or(p.Path, "/healthz"), s.Name)
+		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say what is allowed on %s without TLS`, number), p.Pos).
+			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and remove the probe", cmp.Or(p.Path, "/healthz"), s.Name)
 	case p.Kind == ir.HealthGRPC && port != nil && port.Protocol == ir.HTTP:
 		l.add(diag.NoEffect, here, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
 			hint(`write ports: %s: protocol: "grpc" in services.%s`, port.Name, s.Name)

@@ -67,7 +67,7 @@ func (l *linker) excluded(here place, p *spec.Proxy, proxy *ir.Proxy) {
 	for i, f := range p.ExcludeOutboundRanges {
 		network, err := netip.ParsePrefix(f.Value)
 		if err != nil {
-			l.add(diag.BadAddress, here.field("excludeOutboundRanges").index(i), fmt.Sprintf("%q is no network", f.Value), here.pos(f.Pos)).
+			l.add(diag.BadAddress, here.field("excludeOutboundRanges").index(i), fmt.Sprintf("%q is not a valid CIDR range", f.Value), here.pos(f.Pos)).
 				hint(`write "10.96.0.0/12" or "fd00::/108"`)
 			continue
 		}
@@ -82,7 +82,7 @@ func (l *linker) family(here place, p *spec.Proxy) ir.IPFamily {
 	families = slices.Compact(families)
 	switch len(families) {
 	case 0:
-		l.add(diag.EmptyList, here, "ipFamilies is empty, so the proxy would take no connections", here.pos(p.Pos)).hint("leave it out for both")
+		l.add(diag.EmptyList, here, "ipFamilies is empty, so the proxy would take no connections", here.pos(p.Pos)).hint("omit it for both")
 	case 1:
 		return ir.IPFamily(families[0])
 	}

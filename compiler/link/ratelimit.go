@@ -33,8 +33,8 @@ func (l *linker) rateLimit(here place, owner string, r *spec.RateLimit, route bo
 		}
 	}
 	if out.PerCaller && route {
-		l.add(diag.NoEffect, here.field("by"), "by cannot take effect: a route's bound is kept by each calling proxy for itself", here.pos(r.By.Pos)).
-			hint("take it out, or write the bound for the service")
+		l.add(diag.NoEffect, here.field("by"), "by cannot take effect: each calling proxy counts a route's limit by itself", here.pos(r.By.Pos)).
+			hint("remove it, or write the limit for the service")
 	}
 	if !out.Global {
 		return out
@@ -48,7 +48,7 @@ func (l *linker) rateLimit(here place, owner string, r *spec.RateLimit, route bo
 	}
 	if out.Burst > 0 {
 		l.add(diag.NoEffect, here.field("burst"), "burst cannot take effect: the rate limit service counts requests in whole periods", here.pos(r.Burst.Pos), here.pos(r.Global.Pos)).
-			hint("take it out")
+			hint("remove it")
 	}
 	return out
 }
@@ -127,10 +127,10 @@ func (l *linker) counted(here place, caller *ir.Peer, own *ir.RateLimit, routes 
 	}
 	to := l.declaredServices[s.Service]
 	if caller.Ref() == ir.ServiceRef(to.Name) {
-		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", caller.Name, caller.Name), by.Pos, s.Pos).hint("take global out")
+		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", caller.Name, caller.Name), by.Pos, s.Pos).hint("remove global")
 		return uses
 	}
-	if !l.admits(here, caller, to, s.Port, fmt.Sprintf("%s asks %s for leave, which does not let it in", caller.Name, to.Name),
+	if !l.admits(here, caller, to, s.Port, fmt.Sprintf("%s calls the rate limit service %s, which does not allow calls from it", caller.Name, to.Name),
 		by.Pos, l.services[to.Name].pos, s.Pos) {
 		return uses
 	}
@@ -146,8 +146,8 @@ func (l *linker) callersAreNamed(here place, s *ir.Service, r *spec.RateLimit) {
 	for i := range s.Allow {
 		for _, p := range s.Allow[i].From {
 			if p.Name == "" && !s.Allow[i].Audit {
-				l.add(diag.NoEffect, here.field("rateLimit.by"), fmt.Sprintf("by cannot take effect: %s lets in %s, who are not known one by one", s.Name, p.String()), here.pos(r.By.Pos), s.Allow[i].Pos).
-					hint("name the callers, or take by out")
+				l.add(diag.NoEffect, here.field("rateLimit.by"), fmt.Sprintf("by cannot take effect: %s allows %s, which cannot be counted one by one", s.Name, p.String()), here.pos(r.By.Pos), s.Allow[i].Pos).
+					hint("name the callers, or remove by")
 				return
 			}
 		}

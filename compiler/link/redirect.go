@@ -28,10 +28,10 @@ func (l *linker) redirect(here place, r *spec.Redirect) *ir.Redirect {
 	}
 	if r.Path.IsSet() && r.Prefix.IsSet() {
 		l.add(diag.ExactlyOneOf, here, "path and prefix both say what the new path is", here.pos(r.Path.Pos), here.pos(r.Prefix.Pos)).
-			hint("take path out, or take prefix out: path is the whole of it, prefix takes the place of what the route matched")
+			hint("remove path, or remove prefix: path is the whole new path, prefix replaces what the route matched")
 	}
 	if *out == (ir.Redirect{Status: out.Status}) {
-		l.add(diag.EmptyList, here, "redirect names no other address, so a client would go round in a circle", here.pos(r.Pos)).
+		l.add(diag.EmptyList, here, "redirect does not change the address, so a client would be redirected forever", here.pos(r.Pos)).
 			hint(`redirect: path: "/new"`)
 	}
 	return out

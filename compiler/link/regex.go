@@ -22,7 +22,7 @@ func (l *linker) regex(here place, expression string, pos source.Position) {
 		reason = fmt.Sprintf("invalid character class: `%s`", part)
 	}
 	if reason != "" {
-		l.add(diag.BadRegex, here, "regex is not good: "+reason, pos).
+		l.add(diag.BadRegex, here, "regex is not valid: "+reason, pos).
 			hint("the syntax is RE2's: https://github.com/google/re2/wiki/Syntax")
 	}
 }

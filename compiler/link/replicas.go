@@ -23,7 +23,7 @@ func (l *linker) replicas(here place, r *spec.Replicas) ir.Replicas {
 			hint("max: %d", out.Min)
 	case out.Min == out.Max && r.CPU.IsSet():
 		l.add(diag.NoEffect, here.field("cpu"), fmt.Sprintf("cpu cannot take effect: there are always %d pods", out.Min), here.pos(r.CPU.Pos)).
-			hint("take it out, or write a larger max")
+			hint("remove it, or write a larger max")
 	}
 	return out
 }

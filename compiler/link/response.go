@@ -22,10 +22,10 @@ func (l *linker) directResponse(here place, r *spec.DirectResponse) *ir.DirectRe
 	}
 	switch status := r.Status.Value; {
 	case status >= 300 && status < 400 && status != 304:
-		l.add(diag.NoEffect, here.field("status"), fmt.Sprintf("an answer with status %d says where to go instead, and a direct response does not", status), here.pos(r.Status.Pos)).
+		l.add(diag.NoEffect, here.field("status"), fmt.Sprintf("status %d is a redirect, and a direct response has no location", status), here.pos(r.Status.Pos)).
 			hint(`write redirect: {path: "/…", status: %d}`, status)
 	case (status == 204 || status == 304) && r.Body.Value != "":
-		l.add(diag.NoEffect, here.field("body"), fmt.Sprintf("an answer with status %d has no body", status), here.pos(r.Body.Pos), here.pos(r.Status.Pos)).hint("take one of them out")
+		l.add(diag.NoEffect, here.field("body"), fmt.Sprintf("an answer with status %d has no body", status), here.pos(r.Body.Pos), here.pos(r.Status.Pos)).hint("remove one of them")
 	}
 	return &ir.DirectResponse{Status: uint16(r.Status.Value), Body: r.Body.Value}
 }

@@ -21,7 +21,7 @@ func (l *linker) rewrite(here place, r *spec.Rewrite, matched template) *ir.Rewr
 		out.Path = l.pathRewrite(here.field("path"), p, matched)
 	}
 	if r.Path == nil && out.Host == "" {
-		l.add(diag.EmptyList, here, "rewrite says neither path nor host, so it changes nothing", here.pos(r.Pos)).hint(`rewrite: path: prefix: "/"`)
+		l.add(diag.EmptyList, here, "rewrite has neither path nor host, so it has no effect", here.pos(r.Pos)).hint(`rewrite: path: prefix: "/"`)
 		return nil
 	}
 	return out
@@ -79,8 +79,8 @@ func (l *linker) groups(here place, r *spec.RegexRewrite, pos source.Position) {
 	template := reference.ReplaceAllString(strings.ReplaceAll(r.Substitution.Value, "$", "$$"), "$${$1}")
 	for _, sample := range []string{"/", "/a", "/a/b"} {
 		if got := pattern.ReplaceAllString(sample, template); !strings.HasPrefix(got, "/") {
-			l.add(diag.BadFormat, here, fmt.Sprintf("this makes %q of %q, and a path begins with \"/\"", got, sample), pos).
-				hint("keep the first slash: take it out of the pattern, or put it into the substitution")
+			l.add(diag.BadFormat, here, fmt.Sprintf("this rewrites %[2]q to %[1]q, and a path begins with \"/\"", got, sample), pos).
+				hint("keep the first slash: remove it from the pattern, or put it into the substitution")
 			break
 		}
 	}

@@ -25,7 +25,7 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 				hint("match by host in a gateway's route")
 		}
 		if r.Match != nil && r.Match.Listeners != nil {
-			l.add(diag.NoEffect, at.field("match.listeners"), "listeners cannot take effect in a service's route: only gateways have some", here.pos(r.Match.Pos)).hint("take it out")
+			l.add(diag.NoEffect, at.field("match.listeners"), "listeners cannot take effect in a service's route: only gateways have some", here.pos(r.Match.Pos)).hint("remove it")
 		}
 		for j, d := range r.To {
 			if dest, ok := l.serviceDestination(at.field("to").index(j), s, d); ok {
@@ -163,7 +163,7 @@ func (l *linker) route(here place, r *spec.Route) ir.Route {
 // weights refuses destinations that no request would reach.
 func (l *linker) weights(here place, r *spec.Route, route *ir.Route) {
 	if r.To != nil && len(r.To) == 0 {
-		l.add(diag.NoDestination, here.field("to"), "to is empty, so the requests go nowhere", route.Pos).hint("leave to out for any instance")
+		l.add(diag.NoDestination, here.field("to"), "to is empty, so the requests have no destination", route.Pos).hint("omit to for any instance")
 		return
 	}
 	var sum uint64
@@ -171,7 +171,7 @@ func (l *linker) weights(here place, r *spec.Route, route *ir.Route) {
 		sum += uint64(d.Weight)
 	}
 	if len(route.To) == len(r.To) && len(r.To) > 0 && sum == 0 {
-		l.add(diag.NoWeight, here.field("to"), "the weights sum to 0, so the requests go nowhere", route.To[0].Pos).
+		l.add(diag.NoWeight, here.field("to"), "the weights sum to 0, so the requests have no destination", route.To[0].Pos).
 			hint("weights are shares of each other: 90 and 10, or 9 and 1")
 	}
 	if sum > 1<<32-1 {

@@ -22,8 +22,8 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 		rule.Ports = l.portList(here.field("ports"), r.Ports, s.Ports, s.Name)
 		for _, name := range rule.Ports {
 			if p := s.Port(name); p.Open {
-				l.add(diag.NoEffect, here.field("ports"), fmt.Sprintf("the rule cannot take effect on port %s, which has mtls \"off\": nobody looks at rules there", name), rule.Pos, p.Pos).
-					hint("take mtls out of the port, or the port out of the rule")
+				l.add(diag.NoEffect, here.field("ports"), fmt.Sprintf("the rule cannot take effect on port %s, which has mtls \"off\": rules are not enforced there", name), rule.Pos, p.Pos).
+					hint("remove mtls from the port, or the port from the rule")
 			}
 		}
 		rule.Methods, rule.Paths = l.requestsOf(here, r)
@@ -50,8 +50,8 @@ func (l *linker) requestsOf(here place, r *spec.Rule) (methods, paths []string) 
 		return values(r.Methods), values(r.Paths)
 	}
 	if r.Methods != nil || r.Paths != nil {
-		l.add(diag.ExactlyOneOf, here.field("grpc"), "grpc stands in place of methods and paths, and they are written too", here.pos(r.GRPC.Pos)).
-			hint("take one of them out")
+		l.add(diag.ExactlyOneOf, here.field("grpc"), "grpc replaces methods and paths, which are written too", here.pos(r.GRPC.Pos)).
+			hint("remove one of them")
 	}
 	method := r.GRPC.Method.Or("*")
 	return []string{"POST"}, []string{"/" + r.GRPC.Service.Value + "/" + method}
@@ -68,14 +68,14 @@ func (l *linker) until(here place, f spec.Field[string]) time.Time {
 	}
 	switch {
 	case err != nil:
-		l.add(diag.BadFormat, here, fmt.Sprintf("until is %q, which is no day and no time", f.Value), here.pos(f.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("until is %q, which is neither a date nor a time", f.Value), here.pos(f.Pos)).
 			hint(`"2027-01-31" or "2027-01-31T12:00:00Z"`)
 	case l.mesh.Delivery == ir.DeliveryStatic:
-		l.add(diag.NotSupported, here, `until with delivery "static" is not supported yet: nobody would take the rule out when its time is over`, here.pos(f.Pos)).
-			hint(`deliver by "xds", or leave until out and take the rule out yourself`)
+		l.add(diag.NotSupported, here, `until with delivery "static" is not supported yet: nothing would remove the rule when it expires`, here.pos(f.Pos)).
+			hint(`deliver by "xds", or omit until: somebody must then remove the rule`)
 	case l.now.After(t):
-		l.add(diag.RuleOver, here, fmt.Sprintf("the time of this rule was over on %s", f.Value), here.pos(f.Pos)).
-			hint("take the rule out, or write a later time")
+		l.add(diag.RuleOver, here, fmt.Sprintf("this rule expired on %s", f.Value), here.pos(f.Pos)).
+			hint("remove the rule, or write a later time")
 	}
 	return t.UTC()
 }
@@ -91,8 +91,8 @@ func (l *linker) emptyLists(here place, r *spec.Rule, pos source.Position) {
 		{"headers", r.Headers != nil && len(r.Headers) == 0},
 	} {
 		if list.empty {
-			l.add(diag.EmptyList, here.field(list.name), fmt.Sprintf("%s is empty: is the rule about everything, or nothing?", list.name), pos).
-				hint("leave %s out for everything; take the rule out for nothing", list.name)
+			l.add(diag.EmptyList, here.field(list.name), fmt.Sprintf("%s is empty, and could mean everything or nothing", list.name), pos).
+				hint("omit %s for everything; remove the rule for nothing", list.name)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (l *linker) ruleTakesEffect(here place, s *ir.Service, r *ir.Rule) {
 		http = http || p.Protocol.IsHTTP()
 		if !p.Protocol.IsHTTP() && len(r.Ports) > 0 {
 			l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect on port %s, which speaks %s", what, p.Name, p.Protocol), r.Pos, p.Pos).
-				hint("write a rule of its own for that port")
+				hint("write a separate rule for that port")
 			return
 		}
 	}

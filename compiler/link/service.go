@@ -99,7 +99,7 @@ func (l *linker) ownPorts(here place, s *ir.Service) {
 	for _, p := range s.Ports {
 		switch {
 		case slices.Contains(s.Proxy.Ports(), p.Target):
-			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("port %d is the proxy's own", p.Target), p.Pos).
+			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("port %d is used by the proxy", p.Target), p.Pos).
 				hint("choose another, or move the proxy: %s.proxy", here.path)
 		case s.Proxy.Interception == ir.InterceptExplicit && p.Target == p.Number:
 			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
@@ -146,7 +146,7 @@ func (l *linker) workload(here place, s *spec.Service, ports []ir.Port) ir.Workl
 			hint(`endpoints: [{address: "10.0.0.1"}]`)
 	}
 	if out.File != "" && l.mesh.Delivery == ir.DeliveryStatic {
-		l.add(diag.NoEffect, here.field("workload.file"), `file cannot take effect: with delivery "static" nobody would read it`, here.pos(w.File.Pos)).
+		l.add(diag.NoEffect, here.field("workload.file"), `file cannot take effect: with delivery "static" nothing would read it`, here.pos(w.File.Pos)).
 			hint(`list the endpoints, or write mesh: delivery: "xds"`)
 	}
 	taken := map[string]*spec.Endpoint{}
@@ -166,21 +166,21 @@ func (l *linker) versions(here place, s *spec.Service, w *ir.Workload) []ir.Vers
 			value := v.Labels[label]
 			version.Labels[label] = value.Value
 			if !goodLabel(label, value.Value) {
-				l.add(diag.BadFormat, at.field("labels"), fmt.Sprintf("%s: %q is no label of Kubernetes", label, value.Value), here.pos(value.Pos)).
+				l.add(diag.BadFormat, at.field("labels"), fmt.Sprintf("%s: %q is not a valid Kubernetes label", label, value.Value), here.pos(value.Pos)).
 					hint("name and value have letters, digits, dashes, underscores and dots, at most 63; the name may have a DNS prefix and a slash")
 			}
 		}
 		switch {
 		case len(version.Labels) == 0:
-			l.add(diag.NoLabels, at, fmt.Sprintf("version %s has no labels, so it cannot be told from the others", name), version.Pos).
+			l.add(diag.NoLabels, at, fmt.Sprintf("version %s has no labels, so it cannot be distinguished from the others", name), version.Pos).
 				hint("labels: version: %q", name)
 		case w.DNS != "":
-			l.add(diag.NoEffect, at, "the instances behind a dns name carry no labels, so they have no versions", version.Pos).
-				hint("list the instances as endpoints, or make it a service of its own")
+			l.add(diag.NoEffect, at, "the instances behind a dns name have no labels, so they have no versions", version.Pos).
+				hint("list the instances as endpoints, or make it a separate service")
 		}
 		if version.Workload != "" && !w.InCluster() {
-			l.add(diag.NoEffect, at.field("workload"), "workload cannot take effect: the instances of the service are no pods", here.pos(v.Workload.Pos), w.Pos).
-				hint("take it out")
+			l.add(diag.NoEffect, at.field("workload"), "workload cannot take effect: the instances of the service are not pods", here.pos(v.Workload.Pos), w.Pos).
+				hint("remove it")
 		}
 		out = append(out, version)
 	}

@@ -43,7 +43,7 @@ func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	from, q := s.From, s.Request
 	if from.Service.IsSet() == from.Gateway.IsSet() {
 		l.add(diag.ExactlyOneOf, here.field("from"), fmt.Sprintf("from has %s service and gateway, and must have exactly one", bothOrNeither(from.Service.IsSet())), here.pos(from.Pos)).
-			hint("%s", either(from.Service.IsSet(), `from: service: "NAME", or from: gateway: "NAME"`, "take service out, or take gateway out"))
+			hint("%s", either(from.Service.IsSet(), `from: service: "NAME", or from: gateway: "NAME"`, "remove service, or remove gateway"))
 		return false
 	}
 	needed, useless, where := q.To, q.Host, "to"
@@ -53,10 +53,10 @@ func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	switch {
 	case !needed.IsSet():
 		l.add(diag.MissingField, here.field("request."+where), fmt.Sprintf("the request does not say where it goes: %s is missing", where), here.pos(q.Pos)).
-			hint("a service's request has to, the service that is called; one by a gateway has host")
+			hint("a request from a service has to, the service that is called; a request to a gateway has host")
 		return false
 	case useless.IsSet():
-		l.add(diag.NoEffect, here.field("request"), "to is for requests of a service and host for those by a gateway, and both are written", here.pos(useless.Pos)).hint("take it out")
+		l.add(diag.NoEffect, here.field("request"), "to is for requests from a service and host for requests to a gateway, and both are written", here.pos(useless.Pos)).hint("remove it")
 		return false
 	}
 	if from.Gateway.IsSet() {
@@ -127,7 +127,7 @@ func (l *linker) byListener(here place, s *spec.Test, t *ir.Test) bool {
 		return false
 	case at == nil:
 		l.add(diag.UnservedHost, here.field("request.host"), fmt.Sprintf("no listener of %s answers for %s", g.Name, t.Host), here.pos(s.Request.Host.Pos), g.Pos).
-			hint("write port: %q for the answer that one of them gives all the same", append(names, "NAME")[0])
+			hint("write port: %q to test the answer that one of them gives", append(names, "NAME")[0])
 		return false
 	}
 	t.Scheme, t.Port = "http", at.Port
@@ -157,11 +157,11 @@ func (l *linker) testToken(here place, q *spec.TestRequest, t *ir.Test) bool {
 	switch {
 	case t.Issuer != "":
 	case len(known) == 0:
-		l.add(diag.UnknownIssuer, here.field("request.jwt"), "the mesh has no issuer whose token that could be", here.pos(q.Pos)).hint("mesh: jwt: issuers: NAME: …")
+		l.add(diag.UnknownIssuer, here.field("request.jwt"), "the mesh has no token issuer", here.pos(q.Pos)).hint("mesh: jwt: issuers: NAME: …")
 	case said.IsSet():
-		l.unknown(diag.UnknownIssuer, here.field("request.jwt.iss"), "issuer of tokens", said.Value, known, said.Pos)
+		l.unknown(diag.UnknownIssuer, here.field("request.jwt.iss"), "token issuer", said.Value, known, said.Pos)
 	default:
-		l.add(diag.UnknownIssuer, here.field("request.jwt"), fmt.Sprintf("the mesh has %d issuers of tokens: whose is it?", len(known)), here.pos(q.Pos)).
+		l.add(diag.UnknownIssuer, here.field("request.jwt"), fmt.Sprintf("the mesh has %d token issuers: whose is it?", len(known)), here.pos(q.Pos)).
 			hint("jwt: iss: %q", known[0])
 	}
 	return t.Issuer != ""
@@ -170,7 +170,7 @@ func (l *linker) testToken(here place, q *spec.TestRequest, t *ir.Test) bool {
 // expectation refuses one that nothing could meet.
 func (l *linker) expectation(here place, e *spec.Expectation) bool {
 	if !e.Allowed.Value && (e.Service.IsSet() || e.Version.IsSet()) {
-		l.add(diag.NoEffect, here, "a request that is not let in reaches no service and no version", here.pos(cmp.Or(e.Service.Pos, e.Version.Pos)), here.pos(e.Allowed.Pos)).hint("take it out")
+		l.add(diag.NoEffect, here, "a request that is not allowed reaches no service and no version", here.pos(cmp.Or(e.Service.Pos, e.Version.Pos)), here.pos(e.Allowed.Pos)).hint("remove it")
 		return false
 	}
 	if !e.Service.IsSet() {

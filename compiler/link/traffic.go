@@ -43,8 +43,8 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 		}
 		t.RetryOn = setting(here, on, r.Pos)
 		if len(on) == 0 {
-			l.add(diag.EmptyList, here.field("on"), "on names no condition, so nothing would be tried again", here.pos(r.Pos)).
-				hint("leave it out for the default, or write attempts: 0 for no retries")
+			l.add(diag.EmptyList, here.field("on"), "on names no condition, so nothing would be retried", here.pos(r.Pos)).
+				hint("omit it for the default, or write attempts: 0 for no retries")
 		} else {
 			t.RetryOn.Pos = here.pos(r.On[0].Pos)
 		}
@@ -62,7 +62,7 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 		t.BackoffMax = l.durationSetting(here.field("backoff.max"), b.Max)
 		if t.BackoffBase != nil && t.BackoffMax != nil && t.BackoffMax.Value < t.BackoffBase.Value {
 			l.add(diag.OutOfRange, here.field("backoff.max"), fmt.Sprintf("max is %s and base %s", t.BackoffMax.Value, t.BackoffBase.Value), t.BackoffMax.Pos, t.BackoffBase.Pos).
-				hint("max is what the wait grows to: leave it out for ten times base")
+				hint("max is the longest back-off: omit it for ten times base")
 		}
 	}
 	if r.Hedge.IsSet() {
@@ -81,5 +81,5 @@ func (l *linker) requestsOnly(here place, ports []ir.Port, what string, pos spec
 		}
 	}
 	l.add(diag.NoEffect, here, fmt.Sprintf("%s cannot take effect: no port of it speaks HTTP", what), here.pos(pos)).
-		hint("take it out, or give the port the protocol that it speaks")
+		hint("remove it, or give the port the protocol that it speaks")
 }

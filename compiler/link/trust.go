@@ -22,11 +22,11 @@ func (l *linker) trustDomains(u *spec.Unit) {
 		td, err := spiffeid.TrustDomainFromString(name)
 		switch {
 		case err != nil:
-			l.add(diag.BadFormat, here, fmt.Sprintf("%q is no SPIFFE trust domain", name), here.pos(s.Pos))
+			l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid SPIFFE trust domain", name), here.pos(s.Pos))
 			continue
 		case td == l.trustDomain:
-			l.add(diag.NameTaken, here, fmt.Sprintf("%s is the mesh's own trust domain, whose roots its issuer gives", name), here.pos(s.Pos), here.pos(u.Mesh.TrustDomain.Pos)).
-				hint("take it out")
+			l.add(diag.NameTaken, here, fmt.Sprintf("%s is the mesh's own trust domain, whose roots come from its issuer", name), here.pos(s.Pos), here.pos(u.Mesh.TrustDomain.Pos)).
+				hint("remove it")
 			continue
 		}
 		bundle, reason := roots(s.Bundle.Value)
@@ -50,13 +50,13 @@ func roots(text string) (string, string) {
 		c, err := publickey.ParseCertificate(block.Bytes)
 		switch {
 		case block.Type != "CERTIFICATE":
-			return "", "has something that is no certificate"
+			return "", "has a block that is not a certificate"
 		case errors.Is(err, publickey.ErrKey):
-			return "", fmt.Sprintf("has a certificate whose key nothing can work with: %v", err)
+			return "", fmt.Sprintf("has a certificate whose key is not supported: %v", err)
 		case err != nil:
 			return "", "has a certificate that cannot be read"
 		case !c.IsCA:
-			return "", fmt.Sprintf("has a certificate that is no authority's: %s", c.Subject)
+			return "", fmt.Sprintf("has a certificate that is not a CA certificate: %s", c.Subject)
 		}
 		out.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 	}

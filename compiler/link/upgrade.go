@@ -13,7 +13,7 @@ import (
 func (l *linker) upgrades(here place, p *spec.Port) []string {
 	if len(p.Upgrades) > 0 && ir.Protocol(p.Protocol.Value) != ir.HTTP {
 		l.add(diag.NoEffect, here.field("upgrades"), fmt.Sprintf("upgrades cannot take effect: the port speaks %s, and only HTTP/1.1 has them", p.Protocol.Value), here.pos(p.Upgrades[0].Pos)).
-			hint("take them out, or write protocol: %q", ir.HTTP)
+			hint("remove them, or write protocol: %q", ir.HTTP)
 		return nil
 	}
 	out := values(p.Upgrades)

@@ -23,7 +23,7 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
 		case to == caller.Name:
 			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", caller.Name), use.Pos).
-				hint("take it out: an instance reaches its own application on loopback, without the mesh")
+				hint("remove it: an instance reaches its own application on loopback, without the mesh")
 			continue
 		case callee != nil:
 			use.Ports = l.allowedPorts(at, caller, callee, s, use.Pos)
@@ -56,7 +56,7 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 	for _, p := range callee.Ports {
 		if p.Open && (len(callee.Ports) == 1 || slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
 			l.add(diag.OpenPortCalled, here, fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
-				hint("take mtls out of services.%s.ports.%s, or call another port", callee.Name, p.Name)
+				hint("remove mtls from services.%s.ports.%s, or call another port", callee.Name, p.Name)
 			return nil
 		}
 		if callee.Lets(caller, p.Name) {
@@ -71,13 +71,13 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 		return nil
 	}
 	if len(open) == 0 && refused != nil {
-		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s denies it all that it does", name, callee.Name, callee.Name), pos, refused.Pos).
-			hint("take the call or the rule of deny out, or say in the rule which requests are denied")
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s denies all its calls", name, callee.Name, callee.Name), pos, refused.Pos).
+			hint("delete the call or the deny rule, or write in the rule which requests are denied")
 		return nil
 	}
 	if len(open) == 0 {
-		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s does not let it in", name, callee.Name, callee.Name), pos, l.services[callee.Name].pos).
-			hint("add {from: %ss: [%q]} to services.%s.allow, or %s", caller.Kind, name, callee.Name, map[bool]string{true: "take out the call and its routes", false: "take the call out"}[caller.Kind == ir.KindGateway])
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s does not allow calls from %s", callee.Name, name), pos, l.services[callee.Name].pos).
+			hint("add {from: %ss: [%q]} to services.%s.allow, or %s", caller.Kind, name, callee.Name, map[bool]string{true: "delete the call and its routes", false: "remove the call"}[caller.Kind == ir.KindGateway])
 		return nil
 	}
 	if use.Ports == nil {
@@ -90,11 +90,11 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 			ports = append(ports, p)
 			continue
 		}
-		l.add(diag.PortNotAllowed, here.field("ports"), fmt.Sprintf("%s calls port %s of %s, and %s lets it in on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
+		l.add(diag.PortNotAllowed, here.field("ports"), fmt.Sprintf("%s calls port %s of %s, and %s allows it on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
 			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", caller.Kind, name, p, callee.Name)
 	}
 	if len(use.Ports) == 0 {
-		l.add(diag.EmptyList, here.field("ports"), "ports is empty, so nothing would be called", pos).hint("leave it out for every port that is open")
+		l.add(diag.EmptyList, here.field("ports"), "ports is empty, so nothing would be called", pos).hint("omit it for every port that is allowed")
 	}
 	return ports
 }
@@ -108,8 +108,8 @@ func (l *linker) binds(here place, proxy *ir.Proxy, uses []ir.Use, written map[s
 		at := here.field("uses." + use.To)
 		if s.Bind.IsSet() {
 			if len(use.Ports) != 1 {
-				l.add(diag.BadEndpointPort, at.field("bind"), fmt.Sprintf("bind cannot say which of the ports %s it means", strings.Join(use.Ports, ", ")), here.pos(s.Bind.Pos)).
-					hint("in place of bind, write %s", left.uses(use, use.Ports...))
+				l.add(diag.BadEndpointPort, at.field("bind"), fmt.Sprintf("bind is ambiguous: the call has the ports %s", strings.Join(use.Ports, ", ")), here.pos(s.Bind.Pos)).
+					hint("instead of bind, write %s", left.uses(use, use.Ports...))
 			} else {
 				l.bind(at.field("bind"), proxy, use, use.Ports[0], s.Bind, taken, left)
 			}
@@ -133,12 +133,12 @@ func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f s
 		return
 	}
 	if addr.Addr().Is4In6() {
-		l.add(diag.BadAddress, here, fmt.Sprintf("%s is an IPv4 address in IPv6's clothes", addr), pos).
+		l.add(diag.BadAddress, here, fmt.Sprintf("%s is an IPv4-mapped IPv6 address", addr), pos).
 			hint("%q", left.address())
 		return
 	}
 	if p := addr.Port(); slices.Contains(proxy.Ports(), p) {
-		l.add(diag.PortTaken, here, fmt.Sprintf("port %d is the proxy's own", p), pos).hint("%q", left.address())
+		l.add(diag.PortTaken, here, fmt.Sprintf("port %d is used by the proxy", p), pos).hint("%q", left.address())
 		return
 	}
 	if !addr.Addr().IsLoopback() {
@@ -179,8 +179,8 @@ func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written ma
 		for _, name := range ports {
 			port := l.calleePort(use, name)
 			if slices.Contains(proxy.Ports(), port.Number) {
-				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is the own of this service's proxy", use.To, port.Number), use.Pos).
-					hint("move the proxy: %s.proxy, or give the call an address of its own: %s", here.path, left.uses(use, name))
+				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is used by this service's proxy", use.To, port.Number), use.Pos).
+					hint("move the proxy: %s.proxy, or give the call a separate address: %s", here.path, left.uses(use, name))
 				continue
 			}
 			other, twice := numbers[port.Number]
@@ -191,9 +191,9 @@ func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written ma
 			if other.port.Protocol.IsHTTP() && port.Protocol.IsHTTP() || other.port.Protocol == ir.TLS && port.Protocol == ir.TLS {
 				continue // told apart by host or SNI
 			}
-			l.add(diag.NeedsBind, at, fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be told apart",
+			l.add(diag.NeedsBind, at, fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
 				other.use.To, other.port.Protocol, use.To, port.Protocol, port.Number), use.Pos, other.use.Pos).
-				hint("give one of them an address of its own: %s", left.uses(use, name))
+				hint("give one of them a separate address: %s", left.uses(use, name))
 		}
 	}
 }

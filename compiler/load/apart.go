@@ -140,7 +140,7 @@ func overLimit(units []Unit, open map[string]bool, reached *limit.Reached) []Eva
 }
 
 // LimitHint is what to do about a limit that was reached.
-const LimitHint = "write it plainer: values that multiply each other, or lists made of lists, grow without end; --max-time and --max-memory raise the limits"
+const LimitHint = "simplify it: values that multiply each other, or lists made of lists, grow without end; --max-time and --max-memory raise the limits"
 
 func unitName(dir string) string {
 	if dir == "." {
@@ -152,7 +152,7 @@ func unitName(dir string) string {
 func decodeReturned(data []byte, units []Unit) ([]Evaluated, error) {
 	var list []returned
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&list); err != nil || len(list) != len(units) {
-		return nil, errors.New("the process for the evaluation gave something else back than was asked for")
+		return nil, errors.New("the process for the evaluation returned an unexpected result")
 	}
 	out := make([]Evaluated, len(units))
 	for i, r := range list {
@@ -169,7 +169,7 @@ func decodeReturned(data []byte, units []Unit) ([]Evaluated, error) {
 func RunApart(stdin io.Reader, stdout, stderr io.Writer) error {
 	var in handed
 	if err := gob.NewDecoder(stdin).Decode(&in); err != nil {
-		return errors.New("this is for meshc itself: it reads what another meshc hands it")
+		return errors.New("this command is internal: meshc runs it to evaluate specs that are not trusted")
 	}
 	debug.SetMemoryLimit(in.Memory / 10 * 8)
 	m := &Module{files: map[string]*file{}}

@@ -178,7 +178,7 @@ func (x *explainer) unknown(schema cue.Value, path []string, pos source.Position
 		names = append(names, known.Selector().Unquoted())
 	}
 	if len(names) == 0 {
-		x.found.Add(diag.New(diag.BadFormat, join(path), fmt.Sprintf("%q is not a good name here", name), pos).
+		x.found.Add(diag.New(diag.BadFormat, join(path), fmt.Sprintf("%q is not a valid name here", name), pos).
 			WithHint("%s", nameHint(path)))
 		return
 	}
@@ -230,7 +230,7 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 	}
 	d := diag.New(diag.OutOfRange, join(path), fmt.Sprintf("%s is %s, which is out of range", last(path), written), pos)
 	if v.IncompleteKind() == cue.StringKind {
-		d = diag.New(diag.BadFormat, join(path), fmt.Sprintf("%s is %s, which has not the right form", last(path), written), pos)
+		d = diag.New(diag.BadFormat, join(path), fmt.Sprintf("%s is %s, which is not a valid value", last(path), written), pos)
 	} else if bound := boundOf(err); bound != "" {
 		d.Message = fmt.Sprintf("%s is %s and must be %s", last(path), written, bound)
 	}

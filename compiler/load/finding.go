@@ -80,7 +80,7 @@ func classify(format, message string, fallback diag.Code) diag.Code {
 }
 
 var hints = map[diag.Code]string{
-	diag.CUEConflict:   "one of them must go; a value that may be changed below is written as a default: *value | type",
+	diag.CUEConflict:   "one of them must be removed; a value that may be changed in lower directories is written as a default: *value | type",
 	diag.CUEIncomplete: "write a concrete value",
 	diag.CUEImport:     "a mesh imports CUE's own packages, packages of its module, and what is vendored in cue.mod/pkg",
 	diag.CUEReference:  "a name is visible in its own file's scope and in the package's top level",

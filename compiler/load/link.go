@@ -15,7 +15,7 @@ const maxLinks = 40
 var (
 	errLeaves   = errors.New("is a symbolic link that leaves the module")
 	errIntoGit  = errors.New("is a symbolic link into .git, which is in no commit")
-	errTooLinks = errors.New("is a symbolic link that leads in a circle")
+	errTooLinks = errors.New("is a symbolic link that leads to itself")
 )
 
 // followLink is what stands at the end of a symbolic link: a path of the module without links in it. It goes link by link, as

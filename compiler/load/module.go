@@ -119,7 +119,7 @@ func (m *Module) readModuleFile() diag.List {
 func (m *Module) badModuleFile(err error) diag.List {
 	m.broken = true
 	pos := source.Position{File: moduleFile, Line: 1, Column: 1}
-	message := "cue.mod/module.cue is not a good module file"
+	message := "cue.mod/module.cue is not a valid module file"
 	if found := fromCUE(err, diag.NotAModule, ""); len(found) > 0 {
 		if found[0].Message != "" {
 			message += ": " + found[0].Message

@@ -101,13 +101,13 @@ func (r *reader) count(name string, files, size, entries int64) bool {
 	case r.read.entries > maxModuleEntries:
 		what = fmt.Sprintf("%d files and directories", maxModuleEntries)
 	case strings.Count(name, "/") >= maxDepth:
-		what = fmt.Sprintf("%d directories in one another", maxDepth)
+		what = fmt.Sprintf("%d nested directories", maxDepth)
 	default:
 		return true
 	}
 	r.full, r.broken = true, true
 	r.found.Add(diag.New(diag.ModuleTooLarge, "", "the mesh repository has more than "+what, source.Position{File: name}).
-		WithHint("a mesh is written by people: leave out what is generated, or keep it in a directory whose name begins with \".\" or \"_\", which is not read"))
+		WithHint("a mesh is written by people: remove what is generated, or keep it in a directory whose name begins with \".\" or \"_\", which is not read"))
 	return false
 }
 
@@ -155,8 +155,8 @@ func (r *reader) readDir(open *os.Root, dir string) {
 				problem = f.external()
 			}
 			if problem == nil && f.pkg == "" && !strings.HasPrefix(name, "cue.mod/") && f.says() {
-				r.add(diag.New(diag.NoPackage, "", name+" has no package clause, so it is part of no unit", source.Position{File: name, Line: 1, Column: 1}).
-					WithHint("begin it with the package of its neighbours"))
+				r.add(diag.New(diag.NoPackage, "", name+" has no package clause, so it does not belong to any unit", source.Position{File: name, Line: 1, Column: 1}).
+					WithHint("begin it with the package of the other files in its directory"))
 			}
 			if problem != nil {
 				r.add(*problem)

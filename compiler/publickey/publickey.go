@@ -79,7 +79,7 @@ func ParseRequest(der []byte) (*x509.CertificateRequest, error) {
 	}
 	r, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return nil, errors.New("it is no certificate request")
+		return nil, errors.New("it is not a certificate request")
 	}
 	if err := Check(r.PublicKey); err != nil {
 		return nil, err
@@ -113,12 +113,12 @@ func CertificatesAlone(text []byte) ([]*x509.Certificate, error) {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
 			if len(out) == 0 {
-				return nil, errors.New("it holds no certificate in PEM")
+				return nil, errors.New("it has no certificate in PEM")
 			}
 			return out, nil
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("it holds a %s beside certificates", strings.ToLower(block.Type))
+			return nil, fmt.Errorf("it has a %s besides certificates", strings.ToLower(block.Type))
 		}
 		c, err := ParseCertificate(block.Bytes)
 		if err != nil {
@@ -144,7 +144,7 @@ const maxChain = 8
 // the roots and is for that usage. No signature is verified before the key of every certificate is known to be good.
 func VerifyPeer(shown [][]byte, roots *x509.CertPool, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
 	if len(shown) == 0 || len(shown) > maxChain {
-		return nil, fmt.Errorf("a peer shows 1 to %d certificates, not %d", maxChain, len(shown))
+		return nil, fmt.Errorf("a peer presents 1 to %d certificates, not %d", maxChain, len(shown))
 	}
 	var chain []*x509.Certificate
 	for _, der := range shown {

@@ -35,7 +35,7 @@ func (r *run) fromService(s *ir.Service) {
 	for _, use := range onPort {
 		for _, name := range use.Ports {
 			if r.numberOf(use, name) == number && r.protocolOf(use, name).IsHTTP() {
-				r.step(at, s.Pos, "uses nothing that is named %s on port %d", r.request.Host, number)
+				r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)
 				if _, good := r.read(at); good {
 					r.answer(at, http.StatusBadGateway)
 				}
@@ -51,7 +51,7 @@ func (r *run) fromService(s *ir.Service) {
 			}
 		}
 	}
-	r.step(at, s.Pos, "uses nothing on port %d, and closes the connection", number)
+	r.step(at, s.Pos, "has no callee on port %d, and closes the connection", number)
 	r.answer(at, 0)
 }
 
@@ -108,7 +108,7 @@ func (r *run) named() string {
 
 // call follows a request for a callee.
 func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
-	r.step(at, use.Pos, "takes it for %s, which it uses", use.To)
+	r.step(at, use.Pos, "matches the callee %s", use.To)
 	if use.External {
 		r.toExternal(at, use, portName)
 		return
@@ -128,13 +128,13 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 	for i := range callee.Routes {
 		route := &callee.Routes[i]
 		if r.takes(&route.Match, q, q.path) {
-			r.step(at, route.Pos, "goes by the route %q of %s", route.Name, callee.Name)
+			r.step(at, route.Pos, "matches the route %q of %s", route.Name, callee.Name)
 			r.goes(at, s.Uses, use, callee, port, q, route)
 			return
 		}
 	}
 	if len(callee.Routes) > 0 {
-		r.step(at, callee.Pos, "goes by no route of %s, and so to any instance", callee.Name)
+		r.step(at, callee.Pos, "matches no route of %s, so it goes to any instance", callee.Name)
 	}
 	r.goes(at, s.Uses, use, callee, port, q, rest(callee))
 }
@@ -180,11 +180,11 @@ func (r *run) toExternal(at string, use *ir.Use, portName string) {
 	r.Policy = &p
 	r.policy(at, port.Protocol, &p)
 	if e.Via != nil {
-		r.step(at, e.Pos, "leaves the mesh by the gateway %s", e.Via.Gateway)
+		r.step(at, e.Pos, "leaves the mesh through the gateway %s", e.Via.Gateway)
 	}
 	r.Reaches = []Reach{reach}
 	if _, err := netip.ParseAddr(e.Hosts[0]); err != nil && len(e.Endpoints) == 0 {
-		r.undecided("where DNS leads %s: proxies send nothing to %s", e.Hosts[0], forbidden(e.Local))
+		r.undecided("what %s resolves to in DNS: proxies send nothing to %s", e.Hosts[0], forbidden(e.Local))
 	}
 	r.undecided("whether %s answers", e.Hosts[0])
 }

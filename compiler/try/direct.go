@@ -31,7 +31,7 @@ func peerOf(m *ir.Mesh, identity string) ir.Peer {
 func (r *run) direct() error {
 	s := r.mesh.Service(r.named())
 	if s == nil {
-		return fmt.Errorf("no service of the mesh %s is named %s; what comes to a gateway is tried with --from gateway:NAME", r.mesh.Name, r.request.Host)
+		return fmt.Errorf("the mesh %s has no service %s; to try a request to a gateway, use --from gateway:NAME", r.mesh.Name, r.request.Host)
 	}
 	at := ir.ServiceRef(s.Name).String()
 	if len(s.Ports) == 1 && r.request.Port == 0 && r.me.Kind != Outside {
@@ -49,7 +49,7 @@ func (r *run) direct() error {
 		return nil
 	}
 	if port.Open {
-		r.step(at, port.Pos, "lets everything in on port %s, which has mtls \"off\"", port.Name)
+		r.step(at, port.Pos, "allows everything on port %s, which has mtls \"off\"", port.Name)
 		r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: r.request.Host, Path: r.request.Path}}
 		return nil
 	}
@@ -57,7 +57,7 @@ func (r *run) direct() error {
 		return r.outside(at, s, port)
 	}
 	if !strings.HasPrefix(r.me.Identity.String(), r.mesh.Domain()) && !slices.ContainsFunc(s.Allow, func(rule ir.Rule) bool { return rule.Holds(port) && r.isFrom(&rule, false) }) {
-		r.step(at, s.Pos, "knows no such caller: no rule names it, and it is of another trust domain")
+		r.step(at, s.Pos, "cannot authenticate the caller: no rule names it, and it is of another trust domain")
 		r.answer(at, 0)
 		return nil
 	}
@@ -88,9 +88,9 @@ func (r *run) arrives(s *ir.Service, port *ir.Port, q *message) {
 func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
 	probes := s.ProbesOf(s.InstancePort(port))
 	if !s.Plaintext && len(probes) == 0 || !port.Protocol.IsHTTP() || r.request.Scheme == "https" {
-		r.step(at, s.Pos, "wants mutual TLS, with a certificate of the mesh")
+		r.step(at, s.Pos, "requires mutual TLS, with a certificate of the mesh")
 		r.answer(at, 0)
-		r.Write = fmt.Sprintf("services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a way by a gateway", s.Name)
+		r.Write = fmt.Sprintf("services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a gateway in between", s.Name)
 		return nil
 	}
 	q, good := r.read(at)
@@ -102,13 +102,13 @@ func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
 		path, _, _ := strings.Cut(p.Path, "?")
 		http := p.Kind == ir.HealthHTTP && (q.method == "GET" || q.method == "HEAD") && q.path == path
 		if http || p.Kind == ir.HealthGRPC && q.method == "POST" && q.path == ir.GRPCHealthPath {
-			r.step(at, p.Pos, "lets it in as a probe")
+			r.step(at, p.Pos, "allowed as a probe")
 			r.arrives(s, port, q)
 			return nil
 		}
 	}
 	if !s.Plaintext {
-		r.step(at, s.Pos, "lets probes in without mutual TLS, and nothing else")
+		r.step(at, s.Pos, "allows only probes without mutual TLS")
 		r.answer(at, 403)
 		return nil
 	}

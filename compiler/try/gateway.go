@@ -19,14 +19,14 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		r.answer(at, 0)
 		return
 	}
-	r.step(at, l.Pos, "takes it at the listener %s", l.Name)
+	r.step(at, l.Pos, "matches the listener %s", l.Name)
 	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional && !r.passes(OnCertificate, "it does", "it does not", guardCertificate+" of %s", l.TLS.ClientRoots) {
 		r.answer(at, 0)
 		return
 	}
 	if l.To != nil {
 		callee := r.mesh.Service(l.To.Service)
-		r.step(at, l.Pos, "hands its connections to %s", named(l.To))
+		r.step(at, l.Pos, "sends its connections to %s", named(l.To))
 		r.connect(callee, callee.Port(l.To.Port))
 		return
 	}
@@ -43,8 +43,8 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		return
 	}
 	if g.Authorizer != "" {
-		r.step(at, g.Pos, "asks %s", g.Authorizer)
-		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s asks", g.Authorizer, g.Name) {
+		r.step(at, g.Pos, "calls %s", g.Authorizer)
+		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s calls", g.Authorizer, g.Name) {
 			r.answer(at, 403)
 			return
 		}
@@ -54,7 +54,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	}
 	domain, served := r.domain(g, l, strings.ToLower(q.host))
 	if !served {
-		r.step(at, l.Pos, "answers for no host %s there", q.host)
+		r.step(at, l.Pos, "has no listener for the host %s there", q.host)
 		r.answer(at, 404)
 		return
 	}
@@ -143,7 +143,7 @@ func (r *run) redirectTo(at string, g *ir.Gateway, l *ir.Listener, q *message) {
 // byRoute follows a request by a gateway's route, and then by the service's own. It is false when neither takes
 // it.
 func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) bool {
-	r.step(at, route.Pos, "goes by the route %q", route.Name)
+	r.step(at, route.Pos, "matches the route %q", route.Name)
 	if route.Answers() {
 		r.goes(at, g.Uses, nil, nil, nil, q, route)
 		return true
@@ -161,7 +161,7 @@ func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) boo
 		for i := range callee.Routes {
 			own := &callee.Routes[i]
 			if r.takes(&own.Match, q, path) {
-				r.step(at, own.Pos, "goes on by the route %q of %s", own.Name, callee.Name)
+				r.step(at, own.Pos, "then matches the route %q of %s", own.Name, callee.Name)
 				r.goes(at, g.Uses, use, callee, port, q, route, own)
 				return true
 			}

@@ -32,7 +32,7 @@ func normalized(path string) (out, query, why, unsure string) {
 	}
 	out = mergeSlashes(canonical(out))
 	if dots := dotsWithParameters(out); dots != "" {
-		return "", "", fmt.Sprintf("the segment %q in its path, which the next reader takes for %q", dots, strings.TrimRight(dots, ";")), ""
+		return "", "", fmt.Sprintf("the segment %q in its path, which the application may read as %q", dots, strings.TrimRight(dots, ";")), ""
 	}
 	return out, query, "", unsure
 }

@@ -75,7 +75,7 @@ func ParseSender(text string) (Sender, error) {
 		return Sender{Kind: Outside}, nil
 	case kind == string(ir.KindIdentity):
 		if _, err := spiffeid.FromString(name); err != nil {
-			return Sender{}, fmt.Errorf("%q is no SPIFFE ID", name)
+			return Sender{}, fmt.Errorf("%q is not a valid SPIFFE ID", name)
 		}
 		return Sender{ir.KindIdentity, name}, nil
 	case !ok && text != "":
@@ -83,7 +83,7 @@ func ParseSender(text string) (Sender, error) {
 	case (kind == string(ir.KindService) || kind == string(ir.KindGateway)) && name != "":
 		return Sender{ir.MemberKind(kind), name}, nil
 	}
-	return Sender{}, fmt.Errorf("%q is no sender: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside", text)
+	return Sender{}, fmt.Errorf("%q is not a valid sender: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside", text)
 }
 
 // ParseURL sets where the request goes.
@@ -93,7 +93,7 @@ func (r *Request) ParseURL(text string) error {
 		scheme, rest = "http", text
 	}
 	if r.Scheme = strings.ToLower(scheme); r.Scheme != "http" && r.Scheme != "https" {
-		return fmt.Errorf("%q is no URL of http or https", text)
+		return fmt.Errorf("%q is not a valid URL of http or https", text)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -106,13 +106,13 @@ func (r *Request) ParseURL(text string) error {
 	r.Path, _, _ = strings.Cut(r.Path, "#") // which clients keep to themselves
 	u, err := url.Parse("http://" + authority)
 	if err != nil || u.Host == "" || u.User != nil {
-		return fmt.Errorf("%q names no host", text)
+		return fmt.Errorf("%q has no host", text)
 	}
 	r.Host = u.Hostname()
 	if port := u.Port(); port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
-			return fmt.Errorf("%q is no port", port)
+			return fmt.Errorf("%q is not a valid port", port)
 		}
 		r.Port = uint16(n)
 	}
@@ -124,7 +124,7 @@ func (r *Request) AddHeader(text string) error {
 	name, value, ok := strings.Cut(text, ":")
 	name = strings.ToLower(strings.TrimSpace(name))
 	if !ok || name == "" {
-		return fmt.Errorf("%q is no header: write NAME: VALUE", text)
+		return fmt.Errorf("%q is not a valid header: write NAME: VALUE", text)
 	}
 	value = strings.TrimSpace(value)
 	if name == "host" {
@@ -174,10 +174,10 @@ func header(list []ir.Header, name string) []string {
 // check refuses what is no request.
 func (r *Request) check() error {
 	if r.Method == "" || strings.ContainsFunc(r.Method, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-		return fmt.Errorf("%q is no method", r.Method)
+		return fmt.Errorf("%q is not a valid method", r.Method)
 	}
 	if slices.ContainsFunc(r.Headers, func(h ir.Header) bool { return strings.HasPrefix(h.Name, ":") }) {
-		return errors.New("a header's name has no colon in front")
+		return errors.New("a header name does not begin with a colon")
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 	}()
 	r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
 	if p.Attempts.Value > 0 {
-		text := fmt.Sprintf("sends it again %d times at most, when there is %s", p.Attempts.Value, join(p.RetriesOn()))
+		text := fmt.Sprintf("retries on %s: %d retries, %d requests at most", p.Attempts.Value, join(p.RetriesOn()))
 		if t := p.PerTryTimeout.Value; t > 0 {
-			text += fmt.Sprintf(", or a try takes %s", t)
+			text += fmt.Sprintf(", or when a try takes %s", t)
 		}
 		r.step(at, p.Attempts.Pos, "%s", text)
 	} else if t := p.PerTryTimeout.Value; t > 0 && (p.Timeout.Value == 0 || t < p.Timeout.Value) {
@@ -54,7 +54,7 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 	last := by[len(by)-1]
 	r.Routes = by
 	if leaves(by, q.path) {
-		r.step(at, last.Pos, "refuses the path: behind what the route %q takes away stand dots, which would lead out of the new path", last.Name)
+		r.step(at, last.Pos, "refuses the path: the part after the prefix of the route %q begins with dot segments, which would leave the new path", last.Name)
 		r.answer(at, http.StatusBadRequest)
 		return
 	}
@@ -63,7 +63,7 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 		if route.Fault != nil {
 			fault = route.Fault
 		}
-		if route.RateLimit != nil && !r.passes(OnRateLimit, "it is below its bound", "it is at its bound", "how many requests go by the route %q at the time: it bounds them", route.Name) {
+		if route.RateLimit != nil && !r.passes(OnRateLimit, "it is below the limit", "it is at the limit", "the current rate of requests of the route %q, which has a rate limit", route.Name) {
 			r.Answer = &Answer{By: at, Status: 429, Transient: true}
 			return
 		}
@@ -80,7 +80,7 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 		return
 	}
 	if d := last.DirectResponse; d != nil {
-		r.step(at, last.Pos, "answers %d by itself", d.Status)
+		r.step(at, last.Pos, "answers %d itself", d.Status)
 		r.Answer = &Answer{By: at, Status: int(d.Status), Body: d.Body}
 		return
 	}
@@ -110,7 +110,7 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 // fault tells of faults; true when the request is aborted.
 func (r *run) fault(at string, route *ir.Route, f *ir.Fault) bool {
 	if f.Delay > 0 {
-		r.step(at, route.Pos, "holds %g%% back for %s", f.DelayPercent, f.Delay)
+		r.step(at, route.Pos, "delays %g%% by %s", f.DelayPercent, f.Delay)
 	}
 	if f.AbortPercent == 0 {
 		return false

@@ -34,23 +34,23 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
 		}
 	}
 	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
-		r.decide(at, rule, "denies it by the rule %q")
-		r.Write = fmt.Sprintf("take it out of the rule %q of services.%s.deny", rule.Name, s.Name)
+		r.decide(at, rule, "denied by rule %q")
+		r.Write = fmt.Sprintf("remove it from the rule %q of services.%s.deny", rule.Name, s.Name)
 		return refusal{status: 403}
 	}
 	switch rule, sure := r.first(s, s.Allow, port, q, false); {
 	case rule != nil && sure:
-		r.decide(at, rule, "lets it in by the rule %q")
+		r.decide(at, rule, "allowed by rule %q")
 		return r.askedToo(at, s)
 	case rule != nil:
-		r.decide(at, rule, "lets it in by the rule %q, if it is as the rule asks")
+		r.decide(at, rule, "allowed by rule %q, if the rule's conditions are met")
 		return r.askedToo(at, s)
 	}
 	if r.isHealthProbe(s, port, q) {
-		r.step(at, s.Pos, "lets it in as a health check")
+		r.step(at, s.Pos, "allowed as a health check")
 		return refusal{}
 	}
-	r.step(at, s.Pos, "lets it not in: no rule allows it")
+	r.step(at, s.Pos, "denied: no rule allows it")
 	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to services.%s.allow", r.peers(), port.Name, q.method, q.path, s.Name)
 	return refusal{status: 403}
 }
@@ -108,12 +108,12 @@ func (r *run) peers() string {
 // askedToo is how a request that the rules let in is refused all the same.
 func (r *run) askedToo(at string, s *ir.Service) refusal {
 	if s.Authorizer != "" {
-		r.step(at, s.Pos, "asks %s", s.Authorizer)
-		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s asks", s.Authorizer, s.Name) {
+		r.step(at, s.Pos, "calls %s", s.Authorizer)
+		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s calls", s.Authorizer, s.Name) {
 			return refusal{status: 403}
 		}
 	}
-	if s.RateLimit != nil && !r.passes(OnRateLimit, "it is below its bound", "it is at its bound", "how many requests %s takes at the time: it bounds them", s.Name) {
+	if s.RateLimit != nil && !r.passes(OnRateLimit, "it is below the limit", "it is at the limit", "the current rate of requests to %s", s.Name) {
 		return refusal{429, true}
 	}
 	return refusal{}
@@ -135,11 +135,11 @@ func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) i
 	}
 	switch {
 	case t != nil && !slices.Contains(issuers, t.Issuer):
-		r.step(at, s.Pos, "refuses its token: no rule asks for one of %s", t.Issuer)
+		r.step(at, s.Pos, "refuses its token: no rule accepts tokens of %s", t.Issuer)
 		r.Write = fmt.Sprintf("jwt: issuer: %q in a rule of services.%s.allow, or a token of %s", t.Issuer, s.Name, strings.Join(issuers, " or "))
 		return 401
 	case t == nil && !goesWithout(s, port):
-		r.step(at, s.Pos, "refuses it: every rule asks for a token")
+		r.step(at, s.Pos, "refuses it: every rule requires a token")
 		r.Write = "a token of " + strings.Join(issuers, " or ")
 		return 401
 	}
@@ -286,11 +286,11 @@ func RulePath(pattern, path string) bool {
 func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
 	at, q := ir.ServiceRef(s.Name).String(), &message{}
 	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
-		r.decide(at, rule, "denies it by the rule %q")
+		r.decide(at, rule, "denied by rule %q")
 		return false
 	}
 	if rule, _ := r.first(s, s.Allow, port, q, false); rule != nil {
-		r.decide(at, rule, "lets the connection in by the rule %q")
+		r.decide(at, rule, "connection allowed by rule %q")
 		return true
 	}
 	r.step(at, source.Position{}, "closes the connection: no rule allows it")

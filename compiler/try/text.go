@@ -39,7 +39,7 @@ func (t *Trial) Text(w io.Writer) error {
 	}
 	t.outcomesText(w)
 	if t.Write != "" && !t.Allowed() {
-		fmt.Fprintf(w, "to let it in: %s\n", diag.Printable(t.Write))
+		fmt.Fprintf(w, "to allow it: %s\n", diag.Printable(t.Write))
 	}
 	return nil
 }

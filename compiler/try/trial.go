@@ -108,7 +108,7 @@ func (r *run) step(at string, pos source.Position, format string, args ...any) {
 const (
 	guardService     = "the answer of the authorization service "
 	guardCertificate = "whether the client shows a certificate"
-	guardToken       = "whether the token in its header authorization is good"
+	guardToken       = "whether the token in its header authorization is valid"
 )
 
 // IsGuard reports whether something in [Trial.Undecided] is asked for before a request is let in.
@@ -179,14 +179,14 @@ func (r *run) read(at string) (*message, bool) {
 		return nil, false
 	}
 	if unsure != "" {
-		r.undecided("%s, which clients and proxies treat each in its own way", unsure)
+		r.undecided("%s, which clients and proxies treat differently", unsure)
 		if r.branch != nil {
 			r.branch.open = true
 		}
 	}
 	for _, h := range r.request.Headers {
 		if strings.Contains(h.Name, "_") {
-			r.step(at, source.Position{}, "refuses the header %s: some applications take an underscore for a dash", h.Name)
+			r.step(at, source.Position{}, "refuses the header %s: some applications read an underscore as a dash", h.Name)
 			r.answer(at, 400)
 			return nil, false
 		}

@@ -23,7 +23,7 @@ func Unstaged(before, after *ir.Mesh) (why []string) {
 			identity("service", s.Name, was.Identity == s.Identity)
 			why = append(why, otherPorts(was, s)...)
 			if was.Authorizer != "" && s.Authorizer != "" && was.Authorizer != s.Authorizer {
-				why = append(why, fmt.Sprintf("service %s asks another authorization service", s.Name))
+				why = append(why, fmt.Sprintf("service %s uses another authorization service", s.Name))
 			}
 		}
 	}
@@ -34,17 +34,17 @@ func Unstaged(before, after *ir.Mesh) (why []string) {
 	}
 	for _, e := range after.Externals {
 		if was := before.External(e.Name); was != nil && !ir.Same(was.Via, e.Via) {
-			why = append(why, fmt.Sprintf("calls to the external %s leave the mesh by another way", e.Name))
+			why = append(why, fmt.Sprintf("calls to the external %s leave the mesh through another gateway", e.Name))
 		}
 	}
 	for _, i := range after.JWTIssuers {
 		if was := before.JWTIssuer(i.Name); was != nil && !ir.Same(was, i) {
-			why = append(why, fmt.Sprintf("the issuer of tokens %s changes", i.Name))
+			why = append(why, fmt.Sprintf("the token issuer %s changes", i.Name))
 		}
 	}
 	for _, a := range after.Authorizers {
 		if was := before.ExternalAuthorization(a.Name); was != nil && !ir.Same(was, a) {
-			why = append(why, fmt.Sprintf("the authorization service %s is asked otherwise", a.Name))
+			why = append(why, fmt.Sprintf("the settings of the authorization service %s change", a.Name))
 		}
 	}
 	return why
@@ -53,14 +53,14 @@ func Unstaged(before, after *ir.Mesh) (why []string) {
 // otherPorts are ports of a name that mean something else, or of a number that have another name: rules name ports.
 func otherPorts(was, is *ir.Service) (why []string) {
 	if was.Explicit != is.Explicit {
-		why = append(why, fmt.Sprintf("the proxies of %s listen elsewhere", is.Name))
+		why = append(why, fmt.Sprintf("the proxies of %s listen on other ports", is.Name))
 	}
 	for _, p := range is.Ports {
 		if slices.ContainsFunc(was.Ports, func(q ir.Port) bool {
 			alike := p.Number == q.Number && p.Target == q.Target && p.Protocol == q.Protocol
 			return p.Name == q.Name && !alike || p.Name != q.Name && (p.Number == q.Number || p.Target == q.Target)
 		}) {
-			why = append(why, fmt.Sprintf("port %s of %s is another one", p.Name, is.Name))
+			why = append(why, fmt.Sprintf("port %s of %s changes its meaning", p.Name, is.Name))
 		}
 	}
 	return why

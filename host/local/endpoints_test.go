@@ -100,7 +100,7 @@ func TestEndpointsFile(t *testing.T) {
 		`[{"address": "10.0.0.1", "wait": 1}]`:               "unknown field",
 		`[{"address": "10.0.0.1", "port": 65536}]`:           "port",
 		`[{"address": "10.0.0.1", "ports": {"http": 0}}] `:   "http is 0",
-		`[{"address": "127.0.0.1"}]`:                         "is loopback, the proxy's own host: a proxy would speak to it for its callers; local: true allows it",
+		`[{"address": "127.0.0.1"}]`:                         "is loopback, the proxy's own host: a proxy would connect to it on behalf of its callers; local: true allows it",
 		`[{"address": "::ffff:169.254.1.1", "local": true}]`: "is link-local",
 		`[] []`: "something follows",
 	} {

@@ -19,7 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// keySet are the keys of an issuer of tokens.
+// keySet are the keys of a token issuer.
 type keySet struct {
 	ec  *ecdsa.PrivateKey
 	rsa *rsa.PrivateKey
