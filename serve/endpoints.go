@@ -115,7 +115,7 @@ func (e *fileEndpoint) valid() error {
 		if addr.Unmap().IsLoopback() {
 			hint = "; local: true allows it"
 		}
-		return fmt.Errorf("address %s %s: a proxy would speak to it for its callers%s", e.Address, why, hint)
+		return fmt.Errorf("address %s %s: a proxy would connect to it on behalf of its callers%s", e.Address, why, hint)
 	}
 	for name, port := range e.Ports {
 		if port == 0 {
