@@ -23,9 +23,9 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 	}()
 	r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
 	if p.Attempts.Value > 0 {
-		text := fmt.Sprintf("retries on %s: %d retries, %d requests at most", p.Attempts.Value, join(p.RetriesOn()))
+		text := fmt.Sprintf("retries on %s: %d retries, %d requests at most", join(p.RetriesOn()), p.Attempts.Value, p.Attempts.Value+1)
 		if t := p.PerTryTimeout.Value; t > 0 {
-			text += fmt.Sprintf(", or when a try takes %s", t)
+			text += fmt.Sprintf("; a try takes %s at most", t)
 		}
 		r.step(at, p.Attempts.Pos, "%s", text)
 	} else if t := p.PerTryTimeout.Value; t > 0 && (p.Timeout.Value == 0 || t < p.Timeout.Value) {
