@@ -32,7 +32,7 @@ func unusedAllow(m *subject) diag.List {
 					continue // others are not known by name
 				}
 				found.Add(diag.New(diag.UnusedAllow, fmt.Sprintf("services.%s.allow[%d]", s.Name, i),
-					fmt.Sprintf("%s lets the %s in, which does not call it", s.Name, p.Ref()), rule.Pos).
+					fmt.Sprintf("%s allows calls from the %s, which does not call it", s.Name, p.Ref()), rule.Pos).
 					WithHint("remove it, or write uses: %s: {} in %s", s.Name, p.Ref().Path()))
 			}
 		}
