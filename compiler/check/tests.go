@@ -59,7 +59,7 @@ func decides(t *ir.Test, j *try.Judgement) string {
 		}
 	}
 	if len(unless) > known {
-		hints = append(hints, fmt.Sprintf("expect: unless: [%s], if the test is to authorize requests that are not refused for that", strings.Join(unless, ", ")))
+		hints = append(hints, fmt.Sprintf("expect: unless: [%s], if the test is about requests that are not refused for that", strings.Join(unless, ", ")))
 	}
 	if split && t.Expect.Version != "" {
 		hints = append(hints, "remove version from expect")
