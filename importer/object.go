@@ -112,7 +112,7 @@ func read(file string, document *kyaml.Node, namespace string) ([]*Object, diag.
 		return nil, nil
 	}
 	bad := func(why string) diag.List {
-		return diag.List{diag.New(diag.BadObject, "", "it is no object of Kubernetes: "+why, source.Position{File: file, Line: node.YNode().Line, Column: node.YNode().Column})}
+		return diag.List{diag.New(diag.BadObject, "", "it is not a Kubernetes object: "+why, source.Position{File: file, Line: node.YNode().Line, Column: node.YNode().Column})}
 	}
 	if node.YNode().Kind != kyaml.MappingNode {
 		return nil, bad("it has no fields")
@@ -137,9 +137,9 @@ func readObject(file string, node *kyaml.Node, data []byte, namespace string) ([
 	}
 	switch {
 	case err != nil:
-		return nil, bad("it is no object of Kubernetes: " + reason(err))
+		return nil, bad("it is not a Kubernetes object: " + reason(err))
 	case o.Kind == "" || o.APIVersion == "":
-		return nil, bad("it is no object of Kubernetes: it has no kind or no apiVersion")
+		return nil, bad("it is not a Kubernetes object: it has no kind or no apiVersion")
 	case strings.HasSuffix(o.Kind, "List"):
 		return readList(o, namespace)
 	case o.Metadata.Name == "":

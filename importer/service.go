@@ -140,10 +140,10 @@ func (m *Mesh) readServices(objects []*Object) {
 			m.NotCarried(o, fmt.Sprintf("the names of services are unique in a mesh, and %s is another", other.Object))
 			continue
 		case NameOf(name) != name:
-			m.NotCarried(o, fmt.Sprintf("%q is no name of the language", name))
+			m.NotCarried(o, fmt.Sprintf("%q is not a valid name in the spec", name))
 			continue
 		case NameOf(o.Metadata.Namespace) != o.Metadata.Namespace:
-			m.NotCarried(o, fmt.Sprintf("%q is no name of the language", o.Metadata.Namespace))
+			m.NotCarried(o, fmt.Sprintf("%q is not a valid name in the spec", o.Metadata.Namespace))
 			continue
 		case len(d.Selector) == 0:
 			m.NotCarried(o, "it selects no pods: name its instances in workload: endpoints", "spec")

@@ -59,7 +59,7 @@ func (m *Mesh) giveWorkloads() {
 			continue
 		}
 		if w := s.Workloads[0]; NameOf(w.Name) != w.Name {
-			m.NotCarried(s.Object, fmt.Sprintf("its %s is named %q, which is no name of the language", w.Kind, w.Name))
+			m.NotCarried(s.Object, fmt.Sprintf("its %s is named %q, which is not a valid name in the spec", w.Kind, w.Name))
 			delete(m.Services, s.Name)
 			delete(m.Repository.Services, s.Name)
 			continue

@@ -48,7 +48,7 @@ func readEndpoints(name string) ([]fileEndpoint, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, errors.New("it is no regular file"))
+		return nil, errors.Join(err, errors.New("it is not a regular file"))
 	} else if info.Size() > maxEndpointsFile {
 		return nil, fmt.Errorf("it has more than %d MiB", maxEndpointsFile>>20)
 	}

@@ -38,7 +38,7 @@ func parameters(file string) (*certificates.Parameters, spiffeid.ID, error) {
 		return nil, spiffeid.ID{}, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxParameters {
-		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s is no file of certificate parameters", file))
+		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s is not a file of certificate parameters", file))
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -46,7 +46,7 @@ func parameters(file string) (*certificates.Parameters, spiffeid.ID, error) {
 	}
 	p := &certificates.Parameters{}
 	if err := yaml.UnmarshalStrict(data, p); err != nil || p.Kind != certificates.ParametersKind || p.APIVersion != certificates.ParametersAPIVersion {
-		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s is no file of certificate parameters: give one of certificates/NAMESPACE/ that meshc compile has written", file))
+		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s is not a file of certificate parameters: give one of certificates/NAMESPACE/ that meshc compile has written", file))
 	}
 	id, err := spiffeid.FromString(p.Identity)
 	if err != nil {

@@ -80,7 +80,7 @@ func inspect(cmd *cobra.Command, name string, now time.Time) (good bool, err err
 		return true, nil
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxCertificates {
-		return false, usage(fmt.Errorf("%s is no file of certificates", name))
+		return false, usage(fmt.Errorf("%s is not a file of certificates", name))
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {

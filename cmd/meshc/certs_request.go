@@ -39,7 +39,7 @@ func newCertsRequestCmd() *cobra.Command {
 		Long: `Request makes a key on this host, for the member whose parameters meshc compile wrote to certificates/NAMESPACE/, and has
 it signed. With --server that is done by the authority of meshc serve: the first time for a join token, which is read from
 a file or from standard input ("-"), later for the certificate that still holds. A pod shows its service account token
-instead, of a projected volume whose audience is the server's identity, and is told whom to trust by a file. Without
+instead, of a projected volume whose audience is the server's identity, and reads the trust bundle from a file. Without
 --server, the certificate request is written beside the key for somebody else to sign, and "meshc certs install" puts what
 comes back in its place.
 
@@ -48,9 +48,9 @@ over; then, or before, run request again for the same directory with a new join 
 time.
 
 With --signer a pod asks by a CertificateSigningRequest of Kubernetes, which "meshc certs approve" approves and that signer
-signs; whom to trust is then in --trust-file.
+signs; the trust bundle is then in --trust-file.
 
-The certificate, its key and whom to trust are put into the member's certificate directory, in one step, with the two
+The certificate, its key and the trust bundle are put into the member's certificate directory, in one step, with the two
 files by which Envoy is told of them. Run it as the user that Envoy runs as. With --keep it stays, renews the certificate
 in time, and follows the authority when its root is replaced.`,
 		Example: `  meshc certs request out/certificates/shop/payment.yaml --server mesh.internal:15012 --token-file token --keep

@@ -143,11 +143,11 @@ func chainOfSerial(text string) (string, error) {
 	digits := strings.NewReplacer(":", "", "serial=", "", "0x", "").Replace(strings.TrimSpace(text))
 	serial, ok := new(big.Int).SetString(digits, 16)
 	if !ok {
-		return "", usage(fmt.Errorf("%q is no serial number: one is hexadecimal, as openssl x509 -noout -serial prints it", text))
+		return "", usage(fmt.Errorf("%q is not a valid serial number, which is hexadecimal, as openssl x509 -noout -serial prints it", text))
 	}
 	chain, ok := ca.ChainOf(serial)
 	if !ok {
-		return "", fmt.Errorf("%s is no serial number by which holders can be told apart: it is of another issuer, or from before serial numbers could; revoke the holder or the identity", text)
+		return "", fmt.Errorf("%s does not identify a holder: another issuer made it, or an older version of meshc; revoke the holder or the identity", text)
 	}
 	return chain, nil
 }

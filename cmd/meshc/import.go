@@ -42,7 +42,7 @@ Services and their workloads are read from the Services, Deployments, StatefulSe
 		`Istio reads VirtualService, DestinationRule, Gateway, ServiceEntry, Sidecar, AuthorizationPolicy, PeerAuthentication and
 RequestAuthentication. Who may call whom is by AuthorizationPolicy: a service that none is for lets everyone of the mesh in.
 
-Whom a service calls Istio does not know. Without --calls it is given all that its Sidecar shows it and that let it in.`,
+Istio does not know which services a service calls. Without --calls it may call all that its Sidecar shows it and that allow its calls.`,
 		"networking.istio.io,security.istio.io", istio.Import))
 	cmd.AddCommand(newImportFromCmd("gateway-api", "Turn objects of the Gateway API into a spec",
 		`Gateway-api reads Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, BackendTLSPolicy and ReferenceGrant. The order of
@@ -82,7 +82,7 @@ func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Comm
 		RunE: o.run,
 	}
 	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "file or directory with manifests; - is the standard input")
-	cmd.Flags().BoolVar(&o.cluster, "cluster", false, "read the cluster in place of files")
+	cmd.Flags().BoolVar(&o.cluster, "cluster", false, "read the cluster instead of files")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "new directory for the mesh repository (default: one file on the standard output)")
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "default", "namespace of objects that name none")
 	cmd.Flags().StringVar(&o.Name, "name", "mesh", "name of the mesh")
@@ -101,7 +101,7 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 		return usage(err)
 	}
 	if !goodName.MatchString(o.Name) {
-		return usage(fmt.Errorf("%q is no name for a mesh: lower case letters, digits and dashes, beginning with a letter", o.Name))
+		return usage(fmt.Errorf("%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter", o.Name))
 	}
 	if o.Calls, err = callsOf(o.calls); err != nil {
 		return usage(err)

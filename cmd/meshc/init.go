@@ -59,13 +59,13 @@ clusters/, infrastructure/ and apps/.`,
 				mesh = nameOf(dir)
 			}
 			if !goodName.MatchString(mesh) {
-				return usage(fmt.Errorf("%q is no name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", mesh))
+				return usage(fmt.Errorf("%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", mesh))
 			}
 			if module == "" {
 				module = mesh + ".example/mesh"
 			}
 			if !goodModule.MatchString(module) {
-				return usage(fmt.Errorf("%q is no module path: it is like shop.example/mesh", module))
+				return usage(fmt.Errorf("%q is not a valid module path, which is like shop.example/mesh", module))
 			}
 			if flux != "" && !fluxURL.MatchString(flux) {
 				return usage(fmt.Errorf("%q is not a valid URL of a Git repository: https://… or ssh://…", flux))

@@ -88,7 +88,7 @@ func (o *redirectOptions) read() error {
 	} {
 		for _, port := range list.from {
 			if port < 1 || port > 65535 {
-				return fmt.Errorf("--%s: %d is no port: 1 to 65535", list.name, port)
+				return fmt.Errorf("--%s: %d is not a valid port: 1 to 65535", list.name, port)
 			}
 			*list.to = append(*list.to, uint16(port))
 		}

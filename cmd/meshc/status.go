@@ -72,7 +72,7 @@ const (
 func ask(cmd *cobra.Command, server, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+path, nil)
 	if err != nil {
-		return nil, usage(fmt.Errorf("server %q is no address HOST:PORT", server))
+		return nil, usage(fmt.Errorf("server %q is not a valid address HOST:PORT", server))
 	}
 	client := http.Client{Timeout: answerTime}
 	answer, err := client.Do(request)

@@ -31,9 +31,9 @@ func newTryCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "try --from SENDER [METHOD] URL",
 		Short: "Follow one request through the compiled mesh, without running anything",
-		Long: `Try compiles the mesh, or reads a compiled one, and says what becomes of one request: which route takes it, to which
+		Long: `Try compiles the mesh, or reads a compiled one, and says what happens to one request: which route takes it, to which
 version it goes and with what weight, what it is rewritten to, how long is waited and how often it is sent again, and which
-rule lets it in or denies it, each step with the line of the spec that decided. When it is denied, it says what would have to
+rule allows or denies it, each step with the line of the spec that decided. When it is denied, it says what would have to
 be written. What depends on more than the mesh, as chance, an authorization service or an address, it says.
 
 The sender is a service, by its name; gateway:NAME for what somebody outside sends to a gateway; identity:SPIFFE-ID for
@@ -112,7 +112,7 @@ func (o *tryOptions) request(args []string) (try.Request, error) {
 	}
 	if o.ip != "" {
 		if request.IP, err = netip.ParseAddr(o.ip); err != nil {
-			return request, fmt.Errorf("--ip: %q is no address", o.ip)
+			return request, fmt.Errorf("--ip: %q is not a valid IP address", o.ip)
 		}
 	}
 	if o.at != "" {

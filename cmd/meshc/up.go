@@ -153,7 +153,7 @@ func printGateways(ctx context.Context, out io.Writer, mesh *local.Mesh) error {
 		fmt.Fprintf(out, "\nworks, %d through %s:\n  %s\n", works.Status, strings.Join(works.Hops, " → "), works.Curl())
 	}
 	if denied != nil {
-		fmt.Fprintf(out, "\ndenied, %d, as no allow lets it in:\n  %s\n", denied.Status, denied.Curl())
+		fmt.Fprintf(out, "\ndenied, %d, as no rule allows it:\n  %s\n", denied.Status, denied.Curl())
 	}
 	return ctx.Err()
 }

@@ -51,7 +51,7 @@ func notInOrder(path string, prefix bool) (reason, hint string) {
 	case escaped.MatchString(path):
 		return "proxies refuse escaped slashes and zero bytes", "remove it"
 	case unreserved.MatchString(path):
-		return "proxies decode characters that need no encoding", fmt.Sprintf("write the character in place of %s", unreserved.FindString(path))
+		return "proxies decode characters that need no encoding", fmt.Sprintf("write the character instead of %s", unreserved.FindString(path))
 	}
 	return "", ""
 }

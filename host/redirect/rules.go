@@ -48,7 +48,7 @@ func (r *Rules) Validate() error {
 	}
 	for _, p := range r.ExcludeOutboundRanges {
 		if !p.IsValid() {
-			return errors.New("a range is no network")
+			return errors.New("a range is not a valid CIDR range")
 		}
 	}
 	return nil

@@ -86,7 +86,7 @@ func ReadToken(text string) (*JoinToken, error) {
 		err = parsed.UnsafeClaimsWithoutVerification(t)
 	}
 	if err != nil {
-		return nil, errors.New("it is no join token")
+		return nil, errors.New("it is not a valid join token")
 	}
 	return t, nil
 }

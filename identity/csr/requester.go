@@ -91,7 +91,7 @@ func good(chain, bundle []byte) error {
 	held := svid.Held{Chain: svid.Certificates(chain), Bundle: bundle}
 	switch {
 	case len(held.Chain) == 0:
-		return errors.New("what was signed is no certificate")
+		return errors.New("the issuer did not return a certificate")
 	case held.Leaf().IsCA:
 		return errors.New("what was signed is a certificate that may sign others, and no leaf")
 	case held.Root(later(time.Now(), held.Leaf().NotBefore)) == nil:

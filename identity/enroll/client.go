@@ -188,7 +188,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, held
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, "https://"+c.Address+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%q is no address HOST:PORT", c.Address)
+		return fmt.Errorf("%q is not a valid address HOST:PORT", c.Address)
 	}
 	response, err := (&http.Client{Transport: transport}).Do(r)
 	if err != nil {

@@ -201,7 +201,7 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 	if !isMember(mesh, id) {
 		a.Refused()
 		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "identity", id, "reason", "no member of the mesh")
-		say(w, http.StatusForbidden, id.String()+" is no member of the mesh")
+		say(w, http.StatusForbidden, id.String()+" is not a member of the mesh")
 		return
 	}
 	proof, err := a.proof(r, &asked, id, time.Duration(cmp.Or(mesh.Certificates.RenewFor, ir.DefaultRenewFor)), time.Now())

@@ -80,7 +80,7 @@ func Read(dir string) (*Held, error) {
 		h.Chain = append(h.Chain, c)
 	}
 	if h.ID, err = Identity(h.Leaf()); err != nil {
-		return nil, fmt.Errorf("%s is no SPIFFE certificate: it has no identity", filepath.Join(dir, CertificateFile))
+		return nil, fmt.Errorf("%s is not a SPIFFE certificate: it has no identity", filepath.Join(dir, CertificateFile))
 	}
 	if h.Bundle, err = os.ReadFile(filepath.Join(dir, TrustFile)); err != nil {
 		return nil, reason(dir, err)
@@ -121,7 +121,7 @@ func Publish(dir string, chain, key, bundle []byte) error {
 }
 
 // errNoSVID is for what was issued and no member can show (SPIFFE X.509-SVID, sections 2 and 4).
-var errNoSVID = errors.New("what was signed is no SPIFFE certificate: it has no identity, or several")
+var errNoSVID = errors.New("the issuer did not sign a SPIFFE certificate: it has no identity, or several")
 
 // whole is the identity of what was issued. What Envoy would not take, of its own or from others, is an error.
 func whole(chain, key, bundle []byte) (spiffeid.ID, error) {
@@ -129,7 +129,7 @@ func whole(chain, key, bundle []byte) (spiffeid.ID, error) {
 		return spiffeid.ID{}, errors.New("what was issued does not belong to the key")
 	}
 	if len(Certificates(bundle)) == 0 {
-		return spiffeid.ID{}, errors.New("what was issued comes with nobody to trust")
+		return spiffeid.ID{}, errors.New("what was issued has no trust bundle")
 	}
 	own := Certificates(chain)
 	if len(own) == 0 {

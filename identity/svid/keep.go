@@ -178,7 +178,7 @@ func (k *Keeper) trust(held *Held, bundle []byte) (*Held, error) {
 	if err != nil {
 		return held, err
 	}
-	k.Log.Info("whom to trust has changed", "identity", k.ID, "roots", len(Certificates(bundle)))
+	k.Log.Info("the trust bundle has changed", "identity", k.ID, "roots", len(Certificates(bundle)))
 	return next, nil
 }
 
@@ -196,7 +196,7 @@ func (k *Keeper) complain(ctx context.Context, held *Held, now time.Time, due bo
 	case due:
 		k.say(ctx, slog.LevelWarn, "the certificate cannot be renewed", "identity", k.ID, "left", left, "error", err)
 	default:
-		k.say(ctx, slog.LevelWarn, "the issuer does not say whom to trust", "identity", k.ID, "left", left, "error", err)
+		k.say(ctx, slog.LevelWarn, "the issuer does not return a trust bundle", "identity", k.ID, "left", left, "error", err)
 	}
 }
 

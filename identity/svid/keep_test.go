@@ -56,7 +56,7 @@ func TestWarningsRise(t *testing.T) {
 		at   float64
 		want string
 	}{
-		{0.5, `level=WARN msg="the issuer does not say whom to trust"`},
+		{0.5, `level=WARN msg="the issuer does not return a trust bundle"`},
 		{0.7, `level=WARN msg="the certificate cannot be renewed"`},
 		{0.9, `level=ERROR msg="the certificate ends soon, and cannot be renewed"`},
 		{1.1, `level=ERROR msg="the certificate has expired, and cannot be renewed: nobody believes it any more"`},

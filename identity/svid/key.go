@@ -66,7 +66,7 @@ func Request(key crypto.Signer, id spiffeid.ID) ([]byte, error) {
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(rest) > 0 {
-		return nil, fmt.Errorf("it is no certificate request in PEM")
+		return nil, fmt.Errorf("it is not a certificate request in PEM")
 	}
 	return publickey.ParseRequest(block.Bytes)
 }

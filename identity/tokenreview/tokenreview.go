@@ -45,7 +45,7 @@ func (t *Reviewer) Identity(ctx context.Context, token string, server spiffeid.I
 	rest, ok := strings.CutPrefix(said.User.Username, "system:serviceaccount:")
 	namespace, account, both := strings.Cut(rest, ":")
 	if !ok || !both {
-		return spiffeid.ID{}, fmt.Errorf("%q is no service account", said.User.Username)
+		return spiffeid.ID{}, fmt.Errorf("%q is not a service account", said.User.Username)
 	}
 	return spiffeid.FromSegments(server.TrustDomain(), "ns", namespace, "sa", account)
 }

@@ -94,10 +94,10 @@ func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener, root
 	}
 	ref := d.TLS.CertificateRefs[0]
 	if or(ref.Kind, "Secret") != "Secret" || or(ref.Group, "") != "" || string(or(ref.Namespace, gatewayv1.Namespace(namespace))) != namespace {
-		return "its certificate is no Secret in the gateway's own namespace"
+		return "its certificate is not a Secret in the gateway's own namespace"
 	}
 	if importer.NameOf(string(ref.Name)) != string(ref.Name) {
-		return strconv.Quote(string(ref.Name)) + " is no name of the language"
+		return strconv.Quote(string(ref.Name)) + " is not a valid name in the spec"
 	}
 	d.TLS.CertificateRefs[0] = gatewayv1.SecretObjectReference{}
 	l.spec.TLS = &spec.ListenerTLS{Secret: spec.Written(string(ref.Name))}

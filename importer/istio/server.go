@@ -95,7 +95,7 @@ func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol str
 	case len(t.SubjectAltNames)+len(t.VerifyCertificateSpki)+len(t.VerifyCertificateHash) > 0:
 		return "clients are checked by their certificate authority, and not by their names or keys"
 	case importer.NameOf(secret) != secret:
-		return strconv.Quote(secret) + " is no name of the language"
+		return strconv.Quote(secret) + " is not a valid name in the spec"
 	}
 	l.TLS = &spec.ListenerTLS{Secret: spec.Written(secret)}
 	if t.MinProtocolVersion == networkingv1.ServerTLSSettings_TLSV1_3 {

@@ -80,7 +80,7 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 	var document, second kyaml.Node
 	if err := decoder.Decode(&document); err != nil {
 		if !errors.Is(err, io.EOF) {
-			i.Note(fmt.Sprintf("document %d is no YAML, and passes through", n))
+			i.Note(fmt.Sprintf("document %d is not YAML, and is passed through unchanged", n))
 		}
 		return text, nil
 	}

@@ -50,11 +50,11 @@ func (i *Injector) podFits(node *kyaml.RNode, name string, s *ir.Service) error 
 			continue
 		}
 		if list.YNode().Kind != kyaml.SequenceNode {
-			return fmt.Errorf("%s: %s is no list", name, field)
+			return fmt.Errorf("%s: %s is not a list", name, field)
 		}
 		for n, c := range list.Content() {
 			if c.Kind != kyaml.MappingNode {
-				return fmt.Errorf("%s: %s[%d] is no container", name, field, n)
+				return fmt.Errorf("%s: %s[%d] is not a container", name, field, n)
 			}
 		}
 	}

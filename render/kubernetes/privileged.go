@@ -85,7 +85,7 @@ func privilege(container, pod *kyaml.RNode) string {
 	}
 	switch n, err := strconv.ParseUint(user, 10, 63); {
 	case err != nil || strconv.FormatUint(n, 10) != user:
-		return fmt.Sprintf("runs as the user %q, which is no plain number", user)
+		return fmt.Sprintf("runs as the user %q, which is not a number", user)
 	case n == proxyUser:
 		return fmt.Sprintf("runs as user %d, which is the proxy's", proxyUser)
 	}

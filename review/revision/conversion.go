@@ -183,7 +183,7 @@ func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, e
 	var found diag.List
 	for _, f := range differ {
 		if !slices.Contains(modified, path.Join(r.Prefix, f.Target)) {
-			found.Add(notAsCommitted(f.Target, "is not what Git has committed, though Git takes it for unmodified (an attribute of an earlier checkout, assume-unchanged or skip-worktree)",
+			found.Add(notAsCommitted(f.Target, "is not what Git has committed, though Git reports it as unmodified (an attribute of an earlier checkout, assume-unchanged or skip-worktree)",
 				"git update-index --no-assume-unchanged --no-skip-worktree "+f.Target+", then delete the file and git checkout it"))
 		}
 	}

@@ -190,7 +190,7 @@ func (c *Cluster) PublishTrust(ctx context.Context, a Authority, authority *ca.A
 					level = slog.LevelDebug
 				}
 				failed[namespace] = err.Error()
-				c.log.Log(ctx, level, "pods cannot be told whom to trust", "namespace", namespace, "error", err)
+				c.log.Log(ctx, level, "the trust bundle cannot be published to pods", "namespace", namespace, "error", err)
 				continue
 			}
 			delete(failed, namespace)

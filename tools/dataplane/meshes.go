@@ -103,7 +103,7 @@ func startMesh(ctx context.Context, dir string, d described) (*pair, error) {
 	use, scope := &client.Uses[0], placed.ServiceScope(client)
 	pids, err := envoys(run)
 	if err == nil && len(pids) != 2 {
-		err = fmt.Errorf("%d Envoys run, in place of two", len(pids))
+		err = fmt.Errorf("%d Envoys run, instead of two", len(pids))
 	}
 	if err != nil {
 		return nil, err
