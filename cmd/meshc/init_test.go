@@ -108,7 +108,7 @@ func build(t *testing.T, dir string) string {
 func TestInitForFlux(t *testing.T) {
 	t.Setenv("MESHC_CACHE", "off")
 	t.Chdir(t.TempDir())
-	if code, _, stderr := meshc(t, "init", "my-shop", "--flux", "ftp://nowhere"); code != exitFault || !strings.Contains(stderr, "no URL of a Git repository") {
+	if code, _, stderr := meshc(t, "init", "my-shop", "--flux", "ftp://nowhere"); code != exitFault || !strings.Contains(stderr, "not a valid URL of a Git repository") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if code, stdout, stderr := meshc(t, "init", "my-shop", "--flux", "https://git.example/my-shop.git"); code != exitGood || !strings.Contains(stdout, "compile -o ../out") {

@@ -157,12 +157,22 @@ func (v *revisions) update(held map[string]bool) {
 	v.held = held
 	v.again++
 	m := v.after.Clone()
-	m.Images.Meshc = fmt.Sprintf("example/meshc:%d", v.again) // the same to a proxy, and another mesh
+	v.differs(m)
 	v.mu.Unlock()
 	ctx, cancel := context.WithTimeout(v.Context(), time.Minute)
 	defer cancel()
 	if err := v.mesh.Update(ctx, m); err != nil {
 		v.Fatal(err)
+	}
+}
+
+// differs makes the mesh another one to each proxy, so that those that are held no longer are rendered again, and one that
+// answers as before: retries wait a little longer, and a rule logs calls of nobody.
+func (v *revisions) differs(m *ir.Mesh) {
+	m.Defaults.BackoffMax = &ir.Setting[ir.Duration]{Value: ir.Duration(time.Second + time.Duration(v.again)*time.Millisecond)}
+	nobody := ir.Peer{Kind: ir.KindIdentity, Pattern: fmt.Sprintf("spiffe://%s/ns/nobody/sa/%d", m.TrustDomain, v.again)}
+	for _, s := range m.Services {
+		s.Deny = append(s.Deny, ir.Rule{Name: "nobody", From: []ir.Peer{nobody}, Audit: true})
 	}
 }
 

@@ -191,10 +191,10 @@ func TestSomebodyElseSigns(t *testing.T) {
 		"another identity":   {sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(), "must be " + cart.String()},
 		"another key":        {svid.PEM(other.Leaf), a.Bundle(), "does not belong to the key"},
 		"another authority":  {sign(cart), authority(t).Bundle(), "does not end at one of the roots"},
-		"a key among roots":  {sign(cart), append(a.Bundle(), secretKey...), "a private key beside certificates"},
-		"a key in the chain": {append(sign(cart), secretKey...), a.Bundle(), "a private key beside certificates"},
-		"nobody to trust":    {sign(cart), nil, "the roots to trust: it holds no certificate"},
-		"nothing":            {nil, a.Bundle(), "the chain: it holds no certificate"},
+		"a key among roots":  {sign(cart), append(a.Bundle(), secretKey...), "a private key besides certificates"},
+		"a key in the chain": {append(sign(cart), secretKey...), a.Bundle(), "a private key besides certificates"},
+		"nobody to trust":    {sign(cart), nil, "the roots to trust: it has no certificate in PEM"},
+		"nothing":            {nil, a.Bundle(), "the chain: it has no certificate in PEM"},
 	} {
 		if _, err := svid.Install(dir, cart, c.chain, c.bundle, now); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
