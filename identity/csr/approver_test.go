@@ -104,7 +104,7 @@ func TestJudge(t *testing.T) {
 		"a key of 8192 bits":  {user: "shop:cart", request: wrong(t, 8192), want: denied, why: "RSA key of 8192 bits is too long"},
 		"a longer request":    {user: "shop:cart", request: wrong(t, 400_000), want: denied, why: "is too long: 32768 at most"},
 		"of another kind":     {user: "shop:cart", request: wrong(t, 4096), want: denied, why: "keys of the kind ecdsa-p256"}, // and not: does not have the key
-		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "no certificate request"},
+		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "not a certificate request"},
 		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "does not have the key"},
 		"a subject of sorts": {
 			user:   "shop:cart",

@@ -18,7 +18,9 @@ import (
 type Revision struct {
 	// Name is as it was asked for. Commit and Tree are ids: of the commit, and of the directory in it.
 	Name, Commit, Tree string
-	repository         *Repository
+	// Above are the ids of the .gitattributes in the directories above, which are in force in it; empty for none.
+	Above      string
+	repository *Repository
 }
 
 // Open resolves a revision once: the commit in which the work tree's commit parts from it, or with tip the revision's own.
@@ -40,7 +42,24 @@ func (r *Repository) Open(ctx context.Context, name string, tip bool) (*Revision
 	if err != nil {
 		return nil, fmt.Errorf("revision %s has no directory %s", name, r.Prefix)
 	}
-	return &Revision{Name: name, Commit: commit, Tree: tree, repository: r}, nil
+	above, err := r.above(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	return &Revision{Name: name, Commit: commit, Tree: tree, Above: above, repository: r}, nil
+}
+
+// above are the ids of a commit's .gitattributes in the directories above the repository's own.
+func (r *Repository) above(ctx context.Context, commit string) (string, error) {
+	args := []string{"ls-tree", "-z", "--full-tree", commit, "--"}
+	for dir := path.Clean(r.Prefix); dir != "."; {
+		dir = path.Dir(dir)
+		args = append(args, path.Join(dir, ".gitattributes"))
+	}
+	if r.Prefix == "" || path.Clean(r.Prefix) == "." {
+		return "", nil
+	}
+	return r.git(ctx, "", nil, args...)
 }
 
 // The modes of a tree's entries that are no plain files.

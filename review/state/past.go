@@ -101,7 +101,7 @@ func (c *Compiler) past(ctx context.Context, dir, name string, tip bool) (p past
 	return p
 }
 
-// at is the spec as it was at a revision. What it compiles to is kept by the content of its files.
+// at is the spec as it was at a revision. What it compiles to is kept by the content of its files and the attributes that Git gives them.
 func (c *Compiler) at(ctx context.Context, root string, r *revision.Revision) (*State, error) {
 	s := &State{revision: r, Root: root}
 	dir, err := os.MkdirTemp("", "meshc-revision-")
@@ -150,6 +150,6 @@ func (c *Compiler) kept(r *revision.Revision) string {
 	if c.Cache == "" {
 		return ""
 	}
-	name := sha256.Sum256([]byte(strings.Join(append([]string{program.Build(), r.Tree}, c.Inputs...), "\x00")))
+	name := sha256.Sum256([]byte(strings.Join(append([]string{program.Build(), r.Tree, r.Above}, c.Inputs...), "\x00")))
 	return filepath.Join(c.Cache, "revisions", hex.EncodeToString(name[:16])+".json")
 }
