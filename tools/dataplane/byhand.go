@@ -118,7 +118,7 @@ func startByHand(ctx context.Context, dir string, beside *pair) (*pair, error) {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			return nil, errors.Join(err, p.stop())
 		}
-		cmd := exec.Command(envoy, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+		cmd := exec.Command(envoy, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error") // #nosec G204 -- the Envoy that the user names
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			return nil, errors.Join(err, p.stop())
