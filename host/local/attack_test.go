@@ -156,15 +156,15 @@ func TestHeadersThatLie(t *testing.T) {
 	}
 }
 
-// frames sends one request of HTTP/2 with exactly those fields, and returns its status;
-// "" when the stream or the connection was ended without one.
-func frames(t *testing.T, address string, config *tls.Config, fields [][2]string) string {
+// sendFrames opens a connection of HTTP/2 and sends requests with exactly those fields, on the streams 1, 3 and so on. The
+// answers are read from the framer.
+func sendFrames(t *testing.T, address string, config *tls.Config, requests ...[][2]string) *http2.Framer {
 	t.Helper()
 	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -173,17 +173,30 @@ func frames(t *testing.T, address string, config *tls.Config, fields [][2]string
 	}
 	framer := http2.NewFramer(conn, conn)
 	framer.AllowIllegalWrites = true
+	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
-	for _, f := range fields {
-		if err := encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}); err != nil {
-			t.Fatal(err)
+	errs := []error{framer.WriteSettings()}
+	for i, fields := range requests {
+		block.Reset()
+		for _, f := range fields {
+			errs = append(errs, encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
 		}
+		errs = append(errs, framer.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: uint32(2*i + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true,
+		}))
 	}
-	if err := errors.Join(framer.WriteSettings(), framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	return framer
+}
+
+// frames sends one request of HTTP/2 with exactly those fields, and returns its status;
+// "" when the stream or the connection was ended without one.
+func frames(t *testing.T, address string, config *tls.Config, fields [][2]string) string {
+	t.Helper()
+	framer := sendFrames(t, address, config, fields)
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {

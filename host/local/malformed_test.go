@@ -1,18 +1,13 @@
 package local
 
 import (
-	"bytes"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 // A malformed request of HTTP/2 ends its own stream: a request beside it on the same connection is answered, at a gateway and
@@ -66,33 +61,7 @@ func TestMalformedRequestEndsItsStream(t *testing.T) {
 // stream that is reset, and "closed" when the connection ends before.
 func neighbours(t *testing.T, address string, config *tls.Config, first, second [][2]string) (status, other string) {
 	t.Helper()
-	conn, err := tls.Dial("tcp", address, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	framer := http2.NewFramer(conn, conn)
-	framer.AllowIllegalWrites = true
-	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	var block bytes.Buffer
-	encoder := hpack.NewEncoder(&block)
-	errs := []error{framer.WriteSettings()}
-	for i, fields := range [][][2]string{first, second} {
-		block.Reset()
-		for _, f := range fields {
-			errs = append(errs, encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
-		}
-		errs = append(errs, framer.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}))
-	}
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
+	framer := sendFrames(t, address, config, first, second)
 	ended := map[uint32]string{}
 	for len(ended) < 2 {
 		frame, err := framer.ReadFrame()
