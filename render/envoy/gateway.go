@@ -131,10 +131,7 @@ func (b *builder) misdirected(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualH
 	if len(hosts) == 0 {
 		return nil
 	}
-	return []*routev3.VirtualHost{{Name: misdirectedRoute, Domains: hosts, Metadata: from(l.Pos), Routes: []*routev3.Route{{
-		Name: misdirectedRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusMisdirectedRequest}},
-	}}}}
+	return []*routev3.VirtualHost{answering(misdirectedRoute, hosts, l.Pos, &ir.DirectResponse{Status: http.StatusMisdirectedRequest})}
 }
 
 // misdirectedRoute is the route of requests that belong to another listener.

@@ -8,6 +8,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 )
 
 // undeclaredHeader is in the answer of a proxy to a request of its own member for a host that the member does not
@@ -21,14 +22,17 @@ const (
 // take a 404 for the callee's own answer, and with what is to be done.
 func (b *builder) undeclared(number uint16) *routev3.VirtualHost {
 	body := fmt.Sprintf("meshc: %s uses no service or external of this host on port %d; add it to uses of %s\n", b.member.Name, number, b.member.Name)
-	return &routev3.VirtualHost{
-		Name: undeclaredHost, Domains: []string{"*"}, Metadata: from(b.scope.Pos()),
-		ResponseHeadersToAdd: []*corev3.HeaderValueOption{{
-			Header: &corev3.HeaderValue{Key: undeclaredHeader, Value: undeclaredHost}, AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		}},
-		Routes: []*routev3.Route{{
-			Name: undeclaredHost, Match: pathMatch(ir.PathMatch{}), Metadata: from(b.scope.Pos()),
-			Action: &routev3.Route_DirectResponse{DirectResponse: directResponse(&ir.DirectResponse{Status: http.StatusBadGateway, Body: body})},
-		}},
-	}
+	host := answering(undeclaredHost, []string{"*"}, b.scope.Pos(), &ir.DirectResponse{Status: http.StatusBadGateway, Body: body})
+	host.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
+		Header: &corev3.HeaderValue{Key: undeclaredHeader, Value: undeclaredHost}, AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}}
+	return host
+}
+
+// answering gives all requests for hosts one answer.
+func answering(name string, hosts []string, pos source.Position, answer *ir.DirectResponse) *routev3.VirtualHost {
+	return &routev3.VirtualHost{Name: name, Domains: hosts, Metadata: from(pos), Routes: []*routev3.Route{{
+		Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(pos),
+		Action: &routev3.Route_DirectResponse{DirectResponse: directResponse(answer)},
+	}}}
 }

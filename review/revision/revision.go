@@ -51,13 +51,14 @@ func (r *Repository) Open(ctx context.Context, name string, tip bool) (*Revision
 
 // above are the ids of a commit's .gitattributes in the directories above the repository's own.
 func (r *Repository) above(ctx context.Context, commit string) (string, error) {
+	dir := path.Clean(r.Prefix)
+	if dir == "." {
+		return "", nil
+	}
 	args := []string{"ls-tree", "-z", "--full-tree", commit, "--"}
-	for dir := path.Clean(r.Prefix); dir != "."; {
+	for dir != "." {
 		dir = path.Dir(dir)
 		args = append(args, path.Join(dir, ".gitattributes"))
-	}
-	if r.Prefix == "" || path.Clean(r.Prefix) == "." {
-		return "", nil
 	}
 	return r.git(ctx, "", nil, args...)
 }
