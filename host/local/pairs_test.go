@@ -4,9 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
@@ -21,14 +19,7 @@ import (
 // MESHC_ENVOY_PAIRS is how many pairs, and MESHC_SEED what the random ones are made of.
 func TestEveryDifferenceOfEnvoysIsTold(t *testing.T) {
 	const perPair = 40
-	pairs, seed := 12, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_ENVOY_PAIRS")); err == nil {
-		pairs = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	pairs, seed := trytest.Amount(os.Getenv("MESHC_ENVOY_PAIRS"), 12), trytest.Seed(t)
 	public, token := randomTokens(t)
 	sent, different, around, notWhole := 0, 0, 0, 0
 	few := func() bool { return different < pairs || around < pairs/4 } // which proves little

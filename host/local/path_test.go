@@ -45,14 +45,7 @@ gateways: g: {
 // it, over HTTP/1 and HTTP/2. All of them, and compiler/try, mean the same path by it, so that what one proxy judged is what the
 // application is asked for. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
 func TestPathsAreOneThing(t *testing.T) {
-	paths, seed := 300, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_PATHS")); err == nil {
-		paths = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	paths, seed := trytest.Amount(os.Getenv("MESHC_PATHS"), 300), trytest.Seed(t)
 	m := inline(t, map[string]string{"mesh.cue": pathsMesh})
 	mesh := start(t, m)
 	ways := pathWays(t, mesh)

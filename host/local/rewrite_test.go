@@ -5,10 +5,8 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/try/trytest"
@@ -55,14 +53,7 @@ gateways: g: {listeners: http: port: 8080, routes: [{to: [{service: "b"}]}], use
 // TestRewritesKeepTheirPrefix sends random paths that are rewritten: what the application is asked for is below the
 // new prefix, to whoever reads it, and compiler/try says the same. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
 func TestRewritesKeepTheirPrefix(t *testing.T) {
-	paths, seed := 150, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_PATHS")); err == nil {
-		paths = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	paths, seed := trytest.Amount(os.Getenv("MESHC_PATHS"), 150), trytest.Seed(t)
 	for name, spec := range map[string]string{"beginnings": rewritesMesh, "patterns": patternsMesh} {
 		t.Run(name, func(t *testing.T) { rewritesKeepTheirPrefix(t, spec, paths/2, seed) })
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,14 +26,7 @@ import (
 // random ones are made of.
 func TestTryIsEnvoy(t *testing.T) {
 	const perMesh = 40
-	tries, seed := 320, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_TRIES")); err == nil {
-		tries = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	tries, seed := trytest.Amount(os.Getenv("MESHC_TRIES"), 320), trytest.Seed(t)
 	public, token := randomTokens(t)
 	compared, undecided, reached := 0, 0, 0
 	// Some meshes let nobody in: another one, until enough of the requests get somewhere.

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,14 +28,7 @@ import (
 // take the change in any order, it puts every mixture of old and new proxies together: what both versions let in is let
 // in. MESHC_WITNESSES is how many are wanted, and MESHC_SEED what the random ones are made of.
 func TestWitnessesDiffer(t *testing.T) {
-	wanted, seed := 100, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_WITNESSES")); err == nil {
-		wanted = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	wanted, seed := trytest.Amount(os.Getenv("MESHC_WITNESSES"), 100), trytest.Seed(t)
 	public, token := randomTokens(t)
 	witnesses, mixtures, staged := 0, 0, 0
 	for n := 0; witnesses < wanted && !t.Failed(); n++ {

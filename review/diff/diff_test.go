@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/ir"
@@ -20,14 +19,7 @@ import (
 // meshes. Whatever differs is an effect, every effect has a request that differs, and a mesh does not
 // differ from itself. MESHC_PAIRS is how many, and MESHC_SEED what they are made of.
 func TestEveryDifferenceIsFound(t *testing.T) {
-	pairs, seed := 120, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_PAIRS")); err == nil {
-		pairs = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	pairs, seed := trytest.Amount(os.Getenv("MESHC_PAIRS"), 120), trytest.Seed(t)
 	const parts = 8
 	for part := range parts {
 		t.Run(strconv.Itoa(part), func(t *testing.T) {
