@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -17,10 +17,10 @@ import (
 const corsFilter = "envoy.filters.http.cors"
 
 // cors answers a browser's question, and says with each answer who may read it.
-func (b *builder) cors(route *routev3.Route, by []*ir.Route) {
+func cors(_ string, by []*ir.Route) proto.Message {
 	c := nearest(by, func(r *ir.Route) *ir.CORS { return r.CORS })
 	if c == nil {
-		return
+		return nil
 	}
 	out := &corsv3.CorsPolicy{
 		AllowMethods: strings.Join(c.Methods, ","), AllowHeaders: strings.Join(c.Headers, ","), ExposeHeaders: strings.Join(c.ExposeHeaders, ","),
@@ -34,7 +34,7 @@ func (b *builder) cors(route *routev3.Route, by []*ir.Route) {
 	for _, origin := range c.Origins {
 		out.AllowOriginStringMatch = append(out.AllowOriginStringMatch, originMatch(origin))
 	}
-	b.perRoute(route, corsFilter, out)
+	return out
 }
 
 func originMatch(origin string) *matcherv3.StringMatcher {

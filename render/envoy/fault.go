@@ -1,9 +1,9 @@
 package envoy
 
 import (
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	commonfaultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/fault/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -11,10 +11,10 @@ import (
 const faultFilter = "envoy.filters.http.fault"
 
 // fault delays and aborts requests of a route before they are sent.
-func (b *builder) fault(route *routev3.Route, by []*ir.Route) {
+func fault(_ string, by []*ir.Route) proto.Message {
 	f := nearest(by, func(r *ir.Route) *ir.Fault { return r.Fault })
 	if f == nil {
-		return
+		return nil
 	}
 	out := &faultv3.HTTPFault{}
 	if f.Delay > 0 {
@@ -29,5 +29,5 @@ func (b *builder) fault(route *routev3.Route, by []*ir.Route) {
 	if f.GRPCStatus > 0 {
 		out.Abort = &faultv3.FaultAbort{ErrorType: &faultv3.FaultAbort_GrpcStatus{GrpcStatus: uint32(f.GRPCStatus)}, Percentage: fraction(f.AbortPercent)}
 	}
-	b.perRoute(route, faultFilter, out)
+	return out
 }

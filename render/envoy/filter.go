@@ -9,23 +9,38 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // routeFilters are the filters that do nothing but what a route configures, in
 // the order in which requests pass them.
-func (b *builder) routeFilters() []routeFilter {
-	return []routeFilter{
-		{corsFilter, &corsv3.Cors{}},
-		{faultFilter, &faultv3.HTTPFault{}},
-		{localRateLimitFilter, &localratelimitv3.LocalRateLimit{StatPrefix: localRateLimitFilter}},
-		{rateLimitFilter, b.rateLimits()},
-		{bufferFilter, &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(1)}},
-	}
+var routeFilters = []routeFilter{
+	{corsFilter, cors, func(*builder) proto.Message { return &corsv3.Cors{} }},
+	{faultFilter, fault, func(*builder) proto.Message { return &faultv3.HTTPFault{} }},
+	{localRateLimitFilter, localRateLimit, func(*builder) proto.Message {
+		return &localratelimitv3.LocalRateLimit{StatPrefix: localRateLimitFilter}
+	}},
+	{rateLimitFilter, globalRateLimit, func(b *builder) proto.Message { return b.rateLimits() }},
+	{bufferFilter, limitBody, func(*builder) proto.Message { return &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(1)} }},
 }
 
 type routeFilter struct {
-	name   string
-	config proto.Message
+	name string
+	// told is what it does with the requests of a route of that name, by the routes that they go through; nil when
+	// none of them says anything.
+	told func(name string, by []*ir.Route) proto.Message
+	// config is what it does where no route says anything.
+	config func(*builder) proto.Message
+}
+
+// tellFilters has the filters do with the requests of a route what the routes say.
+func (b *builder) tellFilters(route *routev3.Route, by []*ir.Route) {
+	for _, f := range routeFilters {
+		if told := f.told(route.Name, by); told != nil {
+			b.perRoute(route, f.name, told)
+		}
+	}
 }
 
 // filtersOf are the filters that some route of the hosts configures. They are off
@@ -43,9 +58,9 @@ func (b *builder) filtersOf(hosts []*routev3.VirtualHost) []*hcmv3.HttpFilter {
 		return nil
 	}
 	var out []*hcmv3.HttpFilter
-	for _, f := range b.routeFilters() {
+	for _, f := range routeFilters {
 		if wanted[f.name] {
-			filter := b.httpFilter(f.name, f.config)
+			filter := b.httpFilter(f.name, f.config(b))
 			filter.Disabled = true
 			out = append(out, filter)
 		}

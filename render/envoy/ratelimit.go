@@ -11,6 +11,7 @@ import (
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -28,28 +29,34 @@ const (
 	descriptorCaller  = "caller"
 )
 
-// limitRate bounds the requests of a route to a callee, in this proxy or by the
-// rate limit service; each of the routes that say so keeps its own count. Envoy
-// has one local bound for each route, so the strictest of them holds.
-func (b *builder) limitRate(route *routev3.Route, by []*ir.Route) {
-	var local *ir.RateLimit
-	var global []*routev3.RateLimit
+// localRateLimit bounds the requests of a route to a callee in this proxy. Envoy has one such bound for each route, so
+// the strictest of the routes that say so holds.
+func localRateLimit(name string, by []*ir.Route) proto.Message {
+	var strictest *ir.RateLimit
 	for _, r := range by {
-		limit := r.RateLimit
-		switch {
-		case limit == nil:
-		case limit.Global:
-			global = append(global, routeLimit(limit.Owner, r.Name))
-		case local == nil || rate(limit) < rate(local):
-			local = limit
+		if l := r.RateLimit; l != nil && !l.Global && (strictest == nil || rate(l) < rate(strictest)) {
+			strictest = l
 		}
 	}
-	if local != nil {
-		b.perRoute(route, localRateLimitFilter, b.localLimit(route.Name, local, nil))
+	if strictest == nil {
+		return nil
 	}
-	if global != nil {
-		b.perRoute(route, rateLimitFilter, &ratelimitv3.RateLimitPerRoute{RateLimits: global})
+	return localLimit(name, strictest, nil)
+}
+
+// globalRateLimit has the rate limit service bound the requests of a route to a callee; each of the routes that say so
+// keeps its own count.
+func globalRateLimit(_ string, by []*ir.Route) proto.Message {
+	var limits []*routev3.RateLimit
+	for _, r := range by {
+		if l := r.RateLimit; l != nil && l.Global {
+			limits = append(limits, routeLimit(l.Owner, r.Name))
+		}
 	}
+	if limits == nil {
+		return nil
+	}
+	return &ratelimitv3.RateLimitPerRoute{RateLimits: limits}
 }
 
 // rate is in requests a second.
@@ -75,14 +82,14 @@ func (b *builder) limitService(route *routev3.Route, port *ir.Port) {
 		}
 		b.perRoute(route, rateLimitFilter, out)
 	case limit.PerCaller:
-		b.perRoute(route, localRateLimitFilter, b.localLimit(route.Name, limit, b.peers(port)))
+		b.perRoute(route, localRateLimitFilter, localLimit(route.Name, limit, b.peers(port)))
 	default:
-		b.perRoute(route, localRateLimitFilter, b.localLimit(route.Name, limit, nil))
+		b.perRoute(route, localRateLimitFilter, localLimit(route.Name, limit, nil))
 	}
 }
 
 // localLimit is a bound that this proxy keeps: one, or one for each caller.
-func (b *builder) localLimit(name string, l *ir.RateLimit, callers []ir.Peer) *localratelimitv3.LocalRateLimit {
+func localLimit(name string, l *ir.RateLimit, callers []ir.Peer) *localratelimitv3.LocalRateLimit {
 	always := &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
 	out := &localratelimitv3.LocalRateLimit{
 		StatPrefix: statName(name), TokenBucket: tokens(l), FilterEnabled: always, FilterEnforced: always,

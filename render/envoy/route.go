@@ -78,10 +78,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 		out.Action = &routev3.Route_Route{Route: action}
 	}
 	editHeaders(out, by)
-	b.fault(out, by)
-	b.cors(out, by)
-	b.limitRate(out, by)
-	b.limitBody(out, by)
+	b.tellFilters(out, by)
 	return out
 }
 
