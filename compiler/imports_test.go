@@ -75,10 +75,11 @@ var imports = []struct{ of, may, depend string }{
 	{"host/local", `compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`, "envoy"},
 
 	// Questions asked of a mesh, and other meshes' configuration.
-	{"review", "compiler/check compiler/diag compiler/ir compiler/source", ""},
-	{"review/diff", "compiler/diag compiler/ir compiler/source compiler/try compiler/update render", "envoy kubernetes"},
+	{"review", "compiler/check compiler/diag compiler/ir compiler/source review/values", ""},
+	{"review/diff", "compiler/diag compiler/ir compiler/source compiler/try compiler/update render review/values", "envoy kubernetes"},
 	{"review/graph", "compiler/ir compiler/source", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
+	{"review/values", "compiler/ir compiler/source", ""},
 	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
 	{"review/state", "compiler compiler/atomicfile compiler/ir compiler/load compiler/program render/meshfile review/revision", "cue"},
 	{"importer", "compiler/diag compiler/source compiler/spec", "cue kubernetes"},

@@ -287,7 +287,7 @@ var changes = map[string]change{
 	"gateways.[].account":                                      addLine("gateway", `account: "other"`),
 	"gateways.[].listeners.[].port":                            replace("port: 8080", "port: 8090"),
 	"gateways.[].listeners.[].hosts.[]":                        add("listener", `hosts: ["shop.example"]`),
-	"external.[].hosts.[]":                                     replace("e.example", "f.example"),
+	"external.[].hosts.[]":                                     replace(`hosts: ["e.example"]`, `hosts: ["f.example"]`),
 	"external.[].timeout":                                      addLine("external", `timeout: "3s"`),
 	"external.[].tls.roots":                                    addLine("external", `tls: roots: "/roots.pem"`),
 	"mesh.defaults.idleTimeout":                                add("defaults", `idleTimeout: "3s"`),
@@ -470,6 +470,7 @@ var told = map[string]string{
 	"services.[].routes.[].rateLimit.per":         "the rate limit service counts what is global",
 	"gateways.[].egress.host":                     "it is where the callers find the gateway",
 	"gateways.[].egress.port":                     "it is read where an external is behind the gateway",
+	"external.[].hosts.[]":                        "an egress gateway passes the callers' TLS on",
 	"external.[].local":                           "the calls of an egress gateway have rules of their own",
 	"external.[].tls.roots":                       "an egress gateway passes the callers' TLS on",
 	"external.[].timeout":                         "an egress gateway passes the callers' TLS on",
@@ -525,6 +526,9 @@ func TestFieldsTakeEffect(t *testing.T) {
 			more := read.Tell(t, render.ReadBy(t, after))
 			if !isTold(field) && len(more) > 0 {
 				t.Errorf("the Scopes of %v tell of %s, which their proxies do not read", more, field)
+			}
+			if told := described(t, before) != described(t, after); !told && !isNotDescribed(field) {
+				t.Errorf("meshc describe says the same when %s becomes %s", c.from, c.to)
 			}
 			if d := diff.Of(before, after); len(d.Effects) == 0 {
 				t.Errorf("nothing is told of that %s becomes %s", c.from, c.to)

@@ -15,6 +15,8 @@ type Call struct {
 	// To is the callee; several, separated by commas, where a gateway's route shares its requests out.
 	To   string `json:"to"`
 	Port string `json:"port"`
+	// Bind is where the caller's proxy takes the call on its own host, "IP:PORT"; empty where it is redirected to it.
+	Bind string `json:"bind,omitempty"`
 	// Route is the name of the gateway's route that the requests go by; empty for a service's calls.
 	Route string `json:"route,omitempty"`
 	// Worst is how long one request can be waited for, and how often it can be sent, in words; empty below HTTP.
@@ -59,7 +61,7 @@ func callsOf(s ir.Scope) []Call {
 }
 
 func callOf(c *ir.Call, inner []ir.Call) Call {
-	out := Call{To: strings.Join(c.Ends(), ", "), Port: c.Port.Name}
+	out := Call{To: strings.Join(c.Ends(), ", "), Port: c.Port.Name, Bind: c.Use.Binds[c.Port.Name]}
 	if len(c.By) > 0 {
 		out.Route = c.By[0].Name
 	}

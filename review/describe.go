@@ -41,6 +41,8 @@ type Route struct {
 	Name string          `json:"name"`
 	Does string          `json:"does"`
 	Pos  source.Position `json:"source,omitzero"`
+	// Settings are what else is written in it.
+	Settings []Setting `json:"settings,omitempty"`
 }
 
 // Worst is the chain of calls that causes the most attempts.
@@ -82,6 +84,9 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 		if p.Open {
 			text += ", open to anyone"
 		}
+		if len(p.Upgrades) > 0 {
+			text += ", upgrades to " + strings.Join(p.Upgrades, " and ")
+		}
 		d.Ports = append(d.Ports, text)
 	}
 	d.Callers, d.Denied = callers(s.Allow), callers(s.Deny)
@@ -105,11 +110,20 @@ func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 	}
 	slices.Sort(d.Hosts)
 	d.Hosts = slices.Compact(d.Hosts)
+	d.Settings = writtenOf(g, "name", "namespace", "account", "identity", "externalAuthorization", "listeners", "routes", "uses", "proxy")
+	for i := range g.Listeners {
+		l := &g.Listeners[i]
+		for _, s := range writtenOf(l, "name", "port", "protocol", "hosts") {
+			d.Settings = append(d.Settings, Setting{"listeners." + l.Name + "." + s.Name, s.Value, s.From})
+		}
+	}
+	d.Settings = append(d.Settings, proxyOf(m, &g.Proxy, g.Pos)...)
 	return d
 }
 
 func describeExternal(m *ir.Mesh, e *ir.External) *Description {
 	d := &Description{Kind: "external", Name: e.Name, Pos: e.Pos, Hosts: e.Hosts, Worst: worst(m, e.Name)}
+	d.Settings = writtenOf(e, "name", "hosts", "ports", "traffic")
 	for _, p := range e.Ports {
 		d.Ports = append(d.Ports, fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol))
 	}
@@ -135,7 +149,7 @@ func instances(u *ir.Upstream) string {
 func routes(list []ir.Route) []Route {
 	var out []Route
 	for i := range list {
-		out = append(out, Route{list[i].Name, does(&list[i]), list[i].Pos})
+		out = append(out, Route{list[i].Name, does(&list[i]), list[i].Pos, writtenOf(&list[i], "name", "traffic", "to")})
 	}
 	return out
 }
@@ -157,6 +171,9 @@ func does(r *ir.Route) string {
 		text := d.Service
 		if d.Version != "" {
 			text += " " + d.Version
+		}
+		if d.Port != "" {
+			text += " on " + d.Port
 		}
 		if len(r.To) > 1 && sum > 0 {
 			text = fmt.Sprintf("%.4g%% %s", 100*float64(d.Weight)/float64(sum), text)

@@ -12,6 +12,7 @@ import (
 
 // Caller is a rule that lets somebody in, or takes that back.
 type Caller struct {
+	Rule string          `json:"rule,omitempty"`
 	From []string        `json:"from"`
 	For  string          `json:"for"`
 	Pos  source.Position `json:"source,omitzero"`
@@ -21,7 +22,7 @@ func callers(rules []ir.Rule) []Caller {
 	var out []Caller
 	for i := range rules {
 		r := &rules[i]
-		c := Caller{For: permission(r), Pos: r.Pos}
+		c := Caller{Rule: r.Name, For: permission(r), Pos: r.Pos}
 		for _, p := range r.From {
 			c.From = append(c.From, p.String())
 		}

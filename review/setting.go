@@ -1,12 +1,12 @@
 package review
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/review/values"
 )
 
 // settingsOf are what is in force for a service besides its rules, routes and calls: each from the service, from the mesh, or
@@ -22,32 +22,36 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	if s.Plaintext {
 		mtls = "permissive"
 	}
-	balance := cmp.Or(s.LoadBalancer.Policy, ir.LeastRequest)
 	outliers := s.Outliers
 	if outliers == nil {
 		outliers = ir.DefaultOutliers()
 	}
 	out := []Setting{
 		{"mtls", mtls, from(s.Plaintext, s.Pos)},
-		{"loadBalancer", string(balance), from(s.LoadBalancer.Policy != "", s.Pos)},
 		{
 			"outliers", fmt.Sprintf("%d answers of 5xx in a row, looked for every %s, out for %s, %g%% at most", outliers.Consecutive5xx, outliers.Interval, outliers.EjectFor, outliers.MaxEjected),
 			from(s.Outliers != nil, s.Pos),
 		},
 	}
+	if s.LoadBalancer.Policy == "" {
+		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
+	}
+	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes", "outliers", "traffic",
+		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy")...)
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Open {
 			out = append(out, Setting{"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there", from(true, p.Pos)})
 		}
 	}
+	out = append(out, proxyOf(m, &s.Proxy, s.Pos)...)
 	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {
 		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") + " may go round the proxy or see into it", from(true, s.Pos)})
 	}
-	if h := s.Health; h != nil {
-		out = append(out, Setting{"health", fmt.Sprintf("%s %s every %s, within %s", h.Kind, cmp.Or(h.Path, h.Service), h.Interval, h.Timeout), from(true, s.Pos)})
-	}
 	if r := s.RateLimit; r != nil {
 		text := fmt.Sprintf("%d requests every %s", r.Requests, r.Per)
+		if r.Burst > 0 {
+			text += fmt.Sprintf(" and %d more at once", r.Burst)
+		}
 		if r.PerCaller {
 			text += " of each caller"
 		}
@@ -56,9 +60,6 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		}
 		out = append(out, Setting{"rateLimit", text, from(true, r.Pos)})
 	}
-	if l := s.Locality; l != nil {
-		out = append(out, Setting{"locality", "near instances before others", from(true, l.Pos)})
-	}
 	for i := range s.Probes {
 		p := &s.Probes[i]
 		out = append(out, Setting{"probe", fmt.Sprintf("%s %s on %d is let in without mutual TLS", p.Kind, p.Path, p.Port), from(true, p.Pos)})
@@ -66,6 +67,37 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	c := &m.Certificates
 	by := strings.TrimSpace(string(c.Issuer.Kind) + " " + c.Issuer.Name)
 	return append(out, Setting{"certificate", fmt.Sprintf("%s, by %s, for %s, renewed %s before its end", c.Key, by, c.Lifetime, c.RenewBefore) + renewals(c), from(true, c.Pos)})
+}
+
+// writtenOf are the fields of a member or of a route that somebody wrote, but for those that are skipped because they are
+// told in another way.
+func writtenOf(v any, skipped ...string) []Setting {
+	var out []Setting
+	for _, f := range values.Written(v, skipped...) {
+		if instances, in := strings.CutPrefix(f.Path, "workload."); in &&
+			(!strings.Contains(instances, ".") || strings.HasPrefix(instances, "pods.") || strings.HasSuffix(instances, ".address")) {
+			continue // it stands in Instances
+		}
+		from := "default"
+		if f.Pos.IsValid() {
+			from = f.Pos.String()
+		}
+		out = append(out, Setting{f.Path, f.Text, from})
+	}
+	return out
+}
+
+// proxyOf is how a member's proxies run, where that is not as by default.
+func proxyOf(m *ir.Mesh, p *ir.Proxy, pos source.Position) []Setting {
+	usual := m.DefaultProxy()
+	if p.SecretDirectory == ir.DefaultSecretDirectory {
+		usual.SecretDirectory = p.SecretDirectory
+	}
+	var out []Setting
+	for _, f := range values.Differing(&usual, p, "privileged") {
+		out = append(out, Setting{"proxy." + f.Path, f.New, pos.String()})
+	}
+	return out
 }
 
 // renewals is for how long certificates are renewed without a new proof.

@@ -43,15 +43,21 @@ func (d *Description) Text(w io.Writer) error {
 	}
 	row(t, "asks", d.Authorizer)
 	for i, s := range d.Settings {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  in force"), s.Name, s.Value, s.From)
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  in force"), diag.Printable(s.Name), diag.Printable(s.Value), s.From)
 	}
 	for i, r := range d.Routes {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), diag.Printable(r.Name), diag.Printable(r.Does), at(r.Pos))
+		for _, s := range r.Settings {
+			fmt.Fprintf(t, "\t  %s %s\t%s\n", diag.Printable(s.Name), diag.Printable(s.Value), s.From)
+		}
 	}
 	for i, c := range d.Calls {
 		by := ""
 		if c.Route != "" {
 			by = " by the route " + diag.Printable(c.Route)
+		}
+		if c.Bind != "" {
+			by += " at " + c.Bind
 		}
 		fmt.Fprintf(t, "%s\t%s on %s%s%s\n", first(i, "  calls"), c.To, c.Port, by, worstText(c.Worst))
 		for _, s := range c.Settings {

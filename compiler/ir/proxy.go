@@ -1,8 +1,10 @@
 package ir
 
 import (
+	"net"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Proxy is how a member's proxies run.
@@ -34,6 +36,18 @@ type Proxy struct {
 	SecretDirectory string `json:"secretDirectory,omitempty"`
 	// Server is meshc serve, HOST:PORT.
 	Server string `json:"server"`
+}
+
+// DefaultSecretDirectory is [Proxy.SecretDirectory] of a gateway.
+const DefaultSecretDirectory = "/etc/meshc/secrets" // #nosec G101 -- a directory
+
+// DefaultProxy is how a member's proxies run where nobody says otherwise.
+func (s *Settings) DefaultProxy() Proxy {
+	return Proxy{
+		Interception: InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000, HealthPort: 15021,
+		CertificateDirectory: "/etc/meshc/certificates", DrainTime: Duration(45 * time.Second),
+		Server: net.JoinHostPort(s.ServerHost(), "15010"),
+	}
 }
 
 // Interception is how traffic gets into a proxy.

@@ -26,7 +26,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	l.nothingRedirected(g.Pos, here, "of a gateway", s.Proxy)
 	l.noPods(g.Pos, here, "the pods of a gateway run only its proxy", s.Proxy)
 	if g.Proxy.SecretDirectory == "" {
-		g.Proxy.SecretDirectory = defaultSecrets
+		g.Proxy.SecretDirectory = ir.DefaultSecretDirectory
 	}
 	for _, name := range sortedKeys(s.Listeners) {
 		g.Listeners = append(g.Listeners, l.listener(here.field("listeners."+name), name, s.Listeners[name]))

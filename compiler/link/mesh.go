@@ -15,13 +15,9 @@ import (
 
 // The defaults of mesh, as the schema's comments give them.
 const (
-	meshcRepository    = "ghcr.io/meshc/meshc"
-	defaultEnvoyImage  = "docker.io/envoyproxy/envoy:v1.40.0"
-	defaultLifetime    = ir.Duration(24 * time.Hour)
-	defaultDrainTime   = ir.Duration(45 * time.Second)
-	defaultCertificate = "/etc/meshc/certificates"
-	defaultSecrets     = "/etc/meshc/secrets" // #nosec G101 -- a directory
-	defaultServerPort  = "15010"
+	meshcRepository   = "ghcr.io/meshc/meshc"
+	defaultEnvoyImage = "docker.io/envoyproxy/envoy:v1.40.0"
+	defaultLifetime   = ir.Duration(24 * time.Hour)
 
 	minLifetime = ir.Duration(10 * time.Second) // of a certificate
 
@@ -84,11 +80,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	if m.Limits != nil {
 		l.mesh.MaxAttempts = countSetting(here, m.Limits.Attempts)
 	}
-	l.proxy = ir.Proxy{
-		Interception: ir.InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000, HealthPort: 15021,
-		CertificateDirectory: defaultCertificate, DrainTime: defaultDrainTime,
-		Server: "meshc." + l.mesh.SystemNamespace() + ".svc.cluster.local:" + defaultServerPort,
-	}
+	l.proxy = l.mesh.DefaultProxy()
 	l.proxy = l.proxyOf(here.field("proxy"), m.Proxy)
 	return true
 }

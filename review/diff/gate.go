@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/review/values"
 )
 
 // said is what a spec says about reviews, in words, and where.
@@ -97,7 +98,7 @@ func testsIn(r *ir.Review) map[string]said {
 		var parts []string
 		v := reflect.ValueOf(words)
 		for i := range v.NumField() {
-			if f := text(v.Field(i)); f != "" && f != "0" {
+			if f := values.Text(v.Field(i)); f != "" && f != "0" {
 				parts = append(parts, fmt.Sprintf("%s %s", v.Type().Field(i).Name, f))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/review/values"
 )
 
 // gateways compares what becomes of the requests of those outside.
@@ -91,21 +92,21 @@ func concrete(patterns []string) (hosts []string, whole bool) {
 
 // routesThatDiffer tells the routes of a gateway that the meshes may differ in; narrow is false when they may in all.
 func (d *differ) routesThatDiffer(a, b *ir.Gateway) (matters func(*ir.Route) bool, narrow bool) {
-	if a == nil || b == nil || d.all || !sameOrder(a, b) || len(fields(a, b, "routes")) > 0 {
+	if a == nil || b == nil || d.all || !sameOrder(a, b) || len(values.Differing(a, b, "routes")) > 0 {
 		return func(*ir.Route) bool { return true }, false
 	}
 	unchanged := map[string]bool{}
 	known := map[string]bool{}
 	for i := range a.Routes {
-		known[text(reflect.ValueOf(&a.Routes[i]))] = true
+		known[values.Text(reflect.ValueOf(&a.Routes[i]))] = true
 	}
 	for i := range b.Routes {
-		if t := text(reflect.ValueOf(&b.Routes[i])); known[t] {
+		if t := values.Text(reflect.ValueOf(&b.Routes[i])); known[t] {
 			unchanged[t] = true
 		}
 	}
 	return func(r *ir.Route) bool {
-		return !unchanged[text(reflect.ValueOf(r))] || slices.ContainsFunc(r.Targets(), func(t ir.Destination) bool { return d.reachesChanged(t.Service) })
+		return !unchanged[values.Text(reflect.ValueOf(r))] || slices.ContainsFunc(r.Targets(), func(t ir.Destination) bool { return d.reachesChanged(t.Service) })
 	}, true
 }
 
@@ -113,11 +114,11 @@ func (d *differ) routesThatDiffer(a, b *ir.Gateway) (matters func(*ir.Route) boo
 func sameOrder(a, b *ir.Gateway) bool {
 	index := map[string]int{}
 	for i := range a.Routes {
-		index[text(reflect.ValueOf(&a.Routes[i]))] = i
+		index[values.Text(reflect.ValueOf(&a.Routes[i]))] = i
 	}
 	last := -1
 	for i := range b.Routes {
-		if n, both := index[text(reflect.ValueOf(&b.Routes[i]))]; both {
+		if n, both := index[values.Text(reflect.ValueOf(&b.Routes[i]))]; both {
 			if n < last {
 				return false
 			}

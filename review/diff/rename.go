@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/review/values"
 )
 
 // called is something that has a name and a place.
@@ -44,7 +45,7 @@ func namesOfRoutes(list []ir.Route) map[string][]called {
 	for _, r := range list {
 		c := called{r.Name, r.Pos}
 		r.Name = ""
-		content := text(reflect.ValueOf(r))
+		content := values.Text(reflect.ValueOf(r))
 		out[content] = append(out[content], c)
 	}
 	return out
@@ -59,7 +60,7 @@ func namesOfRules(list []ir.Rule) map[string][]called {
 		}
 		c := called{r.Name, r.Pos}
 		r.Name = ""
-		content := text(reflect.ValueOf(r))
+		content := values.Text(reflect.ValueOf(r))
 		out[content] = append(out[content], c)
 	}
 	return out

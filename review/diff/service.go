@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/review/values"
 )
 
 // services compares what becomes of the calls of services: of all those that are alike, once.
@@ -37,7 +38,7 @@ func (d *differ) services() {
 			default:
 				continue
 			}
-			key := to + "\x00" + text(reflect.ValueOf(use[0])) + "\x00" + text(reflect.ValueOf(use[1])) + "\x00" + d.standing(a, b, to)
+			key := to + "\x00" + values.Text(reflect.ValueOf(use[0])) + "\x00" + values.Text(reflect.ValueOf(use[1])) + "\x00" + d.standing(a, b, to)
 			c := calls[key]
 			if c == nil {
 				c = &call{use: use, of: [2]*ir.Service{a, b}}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/review/values"
 )
 
 // settings compares what requests do not show: that members come and go, who they are, and how they run.
@@ -81,7 +82,7 @@ func (d *differ) member(member ir.Ref, comes bool, what string) {
 
 func (d *differ) fields(a, b any, of string, skipped ...string) {
 	member, _, _ := strings.Cut(of, " ")
-	for _, f := range fields(a, b, skipped...) {
+	for _, f := range values.Differing(a, b, skipped...) {
 		d.tell(&Effect{
 			Kind: kindOfField(member, f.Path, &f), To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos,
 		})
@@ -98,7 +99,7 @@ func audited(s *ir.Service) *rules {
 	words := func(list []ir.Rule) (out []string) {
 		for i := range list {
 			if list[i].Audit {
-				out = append(out, text(reflect.ValueOf(list[i])))
+				out = append(out, values.Text(reflect.ValueOf(list[i])))
 			}
 		}
 		return out

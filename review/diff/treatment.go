@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/review/values"
 )
 
 // treated compares what else is in force for a request that is let in by both meshes, or answered by routes of both: time
@@ -20,7 +21,7 @@ func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) 
 	var first, second *ir.Route
 	for i := range max(len(a.trial.Routes), len(b.trial.Routes)) {
 		first, second = route(a.trial.Routes, i), route(b.trial.Routes, i)
-		for _, f := range fields(first, second, "name", "match", "to", "traffic", "rewrite") {
+		for _, f := range values.Differing(first, second, "name", "match", "to", "traffic", "rewrite") {
 			d.addField(Handled, f, r, who, to, a, b)
 		}
 	}
@@ -44,7 +45,7 @@ func route(by []*ir.Route, i int) *ir.Route {
 	return &ir.Route{}
 }
 
-func (d *differ) addField(kind Kind, f field, r *try.Request, who []string, to string, a, b outcome) {
+func (d *differ) addField(kind Kind, f values.Field, r *try.Request, who []string, to string, a, b outcome) {
 	e := &Effect{Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos}
 	d.add(e, r, a, b)
 }
@@ -57,14 +58,14 @@ func or(text string) string {
 }
 
 // timing are the settings of two policies that differ, each with the line that decided it.
-func timing(a, b *ir.Policy) (out []field) {
+func timing(a, b *ir.Policy) (out []values.Field) {
 	if a == nil || b == nil {
 		return nil
 	}
 	old, is := append(a.Settings(), a.Bounds.Settings()...), append(b.Settings(), b.Bounds.Settings()...)
 	for i := range old {
 		if x, y := &old[i], &is[i]; !reflect.DeepEqual(x.Value, y.Value) {
-			out = append(out, field{x.Path, fmt.Sprint(x.Value), fmt.Sprint(y.Value), x.Pos, y.Pos})
+			out = append(out, values.Field{Path: x.Path, Old: fmt.Sprint(x.Value), New: fmt.Sprint(y.Value), OldPos: x.Pos, NewPos: y.Pos})
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
+	"github.com/meshc/meshc/review/values"
 )
 
 // unsure compares what no request shows for sure, so that it is told in any case: rules about headers that proxies write
@@ -16,7 +17,7 @@ func (d *differ) unsure() {
 			return
 		}
 		of := ir.ServiceRef(name).String()
-		for _, f := range fields(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
+		for _, f := range values.Differing(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
 			d.tell(&Effect{Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write", Was: or(f.Old), Is: or(f.New), WasBy: a.Pos, IsBy: b.Pos})
 		}
 		was, is := probesElsewhere(a), probesElsewhere(b)
@@ -52,7 +53,7 @@ func (d *differ) uncertain(s *ir.Service) (out []string) {
 				continue
 			}
 			r.Name = ""
-			out = append(out, text(reflect.ValueOf(r)))
+			out = append(out, values.Text(reflect.ValueOf(r)))
 		}
 	}
 	return out
@@ -63,7 +64,7 @@ func probesElsewhere(s *ir.Service) []ir.Probe {
 	return slices.DeleteFunc(slices.Clone(s.Probes), func(p ir.Probe) bool { return p.Kind != ir.HealthTCP && s.PortAt(p.Port) != nil })
 }
 
-func probeText(p ir.Probe) string { return text(reflect.ValueOf(p)) }
+func probeText(p ir.Probe) string { return values.Text(reflect.ValueOf(p)) }
 
 // rewrites tells of routes of one name whose regular expression of a path is another one, if no request showed it.
 func (d *differ) rewrites(of string, before, after []ir.Route) {
@@ -79,7 +80,7 @@ func (d *differ) rewrites(of string, before, after []ir.Route) {
 		}
 		if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == Rerouted && e.IsBy == r.Pos }) {
 			d.tell(&Effect{
-				Kind: Rerouted, To: of, What: "rewrite of the route " + r.Name, Was: text(reflect.ValueOf(was)), Is: text(reflect.ValueOf(is)), WasBy: before[k].Pos, IsBy: r.Pos,
+				Kind: Rerouted, To: of, What: "rewrite of the route " + r.Name, Was: values.Text(reflect.ValueOf(was)), Is: values.Text(reflect.ValueOf(is)), WasBy: before[k].Pos, IsBy: r.Pos,
 			})
 		}
 	}

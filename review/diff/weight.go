@@ -2,11 +2,13 @@ package diff
 
 import (
 	"strings"
+
+	"github.com/meshc/meshc/review/values"
 )
 
 // kindOfField is what kind of effect it is that a field differs which requests do not show, by the member ("service", "gateway",
 // "external" or "mesh") and the path of the field: the first of weights that begins it, where "*" stands for one name.
-func kindOfField(member, path string, f *field) Kind {
+func kindOfField(member, path string, f *values.Field) Kind {
 	for _, w := range weights {
 		if w.member != "" && w.member != member || !begins(w.path, path) {
 			continue
@@ -23,7 +25,7 @@ func kindOfField(member, path string, f *field) Kind {
 var weights = []struct {
 	member, path string
 	kind         Kind
-	weigh        func(*field) Kind
+	weigh        func(*values.Field) Kind
 }{
 	{member: "mesh", path: "maxAttempts", kind: Gate},
 	{member: "mesh", path: "images", kind: Deployment},
@@ -75,8 +77,8 @@ var weights = []struct {
 }
 
 // lets weighs a field that lets requests in, which were refused, when it has that value.
-func lets(value string) func(*field) Kind {
-	return func(f *field) Kind {
+func lets(value string) func(*values.Field) Kind {
+	return func(f *values.Field) Kind {
 		if f.New == value {
 			return NewlyAllowed
 		}

@@ -1,4 +1,6 @@
-package diff
+// Package values walks through values of the IR by the names in mesh.json: what two of them do not have alike, and what
+// of one is written.
+package values
 
 import (
 	"encoding/json"
@@ -11,18 +13,18 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// field is one that two values do not have alike.
-type field struct {
+// Field is one that two values do not have alike.
+type Field struct {
 	// Path is by the names in mesh.json; elements that have names go by them.
 	Path     string
 	Old, New string
-	// At are where the nearest thing stands that has a place.
+	// OldPos and NewPos are where the nearest thing stands that has a place.
 	OldPos, NewPos source.Position
 }
 
-// fields are those in which two values of one type differ, in the order of the type. Skipped are fields of the values
+// Differing are the fields in which two values of one type differ, in the order of the type. Skipped are fields of the values
 // themselves, by name.
-func fields(a, b any, skipped ...string) []field {
+func Differing(a, b any, skipped ...string) []Field {
 	w := &walk{skipped: skipped}
 	w.values("", reflect.ValueOf(a), reflect.ValueOf(b), source.Position{}, source.Position{})
 	return w.found
@@ -30,7 +32,7 @@ func fields(a, b any, skipped ...string) []field {
 
 type walk struct {
 	skipped []string
-	found   []field
+	found   []Field
 }
 
 func (w *walk) values(path string, a, b reflect.Value, posA, posB source.Position) {
@@ -53,7 +55,7 @@ func (w *walk) values(path string, a, b reflect.Value, posA, posB source.Positio
 	case a.Kind() == reflect.Slice && named(a.Type().Elem()):
 		w.named(path, a, b, posA, posB)
 	default:
-		w.found = append(w.found, field{path, text(a), text(b), posA, posB})
+		w.found = append(w.found, Field{path, Text(a), Text(b), posA, posB})
 	}
 }
 
@@ -74,12 +76,12 @@ func (w *walk) named(path string, a, b reflect.Value, posA, posB source.Position
 		if e, there := inB[name]; there {
 			w.values(join(path, name), inA[name], e, posA, posB)
 		} else {
-			w.found = append(w.found, field{join(path, name), text(inA[name]), "", placeOf(inA[name], posA), posB})
+			w.found = append(w.found, Field{join(path, name), Text(inA[name]), "", placeOf(inA[name], posA), posB})
 		}
 	}
 	for _, name := range namesB {
 		if _, there := inA[name]; !there {
-			w.found = append(w.found, field{join(path, name), "", text(inB[name]), posA, placeOf(inB[name], posB)})
+			w.found = append(w.found, Field{join(path, name), "", Text(inB[name]), posA, placeOf(inB[name], posB)})
 		}
 	}
 }
@@ -125,8 +127,8 @@ func placeOf(v reflect.Value, outer source.Position) source.Position {
 	return outer
 }
 
-// text is a value in a line; "" for none.
-func text(v reflect.Value) string {
+// Text is a value in a line; "" for none.
+func Text(v reflect.Value) string {
 	v = reflect.Indirect(v)
 	if !v.IsValid() || v.IsZero() {
 		if v.IsValid() && (v.Kind() == reflect.Bool || v.CanInt() || v.CanUint()) {
