@@ -39,6 +39,7 @@ var checks = []func(*subject) diag.List{
 	nobodySigns,
 	privilegedPods,
 	controlPorts,
+	addressesBelowHTTP,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

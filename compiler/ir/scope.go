@@ -22,11 +22,13 @@ type Scope struct {
 	// ForeignHeaders are [Settings.ForeignHeaders] where the proxy takes requests from outside the mesh: at a gateway with
 	// listeners, and at a service that lets plaintext or probes in. Empty elsewhere.
 	ForeignHeaders []string `json:"foreignHeaders,omitempty"`
+	// ClientGateways are [Mesh.ClientGateways] of the service; empty for a gateway.
+	ClientGateways []Peer `json:"clientGateways,omitempty"`
 }
 
 // ServiceScope is the scope of that service's proxies.
 func (m *Mesh) ServiceScope(s *Service) Scope {
-	scope := Scope{Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer)}
+	scope := Scope{Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer), ClientGateways: m.ClientGateways(s)}
 	if s.Plaintext || len(s.Probes) > 0 {
 		scope.ForeignHeaders = m.ForeignHeaders(s.Authorizer)
 	}

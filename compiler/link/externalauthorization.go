@@ -23,6 +23,11 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 			Name: name, Service: s.Service.Value, PathPrefix: s.PathPrefix.Value, Headers: values(s.Headers), Forward: values(s.Forward),
 			Timeout: defaultAuthorizationTimeout, FailOpen: s.FailOpen.Value, Pos: here.pos(s.Pos),
 		}
+		for i, f := range s.Forward {
+			if f.Value == clientHeader {
+				l.add(diag.NoEffect, here.field("forward").index(i), f.Value+" is written by gateways, which say in it where the client is", here.pos(f.Pos)).hint("remove it")
+			}
+		}
 		if s.Timeout.IsSet() {
 			out.Timeout = l.duration(here.field("timeout"), s.Timeout)
 		}

@@ -74,6 +74,9 @@ var ofTheConnection = []string{
 	"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
+// clientHeader is where a gateway says the client's address, by which rules with ipRanges go.
+const clientHeader = "x-forwarded-for"
+
 // editable refuses headers that no route can change.
 func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 	switch {
@@ -85,6 +88,9 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 			hint("remove it")
 	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
 		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is reserved for the proxies, which drop what others write there", name), here.pos(pos)).
+			hint("remove it")
+	case name == clientHeader:
+		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is written by gateways, which say in it where the client is, and cannot be edited", name), here.pos(pos)).
 			hint("remove it")
 	case strings.Contains(name, "_"):
 		l.sendable(here, name, here.pos(pos))

@@ -214,9 +214,9 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 		within := func(ip netip.Addr) bool {
 			return slices.ContainsFunc(rule.IPRanges, func(p netip.Prefix) bool { return p.Contains(ip) })
 		}
-		if !r.request.IP.IsValid() {
-			asked = append(asked, unknownAddress(s, within))
-		} else if !within(r.request.IP) {
+		if ip, on := r.address(port, q); !ip.IsValid() {
+			asked = append(asked, unknownAddress(s, on, within))
+		} else if !within(ip) {
 			return no, nil
 		}
 	}

@@ -47,10 +47,10 @@ func (r *run) unknownClaims(j *ir.JWTRule) (truth, []question) {
 // maxRanges bounds the address ranges of a service that are told apart.
 const maxRanges = 64
 
-// unknownAddress asks where the client is.
-func unknownAddress(s *ir.Service, within func(netip.Addr) bool) question {
+// unknownAddress asks for an address that rules of a service want, which on says in words.
+func unknownAddress(s *ir.Service, on string, within func(netip.Addr) bool) question {
 	return question{
-		kind: OnAddress, key: "address " + s.Name, on: "the address that it comes from (--ip)",
+		kind: OnAddress, key: "address " + s.Name, on: on,
 		list: func() ([]string, bool) { return addresses(s) },
 		holds: func(is string) bool {
 			ip, err := netip.ParseAddr(is)

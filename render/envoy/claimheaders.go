@@ -12,14 +12,19 @@ const earlyHeaderMutation = "envoy.http.early_header_mutation.header_mutation"
 // dropHeaders takes headers out of requests before anything looks at them: those
 // that a proxy writes about who calls, of which nobody else's word counts.
 func (b *builder) dropHeaders(m *hcmv3.HttpConnectionManager, list []string) {
-	if len(list) == 0 {
+	var mutations []*mutationv3.HeaderMutation
+	for _, name := range list {
+		mutations = append(mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}})
+	}
+	b.early(m, mutations...)
+}
+
+// early changes headers of requests before anything looks at them.
+func (b *builder) early(m *hcmv3.HttpConnectionManager, mutations ...*mutationv3.HeaderMutation) {
+	if len(mutations) == 0 {
 		return
 	}
-	config := &headermutationv3.HeaderMutation{}
-	for _, name := range list {
-		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}})
-	}
 	m.EarlyHeaderMutationExtensions = append(m.EarlyHeaderMutationExtensions, &corev3.TypedExtensionConfig{
-		Name: earlyHeaderMutation, TypedConfig: b.any(config),
+		Name: earlyHeaderMutation, TypedConfig: b.any(&headermutationv3.HeaderMutation{Mutations: mutations}),
 	})
 }

@@ -83,8 +83,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	m.CodecType = codec
-	m.SkipXffAppend = false
-	m.XffNumTrustedHops = 0
+	b.clientAddress(m)
 	m.PreserveExternalRequestId = false
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE

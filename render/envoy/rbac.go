@@ -90,7 +90,7 @@ func (b *builder) allowed(port *ir.Port) *rbacconfigv3.RBAC {
 		return &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
 	}
 	if probe := b.probe(port); probe != nil {
-		out.Policies[healthPolicy] = b.policy(probe, rbacconfigv3.RBAC_ALLOW)
+		out.Policies[healthPolicy] = b.policy(probe, port, rbacconfigv3.RBAC_ALLOW)
 	}
 	return out
 }
@@ -121,7 +121,7 @@ func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, por
 		for n := 2; out.Policies[name] != nil; n++ {
 			name = fmt.Sprintf("%s (%d)", r.Name, n)
 		}
-		out.Policies[name] = b.policy(r, action)
+		out.Policies[name] = b.policy(r, port, action)
 	}
 	if len(out.Policies) == 0 {
 		return nil
@@ -129,8 +129,8 @@ func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, por
 	return out
 }
 
-func (b *builder) policy(r *ir.Rule, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Policy {
-	return &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: b.principals(r, action)}
+func (b *builder) policy(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Policy {
+	return &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: b.principals(r, port, action)}
 }
 
 // healthPolicy lets callers probe the service; no rule's name is like it.
@@ -170,22 +170,16 @@ func (b *builder) peers(port *ir.Port) []ir.Peer {
 	return out
 }
 
-// principals are the callers of a rule, from where it wants them to come.
-func (b *builder) principals(r *ir.Rule, action rbacconfigv3.RBAC_Action) []*rbacconfigv3.Principal {
+// principals are the callers of a rule on a port, from where it wants them to come.
+func (b *builder) principals(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) []*rbacconfigv3.Principal {
+	if len(r.IPRanges) > 0 {
+		return b.principalsFrom(r, port, action)
+	}
 	var out []*rbacconfigv3.Principal
 	for i := range r.From {
 		out = append(out, b.principal(&r.From[i], action))
 	}
-	if len(r.IPRanges) == 0 {
-		return out
-	}
-	var from []*rbacconfigv3.Principal
-	for _, prefix := range r.IPRanges {
-		from = append(from, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_DirectRemoteIp{DirectRemoteIp: cidr(prefix)}})
-	}
-	return []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_AndIds{AndIds: &rbacconfigv3.Principal_Set{
-		Ids: []*rbacconfigv3.Principal{anyID(out), anyID(from)},
-	}}}}
+	return out
 }
 
 // principal is a caller by the identity in its certificate, or by having none.

@@ -14,8 +14,9 @@ import (
 
 // serviceIngress lets the peers of allow in, each on the ports that are open to
 // it. Peers with the same ports share a rule. Peers of which only the identity is
-// known may be anywhere, or where the rule wants them to come from.
-func serviceIngress(s *ir.Service) []networkingv1.NetworkPolicyIngressRule {
+// known may be anywhere, or where the rule wants them to come from; but gateways, where their clients must come from there.
+func serviceIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
+	s := scope.Service
 	open := map[string]map[int]bool{} // by peer; the ports by their number in s.Ports
 	peers := map[string]*networkingv1.NetworkPolicyPeer{}
 	for i := range s.Allow {
@@ -23,7 +24,7 @@ func serviceIngress(s *ir.Service) []networkingv1.NetworkPolicyIngressRule {
 		if rule.Audit {
 			continue
 		}
-		for _, peer := range rule.From {
+		for _, peer := range from(rule, scope.ClientGateways) {
 			for key, p := range networkPeers(&peer, rule.IPRanges) {
 				if open[key] == nil {
 					open[key], peers[key] = map[int]bool{}, p
@@ -64,6 +65,17 @@ func serviceIngress(s *ir.Service) []networkingv1.NetworkPolicyIngressRule {
 	var out []networkingv1.NetworkPolicyIngressRule
 	for _, group := range slices.Sorted(maps.Keys(rules)) {
 		out = append(out, *rules[group])
+	}
+	return out
+}
+
+// from are the callers of a rule, with the gateways among them that it asks for their clients' addresses.
+func from(rule *ir.Rule, gateways []ir.Peer) []ir.Peer {
+	out := slices.Clone(rule.From)
+	for _, g := range gateways {
+		if len(rule.IPRanges) > 0 && rule.Names(&g) {
+			out = append(out, g)
+		}
 	}
 	return out
 }

@@ -20,7 +20,7 @@ import (
 func networkPolicy(scope ir.Scope) *networkingv1.NetworkPolicy {
 	ingress := gatewayIngress(scope.Gateway)
 	if scope.Service != nil {
-		ingress = serviceIngress(scope.Service)
+		ingress = serviceIngress(scope)
 	}
 	return policy(meta(scope, scope.Member().Name), podsOf(scope), ingress, egress(scope))
 }
