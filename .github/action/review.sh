@@ -38,8 +38,8 @@ if [[ -e $work/diff.md && ${COMMENT:-} == true && -n ${PULL_REQUEST:-} ]]; then
 		fi
 	} >"$work/comment.md"
 	comments="repos/$GITHUB_REPOSITORY/issues/$PULL_REQUEST/comments"
-	known=$(gh api --paginate "$comments" --jq ".[] | select(.body | startswith(\"$mark\")) | .id" | head -n 1) || known=
-	# One that somebody else wrote, with the same beginning, is not ours to change.
+	# Only one that a token of an action wrote, as this one does: another person's, with the same beginning, is theirs.
+	known=$(gh api --paginate "$comments" --jq ".[] | select(.user.type == \"Bot\" and (.body | startswith(\"$mark\"))) | .id" | head -n 1) || known=
 	if [[ -z $known ]] || ! gh api --silent -X PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$known" -F "body=@$work/comment.md"; then
 		gh api --silent "$comments" -F "body=@$work/comment.md" || said=1
 	fi

@@ -218,13 +218,17 @@ func (f *diffFlags) owned(ctx context.Context, d *diff.Difference, before, after
 	}
 	// Whose what is, and who grants what, is as it was: a change cannot give itself the right to be made.
 	owners, err := state.OwnersOf(ctx, before, after)
-	if err != nil || owners == nil {
+	if err != nil {
 		return err
+	}
+	d.CodeOwners(after.Mesh.Name, state.Files(before, after), owners.Before, owners.After)
+	if owners.Before == nil {
+		return nil
 	}
 	changed, err := state.Changed(ctx, before, after)
 	if err != nil {
 		return err
 	}
-	d.Owned(before.Mesh, changed, owners)
+	d.Owned(before.Mesh, changed, owners.Before)
 	return nil
 }

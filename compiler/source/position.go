@@ -21,8 +21,14 @@ type Position struct {
 func (p Position) IsValid() bool { return p.File != "" }
 
 // String is FILE:LINE:COLUMN, FILE alone when the line is not known, and empty
-// for the zero value.
+// for the zero value. The name of a file is [Printable].
 func (p Position) String() string {
+	p.File = Printable(p.File)
+	return p.plain()
+}
+
+// plain is String with the name of the file as it is.
+func (p Position) plain() string {
 	if p.Line == 0 {
 		return p.File
 	}
@@ -34,8 +40,8 @@ func (p Position) Compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
 
-// MarshalText is String.
-func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// MarshalText is String with the name of the file as it is.
+func (p Position) MarshalText() ([]byte, error) { return []byte(p.plain()), nil }
 
 // UnmarshalText reads what MarshalText wrote.
 func (p *Position) UnmarshalText(text []byte) error {

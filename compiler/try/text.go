@@ -16,7 +16,7 @@ func (t *Trial) Text(w io.Writer) error {
 	fmt.Fprintf(w, "%s\nfrom %s\n\n", diag.Printable(t.Request), t.From)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range t.Steps {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", diag.Printable(s.Pos.String()), s.At, diag.Printable(s.Does))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", s.Pos, s.At, diag.Printable(s.Does))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -26,7 +26,7 @@ func (d *differ) gate() {
 		return
 	}
 	mesh := "mesh " + d.new.Name
-	d.rulesOfGate(func(string) string { return mesh }, func(path string) string { return "owners." + path }, ownersIn(a), ownersIn(b))
+	d.rulesOfGate(func(string) string { return mesh }, func(path string) string { return "owners." + path }, ownersOf(a), ownersOf(b))
 	d.rulesOfGate(func(member string) string { return member }, func(string) string { return "grants" }, d.grantsIn(d.old), d.grantsIn(d.new))
 	part := func(i int) func(string) string {
 		return func(key string) string { return strings.SplitN(key, "\x00", 2)[i] }
@@ -60,7 +60,7 @@ func none(words string) string {
 	return words
 }
 
-func ownersIn(r *ir.Review) map[string]said {
+func ownersOf(r *ir.Review) map[string]said {
 	out := map[string]said{}
 	for _, o := range r.Owners {
 		words := strings.Join(slices.Sorted(slices.Values(o.Owners)), ", ")

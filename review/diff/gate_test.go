@@ -83,6 +83,12 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		{from: `, verify: secret: "keys"`, to: ``, kind: Deployment, of: "mesh shop", what: "flux.verifySecret"},
 		{from: `registry.example/shop`, to: `registry.example/else`, kind: Deployment, of: "mesh shop", what: "flux.url"},
 		{from: `services: a: {workload: deployment: "a"`, to: `services: a: {workload: deployment: "else"`, kind: Identity, of: "service a", what: "workload.pods.name"},
+		{from: `grants: ["@shop/one"], `, to: `grants: ["@shop/one"], versions: v1: {labels: version: "1", workload: "else"}, `, kind: Identity, of: "service a", what: "versions.v1"},
+		{from: `workload: deployment: "az"`, to: `workload: deployment: "az", versions: v1: labels: version: "1"`, kind: Rerouted, of: "service az", what: "versions.v1"},
+		{from: `	name: "shop"`, to: `	name: "evil"`, kind: Identity, what: "name"},
+		{from: `attempts: 9`, to: "attempts: 9\n\tserver: limits: instances: 50", kind: Protection, of: "mesh shop", what: "server.limits.instances"},
+		{from: `services: az: {`, to: `services: az: {proxy: drainTime: "1h", `, kind: Protection, of: "service az", what: "proxy.drainTime"},
+		{from: `services: b: {`, to: "services: b: {\n\troutes: [{mirror: {}}]", kind: Protection, of: "service b", what: "mirror"},
 	} {
 		if !strings.Contains(guarded, c.from) {
 			t.Fatalf("no %q", c.from)
@@ -92,9 +98,15 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		if back == "" {
 			back = c.kind
 		}
-		for kind, d := range map[Kind]*Difference{c.kind: Of(before, after), back: Of(after, before)} {
-			if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == kind && e.To == c.of && e.What == c.what }) {
-				t.Errorf("%q to %q: no %s of %s: %s", c.from, c.to, kind, c.of, c.what)
+		for _, way := range []struct {
+			kind Kind
+			d    *Difference
+		}{{c.kind, Of(before, after)}, {back, Of(after, before)}} {
+			d := way.d
+			if !slices.ContainsFunc(d.Effects, func(e *Effect) bool {
+				return e.Kind == way.kind && (c.of == "" || e.To == c.of) && e.What == c.what
+			}) {
+				t.Errorf("%q to %q: no %s of %s: %s", c.from, c.to, way.kind, c.of, c.what)
 				for _, e := range d.Effects {
 					t.Logf("%s: %s: %s -> %s", e.Kind, e.subject(), e.Was, e.Is)
 				}

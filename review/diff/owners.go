@@ -1,9 +1,12 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
@@ -57,6 +60,29 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 	for _, o := range slices.Sorted(maps.Keys(found)) {
 		d.Foreign = append(d.Foreign, *found[o])
 	}
+}
+
+// CodeOwners finds the files whose owners by CODEOWNERS a change replaces, by which the next change is judged: an effect for
+// each directory, or for a file of its own owners. Was and is say whose a file is before and after; nil for nobody's.
+func (d *Difference) CodeOwners(mesh string, files []string, was, is func(file string) []string) {
+	known := map[string]bool{}
+	for _, file := range files {
+		a, b := ownersIn(was, file), ownersIn(is, file)
+		dir := path.Dir(file)
+		if key := dir + "\x00" + a + "\x00" + b; a != b && !known[key] {
+			known[key] = true
+			d.Effects = append(d.Effects, &Effect{Kind: Gate, To: "mesh " + mesh, What: "CODEOWNERS of " + dir, Was: a, Is: b})
+		}
+	}
+	slices.SortFunc(d.Effects, (*Effect).compare)
+}
+
+// ownersIn are the owners of a file in words.
+func ownersIn(owners func(file string) []string, file string) string {
+	if owners == nil {
+		return "nobody"
+	}
+	return cmp.Or(strings.Join(slices.Sorted(slices.Values(owners(file))), ", "), "nobody")
 }
 
 // homeOf is the file that a member is written in, and to whom it grants changes.

@@ -22,9 +22,17 @@ func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) 
 	for i := range max(len(a.trial.Routes), len(b.trial.Routes)) {
 		first, second = route(a.trial.Routes, i), route(b.trial.Routes, i)
 		for _, f := range values.Differing(first, second, "name", "match", "to", "traffic", "rewrite") {
-			d.addField(Handled, f, r, who, to, a, b)
+			d.addField(kindOfTreatment(f.Path), f, r, who, to, a, b)
 		}
 	}
+}
+
+// kindOfTreatment is what kind of effect it is that routes do something else with a request: a mirror lets another read it.
+func kindOfTreatment(path string) Kind {
+	if begins("mirror", path) {
+		return Protection
+	}
+	return Handled
 }
 
 // byRoute reports whether routes answer in both.

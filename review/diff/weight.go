@@ -1,8 +1,10 @@
 package diff
 
 import (
+	"encoding/json"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/values"
 )
 
@@ -31,13 +33,17 @@ var weights = []struct {
 	{member: "mesh", path: "images", kind: Deployment},
 	{member: "mesh", path: "flux", kind: Deployment},
 	{member: "mesh", path: "delivery", kind: Deployment},
+	{member: "mesh", path: "name", kind: Identity}, // whom the proxies take for meshc serve
+	{member: "mesh", path: "server", kind: Protection},
+	{path: "proxy.drainTime", kind: Protection}, // how long a connection outlives the right to it
 	{member: "mesh", path: "rateLimit.failClosed", weigh: lets("false")},
 
 	// What of an instance is reached, and as whom it speaks.
 	{member: "service", path: "ports.*.target", kind: NewlyAllowed},
 	{member: "service", path: "ports.*.upgrades", kind: NewlyAllowed},
 	{member: "service", path: "workload", kind: Identity},
-	{member: "service", path: "versions", kind: Rerouted},
+	{member: "service", path: "versions.*.workload", kind: Identity},
+	{member: "service", path: "versions", weigh: ofPods},
 	{member: "service", path: "rateLimit", kind: Handled},
 	{path: "proxy.excludeInboundPorts", kind: NewlyAllowed},
 	{path: "proxy.interception", kind: NewlyAllowed},
@@ -84,6 +90,17 @@ func lets(value string) func(*values.Field) Kind {
 		}
 		return NewlyDenied
 	}
+}
+
+// ofPods weighs a version that comes or goes: with a workload of its own, other pods have the identity.
+func ofPods(f *values.Field) Kind {
+	for _, version := range []string{f.Old, f.New} {
+		var v ir.Version
+		if json.Unmarshal([]byte(version), &v) == nil && v.Workload != "" {
+			return Identity
+		}
+	}
+	return Rerouted
 }
 
 // begins reports whether a path is of the pattern, or below.

@@ -5,49 +5,90 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
 
 	"github.com/hmarr/codeowners"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/revision"
 )
 
 // codeOwners are where forges look for the file, the first that is there.
 var codeOwners = []string{".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"}
 
-// OwnersOf says whose a file of the module is before a change: by mesh.owners, and where that says nothing by CODEOWNERS of
-// the repository. It is nil when neither says anything.
-func OwnersOf(ctx context.Context, before, after *State) (func(file string) []string, error) {
-	m := before.Mesh
-	var rules codeowners.Ruleset
+// maxCodeOwners bounds the file: forges read no longer one.
+const maxCodeOwners = 3 << 20
+
+// Owners say whose files of a module are.
+type Owners struct {
+	// Before says whose a file is before a change: by mesh.owners, and where that says nothing by CODEOWNERS of the
+	// repository. It is nil when neither says anything.
+	Before func(file string) []string
+	// After says the same with CODEOWNERS as it is after the change.
+	After func(file string) []string
+}
+
+// OwnersOf are the owners by which a change is judged, and those by which the next one will be.
+func OwnersOf(ctx context.Context, before, after *State) (Owners, error) {
 	top, prefix := after.Root, ""
 	repository, err := revision.Find(after.Root)
 	switch {
 	case err == nil:
 		top, prefix = repository.Top, repository.Prefix
 	case !errors.Is(err, revision.ErrNone):
-		return nil, err
+		return Owners{}, err
 	}
+	read := func(name string) ([]byte, bool) { return readRegular(filepath.Join(top, filepath.FromSlash(name))) }
+	is, broken := rulesIn(read)
+	if broken != nil {
+		is = nil // forges take such a file for none
+	}
+	if before.revision != nil {
+		read = func(name string) ([]byte, bool) { return before.revision.Read(ctx, name) }
+	}
+	was, err := rulesIn(read)
+	if err != nil {
+		return Owners{}, err
+	}
+	return Owners{ownersBy(before.Mesh, was, prefix), ownersBy(before.Mesh, is, prefix)}, nil
+}
+
+// rulesIn are those of the CODEOWNERS that is read; none when there is no such file.
+func rulesIn(read func(name string) ([]byte, bool)) (codeowners.Ruleset, error) {
 	for _, name := range codeOwners {
-		data, there := []byte(nil), false
-		if before.revision != nil {
-			data, there = before.revision.Read(ctx, name)
-		} else {
-			data, err = os.ReadFile(filepath.Join(top, filepath.FromSlash(name)))
-			there = err == nil
-		}
+		data, there := read(name)
 		if !there {
 			continue
 		}
-		if rules, err = codeowners.ParseFile(bytes.NewReader(data)); err != nil {
+		rules, err := codeowners.ParseFile(bytes.NewReader(data))
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		break
+		return rules, nil
 	}
+	return nil, nil
+}
+
+// readRegular reads a file that is no link, device or directory.
+func readRegular(name string) ([]byte, bool) {
+	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, false
+	}
+	f, err := os.Open(name) // #nosec G304 -- one of codeOwners, in the repository
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxCodeOwners))
+	return data, err == nil
+}
+
+func ownersBy(m *ir.Mesh, rules codeowners.Ruleset, prefix string) func(file string) []string {
 	if len(m.Owners) == 0 && len(rules) == 0 {
-		return nil, nil
+		return nil
 	}
 	return func(file string) []string {
 		owners, said := m.OwnersOf(file)
@@ -62,5 +103,5 @@ func OwnersOf(ctx context.Context, before, after *State) (func(file string) []st
 			owners = append(owners, o.String())
 		}
 		return owners
-	}, nil
+	}
 }

@@ -64,6 +64,17 @@ func (s *State) all() []revision.File {
 	return out
 }
 
+// Files are those of the module that either of two states has, sorted, relative to its root.
+func Files(before, after *State) []string {
+	all := map[string]bool{}
+	for _, s := range []*State{before, after} {
+		for _, name := range s.names {
+			all[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // Changed are the files of a module that two states do not have alike, sorted, relative to its root. It is nil when the one
 // before was compiled before, and has no files.
 func Changed(ctx context.Context, before, after *State) ([]string, error) {
@@ -73,14 +84,8 @@ func Changed(ctx context.Context, before, after *State) ([]string, error) {
 	if before.files == nil {
 		return nil, nil
 	}
-	all := map[string]bool{}
-	for _, s := range []*State{before, after} {
-		for _, name := range s.names {
-			all[name] = true
-		}
-	}
 	var changed []string
-	for _, name := range slices.Sorted(maps.Keys(all)) {
+	for _, name := range Files(before, after) {
 		a, errA := fs.ReadFile(before.files, name)
 		b, errB := fs.ReadFile(after.files, name)
 		if errA != nil || errB != nil || !bytes.Equal(a, b) {

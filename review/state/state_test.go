@@ -83,7 +83,7 @@ func TestSince(t *testing.T) {
 		if err != nil || !slices.Equal(changed, []string{"stock/stock.cue"}) {
 			t.Errorf("changed are %q: %v", changed, err)
 		}
-		if owners, err := OwnersOf(t.Context(), before, after); err != nil || owners != nil {
+		if owners, err := OwnersOf(t.Context(), before, after); err != nil || owners.Before != nil {
 			t.Errorf("there are owners by a file that was not there before: %v", err)
 		}
 	}
@@ -98,10 +98,13 @@ func TestSince(t *testing.T) {
 		t.Fatal(err)
 	}
 	owners, err := OwnersOf(t.Context(), before, after)
-	if err != nil || owners == nil {
+	if err != nil || owners.Before == nil {
 		t.Fatalf("there are no owners: %v", err)
 	}
-	if cart, stock := owners("cart/cart.cue"), owners("stock/stock.cue"); !slices.Equal(cart, []string{"@cart"}) || stock != nil {
+	if after := owners.After("cart/cart.cue"); !slices.Equal(after, []string{"@everybody"}) {
+		t.Errorf("owners of cart are %q after the change, want @everybody", after)
+	}
+	if cart, stock := owners.Before("cart/cart.cue"), owners.Before("stock/stock.cue"); !slices.Equal(cart, []string{"@cart"}) || stock != nil {
 		t.Errorf("owners of cart are %q and of stock %q, want @cart and nobody", cart, stock)
 	}
 }

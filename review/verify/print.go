@@ -122,7 +122,7 @@ func (r *Report) JUnit(w io.Writer) error {
 				s = &suite{Name: r.Mesh + " " + run.how}
 				known[run.how], all.Suites = s, append(all.Suites, s)
 			}
-			c := &testcase{Class: r.Mesh, Name: t.Title, File: t.Pos.File, Line: t.Pos.Line, Time: seconds(run.Time)}
+			c := &testcase{Class: r.Mesh, Name: t.Title, File: diag.Printable(t.Pos.File), Line: t.Pos.Line, Time: seconds(run.Time)}
 			say := func(message string) *failure {
 				return &failure{message, fmt.Sprintf("the request %s; %s\n%s\n%s", run.Outcome, message, t.Pos, t.Command)}
 			}
