@@ -107,7 +107,7 @@ func (p *proxy) reaches(cluster string) string {
 	if c == nil {
 		return "no cluster"
 	}
-	if c.GetType() == clusterv3.Cluster_STRICT_DNS {
+	if c.GetClusterType().GetName() == "envoy.clusters.dns" {
 		return "by DNS"
 	}
 	var out []string

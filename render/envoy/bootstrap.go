@@ -34,6 +34,8 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		},
 		Admin:          &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
 		LayeredRuntime: runtime(),
+		// For all clusters, which so look a name up once.
+		TypedDnsResolverConfig: b.resolver(),
 	}
 	if scope.Gateway != nil && scope.Gateway.Egress != nil { // where listeners within the proxy may be
 		boot.BootstrapExtensions = []*corev3.TypedExtensionConfig{{Name: internalListeners, TypedConfig: b.any(&internallistenerv3.InternalListener{})}}
@@ -106,10 +108,7 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 	}
 	c := b.cluster(serverCluster, b.scope.Settings.Pos)
 	c.Metadata = nil
-	b.byDNS(c, host, uint16(port))
-	if net.ParseIP(host) != nil {
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-	}
+	b.lookedUp(c, host, uint16(port), byTTL())
 	c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 		KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(10), KeepaliveProbes: wrapperspb.UInt32(3),
 	}}

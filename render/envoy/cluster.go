@@ -57,9 +57,9 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	switch w := &callee.Workload; {
 	case w.DNS != "":
-		b.byDNS(c, w.DNS, port.Number)
+		b.byName(c, w.DNS, port.Number)
 	case w.InCluster() && !slices.Contains(b.options.Watched, callee.Name):
-		b.byDNS(c, callee.ClusterHost(version), callee.InstancePort(port))
+		b.byPods(c, callee.ClusterHost(version), callee.InstancePort(port))
 	default:
 		if w.File != "" || w.InCluster() {
 			mergeNothing(c)
@@ -103,7 +103,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment = assignment(name, live.Healthy(e.Endpoints), port.Name, nil)
 	} else {
-		b.byDNS(c, e.Hosts[0], port.Number)
+		b.byName(c, e.Hosts[0], port.Number)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -139,16 +139,6 @@ func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 		LbPolicy:       clusterv3.Cluster_LEAST_REQUEST,
 		Metadata:       from(pos),
 	}
-}
-
-// byDNS looks the host up every 5 seconds, which is Envoy's default.
-func (b *builder) byDNS(c *clusterv3.Cluster, host string, port uint16) {
-	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
-	if b.proxyless { // gRPC knows no other lookup (gRFC A37)
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
-	}
-	c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
-	c.LoadAssignment = single(c.Name, address(host, port))
 }
 
 // httpOptions says which HTTP is spoken to the cluster: HTTP/2, or HTTP/1.1 where

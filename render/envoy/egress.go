@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"net/netip"
-
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -33,12 +31,7 @@ func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle 
 		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, nil)
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
-	if _, err := netip.ParseAddr(e.Via.Host); err == nil {
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-		c.LoadAssignment = single(c.Name, address(e.Via.Host, e.Via.Port))
-		return
-	}
-	b.byDNS(c, e.Via.Host, e.Via.Port)
+	b.byName(c, e.Via.Host, e.Via.Port)
 }
 
 // egress takes the calls of members to externals: a filter chain for each port of

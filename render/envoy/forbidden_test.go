@@ -12,16 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
-	"golang.org/x/net/dns/dnsmessage"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -62,76 +54,6 @@ func TestForbiddenAddresses(t *testing.T) {
 		if seen[true] == 0 || seen[false] == 0 {
 			t.Errorf("only one sort was tried: %v", seen)
 		}
-	}
-}
-
-// nameServer answers for names as a test says, over UDP.
-type nameServer struct {
-	conn    net.PacketConn
-	mu      sync.Mutex
-	answers map[string]netip.Addr
-}
-
-func newNameServer(t *testing.T) *nameServer {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	n := &nameServer{conn: conn, answers: map[string]netip.Addr{}}
-	go n.serve()
-	return n
-}
-
-// say has a name lead to an address from now on.
-func (n *nameServer) say(name, address string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.answers[name+"."] = netip.MustParseAddr(address)
-}
-
-func (n *nameServer) serve() {
-	buffer := make([]byte, 1500)
-	for {
-		size, from, err := n.conn.ReadFrom(buffer)
-		if err != nil {
-			return
-		}
-		var m dnsmessage.Message
-		if m.Unpack(buffer[:size]) != nil || len(m.Questions) != 1 {
-			continue
-		}
-		q := m.Questions[0]
-		m.Response, m.Additionals = true, nil
-		n.mu.Lock()
-		ip, known := n.answers[strings.ToLower(q.Name.String())]
-		n.mu.Unlock()
-		if known && q.Type == dnsmessage.TypeA {
-			m.Answers = []dnsmessage.Resource{{
-				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1}, Body: &dnsmessage.AResource{A: ip.As4()},
-			}}
-		}
-		if data, err := m.Pack(); err == nil {
-			_, _ = n.conn.WriteTo(data, from) // who asks asks again
-		}
-	}
-}
-
-// asks has a proxy look names up there, and often.
-func (n *nameServer) asks(t *testing.T, boot *bootstrapv3.Bootstrap) {
-	t.Helper()
-	at := n.conn.LocalAddr().(*net.UDPAddr)
-	to := address("127.0.0.1", uint16(at.Port))
-	to.GetSocketAddress().Protocol = corev3.SocketAddress_UDP
-	config, err := anypb.New(&caresv3.CaresDnsResolverConfig{Resolvers: []*corev3.Address{to}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	boot.TypedDnsResolverConfig = &corev3.TypedExtensionConfig{Name: "envoy.network.dns_resolver.cares", TypedConfig: config}
-	for _, c := range boot.StaticResources.Clusters {
-		//lint:ignore SA1019 the clusters are of the type that has it
-		c.DnsRefreshRate = durationpb.New(20 * time.Millisecond)
 	}
 }
 

@@ -132,7 +132,7 @@ func newOutside(t *testing.T) *outside {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.names.asks(t, boot)
+		o.names.asksOften(t, boot)
 		start(t, boot)
 	}
 	return o
