@@ -12,3 +12,17 @@ type Redirect struct {
 	Prefix string `json:"prefix,omitempty"`
 	Status uint16 `json:"status"`
 }
+
+// PortAfter is the port that is named behind the host of the request, or Host, in the new address: Port, or the one of a new
+// Scheme in place of one that the request named. 0 leaves what the request named.
+func (r *Redirect) PortAfter(named bool) uint16 {
+	switch {
+	case r.Port != 0 || !named || r.Host != "":
+		return r.Port
+	case r.Scheme == "https":
+		return 443
+	case r.Scheme == "http":
+		return 80
+	}
+	return 0
+}

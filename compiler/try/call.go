@@ -60,7 +60,7 @@ func (r *run) fromService(s *ir.Service) {
 func (r *run) onlyPort(s *ir.Service) {
 	for i := range s.Uses {
 		if use := &s.Uses[i]; r.request.Port == 0 && r.request.Scheme == "http" && r.names(use) && len(use.Ports) == 1 {
-			r.request.Port = r.numberOf(use, use.Ports[0])
+			r.request.named(r.numberOf(use, use.Ports[0]))
 			return
 		}
 	}
@@ -173,7 +173,7 @@ func (r *run) toExternal(at string, use *ir.Use, portName string) {
 		}
 		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
 		if host := strings.TrimSuffix(strings.ToLower(q.host), "."); slices.Contains(e.Hosts, host) {
-			reach.Host = host
+			reach.Host = q.authority
 		}
 	}
 	p := r.mesh.Policy(use, &e.Traffic)

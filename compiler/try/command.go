@@ -23,6 +23,9 @@ func (r *Request) Command() string {
 		port = fmt.Sprintf(":%d", r.Port)
 	}
 	fmt.Fprintf(&out, "meshc try --from %s %s %s", quoted(from), r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
+	if r.Authority != "" {
+		fmt.Fprintf(&out, " -H %s", quoted("host: "+r.Authority))
+	}
 	for _, h := range r.Headers {
 		fmt.Fprintf(&out, " -H %s", quoted(h.Name+": "+h.Value))
 	}

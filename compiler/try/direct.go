@@ -35,7 +35,7 @@ func (r *run) direct() error {
 	}
 	at := ir.ServiceRef(s.Name).String()
 	if len(s.Ports) == 1 && r.request.Port == 0 && r.me.Kind != Outside {
-		r.request.Port = s.Ports[0].Number
+		r.request.named(s.Ports[0].Number)
 	}
 	var port *ir.Port
 	for i := range s.Ports {
@@ -50,7 +50,7 @@ func (r *run) direct() error {
 	}
 	if port.Open {
 		r.step(at, port.Pos, "allows everything on port %s, which has mtls \"off\"", port.Name)
-		r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: r.request.Host, Path: r.request.Path}}
+		r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: r.request.HostHeader(), Path: r.request.Path}}
 		return nil
 	}
 	if r.me.Kind == Outside {
@@ -81,7 +81,7 @@ func (r *run) enters(at string, s *ir.Service, port *ir.Port, q *message) {
 }
 
 func (r *run) arrives(s *ir.Service, port *ir.Port, q *message) {
-	r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: q.host, Path: q.withQuery(q.path)}}
+	r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: q.authority, Path: q.withQuery(q.path)}}
 }
 
 // outside follows a request without an identity.

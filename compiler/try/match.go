@@ -10,16 +10,19 @@ import (
 
 // message is a request as a proxy reads it.
 type message struct {
-	method, host string
-	path         string
-	query        string // with its "?"; "" for none
-	headers      []ir.Header
+	method string
+	// host is without the port, and authority as it was sent.
+	host, authority string
+	path            string
+	query           string // with its "?"; "" for none
+	headers         []ir.Header
 }
 
-// values are those of a header; nil when it is not there. The header host is where the request goes.
+// values are those of a header; nil when it is not there. The header host is where the request goes, and is asked for with its port
+// and without.
 func (m *message) values(name string) []string {
 	if name == "host" {
-		return []string{m.host}
+		return []string{m.host, m.authority}
 	}
 	return header(m.headers, name)
 }

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -31,6 +32,8 @@ type Request struct {
 	// Scheme is "http" or "https", Host without a port, and Port 0 for the scheme's own.
 	Scheme, Host string
 	Port         uint16
+	// Authority is the header host as it is sent; "" for Host, with Port where that is not the scheme's own.
+	Authority string
 	// ServerName is the name in the TLS handshake (SNI), where that is another than Host; "" for Host.
 	ServerName string
 	// Path is as it is sent, with its query.
@@ -131,11 +134,35 @@ func (r *Request) AddHeader(text string) error {
 		if r.ServerName == "" {
 			r.ServerName = r.Host
 		}
-		r.Host, _, _ = strings.Cut(value, ":")
+		r.Host, r.Authority = withoutPort(value), value
 		return nil
 	}
 	r.Headers = append(r.Headers, ir.Header{Name: name, Value: value})
 	return nil
+}
+
+// HostHeader is the header host as it is sent.
+func (r *Request) HostHeader() string {
+	switch host := r.Host; {
+	case r.Authority != "":
+		return r.Authority
+	case r.Port == 0 || r.Port == ownPort(r.Scheme):
+		return host
+	default:
+		return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(r.Port)))
+	}
+}
+
+// named has a request that names no port go to that one.
+func (r *Request) named(port uint16) { r.Authority, r.Port = r.HostHeader(), port }
+
+// withoutPort is the host of a header host.
+func withoutPort(authority string) string {
+	if address, _, ok := strings.Cut(authority, "]"); ok {
+		return address + "]"
+	}
+	host, _, _ := strings.Cut(authority, ":")
+	return host
 }
 
 // serverName is the name in the handshake.
@@ -150,11 +177,11 @@ func (r *Request) now() time.Time {
 }
 
 // port is the number of the port that it goes to.
-func (r *Request) port() uint16 {
-	switch {
-	case r.Port != 0:
-		return r.Port
-	case r.Scheme == "https":
+func (r *Request) port() uint16 { return cmp.Or(r.Port, ownPort(r.Scheme)) }
+
+// ownPort is the port of a scheme that its addresses need not name.
+func ownPort(scheme string) uint16 {
+	if scheme == "https" {
 		return 443
 	}
 	return 80

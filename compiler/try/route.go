@@ -88,7 +88,7 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 	for _, route := range by {
 		sent.headers = edited(sent.headers, route.Headers.Request)
 		if route.Rewrite != nil && route.Rewrite.Host != "" {
-			sent.host = route.Rewrite.Host
+			sent.host, sent.authority = route.Rewrite.Host, route.Rewrite.Host
 			r.step(at, route.Pos, "rewrites the host to %s", sent.host)
 		}
 		if route.Mirror != nil {
@@ -133,7 +133,7 @@ func (r *run) fault(at string, route *ir.Route, f *ir.Fault) bool {
 // redirect is the answer of a route that names another address.
 func (r *run) redirect(at string, route *ir.Route, q *message) {
 	d := route.Redirect
-	scheme, host, path := cmp.Or(d.Scheme, r.request.Scheme), cmp.Or(d.Host, q.host), q.withQuery(q.path)
+	scheme, host, path := cmp.Or(d.Scheme, r.request.Scheme), cmp.Or(d.Host, q.authority), q.withQuery(q.path)
 	switch {
 	case d.Path != "":
 		path = q.withQuery(d.Path)
@@ -146,8 +146,8 @@ func (r *run) redirect(at string, route *ir.Route, q *message) {
 			path = q.withQuery(rewritten)
 		}
 	}
-	if d.Port != 0 {
-		host = fmt.Sprintf("%s:%d", host, d.Port)
+	if port := d.PortAfter(q.authority != q.host); port != 0 {
+		host = fmt.Sprintf("%s:%d", cmp.Or(d.Host, q.host), port)
 	}
 	r.Answer = &Answer{By: at, Status: int(d.Status), Location: scheme + "://" + host + path}
 	r.step(at, route.Pos, "redirects to %s", r.Answer.Location)
@@ -184,7 +184,7 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		}
 		r.Reaches = append(r.Reaches, Reach{
 			Service: callee.Name, Version: d.Version, Port: port.Name, Percent: 100 * float64(d.Weight) / float64(sum),
-			Host: q.host, Path: q.withQuery(arrived.path), Refused: refused.status, Transient: refused.transient,
+			Host: q.authority, Path: q.withQuery(arrived.path), Refused: refused.status, Transient: refused.transient,
 		})
 	}
 	if same := sameRefusal(r.Reaches); same != 0 {

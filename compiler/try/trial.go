@@ -194,8 +194,11 @@ func (r *run) read(at string) (*message, bool) {
 	if path != strings.SplitN(r.request.Path, "?", 2)[0] {
 		r.step(at, source.Position{}, "reads the path as %s", path)
 	}
-	host := strings.TrimSuffix(r.request.Host, ".")
-	return &message{method: r.request.Method, host: host, path: path, query: query, headers: r.request.Headers}, true
+	host, authority := strings.TrimSuffix(r.request.Host, "."), r.request.HostHeader()
+	if bare := withoutPort(authority); strings.HasSuffix(bare, ".") {
+		authority = strings.TrimSuffix(bare, ".") + strings.TrimPrefix(authority, bare)
+	}
+	return &message{method: r.request.Method, host: host, authority: authority, path: path, query: query, headers: r.request.Headers}, true
 }
 
 // withQuery is a path with its query.

@@ -145,7 +145,7 @@ func TestMirror(t *testing.T) {
 			t.Errorf("%s: %d copies, want at most %d", c.prefix, n, c.most)
 		}
 		for _, r := range copies() {
-			if r.Host != "mirror" {
+			if r.Host != "mirror:8080" {
 				t.Fatalf("%s: the copy came for %q", c.prefix, r.Host)
 			}
 		}

@@ -23,7 +23,7 @@ func TestEgressGateway(t *testing.T) {
 	}
 	before := out()
 	a := send(t, client(t), http.MethodGet, "http://outside.example:443/a?b=c")
-	if a.report == nil || a.report.Service != "outside" || a.report.Path != "/a?b=c" || a.report.Host != "outside.example" || a.report.Peer != "" {
+	if a.report == nil || a.report.Service != "outside" || a.report.Path != "/a?b=c" || a.report.Host != "outside.example:443" || a.report.Peer != "" {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	conn, err := mesh.As("client").Dial(t.Context(), "tcp.example:9000")

@@ -36,13 +36,13 @@ func TestHostsOfAnExternal(t *testing.T) {
 		{"http://p2.example/key", "p2.example"},
 		{"http://bucket.p2.example/key", "bucket.p2.example"},
 	} {
-		for host, want := range map[string]string{c.host: c.host, strings.ToUpper(c.host): strings.ToUpper(c.host), "other.example": strings.TrimPrefix(c.host, "bucket.")} {
+		for host, want := range map[string]string{c.host: c.host, strings.ToUpper(c.host): strings.ToUpper(c.host), c.host + ":8443": c.host + ":8443", "other.example": strings.TrimPrefix(c.host, "bucket.")} {
 			a := send(t, client, http.MethodGet, c.url, "host", host)
 			if a.report == nil {
 				t.Errorf("%s, host %s: %d %s", c.url, host, a.status, a.body)
 				continue
 			}
-			if a.report.Host != want || a.report.ServerName != "" && !strings.EqualFold(a.report.ServerName, want) || (a.report.ServerName == "") == strings.Contains(c.url, ":443") {
+			if a.report.Host != want || a.report.ServerName != "" && !strings.EqualFold(a.report.ServerName, strings.TrimSuffix(want, ":8443")) || (a.report.ServerName == "") == strings.Contains(c.url, ":443") {
 				t.Errorf("%s, host %s: arrives as %q, in the handshake %q; want %q", c.url, host, a.report.Host, a.report.ServerName, want)
 			}
 		}

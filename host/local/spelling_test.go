@@ -47,7 +47,7 @@ func TestSpellingsOfARequest(t *testing.T) {
 		{"GET /charge HTTP/1.1", "X-HTTP-Method-Override: POST\r\n", 403},
 		{"TRACE /charge HTTP/1.1", "", 403},
 		{"CONNECT payment:9000 HTTP/1.1", "", 403},
-		{"POST /charge HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n", 403}, // nothing in the mesh upgrades
+		{"POST /charge HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n", 200}, // nothing in the mesh upgrades, and the offer is ignored
 
 		{"POST /charge%2f HTTP/1.1", "", 400},
 		{"POST /charge%5c HTTP/1.1", "", 400},

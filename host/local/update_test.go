@@ -194,7 +194,7 @@ func (v *revisions) answers(when string, m *ir.Mesh, requests []*try.Request) {
 
 // raw is a request as it is sent.
 func (v *revisions) raw(r *try.Request) string {
-	head := fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n", r.Method, r.Path, r.Host)
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n", r.Method, r.Path, r.HostHeader())
 	for _, h := range r.Headers {
 		head += h.Name + ": " + h.Value + "\r\n"
 	}

@@ -39,7 +39,6 @@ func TestWebSocket(t *testing.T) {
 	for url, client := range map[string]*http.Client{
 		"http://upgrades:8080/other": client(t),          // no rule lets it in
 		edge + "/chatter":            http.DefaultClient, // nor this
-		"http://match:8080/chat":     client(t),          // takes no upgrades
 	} {
 		conn, response, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPClient: client})
 		if err == nil {

@@ -145,7 +145,7 @@ func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 // that is nil. Requests pass the filters once their upstream is chosen.
 func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, names *corev3.UpstreamHttpProtocolOptions, filters ...*hcmv3.HttpFilter) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: http1Options()},
 	}
 	if http2 != nil {
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}

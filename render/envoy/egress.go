@@ -8,7 +8,6 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -92,9 +91,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 			}},
 		}}}
 	}
-	b.routesByName(m, &routev3.RouteConfiguration{
-		Name: name, ValidateClusters: wrapperspb.Bool(false), VirtualHosts: []*routev3.VirtualHost{leaves(), firstHost(leaves(), e)},
-	})
+	b.routesByName(m, routesOf(name, leaves(), firstHost(leaves(), e)))
 	chain.TransportSocket = b.downstreamTLS(callers, "h2")
 	chain.Filters = append(first, b.networkFilter(hcmFilter, m))
 	return chain

@@ -82,8 +82,12 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	m := b.connectionManager(name, slices.Concat(b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
+	ignoreUpgrades(m, upgradesOf(hosts))
 	m.CodecType = codec
 	b.clientAddress(m)
+	if l.RedirectTo != "" { // the port is the other listener's
+		m.StripPortMode = &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true}
+	}
 	m.PreserveExternalRequestId = false
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE
@@ -93,7 +97,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	if codec == hcmv3.HttpConnectionManager_HTTP3 {
 		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true)}
 	} else { // HTTP/3 has the same routes
-		routes := &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)}
+		routes := routesOf(name, hosts...)
 		if l.HTTP3 {
 			routes.ResponseHeadersToAdd = altSvc(l.Port)
 		}
@@ -199,7 +203,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 // a canary of the service is one for calls through the gateway too.
 func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
 	if r.Answers() {
-		return []*routev3.Route{b.route(r.Name, match(&r.Match), nil, ir.Policy{}, r)}
+		return withPort(b.route(r.Name, match(&r.Match), nil, ir.Policy{}, r), r)
 	}
 	to := &r.To[0]
 	callee := b.scope.Upstreams[to.Service]

@@ -127,7 +127,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		return chain
 	}
 	hosts := b.inboundHosts(name, cluster, port)
-	b.out.Routes = append(b.out.Routes, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
+	b.out.Routes = append(b.out.Routes, routesOf(name, hosts...))
 	chain.TransportSocket = b.downstreamTLS(b.members(port), "h2", "http/1.1")
 	chain.Filters = slices.Concat(
 		[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked),

@@ -37,7 +37,7 @@ const (
 // slashes removed, and a path with an escaped slash, one that is not normal then,
 // or a header with an underscore is refused (Envoy's edge best practices).
 func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
-	return &hcmv3.HttpConnectionManager{
+	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: statName(name),
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		// What one proxy adds for itself is nobody else's business.
@@ -52,7 +52,6 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 		NormalizePath:                wrapperspb.Bool(true),
 		MergeSlashes:                 true,
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
-		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
 		StripTrailingHostDot:         true,
 		// No caller is internal: x-envoy-* headers that would change the policy
 		// are dropped wherever they come from.
@@ -70,6 +69,8 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 		},
 		Http2ProtocolOptions: streamErrors(&corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxStreams)}),
 	}
+	handsOn(m, filters)
+	return m
 }
 
 // streamErrors has a malformed message of HTTP/2 end its own stream (RFC 9113, 8.1.1), and not the connection with all other

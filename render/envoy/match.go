@@ -68,6 +68,9 @@ func pathMatch(p ir.PathMatch) *routev3.RouteMatch {
 }
 
 func headerMatch(m ir.StringMatch) *routev3.HeaderMatcher {
+	if m.Name == "host" {
+		m = onAnyPort(m)
+	}
 	out := &routev3.HeaderMatcher{Name: m.Name}
 	switch m.Kind {
 	case ir.MatchPresent, ir.MatchAbsent:

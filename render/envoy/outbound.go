@@ -146,7 +146,8 @@ func (b *builder) outboundHTTP(name string, anyHost bool, hosts ...*routev3.Virt
 	if anyHost {
 		b.wantsHost(m)
 	}
-	b.routesByName(m, &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)})
+	ignoreUpgrades(m, upgradesOf(hosts))
+	b.routesByName(m, routesOf(name, hosts...))
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
 }
 

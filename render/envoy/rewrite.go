@@ -27,7 +27,7 @@ func rewrite(action *routev3.RouteAction, by []*ir.Route) {
 func guarded(route *routev3.Route, by ...*ir.Route) []*routev3.Route {
 	pattern, possible := ir.Leaves(by)
 	if !possible {
-		return []*routev3.Route{route}
+		return withPort(route, by[len(by)-1])
 	}
 	m := proto.CloneOf(route.Match)
 	m.Headers = append(m.Headers, headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: pattern + query}))

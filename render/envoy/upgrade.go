@@ -45,6 +45,7 @@ func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
 
 // takeUpgrades lets an inbound port's connections be upgraded.
 func takeUpgrades(m *hcmv3.HttpConnectionManager, port *ir.Port) {
+	ignoreUpgrades(m, port.Upgrades)
 	for _, upgrade := range port.Upgrades {
 		m.UpgradeConfigs = append(m.UpgradeConfigs, &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: upgrade})
 		m.Http2ProtocolOptions.AllowConnect = true

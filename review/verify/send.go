@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/host/app"
 	"github.com/meshc/meshc/host/local"
 )
@@ -77,7 +78,8 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 	if strings.HasPrefix(t.Path, "//") {
 		r.URL.Opaque = "//" + t.Host + t.Path
 	}
-	r.Host = t.Host
+	sent := try.OfTest(t)
+	r.Host = sent.HostHeader()
 	for _, h := range t.Headers {
 		r.Header.Add(h.Name, h.Value)
 	}

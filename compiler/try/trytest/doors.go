@@ -56,7 +56,7 @@ func (g *Random) from(who, condition string) string {
 // somebody who comes past proxies, from some address and with some identity, or none.
 func (g *Random) Direct(token func(issuer string, claims map[string]any) string) try.Request {
 	r, _ := g.Request(token)
-	r.Host, r.Port = g.one("b", "c"), Requests
+	r.Host, r.Port, r.Authority = g.one("b", "c"), Requests, ""
 	if g.chance(3) {
 		r.Path = g.one("/healthz", "/healthz?x=1", "/healthz/", "/a")
 	}

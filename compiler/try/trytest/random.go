@@ -18,6 +18,8 @@ type Random struct {
 	Keys string
 	// Plain are parts of requests that nothing asks for: "method", "headers", "query" and "jwt".
 	Plain []string
+	// Hosts has rules and routes ask for the header host.
+	Hosts bool
 	// Wide has meshes with a port of bytes, probes, callers without TLS and rules about addresses and other identities.
 	Wide bool
 }
@@ -113,7 +115,7 @@ func (g *Random) condition() string {
 		out += ", paths: " + g.one(`["/a"]`, `["/a/*"]`, `["/a", "/u/*"]`, `["/*"]`)
 	}
 	if g.asks("headers", 5) {
-		out += ", headers: " + g.stringMatch()
+		out += ", headers: " + g.headerMatch()
 	}
 	if g.asks("jwt", 4) {
 		out += ", jwt: " + g.one(`issuer: "accounts"`, `{issuer: "accounts", claims: role: ["buyer", "admin"]}`, `{issuer: "accounts", claims: {role: ["buyer"], team: ["x"]}}`, `issuer: "other"`)
@@ -123,6 +125,18 @@ func (g *Random) condition() string {
 
 func (g *Random) stringMatch() string {
 	return `"x-k": ` + g.one(`exact: "v"`, `prefix: "v"`, `suffix: "w"`, `regex: "v[0-9]*"`, "present: true", "present: false", `{exact: "v", invert: true}`)
+}
+
+func (g *Random) headerMatch() string {
+	if g.Hosts && g.chance(4) {
+		return g.hostMatch()
+	}
+	return g.stringMatch()
+}
+
+// hostMatch asks for the host, of which the port is no part, but may be asked for too.
+func (g *Random) hostMatch() string {
+	return `host: ` + g.one(`exact: "b"`, `exact: "one.example"`, `prefix: "b"`, `suffix: ".example"`, `suffix: ":8080"`, `exact: "c:1"`, `regex: "[a-z]|.*example"`, `{exact: "b", invert: true}`)
 }
 
 // route is one of a service, or with an empty name of the gateway.
@@ -140,7 +154,7 @@ func (g *Random) route(of, other string) string {
 		match = append(match, "method: "+g.one(`"GET"`, `"POST"`))
 	}
 	if g.asks("headers", 3) {
-		match = append(match, "headers: "+g.stringMatch())
+		match = append(match, "headers: "+g.headerMatch())
 	}
 	if g.asks("query", 4) {
 		match = append(match, "query: q: "+g.one(`exact: "1"`, `prefix: "1"`, "present: true", "present: false", `regex: "[0-9]+"`))
@@ -164,7 +178,7 @@ func (g *Random) route(of, other string) string {
 	case 0:
 		return "{" + out + "directResponse: {status: " + g.one("200", "404", "503") + `, body: "said"}}`
 	case 1:
-		return "{" + out + "redirect: " + g.one(`path: "/moved"`, `{host: "new.example", status: 302}`, `{scheme: "https", port: 8443}`, `prefix: "/n/"`) + "}"
+		return "{" + out + "redirect: " + g.one(`path: "/moved"`, `{host: "new.example", status: 302}`, `{scheme: "https", port: 8443}`, `prefix: "/n/"`, `scheme: "https"`) + "}"
 	}
 	service := of
 	if of == "" || g.chance(5) {
@@ -201,6 +215,7 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	if g.chance(3) {
 		r.Path += g.one("?q=1", "?q=12&r=2", "?r=1", "?q", "?q=", "?q=%31", "?q=1&q=2", "?/../a")
 	}
+	r.Authority = r.Host + g.one("", "", ":8080", ":1")
 	head := ""
 	values := 0 // of the header, up to five
 	switch g.IntN(6) {
@@ -229,5 +244,5 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	if slices.Contains([]string{"POST", "PUT"}, r.Method) {
 		head += "content-length: 0\r\n"
 	}
-	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, r.Path, r.Host, head)
+	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, r.Path, r.Authority, head)
 }

@@ -1,0 +1,77 @@
+package local
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const asSentMesh = `package m
+
+mesh: {name: "m", trustDomain: "m.example"}
+services: a: {workload: deployment: "a", uses: {b: {}, c: {}, plain: {}, "by-gateway": {}}}
+services: b: {
+	workload: deployment: "b"
+	ports: http: {port: 8080, protocol: "http"}
+	allow: [{from: {services: ["a"], gateways: ["g"]}}]
+}
+services: c: {
+	workload: deployment: "c"
+	ports: http: {port: 8090, protocol: "http"}
+	allow: [{from: services: ["a"]}]
+	routes: [{match: path: exact: "/small", to: [{}], maxRequestBytes: 1000}]
+}
+external: {
+	plain: {hosts: ["p1.example"], ports: http: {port: 9000, protocol: "http"}}
+	"by-gateway": {hosts: ["p2.example"], ports: http: {port: 9000, protocol: "http"}, via: "exit"}
+}
+gateways: g: {listeners: http: {port: 8080}, routes: [{match: host: "*.example", to: [{service: "b"}]}, {to: [{service: "b"}]}], uses: b: {}}
+gateways: exit: {egress: {}, uses: "by-gateway": {}}
+`
+
+// The head and the body of a request arrive as they were sent, on each way: the host with its port, what the client asks the
+// application about its body, and trailers. Offers that nobody takes up are ignored.
+//
+// Users' reports: minio/minio#9169 and #6320 (a signature is of the host with its port), istio/istio#36278,
+// istio/istio#21382, projectcontour/contour#5074.
+func TestRequestsArriveAsSent(t *testing.T) {
+	mesh := start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))
+	for _, way := range waysTo(t, mesh) {
+		for _, c := range []struct{ name, request, arrives, not string }{
+			{"host with its port", "GET /k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n", "host: HOST:PORT\r\n", ""},
+			{"host with another port", "GET /k HTTP/1.1\r\nHost: HOST:1\r\n\r\n", "host: HOST:1\r\n", ""},
+			{"host without a port", "GET /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "host: HOST\r\n", ""},
+			{"an address with a port", "GET http://HOST:PORT/k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n", "host: HOST:PORT\r\n", ""},
+			{"trailers", "POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 9\r\n\r\n", "abcx-sum: 9\r\n", ""},
+			{"te: trailers", "GET /k HTTP/1.1\r\nHost: HOST\r\nTE: trailers\r\n\r\n", "GET /k", ""},
+			{"the offer of h2c", "GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", "GET /k", "upgrade"},
+			{"the offer of a WebSocket", "GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n", "GET /k", "upgrade"},
+			{"the offer of TLS", "GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: upgrade\r\nUpgrade: TLS/1.2, HTTP/2.0\r\n\r\n", "GET /k", "upgrade"},
+			{"a body that waits", "PUT /k HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc", "expect: 100-continue\r\n", ""},
+		} {
+			put := func(text string) string { return strings.NewReplacer("HOST", way.host, "PORT", way.port).Replace(text) }
+			answer, body, _, asked := exchanged(t, way.dial, put(c.request))
+			arrives := strings.ToLower(body)
+			if answer.StatusCode != http.StatusOK || !strings.Contains(arrives, strings.ToLower(put(c.arrives))) || c.not != "" && strings.Contains(arrives, c.not) {
+				t.Errorf("%s, %s: %d\n%s", way.name, c.name, answer.StatusCode, body)
+			}
+			if answer.Trailer.Get("x-sum") != "7" {
+				t.Errorf("%s, %s: the answer has the trailers %v", way.name, c.name, answer.Trailer)
+			}
+			if waits := strings.Contains(c.name, "waits"); asked != waits {
+				t.Errorf("%s, %s: the client is asked for its body: %t", way.name, c.name, asked)
+			}
+		}
+		answer, _, _, asked := exchanged(t, way.dial, "PUT /refuse HTTP/1.1\r\nHost: "+way.host+"\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
+		if answer.StatusCode != http.StatusUnauthorized || asked {
+			t.Errorf("%s: a body that is not wanted is answered %d, and asked for: %t", way.name, answer.StatusCode, asked)
+		}
+	} // A proxy that reads the whole body before it goes on asks for it itself.
+	record(t, mesh.Backend("c", "a"), "http")
+	dial := func() (net.Conn, error) { return mesh.As("a").Dial(t.Context(), "c:8090") }
+	answer, body, _, asked := exchanged(t, dial, "PUT /small HTTP/1.1\r\nHost: c\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
+	if answer.StatusCode != http.StatusOK || !strings.HasSuffix(body, "abc") || !asked {
+		t.Errorf("a body that is bounded: %d, asked for: %t\n%s", answer.StatusCode, asked, body)
+	}
+}
