@@ -506,6 +506,7 @@ func TestFieldsTakeEffect(t *testing.T) {
 	}
 	everywhere := compiled(t, everything)
 	outputsBefore, readBefore := effective(t, everywhere), render.ReadBy(t, everywhere)
+	effects := map[string]string{}
 	try := func(field string, c change, loud bool) {
 		t.Run(field, func(t *testing.T) {
 			if !fields[field] {
@@ -530,7 +531,9 @@ func TestFieldsTakeEffect(t *testing.T) {
 			if told := described(t, before) != described(t, after); !told && !isNotDescribed(field) {
 				t.Errorf("meshc describe says the same when %s becomes %s", c.from, c.to)
 			}
-			if d := diff.Of(before, after); len(d.Effects) == 0 {
+			d := diff.Of(before, after)
+			effects[field] = kinds(d)
+			if len(d.Effects) == 0 {
 				t.Errorf("nothing is told of that %s becomes %s", c.from, c.to)
 			}
 		})
@@ -540,6 +543,9 @@ func TestFieldsTakeEffect(t *testing.T) {
 	}
 	for field, c := range silent {
 		try(field, c, false)
+	}
+	if len(effects) == len(changes)+len(silent) { // all were run
+		keepKinds(t, effects)
 	}
 }
 

@@ -37,6 +37,8 @@ var weights = []struct {
 	{member: "mesh", path: "server", kind: Protection},
 	{path: "proxy.drainTime", kind: Protection}, // how long a connection outlives the right to it
 	{member: "mesh", path: "rateLimit.failClosed", weigh: lets("false")},
+	{member: "mesh", path: "rateLimit.service", kind: Protection}, // it is told of requests, and refuses them
+	{member: "mesh", path: "rateLimit.port", kind: Protection},
 
 	// What of an instance is reached, and as whom it speaks.
 	{member: "service", path: "ports.*.target", kind: NewlyAllowed},
