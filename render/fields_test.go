@@ -505,7 +505,7 @@ func TestFieldsTakeEffect(t *testing.T) {
 		}
 	}
 	everywhere := compiled(t, everything)
-	outputsBefore, readBefore := effective(t, everywhere), render.ReadBy(t, everywhere)
+	outputsBefore, readBefore, describedBefore := effective(t, everywhere), render.ReadBy(t, everywhere), described(t, everywhere)
 	effects := map[string]string{}
 	try := func(field string, c change, loud bool) {
 		t.Run(field, func(t *testing.T) {
@@ -515,10 +515,10 @@ func TestFieldsTakeEffect(t *testing.T) {
 			if !strings.Contains(everything, c.from) {
 				t.Fatalf("%q is not there to be changed", c.from)
 			}
-			before, was, read := everywhere, outputsBefore, readBefore
+			before, was, read, words := everywhere, outputsBefore, readBefore, describedBefore
 			if c.instead != "" {
 				before = compiled(t, strings.Replace(everything, c.from, c.instead, 1))
-				was, read = effective(t, before), render.ReadBy(t, before)
+				was, read, words = effective(t, before), render.ReadBy(t, before), described(t, before)
 			}
 			after := compiled(t, strings.Replace(everything, c.from, c.to, 1))
 			if same(was, effective(t, after)) == loud {
@@ -528,7 +528,7 @@ func TestFieldsTakeEffect(t *testing.T) {
 			if !isTold(field) && len(more) > 0 {
 				t.Errorf("the Scopes of %v tell of %s, which their proxies do not read", more, field)
 			}
-			if told := described(t, before) != described(t, after); !told && !isNotDescribed(field) {
+			if told := words != described(t, after); !told && !isNotDescribed(field) {
 				t.Errorf("meshc describe says the same when %s becomes %s", c.from, c.to)
 			}
 			d := diff.Of(before, after)
