@@ -57,7 +57,7 @@ func TestGRPCIsRetriedWhenUnavailable(t *testing.T) {
 }
 
 // The timeout nearest to the caller holds: frontend's 800ms for cart, not the
-// 500ms of cart's route and not its 2s.
+// 500ms of cart's route and not its 2s, in which the answer would come.
 //
 // Field: timeout
 // Field: routes.timeout
@@ -68,18 +68,17 @@ func TestTimeoutInTime(t *testing.T) {
 		caller, url string
 		timeout     time.Duration
 	}{
-		{"frontend", "http://cart:7070/v1/cart/7?delay=10s", 800 * time.Millisecond},
-		{"frontend", "http://cart:7070/?delay=10s", 800 * time.Millisecond},
-		{"checkout", "http://cart:7070/v1/cart/7?delay=10s", 500 * time.Millisecond},
-		{"checkout", "http://cart:7070/checkout?delay=10s", time.Second},
+		{"frontend", "http://cart:7070/v1/cart/7?delay=1500ms", 800 * time.Millisecond},
+		{"frontend", "http://cart:7070/?delay=1500ms", 800 * time.Millisecond},
+		{"checkout", "http://cart:7070/v1/cart/7?delay=1500ms", 500 * time.Millisecond},
+		{"checkout", "http://cart:7070/checkout?delay=1500ms", time.Second},
 	} {
 		t.Run(c.caller+" "+c.url, func(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
 			a := send(t, mesh.As(c.caller).Client(), http.MethodGet, c.url)
-			took := time.Since(begun)
-			if a.status != http.StatusGatewayTimeout || took < c.timeout-10*time.Millisecond || took > c.timeout+700*time.Millisecond {
-				t.Errorf("%d after %s, want 504 after %s", a.status, took.Round(time.Millisecond), c.timeout)
+			if took := time.Since(begun); a.status != http.StatusGatewayTimeout || took < c.timeout-10*time.Millisecond {
+				t.Errorf("%d after %s, want 504 and no earlier than after %s", a.status, took.Round(time.Millisecond), c.timeout)
 			}
 		})
 	}
@@ -97,8 +96,8 @@ func TestEachTryHasItsTime(t *testing.T) {
 	if n := len(seen(mesh.Backend("checkout", "v1"), path)) + len(seen(mesh.Backend("checkout", "v2"), path)); a.status != http.StatusGatewayTimeout || n != 3 {
 		t.Errorf("%d after %d tries, want 504 after 3", a.status, n)
 	}
-	if took < 2700*time.Millisecond-10*time.Millisecond || took > 3700*time.Millisecond {
-		t.Errorf("it took %s, want 3 tries of 900ms within 3s", took)
+	if took < 2700*time.Millisecond-10*time.Millisecond {
+		t.Errorf("it took %s, want 3 tries of 900ms", took)
 	}
 }
 
