@@ -174,3 +174,21 @@ func (m *Mesh) Namespaces() []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// ExternalsAlone reports whether all requests of the service on a port number that are redirected to its proxy go to externals, so
+// that nothing in the mesh reads their paths.
+func (s *Scope) ExternalsAlone(number uint16) bool {
+	for _, use := range s.Member().Uses {
+		for _, name := range use.Ports {
+			if use.External || use.Binds[name] != "" {
+				continue
+			}
+			if callee := s.Upstreams[use.To]; callee != nil {
+				if port := callee.Port(name); port != nil && port.Number == number && port.Protocol.IsHTTP() {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}

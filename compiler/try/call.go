@@ -110,7 +110,7 @@ func (r *run) named() string {
 func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 	r.step(at, use.Pos, "matches the callee %s", use.To)
 	if use.External {
-		r.toExternal(at, use, portName)
+		r.toExternal(at, s, use, portName)
 		return
 	}
 	callee := r.mesh.Service(use.To)
@@ -162,12 +162,13 @@ func forbidden(local bool) string {
 	return "loopback, link-local addresses or a cloud's metadata"
 }
 
-func (r *run) toExternal(at string, use *ir.Use, portName string) {
+func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string) {
 	e := r.mesh.External(use.To)
 	port := e.Port(portName)
 	reach := Reach{External: e.Name, Port: port.Name, Percent: 100}
 	if port.Protocol.IsHTTP() {
-		q, good := r.read(at)
+		scope := r.mesh.ServiceScope(s)
+		q, good := r.readAs(at, use.Binds[portName] != "" || scope.ExternalsAlone(port.Number))
 		if !good {
 			return
 		}

@@ -15,11 +15,7 @@ func normalized(path string) (out, query, why, unsure string) {
 	if strings.Contains(path, "#") {
 		return "", "", "a fragment in its path", ""
 	}
-	for _, c := range []byte(path) {
-		if c <= ' ' || c >= 0x7f {
-			unsure = fmt.Sprintf("its path has the character %q", rune(c))
-		}
-	}
+	unsure = strange(path)
 	if i := strings.IndexByte(path, '?'); i >= 0 {
 		path, query = path[:i], path[i:]
 	}
@@ -35,6 +31,27 @@ func normalized(path string) (out, query, why, unsure string) {
 		return "", "", fmt.Sprintf("the segment %q in its path, which the application may read as %q", dots, strings.TrimRight(dots, ";")), ""
 	}
 	return out, query, "", unsure
+}
+
+// asWritten is a path as a proxy reads it that leaves it as it is; see [normalized].
+func asWritten(path string) (out, query, why, unsure string) {
+	if strings.Contains(path, "#") {
+		return "", "", "a fragment in its path", ""
+	}
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		path, query = path[:i], path[i:]
+	}
+	return path, query, "", strange(path + query)
+}
+
+// strange says which character of a path versions of HTTP and clients treat differently; "" for none.
+func strange(path string) (unsure string) {
+	for _, c := range []byte(path) {
+		if c <= ' ' || c >= 0x7f {
+			unsure = fmt.Sprintf("its path has the character %q", rune(c))
+		}
+	}
+	return unsure
 }
 
 // dotsWithParameters is ".;" or "..;", when a segment of the path begins so; "" when none does.

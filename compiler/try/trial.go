@@ -171,8 +171,14 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 }
 
 // read is the request as the proxy reads it; false when it refuses it for its form.
-func (r *run) read(at string) (*message, bool) {
+func (r *run) read(at string) (*message, bool) { return r.readAs(at, false) }
+
+// readAs is read by a proxy that leaves paths as they are written, or makes them normal.
+func (r *run) readAs(at string, written bool) (*message, bool) {
 	path, query, why, unsure := normalized(r.request.Path)
+	if written {
+		path, query, why, unsure = asWritten(r.request.Path)
+	}
 	if why != "" {
 		r.step(at, source.Position{}, "refuses %s", why)
 		r.answer(at, 400)

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
 )
 
 const asSentMesh = `package m
@@ -73,5 +76,34 @@ func TestRequestsArriveAsSent(t *testing.T) {
 	answer, body, _, asked := exchanged(t, dial, "PUT /small HTTP/1.1\r\nHost: c\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
 	if answer.StatusCode != http.StatusOK || !strings.HasSuffix(body, "abc") || !asked {
 		t.Errorf("a body that is bounded: %d, asked for: %t\n%s", answer.StatusCode, asked, body)
+	}
+}
+
+// A path of a call to an external arrives as the application wrote it, and try says so: nothing in the mesh reads it. One to a service is made
+// normal, or refused.
+//
+// User's report: kgateway-dev/kgateway#14619 (keys of an object store with "//").
+func TestPathsOfExternalsArriveAsWritten(t *testing.T) {
+	m := inline(t, map[string]string{"mesh.cue": asSentMesh})
+	paths := []string{"/b//k", "/b/../k", "/b/a%2Fb", "/b/a%2fb", "/b/%2e%2e/k", "//b", "/", "/b/./k", `/b\k`, "/b/a%5Cb", "/b/..;/k", "/%zz", "/b/%00", "/b?x=//..%2F", "/%41%7e", "/*"}
+	for _, way := range waysTo(t, start(t, m)) {
+		for _, path := range paths {
+			_, body, _, _ := exchanged(t, way.dial, "GET "+path+" HTTP/1.1\r\nHost: "+way.host+"\r\n\r\n")
+			line, _, _ := strings.Cut(body, "\r\n")
+			got := strings.TrimSuffix(strings.TrimPrefix(line, "GET "), " HTTP/1.1")
+			if !strings.Contains(way.name, "external") {
+				if strings.ContainsAny(path, "%\\;") && got == path && !strings.Contains(path, "?") && path != "/%zz" {
+					t.Errorf("%s: %s arrives as it is", way.name, path)
+				}
+				continue
+			}
+			trial, err := try.Try(m, try.Request{From: try.Sender{Kind: ir.KindService, Name: "a"}, Method: "GET", Scheme: "http", Host: way.host, Port: 9000, Path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != path || len(trial.Reaches) != 1 || trial.Reaches[0].Path != path {
+				t.Errorf("%s: %s arrives as %q, and try says %+v %+v", way.name, path, got, trial.Reaches, trial.Answer)
+			}
+		}
 	}
 }

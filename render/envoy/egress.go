@@ -81,6 +81,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		return chain
 	}
 	m := b.connectionManager(name)
+	asWritten(m)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
 		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), Routes: []*routev3.Route{{

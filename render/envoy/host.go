@@ -47,7 +47,7 @@ func onAnyPort(m ir.StringMatch) ir.StringMatch {
 func (b *builder) wantsHost(m *hcmv3.HttpConnectionManager) {
 	host := ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost}
 	filter := b.refuses(httpHostFilter, "no host", &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_NotRule{NotRule: header(host)}})
-	m.HttpFilters = slices.Insert(m.HttpFilters, 1, filter) // behind that of paths
+	m.HttpFilters = slices.Insert(m.HttpFilters, 0, filter)
 	other := headerMatch(host)
 	other.InvertMatch, other.TreatMissingHeaderAsEmpty = true, true
 	m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers, badRequest(other))

@@ -69,7 +69,7 @@ func (b *builder) bound(c call, bind string) {
 	name := outboundBind(b.label(c), c.port.Name)
 	l := b.outboundListener(name, address(at.Addr().String(), at.Port()), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
-		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, true, b.anyHost(c)...)}
+		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, true, c.external != nil, b.anyHost(c)...)}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
 	}
@@ -113,7 +113,7 @@ func (b *builder) virtual(number uint16, calls []call) {
 		}
 	}
 	if hosts != nil {
-		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, false, append(hosts, b.undeclared(number))...))
+		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, false, b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -140,9 +140,13 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 	}
 }
 
-// outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name.
-func (b *builder) outboundHTTP(name string, anyHost bool, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
+// outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name; these are of externals alone,
+// or of services too.
+func (b *builder) outboundHTTP(name string, anyHost, externals bool, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
 	m := b.connectionManager(name, b.filtersOf(hosts)...)
+	if externals {
+		asWritten(m)
+	}
 	if anyHost {
 		b.wantsHost(m)
 	}
