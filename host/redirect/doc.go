@@ -1,12 +1,11 @@
-// Package redirect hands the TCP connections of a host, or of a pod, to its proxy,
-// by rules of nftables in the network namespace of the process:
+// Package redirect sets up transparent interception on Linux: nftables rules in the network namespace of the process
+// redirect the TCP connections of a host or a pod to its proxy (IPv4 and IPv6).
 //
-//   - connections to the host go to the proxy's inbound port,
-//   - connections from it go to the proxy's outbound port,
+//   - Inbound connections go to the proxy's inbound port.
+//   - Outbound connections go to the proxy's outbound port.
 //
-// but for the proxy's own, what stays on loopback, and what is excluded. The proxy's own
-// are refused where they lead to loopback, but for the application, to link-local
-// addresses, or to what else no proxy may be led to ([ir.ForbiddenNetworks]). The
-// proxy finds the original address in the socket (SO_ORIGINAL_DST). IPv4 and IPv6
-// are treated alike. It is for Linux.
+// Connections of the proxy itself, connections that stay on loopback, and excluded ports and networks are not
+// redirected. The proxy's own connections are refused if they go to loopback (except to the application), to
+// link-local addresses, or to another network that no proxy may connect to ([ir.ForbiddenNetworks]). The proxy gets
+// the original destination from the socket (SO_ORIGINAL_DST).
 package redirect

@@ -12,8 +12,9 @@ import (
 // tableName is that of the only table that is ours; it holds all the rules.
 const tableName = "meshc"
 
-// Apply puts the rules in the place of those that an earlier call put there, in
-// one transaction: there is no moment without rules. It needs CAP_NET_ADMIN.
+// Apply installs the rules and replaces those of an earlier call, in one transaction, so that there is no moment
+// without rules. It returns an error if the rules are not valid ([Rules.Validate]), or if the kernel refuses them:
+// the process needs CAP_NET_ADMIN.
 func Apply(r Rules) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -29,7 +30,7 @@ func Apply(r Rules) error {
 	return c.Flush()
 }
 
-// Remove takes the rules away; there need not be any.
+// Remove removes the rules that [Apply] installed. It is not an error if there are none.
 func Remove() error {
 	c, err := nftables.New()
 	if err != nil {

@@ -6,8 +6,8 @@ import "errors"
 
 var errLinux = errors.New("redirection needs nftables, which Linux alone has")
 
-// Apply fails: only Linux has nftables.
+// Apply always returns an error, because only Linux has nftables.
 func Apply(Rules) error { return errLinux }
 
-// Remove fails: only Linux has nftables.
+// Remove always returns an error, because only Linux has nftables.
 func Remove() error { return errLinux }

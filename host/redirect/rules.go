@@ -7,30 +7,30 @@ import (
 	"slices"
 )
 
-// Rules say what is redirected where.
+// Rules say which connections are redirected, and to which ports. All ports are TCP ports from 1 to 65535.
 type Rules struct {
-	// InboundPort and OutboundPort are the proxy's.
+	// InboundPort and OutboundPort are the ports on which the proxy accepts redirected connections. Both are
+	// required, and they must differ.
 	InboundPort, OutboundPort uint16
-	// ProxyUser is the numeric id of the user that the proxy runs as: connections
-	// of that user are not redirected.
+	// ProxyUser is the numeric user ID of the proxy; 0 (root) is not allowed. Connections of this user are not
+	// redirected.
 	ProxyUser uint32
-	// AdminPort is that of the proxy's own administration on loopback, to which the
-	// proxy itself is never let: a name could lead a caller's requests there.
+	// AdminPort is the port of the proxy's administration interface on loopback. It is required. The proxy itself may
+	// not connect to it, because a name that resolves to loopback could direct a caller's request there.
 	AdminPort uint16
-	// LocalPorts are the only ports on loopback to which the proxy is let, the
-	// application's and that of a name server; empty for all but AdminPort.
+	// LocalPorts are the ports on loopback to which the proxy may connect: those of the application and of the name
+	// server. If the list is empty, it may connect to all ports except AdminPort.
 	LocalPorts []uint16
-	// InboundPorts are the only ports to which connections are redirected; empty
-	// for all.
+	// InboundPorts are the ports whose inbound connections are redirected; empty means all ports.
 	InboundPorts []uint16
-	// ExcludeInboundPorts and ExcludeOutboundPorts are ports to which connections
-	// are left alone.
+	// ExcludeInboundPorts and ExcludeOutboundPorts are destination ports whose connections are not redirected.
 	ExcludeInboundPorts, ExcludeOutboundPorts []uint16
-	// ExcludeOutboundRanges are networks to which connections are left alone.
+	// ExcludeOutboundRanges are destination networks whose connections are not redirected.
 	ExcludeOutboundRanges []netip.Prefix
 }
 
-// Validate reports what cannot be meant.
+// Validate returns an error that describes the first value that is missing, out of range, or in conflict with another
+// one.
 func (r *Rules) Validate() error {
 	switch {
 	case r.InboundPort == 0 || r.OutboundPort == 0:

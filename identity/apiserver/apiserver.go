@@ -1,7 +1,6 @@
-// Package apiserver reaches a Kubernetes API server: how a program in a pod finds it, and the typed clients of the
-// API groups that meshc uses. The clientset of client-go (package kubernetes) would link the clients of all groups,
-// and the informers of all kinds; [Client] names those that are needed, and client-go's fake clientset,
-// which tests use, satisfies it.
+// Package apiserver connects to a Kubernetes API server. It finds the server from inside a pod, and has typed clients
+// for only those API groups that meshc uses. (The clientset of client-go would add the clients of all groups to the
+// binary.) The fake clientset of client-go implements [Client], so tests can use it.
 package apiserver
 
 import (
@@ -23,7 +22,7 @@ const (
 	PodCAFile    = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 )
 
-// API says how a program in a pod reaches the API server.
+// API says how a program in a pod connects to the API server.
 type API struct {
 	// Address is https://HOST:PORT.
 	Address string
@@ -32,7 +31,7 @@ type API struct {
 	TokenFile, CAFile string
 }
 
-// Client has the typed clients of the groups that meshc uses.
+// Client has the typed clients of the API groups that meshc uses.
 type Client interface {
 	AuthenticationV1() authenticationv1.AuthenticationV1Interface
 	CertificatesV1() certificatesv1.CertificatesV1Interface
@@ -46,8 +45,9 @@ const (
 	burst     = 50
 )
 
-// Client makes the typed clients, which name themselves by the user agent. Nothing is asked yet; an error says what
-// of the API cannot be read. They follow no redirect, as the pod's token would go with it.
+// Client creates the typed clients, with the given user agent. It sends no request yet; it returns an error if a file
+// of the service account cannot be read. The clients follow no redirects, because a redirect would send the pod's
+// token to another server.
 func (a API) Client(agent string) (Client, error) {
 	config := &rest.Config{
 		Host: a.Address, BearerTokenFile: a.TokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: a.CAFile},
@@ -63,7 +63,7 @@ func (a API) Client(agent string) (Client, error) {
 	})
 }
 
-// NewClient makes the typed clients for the configuration of a kubeconfig file.
+// NewClient creates the typed clients for the configuration of a kubeconfig file.
 func NewClient(config *rest.Config) (Client, error) {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {

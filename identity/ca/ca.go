@@ -1,10 +1,8 @@
-// Package ca is the certificate authority that meshc serve embeds. It signs
-// SPIFFE X.509 SVIDs for keys that were made elsewhere, and never sees one of
-// those keys.
+// Package ca is the certificate authority that is embedded in meshc serve. It signs SPIFFE X.509-SVIDs for keys that
+// were created elsewhere; it never sees a private key of a workload.
 //
-// A root signs an intermediate and the intermediate signs leaves. The trust
-// bundle is the root, or the roots while one takes the place of another; a leaf
-// comes with the intermediate behind it.
+// A root signs an intermediate, and the intermediate signs leaves. The trust bundle consists of the root, or of two
+// roots while one replaces the other. A leaf is always returned together with the intermediate.
 package ca
 
 import (
@@ -36,7 +34,7 @@ const (
 	skew = time.Minute
 )
 
-// Authority signs leaves. It may be used by many at once.
+// Authority signs leaves. It is safe for concurrent use. Create one with [Open], [Shared] or [InMemory].
 type Authority struct {
 	dir   string // empty for one that a store keeps
 	store Store
@@ -57,7 +55,7 @@ type generation struct {
 	last         time.Time     // when the last leaf ends that it signed
 }
 
-// InMemory makes an authority that ends with the process.
+// InMemory creates an authority whose keys exist only in this process.
 func InMemory() (*Authority, error) { return Shared(&memory{}) }
 
 // generate makes a root, whose key is returned apart, and an intermediate.
@@ -104,7 +102,7 @@ func certify(name string, parent *x509.Certificate, public crypto.PublicKey, sig
 	return publickey.ParseCertificate(der)
 }
 
-// Bundle is the trust bundle: the roots in PEM.
+// Bundle returns the trust bundle: the trusted roots in PEM.
 func (a *Authority) Bundle() []byte {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -115,14 +113,13 @@ func (a *Authority) Bundle() []byte {
 	return out
 }
 
-// Pool is the trust bundle as a pool.
+// Pool returns the trust bundle as a certificate pool.
 func (a *Authority) Pool() *x509.CertPool {
 	pool, _ := publickey.Pool(a.Bundle())
 	return pool
 }
 
-// Digest tells bundles apart: it is that of the certificates in PEM, however they
-// are spaced.
+// Digest identifies a trust bundle: it is the same for the same certificates in PEM, however they are formatted.
 func Digest(bundle []byte) string {
 	h := sha256.New()
 	for {
@@ -134,23 +131,23 @@ func Digest(bundle []byte) string {
 	}
 }
 
-// Signer is the digest of the root whose intermediate signs now.
+// Signer returns the digest of the root whose intermediate signs leaves at present.
 func (a *Authority) Signer() string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return Digest(encode(a.known[a.state.Signing].root))
 }
 
-// Sign signs a request for that identity and returns the leaf and the
-// intermediate in PEM. The request must prove that its maker has the key, and
-// must ask for that identity or for none. The leaf follows the X.509-SVID
-// specification: one URI SAN, no authority, digital signature alone.
+// Sign signs a request for the given identity and returns the leaf and the intermediate in PEM. The signature of the
+// request must prove that its sender has the private key. The request must name this identity or none, and no DNS
+// name, IP address or email address. The leaf follows the X.509-SVID specification of SPIFFE: one URI SAN, not a CA,
+// key usage digitalSignature only. The lifetime is that of the leaf, at least 1s.
 func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration) ([]byte, error) {
 	return a.SignProved(request, id, lifetime, Proof{})
 }
 
-// SignProved signs as [Authority.Sign] does, for a holder whose proof is that one: the leaf carries it, and holds no longer
-// than it may be renewed.
+// SignProved signs as [Authority.Sign] does. The leaf contains the proof, and it expires at the end of the time in
+// which it may be renewed, if that is earlier.
 func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration, proof Proof) ([]byte, error) {
 	if err := publickey.Check(request.PublicKey); err != nil {
 		return nil, fmt.Errorf("the request for %s: %w", id, err)

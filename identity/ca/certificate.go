@@ -10,9 +10,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
-// Certificate is a certificate of that identity for this process, with a key
-// that stays in it. Hosts are the DNS names and IP addresses that it carries too,
-// for clients that look for those.
+// Certificate creates a key and signs a certificate of the identity for this process itself. Hosts are DNS names and
+// IP addresses that become SANs too, for clients that verify those.
 func (a *Authority) Certificate(id spiffeid.ID, lifetime time.Duration, hosts ...string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

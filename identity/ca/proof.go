@@ -8,20 +8,21 @@ import (
 	"time"
 )
 
-// Proof is when the holder of a leaf last proved who it is by a token, and until when the leaves that follow may be renewed
-// by one another alone. It stands in each leaf, signed like the rest, so that neither a holder nor the loss of a server's
-// memory can change it. Who verifies certificates takes no notice of it: the extension is not critical.
+// Proof says when the holder of a leaf last proved its identity with a token, and until when it may renew its leaves
+// without a new token. It is an extension of each leaf and is signed with it, so the holder cannot change it, and it
+// does not depend on the memory of a server. The extension is not critical: whoever verifies the certificate ignores
+// it.
 type Proof struct {
 	At             time.Time `asn1:"generalized"`
 	RenewableUntil time.Time `asn1:"generalized"`
-	// Chain names the leaves that follow one another at one holder, from its first proof on. It is the leaf's common name
-	// too, by which proxies know it; empty for a leaf that is of no chain.
+	// Chain is the name of all leaves of one holder, from its first proof on. It is also the common name of the leaf,
+	// by which proxies recognize it; empty for a leaf that belongs to no chain.
 	Chain string `asn1:"utf8"`
 }
 
 const chainLength = 16 // bytes of the name of a chain
 
-// NewChain is a name of a chain that no other has.
+// NewChain returns a new random name of a chain, in hexadecimal.
 func NewChain() (string, error) {
 	name := make([]byte, chainLength)
 	_, err := rand.Read(name)
@@ -31,8 +32,8 @@ func NewChain() (string, error) {
 // proofExtension is in the arc of UUIDs (ITU-T X.667), which needs no registration.
 var proofExtension = asn1.ObjectIdentifier{2, 25, 1642087913}
 
-// NewProof is a proof that was made at that time, for renewals of that long; 0 is for renewals without an end, of which
-// leaves say nothing.
+// NewProof returns a proof made at the given time that permits renewals for the duration renewFor. With 0 renewals
+// have no end; the proof is then empty.
 func NewProof(at time.Time, renewFor time.Duration) Proof {
 	if renewFor <= 0 {
 		return Proof{}
@@ -44,13 +45,13 @@ func NewProof(at time.Time, renewFor time.Duration) Proof {
 // soon is the share of the time between two proofs, at its end, in which a holder is told to prove anew.
 const soon = 6
 
-// EndsSoon reports whether less than a sixth of the time is left in which leaves of that proof are renewed.
+// EndsSoon reports whether less than a sixth of the time remains in which leaves with this proof can be renewed.
 func (p Proof) EndsSoon(now time.Time) bool {
 	return !p.RenewableUntil.IsZero() && p.RenewableUntil.Sub(now) < p.RenewableUntil.Sub(p.At)/soon
 }
 
-// ProofOf is what a leaf says of its holder's proof; false for one that says nothing, as leaves of authorities before 2026-12
-// do.
+// ProofOf returns the proof in a leaf. It returns false if the leaf has none, as leaves that were signed before
+// 2026-12 do.
 func ProofOf(leaf *x509.Certificate) (Proof, bool) {
 	for _, e := range leaf.Extensions {
 		if !e.Id.Equal(proofExtension) {

@@ -20,19 +20,19 @@ const (
 	revokedLonger = time.Hour
 )
 
-// Revocation takes certificates back before their end.
+// Revocation revokes certificates before they expire.
 type Revocation struct {
-	// Identity is the SPIFFE ID of whose certificates are taken back.
+	// Identity is the SPIFFE ID in the revoked certificates.
 	Identity spiffeid.ID `json:"identity"`
-	// Chain is that of one holder's certificates ([Proof.Chain]); empty for all certificates of the identity, which is given
-	// no other until the revocation is undone.
+	// Chain is the chain of one holder whose certificates are revoked ([Proof.Chain]). If it is empty, all
+	// certificates of the identity are revoked, and it gets no new ones until the revocation is undone.
 	Chain string `json:"chain,omitempty"`
-	// Holder is the name of that holder, for people.
+	// Holder is the name of that holder, for display only.
 	Holder string    `json:"holder,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
-	// Until is when the last certificate of the chain has ended, and the revocation with it; zero for all of an identity,
-	// which is revoked until that is undone.
+	// Until is when the last certificate of the chain has expired; the revocation ends then. It is zero for a
+	// revocation of a whole identity, which has no end.
 	Until time.Time `json:"until,omitzero"`
 }
 
@@ -41,25 +41,25 @@ func (r *Revocation) Is(other *Revocation) bool {
 	return r.Identity == other.Identity && r.Chain == other.Chain
 }
 
-// Takes reports whether it takes back a certificate of that identity and chain.
+// Takes reports whether the revocation covers certificates of the identity and chain.
 func (r *Revocation) Takes(id spiffeid.ID, chain string) bool {
 	return r.Identity == id && (r.Chain == "" || r.Chain == chain)
 }
 
-// Over reports whether none of the certificates is left that it took back.
+// Over reports whether all certificates that were revoked have expired.
 func (r *Revocation) Over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
 
-// ErrRevoked says that an identity, or a holder's certificates, were revoked.
+// ErrRevoked is returned for an identity, or for a holder, whose certificates were revoked.
 var ErrRevoked = errors.New("it was revoked (meshc certs revoke)")
 
-// Revocations are those that are in force, the oldest first.
+// Revocations returns the revocations that are in force, the oldest first.
 func (a *Authority) Revocations() []Revocation {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return slices.Clone(a.revoked)
 }
 
-// Renews is [ErrRevoked] when certificates of that identity and chain are renewed no more.
+// Renews returns [ErrRevoked] if certificates of the identity and chain may not be renewed, and nil otherwise.
 func (a *Authority) Renews(id spiffeid.ID, chain string) error {
 	for _, r := range a.Revocations() {
 		if r.Takes(id, chain) {
@@ -81,7 +81,8 @@ func (a *Authority) admits(id spiffeid.ID, made time.Time) error {
 	return nil
 }
 
-// Revoke takes certificates back; a revocation of the same ones it replaces. At and Until it fills in.
+// Revoke revokes certificates. It replaces an earlier revocation of the same certificates. It sets At and Until, and
+// returns the complete revocation.
 func (a *Authority) Revoke(r Revocation, now time.Time) (Revocation, error) {
 	r.At = now.UTC()
 	err := a.changeRevoked(func(list []Revocation, last time.Time) ([]Revocation, error) {
@@ -101,10 +102,11 @@ func (a *Authority) Revoke(r Revocation, now time.Time) (Revocation, error) {
 	return r, err
 }
 
-// ErrNotRevoked says that there is no such revocation.
+// ErrNotRevoked is returned by [Authority.Unrevoke] if there is no such revocation.
 var ErrNotRevoked = errors.New("that was not revoked")
 
-// Unrevoke undoes a revocation. Certificates that it took back and that still hold are good again.
+// Unrevoke undoes a revocation. Revoked certificates that have not expired become valid again. It returns
+// [ErrNotRevoked] if there is no such revocation.
 func (a *Authority) Unrevoke(r Revocation) error {
 	return a.changeRevoked(func(list []Revocation, _ time.Time) ([]Revocation, error) {
 		rest := slices.DeleteFunc(list, func(old Revocation) bool { return old.Is(&r) })

@@ -12,33 +12,32 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 )
 
-// Stage is how far the replacement of a root is.
+// Stage is a stage of the replacement of a root: [Steady], [TrustBoth] or [SignNew].
 type Stage string
 
 // The stages, in their order. A leaf is believed in each by whoever has taken that
 // stage or one of its neighbours.
 const (
-	// Steady is the stage in which one root is trusted, and signs.
+	// Steady: one root is trusted, and its intermediate signs.
 	Steady Stage = "steady"
-	// TrustBoth has the new root trusted too; the old one signs.
+	// TrustBoth: the new root is trusted too; the intermediate of the old root still signs.
 	TrustBoth Stage = "trust-both"
-	// SignNew has the new one sign; the old one is trusted until its last leaf ends.
+	// SignNew: the intermediate of the new root signs; the old root is trusted until its last leaf has expired.
 	SignNew Stage = "sign-new"
 )
 
-// Rotation is how an authority stands.
+// Rotation is the present state of an authority: its stage, trust bundle and signer.
 type Rotation struct {
 	Stage Stage     `json:"stage"`
 	Since time.Time `json:"since"`
-	// Bundle and Signer are the digests of the trust bundle and of the root that
-	// signs.
+	// Bundle is the digest of the trust bundle, and Signer that of the root whose intermediate signs (see [Digest]).
 	Bundle string `json:"bundle"`
 	Signer string `json:"signer"`
-	// OldLeaves is when the last leaf ends that the old root's intermediate signed.
+	// OldLeaves is when the last leaf of the old root expires; it is set in the stage [SignNew] only.
 	OldLeaves time.Time `json:"oldLeaves,omitzero"`
 }
 
-// Rotation is how the authority stands.
+// Rotation returns the present state of the authority.
 func (a *Authority) Rotation() Rotation {
 	out := Rotation{Bundle: Digest(a.Bundle()), Signer: a.Signer()}
 	a.mu.RLock()
@@ -60,12 +59,13 @@ func (s *state) stage() Stage {
 	return SignNew
 }
 
-// ErrOldLeaves says that the old root still has leaves that hold.
+// ErrOldLeaves is returned by [Authority.Advance] while leaves of the old root have not expired.
 var ErrOldLeaves = errors.New("certificates that the old root signed are still in use")
 
-// Advance goes on to the next stage: a new root is made and trusted, then signs, then
-// the old one is dropped. It does not know who has taken the stage before; that is
-// for the caller to find out. While leaves of the old root hold it is not dropped.
+// Advance goes on to the next stage: a new root is created and trusted; then its intermediate signs; then the old
+// root is removed. Before each call, the caller must make sure that all proxies have the state of the present stage.
+// The passphrase is that of the root's key; it may be empty. Advance returns [ErrOldLeaves] instead of removing a
+// root whose leaves have not expired.
 func (a *Authority) Advance(passphrase secret.Value, now time.Time) (Rotation, error) {
 	if a.dir == "" {
 		return a.advanceShared(now)

@@ -15,7 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 )
 
-// ErrPassphrase says that the root's key is encrypted, and not by that passphrase.
+// ErrPassphrase is returned if the root's key is encrypted with another passphrase.
 var ErrPassphrase = errors.New("the root's key is encrypted, and not by this passphrase")
 
 // seal wants the key of each root to be encrypted by the passphrase, and encrypts those

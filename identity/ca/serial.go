@@ -31,8 +31,8 @@ func serialNumberOf(chain string) (*big.Int, error) {
 	return new(big.Int).SetBytes(serial), err
 }
 
-// ChainOf is the chain of the leaf with a serial number; false for that of a certificate that is of none, or was signed before
-// serial numbers had it (2026-12).
+// ChainOf returns the chain of the leaf with this serial number. It returns false for the serial number of a
+// certificate without a chain, or of one that was signed before serial numbers contained it (2026-12).
 func ChainOf(serial *big.Int) (chain string, ok bool) {
 	b := serial.Bytes()
 	if serial.Sign() <= 0 || len(b) != serialLength || b[0] != serialOfChain {

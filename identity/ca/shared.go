@@ -14,20 +14,19 @@ import (
 	"github.com/meshc/meshc/compiler/secret"
 )
 
-// Store keeps the files of an authority that several servers share, all of them as one value. The key
-// of a root is not among them: it has signed its intermediate and is forgotten.
+// Store stores the files of an authority that several servers share. All files together are one value with one
+// version. The private key of the root is not among them: it is discarded after it has signed its intermediate.
 type Store interface {
-	// Load returns the files by their names, and their version. Of an authority that is not made yet
-	// there is none.
+	// Load returns the files by name, and their version. It returns no files if the authority does not exist yet.
 	Load(ctx context.Context) (files map[string][]byte, version string, err error)
-	// Save puts others in the place of the files of that version. It is ErrChanged when those are not
-	// of that version any more.
+	// Save replaces the files of the given version by others. It returns [ErrChanged] if the stored version is
+	// another one.
 	Save(ctx context.Context, files map[string][]byte, version string) error
-	// String says where they are kept, to who looks after the authority.
+	// String returns the place where the files are stored, for messages.
 	String() string
 }
 
-// ErrChanged says that somebody else has changed an authority meanwhile.
+// ErrChanged is returned if another process has changed the authority in the meantime.
 var ErrChanged = errors.New("another process has changed the authority meanwhile")
 
 const (
@@ -37,8 +36,8 @@ const (
 	maxChanges = 20
 )
 
-// Shared is the authority that a store keeps. It is made if there is none: of several servers that
-// make one at once, one does, and the others have the same.
+// Shared returns the authority in a store, and creates it if there is none. If several servers create one at the same
+// time, all get the same authority.
 func Shared(store Store) (*Authority, error) {
 	a := &Authority{store: store}
 	return a, a.change(func(files map[string][]byte) error {

@@ -49,18 +49,18 @@ type state struct {
 	Since time.Time `json:"since"`
 }
 
-// Exists reports whether an authority is kept in the directory, so that [Open] makes none.
+// Exists reports whether the directory contains an authority, so that [Open] would not create one.
 func Exists(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, stateFile))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// Open reads the authority that is kept in a directory, or makes one there: the
-// directory with mode 0700, its keys with 0600. With a passphrase the root's key,
-// which nothing but the making of an intermediate needs, is encrypted (age, scrypt).
+// Open reads the authority in a directory, or creates one there. The directory gets the mode 0700 and its key files
+// 0600. If the passphrase is not empty, the root's key is encrypted with it (age, scrypt); that key is needed only to
+// create an intermediate.
 //
-// Of an authority that is there, the passphrase must be the one of its root's key; a
-// key that was not encrypted is.
+// If the authority exists, the passphrase must be that of its root's key; otherwise Open returns [ErrPassphrase]. A
+// key that is not encrypted yet is encrypted.
 func Open(dir string, passphrase secret.Value) (*Authority, error) {
 	if !Exists(dir) {
 		if err := initialise(dir, passphrase); err != nil {
@@ -77,8 +77,8 @@ func Open(dir string, passphrase secret.Value) (*Authority, error) {
 	return a, a.seal(passphrase)
 }
 
-// Reload reads again what the authority is kept in, where another process may have gone on with a
-// rotation. The authority stays as it was when it cannot.
+// Reload reads the authority again from its directory or store, where another process may have changed it. If this
+// fails, it returns an error and the authority stays as it was.
 func (a *Authority) Reload() error {
 	if a.dir == "" {
 		kept, _, err := a.load()
@@ -338,7 +338,7 @@ func readKey(f files, name string) (*ecdsa.PrivateKey, error) {
 	return ec, nil
 }
 
-// ReadPassphrase reads the passphrase of a file that nobody else may read.
+// ReadPassphrase reads a passphrase from a file. It returns an error if other users may read the file.
 func ReadPassphrase(name string) (secret.Value, error) {
 	v, err := readSecret(name)
 	if err != nil {

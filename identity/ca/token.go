@@ -27,17 +27,17 @@ const (
 	maxTokenSize = 4 << 10
 )
 
-// JoinToken is what a join token says: whoever holds it may be given one certificate
-// of that identity, once, until it expires.
+// JoinToken is the content of a join token (a JWT, RFC 7519). Its holder can get one certificate of the identity in
+// its subject, once, until the token expires.
 type JoinToken struct {
 	jwt.Claims
-	// Pins are the SHA-256 of the public keys of the roots, by which its holder knows
-	// the server (RFC 7469, section 2.4).
+	// Pins are the SHA-256 digests of the roots' public keys, by which the holder recognizes the server (RFC 7469,
+	// section 2.4).
 	Pins []string `json:"pins"`
 }
 
-// IssueToken makes a join token for an identity. The issuer is the server's identity,
-// which the holder demands of it.
+// IssueToken creates a join token for the identity id. The holder requires that the server proves the identity in
+// server. The token is valid for the duration life, from 1s to [MaxTokenLife].
 func (a *Authority) IssueToken(server, id spiffeid.ID, life time.Duration, now time.Time) (string, error) {
 	if life < time.Second || life > MaxTokenLife {
 		return "", fmt.Errorf("a join token lives for 1s to %s, not %s", MaxTokenLife, life)
@@ -62,7 +62,7 @@ func (a *Authority) IssueToken(server, id spiffeid.ID, life time.Duration, now t
 	}).Serialize()
 }
 
-// Pins are those of the certificates of a bundle.
+// Pins returns the pins of the certificates in a bundle (see [JoinToken]).
 func Pins(bundle []byte) []string {
 	var out []string
 	for {
@@ -77,8 +77,8 @@ func Pins(bundle []byte) []string {
 	}
 }
 
-// ReadToken reads a join token without knowing whether it is good: for its holder,
-// who had it from somebody it trusts.
+// ReadToken decodes a join token without verifying it. It is for the holder, who got the token from somebody it
+// trusts.
 func ReadToken(text string) (*JoinToken, error) {
 	t := &JoinToken{}
 	parsed, err := parseToken(text)
@@ -98,17 +98,16 @@ func parseToken(text string) (*jwt.JSONWebToken, error) {
 	return jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 }
 
-// ErrToken says that a join token is not good, and no more than that: who may not join
-// learns nothing.
+// ErrToken is returned for a join token that is not valid. It gives no reason, so that an attacker learns nothing.
 var ErrToken = errors.New("the join token is not good, was used already, or has expired")
 
-// ErrNotRecorded says that a good token cannot be taken, since it could not be known
-// afterwards that it was.
+// ErrNotRecorded is returned if a valid token is refused because its use cannot be recorded.
 var ErrNotRecorded = errors.New("that a join token was used cannot be recorded")
 
-// Redeem takes a join token, which cannot be used again, also after a restart, and
-// returns whose it is. One of an identity that was revoked, and one that was made before a holder of the identity was, is
-// [ErrRevoked], and is not used up.
+// Redeem verifies a join token for the server, marks it as used, also across restarts, and returns its identity. It
+// returns [ErrToken] if the token is not valid, and [ErrNotRecorded] if its use cannot be recorded. It returns
+// [ErrRevoked], and does not use the token up, if the identity is revoked, or if the token was issued before a holder
+// of the identity was revoked.
 func (a *Authority) Redeem(text string, server spiffeid.ID, now time.Time) (spiffeid.ID, error) {
 	parsed, err := parseToken(text)
 	if err != nil {

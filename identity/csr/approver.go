@@ -22,7 +22,7 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 )
 
-// Approver approves requests for the members of a mesh.
+// Approver approves CertificateSigningRequests of Kubernetes for the members of a mesh.
 type Approver struct {
 	client apiserver.Client
 	signer string
@@ -31,7 +31,8 @@ type Approver struct {
 	log  *slog.Logger
 }
 
-// NewApprover approves requests to the signer.
+// NewApprover returns an approver of requests for the given signer name. The function mesh returns the compiled mesh.
+// It returns an error if the API server's configuration cannot be read.
 func NewApprover(api apiserver.API, signer string, mesh func(ctx context.Context, client apiserver.Client) (*ir.Mesh, error), log *slog.Logger) (*Approver, error) {
 	client, err := api.Client(agent)
 	return &Approver{client: client, signer: signer, log: log, mesh: func(ctx context.Context) (*ir.Mesh, error) { return mesh(ctx, client) }}, err
@@ -41,7 +42,7 @@ func NewApprover(api apiserver.API, signer string, mesh func(ctx context.Context
 // may come after its pods.
 const look = 2 * time.Second
 
-// Run approves until the context ends.
+// Run approves and denies requests until the context ends.
 func (a *Approver) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := a.follow(ctx); err != nil && ctx.Err() == nil {

@@ -21,7 +21,7 @@ import (
 // agent is how the API server is told who asks.
 const agent = "meshc-certs"
 
-// Requester is an issuer that is asked through the API server.
+// Requester is an issuer ([svid.Issuer]) that requests certificates from the Kubernetes API server.
 type Requester struct {
 	client apiserver.Client
 	signer string
@@ -33,8 +33,9 @@ type Requester struct {
 	last     time.Time
 }
 
-// NewRequester asks the signer for certificates of that lifetime. Whom to trust is in the file, in PEM, as signers do not
-// say it; while it has nothing good, what is held in the certificate directory stays.
+// NewRequester returns a requester of certificates with the given lifetime from the named signer. Signers do not
+// return a trust bundle, so it is read from trustFile (PEM). While that file has no valid certificate, the bundle in
+// the certificate directory stays in use.
 func NewRequester(api apiserver.API, signer, trustFile, directory string, lifetime time.Duration) (*Requester, error) {
 	client, err := api.Client(agent)
 	return &Requester{client: client, signer: signer, trustFiles: []string{trustFile, filepath.Join(directory, svid.TrustFile)}, lifetime: lifetime}, err
@@ -50,8 +51,8 @@ const (
 	maxWait   = 5 * time.Minute
 )
 
-// Issue makes a request and waits until it is signed; after one that came to nothing, it waits a while before. An error says who
-// refused it, and why.
+// Issue sends a request (PEM) and waits until it is signed. After a request that failed it waits before the next one.
+// The error says who refused the request, and why.
 func (r *Requester) Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error) {
 	if bundle, _, err = r.Trust(ctx); err != nil {
 		return nil, nil, err // before there is a request that is for nothing
@@ -154,7 +155,7 @@ func missing(r *certificatesv1.CertificateSigningRequest) string {
 	return "not approved"
 }
 
-// Trust is what the file says; no root signs in particular.
+// Trust returns the trust bundle in the file. The signer is always empty, because it is not known which root signs.
 func (r *Requester) Trust(context.Context) (bundle []byte, signer string, err error) {
 	for _, file := range r.trustFiles {
 		if bundle, err = os.ReadFile(file); err == nil && len(svid.Certificates(bundle)) > 0 {
@@ -164,7 +165,7 @@ func (r *Requester) Trust(context.Context) (bundle []byte, signer string, err er
 	return nil, "", errors.New("the trust bundle has no certificates")
 }
 
-// Digest tells no roots apart, as [Requester.Trust] does not.
+// Digest always returns "", because [Requester.Trust] does not know which root signs.
 func Digest([]byte) string { return "" }
 
 // usages are those of a SPIFFE X.509 SVID (SPIFFE, "X509-SVID", 4.3 and 4.4).

@@ -24,7 +24,7 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 )
 
-// Client is an issuer that is asked over the network.
+// Client is an issuer ([svid.Issuer]) that requests certificates from meshc serve over the network.
 type Client struct {
 	// Address is HOST:PORT of the API.
 	Address string
@@ -48,8 +48,8 @@ const (
 	maxAnswer  = 1 << 20 // bytes
 )
 
-// Issue asks for a certificate: with a token where there is one, which begins the time anew for which certificates are
-// renewed, and with the one that is held when that does not prove who asks, or cannot now.
+// Issue requests a certificate. It proves the identity with a token if there is one, which also starts a new period
+// for renewals. It uses the present certificate if there is no token, or if the token is not accepted.
 func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error) {
 	held, pool, err := c.known(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.address + " says no: " + r.reason }
 
-// Trust asks whom to trust, and says whom this holder does.
+// Trust asks the server for the trust bundle, and reports which bundle this holder uses.
 func (c *Client) Trust(ctx context.Context) (bundle []byte, signer string, err error) {
 	held, pool, err := c.known(ctx)
 	if err != nil {

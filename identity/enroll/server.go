@@ -1,7 +1,6 @@
-// Package enroll is how hosts and pods get their certificates from meshc serve: over
-// TLS, for a request whose key they made, when they have proved who they are. A join
-// token proves it once, a service account token as often as Kubernetes says so, and a
-// certificate that still holds proves it again.
+// Package enroll is the API by which hosts and pods get their certificates from meshc serve over TLS. A client
+// creates its key, sends a certificate signing request, and proves its identity: with a join token (once), with a
+// service account token (while Kubernetes confirms it), or with a certificate that has not expired.
 package enroll
 
 import (
@@ -32,27 +31,27 @@ const (
 	trustPath        = "/v1/trust"        // GET a Trust
 )
 
-// Request asks for a certificate.
+// Request is the body of a request for a certificate.
 type Request struct {
 	// Request is a certificate signing request in PEM.
 	Request string `json:"request"`
-	// Token is a join token, of who has no certificate yet.
+	// Token is a join token, for a holder that has no certificate yet.
 	Token string `json:"token,omitempty"`
-	// ServiceAccountToken is a pod's, of Kubernetes, for the audience that is the
-	// server's identity.
+	// ServiceAccountToken is the Kubernetes service account token of a pod. Its audience must be the identity of the
+	// server.
 	ServiceAccountToken string `json:"serviceAccountToken,omitempty"`
-	// Holder names who asks among others of the same identity.
+	// Holder is the name of the sender, to distinguish it from others with the same identity.
 	Holder string `json:"holder,omitempty"`
 }
 
-// Answer is a certificate.
+// Answer is the body of the response: the certificate.
 type Answer struct {
-	// Chain is the leaf, then the intermediates; Bundle is whom to trust; in PEM.
+	// Chain is the leaf, followed by the intermediates, and Bundle is the trust bundle; both in PEM.
 	Chain  string `json:"chain"`
 	Bundle string `json:"bundle"`
 }
 
-// Trust is whom to trust.
+// Trust is the trust bundle that the server returns.
 type Trust struct {
 	Bundle string `json:"bundle"`
 	// Signer is the digest of the root that signs.
@@ -70,39 +69,39 @@ const (
 	perHost = 20       // requests a second, and as many again at once
 )
 
-// Config is what the API needs.
+// Config has the dependencies and settings of [Server].
 type Config struct {
 	Authority *ca.Authority
-	// TokenReview says whose a service account token is; nil where none is taken.
+	// TokenReview verifies service account tokens; nil if the server accepts none.
 	TokenReview TokenReviewer
-	// Certificate is the server's own.
+	// Certificate returns the server's own certificate.
 	Certificate func() (*tls.Certificate, error)
-	// Mesh is the mesh that is served; nil while there is none.
+	// Mesh returns the mesh that is served; nil while there is none.
 	Mesh func() *ir.Mesh
-	// Seen is told what a holder has.
+	// Seen is called with what the server learns about a holder.
 	Seen func(Sighting)
-	// Refused counts who was refused.
+	// Refused is called for each request that is refused.
 	Refused func()
 	Log     *slog.Logger
 }
 
-// Sighting is what is known of a holder of a certificate, when it asks.
+// Sighting is what the server learns about the holder of a certificate when it sends a request.
 type Sighting struct {
 	ID     spiffeid.ID
 	Holder string // its name
-	// Bundle is the digest of the trust bundle that it has.
+	// Bundle is the digest of the trust bundle that the holder uses.
 	Bundle string
-	// Until is when its certificate ends.
+	// Until is when its certificate expires.
 	Until time.Time
-	// Proof is when it proved who it is; zero when its certificate does not say.
+	// Proof says when the holder last proved its identity; zero if its certificate does not contain this.
 	Proof ca.Proof
-	// Keeps is set when it follows whom to trust, and does not only ask for a
-	// certificate.
+	// Keeps is true if the holder also asks for the trust bundle, which means that it keeps its certificate up to
+	// date.
 	Keeps bool
 }
 
-// TokenReviewer says whose a service account token is, which must be for the server's
-// identity as its audience.
+// TokenReviewer verifies a Kubernetes service account token and returns its identity. The token's audience must be
+// the server's identity.
 type TokenReviewer interface {
 	Identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error)
 }
@@ -110,8 +109,7 @@ type TokenReviewer interface {
 // errReview is all that a client is told: why is for the log.
 var errReview = errors.New("the service account token is not good here, or cannot be reviewed")
 
-// Server is the HTTP server of the API. Certificates of clients are verified when
-// they are shown.
+// Server returns the HTTP server of the API. If a client shows a certificate, it is verified.
 func Server(c Config) *http.Server {
 	a := &api{Config: c, limits: newLimits(perHost)}
 	mux := http.NewServeMux()

@@ -11,14 +11,14 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 )
 
-// Direct is the issuer of whoever has the authority in the same process.
+// Direct is an issuer ([Issuer]) that uses an authority in the same process.
 type Direct struct {
 	Authority *ca.Authority
 	ID        spiffeid.ID
 	Lifetime  time.Duration
 }
 
-// Issue signs with the authority.
+// Issue signs the request (PEM) with the authority.
 func (d Direct) Issue(_ context.Context, request []byte) (chain, bundle []byte, err error) {
 	parsed, err := ParseRequest(request)
 	if err != nil {
@@ -28,12 +28,12 @@ func (d Direct) Issue(_ context.Context, request []byte) (chain, bundle []byte, 
 	return chain, d.Authority.Bundle(), err
 }
 
-// Trust is the authority's bundle.
+// Trust returns the authority's trust bundle and the digest of the root that signs.
 func (d Direct) Trust(context.Context) (bundle []byte, signer string, err error) {
 	return d.Authority.Bundle(), d.Authority.Signer(), nil
 }
 
-// DirectKeeper keeps an identity that an authority in this process signs.
+// DirectKeeper returns a [Keeper] of the identity in dir, whose certificates an authority in this process signs.
 func DirectKeeper(a *ca.Authority, dir string, id spiffeid.ID, lifetime time.Duration) *Keeper {
 	return &Keeper{
 		ID: id, Directory: dir, Key: ir.KeyECDSAP256, Issuer: Direct{a, id, lifetime}, Digest: ca.Digest, Log: slog.New(slog.DiscardHandler),

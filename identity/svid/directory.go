@@ -31,25 +31,25 @@ const (
 	current = "..data"
 )
 
-// Held is what a certificate directory holds.
+// Held is the content of a certificate directory.
 type Held struct {
 	ID spiffeid.ID
-	// Chain is the leaf, then the intermediates.
+	// Chain is the leaf, followed by the intermediates.
 	Chain  []*x509.Certificate
 	Key    *tls.Certificate
 	Bundle []byte
 }
 
-// Leaf is the certificate of the identity.
+// Leaf returns the certificate of the identity, the first one of the chain.
 func (h *Held) Leaf() *x509.Certificate { return h.Chain[0] }
 
-// Remaining is the share of its life that the leaf still has, 0 when it is over.
+// Remaining returns the share of the leaf's lifetime that is left, from 1 to 0; 0 means that it has expired.
 func (h *Held) Remaining(now time.Time) float64 {
 	l := h.Leaf()
 	return max(0, float64(l.NotAfter.Sub(now))/float64(l.NotAfter.Sub(l.NotBefore)))
 }
 
-// Root is the certificate of the bundle that the chain ends at; nil when there is none.
+// Root returns the root in the trust bundle that verifies the chain; nil if there is none.
 func (h *Held) Root(now time.Time) *x509.Certificate {
 	roots, _ := publickey.Pool(h.Bundle)
 	intermediates := x509.NewCertPool()
@@ -65,7 +65,7 @@ func (h *Held) Root(now time.Time) *x509.Certificate {
 	return chains[0][len(chains[0])-1]
 }
 
-// Read reads a certificate directory. What is not whole is an error.
+// Read reads a certificate directory. It returns an error if a file is missing or not valid.
 func Read(dir string) (*Held, error) {
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CertificateFile), filepath.Join(dir, KeyFile))
 	if err != nil {
@@ -100,13 +100,12 @@ func reason(dir string, err error) error {
 	return fmt.Errorf("%s: %s and %s do not belong together, or one is not whole", dir, CertificateFile, KeyFile)
 }
 
-// Certificates are those of a text in PEM that can be used.
+// Certificates returns the certificates in a PEM text whose keys are of a supported kind and size.
 func Certificates(data []byte) []*x509.Certificate { return publickey.Certificates(data) }
 
-// Publish replaces the files of a certificate directory in one step, as a mounted
-// Kubernetes Secret is: the names are symbolic links through "..data", and that link
-// is renamed. Whoever watches the directory, as Envoy does, sees one change. Beside
-// them are the files by which Envoy is told of them.
+// Publish replaces the files of a certificate directory in one step, as the kubelet does for a mounted Secret: the
+// file names are symbolic links through "..data", and that link is renamed. A program that watches the directory,
+// such as Envoy, sees one change. Publish also writes the files that tell Envoy about the change.
 func Publish(dir string, chain, key, bundle []byte) error {
 	id, err := whole(chain, key, bundle)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/meshc/meshc/compiler/publickey"
 )
 
-// PEM is a certificate in PEM.
+// PEM returns the certificate in PEM.
 func PEM(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
-// Inspect writes what a list of certificates says of itself: who each is, who signed
-// it, and how much time is left.
+// Inspect writes a description of certificates for people: their identity, their issuer and the time until they
+// expire.
 func Inspect(w io.Writer, list []*x509.Certificate, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "NAME\tKIND\tKEY\tSIGNED BY\tENDS\tLEFT")

@@ -16,8 +16,8 @@ import (
 // pending is where a key waits for its certificate, below the certificate directory.
 const pending = "request"
 
-// Prepare makes a key, and a request for somebody else to sign. The certificate in use
-// stays in use until [Install].
+// Prepare creates a key and a certificate signing request in the directory, and returns the name of the request's
+// file. Somebody else signs the request. The present certificate stays in use until [Install].
 func Prepare(dir string, kind ir.KeyKind, id spiffeid.ID) (requestFile string, err error) {
 	key, err := NewKey(kind)
 	if err != nil {
@@ -35,8 +35,9 @@ func Prepare(dir string, kind ir.KeyKind, id spiffeid.ID) (requestFile string, e
 	return filepath.Join(at, RequestFile), publish(at, map[string][]byte{KeyFile: keyPEM, RequestFile: request})
 }
 
-// Install puts what was signed in its place, when it belongs to the key that waits, is
-// of that identity and ends at one of the roots.
+// Install puts a signed chain and the trust bundle (both PEM) into the directory. It returns an error if the chain
+// does not belong to the key that [Prepare] created, is not of the identity, or is not verified by a root in the
+// bundle.
 func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*Held, error) {
 	key, err := os.ReadFile(filepath.Join(dir, pending, KeyFile))
 	if err != nil {

@@ -15,25 +15,25 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 )
 
-// Issuer signs for a holder.
+// Issuer signs certificates for a holder.
 type Issuer interface {
-	// Issue signs a request in PEM, and returns the leaf with its intermediates, and
-	// whom to trust, in PEM.
+	// Issue signs a certificate signing request (PEM). It returns the leaf with its intermediates, and the trust
+	// bundle, both in PEM.
 	Issue(ctx context.Context, request []byte) (chain, bundle []byte, err error)
-	// Trust is whom to trust now, in PEM, and the digest of the root that signs.
+	// Trust returns the present trust bundle in PEM, and the digest of the root that signs; the digest is empty if it
+	// is not known.
 	Trust(ctx context.Context) (bundle []byte, signer string, err error)
 }
 
-// Keeper keeps one identity in one directory.
+// Keeper maintains the certificate of one identity in one directory.
 type Keeper struct {
 	ID        spiffeid.ID
 	Directory string
 	Key       ir.KeyKind
-	// RenewBefore is how long before its end a leaf is renewed; 0 for a third of its
-	// life.
+	// RenewBefore is the time before its expiry at which a leaf is renewed; 0 means a third of its lifetime.
 	RenewBefore time.Duration
 	Issuer      Issuer
-	// Digest tells roots apart as the issuer does.
+	// Digest returns the digest of a trust bundle, in the form that the issuer uses.
 	Digest func(bundle []byte) string
 	Log    *slog.Logger
 
@@ -50,7 +50,7 @@ const (
 	urgent = 1.0 / 6
 )
 
-// Obtain makes a key, has it signed and puts both into the directory.
+// Obtain creates a key, gets it signed by the issuer, and writes both to the directory.
 func (k *Keeper) Obtain(ctx context.Context) (*Held, error) {
 	key, err := NewKey(k.Key)
 	if err != nil {
@@ -82,9 +82,9 @@ func (k *Keeper) publish(chain, key, bundle []byte) (*Held, error) {
 	return held, err
 }
 
-// Run keeps the identity valid until the context ends: it is renewed in time, and at
-// once when another root signs; whom to trust is followed. While neither can be done
-// it says so, the louder the less time is left.
+// Run keeps the certificate valid until the context ends. It renews the certificate in time, renews it at once when
+// another root signs, and updates the trust bundle. If this fails, it logs warnings, which become more severe as the
+// remaining time gets shorter.
 func (k *Keeper) Run(ctx context.Context) {
 	wait := time.Duration(0)
 	for {
@@ -99,7 +99,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// Step looks once at what is held and does what is due. It returns when to look again.
+// Step checks the certificate once and renews it if that is due. It returns the time until the next check.
 func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 	held, err := Read(k.Directory)
 	if err != nil || held.ID != k.ID {

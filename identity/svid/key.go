@@ -1,6 +1,6 @@
-// Package svid is the holder's side of a SPIFFE X.509 SVID: it makes the key where it
-// is used, asks an issuer to sign for it, keeps both in a directory that Envoy
-// watches, and renews them in time. The key leaves that directory never.
+// Package svid is the holder's side of SPIFFE X.509-SVIDs. It creates a private key where it is used, gets a
+// certificate from an issuer, stores both in a directory that Envoy watches, and renews them in time. The private key
+// never leaves that directory.
 package svid
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/meshc/meshc/compiler/publickey"
 )
 
-// NewKey makes a private key of that kind.
+// NewKey creates a private key of the given kind.
 func NewKey(kind ir.KeyKind) (crypto.Signer, error) {
 	switch kind {
 	case ir.KeyECDSAP256:
@@ -39,7 +39,7 @@ func NewKey(kind ir.KeyKind) (crypto.Signer, error) {
 	return nil, fmt.Errorf("there is no kind of key %q", kind)
 }
 
-// KindOf is the kind of a public key; "" for one that meshc knows not.
+// KindOf returns the kind of a public key; "" if meshc does not support it.
 func KindOf(public crypto.PublicKey) ir.KeyKind {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
@@ -52,8 +52,8 @@ func KindOf(public crypto.PublicKey) ir.KeyKind {
 	return ""
 }
 
-// Request asks for a certificate of an identity (a certificate signing request in
-// PEM, RFC 2986), and proves that its maker has the key.
+// Request returns a certificate signing request for the identity (PEM, RFC 2986). Its signature proves that the
+// sender has the private key.
 func Request(key crypto.Signer, id spiffeid.ID) ([]byte, error) {
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{URIs: []*url.URL{id.URL()}}, key)
 	if err != nil {
@@ -62,7 +62,8 @@ func Request(key crypto.Signer, id spiffeid.ID) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }
 
-// ParseRequest reads a request in PEM whose key is one to work with; its signature is not verified.
+// ParseRequest parses a certificate signing request in PEM. It returns an error if the key has an unsupported kind or
+// size. It does not verify the signature.
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(rest) > 0 {

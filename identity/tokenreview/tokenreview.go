@@ -1,4 +1,4 @@
-// Package tokenreview asks a Kubernetes API server whose a service account token is.
+// Package tokenreview asks a Kubernetes API server which service account a token belongs to.
 package tokenreview
 
 import (
@@ -15,10 +15,9 @@ import (
 	"github.com/meshc/meshc/identity/apiserver"
 )
 
-// Reviewer has a Kubernetes API server say whose a service account token is
-// (Kubernetes, TokenReview authentication.k8s.io/v1). A token must be for the
-// audience that is the server's own identity, so that one for the API server, or for
-// another mesh, proves nothing here.
+// Reviewer verifies service account tokens with the TokenReview API of Kubernetes (authentication.k8s.io/v1). The
+// audience of a token must be the server's own identity, so a token for the API server or for another mesh is not
+// accepted.
 type Reviewer struct {
 	// API is the API server. The account whose token is in its TokenFile may create tokenreviews
 	// (system:auth-delegator).
@@ -27,8 +26,8 @@ type Reviewer struct {
 
 const reviewTime = 5 * time.Second
 
-// Identity is the SPIFFE identity, in the server's trust domain, of the service account
-// that the token is of.
+// Identity returns the SPIFFE ID, in the server's trust domain, of the service account that the token belongs to. It
+// returns an error if the token is not valid.
 func (t *Reviewer) Identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
