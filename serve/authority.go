@@ -22,8 +22,8 @@ func (s *Server) enrolment() *http.Server {
 	})
 }
 
-// FollowAuthority takes what another process does to the authority's directory, until
-// the context ends. It returns an error only when that cannot be watched.
+// FollowAuthority watches the authority's directory and applies what another process changes there, until the context
+// ends. It returns an error only if the directory cannot be watched.
 func (s *Server) FollowAuthority(ctx context.Context, dir string) error {
 	return follow(ctx, "the authority", func() []string {
 		s.ReloadAuthority()
@@ -31,7 +31,7 @@ func (s *Server) FollowAuthority(ctx context.Context, dir string) error {
 	})
 }
 
-// ReloadAuthority takes what another process has done to the authority.
+// ReloadAuthority reads the authority again and applies what another process has changed.
 func (s *Server) ReloadAuthority() {
 	if err := s.config.Authority.Reload(); err != nil {
 		s.log.Error("the authority cannot be read; it goes on as it was", "error", err)
@@ -40,8 +40,9 @@ func (s *Server) ReloadAuthority() {
 	}
 }
 
-// AuthorityChanged tells every proxy whom to trust, and gives the server itself a new certificate, when the authority has gone
-// on to another stage. It tells them of what was revoked, and ends the connections of whom that was.
+// AuthorityChanged must be called after a change of the authority. If the stage of a rotation has changed, it sends
+// every proxy the new trust bundle and renews the server's own certificate. It sends new revocations to the proxies,
+// and closes the connections of revoked ones.
 func (s *Server) AuthorityChanged() error {
 	list := s.config.Authority.Revocations()
 	revoked := s.revoked.take(list)

@@ -1,9 +1,7 @@
-// Package serve is the mesh's xDS server: it gives every proxy the resources of
-// its own Scope over aggregated discovery (incremental, and state of the world
-// for other clients), keeps what each has acknowledged or refused, and takes a
-// changed mesh as a whole or not at all.
+// Package serve is the control plane: the xDS server of a mesh. It sends each proxy the resources of its own member
+// over aggregated discovery (ADS; incremental, and state of the world for other clients), records what each proxy has
+// acknowledged or refused, and applies a changed mesh completely or not at all.
 //
-// A proxy is who its certificate says: the SPIFFE identity must be that of the
-// member which the node id names. See xDS's own specification for the protocol:
-// https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+// The identity of a proxy is the SPIFFE ID in its certificate. It must be the identity of the member that the proxy's
+// node ID names. The protocol is described in https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 package serve

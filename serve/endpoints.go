@@ -158,9 +158,9 @@ func endpointsOf(s *ir.Service, list []fileEndpoint) []live.Endpoint {
 	return out
 }
 
-// FollowEndpoints reads the endpoints files of a directory, and again whenever one
-// changes, until the context ends. Of a file that is wrong, or gone, the last good
-// one holds. It returns an error only when the directory cannot be watched.
+// FollowEndpoints reads the endpoints files in a directory, and reads them again when they change, until the context
+// ends. If a file is not valid or is missing, its last valid content stays in use. It returns an error only if the
+// directory cannot be watched.
 func (s *Server) FollowEndpoints(ctx context.Context, dir string) error {
 	return follow(ctx, "the endpoints", func() []string {
 		s.loadEndpoints(dir)

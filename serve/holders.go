@@ -13,23 +13,23 @@ import (
 	"github.com/meshc/meshc/identity/enroll"
 )
 
-// Holder is a host that holds a certificate of the embedded authority.
+// Holder is a host with a certificate of the embedded authority.
 type Holder struct {
 	Identity string `json:"identity"`
-	// Name tells holders of one identity apart.
+	// Name distinguishes holders with the same identity.
 	Name string `json:"name,omitempty"`
-	// Trust is the digest of the trust bundle that it has.
+	// Trust is the digest of the trust bundle that it uses.
 	Trust string    `json:"trust"`
 	Seen  time.Time `json:"seen"`
-	// Until is when its certificate ends, and Keeps whether it renews it and follows
-	// whom to trust by itself.
+	// Until is when its certificate expires. Keeps is true if it renews the certificate and updates the trust bundle
+	// by itself.
 	Until time.Time `json:"until"`
 	Keeps bool      `json:"keeps,omitempty"`
-	// RenewableUntil is when it must have proved anew who it is, by a token; zero when its certificate does not say. EndsSoon is
-	// set while little of that time is left.
+	// RenewableUntil is the time until which it can renew its certificate without a new token; zero if its
+	// certificate does not contain this. EndsSoon is true if little of that time remains.
 	RenewableUntil time.Time `json:"renewableUntil,omitzero"`
 	EndsSoon       bool      `json:"endsSoon,omitempty"`
-	// Chain is that of its certificates, by which they can be revoked; empty when they are of none.
+	// Chain is the chain of its certificates, by which they can be revoked; empty if they have none.
 	Chain string `json:"chain,omitempty"`
 	proof ca.Proof
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 )
 
-// Obstacles are what stands against the next stage of a rotation, sorted, by the reports of all servers: each proxy and host that has
-// not taken this one. Except are those that are gone for good, by name or identity.
+// Obstacles returns the reasons, sorted, why a rotation cannot go on to its next stage: each proxy and host in the
+// reports of all servers that does not have the present stage. The list except names those that no longer exist, by
+// name or identity.
 func Obstacles(now ca.Rotation, reports []*Report, except []string, at time.Time) []string {
 	for _, r := range reports {
 		if r.Rotation == nil {

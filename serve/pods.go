@@ -2,10 +2,9 @@ package serve
 
 import "github.com/meshc/meshc/render/live"
 
-// SetPods makes the pods of a Kubernetes namespace known, by the names of their
-// services: where they are, and which of them take no requests (Unhealthy). Until it
-// is called for a namespace, callers look its services up by DNS. What changed is
-// pushed to those whom it concerns.
+// SetPods sets the pods of a Kubernetes namespace, by the names of their services: their addresses, and which of them
+// accept no requests (Unhealthy). Until it is called for a namespace, callers look up its services by DNS. Changes
+// are pushed to the callers that they affect.
 func (s *Server) SetPods(namespace string, pods map[string][]live.Endpoint) {
 	changed, first := s.live.setPods(namespace, pods)
 	if first {
@@ -15,13 +14,13 @@ func (s *Server) SetPods(namespace string, pods map[string][]live.Endpoint) {
 	}
 }
 
-// ForgetPods makes the pods of a namespace unknown again.
+// ForgetPods removes what [Server.SetPods] set for the namespace: callers look up its services by DNS again.
 func (s *Server) ForgetPods(namespace string) {
 	s.proxies.refreshConcerned(s.live.forgetPods(namespace))
 }
 
-// SetStarting makes known which instances take no requests yet, by the names of their services and endpoints, whatever
-// else is known of them: they get none while another instance is there.
+// SetStarting sets the instances that are not ready for requests yet, by the names of their services and endpoints.
+// They get no requests while another instance of the service is available.
 func (s *Server) SetStarting(instances map[string][]string) {
 	s.proxies.reassign(s.live.setStarting(instances))
 }

@@ -6,23 +6,23 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// Rollout is how far the proxies of a server are with its mesh.
+// Rollout is the progress with which the proxies of a server get its mesh.
 type Rollout struct {
 	// Mesh is the hash of the mesh that is served; empty for none.
 	Mesh string
-	// Proxies are those that are connected, Behind those of them that have not yet
-	// acknowledged everything.
+	// Proxies is the number of connected proxies, and Behind that of connected proxies that have not acknowledged
+	// everything yet.
 	Proxies, Behind int
-	// Refused is what one of them said that refused something; empty when none did.
+	// Refused is the message of a proxy that refused something; empty if none did.
 	Refused string
-	// Excepted are those that are behind or have refused something, and for which no change waits (mesh.server.except).
-	// They are not among Behind, and not in Refused.
+	// Excepted is the number of proxies that are behind or have refused something, and for which no change waits
+	// (mesh.server.except). They are not counted in Behind, and their messages are not in Refused.
 	Excepted int
-	// Failure is why a changed mesh is not served; empty when there is none.
+	// Failure is the reason why a changed mesh is not served; empty if there is none.
 	Failure string
 }
 
-// Rollout is how far the connected proxies are.
+// Rollout returns the progress of the connected proxies.
 func (s *Server) Rollout() Rollout { return s.staging.rollout() }
 
 // rollout is how far the proxies are with the mesh that was loaded.

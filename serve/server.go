@@ -30,25 +30,26 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
-// Config is what a server needs.
+// Config has the dependencies and settings of a [Server].
 type Config struct {
-	// Listen and AdminListen are addresses HOST:PORT; port 0 is picked free.
+	// Listen is the address HOST:PORT for proxies, AdminListen that for status and metrics. With port 0 a free port
+	// is chosen.
 	Listen, AdminListen string
-	// EnrollListen is where hosts get their certificates, HOST:PORT; empty for
-	// nowhere. For an Authority.
+	// EnrollListen is the address HOST:PORT at which hosts and pods get certificates; empty for none. It needs an
+	// Authority.
 	EnrollListen string
-	// TokenReview says whose a Kubernetes service account token is that is shown
-	// there; nil where none is taken.
+	// TokenReview verifies Kubernetes service account tokens that are sent to EnrollListen; nil if none are accepted.
 	TokenReview enroll.TokenReviewer
-	// Authority signs the mesh's leaves, and the server's own. Or
+	// Authority signs the leaves of the mesh and the server's own certificate. Set either this or
+	// CertificateDirectory.
 	Authority *ca.Authority
-	// CertificateDirectory holds the server's tls.crt, tls.key and ca.crt, which
-	// somebody else puts there and renews.
+	// CertificateDirectory contains the server's tls.crt, tls.key and ca.crt, which another program creates and
+	// renews.
 	CertificateDirectory string
 	Log                  *slog.Logger
-	// Prepare is called with a mesh before it is served; nil for nothing.
+	// Prepare is called with each mesh before it is served; it may be nil.
 	Prepare func(m *ir.Mesh)
-	// Build renders a proxy's resources; nil for envoy.Build.
+	// Build renders the resources of a proxy; nil means envoy.Build.
 	Build func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 }
 
@@ -64,16 +65,16 @@ const (
 
 // Server is an xDS server. It connects its parts, each of which has its own state and lock:
 //
-//   - [staging] takes a loaded mesh to the proxies, stage after stage;
-//   - [proxies] are the connected proxies and what each is served;
-//   - [liveMesh] is the mesh as it is at the moment, with its instances;
-//   - [trust] is the trust bundle, [revocations] are the certificates that were taken back, [quotas] what each identity
-//     takes of the server, and [holders] the hosts that hold certificates.
+//   - [staging] brings a loaded mesh to the proxies in stages;
+//   - [proxies] are the connected proxies, with the resources of each;
+//   - [liveMesh] is the mesh with its present instances;
+//   - [trust] is the trust bundle, [revocations] are the revoked certificates, [quotas] count what each identity
+//     uses of the server, and [holders] are the hosts that hold certificates.
 //
-// Locks are taken in this order: setting, then that of the staging, then that of the proxies, and then at most one of
-// the others, under which no other part is called. There is no other order, as calls go this way alone: no part knows
-// one that comes before it. What was changed in a part is pushed by a call to the proxies afterwards, which read every
-// part as it is then; so a change that comes in between is never lost, and at worst is looked at twice.
+// Locks are taken in this order: setting, then that of staging, then that of proxies, and then at most one of the
+// others, under which no other part is called. No other order occurs, because a part calls only parts that come later
+// in this list. After a change in a part, a call to proxies pushes it; that call reads the present state of every
+// part. So a change that comes in between is never lost; at worst it is processed twice.
 type Server struct {
 	config   Config
 	log      *slog.Logger
@@ -98,7 +99,8 @@ type Server struct {
 	lifetime ir.Duration
 }
 
-// New listens on the server's addresses. It serves nothing before [Server.Run].
+// New returns a server that listens on its addresses. It serves nothing before [Server.Run]. It returns an error if
+// the configuration is not complete, or if it cannot listen on an address.
 func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -149,11 +151,11 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// Addr is where proxies connect; AdminAddr is where status and metrics are.
+// Addr is the address for proxies, and AdminAddr that for status and metrics.
 func (s *Server) Addr() string      { return s.xds.Addr().String() }
 func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
 
-// EnrollAddr is where hosts get their certificates; empty for nowhere.
+// EnrollAddr is the address at which hosts get certificates; empty if there is none.
 func (s *Server) EnrollAddr() string {
 	if s.enroll == nil {
 		return ""
@@ -161,8 +163,7 @@ func (s *Server) EnrollAddr() string {
 	return s.enroll.Addr().String()
 }
 
-// SetMesh makes the server serve that mesh: every connected proxy whose resources
-// differ is pushed to.
+// SetMesh makes the server serve the mesh. It pushes to each connected proxy whose resources change.
 func (s *Server) SetMesh(m *ir.Mesh) error {
 	s.setting.Lock()
 	defer s.setting.Unlock()
@@ -192,11 +193,11 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	return nil
 }
 
-// SetFailure records why a mesh was not taken; the last good one is served on, where there is one.
+// SetFailure records why a mesh was not accepted. The last valid mesh, if there is one, stays in use.
 func (s *Server) SetFailure(reason string) { s.staging.fail(reason) }
 
-// Run serves until the context ends, then drains: readiness fails, streams are
-// closed, and what is left after a while is cut off.
+// Run serves until the context ends. Then it drains: the readiness check fails, streams are closed, and connections
+// that remain after a few seconds are cut.
 func (s *Server) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -9,16 +9,14 @@ import (
 	"github.com/meshc/meshc/compiler/watch"
 )
 
-// Source is where a mesh comes from.
+// Source loads a mesh.
 type Source interface {
-	// Load reads the mesh as it is now. It also returns the directories whose
-	// changes may change it, which it knows even when the mesh is wrong.
+	// Load reads the present mesh. It also returns the directories to watch for changes, even if the mesh has errors.
 	Load(ctx context.Context) (m *ir.Mesh, directories []string, err error)
 }
 
-// Follow loads the mesh, and again whenever its source changes, until the context
-// ends. While a changed mesh is wrong the last good one is served. It returns an
-// error only when the source cannot be watched.
+// Follow loads the mesh, and loads it again whenever its source changes, until the context ends. While the changed
+// mesh has errors, the last valid one is served. It returns an error only if the source cannot be watched.
 func (s *Server) Follow(ctx context.Context, source Source) error {
 	return follow(ctx, "the mesh", func() []string {
 		m, directories, err := source.Load(ctx)

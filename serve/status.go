@@ -10,38 +10,35 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
-// Report is what the server knows of its mesh and its proxies: the body of
-// /status.
+// Report is the state of a server, its mesh and its proxies. It is the body of /status.
 type Report struct {
 	Mesh   string    `json:"mesh,omitempty"`
 	Hash   string    `json:"hash,omitempty"`
 	Loaded time.Time `json:"loaded,omitzero"`
-	// Failure is why the mesh on disk is not the one that is served.
+	// Failure is the reason why the mesh on disk is not the mesh that is served; empty if there is none.
 	Failure string `json:"failure,omitempty"`
-	// Endpoints is what is wrong with the endpoints files.
+	// Endpoints is the error in the endpoints files; empty if there is none.
 	Endpoints string  `json:"endpoints,omitempty"`
 	Proxies   []Proxy `json:"proxies"`
-	// Rotation is how the embedded authority stands, and Holders are the hosts that
-	// keep certificates of it.
+	// Rotation is the state of the embedded authority, and Holders are the hosts that have certificates of it.
 	Rotation *ca.Rotation `json:"rotation,omitempty"`
 	Holders  []Holder     `json:"holders,omitempty"`
 }
 
-// Proxy is a proxy that is connected, or that the mesh has and that is not.
+// Proxy is a proxy that is connected, or a proxy of the mesh that is not connected.
 type Proxy struct {
 	Node      string    `json:"node"`
 	Identity  string    `json:"identity"`
 	Connected bool      `json:"connected"`
 	Since     time.Time `json:"since,omitzero"`
 	Version   string    `json:"version,omitempty"`
-	// Gone is set for one that is connected, and whose member is no longer in the
-	// mesh or has another identity there.
+	// Gone is true for a connected proxy whose member is no longer in the mesh, or has another identity there.
 	Gone bool `json:"gone,omitempty"`
-	// Excepted is why no change waits for it (mesh.server.except); empty when changes do.
+	// Excepted is the reason why changes do not wait for this proxy (mesh.server.except); empty if they do.
 	Excepted string `json:"excepted,omitempty"`
-	// Trust is the digest of the trust bundle that it has taken, or [TrustByFile].
+	// Trust is the digest of the trust bundle that the proxy has acknowledged, or [TrustByFile].
 	Trust string `json:"trust,omitempty"`
-	// Types are CDS, EDS, LDS, RDS and SDS, as far as it asked for them.
+	// Types are the states of CDS, EDS, LDS, RDS and SDS, if the proxy subscribed to them.
 	Types []TypeStatus `json:"types,omitempty"`
 }
 
@@ -54,10 +51,10 @@ const (
 	StateGone    = "not in the mesh" // or no longer with that identity
 )
 
-// TrustByFile is for proxies that have whom to trust in a file.
+// TrustByFile is the value of [Proxy.Trust] for proxies that read their trust bundle from a file.
 const TrustByFile = "file"
 
-// TypeStatus is how far a proxy is with the resources of one type.
+// TypeStatus is the state of the resources of one type at a proxy.
 type TypeStatus struct {
 	Type     string    `json:"type"`
 	State    string    `json:"state"`
@@ -66,7 +63,7 @@ type TypeStatus struct {
 	Refusals []Refusal `json:"refusals,omitempty"`
 }
 
-// State is the worst of the proxy's types.
+// State returns the state of the proxy: StateAbsent, StateGone, or the worst state of its types.
 func (p *Proxy) State() string {
 	if !p.Connected {
 		return StateAbsent
@@ -83,15 +80,15 @@ func (p *Proxy) State() string {
 	return state
 }
 
-// Good reports whether there is a mesh, the one on disk is served and every connected proxy has
-// taken it, but for those that are excepted.
+// Good reports whether there is a mesh, the mesh on disk is the one that is served, and every connected proxy has
+// acknowledged it, except the proxies in mesh.server.except.
 func (r *Report) Good() bool {
 	return r.Mesh != "" && r.Failure == "" && r.Endpoints == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
 		return p.Excepted == "" && (p.State() == StateBehind || p.State() == StateRefused)
 	})
 }
 
-// Status is how the server stands.
+// Status returns the present state of the server.
 func (s *Server) Status() Report {
 	r := s.staging.status()
 	r.Endpoints, r.Holders = s.live.wrongFiles(), s.holders.list(time.Now())

@@ -36,11 +36,11 @@ type stream struct {
 // Refusal is a resource that a proxy refused (NACK).
 type Refusal struct {
 	Type string `json:"type"`
-	// Resource is its name; "" when the proxy's words name none.
+	// Resource is the name of the resource; empty if the proxy's message does not contain it.
 	Resource string `json:"resource,omitempty"`
-	// Reason are the proxy's own words.
+	// Reason is the message of the proxy.
 	Reason string `json:"reason"`
-	// Source is the line of the spec that the resource came from.
+	// Source is the line of the spec from which the resource was rendered.
 	Source source.Position `json:"source,omitzero"`
 	Since  time.Time       `json:"since"`
 }

@@ -1,10 +1,9 @@
 package diag
 
-// Code names a kind of finding and never changes its meaning. The hundreds
-// group them: 00 the repository and its files, 01 CUE, 02 the schema, 10 the
-// link, 11 references, 12 who may call whom, 13 routes, 14 time and tries,
-// 15 settings without effect, 16 addresses and ports, 17 security, 18 what
-// meshc import reads, 19 the spec's tests.
+// Code identifies a kind of finding. Its meaning never changes. The first two digits are the group: 00 the repository
+// and its files, 01 CUE, 02 the schema, 10 linking, 11 references, 12 which member may call which, 13 routes, 14
+// timeouts and attempts, 15 settings without effect, 16 addresses and ports, 17 security, 18 what meshc import reads,
+// 19 tests of the spec.
 type Code string
 
 // The codes. explain/CODE.md has the long text of each.
@@ -121,7 +120,7 @@ var warnings = map[Code]bool{
 	TestUndecided:    true,
 }
 
-// Severity is Warning for the few codes that do not fail a compilation.
+// Severity returns Warning for the codes that do not fail a compilation, and Error for all others.
 func (c Code) Severity() Severity {
 	if warnings[c] {
 		return Warning

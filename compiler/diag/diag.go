@@ -1,6 +1,5 @@
-// Package diag is the product's error messages: values with a stable code, the
-// positions in the user's files that took part, and a hint saying what to write
-// instead. [Explain] has the long text of every code.
+// Package diag defines findings: errors and warnings with a stable code, the positions in the user's files that took
+// part, and a hint that says what to write instead. [Explain] returns the page about a code.
 package diag
 
 import (
@@ -13,7 +12,7 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Severity says whether a finding fails the compilation.
+// Severity says whether a finding fails the compilation: Error does, Warning does not.
 type Severity string
 
 // The severities.
@@ -24,25 +23,22 @@ const (
 
 // Diagnostic is one finding.
 type Diagnostic struct {
-	// Code is stable: "MC1201".
+	// Code is stable, for example "MC1201".
 	Code Code
-	// Severity is the code's own.
+	// Severity is that of the code.
 	Severity Severity
 	// Message is one sentence about the user's spec, without a full stop.
 	Message string
-	// Path is the CUE path of the value at fault, when there is one:
-	// "services.cart.timeout".
+	// Path is the CUE path of the value that is wrong, for example "services.cart.timeout"; empty if there is none.
 	Path string
-	// Positions are the places that took part, the one to look at first in
-	// front.
+	// Positions are the places that took part. The first one is the most important.
 	Positions []source.Position
-	// Hint says what to write instead, as one sentence; empty when there is
-	// nothing to say.
+	// Hint is one sentence that says what to write instead; empty if there is none.
 	Hint string
 }
 
-// New is a finding with the code's severity. What looks like a secret in it is
-// redacted.
+// New returns a finding with the severity of its code. Text that looks like a secret is redacted. Positions that are
+// not valid, and duplicates, are dropped.
 func New(code Code, path, message string, positions ...source.Position) Diagnostic {
 	d := Diagnostic{Code: code, Severity: code.Severity(), Path: secret.Redact(path), Message: secret.Redact(message)}
 	for _, p := range positions {
@@ -53,16 +49,16 @@ func New(code Code, path, message string, positions ...source.Position) Diagnost
 	return d
 }
 
-// WithHint is the same finding with a hint.
+// WithHint returns the finding with a hint, formatted as by fmt.Sprintf. Text that looks like a secret is redacted.
 func (d Diagnostic) WithHint(format string, args ...any) Diagnostic {
 	d.Hint = secret.Redact(fmt.Sprintf(format, args...))
 	return d
 }
 
-// List is what a compilation found.
+// List is a list of findings.
 type List []Diagnostic
 
-// Add appends a finding.
+// Add appends findings.
 func (l *List) Add(d ...Diagnostic) { *l = append(*l, d...) }
 
 // HasErrors reports whether any finding is an error.
@@ -70,8 +66,8 @@ func (l List) HasErrors() bool {
 	return slices.ContainsFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
-// Sort brings the findings into the order in which they are printed, by place
-// and then by code, and drops those that say the same again.
+// Sort sorts the findings by position and then by code, which is the order in which they are printed, and removes
+// duplicates.
 func (l *List) Sort() {
 	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
 		return cmp.Or(a.first().Compare(b.first()), cmp.Compare(a.Code, b.Code),
@@ -82,7 +78,7 @@ func (l *List) Sort() {
 	})
 }
 
-// Count returns how many findings are errors and how many are warnings.
+// Count returns the number of errors and the number of warnings.
 func (l List) Count() (errors, warnings int) {
 	for _, d := range l {
 		if d.Severity == Error {
@@ -101,8 +97,7 @@ func (d Diagnostic) first() source.Position {
 	return d.Positions[0]
 }
 
-// DidYouMean is the candidate nearest to what was written, or "" when none is
-// near.
+// DidYouMean returns the candidate that is most similar to what was written, or "" if none is similar enough.
 func DidYouMean(written string, candidates []string) string {
 	best, bestDistance := "", 2+max(0, len(written)-4)/3
 	if len(written) < 3 {

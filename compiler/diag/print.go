@@ -9,7 +9,7 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Format is how findings are printed.
+// Format is an output format of findings: text, json, sarif or github.
 type Format string
 
 // The formats.
@@ -20,7 +20,7 @@ const (
 	GitHub Format = "github" // GitHub's workflow commands
 )
 
-// ParseFormat reads the name of a format.
+// ParseFormat returns the format with this name, or an error that lists the valid names.
 func ParseFormat(name string) (Format, error) {
 	switch f := Format(name); f {
 	case Text, JSON, SARIF, GitHub:
@@ -29,17 +29,17 @@ func ParseFormat(name string) (Format, error) {
 	return "", fmt.Errorf("format is %q and must be text, json, sarif or github", name)
 }
 
-// PrintOptions say how findings are printed.
+// PrintOptions are options for printing findings.
 type PrintOptions struct {
-	// Files show the lines that findings point to; nil for no lines.
+	// Files contains the source files, whose lines are shown; nil to show no lines.
 	Files fs.FS
-	// Color is for terminals.
+	// Color enables colors for terminals.
 	Color bool
-	// Version of meshc, for SARIF.
+	// Version is the version of meshc, for SARIF.
 	Version string
 }
 
-// Print writes the findings in the order they have.
+// Print writes the findings in the order of the list.
 func Print(w io.Writer, found List, format Format, o PrintOptions) error {
 	switch format {
 	case JSON:
@@ -53,7 +53,7 @@ func Print(w io.Writer, found List, format Format, o PrintOptions) error {
 	}
 }
 
-// FirstError is the first error in short, with its places and code, and how many more there are.
+// FirstError returns a short text with the first error, its positions and code, and the number of other errors.
 func (l List) FirstError() string {
 	errors, _ := l.Count()
 	for _, d := range l {
@@ -73,7 +73,7 @@ func (l List) FirstError() string {
 	return "the mesh has errors"
 }
 
-// Summary counts errors and warnings: "2 errors, 1 warning"; "" for none.
+// Summary returns the numbers of errors and warnings, as in "2 errors, 1 warning"; "" if there are none.
 func (l List) Summary() string {
 	errors, warnings := l.Count()
 	var parts []string

@@ -22,16 +22,15 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Apart has units evaluated in a process of its own, for specs of people who are not
-// trusted: CUE cannot be interrupted, and nine lines of it can want all the memory of
-// a machine. The process is handed what was read, and can neither open files nor
-// connect anywhere (see [RunApart]).
+// Apart evaluates units in a sandbox: a child process for specs of people who are not trusted. CUE cannot be
+// interrupted, and nine lines of CUE can need all memory of a machine. The process gets the files that were read, and
+// cannot open files or connections (see [RunApart]).
 type Apart struct {
-	// Command is the process: one that calls [RunApart].
+	// Command returns the command of the child process, which must call [RunApart].
 	Command func() *exec.Cmd
-	// Limits are those of this process and that one together.
+	// Limits apply to this process and the child process together.
 	Limits limit.Limits
-	// Until is when the time is over; zero for Limits.Time from now.
+	// Until is the deadline; zero means Limits.Time from now.
 	Until time.Time
 }
 
@@ -139,7 +138,7 @@ func overLimit(units []Unit, open map[string]bool, reached *limit.Reached) []Eva
 	return out
 }
 
-// LimitHint is what to do about a limit that was reached.
+// LimitHint is the hint of a finding about a limit that was reached.
 const LimitHint = "simplify it: values that multiply each other, or lists made of lists, grow without end; --max-time and --max-memory raise the limits"
 
 func unitName(dir string) string {
@@ -164,8 +163,8 @@ func decodeReturned(data []byte, units []Unit) ([]Evaluated, error) {
 	return out, nil
 }
 
-// RunApart is the process of [Apart]: it evaluates what it reads and writes what it
-// came to. Before that it gives up all that evaluation does not need.
+// RunApart is the main function of the child process of [Apart]: it drops all rights that evaluation does not need,
+// evaluates the units that it reads from stdin, and writes the results to stdout.
 func RunApart(stdin io.Reader, stdout, stderr io.Writer) error {
 	var in handed
 	if err := gob.NewDecoder(stdin).Decode(&in); err != nil {

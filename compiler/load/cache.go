@@ -31,9 +31,8 @@ type key [sha256.Size]byte
 
 func (k key) shard() int { return int(k[0]) % shards }
 
-// Cache keeps evaluated units by the hash of everything that went in: the
-// schema, this build of meshc, the tags, the module file and every CUE file that
-// the unit could see. A nil Cache keeps nothing.
+// Cache stores evaluated units, by the hash of all inputs: the schema, this build of meshc, the tags, the module file
+// and every CUE file that the unit can see. A nil Cache stores nothing.
 type Cache struct {
 	dir   string
 	known [shards]map[key]*spec.Unit
@@ -41,8 +40,7 @@ type Cache struct {
 	fresh [shards]bool
 }
 
-// OpenCache reads what an earlier run kept for that module and those tags. What
-// cannot be read is not there.
+// OpenCache opens the cache of an earlier run for the module and the tags. Entries that cannot be read are ignored.
 func OpenCache(dir, module string, tags []string) *Cache {
 	if dir == "" {
 		return nil
@@ -94,8 +92,7 @@ func (c *Cache) put(k key, u *spec.Unit) {
 	c.used[i][k] = u
 }
 
-// Save keeps what this run used. Failing to is no fault: the next run takes
-// longer.
+// Save stores what this run used. Errors are ignored: the next run only takes longer.
 func (c *Cache) Save() {
 	if c == nil || os.MkdirAll(c.dir, 0o700) != nil {
 		return

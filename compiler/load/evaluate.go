@@ -21,22 +21,20 @@ import (
 // back, so a large mesh goes through many; each costs one build of the schema.
 const chunk = 96
 
-// Evaluated is what became of a unit. Spec is nil when there are errors.
+// Evaluated is the result for one unit. Spec is nil if the unit has errors.
 type Evaluated struct {
 	Unit
 	Spec  *spec.Unit
 	Found diag.List
-	// Lost are the names that a unit with errors declares, as far as its syntax
-	// tells; LostAll says that its syntax does not.
+	// Lost are the names that a unit with errors declares, as far as its syntax shows them. LostAll is true if the
+	// syntax cannot be read.
 	Lost    []string
 	LostAll bool
 }
 
-// Evaluate evaluates the units under the schema, with the tags injected as cue
-// does with -t. Units that the cache knows are not evaluated again. The result
-// is in the order of the units, whatever ran beside what.
-//
-// With apart they are evaluated in a process of its own, and the cache is left alone.
+// Evaluate evaluates the units with the schema, and sets tags as the option -t of cue does. It does not evaluate
+// units that are in the cache. The results have the order of the units. If apart is not nil, the units are evaluated
+// in a sandbox, and the cache is not used. It returns an error if the context ends.
 func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cache *Cache, apart *Apart) ([]Evaluated, error) {
 	if apart != nil {
 		return m.evaluateApart(ctx, apart, units, tags)

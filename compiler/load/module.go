@@ -1,10 +1,9 @@
-// Package load reads a mesh repository and evaluates its compile units.
+// Package load reads a mesh repository and evaluates its units.
 //
-// All files are read once, below the module's root and nothing outside it, into
-// memory; CUE sees only what was read. A unit is a directory with files of the
-// mesh's package; CUE's own rule gives it the files of the directories above.
-// Units are evaluated apart, side by side, and what came out is kept by the
-// hash of everything that went in.
+// It reads all files once into memory, and only files below the root of the module; CUE sees only what was read. A
+// unit is a directory with files of the mesh's package; as usual in CUE, it also contains the files of that package
+// in the directories above. Units are evaluated independently and in parallel, and the results are cached by the hash
+// of all inputs.
 package load
 
 import (
@@ -24,11 +23,11 @@ import (
 
 const moduleFile = "cue.mod/module.cue"
 
-// Module is a CUE module whose files are in memory.
+// Module is a CUE module whose files are in memory. Call [Module.Close] when it is no longer needed.
 type Module struct {
-	// Dir is the absolute directory of the module's root.
+	// Dir is the absolute path of the module's root.
 	Dir string
-	// Path is the module's own path, without its major version.
+	// Path is the module path, without its major version.
 	Path string
 	// start is the directory that patterns are relative to, below Dir.
 	start string
@@ -45,10 +44,10 @@ type Module struct {
 	broken bool
 }
 
-// Close lets go of the module's directory.
+// Close closes the module's directory.
 func (m *Module) Close() error { return m.root.Close() }
 
-// Root is the absolute directory of the module that dir stands in; false when it stands in none.
+// Root returns the absolute path of the root of the module that contains dir; false if there is none.
 func Root(dir string) (string, bool) {
 	top, err := filepath.Abs(dir)
 	if err != nil {
@@ -66,8 +65,8 @@ func Root(dir string) (string, bool) {
 	}
 }
 
-// Open finds the module that dir stands in. When there is none the module is nil,
-// and the list says why.
+// Open opens the module that contains dir. If there is none, or if it is not valid, the module is nil and the
+// findings say why.
 func Open(dir string) (*Module, diag.List, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -132,8 +131,7 @@ func (m *Module) badModuleFile(err error) diag.List {
 		WithHint(`write module: "shop.example/mesh@v0"`)}
 }
 
-// Directories are those that hold the module's files, absolute and sorted: what
-// to watch for changes.
+// Directories returns the directories with the module's files, absolute and sorted. Watch them for changes.
 func (m *Module) Directories() []string {
 	dirs := []string{}
 	for _, dir := range sortedKeys(m.dirs) {
@@ -142,13 +140,13 @@ func (m *Module) Directories() []string {
 	return dirs
 }
 
-// FS is the module's files as they were read.
+// FS returns the module's files as they were read.
 func (m *Module) FS() fs.FS { return moduleFS{m} }
 
-// Names are the paths of the files that were read, sorted.
+// Names returns the paths of the files that were read, below the root, sorted.
 func (m *Module) Names() []string { return sortedKeys(m.files) }
 
-// Target is the path of what stands at the end of a file that was read and is a symbolic link; of another file its own.
+// Target returns the path of the file that a symbolic link leads to; for any other file it returns its own name.
 func (m *Module) Target(name string) string {
 	if f := m.files[name]; f != nil && f.target != "" {
 		return f.target

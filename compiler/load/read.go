@@ -52,9 +52,8 @@ type file struct {
 	bad    bool // already reported
 }
 
-// Read takes every CUE file of the module into memory, as cue would find them:
-// directories whose names begin with "." or "_" and nested modules are left
-// out. What is wrong with single files is in the list.
+// Read reads every CUE file of the module into memory. Like cue, it skips nested modules and directories whose names
+// begin with "." or "_". It returns findings about files that it cannot use.
 func (m *Module) Read() diag.List {
 	r := reader{Module: m}
 	r.side.SetLimit(runtime.GOMAXPROCS(0))

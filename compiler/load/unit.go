@@ -11,20 +11,20 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Unit is a compile unit: a directory with files of the mesh's package, and the
-// files of that package in the directories above.
+// Unit is a directory with files of the mesh's package, together with the files of that package in the directories
+// above.
 type Unit struct {
-	// Dir is below the module's root, "." for the root itself.
+	// Dir is the path of the directory below the module's root; "." for the root itself.
 	Dir string
-	// Files are paths below the module's root, from the root down.
+	// Files are paths below the module's root; files of the root come first.
 	Files []string
 	pkg   string
 }
 
-// Units are those of the whole module, and the part of it that the patterns choose, as with cue: "./cart", "../cart/...",
-// "shop.example/mesh/cart", each with an optional ":package". A mesh is a whole: without patterns, and by "./...", in whichever of
-// the module's directories that is said, the part is nil, and so it is when nothing is left out. What is wrong with the patterns
-// is in the list, and there are no units then. Units are sorted by directory, each once.
+// Units returns all units of the module, and the part of it that the patterns select. Patterns have the form of cue:
+// "./cart", "../cart/...", "shop.example/mesh/cart", each with an optional ":package". The part is nil if the whole
+// module is selected: without patterns, with "./..." in any directory of the module, or if the patterns omit nothing.
+// If a pattern is wrong, there are findings and no units. Units are sorted by directory, without duplicates.
 func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, found diag.List) {
 	if len(patterns) == 0 {
 		patterns = []string{"./..."}

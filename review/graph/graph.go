@@ -1,4 +1,5 @@
-// Package graph draws a mesh: who calls whom, by which rules.
+// Package graph describes which members of a mesh call which others, and by which rules, and draws this as DOT,
+// Mermaid or HTML.
 package graph
 
 import (
@@ -10,48 +11,50 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Graph is who calls whom. Nodes are sorted by kind and name, and edges by their ends.
+// Graph has the members and externals of a mesh, and the calls between them. Nodes are sorted by kind and name, edges
+// by their ends.
 type Graph struct {
 	Mesh  string `json:"mesh"`
 	Nodes []Node `json:"nodes"`
 	Edges []Edge `json:"edges"`
 }
 
-// Node is a member of the mesh, or an external.
+// Node is a service, a gateway or an external.
 type Node struct {
-	// ID is "service cart".
+	// ID is the kind and the name, for example "service cart".
 	ID        string `json:"id"`
 	Kind      string `json:"kind"`
 	Name      string `json:"name"`
 	Namespace string `json:"namespace,omitempty"`
 	Identity  string `json:"identity,omitempty"`
-	// Open are the ports that nothing guards: anyone who reaches them is let in.
+	// Open are the ports without a proxy: everyone who can reach them can use them.
 	Open []string        `json:"open,omitempty"`
 	Pos  source.Position `json:"source,omitzero"`
 }
 
-// Edge is a call that somebody makes, or a route by which calls go on.
+// Edge is a call from a caller to a callee, both named by [Node.ID].
 type Edge struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Routed is set when the caller calls another service, whose routes lead here.
+	// Routed is true if the caller uses another service, and a route of that service leads to this callee.
 	Routed bool `json:"routed,omitempty"`
-	// Asked is set when the caller's proxy alone calls: for rate limits, for keys of tokens, or about requests.
+	// Asked is true if only the proxy of the caller calls: for rate limits, for a JWKS, or for external
+	// authorization.
 	Asked bool     `json:"asked,omitempty"`
 	Ports []string `json:"ports"`
-	// Rules are those of the callee that are about the caller, each with what it says: first those that let in.
+	// Rules are those rules of the callee that are about the caller; allow rules come first.
 	Rules []Rule          `json:"rules,omitempty"`
 	Pos   source.Position `json:"source,omitzero"`
 }
 
-// Rule lets a caller in, or takes that back.
+// Rule is a rule of the callee that allows or denies a caller.
 type Rule struct {
 	Name string          `json:"name"`
 	Deny bool            `json:"deny,omitempty"`
 	Pos  source.Position `json:"source,omitzero"`
 }
 
-// Of draws a mesh.
+// Of returns the graph of a mesh.
 func Of(m *ir.Mesh) *Graph {
 	g := &Graph{Mesh: m.Name, Nodes: []Node{}, Edges: []Edge{}}
 	for _, v := range m.Gateways {
@@ -113,8 +116,8 @@ func targets(s *ir.Scope) map[string]bool {
 	return out
 }
 
-// Around is the part of the graph that is at most so many calls away from a node, to either side. The node is named by its
-// id or its name alone.
+// Around returns the part of the graph that is at most the given number of calls away from a node, in either
+// direction. The node is named by its ID, or by its name alone. It returns an error if there is no such node.
 func (g *Graph) Around(name string, steps int) (*Graph, error) {
 	near := map[string]bool{}
 	for _, n := range g.Nodes {

@@ -20,7 +20,7 @@ var style string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// HTML writes a page that holds all that it needs, and is allowed to load nothing else.
+// HTML writes the graph as one page that contains everything it needs and loads nothing.
 func (g *Graph) HTML(w io.Writer) error {
 	data, err := json.Marshal(g) // with <, > and & escaped, so that nothing in it ends the element
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// DOT writes the graph in the language of Graphviz.
+// DOT writes the graph in the DOT language of Graphviz.
 func (g *Graph) DOT(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "digraph %s {\n\trankdir=LR\n\tnode [shape=box, style=rounded]\n", quoted(g.Mesh))
@@ -33,7 +33,7 @@ func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ").Replace(text) + `"`
 }
 
-// Mermaid writes the graph in the language of Mermaid, which forges draw in Markdown.
+// Mermaid writes the graph in the Mermaid language, which Git hosting services draw in Markdown.
 func (g *Graph) Mermaid(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")

@@ -64,8 +64,8 @@ func normalized(attributes map[string]string, autocrlf string) string {
 	return ""
 }
 
-// Check holds the files of the revision against the attributes that it gives them: those that a checkout would convert, and
-// submodules, are findings.
+// Check returns findings for files of the revision that a checkout would convert, according to the attributes in that
+// revision, and for submodules.
 func (r *Revision) Check(ctx context.Context, files []File) (diag.List, error) {
 	entries, err := r.entries(ctx)
 	if err != nil {
@@ -112,8 +112,8 @@ func byAttribute(f File, attribute string) diag.Diagnostic {
 		"write into .gitattributes: *.cue -filter -ident -text -eol !working-tree-encoding; git add it, and check the file out again")
 }
 
-// Check holds the files of the work tree against what Git has of them. An edit that is not committed is none of its
-// findings; what a commit would not have as it is, is one.
+// Check returns findings for files of the work tree that a commit would not contain as they are. Changes that are not
+// committed yet are allowed.
 func (r *Repository) Check(ctx context.Context, files []File) (diag.List, error) {
 	index, err := r.index(ctx)
 	if err != nil {

@@ -49,9 +49,9 @@ func environment(index string) []string {
 	return env
 }
 
-// Git runs a command of Git in the repository and gives what it printed. It is the only place that runs Git on a mesh's
-// repository: with the repository that [Find] found named in full, so that Git looks for none and asks nobody's
-// leave (safe.directory), and with nothing run that a configuration names.
+// Git runs a Git command in the repository and returns its standard output. Only this method runs Git on the
+// repository of a mesh. It names the repository that [Find] found, so that Git neither searches for one nor checks
+// its owner (safe.directory), and it lets no program run that a configuration names.
 func (r *Repository) Git(ctx context.Context, args ...string) (string, error) {
 	out, err := r.git(ctx, "", nil, args...)
 	return strings.TrimSuffix(out, "\n"), err

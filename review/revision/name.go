@@ -17,8 +17,9 @@ var (
 	pseudo = regexp.MustCompile(`^[A-Z_]*HEAD$`)
 )
 
-// Commit is the id of the commit that a revision names. A name that more than one ref has is an error that names them, where
-// Git would take the tag: who may push tags must not choose what a branch is.
+// Commit returns the ID of the commit that a revision names. If more than one ref has the name, it returns an error
+// that lists them. (Git would choose the tag, but whoever may push tags must not decide what the name of a branch
+// means.)
 func (r *Repository) Commit(ctx context.Context, name string) (string, error) {
 	if name == "@" {
 		name = "HEAD"
@@ -82,7 +83,7 @@ func (r *Repository) refs(ctx context.Context, name string) ([]string, error) {
 // errNoBase is for histories without a commit that both come from.
 var errNoBase = errors.New("there is no commit that both histories come from")
 
-// MergeBase is the commit from which the histories of two commits part, as git diff A...B has it.
+// MergeBase returns the merge base of two commits, as in git diff A...B.
 func (r *Repository) MergeBase(ctx context.Context, a, b string) (string, error) {
 	// What a commit says of its parents is there in a shallow clone too, whose history ends with it.
 	head, err := r.Git(ctx, "cat-file", "commit", b)

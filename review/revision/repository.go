@@ -12,20 +12,23 @@ import (
 
 const dotGit = ".git"
 
-// Repository is the repository of Git whose work tree a directory is in. It is found once, and all that is asked of it
-// is asked of the same one.
+// Repository is the Git repository whose work tree contains a directory. It is found once, and all methods use the
+// same one.
 type Repository struct {
-	// Top is the absolute root of the work tree, and Prefix the path from there to the directory, "" for the root itself.
+	// Top is the absolute path of the root of the work tree. Prefix is the path from there to the directory; empty
+	// for the root itself.
 	Top, Prefix string
 }
 
-// ErrNone is for a directory that is in no repository.
+// ErrNone is returned for a directory that is in no Git repository.
 var ErrNone = errors.New("is in no repository of Git")
 
-// Find looks for .git in the directory and those above it. Git takes nothing of that name into a tree, so that it is never
-// content of a commit, as HEAD, objects and refs in a directory can be, which Git itself would take for a bare repository.
+// Find looks for .git in the directory and in the directories above it. Git never stores a file of that name in a
+// tree, so .git cannot come from a commit. (Files with the names HEAD, objects and refs can, and Git would accept
+// such a directory as a bare repository.)
 //
-// A directory that is reached through a symbolic link below the root is an error: in a commit, its path leads elsewhere.
+// It returns an error if a symbolic link below the root leads to the directory, because in a commit its path leads
+// elsewhere.
 func Find(dir string) (*Repository, error) {
 	named, err := filepath.Abs(dir)
 	if err != nil {
@@ -61,7 +64,7 @@ func Find(dir string) (*Repository, error) {
 	return r, nil
 }
 
-// Top is the directory of the work tree that a directory is in, or the directory itself where there is none.
+// Top returns the root of the work tree that contains the directory, or the directory itself if there is none.
 func Top(dir string) (string, error) {
 	r, err := Find(dir)
 	if errors.Is(err, ErrNone) {
@@ -86,8 +89,8 @@ func topOf(dir string) string {
 	}
 }
 
-// Own is an error when another repository around this one has it as a submodule, or has files where it is: then the outer
-// repository's commits say what is here, and a change of them can bring another history along.
+// Own returns an error if another repository around this one has it as a submodule, or has files at its place. Then
+// the commits of the outer repository determine the content here, and a change of them can bring in another history.
 func (r *Repository) Own(ctx context.Context) error {
 	outer, err := Find(filepath.Dir(r.Top))
 	if errors.Is(err, ErrNone) {

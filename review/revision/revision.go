@@ -1,5 +1,5 @@
-// Package revision reads a mesh repository as it was at a revision of Git, without touching the work tree, and says where the
-// work tree holds something else than a commit of it would.
+// Package revision reads a mesh repository as it was at a Git revision, without changing the work tree, and finds
+// files whose content in the work tree differs from what a commit would contain.
 package revision
 
 import (
@@ -14,16 +14,18 @@ import (
 	"strings"
 )
 
-// Revision is a directory of a repository in one of its commits.
+// Revision is the directory of a repository in one commit.
 type Revision struct {
-	// Name is as it was asked for. Commit and Tree are ids: of the commit, and of the directory in it.
+	// Name is the name that the user gave. Commit and Tree are the IDs of the commit and of the directory in it.
 	Name, Commit, Tree string
-	// Above are the ids of the .gitattributes in the directories above, which are in force in it; empty for none.
+	// Above are the IDs of the .gitattributes files in the directories above, which apply to the directory too; empty
+	// if there are none.
 	Above      string
 	repository *Repository
 }
 
-// Open resolves a revision once: the commit in which the work tree's commit parts from it, or with tip the revision's own.
+// Open resolves the name of a revision. It returns the merge base of that revision and HEAD, or the revision itself
+// if tip is true.
 func (r *Repository) Open(ctx context.Context, name string, tip bool) (*Revision, error) {
 	commit, err := r.Commit(ctx, name)
 	if err != nil {
@@ -96,8 +98,9 @@ func (r *Revision) entries(ctx context.Context) ([]entry, error) {
 	return out, nil
 }
 
-// Write writes what a mesh can be made of below an empty directory: CUE files, links as links, so that whoever
-// reads them follows them as in a work tree, what those may lead to, and the other directories empty.
+// Write writes the files of the revision that can be part of a mesh into an empty directory: CUE files, symbolic
+// links as links (they are followed as in a work tree), the files that links may lead to, and all other directories,
+// empty.
 func (r *Revision) Write(ctx context.Context, dir string) error {
 	entries, err := r.entries(ctx)
 	if err != nil {
@@ -191,7 +194,7 @@ func (r *Revision) blobs(ctx context.Context, entries []entry, give func(entry, 
 	return nil
 }
 
-// Read is a file of the repository in the commit, by its path from the repository's root; false when there is none.
+// Read returns a file of the commit, by its path from the root of the repository; false if there is none.
 func (r *Revision) Read(ctx context.Context, path string) ([]byte, bool) {
 	data, err := r.repository.git(ctx, "", nil, "cat-file", "blob", r.Commit+":"+path)
 	return []byte(data), err == nil

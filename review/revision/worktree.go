@@ -14,11 +14,12 @@ import (
 	"strings"
 )
 
-// File is a CUE file of a mesh as it was read.
+// File is a CUE file of a mesh as meshc read it.
 type File struct {
-	// Path is from the mesh's directory. Target is what is at its end where Path is a symbolic link, else the same.
+	// Path is relative to the directory of the mesh. Target is the file that Path leads to if it is a symbolic link,
+	// and otherwise equal to Path.
 	Path, Target string
-	// Data is nil of a file that cannot be read, of which only its attributes count.
+	// Data is the content; nil for a file that cannot be read, of which only the attributes are checked.
 	Data []byte
 }
 
@@ -57,8 +58,9 @@ func blobID(data []byte, like string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Changed are the files of the directory that are not as they are in the revision, sorted. CUE files are those that were
-// read, byte by byte; of others Git's index tells, and one is gone when the work tree lacks it.
+// Changed returns the files of the directory that differ from the revision, sorted. CUE files are compared byte by
+// byte with the content that was read. For other files the index of Git decides; a file counts as deleted if the work
+// tree does not have it.
 func (r *Revision) Changed(ctx context.Context, read []File) ([]string, error) {
 	entries, err := r.entries(ctx)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package heard bounds what somebody else says of themselves before it is kept, logged or shown.
+// Package heard limits texts that others say about themselves, before they are stored, logged or shown.
 package heard
 
 import (
@@ -7,12 +7,13 @@ import (
 	"unicode"
 )
 
-// Text is a text of at most that many bytes, which may have several lines; what cannot be printed is replaced, and what is left out counted.
+// Text returns a text of at most the given number of bytes. It may have several lines. Characters that cannot be
+// printed are replaced, and the number of omitted bytes is added.
 func Text(text string, most int) string {
 	return bounded(text, most, func(r rune) bool { return unicode.IsPrint(r) || r == '\n' || r == '\t' })
 }
 
-// Line is [Text] in one line.
+// Line returns the text as [Text] does, but in one line.
 func Line(text string, most int) string { return bounded(text, most, unicode.IsPrint) }
 
 func bounded(text string, most int, good func(rune) bool) string {

@@ -23,17 +23,18 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 )
 
-// Authority says where in a cluster the embedded authority is.
+// Authority says where in a cluster the embedded authority is stored.
 type Authority struct {
-	// Namespace has the Secret, in which all servers keep the authority. It is there, empty at first.
+	// Namespace and Secret name the Secret in which all servers keep the authority. It must exist; it is empty at
+	// first.
 	Namespace, Secret string
-	// Trust is the ConfigMap in each namespace of the mesh, and in that one, which is given the roots
-	// under the key ca.crt; empty for none. It is there, too.
+	// Trust is the name of a ConfigMap in each namespace of the mesh and in Namespace, in which the roots are stored
+	// under the key ca.crt; empty for no ConfigMap. The ConfigMaps must exist.
 	Trust string
 }
 
-// Open is the authority of a cluster, which is made if there is none. While the API server cannot be
-// asked it waits for that.
+// Open returns the authority of a cluster, and creates it if there is none. It waits while the API server is
+// unavailable.
 func (a Authority) Open(ctx context.Context, config Config) (*ca.Authority, error) {
 	client, err := config.API.Client(agent)
 	if err != nil {
@@ -77,7 +78,7 @@ func (a Authority) open(ctx context.Context, client apiserver.Client) (*ca.Autho
 	return ca.Shared(store)
 }
 
-// Existing is the authority that the servers of a cluster have, for whoever looks after it. It is not made here.
+// Existing returns the authority that the servers of a cluster use, for an administrator. It does not create one.
 func (a Authority) Existing(ctx context.Context, client apiserver.Client) (*ca.Authority, error) {
 	store := &secretStore{client: client, namespace: a.Namespace, name: a.Secret}
 	files, _, err := store.Load(ctx)
@@ -132,7 +133,7 @@ func (s *secretStore) Save(ctx context.Context, files map[string][]byte, version
 	return err
 }
 
-// FollowAuthority takes what other servers do to the authority, until the context ends.
+// FollowAuthority applies what other servers change in the authority, until the context ends.
 func (c *Cluster) FollowAuthority(ctx context.Context, a Authority) error {
 	for ctx.Err() == nil {
 		if err := c.followAuthority(ctx, a); err != nil {
@@ -163,8 +164,8 @@ func (c *Cluster) followAuthority(ctx context.Context, a Authority) error {
 	}
 }
 
-// PublishTrust keeps the authority's roots in the ConfigMaps from which pods know whom to trust before
-// they have a certificate, until the context ends.
+// PublishTrust writes the authority's roots to the ConfigMaps from which pods get the trust bundle before they have a
+// certificate, and keeps them up to date until the context ends.
 func (c *Cluster) PublishTrust(ctx context.Context, a Authority, authority *ca.Authority) {
 	type published struct {
 		roots []byte

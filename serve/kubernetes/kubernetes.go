@@ -1,11 +1,10 @@
-// Package kubernetes is what meshc serve does in a cluster: it watches the pods of
-// the mesh's services (EndpointSlices, discovery.k8s.io/v1) and the compiled mesh (the
-// ConfigMaps that meshc compile renders), and reports how far a rollout is where
-// Kubernetes' own tools look. It may read those in the namespaces of the mesh, and
-// write its report. An embedded authority it keeps in a Secret, and tells pods whom to trust in a
-// ConfigMap of each namespace; nothing else.
+// Package kubernetes connects meshc serve to a cluster. It watches the pods of the mesh's services (EndpointSlices,
+// discovery.k8s.io/v1) and the compiled mesh (the ConfigMaps that meshc compile renders), and reports the progress of
+// a rollout where the tools of Kubernetes look for it. It reads only in the namespaces of the mesh and writes only
+// its report. The embedded authority is stored in a Secret, and its trust bundle is published in a ConfigMap of each
+// namespace.
 //
-// While the API server is away everything stays as it was last seen.
+// While the API server is unavailable, the last known state stays in use.
 package kubernetes
 
 import (
@@ -19,10 +18,10 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
-// Config says how the API server is reached.
+// Config says how to connect to the API server.
 type Config struct {
 	API apiserver.API
-	// Pod is the server's own pod. It tells its reports from those of others.
+	// Pod is the name of the server's own pod. It distinguishes the server's report from those of others.
 	Pod string
 	Log *slog.Logger
 }
@@ -30,7 +29,7 @@ type Config struct {
 // agent is how the API server is told who asks.
 const agent = "meshc-serve"
 
-// Cluster follows a cluster for a server.
+// Cluster keeps a [serve.Server] up to date with what happens in a cluster.
 type Cluster struct {
 	config Config
 	client apiserver.Client
@@ -42,7 +41,8 @@ type Cluster struct {
 	namespaces []string // of the mesh's members in the cluster
 }
 
-// New makes a Cluster; it asks for nothing yet.
+// New returns a Cluster. It sends no request yet; it returns an error if the API server's configuration cannot be
+// read.
 func New(config Config, server *serve.Server) (*Cluster, error) {
 	client, err := config.API.Client(agent)
 	if err != nil {
@@ -57,8 +57,7 @@ func New(config Config, server *serve.Server) (*Cluster, error) {
 // without: callers then look services up by DNS.
 const patience = 10 * time.Second
 
-// Prepare follows the pods of a mesh that is about to be served, and waits a while
-// until they are known.
+// Prepare begins to watch the pods of a mesh that will be served. It waits a limited time until they are known.
 func (c *Cluster) Prepare(ctx context.Context, m *ir.Mesh) {
 	c.noteNamespaces(m)
 	c.pods.follow(ctx, m)

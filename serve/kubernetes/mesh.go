@@ -18,10 +18,10 @@ import (
 // applied one after the other.
 const settle = 5 * time.Second
 
-// FollowMesh serves the mesh whose parts are in the ConfigMaps of a namespace that
-// carry the label, and again whenever they change, until the context ends. A new mesh
-// is taken as a whole: while its parts do not fit together the last one is served.
-// Taken is called before one is: what is served by then from elsewhere is older.
+// FollowMesh serves the mesh in the ConfigMaps of a namespace that match the label selector, and serves it again when
+// they change, until the context ends. A mesh can consist of several ConfigMaps; while these do not belong together,
+// the last complete mesh is served. The function taken is called before a mesh from the cluster is served, so that
+// the caller can stop serving an older mesh from another source.
 func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, taken func()) error {
 	for ctx.Err() == nil {
 		if err := c.followMesh(ctx, namespace, selector, taken); err != nil {
@@ -71,7 +71,7 @@ func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, ta
 	}
 }
 
-// ReadMesh is the mesh whose parts are in the ConfigMaps of a namespace that carry the label.
+// ReadMesh returns the mesh in the ConfigMaps of a namespace that match the label selector.
 func ReadMesh(ctx context.Context, client apiserver.Client, namespace, selector string) (*ir.Mesh, error) {
 	list, err := client.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {

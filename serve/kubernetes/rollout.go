@@ -26,9 +26,9 @@ const (
 	maxReason = 512
 )
 
-// Report keeps the server's report in the ConfigMap of the rollout, under a key of its
-// own pod: which mesh its proxies have acknowledged. A Kustomization of Flux waits for
-// all of them (healthCheckExprs), and kubectl shows them.
+// Report writes the server's report to the ConfigMap of the rollout, under a key with the name of its pod: which mesh
+// its proxies have acknowledged. It keeps the report up to date until the context ends. A Kustomization of Flux waits
+// for all reports (healthCheckExprs), and kubectl shows them.
 func (c *Cluster) Report(ctx context.Context, namespace string) {
 	said, failed := serve.Rollout{}, ""
 	var at time.Time
