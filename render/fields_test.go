@@ -402,6 +402,10 @@ var changes = map[string]change{
 	"gateways.[].egress.host":                                  add("egress", `host: "exit.internal"`),
 	"mesh.proxy.drainTime":                                     add("mesh proxy", `drainTime: "5s"`),
 	"services.[].routes.[].maxRequestBytes":                    add("route", `maxRequestBytes: 5`),
+
+	"gateways.[].listeners.[].clientIPDetection.numTrustedHops":  add("listener", `clientIPDetection: numTrustedHops: 1`),
+	"gateways.[].listeners.[].clientIPDetection.proxyProtocol":   add("listener", `clientIPDetection: proxyProtocol: true`),
+	"gateways.[].listeners.[].clientIPDetection.trustedCIDRs.[]": vary("listener", `clientIPDetection: numTrustedHops: 1`, `clientIPDetection: {numTrustedHops: 1, trustedCIDRs: ["10.0.0.0/8"]}`),
 }
 
 // redirected puts a redirect in place of the first route's destinations.

@@ -15,6 +15,8 @@ type Listener struct {
 	TLS *ListenerTLS `json:"tls,omitempty"`
 	// HTTP3 is taken on the UDP port too.
 	HTTP3 bool `json:"http3,omitempty"`
+	// Clients is how the listener learns where they are.
+	Clients ClientIPDetection `json:"clientIPDetection,omitzero"`
 	// RedirectTo is the name of the listener that requests are redirected to.
 	RedirectTo string `json:"redirectTo,omitempty"`
 	// To is where connections below HTTP go, with its port; nil for HTTP.

@@ -32,6 +32,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 		g.Listeners = append(g.Listeners, l.listener(here.field("listeners."+name), name, s.Listeners[name]))
 	}
 	l.listenerPorts(here, g)
+	l.proxyProtocols(here, g)
 	l.listenerRedirects(here, g, s.Listeners)
 	g.Replicas = l.replicas(here.field("replicas"), s.Replicas)
 	g.Compression = l.compression(here.field("compression"), s.Compression)

@@ -41,6 +41,7 @@ func (l *linker) listener(here place, name string, s *spec.Listener) ir.Listener
 				hint("to terminate it here, write protocol: \"http\" or \"tcp\"")
 		}
 	}
+	out.Clients = l.clientIPDetection(here.field("clientIPDetection"), s, out.Protocol)
 	if out.HTTP3 {
 		switch {
 		case out.TLS == nil || out.Protocol != ir.HTTP:

@@ -109,25 +109,7 @@ func (l *linker) identityPattern(here place, f spec.Field[string]) bool {
 }
 
 func (l *linker) ipRanges(here place, p *spec.Peers) []netip.Prefix {
-	var out []netip.Prefix
-	for i, f := range p.IPRanges {
-		prefix, err := netip.ParsePrefix(f.Value)
-		if addr, addrErr := netip.ParseAddr(f.Value); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
-		at := here.index(i)
-		switch {
-		case err != nil:
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q is not a valid IP range", f.Value), here.pos(f.Pos)).hint(`"10.20.0.0/16" or "10.20.0.7"`)
-			continue
-		case prefix.Masked() != prefix:
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q has host bits set: which addresses are meant?", f.Value), here.pos(f.Pos)).
-				hint("%q is the whole range, %q the one address", prefix.Masked(), prefix.Addr())
-		case prefix.Addr().Is4In6():
-			l.add(diag.BadAddress, at, fmt.Sprintf("%q is an IPv4-mapped IPv6 address", f.Value), here.pos(f.Pos)).hint("%q", prefix.Addr().Unmap())
-		}
-		out = append(out, prefix)
-	}
+	out := l.prefixes(here, p.IPRanges)
 	if p.IPRanges != nil && len(p.IPRanges) == 0 {
 		l.add(diag.EmptyList, here, "ipRanges is empty, so the rule never matches", here.pos(p.Pos)).hint("omit it for any address")
 	}

@@ -2,14 +2,15 @@ package spec
 
 // Listener is where a gateway takes connections.
 type Listener struct {
-	Pos        Pos
-	Port       Field[int]      `cue:"port"`
-	Protocol   Field[string]   `cue:"protocol"`
-	Hosts      []Field[string] `cue:"hosts"`
-	TLS        *ListenerTLS    `cue:"tls"`
-	HTTP3      Field[bool]     `cue:"http3"`
-	RedirectTo Field[string]   `cue:"redirectTo"`
-	To         *ListenerTo     `cue:"to"`
+	Pos               Pos
+	Port              Field[int]         `cue:"port"`
+	Protocol          Field[string]      `cue:"protocol"`
+	Hosts             []Field[string]    `cue:"hosts"`
+	TLS               *ListenerTLS       `cue:"tls"`
+	HTTP3             Field[bool]        `cue:"http3"`
+	ClientIPDetection *ClientIPDetection `cue:"clientIPDetection"`
+	RedirectTo        Field[string]      `cue:"redirectTo"`
+	To                *ListenerTo        `cue:"to"`
 }
 
 // ListenerTLS ends TLS.

@@ -8,7 +8,11 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-const forwardedFor = "x-forwarded-for"
+// The headers by which a gateway says where a request comes from, and by what scheme it came.
+const (
+	forwardedFor   = "x-forwarded-for"
+	forwardedProto = "x-forwarded-proto"
+)
 
 // address is the one that rules of a service on a port see of the request, and what to call it; the zero value when it is
 // not known. See [ir.Mesh.ClientGateways].
@@ -18,29 +22,66 @@ func (r *run) address(port *ir.Port, q *message) (netip.Addr, string) {
 	case byGateway && !port.Protocol.IsHTTP():
 		return netip.Addr{}, "the address of the gateway " + r.me.Name
 	case r.me.Kind == ir.KindGateway && port.Protocol.IsHTTP() && len(r.mesh.Gateway(r.me.Name).Listeners) > 0:
-		if ip := lastAddress(q.headers); ip.IsValid() {
+		if ip := lastAddress(q.headers, 0); ip.IsValid() {
 			return ip, ""
 		}
 	}
 	return r.request.IP, "the address that it comes from (--ip)"
 }
 
-// lastAddress is the last one in x-forwarded-for, as Envoy reads it; the zero value when there is none.
-func lastAddress(headers []ir.Header) netip.Addr {
+// lastAddress is the last one in x-forwarded-for but for as many as are skipped, as Envoy reads it; the zero value when there
+// is none.
+func lastAddress(headers []ir.Header, skipped int) netip.Addr {
 	list := strings.Split(strings.Join(header(headers, forwardedFor), ","), ",")
-	text := strings.TrimSpace(list[len(list)-1])
-	if ip, err := netip.ParseAddr(text); err == nil {
-		return ip.Unmap()
+	if len(list) <= skipped {
+		return netip.Addr{}
 	}
-	at, _ := netip.ParseAddrPort(text)
-	return at.Addr().Unmap()
+	ip, _ := netip.ParseAddr(strings.TrimSpace(list[len(list)-1-skipped])) // one with a port is none
+	return ip.Unmap()
 }
 
-// fromClient are the headers of a request from outside once a gateway has said in them who the client is.
-func (r *run) fromClient(headers []ir.Header) []ir.Header {
-	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool { return h.Name == forwardedFor })
-	if r.request.IP.IsValid() {
-		out = append(out, ir.Header{Name: forwardedFor, Value: r.request.IP.String()})
+// fromClient are the headers of a request from outside once a listener of a gateway has said in them where the client is and
+// how it came.
+func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
+	client, scheme := r.request.IP, r.request.Scheme
+	dropped := append([]string{forwardedFor}, ir.ForeignClientHeaders...)
+	if hops := int(l.Clients.NumTrustedHops); hops > 0 && r.isProxy(l) {
+		if ip := lastAddress(headers, hops-1); ip.IsValid() {
+			client = ip
+		}
+		if said := header(headers, forwardedProto); said != nil {
+			scheme = strings.Join(said, ",")
+		}
+	} else {
+		dropped = append(dropped, ir.ForeignProxyHeaders...)
 	}
-	return out
+	dropped = append(dropped, forwardedProto)
+	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool { return slices.Contains(dropped, h.Name) })
+	r.settled = slices.Concat([]string{forwardedProto}, ir.ForeignClientHeaders, ir.ForeignProxyHeaders)
+	if client.IsValid() {
+		r.settled = append(r.settled, forwardedFor)
+		out = append(out, ir.Header{Name: forwardedFor, Value: client.String()})
+	}
+	return append(out, ir.Header{Name: forwardedProto, Value: scheme})
+}
+
+// isProxy reports whether the request comes from a proxy that the listener trusts.
+func (r *run) isProxy(l *ir.Listener) bool {
+	switch {
+	case len(l.Clients.TrustedCIDRs) == 0 || l.Clients.ProxyProtocol: // others are not let in
+		return true
+	case r.request.IP.IsValid():
+		return l.Clients.Trusts(r.request.IP)
+	}
+	on := "whether it comes from one of the proxies that the listener " + l.Name + " trusts (--ip)"
+	asked := question{kind: OnAddress, key: on, on: on, alternatives: []string{"it does", "it does not"}}
+	return r.choose(&asked) == asked.alternatives[0]
+}
+
+// scheme is by which the client came, as redirects have it.
+func (r *run) scheme(q *message) string {
+	if said := strings.ToLower(strings.Join(header(q.headers, forwardedProto), ",")); slices.Contains(r.settled, forwardedProto) && (said == "http" || said == "https") {
+		return said
+	}
+	return r.request.Scheme
 }

@@ -38,7 +38,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	q.headers = slices.DeleteFunc(slices.Clone(q.headers), func(h ir.Header) bool {
 		return slices.Contains(claims, h.Name) || h.Name == "x-forwarded-client-cert"
 	})
-	q.headers = r.fromClient(q.headers)
+	q.headers = r.fromClient(l, q.headers)
 	if l.RedirectTo != "" {
 		r.redirectTo(at, g, l, q)
 		return

@@ -133,7 +133,7 @@ func (r *run) fault(at string, route *ir.Route, f *ir.Fault) bool {
 // redirect is the answer of a route that names another address.
 func (r *run) redirect(at string, route *ir.Route, q *message) {
 	d := route.Redirect
-	scheme, host, path := cmp.Or(d.Scheme, r.request.Scheme), cmp.Or(d.Host, q.authority), q.withQuery(q.path)
+	scheme, host, path := cmp.Or(d.Scheme, r.scheme(q)), cmp.Or(d.Host, q.authority), q.withQuery(q.path)
 	switch {
 	case d.Path != "":
 		path = q.withQuery(d.Path)

@@ -228,7 +228,7 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 
 // isSet reports whether proxies write the header themselves.
 func (r *run) isSet(name string) bool {
-	if !Written(r.mesh, name) {
+	if !Written(r.mesh, name) || slices.Contains(r.settled, name) {
 		return false
 	}
 	return slices.Contains(r.mesh.ClaimHeaders(), name) || header(r.request.Headers, name) == nil || strings.HasPrefix(name, "x-") || name == "authorization"

@@ -95,6 +95,8 @@ type run struct {
 	request *Request
 	// me is who sends it, by the identity that the callee's proxy sees: nobody, when its kind is [Outside].
 	me ir.Peer
+	// settled are headers of which it is known what proxies write there: what the message says.
+	settled []string
 	// branch is the way that is followed through what the mesh does not decide; nil for the one that lets the request in.
 	branch *branch
 }

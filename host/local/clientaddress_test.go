@@ -158,7 +158,7 @@ func overHTTP3(t *testing.T, ip, address, host string, headers []string) int {
 	from := &quic.Transport{Conn: socket}
 	defer from.Close()
 	h3 := &http3.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: host},
 		Dial: func(ctx context.Context, addr string, c *tls.Config, q *quic.Config) (*quic.Conn, error) {
 			to, err := net.ResolveUDPAddr("udp4", addr)
 			if err != nil {

@@ -4,10 +4,8 @@ import (
 	"net/netip"
 	"slices"
 
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -62,16 +60,4 @@ func addresses(ranges []netip.Prefix, kind func(*corev3.CidrRange) *rbacconfigv3
 
 func allIDs(ids []*rbacconfigv3.Principal) *rbacconfigv3.Principal {
 	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_AndIds{AndIds: &rbacconfigv3.Principal_Set{Ids: ids}}}
-}
-
-const forwardedForHeader = "x-forwarded-for"
-
-// clientAddress has a gateway say in x-forwarded-for who the client is: its address alone, whatever the client wrote there.
-func (b *builder) clientAddress(m *hcmv3.HttpConnectionManager) {
-	m.XffNumTrustedHops = 0
-	m.SkipXffAppend = true // Envoy would append, and not the address of a client on this host
-	b.early(m, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: forwardedForHeader, Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	}}})
 }

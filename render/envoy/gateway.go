@@ -34,11 +34,9 @@ func (b *builder) gateway() {
 			Metadata:                      from(list[0].Pos),
 		}
 		for _, l := range list {
-			out.FilterChains = append(out.FilterChains, b.gatewayChain(l))
-			if l.BySNI() {
-				out.ListenerFilters = []*listenerv3.ListenerFilter{b.tlsInspector()}
-			}
+			out.FilterChains = append(out.FilterChains, b.gatewayChains(l)...)
 		}
+		out.ListenerFilters = b.beforeGateway(list)
 		b.out.Listeners = append(b.out.Listeners, out)
 		b.http3(port, list)
 	}
@@ -46,8 +44,8 @@ func (b *builder) gateway() {
 	b.gatewaySecrets()
 }
 
-// gatewayChain takes the connections of one of the spec's listeners.
-func (b *builder) gatewayChain(l *ir.Listener) *listenerv3.FilterChain {
+// gatewayChain takes connections of one of the spec's listeners, by those who come as origin says.
+func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterChain {
 	name := gatewayName(l.Name)
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
 	if l.BySNI() && !slices.Contains(l.Hosts, "*") {
@@ -66,25 +64,25 @@ func (b *builder) gatewayChain(l *ir.Listener) *listenerv3.FilterChain {
 		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee)}
 		return chain
 	}
-	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO))}
+	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO, from))}
 	return chain
 }
 
 // edge reads requests from outside. Nothing that comes from there says who it is:
 // headers about the caller are dropped, and the request gets an id of its own.
-func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecType) *hcmv3.HttpConnectionManager {
+func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecType, from origin) *hcmv3.HttpConnectionManager {
 	name := gatewayName(l.Name)
 	hosts := b.listenerHosts(b.scope.Gateway, l)
 	authorizer := b.scope.Gateway.Authorizer
 	if l.RedirectTo != "" {
 		authorizer = ""
 	}
-	m := b.connectionManager(name, slices.Concat(b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
+	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	ignoreUpgrades(m, upgradesOf(hosts))
 	m.CodecType = codec
-	b.clientAddress(m)
+	b.clientAddress(m, l, from)
 	if l.RedirectTo != "" { // the port is the other listener's
 		m.StripPortMode = &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true}
 	}
@@ -96,7 +94,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}}
 	if codec == hcmv3.HttpConnectionManager_HTTP3 {
 		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true)}
-	} else { // HTTP/3 has the same routes
+	} else if from != others { // who has the same routes, and so has HTTP/3
 		routes := routesOf(name, hosts...)
 		if l.HTTP3 {
 			routes.ResponseHeadersToAdd = altSvc(l.Port)

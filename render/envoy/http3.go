@@ -27,17 +27,20 @@ func (b *builder) http3(port uint16, list []*ir.Listener) {
 			continue
 		}
 		out.Metadata = from(l.Pos)
-		chain := &listenerv3.FilterChain{
-			Name: join(gatewayName(l.Name), "udp"),
-			TransportSocket: &corev3.TransportSocket{Name: quicTransportSocket, ConfigType: &corev3.TransportSocket_TypedConfig{
-				TypedConfig: b.any(&quicv3.QuicDownstreamTransport{DownstreamTlsContext: edgeTLS(l.TLS, []string{"h3"})}),
-			}},
-			Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_HTTP3))},
+		for _, from := range origins(l) {
+			chain := &listenerv3.FilterChain{
+				Name: join(gatewayName(l.Name), "udp"),
+				TransportSocket: &corev3.TransportSocket{Name: quicTransportSocket, ConfigType: &corev3.TransportSocket_TypedConfig{
+					TypedConfig: b.any(&quicv3.QuicDownstreamTransport{DownstreamTlsContext: edgeTLS(l.TLS, []string{"h3"})}),
+				}},
+				Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_HTTP3, from))},
+			}
+			if !slices.Contains(l.Hosts, "*") {
+				chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.Hosts}
+			}
+			comesFrom(chain, l, from)
+			out.FilterChains = append(out.FilterChains, chain)
 		}
-		if !slices.Contains(l.Hosts, "*") {
-			chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.Hosts}
-		}
-		out.FilterChains = append(out.FilterChains, chain)
 	}
 	if out.FilterChains != nil {
 		b.out.Listeners = append(b.out.Listeners, out)

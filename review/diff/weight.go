@@ -60,6 +60,7 @@ var weights = []struct {
 
 	{member: "gateway", path: "listeners.*.tls.secret", kind: Identity},
 	{member: "gateway", path: "listeners.*.tls", kind: Protection},
+	{member: "gateway", path: "listeners.*.clientIPDetection", kind: Protection},
 	{member: "gateway", path: "listeners.*.http3", kind: NewlyAllowed},
 	{member: "gateway", path: "listeners.*.protocol", kind: Protection},
 	{member: "gateway", path: "address", kind: NewlyAllowed},
