@@ -12,7 +12,8 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 )
 
-// DecodePart reads a field of an object, of which the type knows a part.
+// DecodePart decodes a field of an object into a type that has only some of its fields. If the field is not valid, it
+// adds a finding and returns false.
 func (m *Mesh) DecodePart(o *Object, field string, into any) bool {
 	err := noHoles(o.field(field))
 	if err == nil {
@@ -50,8 +51,9 @@ func noHoles(data []byte) error {
 	return nil
 }
 
-// Decode reads a field of an object, "spec" say, into a type of its API. What the type does not
-// know is a finding, as the API server would drop it.
+// Decode decodes a field of an object, for example "spec", into a type of its API. It adds a finding for each field
+// that the type does not have, because an API server would drop it. If the field is not valid, it adds a finding and
+// returns false.
 func (m *Mesh) Decode(o *Object, field string, into any) bool {
 	if !m.DecodePart(o, field, into) {
 		return false

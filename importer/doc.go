@@ -1,6 +1,5 @@
-// Package importer reads how services and their traffic are configured elsewhere, in objects of
-// Kubernetes, and says the same in the language of meshc. [Mesh] is what its readers,
-// in the packages below, fill. What has no counterpart is never dropped in silence:
-// a reader takes from an object what it carries over ([Take]), and whatever is left of it in
-// the end is a finding ([Mesh.Left]).
+// Package importer converts the configuration of services and their traffic from Kubernetes objects into the language
+// of meshc. The packages below read the objects of one project each and fill a [Mesh]. Nothing that has no
+// counterpart is dropped silently: a reader takes from an object what it carries over ([Take]), and everything that
+// remains becomes a finding ([Mesh.Left]).
 package importer

@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Files are the mesh as a repository: mesh.cue at its root, and a directory, which is a unit of
-// its own, for each service, gateway and external.
+// Files returns the mesh as the files of a repository, by path: mesh.cue in the root, and a directory, which is a
+// unit, for each service, gateway and external.
 func (m *Mesh) Files() (map[string][]byte, error) {
 	parts, err := m.parts()
 	for name, text := range parts {
@@ -20,7 +20,7 @@ func (m *Mesh) Files() (map[string][]byte, error) {
 	return parts, err
 }
 
-// File is the mesh as one file.
+// File returns the mesh as one CUE file.
 func (m *Mesh) File() ([]byte, error) {
 	parts, err := m.parts()
 	if err != nil {
@@ -63,7 +63,7 @@ func (m *Mesh) parts() (map[string][]byte, error) {
 	return parts, nil
 }
 
-// Package is the name of the CUE package.
+// Package returns the name of the CUE package of the mesh.
 func (m *Mesh) Package() string {
 	name := strings.ReplaceAll(m.Name, "-", "_")
 	if token.Lookup(name).IsKeyword() {

@@ -10,7 +10,7 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 )
 
-// Take is the value of a field, which is empty from then on.
+// Take returns the value of a field and sets the field to its zero value.
 func Take[T any](field *T) T {
 	value := *field
 	var zero T
@@ -18,8 +18,8 @@ func Take[T any](field *T) T {
 	return value
 }
 
-// Left tells what was not taken of a field of an object. The reasons say why by path without
-// numbers, "http[].mirrors"; a reason covers all below its path.
+// Left adds findings for what was not taken from a field of an object. The map has the reasons by path, without
+// indices, for example "http[].mirrors"; a reason applies to everything below its path.
 func (m *Mesh) Left(o *Object, field string, rest any, reasons map[string]string) {
 	left, err := leavesOf(rest)
 	if err != nil {
@@ -42,7 +42,7 @@ func (m *Mesh) Left(o *Object, field string, rest any, reasons map[string]string
 	}
 }
 
-// LeftAt tells what was not taken of a part of an object, the one at the path.
+// LeftAt adds findings for what was not taken from the part of an object at the path, all with the same reason.
 func (m *Mesh) LeftAt(o *Object, rest any, why string, path ...string) {
 	left, err := leavesOf(rest)
 	if err != nil {
@@ -53,7 +53,8 @@ func (m *Mesh) LeftAt(o *Object, rest any, why string, path ...string) {
 	}
 }
 
-// NotCarried tells of a part of an object, "spec", "http", "0" say, that is not carried over, and why.
+// NotCarried adds the warning MC1801: the part of an object at the path, for example "spec", "http", "0", is not
+// carried over for the given reason.
 func (m *Mesh) NotCarried(o *Object, why string, path ...string) {
 	subject := dotted(path)
 	if subject == "" {
@@ -62,7 +63,8 @@ func (m *Mesh) NotCarried(o *Object, why string, path ...string) {
 	m.Add(o, diag.NotCarried, subject+" is not carried over: "+why, path...)
 }
 
-// LetsMore tells of a part of an object that kept requests out, and is not carried over.
+// LetsMore adds the error MC1803: the part of an object at the path denied requests, and it is not carried over for
+// the given reason.
 func (m *Mesh) LetsMore(o *Object, why string, path ...string) {
 	subject := dotted(path)
 	if subject == "" {
@@ -71,7 +73,7 @@ func (m *Mesh) LetsMore(o *Object, why string, path ...string) {
 	m.Add(o, diag.LetsMore, subject+" is not carried over, and what it kept out is let in: "+why, path...)
 }
 
-// Add is a finding about an object.
+// Add adds a finding about an object, with the position of the path.
 func (m *Mesh) Add(o *Object, code diag.Code, text string, path ...string) {
 	m.Found.Add(diag.New(code, "", o.String()+": "+text, o.Position(path...)))
 }

@@ -10,35 +10,34 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Options say what cannot be read from objects.
+// Options are settings that objects do not contain.
 type Options struct {
-	// Name of the mesh, and its trust domain.
+	// Name is the name of the mesh, TrustDomain its SPIFFE trust domain.
 	Name, TrustDomain string
-	// Calls are whom each service calls, by their names; nil when that is not known.
+	// Calls are the callees of each service, by the names of the services; nil if they are not known.
 	Calls map[string][]string
 }
 
-// Mesh is a mesh that is being read.
+// Mesh is a mesh while it is imported.
 type Mesh struct {
 	Options
 	Repository spec.Repository
-	// Found is what could not be carried over.
+	// Found are the findings: what could not be carried over.
 	Found diag.List
-	// Services by name.
+	// Services are the services by name.
 	Services map[string]*Service
-	// Hosts are those of the externals that services may call, by their names.
+	// Hosts are the hosts of those externals that services may call, by the names of the externals.
 	Hosts map[string]Host
-	// Aliases are services by other hosts that they are known by.
+	// Aliases are services by other hosts under which they can be reached.
 	Aliases map[string]*Service
-	// Sees is which hosts a service is given, by its name, where that is narrower than all.
+	// Sees says, by the name of a service, which hosts it can see; a service that is not in the map can see all.
 	Sees map[string]func(h Host) bool
 }
 
-// Host is a name in DNS that belongs to a namespace.
+// Host is a DNS name in a namespace.
 type Host struct{ Namespace, Name string }
 
-// New is a mesh with the services of the objects: those of kind Service, with the workloads
-// that they select.
+// New returns a mesh with the objects of kind Service and the workloads that they select.
 func New(objects []*Object, o Options) *Mesh {
 	m := &Mesh{Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Aliases: map[string]*Service{}, Sees: map[string]func(Host) bool{}}
 	m.Repository = spec.Repository{
@@ -49,7 +48,7 @@ func New(objects []*Object, o Options) *Mesh {
 	return m
 }
 
-// Service is the service NAME of a namespace; nil when there is none.
+// Service returns the service with this namespace and name; nil if there is none.
 func (m *Mesh) Service(namespace, name string) *Service {
 	if s := m.Services[name]; s != nil && s.Namespace == namespace {
 		return s
@@ -57,8 +56,8 @@ func (m *Mesh) Service(namespace, name string) *Service {
 	return nil
 }
 
-// Lookup is the service that a host names, from a namespace: "cart", "cart.shop" or
-// "cart.shop.svc.cluster.local"; nil when there is none.
+// Lookup returns the service that a host means in the namespace from. The host has the form "cart", "cart.shop" or
+// "cart.shop.svc.cluster.local". It returns nil if there is no such service.
 func (m *Mesh) Lookup(host, from string) *Service {
 	if s := m.Aliases[host]; s != nil {
 		return s
@@ -74,7 +73,7 @@ func (m *Mesh) Lookup(host, from string) *Service {
 	return nil
 }
 
-// Sorted are the services by name.
+// Sorted returns the services, sorted by name.
 func (m *Mesh) Sorted() []*Service {
 	var out []*Service
 	for _, name := range slices.Sorted(maps.Keys(m.Services)) {
@@ -83,7 +82,8 @@ func (m *Mesh) Sorted() []*Service {
 	return out
 }
 
-// AddExternal adds a service outside the mesh that a namespace knows, under a name like the one wanted.
+// AddExternal adds an external that services of the namespace may call. It returns the name of the external, which is
+// the wanted one or similar to it.
 func (m *Mesh) AddExternal(wanted, namespace string, e *spec.External) string {
 	name := NameOf(wanted)
 	for taken := true; taken; { // services and externals share their names
@@ -97,9 +97,9 @@ func (m *Mesh) AddExternal(wanted, namespace string, e *spec.External) string {
 	return name
 }
 
-// Finish writes who calls whom, once all rules are there, and drops what is empty.
+// Finish writes the uses of all services and removes what is empty. Call it when all rules are complete.
 //
-// A caller is given every service that it sees and that lets it in, or those of [Options.Calls].
+// A service uses every service that it can see and that allows it, or those in [Options.Calls].
 func (m *Mesh) Finish() {
 	for _, s := range m.Sorted() {
 		s.settlePorts(m)
@@ -141,8 +141,8 @@ func (s *Service) use(callee string) {
 	s.Spec.Uses[callee] = &spec.Use{}
 }
 
-// Callers are the members that call the service, where that is known: those of [Options.Calls], and the
-// gateways whose routes lead to it. It is nil when nobody does.
+// Callers returns the known callers of a service: those in [Options.Calls], and the gateways whose routes lead to it.
+// It returns nil if there are none.
 func (m *Mesh) Callers(s *Service) *spec.Peers {
 	// Who calls a service whose routes lead to this one calls this one too.
 	reached := map[string]bool{s.Name: true}
@@ -195,7 +195,7 @@ func (s *Service) lets(caller *Service) bool {
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// NameOf makes a name of the language out of another, as far as its characters go.
+// NameOf makes a valid name of the language out of another name; characters that are not allowed are replaced.
 func NameOf(text string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(text), "-"), "-")
 	if name == "" || name[0] < 'a' {
@@ -204,7 +204,7 @@ func NameOf(text string) string {
 	return strings.TrimRight(name[:min(len(name), 63)], "-")
 }
 
-// Free is the name, or with a number behind it where it is taken.
+// Free returns the name, with a number at its end if it is already taken.
 func Free[T any](taken map[string]T, name string) string {
 	for n, base := 2, name; ; n++ {
 		if _, ok := taken[name]; !ok {

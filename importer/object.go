@@ -19,7 +19,7 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Object is an object of Kubernetes as it stands in a file.
+// Object is a Kubernetes object in a file.
 type Object struct {
 	metav1.TypeMeta
 	Metadata metav1.ObjectMeta `json:"metadata"`
@@ -28,7 +28,7 @@ type Object struct {
 	fields   map[string]json.RawMessage
 }
 
-// Group is the API group of the object's kind, empty for the core.
+// Group returns the API group of the object; empty for the core group.
 func (o *Object) Group() string {
 	if group, _, ok := strings.Cut(o.APIVersion, "/"); ok {
 		return group
@@ -36,15 +36,16 @@ func (o *Object) Group() string {
 	return ""
 }
 
-// Version is the API version of the object's kind.
+// Version returns the API version of the object, without its group.
 func (o *Object) Version() string { return o.APIVersion[strings.LastIndex(o.APIVersion, "/")+1:] }
 
-// String is "VirtualService shop/cart".
+// String returns the kind, namespace and name, for example "VirtualService shop/cart".
 func (o *Object) String() string {
 	return o.Kind + " " + o.Metadata.Namespace + "/" + o.Metadata.Name
 }
 
-// Position is where the field at the path stands, or as much of the path as is there.
+// Position returns the position of the field at the path. If the path does not exist, it is the position of the
+// nearest part above it.
 func (o *Object) Position(path ...string) source.Position {
 	node := o.node
 	for _, name := range path {
@@ -83,8 +84,8 @@ func (o *Object) field(name string) []byte {
 	return []byte("{}")
 }
 
-// Read takes the objects from a stream of YAML documents. The namespace is that of
-// objects which name none. A document that is no object is a finding.
+// Read reads objects from a stream of YAML documents. Objects that name no namespace get the given one. A document
+// that is not a valid object is a finding.
 func Read(file string, stream []byte, namespace string) ([]*Object, diag.List) {
 	var out []*Object
 	var found diag.List
@@ -198,7 +199,7 @@ func article(noun string) string {
 	return "a"
 }
 
-// Of are the objects of a group's kind, in the order in which they were read.
+// Of returns the objects of these kinds in a group, in the order in which they were read.
 func Of(objects []*Object, group string, kinds ...string) []*Object {
 	var out []*Object
 	for _, o := range objects {

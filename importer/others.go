@@ -14,8 +14,9 @@ var traffic = []string{
 	"cilium.io", "traefik.io", "projectcontour.io", "konghq.com", "solo.io", "nginx.org", "networking.k8s.io",
 }
 
-// Others tells of the objects that configure traffic and that are not of the kinds read, which have a group each.
-// Read by says what reads those of a group.
+// Others adds findings for objects that configure traffic and that the caller does not read. The map kinds has the
+// API group of each kind that it reads. The map readBy has, by API group, the command that reads objects of other
+// groups.
 func (m *Mesh) Others(objects []*Object, kinds map[string]string, readBy map[string]string) {
 	for _, o := range objects {
 		group := o.Group()
@@ -45,7 +46,8 @@ func family(group string) string {
 	return strings.Join(parts[max(0, len(parts)-2):], ".")
 }
 
-// Matches reports whether a value is what a pattern says: exact, or with "*" at one end, or "*" for any.
+// Matches reports whether a value matches a pattern: an exact value, a value with "*" at one end, or "*" for every
+// value.
 func Matches(pattern, value string) bool {
 	switch {
 	case pattern == "*":

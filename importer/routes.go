@@ -10,16 +10,16 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Hosted are the routes for the requests that name a host, "" or "*" for any. A route may be for some listeners alone, or
-// for a narrower host, which it keeps.
+// Hosted are the routes for requests to one host; "" and "*" mean every host. A route that already matches listeners
+// or a more specific host keeps them.
 type Hosted struct {
 	Host   string
 	Routes []*spec.Route
 }
 
-// Routed are the routes of a gateway, on which each host has its own in other meshes: the most
-// specific host comes first, and its routes end with a 404 where those of a wider host would take what they
-// leave. Routes that take all requests of their host come behind its others.
+// Routed combines the routes of a gateway into one list, because other projects have a separate list for each host.
+// Routes of the most specific host come first. They end with a 404 route if the routes of a less specific host would
+// otherwise match the remaining requests. Within a host, routes that match all requests come last.
 func Routed(hosts []Hosted) []*spec.Route {
 	var merged []Hosted
 	for _, h := range hosts {
@@ -106,7 +106,7 @@ func (h *Hosted) place(r *spec.Route) {
 	r.Match.Host = spec.Written(h.Host)
 }
 
-// At makes a route one for listeners, by their names; nil is all of them.
+// At limits a route to listeners with these names; nil means all listeners.
 func At(r *spec.Route, listeners []string) {
 	if listeners == nil {
 		return
@@ -128,7 +128,8 @@ func listenersOf(r *spec.Route) []string {
 	return out
 }
 
-// Tidied are the routes of a service without what need not be said: that all go to any instance.
+// Tidied returns the routes of a service without destinations that mean "any instance". It returns nil if only a
+// route without any setting remains.
 func Tidied(routes []*spec.Route) []*spec.Route {
 	for _, r := range routes {
 		if len(r.To) == 1 && *r.To[0] == (spec.Destination{}) {
@@ -142,7 +143,7 @@ func Tidied(routes []*spec.Route) []*spec.Route {
 	return routes
 }
 
-// NameApart numbers the routes that have the name of another one.
+// NameApart adds numbers to the names of routes that have the same name.
 func NameApart(routes []*spec.Route) {
 	count := map[string]int{}
 	for _, r := range routes {
@@ -161,8 +162,8 @@ func takesAll(r *spec.Route) bool {
 	return m == nil || !m.Host.IsSet() && m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil && (m.Path == nil || m.Path.Prefix.Value == "/")
 }
 
-// MoreSpecific orders hosts: exact ones before wildcards, longer ones before shorter, and any host
-// last.
+// MoreSpecific compares two hosts for sorting: exact hosts come before wildcards, longer ones before shorter ones,
+// and "any host" comes last.
 func MoreSpecific(a, b string) int {
 	rank := func(host string) int {
 		switch {
@@ -176,7 +177,7 @@ func MoreSpecific(a, b string) int {
 	return rank(b) - rank(a)
 }
 
-// Covers reports whether a host, exact or with a wildcard, takes all that another takes.
+// Covers reports whether the host wide, which is exact or has a wildcard, matches every host that narrow matches.
 func Covers(wide, narrow string) bool {
 	if wide == "" || wide == "*" || wide == narrow {
 		return true
@@ -185,7 +186,7 @@ func Covers(wide, narrow string) bool {
 	return ok && strings.HasSuffix(narrow, suffix) && narrow != "" && narrow != "*"
 }
 
-// Intersect is the host that both take, and whether there is one.
+// Intersect returns the host that matches what both hosts match, and false if there is none.
 func Intersect(a, b string) (string, bool) {
 	switch {
 	case Covers(a, b):

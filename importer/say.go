@@ -11,7 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Duration is a length of time as the language writes it: "1m30s", "0.5ms".
+// Duration returns a duration in the form of the language, for example "1m30s" or "0.5ms".
 func Duration(d time.Duration) string {
 	if d == 0 {
 		return "0s"
@@ -35,7 +35,7 @@ func Duration(d time.Duration) string {
 	return b.String()
 }
 
-// Edits are changes of headers, whose names the language writes in lower case; nil for none.
+// Edits returns changes of headers; nil if there are none. Header names are written in lower case.
 func Edits(set, add map[string]string, remove []string) *spec.HeaderEdits {
 	if len(set)+len(add)+len(remove) == 0 {
 		return nil
@@ -58,7 +58,7 @@ func lowered(in map[string]string) map[string]spec.Field[string] {
 	return out
 }
 
-// IsEmpty reports whether nothing is left of what was taken from.
+// IsEmpty reports whether a value has no content left after [Take].
 func IsEmpty(v any) bool {
 	left, err := leavesOf(v)
 	return err == nil && len(left) == 0

@@ -14,16 +14,16 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Service is a Service of Kubernetes and what is made of it.
+// Service is a Kubernetes Service with the service of the mesh that is made from it.
 type Service struct {
 	Name, Namespace string
-	// Account is the service account of its pods.
+	// Account is the service account of the service's pods.
 	Account string
 	Spec    *spec.Service
 	Object  *Object
-	// Workloads are those whose pods it selects.
+	// Workloads are the workloads whose pods the Service selects.
 	Workloads []*Workload
-	// Selector are the labels by which it selects them.
+	// Selector are the labels by which the Service selects its pods.
 	Selector map[string]string
 	// made are the versions that its workloads made, by name, until something names them.
 	made map[string]bool
@@ -31,12 +31,12 @@ type Service struct {
 	guessed map[string]int
 }
 
-// Host is the name by which the service is looked up in its cluster.
+// Host returns the full DNS name of the service in its cluster.
 func (s *Service) Host() Host {
 	return Host{s.Namespace, s.Name + "." + s.Namespace + ".svc.cluster.local"}
 }
 
-// Port is the name of the port with that number, as callers know it; "" when there is none.
+// Port returns the name of the port with this number, as callers use it; "" if there is none.
 func (s *Service) Port(number int) string {
 	for name, p := range s.Spec.Ports {
 		if p.Port.Value == number {
@@ -46,10 +46,10 @@ func (s *Service) Port(number int) string {
 	return ""
 }
 
-// MirrorPort is why a gateway sends no copies to a service with more than one port that speaks HTTP.
+// MirrorPort is the reason why a gateway cannot mirror requests to a service with several HTTP ports.
 const MirrorPort = "copies go to the only port of a service that speaks HTTP, and this one has more"
 
-// PortsOfHTTP is how many of its ports speak HTTP.
+// PortsOfHTTP returns the number of its ports whose protocol is http, http2 or grpc.
 func (s *Service) PortsOfHTTP() int {
 	n := 0
 	for _, p := range s.Spec.Ports {
@@ -60,7 +60,7 @@ func (s *Service) PortsOfHTTP() int {
 	return n
 }
 
-// Speaks says what a port speaks whose protocol was not known.
+// Speaks sets the protocol of a port, if the Service did not say it.
 func (s *Service) Speaks(port, protocol string) {
 	if _, ok := s.guessed[port]; ok {
 		s.Spec.Ports[port].Protocol = spec.Written(protocol)
@@ -76,7 +76,7 @@ func (s *Service) settlePorts(m *Mesh) {
 	}
 }
 
-// Accounts are the service accounts of its pods.
+// Accounts returns the service accounts of its pods.
 func (s *Service) Accounts() []string {
 	if len(s.Workloads) == 0 {
 		return []string{s.Account}
@@ -90,8 +90,9 @@ func (s *Service) Accounts() []string {
 	return out
 }
 
-// Select says whether the labels are those of some of the service's pods, or of all. Of pods that were not read
-// only those labels are known by which the service selects them: it cannot be told for others.
+// Select reports whether the selector matches some of the service's pods, or all of them. If no workload of the
+// service was read, only the labels in the Service's own selector are known; known is false if these are not
+// sufficient.
 func (s *Service) Select(selector map[string]string) (some, all, known bool) {
 	chosen := labels.SelectorFromSet(selector)
 	n := 0

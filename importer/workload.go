@@ -11,13 +11,13 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Workload is an object of Kubernetes that makes pods.
+// Workload is a Kubernetes object that creates pods: a Deployment, a StatefulSet or a DaemonSet.
 type Workload struct {
 	Kind, Name, Namespace string
-	// Labels and Account are those of its pods.
+	// Labels and Account are the labels and the service account of its pods.
 	Labels  map[string]string
 	Account string
-	// Ports are the named ports of its containers.
+	// Ports are the named ports of its containers, by name.
 	Ports map[string]int
 }
 
@@ -165,8 +165,8 @@ func (m *Mesh) giveAccounts() {
 	}
 }
 
-// Version gives the service a version of that name with the labels. One that its workloads made, and that nothing
-// has named yet, gives way to it.
+// Version adds a version with this name and these labels to the service. It replaces a version that was made from a
+// workload with the same labels and that nothing has named yet.
 func (s *Service) Version(name string, labels map[string]string) {
 	v := &spec.Version{Labels: map[string]spec.Field[string]{}}
 	for key, value := range labels {

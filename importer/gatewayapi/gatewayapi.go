@@ -1,6 +1,6 @@
-// Package gatewayapi reads the Gateway API of Kubernetes: Gateway, HTTPRoute, GRPCRoute, TLSRoute,
-// TCPRoute, BackendTLSPolicy and ReferenceGrant, as https://gateway-api.sigs.k8s.io/reference/spec/
-// describes them. Routes may be for a Gateway or for a Service (GAMMA).
+// Package gatewayapi reads objects of the Gateway API: Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute,
+// BackendTLSPolicy and ReferenceGrant, as described in https://gateway-api.sigs.k8s.io/reference/spec/. The parent of
+// a route may be a Gateway or a Service (GAMMA).
 package gatewayapi
 
 import (
@@ -22,7 +22,7 @@ type reader struct {
 	called map[string]bool
 }
 
-// Import is the mesh that the objects make.
+// Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m := &reader{Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{}, called: map[string]bool{}}
 	m.readGrants()

@@ -1,6 +1,6 @@
-// Package istio reads the configuration of Istio: VirtualService, DestinationRule, Gateway,
-// ServiceEntry, Sidecar, AuthorizationPolicy, PeerAuthentication and RequestAuthentication, as
-// https://istio.io/latest/docs/reference/config/ describes them.
+// Package istio reads the configuration of Istio: VirtualService, DestinationRule, Gateway, ServiceEntry, Sidecar,
+// AuthorizationPolicy, PeerAuthentication and RequestAuthentication, as described in
+// https://istio.io/latest/docs/reference/config/.
 package istio
 
 import (
@@ -44,11 +44,11 @@ type through struct {
 	service *importer.Service
 }
 
-// Import is the mesh that the objects make.
+// Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
 //
-// Who may call whom is by AuthorizationPolicy; a service that none is for lets everyone of the mesh
-// in. Whom a service calls Istio does not know: it is given all that its Sidecar shows it and that
-// let it in, unless the options say more.
+// AuthorizationPolicies determine who may call a service; a service without one allows every member of the mesh.
+// Istio does not know which services a service calls. So a service uses every service that its Sidecar makes visible
+// and that allows it, unless the options name its calls.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m := &reader{Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{}, issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{}}
 	m.defaults()
