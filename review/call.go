@@ -20,7 +20,9 @@ type Call struct {
 	// Route is the name of the gateway's route that the requests go by; empty for a service's calls.
 	Route string `json:"route,omitempty"`
 	// Worst is how long one request can be waited for, and how often it can be sent, in words; empty below HTTP.
-	Worst    string    `json:"worst,omitempty"`
+	Worst string `json:"worst,omitempty"`
+	// Ends is which proxy ends a request, and when, in words; empty below HTTP.
+	Ends     string    `json:"ends,omitempty"`
 	Settings []Setting `json:"settings,omitempty"`
 	// Routes of the callee say otherwise.
 	Routes []CallRoute `json:"routes,omitempty"`
@@ -70,7 +72,7 @@ func callOf(c *ir.Call, inner []ir.Call) Call {
 		out.Settings = settings(p.Bounds.Settings())
 		return out
 	}
-	out.Worst = worstOf(p)
+	out.Worst, out.Ends = worstOf(p), endsOf(c)
 	out.Settings = append(settings(inForce(p)), settings(p.Bounds.Settings())...)
 	for i := range inner {
 		by := &inner[i].Policy
@@ -92,10 +94,15 @@ func worstOf(p *ir.Policy) string {
 	if n := p.Attempts.Value; n > 0 {
 		tries = fmt.Sprintf("%d retries, %d requests at most", n, n+1)
 	}
-	if p.Timeout.Value == 0 {
+	switch {
+	case p.Timeout.Value.Bounds():
+		return fmt.Sprintf("%s, within %s", tries, p.Timeout.Value)
+	case p.PerTryTimeout.Value.Bounds():
+		begins := p.PerTryTimeout.Value * ir.Duration(p.Attempts.Value+1)
+		return fmt.Sprintf("%s, an answer begins within %s and may take any time", tries, begins)
+	default:
 		return tries + ", without a time limit"
 	}
-	return fmt.Sprintf("%s, within %s", tries, p.Timeout.Value)
 }
 
 // inForce are the settings of requests that mean something.

@@ -60,6 +60,9 @@ func (d *Description) Text(w io.Writer) error {
 			by += " at " + c.Bind
 		}
 		fmt.Fprintf(t, "%s\t%s on %s%s%s\n", first(i, "  calls"), c.To, c.Port, by, worstText(c.Worst))
+		if c.Ends != "" {
+			fmt.Fprintf(t, "\t  %s\n", c.Ends)
+		}
 		for _, s := range c.Settings {
 			fmt.Fprintf(t, "\t  %s %s\t%s\n", s.Name, s.Value, s.From)
 		}

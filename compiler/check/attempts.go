@@ -128,7 +128,7 @@ func hedges(m *subject) diag.List {
 	for i := range m.requests {
 		c := &m.requests[i]
 		p := c.Policy
-		if !p.Hedge.Value || p.Attempts.Value > 0 && p.PerTryTimeout.Value > 0 {
+		if !p.Hedge.Value || p.Attempts.Value > 0 && p.PerTryTimeout.Value.Bounds() {
 			continue
 		}
 		missing, example := "perTryTimeout", `perTryTimeout: "100ms"`

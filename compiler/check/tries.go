@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -14,7 +15,7 @@ func tries(m *subject) diag.List {
 		c := &m.requests[i]
 		p := c.Policy
 		perTry, timeout := p.PerTryTimeout.Value, p.Timeout.Value
-		if p.Attempts.Value == 0 || perTry == 0 {
+		if p.Attempts.Value == 0 || !perTry.Bounds() || !timeout.Bounds() {
 			continue
 		}
 		total := perTry * ir.Duration(p.Attempts.Value+1)
@@ -63,7 +64,9 @@ func longerThanCaller(m *subject) diag.List {
 	for i := range m.requests {
 		c := &m.requests[i]
 		for _, end := range c.Ends() {
-			if t := c.Policy.Timeout; t.Value > longest[end].Value {
+			if t := c.Policy.Timeout; !t.Value.Bounds() {
+				longest[end] = ir.Setting[ir.Duration]{Value: math.MaxInt64}
+			} else if t.Value > longest[end].Value {
 				longest[end] = t
 			}
 		}
@@ -71,7 +74,7 @@ func longerThanCaller(m *subject) diag.List {
 	var found diag.List
 	for i := range m.requests {
 		c := &m.requests[i]
-		name, t := c.Caller.Name, c.Policy.Timeout
+		name, t := c.Caller.Name, waits(&c.Policy)
 		bound, called := longest[name]
 		if c.Caller.Kind != ir.KindService || !called || t.Value <= bound.Value {
 			continue
@@ -84,11 +87,25 @@ func longerThanCaller(m *subject) diag.List {
 	return onePerUse(found)
 }
 
+// waits is how long is waited for an answer: to its end, or where that has no limit to its beginning. It is 0 where that
+// has none either: then somebody wrote that any time will do.
+func waits(p *ir.Policy) ir.Setting[ir.Duration] {
+	switch perTry := p.PerTryTimeout; {
+	case p.Timeout.Value.Bounds():
+		return p.Timeout
+	case perTry.Value.Bounds():
+		perTry.Value *= ir.Duration(p.Attempts.Value + 1)
+		return perTry
+	default:
+		return ir.Setting[ir.Duration]{}
+	}
+}
+
 // within is what a caller writes for a call that has to end in that time: its tries have to fit in there too.
 func within(c *ir.Call, bound ir.Duration) string {
 	timeout := fmt.Sprintf("timeout: %q", bound)
 	tries := ir.Duration(c.Policy.Attempts.Value + 1)
-	if perTry := c.Policy.PerTryTimeout.Value; tries > 1 && perTry*tries > bound {
+	if perTry := c.Policy.PerTryTimeout; tries > 1 && perTry.Pos.IsValid() && perTry.Value*tries > bound {
 		if most := (bound / tries).Truncate(); most > 0 {
 			return fmt.Sprintf("uses: %q: {%s, retries: perTryTimeout: %q}", c.Use.To, timeout, most)
 		}

@@ -33,12 +33,30 @@ func (b *Bounds) Keepalive() bool {
 	return b.KeepaliveTime.Value > 0 || b.KeepaliveInterval.Value > 0 || b.KeepaliveProbes.Value > 0
 }
 
+// manyAtOnce is the default of what a proxy has open to a callee at once. It is bounded, so that a callee that hangs does not take
+// the memory of its callers, and above what one address can have of connections to another (about 28,000 source ports): a gateway
+// meets other limits first.
+const manyAtOnce = 65536
+
 func defaultBounds() Bounds {
-	many := Setting[uint32]{Value: 1024}
+	many := Setting[uint32]{Value: manyAtOnce}
 	return Bounds{
 		Max: many, MaxPending: many, MaxRequests: many,
 		ConnectTimeout: Setting[Duration]{Value: Duration(time.Second)},
 		IdleTimeout:    Setting[Duration]{Value: Duration(time.Hour)},
+	}
+}
+
+// leastConnect is what the opening of a connection has at least where no connectTimeout is written.
+const leastConnect = Duration(250 * time.Millisecond)
+
+// connectBefore has connections open, or not, before requests that wait for one are given up after that time, where no
+// connectTimeout is written: a request that is given up without a connection counts against no instance, so a host that is gone
+// would never be found.
+func (b *Bounds) connectBefore(timeout Duration) {
+	t := &b.ConnectTimeout
+	if !t.Pos.IsValid() && timeout > leastConnect {
+		t.Value = min(t.Value, max(timeout*3/4, leastConnect))
 	}
 }
 

@@ -19,11 +19,12 @@ type PolicySetting struct {
 // only perTryTimeout means something when they are not.
 func (p *Policy) Retrying() bool { return p.Attempts.Value > 0 }
 
-// RetriesOn are the conditions on which a request is sent again: those written, and "reset" where each try has its time. Envoy
-// resets a try whose time is over, and sends it again only on one of the conditions that take in every reset.
+// RetriesOn are the conditions on which a request is sent again: those written, and "reset" where a time for each try is. Envoy
+// resets a try whose time is over, and sends it again only on one of the conditions that take in every reset. By the default
+// time alone nothing is sent again: the instance may have done what it was asked for.
 func (p *Policy) RetriesOn() []RetryCondition {
 	on := p.RetryOn.Value
-	if p.PerTryTimeout.Value == 0 || slices.ContainsFunc(on, func(c RetryCondition) bool { return c == "5xx" || c == "gateway-error" || c == "reset" }) {
+	if !p.PerTryTimeout.Pos.IsValid() || !p.PerTryTimeout.Value.Bounds() || slices.ContainsFunc(on, func(c RetryCondition) bool { return c == "5xx" || c == "gateway-error" || c == "reset" }) {
 		return on
 	}
 	return append(slices.Clone(on), "reset")

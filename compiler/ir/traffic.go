@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,8 +11,17 @@ import (
 // Duration is a length of time; its JSON form is Go's, as in "1.5s".
 type Duration time.Duration
 
-// String is the JSON form: Go's, without units that count nothing.
+// NoLimit is the Duration of what may take any time; its form is "none".
+const NoLimit Duration = -1
+
+// Bounds reports whether the time is a bound: it is neither [NoLimit] nor 0, which says nothing.
+func (d Duration) Bounds() bool { return d > 0 }
+
+// String is the JSON form: Go's, without units that count nothing, or "none".
 func (d Duration) String() string {
+	if d == NoLimit {
+		return "none"
+	}
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
@@ -28,9 +38,16 @@ func (d Duration) Truncate() Duration { return Duration(time.Duration(d).Truncat
 // MarshalText is String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads Go's form.
+// UnmarshalText reads the JSON form.
 func (d *Duration) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		*d = NoLimit
+		return nil
+	}
 	v, err := time.ParseDuration(string(text))
+	if err == nil && v < 0 {
+		err = fmt.Errorf("the time %q is negative", text)
+	}
 	*d = Duration(v)
 	return err
 }
@@ -61,14 +78,15 @@ type Traffic struct {
 
 // Policy is what is in force for a call: a Traffic with nothing left open.
 type Policy struct {
-	// Timeout bounds the request from its first byte to the end of the answer.
+	// Timeout bounds the time from the end of the request to the end of the answer; NoLimit for any.
 	Timeout Setting[Duration]
 	// IdleTimeout ends a request on which nothing moves; 0 for the proxy's own
-	// bound.
+	// bound, NoLimit for never.
 	IdleTimeout Setting[Duration]
 	// Attempts is how often a failed request is sent again after the first try.
 	Attempts Setting[uint32]
-	// PerTryTimeout bounds each try; 0 for what is left of Timeout.
+	// PerTryTimeout bounds each try from the end of the request to the beginning of the answer; NoLimit for what is
+	// left of Timeout.
 	PerTryTimeout Setting[Duration]
 	RetryOn       Setting[[]RetryCondition]
 	// BackoffBase and BackoffMax bound the random wait before a retry.
@@ -85,10 +103,21 @@ type Policy struct {
 // RetryCondition is what counts as failed, in the language's words.
 type RetryCondition string
 
+// answerBegins is the PerTryTimeout where no place says anything of time: it finds instances that hang, and cuts no
+// stream, upload or download, whose length nobody can know.
+const answerBegins = Duration(15 * time.Second)
+
+// DefaultIdle is for how long nothing may move on a request where nothing is written, and DefaultEdgeIdle on one from outside, at a
+// gateway.
+const (
+	DefaultIdle     = Duration(time.Hour)
+	DefaultEdgeIdle = Duration(5 * time.Minute)
+)
+
 // Default is the policy of a call that no place says anything of.
 func Default() Policy {
 	return Policy{
-		Timeout:        Setting[Duration]{Value: Duration(15 * time.Second)},
+		Timeout:        Setting[Duration]{Value: NoLimit},
 		RetryOn:        Setting[[]RetryCondition]{Value: []RetryCondition{"connect-failure", "refused-stream", "unavailable", "reset-before-request"}},
 		BackoffBase:    Setting[Duration]{Value: Duration(25 * time.Millisecond)},
 		BudgetPercent:  Setting[float64]{Value: 20},
@@ -115,6 +144,13 @@ func nearest(places ...*Traffic) Policy {
 		decide(&p.BudgetPercent, t.BudgetPercent)
 		decide(&p.MinConcurrency, t.MinConcurrency)
 		p.Bounds.decide(&t.Connections)
+	}
+	p.Bounds.connectBefore(p.Timeout.Value)
+	if p.PerTryTimeout.Value == 0 {
+		p.PerTryTimeout.Value = NoLimit
+		if p.Timeout == Default().Timeout {
+			p.PerTryTimeout.Value = answerBegins
+		}
 	}
 	if p.BackoffMax.Value == 0 {
 		p.BackoffMax.Value = 10 * p.BackoffBase.Value

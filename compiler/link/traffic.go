@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -11,8 +12,8 @@ import (
 // traffic is what one place says of timeouts and retries.
 func (l *linker) traffic(here place, written spec.Traffic) ir.Traffic {
 	t := ir.Traffic{
-		Timeout:     l.durationSetting(here.field("timeout"), written.Timeout),
-		IdleTimeout: l.durationSetting(here.field("idleTimeout"), written.IdleTimeout),
+		Timeout:     l.limitSetting(here.field("timeout"), written.Timeout),
+		IdleTimeout: l.limitSetting(here.field("idleTimeout"), written.IdleTimeout),
 	}
 	if r := written.Retries; r != nil {
 		l.retries(here.field("retries"), r, &t)
@@ -21,6 +22,22 @@ func (l *linker) traffic(here place, written spec.Traffic) ir.Traffic {
 		t.Connections = l.connections(here.field("connections"), c)
 	}
 	return t
+}
+
+// limitSetting is a bound on a time, which "none" lifts; nil when nothing is written.
+func (l *linker) limitSetting(here place, f spec.Field[string]) *ir.Setting[ir.Duration] {
+	switch d, err := time.ParseDuration(f.Value); {
+	case !f.IsSet():
+		return nil
+	case f.Value == ir.NoLimit.String():
+		return setting(here, ir.NoLimit, f.Pos)
+	case err == nil && d == 0:
+		l.add(diag.NoTime, here, fmt.Sprintf("%s is %q, which would end every request before it began", here.name(), f.Value), here.pos(f.Pos)).
+			hint(`"none" for no limit`)
+		return nil
+	default:
+		return setting(here, l.duration(here, f), f.Pos)
+	}
 }
 
 // durationSetting is nil when nothing is written.
@@ -35,7 +52,7 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 	if r.Attempts.IsSet() {
 		t.Attempts = setting(here, uint32(r.Attempts.Value), r.Attempts.Pos)
 	}
-	t.PerTryTimeout = l.durationSetting(here.field("perTryTimeout"), r.PerTryTimeout)
+	t.PerTryTimeout = l.limitSetting(here.field("perTryTimeout"), r.PerTryTimeout)
 	if r.On != nil {
 		var on []ir.RetryCondition
 		for _, condition := range r.On {

@@ -1,5 +1,8 @@
 package spec
 
+// NoLimit is what a spec writes where a time has no bound.
+const NoLimit = "none"
+
 // Traffic is what a place says of the calls that it covers.
 type Traffic struct {
 	Timeout, IdleTimeout Field[string]

@@ -21,15 +21,23 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 			r.Steps[first+i].Timing = true
 		}
 	}()
-	r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
+	perTry := p.PerTryTimeout
+	switch {
+	case p.Timeout.Value.Bounds():
+		r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
+	case perTry.Value.Bounds():
+		r.step(at, perTry.Pos, "waits %s at most until the answer begins%s; the answer may take any time", perTry.Value, ofDefault(perTry.Pos))
+	default:
+		r.step(at, p.Timeout.Pos, "waits for as long as the answer takes%s", ofDefault(p.Timeout.Pos))
+	}
 	if p.Attempts.Value > 0 {
 		text := fmt.Sprintf("retries on %s: %d retries, %d requests at most", join(p.RetriesOn()), p.Attempts.Value, p.Attempts.Value+1)
-		if t := p.PerTryTimeout.Value; t > 0 {
+		if t := perTry.Value; t.Bounds() {
 			text += fmt.Sprintf("; a try takes %s at most", t)
 		}
 		r.step(at, p.Attempts.Pos, "%s", text)
-	} else if t := p.PerTryTimeout.Value; t > 0 && (p.Timeout.Value == 0 || t < p.Timeout.Value) {
-		r.step(at, p.PerTryTimeout.Pos, "waits %s at most until the answer begins", t)
+	} else if t := perTry.Value; t.Bounds() && t < p.Timeout.Value {
+		r.step(at, perTry.Pos, "waits %s at most until the answer begins", t)
 	}
 }
 

@@ -14,6 +14,9 @@
 //	status  the status of the answer, or of the failures (503)
 //	reset   "true" to fail by closing the connection without an answer
 //	delay   how long to wait before the answer: "250ms"
+//	at      the version that waits for delay; each when it is not written
+//	read    "true" to read the whole request before the answer
+//	stream  how long to send a line every 100ms, in place of a report: "20s"
 //
 // A WebSocket is accepted anywhere, and its messages are sent back.
 package app

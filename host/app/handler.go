@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // handler records a request, fails it if it asks for that, calls what it names
@@ -20,7 +24,17 @@ func (a *App) handler(p Port) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		if steer.at != "" && steer.at != a.version {
+			steer.delay = 0
+		}
+		if steer.read {
+			_, _ = io.Copy(io.Discard, r.Body) // who stops sending gets an answer too
+		}
 		if !wait(r.Context(), steer.delay) {
+			return
+		}
+		if steer.stream > 0 {
+			stream(r.Context(), w, steer.stream)
 			return
 		}
 		rpc := isRPC(r)
@@ -44,6 +58,19 @@ func (a *App) handler(p Port) http.Handler {
 		e.SetIndent("", "  ")
 		_ = e.Encode(report) // the caller may be gone
 	})
+}
+
+// stream sends server-sent events for that long, of which the last says "end".
+func stream(ctx context.Context, w http.ResponseWriter, length time.Duration) {
+	w.Header().Set("content-type", "text/event-stream")
+	flush := http.NewResponseController(w).Flush
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		fmt.Fprint(w, "data: more\n\n")
+		if flush() != nil || !wait(ctx, 100*time.Millisecond) {
+			return
+		}
+	}
+	fmt.Fprint(w, "data: end\n\n")
 }
 
 // fail answers with the status, as gRPC does when the request is gRPC.

@@ -17,6 +17,9 @@ type steering struct {
 	status int
 	reset  bool
 	delay  time.Duration
+	at     string
+	read   bool
+	stream time.Duration
 }
 
 func readSteering(r *http.Request) (steering, error) {
@@ -27,7 +30,7 @@ func readSteering(r *http.Request) (steering, error) {
 		}
 		return r.Header.Get("x-" + name)
 	}
-	s := steering{via: append(query["via"], r.Header.Values("x-via")...), key: get("key"), reset: get("reset") == "true"}
+	s := steering{via: append(query["via"], r.Header.Values("x-via")...), key: get("key"), reset: get("reset") == "true", at: get("at"), read: get("read") == "true"}
 	if s.key == "" {
 		s.key = r.Header.Get("x-request-id")
 	}
@@ -42,9 +45,11 @@ func readSteering(r *http.Request) (steering, error) {
 			return s, fmt.Errorf("status=%q is not an HTTP status", v)
 		}
 	}
-	if v := get("delay"); v != "" {
-		if s.delay, err = time.ParseDuration(v); err != nil {
-			return s, fmt.Errorf("delay=%q is not a duration", v)
+	for name, into := range map[string]*time.Duration{"delay": &s.delay, "stream": &s.stream} {
+		if v := get(name); v != "" {
+			if *into, err = time.ParseDuration(v); err != nil {
+				return s, fmt.Errorf("%s=%q is not a duration", name, v)
+			}
 		}
 	}
 	return s, nil

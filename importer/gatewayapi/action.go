@@ -186,12 +186,10 @@ func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter
 // tries carries over a rule's time and retries.
 func (m *reader) tries(o *importer.Object, r *gatewayv1.HTTPRouteRule, route *spec.Route, where []string) {
 	if t := importer.Take(&r.Timeouts); t != nil {
-		if d, ok := length(t.Request); ok {
+		if d, ok := limit(t.Request); ok {
 			route.Timeout = spec.Written(d)
-		} else if t.Request != nil {
-			m.NotCarried(o, "every request is bounded, by 15s where nothing is written", append(slices.Clone(where), "timeouts", "request")...)
 		}
-		if d, ok := length(t.BackendRequest); ok {
+		if d, ok := limit(t.BackendRequest); ok {
 			route.Retries = &spec.Retries{PerTryTimeout: spec.Written(d)}
 		}
 	}
@@ -217,6 +215,14 @@ func (m *reader) tries(o *importer.Object, r *gatewayv1.HTTPRouteRule, route *sp
 			route.Retries.On, t.Codes = append(route.Retries.On, spec.Written("unavailable")), nil
 		}
 	}
+}
+
+// limit is a length of time, or none at all for 0 (GEP-1742).
+func limit(d *gatewayv1.Duration) (string, bool) {
+	if parsed, err := time.ParseDuration(string(or(d, ""))); err == nil && parsed == 0 {
+		return spec.NoLimit, true
+	}
+	return length(d)
 }
 
 // length is a duration of the Gateway API (GEP-2257) that is not zero, which would be for no bound.

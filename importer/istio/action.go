@@ -17,7 +17,7 @@ func (b *binding) actions(i int, r *networkingv1.HTTPRoute, out *spec.Route) {
 		out.Name = spec.Written(name)
 	}
 	if d := r.Timeout; d != nil && d.AsDuration() == 0 {
-		b.NotCarried(b.object, "every request is bounded, by 15s where nothing is written", "spec", "http", strconv.Itoa(i), "timeout")
+		out.Timeout = spec.Written(spec.NoLimit)
 		r.Timeout = nil
 	}
 	duration(&out.Timeout, &r.Timeout)

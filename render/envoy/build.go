@@ -71,7 +71,8 @@ type builder struct {
 	loopback string       // the address that the proxy's host keeps to itself
 	out      *Resources
 	clusters map[string]bool
-	budgets  map[string]budget // see retryBudgets
+	budgets  map[string]budget      // see retryBudgets
+	opening  map[string]ir.Duration // see connectTimes
 	// trustsAll is set when the roots of all trust domains are wanted, by who asks for certificates.
 	trustsAll bool
 	// proxyless is set when a gRPC client reads the resources, not an Envoy.
@@ -82,7 +83,7 @@ type builder struct {
 func newBuilder(scope ir.Scope, o Options) *builder {
 	b := &builder{
 		scope: scope, member: scope.Member(), options: o, endpoint: scope.Endpoint(o.Instance), loopback: scope.Loopback(o.Instance),
-		out: &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope),
+		out: &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope), opening: connectTimes(&scope),
 	}
 	if b.endpoint == nil && o.Left != nil {
 		b.endpoint, b.loopback = o.Left, o.Left.Loopback()

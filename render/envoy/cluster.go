@@ -22,7 +22,7 @@ import (
 
 const (
 	connectTimeout  = time.Second
-	idleTimeout     = time.Hour
+	idleTimeout     = time.Duration(ir.DefaultIdle)
 	httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 )
 
@@ -38,6 +38,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	p := b.scope.Settings.Policy(use, &callee.Traffic)
 	bounds := p.Bounds
 	connections(c, &bounds)
+	b.connectInTime(c, callee.Name)
 	retries, called := b.budgets[callee.Name]
 	if !called {
 		retries = budgetOf(&p)
@@ -82,6 +83,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	c := b.cluster(name, use.Pos)
 	p := b.scope.Settings.Policy(use, &e.Traffic)
 	connections(c, &p.Bounds)
+	b.connectInTime(c, e.Name)
 	c.CircuitBreakers = breakers(&p.Bounds, budgetOf(&p))
 	c.OutlierDetection = outlierDetection(e.Outliers)
 	if b.goesVia(e) {

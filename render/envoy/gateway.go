@@ -150,7 +150,7 @@ func (b *builder) gatewayAddress(port uint16) *corev3.Address {
 }
 
 // edgeIdleTimeout ends a request from outside on which nothing moves.
-const edgeIdleTimeout = 5 * time.Minute
+const edgeIdleTimeout = time.Duration(ir.DefaultEdgeIdle)
 
 // edgeHTTP2 bounds what one connection from outside can make a gateway hold (Envoy,
 // "Configuring Envoy as an edge proxy").

@@ -45,7 +45,7 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 			[]*hcmv3.HttpFilter{b.normalPaths()}, filters,
 			[]*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})},
 		),
-		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{refusedPaths()}},
+		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{refusedPaths(), lateRPCs()}},
 		// The application says what it is.
 		ServerName:                   serverName,
 		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,

@@ -35,7 +35,7 @@ func peers(names ...string) []ir.Peer {
 func setting[T any](v T) *ir.Setting[T] { return &ir.Setting[T]{Value: v} }
 
 func seconds(s float64) *ir.Setting[ir.Duration] {
-	return setting(ir.Duration(s * float64(time.Second)))
+	return &ir.Setting[ir.Duration]{Value: ir.Duration(s * float64(time.Second)), Pos: at("seconds.cue", 1)}
 }
 
 func proxy(i ir.Interception) ir.Proxy {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -124,7 +125,7 @@ func newPair(t *testing.T) *pair {
 	}
 	p.mesh = &ir.Mesh{Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic}, Services: []*ir.Service{client}}
 	for _, callee := range callees {
-		use := ir.Use{To: callee.Name, Binds: map[string]string{}, Traffic: ir.Traffic{Timeout: seconds(0.5)}}
+		use := ir.Use{To: callee.Name, Binds: map[string]string{}, Traffic: ir.Traffic{Timeout: seconds(0.5), IdleTimeout: seconds(2)}}
 		for _, port := range callee.Ports {
 			bind := fmt.Sprintf("127.0.0.1:%d", next())
 			use.Ports = append(use.Ports, port.Name)
@@ -170,9 +171,13 @@ func (p *pair) serverWith(t *testing.T, identity string) uint16 {
 }
 
 // externalWith is an HTTPS server outside the mesh with a certificate for that
-// host. It says which host it was asked for, and by which SNI.
+// host. It says which host it was asked for, and by which SNI; at /headers, which headers came.
 func (p *pair) externalWith(t *testing.T, host string) uint16 {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/headers" {
+			fmt.Fprint(w, strings.Join(slices.Sorted(maps.Keys(r.Header)), " "))
+			return
+		}
 		fmt.Fprintf(w, "%s %s", r.Host, r.TLS.ServerName)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point

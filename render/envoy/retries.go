@@ -13,10 +13,11 @@ import (
 // retryPolicy is nil when nothing is tried again and the only try has no time of its own. A retry avoids the
 // instances that were tried before.
 func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryPolicy {
+	perTry := answersWithin(&p, protocol)
 	switch {
 	case p.Attempts.Value > 0:
-	case p.PerTryTimeout.Value > 0:
-		return &routev3.RetryPolicy{PerTryTimeout: duration(p.PerTryTimeout.Value)}
+	case perTry > 0:
+		return &routev3.RetryPolicy{PerTryTimeout: duration(perTry)}
 	default:
 		return nil
 	}
@@ -37,8 +38,8 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 		}
 	}
 	out.RetryOn = strings.Join(on, ",")
-	if t := p.PerTryTimeout.Value; t > 0 {
-		out.PerTryTimeout = duration(t)
+	if perTry > 0 {
+		out.PerTryTimeout = duration(perTry)
 	}
 	base, most := p.BackoffBase.Value, p.BackoffMax.Value
 	if base != ir.Default().BackoffBase.Value || most != 10*base { // others than Envoy has by itself
@@ -50,7 +51,7 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 // hedgePolicy sends the next try beside one whose time is over; nil when the one
 // gives way to the next.
 func hedgePolicy(p ir.Policy) *routev3.HedgePolicy {
-	if !p.Hedge.Value || p.Attempts.Value == 0 || p.PerTryTimeout.Value == 0 {
+	if !p.Hedge.Value || p.Attempts.Value == 0 || !p.PerTryTimeout.Value.Bounds() {
 		return nil
 	}
 	return &routev3.HedgePolicy{HedgeOnPerTryTimeout: true}

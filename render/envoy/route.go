@@ -6,6 +6,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -86,8 +87,11 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 func (b *builder) inTime(action *routev3.RouteAction, p ir.Policy, protocol ir.Protocol) {
 	action.RetryPolicy, action.HedgePolicy = b.retryPolicy(p, protocol), hedgePolicy(p)
 	limit(action, p.Timeout.Value, protocol)
-	if p.IdleTimeout.Value > 0 {
-		action.IdleTimeout = duration(p.IdleTimeout.Value)
+	switch idle := p.IdleTimeout.Value; {
+	case idle.Bounds():
+		action.IdleTimeout = duration(idle)
+	case idle == ir.NoLimit:
+		action.IdleTimeout = durationpb.New(0)
 	}
 }
 
