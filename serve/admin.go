@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// adminHandler answers whoever looks after the server. It changes nothing and
-// shows no secret.
+// adminHandler is the HTTP API for administrators: status, readiness and metrics. It changes nothing and shows no
+// secret.
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

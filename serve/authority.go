@@ -64,15 +64,15 @@ func (s *Server) AuthorityChanged() error {
 	return nil
 }
 
-// trust is whom proxies are to trust: what they were last told of the authority.
+// trust is the trust bundle that proxies should have, according to the last known state of the authority.
 type trust struct {
 	mu       sync.Mutex
 	pem      []byte // nil when proxies have it from elsewhere
 	rotation ca.Rotation
 }
 
-// follow takes how the authority stands. It reports whether that is something else than before, and whether another
-// certificate signs.
+// follow takes over the present state of the authority. It reports whether the state has changed, and whether another
+// root's intermediate signs now.
 func (t *trust) follow(a *ca.Authority) (now ca.Rotation, changed, signs bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,7 +84,7 @@ func (t *trust) follow(a *ca.Authority) (now ca.Rotation, changed, signs bool) {
 	return now, changed, signs
 }
 
-// bundle are the certificates of those who sign, in PEM.
+// bundle returns the trust bundle in PEM.
 func (t *trust) bundle() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,14 +15,14 @@ import (
 // errGone says that a node's member is no longer in the mesh.
 var errGone = errors.New("its member is no longer in the mesh")
 
-// rendered is what a node's configuration is made of.
+// rendered has the inputs from which the configuration of a node is rendered.
 type rendered struct {
 	Scope   ir.Scope
 	Options envoy.Options
 }
 
-// configure renders the configuration of a node. It reports false when that is made of the same as before, but for where
-// that is written: a comment in a spec is nothing to a proxy.
+// configure renders the configuration of a node. It returns false if the inputs have not changed. Positions in the
+// spec do not count: a comment in a spec does not affect a proxy.
 func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 	of, err := p.madeOf(n, v)
 	if err != nil {
@@ -48,7 +48,7 @@ func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 	return true, nil
 }
 
-// assignments renders those of a node.
+// assignments renders the endpoint assignments of a node.
 func (p *proxies) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAssignment, err error) {
 	n.locate(v)
 	return out, guarded(func() error {
@@ -57,8 +57,8 @@ func (p *proxies) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAs
 	})
 }
 
-// guarded calls a renderer. A mesh.json that no compiler wrote may bring the renderer down; it must not bring the server
-// down with it.
+// guarded calls a renderer and turns a panic into an error. A mesh.json that no compiler wrote could make the
+// renderer panic; the server must continue.
 func guarded(render func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -68,7 +68,8 @@ func guarded(render func() error) (err error) {
 	return render()
 }
 
-// madeOf is what the configuration of a node is made of: nothing that changes with the instances of those it calls.
+// madeOf returns the inputs of a node's configuration. They do not change when only the instances of its callees
+// change.
 func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 	var scope ir.Scope
 	if n.memberKind == ir.KindGateway {
@@ -94,8 +95,8 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 	return &rendered{scope, o}, nil
 }
 
-// locate notes where the node is. One that the mesh has no more stays where it was while it runs: it has requests to
-// end, under the rules that hold now.
+// locate finds the node's member in the mesh. If the mesh no longer has the member, the node keeps its old one while
+// it runs, so that it can finish its requests under the present rules.
 func (n *node) locate(v *view) {
 	if n.memberKind != ir.KindService {
 		return

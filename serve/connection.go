@@ -12,7 +12,7 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 )
 
-// boundedCredentials bound the connections of an identity, and the HTTP/2 frames of a connection.
+// boundedCredentials limit the number of connections of an identity, and the HTTP/2 frames of a connection.
 type boundedCredentials struct {
 	credentials.TransportCredentials
 	quotas *quotas

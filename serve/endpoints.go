@@ -37,10 +37,10 @@ type fileEndpoint struct {
 	Healthy *bool             `json:"healthy"`
 }
 
-// nonblock keeps the opening of a pipe from waiting for a writer.
+// nonblock makes the opening of a pipe return at once, instead of waiting for a writer.
 const nonblock = syscall.O_NONBLOCK
 
-// readEndpoints reads an endpoints file. An error says what is wrong with it.
+// readEndpoints reads and validates an endpoints file.
 func readEndpoints(name string) ([]fileEndpoint, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
@@ -78,7 +78,7 @@ func readEndpoints(name string) ([]fileEndpoint, error) {
 	return list, nil
 }
 
-// inWords says what is wrong with a file in words of JSON, and not of Go.
+// inWords describes an error in the file in terms of JSON instead of Go.
 func inWords(err error) error {
 	var kind *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -125,8 +125,8 @@ func (e *fileEndpoint) valid() error {
 	return nil
 }
 
-// endpoints are those of a service. One at an address that the mesh knows keeps
-// its name there.
+// endpointsOf returns the endpoints of a service. An endpoint at an address that the spec has keeps its name from the
+// spec.
 func endpointsOf(s *ir.Service, list []fileEndpoint) []live.Endpoint {
 	out := make([]live.Endpoint, 0, len(list))
 	for i := range list {
@@ -191,8 +191,8 @@ func (s *Server) loadEndpoints(dir string) {
 	s.setEndpoints(files, wrong)
 }
 
-// setEndpoints takes what files say, and pushes to the proxies that call a service
-// whose file changed.
+// setEndpoints takes over the content of the files, and pushes to the proxies that call a service whose file has
+// changed.
 func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
 	v := s.live.now()
 	for _, name := range sortedKeys(files) {
@@ -207,8 +207,8 @@ func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
 	s.proxies.reassign(s.live.setFiles(files))
 }
 
-// misnamedPorts says which of the endpoints of a service name ports that it has not, or
-// leave open which of several they mean; "" when none does.
+// misnamedPorts describes the endpoints that name a port which the service does not have, or that do not say which of
+// several ports they mean; "" if there are none.
 func misnamedPorts(service *ir.Service, list []fileEndpoint) string {
 	for i, e := range list {
 		for _, name := range sortedKeys(e.Ports) {

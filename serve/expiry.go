@@ -7,10 +7,9 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// expiring ends each connection when the certificate ends that the client has shown:
-// who could not renew it is told nothing more, and who could comes back with the new
-// one. Ending its streams would not do, for Envoy opens the next on the same
-// connection.
+// expiring closes each connection when the client's certificate expires. A client that could not renew it gets no
+// more data; the others connect again with the new certificate. Closing only the streams would not be enough, because
+// Envoy opens new ones on the same connection.
 type expiring struct {
 	credentials.TransportCredentials
 }

@@ -21,8 +21,7 @@ const (
 	frameHeaderSize = 9
 )
 
-// frames follows the HTTP/2 frames that a client sends (RFC 9113, section 4.1): it looks at their headers, and at nothing
-// within.
+// frames counts the HTTP/2 frames that a client sends (RFC 9113, section 4.1). It reads only the frame headers.
 type frames struct {
 	header [frameHeaderSize]byte
 	have   int // bytes of header
@@ -30,7 +29,7 @@ type frames struct {
 	budget *rate.Limiter
 }
 
-// pass takes what was read next, and reports whether its frames are within the budget.
+// pass processes the next bytes, and reports whether the frames are still within the budget.
 func (f *frames) pass(data []byte) bool {
 	for len(data) > 0 {
 		if f.rest > 0 {
@@ -54,7 +53,7 @@ func (f *frames) pass(data []byte) bool {
 	return true
 }
 
-// cost is that of the frame whose header was read.
+// cost returns the cost of the frame whose header was read.
 func (f *frames) cost() int {
 	switch http2.FrameType(f.header[3]) {
 	case http2.FrameData:

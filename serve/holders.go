@@ -35,8 +35,8 @@ type Holder struct {
 }
 
 const (
-	// holderGone is how long a holder is remembered that kept its certificate and says
-	// nothing any more; others are as long as their certificates hold.
+	// holderGone is how long a holder that renewed its certificate by itself stays in the list after its last
+	// request. Other holders stay until their certificates expire.
 	holderGone = 10 * time.Minute
 	maxHolders = 100_000
 )
@@ -46,7 +46,7 @@ type holderKey struct {
 	name string
 }
 
-// holders are the hosts that hold certificates of the embedded authority. Nothing is called under its lock.
+// holders are the hosts with certificates of the embedded authority. No other part is called while its lock is held.
 type holders struct {
 	mu sync.Mutex
 	of map[holderKey]Holder
@@ -54,7 +54,7 @@ type holders struct {
 
 func newHolders() *holders { return &holders{of: map[holderKey]Holder{}} }
 
-// seen records what a holder has.
+// seen records what the server learned about a holder.
 func (h *holders) seen(at enroll.Sighting) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -69,7 +69,7 @@ func (h *holders) seen(at enroll.Sighting) {
 	}
 }
 
-// list are the holders, by identity and name, without those that are gone.
+// list returns the holders, sorted by identity and name, without those that are gone.
 func (h *holders) list(now time.Time) (out []Holder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

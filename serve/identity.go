@@ -21,11 +21,11 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 )
 
-// identitySource is where the server's own certificate and its trust come from.
+// identitySource provides the server's own certificate and trust bundle.
 type identitySource interface {
-	// take is told which identity the server has.
+	// take sets the identity of the server, and the lifetime of its certificates.
 	take(id spiffeid.ID, lifetime time.Duration) error
-	// reissue makes a new certificate for that identity, when the one who signs is another one.
+	// reissue creates a new certificate if another root's intermediate signs now.
 	reissue() error
 	certificate() (*tls.Certificate, error)
 	roots() (*x509.CertPool, error)
@@ -33,8 +33,8 @@ type identitySource interface {
 	renew(ctx context.Context, log *slog.Logger)
 }
 
-// tlsConfig demands a certificate of the mesh from every client (TLS 1.3 only).
-// Whose it must be is decided when the client says which proxy it is.
+// tlsConfig requires a certificate of the mesh from every client (TLS 1.3 only). The identity is checked later, when
+// the client says which proxy it is.
 func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -62,7 +62,7 @@ func (s *Server) tlsConfig() *tls.Config {
 	}
 }
 
-// callerIdentity is the SPIFFE identity in the client's certificate.
+// callerIdentity returns the SPIFFE ID in the client's certificate.
 func callerIdentity(ctx context.Context) (spiffeid.ID, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
@@ -75,8 +75,7 @@ func callerIdentity(ctx context.Context) (spiffeid.ID, error) {
 	return svid.Identity(info.State.PeerCertificates[0])
 }
 
-// issued is an identity that the embedded authority signs. Its key never leaves
-// the process.
+// issued is an identity whose certificates the embedded authority signs. Its private key never leaves the process.
 type issued struct {
 	authority *ca.Authority
 	hosts     []string // by which gRPC clients look for the server
@@ -143,8 +142,8 @@ func (i *issued) renew(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// onDisk is an identity that somebody else keeps in a directory. It is read for
-// every connection, so that a renewed one is taken at once.
+// onDisk is an identity that another program maintains in a directory. It is read for every connection, so a renewed
+// certificate is used at once.
 type onDisk struct{ dir string }
 
 func (d *onDisk) take(id spiffeid.ID, _ time.Duration) error {

@@ -22,7 +22,7 @@ const (
 	streamsAtOnce     = 2 * maxStreams
 )
 
-// connectionLimits bound what each connection asks: whoever floods is cut off alone.
+// connectionLimits limit the requests of each connection; only the client that exceeds them is disconnected.
 type connectionLimits struct {
 	mu          sync.Mutex
 	connections map[string]*connectionLimit // by the client's address
@@ -37,7 +37,7 @@ func newConnectionLimits() *connectionLimits {
 	return &connectionLimits{connections: map[string]*connectionLimit{}}
 }
 
-// enter is for a stream that opens; leave is to be called when it ends.
+// enter must be called when a stream opens, and the returned function leave when it ends.
 func (l *connectionLimits) enter(address string) (limit *connectionLimit, leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,8 +56,8 @@ func (l *connectionLimits) enter(address string) (limit *connectionLimit, leave 
 	}
 }
 
-// forget drops the connections without a stream whose bucket is full again: one that
-// closed all its streams cannot begin anew by that.
+// forget removes connections without streams whose bucket is full again. So a client cannot reset its limit by
+// closing all its streams.
 func (l *connectionLimits) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +98,7 @@ type boundedStream struct {
 	flooded atomic.Bool
 }
 
-// RecvMsg cuts a client off that sends more than any proxy has to say.
+// RecvMsg returns an error if the client sends more messages than the limit allows.
 func (b *boundedStream) RecvMsg(m any) error {
 	if err := b.ServerStream.RecvMsg(m); err != nil {
 		return err
@@ -110,8 +110,8 @@ func (b *boundedStream) RecvMsg(m any) error {
 	return nil
 }
 
-// lookAfter does what is to be done now and then: it goes on with proxies that had
-// nothing to answer, forgets what is gone, and takes rules out whose time is over.
+// lookAfter does periodic work: it continues with proxies that had nothing to acknowledge, forgets records that are
+// no longer needed, and removes expired rules.
 func (s *Server) lookAfter(ctx context.Context) {
 	tick, stage := time.NewTicker(time.Second), time.NewTicker(stageRest/2)
 	defer tick.Stop()

@@ -11,18 +11,18 @@ import (
 	"github.com/meshc/meshc/render/live"
 )
 
-// liveMesh is the mesh as it is at the moment. Its lock is held for moments, and nothing else is called under it:
-// who wants to know takes the [view], which does not change.
+// liveMesh is the mesh with its present instances. Its lock is held only briefly, and no other part is called under
+// it. Readers get a [view], which never changes.
 type liveMesh struct {
 	mu   sync.Mutex
 	view *view
 	ends time.Time // when the time of the next rule is over; zero for never
-	// wrong is what is wrong with the endpoints files; empty for nothing.
+	// wrong describes the errors in the endpoints files; empty if there are none.
 	wrong string
 }
 
-// view is the mesh at one moment: what was compiled, and the instances that its services have. It is immutable; what
-// changes makes another one.
+// view is the mesh at one moment: the compiled mesh and the instances of its services. It is immutable; each change
+// creates a new one.
 type view struct {
 	mesh *ir.Mesh // as it was compiled; nil before the first
 	// files are the contents of the endpoints files by name, and found the endpoints of the services that name one.
@@ -36,14 +36,14 @@ type view struct {
 
 func newLiveMesh() *liveMesh { return &liveMesh{view: &view{}} }
 
-// now is the mesh at this moment.
+// now returns the present view.
 func (l *liveMesh) now() *view {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.view
 }
 
-// setMesh makes that mesh the one that is served.
+// setMesh replaces the mesh that is served.
 func (l *liveMesh) setMesh(m *ir.Mesh, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,8 +53,8 @@ func (l *liveMesh) setMesh(m *ir.Mesh, now time.Time) {
 	l.view, l.ends = &next, nextEnd(m, now)
 }
 
-// setFiles takes the contents of endpoints files, besides those that are known already. It returns the services whose
-// instances are others now.
+// setFiles takes over the content of endpoints files; files that are not in the map keep their content. It returns
+// the services whose instances have changed.
 func (l *liveMesh) setFiles(files map[string][]fileEndpoint) (changed map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +75,7 @@ func (l *liveMesh) setFiles(files map[string][]fileEndpoint) (changed map[string
 	return changed
 }
 
-// setWrong notes what is wrong with the endpoints files, and reports whether that is news.
+// setWrong records the errors in the endpoints files, and reports whether they have changed.
 func (l *liveMesh) setWrong(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,8 +91,8 @@ func (l *liveMesh) wrongFiles() string {
 	return l.wrong
 }
 
-// setPods takes the pods of a namespace. It returns the services of the mesh whose instances are others now, and
-// whether the namespace was not known before: then callers have looked its services up by DNS.
+// setPods takes over the pods of a namespace. It returns the services of the mesh whose instances have changed, and
+// whether the namespace was unknown before, when callers looked up its services by DNS.
 func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (changed map[string]bool, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,7 +123,7 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 	return changed, !known
 }
 
-// forgetPods makes the pods of a namespace unknown. It returns the services of the mesh that it concerns.
+// forgetPods removes the pods of a namespace. It returns the services of the mesh that are affected.
 func (l *liveMesh) forgetPods(namespace string) (changed map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,7 +145,7 @@ func (l *liveMesh) forgetPods(namespace string) (changed map[string]bool) {
 	return changed
 }
 
-// setStarting takes the instances that take no requests yet. It returns the services for which they are others now.
+// setStarting takes over the instances that are not ready yet. It returns the services for which they have changed.
 func (l *liveMesh) setStarting(starting map[string][]string) (changed map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +163,7 @@ func (l *liveMesh) setStarting(starting map[string][]string) (changed map[string
 	return changed
 }
 
-// find makes the endpoints of services that name a file.
+// find determines the endpoints of services that have an endpoints file.
 func (v *view) find() {
 	v.found = map[string][]live.Endpoint{}
 	if v.mesh == nil {
@@ -182,7 +182,7 @@ func (v *view) known(u *ir.Upstream) bool {
 	return known && u.Workload.InCluster()
 }
 
-// watched are the services in Kubernetes among the callees whose pods are known, sorted.
+// watched returns the names, sorted, of those callees in Kubernetes whose pods are known.
 func (v *view) watched(callees map[string]*ir.Upstream) (names []string) {
 	for _, name := range sortedKeys(callees) {
 		if v.known(callees[name]) {
@@ -192,7 +192,8 @@ func (v *view) watched(callees map[string]*ir.Upstream) (names []string) {
 	return names
 }
 
-// instances are those of a service that callers are told of. Pods that take no requests are not among them.
+// instances returns the instances of a service that callers are sent. Pods that accept no requests are not among
+// them.
 func (v *view) instances(u *ir.Upstream) []live.Endpoint {
 	if v.known(u) {
 		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace][u.Name]), func(e live.Endpoint) bool { return e.Unhealthy })
@@ -210,8 +211,8 @@ func (v *view) instances(u *ir.Upstream) []live.Endpoint {
 	return list
 }
 
-// place is where an instance of the service is: its pod, or the endpoint that the spec says. What a file says is where
-// callers find instances, and not where these listen. It is nil where nothing is known.
+// place returns where an instance of the service runs: its pod, or the endpoint in the spec. (An endpoints file says
+// where callers find instances, not where these listen.) It is nil if this is not known.
 func (v *view) place(s *ir.Service, instance string) *ir.Endpoint {
 	if !s.Workload.InCluster() {
 		return s.Endpoint(instance)
@@ -223,8 +224,8 @@ func (v *view) place(s *ir.Service, instance string) *ir.Endpoint {
 	return nil
 }
 
-// misnamed says which endpoints of a file name ports that their service has not, or
-// leave open which of several they mean; "" when none does.
+// misnamed describes the endpoints of a file that name a port which their service does not have, or that do not say
+// which of several ports they mean; "" if there are none.
 func (v *view) misnamed(file string, list []fileEndpoint) string {
 	if v.mesh == nil {
 		return ""
@@ -240,7 +241,7 @@ func (v *view) misnamed(file string, list []fileEndpoint) string {
 	return ""
 }
 
-// concerns reports whether what a member's proxies are assigned depends on the instances of one of those services.
+// concerns reports whether the endpoint assignments of a member's proxies depend on one of these services.
 func (v *view) concerns(kind ir.MemberKind, name string, services map[string]bool) bool {
 	var uses []ir.Use
 	if kind == ir.KindGateway {

@@ -25,8 +25,7 @@ func kindOf(n *corev3.Node) string {
 	return kindEnvoy
 }
 
-// node is a proxy, or a gRPC client, that is connected. The lock of [proxies] guards
-// it.
+// node is a connected proxy, or a connected gRPC client. It is guarded by the lock of [proxies].
 type node struct {
 	id       string
 	kind     string
@@ -54,7 +53,7 @@ type node struct {
 	endpoint   *ir.Endpoint // where it last was
 }
 
-// typeState is how far a node is with the resources of a type.
+// typeState is the state of the resources of one type at a node.
 type typeState struct {
 	sent, acked string // nonces, of the stream on which it was last sent
 	sentVersion string
@@ -65,14 +64,13 @@ type typeState struct {
 	refusals    []Refusal
 }
 
-// behind reports whether the node has still to be sent something of that type,
-// or to answer.
+// behind reports whether resources of the type must still be sent to the node, or acknowledged by it.
 func (n *node) behind(url string) bool {
 	t := n.types[url]
 	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
 }
 
-// state is how far the node is with that type: current, behind or refused.
+// state returns the state of the type at the node: current, behind or refused.
 func (n *node) state(url string) string {
 	switch {
 	case len(n.types[url].refusals) > 0:
@@ -83,7 +81,7 @@ func (n *node) state(url string) string {
 	return StateCurrent
 }
 
-// anyBehind reports whether the node has still to take something.
+// anyBehind reports whether the node is behind with any type.
 func (n *node) anyBehind() bool {
 	for url := range n.types {
 		if n.state(url) == StateBehind {
@@ -93,9 +91,8 @@ func (n *node) anyBehind() bool {
 	return false
 }
 
-// resume takes what a node has of a type that comes back, from another server or after
-// its connection had ended: what is the same it is not sent again, and so does not
-// acknowledge.
+// resume takes over the resources of a type that a node already has when it connects again, or when it comes from
+// another server. Resources that have not changed are not sent again, so the node does not acknowledge them.
 func (n *node) resume(url string, has map[string]string) {
 	hashes, known := n.built.hashes[url]
 	if !known {
@@ -119,7 +116,7 @@ func (n *node) resume(url string, has map[string]string) {
 	n.types[url] = t
 }
 
-// trusts says which trust bundle the node has.
+// trusts returns the digest of the trust bundle that the node has.
 func (n *node) trusts() string {
 	if n.built != nil && n.built.trust == "" {
 		return TrustByFile

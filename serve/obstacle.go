@@ -49,8 +49,8 @@ func Obstacles(now ca.Rotation, reports []*Report, except []string, at time.Time
 	return slices.Compact(out) // several servers may say the same
 }
 
-// holdersOf are the hosts that keep certificates. One that has taken the bundle from some server has it, whatever another server has
-// seen of it before.
+// holdersOf returns the hosts that keep certificates. If a host got the bundle from one server, it has the bundle,
+// even if another server saw it with an older one.
 func holdersOf(reports []*Report, bundle string) (out []Holder) {
 	for i, r := range reports {
 		for _, h := range r.Holders {
@@ -64,7 +64,7 @@ func holdersOf(reports []*Report, bundle string) (out []Holder) {
 	return out
 }
 
-// proxiesOf are those of all servers: one that is connected to some server is none that is not connected.
+// proxiesOf returns the proxies of all servers. A proxy that is connected to one of them counts as connected.
 func proxiesOf(reports []*Report) (out []Proxy) {
 	connected := map[string]bool{}
 	for _, r := range reports {

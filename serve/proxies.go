@@ -15,9 +15,10 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
-// proxies are those that are connected: their streams, what they are being served and how far they are with it. Its lock
-// guards them, their nodes and their streams, and is held while resources are rendered and handed to the caches. What
-// other parts and the streams call takes it; the others, of which most are about one node, are called with it.
+// proxies are the connected proxies: their streams, the resources that they are served, and what they have
+// acknowledged. Its lock guards them with their nodes and streams; it is held while resources are rendered and put
+// into the caches. Methods that other parts or streams call take the lock; the other methods, most of which are about
+// one node, are called with the lock held.
 type proxies struct {
 	log     *slog.Logger
 	metrics *metrics
@@ -44,7 +45,7 @@ func (p *proxies) cache() cache.Cache {
 	}
 }
 
-// drain lets no new stream begin.
+// drain refuses new streams.
 func (p *proxies) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +64,7 @@ func (p *proxies) count() int {
 	return len(p.nodes)
 }
 
-// refreshAll renders every node anew, and pushes what changed.
+// refreshAll renders every node again, and pushes what changed.
 func (p *proxies) refreshAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,8 +73,8 @@ func (p *proxies) refreshAll() {
 	}
 }
 
-// reassign renders the assignments of those whose callees are among the services, and pushes what changed. Their
-// configurations stay.
+// reassign renders the endpoint assignments of the nodes that call one of the services, and pushes what changed.
+// Their other configuration stays.
 func (p *proxies) reassign(services map[string]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +89,7 @@ func (p *proxies) reassign(services map[string]bool) {
 	}
 }
 
-// refreshConcerned refreshes those whose callees are among the services.
+// refreshConcerned refreshes the nodes that call one of the services.
 func (p *proxies) refreshConcerned(services map[string]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +106,7 @@ func (p *proxies) concerned(v *view, services map[string]bool) []*node {
 	return slices.DeleteFunc(p.sortedNodes(), func(n *node) bool { return !v.concerns(n.memberKind, n.member, services) })
 }
 
-// settleAll goes on with proxies that had nothing to answer.
+// settleAll continues with proxies that had nothing to acknowledge.
 func (p *proxies) settleAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,9 +115,9 @@ func (p *proxies) settleAll() {
 	}
 }
 
-// taken reports whether all for which a change waits have taken what they are to have, or have been waited for long
-// enough (late): then it goes on without those that have not. It does not wait for those that were late before and have
-// acknowledged nothing since, nor for those that refused: they say nothing more. Goal is the mesh that was loaded.
+// taken reports whether a stage is finished: all proxies for which the change waits have acknowledged it, or the time
+// for it is over (late). It does not wait for proxies that were late before and have acknowledged nothing since, nor
+// for proxies that refused something, because they will send nothing more. The goal is the mesh that was loaded.
 func (p *proxies) taken(goal *ir.Mesh, late bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,7 +138,7 @@ func (p *proxies) taken(goal *ir.Mesh, late bool) bool {
 	return true
 }
 
-// exception is that of the node's member; nil for none.
+// exception returns the entry of mesh.server.except for the node's member; nil if there is none.
 func exception(m *ir.Mesh, n *node) *ir.Exception {
 	if m == nil {
 		return nil
@@ -145,7 +146,7 @@ func exception(m *ir.Mesh, n *node) *ir.Exception {
 	return m.Server.Excepted(n.memberKind, n.member)
 }
 
-// logger writes about an identity as much as that identity may cause.
+// logger returns a logger for messages about an identity, which writes no more lines than the limit of that identity.
 func (p *proxies) logger(id spiffeid.ID) *slog.Logger { return p.quotas.logger(p.log, id) }
 
 func (p *proxies) sortedNodes() []*node {
@@ -164,7 +165,7 @@ func (p *proxies) cacheOf(n *node) cache.SnapshotCache {
 	return p.envoys
 }
 
-// setSnapshot gives a node what was built.
+// setSnapshot puts the resources of a node into the cache.
 func (p *proxies) setSnapshot(n *node, b *built) {
 	n.built, n.pushed = b, time.Now()
 	if err := p.cacheOf(n).SetSnapshot(context.Background(), n.id, b.snapshot()); err != nil {
@@ -173,7 +174,7 @@ func (p *proxies) setSnapshot(n *node, b *built) {
 	p.metrics.pushes.Inc()
 }
 
-// countBehind brings the metrics up to the nodes. It is called with the lock.
+// countBehind updates the metrics. It is called with the lock held.
 func (p *proxies) countBehind() {
 	behind, refused := 0, 0
 	for _, n := range p.nodes {

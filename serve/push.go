@@ -17,12 +17,12 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
-// The types of resource, in the order in which they are pushed: what is referred
-// to before what refers to it.
+// typeURLs are the types of resources in the order in which they are pushed: a resource comes before those that refer
+// to it.
 var typeURLs = []string{resource.SecretType, resource.ClusterType, resource.EndpointType, resource.ListenerType, resource.RouteType}
 
-// built is what a node is served: its resources by type and name, each with the
-// hash of its bytes, which is its version over the incremental protocol.
+// built has the resources that a node is served, by type and name. Each has the hash of its bytes, which is its
+// version in the incremental protocol.
 type built struct {
 	resources map[string]map[string]types.Resource
 	hashes    map[string]map[string]string
@@ -41,7 +41,7 @@ func newBuilt(r *envoy.Resources) *built {
 	return b
 }
 
-// with is b with other assignments of endpoints; what else is in it they have in common.
+// with returns b with other endpoint assignments; the other resources are shared.
 func (b *built) with(assignments []*endpointv3.ClusterLoadAssignment) *built {
 	out := &built{resources: maps.Clone(b.resources), hashes: maps.Clone(b.hashes), trust: b.trust}
 	url := resource.EndpointType
@@ -65,8 +65,8 @@ func (b *built) put(url, name string, m types.Resource) {
 	b.hashes[url][name] = cache.HashResource(data)
 }
 
-// version is that of a type: the hash of all its resources, the same after a
-// restart of the server.
+// version returns the version of a type: the hash of all its resources, which is the same after a restart of the
+// server.
 func (b *built) version(url string) string {
 	h := sha256.New()
 	for _, name := range sortedKeys(b.hashes[url]) {
@@ -79,9 +79,9 @@ func (b *built) equal(c *built) bool {
 	return !slices.ContainsFunc(typeURLs, func(url string) bool { return b.version(url) != c.version(url) })
 }
 
-// changed reports whether a node that has b will be sent something of that type
-// to have next. Of clusters and listeners it gets all; of other types only what it
-// asked for by name, which it will do by itself when a name is new.
+// changed reports whether a node that has b will be sent resources of the type to get to next. It gets all clusters
+// and listeners. Of other types it gets only the resources that it subscribed to; if a name is new, the node will
+// subscribe to it.
 func (b *built) changed(next *built, url string) bool {
 	if b == next {
 		return false
@@ -109,11 +109,11 @@ func (b *built) snapshot() *cache.Snapshot {
 	return s
 }
 
-// refers are the types whose resources name those of the other types.
+// refers reports whether resources of the type refer to resources of other types.
 func refers(url string) bool { return url == resource.ListenerType || url == resource.RouteType }
 
-// beside is b with what old has besides, of the types that others refer to, and
-// with the listeners and routes of from.
+// beside returns b together with those resources of old that others may refer to, and with the listeners and routes
+// of from.
 func (b *built) beside(old, from *built) *built {
 	out := newBuilt(&envoy.Resources{})
 	out.trust = b.trust
@@ -130,11 +130,9 @@ func (b *built) beside(old, from *built) *built {
 	return out
 }
 
-// stages are what a node that has old is served, one after the other, to have b:
-// first what is new beside what was, then the listeners and routes that refer to
-// it, and at last without what nothing refers to any more. A request thus never
-// meets a route to a cluster that is not there (make before break; xDS protocol,
-// "Eventual consistency considerations").
+// stages returns what a node that has old is served, one after the other, to get to b: first the new resources
+// together with the old ones, then the new listeners and routes, then without the old resources. So no route ever
+// refers to a cluster that does not exist (make before break; xDS protocol, "Eventual consistency considerations").
 func (b *built) stages(old *built) []*built {
 	if old == nil {
 		return []*built{b}
@@ -150,7 +148,7 @@ func (b *built) stages(old *built) []*built {
 	return out
 }
 
-// refresh renders a node's configuration anew when it is made of something else than before, and its assignments, and
+// refresh renders the configuration of a node if its inputs have changed, renders its endpoint assignments, and
 // pushes what changed.
 func (p *proxies) refresh(n *node) {
 	start, v := time.Now(), p.live.now()
@@ -168,8 +166,8 @@ func (p *proxies) refresh(n *node) {
 	}
 }
 
-// push gives a node its configuration with its assignments, as far as they are not what it is being given already. Made
-// says that the configuration was rendered anew.
+// push gives a node its configuration and endpoint assignments if they differ from what it is served. The argument
+// made says that the configuration was rendered again.
 func (p *proxies) push(n *node, v *view, made bool, start time.Time) error {
 	assignments, err := p.assignments(n, v)
 	if err != nil {
@@ -188,7 +186,7 @@ func (p *proxies) push(n *node, v *view, made bool, start time.Time) error {
 	return nil
 }
 
-// target is what a node will have in the end.
+// target returns what the node will have after its last stage.
 func (n *node) target() *built {
 	if len(n.stages) > 0 {
 		return n.stages[len(n.stages)-1]
@@ -204,11 +202,11 @@ func (p *proxies) nextStage(n *node) {
 	}
 }
 
-// grace is how long a proxy may go without asking for something before it is
-// taken not to need it.
+// grace is how long the server waits for a proxy to subscribe to a resource, before it assumes that the proxy does
+// not need it.
 const grace = 5 * time.Second
 
-// settle goes on to the next stage once the node has taken all of this one.
+// settle begins the next stage when the node has acknowledged all of the present one.
 func (p *proxies) settle(n *node) {
 	if len(n.stages) == 0 {
 		return
@@ -226,9 +224,8 @@ func (p *proxies) settle(n *node) {
 	p.nextStage(n)
 }
 
-// warm reports whether the node was sent the endpoints of every cluster that it
-// has: it asks for those of a new one by itself, and before it has them the cluster
-// is none.
+// warm reports whether the node was sent the endpoints of every cluster that it has. It subscribes to those of a new
+// cluster by itself, and cannot use the cluster before it has them.
 func (n *node) warm() bool {
 	t := n.types[resource.EndpointType]
 	for name := range n.built.hashes[resource.EndpointType] {

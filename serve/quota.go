@@ -13,8 +13,8 @@ import (
 	"github.com/meshc/meshc/serve/heard"
 )
 
-// quotas bound what each identity takes of the server, over all its proxies and connections. They have a lock of their
-// own, for connections come and go while the server is busy.
+// quotas limit what each identity uses of the server, over all its proxies and connections. They have a lock of their
+// own, because connections begin and end while the server is busy.
 type quotas struct {
 	metrics *metrics
 
@@ -23,7 +23,7 @@ type quotas struct {
 	of     map[spiffeid.ID]*quota
 }
 
-// quota is what an identity has of the server.
+// quota is what one identity uses of the server.
 type quota struct {
 	connections, instances uint32
 	lines                  *rate.Limiter
@@ -34,7 +34,8 @@ func newQuotas(m *metrics) *quotas {
 	return &quotas{metrics: m, limits: ir.ServerLimits{}.InForce(), of: map[spiffeid.ID]*quota{}}
 }
 
-// set takes the limits of a mesh. Who has more than they allow keeps it, and gets nothing on top.
+// set takes over the limits of a mesh. An identity that is already above a limit keeps what it has, and gets nothing
+// more.
 func (q *quotas) set(l ir.ServerLimits) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -57,7 +58,8 @@ func (q *quotas) get(id spiffeid.ID) *quota {
 	return had
 }
 
-// connect counts a connection of that identity, or refuses it; [quotas.disconnect] is its end.
+// connect counts a connection of the identity, or returns an error if the limit is reached. [quotas.disconnect] is
+// its counterpart.
 func (q *quotas) connect(id spiffeid.ID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -76,7 +78,8 @@ func (q *quotas) disconnect(id spiffeid.ID) {
 	q.get(id).connections--
 }
 
-// join counts an instance of that identity, or refuses it; [quotas.leave] is its end.
+// join counts an instance of the identity, or returns an error if the limit is reached. [quotas.leave] is its
+// counterpart.
 func (q *quotas) join(id spiffeid.ID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -95,7 +98,7 @@ func (q *quotas) leave(id spiffeid.ID) {
 	q.get(id).instances--
 }
 
-// refusal is what is kept of a proxy's own words.
+// refusal shortens a proxy's message to the length that is stored.
 func (q *quotas) refusal(reason string) string {
 	q.mu.Lock()
 	most := int(q.limits.RefusalBytes)
@@ -103,7 +106,8 @@ func (q *quotas) refusal(reason string) string {
 	return heard.Text(reason, most)
 }
 
-// forget drops who has nothing of the server any more, and tells how many lines were not written about the others.
+// forget removes identities that use nothing of the server any more, and logs how many log lines about the others
+// were suppressed.
 func (q *quotas) forget(log *slog.Logger) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,7 +123,7 @@ func (q *quotas) forget(log *slog.Logger) {
 	}
 }
 
-// logger writes no more lines about that identity than it may cause.
+// logger returns a logger that writes no more lines about the identity than its limit allows.
 func (q *quotas) logger(log *slog.Logger, id spiffeid.ID) *slog.Logger {
 	return slog.New(&boundedHandler{log.Handler(), q, id})
 }

@@ -15,9 +15,8 @@ import (
 	"github.com/meshc/meshc/serve/heard"
 )
 
-// register makes a stream's node known, or checks it against the one that the
-// stream began with. The member that the node id names must have the identity of
-// the client's certificate.
+// register registers the node of a stream, or compares it with the node that the stream began with. The member in the
+// node ID must have the identity of the client's certificate.
 func (p *proxies) register(st *stream, n *corev3.Node) error {
 	if st.node != nil {
 		if n.GetId() != "" && n.GetId() != st.node.id {
@@ -71,7 +70,7 @@ func (p *proxies) register(st *stream, n *corev3.Node) error {
 	return nil
 }
 
-// unregister forgets a node with its last stream.
+// unregister removes a node after its last stream.
 func (p *proxies) unregister(st *stream) {
 	n := st.node
 	if n == nil {

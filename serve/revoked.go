@@ -15,7 +15,7 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
-// revocations end the connections of those whose certificates were taken back, and let no new ones begin.
+// revocations close the connections of holders of revoked certificates, and refuse new ones.
 type revocations struct {
 	mu   sync.Mutex
 	list []ca.Revocation
@@ -26,7 +26,7 @@ func newRevocations(list []ca.Revocation) *revocations {
 	return &revocations{list: list, open: map[*revocable]struct{}{}}
 }
 
-// take makes the list what is in force, and reports whether it is another one than before.
+// take replaces the list of revocations, and reports whether it has changed.
 func (r *revocations) take(list []ca.Revocation) bool {
 	r.mu.Lock()
 	if slices.Equal(list, r.list) {
@@ -47,7 +47,7 @@ func (r *revocations) take(list []ca.Revocation) bool {
 	return true
 }
 
-// takes reports whether a certificate was taken back.
+// takes reports whether a certificate was revoked.
 func (r *revocations) takes(leaf *x509.Certificate) bool {
 	id, err := svid.Identity(leaf)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *revocations) takes(leaf *x509.Certificate) bool {
 	return slices.ContainsFunc(r.list, func(v ca.Revocation) bool { return v.Takes(id, proof.Chain) })
 }
 
-// forProxies are the revocations that proxies must know of: those of certificates that may still hold.
+// forProxies returns the revocations that proxies need: those of certificates that may not have expired yet.
 func (r *revocations) forProxies(now time.Time) (out []envoy.Revoked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +69,7 @@ func (r *revocations) forProxies(now time.Time) (out []envoy.Revoked) {
 	return out
 }
 
-// revocableCredentials are credentials whose connections a revocation ends.
+// revocableCredentials are credentials whose connections are closed by a revocation.
 type revocableCredentials struct {
 	credentials.TransportCredentials
 	revoked *revocations

@@ -7,14 +7,14 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// ended is a rule of allow whose time is over, of that service.
+// ended is an allow rule of a service that has expired.
 type ended struct {
 	service *ir.Service
 	rule    *ir.Rule
 }
 
-// endRules returns the rules of allow whose time is over since it was asked last. Rules of deny stay: that one is over
-// opens nothing.
+// endRules returns the allow rules that have expired since the last call. Deny rules are not returned, because
+// removing one would allow more.
 func (l *liveMesh) endRules(now time.Time) (over []ended) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -32,7 +32,7 @@ func (l *liveMesh) endRules(now time.Time) (over []ended) {
 	return over
 }
 
-// endRules tells the proxies of rules whose time is over.
+// endRules pushes to the proxies of services whose rules have expired.
 func (s *Server) endRules(now time.Time) {
 	over := s.live.endRules(now)
 	for _, e := range over {
@@ -44,7 +44,7 @@ func (s *Server) endRules(now time.Time) {
 	}
 }
 
-// nextEnd is when the time of a rule of allow is over next; zero for never.
+// nextEnd returns when the next allow rule expires; zero for never.
 func nextEnd(m *ir.Mesh, now time.Time) (next time.Time) {
 	for _, s := range m.Services {
 		for i := range s.Allow {
@@ -57,7 +57,7 @@ func nextEnd(m *ir.Mesh, now time.Time) (next time.Time) {
 	return next
 }
 
-// inForce is the service without the rules of allow that are over.
+// inForce returns the service without its expired allow rules.
 func inForce(s *ir.Service, now time.Time) *ir.Service {
 	over := func(r ir.Rule) bool { return r.Over(now) }
 	if !slices.ContainsFunc(s.Allow, over) {

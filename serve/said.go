@@ -18,7 +18,7 @@ const (
 	maxNames     = 1 << 20 // of the resources that a stream asks for
 )
 
-// boundedNode refuses a node that says too much of itself, or whose id is no text for a log.
+// boundedNode refuses a node whose description is too large, or whose ID cannot be written to a log.
 func boundedNode(n *corev3.Node) error {
 	if size := proto.Size(n); size > maxNode {
 		return fmt.Errorf("the node is described by %d bytes, and at most %d are read", size, maxNode)
@@ -33,13 +33,13 @@ func boundedNode(n *corev3.Node) error {
 	return nil
 }
 
-// subscribed are the names of resources that a stream has asked for.
+// subscribed are the names of the resources that a stream has subscribed to.
 type subscribed struct {
 	names map[string]bool // "TYPE NAME"
 	bytes int
 }
 
-// forget is for a request that names all of a type that it asks for.
+// forget removes the names of a type, before a request that lists all of them.
 func (s *subscribed) forget(url string) {
 	for key := range s.names {
 		if strings.HasPrefix(key, url+" ") {
@@ -49,7 +49,8 @@ func (s *subscribed) forget(url string) {
 	}
 }
 
-// take counts what a request asks for and no longer asks for; it reports whether that is within the limit.
+// take counts the resources that a request subscribes to and unsubscribes from, and reports whether the number is
+// within the limit.
 func (s *subscribed) take(url string, more, fewer []string) bool {
 	for _, name := range fewer {
 		if key := url + " " + name; s.names[key] {

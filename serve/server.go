@@ -93,7 +93,7 @@ type Server struct {
 	quotas  *quotas
 	holders *holders
 
-	// setting is held while a mesh is being taken, so that they are in their order. It guards which certificate the server has.
+	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate.
 	setting  sync.Mutex
 	id       spiffeid.ID
 	lifetime ir.Duration
@@ -257,7 +257,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// discovery are the xDS services.
+// discovery returns the gRPC server with the xDS services.
 func (s *Server) discovery(running context.Context) *grpc.Server {
 	handler := xds.NewServer(running, s.proxies.cache(), s.proxies.callbacks(), sotw.WithOrderedADS())
 	g := grpc.NewServer(

@@ -34,8 +34,8 @@ func (s *Server) Follow(ctx context.Context, source Source) error {
 	})
 }
 
-// follow loads something, and again whenever one of the directories changes that it came
-// from, until the context ends. It returns an error only when they cannot be watched.
+// follow calls load, and calls it again whenever one of the directories that it returned changes, until the context
+// ends. It returns an error only if the directories cannot be watched.
 func follow(ctx context.Context, what string, load func() (directories []string)) error {
 	w, err := watch.New()
 	if err != nil {

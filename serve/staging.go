@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// stageTime is how long proxies may take for a stage of a change, until the next begins without those that have
-	// not taken it; narrowTime is for a change that takes rights back, which are good for so long as it is on its way.
+	// stageTime is how long a stage waits for proxies; then the next stage begins without those that have not
+	// acknowledged it. narrowTime is for a change that removes permissions, because these stay usable until the
+	// change is finished.
 	stageTime  = 15 * time.Second
 	narrowTime = 2 * time.Second
-	// stageRest is how long a stage is served at least: a proxy says that it has taken something before its workers
-	// act by it.
+	// stageRest is the minimum time of a stage, because a proxy acknowledges a resource before its workers use it.
 	stageRest = 500 * time.Millisecond
 )
 
-// staging takes a mesh that was loaded to the proxies, in stages where they must not take all of it at once. Its lock is
-// held while a stage begins, so that stages are served in their order; who asks how far a change is waits for that.
+// staging brings a loaded mesh to the proxies, in stages if they must not get all of it at once. Its lock is held
+// while a stage begins, so that stages are served in order; whoever asks for the progress of a change waits for that.
 type staging struct {
 	log     *slog.Logger
 	metrics *metrics
@@ -36,7 +36,7 @@ type staging struct {
 	failure  string // why the mesh on disk is not the one served
 }
 
-// good notes that the mesh on disk can be served, and reports whether it is already, or on its way.
+// good records that the mesh on disk is valid, and reports whether it is already served or on its way.
 func (s *staging) good(hash string) (known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *staging) good(hash string) (known bool) {
 	return hash == s.hash
 }
 
-// fail notes why a mesh was not taken.
+// fail records why a mesh was not accepted.
 func (s *staging) fail(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *staging) fail(reason string) {
 	s.metrics.stale.Set(1)
 }
 
-// take begins to serve a mesh, or a stage on the way to it.
+// take begins to serve a mesh, or the first stage on the way to it.
 func (s *staging) take(m *ir.Mesh, hash string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *staging) take(m *ir.Mesh, hash string) {
 	s.advance()
 }
 
-// advance begins to serve what is ahead. It is called with the lock.
+// advance begins to serve the next stage. It is called with the lock held.
 func (s *staging) advance() {
 	next := s.ahead[0]
 	s.ahead, s.began = s.ahead[1:], time.Now()
@@ -91,7 +91,7 @@ func (s *staging) advance() {
 	s.proxies.refreshAll()
 }
 
-// advanceWhenTaken begins with the next stage of a change once every proxy has this one.
+// advanceWhenTaken begins the next stage of a change if all proxies have acknowledged the present one.
 func (s *staging) advanceWhenTaken(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,8 @@ func (s *staging) advanceWhenTaken(now time.Time) {
 	}
 }
 
-// goal is the mesh that was loaded, and is served or on its way; nil for none. It is called with the lock.
+// goal returns the mesh that was loaded, which is served or on its way; nil if there is none. It is called with the
+// lock held.
 func (s *staging) goal() *ir.Mesh {
 	if n := len(s.ahead); n > 0 {
 		return s.ahead[n-1]
@@ -111,14 +112,14 @@ func (s *staging) goal() *ir.Mesh {
 	return s.live.now().mesh
 }
 
-// mesh is the mesh that was loaded; nil for none.
+// mesh returns the mesh that was loaded; nil if there is none.
 func (s *staging) mesh() *ir.Mesh {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.goal()
 }
 
-// status is how far the mesh is that was loaded.
+// status returns the state of the mesh that was loaded.
 func (s *staging) status() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +133,7 @@ func (s *staging) status() Report {
 	return r
 }
 
-// rollout is how far the proxies are with the mesh that was loaded.
+// rollout returns the progress of the mesh that was loaded.
 func (s *staging) rollout() Rollout {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -99,8 +99,8 @@ func (s *Server) Status() Report {
 	return r
 }
 
-// status is how far the proxies are with the mesh that was loaded, of which more is ahead or not; and how many of each
-// node are connected.
+// status returns the state of the proxies, and the number of connected ones of each node. The goal is the mesh that
+// was loaded; ahead says that more stages follow.
 func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,16 +126,17 @@ func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[
 	return out, connected
 }
 
-// withAbsent are the proxies that are connected and those that are not, by node.
+// withAbsent returns the connected proxies and those that are not connected, sorted by node.
 func withAbsent(list []Proxy, m *ir.Mesh, connected map[string]int) []Proxy {
 	list = append(list, absent(m, connected)...)
 	slices.SortStableFunc(list, func(a, b Proxy) int { return strings.Compare(a.Node, b.Node) })
 	return list
 }
 
-// absent are the proxies that the mesh has and that are not connected: every known endpoint's, and for other members at
-// least one. A proxy need not be named as an endpoint, and each that is not stands for one that is not seen; of those that
-// are left then it is not known which they are, and one entry stands for all of them, with the instance "?".
+// absent returns the proxies of the mesh that are not connected: one for each known endpoint, and for every other
+// member at least one. A proxy need not have the name of an endpoint, and each proxy with another name can stand for
+// an endpoint that is missing. If it is not known which endpoints remain, one entry stands for all of them, with the
+// instance "?".
 func absent(m *ir.Mesh, connected map[string]int) []Proxy {
 	type of struct {
 		kind ir.MemberKind

@@ -20,13 +20,14 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
-// streamKey tells streams apart; incremental ones are counted apart.
+// streamKey identifies a stream. Incremental streams have numbers of their own.
 type streamKey struct {
 	delta bool
 	id    int64
 }
 
-// stream is a client's stream. The lock of [proxies] guards it, but for asked, which is its own goroutine's.
+// stream is a client's stream. It is guarded by the lock of [proxies], except asked, which belongs to the stream's
+// own goroutine.
 type stream struct {
 	identity spiffeid.ID
 	node     *node
@@ -45,8 +46,8 @@ type Refusal struct {
 	Since  time.Time       `json:"since"`
 }
 
-// callbacks are how the streams' ends and what passes on them come to the
-// server. They run in the streams' own goroutines.
+// callbacks returns the functions by which the xDS library reports requests, responses and ends of streams. They run
+// in the goroutines of the streams.
 func (p *proxies) callbacks() xds.Callbacks {
 	return xds.CallbackFuncs{
 		StreamOpenFunc:      func(ctx context.Context, id int64, _ string) error { return p.open(ctx, streamKey{false, id}) },
@@ -98,18 +99,18 @@ func (p *proxies) closed(key streamKey) {
 	}
 }
 
-// said is what a client says: it subscribes, acknowledges or refuses.
+// said is a message of a client: a subscription, an ACK or a NACK.
 type said struct {
 	node       *corev3.Node
 	url, nonce string
 	refused    *rpcstatus.Status
-	// more and fewer are the names of resources that it asks for from now on, and no longer.
+	// more and fewer are the names of resources that the client subscribes to and unsubscribes from.
 	more, fewer []string
-	// has is which version of which resource it has, when it begins anew.
+	// has are the versions of the resources that the client already has when it connects again.
 	has map[string]string
 }
 
-// request takes a subscription, an acknowledgement or a refusal.
+// request processes a subscription, an ACK or a NACK.
 func (p *proxies) request(key streamKey, r *said) error {
 	st, err := p.speaking(key, r.node)
 	if err != nil {
@@ -162,7 +163,7 @@ func (p *proxies) request(key streamKey, r *said) error {
 	return nil
 }
 
-// speaking is the stream on which a client speaks, as the node that it says it is.
+// speaking returns the stream of a client, registered with the node that the client names.
 func (p *proxies) speaking(key streamKey, n *corev3.Node) (*stream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,9 +182,9 @@ func (p *proxies) settleLater(n *node) {
 	}
 }
 
-// refuse records what a proxy refused. Over the incremental protocol it keeps
-// the old resource and says nothing more; over state of the world the answer
-// would be sent again at once and refused again, so what it refused is withheld.
+// refuse records what a proxy refused. In the incremental protocol the proxy keeps the old resource and sends nothing
+// more. In the state-of-the-world protocol the response would be sent and refused again and again, so the refused
+// resources are withheld.
 func (p *proxies) refuse(n *node, key streamKey, t *typeState, url, reason string) {
 	p.metrics.nacks.WithLabelValues(short(url)).Inc()
 	reason = p.quotas.refusal(reason)
@@ -203,12 +204,11 @@ func (p *proxies) refuse(n *node, key streamKey, t *typeState, url, reason strin
 	}
 }
 
-// maxNamed is how many resources a refusal that names none may be about.
+// maxNamed is the largest number of resources to which a refusal without names is attributed.
 const maxNamed = 10
 
-// named are the resources of that type that the proxy's words name, the longest
-// names first; when they name none, what was sent last; one "" when that is not
-// known either.
+// named returns the resources of the type that the proxy's message names, the longest names first. If it names none,
+// it returns what was sent last, or one "" if that is not known either.
 func (p *proxies) named(n *node, url, reason string) []string {
 	var names []string
 	rest := reason
@@ -251,9 +251,8 @@ func (p *proxies) withhold(n *node, url string, names []string) {
 	}
 }
 
-// response is called just before an answer is sent. Over the incremental protocol
-// it has the resources that changed, over state of the world all that were asked
-// for.
+// response is called before a response is sent. In the incremental protocol it contains the changed resources, in the
+// state-of-the-world protocol all that the client subscribed to.
 func (p *proxies) response(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
