@@ -64,6 +64,6 @@ func printSARIF(w io.Writer, found List, o PrintOptions) error {
 	return err
 }
 
-// withoutLinks keeps a message from having links in it, "[text](target)" (SARIF 2.1.0, 3.11.6): where it comes from a spec, it
-// says what a reviewer is to press.
+// withoutLinks prevents links in a message, "[text](target)" (SARIF 2.1.0, 3.11.6). Otherwise text from a spec could
+// show a reviewer a link.
 func withoutLinks(text string) string { return strings.ReplaceAll(text, "](", "] (") }

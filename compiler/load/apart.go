@@ -34,7 +34,7 @@ type Apart struct {
 	Until time.Time
 }
 
-// handed is what the process is given on its standard input.
+// handed is what the sandbox process reads from its standard input.
 type handed struct {
 	Files  map[string][]byte
 	Units  []handedUnit
@@ -47,7 +47,7 @@ type handedUnit struct {
 	Files        []string
 }
 
-// returned is what it gives back on its standard output.
+// returned is what the sandbox process writes to its standard output for one unit.
 type returned struct {
 	Spec    *spec.Unit
 	Found   diag.List
@@ -55,8 +55,7 @@ type returned struct {
 	LostAll bool
 }
 
-// evaluateApart evaluates the units in a process of its own. A limit that is reached is
-// a finding.
+// evaluateApart evaluates the units in the sandbox process. Reaching a limit is a finding.
 func (m *Module) evaluateApart(ctx context.Context, a *Apart, units []Unit, tags []string) ([]Evaluated, error) {
 	in := handed{Files: map[string][]byte{}, Tags: tags, Memory: a.Limits.Memory}
 	for name, f := range m.files {
@@ -90,7 +89,7 @@ func (m *Module) evaluateApart(ctx context.Context, a *Apart, units []Unit, tags
 	return overLimit(units, stderr.open(), reached), nil
 }
 
-// run runs the process to its end, or to a limit. It dies with this one.
+// run runs the process until it ends or reaches a limit. It is killed if this process ends.
 func (a *Apart) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	runtime.LockOSThread() // it is this thread whose end the process would die of
 	defer runtime.UnlockOSThread()
@@ -119,8 +118,8 @@ func (a *Apart) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writ
 	return limit.OverMemory(a.Limits.Memory)
 }
 
-// overLimit says of the units that were being evaluated that a limit was reached; of
-// the others nothing is known.
+// overLimit returns findings for the units that were being evaluated when a limit was reached. Nothing is known about
+// the other units.
 func overLimit(units []Unit, open map[string]bool, reached *limit.Reached) []Evaluated {
 	out := make([]Evaluated, len(units))
 	for i, u := range units {
@@ -206,7 +205,7 @@ const (
 	endWord   = "end"
 )
 
-// progress keeps what the process says, and how far it is.
+// progress stores what the process prints, and which units it is evaluating.
 type progress struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -223,7 +222,7 @@ func (p *progress) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// open are the units that were begun and not ended.
+// open returns the units whose evaluation has begun but not ended.
 func (p *progress) open() map[string]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,7 +241,7 @@ func (p *progress) open() map[string]bool {
 	return out
 }
 
-// text is what it said besides.
+// text returns the other output of the process.
 func (p *progress) text() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -255,7 +254,7 @@ func (p *progress) text() string {
 	return strings.Join(out, " ")
 }
 
-// boundedBuffer takes so much and no more.
+// boundedBuffer stores a limited number of bytes.
 type boundedBuffer struct {
 	bytes.Buffer
 	limit int64

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allowed are the system calls that a Go program makes which computes, reads what it
-// has open and writes to it. None opens, connects, starts or changes anything; looking
-// up whether a file is there is all that is left of the file system (seccomp(2)).
+// allowed are the system calls that a Go program needs to compute, to read what it has open and to write to it. None
+// of them opens, connects, starts or changes anything; of the file system it can only find out whether a file exists
+// (seccomp(2)).
 var allowed = []string{
 	"read", "write", "readv", "writev", "close", "lseek", "fcntl", "fstat", "newfstatat", "statx", "readlinkat", "getcwd", "pipe2", "dup", "dup3",
 	"mmap", "munmap", "mprotect", "madvise", "mremap", "mincore", "brk", "membarrier",
@@ -21,11 +21,11 @@ var allowed = []string{
 	"getrandom", "prctl", "getrlimit", "prlimit64", "uname", "getuid", "geteuid", "getgid", "getegid",
 }
 
-// headroom is what the process maps besides what it computes with, in bytes.
+// headroom is the memory, in bytes, that the process maps in addition to what it computes with.
 const headroom = 512 << 20
 
-// confine gives up what evaluation does not need, for all threads and for good: files,
-// sockets, other programs, and memory beyond the limit.
+// confine drops what evaluation does not need, for all threads and permanently: files, sockets, other programs, and
+// memory beyond the limit.
 func confine(memory int64) error {
 	for resource, limit := range map[int]uint64{unix.RLIMIT_DATA: uint64(memory) + headroom, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 64} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {

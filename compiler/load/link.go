@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// maxLinks bounds the symbolic links on the way to one file.
+// maxLinks limits the number of symbolic links on the way to one file.
 const maxLinks = 40
 
 var (
@@ -18,8 +18,9 @@ var (
 	errTooLinks = errors.New("is a symbolic link that leads to itself")
 )
 
-// followLink is what stands at the end of a symbolic link: a path of the module without links in it. It goes link by link, as
-// text, and not as the kernel does, so that it comes to the same in a work tree and in the files of a commit.
+// followLink returns the path that a symbolic link leads to, below the module and without links in it. It resolves
+// each link as text, not as the kernel does, so that the result is the same in a work tree and in the files of a
+// commit.
 func followLink(root *os.Root, name string) (string, error) {
 	for range maxLinks {
 		next, err := followOnce(root, name)
@@ -39,7 +40,7 @@ func followLink(root *os.Root, name string) (string, error) {
 	return "", errTooLinks
 }
 
-// followOnce replaces the first link in a path by what it says; without any it is the path.
+// followOnce replaces the first link in a path by its target; if there is none, it returns the path.
 func followOnce(root *os.Root, name string) (string, error) {
 	parts := strings.Split(name, "/")
 	for i := range parts {

@@ -37,10 +37,9 @@ type Module struct {
 	// for.
 	packages map[[2]string][]string
 	root     *os.Root
-	// tell is told of each unit when its evaluation begins and ends; nil for nobody.
+	// tell is called when the evaluation of a unit begins and ends; it may be nil.
 	tell func(word, dir string)
-	// broken says that the module file is not good, or the module too large, so that nothing can be
-	// evaluated.
+	// broken is true if the module file is not valid, or if the module is too large; then nothing can be evaluated.
 	broken bool
 }
 

@@ -24,8 +24,7 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// maxFileSize bounds one CUE file. A mesh is written by people; what is larger
-// is a mistake or an attack.
+// maxFileSize limits one CUE file, in bytes. A mesh is written by people, so a larger file is a mistake or an attack.
 const maxFileSize = 8 << 20
 
 // What bounds a module: files of CUE, bytes of all of them, entries of all its directories, and directories in one another.
@@ -37,13 +36,13 @@ const (
 	maxDepth         = 64
 )
 
-// nonblock keeps the opening of a pipe from waiting for a writer.
+// nonblock makes the opening of a pipe return at once, instead of waiting for a writer.
 const nonblock = syscall.O_NONBLOCK
 
 // file is one CUE file of the module.
 type file struct {
 	path string
-	// target is the same, or what stands at the end of it where it is a symbolic link.
+	// target is the file that a symbolic link leads to, and otherwise the same path.
 	target string
 	data   []byte
 	hash   [sha256.Size]byte
@@ -81,8 +80,8 @@ func (r *reader) add(d diag.Diagnostic) {
 	r.found.Add(d)
 }
 
-// count adds what a place has to what was read, and reports whether that may be: the place at which it is too much is
-// told, once.
+// count adds files, bytes and entries to the totals, and reports whether the totals are within the limits. The place
+// at which a limit is exceeded is reported once.
 func (r *reader) count(name string, files, size, entries int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,8 +109,8 @@ func (r *reader) count(name string, files, size, entries int64) bool {
 	return false
 }
 
-// readDir reads a directory that is open: a path from the module's root would
-// be looked up piece by piece for each file.
+// readDir reads an open directory. (With a path from the module's root, the kernel would resolve that path again for
+// each file.)
 func (r *reader) readDir(open *os.Root, dir string) {
 	entries, err := fs.ReadDir(open.FS(), ".")
 	if err != nil {
@@ -259,8 +258,8 @@ func (m *Module) regular(name string) (string, *diag.Diagnostic) {
 	return target, nil
 }
 
-// external refuses a file that takes values from elsewhere (@extern): what a
-// mesh is must stand in CUE, where a reviewer sees it and the cache knows it.
+// external refuses a file that reads values from other files (@extern): the mesh must be written in CUE, where a
+// reviewer sees it and the cache knows it.
 func (f *file) external() *diag.Diagnostic {
 	at := bytes.Index(f.data, []byte("@extern("))
 	if at < 0 {

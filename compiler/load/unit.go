@@ -68,7 +68,8 @@ func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, foun
 	return units, part, found
 }
 
-// choose says which directories a pattern means, and of which package, or why none. One that is given alone must have files.
+// choose returns the directories and the package that a pattern means, or the problem with it. If alone is set, the
+// pattern must match files.
 func (m *Module) choose(pattern string, alone bool) (of source.Directory, pkg string, problem *diag.Diagnostic) {
 	wrong := func(code diag.Code, at source.Position, hint, format string, args ...any) (source.Directory, string, *diag.Diagnostic) {
 		d := diag.New(code, "", fmt.Sprintf(format, args...), at).WithHint("%s", hint)
@@ -110,8 +111,8 @@ func (m *Module) unitsIn(of source.Directory, pkg string) map[string]Unit {
 	return units
 }
 
-// resolve takes a pattern apart into a directory below the module's root, the
-// package that it names, and whether it means the directories below too.
+// resolve splits a pattern into a directory below the module's root, the package that it names, and whether it
+// includes the directories below.
 func (m *Module) resolve(pattern string) (dir, pkg string, deep, ok bool) {
 	name, pkg, _ := strings.Cut(pattern, ":")
 	name, deep = cutDots(name)
@@ -142,8 +143,8 @@ func cutDots(name string) (dir string, deep bool) {
 	return dir, deep
 }
 
-// packagesFor are the packages that a pattern without one could mean: that of
-// the module's root, else those of the directory, else those below it.
+// packagesFor returns the packages that a pattern without a package could mean: that of the module's root, or else
+// those of the directory, or else those below it.
 func (m *Module) packagesFor(dir string, deep bool) []string {
 	if names := m.packagesIn("."); len(names) > 0 {
 		return names

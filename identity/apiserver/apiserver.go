@@ -24,10 +24,10 @@ const (
 
 // API says how a program in a pod connects to the API server.
 type API struct {
-	// Address is https://HOST:PORT.
+	// Address is the URL of the API server, https://HOST:PORT.
 	Address string
-	// TokenFile has the pod's own token, and CAFile the roots of the API server's certificate, in PEM. Both are
-	// read again as they are renewed.
+	// TokenFile contains the pod's own token, and CAFile the roots of the API server's certificate in PEM. Both are
+	// read again when they are renewed.
 	TokenFile, CAFile string
 }
 
@@ -72,7 +72,7 @@ func NewClient(config *rest.Config) (Client, error) {
 	return newClients(config, client)
 }
 
-// clients share their connections and one limit of requests.
+// clients share their connections and one rate limit.
 type clients struct {
 	authentication *authenticationv1.AuthenticationV1Client
 	certificates   *certificatesv1.CertificatesV1Client

@@ -30,7 +30,7 @@ import (
 
 const (
 	rootLife = 10 * 365 * 24 * time.Hour
-	// skew is how far the clock of whoever checks a certificate may be behind.
+	// skew is how much the clock of a verifier may be behind.
 	skew = time.Minute
 )
 
@@ -58,7 +58,7 @@ type generation struct {
 // InMemory creates an authority whose keys exist only in this process.
 func InMemory() (*Authority, error) { return Shared(&memory{}) }
 
-// generate makes a root, whose key is returned apart, and an intermediate.
+// generate creates a root and an intermediate. The root's private key is returned separately.
 func generate(number int) (*generation, *ecdsa.PrivateKey, error) {
 	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -79,7 +79,7 @@ func generate(number int) (*generation, *ecdsa.PrivateKey, error) {
 	return &generation{number: number, root: root, intermediate: intermediate, key: key}, rootKey, nil
 }
 
-// certify makes a certificate of an authority; without a parent it signs itself.
+// certify creates a CA certificate; without a parent it is self-signed.
 func certify(name string, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer, pathLen int) (*x509.Certificate, error) {
 	serial, err := serialNumber()
 	if err != nil {
@@ -162,8 +162,8 @@ func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID,
 	return a.issue(request.PublicKey, id, lifetime, nil, proof)
 }
 
-// issue makes a leaf for a public key. Hosts are DNS names and IP addresses that
-// it carries besides the identity, which the specification allows.
+// issue creates a leaf for a public key. Hosts are DNS names and IP addresses that it contains in addition to the
+// identity, which X.509-SVID allows.
 func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time.Duration, hosts []string, proof Proof) ([]byte, error) {
 	if !proof.RenewableUntil.IsZero() {
 		lifetime = min(lifetime, time.Until(proof.RenewableUntil))

@@ -42,7 +42,8 @@ func NewProof(at time.Time, renewFor time.Duration) Proof {
 	return Proof{At: at, RenewableUntil: at.Add(renewFor)}
 }
 
-// soon is the share of the time between two proofs, at its end, in which a holder is told to prove anew.
+// soon is the divisor of the time between two proofs: in the last sixth of it a holder is warned to prove its
+// identity again.
 const soon = 6
 
 // EndsSoon reports whether less than a sixth of the time remains in which leaves with this proof can be renewed.

@@ -14,9 +14,10 @@ import (
 
 const (
 	revokedFile = "revoked.json"
-	// maxRevocations bounds what proxies and the store are given to keep.
+	// maxRevocations limits the number of revocations, because proxies and the store must hold all of them.
 	maxRevocations = 1000
-	// revokedLonger is added to the time in which certificates hold that are signed while a revocation is on its way.
+	// revokedLonger is added to the end of a revocation, for leaves that are signed while the revocation is on its
+	// way.
 	revokedLonger = time.Hour
 )
 
@@ -69,8 +70,9 @@ func (a *Authority) Renews(id spiffeid.ID, chain string) error {
 	return nil
 }
 
-// admits is [ErrRevoked] when a token of that time proves an identity no more: all are of an identity that was revoked, and
-// those that were made before a holder of it was, who may have had them.
+// admits returns [ErrRevoked] if a token that was issued at this time no longer proves the identity. This is so for
+// every token of a revoked identity, and for tokens that were issued before a holder of the identity was revoked,
+// because that holder could have them.
 func (a *Authority) admits(id spiffeid.ID, made time.Time) error {
 	for _, r := range a.Revocations() {
 		// A token says when it was made in whole seconds.
@@ -117,7 +119,8 @@ func (a *Authority) Unrevoke(r Revocation) error {
 	})
 }
 
-// changeRevoked has a function change the list, which is told when the last leaf ends that was signed.
+// changeRevoked calls a function that changes the list. The argument last is when the last leaf expires that was
+// signed.
 func (a *Authority) changeRevoked(change func(list []Revocation, last time.Time) ([]Revocation, error)) error {
 	changed := func(f files) ([]byte, error) {
 		_, known, err := readState(f)
@@ -161,7 +164,8 @@ func (a *Authority) changeRevoked(change func(list []Revocation, last time.Time)
 	return a.Reload()
 }
 
-// readRevoked reads the revocations. One that cannot be read is an error: without it too much would be believed.
+// readRevoked reads the revocations. It returns an error if they cannot be read, because without them revoked
+// certificates would be accepted.
 func readRevoked(f files) ([]Revocation, error) {
 	data, err := f.read(revokedFile)
 	if errors.Is(err, fs.ErrNotExist) {

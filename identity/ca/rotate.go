@@ -18,11 +18,12 @@ type Stage string
 // The stages, in their order. A leaf is believed in each by whoever has taken that
 // stage or one of its neighbours.
 const (
-	// Steady: one root is trusted, and its intermediate signs.
+	// Steady is the stage in which one root is trusted, and its intermediate signs.
 	Steady Stage = "steady"
-	// TrustBoth: the new root is trusted too; the intermediate of the old root still signs.
+	// TrustBoth is the stage in which the new root is trusted too; the intermediate of the old root still signs.
 	TrustBoth Stage = "trust-both"
-	// SignNew: the intermediate of the new root signs; the old root is trusted until its last leaf has expired.
+	// SignNew is the stage in which the intermediate of the new root signs; the old root is trusted until its last
+	// leaf has expired.
 	SignNew Stage = "sign-new"
 )
 
@@ -105,13 +106,13 @@ func (a *Authority) Advance(passphrase secret.Value, now time.Time) (Rotation, e
 	return a.Rotation(), err
 }
 
-// step is what the next stage is, and the generations that it makes and drops; 0 for none.
+// step is a change to another stage: the stage, and the generations that are created and removed; 0 for none.
 type step struct {
 	state      state
 	made, gone int
 }
 
-// next is the step to the next stage.
+// next returns the step to the next stage.
 func (s *state) next(known map[int]*generation, now time.Time) (step, error) {
 	next := step{state: state{Signing: s.Signing, Trusted: slices.Clone(s.Trusted), Since: now.UTC()}}
 	switch s.stage() {
@@ -129,7 +130,7 @@ func (s *state) next(known map[int]*generation, now time.Time) (step, error) {
 	return next, nil
 }
 
-// lock keeps other processes from going on with the rotation meanwhile.
+// lock prevents other processes from changing the authority in the meantime.
 func (a *Authority) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(a.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -18,8 +18,7 @@ import (
 // ErrPassphrase is returned if the root's key is encrypted with another passphrase.
 var ErrPassphrase = errors.New("the root's key is encrypted, and not by this passphrase")
 
-// seal wants the key of each root to be encrypted by the passphrase, and encrypts those
-// that are not encrypted.
+// seal requires that the key of each root is encrypted with the passphrase, and encrypts keys that are not encrypted.
 func (a *Authority) seal(passphrase secret.Value) error {
 	return a.rootKeys(passphrase, func(name string, key secret.Value) error {
 		encrypted, err := encrypt(key.Reveal(), passphrase)
@@ -30,13 +29,13 @@ func (a *Authority) seal(passphrase secret.Value) error {
 	})
 }
 
-// mayAdd wants a new root to be kept no worse than the one before.
+// mayAdd returns an error if the key of a new root would be protected less than that of the present one.
 func (a *Authority) mayAdd(passphrase secret.Value) error {
 	return a.rootKeys(passphrase, func(string, secret.Value) error { return nil })
 }
 
-// rootKeys wants the passphrase to open the root's keys that are encrypted, and hands on
-// those that are not.
+// rootKeys returns an error if the passphrase does not decrypt the encrypted keys of roots. It calls a function for
+// each key that is not encrypted.
 func (a *Authority) rootKeys(passphrase secret.Value, plain func(name string, key secret.Value) error) error {
 	for _, n := range a.generations() {
 		name := filepath.Join(a.generation(n), rootKeyFile)
@@ -56,7 +55,7 @@ func (a *Authority) rootKeys(passphrase secret.Value, plain func(name string, ke
 	return nil
 }
 
-// generations are the numbers of those that are trusted.
+// generations returns the numbers of the trusted generations.
 func (a *Authority) generations() []int {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -85,7 +84,7 @@ func opens(key, passphrase secret.Value) error {
 	return nil
 }
 
-// encrypt is the data itself without a passphrase.
+// encrypt encrypts the data; without a passphrase it returns the data itself.
 func encrypt(data []byte, passphrase secret.Value) ([]byte, error) {
 	if passphrase.IsZero() {
 		return data, nil

@@ -14,12 +14,12 @@ const (
 	serialOfChain = 0x4d
 )
 
-// serialNumber is that of a certificate that is of no chain: at most 16 bytes, at random.
+// serialNumber returns a random serial number of at most 16 bytes, for a certificate without a chain.
 func serialNumber() (*big.Int, error) {
 	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 }
 
-// serialNumberOf is one of a leaf of the chain.
+// serialNumberOf returns a serial number for a leaf of the chain.
 func serialNumberOf(chain string) (*big.Int, error) {
 	name, err := hex.DecodeString(chain)
 	if err != nil || len(name) != chainLength {

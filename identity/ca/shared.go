@@ -30,9 +30,9 @@ type Store interface {
 var ErrChanged = errors.New("another process has changed the authority meanwhile")
 
 const (
-	// storeTime bounds what a store is asked for.
+	// storeTime limits the time of one request to the store.
 	storeTime = 10 * time.Second
-	// maxChanges is how often a change is tried again which others came before.
+	// maxChanges is how often a change is tried again after another process has changed the store.
 	maxChanges = 20
 )
 
@@ -57,7 +57,7 @@ func Shared(store Store) (*Authority, error) {
 	})
 }
 
-// kept has the files of an authority that a store keeps.
+// kept are the files of an authority in a store.
 type kept struct {
 	files map[string][]byte
 	store Store
@@ -85,8 +85,8 @@ func (a *Authority) load() (kept, string, error) {
 	return kept{files, a.store}, version, err
 }
 
-// change has a function change the files, from the start again when others have meanwhile, and takes
-// what comes of it. The function may be called several times.
+// change calls a function that changes the files, saves them, and takes over the result. If another process has
+// changed the store in the meantime, it starts again, so the function may be called several times.
 func (a *Authority) change(f func(files map[string][]byte) error) error {
 	for range maxChanges {
 		before, version, err := a.load()
@@ -131,8 +131,8 @@ func putGeneration(files map[string][]byte, g *generation) error {
 	return err
 }
 
-// rememberShared records until when some leaf may hold, and a quarter of a lifetime more, so that few
-// leaves change the store.
+// rememberShared records until when a leaf may be valid, with a quarter of a lifetime added, so that few leaves
+// change the store.
 func (a *Authority) rememberShared(number int, until time.Time, lifetime time.Duration) error {
 	a.mu.RLock()
 	known := a.known[number]
@@ -205,7 +205,7 @@ func (a *Authority) advanceShared(now time.Time) (Rotation, error) {
 	return a.Rotation(), err
 }
 
-// memory is the store of an authority that ends with the process.
+// memory is the store of an authority that exists only in this process.
 type memory struct {
 	mu      sync.Mutex
 	files   map[string][]byte

@@ -97,23 +97,23 @@ func (a *Authority) Reload() error {
 	return a.take(directory(a.dir))
 }
 
-// files reads what an authority is made of, by its name below the authority's directory.
+// files reads the files of an authority, by their names below the authority's directory.
 type files interface {
 	read(name string) ([]byte, error)
-	// secret reads a file that nobody else may read.
+	// secret reads a file. It returns an error if other users may read it.
 	secret(name string) (secret.Value, error)
-	// at is where a file is, for who looks after the authority.
+	// at returns the place of a file, for messages to administrators.
 	at(name string) string
 }
 
-// directory has the files of an authority that is kept in one.
+// directory is an authority's directory.
 type directory string
 
 func (d directory) at(name string) string                    { return filepath.Join(string(d), filepath.FromSlash(name)) }
 func (d directory) read(name string) ([]byte, error)         { return os.ReadFile(d.at(name)) }
 func (d directory) secret(name string) (secret.Value, error) { return readSecret(d.at(name)) }
 
-// take makes the authority what the files say.
+// take sets the authority to the state in the files.
 func (a *Authority) take(f files) error {
 	s, known, err := readState(f)
 	if err != nil {
@@ -226,8 +226,8 @@ func initialise(dir string, passphrase secret.Value) error {
 	return os.Remove(making)
 }
 
-// writeGeneration makes a root and an intermediate below the directory. Until
-// authority.json names them, nothing is said of them.
+// writeGeneration creates a root and an intermediate below the directory. They are not used until authority.json
+// names them.
 func writeGeneration(dir string, number int, passphrase secret.Value) error {
 	g, rootKey, err := generate(number)
 	if err != nil {
@@ -269,7 +269,7 @@ func (s *state) encode() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// remember records until when some leaf of the generation may hold.
+// remember records until when a leaf of the generation may be valid.
 func (a *Authority) remember(g *generation, until time.Time, lifetime time.Duration) error {
 	if a.dir == "" {
 		return a.rememberShared(g.number, until, lifetime)
@@ -305,7 +305,7 @@ func readCertificate(f files, name string) (*x509.Certificate, error) {
 	return publickey.ParseCertificate(block.Bytes)
 }
 
-// readSecret reads a file that nobody else may read.
+// readSecret reads a file. It returns an error if other users may read it.
 func readSecret(name string) (secret.Value, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -357,7 +357,7 @@ func newJoinKey() (secret.Value, error) {
 	return secret.New(key), err
 }
 
-// writeFile writes a file that outlives a crash of the machine.
+// writeFile writes a file so that it survives a crash of the machine.
 func writeFile(name string, data []byte, mode fs.FileMode) error {
 	return atomicfile.Replace(name, mode, func(f *os.File) error {
 		_, err := f.Write(data)

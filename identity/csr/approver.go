@@ -96,7 +96,7 @@ func (a *Approver) follow(ctx context.Context) error {
 	}
 }
 
-// note keeps a request that is not decided, and forgets one that is.
+// note stores a request that is not decided, and removes one that is.
 func (a *Approver) note(waiting map[string]*undecided, r *certificatesv1.CertificateSigningRequest) {
 	if len(r.Status.Conditions) > 0 || r.DeletionTimestamp != nil {
 		delete(waiting, r.Name)
@@ -108,15 +108,15 @@ func (a *Approver) note(waiting map[string]*undecided, r *certificatesv1.Certifi
 	waiting[r.Name].CertificateSigningRequest = r
 }
 
-// undecided is a request that waits. What is nobody's of the mesh as it is now may be somebody's of the next one, and is
-// looked at again, ever more seldom.
+// undecided is a request that waits. If its account belongs to no member of the present mesh, it may belong to one of
+// the next mesh, so it is examined again, at growing intervals.
 type undecided struct {
 	*certificatesv1.CertificateSigningRequest
 	next time.Time
 	wait time.Duration
 }
 
-// isDue reports whether it is to be looked at.
+// isDue reports whether the request must be examined now.
 func (u *undecided) isDue(now time.Time) bool {
 	if now.Before(u.next) {
 		return false
@@ -126,7 +126,7 @@ func (u *undecided) isDue(now time.Time) bool {
 	return true
 }
 
-// decide approves or denies those that wait. What is not for this mesh is somebody else's to decide.
+// decide approves or denies waiting requests. It leaves requests that are not for this mesh to others.
 func (a *Approver) decide(ctx context.Context, waiting map[string]*undecided) {
 	due := map[string]*certificatesv1.CertificateSigningRequest{}
 	for name, u := range waiting {
@@ -167,8 +167,8 @@ func (a *Approver) decide(ctx context.Context, waiting map[string]*undecided) {
 // accountPrefix begins the name of a service account as a user (Kubernetes, "Service account tokens").
 const accountPrefix = "system:serviceaccount:"
 
-// judge is the condition that a request deserves: Approved for a member's own identity, Denied where a
-// member asks for anything else; nil for requests of others.
+// judge returns the condition for a request: Approved for the own identity of a member, Denied if a member requests
+// anything else; nil for requests of others.
 func judge(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest) *certificatesv1.CertificateSigningRequestCondition {
 	namespace, account, ok := strings.Cut(strings.TrimPrefix(r.Spec.Username, accountPrefix), ":")
 	if !strings.HasPrefix(r.Spec.Username, accountPrefix) || !ok {
@@ -187,7 +187,7 @@ func judge(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest) *certificate
 	return out
 }
 
-// identityOf is the SPIFFE ID of a service account that some member of the mesh, or its server, has.
+// identityOf returns the SPIFFE ID of a service account that belongs to a member of the mesh, or to its server.
 func identityOf(m *ir.Mesh, namespace, account string) (string, bool) {
 	if namespace == m.SystemNamespace() && account == ir.ServerName {
 		return m.ServerIdentity().String(), true
@@ -205,7 +205,7 @@ func identityOf(m *ir.Mesh, namespace, account string) (string, bool) {
 	return "", false
 }
 
-// admissible says why a request asks for more than the identity.
+// admissible returns an error that says what a request asks for in addition to the identity; nil if there is nothing.
 func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id string) error {
 	asked, err := svid.ParseRequest(r.Spec.Request)
 	if err != nil {

@@ -25,10 +25,10 @@ const agent = "meshc-certs"
 type Requester struct {
 	client apiserver.Client
 	signer string
-	// trustFiles have whom to trust, the first that has certificates.
+	// trustFiles are the files with the trust bundle; the first one that has certificates is used.
 	trustFiles []string
 	lifetime   time.Duration
-	// failures are how many requests in a row came to nothing, and last is when the last was made.
+	// failures is the number of requests in a row that failed, and last is the time of the last one.
 	failures int
 	last     time.Time
 }
@@ -87,7 +87,8 @@ func (r *Requester) pause(ctx context.Context) error {
 	}
 }
 
-// good refuses what is signed and no leaf, or ends at none of the roots: whoever has that is believed by nobody.
+// good returns an error if the chain does not begin with a leaf, or is not verified by a root in the bundle, because
+// nobody would accept such a certificate.
 func good(chain, bundle []byte) error {
 	held := svid.Held{Chain: svid.Certificates(chain), Bundle: bundle}
 	switch {
@@ -145,7 +146,7 @@ func (r *Requester) ask(ctx context.Context, request []byte) (chain []byte, err 
 	return made.Status.Certificate, nil
 }
 
-// missing is what a request waits for.
+// missing describes what a request waits for.
 func missing(r *certificatesv1.CertificateSigningRequest) string {
 	for _, c := range r.Status.Conditions {
 		if c.Type == certificatesv1.CertificateApproved {

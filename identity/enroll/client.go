@@ -26,20 +26,18 @@ import (
 
 // Client is an issuer ([svid.Issuer]) that requests certificates from meshc serve over the network.
 type Client struct {
-	// Address is HOST:PORT of the API.
+	// Address is the address of the API, HOST:PORT.
 	Address string
-	// Server is the identity that is demanded of it.
+	// Server is the identity that the server must prove.
 	Server spiffeid.ID
-	// Directory holds the certificate that proves who asks, and whom to trust, once
-	// there are any.
+	// Directory is the certificate directory with the present certificate and trust bundle, if there are any.
 	Directory string
-	// Token is a join token, for the first time, and to prove anew who this is.
+	// Token is a join token, for the first certificate and for a new proof of the identity.
 	Token secret.Value
-	// ServiceAccountTokenFile has a pod's token, and TrustFile whom to trust, in PEM,
-	// until there is a certificate that holds. Instead of Token.
+	// ServiceAccountTokenFile contains a pod's service account token, and is used instead of Token. TrustFile
+	// contains the trust bundle in PEM, which is used until there is a valid certificate.
 	ServiceAccountTokenFile, TrustFile string
-	// Holder names this holder among others of the same identity, for who looks after
-	// the mesh.
+	// Holder distinguishes this holder from others with the same identity; it is shown to administrators.
 	Holder string
 }
 
@@ -67,7 +65,7 @@ func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byt
 	return c.issue(ctx, asked, held, pool)
 }
 
-// prove asks with a token. One that is good once is tried until a server has taken or refused it.
+// prove sends a request with a token. A join token is used until a server has accepted or refused it.
 func (c *Client) prove(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte, err error) {
 	if c.ServiceAccountTokenFile != "" {
 		token, err := os.ReadFile(c.ServiceAccountTokenFile)
@@ -98,7 +96,7 @@ func (c *Client) issue(ctx context.Context, asked Request, held *svid.Held, pool
 	return []byte(got.Chain), []byte(got.Bundle), nil
 }
 
-// refusal is an answer of the server that says no.
+// refusal is an error response of the server.
 type refusal struct {
 	address, reason string
 	status          int
@@ -123,8 +121,8 @@ func (c *Client) Trust(ctx context.Context) (bundle []byte, signer string, err e
 	return []byte(got.Bundle), got.Signer, nil
 }
 
-// known is the certificate that is held, nil when there is none that holds, and whom
-// to trust: those that are held, or the ones that the join token pins.
+// known returns the present certificate (nil if there is no valid one) and the roots to trust: those in the
+// directory, or those that the join token pins.
 func (c *Client) known(ctx context.Context) (*svid.Held, *x509.CertPool, error) {
 	held, err := svid.Read(c.Directory)
 	switch {
@@ -149,8 +147,7 @@ func (c *Client) known(ctx context.Context) (*svid.Held, *x509.CertPool, error) 
 	return c.pinned(ctx)
 }
 
-// pinned asks a server that is not known yet for its roots, and believes those that
-// the join token names.
+// pinned asks a server for its roots before the server is verified, and accepts only roots that the join token pins.
 func (c *Client) pinned(ctx context.Context) (*svid.Held, *x509.CertPool, error) {
 	token, err := ca.ReadToken(string(c.Token.Reveal()))
 	if err != nil {
@@ -173,8 +170,7 @@ func (c *Client) pinned(ctx context.Context) (*svid.Held, *x509.CertPool, error)
 	return nil, pool, nil
 }
 
-// ask sends a request. Without a pool the server is not known yet, and nothing that
-// it says may be believed.
+// ask sends a request. Without a pool the server is not verified, and the caller must not trust the response.
 func (c *Client) ask(ctx context.Context, method, path string, body []byte, held *svid.Held, pool *x509.CertPool, into any) error {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true} // #nosec G402 -- verified below, by its identity
 	if pool != nil {
@@ -216,7 +212,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, held
 	return nil
 }
 
-// verify demands the server's identity, signed by whom is trusted.
+// verify requires the server's identity in a certificate that is verified by a root in the pool.
 func (c *Client) verify(s tls.ConnectionState, pool *x509.CertPool) error {
 	var shown [][]byte
 	for _, cert := range s.PeerCertificates {

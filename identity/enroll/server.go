@@ -106,7 +106,7 @@ type TokenReviewer interface {
 	Identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error)
 }
 
-// errReview is all that a client is told: why is for the log.
+// errReview is all that the client is told; the reason is logged.
 var errReview = errors.New("the service account token is not good here, or cannot be reviewed")
 
 // Server returns the HTTP server of the API. If a client shows a certificate, it is verified.
@@ -139,7 +139,7 @@ type api struct {
 	limits *limits
 }
 
-// limited answers 429 to hosts that ask too often.
+// limited answers 429 to hosts that send too many requests.
 func (a *api) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -157,7 +157,7 @@ func (a *api) limited(next http.Handler) http.Handler {
 	})
 }
 
-// certificate signs a request for whom the client has proved to be.
+// certificate signs a request for the identity that the client has proved.
 func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 	var asked Request
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
@@ -220,8 +220,8 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 	answer(w, Answer{Chain: string(chain), Bundle: string(bundle)})
 }
 
-// proved is who the client is: by its certificate, by a service account token, or by a
-// join token, which is used up by that.
+// proved returns the identity that the client has proved: with its certificate, with a service account token, or with
+// a join token, which is then used up.
 func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.ID, error) {
 	switch {
 	case asked.Token != "" && asked.ServiceAccountToken != "":
@@ -244,11 +244,11 @@ func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.I
 	return spiffeid.ID{}, errors.New("there is neither a token nor a certificate that holds")
 }
 
-// errRenewals says that a certificate may not be renewed by itself any more.
+// errRenewals is returned if a certificate can no longer be renewed without a token.
 var errRenewals = errors.New("the certificate was renewed for as long as it may be (mesh.certificates.renewFor): prove anew who this is, with a join token (meshc certs token)")
 
-// proof is when the client last proved by a token who it is: now, or as its certificate says. One that says nothing is
-// from before there was a limit, and begins now.
+// proof returns when the client last proved its identity with a token: now, or the time in its certificate. For a
+// certificate without such a time, which was signed before the limit existed, it is now.
 func (a *api) proof(r *http.Request, asked *Request, id spiffeid.ID, renewFor time.Duration, now time.Time) (ca.Proof, error) {
 	fresh := ca.NewProof(now, renewFor)
 	chain, err := ca.NewChain()
@@ -284,7 +284,7 @@ func (a *api) proof(r *http.Request, asked *Request, id spiffeid.ID, renewFor ti
 	return proof, nil
 }
 
-// verify ends a handshake in which a certificate is shown that is not to be believed.
+// verify ends a handshake with a client certificate that is not valid.
 func (a *api) verify(shown [][]byte, _ [][]*x509.Certificate) error {
 	if len(shown) == 0 {
 		return nil
@@ -293,8 +293,8 @@ func (a *api) verify(shown [][]byte, _ [][]*x509.Certificate) error {
 	return err
 }
 
-// shown is the identity in the client's certificate, which was verified when the
-// connection began: it is again, for that may be long ago.
+// shown returns the identity in the client's certificate. The certificate was verified when the connection began; it
+// is verified again, because that may be long ago.
 func (a *api) shown(r *http.Request) (spiffeid.ID, bool) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return spiffeid.ID{}, false
@@ -324,7 +324,7 @@ func isMember(m *ir.Mesh, id spiffeid.ID) bool {
 	return false
 }
 
-// trust says whom to trust, which is no secret. A holder says by the way what it has.
+// trust returns the trust bundle, which is not secret, and records which bundle the holder has.
 func (a *api) trust(w http.ResponseWriter, r *http.Request) {
 	if id, ok := a.shown(r); ok {
 		q := r.URL.Query()

@@ -25,7 +25,7 @@ const (
 	CertificateFile = "tls.crt"
 	KeyFile         = "tls.key"
 	TrustFile       = "ca.crt"
-	// RequestFile is for an issuer that somebody takes it to.
+	// RequestFile is the certificate signing request for an issuer to which somebody takes it by hand.
 	RequestFile = "tls.csr"
 
 	current = "..data"
@@ -91,7 +91,7 @@ func Read(dir string) (*Held, error) {
 	return h, nil
 }
 
-// reason is an error without what Go calls things, and without a key's contents.
+// reason describes an error without Go's terms and without the content of a key.
 func reason(dir string, err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -119,10 +119,11 @@ func Publish(dir string, chain, key, bundle []byte) error {
 	return publish(dir, files)
 }
 
-// errNoSVID is for what was issued and no member can show (SPIFFE X.509-SVID, sections 2 and 4).
+// errNoSVID is returned for a certificate that is not a valid SVID of a member (SPIFFE X.509-SVID, sections 2 and 4).
 var errNoSVID = errors.New("the issuer did not sign a SPIFFE certificate: it has no identity, or several")
 
-// whole is the identity of what was issued. What Envoy would not take, of its own or from others, is an error.
+// whole returns the identity of a complete set of files. It returns an error for files that Envoy would not accept,
+// as its own or from a peer.
 func whole(chain, key, bundle []byte) (spiffeid.ID, error) {
 	if _, err := tls.X509KeyPair(chain, key); err != nil {
 		return spiffeid.ID{}, errors.New("what was issued does not belong to the key")
@@ -182,7 +183,7 @@ func publish(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// replaceBy puts a link where there may be a file that somebody put there by hand.
+// replaceBy creates a link, even if there is a file that somebody put there by hand.
 func replaceBy(at, to, unique string) error {
 	link := at + "." + unique
 	if err := os.Symlink(to, link); err != nil {
@@ -191,8 +192,7 @@ func replaceBy(at, to, unique string) error {
 	return os.Rename(link, at)
 }
 
-// sweep removes what was before, and what an interrupted Publish left behind, but for
-// those that are named.
+// sweep removes earlier versions and remains of an interrupted Publish, except the named ones.
 func sweep(dir string, kept ...string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

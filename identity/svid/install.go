@@ -13,7 +13,7 @@ import (
 	"github.com/meshc/meshc/compiler/publickey"
 )
 
-// pending is where a key waits for its certificate, below the certificate directory.
+// pending is the directory, below the certificate directory, of a key that waits for its certificate.
 const pending = "request"
 
 // Prepare creates a key and a certificate signing request in the directory, and returns the name of the request's

@@ -141,7 +141,7 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 	return min(poll, max(minPoll, k.renewal(held).Sub(now)))
 }
 
-// warnOfEnd says that a new proof is wanted, while what is held may be renewed by itself for a little time only.
+// warnOfEnd logs that a new token is needed, if the certificate can be renewed without one only for a short time.
 func (k *Keeper) warnOfEnd(ctx context.Context, held *Held, now time.Time) {
 	proof, ok := ca.ProofOf(held.Leaf())
 	if !ok || held.Leaf().Equal(k.warned) {
@@ -154,7 +154,7 @@ func (k *Keeper) warnOfEnd(ctx context.Context, held *Held, now time.Time) {
 	}
 }
 
-// renewal is when a leaf is to be renewed for its age.
+// renewal returns when a leaf must be renewed because of its age.
 func (k *Keeper) renewal(h *Held) time.Time {
 	l := h.Leaf()
 	before := k.RenewBefore
@@ -164,7 +164,7 @@ func (k *Keeper) renewal(h *Held) time.Time {
 	return l.NotAfter.Add(-before)
 }
 
-// trust puts a bundle beside the certificate that is held.
+// trust stores a trust bundle beside the present certificate.
 func (k *Keeper) trust(held *Held, bundle []byte) (*Held, error) {
 	key, err := os.ReadFile(filepath.Join(k.Directory, KeyFile))
 	if err != nil {
@@ -182,7 +182,7 @@ func (k *Keeper) trust(held *Held, bundle []byte) (*Held, error) {
 	return next, nil
 }
 
-// complain says that something could not be done, and how much time is left.
+// complain logs what failed, and how much time is left.
 func (k *Keeper) complain(ctx context.Context, held *Held, now time.Time, due bool, err error) {
 	if ctx.Err() != nil {
 		return

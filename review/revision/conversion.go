@@ -23,7 +23,7 @@ func notAsCommitted(file, why, hint string) diag.Diagnostic {
 	return diag.New(diag.NotAsCommitted, "", file+" "+why, source.Position{File: file}).WithHint("%s", hint)
 }
 
-// converted says that Git's attribute makes another file of one; "" for a value that does not. The hint removes the finding.
+// converted returns the attribute by which Git converts the file; "" if there is none.
 func converted(attributes map[string]string, data []byte) (attribute string) {
 	given := func(name string) bool {
 		return !slices.Contains([]string{"", "unspecified", "unset", "set"}, attributes[name])
@@ -94,8 +94,8 @@ func (r *Revision) Check(ctx context.Context, files []File) (diag.List, error) {
 	return found, nil
 }
 
-// differently says by which of the attributes the file of a work tree is another one than a commit has; edited is set when it is
-// tracked, and not as Git has it.
+// differently returns a finding if, because of an attribute, the file in the work tree differs from what a commit
+// would contain. The argument edited says that the file is tracked and has been changed.
 func differently(f File, attributes map[string]string, autocrlf string, edited bool) (diag.Diagnostic, bool) {
 	if a := converted(attributes, f.Data); a != "" {
 		return byAttribute(f, a), true
@@ -164,9 +164,9 @@ func (r *Repository) Check(ctx context.Context, files []File) (diag.List, error)
 	return found, nil
 }
 
-// unnoticed are the files that differ from what the index has while Git takes them for unmodified: those that were converted by
-// attributes of another commit, or are hidden from it (assume-unchanged, skip-worktree). Of the files none has a filter
-// that git diff-files could run.
+// unnoticed returns findings for files that differ from the index although Git reports them as unmodified: they were
+// converted by attributes of another commit, or they are hidden from Git (assume-unchanged, skip-worktree). None of
+// the files may have a filter that git diff-files could run.
 func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, error) {
 	if len(differ) == 0 {
 		return nil, nil
@@ -190,8 +190,8 @@ func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, e
 	return found, nil
 }
 
-// attributes are the converting ones of files, by their targets: by the .gitattributes of the work tree, or when cached by
-// those of an index, which is the repository's own when it is empty.
+// attributes returns the converting attributes of files, by their targets. They come from the .gitattributes of the
+// work tree, or, if cached is set, from those in an index; an empty index name means that of the repository.
 func (r *Repository) attributes(ctx context.Context, index string, cached bool, files []File) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	if len(files) == 0 {
@@ -225,7 +225,8 @@ func (r *Repository) attributes(ctx context.Context, index string, cached bool, 
 	return out, nil
 }
 
-// submodules are findings where a mesh could have files: a commit has none of theirs.
+// submodules returns findings for submodules where the mesh could have files, because a commit does not contain their
+// files.
 func submodules(entries func(func(entry) bool)) (found diag.List) {
 	for e := range entries {
 		if e.mode == modeSubmodule && !hidden(e.path) {
@@ -236,7 +237,7 @@ func submodules(entries func(func(entry) bool)) (found diag.List) {
 	return found
 }
 
-// hidden reports whether CUE passes a path over.
+// hidden reports whether CUE ignores a path.
 func hidden(name string) bool {
 	return slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool {
 		return strings.HasPrefix(part, ".") || strings.HasPrefix(part, "_")
