@@ -25,7 +25,7 @@ func (m *Mesh) DecodePart(o *Object, field string, into any) bool {
 	return err == nil
 }
 
-// noHoles refuses lists with an element that is nothing, as the API server does.
+// noHoles refuses lists with a null element, as the API server does.
 func noHoles(data []byte) error {
 	var tree any
 	if err := json.Unmarshal(data, &tree); err != nil {

@@ -179,7 +179,7 @@ func (s *Service) leadsTo(name string) bool {
 	})
 }
 
-// lets reports whether some rule of allow is for the caller, and none of deny takes all of it back.
+// lets reports whether an allow rule of the service is for the caller, and no deny rule revokes all of it.
 func (s *Service) lets(caller *Service) bool {
 	covers := func(r *spec.Rule) bool {
 		has := func(list []spec.Field[string], name string) bool {

@@ -8,7 +8,7 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 )
 
-// traffic are the API groups, by how they end, whose objects configure traffic or who may call whom.
+// traffic are the suffixes of API groups whose objects configure traffic or authorization.
 var traffic = []string{
 	"istio.io", "gateway.networking.k8s.io", "x-k8s.io", "envoyproxy.io", "linkerd.io", "consul.hashicorp.com", "kuma.io",
 	"cilium.io", "traefik.io", "projectcontour.io", "konghq.com", "solo.io", "nginx.org", "networking.k8s.io",
@@ -40,7 +40,7 @@ func (m *Mesh) Others(objects []*Object, kinds map[string]string, readBy map[str
 	}
 }
 
-// family is the domain whose group it is: "istio.io".
+// family returns the domain that a group belongs to, for example "istio.io".
 func family(group string) string {
 	parts := strings.Split(group, ".")
 	return strings.Join(parts[max(0, len(parts)-2):], ".")

@@ -62,7 +62,8 @@ func rankOf(r *spec.Route) int {
 	return 0
 }
 
-// leftover answers 404 to what a host's routes leave, at the listeners that they are for; none where they leave nothing.
+// leftover returns routes that answer 404 to the requests that a host's routes do not match, for the same listeners;
+// none if the routes match all requests.
 func leftover(own []*spec.Route) []*spec.Route {
 	listeners := map[string]bool{} // those whose requests may be left
 	everywhere := len(own) == 0
@@ -95,7 +96,7 @@ func leftover(own []*spec.Route) []*spec.Route {
 	return []*spec.Route{rest}
 }
 
-// place makes a route one for the host, unless it is for a narrower one.
+// place limits a route to the host, unless it is already limited to a more specific one.
 func (h *Hosted) place(r *spec.Route) {
 	if h.Host == "" || r.Match != nil && r.Match.Host.IsSet() {
 		return

@@ -25,9 +25,9 @@ type Service struct {
 	Workloads []*Workload
 	// Selector are the labels by which the Service selects its pods.
 	Selector map[string]string
-	// made are the versions that its workloads made, by name, until something names them.
+	// made are the names of versions that were made from workloads and that nothing has named yet.
 	made map[string]bool
-	// guessed are ports whose protocol nothing says, by name.
+	// guessed are the names of ports whose protocol the Service does not say.
 	guessed map[string]int
 }
 
@@ -68,7 +68,7 @@ func (s *Service) Speaks(port, protocol string) {
 	}
 }
 
-// settlePorts takes ports of which nothing says what they speak for opaque bytes.
+// settlePorts sets the protocol tcp for ports whose protocol is still not known.
 func (s *Service) settlePorts(m *Mesh) {
 	for name, index := range s.guessed {
 		m.Add(s.Object, diag.NotCarried, fmt.Sprintf("nothing says what port %s speaks: it is taken for tcp; name its protocol in appProtocol", name),
@@ -197,7 +197,7 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 	}
 }
 
-// target is the number of the port that the application listens on; 0 for the same.
+// target returns the number of the port on which the application listens; 0 if it is the same.
 func (m *Mesh) target(s *Service, p intstr.IntOrString, at []string) int {
 	if p.Type == intstr.Int {
 		return p.IntValue()
@@ -211,8 +211,8 @@ func (m *Mesh) target(s *Service, p intstr.IntOrString, at []string) int {
 	return 0
 }
 
-// protocolOf is what a port speaks by its appProtocol, or the beginning of its name; "" when
-// neither says (Istio, "Protocol Selection").
+// protocolOf returns the protocol of a port according to its appProtocol or the beginning of its name; "" if neither
+// says it (Istio, "Protocol Selection").
 func protocolOf(p corev1.ServicePort) string {
 	said, _, _ := strings.Cut(p.Name, "-")
 	if p.AppProtocol != nil {
@@ -233,8 +233,7 @@ func protocolOf(p corev1.ServicePort) string {
 	return ""
 }
 
-// externalName makes an external of a Service that is another name for a host; nil when it cannot
-// be one.
+// externalName makes an external from a Service that is an alias for a host; nil if that is not possible.
 func (m *Mesh) externalName(o *Object, d corev1.ServiceSpec) *spec.External {
 	e := &spec.External{Hosts: spec.WrittenAll(d.ExternalName), Ports: map[string]*spec.Port{}}
 	for _, p := range d.Ports {

@@ -26,7 +26,7 @@ type podTemplate struct {
 	Template corev1.PodTemplateSpec `json:"template"`
 }
 
-// readWorkloads are the workloads among the objects. The rest of them is the team's own.
+// readWorkloads returns the workloads among the objects. Their other fields are not the mesh's concern.
 func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 	var out []*Workload
 	for _, o := range Of(objects, "apps", "Deployment", "StatefulSet", "DaemonSet") {
@@ -47,8 +47,8 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 	return out
 }
 
-// giveWorkloads gives each service the workload that it selects. With more than one they are its
-// versions, told apart by the label "version", or by the first label in which they differ.
+// giveWorkloads gives each service the workload that it selects. If it selects more than one, they become versions,
+// distinguished by the label "version", or by the first label that differs.
 func (m *Mesh) giveWorkloads() {
 	owners := map[*Workload]*Service{}
 	for _, s := range m.Sorted() {
@@ -83,7 +83,7 @@ func (m *Mesh) giveWorkloads() {
 	m.giveAccounts()
 }
 
-// taken is a workload of the service that another service has, and that one.
+// taken returns a workload of the service that another service also has, and that service.
 func taken(s *Service, owners map[*Workload]*Service) (*Workload, *Service) {
 	for _, w := range s.Workloads {
 		if other := owners[w]; other != nil {
@@ -127,8 +127,7 @@ func (m *Mesh) giveVersions(s *Service) {
 	}
 }
 
-// distinction is the label that is another at each of the service's workloads; "" when there
-// is none.
+// distinction returns the label that differs for each of the service's workloads; "" if there is none.
 func (s *Service) distinction() string {
 	tells := func(key string) bool {
 		values := map[string]bool{}
@@ -150,8 +149,8 @@ func (s *Service) distinction() string {
 	return ""
 }
 
-// giveAccounts gives each service its pods' service account, unless others have that too: an
-// identity is one service's, which gets an account of its own name then.
+// giveAccounts gives each service the service account of its pods. If several services share that account, each gets
+// an account with its own name, because an identity belongs to one service.
 func (m *Mesh) giveAccounts() {
 	holders := map[string][]*Service{}
 	for _, s := range m.Sorted() {

@@ -52,7 +52,7 @@ func (m *reader) attach(o *importer.Object) {
 	})
 }
 
-// each offers the route to the listeners that its parents name. One that none of them takes is told.
+// each offers the route to the listeners that its parents name. A route that no listener accepts is reported.
 func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bool) {
 	for i, parent := range d.ParentRefs {
 		at := []string{"spec", "parentRefs", strconv.Itoa(i)}
@@ -80,8 +80,8 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 	}
 }
 
-// toServices gives services the routes whose parents they are. Those of another namespace are for its callers
-// alone (GAMMA, "consumer routes").
+// toServices adds routes to the services that are their parents. A route in another namespace applies only to the
+// callers in that namespace (GAMMA, "consumer routes").
 func (m *reader) toServices() {
 	byService := map[*importer.Service][]*candidate{}
 	for _, kind := range routeKinds {

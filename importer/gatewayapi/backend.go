@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/importer"
 )
 
-// destinations are the backends of a rule, and the percentage of its requests that get a 500, as their backend is
-// invalid. They are nil when all do.
+// destinations returns the backends of a rule, and the percentage of its requests that get a 500 because their
+// backend is not valid. It returns nil if all requests do.
 func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRef, at *importer.Service, protocol string, where []string) ([]*spec.Destination, float64) {
 	var out []*spec.Destination
 	total, invalid := 0, 0
@@ -40,7 +40,8 @@ func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRe
 	return out, math.Round(10000*float64(invalid)/float64(total+invalid)) / 100
 }
 
-// destination is a backend; nil when nobody is there. What nothing says of its port's protocol, the route does.
+// destination returns a backend; nil if it does not exist. If the protocol of its port is not known, it is that of
+// the route.
 func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectReference, at *importer.Service, protocol string, where ...string) *spec.Destination {
 	namespace := string(or(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
 	if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {

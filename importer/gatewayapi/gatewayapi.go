@@ -18,7 +18,7 @@ type reader struct {
 	objects  []*importer.Object
 	gateways map[string]*gateway // by NAMESPACE/NAME
 	grants   []grant
-	// called are the services, by name, that everyone of the mesh may call.
+	// called are the names of services that every member of the mesh may call.
 	called map[string]bool
 }
 
@@ -48,8 +48,8 @@ var kinds = map[string]string{
 	"BackendTLSPolicy": group, "ReferenceGrant": group,
 }
 
-// allow lets in the gateways whose routes lead to a service, those that call it, and everyone where it is the parent
-// of a route.
+// allow writes the allow rules of services: for the gateways whose routes lead to a service, for its callers, and for
+// every member if the service is the parent of a route.
 func (m *reader) allow() {
 	for _, s := range m.Sorted() {
 		from := m.Callers(s)
@@ -62,7 +62,7 @@ func (m *reader) allow() {
 	}
 }
 
-// backendTLS tells of each policy for TLS to backends, which is the mesh's own here.
+// backendTLS reports each BackendTLSPolicy, because the mesh itself encrypts connections to backends.
 func (m *reader) backendTLS() {
 	for _, o := range m.of("BackendTLSPolicy") {
 		var d gatewayv1.BackendTLSPolicySpec

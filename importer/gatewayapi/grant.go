@@ -12,7 +12,7 @@ type grant struct {
 	gatewayv1.ReferenceGrantSpec
 }
 
-// readGrants reads the ReferenceGrants. What they let be referred to is carried over, and so are they.
+// readGrants reads the ReferenceGrants. The references that they permit are carried over.
 func (m *reader) readGrants() {
 	for _, o := range m.of("ReferenceGrant") {
 		g := grant{namespace: o.Metadata.Namespace}

@@ -86,7 +86,7 @@ func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener, roots map[ga
 	g.listeners = append(g.listeners, l)
 }
 
-// terminates has the listener end TLS; what it says is why it cannot.
+// terminates configures the listener to terminate TLS. It returns the reason if that is not possible.
 func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener, roots *gatewayv1.FrontendTLSValidation) string {
 	namespace := g.object.Metadata.Namespace
 	if d.TLS == nil || len(d.TLS.CertificateRefs) == 0 {
@@ -137,8 +137,7 @@ func (m *reader) takesFrom(l *listener, namespace string) bool {
 	return false
 }
 
-// redirectListener makes a listener that does nothing but redirect to https one that redirects to the
-// listener with TLS.
+// redirectListener converts a listener that only redirects to https into one that redirects to the listener with TLS.
 func (m *reader) redirectListener(g *gateway, l *listener) {
 	secure := slices.IndexFunc(g.listeners, func(other *listener) bool {
 		return other.spec.TLS != nil && !other.spec.Protocol.IsSet()

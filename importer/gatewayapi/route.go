@@ -72,7 +72,7 @@ func (m *reader) ordered(candidates []*candidate) []*spec.Route {
 	return out
 }
 
-// hides reports whether a match takes all that another takes, as far as that is plain to see.
+// hides reports whether a match includes all requests of another match, as far as this is obvious.
 func hides(a, b *spec.Match) bool {
 	if a == nil {
 		return true

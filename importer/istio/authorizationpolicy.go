@@ -23,8 +23,8 @@ const (
 	ruleWidened  = "the language cannot say it, and so the rule denies more: all that it would without it"
 )
 
-// authorizationPolicies are the rules of services. A service that no policy allows anything lets in everyone of
-// the mesh, or those that call it where that is known, and whoever comes in plaintext where that is permitted.
+// authorizationPolicies writes the rules of services. A service without an ALLOW policy allows every member of the
+// mesh, or its callers if they are known, and every sender in plaintext if plaintext is permitted.
 func (m *reader) authorizationPolicies(permissive map[string]bool) {
 	restricted, tokens, partly := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range m.of(security, "AuthorizationPolicy") {
@@ -98,7 +98,7 @@ func wantsToken(r *securityv1.Rule) bool {
 	return proto.Equal(r, &securityv1.Rule{From: []*securityv1.Rule_From{{Source: &securityv1.Source{NotRequestPrincipals: []string{"*"}}}}})
 }
 
-// askForTokens has each of a service's rules of allow ask for a token of some issuer.
+// askForTokens makes each allow rule of a service require a token of one of its issuers.
 func (m *reader) askForTokens(s *importer.Service) {
 	var out []*spec.Rule
 	for _, rule := range s.Spec.Allow {
@@ -149,7 +149,7 @@ func (m *reader) targets(o *importer.Object, d *securityv1.AuthorizationPolicy) 
 	return out
 }
 
-// toGateways tells of a policy for a gateway's proxies, which have no rules.
+// toGateways reports a policy for the proxies of a gateway, because gateways have no rules.
 func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolicy, services []*importer.Service, action securityv1.AuthorizationPolicy_Action) {
 	everywhere := o.Metadata.Namespace == rootNamespace && len(d.TargetRefs) == 0 && d.TargetRef == nil && o.Position("spec", "selector") == o.Position("spec")
 	if everywhere && len(m.gateways) > 0 && action != securityv1.AuthorizationPolicy_AUDIT {
@@ -162,7 +162,7 @@ func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolic
 	m.LetsMore(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec", "selector")
 }
 
-// beside tells of a policy that neither allows nor denies by itself.
+// beside reports a policy that neither allows nor denies by itself.
 func (m *reader) beside(o *importer.Object, d *securityv1.AuthorizationPolicy, action securityv1.AuthorizationPolicy_Action) {
 	d.Rules = nil
 	if action == securityv1.AuthorizationPolicy_AUDIT {

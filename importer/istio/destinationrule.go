@@ -125,7 +125,7 @@ func (m *reader) serviceRule(o *importer.Object, s *importer.Service, d *network
 	}
 }
 
-// zeros tells of numbers that are written and say that there is no bound.
+// zeros reports numbers that are set to 0, which means "no limit".
 func (m *reader) zeros(o *importer.Object, p *networkingv1.TrafficPolicy) {
 	if n := p.GetOutlierDetection().GetConsecutive_5XxErrors(); n != nil && n.Value == 0 {
 		m.NotCarried(o, "instances that fail are always left alone for a while, by 5 where nothing is written", "spec", "trafficPolicy", "outlierDetection", "consecutive5xxErrors")

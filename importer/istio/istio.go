@@ -27,9 +27,9 @@ type reader struct {
 	*importer.Mesh
 	objects  []*importer.Object
 	gateways map[string]*gateway // by NAMESPACE/NAME
-	// issuers are those whose tokens a service takes, by the service's name.
+	// issuers are the token issuers that a service accepts, by the name of the service.
 	issuers map[string][]string
-	// asked are the issuers that some rule of a service asks for: SERVICE/ISSUER.
+	// asked are the issuers that a rule of a service requires, as SERVICE/ISSUER.
 	asked map[string]bool
 	// edge are the accounts of Istio's gateways, NAMESPACE/ACCOUNT, and the labels of their pods.
 	edge map[string][]map[string]string
@@ -74,8 +74,8 @@ func (m *reader) of(group, kind string) []*importer.Object {
 	return importer.Of(m.objects, group, kind)
 }
 
-// defaults are Istio's own, where they differ from those of the language: a request that no
-// connection took is sent again, twice (HTTPRetry: "The default ... retry policy").
+// defaults writes the defaults of Istio that differ from those of the language: a request that no connection accepted
+// is sent again, twice (HTTPRetry: "The default ... retry policy").
 func (m *reader) defaults() {
 	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Retries: &spec.Retries{
 		Attempts: spec.Written(2), On: spec.WrittenAll("connect-failure", "refused-stream", "unavailable", "cancelled"),
@@ -88,7 +88,7 @@ var kinds = map[string]string{
 	"AuthorizationPolicy": security, "PeerAuthentication": security, "RequestAuthentication": security,
 }
 
-// takeGateways takes the services of Istio's own gateways out: each Gateway is one of the mesh.
+// takeGateways removes the services of Istio's own gateways, because each Gateway becomes a gateway of the mesh.
 func (m *reader) takeGateways() {
 	// As Istio's own installation has them, which need not have been read.
 	for account, label := range map[string]string{
@@ -115,7 +115,7 @@ func (m *reader) takeGateways() {
 	}
 }
 
-// throughRoutes tells of the services whose own routes a gateway's requests go through here.
+// throughRoutes reports the services whose own routes apply to a gateway's requests in meshc.
 func (m *reader) throughRoutes() {
 	for _, t := range m.through {
 		if len(t.service.Spec.Routes) > 0 && !goesAnywhere(t.service) {
@@ -160,7 +160,8 @@ func (m *reader) selected(o *importer.Object, labels map[string]string) map[*imp
 	return out
 }
 
-// nearness ranks policies of a kind: one for workloads holds before that of their namespace, and that before the mesh's.
+// nearness ranks policies of one kind: a policy for workloads comes before that of their namespace, which comes
+// before that of the mesh.
 func nearness(o *importer.Object, labels map[string]string) int {
 	switch {
 	case len(labels) > 0:

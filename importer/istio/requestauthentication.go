@@ -137,7 +137,7 @@ func (m *reader) issuerNames() []string {
 	return slices.Sorted(maps.Keys(m.Repository.Mesh.JWT.Issuers))
 }
 
-// unasked tells of issuers that no rule asks for: bad tokens of theirs are not refused either.
+// unasked reports issuers whose tokens no rule requires, because their invalid tokens are not refused either.
 func (m *reader) unasked() {
 	for _, o := range m.of(security, "RequestAuthentication") {
 		var d securityv1.RequestAuthentication

@@ -24,8 +24,8 @@ type translation struct {
 	at        []string
 }
 
-// rules are what a rule of Istio says: one for each of its sources with each of its operations, and of
-// its conditions all. What cannot be said makes a rule of allow go, and one of deny wider.
+// rules returns the rules for a rule of Istio: one for each pair of source and operation, each with all conditions.
+// If something cannot be expressed, an ALLOW rule is omitted, and a DENY rule denies more.
 func (t *translation) rules(r *securityv1.Rule) []*spec.Rule {
 	sources := r.From
 	if len(sources) == 0 {
@@ -61,7 +61,7 @@ func (t *translation) rules(r *securityv1.Rule) []*spec.Rule {
 // below is a path in the rule.
 func (t *translation) below(path ...string) []string { return slices.Concat(t.at, path) }
 
-// unsaid tells what is left of a part of a rule, and reports whether the rule can go on without it.
+// unsaid reports what remains of a part of a rule, and returns whether the rule can be carried over without it.
 func (t *translation) unsaid(rest any, at []string) bool {
 	if importer.IsEmpty(rest) {
 		return true
@@ -146,8 +146,8 @@ func (t *translation) principals(list, namespaces []string, at []string) *spec.P
 	return nil
 }
 
-// addHolders adds the members whose identity is what a principal says, "DOMAIN/ns/NAMESPACE/sa/ACCOUNT" or a pattern, and
-// that are in one of the namespaces, where some are named.
+// addHolders adds the members whose identity matches a principal, which is "DOMAIN/ns/NAMESPACE/sa/ACCOUNT" or a
+// pattern. If namespaces are given, the members must be in one of them.
 func (t *translation) addHolders(p *spec.Peers, principal string, namespaces []string) bool {
 	holds := func(namespace, account string) bool {
 		within := len(namespaces) == 0 || slices.ContainsFunc(namespaces, func(n string) bool { return importer.Matches(n, namespace) })

@@ -72,7 +72,7 @@ func (m *reader) server(o *importer.Object, g *gateway, i int, d *networkingv1.S
 	g.servers = append(g.servers, s)
 }
 
-// serverTLS carries over how a server ends TLS; what it says is why it cannot.
+// serverTLS converts the TLS settings of a server. It returns the reason if that is not possible.
 func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol string) string {
 	if t == nil {
 		if protocol == "HTTPS" || protocol == "TLS" {
