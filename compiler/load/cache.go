@@ -15,8 +15,6 @@ import (
 	"strings"
 	"sync"
 
-	"cuelang.org/go/cue/parser"
-
 	"github.com/meshc/meshc/compiler/atomicfile"
 	"github.com/meshc/meshc/compiler/program"
 	"github.com/meshc/meshc/compiler/spec"
@@ -31,8 +29,8 @@ type key [sha256.Size]byte
 
 func (k key) shard() int { return int(k[0]) % shards }
 
-// Cache stores evaluated units, by the hash of all inputs: the schema, this build of meshc, the tags, the module file
-// and every CUE file that the unit can see. A nil Cache stores nothing.
+// Cache stores evaluated units, by the hash of all inputs: the schema, this build of meshc, the tags, and every CUE
+// file that CUE reads for the unit. A nil Cache stores nothing.
 type Cache struct {
 	dir   string
 	known [shards]map[key]*spec.Unit
@@ -129,31 +127,16 @@ func parallel(n int, f func(i int)) {
 
 // keys are the units' keys.
 func (m *Module) keys(units []Unit, tags []string) []key {
-	base := m.baseKey(tags)
-	inUnits := map[string]bool{}
-	for _, u := range units {
-		for _, f := range u.Files {
-			inUnits[f] = true
-		}
-	}
-	libraries := sync.OnceValue(func() []byte { return m.hashFiles(func(name string) bool { return !inUnits[name] }) })
-	everything := sync.OnceValue(func() []byte { return m.hashFiles(func(string) bool { return true }) })
+	base, reads := m.baseKey(tags), m.reads()
 	keys := make([]key, len(units))
 	for i, u := range units {
 		h := sha256.New()
 		h.Write(base)
 		writeString(h, u.Dir)
 		writeString(h, u.pkg)
-		for _, name := range u.Files {
-			f := m.files[name]
-			writeString(h, name)
-			h.Write(f.hash[:])
-			switch f.reach(m.Path, u.pkg) {
-			case reachesLibraries:
-				h.Write(libraries())
-			case reachesUnits:
-				h.Write(everything())
-			}
+		for _, dir := range reads.directories(u.Dir) {
+			writeString(h, dir)
+			h.Write(reads.hash(dir))
 		}
 		h.Sum(keys[i][:0])
 	}
@@ -172,20 +155,6 @@ func (m *Module) baseKey(tags []string) []byte {
 	for _, tag := range tags {
 		writeString(h, tag)
 	}
-	if f := m.files[moduleFile]; f != nil {
-		h.Write(f.hash[:])
-	}
-	return h.Sum(nil)
-}
-
-func (m *Module) hashFiles(wanted func(name string) bool) []byte {
-	h := sha256.New()
-	for _, name := range sortedKeys(m.files) {
-		if wanted(name) {
-			writeString(h, name)
-			h.Write(m.files[name].hash[:])
-		}
-	}
 	return h.Sum(nil)
 }
 
@@ -194,36 +163,4 @@ func writeString(h hash.Hash, s string) {
 	binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
 	h.Write(n[:])
 	_, _ = io.WriteString(h, s)
-}
-
-// reach is what a file can see besides its own unit.
-type reach int
-
-const (
-	reachesNothing   reach = iota
-	reachesLibraries       // imports a package of the module that is no unit, or a vendored one
-	reachesUnits           // imports a unit
-)
-
-// reach looks at the file's imports, and parses only files that have some.
-func (f *file) reach(module, pkg string) reach {
-	if !bytes.Contains(f.data, []byte("import")) {
-		return reachesNothing
-	}
-	syntax, err := parser.ParseFile(f.path, f.data, parser.ImportsOnly)
-	if err != nil {
-		return reachesUnits
-	}
-	var far reach
-	for spec := range syntax.ImportSpecs() {
-		path := strings.Trim(spec.Path.Value, `"`)
-		first, _, _ := strings.Cut(path, "/")
-		switch {
-		case strings.HasPrefix(path, module) && (strings.HasSuffix(path, ":"+pkg) || !strings.Contains(path, ":")):
-			far = max(far, reachesUnits)
-		case strings.Contains(first, "."):
-			far = max(far, reachesLibraries)
-		}
-	}
-	return far
 }

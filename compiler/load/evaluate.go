@@ -98,14 +98,11 @@ func (m *Module) evaluateAll(ctx context.Context, results []Evaluated, missing [
 
 // evaluateChunk evaluates some units in one CUE context.
 func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []int, tags []string, schemaFiles []*ast.File) error {
-	args := make([]string, len(part))
+	units := make([]Unit, len(part))
 	for i, n := range part {
-		args[i] = "./" + results[n].Dir + ":" + results[n].pkg
+		units[i] = results[n].Unit
 	}
-	instances := load.Instances(args, &load.Config{
-		Dir: virtualRoot, ModuleRoot: virtualRoot, Overlay: m.overlay(), Tags: tags,
-		Env: []string{"CUE_REGISTRY=none"}, // what is not in the repository is not read
-	})
+	instances := m.instances(units, tags)
 	if len(instances) != len(part) {
 		return fmt.Errorf("cue loaded %d of %d packages", len(instances), len(part))
 	}
@@ -129,6 +126,18 @@ func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []
 		}
 	}
 	return nil
+}
+
+// instances are the units as CUE loads them, with all that they import.
+func (m *Module) instances(units []Unit, tags []string) []*build.Instance {
+	args := make([]string, len(units))
+	for i, u := range units {
+		args[i] = "./" + u.Dir + ":" + u.pkg
+	}
+	return load.Instances(args, &load.Config{
+		Dir: virtualRoot, ModuleRoot: virtualRoot, Overlay: m.overlay(), Tags: tags,
+		Env: []string{"CUE_REGISTRY=none"}, // what is not in the repository is not read
+	})
 }
 
 // evaluate unifies one unit with the schema and decodes it.
