@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"cuelang.org/go/cue/parser"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -152,6 +153,9 @@ func (r *reader) readDir(open *os.Root, dir string) {
 			if problem == nil {
 				problem = f.external()
 			}
+			if name == localModuleFile {
+				problem = replaces(name)
+			}
 			if problem == nil && f.pkg == "" && !strings.HasPrefix(name, "cue.mod/") && f.says() {
 				r.add(diag.New(diag.NoPackage, "", name+" has no package clause, so it does not belong to any unit", source.Position{File: name, Line: 1, Column: 1}).
 					WithHint("begin it with the package of the other files in its directory"))
@@ -228,7 +232,8 @@ func (m *Module) readFile(open *os.Root, entry fs.DirEntry, name string) (*file,
 			WithHint("keep files of a mesh in Git itself: git lfs untrack")
 		return nil, &d
 	}
-	return &file{path: name, target: target, data: data, hash: sha256.Sum256(data), pkg: packageName(data), info: info}, nil
+	pkg, problem := packageName(name, data)
+	return &file{path: name, target: target, data: data, hash: sha256.Sum256(data), pkg: pkg, info: info}, problem
 }
 
 // lfsPointer begins what Git LFS commits in place of a file (Git LFS specification, "The Pointer").
@@ -272,6 +277,16 @@ func (f *file) external() *diag.Diagnostic {
 	return &d
 }
 
+// localModuleFile has CUE take modules from other directories of the machine (replaceWith).
+const localModuleFile = "cue.mod/local-module.cue"
+
+// replaces refuses that file: CUE would read from the disk, and not from what was read of the module.
+func replaces(name string) *diag.Diagnostic {
+	d := diag.New(diag.LeavesModule, "", name+" takes modules from elsewhere on the machine", source.Position{File: name, Line: 1, Column: 1}).
+		WithHint("remove it; packages of others stand below cue.mod/pkg")
+	return &d
+}
+
 func tooLarge(name string, size int64) *diag.Diagnostic {
 	d := diag.New(diag.FileTooLarge, "", fmt.Sprintf("%s has %d MiB; a file of a mesh has at most %d MiB", name, size>>20, maxFileSize>>20), source.Position{File: name})
 	return &d
@@ -291,31 +306,14 @@ func invalidUTF8(data []byte) (line, column int) {
 	return 1 + bytes.Count(before, []byte("\n")), at - bytes.LastIndexByte(before, '\n')
 }
 
-// packageName is the name in the file's package clause, which only comments,
-// attributes and blank lines may come before; "" when there is none.
-func packageName(data []byte) string {
-	for len(data) > 0 {
-		line := data
-		if i := bytes.IndexByte(data, '\n'); i >= 0 {
-			line, data = data[:i], data[i+1:]
-		} else {
-			data = nil
-		}
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '@' || bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("\ufeff")) && len(line) == 3 {
-			continue
-		}
-		rest, ok := bytes.CutPrefix(bytes.TrimPrefix(line, []byte("\ufeff")), []byte("package"))
-		if !ok || len(rest) == 0 || rest[0] != ' ' && rest[0] != '\t' {
-			return ""
-		}
-		name := bytes.TrimSpace(rest)
-		if i := bytes.IndexAny(name, " \t;/"); i >= 0 {
-			name = name[:i]
-		}
-		return string(name)
+// packageName is the name in the file's package clause, as CUE's own parser reads it; "" when there is none.
+func packageName(name string, data []byte) (string, *diag.Diagnostic) {
+	syntax, err := parser.ParseFile(name, data, parser.PackageClauseOnly)
+	if err != nil {
+		d := fromCUE(err, diag.CUESyntax, "")[0]
+		return "", &d
 	}
-	return ""
+	return syntax.PackageName(), nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
