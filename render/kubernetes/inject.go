@@ -79,6 +79,9 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 	decoder := kyaml.NewDecoder(bytes.NewReader(text))
 	var document, second kyaml.Node
 	if err := decoder.Decode(&document); err != nil {
+		if hidden := i.hidden(n, text, nil); hidden != nil {
+			return nil, hidden
+		}
 		if !errors.Is(err, io.EOF) {
 			i.Note(fmt.Sprintf("document %d is not YAML, and is passed through unchanged", n))
 		}
@@ -86,6 +89,9 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 	}
 	node := kyaml.NewRNode(&document)
 	workloads := i.workloads(node)
+	if err := i.hidden(n, text, workloads); err != nil {
+		return nil, err
+	}
 	if len(workloads) == 0 {
 		return text, nil
 	}
@@ -94,6 +100,9 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 	}
 	if anchored(&document) {
 		return nil, fmt.Errorf("document %d holds a workload of the mesh, and anchors or aliases of YAML, which a patch would tear apart\n  hint: expand them first: kustomize build does", n)
+	}
+	if err := readAlike(&document, text); err != nil {
+		return nil, fmt.Errorf("document %d holds a workload of the mesh, and %w\n  hint: write it plainly: no merge key (\"<<\"), no key twice, no tag, and text in quotes", n, err)
 	}
 	before, err := node.MarshalJSON()
 	if err != nil {
@@ -131,23 +140,14 @@ type workloadOf struct {
 	service *ir.Service
 }
 
-// workloads are those of the mesh in a document: itself, or items of a List.
-func (i *Injector) workloads(node *kyaml.RNode) []workloadOf {
+// workloads are those of the mesh in a document: itself, or items of a list, which is for kubectl whatever has items.
+func (i *Injector) workloads(node *kyaml.RNode) (out []workloadOf) {
 	if node.YNode() == nil || node.YNode().Kind != kyaml.MappingNode {
 		return nil
 	}
-	if strings.HasSuffix(node.GetKind(), "List") {
-		var out []workloadOf
-		items, err := node.Pipe(kyaml.Lookup("items"))
-		if err != nil || items == nil {
-			return nil
-		}
-		elements, err := items.Elements()
-		if err != nil {
-			return nil
-		}
-		for _, item := range elements {
-			out = append(out, i.workloads(item)...)
+	if items, err := node.Pipe(kyaml.Lookup("items")); err == nil && !items.IsNil() && items.YNode().Kind == kyaml.SequenceNode {
+		for _, item := range items.Content() {
+			out = append(out, i.workloads(kyaml.NewRNode(item))...)
 		}
 		return out
 	}
