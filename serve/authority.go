@@ -18,8 +18,18 @@ func (s *Server) enrolment() *http.Server {
 		TokenReview: s.config.TokenReview,
 		Certificate: func() (*tls.Certificate, error) { return s.identity.certificate() },
 		Mesh:        func() *ir.Mesh { return s.live.now().mesh },
-		Seen:        s.holders.seen, Refused: s.metrics.refused.Inc, Log: s.log,
+		Seen:        s.seen, Refused: s.metrics.refused.Inc, Log: s.log,
 	})
+}
+
+// seen records what a holder of a certificate has, within what its identity may have of the server.
+func (s *Server) seen(at enroll.Sighting) {
+	most := s.quotas.holders()
+	if !s.holders.seen(at, most) {
+		s.metrics.limitedHolders.Inc()
+		s.quotas.logger(s.log, at.ID).Warn("an identity has more holders of certificates than it may (mesh.server.limits.instances): the certificate that goes by most names has one fewer",
+			"identity", at.ID, "limit", most, "holder", at.Holder, "chain", at.Proof.Chain)
+	}
 }
 
 // FollowAuthority watches the authority's directory and applies what another process changes there, until the context

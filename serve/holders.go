@@ -2,6 +2,7 @@ package serve
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,52 +35,85 @@ type Holder struct {
 	proof ca.Proof
 }
 
-const (
-	// holderGone is how long a holder that renewed its certificate by itself stays in the list after its last
-	// request. Other holders stay until their certificates expire.
-	holderGone = 10 * time.Minute
-	maxHolders = 100_000
-)
+// holderGone is how long a holder that renewed its certificate by itself stays in the list after its last request. Other
+// holders stay until their certificates expire.
+const holderGone = 10 * time.Minute
 
-type holderKey struct {
-	id   spiffeid.ID
-	name string
-}
-
-// holders are the hosts with certificates of the embedded authority. No other part is called while its lock is held.
+// holders are the hosts with certificates of the embedded authority, by identity and name. No other part is called
+// while its lock is held.
 type holders struct {
 	mu sync.Mutex
-	of map[holderKey]Holder
+	of map[spiffeid.ID]map[string]Holder
 }
 
-func newHolders() *holders { return &holders{of: map[holderKey]Holder{}} }
+func newHolders() *holders { return &holders{of: map[spiffeid.ID]map[string]Holder{}} }
 
-// seen records what the server learned about a holder.
-func (h *holders) seen(at enroll.Sighting) {
+// seen records what the server learned about a holder. An identity has at most a number of records. When it has more,
+// the certificate with the most of them loses one, and seen returns false: so a certificate that uses many names does
+// not push out other holders.
+func (h *holders) seen(at enroll.Sighting, most int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	key := holderKey{at.ID, at.Holder}
-	before, known := h.of[key]
-	if !known && len(h.of) >= maxHolders {
-		return
+	of := h.of[at.ID]
+	if of == nil {
+		of = map[string]Holder{}
+		h.of[at.ID] = of
 	}
-	h.of[key] = Holder{
+	before, known := of[at.Holder]
+	of[at.Holder] = Holder{
 		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until, Keeps: at.Keeps || before.Keeps,
 		RenewableUntil: at.Proof.RenewableUntil, Chain: at.Proof.Chain, proof: at.Proof,
 	}
+	if known || len(of) <= most {
+		return true
+	}
+	delete(of, oneTooMany(of))
+	return false
+}
+
+// oneTooMany returns the name of the oldest record of the certificate that has the most.
+func oneTooMany(of map[string]Holder) (name string) {
+	records := map[string]int{}
+	for _, held := range of {
+		records[held.Chain]++
+	}
+	var worst Holder
+	for _, held := range of {
+		more := cmp.Compare(records[held.Chain], records[worst.Chain])
+		if worst.Seen.IsZero() || more > 0 || more == 0 && held.Seen.Before(worst.Seen) {
+			worst = held
+		}
+	}
+	return worst.Name
+}
+
+// forget removes the holders that are gone.
+func (h *holders) forget(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, of := range h.of {
+		maps.DeleteFunc(of, func(_ string, held Holder) bool { return held.isGone(now) })
+		if len(of) == 0 {
+			delete(h.of, id)
+		}
+	}
+}
+
+func (h Holder) isGone(now time.Time) bool {
+	return h.Keeps && now.Sub(h.Seen) > holderGone || now.After(h.Until)
 }
 
 // list returns the holders, sorted by identity and name, without those that are gone.
 func (h *holders) list(now time.Time) (out []Holder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for key, held := range h.of {
-		if held.Keeps && now.Sub(held.Seen) > holderGone || now.After(held.Until) {
-			delete(h.of, key)
-			continue
+	for _, of := range h.of {
+		for _, held := range of {
+			if !held.isGone(now) {
+				held.EndsSoon = held.proof.EndsSoon(now)
+				out = append(out, held)
+			}
 		}
-		held.EndsSoon = held.proof.EndsSoon(now)
-		out = append(out, held)
 	}
 	slices.SortFunc(out, func(a, b Holder) int {
 		return cmp.Or(strings.Compare(a.Identity, b.Identity), strings.Compare(a.Name, b.Name))

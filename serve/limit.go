@@ -126,6 +126,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 			s.proxies.settleAll()
 			s.limits.forget()
 			s.quotas.forget(s.log)
+			s.holders.forget(now)
 			s.endRules(now)
 		}
 	}

@@ -17,7 +17,7 @@ type metrics struct {
 	pushes    prometheus.Counter
 	refused   prometheus.Counter
 	limited   prometheus.Counter
-	limitedConnections,
+	limitedConnections, limitedHolders,
 	omittedLines prometheus.Counter
 	acks     *prometheus.CounterVec
 	nacks    *prometheus.CounterVec
@@ -43,6 +43,7 @@ func newMetrics() *metrics {
 		refused:            prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_refused_total", Help: "Streams whose certificate was not that of their node."}),
 		limited:            prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_limited_total", Help: "Streams that were cut off, as they asked for too much."}),
 		limitedConnections: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "connections_limited_total", Help: "Connections that were cut off, or beyond what an identity may have."}),
+		limitedHolders:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "holders_limited_total", Help: "Holders of certificates that were forgotten, as an identity had more than it may have."}),
 		omittedLines:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "log_lines_omitted_total", Help: "Log lines that were not written, as there were too many about an identity."}),
 		acks:               counter("acks_total", "Answers that took what was sent, by type.", "type"),
 		nacks:              counter("nacks_total", "Answers that refused what was sent, by type.", "type"),
@@ -52,7 +53,7 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
 	}
-	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited, m.limitedConnections, m.omittedLines, m.acks, m.nacks, m.reloads, m.pushTime,
+	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited, m.limitedConnections, m.limitedHolders, m.omittedLines, m.acks, m.nacks, m.reloads, m.pushTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

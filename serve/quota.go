@@ -98,6 +98,13 @@ func (q *quotas) leave(id spiffeid.ID) {
 	q.get(id).instances--
 }
 
+// holders returns how many holders of certificates of one identity are recorded: the limit of its instances.
+func (q *quotas) holders() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return int(q.limits.Instances)
+}
+
 // refusal shortens a proxy's message to the length that is stored.
 func (q *quotas) refusal(reason string) string {
 	q.mu.Lock()

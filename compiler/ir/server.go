@@ -34,7 +34,7 @@ type Server struct {
 // ServerLimits bound what the proxies of one identity may take of the server. A field that is zero has its default,
 // which [ServerLimits.InForce] gives.
 type ServerLimits struct {
-	// Instances of an identity that are served at once.
+	// Instances of an identity that are served at once, and holders of its certificates that are known.
 	Instances uint32 `json:"instances,omitempty"`
 	// Connections of an identity at once.
 	Connections uint32 `json:"connections,omitempty"`
