@@ -45,14 +45,57 @@ func ForbiddenNetworks(local bool) []ForbiddenNetwork {
 	return out
 }
 
-// ForbiddenAddress says why no proxy may be led to an address; empty where one may.
-// An IPv6 address that holds an IPv4 address is that.
+// ForbiddenAddress says why no proxy may be led to an address; empty where one may. An IPv6 address that stands for one of IPv4 is
+// that too.
 func ForbiddenAddress(ip netip.Addr, local bool) string {
 	ip = ip.Unmap().WithZone("")
-	for _, f := range ForbiddenNetworks(local) {
-		if f.Contains(ip) {
-			return f.Why
+	for _, stands := range append([]netip.Addr{ip}, standsFor(ip)...) {
+		for _, f := range ForbiddenNetworks(local) {
+			if f.Contains(stands) {
+				return f.Why
+			}
 		}
 	}
 	return ""
+}
+
+// transitions are the networks whose addresses stand for one of IPv4, and at which byte that begins.
+var transitions = []struct {
+	netip.Prefix
+	at       int
+	inverted bool // each bit is the other one
+}{
+	{netip.MustParsePrefix("::/96"), 12, false},           // "IPv4-compatible", RFC 4291
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, false}, // "IPv4-translated", RFC 2765
+	{netip.MustParsePrefix("64:ff9b::/96"), 12, false},    // NAT64, RFC 6052
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, false},  // NAT64 of a network's own, RFC 8215
+	{netip.MustParsePrefix("2002::/16"), 2, false},        // 6to4, RFC 3056
+	{netip.MustParsePrefix("2001::/32"), 12, true},        // Teredo, RFC 4380
+}
+
+// isatap ends the interface identifiers of ISATAP before the address of IPv4 (RFC 5214); it is of any network.
+var isatap = [2]byte{0x5e, 0xfe}
+
+// standsFor are the addresses of IPv4 for which one of IPv6 stands.
+func standsFor(ip netip.Addr) (out []netip.Addr) {
+	if !ip.Is6() {
+		return nil
+	}
+	bytes := ip.As16()
+	for _, t := range transitions {
+		if !t.Contains(ip) {
+			continue
+		}
+		v4 := [4]byte(bytes[t.at : t.at+4])
+		for i := range v4 {
+			if t.inverted {
+				v4[i] = ^v4[i]
+			}
+		}
+		out = append(out, netip.AddrFrom4(v4))
+	}
+	if [2]byte(bytes[10:12]) == isatap && bytes[8]&^3 == 0 && bytes[9] == 0 {
+		out = append(out, netip.AddrFrom4([4]byte(bytes[12:])))
+	}
+	return out
 }

@@ -14,18 +14,20 @@ import (
 
 // forbiddenHosts are names of what [ir.ForbiddenNetworks] has, and of those whose interfaces
 // rule a cluster.
-var forbiddenHosts = []struct{ host, what string }{
-	{"localhost", "is the proxy's own host"},
-	{"localhost.localdomain", "is the proxy's own host"},
-	{"ip6-localhost", "is the proxy's own host"},
-	{"metadata.google.internal", "is the instance metadata service of a cloud"},
-	{"metadata", "is the instance metadata service of a cloud"},
-	{"instance-data", "is the instance metadata service of a cloud"},
-	{"kubernetes", "is the API server"},
-	{"kubernetes.default", "is the API server"},
-	{"kubernetes.default.svc", "is the API server"},
-	{"kubernetes.default.svc.cluster.local", "is the API server"},
+var forbiddenHosts = map[string]string{
+	"localhost": ownHost, "localhost.localdomain": ownHost, "loopback": ownHost, "ip6-localhost": ownHost, "ip6-loopback": ownHost,
+	"localhost4": ownHost, "localhost4.localdomain4": ownHost, "localhost6": ownHost, "localhost6.localdomain6": ownHost,
+	"metadata": cloudMetadata, "metadata.google.internal": cloudMetadata, "metadata.goog": cloudMetadata,
+	"instance-data": cloudMetadata, "instance-data.ec2.internal": cloudMetadata,
+	"metadata.azure.internal": cloudMetadata, "metadata.tencentyun.com": cloudMetadata,
+	"kubernetes": apiServer, "kubernetes.default": apiServer, "kubernetes.default.svc": apiServer, "kubernetes.default.svc.cluster.local": apiServer,
 }
+
+const (
+	ownHost       = "is the proxy's own host"
+	cloudMetadata = "is the instance metadata service of a cloud"
+	apiServer     = "is the API server"
+)
 
 // notForbidden refuses a host, a name or an address, to which no member's proxy may be led.
 // What a DNS server answers is not known here. Where the spec says local, loopback is meant.
@@ -67,10 +69,11 @@ func (l *linker) forbidden(host string) string {
 	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")) {
 		return "is an address in a form that resolvers read differently"
 	}
-	for _, f := range forbiddenHosts {
-		if host == f.host || f.host == "localhost" && strings.HasSuffix(host, ".localhost") {
-			return f.what
-		}
+	if strings.HasSuffix(host, ".localhost") {
+		return ownHost
+	}
+	if what := forbiddenHosts[host]; what != "" {
+		return what
 	}
 	for _, own := range []string{"", ".svc", ".svc.cluster.local"} {
 		if system := l.mesh.SystemNamespace() + own; strings.HasSuffix(host, "."+system) {

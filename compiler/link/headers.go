@@ -87,7 +87,7 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s belongs to one connection, and every proxy writes its own", name), here.pos(pos)).
 			hint("remove it")
 	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
-		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is reserved for the proxies, which drop what others write there", name), here.pos(pos)).
+		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is reserved for the proxies, which act by such headers and write them themselves", name), here.pos(pos)).
 			hint("remove it")
 	case name == clientHeader:
 		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is written by gateways, which say in it where the client is, and cannot be edited", name), here.pos(pos)).
