@@ -204,7 +204,7 @@ func (i *Injector) own(node, patch *kyaml.RNode, name string, s *ir.Service) err
 	if err := takeOwn(pod, added, name); err != nil {
 		return err
 	}
-	return privileges(pod, name, s)
+	return proofsOf(i.Mesh).privileges(pod, name, s)
 }
 
 // service is the one whose pods a workload runs; nil for none.

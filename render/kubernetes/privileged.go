@@ -24,7 +24,7 @@ var sharedWithHost = []string{"hostIPC", "hostPID", "shareProcessNamespace"}
 
 // privileges refuses what in a pod can go round its proxy or read its key, but for what the
 // spec accepts by name. What cannot be read is taken for the worst.
-func privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
+func (p proofs) privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
 	var said, names []string
 	refuse := func(what, text string) {
 		if !slices.Contains(s.Proxy.Privileged, what) {
@@ -43,7 +43,7 @@ func privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
 		}
 		for _, element := range list.Content() {
 			c := kyaml.NewRNode(element)
-			if why := privilege(c, pod); why != "" {
+			if why := p.privilege(c, pod); why != "" {
 				own := value(c, "name")
 				refuse(own, fmt.Sprintf("container %s of %s %s: its connections could go round the proxy", own, name, why))
 			}
@@ -63,7 +63,7 @@ func privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
 }
 
 // privilege is why a container of a pod is more than its proxy can hold; empty for none.
-func privilege(container, pod *kyaml.RNode) string {
+func (p proofs) privilege(container, pod *kyaml.RNode) string {
 	if !isFalse(container, "securityContext", "privileged") {
 		return "is privileged"
 	}
@@ -73,8 +73,8 @@ func privilege(container, pod *kyaml.RNode) string {
 	if added := capabilities(container); len(added) > 0 {
 		return "has " + strings.Join(added, ", ")
 	}
-	if volume := keyVolume(container); volume != "" {
-		return fmt.Sprintf("mounts the volume %s, which has what the proxy proves its identity by", volume)
+	if way := p.reaches(container, pod); way != "" {
+		return way + ", which has what the proxy proves its identity by"
 	}
 	user, written := scalar(container, "securityContext", "runAsUser")
 	if !written {
@@ -88,23 +88,6 @@ func privilege(container, pod *kyaml.RNode) string {
 		return fmt.Sprintf("runs as the user %q, which is not a number", user)
 	case n == proxyUser:
 		return fmt.Sprintf("runs as user %d, which is the proxy's", proxyUser)
-	}
-	return ""
-}
-
-// keyVolume is a volume of the mesh's own, with a key or a token, that a container mounts;
-// empty for none.
-func keyVolume(container *kyaml.RNode) string {
-	for _, field := range []string{"volumeMounts", "volumeDevices"} {
-		list, err := container.Pipe(kyaml.Lookup(field))
-		if err != nil || list.IsNilOrEmpty() {
-			continue
-		}
-		for _, element := range list.Content() {
-			if name := value(kyaml.NewRNode(element), "name"); name == certificateVolume || name == tokenVolume {
-				return name
-			}
-		}
 	}
 	return ""
 }
