@@ -16,9 +16,9 @@ import (
 // vendored is the directory of the module file, and of packages of others.
 const vendored = "cue.mod"
 
-// reads says of which directories CUE reads files when it evaluates a unit: its own and those above, in which CUE parses each file to
-// see whose it is; those of each package that one of these files imports, whoever's the file is; and so on. All of cue.mod is
-// read for every unit. It is found with CUE's own parser, and rather too much than too little.
+// reads says of which directories CUE reads files when it evaluates a unit: its own and those above, in which
+// CUE parses each file to see whose it is; those of each package that one of these files imports; and so on. All
+// of cue.mod is taken to be read for every unit. Imports are found with CUE's own parser.
 type reads struct {
 	m *Module
 	// of are the files that stand in each directory, sorted; those below cue.mod are all in cue.mod.
@@ -57,14 +57,6 @@ func (r *reads) directories(dir string) []string {
 		next = append(next, r.importedBy(d)...)
 	}
 	return slices.Sorted(maps.Keys(seen))
-}
-
-// files are those of the directories.
-func (r *reads) files(dir string) (out []string) {
-	for _, d := range r.directories(dir) {
-		out = append(out, r.of[d]...)
-	}
-	return out
 }
 
 // hash is that of the names and contents of the files in a directory.

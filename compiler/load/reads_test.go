@@ -172,6 +172,14 @@ func TestUnitsAreWhatCUELoads(t *testing.T) {
 	}
 }
 
+// files are those that are taken to be read for a unit in a directory.
+func (r *reads) files(dir string) (out []string) {
+	for _, d := range r.directories(dir) {
+		out = append(out, r.of[d]...)
+	}
+	return out
+}
+
 // ownFiles are the files of a unit as CUE sees them: those that it builds, and those that are the unit's and have an attribute
 // by which they are left out.
 func ownFiles(m *Module, u Unit, instance *build.Instance) []string {

@@ -14,8 +14,8 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// kubectlWorkloads are the workloads of the mesh that kubectl reads in a document, as "KIND NAMESPACE/NAME", and as often as it does: with
-// merge keys merged, of a key that is there twice the last, and all of what is JSON and stands in one row.
+// kubectlWorkloads are the workloads of the mesh that kubectl reads in a document, as "KIND NAMESPACE/NAME", and as
+// often as it does: with merge keys merged, of a key that is there twice the last, and all of JSON in a row.
 func (i *Injector) kubectlWorkloads(text []byte) (out []string) {
 	silent := *i
 	silent.Note = func(string) {}
@@ -52,7 +52,9 @@ func (i *Injector) hidden(n int, text []byte, workloads []workloadOf) error {
 	for _, name := range i.kubectlWorkloads(text) {
 		at := slices.Index(seen, name)
 		if at < 0 {
-			return fmt.Errorf("kubectl reads %s in document %d, where it stands in a form that hides it from others (a key twice, a merge key \"<<\", a tag, or JSON behind JSON)\n  hint: write each object plainly, and separate them by lines of \"---\"", name, n)
+			return fmt.Errorf("kubectl reads %s in document %d, where it stands in a form that hides it from others "+
+				"(a key twice, a merge key \"<<\", a tag, or JSON behind JSON)\n"+
+				"  hint: write each object plainly, and separate them by lines of \"---\"", name, n)
 		}
 		seen = slices.Delete(seen, at, at+1)
 	}
@@ -62,8 +64,9 @@ func (i *Injector) hidden(n int, text []byte, workloads []workloadOf) error {
 // errTwoReadings says that kubectl would read something else.
 var errTwoReadings = errors.New("a form that kubectl reads in another way")
 
-// readAlike reports as an error a place of a document that kubectl reads in another way than it is looked at here: what is looked for
-// could be hidden there. Values that are no text are alike: each check takes what is not plain for the worst.
+// readAlike reports as an error a place of a document that kubectl reads in another way than it is looked at here:
+// what is looked for could be hidden there. Values that are no text are alike: each check takes what is not plain
+// for the worst.
 func readAlike(document *kyaml.Node, text []byte) error {
 	data, err := sigsyaml.YAMLToJSON(text)
 	if err != nil {
