@@ -17,6 +17,8 @@
 //	at      the version that waits for delay; each when it is not written
 //	read    "true" to read the whole request before the answer
 //	stream  how long to send a line every 100ms, in place of a report: "20s"
+//	headers how many headers "x-filled-N" to add to the answer, and
+//	filled  how many bytes the value of each has (1)
 //
 // A WebSocket is accepted anywhere, and its messages are sent back.
 package app

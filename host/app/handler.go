@@ -49,6 +49,7 @@ func (a *App) handler(p Port) http.Handler {
 			a.rpc.ServeHTTP(w, r.WithContext(withReport(r.Context(), report)))
 			return
 		}
+		steer.fill(w.Header())
 		w.Header().Set("content-type", "application/json")
 		if steer.status != 0 {
 			w.WriteHeader(steer.status)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +21,8 @@ type steering struct {
 	at     string
 	read   bool
 	stream time.Duration
+	// headers and filled are the number of headers to add to the answer, and the size of each.
+	headers, filled int
 }
 
 func readSteering(r *http.Request) (steering, error) {
@@ -40,6 +43,13 @@ func readSteering(r *http.Request) (steering, error) {
 			return s, fmt.Errorf("fail=%q is not a number", v)
 		}
 	}
+	for name, to := range map[string]*int{"headers": &s.headers, "filled": &s.filled} {
+		if v := get(name); v != "" {
+			if *to, err = strconv.Atoi(v); err != nil || *to < 1 || *to > 1<<20 {
+				return s, fmt.Errorf("%s=%q is not a number from 1 to %d", name, v, 1<<20)
+			}
+		}
+	}
 	if v := get("status"); v != "" {
 		if s.status, err = strconv.Atoi(v); err != nil || s.status < 200 || s.status > 599 {
 			return s, fmt.Errorf("status=%q is not an HTTP status", v)
@@ -53,6 +63,13 @@ func readSteering(r *http.Request) (steering, error) {
 		}
 	}
 	return s, nil
+}
+
+// fill adds the headers that were asked for.
+func (s steering) fill(h http.Header) {
+	for i := range s.headers {
+		h.Set(fmt.Sprintf("x-filled-%d", i), strings.Repeat("x", max(1, s.filled)))
+	}
 }
 
 // wait reports whether the caller was still there after the delay.

@@ -53,6 +53,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
 		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, nil)
+		b.throughAProxy(c)
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -97,6 +98,9 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 			filters = b.forbiddenRequests(e.Local)
 		}
 		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, severalHosts(e, port), filters...)
+		if b.scope.Gateway != nil {
+			b.towardsAProxy(c)
+		}
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
@@ -120,6 +124,7 @@ func (b *builder) application(port *ir.Port) string {
 	c.CircuitBreakers = unbounded()
 	if port.Protocol.IsHTTP() {
 		b.httpOptions(c, http2Where(port), ir.Duration(idleTimeout), nil)
+		b.towardsAProxy(c)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name

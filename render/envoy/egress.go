@@ -28,6 +28,7 @@ func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle 
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
 		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, nil)
+		b.throughAProxy(c)
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
 	b.byName(c, e.Via.Host, e.Via.Port)
@@ -82,6 +83,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	}
 	m := b.connectionManager(name)
 	asWritten(m)
+	behindAProxy(m)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
 		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), Routes: []*routev3.Route{{

@@ -141,6 +141,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost, d
 	name := inboundName(port.Name)
 	filters := slices.Concat(b.tokens(port), b.httpRBAC(), b.externalAuthorization(b.scope.Service.Authorizer), b.filtersOf(hosts))
 	m := b.connectionManager(name, filters...)
+	behindAProxy(m)
 	takeUpgrades(m, port)
 	b.dropHeaders(m, dropped)
 	m.AccessLog = b.auditLog(port, httpRBACFilter)
