@@ -1,6 +1,8 @@
 package local
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -104,6 +106,31 @@ func TestPathsOfExternalsArriveAsWritten(t *testing.T) {
 			if got != path || len(trial.Reaches) != 1 || trial.Reaches[0].Path != path {
 				t.Errorf("%s: %s arrives as %q, and try says %+v %+v", way.name, path, got, trial.Reaches, trial.Answer)
 			}
+		}
+	}
+}
+
+// The same over HTTP/2: the host with its port, and trailers, on the way to an application that speaks HTTP/1.1.
+func TestRequestsOfHTTP2ArriveAsSent(t *testing.T) {
+	protocols := &http.Protocols{}
+	protocols.SetUnencryptedHTTP2(true)
+	for _, way := range waysTo(t, start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))) {
+		transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return way.dial() }}
+		host := way.host + ":" + way.port
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+"/k", io.NopCloser(strings.NewReader("abc")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Trailer = http.Header{"X-Sum": {"9"}}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatalf("%s: %v", way.name, err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		transport.CloseIdleConnections()
+		if err != nil || answer.ProtoMajor != 2 || !strings.Contains(string(body), "host: "+host+"\r\n") || !strings.Contains(string(body), "abcx-sum: 9\r\n") || answer.Trailer.Get("x-sum") != "7" {
+			t.Errorf("%s: %v, %s, %v\n%s", way.name, err, answer.Proto, answer.Trailer, body)
 		}
 	}
 }
