@@ -165,6 +165,7 @@ func vary(mark, without, with string) change {
 var changes = map[string]change{
 	"mesh.name":                               replace(`name: "shop"`, `name: "shop2"`),
 	"mesh.trustDomain":                        replace("shop.example", "other.example"),
+	"mesh.clusterDomain":                      replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", clusterDomain: \"eu.example\""),
 	"mesh.delivery":                           replace(`trustDomain: `, "delivery: \"static\"\n\ttrustDomain: "),
 	"mesh.defaults.timeout":                   add("defaults", `timeout: "3s"`),
 	"mesh.certificates.issuer.kind":           replace(`"ClusterIssuer"`, `"Issuer"`),
@@ -454,6 +455,7 @@ var told = map[string]string{
 	"mesh.certificates.issuer.kind":               "with the embedded issuer the server sends the roots",
 	"mesh.certificates.issuer.name":               "it is a part of the issuer",
 	"mesh.certificates.issuer.signer":             "it is a part of the issuer",
+	"mesh.clusterDomain":                          "it is read where somebody is called by a name in the cluster",
 	"mesh.defaults.timeout":                       "members whose proxies alone ask somebody have uses too",
 	"mesh.defaults.idleTimeout":                   "members whose proxies alone ask somebody have uses too",
 	"mesh.proxy.healthPort":                       "it is read where a probe is by TCP",

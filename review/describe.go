@@ -74,7 +74,7 @@ func Describe(m *ir.Mesh, kind, name string) (*Description, error) {
 func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	d := &Description{
 		Kind: "service", Name: s.Name, Namespace: s.Namespace, Pos: s.Pos, Identity: s.Identity.String(),
-		Instances: instances(&s.Upstream), Hosts: s.Hosts(), Routes: routes(s.Routes), Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
+		Instances: instances(&s.Upstream), Hosts: m.Hosts(&s.Upstream), Routes: routes(s.Routes), Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
 	}
 	for _, p := range s.Ports {
 		text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)

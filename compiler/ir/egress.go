@@ -31,7 +31,7 @@ type Via struct {
 // gateway's egress by.
 func (g *Gateway) EgressService() string { return Label(g.Name + "-egress") }
 
-// EgressHost is the DNS name of [Gateway.EgressService].
-func (g *Gateway) EgressHost() string {
-	return g.EgressService() + "." + g.Namespace + "." + clusterDomain
+// EgressHost is the DNS name of [Gateway.EgressService] of a gateway.
+func (s *Settings) EgressHost(g *Gateway) string {
+	return s.ServiceHost(g.EgressService(), g.Namespace)
 }

@@ -1,13 +1,21 @@
 package ir
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 )
 
-// clusterDomain is the DNS domain of a Kubernetes cluster.
-const clusterDomain = "svc.cluster.local"
+// servicesDomain is the DNS domain below which Kubernetes' services are: NAME.NAMESPACE before it.
+func (s *Settings) servicesDomain() string {
+	return "svc." + cmp.Or(s.ClusterDomain, "cluster.local")
+}
+
+// ServiceHost is the DNS name of a Kubernetes Service.
+func (s *Settings) ServiceHost(name, namespace string) string {
+	return name + "." + namespace + "." + s.servicesDomain()
+}
 
 // maxLabel is how long a DNS label may be (RFC 1123, 2.1), and with it the name
 // of a Kubernetes Service.
@@ -23,9 +31,9 @@ func (u *Upstream) ClusterService(version string) string {
 	return Label(u.Name + "-" + version)
 }
 
-// ClusterHost is the DNS name of [Upstream.ClusterService].
-func (u *Upstream) ClusterHost(version string) string {
-	return u.ClusterService(version) + "." + u.Namespace + "." + clusterDomain
+// ClusterHost is the DNS name of [Upstream.ClusterService] of a callee.
+func (s *Settings) ClusterHost(u *Upstream, version string) string {
+	return s.ServiceHost(u.ClusterService(version), u.Namespace)
 }
 
 // InstancePort is where callers reach that port of the instances that are pods: the

@@ -10,13 +10,13 @@ import (
 
 func TestClusterHost(t *testing.T) {
 	long := strings.Repeat("a", 60)
-	for _, c := range []struct{ name, version, want string }{
-		{"cart", "", "cart.shop.svc.cluster.local"},
-		{"cart", "v1", "cart-v1.shop.svc.cluster.local"},
-		{long, "v12345", strings.Repeat("a", 54) + "-ebfa052e.shop.svc.cluster.local"},
+	for _, c := range []struct{ name, version, domain, want string }{
+		{"cart", "", "", "cart.shop.svc.cluster.local"},
+		{"cart", "v1", "eu.example", "cart-v1.shop.svc.eu.example"},
+		{long, "v12345", "", strings.Repeat("a", 54) + "-ebfa052e.shop.svc.cluster.local"},
 	} {
 		u := &Upstream{Name: c.name, Namespace: "shop"}
-		if got := u.ClusterHost(c.version); got != c.want {
+		if got := (&Settings{ClusterDomain: c.domain}).ClusterHost(u, c.version); got != c.want {
 			t.Errorf("%s %s: got %s, want %s", c.name, c.version, got, c.want)
 		}
 	}

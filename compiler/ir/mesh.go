@@ -21,9 +21,11 @@ type Mesh struct {
 
 // Settings is what holds for the whole mesh.
 type Settings struct {
-	Name        string   `json:"name"`
-	TrustDomain string   `json:"trustDomain"`
-	Delivery    Delivery `json:"delivery"`
+	Name        string `json:"name"`
+	TrustDomain string `json:"trustDomain"`
+	// ClusterDomain is the DNS domain of the Kubernetes cluster; empty for "cluster.local".
+	ClusterDomain string   `json:"clusterDomain,omitempty"`
+	Delivery      Delivery `json:"delivery"`
 	// Defaults is what mesh.defaults says.
 	Defaults     Traffic      `json:"defaults,omitzero"`
 	Certificates Certificates `json:"certificates"`

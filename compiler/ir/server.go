@@ -20,7 +20,7 @@ func (s *Settings) ServerIdentity() spiffeid.ID {
 
 // ServerHost is the DNS name of the control plane inside a cluster.
 func (s *Settings) ServerHost() string {
-	return ServerName + "." + s.SystemNamespace() + "." + clusterDomain
+	return s.ServiceHost(ServerName, s.SystemNamespace())
 }
 
 // Server is how meshc serve treats the mesh's proxies (mesh.server). Its zero value is the defaults.

@@ -146,12 +146,12 @@ func (u *Upstream) Version(name string) *Version {
 	return nil
 }
 
-// Hosts are the names that callers may address the service by, the shortest
+// Hosts are the names that callers may address a service by, the shortest
 // first: those that Kubernetes' DNS answers, NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and
-// NAME.NAMESPACE.svc.cluster.local.
-func (u *Upstream) Hosts() []string {
+// NAME.NAMESPACE.svc.CLUSTER-DOMAIN.
+func (s *Settings) Hosts(u *Upstream) []string {
 	qualified := u.Name + "." + u.Namespace
-	return []string{u.Name, qualified, qualified + ".svc", qualified + "." + clusterDomain}
+	return []string{u.Name, qualified, qualified + ".svc", s.ServiceHost(u.Name, u.Namespace)}
 }
 
 func portByName(ports []Port, name string) *Port {

@@ -69,6 +69,9 @@ func (l *linker) forbidden(host string) string {
 	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")) {
 		return "is an address in a form that resolvers read differently"
 	}
+	if within, ok := strings.CutSuffix(host, ".svc."+l.mesh.ClusterDomain); ok {
+		host = within + ".svc.cluster.local"
+	}
 	if strings.HasSuffix(host, ".localhost") {
 		return ownHost
 	}

@@ -37,7 +37,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	g.Replicas = l.replicas(here.field("replicas"), s.Replicas)
 	g.Compression = l.compression(here.field("compression"), s.Compression)
 	if e := s.Egress; e != nil {
-		g.Egress = &ir.Egress{Host: e.Host.Or(g.EgressHost()), Port: uint16(e.Port.Or(defaultEgressPort))}
+		g.Egress = &ir.Egress{Host: e.Host.Or(l.mesh.EgressHost(g)), Port: uint16(e.Port.Or(defaultEgressPort))}
 		for _, listener := range g.Listeners {
 			if listener.Port == g.Egress.Port {
 				l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is also the port of the listener %s", g.Egress.Port, listener.Name), here.pos(e.Pos), listener.Pos)

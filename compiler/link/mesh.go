@@ -59,11 +59,12 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	}
 	l.trustDomain = td
 	l.mesh.Settings = ir.Settings{
-		Name:        m.Name.Value,
-		TrustDomain: td.Name(),
-		Delivery:    ir.Delivery(m.Delivery.Or(string(ir.DeliveryXDS))),
-		Images:      ir.Images{Meshc: meshcRepository + ":" + l.release, Envoy: defaultEnvoyImage},
-		Pos:         here.pos(m.Pos),
+		Name:          m.Name.Value,
+		TrustDomain:   td.Name(),
+		ClusterDomain: clusterDomain(m.ClusterDomain),
+		Delivery:      ir.Delivery(m.Delivery.Or(string(ir.DeliveryXDS))),
+		Images:        ir.Images{Meshc: meshcRepository + ":" + l.release, Envoy: defaultEnvoyImage},
+		Pos:           here.pos(m.Pos),
 	}
 	if m.Images != nil {
 		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(l.mesh.Images.Meshc), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}

@@ -165,7 +165,7 @@ func (l *linker) versions(here place, s *spec.Service, w *ir.Workload) []ir.Vers
 		for _, label := range sortedKeys(v.Labels) {
 			value := v.Labels[label]
 			version.Labels[label] = value.Value
-			if !goodLabel(label, value.Value) {
+			if w.InCluster() && !goodLabel(label, value.Value) { // others are compared with those of endpoints, and no more
 				l.add(diag.BadFormat, at.field("labels"), fmt.Sprintf("%s: %q is not a valid Kubernetes label", label, value.Value), here.pos(value.Pos)).
 					hint("name and value have letters, digits, dashes, underscores and dots, at most 63; the name may have a DNS prefix and a slash")
 			}

@@ -2,24 +2,25 @@ package spec
 
 // Mesh is what holds for every member.
 type Mesh struct {
-	Pos          Pos
-	Name         Field[string]                     `cue:"name"`
-	TrustDomain  Field[string]                     `cue:"trustDomain"`
-	Delivery     Field[string]                     `cue:"delivery"`
-	Defaults     *TrafficDefaults                  `cue:"defaults"`
-	Certificates *Certificates                     `cue:"certificates"`
-	Telemetry    Unsupported                       `cue:"telemetry"`
-	JWT          *JWT                              `cue:"jwt"`
-	Authorizers  map[string]*ExternalAuthorization `cue:"externalAuthorization"`
-	TrustDomains map[string]*ForeignTrustDomain    `cue:"trustDomains"`
-	Proxy        *Proxy                            `cue:"proxy"`
-	Images       *Images                           `cue:"images"`
-	Flux         *Flux                             `cue:"flux"`
-	Limits       *Limits                           `cue:"limits"`
-	RateLimit    *RateLimitService                 `cue:"rateLimit"`
-	Server       *Server                           `cue:"server"`
-	Owners       map[string][]Field[string]        `cue:"owners"`
-	Silence      Silence                           `cue:"silence"`
+	Pos           Pos
+	Name          Field[string]                     `cue:"name"`
+	TrustDomain   Field[string]                     `cue:"trustDomain"`
+	ClusterDomain Field[string]                     `cue:"clusterDomain"`
+	Delivery      Field[string]                     `cue:"delivery"`
+	Defaults      *TrafficDefaults                  `cue:"defaults"`
+	Certificates  *Certificates                     `cue:"certificates"`
+	Telemetry     Unsupported                       `cue:"telemetry"`
+	JWT           *JWT                              `cue:"jwt"`
+	Authorizers   map[string]*ExternalAuthorization `cue:"externalAuthorization"`
+	TrustDomains  map[string]*ForeignTrustDomain    `cue:"trustDomains"`
+	Proxy         *Proxy                            `cue:"proxy"`
+	Images        *Images                           `cue:"images"`
+	Flux          *Flux                             `cue:"flux"`
+	Limits        *Limits                           `cue:"limits"`
+	RateLimit     *RateLimitService                 `cue:"rateLimit"`
+	Server        *Server                           `cue:"server"`
+	Owners        map[string][]Field[string]        `cue:"owners"`
+	Silence       Silence                           `cue:"silence"`
 }
 
 // Silence are reasons by the code of the warning that each turns off.

@@ -88,7 +88,7 @@ func (r *run) names(use *ir.Use) bool {
 		return slices.ContainsFunc(r.mesh.External(use.To).Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 	}
 	callee := r.mesh.Service(use.To)
-	return slices.Contains(callee.Hosts(), host) || callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
+	return slices.Contains(r.mesh.Hosts(&callee.Upstream), host) || callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
 }
 
 // named is the service or external whose host the request names; "" for none.

@@ -33,7 +33,7 @@ func TestGatewayRoutes(t *testing.T) {
 func TestNamesOfAService(t *testing.T) {
 	mesh := sharedShop(t)
 	frontend := mesh.As("frontend").Client()
-	for _, name := range []string{"cart", "cart.shop", "cart.shop.svc.cluster.local", "CART.shop"} {
+	for _, name := range []string{"cart", "cart.shop", "cart.shop.svc", "cart.shop.svc.cluster.local", "CART.shop"} {
 		if r := get(t, frontend, "http://"+name+":7070/"); r.Service != "cart" {
 			t.Errorf("%s is %s", name, r.Service)
 		}

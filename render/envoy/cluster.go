@@ -61,7 +61,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	case w.DNS != "":
 		b.byName(c, w.DNS, port.Number)
 	case w.InCluster() && !slices.Contains(b.options.Watched, callee.Name):
-		b.byPods(c, callee.ClusterHost(version), callee.InstancePort(port))
+		b.byPods(c, b.scope.Settings.ClusterHost(callee, version), callee.InstancePort(port))
 	default:
 		if w.File != "" || w.InCluster() {
 			mergeNothing(c)

@@ -175,7 +175,7 @@ func (b *builder) hosts(c call) []string {
 	if c.external != nil {
 		return c.external.Hosts
 	}
-	hosts := c.callee.Hosts()
+	hosts := b.scope.Settings.Hosts(c.callee)
 	if dns := c.callee.Workload.DNS; dns != "" && !slices.Contains(hosts, dns) {
 		hosts = append(hosts, dns)
 	}
