@@ -78,9 +78,9 @@ func (r *run) isProxy(l *ir.Listener) bool {
 	return r.choose(&asked) == asked.alternatives[0]
 }
 
-// scheme is by which the client came, as redirects have it.
+// scheme is by which the client came, as redirects have it: what a gateway says, or the application whose proxy this is.
 func (r *run) scheme(q *message) string {
-	if said := strings.ToLower(strings.Join(header(q.headers, forwardedProto), ",")); slices.Contains(r.settled, forwardedProto) && (said == "http" || said == "https") {
+	if said := strings.ToLower(strings.Join(header(q.headers, forwardedProto), ",")); said == "http" || said == "https" {
 		return said
 	}
 	return r.request.Scheme

@@ -66,6 +66,9 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 		r.answer(at, http.StatusBadRequest)
 		return
 	}
+	if r.preflight(at, by, q) {
+		return
+	}
 	fault := &ir.Fault{}
 	for _, route := range by {
 		if route.Fault != nil {

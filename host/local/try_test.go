@@ -31,7 +31,7 @@ func TestTryIsEnvoy(t *testing.T) {
 	compared, undecided, reached := 0, 0, 0
 	// Some meshes let nobody in: another one, until enough of the requests get somewhere.
 	for n := 0; compared+undecided < tries || reached < tries/8 && compared < 4*tries; n++ {
-		g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, uint64(n))), Keys: public, Hosts: true}
+		g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, uint64(n))), Keys: public, Hosts: true, Edge: true}
 		m, text := randomMesh(t, g.Spec)
 		mesh := startUntilStopped(t, m)
 		for range perMesh {
@@ -119,11 +119,20 @@ func dialed(t *testing.T, mesh *Mesh, r *try.Request) (net.Conn, error) {
 	if r.From.Kind != ir.KindGateway {
 		return mesh.As(r.From.Name).Dial(t.Context(), r.Host+":8080")
 	}
-	u, err := url.Parse(mesh.Gateway(r.From.Name).URL)
+	gateway := mesh.Gateway(r.From.Name)
+	to := gateway.URL
+	if r.Port == trytest.Behind {
+		to = gateway.Listeners["lb"]
+	}
+	u, err := url.Parse(to)
 	if err != nil {
 		return nil, err
 	}
-	return net.Dial("tcp", u.Host)
+	dialer := net.Dialer{}
+	if r.IP.IsValid() {
+		dialer.LocalAddr = &net.TCPAddr{IP: r.IP.AsSlice()}
+	}
+	return dialer.DialContext(t.Context(), "tcp", u.Host)
 }
 
 // randomTokens are keys, and what makes tokens with them.

@@ -22,6 +22,8 @@ type Random struct {
 	Hosts bool
 	// Wide has meshes with a port of bytes, probes, callers without TLS and rules about addresses and other identities.
 	Wide bool
+	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and one for some hosts.
+	Edge bool
 }
 
 // Spec is a mesh in parts: a calls b and c, and so does the gateway g for those outside.
@@ -32,6 +34,8 @@ type Spec struct {
 	Gateway  []string
 	// Uses are whom a and the gateway call.
 	Uses [2]string
+	// Listeners are those of g, in CUE.
+	Listeners string
 }
 
 // Service is what is written of one, each rule and route for itself.
@@ -51,12 +55,15 @@ func (s *Spec) Text() string {
 		text += fmt.Sprintf("services: %s: {\n\tworkload: deployment: %q\n\tports: http: {port: 8080, protocol: \"http\"}\n\tversions: {v1: labels: version: \"v1\", v2: labels: version: \"v2\"}\n\tallow: [%s]\n\tdeny: [%s]\n\troutes: [%s]\n%s}\n",
 			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "), v.Traffic+v.Doors)
 	}
-	return text + "gateways: g: {\n\tlisteners: http: port: 8080\n\troutes: [" + strings.Join(s.Gateway, ", ") + "]\n\tuses: {" + s.Uses[1] + "}\n}\n"
+	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + "\n\troutes: [" + strings.Join(s.Gateway, ", ") + "]\n\tuses: {" + s.Uses[1] + "}\n}\n"
 }
 
 // Spec is a random one.
 func (g *Random) Spec() *Spec {
-	s := &Spec{Keys: g.Keys, Uses: [2]string{"b: {}, c: {}", "b: {}, c: {}"}}
+	s := &Spec{Keys: g.Keys, Uses: [2]string{"b: {}, c: {}", "b: {}, c: {}"}, Listeners: "http: port: 8080"}
+	if g.Edge {
+		s.Listeners = g.listeners()
+	}
 	s.Services = [2]Service{g.service("b", "c"), g.service("c", "b")}
 	s.Gateway = g.list(1, 5, func() string { return g.route("", g.one("b", "c")) })
 	return s
@@ -107,7 +114,7 @@ func (g *Random) deny() string {
 
 // condition is what a rule asks for besides.
 func (g *Random) condition() string {
-	out := ""
+	out := g.edgeCondition()
 	if g.asks("method", 3) {
 		out += ", methods: " + g.one(`["GET"]`, `["GET", "POST"]`)
 	}
@@ -195,6 +202,9 @@ func (g *Random) route(of, other string) string {
 	if g.chance(5) {
 		out += ", headers: request: " + g.one(`set: "x-k": "v"`, `remove: ["x-k"]`, `add: "x-k": "w"`)
 	}
+	if g.Edge && g.chance(3) {
+		out += cors
+	}
 	if g.chance(12) {
 		out += ", fault: abort: status: 418"
 	}
@@ -216,6 +226,7 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 		r.Path += g.one("?q=1", "?q=12&r=2", "?r=1", "?q", "?q=", "?q=%31", "?q=1&q=2", "?/../a")
 	}
 	r.Authority = r.Host + g.one("", "", ":8080", ":1")
+	g.edge(&r)
 	head := ""
 	values := 0 // of the header, up to five
 	switch g.IntN(6) {

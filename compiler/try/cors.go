@@ -1,0 +1,26 @@
+package try
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// preflight reports whether the request is a browser's question which pages may read answers (Fetch standard, 3.2.2) that a
+// route with cors answers itself, whatever page asks; what the routes say besides is then asked of nobody.
+func (r *run) preflight(at string, by []*ir.Route, q *message) bool {
+	var cors *ir.Route
+	for _, route := range by { // the nearest to the service decides
+		if route.CORS != nil {
+			cors = route
+		}
+	}
+	said := func(name string) bool { return strings.Join(q.values(name), ",") != "" }
+	if cors == nil || q.method != http.MethodOptions || !said("origin") || !said("access-control-request-method") {
+		return false
+	}
+	r.step(at, cors.Pos, "answers the preflight request itself, by cors of the route %q", cors.Name)
+	r.answer(at, http.StatusOK)
+	return true
+}
