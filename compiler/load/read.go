@@ -17,7 +17,6 @@ import (
 	"syscall"
 	"unicode/utf8"
 
-	"cuelang.org/go/cue/parser"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -304,16 +303,6 @@ func invalidUTF8(data []byte) (line, column int) {
 	}
 	before := data[:at]
 	return 1 + bytes.Count(before, []byte("\n")), at - bytes.LastIndexByte(before, '\n')
-}
-
-// packageName is the name in the file's package clause, as CUE's own parser reads it; "" when there is none.
-func packageName(name string, data []byte) (string, *diag.Diagnostic) {
-	syntax, err := parser.ParseFile(name, data, parser.PackageClauseOnly)
-	if err != nil {
-		d := fromCUE(err, diag.CUESyntax, "")[0]
-		return "", &d
-	}
-	return syntax.PackageName(), nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
