@@ -22,7 +22,11 @@ services: shop: {
 	workload: deployment: "shop"
 	ports: http: {port: 8080, protocol: "http"}
 	allow: [{from: gateways: ["edge"]}]
-	routes: [{match: path: prefix: "/own", to: [{}], cors: origins: ["https://a.example"]}]
+	routes: [
+		{match: path: prefix: "/own", to: [{}], cors: origins: ["https://a.example"]},
+		{match: path: prefix: "/cors/moved", redirect: path: "/own"},
+		{match: path: prefix: "/cors/said", directResponse: status: 204},
+	]
 }
 gateways: edge: {
 	listeners: http: port: 8080
@@ -36,7 +40,7 @@ gateways: edge: {
 `})
 	_, address, _ := strings.Cut(start(t, m).Gateway("edge").URL, "://")
 	asks := []string{"origin", "https://a.example", "access-control-request-method", "PUT"}
-	for _, path := range []string{"/cors", "/own", "/aborted", "/plain"} {
+	for _, path := range []string{"/cors", "/own", "/aborted", "/plain", "/cors/moved", "/cors/said"} {
 		for _, method := range []string{http.MethodOptions, http.MethodGet} {
 			for _, headers := range [][]string{nil, asks, asks[:2], asks[2:], {"origin", "https://b.example", "access-control-request-method", "PUT"}} {
 				r := try.Request{From: try.Sender{Kind: ir.KindGateway, Name: "edge"}, Method: method, Scheme: "http", Host: "x.example", Port: 8080, Path: path, IP: netip.MustParseAddr("127.0.0.1")}

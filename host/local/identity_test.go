@@ -25,7 +25,7 @@ func TestThreeHopsWithIdentities(t *testing.T) {
 			t.Errorf("hop %d is %s called by %q, want %s called by %q", i, hop.Service, hop.Peer, want[i].service, want[i].peer)
 		}
 	}
-	if host := hops[3].Host; host != "api.stripe.com" {
+	if host := hops[3].Host; host != "api.stripe.com:443" {
 		t.Errorf("the external was called as %q", host)
 	}
 	if id := hops[0].Headers["x-request-id"]; id == "" || hops[2].Headers["x-request-id"] != id {
