@@ -81,8 +81,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster))
 		return chain
 	}
-	m := b.connectionManager(name)
-	asWritten(m)
+	m := b.pathsAsWritten(name)
 	behindAProxy(m)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {

@@ -10,7 +10,7 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
 
-// http1Options are those of HTTP/1.1 towards an upstream.
+// http1Options are those of HTTP/1.1, towards clients and upstreams.
 func http1Options() *corev3.Http1ProtocolOptions {
 	return &corev3.Http1ProtocolOptions{EnableTrailers: true}
 }
@@ -19,7 +19,7 @@ func http1Options() *corev3.Http1ProtocolOptions {
 // client whether its body is wanted, which the application answers. Where a filter waits for the whole body the proxy says
 // itself that it is, since the filter would wait for ever.
 func handsOn(m *hcmv3.HttpConnectionManager, filters []*hcmv3.HttpFilter) {
-	m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{EnableTrailers: true}
+	m.HttpProtocolOptions = http1Options()
 	m.Proxy_100Continue = !slices.ContainsFunc(filters, func(f *hcmv3.HttpFilter) bool { return f.Name == bufferFilter })
 }
 

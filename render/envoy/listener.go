@@ -37,21 +37,25 @@ const (
 // slashes removed, and a path with an escaped slash, one that is not normal then,
 // or a header with an underscore is refused (Envoy's edge best practices).
 func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
+	m := b.pathsAsWritten(name, filters...)
+	b.makePathsNormal(m)
+	return m
+}
+
+// pathsAsWritten reads requests as [builder.connectionManager] does, and leaves their paths as they are. It is for requests
+// that go to externals alone: no rule and no route reads them, and "/b//k" is another object than "/b/k" there.
+func (b *builder) pathsAsWritten(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: statName(name),
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		// What one proxy adds for itself is nobody else's business.
-		HttpFilters: slices.Concat(
-			[]*hcmv3.HttpFilter{b.normalPaths()}, filters,
-			[]*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})},
-		),
-		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{refusedPaths(), lateRPCs()}},
+		HttpFilters:      slices.Concat(filters, []*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})}),
+		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{lateRPCs()}},
 		// The application says what it is.
 		ServerName:                   serverName,
 		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,
-		NormalizePath:                wrapperspb.Bool(true),
-		MergeSlashes:                 true,
-		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
+		NormalizePath:                wrapperspb.Bool(false),
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		StripTrailingHostDot:         true,
 		// No caller is internal: x-envoy-* headers that would change the policy
 		// are dropped wherever they come from.

@@ -143,10 +143,11 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 // outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name; these are of externals alone,
 // or of services too.
 func (b *builder) outboundHTTP(name string, anyHost, externals bool, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
-	m := b.connectionManager(name, b.filtersOf(hosts)...)
+	read := b.connectionManager
 	if externals {
-		asWritten(m)
+		read = b.pathsAsWritten
 	}
+	m := read(name, b.filtersOf(hosts)...)
 	if anyHost {
 		b.wantsHost(m)
 	}

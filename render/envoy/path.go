@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"net/http"
+	"slices"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -21,6 +22,14 @@ const httpPathFilter = httpRBACFilter + ".path"
 // not where the dots were escaped: "/%2e;/admin" becomes "/.;/admin", and that "/admin" where it is normalised next.
 // Of what Envoy makes of a path nothing else changes when it is normalised again.
 var dotsWithParameters = [...]string{"/.;", "/..;"}
+
+// makePathsNormal has a connection manager normalise paths, and refuse what is not normal then.
+func (b *builder) makePathsNormal(m *hcmv3.HttpConnectionManager) {
+	m.NormalizePath, m.MergeSlashes = wrapperspb.Bool(true), true
+	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
+	m.HttpFilters = slices.Insert(m.HttpFilters, 0, b.normalPaths())
+	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, refusedPaths())
+}
 
 // normalPaths refuses requests whose path the next proxy, or the application, would read in another way. It looks at
 // paths that are normalised, and comes before all other filters.
