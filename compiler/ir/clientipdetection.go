@@ -27,8 +27,11 @@ func (d *ClientIPDetection) Trusts(from netip.Addr) bool {
 // Behind reports whether proxies stand in front of the listener, which clients know in its place.
 func (d *ClientIPDetection) Behind() bool { return d.NumTrustedHops > 0 || d.ProxyProtocol }
 
+// ClientHeader is where a gateway says where a client is, by which rules with addresses go.
+const ClientHeader = "x-forwarded-for"
+
 // ForeignClientHeaders are headers in which proxies and applications look for where a client is. A gateway says that in
-// x-forwarded-for alone, and takes these out of requests.
+// [ClientHeader] alone, and takes these out of requests.
 var ForeignClientHeaders = []string{"forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"}
 
 // ForeignProxyHeaders are headers in which proxies say how a client has come. A gateway takes them out of requests, but for

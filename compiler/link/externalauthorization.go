@@ -24,7 +24,7 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 			Timeout: defaultAuthorizationTimeout, FailOpen: s.FailOpen.Value, Pos: here.pos(s.Pos),
 		}
 		for i, f := range s.Forward {
-			if f.Value == clientHeader {
+			if f.Value == ir.ClientHeader {
 				l.add(diag.NoEffect, here.field("forward").index(i), f.Value+" is written by gateways, which say in it where the client is", here.pos(f.Pos)).hint("remove it")
 			}
 		}

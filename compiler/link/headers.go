@@ -74,9 +74,6 @@ var ofTheConnection = []string{
 	"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
-// clientHeader is where a gateway says the client's address, by which rules with ipRanges go.
-const clientHeader = "x-forwarded-for"
-
 // editable refuses headers that no route can change.
 func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 	switch {
@@ -89,7 +86,7 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
 		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is reserved for the proxies, which act by such headers and write them themselves", name), here.pos(pos)).
 			hint("remove it")
-	case name == clientHeader:
+	case name == ir.ClientHeader:
 		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is written by gateways, which say in it where the client is, and cannot be edited", name), here.pos(pos)).
 			hint("remove it")
 	case strings.Contains(name, "_"):

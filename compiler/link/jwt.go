@@ -156,7 +156,7 @@ func (l *linker) keySetURL(here place, f spec.Field[string], out *ir.JWTIssuer) 
 }
 
 // identityHeaders are headers that proxies write about who calls.
-var identityHeaders = []string{"authorization", "x-forwarded-client-cert", clientHeader, "host", "cookie"}
+var identityHeaders = []string{"authorization", "x-forwarded-client-cert", ir.ClientHeader, "host", "cookie"}
 
 func (l *linker) forwardedClaims(here place, f *spec.JWTForward, out *ir.JWTIssuer) {
 	taken := map[string]string{}

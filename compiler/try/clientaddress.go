@@ -8,11 +8,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// The headers by which a gateway says where a request comes from, and by what scheme it came.
-const (
-	forwardedFor   = "x-forwarded-for"
-	forwardedProto = "x-forwarded-proto"
-)
+// forwardedProto is the header by which a gateway says by what scheme a request came.
+const forwardedProto = "x-forwarded-proto"
 
 // address is the one that rules of a service on a port see of the request, and what to call it; the zero value when it is
 // not known. See [ir.Mesh.ClientGateways].
@@ -32,7 +29,7 @@ func (r *run) address(port *ir.Port, q *message) (netip.Addr, string) {
 // lastAddress is the last one in x-forwarded-for but for as many as are skipped, as Envoy reads it; the zero value when there
 // is none.
 func lastAddress(headers []ir.Header, skipped int) netip.Addr {
-	list := strings.Split(strings.Join(header(headers, forwardedFor), ","), ",")
+	list := strings.Split(strings.Join(header(headers, ir.ClientHeader), ","), ",")
 	if len(list) <= skipped {
 		return netip.Addr{}
 	}
@@ -44,7 +41,7 @@ func lastAddress(headers []ir.Header, skipped int) netip.Addr {
 // how it came.
 func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
 	client, scheme := r.request.IP, r.request.Scheme
-	dropped := append([]string{forwardedFor}, ir.ForeignClientHeaders...)
+	dropped := append([]string{ir.ClientHeader}, ir.ForeignClientHeaders...)
 	if hops := int(l.Clients.NumTrustedHops); hops > 0 && r.isProxy(l) {
 		if ip := lastAddress(headers, hops-1); ip.IsValid() {
 			client = ip
@@ -59,8 +56,8 @@ func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
 	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool { return slices.Contains(dropped, h.Name) })
 	r.settled = slices.Concat([]string{forwardedProto}, ir.ForeignClientHeaders, ir.ForeignProxyHeaders)
 	if client.IsValid() {
-		r.settled = append(r.settled, forwardedFor)
-		out = append(out, ir.Header{Name: forwardedFor, Value: client.String()})
+		r.settled = append(r.settled, ir.ClientHeader)
+		out = append(out, ir.Header{Name: ir.ClientHeader, Value: client.String()})
 	}
 	return append(out, ir.Header{Name: forwardedProto, Value: scheme})
 }

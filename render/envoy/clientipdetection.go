@@ -16,7 +16,6 @@ import (
 const (
 	proxyProtocolFilter  = "envoy.filters.listener.proxy_protocol"
 	headerMutationFilter = "envoy.filters.http.header_mutation"
-	forwardedForHeader   = "x-forwarded-for"
 )
 
 // origin is who makes the connections of a filter chain.
@@ -116,7 +115,7 @@ func (b *builder) clientFilter(l *ir.Listener, from origin) []*hcmv3.HttpFilter 
 // theClient writes the address that Envoy takes for the client's.
 func theClient() *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: forwardedForHeader, Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+		Header:       &corev3.HeaderValue{Key: ir.ClientHeader, Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}}}
 }
