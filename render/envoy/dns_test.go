@@ -31,15 +31,7 @@ func newNamed(t *testing.T, externals ...string) *named {
 	p := &pair{authority: newAuthority(t)}
 	free := freePorts(t, 20)
 	next := func() uint16 { p := free[0]; free = free[1:]; return p }
-	client := &ir.Service{
-		Upstream: ir.Upstream{
-			Name: "client", Namespace: "shop", Identity: identity("client"), Explicit: true,
-			Workload: ir.Workload{Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1"}}},
-		},
-		Proxy: proxy(ir.InterceptExplicit),
-	}
-	client.Proxy.AdminPort = next()
-	client.Proxy.CertificateDirectory = p.authority.directory(t, client.Identity.String())
+	client := caller(t, p.authority, next())
 	use := func(to string, external bool, ports ...string) {
 		u := ir.Use{To: to, External: external, Ports: ports, Binds: map[string]string{}}
 		for _, port := range ports {

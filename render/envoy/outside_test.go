@@ -76,19 +76,10 @@ func newOutside(t *testing.T) *outside {
 	port := portOf(web.Listener.(reads).Listener)
 	free := freePorts(t, 20)
 	next := func() uint16 { p := free[0]; free = free[1:]; return p }
-	client := &ir.Service{
-		Upstream: ir.Upstream{
-			Name: "client", Namespace: "shop", Identity: identity("client"), Explicit: true,
-			Workload: ir.Workload{Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1"}}},
-		},
-		Proxy: proxy(ir.InterceptExplicit),
-	}
+	client := caller(t, o.authority, next())
 	o.gateway = &ir.Gateway{Name: "exit", Namespace: "shop", Identity: identity("exit"), Address: "127.0.0.1", Proxy: proxy(ir.InterceptExplicit)}
 	o.gateway.Egress = &ir.Egress{Host: "127.0.0.1", Port: next()}
-	for _, p := range []*ir.Proxy{&client.Proxy, &o.gateway.Proxy} {
-		p.AdminPort = next()
-	}
-	client.Proxy.CertificateDirectory = o.authority.directory(t, client.Identity.String())
+	o.gateway.Proxy.AdminPort = next()
 	o.gateway.Proxy.CertificateDirectory = o.authority.directory(t, o.gateway.Identity.String())
 	m := &ir.Mesh{
 		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic},
@@ -163,4 +154,19 @@ func (o *outside) get(name string) (string, error) {
 		return "", fmt.Errorf("%q and no end: %w", data, err)
 	}
 	return string(data), nil // a reset is an end too
+}
+
+// caller is a service with one instance, which calls others by binds, as its proxy does not intercept.
+func caller(t *testing.T, a *authority, adminPort uint16) *ir.Service {
+	t.Helper()
+	s := &ir.Service{
+		Upstream: ir.Upstream{
+			Name: "client", Namespace: "shop", Identity: identity("client"), Explicit: true,
+			Workload: ir.Workload{Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1"}}},
+		},
+		Proxy: proxy(ir.InterceptExplicit),
+	}
+	s.Proxy.AdminPort = adminPort
+	s.Proxy.CertificateDirectory = a.directory(t, s.Identity.String())
+	return s
 }
