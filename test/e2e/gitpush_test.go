@@ -22,7 +22,11 @@ func TestGitPush(t *testing.T) {
 	t.Logf("the first push is in the cluster after %v", time.Since(began).Round(time.Second))
 	shop := newShop(t)
 
-	t.Run("identities", shop.identities)
+	t.Run("identities", func(t *testing.T) {
+		if wrong := shop.identities(); wrong != "" {
+			t.Fatal(wrong)
+		}
+	})
 	t.Run("denied", shop.denied)
 	t.Run("workloads", shop.workloads)
 	t.Run("applied by kubectl", func(t *testing.T) { sameObjects(t, r) })

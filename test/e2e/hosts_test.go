@@ -55,13 +55,7 @@ func TestHosts(t *testing.T) {
 	}
 	kubectl(t, "rollout", "status", "deployment/frontend", "deployment/cart", "deployment/public", "-n", "shop", "--timeout=3m")
 	s := newShop(t)
-	eventually(t, time.Minute, func() string {
-		if _, err := ask(http.DefaultClient, s.url("/?via=checkout:/shop.Checkout/Place,cart,store"), nil); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-	s.identities(t)
+	eventually(t, time.Minute, s.identities)
 
 	// Pods come and go, and the hosts follow.
 	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart,store"))

@@ -28,11 +28,11 @@ func newShop(t *testing.T) *shop {
 func (s *shop) url(path string) string { return "http://" + s.gateway + path }
 
 // identities follows a request through the gateway and four services, each of which
-// its caller's proxy and its own have checked.
-func (s *shop) identities(t *testing.T) {
+// its caller's proxy and its own have checked, and says what is wrong.
+func (s *shop) identities() string {
 	report, err := ask(http.DefaultClient, s.url("/?via=checkout:/shop.Checkout/Place,cart,store"), nil)
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	var got []string
 	for _, hop := range report.Hops() {
@@ -43,8 +43,9 @@ func (s *shop) identities(t *testing.T) {
 		" cart from spiffe://shop.example/ns/shop/sa/checkout" +
 		" store from ]" // TCP, which has no header to say it in
 	if fmt.Sprint(got) != want {
-		t.Errorf("got %s, want %s", got, want)
+		return fmt.Sprintf("got %s, want %s", got, want)
 	}
+	return ""
 }
 
 // denied are calls that no rule allows, by requests and by connections, and those of a

@@ -13,7 +13,6 @@ import (
 // With delivery "static" nothing of meshc runs in the cluster: proxies have all that they need as files, and find pods by
 // DNS. A change rolls the pods.
 func TestStatic(t *testing.T) {
-	t.Cleanup(func() { dump(t) })
 	r := newRepository(t)
 	r.tags = append(r.tags, "-t", "delivery=static")
 	r.compile(t)
@@ -22,6 +21,7 @@ func TestStatic(t *testing.T) {
 			t.Error(out)
 		}
 	})
+	t.Cleanup(func() { dump(t) }) // while the namespace is there
 	rolled := func() {
 		t.Helper()
 		kubectl(t, "apply", "--server-side", "-k", r.dir+"/out")
@@ -44,7 +44,9 @@ func TestStatic(t *testing.T) {
 		return ""
 	}
 	eventually(t, 2*time.Minute, func() string { return goes("v1") })
-	s.identities(t)
+	// A proxy that looked the pods of a service up before they were ready does so again within seconds; each of the two
+	// instances of cart has its own, so the request before this one says nothing about the other.
+	eventually(t, time.Minute, s.identities)
 	eventually(t, time.Minute, func() string { // pods come and go in DNS with their readiness
 		if _, err := ask(http.DefaultClient, s.url("/?via=checkout:/other.Service/Place"), nil); err == nil || !strings.Contains(err.Error(), "PermissionDenied") {
 			return fmt.Sprintf("a call that is denied: %v", err)
