@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func (a *about) callee(s *ir.Service, first ...*ir.Route) {
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		by := append(first[:len(first):len(first)], r)
-		a.match(atRoute, &r.Match, first, false)
+		a.route(atRoute, r, first, false)
 		a.ends = max(a.ends, services(r))
 		a.rewritten(by)
 		for _, d := range r.To {
@@ -46,8 +47,9 @@ func services(r *ir.Route) int {
 	return len(known)
 }
 
-// match adds what a route asks for of requests that came by others.
-func (a *about) match(at stage, m *ir.Match, before []*ir.Route, matters bool) {
+// route adds what a route asks of requests that came by others, and of those that it answers itself by cors.
+func (a *about) route(at stage, r *ir.Route, before []*ir.Route, matters bool) {
+	m := &r.Match
 	c := condition{headers: asked(m.Headers), query: asked(m.Query), matters: matters, stage: at}
 	if m.Method != "" {
 		c.methods = []string{m.Method}
@@ -61,6 +63,20 @@ func (a *about) match(at stage, m *ir.Match, before []*ir.Route, matters bool) {
 		a.pathPattern(pattern(m.Path.Kind, m.Path.Value), m.Path.Value, before)
 	}
 	a.conditions = append(a.conditions, c)
+	if preflight, possible := c.preflight(r); possible {
+		a.conditions = append(a.conditions, preflight)
+	}
+}
+
+// preflight is the condition of the preflight requests among those that a route with cors takes; false where it takes none.
+func (c condition) preflight(r *ir.Route) (condition, bool) {
+	if r.CORS == nil || c.methods != nil && !slices.Contains(c.methods, http.MethodOptions) {
+		return condition{}, false
+	}
+	said := func(name string) ir.StringMatch { return ir.StringMatch{Name: name, Kind: ir.MatchRegex, Value: ".+"} }
+	c.methods = []string{http.MethodOptions}
+	c.headers = append(slices.Clone(c.headers), asked([]ir.StringMatch{said("access-control-request-method"), said("origin")})...)
+	return c, true
 }
 
 // goesOnAs is a path as the routes of a service see it behind a gateway's.
@@ -269,7 +285,7 @@ func (a *about) gateway(g *ir.Gateway, listener string, matters func(*ir.Route) 
 		if !r.Match.At(listener) {
 			continue
 		}
-		a.match(atGateway, &r.Match, nil, matters(r))
+		a.route(atGateway, r, nil, matters(r))
 		a.ends = max(a.ends, services(r))
 		a.rewritten([]*ir.Route{r})
 		if len(r.To) > 0 && r.GoesOn() {

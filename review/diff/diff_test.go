@@ -31,6 +31,9 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 				asked := []string{"method", "headers", "query", "jwt"}
 				g.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })
 				g.Plain = asked[2:]
+				if g.CORS = g.IntN(3) == 0; g.CORS {
+					g.Plain = asked[1:]
+				}
 				spec := g.Spec()
 				before := compiled(t, dir, spec.Text())
 				if before == nil {
@@ -133,6 +136,23 @@ func valueLists(g *trytest.Random) []string {
 	return lists
 }
 
+// preflights are a request and, in a mesh with CORS, its question whether a page may send it, whole and with a part missing.
+func preflights(r try.Request, g *trytest.Random) []try.Request {
+	out := []try.Request{r}
+	if !g.CORS || r.Method != "GET" {
+		return out
+	}
+	origin := ir.Header{Name: "origin", Value: "https://a.example"}
+	asks := ir.Header{Name: "access-control-request-method", Value: "PUT"}
+	r.Method = "OPTIONS"
+	for _, said := range [][]ir.Header{{origin, asks}, {asks}, {origin}} {
+		question := r
+		question.Headers = slices.Concat(r.Headers, said)
+		out = append(out, question)
+	}
+	return out
+}
+
 // everyRequest are those of a finite space, each with who sends it.
 func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) {
 	type sender struct {
@@ -183,8 +203,10 @@ func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) 
 										words := strings.Fields(token)
 										r.Token = &try.Token{Issuer: words[0], Claims: map[string][]string{"role": role, "team": words[1:]}}
 									}
-									if !yield(r, s.who) {
-										return
+									for _, asks := range preflights(r, g) {
+										if !yield(asks, s.who) {
+											return
+										}
 									}
 								}
 							}

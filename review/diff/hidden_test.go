@@ -111,6 +111,14 @@ func TestWhatHides(t *testing.T) {
 		},
 		{name: "tokens for others", change: [][2]string{{`audiences: ["shop"]`, `audiences: ["shop", "others"]`}}, kind: Identity, to: "mesh shop"},
 		{name: "a rewrite by a pattern", before: [][2]string{{`to: [{service: "b"}]}]`, `to: [{service: "b", version: "v1"}], rewrite: path: regex: {pattern: "^/v([0-9])", substitution: "/\\1"}}]`}}, change: [][2]string{{`"^/v([0-9])"`, `"^/v([0-9]+)"`}}, kind: Rerouted, to: "gateway g"},
+		{
+			name: "preflights that a gateway answers", before: [][2]string{{`{name: "shop", to`, `{name: "shop", cors: origins: ["https://a.example"], to`}},
+			change: [][2]string{{`cors: origins: ["https://a.example"], `, ``}}, kind: Rerouted, to: "gateway g",
+		},
+		{
+			name: "preflights that a caller's proxy answers", change: [][2]string{route(`{match: path: exact: "/page", cors: origins: ["https://a.example"], to: [{}]}`)},
+			kind: Answered, to: "service b",
+		},
 		{name: "the headers of an answer", change: [][2]string{{`body: "hello"}}`, `body: "hello"}, headers: response: set: "x-frame-options": "DENY"}`}}, kind: Handled, to: "service b"},
 		{name: "connections of bytes", change: [][2]string{{`t: {}}}`, `t: connections: max: 5}}`}}, kind: Timing, to: "service t"},
 		{

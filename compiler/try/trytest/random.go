@@ -22,6 +22,8 @@ type Random struct {
 	Hosts bool
 	// Wide has meshes with a port of bytes, probes, callers without TLS and rules about addresses and other identities.
 	Wide bool
+	// CORS has meshes with it.
+	CORS bool
 	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and one for some hosts.
 	Edge bool
 }
@@ -202,7 +204,7 @@ func (g *Random) route(of, other string) string {
 	if g.chance(5) {
 		out += ", headers: request: " + g.one(`set: "x-k": "v"`, `remove: ["x-k"]`, `add: "x-k": "w"`)
 	}
-	if g.Edge && g.chance(3) {
+	if (g.Edge || g.CORS) && g.chance(3) {
 		out += cors
 	}
 	if g.chance(12) {
