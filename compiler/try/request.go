@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -200,7 +201,7 @@ func header(list []ir.Header, name string) []string {
 
 // check refuses what is no request.
 func (r *Request) check() error {
-	if r.Method == "" || strings.ContainsFunc(r.Method, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+	if !httpguts.ValidHeaderFieldName(r.Method) { // a token, as names of headers are (RFC 9110, section 9.1)
 		return fmt.Errorf("%q is not a valid method", r.Method)
 	}
 	if slices.ContainsFunc(r.Headers, func(h ir.Header) bool { return strings.HasPrefix(h.Name, ":") }) {

@@ -192,6 +192,11 @@ func (r *run) readAs(at string, written bool) (*message, bool) {
 			r.branch.open = true
 		}
 	}
+	if !written && strings.ToUpper(r.request.Method) != r.request.Method {
+		r.step(at, source.Position{}, "refuses the method %s: some applications read small letters as capitals", r.request.Method)
+		r.answer(at, 400)
+		return nil, false
+	}
 	for _, h := range r.request.Headers {
 		if strings.Contains(h.Name, "_") {
 			r.step(at, source.Position{}, "refuses the header %s: some applications read an underscore as a dash", h.Name)

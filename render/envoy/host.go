@@ -46,7 +46,9 @@ func onAnyPort(m ir.StringMatch) ir.StringMatch {
 // application could take either (RFC 9112, section 3.2). The next proxy would refuse others, such as "a@b", as malformed.
 func (b *builder) wantsHost(m *hcmv3.HttpConnectionManager) {
 	host := ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost}
-	filter := b.refuses(httpHostFilter, "no host", &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_NotRule{NotRule: header(host)}})
+	filter := b.refuses(httpHostFilter, map[string]*rbacconfigv3.Permission{
+		"no host": {Rule: &rbacconfigv3.Permission_NotRule{NotRule: header(host)}},
+	})
 	m.HttpFilters = slices.Insert(m.HttpFilters, 0, filter)
 	other := headerMatch(host)
 	other.InvertMatch, other.TreatMissingHeaderAsEmpty = true, true

@@ -20,6 +20,7 @@ func http1Options() *corev3.Http1ProtocolOptions {
 // itself that it is, since the filter would wait for ever.
 func handsOn(m *hcmv3.HttpConnectionManager, filters []*hcmv3.HttpFilter) {
 	m.HttpProtocolOptions = http1Options()
+	takeAnyMethod(m)
 	m.Proxy_100Continue = !slices.ContainsFunc(filters, func(f *hcmv3.HttpFilter) bool { return f.Name == bufferFilter })
 }
 

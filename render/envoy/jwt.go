@@ -66,7 +66,7 @@ func (b *builder) nothingCritical(issuers []string) *hcmv3.HttpFilter {
 	for _, name := range issuers {
 		critical = append(critical, verified(tokenHeader(name), "crit", present()))
 	}
-	return b.refuses(httpCriticalFilter, "critical", anyOf(critical))
+	return b.refuses(httpCriticalFilter, map[string]*rbacconfigv3.Permission{"critical": anyOf(critical)})
 }
 
 // tokenHeader is under which name the filter for tokens tells the header of an issuer's token, beside the claims, which are
@@ -84,9 +84,10 @@ func (b *builder) oneToken() *hcmv3.HttpFilter {
 	is := func(form string) *rbacconfigv3.Permission {
 		return header(ir.StringMatch{Name: "authorization", Kind: ir.MatchRegex, Value: form})
 	}
-	return b.refuses(httpTokenFilter, "bearer", &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_AndRules{AndRules: &rbacconfigv3.Permission_Set{Rules: []*rbacconfigv3.Permission{
+	other := &rbacconfigv3.Permission_Set{Rules: []*rbacconfigv3.Permission{
 		is(`(?is)(.*[\s,])?bearer([\s,].*)?`), {Rule: &rbacconfigv3.Permission_NotRule{NotRule: is(`Bearer( [^\s,]*)?`)}},
-	}}}})
+	}}
+	return b.refuses(httpTokenFilter, map[string]*rbacconfigv3.Permission{"bearer": {Rule: &rbacconfigv3.Permission_AndRules{AndRules: other}}})
 }
 
 // goesWithout reports whether something is let in on the port without a token.

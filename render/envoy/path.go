@@ -23,15 +23,16 @@ const httpPathFilter = httpRBACFilter + ".path"
 // Of what Envoy makes of a path nothing else changes when it is normalised again.
 var dotsWithParameters = [...]string{"/.;", "/..;"}
 
-// makePathsNormal has a connection manager normalise paths, and refuse what is not normal then.
+// makePathsNormal has a connection manager normalise paths, and refuse what is not normal then, and methods with [smallLetters]: what
+// rules and routes judge is what the application reads.
 func (b *builder) makePathsNormal(m *hcmv3.HttpConnectionManager) {
 	m.NormalizePath, m.MergeSlashes = wrapperspb.Bool(true), true
 	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
 	m.HttpFilters = slices.Insert(m.HttpFilters, 0, b.normalPaths())
-	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, refusedPaths())
+	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, refusedPaths(), badRequest(headerMatch(smallLetters)))
 }
 
-// normalPaths refuses requests whose path the next proxy, or the application, would read in another way. It looks at
+// normalPaths refuses requests whose path or method the next proxy, or the application, would read in another way. It looks at
 // paths that are normalised, and comes before all other filters.
 func (b *builder) normalPaths() *hcmv3.HttpFilter {
 	var paths []*rbacconfigv3.Permission
@@ -40,7 +41,7 @@ func (b *builder) normalPaths() *hcmv3.HttpFilter {
 			Rule: &matcherv3.PathMatcher_Path{Path: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: dots}}},
 		}}})
 	}
-	return b.refuses(httpPathFilter, "path", anyOf(paths))
+	return b.refuses(httpPathFilter, map[string]*rbacconfigv3.Permission{"path": anyOf(paths), "method": header(smallLetters)})
 }
 
 // refusedPaths has the answer to what [builder.normalPaths] refuses be 400, as to all other paths that are refused

@@ -38,15 +38,16 @@ func (b *builder) httpRBAC() []*hcmv3.HttpFilter {
 	}
 }
 
-// refuses is a filter of that name that answers 403 to all requests that are so.
-func (b *builder) refuses(filter, policy string, requests *rbacconfigv3.Permission) *hcmv3.HttpFilter {
-	return b.httpFilter(filter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{
-		Action: rbacconfigv3.RBAC_DENY,
-		Policies: map[string]*rbacconfigv3.Policy{policy: {
+// refuses is a filter of that name that answers 403 to all requests of one of the sorts, by the names of their policies.
+func (b *builder) refuses(filter string, sorts map[string]*rbacconfigv3.Permission) *hcmv3.HttpFilter {
+	policies := map[string]*rbacconfigv3.Policy{}
+	for name, requests := range sorts {
+		policies[name] = &rbacconfigv3.Policy{
 			Permissions: []*rbacconfigv3.Permission{requests},
 			Principals:  []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_Any{Any: true}}},
-		}},
-	}})
+		}
+	}
+	return b.httpFilter(filter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_DENY, Policies: policies}})
 }
 
 // routeRules put the rules that hold on a port into its route.

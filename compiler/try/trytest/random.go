@@ -215,7 +215,7 @@ func (g *Random) route(of, other string) string {
 
 // Request is a random one, and the lines of its head that r has not: those of its token, which token makes.
 func (g *Random) Request(token func(issuer string, claims map[string]any) string) (r try.Request, raw string) {
-	r = try.Request{Method: g.one("GET", "GET", "POST", "PUT", "DELETE"), Scheme: "http", Port: 8080}
+	r = try.Request{Method: g.one("GET", "GET", "POST", "PUT", "DELETE", "PURGE", "TAKE", "get"), Scheme: "http", Port: 8080}
 	r.From, r.Host = try.Sender{Kind: ir.KindService, Name: "a"}, g.one("b", "c")
 	if g.chance(2) {
 		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example", "y.two.example", "elsewhere.test")
