@@ -2,6 +2,7 @@ package review
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -28,15 +29,20 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	}
 	out := []Setting{
 		{"mtls", mtls, from(s.Plaintext, s.Pos)},
-		{
-			"outliers", fmt.Sprintf("%d answers of 5xx in a row, looked for every %s, out for %s, %g%% at most", outliers.Consecutive5xx, outliers.Interval, outliers.EjectFor, outliers.MaxEjected),
-			from(s.Outliers != nil, s.Pos),
-		},
+		{"outliers", outliersText(outliers), from(s.Outliers != nil, s.Pos)},
+	}
+	if slices.ContainsFunc(s.Ports, func(p ir.Port) bool { return p.Protocol.IsHTTP() }) {
+		idle := s.Traffic.Connections.IdleTimeout
+		kept := Setting{"connections to the application", fmt.Sprintf("ended after %s without requests", s.LastHop.IdleTimeout), "default"}
+		if idle != nil {
+			kept.From = from(true, idle.Pos)
+		}
+		out = append(out, kept)
 	}
 	if s.LoadBalancer.Policy == "" {
 		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
 	}
-	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes", "outliers", "traffic",
+	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes", "outliers", "lastHop", "traffic",
 		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy")...)
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Open {

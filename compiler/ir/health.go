@@ -1,22 +1,5 @@
 package ir
 
-import "time"
-
-// Outliers are instances that fail and are left alone for a while.
-type Outliers struct {
-	// Consecutive5xx answers in a row have an instance ejected.
-	Consecutive5xx uint32   `json:"consecutive5xx"`
-	Interval       Duration `json:"interval"`
-	EjectFor       Duration `json:"ejectFor"`
-	// MaxEjected is the share of the instances that may be out, in percent.
-	MaxEjected float64 `json:"maxEjected"`
-}
-
-// DefaultOutliers is in force where nothing is written.
-func DefaultOutliers() *Outliers {
-	return &Outliers{Consecutive5xx: 5, Interval: Duration(10 * time.Second), EjectFor: Duration(30 * time.Second), MaxEjected: 10}
-}
-
 // Health is how calling proxies probe the instances of a service.
 type Health struct {
 	Kind HealthKind `json:"kind"`

@@ -19,16 +19,26 @@ type PolicySetting struct {
 // only perTryTimeout means something when they are not.
 func (p *Policy) Retrying() bool { return p.Attempts.Value > 0 }
 
-// RetriesOn are the conditions on which a request is sent again: those written, and "reset" where a time for each try is. Envoy
-// resets a try whose time is over, and sends it again only on one of the conditions that take in every reset. By the default
-// time alone nothing is sent again: the instance may have done what it was asked for.
+// RetriesOn are the conditions on which a request is sent again: those written; "refused-stream", as nobody read what was
+// refused; and "reset" where a time for each try is written. Envoy resets a try whose time is over, and sends it again only
+// on one of the conditions that take in every reset. By the default time alone nothing is sent again: the instance may have
+// done what it was asked for.
 func (p *Policy) RetriesOn() []RetryCondition {
-	on := p.RetryOn.Value
-	if !p.PerTryTimeout.Pos.IsValid() || !p.PerTryTimeout.Value.Bounds() || slices.ContainsFunc(on, func(c RetryCondition) bool { return c == "5xx" || c == "gateway-error" || c == "reset" }) {
+	on := slices.Clone(p.RetryOn.Value)
+	if slices.ContainsFunc(on, func(c RetryCondition) bool { return c == "5xx" || c == "gateway-error" || c == "reset" }) {
 		return on
 	}
-	return append(slices.Clone(on), "reset")
+	if !slices.Contains(on, refusedStream) {
+		on = append(on, refusedStream)
+	}
+	if p.PerTryTimeout.Pos.IsValid() && p.PerTryTimeout.Value.Bounds() {
+		on = append(on, "reset")
+	}
+	return on
 }
+
+// refusedStream is what is always sent again.
+const refusedStream RetryCondition = "refused-stream"
 
 // Settings are those of a policy for requests, in the order of the schema; [Bounds.Settings] are the others.
 func (p *Policy) Settings() []PolicySetting {

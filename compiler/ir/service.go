@@ -15,8 +15,9 @@ type Service struct {
 	Account string `json:"account" scope:"deployment"`
 	Guards
 	// Uses are the calls that the service makes, sorted by To.
-	Uses  []Use `json:"uses,omitempty"`
-	Proxy Proxy `json:"proxy"`
+	Uses    []Use   `json:"uses,omitempty"`
+	Proxy   Proxy   `json:"proxy"`
+	LastHop LastHop `json:"lastHop"`
 }
 
 // Upstream is a service as its callers see it. It says nothing of whom the

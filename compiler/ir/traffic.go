@@ -118,7 +118,7 @@ const (
 func Default() Policy {
 	return Policy{
 		Timeout:        Setting[Duration]{Value: NoLimit},
-		RetryOn:        Setting[[]RetryCondition]{Value: []RetryCondition{"connect-failure", "refused-stream", "unavailable", "reset-before-request"}},
+		RetryOn:        Setting[[]RetryCondition]{Value: []RetryCondition{"connect-failure", "refused-stream", "reset-before-request"}},
 		BackoffBase:    Setting[Duration]{Value: Duration(25 * time.Millisecond)},
 		BudgetPercent:  Setting[float64]{Value: 20},
 		MinConcurrency: Setting[uint32]{Value: 3},

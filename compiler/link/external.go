@@ -15,8 +15,9 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	l.silence(here, s.Silence)
 	e := &ir.External{
 		Name: name, Local: s.Local.Value, Ports: l.ports(here, s.Ports),
-		Traffic: l.traffic(here, s.Traffic()), Outliers: l.outliers(here.field("outliers"), s.Outliers), Pos: h.pos,
+		Traffic: l.traffic(here, s.Traffic()), Pos: h.pos,
 	}
+	e.Outliers = l.outliers(here.field("outliers"), s.Outliers, e.Ports)
 	for i, f := range s.Hosts {
 		host := l.host(here.field("hosts").index(i), f.Value, here.pos(f.Pos))
 		if other := hosts[host]; other != nil && sharePort(other.Ports, e.Ports) {

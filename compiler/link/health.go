@@ -2,33 +2,12 @@ package link
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/spec"
 )
-
-// outliers are what a service or an external says of them; nil for nothing.
-func (l *linker) outliers(here place, o *spec.Outliers) *ir.Outliers {
-	if o == nil {
-		return nil
-	}
-	out := ir.DefaultOutliers()
-	out.Consecutive5xx = uint32(o.Consecutive5xx.Or(int(out.Consecutive5xx)))
-	if o.Interval.IsSet() {
-		out.Interval = l.duration(here.field("interval"), o.Interval)
-	}
-	if o.EjectFor.IsSet() {
-		out.EjectFor = l.duration(here.field("ejectFor"), o.EjectFor)
-	}
-	out.MaxEjected = o.MaxEjected.Or(out.MaxEjected)
-	if out.MaxEjected != math.Trunc(out.MaxEjected) {
-		l.add(diag.OutOfRange, here.field("maxEjected"), fmt.Sprintf("maxEjected is %v, and must be a whole number of percent", out.MaxEjected), here.pos(o.MaxEjected.Pos))
-	}
-	return out
-}
 
 // health is how the instances of a service are probed; nil when they are not.
 func (l *linker) health(here place, h *spec.Health, ports []ir.Port) *ir.Health {

@@ -31,6 +31,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Account: s.Account.Or(name),
 		Proxy:   l.proxyOf(here.field("proxy"), s.Proxy),
 	}
+	service.LastHop = ir.LastHopOf(&service.Traffic.Connections, &l.mesh.Defaults.Connections)
 	service.Identity = l.identity(service.Namespace, service.Account)
 	service.Authorizer = l.authorizer(here, s.Authorizer)
 	service.Plaintext = s.MTLS.Value == "permissive"
@@ -46,7 +47,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	if service.Plaintext {
 		l.requestsOnly(here.field("mtls"), service.Ports, "mtls \"permissive\"", s.MTLS.Pos)
 	}
-	service.Outliers = l.outliers(here.field("outliers"), s.Outliers)
+	service.Outliers = l.outliers(here.field("outliers"), s.Outliers, service.Ports)
 	service.Health = l.health(here.field("health"), s.Health, service.Ports)
 	service.Locality = l.locality(here.field("locality"), s.Locality, &service.Workload)
 	service.Probes = l.probes(here, s.Probes, service)

@@ -1,14 +1,5 @@
 package spec
 
-// Outliers are instances that fail.
-type Outliers struct {
-	Pos            Pos
-	Consecutive5xx Field[int]     `cue:"consecutive5xx"`
-	Interval       Field[string]  `cue:"interval"`
-	EjectFor       Field[string]  `cue:"ejectFor"`
-	MaxEjected     Field[float64] `cue:"maxEjected"`
-}
-
 // Health is how instances are probed.
 type Health struct {
 	Pos            Pos

@@ -18,19 +18,19 @@ func TestRetriesAreExactlyThoseWritten(t *testing.T) {
 	}
 	frontend := mesh.As("frontend").Client()
 	for _, c := range []struct {
-		path          string
+		method, path  string
 		status, tries int
 	}{
-		{"/products/1?key=r0", 200, 1},
-		{"/products/1?fail=1&key=r1", 200, 2},
-		{"/products/1?fail=3&key=r3", 200, 4},
-		{"/products/1?fail=9&key=r9", 503, 4},
-		{"/products/1?fail=9&key=r4&status=404", 404, 1}, // not what is retried on
-		{"/products/1?reset=true&key=rr", 503, 4},
+		{"GET", "/products/1?key=r0", 200, 1},
+		{"GET", "/products/1?fail=1&key=r1", 200, 2},
+		{"GET", "/products/1?fail=3&key=r3", 200, 4},
+		{"GET", "/products/1?fail=9&key=r9", 503, 4},
+		{"GET", "/products/1?fail=9&key=r4&status=404", 404, 1}, // not what is retried on
+		{"POST", "/products/1?reset=true&key=rr", 503, 4},
 	} {
-		a := send(t, frontend, http.MethodGet, "http://catalog:3550"+c.path)
+		a := send(t, frontend, c.method, "http://catalog:3550"+c.path)
 		if n := tries(c.path); a.status != c.status || n != c.tries {
-			t.Errorf("GET %s: %d after %d tries, want %d after %d", c.path, a.status, n, c.status, c.tries)
+			t.Errorf("%s %s: %d after %d tries, want %d after %d", c.method, c.path, a.status, n, c.status, c.tries)
 		}
 	}
 	// The gateway calls the same service and has no retries.

@@ -44,7 +44,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		retries = budgetOf(&p)
 	}
 	c.CircuitBreakers = breakers(&bounds, retries)
-	c.OutlierDetection = outlierDetection(callee.Outliers)
+	judged := outlierDetection(c, callee.Outliers, isUnanswered())
 	b.balance(c, callee)
 	healthChecks(c, callee, port)
 	switch {
@@ -52,7 +52,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, nil)
+		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(&httpv3.HttpProtocolOptions{}, judged, port.Protocol))
 		b.throughAProxy(c)
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
@@ -86,9 +86,13 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	connections(c, &p.Bounds)
 	b.connectInTime(c, e.Name)
 	c.CircuitBreakers = breakers(&p.Bounds, budgetOf(&p))
-	c.OutlierDetection = outlierDetection(e.Outliers)
+	failed := isNone()
 	if b.goesVia(e) {
-		b.via(c, e, port, p.Bounds.IdleTimeout.Value)
+		failed = isUnanswered()
+	}
+	judged := outlierDetection(c, e.Outliers, failed)
+	if b.goesVia(e) {
+		b.via(c, e, port, p.Bounds.IdleTimeout.Value, judged)
 		b.out.Clusters = append(b.out.Clusters, c)
 		return name
 	}
@@ -97,7 +101,9 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		if b.leadsAnywhere(e) {
 			filters = b.forbiddenRequests(e.Local)
 		}
-		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, severalHosts(e, port), filters...)
+		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, b.judge(&httpv3.HttpProtocolOptions{
+			UpstreamHttpProtocolOptions: severalHosts(e, port), HttpFilters: filters,
+		}, judged, port.Protocol))
 		if b.scope.Gateway != nil {
 			b.towardsAProxy(c)
 		}
@@ -123,18 +129,18 @@ func (b *builder) application(port *ir.Port) string {
 	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))
 	c.CircuitBreakers = unbounded()
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, http2Where(port), ir.Duration(idleTimeout), nil)
+		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, &httpv3.HttpProtocolOptions{})
 		b.towardsAProxy(c)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
 }
 
-// unbounded are circuit breakers that are out of the way: others bound what comes in.
+// unbounded are circuit breakers that are out of the way: others bound what comes in, and the tries of each request.
 func unbounded() *clusterv3.CircuitBreakers {
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 		MaxConnections: wrapperspb.UInt32(1 << 30), MaxPendingRequests: wrapperspb.UInt32(1 << 30),
-		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(0),
+		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(1 << 30),
 	}}}
 }
 
@@ -149,20 +155,17 @@ func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 }
 
 // httpOptions says which HTTP is spoken to the cluster: HTTP/2, or HTTP/1.1 where
-// that is nil. Requests pass the filters once their upstream is chosen.
-func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, names *corev3.UpstreamHttpProtocolOptions, filters ...*hcmv3.HttpFilter) {
+// that is nil. Requests pass the options' filters once their upstream is chosen.
+func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, options *httpv3.HttpProtocolOptions) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: http1Options()},
 	}
 	if http2 != nil {
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}
 	}
-	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions:   &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)},
-		UpstreamHttpProtocolOptions: names,
-		UpstreamProtocolOptions:     &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
-		HttpFilters:                 filters,
-	})}
+	options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)}
+	options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(options)}
 }
 
 // http2Where is for ports whose own protocol is spoken.

@@ -6,6 +6,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -23,11 +24,11 @@ func (b *builder) goesVia(e *ir.External) bool {
 
 // via sends the connections of an external's cluster through its gateway, over
 // mutual TLS that accepts the gateway's identity alone.
-func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration) {
+func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration, judged *httpv3.HttpProtocolOptions_OutlierDetection) {
 	var alpn []string
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, nil)
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, b.judge(&httpv3.HttpProtocolOptions{}, judged, port.Protocol))
 		b.throughAProxy(c)
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
@@ -82,6 +83,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		return chain
 	}
 	m := b.pathsAsWritten(name)
+	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {

@@ -11,11 +11,12 @@ func (b *builder) externalHost(c call) *routev3.VirtualHost {
 	p := b.scope.Settings.Policy(c.use, &c.external.Traffic)
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: b.external(c.external, c.use, c.port)}}
 	b.inTime(action, p, c.port.Protocol)
+	route := &routev3.Route{
+		Name: restRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(c.external.Pos), Action: &routev3.Route_Route{Route: action},
+	}
+	b.givesStatus(route, c.port.Protocol)
 	return &routev3.VirtualHost{
-		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: from(c.use.Pos),
-		Routes: []*routev3.Route{{
-			Name: restRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(c.external.Pos), Action: &routev3.Route_Route{Route: action},
-		}},
+		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: from(c.use.Pos), Routes: []*routev3.Route{route},
 	}
 }
 

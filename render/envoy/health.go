@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"time"
-
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -11,31 +9,6 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 )
-
-// maxEjection is how long Envoy ejects at most unless told otherwise.
-const maxEjection = 300 * time.Second
-
-// outlierDetection ejects by errors in a row alone: by statistics Envoy would too,
-// unless told not to. One instance may always be out, however few there are.
-func outlierDetection(o *ir.Outliers) *clusterv3.OutlierDetection {
-	if o == nil {
-		o = ir.DefaultOutliers()
-	}
-	out := &clusterv3.OutlierDetection{
-		Consecutive_5Xx:      wrapperspb.UInt32(o.Consecutive5xx),
-		Interval:             duration(o.Interval),
-		BaseEjectionTime:     duration(o.EjectFor),
-		MaxEjectionPercent:   wrapperspb.UInt32(uint32(o.MaxEjected)),
-		EnforcingSuccessRate: wrapperspb.UInt32(0),
-	}
-	if o.MaxEjected > 0 {
-		out.AlwaysEjectOneHost = wrapperspb.Bool(true)
-	}
-	if most := ir.Duration(maxEjection); o.EjectFor > most {
-		out.MaxEjectionTime = duration(o.EjectFor)
-	}
-	return out
-}
 
 // healthChecks probe the instances of a callee.
 func healthChecks(c *clusterv3.Cluster, callee *ir.Upstream, port *ir.Port) {

@@ -17,6 +17,7 @@ import (
 func routesOf(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name: name, VirtualHosts: hosts, IgnorePortInHostMatching: true, ValidateClusters: wrapperspb.Bool(false),
+		ResponseHeadersToRemove: []string{unansweredHeader, unansweredStatus, heldStatus}, // between proxies
 	}
 }
 

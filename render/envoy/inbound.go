@@ -141,6 +141,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost, d
 	name := inboundName(port.Name)
 	filters := slices.Concat(b.tokens(port), b.httpRBAC(), b.externalAuthorization(b.scope.Service.Authorizer), b.filtersOf(hosts))
 	m := b.connectionManager(name, filters...)
+	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	takeUpgrades(m, port)
 	b.dropHeaders(m, dropped)
@@ -163,6 +164,7 @@ func (b *builder) inboundHosts(name, cluster string, port *ir.Port) []*routev3.V
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
 			Timeout:          durationpb.New(0),
+			RetryPolicy:      onceMore(port),
 		}},
 	}
 	b.routeRules(route, port)

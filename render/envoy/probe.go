@@ -11,6 +11,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -85,7 +86,7 @@ func (b *builder) probed(p *ir.Probe) string {
 	c.LoadAssignment = single(name, address(b.loopback, number))
 	switch p.Kind {
 	case ir.HealthGRPC:
-		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout), nil)
+		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout), &httpv3.HttpProtocolOptions{})
 	case ir.HealthTCP:
 		c.HealthChecks = []*corev3.HealthCheck{{
 			Timeout: durationpb.New(probeInterval), Interval: durationpb.New(probeInterval), NoTrafficInterval: durationpb.New(probeInterval),

@@ -10,24 +10,26 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// retryPolicy is nil when nothing is tried again and the only try has no time of its own. A retry avoids the
-// instances that were tried before.
+// retryPolicy sends what failed again, to other instances than those that were tried before. A stream that the other side
+// refused was not read, and goes to another instance once, whatever is written.
 func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryPolicy {
-	perTry := answersWithin(&p, protocol)
-	switch {
-	case p.Attempts.Value > 0:
-	case perTry > 0:
-		return &routev3.RetryPolicy{PerTryTimeout: duration(perTry)}
-	default:
-		return nil
-	}
 	out := &routev3.RetryPolicy{
-		NumRetries: wrapperspb.UInt32(p.Attempts.Value),
+		NumRetries: wrapperspb.UInt32(max(1, p.Attempts.Value)),
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
 			Name:       "envoy.retry_host_predicates.previous_hosts",
 			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: b.any(&previoushostsv3.PreviousHostsPredicate{})},
 		}},
-		HostSelectionRetryMaxAttempts: 5,
+		HostSelectionRetryMaxAttempts: 20, // each finds the other of two instances in half of the cases
+	}
+	if t := answersWithin(&p, protocol); t > 0 {
+		out.PerTryTimeout = duration(t)
+	}
+	if !p.Retrying() {
+		if b.proxyless { // gRPC's clients do so by themselves
+			return nil
+		}
+		out.RetryOn, out.RetriableHeaders = refusedStream+",retriable-headers", onUnanswered(nil)
+		return out
 	}
 	var on []string
 	for _, condition := range p.RetriesOn() {
@@ -37,10 +39,11 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 			out.RetriableStatusCodes = []uint32{503}
 		}
 	}
-	out.RetryOn = strings.Join(on, ",")
-	if perTry > 0 {
-		out.PerTryTimeout = duration(perTry)
+	if !b.proxyless {
+		on = append(on, "retriable-headers")
+		out.RetriableHeaders = append(onUnanswered(p.RetryOn.Value), onStatus(p.RetryOn.Value, protocol)...)
 	}
+	out.RetryOn = strings.Join(on, ",")
 	base, most := p.BackoffBase.Value, p.BackoffMax.Value
 	if base != ir.Default().BackoffBase.Value || most != 10*base { // others than Envoy has by itself
 		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(base), MaxInterval: duration(max(base, most))}

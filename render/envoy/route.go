@@ -76,6 +76,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 			b.mirror(action, r.Mirror, came)
 		}
 		rewrite(action, by)
+		b.givesStatus(out, came.Protocol)
 		out.Action = &routev3.Route_Route{Route: action}
 	}
 	editHeaders(out, by)

@@ -1,0 +1,103 @@
+package envoy
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	matchv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/matcher/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// unansweredHeader is in the answer of a proxy in front of an application, where it answers in the application's place
+// because none came from there. Its value says what became of the request, in the words of the conditions on which requests
+// are sent again. It is between proxies alone: each takes it out of what it hands on, so an application cannot write it, and
+// none gets it.
+const (
+	unansweredHeader = "x-meshc-unanswered"
+	unansweredStatus = "x-meshc-unanswered-status" // beside it for gRPC
+
+	unconnected   = "connect-failure" // the application did not get the request
+	refusedStream = "refused-stream"  // the application gave the request back unread
+	brokenOff     = "reset"           // the application may have done what was asked
+)
+
+// tellsUnanswered has a proxy say that its own answers stand for one that did not come.
+func (b *builder) tellsUnanswered(m *hcmv3.HttpConnectionManager, spoken ir.Protocol) {
+	m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers,
+		unanswered(unconnected, spoken, withFlags("UF", "UH", "UO", "NC", "OM")),
+		unanswered(refusedStream, spoken, b.withDetails("remote_refused_stream_reset")),
+		unanswered(brokenOff, spoken, withFlags("UC", "UR", "UT", "LR")),
+	)
+}
+
+func unanswered(what string, spoken ir.Protocol, filter *accesslogv3.AccessLogFilter) *hcmv3.ResponseMapper {
+	out := &hcmv3.ResponseMapper{Filter: filter}
+	add := func(name, value string) {
+		out.HeadersToAdd = append(out.HeadersToAdd, &corev3.HeaderValueOption{
+			Header: &corev3.HeaderValue{Key: name, Value: value}, AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		})
+	}
+	add(unansweredHeader, what)
+	if spoken.Multiplexed() {
+		add(unansweredStatus, "%GRPC_STATUS_NUMBER%") // nothing, of requests that are not of gRPC
+	}
+	return out
+}
+
+// withFlags takes in what Envoy's access log has one of these response flags of.
+func withFlags(flags ...string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: flags},
+	}}
+}
+
+// withDetails takes in what has these words in the details of its response code: no flag tells a stream that was refused
+// from others that were reset.
+func (b *builder) withDetails(words string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+		ExtensionFilter: &accesslogv3.ExtensionFilter{
+			Name: "envoy.access_loggers.extension_filters.cel",
+			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: b.any(&celv3.ExpressionFilter{
+				Expression: `response.code_details.contains("` + words + `")`,
+			})},
+		},
+	}}
+}
+
+// onUnanswered matches the answers that stand for none, where the conditions send a request again. A stream that was refused
+// is sent again whatever is written.
+func onUnanswered(on []ir.RetryCondition) []*routev3.HeaderMatcher {
+	has := map[string]bool{refusedStream: true}
+	for _, condition := range on {
+		switch condition {
+		case "connect-failure", "reset-before-request":
+			has[unconnected] = true
+		case "reset", "5xx", "gateway-error": // each takes in every reset
+			has[unconnected], has[brokenOff] = true, true
+		}
+	}
+	var out []*routev3.HeaderMatcher
+	for _, v := range sortedKeys(has) {
+		out = append(out, headerMatch(ir.StringMatch{Name: unansweredHeader, Kind: ir.MatchExact, Value: v}))
+	}
+	return out
+}
+
+// isUnanswered takes in the answers that stand for one that did not come.
+func isUnanswered() *matchv3.MatchPredicate {
+	return &matchv3.MatchPredicate{Rule: &matchv3.MatchPredicate_HttpResponseHeadersMatch{
+		HttpResponseHeadersMatch: &matchv3.HttpHeadersMatch{Headers: []*routev3.HeaderMatcher{{
+			Name: unansweredHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+		}}},
+	}}
+}
+
+// isNone is for those who tell nobody why there is no answer.
+func isNone() *matchv3.MatchPredicate {
+	return &matchv3.MatchPredicate{Rule: &matchv3.MatchPredicate_NotMatch{
+		NotMatch: &matchv3.MatchPredicate{Rule: &matchv3.MatchPredicate_AnyMatch{AnyMatch: true}},
+	}}
+}
