@@ -195,9 +195,10 @@ func outliers(p *networkingv1.OutlierDetection) *spec.Outliers {
 	if n := importer.Take(&p.ConsecutiveGatewayErrors); n != nil && n.Value > 0 {
 		out.ConsecutiveGatewayErrors = spec.Written(int(n.Value))
 	}
-	// Beside those, failures count as answers.
-	if n := importer.Take(&p.ConsecutiveLocalOriginFailures); n != nil && n.Value > 0 && !out.Consecutive5xx.IsSet() && !out.ConsecutiveGatewayErrors.IsSet() {
-		out.ConsecutiveLocalFailures = spec.Written(int(n.Value))
+	if !out.Consecutive5xx.IsSet() && !out.ConsecutiveGatewayErrors.IsSet() {
+		if n := importer.Take(&p.ConsecutiveLocalOriginFailures); n != nil && n.Value > 0 {
+			out.ConsecutiveLocalFailures = spec.Written(int(n.Value))
+		}
 	}
 	duration(&out.Interval, &p.Interval)
 	duration(&out.EjectFor, &p.BaseEjectionTime)
