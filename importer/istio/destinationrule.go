@@ -22,14 +22,13 @@ var destinationRuleReasons = map[string]string{
 	"trafficPolicy.connectionPool.http.maxRetries":                       "retries are bounded by a budget: retries: budget",
 	"trafficPolicy.connectionPool.http.maxRequestsPerConnection":         "connections are kept",
 	"trafficPolicy.connectionPool.http.h2UpgradePolicy":                  "proxies speak what the port says",
-	"trafficPolicy.outlierDetection.consecutiveGatewayErrors":            "5xx are counted together: consecutive5xx",
 	"trafficPolicy.outlierDetection.minHealthPercent":                    "loadBalancer: panicThreshold says when all are tried",
 	"trafficPolicy.loadBalancer.consistentHash.httpCookie.path":          "a cookie that a proxy sets is for every path",
 	"trafficPolicy.loadBalancer.consistentHash.maglev.tableSize":         "the table has Envoy's own size",
 	"trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize": "the ring has Envoy's own size",
 	"trafficPolicy.loadBalancer.consistentHash.minimumRingSize":          "the ring has Envoy's own size",
-	"trafficPolicy.outlierDetection.splitExternalLocalOriginErrors":      "a connection that fails counts as a 5xx",
-	"trafficPolicy.outlierDetection.consecutiveLocalOriginFailures":      "a connection that fails counts as a 5xx",
+	"trafficPolicy.outlierDetection.splitExternalLocalOriginErrors":      "where answers count, a connection that fails counts as an answer of 503",
+	"trafficPolicy.outlierDetection.consecutiveLocalOriginFailures":      "where answers count, a connection that fails counts as an answer of 503",
 	"trafficPolicy.connectionPool.tcp.maxConnectionDuration":             "connections are kept while they are used",
 	"trafficPolicy.loadBalancer.warmup.minimumPercent":                   "slowStart begins with Envoy's own share",
 	"trafficPolicy.loadBalancer.warmup.aggression":                       "slowStart grows evenly",
@@ -73,7 +72,6 @@ func (m *reader) destinationRules() {
 		if s != nil {
 			m.serviceRule(o, s, &d)
 		} else {
-			m.zeros(o, d.TrafficPolicy)
 			externalRule(e, d.TrafficPolicy)
 		}
 		m.Left(o, "spec", &d, destinationRuleReasons)
@@ -108,7 +106,6 @@ func (m *reader) serviceRule(o *importer.Object, s *importer.Service, d *network
 	if p == nil {
 		return
 	}
-	m.zeros(o, p)
 	s.Spec.Connections, s.Spec.Outliers = connections(p.ConnectionPool), outliers(p.OutlierDetection)
 	loadBalancer(s.Spec, p.LoadBalancer)
 	if p.Tls != nil && p.Tls.Mode == networkingv1.ClientTLSSettings_ISTIO_MUTUAL {
@@ -122,13 +119,6 @@ func (m *reader) serviceRule(o *importer.Object, s *importer.Service, d *network
 		if n := importer.Take(&b.MinRetryConcurrency); n != 0 {
 			s.Spec.Retries.Budget.MinConcurrency = spec.Written(int(n))
 		}
-	}
-}
-
-// zeros reports numbers that are set to 0, which means "no limit".
-func (m *reader) zeros(o *importer.Object, p *networkingv1.TrafficPolicy) {
-	if n := p.GetOutlierDetection().GetConsecutive_5XxErrors(); n != nil && n.Value == 0 {
-		m.NotCarried(o, "instances that fail are always left alone for a while, by 5 where nothing is written", "spec", "trafficPolicy", "outlierDetection", "consecutive5xxErrors")
 	}
 }
 
@@ -182,33 +172,6 @@ func connections(p *networkingv1.ConnectionPoolSettings) *spec.Connections {
 		return nil
 	}
 	return c
-}
-
-func outliers(p *networkingv1.OutlierDetection) *spec.Outliers {
-	if p == nil {
-		return nil
-	}
-	out := &spec.Outliers{}
-	if n := importer.Take(&p.Consecutive_5XxErrors); n != nil && n.Value > 0 {
-		out.Consecutive5xx = spec.Written(int(n.Value))
-	}
-	if n := importer.Take(&p.ConsecutiveGatewayErrors); n != nil && n.Value > 0 {
-		out.ConsecutiveGatewayErrors = spec.Written(int(n.Value))
-	}
-	if !out.Consecutive5xx.IsSet() && !out.ConsecutiveGatewayErrors.IsSet() {
-		if n := importer.Take(&p.ConsecutiveLocalOriginFailures); n != nil && n.Value > 0 {
-			out.ConsecutiveLocalFailures = spec.Written(int(n.Value))
-		}
-	}
-	duration(&out.Interval, &p.Interval)
-	duration(&out.EjectFor, &p.BaseEjectionTime)
-	if n := importer.Take(&p.MaxEjectionPercent); n != 0 {
-		out.MaxEjected = spec.Written(float64(n))
-	}
-	if *out == (spec.Outliers{}) {
-		return nil
-	}
-	return out
 }
 
 // count carries a number over that is 0 when it is not written.
