@@ -52,8 +52,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(&httpv3.HttpProtocolOptions{}, judged, port.Protocol))
-		b.throughAProxy(c)
+		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(throughAProxy(&httpv3.HttpProtocolOptions{}), judged, port.Protocol))
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -101,12 +100,11 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		if b.leadsAnywhere(e) {
 			filters = b.forbiddenRequests(e.Local)
 		}
-		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, b.judge(&httpv3.HttpProtocolOptions{
-			UpstreamHttpProtocolOptions: severalHosts(e, port), HttpFilters: filters,
-		}, judged, port.Protocol))
+		options := &httpv3.HttpProtocolOptions{UpstreamHttpProtocolOptions: severalHosts(e, port), HttpFilters: filters}
 		if b.scope.Gateway != nil {
-			b.towardsAProxy(c)
+			towardsAProxy(options)
 		}
+		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
@@ -129,8 +127,7 @@ func (b *builder) application(port *ir.Port) string {
 	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))
 	c.CircuitBreakers = unbounded()
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, &httpv3.HttpProtocolOptions{})
-		b.towardsAProxy(c)
+		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, towardsAProxy(&httpv3.HttpProtocolOptions{}))
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -163,7 +160,7 @@ func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolO
 	if http2 != nil {
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}
 	}
-	options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: duration(idle)}
+	commonOptions(options).IdleTimeout = duration(idle)
 	options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(options)}
 }

@@ -24,12 +24,13 @@ func (b *builder) goesVia(e *ir.External) bool {
 
 // via sends the connections of an external's cluster through its gateway, over
 // mutual TLS that accepts the gateway's identity alone.
-func (b *builder) via(c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration, judged *httpv3.HttpProtocolOptions_OutlierDetection) {
+func (b *builder) via(
+	c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration, judged *httpv3.HttpProtocolOptions_OutlierDetection,
+) {
 	var alpn []string
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, b.judge(&httpv3.HttpProtocolOptions{}, judged, port.Protocol))
-		b.throughAProxy(c)
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, b.judge(throughAProxy(&httpv3.HttpProtocolOptions{}), judged, port.Protocol))
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
 	b.byName(c, e.Via.Host, e.Via.Port)

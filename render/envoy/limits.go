@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
@@ -24,28 +23,23 @@ func behindAProxy(m *hcmv3.HttpConnectionManager) {
 }
 
 // throughAProxy has a cluster take the headers of every answer that the callee's proxy, or an egress gateway, lets through.
-func (b *builder) throughAProxy(c *clusterv3.Cluster) {
-	b.common(c, func(o *corev3.HttpProtocolOptions) {
-		o.MaxResponseHeadersKb, o.MaxHeadersCount = wrapperspb.UInt32(nextHeadersKiB), wrapperspb.UInt32(nextHeaders)
-	})
+func throughAProxy(o *httpv3.HttpProtocolOptions) *httpv3.HttpProtocolOptions {
+	common := commonOptions(o)
+	common.MaxResponseHeadersKb, common.MaxHeadersCount = wrapperspb.UInt32(nextHeadersKiB), wrapperspb.UInt32(nextHeaders)
+	return o
 }
 
 // towardsAProxy bounds the headers of the answers of a cluster that go on to another proxy. Of HTTP/1.1 Envoy takes 80 KiB, which
 // is more than it can send by HTTP/2.
-func (b *builder) towardsAProxy(c *clusterv3.Cluster) {
-	b.common(c, func(o *corev3.HttpProtocolOptions) { o.MaxResponseHeadersKb = wrapperspb.UInt32(firstHeadersKiB) })
+func towardsAProxy(o *httpv3.HttpProtocolOptions) *httpv3.HttpProtocolOptions {
+	commonOptions(o).MaxResponseHeadersKb = wrapperspb.UInt32(firstHeadersKiB)
+	return o
 }
 
-// common changes the options of a cluster that all versions of HTTP have.
-func (b *builder) common(c *clusterv3.Cluster, change func(*corev3.HttpProtocolOptions)) {
-	o := &httpv3.HttpProtocolOptions{}
-	if err := c.TypedExtensionProtocolOptions[httpOptionsName].UnmarshalTo(o); err != nil && b.err == nil {
-		b.err = err
-		return
-	}
+// commonOptions are those that all versions of HTTP have.
+func commonOptions(o *httpv3.HttpProtocolOptions) *corev3.HttpProtocolOptions {
 	if o.CommonHttpProtocolOptions == nil {
 		o.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{}
 	}
-	change(o.CommonHttpProtocolOptions)
-	c.TypedExtensionProtocolOptions[httpOptionsName] = b.any(o)
+	return o.CommonHttpProtocolOptions
 }
