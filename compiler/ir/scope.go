@@ -24,6 +24,8 @@ type Scope struct {
 	ForeignHeaders []string `json:"foreignHeaders,omitempty"`
 	// ClientGateways are [Mesh.ClientGateways] of the service; empty for a gateway.
 	ClientGateways []Peer `json:"clientGateways,omitempty"`
+	// Life is how old connections between the member's proxy and those of others get.
+	Life Life `json:"life,omitzero"`
 }
 
 // ServiceScope is the scope of that service's proxies.
@@ -81,6 +83,7 @@ func (s *Scope) add(m *Mesh, uses []Use) {
 			s.Upstreams[use.To] = &m.Service(use.To).Upstream
 		}
 	}
+	s.Life = s.lifeOf(m.Certificates.life())
 }
 
 // Kind is what the member is.

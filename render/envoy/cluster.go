@@ -52,7 +52,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(throughAProxy(&httpv3.HttpProtocolOptions{}), judged, port.Protocol))
+		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{})), judged, port.Protocol))
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"slices"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -30,7 +32,7 @@ func (b *builder) via(
 	var alpn []string
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, b.judge(throughAProxy(&httpv3.HttpProtocolOptions{}), judged, port.Protocol))
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, b.judge(b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{})), judged, port.Protocol))
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
 	b.byName(c, e.Via.Host, e.Via.Port)
@@ -86,9 +88,10 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	m := b.pathsAsWritten(name)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
+	b.endsOld(m)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
-		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), Routes: []*routev3.Route{{
+		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{
 			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
 			// The caller's proxy bounds the time.
 			Action: &routev3.Route_Route{Route: &routev3.RouteAction{

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"slices"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -16,9 +18,14 @@ func (b *builder) externalHost(c call) *routev3.VirtualHost {
 	}
 	b.givesStatus(route, c.port.Protocol)
 	return &routev3.VirtualHost{
-		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: from(c.use.Pos), Routes: []*routev3.Route{route},
+		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: from(c.use.Pos), RequestHeadersToRemove: slices.Clone(ofTheMesh),
+		Routes: []*routev3.Route{route},
 	}
 }
+
+// ofTheMesh are headers that Envoy adds to each request and that are nobody's business outside: the address of who calls, and how
+// the user came.
+var ofTheMesh = []string{"x-envoy-external-address", "x-forwarded-proto"}
 
 // firstHost has the requests that come to the listener of an external by no host that it has: they get its first.
 func firstHost(h *routev3.VirtualHost, e *ir.External) *routev3.VirtualHost {

@@ -117,6 +117,7 @@ func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream) *listenerv
 func (b *builder) tcpProxyOnceKnown(name, cluster string, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
 	p := connectionTo(name, cluster)
 	p.AccessLog = logs
+	b.endsWithCertificates(p)
 	p.UpstreamConnectMode = tcpproxyv3.UpstreamConnectMode_ON_DOWNSTREAM_TLS_HANDSHAKE
 	p.MaxEarlyDataBytes = wrapperspb.UInt32(0) // the mode wants it written
 	return b.networkFilter(tcpProxyFilter, p)

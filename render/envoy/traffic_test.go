@@ -101,6 +101,11 @@ func (p *pair) testExternals(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an external gets the headers that the application sent, and the id of the request", func(t *testing.T) {
+		if code, body := get(t, "http://"+p.bind["api"]+"/headers"); code != http.StatusOK || body != "Accept-Encoding User-Agent X-Request-Id" {
+			t.Errorf("got %d %q", code, body)
+		}
+	})
 }
 
 // testCallers calls the callee's proxy by hand.
