@@ -62,7 +62,7 @@ func (p *proxies) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAs
 func guarded(render func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("its mesh is not one that meshc compiles: %v", v)
+			err = fmt.Errorf("its mesh is not a valid compiled mesh: %v", v)
 		}
 	}()
 	return render()

@@ -60,7 +60,7 @@ fi
 # itself would take a directory with them for a repository. Git has no token, and runs nothing that is configured.
 top=$PWD
 until [[ -e $top/.git ]]; do
-	[[ $top != / ]] || { echo "::error::$DIRECTORY is in no repository of Git"; exit 2; }
+	[[ $top != / ]] || { echo "::error::$DIRECTORY is not in a Git repository"; exit 2; }
 	top=$(dirname "$top")
 done
 safely() {

@@ -70,9 +70,9 @@ With --undo a revocation is taken back: what has not ended by then is good again
 func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
 	switch {
 	case o.serial == "" && (o.identity == "") == (o.holder == ""):
-		return usage(errors.New("whose certificates? Give either --identity or --holder"))
+		return usage(errors.New("give either --identity or --holder"))
 	case o.serial != "" && o.holder != "":
-		return usage(errors.New("a serial number says which host is meant: leave --holder out"))
+		return usage(errors.New("--serial already names the holder: leave --holder out"))
 	}
 	if len(o.reason) > maxReason {
 		return usage(fmt.Errorf("the reason has more than %d bytes", maxReason))
@@ -161,7 +161,7 @@ func ofChain(r *serve.Report, chain string) ([]ca.Revocation, error) {
 		id, err := spiffeid.FromString(h.Identity)
 		return []ca.Revocation{{Identity: id, Chain: chain, Holder: h.Name}}, err
 	}
-	return nil, errors.New("meshc serve knows no holder with a certificate of that serial number: give the certificate's identity too (--identity)")
+	return nil, errors.New("meshc serve has no holder with a certificate of that serial number: give the certificate's identity too (--identity)")
 }
 
 // maxReason bounds why something was revoked, in bytes.
@@ -178,12 +178,12 @@ func chainsOf(r *serve.Report, name string) (out []ca.Revocation, err error) {
 			return nil, err
 		}
 		if h.Chain == "" {
-			return nil, fmt.Errorf("the certificate of %s (%s) is from before holders could be told apart: revoke its identity", name, id)
+			return nil, fmt.Errorf("the certificate of %s (%s) does not identify its holder, since an older version issued it: revoke its identity", name, id)
 		}
 		out = append(out, ca.Revocation{Identity: id, Chain: h.Chain, Holder: name})
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("meshc serve knows no holder %q: meshc status -o json lists them; one that it has not heard of since it started is revoked by its identity", name)
+		return nil, fmt.Errorf("meshc serve has no holder %q: meshc status -o json lists them; revoke one that has not connected since it started by its identity", name)
 	}
 	return out, nil
 }

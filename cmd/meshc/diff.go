@@ -113,21 +113,21 @@ func (f *diffFlags) check(args []string) error {
 	}
 	switch {
 	case ways != 1:
-		return errors.New("what is to be compared? --from REVISION, OLD NEW, --server ADDRESS or --cluster: one of them")
+		return errors.New("give one source to compare with: --from REVISION, OLD NEW, --server ADDRESS or --cluster")
 	case f.from == "" && f.server == "" && !f.cluster && len(args) != 2:
-		return errors.New("what is it to be compared with? OLD and NEW, or --from REVISION")
+		return errors.New("there is nothing to compare with: give OLD and NEW, or --from REVISION")
 	case f.fromTip && f.from == "":
-		return errors.New("--from-tip says how --from is meant: name the revision with --from")
+		return errors.New("--from-tip needs --from REVISION")
 	case len(args) == 2 && (f.from != "" || f.server != "" || f.cluster):
-		return errors.New("two directories are compared with each other, and nothing else")
+		return errors.New("OLD and NEW are compared with each other: leave the other sources out")
 	case !slices.Contains([]string{"text", "markdown", "json"}, f.output):
 		return fmt.Errorf("output is %q and must be text, markdown or json", f.output)
 	case f.manifests && (f.cluster || f.output != "text"):
-		return errors.New("--manifests is for text, and --cluster shows the objects by itself")
+		return errors.New("--manifests is for the output text; --cluster shows the objects without it")
 	}
 	for i, name := range f.failOn {
 		if f.failOn[i] = strings.TrimSpace(name); !slices.Contains(gates(), f.failOn[i]) {
-			return fmt.Errorf("--fail-on knows no %q: %s", name, strings.Join(gates(), ", "))
+			return fmt.Errorf("%q is not a valid kind for --fail-on: %s", name, strings.Join(gates(), ", "))
 		}
 	}
 	return nil

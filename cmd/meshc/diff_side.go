@@ -87,7 +87,7 @@ func servedBy(cmd *cobra.Command, server string) (*state.State, error) {
 	}
 	m, err := ir.Unmarshal(data)
 	if err != nil {
-		return nil, errors.New("what answers at " + server + " serves no mesh")
+		return nil, errors.New("the server at " + server + " serves no mesh")
 	}
 	return &state.State{Mesh: m}, nil
 }

@@ -109,7 +109,7 @@ func fromGit(cmd *cobra.Command, a *oci.Artifact, created string) error {
 		commit, err = git("rev-parse", "HEAD")
 	}
 	if err != nil {
-		return fmt.Errorf("%s is in no Git repository with a commit\n  hint: say where it comes from: --source, --revision and --created", a.Dir)
+		return fmt.Errorf("%s is not in a Git repository that has a commit\n  hint: say where it comes from: --source, --revision and --created", a.Dir)
 	}
 	if a.Revision == "" {
 		if changes, err := git("status", "--porcelain"); err != nil || changes != "" {

@@ -115,7 +115,7 @@ func parseRange(text string) (netip.Prefix, error) {
 	return address.Prefix(address.BitLen())
 }
 
-// privileged says what is missing where the kernel says no.
+// privileged says what is missing where the kernel refuses.
 func privileged(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return errors.New("the kernel does not let this process change its rules: run it as root, or with the capability NET_ADMIN")

@@ -57,7 +57,7 @@ func fetchStatus(cmd *cobra.Command, server string) (*serve.Report, []byte, erro
 	}
 	report := &serve.Report{}
 	if json.Unmarshal(raw, report) != nil {
-		return nil, nil, errors.New("what answers at " + server + " is not meshc serve")
+		return nil, nil, errors.New("the server at " + server + " is not meshc serve")
 	}
 	return report, raw, nil
 }
@@ -87,7 +87,7 @@ func ask(cmd *cobra.Command, server, path string) ([]byte, error) {
 	case answer.StatusCode == http.StatusServiceUnavailable:
 		return nil, errors.New("meshc serve at " + server + " serves no mesh yet")
 	case answer.StatusCode != http.StatusOK:
-		return nil, errors.New("what answers at " + server + " is not meshc serve")
+		return nil, errors.New("the server at " + server + " is not meshc serve")
 	}
 	return data, nil
 }

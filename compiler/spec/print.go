@@ -124,7 +124,7 @@ func printed(v reflect.Value) (string, error) {
 	case reflect.Struct, reflect.Map:
 		return printedStruct(v)
 	}
-	return "", fmt.Errorf("no way to print %v", v.Type())
+	return "", fmt.Errorf("%v cannot be printed", v.Type())
 }
 
 func printedScalar(v reflect.Value) (string, error) {
@@ -138,7 +138,7 @@ func printedScalar(v reflect.Value) (string, error) {
 	case reflect.Float64:
 		return strconv.FormatFloat(v.Float(), 'f', -1, 64), nil
 	}
-	return "", fmt.Errorf("no way to print %v", v.Type())
+	return "", fmt.Errorf("%v cannot be printed", v.Type())
 }
 
 func printedList(v reflect.Value) (string, error) {

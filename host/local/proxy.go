@@ -102,7 +102,7 @@ func (m *Mesh) validate(id string, bootstrap []byte) error {
 	defer os.Remove(file)
 	out, err := exec.Command(m.envoy, "--mode", "validate", "-c", file, "--log-level", "error").CombinedOutput() // #nosec G204 -- the Envoy that the caller names
 	if err != nil {
-		return fmt.Errorf("Envoy refuses what %s would be: %s", id, strings.TrimSpace(string(out)))
+		return fmt.Errorf("Envoy refuses the configuration of %s: %s", id, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -4,7 +4,7 @@ package redirect
 
 import "errors"
 
-var errLinux = errors.New("redirection needs nftables, which Linux alone has")
+var errLinux = errors.New("redirection needs nftables, which only Linux has")
 
 // Apply always returns an error, because only Linux has nftables.
 func Apply(Rules) error { return errLinux }

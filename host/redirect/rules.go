@@ -36,13 +36,13 @@ func (r *Rules) Validate() error {
 	case r.InboundPort == 0 || r.OutboundPort == 0:
 		return errors.New("the proxy's ports are 1 to 65535")
 	case r.AdminPort == 0:
-		return errors.New("the port of the proxy's own administration is 1 to 65535")
+		return errors.New("the proxy's admin port must be 1 to 65535")
 	case slices.Contains(r.LocalPorts, r.AdminPort):
-		return fmt.Errorf("port %d is that of the proxy's own administration, and none of the application's", r.AdminPort)
+		return fmt.Errorf("port %d is the proxy's admin port, not one of the application's", r.AdminPort)
 	case r.InboundPort == r.OutboundPort:
 		return fmt.Errorf("the proxy's inbound and outbound port are both %d", r.InboundPort)
 	case r.ProxyUser == 0:
-		return errors.New("the proxy runs as user 0, as which everything else may run too: its own connections could not be told from theirs")
+		return errors.New("the proxy runs as user 0, as other processes may: its connections could not be told from theirs")
 	case slices.Contains(r.InboundPorts, r.InboundPort) || slices.Contains(r.InboundPorts, r.OutboundPort):
 		return errors.New("a connection to one of the proxy's own ports cannot be redirected to it")
 	}

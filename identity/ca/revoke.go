@@ -97,7 +97,7 @@ func (a *Authority) Revoke(r Revocation, now time.Time) (Revocation, error) {
 		}
 		list = slices.DeleteFunc(list, func(old Revocation) bool { return old.Is(&r) || old.Over(now) })
 		if len(list) >= maxRevocations {
-			return nil, fmt.Errorf("there are %d revocations, and no more are taken: undo some, or replace the root (meshc certs rotate-root)", len(list))
+			return nil, fmt.Errorf("there are %d revocations, which is the limit: undo some, or replace the root (meshc certs rotate-root)", len(list))
 		}
 		return append(list, r), nil
 	})
@@ -105,7 +105,7 @@ func (a *Authority) Revoke(r Revocation, now time.Time) (Revocation, error) {
 }
 
 // ErrNotRevoked is returned by [Authority.Unrevoke] if there is no such revocation.
-var ErrNotRevoked = errors.New("that was not revoked")
+var ErrNotRevoked = errors.New("it was not revoked")
 
 // Unrevoke undoes a revocation. Revoked certificates that have not expired become valid again. It returns
 // [ErrNotRevoked] if there is no such revocation.
@@ -176,7 +176,7 @@ func readRevoked(f files) ([]Revocation, error) {
 	}
 	var list []Revocation
 	if err := json.Unmarshal(data, &list); err != nil || slices.ContainsFunc(list, func(r Revocation) bool { return r.Identity.IsZero() }) {
-		return nil, fmt.Errorf("%s is not whole", f.at(revokedFile))
+		return nil, fmt.Errorf("%s is incomplete", f.at(revokedFile))
 	}
 	return list, nil
 }

@@ -124,7 +124,7 @@ func (a *Authority) take(f files) error {
 		return err
 	}
 	if len(key.Reveal()) != joinKeySize {
-		return fmt.Errorf("%s is not whole", f.at(joinKeyFile))
+		return fmt.Errorf("%s is incomplete", f.at(joinKeyFile))
 	}
 	revoked, err := readRevoked(f)
 	if err != nil {
@@ -144,7 +144,7 @@ func readState(f files) (state, map[int]*generation, error) {
 		return s, nil, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil || len(s.Trusted) == 0 {
-		return s, nil, fmt.Errorf("%s is not whole", f.at(stateFile))
+		return s, nil, fmt.Errorf("%s is incomplete", f.at(stateFile))
 	}
 	known := map[int]*generation{}
 	for _, n := range s.Trusted {
@@ -153,7 +153,7 @@ func readState(f files) (state, map[int]*generation, error) {
 		}
 	}
 	if known[s.Signing] == nil {
-		return s, nil, fmt.Errorf("%s: what signs is not trusted", f.at(stateFile))
+		return s, nil, fmt.Errorf("%s: the signing certificate is not trusted", f.at(stateFile))
 	}
 	return s, known, nil
 }

@@ -99,10 +99,10 @@ func parseToken(text string) (*jwt.JSONWebToken, error) {
 }
 
 // ErrToken is returned for a join token that is not valid. It gives no reason, so that an attacker learns nothing.
-var ErrToken = errors.New("the join token is not good, was used already, or has expired")
+var ErrToken = errors.New("the join token is not valid, was already used, or has expired")
 
 // ErrNotRecorded is returned if a valid token is refused because its use cannot be recorded.
-var ErrNotRecorded = errors.New("that a join token was used cannot be recorded")
+var ErrNotRecorded = errors.New("the use of a join token cannot be recorded")
 
 // Redeem verifies a join token for the server, marks it as used, also across restarts, and returns its identity. It
 // returns [ErrToken] if the token is not valid, and [ErrNotRecorded] if its use cannot be recorded. It returns

@@ -212,10 +212,10 @@ func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id stri
 		return err
 	}
 	if svid.KindOf(asked.PublicKey) != m.Certificates.Key { // before its signature, whose cost is the key's to say
-		return fmt.Errorf("the mesh has keys of the kind %s", m.Certificates.Key)
+		return fmt.Errorf("keys of this mesh are of the kind %s", m.Certificates.Key)
 	}
 	if asked.CheckSignature() != nil {
-		return errors.New("whoever asks does not have the key")
+		return errors.New("the request is not signed with its own key")
 	}
 	names, err := alternativeName(id)
 	if err != nil {
@@ -223,27 +223,27 @@ func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id stri
 	}
 	switch {
 	case len(r.Annotations) > 0: // by which signers are told more, as that it be an authority
-		return errors.New("a member's request has no annotations")
+		return errors.New("a member's request may not have annotations")
 	case len(asked.URIs) != 1 || asked.URIs[0].String() != id:
-		return fmt.Errorf("a member asks for its own identity alone, %s", id)
+		return fmt.Errorf("a member may request only its own identity, %s", id)
 	case !bytes.Equal(asked.RawSubject, noName):
-		return errors.New("a member has no name but its identity")
+		return errors.New("a member's request may not have a name besides its identity")
 	case len(asked.Extensions) != 1 || !asked.Extensions[0].Id.Equal(subjectAlternativeName):
-		return errors.New("a member asks for no extensions")
+		return errors.New("a member's request may not have extensions")
 	case !bytes.Equal(asked.Extensions[0].Value, names): // there are names that are not even read
-		return fmt.Errorf("a member asks for its own identity alone, %s", id)
+		return fmt.Errorf("a member may request only its own identity, %s", id)
 	case r.Spec.ExpirationSeconds == nil || time.Duration(*r.Spec.ExpirationSeconds)*time.Second > time.Duration(m.Certificates.Lifetime):
-		return fmt.Errorf("the mesh has certificates of %s", m.Certificates.Lifetime)
+		return fmt.Errorf("a certificate of this mesh may be valid for at most %s", m.Certificates.Lifetime)
 	}
 	wanted := usages()
 	for _, usage := range r.Spec.Usages {
 		if !slices.Contains(wanted, usage) {
-			return fmt.Errorf("a member has no use for the usage %q", usage)
+			return fmt.Errorf("a member's request may not have the usage %q", usage)
 		}
 	}
 	for _, usage := range wanted { // without some, the certificate could be one for anything
 		if !slices.Contains(r.Spec.Usages, usage) {
-			return fmt.Errorf("a member asks for the usage %q", usage)
+			return fmt.Errorf("a member's request must have the usage %q", usage)
 		}
 	}
 	return nil

@@ -84,39 +84,39 @@ func TestJudge(t *testing.T) {
 		"the server's": {user: "shop-system:meshc", change: func(r *x509.CertificateRequest) {
 			r.URIs = []*url.URL{uri("spiffe://shop.example/ns/shop-system/sa/meshc")}
 		}, want: approved},
-		"another's": {user: "shop:store", want: denied, why: "its own identity alone"},
+		"another's": {user: "shop:store", want: denied, why: "only its own identity"},
 		"two": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.URIs = append(r.URIs, uri("spiffe://shop.example/ns/shop/sa/store"))
-		}, want: denied, why: "its own identity alone"},
-		"none":          {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.URIs = nil }, want: denied, why: "its own identity alone"},
-		"a host name":   {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.DNSNames = []string{"bank.example"} }, want: denied, why: "its own identity alone"},
-		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.Subject.CommonName = "system:admin" }, want: denied, why: "no name but its identity"},
+		}, want: denied, why: "only its own identity"},
+		"none":          {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.URIs = nil }, want: denied, why: "only its own identity"},
+		"a host name":   {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.DNSNames = []string{"bank.example"} }, want: denied, why: "only its own identity"},
+		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.Subject.CommonName = "system:admin" }, want: denied, why: "a name besides its identity"},
 		"an extension": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}
-		}, want: denied, why: "no extensions"},
-		"too long": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = &long }, want: denied, why: "certificates of 1h"},
-		"for ever": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = nil }, want: denied, why: "certificates of 1h"},
+		}, want: denied, why: "may not have extensions"},
+		"too long": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = &long }, want: denied, why: "valid for at most 1h"},
+		"for ever": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = nil }, want: denied, why: "valid for at most 1h"},
 		"to sign others": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
 			s.Usages = append(s.Usages, certificatesv1.UsageCertSign)
 		}, want: denied, why: `"cert sign"`},
-		"another kind of key": {user: "shop:cart", request: request(t, large, nil), want: denied, why: "keys of the kind ecdsa-p256"},
+		"another kind of key": {user: "shop:cart", request: request(t, large, nil), want: denied, why: "of the kind ecdsa-p256"},
 		"a huge key":          {user: "shop:cart", request: wrong(t, 100_000), want: denied, why: "RSA key of 100000 bits is too long"},
 		"a key of 8192 bits":  {user: "shop:cart", request: wrong(t, 8192), want: denied, why: "RSA key of 8192 bits is too long"},
 		"a longer request":    {user: "shop:cart", request: wrong(t, 400_000), want: denied, why: "is too long: 32768 at most"},
-		"of another kind":     {user: "shop:cart", request: wrong(t, 4096), want: denied, why: "keys of the kind ecdsa-p256"}, // and not: does not have the key
+		"of another kind":     {user: "shop:cart", request: wrong(t, 4096), want: denied, why: "of the kind ecdsa-p256"}, // and not: not signed
 		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "not a certificate request"},
-		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "does not have the key"},
+		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "not signed with its own key"},
 		"a subject of sorts": {
 			user:   "shop:cart",
-			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied, why: "no name but its identity",
+			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied, why: "a name besides its identity",
 		},
 		"another kind of name": {
 			user:   "shop:cart",
-			change: func(r *x509.CertificateRequest) { r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)} }, want: denied, why: "its own identity alone",
+			change: func(r *x509.CertificateRequest) { r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)} }, want: denied, why: "only its own identity",
 		},
 		"annotations": {user: "shop:cart", object: func(r *certificatesv1.CertificateSigningRequest) {
 			r.Annotations = map[string]string{"experimental.cert-manager.io/request-is-ca": "true"}
-		}, want: denied, why: "no annotations"},
+		}, want: denied, why: "may not have annotations"},
 		"too few usages":      {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.Usages = usages()[2:] }, want: denied, why: `"digital signature"`},
 		"a host of the mesh":  {user: "shop:host", want: undecided},
 		"another account":     {user: "shop:stranger", want: undecided},

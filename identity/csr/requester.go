@@ -95,9 +95,9 @@ func good(chain, bundle []byte) error {
 	case len(held.Chain) == 0:
 		return errors.New("the issuer did not return a certificate")
 	case held.Leaf().IsCA:
-		return errors.New("what was signed is a certificate that may sign others, and no leaf")
+		return errors.New("the signed certificate may sign others; it must be a leaf")
 	case held.Root(later(time.Now(), held.Leaf().NotBefore)) == nil:
-		return errors.New("what was signed does not end at one of the roots in the trust bundle")
+		return errors.New("the signed certificate does not lead to a root of the trust bundle")
 	}
 	return nil
 }

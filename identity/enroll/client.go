@@ -60,7 +60,7 @@ func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byt
 			return chain, bundle, err
 		}
 	} else if held == nil {
-		return nil, nil, errors.New("there is no certificate that holds, and no join token: make one with meshc certs token")
+		return nil, nil, errors.New("there is no valid certificate, and no join token: make one with meshc certs token")
 	}
 	return c.issue(ctx, asked, held, pool)
 }
@@ -102,7 +102,7 @@ type refusal struct {
 	status          int
 }
 
-func (r *refusal) Error() string { return r.address + " says no: " + r.reason }
+func (r *refusal) Error() string { return r.address + " refuses: " + r.reason }
 
 // Trust asks the server for the trust bundle, and reports which bundle this holder uses.
 func (c *Client) Trust(ctx context.Context) (bundle []byte, signer string, err error) {
@@ -204,10 +204,10 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, held
 		if json.Unmarshal(data, &no) == nil && no.Error != "" {
 			return &refusal{c.Address, no.Error, response.StatusCode}
 		}
-		return fmt.Errorf("what answers at %s is not meshc serve", c.Address)
+		return fmt.Errorf("the server at %s is not meshc serve", c.Address)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("what answers at %s is not meshc serve", c.Address)
+		return fmt.Errorf("the server at %s is not meshc serve", c.Address)
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (c *Client) verify(s tls.ConnectionState, pool *x509.CertPool) error {
 		shown = append(shown, cert.Raw)
 	}
 	if _, err := publickey.VerifyPeer(shown, pool, x509.ExtKeyUsageServerAuth); err != nil {
-		return errors.New("its certificate is not signed by whom this host trusts")
+		return errors.New("its certificate is not signed by a root that this host trusts")
 	}
 	id, err := svid.Identity(s.PeerCertificates[0])
 	if err != nil || id != c.Server {

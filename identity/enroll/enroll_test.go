@@ -86,7 +86,7 @@ func TestRenewalsEnd(t *testing.T) {
 		t.Errorf("near the end, of a limit that is shorter now: %+v, %v", proof, err)
 	}
 	k = held(ca.NewProof(now.Add(-24*time.Hour), 48*time.Hour))
-	if _, _, err := ask(k); err == nil || !strings.Contains(err.Error(), "with a join token") {
+	if _, _, err := ask(k); err == nil || !strings.Contains(err.Error(), "with a new join token") {
 		t.Errorf("past the end: %v", err)
 	}
 	k.Issuer.(*enroll.Client).Token = r.token(t, cart)

@@ -62,10 +62,10 @@ func TestRefused(t *testing.T) {
 		status      int
 		want        string
 	}{
-		"nothing to prove it":             {enroll.Request{Request: plain}, nil, 403, "neither a token nor a certificate"},
-		"a token that was used":           {enroll.Request{Request: plain, Token: used}, nil, 403, "was used already"},
-		"a token of another authority":    {enroll.Request{Request: plain, Token: foreignToken}, nil, 403, "not good"},
-		"words for a token":               {enroll.Request{Request: plain, Token: "a.b.c"}, nil, 403, "not good"},
+		"nothing to prove it":             {enroll.Request{Request: plain}, nil, 403, "neither a token nor a valid certificate"},
+		"a token that was used":           {enroll.Request{Request: plain, Token: used}, nil, 403, "was already used"},
+		"a token of another authority":    {enroll.Request{Request: plain, Token: foreignToken}, nil, 403, "not valid"},
+		"words for a token":               {enroll.Request{Request: plain, Token: "a.b.c"}, nil, 403, "not valid"},
 		"a token of no member":            {enroll.Request{Request: plain, Token: string(r.token(t, stranger).Reveal())}, nil, 403, "is not a member of the mesh"},
 		"a token for another identity":    {enroll.Request{Request: request(t, x509.CertificateRequest{URIs: []*url.URL{payment.URL()}}, nil), Token: string(r.token(t, cart).Reveal())}, nil, 400, "other names"},
 		"another's certificate":           {enroll.Request{Request: request(t, x509.CertificateRequest{URIs: []*url.URL{payment.URL()}}, nil)}, certificate(r.Authority, cart), 400, "other names"},
@@ -84,7 +84,7 @@ func TestRefused(t *testing.T) {
 		"more than one":                   {[]byte(`{"request": ""} {"request": ""}`), certificate(r.Authority, cart), 400, "something follows"},
 		"no JSON":                         {[]byte("request"), certificate(r.Authority, cart), 400, "not what is asked for"},
 		"a body that is too large":        {[]byte(`{"request": "` + strings.Repeat("a", 65<<10) + `"}`), certificate(r.Authority, cart), 400, "not what is asked for"},
-		"the token of somebody else too":  {enroll.Request{Request: plain, Token: used}, certificate(r.Authority, cart), 403, "was used already"},
+		"the token of somebody else too":  {enroll.Request{Request: plain, Token: used}, certificate(r.Authority, cart), 403, "was already used"},
 	} {
 		status, text := r.send(t, c.body, c.certificate)
 		if status != c.status || !strings.Contains(text, c.want) || strings.Contains(text, "BEGIN CERTIFICATE") {

@@ -58,7 +58,7 @@ type Trust struct {
 	Signer string `json:"signer"`
 }
 
-// failure is the body of an answer that says no.
+// failure is the body of an answer that refuses a request.
 type failure struct {
 	Error string `json:"error"`
 }
@@ -107,7 +107,7 @@ type TokenReviewer interface {
 }
 
 // errReview is all that the client is told; the reason is logged.
-var errReview = errors.New("the service account token is not good here, or cannot be reviewed")
+var errReview = errors.New("the service account token is not valid here, or cannot be reviewed")
 
 // Server returns the HTTP server of the API. If a client shows a certificate, it is verified.
 func Server(c Config) *http.Server {
@@ -225,11 +225,11 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.ID, error) {
 	switch {
 	case asked.Token != "" && asked.ServiceAccountToken != "":
-		return spiffeid.ID{}, errors.New("there are two tokens: one says who it is")
+		return spiffeid.ID{}, errors.New("there are two tokens: send one")
 	case asked.Token != "":
 		return a.Authority.Redeem(asked.Token, mesh.ServerIdentity(), time.Now())
 	case asked.ServiceAccountToken != "" && a.TokenReview == nil:
-		return spiffeid.ID{}, errors.New("this server takes no service account tokens (meshc serve --kubernetes-api)")
+		return spiffeid.ID{}, errors.New("this server does not accept service account tokens (meshc serve --kubernetes-api)")
 	case asked.ServiceAccountToken != "":
 		id, err := a.TokenReview.Identity(r.Context(), asked.ServiceAccountToken, mesh.ServerIdentity())
 		if err != nil {
@@ -241,11 +241,11 @@ func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.I
 	if id, ok := a.shown(r); ok {
 		return id, nil
 	}
-	return spiffeid.ID{}, errors.New("there is neither a token nor a certificate that holds")
+	return spiffeid.ID{}, errors.New("there is neither a token nor a valid certificate")
 }
 
 // errRenewals is returned if a certificate can no longer be renewed without a token.
-var errRenewals = errors.New("the certificate was renewed for as long as it may be (mesh.certificates.renewFor): prove anew who this is, with a join token (meshc certs token)")
+var errRenewals = errors.New("the certificate may not be renewed any longer (mesh.certificates.renewFor): join again with a new join token (meshc certs token)")
 
 // proof returns when the client last proved its identity with a token: now, or the time in its certificate. For a
 // certificate without such a time, which was signed before the limit existed, it is now.

@@ -97,7 +97,7 @@ func reason(dir string, err error) error {
 	if errors.As(err, &at) {
 		return fmt.Errorf("%s: %w", at.Path, at.Err)
 	}
-	return fmt.Errorf("%s: %s and %s do not belong together, or one is not whole", dir, CertificateFile, KeyFile)
+	return fmt.Errorf("%s: %s and %s do not match, or one of them is incomplete", dir, CertificateFile, KeyFile)
 }
 
 // Certificates returns the certificates in a PEM text whose keys are of a supported kind and size.
@@ -126,10 +126,10 @@ var errNoSVID = errors.New("the issuer did not sign a SPIFFE certificate: it has
 // as its own or from a peer.
 func whole(chain, key, bundle []byte) (spiffeid.ID, error) {
 	if _, err := tls.X509KeyPair(chain, key); err != nil {
-		return spiffeid.ID{}, errors.New("what was issued does not belong to the key")
+		return spiffeid.ID{}, errors.New("the issued certificate does not match the key")
 	}
 	if len(Certificates(bundle)) == 0 {
-		return spiffeid.ID{}, errors.New("what was issued has no trust bundle")
+		return spiffeid.ID{}, errors.New("the issuer returned no trust bundle")
 	}
 	own := Certificates(chain)
 	if len(own) == 0 {
@@ -140,7 +140,7 @@ func whole(chain, key, bundle []byte) (spiffeid.ID, error) {
 	case err != nil:
 		return spiffeid.ID{}, errNoSVID
 	case own[0].KeyUsage == 0:
-		return spiffeid.ID{}, errors.New("what was signed has no key usage, and proxies ask for digitalSignature")
+		return spiffeid.ID{}, errors.New("the signed certificate has no key usage, and proxies need digitalSignature")
 	}
 	return id, nil
 }

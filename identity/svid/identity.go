@@ -12,7 +12,7 @@ import (
 // several IDs, or if it is a CA or may sign certificates (SPIFFE X.509-SVID, sections 2 and 4).
 func Identity(leaf *x509.Certificate) (spiffeid.ID, error) {
 	if leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
-		return spiffeid.ID{}, errors.New("the certificate is one of an authority, and no member's")
+		return spiffeid.ID{}, errors.New("the certificate is that of an authority, not of a member")
 	}
 	return x509svid.IDFromCert(leaf)
 }

@@ -41,7 +41,7 @@ func Prepare(dir string, kind ir.KeyKind, id spiffeid.ID) (requestFile string, e
 func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*Held, error) {
 	key, err := os.ReadFile(filepath.Join(dir, pending, KeyFile))
 	if err != nil {
-		return nil, fmt.Errorf("no key waits for a certificate in %s: make one with meshc certs request", dir)
+		return nil, fmt.Errorf("there is no key without a certificate in %s: create one with meshc certs request", dir)
 	}
 	for name, text := range map[string][]byte{"the chain": chain, "the roots to trust": bundle} {
 		// They are going to be files that say whom to trust, or that are shown to callers.
@@ -62,11 +62,11 @@ func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*
 	case err != nil:
 		return nil, errNoSVID
 	case held.Leaf().IsCA:
-		return nil, errors.New("what was signed is a certificate that may sign others, and no leaf")
+		return nil, errors.New("the signed certificate may sign others; it must be a leaf")
 	case held.ID != id:
-		return nil, fmt.Errorf("what was signed is %s, and must be %s", held.ID, id)
+		return nil, fmt.Errorf("the signed certificate is that of %s, and must be that of %s", held.ID, id)
 	case held.Root(now) == nil:
-		return nil, errors.New("what was signed does not end at one of the roots, or has expired")
+		return nil, errors.New("the signed certificate does not lead to one of the roots, or has expired")
 	}
 	if err := Publish(dir, chain, key, bundle); err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ func (k *Keeper) publish(chain, key, bundle []byte) (*Held, error) {
 	}
 	held, err := Read(k.Directory)
 	if err == nil && held.ID != k.ID {
-		err = fmt.Errorf("what was issued is %s, and %s was asked for", held.ID, k.ID)
+		err = fmt.Errorf("the issued certificate is that of %s, and %s was requested", held.ID, k.ID)
 	}
 	return held, err
 }

@@ -156,7 +156,7 @@ func TestPublishIsOneStep(t *testing.T) {
 func TestSomebodyElseSigns(t *testing.T) {
 	dir, a := filepath.Join(t.TempDir(), "cart"), authority(t)
 	now := time.Now()
-	if _, err := svid.Install(dir, cart, nil, a.Bundle(), now); err == nil || !strings.Contains(err.Error(), "no key waits") {
+	if _, err := svid.Install(dir, cart, nil, a.Bundle(), now); err == nil || !strings.Contains(err.Error(), "no key without a certificate") {
 		t.Errorf("got %v", err)
 	}
 	file, err := svid.Prepare(dir, ir.KeyECDSAP256, cart)
@@ -188,9 +188,9 @@ func TestSomebodyElseSigns(t *testing.T) {
 		chain, bundle []byte
 		want          string
 	}{
-		"another identity":   {sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(), "must be " + cart.String()},
-		"another key":        {svid.PEM(other.Leaf), a.Bundle(), "does not belong to the key"},
-		"another authority":  {sign(cart), authority(t).Bundle(), "does not end at one of the roots"},
+		"another identity":   {sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(), "must be that of " + cart.String()},
+		"another key":        {svid.PEM(other.Leaf), a.Bundle(), "does not match the key"},
+		"another authority":  {sign(cart), authority(t).Bundle(), "does not lead to one of the roots"},
 		"a key among roots":  {sign(cart), append(a.Bundle(), secretKey...), "a private key besides certificates"},
 		"a key in the chain": {append(sign(cart), secretKey...), a.Bundle(), "a private key besides certificates"},
 		"nobody to trust":    {sign(cart), nil, "the roots to trust: it has no certificate in PEM"},

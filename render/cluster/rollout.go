@@ -31,7 +31,7 @@ func (c *Cluster) rollout(ctx context.Context, m *ir.Mesh) error {
 			done, failed, missing = taken(config.Data)
 		}
 		if failed {
-			return errors.New("the mesh is not taken: " + missing)
+			return errors.New("the proxies do not accept the mesh: " + missing)
 		}
 		if done {
 			c.Tell("every proxy that is connected has the mesh " + config.Data[kubernetes.RolloutMesh])
@@ -44,7 +44,7 @@ func (c *Cluster) rollout(ctx context.Context, m *ir.Mesh) error {
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("after %v not every proxy has the mesh: %s", c.Timeout, missing)
+				return fmt.Errorf("after %v some proxies do not have the mesh yet: %s", c.Timeout, missing)
 			}
 			return ctx.Err()
 		case <-time.After(250 * time.Millisecond):

@@ -96,7 +96,7 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 		return text, nil
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("document %d holds a workload of the mesh, and something behind it\n  hint: separate documents by lines of \"---\"", n)
+		return nil, fmt.Errorf("document %d holds a workload of the mesh, and more behind it\n  hint: separate documents by lines of \"---\"", n)
 	}
 	if anchored(&document) {
 		return nil, fmt.Errorf("document %d holds a workload of the mesh, and anchors or aliases of YAML, which a patch would tear apart\n  hint: expand them first: kustomize build does", n)
@@ -185,7 +185,7 @@ func (i *Injector) workload(node *kyaml.RNode, service *ir.Service) error {
 	}
 	merged, err := merge2.Merge(patch, node, kyaml.MergeOptions{ListIncreaseDirection: kyaml.MergeOptionsListPrepend})
 	if err != nil {
-		return fmt.Errorf("%s has not the form of one, so that no proxy can be added\n  hint: kubectl apply --dry-run=server says what is wrong", name)
+		return fmt.Errorf("%s is not a valid one, so no proxy can be added\n  hint: kubectl apply --dry-run=server says what is wrong", name)
 	}
 	node.SetYNode(merged.YNode())
 	return i.containers(node, name, service)

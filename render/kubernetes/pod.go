@@ -42,7 +42,7 @@ func teamContainers(pod *kyaml.RNode) []teamContainer {
 func (i *Injector) podFits(node *kyaml.RNode, name string, s *ir.Service) error {
 	pod, err := node.Pipe(kyaml.Lookup(podSpec(s)...))
 	if err != nil || pod == nil || pod.YNode().Kind != kyaml.MappingNode {
-		return fmt.Errorf("%s has no pod in %s, so that no proxy can be added", name, strings.Join(podSpec(s), "."))
+		return fmt.Errorf("%s has no pod in %s, so no proxy can be added", name, strings.Join(podSpec(s), "."))
 	}
 	for _, field := range containerFields {
 		list, err := pod.Pipe(kyaml.Lookup(field))

@@ -53,7 +53,7 @@ func ParseKey(data []byte) (crypto.Signer, error) {
 			return nil, errors.New("its key is not of the kind ECDSA")
 		}
 	default:
-		return nil, fmt.Errorf("it has a %q, and what signs is a private key of the kind ECDSA", block.Type)
+		return nil, fmt.Errorf("it has a %q, and must have a private key of the kind ECDSA", block.Type)
 	}
 	return nil, errors.New("its key cannot be read")
 }

@@ -73,7 +73,7 @@ func (t *Tree) renew(next string, files []File, differences []Difference, stale 
 	}
 	for name := range touch {
 		if !fs.ValidPath(name) {
-			return nil, errors.New("the spare tree is not good")
+			return nil, errors.New("the spare tree cannot be used")
 		}
 		there := filepath.Join(next, filepath.FromSlash(name))
 		if err := os.Remove(there); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -219,7 +219,7 @@ func (r *Repository) attributes(ctx context.Context, index string, cached bool, 
 	}
 	for _, f := range files {
 		if len(out[f.Target]) != len(converting) {
-			return nil, fmt.Errorf("git says nothing of the attributes of %s", f.Target)
+			return nil, fmt.Errorf("git does not print the attributes of %s", f.Target)
 		}
 	}
 	return out, nil

@@ -81,7 +81,7 @@ func (r *Repository) refs(ctx context.Context, name string) ([]string, error) {
 }
 
 // errNoBase is for histories without a commit that both come from.
-var errNoBase = errors.New("there is no commit that both histories come from")
+var errNoBase = errors.New("the two histories have no commit in common")
 
 // MergeBase returns the merge base of two commits, as in git diff A...B.
 func (r *Repository) MergeBase(ctx context.Context, a, b string) (string, error) {

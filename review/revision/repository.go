@@ -21,7 +21,7 @@ type Repository struct {
 }
 
 // ErrNone is returned for a directory that is in no Git repository.
-var ErrNone = errors.New("is in no repository of Git")
+var ErrNone = errors.New("is not in a Git repository")
 
 // Find looks for .git in the directory and in the directories above it. Git never stores a file of that name in a
 // tree, so .git cannot come from a commit. (Files with the names HEAD, objects and refs can, and Git would accept

@@ -78,7 +78,7 @@ type past struct {
 func (c *Compiler) past(ctx context.Context, dir, name string, tip bool) (p past) {
 	root, found := load.Root(dir)
 	if !found {
-		p.err = fmt.Errorf("%s is in no mesh repository", dir)
+		p.err = fmt.Errorf("%s is not in a mesh repository", dir)
 		return p
 	}
 	if p.repository, p.err = revision.Find(root); p.err != nil {

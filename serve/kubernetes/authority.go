@@ -86,7 +86,7 @@ func (a Authority) Existing(ctx context.Context, client apiserver.Client) (*ca.A
 		return nil, fmt.Errorf("%s: %w", store, err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s holds no authority: meshc serve --ca-secret makes one", store)
+		return nil, fmt.Errorf("%s has no authority: meshc serve --ca-secret creates one", store)
 	}
 	return ca.Shared(store)
 }
