@@ -30,9 +30,10 @@ func (d *ClientIPDetection) Behind() bool { return d.NumTrustedHops > 0 || d.Pro
 // ClientHeader is where a gateway says where a client is, by which rules with addresses go.
 const ClientHeader = "x-forwarded-for"
 
-// ForeignClientHeaders are headers in which proxies and applications look for where a client is. A gateway says that in
-// [ClientHeader] alone, and takes these out of requests.
-var ForeignClientHeaders = []string{"forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"}
+// EdgeHeaders are headers that a gateway takes out of all requests: those in which proxies and applications look for where a
+// client is, as a gateway says that in [ClientHeader] alone; and proxy, which CGI programs read as the address of a proxy for
+// their own requests (CVE-2016-5385).
+var EdgeHeaders = []string{"forwarded", "proxy", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"}
 
 // ForeignProxyHeaders are headers in which proxies say how a client has come. A gateway takes them out of requests, but for
 // those of proxies that its listener trusts.

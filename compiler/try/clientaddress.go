@@ -41,7 +41,7 @@ func lastAddress(headers []ir.Header, skipped int) netip.Addr {
 // how it came.
 func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
 	client, scheme := r.request.IP, r.request.Scheme
-	dropped := append([]string{ir.ClientHeader}, ir.ForeignClientHeaders...)
+	dropped := append([]string{ir.ClientHeader}, ir.EdgeHeaders...)
 	if hops := int(l.Clients.NumTrustedHops); hops > 0 && r.isProxy(l) {
 		if ip := lastAddress(headers, hops-1); ip.IsValid() {
 			client = ip
@@ -54,7 +54,7 @@ func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
 	}
 	dropped = append(dropped, forwardedProto)
 	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool { return slices.Contains(dropped, h.Name) })
-	r.settled = slices.Concat([]string{forwardedProto}, ir.ForeignClientHeaders, ir.ForeignProxyHeaders)
+	r.settled = slices.Concat([]string{forwardedProto}, ir.EdgeHeaders, ir.ForeignProxyHeaders)
 	if client.IsValid() {
 		r.settled = append(r.settled, ir.ClientHeader)
 		out = append(out, ir.Header{Name: ir.ClientHeader, Value: client.String()})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,6 +132,20 @@ func TestRequestsOfHTTP2ArriveAsSent(t *testing.T) {
 		transport.CloseIdleConnections()
 		if err != nil || answer.ProtoMajor != 2 || !strings.Contains(string(body), "host: "+host+"\r\n") || !strings.Contains(string(body), "abcx-sum: 9\r\n") || answer.Trailer.Get("x-sum") != "7" {
 			t.Errorf("%s: %v, %s, %v\n%s", way.name, err, answer.Proto, answer.Trailer, body)
+		}
+	}
+}
+
+// What clients write about themselves, or about proxies of theirs, does not get past a gateway; between members it arrives.
+//
+// Users' reports: openshift/origin#14516 (CVE-2016-5385), projectcontour/contour#4449.
+func TestGatewaysDropWhatClientsSay(t *testing.T) {
+	for _, way := range waysTo(t, start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))) {
+		for _, name := range slices.Concat(ir.EdgeHeaders, ir.ForeignProxyHeaders) {
+			_, body, _, _ := exchanged(t, way.dial, "GET /k HTTP/1.1\r\nHost: "+way.host+"\r\n"+name+": 10.0.0.1\r\n\r\n")
+			if arrives := strings.Contains(body, "\r\n"+name+": "); arrives == strings.HasPrefix(way.name, "gateway") {
+				t.Errorf("%s: %s arrives: %t", way.name, name, arrives)
+			}
 		}
 	}
 }

@@ -93,7 +93,7 @@ func trustedHops(l *ir.Listener, from origin) uint32 {
 func (b *builder) clientAddress(m *hcmv3.HttpConnectionManager, l *ir.Listener, from origin) {
 	m.XffNumTrustedHops = trustedHops(l, from)
 	m.SkipXffAppend = true // Envoy would append the proxy in front, and its own address for a client on this host
-	dropped := ir.ForeignClientHeaders
+	dropped := ir.EdgeHeaders
 	if m.XffNumTrustedHops == 0 {
 		dropped = slices.Concat(dropped, ir.ForeignProxyHeaders)
 		b.early(m, theClient())
