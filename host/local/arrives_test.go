@@ -43,7 +43,7 @@ gateways: exit: {egress: {}, uses: "by-gateway": {}}
 // istio/istio#21382, projectcontour/contour#5074.
 func TestRequestsArriveAsSent(t *testing.T) {
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))
-	for _, way := range waysTo(t, mesh) {
+	for _, way := range waysTo(t, mesh, recording(t)) {
 		for _, c := range []struct{ name, request, arrives, not string }{
 			{"host with its port", "GET /k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n", "host: HOST:PORT\r\n", ""},
 			{"host with another port", "GET /k HTTP/1.1\r\nHost: HOST:1\r\n\r\n", "host: HOST:1\r\n", ""},
@@ -89,7 +89,7 @@ func TestRequestsArriveAsSent(t *testing.T) {
 func TestPathsOfExternalsArriveAsWritten(t *testing.T) {
 	m := inline(t, map[string]string{"mesh.cue": asSentMesh})
 	paths := []string{"/b//k", "/b/../k", "/b/a%2Fb", "/b/a%2fb", "/b/%2e%2e/k", "//b", "/", "/b/./k", `/b\k`, "/b/a%5Cb", "/b/..;/k", "/%zz", "/b/%00", "/b?x=//..%2F", "/%41%7e", "/*"}
-	for _, way := range waysTo(t, start(t, m)) {
+	for _, way := range waysTo(t, start(t, m), recording(t)) {
 		for _, path := range paths {
 			_, body, _, _ := exchanged(t, way.dial, "GET "+path+" HTTP/1.1\r\nHost: "+way.host+"\r\n\r\n")
 			line, _, _ := strings.Cut(body, "\r\n")
@@ -115,7 +115,7 @@ func TestPathsOfExternalsArriveAsWritten(t *testing.T) {
 func TestRequestsOfHTTP2ArriveAsSent(t *testing.T) {
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
-	for _, way := range waysTo(t, start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))) {
+	for _, way := range waysTo(t, start(t, inline(t, map[string]string{"mesh.cue": asSentMesh})), recording(t)) {
 		transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return way.dial() }}
 		host := way.host + ":" + way.port
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+"/k", io.NopCloser(strings.NewReader("abc")))
@@ -140,7 +140,7 @@ func TestRequestsOfHTTP2ArriveAsSent(t *testing.T) {
 //
 // Users' reports: openshift/origin#14516 (CVE-2016-5385), projectcontour/contour#4449.
 func TestGatewaysDropWhatClientsSay(t *testing.T) {
-	for _, way := range waysTo(t, start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))) {
+	for _, way := range waysTo(t, start(t, inline(t, map[string]string{"mesh.cue": asSentMesh})), recording(t)) {
 		for _, name := range slices.Concat(ir.EdgeHeaders, ir.ForeignProxyHeaders) {
 			_, body, _, _ := exchanged(t, way.dial, "GET /k HTTP/1.1\r\nHost: "+way.host+"\r\n"+name+": 10.0.0.1\r\n\r\n")
 			if arrives := strings.Contains(body, "\r\n"+name+": "); arrives == strings.HasPrefix(way.name, "gateway") {

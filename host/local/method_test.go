@@ -20,7 +20,7 @@ func TestMethodsArrive(t *testing.T) {
 	m := inline(t, map[string]string{"mesh.cue": asSentMesh})
 	two := &http.Protocols{}
 	two.SetUnencryptedHTTP2(true)
-	for _, way := range waysTo(t, start(t, m)) {
+	for _, way := range waysTo(t, start(t, m), recording(t)) {
 		transport := &http.Transport{Protocols: two, DialContext: func(context.Context, string, string) (net.Conn, error) { return way.dial() }}
 		for _, method := range []string{"PROPFIND", "PURGE", "FROBNICATE", "X-TAKE", "get", "Get", "POSt"} {
 			from := try.Sender{Kind: ir.KindService, Name: "a"}

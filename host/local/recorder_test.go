@@ -46,6 +46,11 @@ func record(t *testing.T, instead *app.App, port string) {
 	t.Cleanup(func() { l.Close(); open.Wait() })
 }
 
+// recording is [record], for [waysTo].
+func recording(t *testing.T) func(*app.App, string) {
+	return func(instead *app.App, port string) { record(t, instead, port) }
+}
+
 // recorded answers one request; false when there is none any more.
 func recorded(r *bufio.Reader, conn net.Conn) bool {
 	var head strings.Builder
@@ -145,12 +150,12 @@ type wayTo struct {
 }
 
 // waysTo are those of [asSentMesh]: from a sidecar and by a gateway to a service, and from a sidecar to an external, straight and by an
-// egress gateway.
-func waysTo(t *testing.T, mesh *Mesh) []wayTo {
+// egress gateway. Replace puts something in the place of each application.
+func waysTo(t *testing.T, mesh *Mesh, replace func(*app.App, string)) []wayTo {
 	t.Helper()
-	record(t, mesh.Backend("b", "a"), "http")
-	record(t, mesh.External("plain"), "http")
-	record(t, mesh.External("by-gateway"), "http")
+	replace(mesh.Backend("b", "a"), "http")
+	replace(mesh.External("plain"), "http")
+	replace(mesh.External("by-gateway"), "http")
 	edge, err := url.Parse(mesh.Gateway("g").URL)
 	if err != nil {
 		t.Fatal(err)

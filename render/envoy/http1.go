@@ -15,6 +15,14 @@ func http1Options() *corev3.Http1ProtocolOptions {
 	return &corev3.Http1ProtocolOptions{EnableTrailers: true}
 }
 
+// http1Upstream are those towards upstreams: an answer with a length that is chunked all the same is read by its chunks
+// (RFC 9112, section 6.3). Requests with both are refused, since they are how requests are smuggled.
+func http1Upstream() *corev3.Http1ProtocolOptions {
+	options := http1Options()
+	options.AllowChunkedLength = true
+	return options
+}
+
 // handsOn has a connection manager hand on what HTTP/1.1 offers besides requests and answers: trailers, and the question of a
 // client whether its body is wanted, which the application answers. Where a filter waits for the whole body the proxy says
 // itself that it is, since the filter would wait for ever.
