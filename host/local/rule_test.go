@@ -182,8 +182,8 @@ func TestAudit(t *testing.T) {
 	})
 	const caller = "spiffe://rules.example/ns/near/sa/client"
 	want := []line{
-		{"deny", "what would be denied", caller, "/old", "GET", "audited"},
-		{"allow", "what would be allowed", caller, "/new", "GET", "audited"},
+		{"deny", "what would be denied mesh.cue:91:10", caller, "/old", "GET", "audited"},
+		{"allow", "what would be allowed mesh.cue:89:4", caller, "/new", "GET", "audited"},
 	}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("the log has %+v, want %+v", got, want)

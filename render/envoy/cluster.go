@@ -35,6 +35,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
+	standsFor(c, calleeOf(callee), port, version)
 	p := b.scope.Settings.Policy(use, &callee.Traffic)
 	bounds := p.Bounds
 	connections(c, &bounds)
@@ -81,6 +82,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	}
 	b.clusters[name] = true
 	c := b.cluster(name, use.Pos)
+	standsFor(c, e.Name, port, "")
 	p := b.scope.Settings.Policy(use, &e.Traffic)
 	connections(c, &p.Bounds)
 	b.connectInTime(c, e.Name)

@@ -82,13 +82,14 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		if b.leadsAnywhere(e) {
 			cluster = b.leaving(name, cluster, e)
 		}
-		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster))
+		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster, b.countsConnections(b.passing(serverTCP, e, port))...))
 		return chain
 	}
 	m := b.pathsAsWritten(name)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	b.endsOld(m)
+	m.AccessLog = b.counts(b.passing(serverHTTP, e, port))
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
 		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{

@@ -61,7 +61,7 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 	if l.To != nil {
 		callee := b.scope.Upstreams[l.To.Service]
 		cluster := b.upstream(callee, b.use(callee.Name), callee.Port(l.To.Port), l.To.Version)
-		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee)}
+		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, b.countsConnections(b.going(clientTCP))...)}
 		return chain
 	}
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO, from))}
@@ -81,6 +81,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	ignoreUpgrades(m, upgradesOf(hosts))
+	m.AccessLog = b.counts(b.going(clientHTTP))
 	m.CodecType = codec
 	b.clientAddress(m, l, from)
 	if l.RedirectTo != "" { // the port is the other listener's

@@ -122,7 +122,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		chain.TransportSocket = b.downstreamTLS(callers)
 		chain.Filters = slices.Concat(
 			[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked), b.networkRBAC(port),
-			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, b.auditLog(port, networkRBACFilter)...)},
+			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, append(b.auditLog(port, networkRBACFilter), b.countsConnections(b.coming(serverTCP, port))...)...)},
 		)
 		return chain
 	}
@@ -147,7 +147,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost, d
 	behindAProxy(m)
 	takeUpgrades(m, port)
 	b.dropHeaders(m, dropped)
-	m.AccessLog = b.auditLog(port, httpRBACFilter)
+	m.AccessLog = append(b.auditLog(port, httpRBACFilter), b.counts(b.coming(serverHTTP, port))...)
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}

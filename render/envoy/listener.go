@@ -107,8 +107,9 @@ func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.F
 	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(config)}}
 }
 
-func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream) *listenerv3.Filter {
+func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
 	p := connectionTo(name, cluster)
+	p.AccessLog = logs
 	hashConnections(p, callee)
 	return b.networkFilter(tcpProxyFilter, p)
 }

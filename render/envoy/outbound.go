@@ -82,7 +82,7 @@ func (b *builder) intercepted() {
 	l := b.outboundListener(outboundListener, b.everywhere(b.member.Proxy.OutboundPort), source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
-	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole, nil)}}}
+	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole, nil, b.countsConnections(b.going(clientTCP))...)}}}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
 	nothing.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -152,6 +152,7 @@ func (b *builder) outboundHTTP(name string, anyHost, externals bool, hosts ...*r
 		b.wantsHost(m)
 	}
 	ignoreUpgrades(m, upgradesOf(hosts))
+	m.AccessLog = b.counts(b.going(clientHTTP))
 	b.routesByName(m, routesOf(name, hosts...))
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
 }
@@ -185,10 +186,11 @@ func (b *builder) hosts(c call) []string {
 
 // connects are the filters of connections that are handed on as they are.
 func (b *builder) connects(name string, c call) []*listenerv3.Filter {
+	counts := b.countsConnections(b.going(clientTCP))
 	if c.external == nil {
-		return []*listenerv3.Filter{b.tcpProxy(name, b.upstream(c.callee, c.use, c.port, ""), c.callee)}
+		return []*listenerv3.Filter{b.tcpProxy(name, b.upstream(c.callee, c.use, c.port, ""), c.callee, counts...)}
 	}
-	out := []*listenerv3.Filter{b.tcpProxy(name, b.external(c.external, c.use, c.port), nil)}
+	out := []*listenerv3.Filter{b.tcpProxy(name, b.external(c.external, c.use, c.port), nil, counts...)}
 	if b.leadsAnywhere(c.external) {
 		out = slices.Insert(out, 0, b.forbiddenBytes(name, c.external.Local))
 	}

@@ -118,9 +118,10 @@ func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, por
 		if r.Audit != audit || !r.Holds(port) {
 			continue
 		}
-		name := r.Name
+		label := ruleLabel(r)
+		name := label
 		for n := 2; out.Policies[name] != nil; n++ {
-			name = fmt.Sprintf("%s (%d)", r.Name, n)
+			name = fmt.Sprintf("%s (%d)", label, n)
 		}
 		out.Policies[name] = b.policy(r, port, action)
 	}

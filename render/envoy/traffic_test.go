@@ -79,6 +79,7 @@ func TestTrafficBetweenRealEnvoys(t *testing.T) {
 		for _, want := range []string{
 			`envoy_cluster_upstream_rq_total{envoy_cluster_name="server_shop|http"} `,
 			`envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="outbound|server_shop|http"} `,
+			`envoy_meshc_http_client_requests{caller="spiffe://shop.example/ns/shop/sa/client",callee="server.shop",`,
 		} {
 			if !strings.Contains(stats, want) {
 				t.Errorf("there is no %s", want)

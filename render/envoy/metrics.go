@@ -1,0 +1,189 @@
+package envoy
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+const statsLogger = "envoy.access_loggers.stats"
+
+// metricsPrefix begins the names of what the mesh counts; Envoy puts its own "envoy_" before it for Prometheus.
+const metricsPrefix = "meshc"
+
+// How many counters a listener keeps of what it lets through, and of what fails. What is beyond is not counted, and
+// server.stats_overflow.counter counts that. The first is a bound that compiled meshes stay far below; failures have labels whose
+// values the application can choose.
+const (
+	maxSeries        = 10_000
+	maxFailureSeries = 200
+)
+
+// measured are the requests or connections of a listener, as the labels of its metrics name them.
+type measured struct {
+	kind string // of the metrics: see [clientHTTP] and its neighbours
+	// caller, callee and port are format strings of Envoy: constants, or what the chosen cluster or the peer's certificate says.
+	caller, callee, port string
+	// callers are the wildcards that stand for callers of other trust domains.
+	callers []string
+	// rules is the filter whose metadata tells which rule decided; empty where there are no rules.
+	rules string
+}
+
+// What is measured: by the proxy that chooses the route, and by the one that lets the request in. The names are those of
+// OpenTelemetry's semantic conventions.
+const (
+	clientHTTP = "http.client"
+	serverHTTP = "http.server"
+	clientTCP  = "tcp.client"
+	serverTCP  = "tcp.server"
+)
+
+// going are those that the proxy sends on for its own member, or from outside at a gateway: their caller is the member.
+func (b *builder) going(kind string) measured {
+	return measured{kind: kind, caller: b.member.Identity.String(), callee: clusterSays(metadataCallee), port: clusterSays(metadataPort)}
+}
+
+// coming are those that come to a port of the service, by the identity in the caller's certificate.
+func (b *builder) coming(kind string, port *ir.Port) measured {
+	m := measured{
+		kind: kind, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port), callers: b.foreignWildcards(port),
+	}
+	if kind == serverHTTP { // below HTTP Envoy does not tell which rule decided
+		m.rules = httpRBACFilter
+	}
+	return m
+}
+
+// unguarded are connections to a port that no rule holds for.
+func (b *builder) unguarded(port *ir.Port) measured {
+	return measured{kind: serverTCP, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port)}
+}
+
+// passing are those of members that leave the mesh by an egress gateway.
+func (b *builder) passing(kind string, e *ir.External, port *ir.Port) measured {
+	return measured{kind: kind, caller: peerIdentity, callee: e.Name, port: portLabel(port)}
+}
+
+// counts are the access loggers that count requests. Of those that rules hold for, the first counts what the rules let in: its
+// labels have no value that is not of the configuration or of a certificate of the mesh. The other counts what failed or was
+// refused, by whom it was sent and why.
+func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
+	edge := b.edgeTags(m)
+	requests := append(edge, b.decisionTags(m)...)
+	admitted := &statsv3.Config{
+		StatsScope: statsScope(maxSeries),
+		Counters: []*statsv3.Config_Counter{
+			one(m.kind+".requests", append(requests, b.statusClass())),
+			sum(m.kind+".request.bytes", "%BYTES_RECEIVED%", edge),
+			sum(m.kind+".response.bytes", "%BYTES_SENT%", edge),
+		},
+		Histograms: []*statsv3.Config_Histogram{{
+			Stat: &statsv3.Config_Stat{Name: m.kind + ".request.duration", Tags: edge},
+			Unit: statsv3.Config_Histogram_Milliseconds, ValueFormat: "%DURATION%",
+		}},
+	}
+	if m.kind == clientHTTP {
+		admitted.Counters = append(admitted.Counters, sum(m.kind+".attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", edge))
+	}
+	failed := &statsv3.Config{
+		StatsScope: statsScope(maxFailureSeries),
+		Counters: []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m),
+			tag("http.response.status_code", "%RESPONSE_CODE%"), tag("rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"), errorType()))},
+	}
+	return []*accesslogv3.AccessLog{b.statsLog(admitted, letIn(m)), b.statsLog(failed, anyFilter(statusFrom(400), anyFlag(), grpcFailed()))}
+}
+
+// countsConnections is [builder.counts] below HTTP.
+func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
+	edge := b.edgeTags(m)
+	return []*accesslogv3.AccessLog{
+		b.statsLog(&statsv3.Config{
+			StatsScope: statsScope(maxSeries),
+			Counters: []*statsv3.Config_Counter{
+				one(m.kind+".connections", append(edge, b.decisionTags(m)...)),
+				sum(m.kind+".received.bytes", "%BYTES_RECEIVED%", edge),
+				sum(m.kind+".sent.bytes", "%BYTES_SENT%", edge),
+			},
+		}, nil),
+		b.statsLog(&statsv3.Config{
+			StatsScope: statsScope(maxFailureSeries),
+			Counters:   []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m), errorType()))},
+		}, anyFlag()),
+	}
+}
+
+func (b *builder) statsLog(config *statsv3.Config, filter *accesslogv3.AccessLogFilter) *accesslogv3.AccessLog {
+	return &accesslogv3.AccessLog{
+		Name: statsLogger, Filter: filter,
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.any(config)},
+	}
+}
+
+// statsScope bounds the counters of one logger. It has no sharing_name, by which the bound would be the proxy's: Envoy 1.40
+// ends with a segmentation fault then when it only validates its configuration (--mode validate).
+func statsScope(most uint32) *typev3.Scope {
+	return &typev3.Scope{Prefix: metricsPrefix, MaxCounters: wrapperspb.UInt32(most), MaxHistograms: wrapperspb.UInt32(most)}
+}
+
+func one(name string, tags []*statsv3.Config_Tag) *statsv3.Config_Counter {
+	return &statsv3.Config_Counter{Stat: &statsv3.Config_Stat{Name: name, Tags: tags}, ValueFixed: wrapperspb.UInt64(1)}
+}
+
+func sum(name, of string, tags []*statsv3.Config_Tag) *statsv3.Config_Counter {
+	return &statsv3.Config_Counter{Stat: &statsv3.Config_Stat{Name: name, Tags: tags}, ValueFormat: of}
+}
+
+// letIn passes requests that the rules allowed; nil where there are none.
+func letIn(m measured) *accesslogv3.AccessLogFilter {
+	if m.rules == "" {
+		return nil
+	}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
+		Matcher: &matcherv3.MetadataMatcher{
+			Filter: m.rules,
+			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "enforced_engine_result"}}},
+			Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "allowed"},
+			}}},
+		},
+		MatchIfKeyNotFound: wrapperspb.Bool(false),
+	}}}
+}
+
+func statusFrom(code uint32) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: &accesslogv3.StatusCodeFilter{
+		Comparison: &accesslogv3.ComparisonFilter{Op: accesslogv3.ComparisonFilter_GE, Value: &corev3.RuntimeUInt32{
+			DefaultValue: code, RuntimeKey: "meshc.failures_from",
+		}},
+	}}}
+}
+
+// anyFlag passes what Envoy has a response flag for.
+func anyFlag() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{}}}
+}
+
+// grpcFailed passes calls of gRPC with another status than OK, whose HTTP status is 200.
+func grpcFailed() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
+		{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: &routev3.HeaderMatcher{
+			Name: "content-type", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"},
+			}},
+		}}}},
+		{FilterSpecifier: &accesslogv3.AccessLogFilter_GrpcStatusFilter{GrpcStatusFilter: &accesslogv3.GrpcStatusFilter{
+			Statuses: []accesslogv3.GrpcStatusFilter_Status{accesslogv3.GrpcStatusFilter_OK}, Exclude: true,
+		}}},
+	}}}}
+}
+
+func anyFilter(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{Filters: filters}}}
+}
