@@ -85,6 +85,23 @@ func run(out string, requests, rounds int, only string) (err error) {
 	return report(out, requests, rounds, rows)
 }
 
+// metricsRatio is what the first mesh costs beside the same one without metrics; 0 where either was not measured.
+func metricsRatio(rows []Row) float64 {
+	var with, without float64
+	for _, r := range rows {
+		switch r.Name {
+		case meshes[0].name:
+			with = r.Ratio
+		case meshes[1].name:
+			without = r.Ratio
+		}
+	}
+	if with == 0 || without == 0 {
+		return 0
+	}
+	return with / without
+}
+
 func report(out string, requests, rounds int, rows []Row) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
@@ -113,6 +130,9 @@ func report(out string, requests, rounds int, rows []Row) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if ratio := metricsRatio(rows); ratio > 0 {
+		fmt.Fprintf(io.MultiWriter(os.Stdout, f), "metrics: %.2f of the same mesh without\n", ratio)
 	}
 	return f.Close()
 }

@@ -19,11 +19,14 @@ type described struct {
 	name   string
 	server string // fields of services.server, in CUE
 	header http.Header
+	// silent has the proxies count nothing.
+	silent bool
 }
 
 // meshes are those that are measured: the first has nothing but what every mesh has.
 var meshes = []described{
 	{name: "mesh", server: `allow: [{from: services: ["client"]}]`},
+	{name: "mesh, no metrics", server: `allow: [{from: services: ["client"]}]`, silent: true},
 	{name: "mesh, 20 rules by path and header", server: rules(20), header: http.Header{"X-Plan": {"gold"}}},
 	{name: "mesh, 50 routes", server: routes(50)},
 }
@@ -94,7 +97,11 @@ func startMesh(ctx context.Context, dir string, d described) (*pair, error) {
 		return nil, fmt.Errorf("it does not compile: %v", result.Diagnostics)
 	}
 	run := filepath.Join(dir, "run")
-	mesh, err := local.Start(ctx, local.Options{Mesh: result.Mesh, Directory: run})
+	o := local.Options{Mesh: result.Mesh, Directory: run}
+	if d.silent {
+		o.Build = silently
+	}
+	mesh, err := local.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
