@@ -63,7 +63,7 @@ func (b *builder) coming(kind string, port *ir.Port) measured {
 
 // unguarded are connections to a port that no rule holds for.
 func (b *builder) unguarded(port *ir.Port) measured {
-	return measured{kind: serverTCP, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port)}
+	return measured{kind: serverTCP, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port)}
 }
 
 // passing are those of members that leave the mesh by an egress gateway.

@@ -8,7 +8,7 @@ import (
 // keptStats are the ends of the names of those of Envoy's own statistics that a proxy keeps: retries, ejections, circuit breakers,
 // open connections, failed handshakes, denials. Envoy has some 300 for each cluster and listener, of which nobody reads the rest.
 var keptStats = []string{
-	".upstream_cx_active", ".upstream_cx_total", ".upstream_cx_connect_fail", ".upstream_cx_overflow", ".upstream_cx_idle_timeout",
+	".upstream_cx_active", ".upstream_cx_total", ".upstream_cx_connect_fail", ".upstream_cx_overflow", ".upstream_cx_idle_timeout", ".upstream_cx_max_duration_reached",
 	".upstream_rq_active", ".upstream_rq_total", ".upstream_rq_pending_overflow", ".upstream_rq_timeout", ".upstream_rq_per_try_timeout",
 	".upstream_rq_retry", ".upstream_rq_retry_success", ".upstream_rq_retry_overflow", ".upstream_rq_retry_limit_exceeded",
 	".membership_healthy", ".membership_total", ".outlier_detection.ejections_active", ".outlier_detection.ejections_enforced_total",
