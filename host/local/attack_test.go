@@ -226,7 +226,7 @@ func TestPseudoHeaders(t *testing.T) {
 		"as it should be":             {post, "200"},
 		"another path":                {[][2]string{post[0], post[1], field(":path", "/admin"), post[3]}, "403"},
 		"another method":              {[][2]string{field(":method", "GET"), post[1], post[2], post[3]}, "403"},
-		"a method in lower case":      {[][2]string{field(":method", "post"), post[1], post[2], post[3]}, "403"},
+		"a method in lower case":      {[][2]string{field(":method", "post"), post[1], post[2], post[3]}, "400"},
 		"two paths":                   {append(post[:4:4], field(":path", "/admin")), ""},
 		"two methods":                 {append(post[:4:4], field(":method", "GET")), ""},
 		"two authorities":             {append(post[:4:4], field(":authority", "catalog")), ""},
