@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -13,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/render/live"
+	"github.com/meshc/meshc/render/meshfile"
 )
 
 // Read is what of a mesh each member's proxies and files are made of, and what they came to: by "service NAME" and
@@ -133,4 +138,106 @@ func (before Read) Tell(t *testing.T, after Read) (more []string) {
 		}
 	}
 	return more
+}
+
+// Renditions are what members are rendered to, kept by their Scopes.
+type Renditions struct {
+	t    *testing.T
+	mu   sync.Mutex
+	kept map[ir.Sum][]byte
+}
+
+// NewRenditions keeps what the members of a mesh are rendered to.
+func NewRenditions(t *testing.T) *Renditions {
+	return &Renditions{t: t, kept: map[ir.Sum][]byte{}}
+}
+
+// Differ reports whether anything is rendered from two meshes in another way, but for mesh.json. Members whose Scopes are the same
+// are not rendered.
+func (r *Renditions) Differ(a, b *ir.Mesh) bool {
+	r.t.Helper()
+	was, hasher := map[ir.Ref]ir.Scope{}, ir.Hasher{Part: ir.DeploymentPart}
+	for _, scope := range a.Scopes() {
+		m := scope.Member()
+		was[m.Ref()] = scope
+	}
+	scopes := b.Scopes()
+	if len(scopes) != len(was) {
+		return true
+	}
+	for _, scope := range scopes {
+		m := scope.Member()
+		before, there := was[m.Ref()]
+		if !there {
+			return true
+		}
+		sum := hasher.Hash(&before)
+		if sum != hasher.Hash(&scope) && !bytes.Equal(r.of(sum, before), rendition(r.t, scope)) {
+			return true
+		}
+	}
+	return !bytes.Equal(beside(r.t, a), beside(r.t, b))
+}
+
+// of is the rendition of a Scope with that sum.
+func (r *Renditions) of(sum ir.Sum, scope ir.Scope) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept[sum] == nil {
+		r.kept[sum] = rendition(r.t, scope)
+	}
+	return r.kept[sum]
+}
+
+// rendition is all that is made of a member, and of the instances of those that it calls, where they are pods.
+func rendition(t *testing.T, scope ir.Scope) []byte {
+	t.Helper()
+	files, err := member(scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := configuration(t, scope)
+	for _, f := range files {
+		out = fmt.Appendf(out, "%s\n%s\n", f.Path, f.Data)
+	}
+	if scope.Settings.Delivery == ir.DeliveryStatic {
+		return out
+	}
+	pods := func(u *ir.Upstream) []live.Endpoint {
+		if !u.Workload.InCluster() {
+			return nil
+		}
+		return live.Healthy([]ir.Endpoint{
+			{Name: "1", Address: "10.1.0.1", Zone: "eu-west-1a", Region: "eu-west-1"},
+			{Name: "2", Address: "10.1.0.2", Zone: "eu-west-1b", Region: "eu-west-1"},
+		})
+	}
+	r, err := envoy.Build(scope, envoy.Options{Watched: slices.Collect(maps.Keys(scope.Upstreams))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range envoy.Assignments(r.Discovered, &ir.Endpoint{Zone: "eu-west-1a", Region: "eu-west-1"}, pods) {
+		out = fmt.Appendf(out, "%v\n", a)
+	}
+	return out
+}
+
+// beside is what is made of no single member, but for mesh.json.
+func beside(t *testing.T, m *ir.Mesh) []byte {
+	t.Helper()
+	encoding, err := ir.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := meshFiles(m, encoding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	for _, f := range files {
+		if f.Path != meshfile.Name && !strings.HasSuffix(f.Path, "-system/mesh.yaml") {
+			out = fmt.Appendf(out, "%s\n%s\n", f.Path, f.Data)
+		}
+	}
+	return out
 }

@@ -50,6 +50,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	if len(g.Listeners) == 0 && g.Egress == nil {
 		l.add(diag.EmptyList, here.field("listeners"), here.path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
 	}
+	l.unreadByGateway(here, g, s)
 	return g
 }
 

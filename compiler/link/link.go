@@ -120,6 +120,7 @@ func (l *linker) members() {
 		l.listenerDestinations(g, h)
 	}
 	l.egress()
+	l.unreadByEgress()
 	for _, s := range l.mesh.Services {
 		here, caller := l.services[s.Name].place, s.Peer()
 		s.Uses = l.routed(here, &caller, s.Uses)

@@ -40,6 +40,9 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 		l.add(diag.PortTaken, here, fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
 			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), here.pos(p.Pos))
 	}
+	if l.mesh.Delivery == ir.DeliveryStatic {
+		l.unread(here.field("server"), p.Server.Pos, `with delivery "static" proxies ask no server`)
+	}
 	if p.Server.IsSet() {
 		if _, _, ok := splitHostPort(proxy.Server); !ok {
 			l.add(diag.BadAddress, here.field("server"), fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), here.pos(p.Server.Pos))

@@ -56,6 +56,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	if !service.Workload.InCluster() {
 		l.noPods(service.Pos, here, name+" has no pods", s.Proxy)
 	}
+	l.unreadByService(here, service, s)
 	return service
 }
 

@@ -1,0 +1,114 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// unread refuses fields that nobody would read where they stand. Pos is zero for one that is not written.
+func (l *linker) unread(here place, pos spec.Pos, why string) {
+	if pos != 0 {
+		l.add(diag.NoEffect, here, fmt.Sprintf("%s cannot take effect: %s", here.name(), why), here.pos(pos)).hint("remove it")
+	}
+}
+
+// unreadByService refuses what a service says of its proxy and of its callers' that neither reads.
+func (l *linker) unreadByService(here place, service *ir.Service, s *spec.Service) {
+	if len(service.Ports) == 0 {
+		const why = "the service has no ports, so nobody calls it"
+		if b := s.LoadBalancer; b != nil {
+			l.unread(here.field("loadBalancer"), b.Pos, why)
+		}
+		if c := s.Connections; c != nil {
+			l.unread(here.field("connections"), c.Pos, why)
+		}
+		if o := s.Outliers; o != nil {
+			l.unread(here.field("outliers"), o.Pos, why)
+		}
+		if n := s.Locality; n != nil {
+			l.unread(here.field("locality"), n.Pos, why)
+		}
+	}
+	p := s.Proxy
+	if p == nil {
+		return
+	}
+	at := here.field("proxy")
+	l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "only gateways have listeners that name secrets")
+	if service.Workload.InCluster() {
+		return
+	}
+	for _, list := range []struct {
+		name, flag string
+		pos        spec.Pos
+	}{
+		{"excludeInboundPorts", "--exclude-inbound-ports", firstPos(p.ExcludeInboundPorts)},
+		{"excludeOutboundPorts", "--exclude-outbound-ports", firstPos(p.ExcludeOutboundPorts)},
+		{"excludeOutboundRanges", "--exclude-outbound-ranges", firstPos(p.ExcludeOutboundRanges)},
+	} {
+		if list.pos != 0 && !service.Explicit { // of which notRedirected says so
+			l.add(diag.NoEffect, at.field(list.name), list.name+" cannot take effect: the instances of the service are not pods", here.pos(list.pos)).
+				hint("remove it, and run meshc redirect on their hosts with %s", list.flag)
+		}
+	}
+	if !slices.ContainsFunc(service.Probes, func(probe ir.Probe) bool { return probe.Kind == ir.HealthTCP }) {
+		l.unread(at.field("healthPort"), p.HealthPort.Pos, "the service has no probe by TCP")
+	}
+}
+
+// unreadByGateway refuses what a gateway says of itself that its proxies do not read.
+func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
+	takesRequests := slices.ContainsFunc(g.Listeners, func(listener ir.Listener) bool { return listener.Protocol.IsHTTP() })
+	if s.Compression != nil && !takesRequests {
+		l.unread(here.field("compression"), s.Compression.Pos, "no listener takes requests of HTTP")
+	}
+	p := s.Proxy
+	if p == nil {
+		return
+	}
+	at := here.field("proxy")
+	const why = "the connections of a gateway are not redirected"
+	l.unread(at.field("inboundPort"), p.InboundPort.Pos, why)
+	l.unread(at.field("outboundPort"), p.OutboundPort.Pos, why)
+	l.unread(at.field("healthPort"), p.HealthPort.Pos, "a gateway has no probes")
+	if len(g.Secrets()) == 0 {
+		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "no listener names a secret")
+	}
+}
+
+// unreadByEgress refuses what a gateway says of its calls to externals that its proxies do not read: they pass the connections of
+// their callers on, in which the requests are the callers'.
+func (l *linker) unreadByEgress() {
+	for _, g := range l.mesh.Gateways {
+		h := l.gateways[g.Name]
+		for _, use := range g.Uses {
+			written := h.spec.Uses[use.To]
+			if !use.External || written == nil {
+				continue
+			}
+			at := h.field("uses." + use.To)
+			why := fmt.Sprintf("the requests to %s end at no gateway: their callers bound them", use.To)
+			l.unread(at.field("timeout"), written.Timeout.Pos, why)
+			l.unread(at.field("idleTimeout"), written.IdleTimeout.Pos, why)
+			if r := written.Retries; r != nil {
+				l.unread(at.field("retries"), r.Pos, why)
+			}
+			e := l.mesh.External(use.To)
+			if c := written.Connections; c != nil && (e.Via == nil || e.Via.Gateway != g.Name) {
+				l.unread(at.field("connections"), c.Pos, fmt.Sprintf("the calls to %s do not go via %s", use.To, g.Name))
+			}
+		}
+	}
+}
+
+// firstPos is where a list was written; zero if it was not.
+func firstPos[T any](list []spec.Field[T]) spec.Pos {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[0].Pos
+}
