@@ -101,14 +101,15 @@ func TestEachTryHasItsTime(t *testing.T) {
 	}
 }
 
-// A try that takes too long is made again whatever is written in on, and the only try is bounded too. Users' reports:
+// A try that takes too long is made again whatever is written in on, also where all tries take exactly the timeout, and the only
+// try is bounded too. Users' reports:
 // istio/istio#55748 and #17613.
 //
 // Field: retries.perTryTimeout
 func TestTriesThatTimeOutAreMadeAgain(t *testing.T) {
 	mesh := trafficMesh(t)
 	client := &http.Client{Transport: mesh.As("client").Client().Transport, Timeout: 10 * time.Second} // less than the timeout
-	for path, tries := range map[string]int{"/thrice?delay=30s": 3, "/once/x?delay=30s": 1} {
+	for path, tries := range map[string]int{"/thrice?delay=30s": 3, "/exactly/x?delay=30s": 3, "/once/x?delay=30s": 1} {
 		a := send(t, client, http.MethodPost, "http://slow:8080"+path)
 		if n := len(seen(mesh.Backend("slow", "a"), path)); a.status != http.StatusGatewayTimeout || n != tries {
 			t.Errorf("%s: %d after %d tries, want 504 after %d", path, a.status, n, tries)
