@@ -32,7 +32,7 @@ func (h *Health) Probes(p *Port) bool {
 	case h == nil:
 		return false
 	case h.Kind == HealthHTTP:
-		return p.Protocol.IsHTTP()
+		return p.Protocol.IsHTTP() && p.Protocol != GRPC
 	case h.Kind == HealthGRPC:
 		return p.Protocol.Multiplexed()
 	}

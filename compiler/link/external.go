@@ -45,9 +45,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 			l.add(diag.NoEffect, here.field("tls"), `tls cannot take effect: no port has the protocol "https"`, here.pos(s.TLS.Pos))
 		}
 	}
-	if s.Timeout.IsSet() {
-		l.requestsOnly(here.field("timeout"), e.Ports, "the timeout of "+name, s.Timeout.Pos)
-	}
+	l.ofRequests(here, s.Traffic(), e.Ports, name, h.pos)
 	return e
 }
 

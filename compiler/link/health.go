@@ -43,7 +43,7 @@ func (l *linker) health(here place, h *spec.Health, ports []ir.Port) *ir.Health 
 	}
 	if !slices.ContainsFunc(ports, func(p ir.Port) bool { return out.Probes(&p) }) {
 		l.add(diag.NoEffect, here, fmt.Sprintf("health cannot take effect: no port can be probed by %s", out.Kind), here.pos(h.Pos)).
-			hint("http needs a port that speaks HTTP, and grpc one that speaks HTTP/2; tcp does for all")
+			hint("http needs a port with the protocol http or http2, and grpc one with http2 or grpc; tcp does for all")
 	}
 	return out
 }

@@ -47,6 +47,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	if service.Plaintext {
 		l.requestsOnly(here.field("mtls"), service.Ports, "mtls \"permissive\"", s.MTLS.Pos)
 	}
+	l.ofRequests(here, s.Traffic(), service.Ports, name, h.pos)
 	service.Outliers = l.outliers(here.field("outliers"), s.Outliers, service.Ports)
 	service.Health = l.health(here.field("health"), s.Health, service.Ports)
 	service.Locality = l.locality(here.field("locality"), s.Locality, &service.Workload)

@@ -2,10 +2,12 @@ package link
 
 import (
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -84,6 +86,21 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 	}
 	if r.Hedge.IsSet() {
 		t.Hedge = setting(here, r.Hedge.Value, r.Hedge.Pos)
+	}
+}
+
+// ofRequests refuses what a place says of requests where no port speaks HTTP. What a directory above says of all services or
+// calls is not meant for each: a rule of the house stays one where some of them have no requests.
+func (l *linker) ofRequests(here place, t spec.Traffic, ports []ir.Port, whose string, written source.Position) {
+	refuse := func(field, what string, pos spec.Pos) {
+		if path.Dir(here.pos(pos).File) == path.Dir(written.File) {
+			l.requestsOnly(here.field(field), ports, what+" of "+whose, pos)
+		}
+	}
+	refuse("timeout", "the timeout", t.Timeout.Pos)
+	refuse("idleTimeout", "the idleTimeout", t.IdleTimeout.Pos)
+	if t.Retries != nil {
+		refuse("retries", "retries", t.Retries.Pos)
 	}
 }
 

@@ -27,14 +27,14 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 			continue
 		case callee != nil:
 			use.Ports = l.allowedPorts(at, caller, callee, s, use.Pos)
-			l.requestsOnly(at.field("timeout"), callee.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
+			l.ofRequests(at, s.Traffic(), callee.Ports, "a call to "+to, use.Pos)
 		case external != nil:
 			use.External = true
 			use.Ports = l.portList(at.field("ports"), s.Ports, external.Ports, to)
 			if len(s.Ports) == 0 {
 				use.Ports = portNames(external.Ports)
 			}
-			l.requestsOnly(at.field("timeout"), external.Ports, "the timeout of a call to "+to, s.Timeout.Pos)
+			l.ofRequests(at, s.Traffic(), external.Ports, "a call to "+to, use.Pos)
 		default:
 			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...), func(other string) bool { return other == caller.Name })
 			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, s.Pos)
