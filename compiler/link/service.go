@@ -31,7 +31,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Account: s.Account.Or(name),
 		Proxy:   l.proxyOf(here.field("proxy"), s.Proxy),
 	}
-	service.LastHop = ir.LastHopOf(&service.Traffic.Connections, &l.mesh.Defaults.Connections)
+	service.LastHop = ir.LastHopOf(&service.Traffic, &l.mesh.Defaults)
 	service.Identity = l.identity(service.Namespace, service.Account)
 	service.Authorizer = l.authorizer(here, s.Authorizer)
 	service.Plaintext = s.MTLS.Value == "permissive"

@@ -5,6 +5,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -14,20 +15,32 @@ import (
 // connections says how connections to an upstream are opened and kept.
 func connections(c *clusterv3.Cluster, bounds *ir.Bounds) {
 	c.ConnectTimeout = duration(bounds.ConnectTimeout.Value)
-	if !bounds.Keepalive() {
-		return
+	if bounds.Keepalive() {
+		c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{
+			TcpKeepalive: keepalive(bounds.KeepaliveTime.Value, bounds.KeepaliveInterval.Value, bounds.KeepaliveProbes.Value),
+		}
 	}
-	keepalive := &corev3.TcpKeepalive{}
-	if t := bounds.KeepaliveTime.Value; t > 0 {
-		keepalive.KeepaliveTime = wrapperspb.UInt32(wholeSeconds(t))
+}
+
+// keepalive of TCP, with the system's values where nothing is said.
+func keepalive(time, interval ir.Duration, probes uint32) *corev3.TcpKeepalive {
+	out := &corev3.TcpKeepalive{}
+	if time > 0 {
+		out.KeepaliveTime = wrapperspb.UInt32(wholeSeconds(time))
 	}
-	if t := bounds.KeepaliveInterval.Value; t > 0 {
-		keepalive.KeepaliveInterval = wrapperspb.UInt32(wholeSeconds(t))
+	if interval > 0 {
+		out.KeepaliveInterval = wrapperspb.UInt32(wholeSeconds(interval))
 	}
-	if n := bounds.KeepaliveProbes.Value; n > 0 {
-		keepalive.KeepaliveProbes = wrapperspb.UInt32(n)
+	if probes > 0 {
+		out.KeepaliveProbes = wrapperspb.UInt32(probes)
 	}
-	c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: keepalive}
+	return out
+}
+
+// asks has a listener find out that a caller is gone whose host cannot say so any more.
+func asks(l *listenerv3.Listener, h *ir.LastHop) *listenerv3.Listener {
+	l.TcpKeepalive = keepalive(h.KeepaliveTime, h.KeepaliveInterval, h.KeepaliveProbes)
+	return l
 }
 
 func wholeSeconds(d ir.Duration) uint32 { return uint32(time.Duration(d) / time.Second) }

@@ -113,7 +113,7 @@ func (b *builder) leaving(name, cluster string, e *ir.External) string {
 	name = join(name, "leaving")
 	b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 		Name: name, ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
-		FilterChains: []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.forbiddenBytes(name, e.Local), b.tcpProxy(name, cluster, nil)}}},
+		FilterChains: []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.forbiddenBytes(name, e.Local), b.tcpProxy(name, cluster, nil, boundByCaller)}}},
 		Metadata:     from(e.Pos),
 	})
 	c := b.cluster(name, e.Pos)

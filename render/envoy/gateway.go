@@ -61,7 +61,8 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 	if l.To != nil {
 		callee := b.scope.Upstreams[l.To.Service]
 		cluster := b.upstream(callee, b.use(callee.Name), callee.Port(l.To.Port), l.To.Version)
-		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, b.countsConnections(b.going(clientTCP))...)}
+		idle := b.idle(b.use(callee.Name), &callee.Traffic)
+		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, idle, b.countsConnections(b.going(clientTCP))...)}
 		return chain
 	}
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO, from))}

@@ -29,26 +29,26 @@ func (b *builder) everywhere(port uint16) *corev3.Address {
 // other port is closed; without, one on each port.
 func (b *builder) inbound() {
 	s := b.scope.Service
-	redirected := &listenerv3.Listener{
+	redirected := asks(&listenerv3.Listener{
 		Name:               inboundListener,
 		Address:            b.everywhere(s.Proxy.InboundPort),
 		TrafficDirection:   corev3.TrafficDirection_INBOUND,
 		ListenerFilters:    []*listenerv3.ListenerFilter{b.originalDestination()},
 		DefaultFilterChain: b.closed(inboundListener),
 		Metadata:           from(s.Pos),
-	}
+	}, &s.LastHop)
 	for i := range s.Ports {
 		port := &s.Ports[i]
 		chains := b.inboundChains(port)
 		if s.Proxy.Interception == ir.InterceptExplicit {
-			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
+			b.out.Listeners = append(b.out.Listeners, asks(&listenerv3.Listener{
 				Name:             inboundName(port.Name),
 				Address:          b.inboundAddress(port),
 				TrafficDirection: corev3.TrafficDirection_INBOUND,
 				ListenerFilters:  b.tellTLS(chains),
 				FilterChains:     chains,
 				Metadata:         from(port.Pos),
-			})
+			}, &s.LastHop))
 			continue
 		}
 		redirected.FilterChains = append(redirected.FilterChains, to(port.Target, chains)...)

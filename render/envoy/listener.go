@@ -107,16 +107,17 @@ func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.F
 	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(config)}}
 }
 
-func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
-	p := connectionTo(name, cluster)
+// tcpProxy hands connections on to a callee or an external, and ends one on which nothing moves for that long.
+func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream, idle ir.Duration, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
+	p := connectionTo(name, cluster, idle)
 	p.AccessLog = logs
 	hashConnections(p, callee)
 	return b.networkFilter(tcpProxyFilter, p)
 }
 
-// tcpProxyOnceKnown opens no connection before it knows who the caller is.
+// tcpProxyOnceKnown opens no connection before it knows who the caller is, whose proxy bounds how long it is idle.
 func (b *builder) tcpProxyOnceKnown(name, cluster string, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
-	p := connectionTo(name, cluster)
+	p := connectionTo(name, cluster, boundByCaller)
 	p.AccessLog = logs
 	b.endsWithCertificates(p)
 	p.UpstreamConnectMode = tcpproxyv3.UpstreamConnectMode_ON_DOWNSTREAM_TLS_HANDSHAKE
@@ -124,11 +125,14 @@ func (b *builder) tcpProxyOnceKnown(name, cluster string, logs ...*accesslogv3.A
 	return b.networkFilter(tcpProxyFilter, p)
 }
 
-func connectionTo(name, cluster string) *tcpproxyv3.TcpProxy {
+// boundByCaller is for connections that the proxy before this one ends when they are idle.
+const boundByCaller ir.Duration = 0
+
+func connectionTo(name, cluster string, idle ir.Duration) *tcpproxyv3.TcpProxy {
 	return &tcpproxyv3.TcpProxy{
 		StatPrefix:       statName(name),
 		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
-		IdleTimeout:      durationpb.New(idleTimeout),
+		IdleTimeout:      duration(idle),
 	}
 }
 

@@ -82,7 +82,8 @@ func (b *builder) intercepted() {
 	l := b.outboundListener(outboundListener, b.everywhere(b.member.Proxy.OutboundPort), source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
-	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{b.tcpProxy(blackhole, blackhole, nil, b.countsConnections(b.going(clientTCP))...)}}}
+	nowhere := b.tcpProxy(blackhole, blackhole, nil, ir.Duration(idleTimeout), b.countsConnections(b.going(clientTCP))...)
+	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{nowhere}}}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
 	nothing.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -184,13 +185,20 @@ func (b *builder) hosts(c call) []string {
 	return hosts
 }
 
+// idle is how long a connection of the call may be without requests, or without a byte where there are none.
+func (b *builder) idle(use *ir.Use, callee *ir.Traffic) ir.Duration {
+	return b.scope.Settings.Policy(use, callee).Bounds.IdleTimeout.Value
+}
+
 // connects are the filters of connections that are handed on as they are.
 func (b *builder) connects(name string, c call) []*listenerv3.Filter {
 	counts := b.countsConnections(b.going(clientTCP))
 	if c.external == nil {
-		return []*listenerv3.Filter{b.tcpProxy(name, b.upstream(c.callee, c.use, c.port, ""), c.callee, counts...)}
+		cluster, idle := b.upstream(c.callee, c.use, c.port, ""), b.idle(c.use, &c.callee.Traffic)
+		return []*listenerv3.Filter{b.tcpProxy(name, cluster, c.callee, idle, counts...)}
 	}
-	out := []*listenerv3.Filter{b.tcpProxy(name, b.external(c.external, c.use, c.port), nil, counts...)}
+	cluster, idle := b.external(c.external, c.use, c.port), b.idle(c.use, &c.external.Traffic)
+	out := []*listenerv3.Filter{b.tcpProxy(name, cluster, nil, idle, counts...)}
 	if b.leadsAnywhere(c.external) {
 		out = slices.Insert(out, 0, b.forbiddenBytes(name, c.external.Local))
 	}
