@@ -31,8 +31,12 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 		r.step(at, p.Timeout.Pos, "waits for as long as the answer takes%s", ofDefault(p.Timeout.Pos))
 	}
 	if p.Attempts.Value > 0 {
-		text := fmt.Sprintf("retries on %s: %d retries, %d requests at most", join(p.RetriesOn()), p.Attempts.Value, p.Attempts.Value+1)
-		if t := perTry.Value; t.Bounds() {
+		text := "retries on " + join(p.RetriesOn())
+		if p.RetriesLate() {
+			text += fmt.Sprintf(", and when a try takes %s", perTry.Value)
+		}
+		text += fmt.Sprintf(": %d retries, %d requests at most", p.Attempts.Value, p.Attempts.Value+1)
+		if t := perTry.Value; t.Bounds() && !p.RetriesLate() {
 			text += fmt.Sprintf("; a try takes %s at most", t)
 		}
 		r.step(at, p.Attempts.Pos, "%s", text)

@@ -151,8 +151,14 @@ func randomTokens(t *testing.T) (public string, token func(issuer string, claims
 // randomMesh is one that compiles, of those that spec makes.
 func randomMesh(t *testing.T, spec func() *trytest.Spec) (*ir.Mesh, string) {
 	t.Helper()
+	return compiling(t, func() string { return spec().Text() })
+}
+
+// compiling is the first mesh that compiles.
+func compiling(t *testing.T, random func() string) (*ir.Mesh, string) {
+	t.Helper()
 	for range 100 {
-		text := spec().Text()
+		text := random()
 		r, err := compiler.Compile(t.Context(), compiler.Options{Dir: laidOut(t, map[string]string{"mesh.cue": text})})
 		if err != nil {
 			t.Fatal(err)

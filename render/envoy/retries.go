@@ -39,6 +39,9 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 			out.RetriableStatusCodes = []uint32{503}
 		}
 	}
+	if p.RetriesResets() { // between the proxies: what the application breaks off is told apart
+		on = append(on, brokenOff)
+	}
 	if !b.proxyless {
 		on = append(on, "retriable-headers")
 		out.RetriableHeaders = append(onUnanswered(p.RetryOn.Value), onStatus(p.RetryOn.Value, protocol)...)
