@@ -6,6 +6,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -57,4 +58,13 @@ func breakers(bounds *ir.Bounds, retries budget) *clusterv3.CircuitBreakers {
 			MinRetryConcurrency: wrapperspb.UInt32(retries.minConcurrency),
 		},
 	}}}
+}
+
+// boundByCaller is for connections that the proxy before this one ends when nothing moves on them.
+const boundByCaller ir.Duration = 0
+
+// idleByCaller has a connection manager leave it to the caller's proxy, or the gateway, to end requests on which nothing moves,
+// and connections without any: it knows how long the caller wants them kept.
+func idleByCaller(m *hcmv3.HttpConnectionManager) {
+	m.StreamIdleTimeout, m.CommonHttpProtocolOptions.IdleTimeout = duration(boundByCaller), duration(boundByCaller)
 }

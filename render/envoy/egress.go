@@ -45,10 +45,10 @@ func (b *builder) egress() {
 	if g.Egress == nil {
 		return
 	}
-	out := &listenerv3.Listener{
+	out := asks(&listenerv3.Listener{
 		Name: egressListener, Address: b.gatewayAddress(g.Egress.Port), TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 		ListenerFilters: []*listenerv3.ListenerFilter{b.tlsInspector()}, DefaultFilterChain: b.closed(egressListener), Metadata: from(g.Pos),
-	}
+	}, &ir.LastHop{})
 	for _, leaving := range g.Egress.Externals {
 		e := b.scope.Externals[leaving.Name]
 		if len(leaving.Callers) == 0 {
@@ -90,6 +90,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	behindAProxy(m)
 	b.endsOld(m)
 	m.AccessLog = b.counts(b.passing(serverHTTP, e, port))
+	idleByCaller(m)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
 		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{

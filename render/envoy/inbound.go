@@ -130,6 +130,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	b.out.Routes = append(b.out.Routes, routesOf(name, hosts...))
 	m := b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port))
 	b.endsOld(m)
+	idleByCaller(m)
 	chain.TransportSocket = b.downstreamTLS(b.members(port), "h2", "http/1.1")
 	chain.Filters = slices.Concat(
 		[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked),

@@ -125,9 +125,6 @@ func (b *builder) tcpProxyOnceKnown(name, cluster string, logs ...*accesslogv3.A
 	return b.networkFilter(tcpProxyFilter, p)
 }
 
-// boundByCaller is for connections that the proxy before this one ends when they are idle.
-const boundByCaller ir.Duration = 0
-
 func connectionTo(name, cluster string, idle ir.Duration) *tcpproxyv3.TcpProxy {
 	return &tcpproxyv3.TcpProxy{
 		StatPrefix:       statName(name),
