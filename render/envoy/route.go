@@ -73,7 +73,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 		sendTo(action, b.destinations(last.To, came))
 		action.HashPolicy = hashPolicy(b.scope.Upstreams[last.To[0].Service])
 		for _, r := range by {
-			b.mirror(action, r.Mirror, came)
+			b.mirror(action, r.Mirror, came, p)
 		}
 		rewrite(action, by)
 		b.givesStatus(out, came.Protocol)
