@@ -40,22 +40,40 @@ const FailingOutliers = 4
 func (g *Random) FailingMesh() string {
 	var b, hosts strings.Builder
 	uses := map[string]*strings.Builder{"client": {}, "edge": {}}
-	fmt.Fprintf(&b, "package m\n\nmesh: {name: \"m\", trustDomain: \"m.example\"\n\tsilence: {MC1402: \"-\"}\n\tdefaults: {%s}\n}\n", g.tries(3))
+	fmt.Fprintf(&b, `package m
+
+mesh: {
+	name: "m", trustDomain: "m.example", silence: {MC1402: "-"}
+	defaults: {%s}
+}
+`, g.tries(3))
 	for _, f := range FailingServices {
 		var routes []string
 		for i := range FailingRoutes {
 			routes = append(routes, fmt.Sprintf("{match: path: prefix: \"/r%d/\", %s}", i, g.tries(1)))
 		}
-		fmt.Fprintf(&b, "services: %q: {\n\tworkload: deployment: %q\n\tports: main: {port: %d, protocol: %q}\n\tallow: [{from: {services: [\"client\"], gateways: [\"edge\"]}}]\n"+
-			"\toutliers: {consecutiveLocalFailures: %d, interval: \"100ms\", ejectFor: \"1h\"}\n\troutes: [%s]\n\t%s\n}\n",
-			f.Name, f.Name, f.Port, f.Protocol, FailingOutliers, strings.Join(routes, ", "), g.tries(3))
+		fmt.Fprintf(&b, `services: %q: {
+	workload: deployment: %q
+	ports: main: {port: %d, protocol: %q}
+	allow: [{from: {services: ["client"], gateways: ["edge"]}}]
+	outliers: {consecutiveLocalFailures: %d, interval: "100ms", ejectFor: "1h"}
+	routes: [%s]
+	%s
+}
+`, f.Name, f.Name, f.Port, f.Protocol, FailingOutliers, strings.Join(routes, ", "), g.tries(3))
 		fmt.Fprintf(&hosts, "\t\t{match: host: %q, to: [{service: %q}], %s},\n", f.Name, f.Name, g.tries(3))
 		for _, w := range uses {
 			fmt.Fprintf(w, "%q: {%s}, ", f.Name, g.tries(3))
 		}
 	}
 	fmt.Fprintf(&b, "services: client: {workload: deployment: \"client\", uses: {%s}}\n", uses["client"])
-	fmt.Fprintf(&b, "gateways: edge: {\n\tlisteners: plain: port: 8080\n\troutes: [\n%s\t]\n\tuses: {%s}\n}\n", hosts.String(), uses["edge"])
+	fmt.Fprintf(&b, `gateways: edge: {
+	listeners: plain: port: 8080
+	routes: [
+%s	]
+	uses: {%s}
+}
+`, hosts.String(), uses["edge"])
 	return b.String()
 }
 
@@ -72,7 +90,7 @@ func (g *Random) tries(n int) string {
 		retries = append(retries, "attempts: "+g.one("0", "1", "2"))
 	}
 	if g.chance(2) {
-		retries = append(retries, `perTryTimeout: "200ms"`)
+		retries = append(retries, `perTryTimeout: "300ms"`)
 	}
 	if g.chance(2) {
 		on := []string{g.retryCondition()}
