@@ -101,7 +101,7 @@ var imports = []struct{ of, may, depend string }{
 	{"examples/backend", "host/app", ""},
 	{"test/e2e", "", ""},
 	{"tools/bench", "compiler/ir compiler/try schema", ""},
-	{"tools/dataplane", "compiler compiler/ir host/local", "cue envoy"},
+	{"tools/dataplane", "compiler compiler/ir host/local render/envoy", "cue envoy"},
 	{"tools/images", "compiler/atomicfile", ""},
 }
 
