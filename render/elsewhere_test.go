@@ -29,7 +29,7 @@ services: {
 	}
 	r: {
 		workload: statefulSet: "r"
-		ports: grpc: {port: 9000, protocol: "grpc"}
+		ports: {grpc: {port: 9000, protocol: "grpc"}, web: {port: 9003, protocol: "http2"}}
 		allow: [{from: services: ["p"], grpc: service: "a.B"}, {from: services: ["p"], headers: "x-a": exact: "2", methods: ["GET"], jwt: issuer: "fetched"}]
 		deny: [{from: {services: ["p"], ipRanges: ["10.9.0.0/16"]}}]
 		health: http: path: "/a"

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -34,13 +33,9 @@ var without = map[string]string{
 	"services.[].proxy.drainTime":                 "where there are no pods it is Envoy's flag, which meshc up sets",
 }
 
-// belowHTTP are places of settings of requests where there are none, of which nothing is said yet.
-var belowHTTP = regexp.MustCompile(`^(services\.(p|q|x|y2)|services\.p\.uses\.(q|opaque)|gateways\.(g\.uses\.y2|h\.uses\.q)|external\.opaque)` +
-	`\.(timeout|idleTimeout|retries\..*|connections\.idleTimeout)$`)
-
 // isExpected reports whether a field at a place is among those.
 func isExpected(field, path string) bool {
-	return without[field] != "" || without[path] != "" || belowHTTP.MatchString(path)
+	return without[field] != "" || without[path] != ""
 }
 
 // TestFieldsTakeEffectEverywhere sets each field of the language at each place where the schema accepts it, and wants an output
