@@ -57,7 +57,7 @@ services: {
 	asks: {workload: deployment: "asks", ports: {http: {port: 95, protocol: "http"}, more: {port: 96, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
 	asks2: {workload: deployment: "asks2", ports: {http: {port: 95, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
 }
-mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1736: "tried", MC1704: "tried", MC1705: "tried", MC1730: "tried"}
+mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1736: "tried", MC1741: "tried", MC1704: "tried", MC1705: "tried", MC1730: "tried"}
 services: a: {
 	workload: deployment: "a"
 	ports: {http: {port: 80, protocol: "http"/*port*/}, admin: {port: 90, protocol: "http"}}
@@ -390,6 +390,10 @@ var changes = map[string]change{
 	"mesh.proxy.excludeInboundPorts.[]":                        add("mesh proxy", "excludeInboundPorts: [22]"),
 	"mesh.proxy.excludeOutboundPorts.[]":                       add("mesh proxy", "excludeOutboundPorts: [22]"),
 	"mesh.proxy.excludeOutboundRanges.[]":                      add("mesh proxy", `excludeOutboundRanges: ["10.96.0.0/12"]`),
+	"mesh.proxy.requests.encodedSlashes":                       add("mesh proxy", `requests: encodedSlashes: "keep"`),
+	"mesh.proxy.requests.underscores":                          add("mesh proxy", `requests: underscores: "drop"`),
+	"mesh.proxy.requests.http10":                               add("mesh proxy", `requests: http10: true`),
+	"mesh.proxy.requests.headerCase":                           add("mesh proxy", `requests: headerCase: "preserve"`),
 	"mesh.proxy.ipFamilies.[]":                                 add("mesh proxy", `ipFamilies: ["IPv4"]`),
 	"mesh.proxy.secretDirectory":                               add("mesh proxy", `secretDirectory: "/secrets"`),
 	"gateways.[].listeners.[].protocol":                        {`protocol: "tcp", to: {service: "y2", port: "p"}`, `protocol: "tls", to: {service: "y2", port: "p"}`, ""},
@@ -473,6 +477,7 @@ var told = map[string]string{
 	"mesh.proxy.inboundPort":                      "gateways have none",
 	"mesh.proxy.outboundPort":                     "gateways have none",
 	"mesh.proxy.secretDirectory":                  "it is read where a listener ends TLS",
+	"mesh.proxy.requests":                         "it is read where requests are",
 	"mesh.proxy.interception":                     "gateways are never redirected to",
 	"mesh.trustDomains.[].bundle":                 "it is read where the mesh's TLS is ended, which a member without ports does not do",
 	"services.[].health":                          "the proxy lets the health checks of callers in by their kind and path",

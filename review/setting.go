@@ -43,7 +43,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
 	}
 	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes", "outliers", "lastHop", "traffic",
-		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy")...)
+		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy", "forms")...)
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Open {
 			out = append(out, Setting{"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there", from(true, p.Pos)})

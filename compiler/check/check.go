@@ -40,6 +40,8 @@ var checks = []func(*subject) diag.List{
 	privilegedPods,
 	controlPorts,
 	addressesBelowHTTP,
+	formsBesideRules,
+	formsNowhere,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

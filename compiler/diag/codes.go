@@ -93,6 +93,7 @@ const (
 	ForbiddenAddress  Code = "MC1734"
 	SystemMember      Code = "MC1735"
 	RestIsWrong       Code = "MC1770"
+	FormsBesideRules  Code = "MC1741"
 	NobodySigns       Code = "MC1790"
 	PrivilegedPod     Code = "MC1736"
 	NotCarried        Code = "MC1801"
@@ -115,6 +116,7 @@ var warnings = map[Code]bool{
 	TokenUnchecked:   true,
 	OpenPort:         true,
 	PrivilegedPod:    true,
+	FormsBesideRules: true,
 	RestIsWrong:      true,
 	NotCarried:       true,
 	TestUndecided:    true,

@@ -26,6 +26,8 @@ type Proxy struct {
 	// DrainTime is how long connections of a listener that is no more may last, in
 	// whole seconds.
 	DrainTime Duration `json:"drainTime,omitempty" scope:"deployment"`
+	// Requests are forms of requests that the proxy takes, of callers and of the application itself.
+	Requests Forms `json:"requests,omitzero"`
 	// AdminPort is Envoy's, on loopback.
 	AdminPort uint16 `json:"adminPort"`
 	// HealthPort is where the proxy answers probes of what it tries itself.

@@ -32,6 +32,8 @@ type Upstream struct {
 	// Explicit is set when the proxies listen on the ports' Numbers themselves,
 	// without redirection; see [Upstream.InstancePort].
 	Explicit bool `json:"explicit,omitempty"`
+	// Forms are the [Proxy.Requests] of the service, as its callers' proxies need to know.
+	Forms Forms `json:"forms,omitzero" scope:"callers"`
 	// Ports are sorted by name. At least one.
 	Ports []Port `json:"ports"`
 	// Versions are sorted by name.

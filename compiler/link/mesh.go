@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -83,6 +84,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	}
 	l.proxy = l.mesh.DefaultProxy()
 	l.proxy = l.proxyOf(here.field("proxy"), m.Proxy)
+	l.proxy.Requests.Pos = source.Position{}
 	return true
 }
 

@@ -27,6 +27,7 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 	}
 	proxy.SecretDirectory = p.SecretDirectory.Or(proxy.SecretDirectory)
 	proxy.Server = p.Server.Or(proxy.Server)
+	proxy.Requests = forms(here.field("requests"), proxy.Requests, p.Requests)
 	l.excluded(here, p, &proxy)
 	if p.Privileged != nil {
 		proxy.Privileged = values(p.Privileged)

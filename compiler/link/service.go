@@ -35,6 +35,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Identity = l.identity(service.Namespace, service.Account)
 	service.Authorizer = l.authorizer(here, s.Authorizer)
 	service.Plaintext = s.MTLS.Value == "permissive"
+	service.Forms = service.Proxy.Requests
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Workload = l.workload(here, s, service.Ports)
 	service.Versions = l.versions(here, s, &service.Workload)

@@ -85,6 +85,7 @@ type Proxy struct {
 	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
 	SecretDirectory       Field[string]   `cue:"secretDirectory"`
 	Server                Field[string]   `cue:"server"`
+	Requests              *RequestForms   `cue:"requests"`
 }
 
 // Flux is where Flux looks.

@@ -15,6 +15,7 @@ func (r *run) fromService(s *ir.Service) {
 	at := ir.ServiceRef(s.Name).String()
 	r.onlyPort(s)
 	number := r.request.port()
+	scope := r.mesh.ServiceScope(s)
 	var onPort []*ir.Use
 	for i := range s.Uses {
 		use := &s.Uses[i]
@@ -36,7 +37,7 @@ func (r *run) fromService(s *ir.Service) {
 		for _, name := range use.Ports {
 			if r.numberOf(use, name) == number && r.protocolOf(use, name).IsHTTP() {
 				r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)
-				if _, good := r.read(at); good {
+				if _, good := r.read(at, scope.FormsOn(use, name, number)); good {
 					r.answer(at, http.StatusBadGateway)
 				}
 				return
@@ -121,7 +122,8 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 		r.connect(callee, port)
 		return
 	}
-	q, good := r.read(at)
+	scope := r.mesh.ServiceScope(s)
+	q, good := r.read(at, scope.FormsOn(use, portName, port.Number))
 	if !good {
 		return
 	}
@@ -168,7 +170,7 @@ func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string)
 	reach := Reach{External: e.Name, Port: port.Name, Percent: 100}
 	if port.Protocol.IsHTTP() {
 		scope := r.mesh.ServiceScope(s)
-		q, good := r.readAs(at, use.Binds[portName] != "" || scope.ExternalsAlone(port.Number))
+		q, good := r.readAs(at, scope.FormsOn(use, portName, port.Number), use.Binds[portName] != "" || scope.ExternalsAlone(port.Number))
 		if !good {
 			return
 		}

@@ -65,7 +65,7 @@ func (r *run) direct() error {
 		r.connect(s, port)
 		return nil
 	}
-	if q, good := r.read(at); good {
+	if q, good := r.read(at, s.Proxy.Requests.Inside()); good {
 		r.enters(at, s, port, q)
 	}
 	return nil
@@ -93,7 +93,7 @@ func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
 		r.Write = fmt.Sprintf("services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a gateway in between", s.Name)
 		return nil
 	}
-	q, good := r.read(at)
+	q, good := r.read(at, s.Proxy.Requests)
 	if !good {
 		return nil
 	}

@@ -30,7 +30,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		r.connect(callee, callee.Port(l.To.Port))
 		return
 	}
-	q, good := r.read(at)
+	q, good := r.read(at, g.Proxy.Requests)
 	if !good {
 		return
 	}

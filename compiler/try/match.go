@@ -108,7 +108,7 @@ func edited(headers []ir.Header, e ir.HeaderEdits) []ir.Header {
 func Arrives(by []*ir.Route, path string) string {
 	if pattern, substitution, ok := ir.RewrittenPath(by); ok {
 		if rewritten, good := substituted(pattern, substitution, path); good {
-			path, _, _, _ = normalized(rewritten)
+			path, _, _, _ = normalized(rewritten, true)
 		}
 	}
 	return path

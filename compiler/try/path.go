@@ -9,9 +9,9 @@ import (
 // merge_slashes, path_with_escaped_slashes_action). Why is set when the request is refused with 400 for its path, and
 // unsure when it has characters with which versions of HTTP and clients do this and that.
 //
-// What is not refused is normal: reading it once more changes nothing, so that all proxies on the way, and the
+// Escaped slashes are kept where that is said. What is not refused is normal: reading it once more changes nothing, so that all proxies on the way, and the
 // application, mean the same path.
-func normalized(path string) (out, query, why, unsure string) {
+func normalized(path string, slashes bool) (out, query, why, unsure string) {
 	if strings.Contains(path, "#") {
 		return "", "", "a fragment in its path", ""
 	}
@@ -19,7 +19,7 @@ func normalized(path string) (out, query, why, unsure string) {
 	if i := strings.IndexByte(path, '?'); i >= 0 {
 		path, query = path[:i], path[i:]
 	}
-	if lower := strings.ToLower(path); strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") {
+	if lower := strings.ToLower(path); !slashes && (strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c")) {
 		return "", "", "an escaped slash in its path", ""
 	}
 	out = withoutParametersOfDots(path)

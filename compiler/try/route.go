@@ -177,9 +177,6 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		sum += d.Weight
 	}
 	verdicts := map[string]refusal{}
-	arrived := *q // as the other proxy reads it
-	path, _, why, _ := normalized(q.path)
-	arrived.path = path
 	for i := range route.To {
 		d := &route.To[i]
 		if d.Weight == 0 || sum == 0 {
@@ -187,11 +184,12 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		}
 		callee := r.mesh.Service(d.Service)
 		port := callee.Port(cmp.Or(d.Port, came.Name))
+		arrived, why := again(q, callee.Forms.Inside())
 		key := callee.Name + "|" + port.Name
 		refused, known := verdicts[key]
 		if !known {
 			if refused = (refusal{status: 400}); why == "" {
-				refused = r.letIn(callee, port, &arrived)
+				refused = r.letIn(callee, port, arrived)
 			} else {
 				r.step(ir.ServiceRef(callee.Name).String(), source.Position{}, "refuses %s", why)
 			}
@@ -206,6 +204,18 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		r.Answer = &Answer{By: ir.ServiceRef(r.Reaches[0].Service).String(), Status: same, Transient: r.Reaches[0].Transient}
 		r.Reaches = nil
 	}
+}
+
+// again is a request as the callee's proxy reads it; why it refuses it, or "".
+func again(q *message, forms ir.Forms) (arrived *message, why string) {
+	out := *q
+	out.path, _, why, _ = normalized(q.path, forms.EncodedSlashes)
+	headers, refused := withUnderscores(q.headers, forms.Underscores)
+	if refused != "" && why == "" {
+		why = fmt.Sprintf("the header %s: some applications read an underscore as a dash", refused)
+	}
+	out.headers = headers
+	return &out, why
 }
 
 // sameRefusal is the status with which all refuse; 0 when some do not, or each in its own way.

@@ -172,14 +172,15 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 	return r.Trial, nil
 }
 
-// read is the request as the proxy reads it; false when it refuses it for its form.
-func (r *run) read(at string) (*message, bool) { return r.readAs(at, false) }
+// read is the request as a proxy reads it that takes those forms; false when it refuses it for its form.
+func (r *run) read(at string, forms ir.Forms) (*message, bool) { return r.readAs(at, forms, false) }
 
-// readAs is read by a proxy that leaves paths as they are written, or makes them normal.
-func (r *run) readAs(at string, written bool) (*message, bool) {
-	path, query, why, unsure := normalized(r.request.Path)
+// readAs is read by a proxy that leaves paths, methods and names of headers as they are written, or makes them normal.
+func (r *run) readAs(at string, forms ir.Forms, written bool) (*message, bool) {
+	path, query, why, unsure := normalized(r.request.Path, forms.EncodedSlashes)
 	if written {
 		path, query, why, unsure = asWritten(r.request.Path)
+		forms = forms.ToExternals()
 	}
 	if why != "" {
 		r.step(at, source.Position{}, "refuses %s", why)
@@ -197,12 +198,11 @@ func (r *run) readAs(at string, written bool) (*message, bool) {
 		r.answer(at, 400)
 		return nil, false
 	}
-	for _, h := range r.request.Headers {
-		if strings.Contains(h.Name, "_") {
-			r.step(at, source.Position{}, "refuses the header %s: some applications read an underscore as a dash", h.Name)
-			r.answer(at, 400)
-			return nil, false
-		}
+	headers, refused := withUnderscores(r.request.Headers, forms.Underscores)
+	if refused != "" {
+		r.step(at, source.Position{}, "refuses the header %s: some applications read an underscore as a dash", refused)
+		r.answer(at, 400)
+		return nil, false
 	}
 	if path != strings.SplitN(r.request.Path, "?", 2)[0] {
 		r.step(at, source.Position{}, "reads the path as %s", path)
@@ -211,7 +211,23 @@ func (r *run) readAs(at string, written bool) (*message, bool) {
 	if bare := withoutPort(authority); strings.HasSuffix(bare, ".") {
 		authority = strings.TrimSuffix(bare, ".") + strings.TrimPrefix(authority, bare)
 	}
-	return &message{method: r.request.Method, host: host, authority: authority, path: path, query: query, headers: r.request.Headers}, true
+	return &message{method: r.request.Method, host: host, authority: authority, path: path, query: query, headers: headers}, true
+}
+
+// withUnderscores are the headers that a proxy takes; refused is one with an underscore in its name for which it refuses all.
+func withUnderscores(headers []ir.Header, underscores ir.Underscores) (out []ir.Header, refused string) {
+	if underscores == ir.UnderscoresAllow {
+		return headers, ""
+	}
+	for _, h := range headers {
+		switch {
+		case !strings.Contains(h.Name, "_"):
+			out = append(out, h)
+		case underscores == "":
+			return nil, h.Name
+		}
+	}
+	return out, ""
 }
 
 // withQuery is a path with its query.

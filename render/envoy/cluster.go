@@ -52,8 +52,13 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	case b.proxyless:
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
-		c.TransportSocket = b.upstreamTLS(callee, "h2")
-		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{})), judged, port.Protocol))
+		alpn, options := "h2", b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{}))
+		if callee.Forms.KeepsCase(port) {
+			alpn = "http/1.1"
+			b.keepsCase(options)
+		}
+		c.TransportSocket = b.upstreamTLS(callee, alpn)
+		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -106,6 +111,9 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		if b.scope.Gateway != nil {
 			towardsAProxy(options)
 		}
+		if b.member.Proxy.Requests.KeepsCase(port) {
+			b.keepsCase(options)
+		}
 		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
 	}
 	if port.Protocol == ir.HTTPS {
@@ -129,7 +137,11 @@ func (b *builder) application(port *ir.Port) string {
 	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))
 	c.CircuitBreakers = unbounded()
 	if port.Protocol.IsHTTP() {
-		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, towardsAProxy(&httpv3.HttpProtocolOptions{}))
+		options := towardsAProxy(&httpv3.HttpProtocolOptions{})
+		if b.member.Proxy.Requests.KeepsCase(port) {
+			b.keepsCase(options)
+		}
+		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, options)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
@@ -163,7 +175,9 @@ func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolO
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}
 	}
 	commonOptions(options).IdleTimeout = duration(idle)
-	options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit}
+	if options.UpstreamProtocolOptions == nil {
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit}
+	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(options)}
 }
 

@@ -91,6 +91,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	b.endsOld(m)
 	m.AccessLog = b.counts(b.passing(serverHTTP, e, port))
 	idleByCaller(m)
+	b.takes(m, b.member.Proxy.Requests.ToExternals())
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
 		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{

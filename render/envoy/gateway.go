@@ -81,6 +81,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
+	b.takes(m, b.member.Proxy.Requests)
 	ignoreUpgrades(m, upgradesOf(hosts))
 	m.AccessLog = b.counts(b.going(clientHTTP))
 	m.CodecType = codec

@@ -131,6 +131,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	m := b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port))
 	b.endsOld(m)
 	idleByCaller(m)
+	b.takes(m, b.member.Proxy.Requests.Inside())
 	chain.TransportSocket = b.downstreamTLS(b.members(port), "h2", "http/1.1")
 	chain.Filters = slices.Concat(
 		[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked),
@@ -147,6 +148,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost, d
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	takeUpgrades(m, port)
+	b.takes(m, b.member.Proxy.Requests)
 	b.dropHeaders(m, dropped)
 	m.AccessLog = append(b.auditLog(port, httpRBACFilter), b.counts(b.coming(serverHTTP, port))...)
 	// The application learns who calls from its own proxy and from nobody else.

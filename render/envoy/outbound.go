@@ -69,7 +69,7 @@ func (b *builder) bound(c call, bind string) {
 	name := outboundBind(b.label(c), c.port.Name)
 	l := b.outboundListener(name, address(at.Addr().String(), at.Port()), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
-		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, true, c.external != nil, b.anyHost(c)...)}
+		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.scope.FormsOn(c.use, c.port.Name, c.port.Number), true, c.external != nil, b.anyHost(c)...)}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
 	}
@@ -114,7 +114,7 @@ func (b *builder) virtual(number uint16, calls []call) {
 		}
 	}
 	if hosts != nil {
-		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, false, b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
+		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, b.scope.FormsOn(calls[0].use, calls[0].port.Name, number), false, b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -143,12 +143,13 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 
 // outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name; these are of externals alone,
 // or of services too.
-func (b *builder) outboundHTTP(name string, anyHost, externals bool, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
+func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals bool, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
 	read := b.connectionManager
 	if externals {
-		read = b.pathsAsWritten
+		read, forms = b.pathsAsWritten, forms.ToExternals()
 	}
 	m := read(name, b.filtersOf(hosts)...)
+	b.takes(m, forms)
 	if anyHost {
 		b.wantsHost(m)
 	}

@@ -20,7 +20,7 @@ func (d *differ) settings() {
 		if !d.changed[ir.ServiceRef(name)] {
 			return
 		}
-		d.fields(a, b, ir.ServiceRef(name).String(), "allow", "deny", "uses", "routes", "traffic", "probes")
+		d.fields(a, b, ir.ServiceRef(name).String(), "allow", "deny", "uses", "routes", "traffic", "probes", "forms")
 		d.fields(audited(a), audited(b), ir.ServiceRef(name).String())
 		d.fields(binds(a.Uses), binds(b.Uses), ir.ServiceRef(name).String())
 		d.renamed(ir.ServiceRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))

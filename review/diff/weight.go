@@ -52,6 +52,7 @@ var weights = []struct {
 	{member: "service", path: "explicit", kind: NewlyAllowed},
 	{member: "service", path: "plaintext", kind: Protection},
 	{path: "proxy.server", kind: Protection},
+	{path: "proxy.requests", kind: Protection},
 	{path: "proxy.privileged", kind: Protection},
 	{path: "proxy.excludeOutboundPorts", kind: Protection},
 	{path: "proxy.excludeOutboundRanges", kind: Protection},

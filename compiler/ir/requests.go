@@ -1,0 +1,79 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// Forms are forms of requests that a member takes. The zero value takes none of them.
+type Forms struct {
+	// EncodedSlashes are kept in paths.
+	EncodedSlashes bool `json:"encodedSlashes,omitempty"`
+	// Underscores in names of headers; empty for requests that are refused.
+	Underscores Underscores `json:"underscores,omitempty"`
+	// HTTP10 is taken.
+	HTTP10 bool `json:"http10,omitempty"`
+	// HeaderCase of HTTP/1.1 is kept.
+	HeaderCase bool `json:"headerCase,omitempty"`
+	// Pos is where the member writes them; none where it takes those of the mesh.
+	Pos source.Position `json:"pos,omitzero"`
+}
+
+// Inside are the forms that the callee's proxy takes of other proxies. It drops headers that it would refuse: over HTTP/2 Envoy
+// refuses them by resetting the stream, which the caller's proxy would count against the instance.
+func (f Forms) Inside() Forms {
+	if f.Underscores == "" {
+		f.Underscores = UnderscoresDrop
+	}
+	return f
+}
+
+// ToExternals are the forms that are taken where all requests go to externals, which nothing in the mesh judges.
+func (f Forms) ToExternals() Forms {
+	f.EncodedSlashes, f.Underscores, f.HTTP10 = true, UnderscoresAllow, true
+	return f
+}
+
+// Underscores is what becomes of headers with one in their name.
+type Underscores string
+
+// What becomes of headers with an underscore, where the request is not refused.
+const (
+	UnderscoresDrop  Underscores = "drop"
+	UnderscoresAllow Underscores = "allow"
+)
+
+// KeepsCase reports whether requests to a port, which is one of the member or of an external that it calls, keep the case of
+// their headers: over HTTP/2 there is none.
+func (f *Forms) KeepsCase(p *Port) bool {
+	return f.HeaderCase && p.Protocol.IsHTTP() && !p.Protocol.Multiplexed()
+}
+
+// or takes what either takes: the next proxy decides for itself.
+func (f Forms) or(other Forms) Forms {
+	f.EncodedSlashes = f.EncodedSlashes || other.EncodedSlashes
+	f.HTTP10 = f.HTTP10 || other.HTTP10
+	f.HeaderCase = f.HeaderCase || other.HeaderCase
+	if f.Underscores == "" || other.Underscores == UnderscoresAllow {
+		f.Underscores = other.Underscores
+	}
+	return f
+}
+
+// FormsOn are the forms that the proxy of a service takes from its application on the listener of that port of a use: those of the
+// service itself, and of the services that it calls there.
+func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
+	out := s.Service.Proxy.Requests
+	bound := use.Binds[name] != ""
+	for i := range s.Service.Uses {
+		other := &s.Service.Uses[i]
+		callee := s.Upstreams[other.To]
+		if other.External || callee == nil {
+			continue
+		}
+		for _, p := range other.Ports {
+			here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).Number == number
+			if here && callee.Port(p).Protocol.IsHTTP() {
+				out = out.or(callee.Forms)
+			}
+		}
+	}
+	return out
+}
