@@ -57,13 +57,14 @@ func (f Forms) or(other Forms) Forms {
 	return f
 }
 
-// FormsOn are the forms that the proxy of a service takes from its application on the listener of that port of a use: those of the
-// service itself, and of the services that it calls there.
+// FormsOn are the forms that the member's proxy takes on its host, at the listener of that port of a use: those of the member itself,
+// and of the services that it calls there.
 func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
-	out := s.Service.Proxy.Requests
+	member := s.Member()
+	out := member.Proxy.Requests
 	bound := use.Binds[name] != ""
-	for i := range s.Service.Uses {
-		other := &s.Service.Uses[i]
+	for i := range member.Uses {
+		other := &member.Uses[i]
 		callee := s.Upstreams[other.To]
 		if other.External || callee == nil {
 			continue
