@@ -46,7 +46,7 @@ func TestTriesThatFitExactly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const want = "2 retries, 3 requests at most; a try takes 500ms at most"
+		const want = "when a try takes 500ms: 2 retries, 3 requests at most"
 		if !slices.ContainsFunc(trial.Steps, func(s try.Step) bool { return strings.Contains(s.Does, want) }) {
 			t.Errorf("meshc try does not say %q: %s", want, fmt.Sprint(trial.Steps))
 		}
