@@ -149,8 +149,11 @@ func TestHeaderCase(t *testing.T) {
 			port       uint16
 			kept       bool
 		}{
-			{"a", "keeps", 8080, true}, {"a", "lower", 8081, false}, {"b", "store.example", 9000, true},
-			{"", "shop.example", 0, true}, {"", "lower.example", 0, false},
+			{"a", "keeps", 8080, true},
+			{"a", "lower", 8081, false},
+			{"b", "store.example", 9000, true},
+			{"", "shop.example", 0, true},
+			{"", "lower.example", 0, false},
 		} {
 			dial := func() (net.Conn, error) {
 				if c.from == "" {
