@@ -24,8 +24,8 @@ type Options struct {
 	// Dir is where patterns are relative to; it stands in the module. Empty for
 	// the current directory.
 	Dir string
-	// Patterns choose units, as with cue; none for "./...", which is the whole module. The mesh is always that of the whole
-	// module: what they choose is whose findings are wanted.
+	// Patterns choose units, as with cue; none for "./...", which is the whole module. The mesh is always that of the
+	// whole module: what they choose is whose findings are wanted.
 	Patterns []string
 	// Tags are injected, as with cue's -t.
 	Tags []string
@@ -88,7 +88,10 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		}
 	})
 	both.Wait()
-	result := &Result{Root: module.Dir, Directories: module.Directories(), Files: module.FS(), Names: module.Names(), Target: module.Target}
+	result := &Result{
+		Root: module.Dir, Directories: module.Directories(), Files: module.FS(), Names: module.Names(),
+		Target: module.Target,
+	}
 
 	units, part, problems := module.Units(o.Patterns)
 	found.Add(problems...)
@@ -118,7 +121,8 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now, cmp.Or(o.Version, "devel"))
+	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now,
+		cmp.Or(o.Version, "devel"))
 	found.Add(problems...)
 	if mesh != nil {
 		found.Add(owningNothing(mesh, result.Names)...)
@@ -137,7 +141,8 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	return result, nil
 }
 
-// Part is what patterns choose of the module that a directory stands in; nil for all of it, and where there is no module.
+// Part is what patterns choose of the module that a directory stands in; nil for all of it, and where there is no
+// module.
 func Part(dir string, patterns []string) (*source.Part, error) {
 	module, _, err := load.Open(dir)
 	if err != nil || module == nil {
@@ -162,7 +167,8 @@ func (r *Result) conclude(mesh *ir.Mesh, own, found diag.List) {
 	// A test of the rest says nothing of what the part is.
 	broken := slices.DeleteFunc(rest, func(d diag.Diagnostic) bool { return d.Severity != diag.Error || ofTest(d) })
 	if broken.Sort(); len(broken) > 0 {
-		own.Add(diag.New(diag.RestIsWrong, "", fmt.Sprintf("the mesh outside %s has %s", r.Part, broken.Summary()), broken[0].Positions...).
+		own.Add(diag.New(diag.RestIsWrong, "", fmt.Sprintf("the mesh outside %s has %s", r.Part, broken.Summary()),
+			broken[0].Positions...).
 			WithHint("what depends on it was not checked, and a mesh with errors is not compiled; list them with: meshc vet"))
 	}
 	own.Sort()

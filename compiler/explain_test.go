@@ -17,7 +17,8 @@ import (
 var withoutExample = []diag.Code{
 	diag.NotCarried, diag.BadObject, diag.LetsMore,
 	diag.Unreadable, diag.NotAModule, diag.NoUnits, diag.FileTooLarge, diag.InvalidUTF8, diag.LeavesModule,
-	diag.ForeignOutput, diag.UnknownPackage, diag.NotAsCommitted, diag.CUETag, diag.OverLimit, diag.ModuleTooLarge, diag.RestIsWrong,
+	diag.ForeignOutput, diag.UnknownPackage, diag.NotAsCommitted, diag.CUETag, diag.OverLimit, diag.ModuleTooLarge,
+	diag.RestIsWrong,
 }
 
 // TestExplain wants a page for every code, whose wrong example has the finding

@@ -57,7 +57,8 @@ func (s *site) rename(message, word string) bool {
 		return slices.ContainsFunc(children(n), func(c ast.Node) bool { return find(c, is) })
 	}
 	for i := len(s.nodes) - 1; i > 0; i-- {
-		if _, ok := s.nodes[i].(*ast.File); !ok && find(s.nodes[i], func(n ast.Node) bool { return wrong[nameOf(n)] && nameOf(n) != "" }) {
+		if _, ok := s.nodes[i].(*ast.File); !ok &&
+			find(s.nodes[i], func(n ast.Node) bool { return wrong[nameOf(n)] && nameOf(n) != "" }) {
 			return true
 		}
 	}
@@ -247,7 +248,8 @@ func (s *site) first() bool {
 func isField(n ast.Node) bool { _, ok := n.(*ast.Field); return ok }
 
 func hasField(n ast.Node, name string) bool {
-	return slices.ContainsFunc(children(n), func(c ast.Node) bool { f, ok := c.(*ast.Field); return ok && nameOf(f.Label) == name })
+	return slices.ContainsFunc(children(n),
+		func(c ast.Node) bool { f, ok := c.(*ast.Field); return ok && nameOf(f.Label) == name })
 }
 
 // set writes fields into a struct or file.

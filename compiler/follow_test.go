@@ -19,12 +19,15 @@ import (
 // An edit follows a hint: it changes the files of a spec where a finding is, and reports whether it could.
 type edit func(s *site) bool
 
-// The forms of hints that can be followed without understanding them. What is written in capitals or as "…" is the reader's to fill in.
+// The forms of hints that can be followed without understanding them. What is written in capitals or as "…" is the
+// reader's to fill in.
 var (
-	didYouMean  = regexp.MustCompile(`^did you mean ("[^"]*")\?$`)
-	thereAre    = regexp.MustCompile(`^there are ([A-Za-z][^ ,]*)(, |$)`)
-	takeItOut   = regexp.MustCompile(`^(?:remove|omit) (?:it|them|one of them|one of the rules|the (?:probe|call|rule|issuer))(?:$|[^ ]| [^f]| fo)`)
-	takeOut     = regexp.MustCompile(`^(?:remove|omit) ([A-Za-z][A-Za-z0-9.-]*(?: and [A-Za-z][A-Za-z0-9.-]*)*)(?:$|[^ a-z]| [^f]| fo)`)
+	didYouMean = regexp.MustCompile(`^did you mean ("[^"]*")\?$`)
+	thereAre   = regexp.MustCompile(`^there are ([A-Za-z][^ ,]*)(, |$)`)
+	takeItOut  = regexp.MustCompile(
+		`^(?:remove|omit) (?:it|them|one of them|one of the rules|the (?:probe|call|rule|issuer))(?:$|[^ ]| [^f]| fo)`)
+	takeOut = regexp.MustCompile(
+		`^(?:remove|omit) ([A-Za-z][A-Za-z0-9.-]*(?: and [A-Za-z][A-Za-z0-9.-]*)*)(?:$|[^ a-z]| [^f]| fo)`)
 	takeOutOf   = regexp.MustCompile(`^remove ([A-Za-z0-9]+) from ([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)`)
 	addElement  = regexp.MustCompile(`^add (\{.*\}) to ([a-z][^ ]*)$`)
 	addTo       = regexp.MustCompile(`^add to ([a-z][^ ]*): (.*)$`)
@@ -34,7 +37,8 @@ var (
 	placeholder = regexp.MustCompile(`\b(?:NAME|VALUE|BEGIN|DOMAIN|HOST|NAMESPACE)\b|…`)
 )
 
-// alternatives are the ways that a hint gives, each with what it may mean; those that only a reader understands have no edit.
+// alternatives are the ways that a hint gives, each with what it may mean; those that only a reader understands have
+// no edit.
 func alternatives(d diag.Diagnostic) [][]edit {
 	if strings.HasSuffix(d.Hint, ".") {
 		return nil // what the schema says of a field
@@ -45,7 +49,8 @@ func alternatives(d diag.Diagnostic) [][]edit {
 		for part := range strings.SplitSeq(text, ", and ") {
 			var both []edit
 			for _, a := range all {
-				for _, b := range meanings(d, strings.TrimPrefix(strings.TrimPrefix(part, "instead of bind, "), "write ")) {
+				for _, b := range meanings(d, strings.TrimPrefix(strings.TrimPrefix(part, "instead of bind, "),
+					"write ")) {
 					both = append(both, func(s *site) bool { return a(s) && b(s) })
 				}
 			}
@@ -75,7 +80,8 @@ func meanings(d diag.Diagnostic, text string) []edit {
 	case takeOut.MatchString(text):
 		names := strings.Split(takeOut.FindStringSubmatch(text)[1], " and ")
 		return []edit{func(s *site) bool {
-			return !slices.ContainsFunc(names, func(name string) bool { return !s.removeNamed(strings.Split(name, ".")) })
+			return !slices.ContainsFunc(names,
+				func(name string) bool { return !s.removeNamed(strings.Split(name, ".")) })
 		}}
 	case takeOutOf.MatchString(text):
 		m := takeOutOf.FindStringSubmatch(text)
@@ -102,10 +108,12 @@ func written(text, at string) []edit {
 	text = orElse.ReplaceAllString(text, "")
 	for start := 0; start <= len(text); {
 		rest := text[start:]
-		if literal, after, ok := cutLiteral(rest); ok && at == "" && (after == "" || strings.HasPrefix(after, " or ") || strings.HasPrefix(after, ", ")) {
+		if literal, after, ok := cutLiteral(rest); ok && at == "" && (after == "" || strings.HasPrefix(after, " or ") ||
+			strings.HasPrefix(after, ", ")) {
 			return []edit{func(s *site) bool { return s.replace(literal) }}
 		}
-		if f, err := parser.ParseFile("hint", rest); err == nil && len(f.Decls) > 0 && !slices.ContainsFunc(f.Decls, func(d ast.Decl) bool { return !concrete(d) }) {
+		if f, err := parser.ParseFile("hint", rest); err == nil && len(f.Decls) > 0 &&
+			!slices.ContainsFunc(f.Decls, func(d ast.Decl) bool { return !concrete(d) }) {
 			var out []edit
 			for _, replace := range []bool{false, true} {
 				for _, where := range []placement{named, inside, beside} {
@@ -135,7 +143,8 @@ func concrete(d ast.Decl) bool {
 	case *ast.StructLit:
 		return !slices.ContainsFunc(v.Elts, func(d ast.Decl) bool { return !concrete(d) })
 	case *ast.ListLit:
-		return !slices.ContainsFunc(v.Elts, func(e ast.Expr) bool { return !concrete(&ast.Field{Label: ast.NewIdent("_"), Value: e}) })
+		return !slices.ContainsFunc(v.Elts,
+			func(e ast.Expr) bool { return !concrete(&ast.Field{Label: ast.NewIdent("_"), Value: e}) })
 	}
 	return false
 }
@@ -174,7 +183,8 @@ func open(files map[string]string, at source.Position) *site {
 			return aLine < bLine || aLine == bLine && aColumn <= bColumn
 		}
 		from, to := n.Pos(), n.End()
-		return before(from.Line(), from.Column(), at.Line, at.Column) && !before(to.Line(), to.Column(), at.Line, at.Column)
+		return before(from.Line(), from.Column(), at.Line, at.Column) &&
+			!before(to.Line(), to.Column(), at.Line, at.Column)
 	}
 	s.nodes = []ast.Node{s.file}
 	var walk func(n ast.Node)

@@ -14,10 +14,10 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 )
 
-// TestHints follows the hint of each finding that there is in testdata/wrong, as a reader does who understands no more than its
-// words: the finding is gone then, and there is none that was not there before. Hints that say what is meant in other words
-// than those of a spec are followed in the files below right/ of the same archive, where all hints are followed at once. Each code
-// that has hints has one that is followed.
+// TestHints follows the hint of each finding that there is in testdata/wrong, as a reader does who understands no more
+// than its words: the finding is gone then, and there is none that was not there before. Hints that say what is meant
+// in other words than those of a spec are followed in the files below right/ of the same archive, where all hints are
+// followed at once. Each code that has hints has one that is followed.
 func TestHints(t *testing.T) {
 	files, err := filepath.Glob("../testdata/wrong/*.txtar")
 	if err != nil {
@@ -47,11 +47,13 @@ func TestHints(t *testing.T) {
 					if d.Hint == "" {
 						continue
 					}
-					ok := right != nil && !slices.ContainsFunc(rightly, func(other diag.Diagnostic) bool { return same(d, other) })
+					ok := right != nil &&
+						!slices.ContainsFunc(rightly, func(other diag.Diagnostic) bool { return same(d, other) })
 					if !ok {
 						var failed []string
 						if ok, failed = follow(t, spec, found, d); len(failed) > 0 {
-							t.Errorf("%s: %s %s\nhint: %s\nand then:\n  %s", d.Positions[0], d.Code, d.Message, d.Hint, strings.Join(failed, "\n  "))
+							t.Errorf("%s: %s %s\nhint: %s\nand then:\n  %s", d.Positions[0], d.Code, d.Message, d.Hint,
+								strings.Join(failed, "\n  "))
 						}
 					}
 					mu.Lock()
@@ -94,8 +96,8 @@ func split(archive *txtar.Archive) (spec, right map[string]string) {
 	return spec, right
 }
 
-// follow follows the ways that a hint gives, which all have to lead to a spec without the finding. It reports whether there are any,
-// and what is found on those that do not.
+// follow follows the ways that a hint gives, which all have to lead to a spec without the finding. It reports whether
+// there are any, and what is found on those that do not.
 func follow(t *testing.T, spec map[string]string, found diag.List, d diag.Diagnostic) (ok bool, failed []string) {
 	t.Helper()
 	if len(d.Positions) == 0 || open(spec, d.Positions[0]) == nil {

@@ -21,8 +21,9 @@ var libraries = map[string]string{
 	"cobra":      "github.com/spf13/",
 }
 
-// imports has a row for each package of the module. Of the module's packages it may import those in the second column, and no
-// others; of [libraries] it may depend on those in the third, directly or through others. What is not written is forbidden.
+// imports has a row for each package of the module. Of the module's packages it may import those in the second column,
+// and no others; of [libraries] it may depend on those in the third, directly or through others. What is not written
+// is forbidden.
 var imports = []struct{ of, may, depend string }{
 	// The compiler. The IR knows neither the spec nor what is made of it.
 	{"schema", "", ""},
@@ -42,7 +43,10 @@ var imports = []struct{ of, may, depend string }{
 	{"compiler/try", "compiler/diag compiler/ir compiler/source", ""},
 	{"compiler/check", "compiler/diag compiler/ir compiler/source compiler/try", ""},
 	{"compiler/update", "compiler/ir", ""},
-	{"compiler", "compiler/check compiler/diag compiler/ir compiler/link compiler/load compiler/source compiler/spec", "cue"},
+	{
+		"compiler", "compiler/check compiler/diag compiler/ir compiler/link compiler/load compiler/source compiler/spec",
+		"cue",
+	},
 
 	// What is rendered. A renderer knows the IR alone, and one kind of output.
 	{"render/manifest", "", ""},
@@ -65,18 +69,27 @@ var imports = []struct{ of, may, depend string }{
 	{"identity/svid", "compiler/ir compiler/publickey identity/ca render/envoy", "envoy"},
 	{"identity/csr", "compiler/ir identity/apiserver identity/svid", "envoy kubernetes"},
 	{"identity/tokenreview", "identity/apiserver", "kubernetes"},
-	{"identity/enroll", "compiler/ir compiler/publickey compiler/secret identity/ca identity/svid serve/heard", "envoy"},
+	{
+		"identity/enroll", "compiler/ir compiler/publickey compiler/secret identity/ca identity/svid serve/heard",
+		"envoy",
+	},
 	{"serve/heard", "", ""},
 	{"serve", `compiler/ir compiler/publickey compiler/source compiler/update compiler/watch identity/ca identity/enroll
 		identity/svid render/envoy render/live serve/heard`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},
-	{"host/local", `compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`, "envoy"},
+	{
+		"host/local", `compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`,
+		"envoy",
+	},
 
 	// Questions asked of a mesh, and other meshes' configuration.
 	{"review", "compiler/check compiler/diag compiler/ir compiler/source review/values", ""},
-	{"review/diff", "compiler/diag compiler/ir compiler/source compiler/try compiler/update render review/values", "envoy kubernetes"},
+	{
+		"review/diff", "compiler/diag compiler/ir compiler/source compiler/try compiler/update render review/values",
+		"envoy kubernetes",
+	},
 	{"review/graph", "compiler/ir compiler/source", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},
@@ -124,8 +137,10 @@ func TestImports(t *testing.T) {
 			}
 		}
 		for _, library := range slices.Sorted(maps.Keys(libraries)) {
-			if way := packages.way(path, libraries[library], map[string]bool{}); way != nil && !slices.Contains(strings.Fields(row.depend), library) {
-				t.Errorf("%s depends on %s, which its row does not allow: %s", row.of, library, strings.Join(way, " → "))
+			if way := packages.way(path, libraries[library], map[string]bool{}); way != nil &&
+				!slices.Contains(strings.Fields(row.depend), library) {
+				t.Errorf("%s depends on %s, which its row does not allow: %s", row.of, library,
+					strings.Join(way, " → "))
 			}
 		}
 	}
@@ -139,7 +154,8 @@ func TestImports(t *testing.T) {
 // dependencies are packages, by import path.
 type dependencies map[string][]string
 
-// way is how a package comes to depend on one whose path begins so: the packages from one to the other; nil when it does not.
+// way is how a package comes to depend on one whose path begins so: the packages from one to the other; nil when it
+// does not.
 func (d dependencies) way(from, prefix string, seen map[string]bool) []string {
 	if strings.HasPrefix(from, prefix) {
 		return []string{from}

@@ -9,14 +9,16 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// owningNothing finds the paths of mesh.owners of which the module has no file: nobody would be asked about what they are meant for.
+// owningNothing finds the paths of mesh.owners of which the module has no file: nobody would be asked about what they
+// are meant for.
 func owningNothing(m *ir.Mesh, files []string) (found diag.List) {
 	for i := range m.Owners {
 		o := &m.Owners[i]
 		if slices.ContainsFunc(files, o.Covers) {
 			continue
 		}
-		d := diag.New(diag.OwnsNothing, fmt.Sprintf("mesh.owners.%q", o.Path), fmt.Sprintf("owners has the path %q, and the module has no file there", o.Path), o.Pos)
+		d := diag.New(diag.OwnsNothing, fmt.Sprintf("mesh.owners.%q", o.Path),
+			fmt.Sprintf("owners has the path %q, and the module has no file there", o.Path), o.Pos)
 		if near := diag.DidYouMean(o.Path, directoriesOf(files)); near != "" {
 			d = d.WithHint("did you mean %q?", near)
 		} else {

@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// obscure are phrases that do not say at once what is meant to somebody whose first language is not English, and what to write instead.
+// obscure are phrases that do not say at once what is meant to somebody whose first language is not English, and what
+// to write instead.
 var obscure = map[string]string{
 	"takes it for":          "matches the callee X",
 	"lets it not in":        "does not allow it",
@@ -52,8 +53,8 @@ func notPlain(text string) string {
 	return ""
 }
 
-// TestTextsArePlain holds the texts that users read, which are the strings of the code and the pages about findings, to the
-// field's own words.
+// TestTextsArePlain holds the texts that users read, which are the strings of the code and the pages about findings,
+// to the field's own words.
 func TestTextsArePlain(t *testing.T) {
 	read := 0
 	check := func(where, text string) {

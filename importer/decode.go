@@ -70,7 +70,8 @@ func (m *Mesh) Decode(o *Object, field string, into any) bool {
 	}
 	for _, leaf := range written {
 		if !known(leaf.path) {
-			m.Add(o, diag.BadObject, fmt.Sprintf("%s has no field %s", o.Kind, dotted(append([]string{field}, leaf.path...))), append([]string{field}, leaf.path...)...)
+			m.Add(o, diag.BadObject, fmt.Sprintf("%s has no field %s", o.Kind,
+				dotted(append([]string{field}, leaf.path...))), append([]string{field}, leaf.path...)...)
 		}
 	}
 	return true

@@ -36,7 +36,10 @@ func FuzzImport(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		objects, _ := importer.Read("objects.yaml", stream, "default")
-		for _, read := range []func([]*importer.Object, importer.Options) *importer.Mesh{istio.Import, gatewayapi.Import} {
+		for _, read := range []func([]*importer.Object, importer.Options) *importer.Mesh{
+			istio.Import,
+			gatewayapi.Import,
+		} {
 			m := read(objects, importer.Options{Name: "shop", TrustDomain: "cluster.local"})
 			if _, err := m.File(); err != nil {
 				t.Errorf("what is written is not CUE: %v", err)

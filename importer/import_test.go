@@ -96,7 +96,10 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for name, data := range map[string]string{"mesh.cue": string(text), "cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"} {
+	for name, data := range map[string]string{
+		"mesh.cue":           string(text),
+		"cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n",
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -112,5 +115,8 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	for _, d := range r.Diagnostics {
 		fmt.Fprintf(&compiled, "%s %s\n", d.Code, d.Message)
 	}
-	return map[string]string{"want/mesh.cue": string(text), "want/not-carried": told.String(), "want/compiled": compiled.String()}
+	return map[string]string{
+		"want/mesh.cue": string(text), "want/not-carried": told.String(),
+		"want/compiled": compiled.String(),
+	}
 }

@@ -39,10 +39,14 @@ type Host struct{ Namespace, Name string }
 
 // New returns a mesh with the objects of kind Service and the workloads that they select.
 func New(objects []*Object, o Options) *Mesh {
-	m := &Mesh{Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Aliases: map[string]*Service{}, Sees: map[string]func(Host) bool{}}
+	m := &Mesh{
+		Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Aliases: map[string]*Service{},
+		Sees: map[string]func(Host) bool{},
+	}
 	m.Repository = spec.Repository{
 		Mesh:     &spec.Mesh{Name: spec.Written(o.Name), TrustDomain: spec.Written(o.TrustDomain)},
-		Services: map[string]*spec.Service{}, Gateways: map[string]*spec.Gateway{}, External: map[string]*spec.External{},
+		Services: map[string]*spec.Service{}, Gateways: map[string]*spec.Gateway{},
+		External: map[string]*spec.External{},
 	}
 	m.readServices(objects)
 	return m
@@ -122,7 +126,8 @@ func (m *Mesh) Finish() {
 			sees = func(Host) bool { return true }
 		}
 		for _, callee := range m.Sorted() {
-			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.Host()) && callee.lets(caller) && !callee.leadsTo(caller.Name) {
+			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.Host()) && callee.lets(caller) &&
+				!callee.leadsTo(caller.Name) {
 				caller.use(callee.Name)
 			}
 		}
@@ -175,7 +180,8 @@ func (m *Mesh) Callers(s *Service) *spec.Peers {
 // leadsTo reports whether some route of the service sends requests to another one.
 func (s *Service) leadsTo(name string) bool {
 	return slices.ContainsFunc(s.Spec.Routes, func(r *spec.Route) bool {
-		return slices.ContainsFunc(r.To, func(d *spec.Destination) bool { return d.Service.Value == name }) || r.Mirror != nil && r.Mirror.Service.Value == name
+		return slices.ContainsFunc(r.To, func(d *spec.Destination) bool { return d.Service.Value == name }) ||
+			r.Mirror != nil && r.Mirror.Service.Value == name
 	})
 }
 
@@ -185,10 +191,12 @@ func (s *Service) lets(caller *Service) bool {
 		has := func(list []spec.Field[string], name string) bool {
 			return slices.ContainsFunc(list, func(f spec.Field[string]) bool { return f.Value == name })
 		}
-		return r.Mode.Value != "audit" && (r.From.Anyone.Value || has(r.From.Services, caller.Name) || has(r.From.Namespaces, caller.Namespace))
+		return r.Mode.Value != "audit" && (r.From.Anyone.Value || has(r.From.Services, caller.Name) ||
+			has(r.From.Namespaces, caller.Namespace))
 	}
 	return slices.ContainsFunc(s.Spec.Allow, covers) && !slices.ContainsFunc(s.Spec.Deny, func(r *spec.Rule) bool {
-		whole := r.Ports == nil && r.Methods == nil && r.Paths == nil && r.Headers == nil && r.JWT == nil && r.From.IPRanges == nil
+		whole := r.Ports == nil && r.Methods == nil && r.Paths == nil && r.Headers == nil && r.JWT == nil &&
+			r.From.IPRanges == nil
 		return whole && covers(r)
 	})
 }

@@ -97,7 +97,8 @@ func Read(file string, stream []byte, namespace string) ([]*Object, diag.List) {
 			return out, found
 		}
 		if err != nil {
-			found.Add(diag.New(diag.BadObject, "", "it is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), source.Position{File: file}))
+			found.Add(diag.New(diag.BadObject, "", "it is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "),
+				source.Position{File: file}))
 			return out, found
 		}
 		objects, problems := read(file, &document, namespace)
@@ -113,7 +114,8 @@ func read(file string, document *kyaml.Node, namespace string) ([]*Object, diag.
 		return nil, nil
 	}
 	bad := func(why string) diag.List {
-		return diag.List{diag.New(diag.BadObject, "", "it is not a Kubernetes object: "+why, source.Position{File: file, Line: node.YNode().Line, Column: node.YNode().Column})}
+		return diag.List{diag.New(diag.BadObject, "", "it is not a Kubernetes object: "+why,
+			source.Position{File: file, Line: node.YNode().Line, Column: node.YNode().Column})}
 	}
 	if node.YNode().Kind != kyaml.MappingNode {
 		return nil, bad("it has no fields")
@@ -156,7 +158,8 @@ func readList(list *Object, namespace string) ([]*Object, diag.List) {
 	var items []json.RawMessage
 	if raw := list.fields["items"]; raw != nil {
 		if err := json.Unmarshal(raw, &items); err != nil {
-			return nil, diag.List{diag.New(diag.BadObject, "", "the items of the list are no list", list.Position("items"))}
+			return nil, diag.List{diag.New(diag.BadObject, "", "the items of the list are no list",
+				list.Position("items"))}
 		}
 	}
 	var out []*Object

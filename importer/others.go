@@ -10,7 +10,8 @@ import (
 
 // traffic are the suffixes of API groups whose objects configure traffic or authorization.
 var traffic = []string{
-	"istio.io", "gateway.networking.k8s.io", "x-k8s.io", "envoyproxy.io", "linkerd.io", "consul.hashicorp.com", "kuma.io",
+	"istio.io", "gateway.networking.k8s.io", "x-k8s.io", "envoyproxy.io", "linkerd.io", "consul.hashicorp.com",
+	"kuma.io",
 	"cilium.io", "traefik.io", "projectcontour.io", "konghq.com", "solo.io", "nginx.org", "networking.k8s.io",
 }
 
@@ -24,14 +25,17 @@ func (m *Mesh) Others(objects []*Object, kinds map[string]string, readBy map[str
 		switch {
 		case known && group == want:
 		case known && (group == "" || family(group) == family(want)):
-			m.Add(o, diag.BadObject, fmt.Sprintf("apiVersion is %s, and a %s is of %s", o.APIVersion, o.Kind, want), "apiVersion")
-		case o.Kind == "NetworkPolicy" || !slices.ContainsFunc(traffic, func(end string) bool { return strings.HasSuffix(group, end) }):
+			m.Add(o, diag.BadObject, fmt.Sprintf("apiVersion is %s, and a %s is of %s", o.APIVersion, o.Kind, want),
+				"apiVersion")
+		case o.Kind == "NetworkPolicy" ||
+			!slices.ContainsFunc(traffic, func(end string) bool { return strings.HasSuffix(group, end) }):
 		default:
 			why := "meshc does not read this kind"
 			if by := readBy[group]; by != "" {
 				why = by + " reads it"
 			}
-			if strings.Contains(o.Kind, "Policy") || strings.Contains(o.Kind, "Authentication") || strings.Contains(o.Kind, "Authorization") {
+			if strings.Contains(o.Kind, "Policy") || strings.Contains(o.Kind, "Authentication") ||
+				strings.Contains(o.Kind, "Authorization") {
 				m.LetsMore(o, why)
 			} else {
 				m.NotCarried(o, why)

@@ -160,7 +160,8 @@ func NameApart(routes []*spec.Route) {
 
 func takesAll(r *spec.Route) bool {
 	m := r.Match
-	return m == nil || !m.Host.IsSet() && m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil && (m.Path == nil || m.Path.Prefix.Value == "/")
+	return m == nil || !m.Host.IsSet() && m.GRPC == nil && !m.Method.IsSet() && m.Headers == nil && m.Query == nil &&
+		(m.Path == nil || m.Path.Prefix.Value == "/")
 }
 
 // MoreSpecific compares two hosts for sorting: exact hosts come before wildcards, longer ones before shorter ones,

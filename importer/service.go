@@ -71,7 +71,9 @@ func (s *Service) Speaks(port, protocol string) {
 // settlePorts sets the protocol tcp for ports whose protocol is still not known.
 func (s *Service) settlePorts(m *Mesh) {
 	for name, index := range s.guessed {
-		m.Add(s.Object, diag.NotCarried, fmt.Sprintf("nothing says what port %s speaks: it is taken for tcp; name its protocol in appProtocol", name),
+		m.Add(s.Object, diag.NotCarried,
+			fmt.Sprintf("nothing says what port %s speaks: it is taken for tcp; name its protocol in appProtocol",
+				name),
 			"spec", "ports", strconv.Itoa(index))
 	}
 }
@@ -150,11 +152,15 @@ func (m *Mesh) readServices(objects []*Object) {
 			m.NotCarried(o, "it selects no pods: name its instances in workload: endpoints", "spec")
 			continue
 		}
-		s := &Service{Name: name, Namespace: o.Metadata.Namespace, Object: o, Selector: d.Selector, Spec: &spec.Service{}, guessed: map[string]int{}}
+		s := &Service{
+			Name: name, Namespace: o.Metadata.Namespace, Object: o, Selector: d.Selector,
+			Spec: &spec.Service{}, guessed: map[string]int{},
+		}
 		s.Spec.Namespace = spec.Written(s.Namespace)
 		m.Services[name], m.Repository.Services[name] = s, s.Spec
 		for _, w := range workloads {
-			if w.Namespace == s.Namespace && len(d.Selector) > 0 && labels.SelectorFromSet(d.Selector).Matches(labels.Set(w.Labels)) {
+			if w.Namespace == s.Namespace && len(d.Selector) > 0 && labels.SelectorFromSet(d.Selector).
+				Matches(labels.Set(w.Labels)) {
 				s.Workloads = append(s.Workloads, w)
 			}
 		}
@@ -207,7 +213,8 @@ func (m *Mesh) target(s *Service, p intstr.IntOrString, at []string) int {
 			return n
 		}
 	}
-	m.NotCarried(s.Object, fmt.Sprintf("no container of its pods names a port %s", p.StrVal), append(at, "targetPort")...)
+	m.NotCarried(s.Object, fmt.Sprintf("no container of its pods names a port %s", p.StrVal),
+		append(at, "targetPort")...)
 	return 0
 }
 
@@ -245,7 +252,10 @@ func (m *Mesh) externalName(o *Object, d corev1.ServiceSpec) *spec.External {
 		if name == "" {
 			name = protocol
 		}
-		e.Ports[Free(e.Ports, NameOf(name))] = &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}
+		e.Ports[Free(e.Ports, NameOf(name))] = &spec.Port{
+			Port:     spec.Written(int(p.Port)),
+			Protocol: spec.Written(protocol),
+		}
 	}
 	if len(e.Ports) == 0 {
 		m.NotCarried(o, "it names no ports, and an external has ports")

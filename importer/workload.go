@@ -34,7 +34,10 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 		if !m.DecodePart(o, "spec", &d) {
 			continue
 		}
-		w := &Workload{Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels, Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{}}
+		w := &Workload{
+			Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels,
+			Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{},
+		}
 		for _, c := range d.Template.Spec.Containers {
 			for _, p := range c.Ports {
 				if p.Name != "" {
@@ -54,18 +57,21 @@ func (m *Mesh) giveWorkloads() {
 	for _, s := range m.Sorted() {
 		s.Account = s.Name
 		if len(s.Workloads) == 0 {
-			m.NotCarried(s.Object, fmt.Sprintf("none of the workloads that were read has the pods that it selects: a Deployment %s is taken for it", s.Name), "spec", "selector")
+			m.NotCarried(s.Object,
+				fmt.Sprintf("none of the workloads that were read has the pods that it selects: a Deployment %s is taken for it", s.Name), "spec", "selector")
 			s.Spec.Workload = &spec.Workload{Deployment: spec.Written(s.Name)}
 			continue
 		}
 		if w := s.Workloads[0]; NameOf(w.Name) != w.Name {
-			m.NotCarried(s.Object, fmt.Sprintf("its %s is named %q, which is not a valid name in the spec", w.Kind, w.Name))
+			m.NotCarried(s.Object, fmt.Sprintf("its %s is named %q, which is not a valid name in the spec", w.Kind,
+				w.Name))
 			delete(m.Services, s.Name)
 			delete(m.Repository.Services, s.Name)
 			continue
 		}
 		if w, other := taken(s, owners); other != nil {
-			m.NotCarried(s.Object, fmt.Sprintf("the pods of %s %s are those of %s already, and a pod is one service", w.Kind, w.Name, other.Object))
+			m.NotCarried(s.Object, fmt.Sprintf("the pods of %s %s are those of %s already, and a pod is one service",
+				w.Kind, w.Name, other.Object))
 			delete(m.Services, s.Name)
 			delete(m.Repository.Services, s.Name)
 			continue
@@ -110,7 +116,8 @@ func (m *Mesh) giveVersions(s *Service) {
 	for i, w := range s.Workloads {
 		value, ok := w.Labels[key]
 		if key == "" || !ok {
-			m.NotCarried(s.Object, fmt.Sprintf("no label tells the pods of %s %s from those of the others", w.Kind, w.Name), "spec", "selector")
+			m.NotCarried(s.Object, fmt.Sprintf("no label tells the pods of %s %s from those of the others", w.Kind,
+				w.Name), "spec", "selector")
 			continue
 		}
 		v := &spec.Version{Labels: map[string]spec.Field[string]{key: spec.Written(value)}}
@@ -122,7 +129,8 @@ func (m *Mesh) giveVersions(s *Service) {
 	}
 	for _, w := range s.Workloads[1:] {
 		if w.Account != s.Account {
-			m.NotCarried(s.Object, fmt.Sprintf("the pods of %s have the service account %s, and those of %s have %s: a service has one identity", w.Name, w.Account, s.Workloads[0].Name, s.Account), "spec", "selector")
+			m.NotCarried(s.Object,
+				fmt.Sprintf("the pods of %s have the service account %s, and those of %s have %s: a service has one identity", w.Name, w.Account, s.Workloads[0].Name, s.Account), "spec", "selector")
 		}
 	}
 }
@@ -158,7 +166,8 @@ func (m *Mesh) giveAccounts() {
 		holders[key] = append(holders[key], s)
 	}
 	for _, s := range m.Sorted() {
-		if shared := holders[s.Namespace+"/"+s.Account]; len(shared) == 1 && s.Account != s.Name && s.Account != "default" && NameOf(s.Account) == s.Account {
+		if shared := holders[s.Namespace+"/"+s.Account]; len(shared) == 1 && s.Account != s.Name &&
+			s.Account != "default" && NameOf(s.Account) == s.Account {
 			s.Spec.Account = spec.Written(s.Account)
 		}
 	}

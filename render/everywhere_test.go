@@ -38,9 +38,9 @@ func isExpected(field, path string) bool {
 	return without[field] != "" || without[path] != ""
 }
 
-// TestFieldsTakeEffectEverywhere sets each field of the language at each place where the schema accepts it, and wants an output
-// to change or a finding. How a field is set it takes from the changes of TestFieldsTakeEffect: who adds a field to the
-// schema adds a change there, and here only a place that the mesh does not have yet.
+// TestFieldsTakeEffectEverywhere sets each field of the language at each place where the schema accepts it, and wants
+// an output to change or a finding. How a field is set it takes from the changes of TestFieldsTakeEffect: who adds a
+// field to the schema adds a change there, and here only a place that the mesh does not have yet.
 func TestFieldsTakeEffectEverywhere(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	definitions := readDefinitions(t)
@@ -56,7 +56,8 @@ func TestFieldsTakeEffectEverywhere(t *testing.T) {
 	})
 }
 
-// everywhere sets fields in a mesh, each once at the sites of a kind, and returns those that cannot be judged anywhere, with why.
+// everywhere sets fields in a mesh, each once at the sites of a kind, and returns those that cannot be judged
+// anywhere, with why.
 func everywhere(
 	t *testing.T, definitions map[string]ast.Expr, base *spec.Unit, kind func(site, *spec.Unit) string,
 ) map[string]string {
@@ -119,7 +120,8 @@ type transplant struct {
 	prepare []edit
 	// quiet is set when no output is changed besides mesh.json.
 	quiet bool
-	// had is what the field was, not valid if it was not written, value what it becomes, and set all that is changed with it.
+	// had is what the field was, not valid if it was not written, value what it becomes, and set all that is changed
+	// with it.
 	had, value reflect.Value
 	set        []edit
 }
@@ -141,7 +143,8 @@ func transplants(t *testing.T, all []site) map[string][]*transplant {
 			made := &transplant{field: field, quiet: i == 1, prepare: edits(base, before), set: edits(before, after)}
 			for _, e := range made.set {
 				at := fieldAt(e.path)
-				if e.value.IsValid() && made.path == nil && of[field] != "" && (of[at] == of[field] || of[at+".[]"] == of[field]) {
+				if e.value.IsValid() && made.path == nil && of[field] != "" && (of[at] == of[field] ||
+					of[at+".[]"] == of[field]) {
 					made.path, made.had, made.value = e.path, valueAt(before, e.path), e.value
 				}
 			}
@@ -284,7 +287,8 @@ func (r *trials) judged(s site) string {
 	return ignored
 }
 
-// change is how the field of a site is set: as it is at that place, or else at another of the same definition; nil if it is nowhere.
+// change is how the field of a site is set: as it is at that place, or else at another of the same definition; nil if
+// it is nowhere.
 func (r *trials) change(s site) *transplant {
 	list := r.made[s.of]
 	for _, one := range list {

@@ -24,8 +24,8 @@ import (
 // "gateway NAME".
 type Read map[string]made
 
-// made are the sums of the parts of a member's Scope, and of what is rendered from it: its proxies' bootstraps and resources,
-// and all of its files.
+// made are the sums of the parts of a member's Scope, and of what is rendered from it: its proxies' bootstraps and
+// resources, and all of its files.
 type made struct {
 	proxyPart, deploymentPart ir.Sum
 	proxy, files              [sha256.Size]byte
@@ -49,7 +49,8 @@ func ReadBy(t *testing.T, m *ir.Mesh) Read {
 		}
 		of := scope.Member()
 		out[string(of.Kind)+" "+of.Name] = made{
-			proxy.Hash(&scope), deployment.Hash(&scope), sha256.Sum256(configuration(t, scope)), sha256.Sum256(all.Bytes()),
+			proxy.Hash(&scope), deployment.Hash(&scope), sha256.Sum256(configuration(t, scope)),
+			sha256.Sum256(all.Bytes()),
 		}
 	}
 	return out
@@ -120,9 +121,9 @@ func dropPlaces(v reflect.Value) {
 	}
 }
 
-// Tell wants the parts of the scopes to be others wherever what is made of them is: a change that a renderer reads and the Scope
-// does not tell is one that proxies would not be sent, and that files would not be written for. It returns the members
-// whose ProxyPart is another though nothing that their proxies read is.
+// Tell wants the parts of the scopes to be others wherever what is made of them is: a change that a renderer reads and
+// the Scope does not tell is one that proxies would not be sent, and that files would not be written for. It returns
+// the members whose ProxyPart is another though nothing that their proxies read is.
 func (before Read) Tell(t *testing.T, after Read) (more []string) {
 	t.Helper()
 	for name, was := range before {
@@ -152,8 +153,8 @@ func NewRenditions(t *testing.T) *Renditions {
 	return &Renditions{t: t, kept: map[ir.Sum][]byte{}}
 }
 
-// Differ reports whether anything is rendered from two meshes in another way, but for mesh.json. Members whose Scopes are the same
-// are not rendered.
+// Differ reports whether anything is rendered from two meshes in another way, but for mesh.json. Members whose Scopes
+// are the same are not rendered.
 func (r *Renditions) Differ(a, b *ir.Mesh) bool {
 	r.t.Helper()
 	was, hasher := map[ir.Ref]ir.Scope{}, ir.Hasher{Part: ir.DeploymentPart}

@@ -79,7 +79,9 @@ func TestExamples(t *testing.T) {
 func compileArchive(t *testing.T, archive *txtar.Archive) *ir.Mesh {
 	t.Helper()
 	dir := t.TempDir()
-	files := map[string][]byte{"cue.mod/module.cue": []byte("module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")}
+	files := map[string][]byte{
+		"cue.mod/module.cue": []byte("module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"),
+	}
 	for _, f := range archive.Files {
 		if !strings.HasPrefix(f.Name, "want/") {
 			files[f.Name] = f.Data
@@ -137,7 +139,8 @@ func outputs(t *testing.T, m *ir.Mesh) map[string][]byte {
 				t.Fatal(err)
 			}
 			out[name+".clusters.yaml"] = yaml(t, r.Clusters)
-			out[name+".endpoints.yaml"] = yaml(t, envoy.Assignments(r.Discovered, scope.Endpoint(instance), live.Written))
+			out[name+".endpoints.yaml"] = yaml(t, envoy.Assignments(r.Discovered, scope.Endpoint(instance),
+				live.Written))
 			out[name+".listeners.yaml"] = yaml(t, r.Listeners)
 			out[name+".routes.yaml"] = yaml(t, r.Routes)
 			out[name+".secrets.yaml"] = yaml(t, r.Secrets)
@@ -210,7 +213,8 @@ func newJudge(t *testing.T) *judge {
 	}
 	j := &judge{envoy: binary, certificates: t.TempDir(), slots: make(chan struct{}, 4)}
 	settings := ir.Settings{Name: "judge", TrustDomain: "shop.example"}
-	if _, err := svid.DirectKeeper(authority, j.certificates, settings.ServerIdentity(), 3600e9).Obtain(t.Context()); err != nil {
+	if _, err := svid.DirectKeeper(authority, j.certificates, settings.ServerIdentity(), 3600e9).
+		Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return j

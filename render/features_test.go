@@ -26,7 +26,8 @@ var fieldLine = regexp.MustCompile(`(?m)^Field: (\S+)$`)
 // beside are fields of the language that say nothing of traffic, or the same as in
 // another place: what they do is seen in what is rendered (TestFieldsTakeEffect), in
 // the tests of rules and identities, or by a compiler that refuses.
-var beside = regexp.MustCompile(`^(namespace|account|allow|mtls|silence|grants|proxy\.(inboundPort|outboundPort|adminPort|server|certificateDirectory|secretDirectory|privileged|ipFamilies)|compression\.contentTypes|mesh\.(name|trustDomain|clusterDomain|proxy|certificates|images|flux|silence|limits|server|defaults|owners)|external\.(silence|outliers|connections|local)|workload\.endpoints\.local|workload\.(deployment|statefulSet|daemonSet|job|cronJob|dns)|replicas|versions\.workload|routes\.name|routes\.to\.port|ports\.(port|target)|listeners\.port|uses\.(ports|binds|idleTimeout)|external\.(timeout|idleTimeout)|idleTimeout|tests)(\.|$)`)
+var beside = regexp.MustCompile(
+	`^(namespace|account|allow|mtls|silence|grants|proxy\.(inboundPort|outboundPort|adminPort|server|certificateDirectory|secretDirectory|privileged|ipFamilies)|compression\.contentTypes|mesh\.(name|trustDomain|clusterDomain|proxy|certificates|images|flux|silence|limits|server|defaults|owners)|external\.(silence|outliers|connections|local)|workload\.endpoints\.local|workload\.(deployment|statefulSet|daemonSet|job|cronJob|dns)|replicas|versions\.workload|routes\.name|routes\.to\.port|ports\.(port|target)|listeners\.port|uses\.(ports|binds|idleTimeout)|external\.(timeout|idleTimeout)|idleTimeout|tests)(\.|$)`)
 
 // TestFeaturesPageIsCurrent wants docs/features.md to list every field of the
 // language that is about traffic, each with a test that sends some. Update it with
@@ -49,7 +50,8 @@ func TestFeaturesPageIsCurrent(t *testing.T) {
 	paths := make([]string, 0, len(shows))
 	for path, tests := range shows {
 		paths = append(paths, path)
-		if !slices.ContainsFunc(keys(leafs), func(leaf string) bool { return leaf == path || strings.HasPrefix(leaf, path+".") }) {
+		if !slices.ContainsFunc(keys(leafs),
+			func(leaf string) bool { return leaf == path || strings.HasPrefix(leaf, path+".") }) {
 			t.Errorf("%s shows %s, which is no field", tests[0].test, path)
 		}
 	}
@@ -97,7 +99,10 @@ func traffic(path string) string {
 		path = strings.TrimPrefix(path, member)
 	}
 	// Types that stand in several places are found in one of them.
-	for place, name := range map[string]string{"uses.retries.": "retries.", "mesh.defaults.connections.": "connections.", "routes.rateLimit.": "rateLimit.", "mesh.proxy.": "proxy."} {
+	for place, name := range map[string]string{
+		"uses.retries.":              "retries.",
+		"mesh.defaults.connections.": "connections.", "routes.rateLimit.": "rateLimit.", "mesh.proxy.": "proxy.",
+	} {
 		if rest, inside := strings.CutPrefix(path, place); inside {
 			return name + rest
 		}
@@ -128,7 +133,11 @@ func readShown(t *testing.T, dir string, shows map[string][]shown) {
 				t.Errorf("%s does not say what it shows", function.Name.Name)
 			}
 			for _, match := range fieldLine.FindAllStringSubmatch(doc, -1) {
-				shows[match[1]] = append(shows[match[1]], shown{function.Name.Name, strings.TrimPrefix(filepath.ToSlash(name), "../"), strings.TrimSuffix(about, ".")})
+				shows[match[1]] = append(shows[match[1]],
+					shown{
+						function.Name.Name, strings.TrimPrefix(filepath.ToSlash(name), "../"),
+						strings.TrimSuffix(about, "."),
+					})
 			}
 		}
 	}

@@ -44,7 +44,10 @@ func FuzzSpec(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		archive := txtar.Parse(data)
-		archive.Files = append(archive.Files, txtar.File{Name: "cue.mod/module.cue", Data: []byte("module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")})
+		archive.Files = append(archive.Files, txtar.File{
+			Name: "cue.mod/module.cue",
+			Data: []byte("module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"),
+		})
 		for _, file := range archive.Files {
 			if !filepath.IsLocal(file.Name) {
 				return

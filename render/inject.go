@@ -10,7 +10,9 @@ import (
 // [kubernetes.Injector]. The namespace is that of manifests which name none; note is told what
 // passes through and may not be meant to.
 func Inject(stream []byte, m *ir.Mesh, namespace string, note func(text string)) ([]byte, error) {
-	i := kubernetes.Injector{Mesh: m, Namespace: namespace, Note: note, Proxy: func(scope ir.Scope) (kubernetes.Proxy, error) {
+	i := kubernetes.Injector{Mesh: m, Namespace: namespace, Note: note, Proxy: func(scope ir.Scope) (kubernetes.Proxy,
+		error,
+	) {
 		_, proxy, err := bootstrap(scope)
 		return proxy, err
 	}}

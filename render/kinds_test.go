@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/review/diff"
 )
 
-// kindsFile says for each field of the language of what kinds the effects of a change of it are. Whoever adds a field decides
-// it there: what a gate does not stop by its kind, nobody looks at.
+// kindsFile says for each field of the language of what kinds the effects of a change of it are. Whoever adds a field
+// decides it there: what a gate does not stop by its kind, nobody looks at.
 var kindsFile = filepath.Join("testdata", "kinds.txt")
 
 // kinds are those of the effects, in the order of [diff.Kinds].

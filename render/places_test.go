@@ -26,8 +26,8 @@ type site struct {
 // created is a step of a path to an element that no list or map of the spec has.
 const created = "+"
 
-// sites are all places where the schema accepts a field, by a walk through it from #Repository, in a spec that has each kind
-// of member.
+// sites are all places where the schema accepts a field, by a walk through it from #Repository, in a spec that has
+// each kind of member.
 func sites(definitions map[string]ast.Expr, unit *spec.Unit) []site {
 	w := &siteWalk{definitions: definitions}
 	w.walk(site{of: "#Repository"}, definitions["#Repository"], reflect.ValueOf(&unit.Repository))
@@ -167,8 +167,8 @@ func elementsOf(v reflect.Value) []string {
 	return out
 }
 
-// kind is the field with what tells the members and elements on its path apart, so far as it may matter: others of the same
-// kind need not be tried.
+// kind is the field with what tells the members and elements on its path apart, so far as it may matter: others of the
+// same kind need not be tried.
 func (s site) kind(unit *spec.Unit) string {
 	out := s.field
 	v := reflect.ValueOf(&unit.Repository)

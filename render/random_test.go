@@ -134,10 +134,16 @@ func (s *randomSpec) lines() (text string, line map[int]int) {
 			write(i, strings.ReplaceAll(p.path, ".", ": ")+": "+p.text)
 		}
 	}
-	for _, list := range []string{"services.a.routes", "services.b.routes", "gateways.g.routes", "services.a.allow", "services.b.allow", "services.a.deny", "services.b.deny"} {
+	for _, list := range []string{
+		"services.a.routes", "services.b.routes", "gateways.g.routes", "services.a.allow",
+		"services.b.allow", "services.a.deny", "services.b.deny",
+	} {
 		write(-1, strings.ReplaceAll(list, ".", ": ")+": [")
 		if strings.HasSuffix(list, ".allow") {
-			write(-1, `{from: {gateways: ["g"], services: ["`+map[string]string{"services.a.allow": "b", "services.b.allow": "a"}[list]+`"]}},`)
+			write(-1, `{from: {gateways: ["g"], services: ["`+map[string]string{
+				"services.a.allow": "b",
+				"services.b.allow": "a",
+			}[list]+`"]}},`)
 		}
 		for i, p := range s.parts {
 			if strings.HasPrefix(p.path, list+"[") {
@@ -159,7 +165,10 @@ func (s *randomSpec) text() string {
 func (s *randomSpec) repaired(t *testing.T) (*compiler.Result, int) {
 	dir := t.TempDir()
 	for attempt := 1; attempt <= 12; attempt++ {
-		for name, text := range map[string]string{"/cue.mod/module.cue": "module: \"random.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "/mesh.cue": s.text()} {
+		for name, text := range map[string]string{
+			"/cue.mod/module.cue": "module: \"random.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n",
+			"/mesh.cue":           s.text(),
+		} {
 			if err := os.MkdirAll(dir+"/cue.mod", 0o755); err != nil {
 				t.Error(err)
 			}
@@ -213,8 +222,14 @@ func (s *randomSpec) drop(found diag.List) bool {
 // are fields that are written more often than others.
 var (
 	oneOf = map[string][]string{
-		"#StringMatch": {"exact", "prefix", "suffix", "regex", "present"}, "#PathMatch": {"exact", "prefix", "regex", "template"},
+		"#StringMatch": {"exact", "prefix", "suffix", "regex", "present"}, "#PathMatch": {
+			"exact", "prefix", "regex",
+			"template",
+		},
 		"#Health": {"http", "grpc", "tcp"},
 	}
-	likely = map[string]float64{"match": 0.95, "path": 0.8, "to": 0.6, "redirect": 0.1, "directResponse": 0.1, "grpc": 0.1, "template": 0.2}
+	likely = map[string]float64{
+		"match": 0.95, "path": 0.8, "to": 0.6, "redirect": 0.1, "directResponse": 0.1,
+		"grpc": 0.1, "template": 0.2,
+	}
 )

@@ -269,19 +269,24 @@ func (m *maker) constrained(all []ast.Expr, field string) string {
 	}
 	switch kind {
 	case "int":
-		return strconv.FormatInt(int64([]float64{low, high, low + 1, min(high, low+100), low + float64(m.rand.Int64N(int64(high-low)+1))}[m.rand.IntN(5)]), 10)
+		return strconv.FormatInt(int64([]float64{
+			low, high, low + 1, min(high, low+100),
+			low + float64(m.rand.Int64N(int64(high-low)+1)),
+		}[m.rand.IntN(5)]), 10)
 	case "number":
 		return m.one(fmt.Sprint(low), fmt.Sprint(high), "12.5", "33.3333", "50")
 	}
 	if field == "pattern" || field == "regex" {
-		return m.one(`"/v[0-9]+/.*"`, `"(a|b)+c?"`, `"^/x(/.*)?$"`, `".*"`, `"[^/]{1,3}"`, `"/\\p{Greek}+"`, `"/\\p{LC}"`, `"\\p{Assigned}"`, `"(?i)/A\\pL"`, `"\\Q.*\\E"`, `"\\x{d800}"`, `"[[:alpha:]]\\b"`)
+		return m.one(`"/v[0-9]+/.*"`, `"(a|b)+c?"`, `"^/x(/.*)?$"`, `".*"`, `"[^/]{1,3}"`, `"/\\p{Greek}+"`,
+			`"/\\p{LC}"`, `"\\p{Assigned}"`, `"(?i)/A\\pL"`, `"\\Q.*\\E"`, `"\\x{d800}"`, `"[[:alpha:]]\\b"`)
 	}
 	if field == "substitution" {
 		return m.one(`"/x"`, `"\\1"`, `""`)
 	}
 	switch field {
 	case "identities":
-		return m.one(`"spiffe://random.example/ns/default/sa/a"`, `"spiffe://random.example/ns/*"`, `"spiffe://random.example/x/y"`)
+		return m.one(`"spiffe://random.example/ns/default/sa/a"`, `"spiffe://random.example/ns/*"`,
+			`"spiffe://random.example/x/y"`)
 	case "ipRanges":
 		return m.one(`"10.0.0.0/8"`, `"10.1.2.3"`, `"2001:db8::/32"`, `"::1"`, `"0.0.0.0/0"`)
 	case "until":

@@ -147,7 +147,8 @@ func Write(dir string, m *ir.Mesh, part *source.Part, cacheDir string) ([]sink.D
 	return differences, nil
 }
 
-// renderStale renders the members of the part whose files are not in the tree as they are wanted, and keeps those that are.
+// renderStale renders the members of the part whose files are not in the tree as they are wanted, and keeps those that
+// are.
 func renderStale(m *ir.Mesh, part *source.Part, last *state, tree *sink.Tree) ([]sink.File, state, error) {
 	scopes := m.Scopes()
 	hashes := scopeHashes(scopes)

@@ -11,8 +11,8 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// edit is one difference of two specs: another value, a structure that has nothing in it, or with the zero Value that what was
-// there is gone.
+// edit is one difference of two specs: another value, a structure that has nothing in it, or with the zero Value that
+// what was there is gone.
 type edit struct {
 	path  []string
 	value reflect.Value
@@ -102,7 +102,8 @@ func fieldsThere(v reflect.Value) []string {
 // sameValue compares scalars, and lists of them, without their positions.
 func sameValue(a, b reflect.Value) bool {
 	if a.Kind() == reflect.Slice {
-		return a.Len() == b.Len() && !slices.ContainsFunc(elementsOf(a), func(i string) bool { return !sameValue(child(a, i), child(b, i)) })
+		return a.Len() == b.Len() &&
+			!slices.ContainsFunc(elementsOf(a), func(i string) bool { return !sameValue(child(a, i), child(b, i)) })
 	}
 	return ir.SameValue(a.FieldByName("Value"), b.FieldByName("Value"))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// untold are fields of a route of which meshc try says nothing, by their beginnings, with the reason. It says who answers a request
-// and with what, where it goes and as what, and how long is waited and how often is tried.
+// untold are fields of a route of which meshc try says nothing, by their beginnings, with the reason. It says who
+// answers a request and with what, where it goes and as what, and how long is waited and how often is tried.
 var untold = map[string]string{
 	"cors.credentials":     "it is what browsers are told in the answer",
 	"cors.exposeHeaders":   "it is what browsers are told in the answer",
@@ -39,8 +39,8 @@ func whyUntold(field string) string {
 	return ""
 }
 
-// TestRouteFieldsChangeWhatTrySays makes each change of a field of a route that TestFieldsTakeEffect makes, and wants meshc try to say
-// something else of one of some requests.
+// TestRouteFieldsChangeWhatTrySays makes each change of a field of a route that TestFieldsTakeEffect makes, and wants
+// meshc try to say something else of one of some requests.
 func TestRouteFieldsChangeWhatTrySays(t *testing.T) {
 	unit := evaluated(t, everything)
 	all := sites(readDefinitions(t), unit)
@@ -77,7 +77,8 @@ func tried(t *testing.T, m *ir.Mesh) string {
 	var all []any
 	add := func(method, path string, headers ...ir.Header) {
 		request := try.Request{
-			From: try.Sender{Kind: ir.KindGateway, Name: "g"}, Method: method, Scheme: "http", Host: "shop.example", Port: 8080, Path: path, Headers: headers,
+			From: try.Sender{Kind: ir.KindGateway, Name: "g"}, Method: method, Scheme: "http", Host: "shop.example",
+			Port: 8080, Path: path, Headers: headers,
 		}
 		trial, err := try.Try(m, request)
 		if err != nil {
@@ -97,7 +98,8 @@ func tried(t *testing.T, m *ir.Mesh) string {
 		add("POST", path)
 		add("GET", path, ir.Header{Name: "x-a", Value: "1"})
 		add("GET", path, ir.Header{Name: "x-a", Value: "11"}, ir.Header{Name: "origin", Value: "https://a.example"})
-		add("OPTIONS", path, ir.Header{Name: "origin", Value: "https://a.example"}, ir.Header{Name: "access-control-request-method", Value: "PUT"},
+		add("OPTIONS", path, ir.Header{Name: "origin", Value: "https://a.example"},
+			ir.Header{Name: "access-control-request-method", Value: "PUT"},
 			ir.Header{Name: "access-control-request-headers", Value: "x-a"})
 	}
 	out, err := json.Marshal(all)

@@ -78,7 +78,9 @@ func callOf(c *ir.Call, inner []ir.Call) Call {
 		by := &inner[i].Policy
 		others := p.Settings()
 		differing := slices.DeleteFunc(inForce(by), func(s ir.PolicySetting) bool {
-			return slices.ContainsFunc(others, func(o ir.PolicySetting) bool { return o.Path == s.Path && reflect.DeepEqual(o.Value, s.Value) })
+			return slices.ContainsFunc(others, func(o ir.PolicySetting) bool {
+				return o.Path == s.Path && reflect.DeepEqual(o.Value, s.Value)
+			})
 		})
 		if said := settings(differing); len(said) > 0 {
 			r := inner[i].By[len(inner[i].By)-1]

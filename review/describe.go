@@ -74,7 +74,8 @@ func Describe(m *ir.Mesh, kind, name string) (*Description, error) {
 func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	d := &Description{
 		Kind: "service", Name: s.Name, Namespace: s.Namespace, Pos: s.Pos, Identity: s.Identity.String(),
-		Instances: instances(&s.Upstream), Hosts: m.Hosts(&s.Upstream), Routes: routes(s.Routes), Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
+		Instances: instances(&s.Upstream), Hosts: m.Hosts(&s.Upstream), Routes: routes(s.Routes),
+		Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
 	}
 	for _, p := range s.Ports {
 		text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)
@@ -110,7 +111,8 @@ func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 	}
 	slices.Sort(d.Hosts)
 	d.Hosts = slices.Compact(d.Hosts)
-	d.Settings = writtenOf(g, "name", "namespace", "account", "identity", "externalAuthorization", "listeners", "routes", "uses", "proxy")
+	d.Settings = writtenOf(g, "name", "namespace", "account", "identity", "externalAuthorization", "listeners",
+		"routes", "uses", "proxy")
 	for i := range g.Listeners {
 		l := &g.Listeners[i]
 		for _, s := range writtenOf(l, "name", "port", "protocol", "hosts") {
@@ -149,7 +151,8 @@ func instances(u *ir.Upstream) string {
 func routes(list []ir.Route) []Route {
 	var out []Route
 	for i := range list {
-		out = append(out, Route{list[i].Name, does(&list[i]), list[i].Pos, writtenOf(&list[i], "name", "traffic", "to")})
+		out = append(out, Route{list[i].Name, does(&list[i]), list[i].Pos, writtenOf(&list[i], "name", "traffic",
+			"to")})
 	}
 	return out
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// endsOf is which proxy ends requests of a call, and when. The caller's does: the callee's, and an egress gateway on the way,
-// bound nothing of their own.
+// endsOf is which proxy ends requests of a call, and when. The caller's does: the callee's, and an egress gateway on
+// the way, bound nothing of their own.
 func endsOf(c *ir.Call) string {
 	p := &c.Policy
 	status := "with 504"
@@ -25,7 +25,8 @@ func endsOf(c *ir.Call) string {
 		when = append(when, fmt.Sprintf("%s when its answer has not ended %s after the request", status, timeout))
 	}
 	if perTry.Bounds() && (!timeout.Bounds() || perTry < timeout) {
-		when = append(when, fmt.Sprintf("%s when the answer of a try has not begun %s after the request", status, perTry))
+		when = append(when, fmt.Sprintf("%s when the answer of a try has not begun %s after the request", status,
+			perTry))
 	}
 	idle := p.IdleTimeout.Value
 	if idle == 0 {

@@ -20,7 +20,8 @@ func outliersText(o *ir.Outliers) string {
 	inARow(o.Consecutive5xx, "answers of 5xx")
 	inARow(o.GatewayErrors, "answers of 502 to 504")
 	if r := o.SuccessRate; r != nil {
-		after = append(after, fmt.Sprintf("a success rate %g standard deviations below the average (%s)", r.StdevFactor, minimumText(r.Minimum)))
+		after = append(after, fmt.Sprintf("a success rate %g standard deviations below the average (%s)", r.StdevFactor,
+			minimumText(r.Minimum)))
 	}
 	if p := o.FailurePercentage; p != nil {
 		after = append(after, fmt.Sprintf("%g%% of failures (%s)", p.Threshold, minimumText(p.Minimum)))

@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// settingsOf are what is in force for a service besides its rules, routes and calls: each from the service, from the mesh, or
-// by default.
+// settingsOf are what is in force for a service besides its rules, routes and calls: each from the service, from the
+// mesh, or by default.
 func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	from := func(written bool, pos source.Position) string {
 		if written && pos.IsValid() {
@@ -33,7 +33,8 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	}
 	if slices.ContainsFunc(s.Ports, func(p ir.Port) bool { return p.Protocol.IsHTTP() }) {
 		idle := s.Traffic.Connections.IdleTimeout
-		kept := Setting{"connections to the application", fmt.Sprintf("ended after %s without requests", s.LastHop.IdleTimeout), "default"}
+		kept := Setting{"connections to the application", fmt.Sprintf("ended after %s without requests",
+			s.LastHop.IdleTimeout), "default"}
 		if idle != nil {
 			kept.From = from(true, idle.Pos)
 		}
@@ -42,16 +43,21 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	if s.LoadBalancer.Policy == "" {
 		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
 	}
-	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes", "outliers", "lastHop", "traffic",
+	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes",
+		"outliers", "lastHop", "traffic",
 		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy", "forms")...)
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Open {
-			out = append(out, Setting{"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there", from(true, p.Pos)})
+			out = append(out, Setting{
+				"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there",
+				from(true, p.Pos),
+			})
 		}
 	}
 	out = append(out, proxyOf(m, &s.Proxy, s.Pos)...)
 	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {
-		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") + " may go round the proxy or see into it", from(true, s.Pos)})
+		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") +
+			" may go round the proxy or see into it", from(true, s.Pos)})
 	}
 	if r := s.RateLimit; r != nil {
 		text := fmt.Sprintf("%d requests every %s", r.Requests, r.Per)
@@ -68,20 +74,23 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	}
 	for i := range s.Probes {
 		p := &s.Probes[i]
-		out = append(out, Setting{"probe", fmt.Sprintf("%s %s on %d is let in without mutual TLS", p.Kind, p.Path, p.Port), from(true, p.Pos)})
+		out = append(out, Setting{"probe", fmt.Sprintf("%s %s on %d is let in without mutual TLS", p.Kind, p.Path,
+			p.Port), from(true, p.Pos)})
 	}
 	c := &m.Certificates
 	by := strings.TrimSpace(string(c.Issuer.Kind) + " " + c.Issuer.Name)
-	return append(out, Setting{"certificate", fmt.Sprintf("%s, by %s, for %s, renewed %s before its end", c.Key, by, c.Lifetime, c.RenewBefore) + renewals(c), from(true, c.Pos)})
+	return append(out, Setting{"certificate", fmt.Sprintf("%s, by %s, for %s, renewed %s before its end", c.Key, by,
+		c.Lifetime, c.RenewBefore) + renewals(c), from(true, c.Pos)})
 }
 
-// writtenOf are the fields of a member or of a route that somebody wrote, but for those that are skipped because they are
-// told in another way.
+// writtenOf are the fields of a member or of a route that somebody wrote, but for those that are skipped because they
+// are told in another way.
 func writtenOf(v any, skipped ...string) []Setting {
 	var out []Setting
 	for _, f := range values.Written(v, skipped...) {
 		if instances, in := strings.CutPrefix(f.Path, "workload."); in &&
-			(!strings.Contains(instances, ".") || strings.HasPrefix(instances, "pods.") || strings.HasSuffix(instances, ".address")) {
+			(!strings.Contains(instances, ".") || strings.HasPrefix(instances, "pods.") ||
+				strings.HasSuffix(instances, ".address")) {
 			continue // it stands in Instances
 		}
 		from := "default"

@@ -36,17 +36,21 @@ func (d *Description) Text(w io.Writer) error {
 		row(t, "attempts", text)
 	}
 	for i, c := range d.Callers {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), diag.Printable(strings.Join(c.From, ", ")), diag.Printable(c.For), at(c.Pos))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), diag.Printable(strings.Join(c.From, ", ")),
+			diag.Printable(c.For), at(c.Pos))
 	}
 	for i, c := range d.Denied {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), diag.Printable(strings.Join(c.From, ", ")), diag.Printable(c.For), at(c.Pos))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), diag.Printable(strings.Join(c.From, ", ")),
+			diag.Printable(c.For), at(c.Pos))
 	}
 	row(t, "asks", d.Authorizer)
 	for i, s := range d.Settings {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  in force"), diag.Printable(s.Name), diag.Printable(s.Value), s.From)
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  in force"), diag.Printable(s.Name), diag.Printable(s.Value),
+			s.From)
 	}
 	for i, r := range d.Routes {
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), diag.Printable(r.Name), diag.Printable(r.Does), at(r.Pos))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), diag.Printable(r.Name), diag.Printable(r.Does),
+			at(r.Pos))
 		for _, s := range r.Settings {
 			fmt.Fprintf(t, "\t  %s %s\t%s\n", diag.Printable(s.Name), diag.Printable(s.Value), s.From)
 		}

@@ -27,8 +27,9 @@ func (s *Server) seen(at enroll.Sighting) {
 	most := s.quotas.holders()
 	if !s.holders.seen(at, most) {
 		s.metrics.limitedHolders.Inc()
-		s.quotas.logger(s.log, at.ID).Warn("an identity has more holders of certificates than it may (mesh.server.limits.instances): the certificate that goes by most names has one fewer",
-			"identity", at.ID, "limit", most, "holder", at.Holder, "chain", at.Proof.Chain)
+		s.quotas.logger(s.log, at.ID).
+			Warn("an identity has more holders of certificates than it may (mesh.server.limits.instances): the certificate that goes by most names has one fewer",
+				"identity", at.ID, "limit", most, "holder", at.Holder, "chain", at.Proof.Chain)
 	}
 }
 

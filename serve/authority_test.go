@@ -31,25 +31,33 @@ func TestHoldersAreKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "cart")
-	client := &enroll.Client{Address: r.EnrollAddr(), Server: m.ServerIdentity(), Directory: dir, Token: secret.New([]byte(token)), Holder: "host\x1b[31m\nall is well"}
-	k := &svid.Keeper{ID: cart, Directory: dir, Key: ir.KeyECDSAP256, Digest: ca.Digest, Log: slog.New(slog.DiscardHandler), Issuer: client}
+	client := &enroll.Client{
+		Address: r.EnrollAddr(), Server: m.ServerIdentity(), Directory: dir,
+		Token: secret.New([]byte(token)), Holder: "host\x1b[31m\nall is well",
+	}
+	k := &svid.Keeper{
+		ID: cart, Directory: dir, Key: ir.KeyECDSAP256, Digest: ca.Digest,
+		Log: slog.New(slog.DiscardHandler), Issuer: client,
+	}
 	if _, err := k.Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if holders := r.Status().Holders; len(holders) != 1 || holders[0].Keeps || holders[0].Trust != r.authority.Rotation().Bundle || time.Until(holders[0].Until) < time.Hour {
+	if holders := r.Status().Holders; len(holders) != 1 || holders[0].Keeps ||
+		holders[0].Trust != r.authority.Rotation().Bundle || time.Until(holders[0].Until) < time.Hour {
 		t.Errorf("once it has a certificate the holders are %+v", holders)
 	}
 	if _, _, err := client.Trust(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	holders := r.Status().Holders
-	if len(holders) != 1 || !holders[0].Keeps || holders[0].Identity != cart.String() || holders[0].Name != "host\ufffd[31m\ufffdall is well" || holders[0].Trust != r.authority.Rotation().Bundle {
+	if len(holders) != 1 || !holders[0].Keeps || holders[0].Identity != cart.String() ||
+		holders[0].Name != "host\ufffd[31m\ufffdall is well" || holders[0].Trust != r.authority.Rotation().Bundle {
 		t.Errorf("the holders are %+v", holders)
 	}
 }
 
-// TestHoldersAreBounded has one certificate go by many names: it takes no other's place, and is told; the records are given back when
-// their time is over, whether anybody asks or not.
+// TestHoldersAreBounded has one certificate go by many names: it takes no other's place, and is told; the records are
+// given back when their time is over, whether anybody asks or not.
 func TestHoldersAreBounded(t *testing.T) {
 	var log lines
 	r := start(t, func(c *serve.Config) {
@@ -67,8 +75,14 @@ func TestHoldersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := filepath.Join(t.TempDir(), name)
-		client := &enroll.Client{Address: r.EnrollAddr(), Server: m.ServerIdentity(), Directory: dir, Token: secret.New([]byte(token)), Holder: name}
-		k := &svid.Keeper{ID: cart, Directory: dir, Key: ir.KeyECDSAP256, Digest: ca.Digest, Log: slog.New(slog.DiscardHandler), Issuer: client}
+		client := &enroll.Client{
+			Address: r.EnrollAddr(), Server: m.ServerIdentity(), Directory: dir,
+			Token: secret.New([]byte(token)), Holder: name,
+		}
+		k := &svid.Keeper{
+			ID: cart, Directory: dir, Key: ir.KeyECDSAP256, Digest: ca.Digest,
+			Log: slog.New(slog.DiscardHandler), Issuer: client,
+		}
 		if _, err := k.Obtain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +107,8 @@ func TestHoldersAreBounded(t *testing.T) {
 	if !strings.Contains(log.String(), "mesh.server.limits.instances") {
 		t.Errorf("nothing is said of it:\n%s", log.String())
 	}
-	if _, body := fetch(t, r, "/metrics"); strings.Contains(body, "meshc_holders_limited_total 0") || !strings.Contains(body, "meshc_holders_limited_total") {
+	if _, body := fetch(t, r, "/metrics"); strings.Contains(body, "meshc_holders_limited_total 0") ||
+		!strings.Contains(body, "meshc_holders_limited_total") {
 		t.Error("it is not counted")
 	}
 	if left := r.ForgetHolders(time.Now().Add(11 * time.Minute)); left != 2 {

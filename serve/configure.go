@@ -85,7 +85,10 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 		}
 		scope = v.mesh.ServiceScope(inForce(member, time.Now()))
 	}
-	o := envoy.Options{Instance: n.instance, Watched: v.watched(scope.Upstreams), Revoked: p.revoked.forProxies(time.Now())}
+	o := envoy.Options{
+		Instance: n.instance, Watched: v.watched(scope.Upstreams),
+		Revoked: p.revoked.forProxies(time.Now()),
+	}
 	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
 		o.Left = n.endpoint
 	}

@@ -32,8 +32,9 @@ func (b boundedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	return &boundedConn{
-		Conn: conn, left: sync.OnceFunc(func() { b.quotas.disconnect(id) }), flooded: b.quotas.metrics.limitedConnections.Inc,
-		frames: frames{rest: len(clientPreface), budget: rate.NewLimiter(frameCostPerSecond, frameCostAtOnce)},
+		Conn: conn, left: sync.OnceFunc(func() { b.quotas.disconnect(id) }),
+		flooded: b.quotas.metrics.limitedConnections.Inc,
+		frames:  frames{rest: len(clientPreface), budget: rate.NewLimiter(frameCostPerSecond, frameCostAtOnce)},
 	}, info, nil
 }
 

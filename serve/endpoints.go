@@ -70,7 +70,8 @@ func readEndpoints(name string) ([]fileEndpoint, error) {
 			return nil, fmt.Errorf("endpoint %d: %w", i, err)
 		}
 		addr := netip.MustParseAddr(list[i].Address).Unmap()
-		if other, twice := taken[addr]; twice && list[i].Port == list[other].Port && maps.Equal(list[i].Ports, list[other].Ports) {
+		if other, twice := taken[addr]; twice && list[i].Port == list[other].Port &&
+			maps.Equal(list[i].Ports, list[other].Ports) {
 			return nil, fmt.Errorf("endpoint %d: %s is that of endpoint %d too", i, addr, other)
 		}
 		taken[addr] = i
@@ -132,7 +133,8 @@ func endpointsOf(s *ir.Service, list []fileEndpoint) []live.Endpoint {
 	for i := range list {
 		e := &list[i]
 		made := live.Endpoint{Endpoint: ir.Endpoint{
-			Address: netip.MustParseAddr(e.Address).Unmap().String(), Ports: map[string]uint16{}, Zone: e.Zone, Region: e.Region,
+			Address: netip.MustParseAddr(e.Address).Unmap().String(), Ports: map[string]uint16{}, Zone: e.Zone,
+			Region: e.Region,
 			Weight: 1, Labels: e.Labels, Pos: s.Workload.Pos,
 		}, Unhealthy: e.Healthy != nil && !*e.Healthy}
 		if e.Weight != nil {
@@ -217,7 +219,8 @@ func misnamedPorts(service *ir.Service, list []fileEndpoint) string {
 			}
 		}
 		if e.Port != 0 && len(service.Ports) != 1 {
-			return fmt.Sprintf("endpoint %d: port cannot say which of the %d ports of %s it means", i, len(service.Ports), service.Name)
+			return fmt.Sprintf("endpoint %d: port cannot say which of the %d ports of %s it means", i,
+				len(service.Ports), service.Name)
 		}
 	}
 	return ""

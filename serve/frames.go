@@ -8,9 +8,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What a client's frames may cost. A frame that carries nothing costs as much as 20 KiB of data: streams that are opened
-// and reset (CVE-2023-44487), header blocks that never end (CVE-2023-45288), DATA without data, pings and settings. A proxy
-// that is sent a large mesh answers with some hundred updates of its windows a second.
+// What a client's frames may cost. A frame that carries nothing costs as much as 20 KiB of data: streams that are
+// opened and reset (CVE-2023-44487), header blocks that never end (CVE-2023-45288), DATA without data, pings and
+// settings. A proxy that is sent a large mesh answers with some hundred updates of its windows a second.
 const (
 	frameCostPerSecond = 2000
 	frameCostAtOnce    = 20000

@@ -55,12 +55,16 @@ func FuzzADS(f *testing.F) {
 	if err := r.SetMesh(compileSpec(f, spec)); err != nil {
 		f.Fatal(err)
 	}
-	methods := map[bool]string{true: discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName, false: discoveryv3.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName}
+	methods := map[bool]string{
+		true:  discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName,
+		false: discoveryv3.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName,
+	}
 	f.Fuzz(func(t *testing.T, incremental bool, data []byte) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		conn := r.dial(t, "cart", time.Hour, grpc.WithDefaultCallOptions(grpc.ForceCodec(verbatim{})))
-		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, methods[incremental])
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
+			methods[incremental])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,8 +35,8 @@ type Holder struct {
 	proof ca.Proof
 }
 
-// holderGone is how long a holder that renewed its certificate by itself stays in the list after its last request. Other
-// holders stay until their certificates expire.
+// holderGone is how long a holder that renewed its certificate by itself stays in the list after its last request.
+// Other holders stay until their certificates expire.
 const holderGone = 10 * time.Minute
 
 // holders are the hosts with certificates of the embedded authority, by identity and name. No other part is called
@@ -61,7 +61,8 @@ func (h *holders) seen(at enroll.Sighting, most int) bool {
 	}
 	before, known := of[at.Holder]
 	of[at.Holder] = Holder{
-		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until, Keeps: at.Keeps || before.Keeps,
+		Identity: at.ID.String(), Name: at.Holder, Trust: at.Bundle, Seen: time.Now(), Until: at.Until,
+		Keeps:          at.Keeps || before.Keeps,
 		RenewableUntil: at.Proof.RenewableUntil, Chain: at.Proof.Chain, proof: at.Proof,
 	}
 	if known || len(of) <= most {

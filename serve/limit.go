@@ -44,7 +44,8 @@ func (l *connectionLimits) enter(address string) (limit *connectionLimit, leave 
 	limit = l.connections[address]
 	if limit == nil {
 		limit = &connectionLimit{
-			messages: rate.NewLimiter(messagesPerSecond, messagesAtOnce), streams: rate.NewLimiter(streamsPerSecond, streamsAtOnce),
+			messages: rate.NewLimiter(messagesPerSecond, messagesAtOnce), streams: rate.NewLimiter(streamsPerSecond,
+				streamsAtOnce),
 		}
 		l.connections[address] = limit
 	}
@@ -69,7 +70,9 @@ func (l *connectionLimits) forget() {
 }
 
 // intercept bounds a stream.
-func (s *Server) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (s *Server) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo,
+	handler grpc.StreamHandler,
+) error {
 	p, ok := peer.FromContext(stream.Context())
 	if !ok {
 		return status.Error(codes.Unauthenticated, "no peer")

@@ -76,7 +76,10 @@ func good(t *testing.T, r *running) (told <-chan string) {
 			if err != nil {
 				return
 			}
-			if stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}) != nil {
+			if stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl:       answer.TypeUrl,
+				ResponseNonce: answer.Nonce,
+			}) != nil {
 				return
 			}
 			out <- answer.SystemVersionInfo
@@ -124,7 +127,10 @@ func TestFloodsAndSlowReaders(t *testing.T) {
 	var flood sync.WaitGroup
 	flood.Go(func() {
 		for range 100_000 {
-			if talker.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: clusterType, ResponseNonce: "0", ResourceNamesSubscribe: []string{"x"}}) != nil {
+			if talker.Send(&discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl: clusterType, ResponseNonce: "0",
+				ResourceNamesSubscribe: []string{"x"},
+			}) != nil {
 				return
 			}
 		}
@@ -176,7 +182,10 @@ func TestConnectionEndsWithItsCertificate(t *testing.T) {
 	}
 	again, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(within(t))
 	if err == nil {
-		_ = again.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/frontend/a"), TypeUrl: clusterType}) // what comes back counts
+		_ = again.Send(&discoveryv3.DeltaDiscoveryRequest{
+			Node:    node("service/frontend/a"),
+			TypeUrl: clusterType,
+		}) // what comes back counts
 		_, err = again.Recv()
 	}
 	if err == nil {
@@ -221,7 +230,10 @@ func TestNobodyIsGivenAnothersResources(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			request := &discoveryv3.DeltaDiscoveryRequest{Node: node(claimed), TypeUrl: url, ResourceNamesSubscribe: names, InitialResourceVersions: map[string]string{names[0]: "1"}}
+			request := &discoveryv3.DeltaDiscoveryRequest{
+				Node: node(claimed), TypeUrl: url,
+				ResourceNamesSubscribe: names, InitialResourceVersions: map[string]string{names[0]: "1"},
+			}
 			request.Node.Cluster = "frontend.default"
 			request.Node.UserAgentName = "envoy"
 			_ = stream.Send(request) // what comes back is looked at
@@ -234,11 +246,15 @@ func TestNobodyIsGivenAnothersResources(t *testing.T) {
 		}
 		how := "state of the world, " + url
 		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-		stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "cart", time.Hour)).StreamAggregatedResources(ctx)
+		stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "cart", time.Hour)).
+			StreamAggregatedResources(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = stream.Send(&discoveryv3.DiscoveryRequest{Node: node("service/cart/a"), TypeUrl: url, ResourceNames: names}) // as above
+		_ = stream.Send(&discoveryv3.DiscoveryRequest{
+			Node: node("service/cart/a"), TypeUrl: url,
+			ResourceNames: names,
+		}) // as above
 		if answer, err := stream.Recv(); err == nil {
 			for _, resource := range answer.Resources {
 				look(how, string(resource.Value))
@@ -256,11 +272,15 @@ func TestRuleEnds(t *testing.T) {
 	if err := r.SetMesh(m); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "cart", time.Hour)).DeltaAggregatedResources(within(t))
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "cart", time.Hour)).
+		DeltaAggregatedResources(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/cart/10.0.0.1:8081"), TypeUrl: routeType, ResourceNamesSubscribe: []string{"inbound|http"}}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("service/cart/10.0.0.1:8081"),
+		TypeUrl: routeType, ResourceNamesSubscribe: []string{"inbound|http"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, lets := range []bool{true, false} {
@@ -271,7 +291,10 @@ func TestRuleEnds(t *testing.T) {
 		if got := strings.Contains(answer.String(), "sa/frontend"); got != lets {
 			t.Errorf("it lets frontend in: %t, want %t", got, lets)
 		}
-		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}); err != nil {
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+			TypeUrl:       answer.TypeUrl,
+			ResponseNonce: answer.Nonce,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

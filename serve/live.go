@@ -196,7 +196,9 @@ func (v *view) watched(callees map[string]*ir.Upstream) (names []string) {
 // them.
 func (v *view) instances(u *ir.Upstream) []live.Endpoint {
 	if v.known(u) {
-		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace][u.Name]), func(e live.Endpoint) bool { return e.Unhealthy })
+		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace][u.Name]), func(e live.Endpoint) bool {
+			return e.Unhealthy
+		})
 	}
 	list, found := v.found[u.Name]
 	if !found {

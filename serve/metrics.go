@@ -33,27 +33,53 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "meshc", Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		registry:           prometheus.NewRegistry(),
-		connected:          gauge("connected_proxies", "Proxies that are connected."),
-		behind:             gauge("proxies_behind", "Connected proxies that have not answered what they were sent."),
-		refusing:           gauge("proxies_refusing", "Connected proxies that have refused a resource."),
-		stale:              gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
-		info:               prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "meshc", Name: "mesh_info", Help: "1 for the mesh that is served, by its hash."}, []string{"hash"}),
-		pushes:             prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "pushes_total", Help: "Changes of what a proxy is served."}),
-		refused:            prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_refused_total", Help: "Streams whose certificate was not that of their node."}),
-		limited:            prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "streams_limited_total", Help: "Streams that were cut off, as they asked for too much."}),
-		limitedConnections: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "connections_limited_total", Help: "Connections that were cut off, or beyond what an identity may have."}),
-		limitedHolders:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "holders_limited_total", Help: "Holders of certificates that were forgotten, as an identity had more than it may have."}),
-		omittedLines:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: "log_lines_omitted_total", Help: "Log lines that were not written, as there were too many about an identity."}),
-		acks:               counter("acks_total", "Answers that took what was sent, by type.", "type"),
-		nacks:              counter("nacks_total", "Answers that refused what was sent, by type.", "type"),
-		reloads:            counter("reloads_total", "Meshes that were loaded, or refused, by result.", "result"),
+		registry:  prometheus.NewRegistry(),
+		connected: gauge("connected_proxies", "Proxies that are connected."),
+		behind:    gauge("proxies_behind", "Connected proxies that have not answered what they were sent."),
+		refusing:  gauge("proxies_refusing", "Connected proxies that have refused a resource."),
+		stale:     gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
+		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "meshc", Name: "mesh_info",
+			Help: "1 for the mesh that is served, by its hash.",
+		}, []string{"hash"}),
+		pushes: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc", Name: "pushes_total",
+			Help: "Changes of what a proxy is served.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc",
+			Name:      "streams_refused_total", Help: "Streams whose certificate was not that of their node.",
+		}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc",
+			Name:      "streams_limited_total", Help: "Streams that were cut off, as they asked for too much.",
+		}),
+		limitedConnections: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc",
+			Name:      "connections_limited_total",
+			Help:      "Connections that were cut off, or beyond what an identity may have.",
+		}),
+		limitedHolders: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc",
+			Name:      "holders_limited_total",
+			Help:      "Holders of certificates that were forgotten, as an identity had more than it may have.",
+		}),
+		omittedLines: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc",
+			Name:      "log_lines_omitted_total",
+			Help:      "Log lines that were not written, as there were too many about an identity.",
+		}),
+		acks:    counter("acks_total", "Answers that took what was sent, by type.", "type"),
+		nacks:   counter("nacks_total", "Answers that refused what was sent, by type.", "type"),
+		reloads: counter("reloads_total", "Meshes that were loaded, or refused, by result.", "result"),
 		pushTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "meshc", Name: "push_seconds", Help: "Time to render what a proxy is served and hand it to its stream.",
+			Namespace: "meshc", Name: "push_seconds",
+			Help:    "Time to render what a proxy is served and hand it to its stream.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
 	}
-	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited, m.limitedConnections, m.limitedHolders, m.omittedLines, m.acks, m.nacks, m.reloads, m.pushTime,
+	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited,
+		m.limitedConnections, m.limitedHolders, m.omittedLines, m.acks, m.nacks, m.reloads, m.pushTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

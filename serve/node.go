@@ -41,8 +41,8 @@ type node struct {
 	silent  bool   // a stage of a change went on without it, and it has acknowledged nothing since
 	gone    bool   // its member is no longer in the mesh, or has another identity
 	types   map[string]*typeState
-	// of is what the configuration was rendered from, nil to render it in any case; configured is the configuration, and
-	// discovered are the clusters in it that are assigned endpoints. Both together were rendered last.
+	// of is what the configuration was rendered from, nil to render it in any case; configured is the configuration,
+	// and discovered are the clusters in it that are assigned endpoints. Both together were rendered last.
 	of         *rendered
 	configured *built
 	discovered []envoy.Discovered

@@ -39,7 +39,8 @@ func Obstacles(now ca.Rotation, reports []*Report, except []string, at time.Time
 		case p.Trust != now.Bundle:
 			out = append(out, p.Node+" has not taken the stage")
 		case !held[p.Identity]: // by its files it knows this server
-			out = append(out, p.Node+" has taken the stage, and nobody knows whom its files trust: run meshc certs request there")
+			out = append(out, p.Node+
+				" has taken the stage, and nobody knows whom its files trust: run meshc certs request there")
 		}
 	}
 	if now.Stage == ca.SignNew && at.Before(now.OldLeaves) {
@@ -54,9 +55,13 @@ func Obstacles(now ca.Rotation, reports []*Report, except []string, at time.Time
 func holdersOf(reports []*Report, bundle string) (out []Holder) {
 	for i, r := range reports {
 		for _, h := range r.Holders {
-			if h.Trust == bundle || !slices.ContainsFunc(slices.Concat(reports[:i], reports[i+1:]), func(other *Report) bool {
-				return slices.ContainsFunc(other.Holders, func(o Holder) bool { return o.Identity == h.Identity && o.Name == h.Name && o.Trust == bundle })
-			}) {
+			if h.Trust == bundle ||
+				!slices.ContainsFunc(slices.Concat(reports[:i], reports[i+1:]), func(other *Report) bool {
+					return slices.ContainsFunc(other.Holders,
+						func(o Holder) bool {
+							return o.Identity == h.Identity && o.Name == h.Name && o.Trust == bundle
+						})
+				}) {
 				out = append(out, h)
 			}
 		}

@@ -53,7 +53,10 @@ func (r *running) proxy(t *testing.T, account, instance string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{clusters: map[string]*clusterv3.Cluster{}, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/" + account + "/" + instance), TypeUrl: clusters}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("service/" + account + "/" + instance),
+		TypeUrl: clusters,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -62,8 +65,14 @@ func (r *running) proxy(t *testing.T, account, instance string) *proxy {
 			if err != nil {
 				return // the test is over
 			}
-			next := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.EndpointType, ResourceNamesSubscribe: p.take(answer)}
-			if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}); err != nil {
+			next := &discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl:                resource.EndpointType,
+				ResourceNamesSubscribe: p.take(answer),
+			}
+			if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl:       answer.TypeUrl,
+				ResponseNonce: answer.Nonce,
+			}); err != nil {
 				return
 			}
 			if len(next.ResourceNamesSubscribe) > 0 && stream.Send(next) != nil {
@@ -143,14 +152,21 @@ func TestPods(t *testing.T) {
 	frontend, other := r.proxy(t, "frontend", "frontend-1"), r.proxy(t, "other", "other-1")
 	eventually(t, "the callers look them up by DNS", func() bool { return frontend.reaches(cart) == "by DNS" })
 	set := func(pods ...live.Endpoint) {
-		r.SetPods("default", map[string][]live.Endpoint{"cart": pods, "frontend": {podAt("frontend-1", "10.0.0.9", "eu-1a", false)}})
+		r.SetPods("default", map[string][]live.Endpoint{
+			"cart":     pods,
+			"frontend": {podAt("frontend-1", "10.0.0.9", "eu-1a", false)},
+		})
 	}
-	set(podAt("cart-0", "10.0.0.1", "eu-1a", false), podAt("cart-1", "10.0.0.2", "eu-1b", false), podAt("cart-2", "10.0.0.3", "eu-1a", true))
-	eventually(t, "the pods that are ready are reached, near ones first", func() bool { return frontend.reaches(cart) == "[10.0.0.1:8081/0 10.0.0.2:8081/1]" })
-	eventually(t, "every proxy has acknowledged it", func() bool { r := r.Rollout(); return r.Proxies == 2 && r.Behind == 0 && r.Refused == "" })
+	set(podAt("cart-0", "10.0.0.1", "eu-1a", false), podAt("cart-1", "10.0.0.2", "eu-1b", false),
+		podAt("cart-2", "10.0.0.3", "eu-1a", true))
+	eventually(t, "the pods that are ready are reached, near ones first",
+		func() bool { return frontend.reaches(cart) == "[10.0.0.1:8081/0 10.0.0.2:8081/1]" })
+	eventually(t, "every proxy has acknowledged it",
+		func() bool { r := r.Rollout(); return r.Proxies == 2 && r.Behind == 0 && r.Refused == "" })
 	before := other.count()
 	set(podAt("cart-1", "10.0.0.2", "eu-1b", false))
-	eventually(t, "one that is gone is not reached", func() bool { return frontend.reaches(cart) == "[10.0.0.2:8081/0]" })
+	eventually(t, "one that is gone is not reached",
+		func() bool { return frontend.reaches(cart) == "[10.0.0.2:8081/0]" })
 	set()
 	eventually(t, "none is reached when there is none", func() bool { return frontend.reaches(cart) == "[]" })
 	if other.count() != before {
@@ -164,11 +180,12 @@ func TestPods(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, strings.Replace(inCluster, "port: 80,", "port: 8000,", 1))); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a new mesh has the pods too", func() bool { return r.Rollout().Behind == 0 && frontend.reaches(cart) == "[10.0.0.1:8081/0]" })
+	eventually(t, "a new mesh has the pods too",
+		func() bool { return r.Rollout().Behind == 0 && frontend.reaches(cart) == "[10.0.0.1:8081/0]" })
 }
 
-// TestPodsLeaveTheConfiguration wants pods that come, go and fall ill to change the endpoints of their callers, and nobody's
-// configuration to be rendered for it: nor that of the pods' own proxies.
+// TestPodsLeaveTheConfiguration wants pods that come, go and fall ill to change the endpoints of their callers, and
+// nobody's configuration to be rendered for it: nor that of the pods' own proxies.
 func TestPodsLeaveTheConfiguration(t *testing.T) {
 	var made atomic.Int64
 	r := start(t, func(c *serve.Config) {
@@ -191,8 +208,14 @@ func TestPodsLeaveTheConfiguration(t *testing.T) {
 		pods []live.Endpoint
 		want string
 	}{
-		{[]live.Endpoint{podAt("cart-0", "10.0.0.1", "eu-1a", false), podAt("cart-1", "10.0.0.2", "eu-1b", false)}, "[10.0.0.1:8081/0 10.0.0.2:8081/0]"},
-		{[]live.Endpoint{podAt("cart-0", "10.0.0.1", "eu-1a", true), podAt("cart-1", "10.0.0.2", "eu-1b", false)}, "[10.0.0.2:8081/0]"},
+		{
+			[]live.Endpoint{podAt("cart-0", "10.0.0.1", "eu-1a", false), podAt("cart-1", "10.0.0.2", "eu-1b", false)},
+			"[10.0.0.1:8081/0 10.0.0.2:8081/0]",
+		},
+		{
+			[]live.Endpoint{podAt("cart-0", "10.0.0.1", "eu-1a", true), podAt("cart-1", "10.0.0.2", "eu-1b", false)},
+			"[10.0.0.2:8081/0]",
+		},
 		{[]live.Endpoint{podAt("cart-0", "10.0.0.3", "eu-1a", false)}, "[10.0.0.3:8081/0]"},
 	} {
 		r.SetPods("default", map[string][]live.Endpoint{"cart": c.pods})
@@ -202,5 +225,6 @@ func TestPodsLeaveTheConfiguration(t *testing.T) {
 		t.Errorf("configurations were rendered %d times for pods", n)
 	}
 	r.ForgetPods("default")
-	eventually(t, "pods that are not known are looked up by DNS", func() bool { return frontend.reaches(cart) == "by DNS" })
+	eventually(t, "pods that are not known are looked up by DNS",
+		func() bool { return frontend.reaches(cart) == "by DNS" })
 }

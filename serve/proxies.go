@@ -84,7 +84,8 @@ func (p *proxies) reassign(services map[string]bool) {
 			continue
 		}
 		if err := p.push(n, v, false, start); err != nil {
-			p.logger(n.identity).Error("endpoints cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
+			p.logger(n.identity).Error("endpoints cannot be rendered; the proxy keeps its last ones", "node", n.id,
+				"error", err)
 		}
 	}
 }
@@ -103,7 +104,8 @@ func (p *proxies) concerned(v *view, services map[string]bool) []*node {
 	if len(services) == 0 || v.mesh == nil {
 		return nil
 	}
-	return slices.DeleteFunc(p.sortedNodes(), func(n *node) bool { return !v.concerns(n.memberKind, n.member, services) })
+	return slices.DeleteFunc(p.sortedNodes(),
+		func(n *node) bool { return !v.concerns(n.memberKind, n.member, services) })
 }
 
 // settleAll continues with proxies that had nothing to acknowledge.

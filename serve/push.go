@@ -19,7 +19,10 @@ import (
 
 // typeURLs are the types of resources in the order in which they are pushed: a resource comes before those that refer
 // to it.
-var typeURLs = []string{resource.SecretType, resource.ClusterType, resource.EndpointType, resource.ListenerType, resource.RouteType}
+var typeURLs = []string{
+	resource.SecretType, resource.ClusterType, resource.EndpointType, resource.ListenerType,
+	resource.RouteType,
+}
 
 // built has the resources that a node is served, by type and name. Each has the hash of its bytes, which is its
 // version in the incremental protocol.
@@ -162,7 +165,8 @@ func (p *proxies) refresh(n *node) {
 		err = p.push(n, v, made, start)
 	}
 	if err != nil {
-		p.logger(n.identity).Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error", err)
+		p.logger(n.identity).Error("resources cannot be rendered; the proxy keeps its last ones", "node", n.id, "error",
+			err)
 	}
 }
 
@@ -174,7 +178,8 @@ func (p *proxies) push(n *node, v *view, made bool, start time.Time) error {
 		return err
 	}
 	next := n.configured.with(assignments)
-	if !made && n.rendered != nil && maps.Equal(next.hashes[resource.EndpointType], n.rendered.hashes[resource.EndpointType]) {
+	if !made && n.rendered != nil &&
+		maps.Equal(next.hashes[resource.EndpointType], n.rendered.hashes[resource.EndpointType]) {
 		return nil
 	}
 	if n.rendered = next; n.built != nil && next.equal(n.target()) {

@@ -12,7 +12,8 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
-// TestCommentsAreNotPushed wants a spec whose lines have moved to be served, and nothing to be made or sent anew for it.
+// TestCommentsAreNotPushed wants a spec whose lines have moved to be served, and nothing to be made or sent anew for
+// it.
 func TestCommentsAreNotPushed(t *testing.T) {
 	var made atomic.Int64
 	r := start(t, func(c *serve.Config) {
@@ -28,7 +29,10 @@ func TestCommentsAreNotPushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/frontend/a"), TypeUrl: clusters}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("service/frontend/a"),
+		TypeUrl: clusters,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); err != nil {

@@ -66,7 +66,8 @@ func (q *quotas) connect(id spiffeid.ID) error {
 	had := q.get(id)
 	if had.connections >= q.limits.Connections {
 		q.metrics.limitedConnections.Inc()
-		return fmt.Errorf("%s has %d connections, which is the limit (mesh.server.limits.connections)", id, had.connections)
+		return fmt.Errorf("%s has %d connections, which is the limit (mesh.server.limits.connections)", id,
+			had.connections)
 	}
 	had.connections++
 	return nil

@@ -56,8 +56,8 @@ func limited(t *testing.T, l ir.ServerLimits) *ir.Mesh {
 	return m
 }
 
-// TestInstancesAreBounded: an identity has as many instances as it may, no other is kept out by that, and one that leaves
-// makes room.
+// TestInstancesAreBounded: an identity has as many instances as it may, no other is kept out by that, and one that
+// leaves makes room.
 func TestInstancesAreBounded(t *testing.T) {
 	r := start(t)
 	if err := r.SetMesh(limited(t, ir.ServerLimits{Instances: 3})); err != nil {
@@ -73,7 +73,8 @@ func TestInstancesAreBounded(t *testing.T) {
 		}
 		last = cancel
 	}
-	if _, err := subscribe(t, within(t), conn, "service/cart/more").Recv(); status.Code(err) != codes.ResourceExhausted {
+	if _, err := subscribe(t, within(t), conn, "service/cart/more").
+		Recv(); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a fourth instance gets %v", err)
 	}
 	if _, err := subscribe(t, within(t), r.dial(t, "frontend", time.Hour), "service/frontend/a").Recv(); err != nil {
@@ -114,11 +115,15 @@ func rawClient(t *testing.T, r *running, account string) *raw {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(r.authority.Bundle())
-	c, err := r.authority.Certificate(spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/"+account), time.Hour)
+	c, err := r.authority.Certificate(spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/"+account),
+		time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := tls.Dial("tcp", r.Addr(), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", NextProtos: []string{"h2"}, Certificates: []tls.Certificate{*c}, MinVersion: tls.VersionTLS13})
+	conn, err := tls.Dial("tcp", r.Addr(), &tls.Config{
+		RootCAs: pool, ServerName: "127.0.0.1",
+		NextProtos: []string{"h2"}, Certificates: []tls.Certificate{*c}, MinVersion: tls.VersionTLS13,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +179,10 @@ func TestFloodsOfFramesAreCutOff(t *testing.T) {
 	told := good(t, r)
 	floods := map[string]func(c *raw, n uint32) error{
 		"rapid reset": func(c *raw, n uint32) error {
-			if err := c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*n + 1, BlockFragment: headers, EndHeaders: true}); err != nil {
+			if err := c.framer.WriteHeaders(http2.HeadersFrameParam{
+				StreamID: 2*n + 1, BlockFragment: headers,
+				EndHeaders: true,
+			}); err != nil {
 				return err
 			}
 			return c.framer.WriteRSTStream(2*n+1, http2.ErrCodeCancel)
@@ -187,7 +195,10 @@ func TestFloodsOfFramesAreCutOff(t *testing.T) {
 		},
 		"empty DATA": func(c *raw, n uint32) error {
 			if n == 0 {
-				return c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers, EndHeaders: true})
+				return c.framer.WriteHeaders(http2.HeadersFrameParam{
+					StreamID: 1, BlockFragment: headers,
+					EndHeaders: true,
+				})
 			}
 			return c.framer.WriteData(1, false, nil)
 		},
@@ -240,7 +251,10 @@ func TestRefusalsAreBounded(t *testing.T) {
 	const refusals = 100
 	for range refusals {
 		refusal := &rpcstatus.Status{Code: 3, Message: "\x1b[31m" + strings.Repeat("no ", 10_000)}
-		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce, ErrorDetail: refusal}); err != nil {
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+			TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce,
+			ErrorDetail: refusal,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,7 +265,8 @@ func TestRefusalsAreBounded(t *testing.T) {
 	for _, p := range r.Status().Proxies {
 		for _, kind := range p.Types {
 			for _, refusal := range kind.Refusals {
-				if len(refusal.Reason) > 350 || strings.Contains(refusal.Reason, "\x1b") || !strings.Contains(refusal.Reason, "more bytes)") {
+				if len(refusal.Reason) > 350 || strings.Contains(refusal.Reason, "\x1b") ||
+					!strings.Contains(refusal.Reason, "more bytes)") {
 					t.Errorf("kept: %q", refusal.Reason)
 				}
 			}
@@ -263,17 +278,22 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if len(log.String()) > 30_000 {
 		t.Errorf("the log has %d bytes", len(log.String()))
 	}
-	eventually(t, "the log says that lines were left out", func() bool { return strings.Contains(log.String(), `"lines":`) })
+	eventually(t, "the log says that lines were left out",
+		func() bool { return strings.Contains(log.String(), `"lines":`) })
 }
 
-// TestWhatProxiesSayIsBounded: a node that says too much of itself, or a stream that asks for too many names, is cut off.
+// TestWhatProxiesSayIsBounded: a node that says too much of itself, or a stream that asks for too many names, is cut
+// off.
 func TestWhatProxiesSayIsBounded(t *testing.T) {
 	r := start(t)
 	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 		t.Fatal(err)
 	}
 	conn := r.dial(t, "cart", time.Hour)
-	for _, id := range []string{"service/cart/" + strings.Repeat("a", 1000), "service/cart/\x1b[2J", "service/cart/a\nb", "service/cart/\u202e"} {
+	for _, id := range []string{
+		"service/cart/" + strings.Repeat("a", 1000), "service/cart/\x1b[2J",
+		"service/cart/a\nb", "service/cart/\u202e",
+	} {
 		if _, err := subscribe(t, within(t), conn, id).Recv(); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%.20q gets %v", id, err)
 		}
@@ -294,7 +314,10 @@ func TestWhatProxiesSayIsBounded(t *testing.T) {
 		for k := range names {
 			names[k] = fmt.Sprintf("%d-%d-%s", n, k, strings.Repeat("n", 50))
 		}
-		_ = greedy.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: endpointType, ResourceNamesSubscribe: names}) // as above
+		_ = greedy.Send(&discoveryv3.DeltaDiscoveryRequest{
+			TypeUrl:                endpointType,
+			ResourceNamesSubscribe: names,
+		}) // as above
 	}
 	for err = nil; err == nil; {
 		_, err = greedy.Recv()

@@ -26,7 +26,8 @@ func TestProxyComesBackWithWhatItHas(t *testing.T) {
 			t.Fatal(err)
 		}
 		request := &discoveryv3.DeltaDiscoveryRequest{
-			Node: node("service/frontend/a"), TypeUrl: secretType, ResourceNamesSubscribe: []string{"trust"}, InitialResourceVersions: has,
+			Node: node("service/frontend/a"), TypeUrl: secretType, ResourceNamesSubscribe: []string{"trust"},
+			InitialResourceVersions: has,
 		}
 		if err := stream.Send(request); err != nil {
 			t.Fatal(err)
@@ -52,7 +53,10 @@ func TestProxyComesBackWithWhatItHas(t *testing.T) {
 	}
 	eventually(t, "a proxy that has not answered", is(serve.StateBehind, ""))
 	has := map[string]string{"trust": answer.Resources[0].Version}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResponseNonce: answer.Nonce}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		TypeUrl:       secretType,
+		ResponseNonce: answer.Nonce,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a proxy that has the trust bundle", is(serve.StateCurrent, bundle))
@@ -70,7 +74,10 @@ func TestProxyComesBackWithWhatItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a proxy that came back with something older", is(serve.StateBehind, ""))
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResponseNonce: answer.Nonce}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		TypeUrl:       secretType,
+		ResponseNonce: answer.Nonce,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it has taken the new one", is(serve.StateCurrent, bundle))

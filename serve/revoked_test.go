@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 )
 
-// TestRevokedIsCutOff ends the streams of whom an identity was taken from, and begins none; others hear of it at once, and their
-// streams go on.
+// TestRevokedIsCutOff ends the streams of whom an identity was taken from, and begins none; others hear of it at once,
+// and their streams go on.
 func TestRevokedIsCutOff(t *testing.T) {
 	r := start(t)
 	m := compileSpec(t, shop)
@@ -64,11 +64,15 @@ func TestRevokedIsCutOff(t *testing.T) {
 // opened is whether frontend is answered on a new connection.
 func opened(ctx context.Context, r *running, t *testing.T) error {
 	t.Helper()
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "frontend", time.Hour)).DeltaAggregatedResources(ctx)
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "frontend", time.Hour)).
+		DeltaAggregatedResources(ctx)
 	if err != nil {
 		return err
 	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/frontend/b"), TypeUrl: clusterType}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("service/frontend/b"),
+		TypeUrl: clusterType,
+	}); err != nil {
 		return err
 	}
 	_, err = stream.Recv()

@@ -115,7 +115,9 @@ func start(t testing.TB, change ...func(*serve.Config)) *running {
 
 // connect dials with a certificate of that service account, signed by the
 // authority; a nil authority gives none.
-func (r *running) connect(t *testing.T, signer *ca.Authority, account string) discoveryv3.AggregatedDiscoveryServiceClient {
+func (r *running) connect(t *testing.T, signer *ca.Authority,
+	account string,
+) discoveryv3.AggregatedDiscoveryServiceClient {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(r.authority.Bundle())
@@ -185,10 +187,12 @@ func TestHealthFollowsTheMesh(t *testing.T) {
 	if code, _ := fetch(t, r, "/readyz"); code != 200 {
 		t.Errorf("/readyz: %d", code)
 	}
-	if _, body := fetch(t, r, "/metrics"); !strings.Contains(body, "meshc_mesh_info{hash=") || !strings.Contains(body, "meshc_connected_proxies 0") {
+	if _, body := fetch(t, r, "/metrics"); !strings.Contains(body, "meshc_mesh_info{hash=") ||
+		!strings.Contains(body, "meshc_connected_proxies 0") {
 		t.Errorf("/metrics: %s", body)
 	}
-	if _, body := fetch(t, r, "/status"); !strings.Contains(body, `"node":"service/cart/`) || strings.Contains(body, "PRIVATE") {
+	if _, body := fetch(t, r, "/status"); !strings.Contains(body, `"node":"service/cart/`) ||
+		strings.Contains(body, "PRIVATE") {
 		t.Errorf("/status: %s", body)
 	}
 }
@@ -202,7 +206,10 @@ func TestDrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DiscoveryRequest{Node: node("service/frontend/a"), TypeUrl: clusters}); err != nil {
+	if err := stream.Send(&discoveryv3.DiscoveryRequest{
+		Node:    node("service/frontend/a"),
+		TypeUrl: clusters,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); err != nil {

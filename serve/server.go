@@ -129,7 +129,8 @@ func New(c Config) (*Server, error) {
 	}
 	s.proxies = &proxies{
 		log: c.Log, metrics: m, quotas: s.quotas, revoked: s.revoked, live: s.live, trust: s.trust, build: c.Build,
-		envoys: cache.NewSnapshotCache(true, cache.IDHash{}, nil), clients: cache.NewSnapshotCache(false, cache.IDHash{}, nil),
+		envoys: cache.NewSnapshotCache(true, cache.IDHash{}, nil), clients: cache.NewSnapshotCache(false,
+			cache.IDHash{}, nil),
 		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
 	}
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
@@ -142,7 +143,8 @@ func New(c Config) (*Server, error) {
 	}
 	if c.EnrollListen != "" {
 		if c.Authority == nil {
-			return nil, errors.Join(errors.New("only an authority of its own can serve certificates"), s.xds.Close(), s.admin.Close())
+			return nil, errors.Join(errors.New("only an authority of its own can serve certificates"), s.xds.Close(),
+				s.admin.Close())
 		}
 		if s.enroll, err = net.Listen("tcp", c.EnrollListen); err != nil {
 			return nil, errors.Join(err, s.xds.Close(), s.admin.Close())
@@ -261,14 +263,20 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) discovery(running context.Context) *grpc.Server {
 	handler := xds.NewServer(running, s.proxies.cache(), s.proxies.callbacks(), sotw.WithOrderedADS())
 	g := grpc.NewServer(
-		grpc.Creds(boundedCredentials{revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked}, s.quotas}),
+		grpc.Creds(boundedCredentials{
+			revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked},
+			s.quotas,
+		}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.intercept),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPings, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime:             minClientPings,
+			PermitWithoutStream: true,
+		}),
 	)
 	discoverygrpc.RegisterAggregatedDiscoveryServiceServer(g, handler)
 	clusterservice.RegisterClusterDiscoveryServiceServer(g, handler)

@@ -38,9 +38,11 @@ services: payment: {
 // moved is the shop in which other calls cart, which takes stages, and payment no longer lets an identity in.
 func moved(t *testing.T) *ir.Mesh {
 	t.Helper()
-	text := strings.Replace(shop, `other: workload: deployment: "other"`, `other: {workload: deployment: "other", uses: cart: {}}`, 1)
+	text := strings.Replace(shop, `other: workload: deployment: "other"`,
+		`other: {workload: deployment: "other", uses: cart: {}}`, 1)
 	text = strings.Replace(text, `services: ["frontend"]`, `services: ["frontend", "other"]`, 1)
-	text = strings.Replace(text, `allow: [{from: identities: ["spiffe://shop.example/ns/default/sa/old"]}]`, `allow: [{from: services: ["frontend"]}]`, 1)
+	text = strings.Replace(text, `allow: [{from: identities: ["spiffe://shop.example/ns/default/sa/old"]}]`,
+		`allow: [{from: services: ["frontend"]}]`, 1)
 	return compileSpec(t, text)
 }
 
@@ -49,11 +51,15 @@ func tells(t *testing.T, r *running, account, id, text string) <-chan bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, account, time.Hour)).DeltaAggregatedResources(ctx)
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, account, time.Hour)).
+		DeltaAggregatedResources(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node(id), TypeUrl: routeType, ResourceNamesSubscribe: []string{"inbound|http"}}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node: node(id), TypeUrl: routeType,
+		ResourceNamesSubscribe: []string{"inbound|http"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	out := make(chan bool, 100)
@@ -65,7 +71,10 @@ func tells(t *testing.T, r *running, account, id, text string) <-chan bool {
 				return
 			}
 			out <- strings.Contains(answer.String(), text)
-			if stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}) != nil {
+			if stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl:       answer.TypeUrl,
+				ResponseNonce: answer.Nonce,
+			}) != nil {
 				return
 			}
 		}
@@ -123,15 +132,16 @@ func TestSilentProxyIsLeftBehindOnce(t *testing.T) {
 	const left = "going on without it"
 	eventually(t, "the change is served as a whole", func() bool {
 		_, body := fetch(t, r, "/mesh")
-		return strings.Contains(log.String(), left) && strings.Contains(body, `"name":"shop"`) && r.Rollout().Behind == 1
+		return strings.Contains(log.String(), left) && strings.Contains(body, `"name":"shop"`) && r.Rollout().
+			Behind == 1
 	})
 	if n := strings.Count(log.String(), left); n != 1 {
 		t.Errorf("it was waited for %d times", n)
 	}
 }
 
-// TestRefusingProxyBlocksNobody: one that refuses everything is reported and not waited for; an exception takes it out of
-// the rollout's report, and not out of the status.
+// TestRefusingProxyBlocksNobody: one that refuses everything is reported and not waited for; an exception takes it out
+// of the rollout's report, and not out of the status.
 func TestRefusingProxyBlocksNobody(t *testing.T) {
 	var log lines
 	r := start(t, logged(&log))
@@ -143,13 +153,17 @@ func TestRefusingProxyBlocksNobody(t *testing.T) {
 		for {
 			answer, err := stream.Recv()
 			if err != nil || stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-				TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce, ErrorDetail: &rpcstatus.Status{Code: 3, Message: "I take nothing"},
+				TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce, ErrorDetail: &rpcstatus.Status{
+					Code:    3,
+					Message: "I take nothing",
+				},
 			}) != nil {
 				return
 			}
 		}
 	}()
-	eventually(t, "the refusal is reported", func() bool { return strings.Contains(r.Rollout().Refused, "I take nothing") })
+	eventually(t, "the refusal is reported",
+		func() bool { return strings.Contains(r.Rollout().Refused, "I take nothing") })
 	after := moved(t)
 	if err := r.SetMesh(after); err != nil {
 		t.Fatal(err)

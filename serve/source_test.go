@@ -63,7 +63,10 @@ func TestFollowKeepsTheLastGoodMesh(t *testing.T) {
 	eventually(t, "the mesh is served", r.serves("service/cart"))
 	writeMesh(t, name, compileSpec(t, strings.ReplaceAll(spec, "cart", "basket")))
 	eventually(t, "the changed mesh is served", r.serves("service/basket"))
-	for _, wrong := range []string{`{"meshc":1`, `{"meshc":99}`, `{}`, ``, `{"meshc":1,"name":"x","trustDomain":"t","delivery":"xds","services":[{"name":"../x"}]}`} {
+	for _, wrong := range []string{
+		`{"meshc":1`, `{"meshc":99}`, `{}`, ``,
+		`{"meshc":1,"name":"x","trustDomain":"t","delivery":"xds","services":[{"name":"../x"}]}`,
+	} {
 		if err := os.WriteFile(name, []byte(wrong), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +105,8 @@ func (l *lockedLog) take() string {
 	return l.text.String()
 }
 
-// TestFailureSaysWhatIsServed wants the log to say that nothing is served before there was a good mesh, and what is served
-// after it.
+// TestFailureSaysWhatIsServed wants the log to say that nothing is served before there was a good mesh, and what is
+// served after it.
 func TestFailureSaysWhatIsServed(t *testing.T) {
 	var log lockedLog
 	r := start(t, func(c *serve.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -167,7 +170,8 @@ func TestFollowAMountedConfigMap(t *testing.T) {
 			}
 		}
 		next := filepath.Join(dir, "..data_tmp")
-		if err := errors.Join(os.Symlink(".."+generation, next), os.Rename(next, filepath.Join(dir, "..data"))); err != nil {
+		if err := errors.Join(os.Symlink(".."+generation, next),
+			os.Rename(next, filepath.Join(dir, "..data"))); err != nil {
 			t.Fatal(err)
 		}
 	}

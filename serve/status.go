@@ -107,7 +107,8 @@ func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[
 	out, connected = []Proxy{}, map[string]int{}
 	for _, n := range p.sortedNodes() {
 		about := Proxy{
-			Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version, Gone: n.gone, Trust: n.trusts(),
+			Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version,
+			Gone: n.gone, Trust: n.trusts(),
 		}
 		if e := exception(goal, n); e != nil {
 			about.Excepted = e.Reason
@@ -117,7 +118,10 @@ func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[
 			if state == StateCurrent && ahead {
 				state = StateBehind // on the way to the mesh that was loaded
 			}
-			about.Types = append(about.Types, TypeStatus{Type: short(url), State: state, Version: t.sentVersion, Since: t.sentAt, Refusals: t.refusals})
+			about.Types = append(about.Types, TypeStatus{
+				Type: short(url), State: state, Version: t.sentVersion,
+				Since: t.sentAt, Refusals: t.refusals,
+			})
 		}
 		slices.SortFunc(about.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
 		out = append(out, about)

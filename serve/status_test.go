@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
-// TestWhoIsNotConnected connects proxies of a service on three hosts, by the names of their endpoints and by other names, and wants
-// those to be told as not connected that are not, and no others.
+// TestWhoIsNotConnected connects proxies of a service on three hosts, by the names of their endpoints and by other
+// names, and wants those to be told as not connected that are not, and no others.
 func TestWhoIsNotConnected(t *testing.T) {
 	r := start(t)
 	if err := r.SetMesh(compileSpec(t, strings.Replace(spec, `workload: endpoints: [{address: "10.0.0.1"}]
@@ -24,14 +24,23 @@ func TestWhoIsNotConnected(t *testing.T) {
 		nodes []string
 		want  []string
 	}{
-		"nobody":               {nil, []string{"service/cart/10.0.0.1:8081", "service/cart/10.0.0.2:8081", "service/cart/10.0.0.3:8081"}},
-		"one by its name":      {[]string{"service/cart/10.0.0.2:8081"}, []string{"service/cart/10.0.0.1:8081", "service/cart/10.0.0.3:8081"}},
-		"one without a name":   {[]string{"service/cart/"}, []string{"service/cart/?"}},
-		"two of that":          {[]string{"service/cart/", "service/cart/"}, []string{"service/cart/?"}},
-		"three of that":        {[]string{"service/cart/", "service/cart/", "service/cart/"}, nil},
-		"by the host's name":   {[]string{"service/cart/host-a", "service/cart/host-b"}, []string{"service/cart/?"}},
-		"some of each":         {[]string{"service/cart/host-a", "service/cart/", "service/cart/10.0.0.3:8081"}, nil},
-		"one named, one other": {[]string{"service/cart/host-a", "service/cart/10.0.0.3:8081"}, []string{"service/cart/?"}},
+		"nobody": {nil, []string{
+			"service/cart/10.0.0.1:8081", "service/cart/10.0.0.2:8081",
+			"service/cart/10.0.0.3:8081",
+		}},
+		"one by its name": {
+			[]string{"service/cart/10.0.0.2:8081"},
+			[]string{"service/cart/10.0.0.1:8081", "service/cart/10.0.0.3:8081"},
+		},
+		"one without a name": {[]string{"service/cart/"}, []string{"service/cart/?"}},
+		"two of that":        {[]string{"service/cart/", "service/cart/"}, []string{"service/cart/?"}},
+		"three of that":      {[]string{"service/cart/", "service/cart/", "service/cart/"}, nil},
+		"by the host's name": {[]string{"service/cart/host-a", "service/cart/host-b"}, []string{"service/cart/?"}},
+		"some of each":       {[]string{"service/cart/host-a", "service/cart/", "service/cart/10.0.0.3:8081"}, nil},
+		"one named, one other": {
+			[]string{"service/cart/host-a", "service/cart/10.0.0.3:8081"},
+			[]string{"service/cart/?"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, end := context.WithCancel(within(t))
@@ -42,7 +51,10 @@ func TestWhoIsNotConnected(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node(id), TypeUrl: clusters}); err != nil {
+				if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+					Node:    node(id),
+					TypeUrl: clusters,
+				}); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := stream.Recv(); err != nil {

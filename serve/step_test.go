@@ -27,10 +27,13 @@ func pushes(t *testing.T, r *running) string {
 	return count
 }
 
-// TestRefusalStopsTheNextStep changes a proxy's clusters and the listeners that refer to them: the listeners come once the
-// clusters are taken, and not when these are refused, however long the proxy is waited for.
+// TestRefusalStopsTheNextStep changes a proxy's clusters and the listeners that refer to them: the listeners come once
+// the clusters are taken, and not when these are refused, however long the proxy is waited for.
 func TestRefusalStopsTheNextStep(t *testing.T) {
-	for name, refusal := range map[string]*rpcstatus.Status{"taken": nil, "refused": {Message: "cluster inbound|http: no"}} {
+	for name, refusal := range map[string]*rpcstatus.Status{
+		"taken":   nil,
+		"refused": {Message: "cluster inbound|http: no"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t)
 			if err := r.SetMesh(compileSpec(t, spec)); err != nil {
@@ -49,7 +52,10 @@ func TestRefusalStopsTheNextStep(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}); err != nil {
+				if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+					TypeUrl:       answer.TypeUrl,
+					ResponseNonce: answer.Nonce,
+				}); err != nil {
 					t.Fatal(err)
 				}
 				return answer
@@ -65,16 +71,23 @@ func TestRefusalStopsTheNextStep(t *testing.T) {
 				}
 			}
 			answer := ask(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/frontend/a"), TypeUrl: clusters})
-			ask(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.EndpointType, ResourceNamesSubscribe: assigned(t, answer)})
+			ask(&discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl:                resource.EndpointType,
+				ResourceNamesSubscribe: assigned(t, answer),
+			})
 			eventually(t, "the proxy has everything", is(serve.StateCurrent))
-			if err := r.SetMesh(compileSpec(t, strings.Replace(spec, `ports: http: {port: 8080,`, `ports: http: {port: 8080, target: 9090, upgrades: ["websocket"],`, 1))); err != nil {
+			if err := r.SetMesh(compileSpec(t, strings.Replace(spec, `ports: http: {port: 8080,`,
+				`ports: http: {port: 8080, target: 9090, upgrades: ["websocket"],`, 1))); err != nil {
 				t.Fatal(err)
 			}
 			before := pushes(t, r)
 			if answer, err = stream.Recv(); err != nil || answer.TypeUrl != clusters {
 				t.Fatal(answer, err)
 			}
-			if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: clusters, ResponseNonce: answer.Nonce, ErrorDetail: refusal}); err != nil {
+			if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+				TypeUrl: clusters, ResponseNonce: answer.Nonce,
+				ErrorDetail: refusal,
+			}); err != nil {
 				t.Fatal(err)
 			}
 			if refusal == nil {
@@ -84,7 +97,8 @@ func TestRefusalStopsTheNextStep(t *testing.T) {
 			eventually(t, "the refusal is known", is(serve.StateRefused))
 			r.SettleAll()
 			if after := pushes(t, r); after != before {
-				t.Errorf("the proxy refused its clusters, and was pushed what refers to them: %s pushes, and then %s", before, after)
+				t.Errorf("the proxy refused its clusters, and was pushed what refers to them: %s pushes, and then %s",
+					before, after)
 			}
 		})
 	}
@@ -105,8 +119,8 @@ func assigned(t *testing.T, answer *discoveryv3.DeltaDiscoveryResponse) (names [
 	return names
 }
 
-// TestNewStreamsAreBounded opens one stream after the other on a connection: those of a proxy are taken, and then no more
-// than a few in a second. Another connection has its own.
+// TestNewStreamsAreBounded opens one stream after the other on a connection: those of a proxy are taken, and then no
+// more than a few in a second. Another connection has its own.
 func TestNewStreamsAreBounded(t *testing.T) {
 	const atOnce, many = 32, 150
 	r := start(t)
@@ -132,7 +146,8 @@ func TestNewStreamsAreBounded(t *testing.T) {
 			taken++
 		}
 	}
-	if taken < atOnce || status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "too many streams") {
+	if taken < atOnce || status.Code(err) != codes.ResourceExhausted ||
+		!strings.Contains(err.Error(), "too many streams") {
 		t.Errorf("%d streams were taken, and then: %v", taken, err)
 	}
 	if _, body := fetch(t, r, "/metrics"); strings.Contains(body, "\nmeshc_streams_limited_total 0\n") {

@@ -50,27 +50,38 @@ type Refusal struct {
 // in the goroutines of the streams.
 func (p *proxies) callbacks() xds.Callbacks {
 	return xds.CallbackFuncs{
-		StreamOpenFunc:      func(ctx context.Context, id int64, _ string) error { return p.open(ctx, streamKey{false, id}) },
-		DeltaStreamOpenFunc: func(ctx context.Context, id int64, _ string) error { return p.open(ctx, streamKey{true, id}) },
-		StreamClosedFunc:    func(id int64, _ *corev3.Node) { p.closed(streamKey{false, id}) },
+		StreamOpenFunc: func(ctx context.Context, id int64, _ string) error {
+			return p.open(ctx, streamKey{false, id})
+		},
+		DeltaStreamOpenFunc: func(ctx context.Context, id int64, _ string) error {
+			return p.open(ctx, streamKey{true, id})
+		},
+		StreamClosedFunc: func(id int64, _ *corev3.Node) { p.closed(streamKey{false, id}) },
 		DeltaStreamClosedFunc: func(id int64, _ *corev3.Node) {
 			p.closed(streamKey{true, id})
 		},
 		StreamRequestFunc: func(id int64, r *discoveryv3.DiscoveryRequest) error {
 			return p.request(streamKey{false, id}, &said{
-				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(), more: r.GetResourceNames(),
+				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(),
+				more: r.GetResourceNames(),
 			})
 		},
 		StreamDeltaRequestFunc: func(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
 			return p.request(streamKey{true, id}, &said{
-				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(), has: r.GetInitialResourceVersions(),
-				more: slices.Concat(r.GetResourceNamesSubscribe(), sortedKeys(r.GetInitialResourceVersions())), fewer: r.GetResourceNamesUnsubscribe(),
+				node: r.GetNode(), url: r.GetTypeUrl(), nonce: r.GetResponseNonce(), refused: r.GetErrorDetail(),
+				has:   r.GetInitialResourceVersions(),
+				more:  slices.Concat(r.GetResourceNamesSubscribe(), sortedKeys(r.GetInitialResourceVersions())),
+				fewer: r.GetResourceNamesUnsubscribe(),
 			})
 		},
-		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
+		StreamResponseFunc: func(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest,
+			r *discoveryv3.DiscoveryResponse,
+		) {
 			p.response(streamKey{false, id}, r.GetTypeUrl(), r.GetNonce(), r.GetVersionInfo(), nil)
 		},
-		StreamDeltaResponseFunc: func(id int64, _ *discoveryv3.DeltaDiscoveryRequest, r *discoveryv3.DeltaDiscoveryResponse) {
+		StreamDeltaResponseFunc: func(id int64, _ *discoveryv3.DeltaDiscoveryRequest,
+			r *discoveryv3.DeltaDiscoveryResponse,
+		) {
 			p.response(streamKey{true, id}, r.GetTypeUrl(), r.GetNonce(), r.GetSystemVersionInfo(), r.GetResources())
 		},
 	}
@@ -146,7 +157,8 @@ func (p *proxies) request(key streamKey, r *said) error {
 		return nil
 	}
 	if len(t.refusals) > 0 {
-		p.logger(st.node.identity).Info("the proxy has taken what it refused before", "node", st.node.id, "type", short(url))
+		p.logger(st.node.identity).Info("the proxy has taken what it refused before", "node", st.node.id, "type",
+			short(url))
 	}
 	t.refusals = nil
 	if url == resource.SecretType && t.served != nil {
@@ -195,8 +207,12 @@ func (p *proxies) refuse(n *node, key streamKey, t *typeState, url, reason strin
 		if m := n.built.resources[url][name]; m != nil {
 			pos = envoy.Source(m)
 		}
-		t.refusals = append(t.refusals, Refusal{Type: short(url), Resource: name, Reason: reason, Source: pos, Since: time.Now()})
-		p.logger(n.identity).Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name, "source", pos.String(), "reason", reason)
+		t.refusals = append(t.refusals, Refusal{
+			Type: short(url), Resource: name, Reason: reason, Source: pos,
+			Since: time.Now(),
+		})
+		p.logger(n.identity).Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name,
+			"source", pos.String(), "reason", reason)
 	}
 	p.countBehind()
 	if !key.delta {

@@ -75,13 +75,19 @@ func TestNodeIsFixed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/cart/a"), TypeUrl: clusters}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("service/cart/a"),
+		TypeUrl: clusters,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/frontend/a"), TypeUrl: listeners}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("service/frontend/a"),
+		TypeUrl: listeners,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied {
@@ -120,7 +126,8 @@ func TestScope(t *testing.T) {
 	if text := got("cart", clusters); strings.Contains(text, "frontend") {
 		t.Errorf("cart is given something of frontend: %s", text)
 	}
-	if text := got("frontend", secrets); strings.Contains(text, "PRIVATE KEY") || strings.Contains(text, "private_key") || !strings.Contains(text, "BEGIN CERTIFICATE") {
+	if text := got("frontend", secrets); strings.Contains(text, "PRIVATE KEY") ||
+		strings.Contains(text, "private_key") || !strings.Contains(text, "BEGIN CERTIFICATE") {
 		t.Errorf("the secrets are %s", text)
 	}
 }
@@ -150,7 +157,9 @@ func TestRefusalIsRecorded(t *testing.T) {
 	}
 	refusal := &discoveryv3.DeltaDiscoveryRequest{
 		TypeUrl: clusters, ResponseNonce: answer.Nonce,
-		ErrorDetail: &rpcstatus.Status{Message: "Error adding/updating cluster(s) cart.default|http: something is wrong"},
+		ErrorDetail: &rpcstatus.Status{
+			Message: "Error adding/updating cluster(s) cart.default|http: something is wrong",
+		},
 	}
 	if err := stream.Send(refusal); err != nil {
 		t.Fatal(err)
@@ -167,14 +176,17 @@ func TestRefusalIsRecorded(t *testing.T) {
 		}
 		return false
 	})
-	if got.Type != "CDS" || got.Resource != "cart.default|http" || !strings.Contains(got.Reason, "something is wrong") || got.Source.String() != "mesh.cue:8:8" {
+	if got.Type != "CDS" || got.Resource != "cart.default|http" ||
+		!strings.Contains(got.Reason, "something is wrong") || got.Source.String() != "mesh.cue:8:8" {
 		t.Errorf("the refusal is %+v", got)
 	}
-	if _, body := fetch(t, r, "/metrics"); !strings.Contains(body, `meshc_nacks_total{type="CDS"} 1`) || !strings.Contains(body, "meshc_proxies_refusing 1") {
+	if _, body := fetch(t, r, "/metrics"); !strings.Contains(body, `meshc_nacks_total{type="CDS"} 1`) ||
+		!strings.Contains(body, "meshc_proxies_refusing 1") {
 		t.Errorf("/metrics: %s", body)
 	}
 	// A better mesh comes, and is taken.
-	if err := r.SetMesh(compileSpec(t, strings.Replace(spec, "uses: cart: {}", "uses: cart: retries: budget: percent: 5", 1))); err != nil {
+	if err := r.SetMesh(compileSpec(t, strings.Replace(spec, "uses: cart: {}",
+		"uses: cart: retries: budget: percent: 5", 1))); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -209,7 +221,10 @@ func TestStateOfTheWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&discoveryv3.DiscoveryRequest{Node: node("service/frontend/a"), TypeUrl: clusters}); err != nil {
+	if err := stream.Send(&discoveryv3.DiscoveryRequest{
+		Node:    node("service/frontend/a"),
+		TypeUrl: clusters,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	answers := make(chan *discoveryv3.DiscoveryResponse, 1000)
@@ -239,7 +254,10 @@ func TestStateOfTheWorld(t *testing.T) {
 				return
 			}
 		}
-		if err := stream.Send(&discoveryv3.DiscoveryRequest{TypeUrl: clusters, ResponseNonce: answer.Nonce, VersionInfo: answer.VersionInfo}); err != nil {
+		if err := stream.Send(&discoveryv3.DiscoveryRequest{
+			TypeUrl: clusters, ResponseNonce: answer.Nonce,
+			VersionInfo: answer.VersionInfo,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -284,7 +302,10 @@ func TestOneThatCannotBeRendered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/" + account + "/a"), TypeUrl: clusters}); err != nil {
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+			Node:    node("service/" + account + "/a"),
+			TypeUrl: clusters,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := stream.Recv(); status.Code(err) != want {

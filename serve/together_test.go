@@ -14,14 +14,15 @@ import (
 )
 
 // TestAllAtOnce changes everything that the server knows from many sides at once, while proxies come and go and others
-// ask how it stands. In the end a proxy that was there all the time has the last mesh and the last pods, and so has one that
-// comes then.
+// ask how it stands. In the end a proxy that was there all the time has the last mesh and the last pods, and so has
+// one that comes then.
 func TestAllAtOnce(t *testing.T) {
 	const rounds = 40
 	r := start(t)
 	meshes := []*ir.Mesh{
 		compileSpec(t, inCluster), compileSpec(t, strings.Replace(inCluster, "port: 80,", "port: 8000,", 1)),
-		compileSpec(t, strings.Replace(inCluster, `allow: [{from: services: ["frontend"]}]`, `allow: [{from: services: ["frontend", "other"]}]`, 1)),
+		compileSpec(t, strings.Replace(inCluster, `allow: [{from: services: ["frontend"]}]`,
+			`allow: [{from: services: ["frontend", "other"]}]`, 1)),
 	}
 	if err := r.SetMesh(meshes[0]); err != nil {
 		t.Fatal(err)
@@ -50,7 +51,10 @@ func TestAllAtOnce(t *testing.T) {
 			defer end()
 			stream, err := client.DeltaAggregatedResources(ctx)
 			if err == nil {
-				err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node("service/cart/cart-0"), TypeUrl: clusters})
+				err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+					Node:    node("service/cart/cart-0"),
+					TypeUrl: clusters,
+				})
 			}
 			if err == nil {
 				_, err = stream.Recv()
@@ -73,7 +77,8 @@ func TestAllAtOnce(t *testing.T) {
 	}
 	want := fmt.Sprintf("[10.0.0.%d:8081/0]", rounds)
 	eventually(t, "the proxy has the last pods", func() bool { return frontend.reaches(cart) == want })
-	eventually(t, "the proxy has the last mesh", func() bool { report := r.Status(); return report.Good() && !report.Loaded.IsZero() })
+	eventually(t, "the proxy has the last mesh",
+		func() bool { report := r.Status(); return report.Good() && !report.Loaded.IsZero() })
 	late := r.proxy(t, "frontend", "frontend-2")
 	eventually(t, "one that comes late has them too", func() bool { return late.reaches(cart) == want })
 }

@@ -24,7 +24,8 @@ serve embeds. Keys are made where they are used, and never travel.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertsRequestCmd(), newCertsInstallCmd(), newCertsInspectCmd(), newCertsTokenCmd(), newCertsRotateRootCmd(), newCertsRevokeCmd(), newCertsRevokedCmd(), newCertsApproveCmd())
+	cmd.AddCommand(newCertsRequestCmd(), newCertsInstallCmd(), newCertsInspectCmd(), newCertsTokenCmd(),
+		newCertsRotateRootCmd(), newCertsRevokeCmd(), newCertsRevokedCmd(), newCertsApproveCmd())
 	return cmd
 }
 
@@ -45,8 +46,10 @@ func parameters(file string) (*certificates.Parameters, spiffeid.ID, error) {
 		return nil, spiffeid.ID{}, err
 	}
 	p := &certificates.Parameters{}
-	if err := yaml.UnmarshalStrict(data, p); err != nil || p.Kind != certificates.ParametersKind || p.APIVersion != certificates.ParametersAPIVersion {
-		return nil, spiffeid.ID{}, usage(fmt.Errorf("%s is not a file of certificate parameters: give one of certificates/NAMESPACE/ that meshc compile has written", file))
+	if err := yaml.UnmarshalStrict(data, p); err != nil || p.Kind != certificates.ParametersKind ||
+		p.APIVersion != certificates.ParametersAPIVersion {
+		return nil, spiffeid.ID{},
+			usage(fmt.Errorf("%s is not a file of certificate parameters: give one of certificates/NAMESPACE/ that meshc compile has written", file))
 	}
 	id, err := spiffeid.FromString(p.Identity)
 	if err != nil {
@@ -88,7 +91,8 @@ directory in one step.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n", directory, id, held.Leaf().NotAfter.UTC().Format(time.RFC3339))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n", directory, id, held.Leaf().
+				NotAfter.UTC().Format(time.RFC3339))
 			return nil
 		},
 	}

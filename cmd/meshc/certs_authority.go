@@ -17,7 +17,8 @@ import (
 	inCluster "github.com/meshc/meshc/serve/kubernetes"
 )
 
-// authorityFlags say which embedded authority a command is about: one in a directory, or one that the servers of a cluster share.
+// authorityFlags say which embedded authority a command is about: one in a directory, or one that the servers of a
+// cluster share.
 type authorityFlags struct {
 	dir, secret string
 	target      targetFlags
@@ -26,7 +27,8 @@ type authorityFlags struct {
 func (a *authorityFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&a.dir, "ca", "", "directory of the embedded certificate authority")
-	flags.StringVar(&a.secret, "ca-secret", "", "NAMESPACE/NAME of the Secret in which the servers of a cluster keep it")
+	flags.StringVar(&a.secret, "ca-secret", "",
+		"NAMESPACE/NAME of the Secret in which the servers of a cluster keep it")
 	a.target.addCluster(flags)
 }
 
@@ -48,7 +50,8 @@ func (a *authorityFlags) open(ctx context.Context) (*ca.Authority, error) {
 func (a *authorityFlags) cluster() (namespace, name string, client apiserver.Client, err error) {
 	namespace, name, both := strings.Cut(a.secret, "/")
 	if !both || namespace == "" || name == "" || strings.Contains(name, "/") {
-		return "", "", nil, usage(fmt.Errorf("--ca-secret is %q and must be NAMESPACE/NAME, as shop-system/meshc-authority", a.secret))
+		return "", "", nil, usage(
+			fmt.Errorf("--ca-secret is %q and must be NAMESPACE/NAME, as shop-system/meshc-authority", a.secret))
 	}
 	config, err := a.target.config()
 	if err != nil {
@@ -58,8 +61,8 @@ func (a *authorityFlags) cluster() (namespace, name string, client apiserver.Cli
 	return namespace, name, client, err
 }
 
-// unasked is why the servers that were asked are not all that have the authority: each knows its own proxies and nobody else's; ""
-// when they are all.
+// unasked is why the servers that were asked are not all that have the authority: each knows its own proxies and
+// nobody else's; "" when they are all.
 func (a *authorityFlags) unasked(ctx context.Context, asked int) (string, error) {
 	if a.secret == "" {
 		return "", nil

@@ -46,7 +46,8 @@ It exits with 1 if a certificate has expired, or a directory's chain is not to b
 	}
 }
 
-// renewal is a line that says until when a certificate is renewed without a new proof; nothing for one that does not say.
+// renewal is a line that says until when a certificate is renewed without a new proof; nothing for one that does not
+// say.
 func renewal(leaf *x509.Certificate) string {
 	proof, ok := ca.ProofOf(leaf)
 	if !ok {
@@ -76,7 +77,8 @@ func inspect(cmd *cobra.Command, name string, now time.Time) (good bool, err err
 			fmt.Fprintln(out, "\nthe chain is not to be trusted: it has expired, or ends at none of the roots")
 			return false, nil
 		}
-		fmt.Fprintf(out, "\nit is %s, signed by %s\n%s", held.ID, held.Root(now).Subject.CommonName, renewal(held.Leaf()))
+		fmt.Fprintf(out, "\nit is %s, signed by %s\n%s", held.ID, held.Root(now).
+			Subject.CommonName, renewal(held.Leaf()))
 		return true, nil
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxCertificates {

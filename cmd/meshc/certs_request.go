@@ -61,10 +61,13 @@ in time, and follows the authority when its root is replaced.`,
 	cmd.Flags().StringVar(&o.directory, "directory", "", "certificate directory (default that of the parameters)")
 	cmd.Flags().StringVar(&o.server, "server", "", "where meshc serve signs (its --enroll-listen), HOST:PORT")
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "file with a join token; - for standard input")
-	cmd.Flags().StringVar(&o.accountFile, "service-account-token-file", "", "file with a pod's service account token, for the audience that is the server's identity")
-	cmd.Flags().StringVar(&o.trustFile, "trust-file", "", "with it: file with the roots to trust for the first time, in PEM")
+	cmd.Flags().StringVar(&o.accountFile, "service-account-token-file", "",
+		"file with a pod's service account token, for the audience that is the server's identity")
+	cmd.Flags().StringVar(&o.trustFile, "trust-file", "",
+		"with it: file with the roots to trust for the first time, in PEM")
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "stay, and renew the certificate in time")
-	cmd.Flags().StringVar(&o.signer, "signer", "", "in a pod: signer that a CertificateSigningRequest of Kubernetes names")
+	cmd.Flags().StringVar(&o.signer, "signer", "",
+		"in a pod: signer that a CertificateSigningRequest of Kubernetes names")
 	addAPI(cmd, &o.api)
 	return cmd
 }
@@ -85,7 +88,8 @@ func (o *requestOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	keeper := &svid.Keeper{
-		ID: id, Directory: o.directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore), Log: newLog(cmd.ErrOrStderr()),
+		ID: id, Directory: o.directory, Key: p.Key, RenewBefore: time.Duration(p.RenewBefore),
+		Log: newLog(cmd.ErrOrStderr()),
 	}
 	switch {
 	case o.signer != "":
@@ -120,12 +124,16 @@ func (o *requestOptions) prepare(cmd *cobra.Command, file string, k *svid.Keeper
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s asks for %s. Have it signed, and then:\n  meshc certs install %s --certificate CHAIN --trust BUNDLE\n", request, k.ID, file)
+	fmt.Fprintf(cmd.OutOrStdout(),
+		"%s asks for %s. Have it signed, and then:\n  meshc certs install %s --certificate CHAIN --trust BUNDLE\n",
+		request, k.ID, file)
 	return nil
 }
 
 // client asks the authority of meshc serve. A join token for somebody else is refused here: asking would use it up.
-func (o *requestOptions) client(cmd *cobra.Command, file string, p *certificates.Parameters, id spiffeid.ID) (svid.Issuer, error) {
+func (o *requestOptions) client(cmd *cobra.Command, file string, p *certificates.Parameters,
+	id spiffeid.ID,
+) (svid.Issuer, error) {
 	server, err := spiffeid.FromString(p.ServerIdentity)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%s: serverIdentity %q is not a valid SPIFFE ID", file, p.ServerIdentity))
@@ -156,8 +164,10 @@ func (o *requestOptions) client(cmd *cobra.Command, file string, p *certificates
 // addAPI adds how a pod reaches the API server.
 func addAPI(cmd *cobra.Command, api *apiserver.API) {
 	cmd.Flags().StringVar(&api.Address, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT")
-	cmd.Flags().StringVar(&api.TokenFile, "kubernetes-token-file", apiserver.PodTokenFile, "file with this pod's own token for it")
-	cmd.Flags().StringVar(&api.CAFile, "kubernetes-ca-file", apiserver.PodCAFile, "file with the roots of its certificate, in PEM")
+	cmd.Flags().StringVar(&api.TokenFile, "kubernetes-token-file", apiserver.PodTokenFile,
+		"file with this pod's own token for it")
+	cmd.Flags().StringVar(&api.CAFile, "kubernetes-ca-file", apiserver.PodCAFile,
+		"file with the roots of its certificate, in PEM")
 }
 
 // obtain gets a certificate, and with keep stays to renew it.
@@ -170,7 +180,8 @@ func obtain(cmd *cobra.Command, keep bool, k *svid.Keeper) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n%s", k.Directory, k.ID, held.Leaf().NotAfter.UTC().Format(time.RFC3339), renewal(held.Leaf()))
+	fmt.Fprintf(cmd.OutOrStdout(), "%s has a certificate of %s until %s\n%s", k.Directory, k.ID, held.Leaf().
+		NotAfter.UTC().Format(time.RFC3339), renewal(held.Leaf()))
 	return nil
 }
 

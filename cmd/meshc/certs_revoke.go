@@ -58,10 +58,13 @@ With --undo a revocation is taken back: what has not ended by then is good again
 	}
 	o.authority.add(cmd)
 	cmd.Flags().StringVar(&o.identity, "identity", "", "SPIFFE ID whose certificates are taken back, all of them")
-	cmd.Flags().StringVar(&o.holder, "holder", "", "name of the host whose certificates are taken back, as meshc status has it")
-	cmd.Flags().StringVar(&o.serial, "serial", "", "serial number, in hexadecimal, of a certificate whose host's certificates are taken back")
+	cmd.Flags().StringVar(&o.holder, "holder", "",
+		"name of the host whose certificates are taken back, as meshc status has it")
+	cmd.Flags().StringVar(&o.serial, "serial", "",
+		"serial number, in hexadecimal, of a certificate whose host's certificates are taken back")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look at it later")
-	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011", "with --holder and --serial: admin address of meshc serve")
+	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011",
+		"with --holder and --serial: admin address of meshc serve")
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "undo the revocation")
 	return cmd
 }
@@ -105,13 +108,15 @@ func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// chosen are the revocations that are meant: of an identity, of a holder that was revoked, or of one that meshc serve knows.
+// chosen are the revocations that are meant: of an identity, of a holder that was revoked, or of one that meshc serve
+// knows.
 func (o *revokeOptions) chosen(cmd *cobra.Command, a *ca.Authority) ([]ca.Revocation, error) {
 	var id spiffeid.ID
 	if o.identity != "" {
 		var err error
 		if id, err = spiffeid.FromString(o.identity); err != nil {
-			return nil, usage(fmt.Errorf("%q is not a valid SPIFFE ID, which has the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", o.identity))
+			return nil, usage(
+				fmt.Errorf("%q is not a valid SPIFFE ID, which has the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT", o.identity))
 		}
 	}
 	chain, err := chainOfSerial(o.serial)
@@ -123,7 +128,8 @@ func (o *revokeOptions) chosen(cmd *cobra.Command, a *ca.Authority) ([]ca.Revoca
 	case o.identity != "":
 		return []ca.Revocation{{Identity: id, Chain: chain}}, nil
 	case o.undo:
-		return slices.DeleteFunc(a.Revocations(), func(r ca.Revocation) bool { return r.Chain == "" || r.Holder != o.holder }), nil
+		return slices.DeleteFunc(a.Revocations(),
+			func(r ca.Revocation) bool { return r.Chain == "" || r.Holder != o.holder }), nil
 	}
 	report, _, err := fetchStatus(cmd, o.server)
 	if err != nil {
@@ -143,11 +149,13 @@ func chainOfSerial(text string) (string, error) {
 	digits := strings.NewReplacer(":", "", "serial=", "", "0x", "").Replace(strings.TrimSpace(text))
 	serial, ok := new(big.Int).SetString(digits, 16)
 	if !ok {
-		return "", usage(fmt.Errorf("%q is not a valid serial number, which is hexadecimal, as openssl x509 -noout -serial prints it", text))
+		return "", usage(fmt.Errorf(
+			"%q is not a valid serial number, which is hexadecimal, as openssl x509 -noout -serial prints it", text))
 	}
 	chain, ok := ca.ChainOf(serial)
 	if !ok {
-		return "", fmt.Errorf("%s does not identify a holder: another issuer made it, or an older version of meshc; revoke the holder or the identity", text)
+		return "", fmt.Errorf(
+			"%s does not identify a holder: another issuer made it, or an older version of meshc; revoke the holder or the identity", text)
 	}
 	return chain, nil
 }
@@ -178,12 +186,14 @@ func chainsOf(r *serve.Report, name string) (out []ca.Revocation, err error) {
 			return nil, err
 		}
 		if h.Chain == "" {
-			return nil, fmt.Errorf("the certificate of %s (%s) does not identify its holder, since an older version issued it: revoke its identity", name, id)
+			return nil, fmt.Errorf(
+				"the certificate of %s (%s) does not identify its holder, since an older version issued it: revoke its identity", name, id)
 		}
 		out = append(out, ca.Revocation{Identity: id, Chain: h.Chain, Holder: name})
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("meshc serve has no holder %q: meshc status -o json lists them; revoke one that has not connected since it started by its identity", name)
+		return nil, fmt.Errorf(
+			"meshc serve has no holder %q: meshc status -o json lists them; revoke one that has not connected since it started by its identity", name)
 	}
 	return out, nil
 }

@@ -20,7 +20,8 @@ func TestRevokeCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"proxies": [], "holders": [{"identity": "` + id + `", "name": "host7", "chain": "` + chain + `"}, {"identity": "` + id + `", "name": "old"}]}`)) // the client is there
+		_, _ = w.Write([]byte(`{"proxies": [], "holders": [{"identity": "` + id + `", "name": "host7", "chain": "` +
+			chain + `"}, {"identity": "` + id + `", "name": "old"}]}`)) // the client is there
 	}))
 	defer serve.Close()
 	address := strings.TrimPrefix(serve.URL, "http://")
@@ -41,7 +42,10 @@ func TestRevokeCommand(t *testing.T) {
 		{"revoke --serial serial=4D" + chain + "0a0B0c --server " + address, id + " at host7 is revoked", 0},
 		{"revoke --serial 4d:" + chain + ":ff:ff:ff --undo", id + " at host7 is not revoked any more", 0},
 		{"revoke --serial " + unknown + " --server " + address, "give the certificate's identity too", 2},
-		{"revoke --serial " + unknown + " --identity " + id, id + " in chain ff112233445566778899aabbccddeeff is revoked", 0},
+		{
+			"revoke --serial " + unknown + " --identity " + id,
+			id + " in chain ff112233445566778899aabbccddeeff is revoked", 0,
+		},
 		{"revoke --serial " + unknown + " --undo", "is not revoked any more", 0},
 		{"revoke --serial 1234 --server " + address, "does not identify a holder", 2},
 		{"revoke --serial x --server " + address, `"x" is not a valid serial number`, 2},
@@ -52,7 +56,8 @@ func TestRevokeCommand(t *testing.T) {
 		{"revoked", "nothing is revoked\n", 0},
 	} {
 		var out bytes.Buffer
-		code := run(append(append([]string{"certs"}, strings.Fields(c.args)...), "--ca", dir), strings.NewReader(""), &out, &out)
+		code := run(append(append([]string{"certs"}, strings.Fields(c.args)...), "--ca", dir), strings.NewReader(""),
+			&out, &out)
 		if code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%s: exit code %d, want %d, with %q:\n%s", c.args, code, c.code, c.want, out.String())
 		}

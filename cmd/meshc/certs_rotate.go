@@ -52,9 +52,12 @@ serve, which follows it, is asked who has taken what. Of several servers each kn
 		RunE: o.run,
 	}
 	o.authority.add(cmd)
-	cmd.Flags().StringSliceVar(&o.servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve that have the authority")
-	cmd.Flags().StringVar(&o.passphraseFile, "passphrase-file", "", "file with the passphrase by which the new root's key is encrypted")
-	cmd.Flags().StringSliceVar(&o.except, "except", nil, "proxies and hosts that are gone for good, by name or identity")
+	cmd.Flags().StringSliceVar(&o.servers, "server", []string{"127.0.0.1:15011"},
+		"admin addresses of all meshc serve that have the authority")
+	cmd.Flags().StringVar(&o.passphraseFile, "passphrase-file", "",
+		"file with the passphrase by which the new root's key is encrypted")
+	cmd.Flags().StringSliceVar(&o.except, "except", nil,
+		"proxies and hosts that are gone for good, by name or identity")
 	cmd.Flags().BoolVar(&o.status, "status", false, "say how far the rotation is, and do nothing")
 	return cmd
 }

@@ -30,7 +30,8 @@ func TestCommandsPageIsCurrent(t *testing.T) {
 			t.Errorf("%s has no text or no example", c.CommandPath())
 		}
 		c.InitDefaultHelpFlag()
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```console\n%s\n```\n", c.UseLine(), c.Long, strings.ReplaceAll("  "+strings.TrimSpace(c.Example), "\n  ", "\n")[2:])
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```console\n%s\n```\n", c.UseLine(), c.Long,
+			strings.ReplaceAll("  "+strings.TrimSpace(c.Example), "\n  ", "\n")[2:])
 		if flags := c.LocalFlags().FlagUsages(); flags != "" {
 			fmt.Fprintf(&b, "\n```text\n%s```\n", flags)
 		}

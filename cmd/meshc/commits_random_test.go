@@ -52,11 +52,14 @@ func (h *history) link(name, target string) { h.tree[h.at(name)] = blob{modeLink
 
 // service writes a unit, with a rule that depends on each thing that Git can make otherwise of a file.
 func (h *history) service(name string) {
-	open := h.one("", "", "if \"$Id$\" == \"\\u0024Id\\u0024\" {{from: anyone: true}}, ", "if len(\"é\") == 2 {{from: anyone: true}}, ",
-		"if len(\"\"\"\n\tx\n\ty\n\t\"\"\") == 3 {{from: anyone: true}}, ", "if \"POST\" == \"PO\"+\"ST\" {{from: anyone: true}}, ")
+	open := h.one("", "", "if \"$Id$\" == \"\\u0024Id\\u0024\" {{from: anyone: true}}, ",
+		"if len(\"é\") == 2 {{from: anyone: true}}, ",
+		"if len(\"\"\"\n\tx\n\ty\n\t\"\"\") == 3 {{from: anyone: true}}, ",
+		"if \"POST\" == \"PO\"+\"ST\" {{from: anyone: true}}, ")
 	text := fmt.Sprintf("package shop\n\n// %s\nservices: %s: {\n\tworkload: deployment: %q\n\tports: http: {port: 8080, protocol: \"http\"}\n"+
 		"\tallow: [%s{from: services: [\"a\"], methods: [%q], paths: [\"/%s/*\"]}]\n}\n",
-		h.one("$Id$", "$Id: kept $", "ü", "POST", "none"), name, name, open, h.one("GET", "POST", "PUT"), h.one("x", "y", "x/y"))
+		h.one("$Id$", "$Id: kept $", "ü", "POST", "none"), name, name, open, h.one("GET", "POST", "PUT"),
+		h.one("x", "y", "x/y"))
 	if h.IntN(12) == 0 {
 		text = strings.ReplaceAll(text, "\n", "\r\n")
 	}
@@ -88,9 +91,15 @@ func (h *history) change() {
 		case 6:
 			h.lookAlike()
 		case 7: // what may stand beside a mesh
-			h.tree[h.one("README.md", "b.cue.txt", "other/a.cue")] = blob{h.one(modeFile, modeProgram), h.one("x\n", "$Id$\n", "package other\n")}
+			h.tree[h.one("README.md", "b.cue.txt", "other/a.cue")] = blob{
+				h.one(modeFile, modeProgram),
+				h.one("x\n", "$Id$\n", "package other\n"),
+			}
 			if h.IntN(4) == 0 {
-				h.tree[h.one(h.at("services/sub"), h.at("_sub"), "beside")] = blob{modeSubmodule, strings.Repeat("1", 40)}
+				h.tree[h.one(h.at("services/sub"), h.at("_sub"), "beside")] = blob{
+					modeSubmodule,
+					strings.Repeat("1", 40),
+				}
 			}
 		case 8: // back to what is plain
 			maps.DeleteFunc(h.tree, func(name string, b blob) bool {
@@ -108,8 +117,10 @@ func (h *history) attributes() {
 	}
 	for range 1 + h.IntN(2) {
 		text += h.one("*.cue", "*", "b.cue", "services/**", "*.txt", "_deny.cue", "mesh.cue") + " " +
-			h.one("ident", "-ident", "own", "text", "-text", "text=auto", "eol=crlf", "text eol=crlf", "eol=lf", "crlf", "crlf=input", "binary",
-				"filter=x", "-filter", "filter=lfs", "export-subst", "export-ignore", "working-tree-encoding=UTF-16LE", "working-tree-encoding=UTF-8",
+			h.one("ident", "-ident", "own", "text", "-text", "text=auto", "eol=crlf", "text eol=crlf", "eol=lf", "crlf",
+				"crlf=input", "binary",
+				"filter=x", "-filter", "filter=lfs", "export-subst", "export-ignore", "working-tree-encoding=UTF-16LE",
+				"working-tree-encoding=UTF-8",
 				"working-tree-encoding=ISO-8859-1", "working-tree-encoding=UTF-7", "diff=cue merge=union") + "\n"
 	}
 	h.tree[at] = blob{modeFile, text}
@@ -123,11 +134,13 @@ func (h *history) links() {
 		h.link("shared/_again.cue", "_deny.cue")
 		h.link("services/way", "../shared")
 		h.link(name, up+map[string]string{
-			"b": h.one("shared/_deny.cue", "shared/_again.cue", "services/way/_deny.cue"), "c": h.one("shared/rules.txt", "shared/../services//way/rules.txt"),
+			"b": h.one("shared/_deny.cue", "shared/_again.cue", "services/way/_deny.cue"),
+			"c": h.one("shared/rules.txt", "shared/../services//way/rules.txt"),
 		}[of])
 		return
 	}
-	h.link(name, h.one(up+"../../outside.cue", "/etc/passwd", up+"nowhere", path.Base(name), up+".git/config", up+"shared", "./"))
+	h.link(name, h.one(up+"../../outside.cue", "/etc/passwd", up+"nowhere", path.Base(name), up+".git/config",
+		up+"shared", "./"))
 }
 
 // rename moves the file of a unit within it, or the unit.
@@ -161,7 +174,8 @@ func (h *history) lookAlike() {
 	}
 }
 
-// fastImport is the tree as a commit that comes after the others, as git fast-import takes it: bytes that no attribute converts.
+// fastImport is the tree as a commit that comes after the others, as git fast-import takes it: bytes that no attribute
+// converts.
 func (h *history) fastImport(n int) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "commit refs/heads/main\nmark :%d\ncommitter n <n@example.com> %d +0000\ndata 1\nx\n", n+1, n+1)

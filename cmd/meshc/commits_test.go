@@ -22,9 +22,9 @@ import (
 // commitsOfHistory are the commits of one random repository; each is compared with each other one.
 const commitsOfHistory = 5
 
-// TestPairsOfCommits makes random repositories and compares their commits with one another: meshc diff of a revision and a
-// checkout finds what meshc diff of two fresh checkouts finds, or tells a file that Git makes otherwise than it is
-// committed, by name and attribute; and it does tell each of those. MESHC_COMMIT_PAIRS is how many pairs, and
+// TestPairsOfCommits makes random repositories and compares their commits with one another: meshc diff of a revision
+// and a checkout finds what meshc diff of two fresh checkouts finds, or tells a file that Git makes otherwise than it
+// is committed, by name and attribute; and it does tell each of those. MESHC_COMMIT_PAIRS is how many pairs, and
 // MESHC_SEED what they are made of.
 func TestPairsOfCommits(t *testing.T) {
 	pairs, seed := 40, uint64(time.Now().UnixNano())
@@ -62,8 +62,8 @@ type checkout struct {
 	// dir is the mesh's directory in it, and name the branch's and the tag's of the commit.
 	dir, name string
 	compiled  *compiler.Result
-	// converted are the files that are not what is committed, with why; suspect those of which an attribute or a kind says
-	// that they may not be.
+	// converted are the files that are not what is committed, with why; suspect those of which an attribute or a kind
+	// says that they may not be.
 	converted, suspect map[string]string
 }
 
@@ -90,8 +90,8 @@ func gitOf(t *testing.T, dir string, args ...string) string {
 	return out.String()
 }
 
-// checkOut makes the repository of a seed and, for each commit, a plain clone of it, and one with settings that a machine may have:
-// they change a work tree, and not what is committed.
+// checkOut makes the repository of a seed and, for each commit, a plain clone of it, and one with settings that a
+// machine may have: they change a work tree, and not what is committed.
 func checkOut(t *testing.T, seed uint64) (plain, trees []*checkout) {
 	t.Helper()
 	source, random := t.TempDir(), rand.New(rand.NewPCG(seed, 2))
@@ -131,9 +131,15 @@ func checkOut(t *testing.T, seed uint64) (plain, trees []*checkout) {
 // look says what a checkout is: the mesh, and by Git itself what of it is not as it is committed.
 func look(t *testing.T, top, prefix, name string) *checkout {
 	t.Helper()
-	c := &checkout{dir: filepath.Join(top, prefix), name: name, converted: map[string]string{}, suspect: map[string]string{}}
+	c := &checkout{
+		dir: filepath.Join(top, prefix), name: name, converted: map[string]string{},
+		suspect: map[string]string{},
+	}
 	var err error
-	if c.compiled, err = compiler.Compile(t.Context(), compiler.Options{Dir: c.dir, CacheDir: cacheDir(), Now: time.Unix(1, 0)}); err != nil {
+	if c.compiled, err = compiler.Compile(t.Context(), compiler.Options{
+		Dir: c.dir, CacheDir: cacheDir(),
+		Now: time.Unix(1, 0),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, read := range c.compiled.Names {
@@ -147,9 +153,11 @@ func look(t *testing.T, top, prefix, name string) *checkout {
 		}
 		at := filepath.ToSlash(filepath.Join(prefix, file))
 		if committed := gitOf(t, top, "cat-file", "blob", "HEAD:"+at); committed != string(data) {
-			c.converted[file] = fmt.Sprintf("%q, and committed is %q (%s)", data, committed, gitOf(t, top, "check-attr", "-a", "--cached", "--", at))
+			c.converted[file] = fmt.Sprintf("%q, and committed is %q (%s)", data, committed,
+				gitOf(t, top, "check-attr", "-a", "--cached", "--", at))
 		}
-		given := strings.Split(gitOf(t, top, "check-attr", "-z", "filter", "ident", "working-tree-encoding", "eol", "text", "crlf", "--", at), "\x00")
+		given := strings.Split(gitOf(t, top, "check-attr", "-z", "filter", "ident", "working-tree-encoding", "eol",
+			"text", "crlf", "--", at), "\x00")
 		for i := 0; i+2 < len(given); i += 3 {
 			if value := given[i+2]; value != "unspecified" && value != "unset" {
 				c.suspect[file] += given[i+1] + "=" + value + " "
@@ -176,7 +184,8 @@ func compareCheckouts(t *testing.T, a, b *checkout) string {
 		code := run(append([]string{"diff", "-o", "json"}, args...), strings.NewReader(""), &stdout, &stderr)
 		return code, stdout.String(), stderr.String()
 	}
-	if code, _, said := diffOf("--from", "origin/main", b.dir); code != exitFault || !strings.Contains(said, "ambiguous") && len(b.errors()) == 0 {
+	if code, _, said := diffOf("--from", "origin/main", b.dir); code != exitFault ||
+		!strings.Contains(said, "ambiguous") && len(b.errors()) == 0 {
 		t.Errorf("origin/main is a branch and a tag: exit code %d, %s", code, said)
 	}
 	name := map[bool]string{true: "t" + a.name, false: "origin/c" + a.name}[a.name < b.name]
@@ -184,7 +193,8 @@ func compareCheckouts(t *testing.T, a, b *checkout) string {
 	about := fmt.Sprintf("from %s to %s (%s)", a.name, b.name, b.dir)
 	if strings.Contains(said, string(diag.NotAsCommitted)) {
 		for _, c := range []*checkout{a, b} {
-			for _, file := range append(slices.Collect(maps.Keys(c.suspect)), slices.Collect(maps.Keys(c.converted))...) {
+			for _, file := range append(slices.Collect(maps.Keys(c.suspect)),
+				slices.Collect(maps.Keys(c.converted))...) {
 				if strings.Contains(said, string(diag.NotAsCommitted)+": "+file+" ") {
 					return "not as committed"
 				}
@@ -203,7 +213,8 @@ func compareCheckouts(t *testing.T, a, b *checkout) string {
 	}
 	directCode, directFound, directSaid := diffOf(a.dir, b.dir)
 	if code != directCode || !sameDifference(t, found, directFound) {
-		t.Errorf("%s: exit code %d\n%s%s\nand of two directories %d\n%s%s", about, code, found, said, directCode, directFound, directSaid)
+		t.Errorf("%s: exit code %d\n%s%s\nand of two directories %d\n%s%s", about, code, found, said, directCode,
+			directFound, directSaid)
 	}
 	if code != exitFault {
 		return "effects"
@@ -220,8 +231,8 @@ func compareCheckouts(t *testing.T, a, b *checkout) string {
 	return "errors"
 }
 
-// sameDifference compares what was printed as JSON, but for who is an owner: of two directories without history the files
-// that are no CUE are not known.
+// sameDifference compares what was printed as JSON, but for who is an owner: of two directories without history the
+// files that are no CUE are not known.
 func sameDifference(t *testing.T, a, b string) bool {
 	t.Helper()
 	if a == "" || b == "" {

@@ -80,15 +80,18 @@ else is in the directory stays, mesh.json too, so that nothing is removed or pru
 	flags.add(cmd.Flags())
 	flags.bound(cmd, func() bool { return flags.output == "-" })
 	flags.addUndecided(cmd.Flags())
-	cmd.Flags().StringVarP(&flags.output, "output", "o", "", "directory to write, or - for one stream of manifests on stdout")
-	cmd.Flags().StringVar(&flags.registry, "registry", "", "registry, with a path or without, that the images of mesh.images are in instead of their own")
+	cmd.Flags().StringVarP(&flags.output, "output", "o", "",
+		"directory to write, or - for one stream of manifests on stdout")
+	cmd.Flags().StringVar(&flags.registry, "registry", "",
+		"registry, with a path or without, that the images of mesh.images are in instead of their own")
 	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; exit with 1 if the directory is not up to date")
 	cmd.Flags().BoolVar(&flags.watch, "watch", false, "compile again whenever a file of the mesh changes")
 	return cmd
 }
 
 // goodRegistry is a host with a port or without, and a path or none.
-var goodRegistry = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*$`)
+var goodRegistry = regexp.MustCompile(
+	`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*$`)
 
 // once compiles and writes. The result is there even when the mesh is wrong.
 func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Result, error) {
@@ -134,7 +137,8 @@ func (f *compileFlags) compare(cmd *cobra.Command, result *compiler.Result, pack
 			fmt.Fprintf(cmd.ErrOrStderr(), "and %d more\n", len(differences)-i)
 			break
 		}
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", d.What, filepath.ToSlash(filepath.Join(f.output, d.Path))); err != nil {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", d.What,
+			filepath.ToSlash(filepath.Join(f.output, d.Path))); err != nil {
 			return err
 		}
 	}
@@ -142,7 +146,8 @@ func (f *compileFlags) compare(cmd *cobra.Command, result *compiler.Result, pack
 	if result.Part != nil {
 		what = " " + strings.Join(packages, " ")
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s is not what the mesh compiles to; run: meshc compile%s -o %s\n", f.output, what, f.output)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s is not what the mesh compiles to; run: meshc compile%s -o %s\n", f.output, what,
+		f.output)
 	return errFindings
 }
 
@@ -155,7 +160,8 @@ func (f *compileFlags) foreign(cmd *cobra.Command, result *compiler.Result, err 
 	d := diag.New(diag.ForeignOutput, "", fmt.Sprintf("%s holds files that meshc did not write", foreign.Dir)).
 		WithHint("give a directory of its own, or move them away")
 	if len(foreign.Files) == 0 {
-		d = diag.New(diag.ForeignOutput, "", foreign.Dir+" is a file, and a directory is written", source.Position{File: filepath.ToSlash(foreign.Dir)}).
+		d = diag.New(diag.ForeignOutput, "", foreign.Dir+" is a file, and a directory is written",
+			source.Position{File: filepath.ToSlash(foreign.Dir)}).
 			WithHint("give a directory of its own")
 	}
 	for _, name := range foreign.Files {
@@ -185,7 +191,11 @@ func (f *compileFlags) progress(cmd *cobra.Command, changes []sink.Difference) {
 		count[c.What]++
 	}
 	var words []string
-	for _, what := range []struct{ difference, word string }{{"missing", "new"}, {"different", "changed"}, {"stale", "removed"}} {
+	for _, what := range []struct{ difference, word string }{
+		{"missing", "new"},
+		{"different", "changed"},
+		{"stale", "removed"},
+	} {
 		if n := count[what.difference]; n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n, what.word))
 		}

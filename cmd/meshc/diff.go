@@ -85,9 +85,12 @@ exits with 1 for the named kinds of effect alone, and with 2 when it did not loo
 	f.specFlags.add(cmd.Flags())
 	f.bound(cmd, func() bool { return true })
 	f.target.add(cmd.Flags())
-	cmd.Flags().StringVar(&f.from, "from", "", "revision of Git that the work tree is compared with, where HEAD has parted from it")
-	cmd.Flags().BoolVar(&f.fromTip, "from-tip", false, "with --from: compare with the revision itself, whatever HEAD has to do with it")
-	cmd.Flags().StringVar(&f.server, "server", "", "admin address of a meshc serve, whose mesh the spec is compared with")
+	cmd.Flags().StringVar(&f.from, "from", "",
+		"revision of Git that the work tree is compared with, where HEAD has parted from it")
+	cmd.Flags().BoolVar(&f.fromTip, "from-tip", false,
+		"with --from: compare with the revision itself, whatever HEAD has to do with it")
+	cmd.Flags().StringVar(&f.server, "server", "",
+		"admin address of a meshc serve, whose mesh the spec is compared with")
 	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "compare a cluster with what meshc compile wrote")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text, markdown or json")
 	cmd.Flags().BoolVar(&f.manifests, "manifests", false, "show the difference of what both compile to as well")
@@ -106,7 +109,8 @@ func gates() []string {
 
 func (f *diffFlags) check(args []string) error {
 	ways := 0
-	for _, chosen := range []bool{f.from != "", f.server != "", f.cluster, f.from == "" && f.server == "" && !f.cluster && len(args) > 0} {
+	for _, chosen := range []bool{f.from != "", f.server != "", f.cluster, f.from == "" && f.server == "" &&
+		!f.cluster && len(args) > 0} {
 		if chosen {
 			ways++
 		}
@@ -197,7 +201,9 @@ func (f *diffFlags) print(cmd *cobra.Command, d *diff.Difference, objects []clus
 func (f *diffFlags) verdict(d *diff.Difference) error {
 	fails := len(d.Effects) > 0 || !d.Empty() && len(d.Missed) == 0
 	if len(f.failOn) > 0 {
-		fails = slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool { return slices.Contains(f.failOn, string(e.Kind)) })
+		fails = slices.ContainsFunc(d.Effects, func(e *diff.Effect) bool {
+			return slices.Contains(f.failOn, string(e.Kind))
+		})
 		if slices.Contains(f.failOn, foreignEffects) {
 			fails = fails || slices.ContainsFunc(d.Foreign, func(o diff.Foreign) bool { return !o.Granted })
 		}

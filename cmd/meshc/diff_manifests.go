@@ -13,8 +13,8 @@ import (
 	"github.com/meshc/meshc/render"
 )
 
-// printManifests prints in what the files differ that two meshes compile to. What a server would send the Envoys is shown
-// as it is written for delivery by files.
+// printManifests prints in what the files differ that two meshes compile to. What a server would send the Envoys is
+// shown as it is written for delivery by files.
 func printManifests(w io.Writer, before, after *ir.Mesh) error {
 	content := [2]map[string][]byte{{}, {}}
 	names := map[string]bool{}
@@ -34,7 +34,8 @@ func printManifests(w io.Writer, before, after *ir.Mesh) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if strings.HasSuffix(name, "mesh.json") || bytes.Contains(content[1][name], []byte("mesh.json.gz")) || bytes.Contains(content[0][name], []byte("mesh.json.gz")) {
+		if strings.HasSuffix(name, "mesh.json") || bytes.Contains(content[1][name], []byte("mesh.json.gz")) ||
+			bytes.Contains(content[0][name], []byte("mesh.json.gz")) {
 			continue // the mesh itself, of which all else is made
 		}
 		if text := textdiff.Diff("old/"+name, content[0][name], "new/"+name, content[1][name]); len(text) > 0 {

@@ -76,9 +76,13 @@ func TestHosts(t *testing.T) {
 	server, admin, enroll = at(server), at(admin), at(enroll)
 	bind, target := port("127.0.0.1"), port("127.0.0.1")
 	dir := t.TempDir()
-	spec := strings.NewReplacer("LIFE", max(20*time.Second, 5*outage).String(), "SERVER", server, "WEBADMIN", fmt.Sprint(port("127.0.0.1")), "STOREADMIN", fmt.Sprint(port("127.0.0.1")), "WEB", web, "STORE", store,
-		"BIND", fmt.Sprint(bind), "PORT", fmt.Sprint(port(store)), "TARGET", fmt.Sprint(target), "DIR", dir+"/certificates").Replace(hostsSpec)
-	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": spec} {
+	spec := strings.NewReplacer("LIFE", max(20*time.Second, 5*outage).String(), "SERVER", server, "WEBADMIN",
+		fmt.Sprint(port("127.0.0.1")), "STOREADMIN", fmt.Sprint(port("127.0.0.1")), "WEB", web, "STORE", store,
+		"BIND", fmt.Sprint(bind), "PORT", fmt.Sprint(port(store)), "TARGET", fmt.Sprint(target), "DIR",
+		dir+"/certificates").Replace(hostsSpec)
+	for name, text := range map[string]string{
+		"cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": spec,
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +108,8 @@ func TestHosts(t *testing.T) {
 
 	serve := func() *exec.Cmd {
 		t.Helper()
-		cmd, lines := startMeshc(t, dir, "serve", "out", "--ca", "ca", "--listen", server, "--admin-listen", admin, "--enroll-listen", enroll)
+		cmd, lines := startMeshc(t, dir, "serve", "out", "--ca", "ca", "--listen", server, "--admin-listen", admin,
+			"--enroll-listen", enroll)
 		if !lines.Scan() || !strings.Contains(lines.Text(), `"msg":"listening"`) {
 			t.Fatalf("serve says first: %s", lines.Text())
 		}
@@ -117,12 +122,14 @@ func TestHosts(t *testing.T) {
 		if err := os.WriteFile(file, []byte(meshc("certs", "token", parameters, "--ca", "ca")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, lines := startMeshc(t, dir, "certs", "request", parameters, "--server", enroll, "--token-file", file, "--keep")
+		_, lines := startMeshc(t, dir, "certs", "request", parameters, "--server", enroll, "--token-file", file,
+			"--keep")
 		if !lines.Scan() || !strings.Contains(lines.Text(), "a certificate was issued") {
 			t.Fatalf("certs request says first: %s", lines.Text())
 		}
 		go drain(lines)
-		if out := meshc("certs", "inspect", filepath.Join(dir, "certificates", member)); !strings.Contains(out, "it is spiffe://shop.example/ns/default/sa/"+member) || !strings.Contains(out, "it is renewed until ") {
+		if out := meshc("certs", "inspect", filepath.Join(dir, "certificates", member)); !strings.Contains(out,
+			"it is spiffe://shop.example/ns/default/sa/"+member) || !strings.Contains(out, "it is renewed until ") {
 			t.Errorf("inspect says\n%s", out)
 		}
 	}
@@ -131,15 +138,19 @@ func TestHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answered.Add(1)
-		_, _ = io.WriteString(w, r.Header.Get("x-forwarded-client-cert")) // the caller may be gone
-	})}
+	app := &http.Server{
+		ReadHeaderTimeout: time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answered.Add(1)
+			_, _ = io.WriteString(w, r.Header.Get("x-forwarded-client-cert")) // the caller may be gone
+		}),
+	}
 	go func() { _ = app.Serve(application) }()
 	t.Cleanup(func() { app.Close() })
 	proxy := func(member string) *exec.Cmd {
 		t.Helper()
-		cmd := exec.Command(envoy, "-c", "out/envoy/default/"+member+".yaml", "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+		cmd := exec.Command(envoy, "-c", "out/envoy/default/"+member+".yaml", "--concurrency", "1",
+			"--disable-hot-restart", "--log-level", "warning")
 		cmd.Dir = dir
 		return background(t, cmd)
 	}

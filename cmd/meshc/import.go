@@ -81,15 +81,18 @@ func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Comm
 		Args: cobra.NoArgs,
 		RunE: o.run,
 	}
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "file or directory with manifests; - is the standard input")
+	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil,
+		"file or directory with manifests; - is the standard input")
 	cmd.Flags().BoolVar(&o.cluster, "cluster", false, "read the cluster instead of files")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "new directory for the mesh repository (default: one file on the standard output)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "",
+		"new directory for the mesh repository (default: one file on the standard output)")
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "default", "namespace of objects that name none")
 	cmd.Flags().StringVar(&o.Name, "name", "mesh", "name of the mesh")
 	cmd.Flags().StringVar(&o.TrustDomain, "trust-domain", "cluster.local", "SPIFFE trust domain of the mesh")
 	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service calls: CALLER=CALLEE,CALLEE")
 	cmd.Flags().StringVar(&o.format, "format", "text", "form of the findings: text, json, sarif or github")
-	cmd.Flags().StringVar(&o.target.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
+	cmd.Flags().StringVar(&o.target.kubeconfig, "kubeconfig", "",
+		"kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
 	cmd.Flags().StringVar(&o.target.context, "context", "", "context in it (default: the current one)")
 	return cmd
 }
@@ -101,7 +104,9 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 		return usage(err)
 	}
 	if !goodName.MatchString(o.Name) {
-		return usage(fmt.Errorf("%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter", o.Name))
+		return usage(fmt.Errorf(
+			"%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter",
+			o.Name))
 	}
 	if o.Calls, err = callsOf(o.calls); err != nil {
 		return usage(err)
@@ -137,7 +142,10 @@ func (o *importOptions) print(cmd *cobra.Command, found diag.List, format diag.F
 	if o.output != "" && format != diag.Text {
 		w = cmd.OutOrStdout()
 	}
-	if err := diag.Print(w, found, format, diag.PrintOptions{Color: colored(w), Version: version(), Files: files}); err != nil {
+	if err := diag.Print(w, found, format, diag.PrintOptions{
+		Color: colored(w), Version: version(),
+		Files: files,
+	}); err != nil {
 		return err
 	}
 	if format == diag.Text && len(found) > 0 {
@@ -199,7 +207,8 @@ func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
 			files = nil
 			err := filepath.WalkDir(name, func(file string, entry fs.DirEntry, err error) error {
-				if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) {
+				if err == nil && !entry.IsDir() &&
+					slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) {
 					files = append(files, file)
 				}
 				return err

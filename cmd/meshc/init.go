@@ -59,7 +59,8 @@ clusters/, infrastructure/ and apps/.`,
 				mesh = nameOf(dir)
 			}
 			if !goodName.MatchString(mesh) {
-				return usage(fmt.Errorf("%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", mesh))
+				return usage(fmt.Errorf(
+					"%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", mesh))
 			}
 			if module == "" {
 				module = mesh + ".example/mesh"
@@ -77,11 +78,13 @@ clusters/, infrastructure/ and apps/.`,
 			if err := layOutNew(dir, files); err != nil {
 				return err
 			}
-			inside, out, apply := dir, "out", "  kubectl apply -k out\n  kubectl apply -k apps    # when apps/kustomization.yaml lists your Deployments\n"
+			inside, out, apply := dir, "out",
+				"  kubectl apply -k out\n  kubectl apply -k apps    # when apps/kustomization.yaml lists your Deployments\n"
 			if flux != "" {
 				inside, out, apply = filepath.Join(dir, "mesh"), "../out", ""
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n%s", dir, inside, out, apply)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(),
+				"%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n%s", dir, inside, out, apply)
 			return err
 		},
 	}
@@ -93,7 +96,8 @@ clusters/, infrastructure/ and apps/.`,
 
 var (
 	goodName   = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,54}[a-z0-9])?$`)
-	goodModule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)*$`)
+	goodModule = regexp.MustCompile(
+		`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)*$`)
 )
 
 // nameOf makes a name of a directory's, as far as its characters go.
@@ -102,7 +106,8 @@ func nameOf(dir string) string {
 	if err != nil {
 		return ""
 	}
-	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(filepath.Base(absolute)), "-"), "-")
+	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).
+		ReplaceAllString(strings.ToLower(filepath.Base(absolute)), "-"), "-")
 }
 
 // moduleFiles are what makes a directory a module of CUE that knows the schema, by path.

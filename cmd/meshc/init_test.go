@@ -50,7 +50,8 @@ func TestInitForKubectl(t *testing.T) {
 	t.Setenv("MESHC_CACHE", "off")
 	t.Chdir(t.TempDir())
 	code, stdout, stderr := meshc(t, "init", "my-shop")
-	if code != exitGood || !strings.Contains(stdout, "kubectl apply -k out\n") || !strings.Contains(stdout, "kubectl apply -k apps ") {
+	if code != exitGood || !strings.Contains(stdout, "kubectl apply -k out\n") ||
+		!strings.Contains(stdout, "kubectl apply -k apps ") {
 		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	t.Chdir("my-shop")
@@ -62,13 +63,16 @@ func TestInitForKubectl(t *testing.T) {
 	}
 	workloads := ""
 	for _, name := range []string{"frontend", "backend", "backend-v2"} {
-		workloads += "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + "}\nspec: {template: {spec: {containers: [{name: app}]}}}\n---\n"
+		workloads += "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name +
+			"}\nspec: {template: {spec: {containers: [{name: app}]}}}\n---\n"
 	}
 	list(t, "apps", "workloads.yaml", workloads)
-	if built := build(t, "apps"); strings.Count(built, "name: mesh-proxy\n") != 3 || strings.Count(built, "namespace: my-shop\n") != 3 {
+	if built := build(t, "apps"); strings.Count(built, "name: mesh-proxy\n") != 3 ||
+		strings.Count(built, "namespace: my-shop\n") != 3 {
 		t.Errorf("these are not three Deployments with proxies:\n%s", built)
 	}
-	if built := build(t, "out"); !strings.Contains(built, "name: meshc-authority\n") || !strings.Contains(built, "name: public\n") {
+	if built := build(t, "out"); !strings.Contains(built, "name: meshc-authority\n") ||
+		!strings.Contains(built, "name: public\n") {
 		t.Errorf("the mesh has no authority, or no gateway:\n%s", built)
 	}
 }
@@ -84,7 +88,8 @@ func list(t *testing.T, dir, name, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, bytes.Replace(data, []byte("resources: []"), []byte("resources: ["+name+"]"), 1), 0o644); err != nil {
+	if err := os.WriteFile(file, bytes.Replace(data, []byte("resources: []"), []byte("resources: ["+name+"]"), 1),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -108,10 +113,12 @@ func build(t *testing.T, dir string) string {
 func TestInitForFlux(t *testing.T) {
 	t.Setenv("MESHC_CACHE", "off")
 	t.Chdir(t.TempDir())
-	if code, _, stderr := meshc(t, "init", "my-shop", "--flux", "ftp://nowhere"); code != exitFault || !strings.Contains(stderr, "not a valid URL of a Git repository") {
+	if code, _, stderr := meshc(t, "init", "my-shop", "--flux", "ftp://nowhere"); code != exitFault ||
+		!strings.Contains(stderr, "not a valid URL of a Git repository") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, stdout, stderr := meshc(t, "init", "my-shop", "--flux", "https://git.example/my-shop.git"); code != exitGood || !strings.Contains(stdout, "compile -o ../out") {
+	if code, stdout, stderr := meshc(t, "init", "my-shop", "--flux",
+		"https://git.example/my-shop.git"); code != exitGood || !strings.Contains(stdout, "compile -o ../out") {
 		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	t.Chdir("my-shop/mesh")
@@ -122,11 +129,14 @@ func TestInitForFlux(t *testing.T) {
 	const workload = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: frontend}\nspec: {template: {spec: {containers: [{name: app}]}}}\n"
 	list(t, "apps/production", "frontend.yaml", workload)
 	for dir, want := range map[string][]string{
-		"clusters/production": {"path: ./out/flux\n", "name: my-shop-apps\n", "path: ./infrastructure\n", "name: flux-system\n"},
-		"out/flux":            {"name: my-shop-server\n", "url: https://git.example/my-shop.git\n"},
-		"infrastructure":      {"kind: ClusterIssuer"},
-		"apps/production":     {"name: mesh-proxy\n", "namespace: my-shop\n"},
-		"out":                 {"kind: Certificate\n"},
+		"clusters/production": {
+			"path: ./out/flux\n", "name: my-shop-apps\n", "path: ./infrastructure\n",
+			"name: flux-system\n",
+		},
+		"out/flux":        {"name: my-shop-server\n", "url: https://git.example/my-shop.git\n"},
+		"infrastructure":  {"kind: ClusterIssuer"},
+		"apps/production": {"name: mesh-proxy\n", "namespace: my-shop\n"},
+		"out":             {"kind: Certificate\n"},
 	} {
 		generate(t, dir)
 		options := krusty.MakeDefaultOptions()
@@ -187,18 +197,26 @@ func TestInitTeachesCUE(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Replace(data, []byte("methods:"), []byte("methodz:"), 1), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(cue, "vet", "./...").CombinedOutput(); err == nil || !strings.Contains(string(out), "methodz: field not allowed") {
+	if out, err := exec.Command(cue, "vet", "./...").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "methodz: field not allowed") {
 		t.Errorf("cue vet lets a typo pass: %v\n%s", err, out)
 	}
 	code, _, stderr := meshc(t, "vet")
-	if code != exitFindings || strings.Count(stderr, "error MC") != 1 || !strings.Contains(stderr, `did you mean "methods"?`) {
+	if code != exitFindings || strings.Count(stderr, "error MC") != 1 ||
+		!strings.Contains(stderr, `did you mean "methods"?`) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
 func TestInitOverwritesNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, args := range [][]string{{"init", "."}, {"init", "a", "--mesh", "../b"}, {"init", "a", "--module", "a b"}, {"init"}, {"init", "file"}} {
+	for _, args := range [][]string{
+		{"init", "."},
+		{"init", "a", "--mesh", "../b"},
+		{"init", "a", "--module", "a b"},
+		{"init"},
+		{"init", "file"},
+	} {
 		if err := os.WriteFile("file", []byte("mine"), 0o644); err != nil {
 			t.Fatal(err)
 		}

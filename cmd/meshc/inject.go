@@ -43,7 +43,8 @@ something that is not are errors, which say what to write in the spec.`,
 			}
 			if len(args) == 1 && !strings.Contains(args[0], "...") {
 				if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("there is no %s\n  hint: a directory that meshc compile wrote, a mesh.json, or packages of a spec (./...)", args[0])
+					return fmt.Errorf(
+						"there is no %s\n  hint: a directory that meshc compile wrote, a mesh.json, or packages of a spec (./...)", args[0])
 				}
 			}
 			if err := wholeMesh(cmd, args); err != nil {
@@ -53,7 +54,8 @@ something that is not are errors, which say what to write in the spec.`,
 			if err != nil {
 				return err
 			}
-			injected, err := render.Inject(stream, m, namespace, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "meshc: "+text) })
+			injected, err := render.Inject(stream, m, namespace,
+				func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "meshc: "+text) })
 			if err != nil {
 				return err
 			}

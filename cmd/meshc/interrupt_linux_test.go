@@ -30,7 +30,8 @@ services: web: workload: deployment: "web\(list.Sum(_all))"
 `,
 	} {
 		name = filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(content), 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(content),
+			0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,7 +44,8 @@ services: web: workload: deployment: "web\(list.Sum(_all))"
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended if all went well
-	for deadline := time.Now().Add(20 * time.Second); ticks(t, cmd.Process.Pid) < 50; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().
+		Add(20 * time.Second); ticks(t, cmd.Process.Pid) < 50; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not compute")
 		}

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// ordnance are meshes that want too much of some part of meshc, by what they do: a directory's files beside a good mesh.cue,
-// and how the rest of it is made.
+// ordnance are meshes that want too much of some part of meshc, by what they do: a directory's files beside a good
+// mesh.cue, and how the rest of it is made.
 func ordnance() map[string]func(t *testing.T, dir string) {
 	files := func(make func() map[string]string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) { writeAll(t, dir, make()) }
@@ -89,9 +89,9 @@ func ordnance() map[string]func(t *testing.T, dir string) {
 	}
 }
 
-// TestEverythingHasItsLimit runs each command on meshes that want too much of some part of it: it ends with a finding or with
-// none, has never more memory than it may, shows nobody how it broke, and leaves neither files nor processes behind. With
-// MESHC_ORDNANCE=all every command meets every mesh; else they take turns.
+// TestEverythingHasItsLimit runs each command on meshes that want too much of some part of it: it ends with a finding
+// or with none, has never more memory than it may, shows nobody how it broke, and leaves neither files nor processes
+// behind. With MESHC_ORDNANCE=all every command meets every mesh; else they take turns.
 func TestEverythingHasItsLimit(t *testing.T) {
 	const limit = 384 // MiB
 	commands := [][]string{{"vet"}, {"compile", "-o", "../out"}, {"diff", "../base", "."}, {"verify", "--offline"}, {"vet", "--format", "json"}, {"diff", "../base", ".", "-o", "json"}}

@@ -34,13 +34,17 @@ func tellWritten(cmd *cobra.Command, output string, r *compiler.Result) {
 	}
 	of, all := render.Members(r.Mesh, r.Part)
 	if output == "-" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "these are the manifests of %d of %d members, without those of the mesh itself\n", of, all)
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"these are the manifests of %d of %d members, without those of the mesh itself\n", of, all)
 		return
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s has the files of %d of %d members as they are now; all others there, mesh.json too, are as they were\n", output, of, all)
+	fmt.Fprintf(cmd.ErrOrStderr(),
+		"%s has the files of %d of %d members as they are now; all others there, mesh.json too, are as they were\n",
+		output, of, all)
 }
 
-// wholeMesh refuses packages that are a part of their mesh, for a command that has no use for one. A compiled mesh is a whole.
+// wholeMesh refuses packages that are a part of their mesh, for a command that has no use for one. A compiled mesh is
+// a whole.
 func wholeMesh(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 || len(args) == 1 && meshfile.IsFile(args[0]) {
 		return nil
@@ -63,7 +67,8 @@ func refusePart(command string, p *source.Part) error {
 // withoutMesh ends a command that needs a mesh and has none: why is printed.
 func withoutMesh(cmd *cobra.Command, r *compiler.Result) error {
 	if !r.Diagnostics.HasErrors() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "nothing is wrong with %s, but nothing is done with a mesh that has errors\n", r.Part)
+		fmt.Fprintf(cmd.ErrOrStderr(), "nothing is wrong with %s, but nothing is done with a mesh that has errors\n",
+			r.Part)
 	}
 	return errFindings
 }

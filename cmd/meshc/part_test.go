@@ -17,8 +17,9 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 )
 
-// TestPartsFindWhatTheWholeFinds compiles each package of the wrong specs by itself: what they find together is what the whole
-// finds, so that nothing is nobody's, and nothing is found that is not so. A part has a mesh where the whole has one alone.
+// TestPartsFindWhatTheWholeFinds compiles each package of the wrong specs by itself: what they find together is what
+// the whole finds, so that nothing is nobody's, and nothing is found that is not so. A part has a mesh where the whole
+// has one alone.
 func TestPartsFindWhatTheWholeFinds(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/wrong/*.txtar")
 	if err != nil {
@@ -58,7 +59,8 @@ func TestPartsFindWhatTheWholeFinds(t *testing.T) {
 			}
 		}
 		if !maps.Equal(got, want) {
-			t.Errorf("%s: the parts find\n%s\nand the whole\n%s", file, strings.Join(slices.Sorted(maps.Keys(got)), "\n"), strings.Join(slices.Sorted(maps.Keys(want)), "\n"))
+			t.Errorf("%s: the parts find\n%s\nand the whole\n%s", file, strings.Join(slices.Sorted(maps.Keys(got)),
+				"\n"), strings.Join(slices.Sorted(maps.Keys(want)), "\n"))
 		}
 	}
 	if parts < 20 {

@@ -13,10 +13,11 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// plain writes text for people. Whatever is in it, from a spec, a proxy, a cluster or a commit, stays text: to a terminal, to GitHub,
-// GitLab, Azure or TeamCity, which take some lines of a job's output as commands, and to whoever reads it. What would be
-// more than text is written as its escape, \u001b, which in a string of JSON or CUE is the same character still. So these
-// forms go through it too; those that do not, and have escapes of their own, are written to [exact].
+// plain writes text for people. Whatever is in it, from a spec, a proxy, a cluster or a commit, stays text: to a
+// terminal, to GitHub, GitLab, Azure or TeamCity, which take some lines of a job's output as commands, and to whoever
+// reads it. What would be more than text is written as its escape, \u001b, which in a string of JSON or CUE is the
+// same character still. So these forms go through it too; those that do not, and have escapes of their own, are
+// written to [exact].
 type plain struct {
 	to io.Writer
 	// colors lets the sequences through that set colours and do nothing else.
@@ -106,15 +107,18 @@ func (p *plain) append(out []byte, r rune, size int) []byte {
 
 // notText are characters that control a terminal, change the direction of what follows or cannot be seen.
 func notText(r rune) bool {
-	return r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r))
+	return r != '\t' && (unicode.IsControl(r) ||
+		unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector) ||
+		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r))
 }
 
-// commands reports whether the character makes what is written before it on its line a command: "::set-env" where a line
-// begins, "##[command]" and "##vso[task]" anywhere, or "section_start:" anywhere.
+// commands reports whether the character makes what is written before it on its line a command: "::set-env" where a
+// line begins, "##[command]" and "##vso[task]" anywhere, or "section_start:" anywhere.
 func (p *plain) commands(r rune) bool {
 	switch r {
 	case ':':
-		return p.colon || bytes.HasSuffix(p.line, []byte("section_start")) || bytes.HasSuffix(p.line, []byte("section_end"))
+		return p.colon || bytes.HasSuffix(p.line, []byte("section_start")) ||
+			bytes.HasSuffix(p.line, []byte("section_end"))
 	case '[':
 		return bracketed.Match(p.line)
 	}

@@ -19,9 +19,12 @@ import (
 
 // hostile are pieces of text that are a command to somebody who shows it.
 var hostile = []string{
-	"::set-env name=A::b", "\n::add-mask::a", "\r\n  ::stop-commands::x", "::error file=a::b", "##[group]x", "##[add-mask]x", "##vso[task.setvariable variable=a]b", "##teamcity[buildStop]",
-	"section_start:1560896352:a\r\x1b[0Kb", "\x1b]0;title\a", "\x1b[2J", "\x1b[31m", "\u009b31m", "\x7f", "\b\b\b", "\u202eevil", "\u2066a\u2069", "\u200b", "\ufeff", "\U000e0041", "\u2028::warning::x",
-	"[press](https://evil.example)", "![x](https://evil.example)", "<script>alert(1)</script>", "|a|b|", "`", "@everyone", "\\", "\"", "'", ": ", "::", ":", "#", "[", "%0A::error::x", "\t", " ", "a", "é",
+	"::set-env name=A::b", "\n::add-mask::a", "\r\n  ::stop-commands::x", "::error file=a::b", "##[group]x",
+	"##[add-mask]x", "##vso[task.setvariable variable=a]b", "##teamcity[buildStop]",
+	"section_start:1560896352:a\r\x1b[0Kb", "\x1b]0;title\a", "\x1b[2J", "\x1b[31m", "\u009b31m", "\x7f", "\b\b\b",
+	"\u202eevil", "\u2066a\u2069", "\u200b", "\ufeff", "\U000e0041", "\u2028::warning::x",
+	"[press](https://evil.example)", "![x](https://evil.example)", "<script>alert(1)</script>", "|a|b|", "`",
+	"@everyone", "\\", "\"", "'", ": ", "::", ":", "#", "[", "%0A::error::x", "\t", " ", "a", "é",
 }
 
 func hostileText(r *rand.Rand) string {
@@ -35,8 +38,8 @@ func hostileText(r *rand.Rand) string {
 // command is what a line of output may not be to a CI.
 var command = regexp.MustCompile(`^\s*::|##[A-Za-z-]*\[|section_(start|end):`)
 
-// harmful is the first thing in the output that is more than text; "" for none. Workflow commands of GitHub are wanted in
-// its own form of the findings alone.
+// harmful is the first thing in the output that is more than text; "" for none. Workflow commands of GitHub are wanted
+// in its own form of the findings alone.
 func harmful(out string, workflow bool) string {
 	for line := range strings.SplitSeq(out, "\n") {
 		own := workflow && regexp.MustCompile(`^::(error|warning) [^\s]*title=MC\d{4}::`).MatchString(line)
@@ -44,7 +47,8 @@ func harmful(out string, workflow bool) string {
 			return line
 		}
 		for _, r := range line {
-			if r == unicode.ReplacementChar || r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)) {
+			if r == unicode.ReplacementChar || r != '\t' && (unicode.IsControl(r) ||
+				unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)) {
 				return fmt.Sprintf("%U in %s", r, line)
 			}
 		}
@@ -52,8 +56,8 @@ func harmful(out string, workflow bool) string {
 	return ""
 }
 
-// TestPlain writes random text in random pieces: nothing in what comes out is a command or controls a terminal, and in a
-// string of JSON it is the same text still.
+// TestPlain writes random text in random pieces: nothing in what comes out is a command or controls a terminal, and in
+// a string of JSON it is the same text still.
 func TestPlain(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 20000 {
@@ -86,7 +90,8 @@ func TestPlain(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"good\n\ttext: é {a::b} ## [x] [::1]\n": "good\n\ttext: é {a::b} ## [x] [::1]\n", "\xff\x9b": `\ufffd\ufffd`, "  ::x": `  :\u003ax`,
+		"good\n\ttext: é {a::b} ## [x] [::1]\n": "good\n\ttext: é {a::b} ## [x] [::1]\n", "\xff\x9b": `\ufffd\ufffd`,
+		"  ::x": `  :\u003ax`,
 	} {
 		var b bytes.Buffer
 		if _, err := newPlain(&b).Write([]byte(in)); err != nil || b.String() != want {
@@ -116,7 +121,8 @@ func TestLogIsPlain(t *testing.T) {
 			t.Fatalf("%q is logged as %q, with %q", text, b.String(), found)
 		}
 		var back struct{ Msg, Reason string }
-		if err := json.Unmarshal(b.Bytes(), &back); err != nil || utf8.ValidString(text) && (back.Msg != text || back.Reason != text) {
+		if err := json.Unmarshal(b.Bytes(), &back); err != nil || utf8.ValidString(text) && (back.Msg != text ||
+			back.Reason != text) {
 			t.Fatalf("%q is logged as %s: %v", text, b.String(), err)
 		}
 	}
@@ -125,8 +131,8 @@ func TestLogIsPlain(t *testing.T) {
 // text is a string of a spec.
 var text = regexp.MustCompile(`"[^"\\]*"`)
 
-// TestTextIsNoCommand puts hostile text in the place of strings of a good spec, and has each command show it in each of its
-// forms: whatever it says, it stays text. MESHC_HOSTILE is how many specs there are.
+// TestTextIsNoCommand puts hostile text in the place of strings of a good spec, and has each command show it in each of
+// its forms: whatever it says, it stays text. MESHC_HOSTILE is how many specs there are.
 func TestTextIsNoCommand(t *testing.T) {
 	specs := 3
 	if n, err := strconv.Atoi(os.Getenv("MESHC_HOSTILE")); err == nil {
@@ -158,7 +164,8 @@ func TestTextIsNoCommand(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(name, append(append(append([]byte(nil), data[:at[0]]...), quoted...), data[at[1]:]...), 0o600)
+			return os.WriteFile(name, append(append(append([]byte(nil), data[:at[0]]...), quoted...), data[at[1]:]...),
+				0o600)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -194,7 +201,8 @@ func TestTextIsNoCommand(t *testing.T) {
 			if args[len(args)-1] == "sarif" && strings.Contains(stdout.String(), "](") {
 				t.Errorf("spec %d: a link in %s", seed, stdout.String())
 			}
-			if form := args[len(args)-1]; (form == "json" || form == "sarif") && stdout.Len() > 0 && !json.Valid([]byte(stdout.String())) {
+			if form := args[len(args)-1]; (form == "json" || form == "sarif") && stdout.Len() > 0 &&
+				!json.Valid([]byte(stdout.String())) {
 				t.Errorf("spec %d: %q writes no JSON: %.300s", seed, args, stdout.String())
 			}
 		}

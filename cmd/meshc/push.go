@@ -63,7 +63,8 @@ of docker login.`,
 	}
 	cmd.Flags().StringVar(&a.Source, "source", "", "URL of the repository (default: that of the Git remote origin)")
 	cmd.Flags().StringVar(&a.Revision, "revision", "", "its revision, BRANCH@sha1:COMMIT (default: that of Git)")
-	cmd.Flags().StringVar(&created, "created", "", "time of the revision, as in 2006-01-02T15:04:05Z (default: that of the commit)")
+	cmd.Flags().StringVar(&created, "created", "",
+		"time of the revision, as in 2006-01-02T15:04:05Z (default: that of the commit)")
 	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long it may take")
 	cmd.Flags().StringVar(&keyFile, "sign-key", "", "file with a private key that signs the artifact, ECDSA in PEM")
 	return cmd
@@ -113,7 +114,8 @@ func fromGit(cmd *cobra.Command, a *oci.Artifact, created string) error {
 	}
 	if a.Revision == "" {
 		if changes, err := git("status", "--porcelain"); err != nil || changes != "" {
-			return errors.Join(err, errors.New("the work tree has changes that are not committed\n  hint: commit them, or name the revision: --revision"))
+			return errors.Join(err,
+				errors.New("the work tree has changes that are not committed\n  hint: commit them, or name the revision: --revision"))
 		}
 		branch, err := git("symbolic-ref", "--quiet", "--short", "HEAD")
 		if err != nil {

@@ -48,8 +48,10 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 	f.Uint16Var(&o.InboundPort, "inbound-port", 15006, "port of the proxy that takes connections to this host")
 	f.Uint16Var(&o.OutboundPort, "outbound-port", 15001, "port of the proxy that takes connections from this host")
 	f.Uint32Var(&o.ProxyUser, "proxy-user", 1337, "numeric id of the user that the proxy runs as")
-	f.Uint16Var(&o.AdminPort, "admin-port", 15000, "port of the proxy's own administration on loopback, to which it never connects itself")
-	f.UintSliceVar(&o.local, "local-ports", nil, "the only ports on loopback that the proxy may connect to: the application's, and 53 where names are looked up there (default all but --admin-port)")
+	f.Uint16Var(&o.AdminPort, "admin-port", 15000,
+		"port of the proxy's own administration on loopback, to which it never connects itself")
+	f.UintSliceVar(&o.local, "local-ports", nil,
+		"the only ports on loopback that the proxy may connect to: the application's, and 53 where names are looked up there (default all but --admin-port)")
 	f.UintSliceVar(&o.inbound, "inbound-ports", nil, "the only ports to redirect connections to (default all)")
 	f.UintSliceVar(&o.excludeInbound, "exclude-inbound-ports", nil, "ports of this host to leave alone")
 	f.UintSliceVar(&o.excludeOutbound, "exclude-outbound-ports", nil, "ports of others to leave alone")
@@ -96,7 +98,8 @@ func (o *redirectOptions) read() error {
 	for _, text := range o.ranges {
 		network, err := parseRange(text)
 		if err != nil {
-			return fmt.Errorf("--exclude-outbound-ranges: %q is not a valid CIDR range: write 10.0.0.0/8 or fd00::/8", text)
+			return fmt.Errorf("--exclude-outbound-ranges: %q is not a valid CIDR range: write 10.0.0.0/8 or fd00::/8",
+				text)
 		}
 		o.ExcludeOutboundRanges = append(o.ExcludeOutboundRanges, network)
 	}

@@ -35,7 +35,8 @@ func usage(err error) error { return usageError{err} }
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(stderr, "meshc: a fault of meshc itself: %v\nPlease report it with the mesh that causes it; MESHC_DEBUG=1 shows where it happened.\n", p)
+			fmt.Fprintf(stderr,
+				"meshc: a fault of meshc itself: %v\nPlease report it with the mesh that causes it; MESHC_DEBUG=1 shows where it happened.\n", p)
 			if os.Getenv("MESHC_DEBUG") != "" {
 				fmt.Fprintf(stderr, "%s\n", debug.Stack())
 			}
@@ -120,8 +121,10 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(), newTryCmd(),
-		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(), newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(),
+		newTryCmd(),
+		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(),
+		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
 		newExplainCmd(), newVersionCmd(),
 	)
 	wrongArguments(root.Commands())

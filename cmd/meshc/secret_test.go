@@ -36,7 +36,10 @@ var places = map[string]string{
 }
 
 // refused are the places from which the secret would come into the mesh.
-var refused = []string{"a header", "an answer", "a match", "a name", "a host", "keys of a JWT issuer", "a URL", "an address", "a hidden field"}
+var refused = []string{
+	"a header", "an answer", "a match", "a name", "a host", "keys of a JWT issuer", "a URL",
+	"an address", "a hidden field",
+}
 
 // TestPlantedSecretsAreShownNowhere plants secrets of every kind in every place of a
 // spec, and looks for them in all that each command says and writes, the cache
@@ -62,7 +65,8 @@ func TestPlantedSecretsAreShownNowhere(t *testing.T) {
 				for name, content := range map[string]string{
 					"cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n",
 					"mesh.cue":           "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"}\nservices: cart: {\n\tworkload: deployment: \"cart\"\n\tnamespace: \"shop\"\n\tports: http: {port: 8080, protocol: \"http\"}\n}\n",
-					"planted.cue":        "package shop\n\n" + strings.ReplaceAll(text, "%s", strconv.Quote(secret)) + "\n",
+					"planted.cue": "package shop\n\n" + strings.ReplaceAll(text, "%s", strconv.Quote(secret)) +
+						"\n",
 				} {
 					path := filepath.Join(dir, name)
 					if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -100,14 +104,15 @@ func TestPlantedSecretsAreShownNowhere(t *testing.T) {
 					absent(fmt.Sprintf("what meshc %s says", strings.Join(args, " ")), string(said))
 				}
 				for _, written := range []string{"out", ".cache"} {
-					err := filepath.WalkDir(filepath.Join(dir, written), func(path string, e fs.DirEntry, err error) error {
-						if err != nil || e.IsDir() {
-							return nil // there may be none
-						}
-						data, err := os.ReadFile(path)
-						absent(path, string(data))
-						return err
-					})
+					err := filepath.WalkDir(filepath.Join(dir, written),
+						func(path string, e fs.DirEntry, err error) error {
+							if err != nil || e.IsDir() {
+								return nil // there may be none
+							}
+							data, err := os.ReadFile(path)
+							absent(path, string(data))
+							return err
+						})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -25,7 +25,8 @@ import (
 // serveOptions are the flags of meshc serve.
 type serveOptions struct {
 	listen, admin, enrollListen string
-	// certificates is the directory of certificates that somebody else issues, and authority that of the embedded authority.
+	// certificates is the directory of certificates that somebody else issues, and authority that of the embedded
+	// authority.
 	certificates, authority, passphraseFile string
 	endpoints                               string
 	cluster                                 clusterFlags
@@ -66,12 +67,16 @@ On the admin address are /healthz, /readyz, /metrics and /status.`,
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:15010", "address for proxies")
 	cmd.Flags().StringVar(&o.admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
-	cmd.Flags().StringVar(&o.certificates, "certificates", "", "directory with the server's tls.crt, tls.key and ca.crt")
+	cmd.Flags().StringVar(&o.certificates, "certificates", "",
+		"directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&o.authority, "ca", "", "directory of the embedded certificate authority")
-	cmd.Flags().StringVar(&o.passphraseFile, "ca-passphrase-file", "", "file with the passphrase by which the root's key is encrypted, when --ca makes one")
-	cmd.Flags().StringVar(&o.enrollListen, "enroll-listen", "127.0.0.1:15012", "with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
+	cmd.Flags().StringVar(&o.passphraseFile, "ca-passphrase-file", "",
+		"file with the passphrase by which the root's key is encrypted, when --ca makes one")
+	cmd.Flags().StringVar(&o.enrollListen, "enroll-listen", "127.0.0.1:15012",
+		"with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
 	o.cluster.add(cmd.Flags())
-	cmd.Flags().StringVar(&o.endpoints, "endpoints", "", "directory with the endpoints files of services (workload: file)")
+	cmd.Flags().StringVar(&o.endpoints, "endpoints", "",
+		"directory with the endpoints files of services (workload: file)")
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
@@ -202,7 +207,10 @@ func meshSource(args, tags []string) serve.Source {
 		return meshfile.File(args[0])
 	}
 	// A rule whose time is over lets nobody in, and must not keep a server from starting.
-	return specSource{compiler.Options{Patterns: args, Tags: tags, CacheDir: cacheDir(), Version: imageTag(), Now: time.Unix(1, 0)}}
+	return specSource{compiler.Options{
+		Patterns: args, Tags: tags, CacheDir: cacheDir(), Version: imageTag(),
+		Now: time.Unix(1, 0),
+	}}
 }
 
 // specSource compiles a spec.
@@ -222,7 +230,8 @@ func (s specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
 	return r.Mesh, r.Directories, nil
 }
 
-// newLog writes text for a person and JSON for a machine. What it quotes of specs and proxies stays text, as w makes it.
+// newLog writes text for a person and JSON for a machine. What it quotes of specs and proxies stays text, as w makes
+// it.
 func newLog(w io.Writer) *slog.Logger {
 	if f, ok := exact(w).(*os.File); ok && isatty.IsTerminal(f.Fd()) {
 		return slog.New(slog.NewTextHandler(w, nil))

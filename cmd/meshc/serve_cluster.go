@@ -23,13 +23,19 @@ type clusterFlags struct {
 }
 
 func (c *clusterFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&c.api.Address, "kubernetes-api", "", "API server of the cluster, https://HOST:PORT; with --ca or --ca-secret it also reviews service account tokens, by which pods get their certificates")
-	flags.StringVar(&c.api.TokenFile, "kubernetes-token-file", apiserver.PodTokenFile, "file with this server's own token for it")
-	flags.StringVar(&c.api.CAFile, "kubernetes-ca-file", apiserver.PodCAFile, "file with the roots of its certificate, in PEM")
-	flags.StringVar(&c.namespace, "kubernetes-namespace", "", "this server's own namespace, MESH-system: pods and the compiled mesh are watched")
+	flags.StringVar(&c.api.Address, "kubernetes-api", "",
+		"API server of the cluster, https://HOST:PORT; with --ca or --ca-secret it also reviews service account tokens, by which pods get their certificates")
+	flags.StringVar(&c.api.TokenFile, "kubernetes-token-file", apiserver.PodTokenFile,
+		"file with this server's own token for it")
+	flags.StringVar(&c.api.CAFile, "kubernetes-ca-file", apiserver.PodCAFile,
+		"file with the roots of its certificate, in PEM")
+	flags.StringVar(&c.namespace, "kubernetes-namespace", "",
+		"this server's own namespace, MESH-system: pods and the compiled mesh are watched")
 	flags.StringVar(&c.pod, "kubernetes-pod", "", "this server's own pod, which its report is under")
-	flags.StringVar(&c.authority, "ca-secret", "", "Secret of that namespace in which the embedded certificate authority is kept, for all servers")
-	flags.StringVar(&c.trust, "trust-configmap", "", "with --ca-secret: ConfigMap, in each namespace of the mesh, that is given the authority's roots")
+	flags.StringVar(&c.authority, "ca-secret", "",
+		"Secret of that namespace in which the embedded certificate authority is kept, for all servers")
+	flags.StringVar(&c.trust, "trust-configmap", "",
+		"with --ca-secret: ConfigMap, in each namespace of the mesh, that is given the authority's roots")
 }
 
 func (c *clusterFlags) check() error {

@@ -60,9 +60,11 @@ func TestServeAndStatus(t *testing.T) {
 	write("mesh.cue", "package shop\n\nmesh: nam: \"shop\"\n")
 
 	// For a wrong mesh no authority is made; with the one that is there a server waits for it to become right.
-	first, err := exec.Command("meshc", "-C", spec, "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--enroll-listen", "127.0.0.1:0").CombinedOutput()
+	first, err := exec.Command("meshc", "-C", spec, "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0",
+		"--admin-listen", "127.0.0.1:0", "--enroll-listen", "127.0.0.1:0").CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitFindings || !strings.Contains(string(first), "mesh.cue:3:7: error MC0201") || strings.Contains(string(first), "last good") {
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFindings ||
+		!strings.Contains(string(first), "mesh.cue:3:7: error MC0201") || strings.Contains(string(first), "last good") {
 		t.Fatalf("serve begins with a wrong mesh: %v: %s", err, first)
 	}
 	if _, err := os.Stat(authority); !errors.Is(err, fs.ErrNotExist) {
@@ -72,7 +74,8 @@ func TestServeAndStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	cmd := exec.Command("meshc", "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--enroll-listen", "127.0.0.1:0")
+	cmd := exec.Command("meshc", "serve", "./...", "--ca", authority, "--listen", "127.0.0.1:0", "--admin-listen",
+		"127.0.0.1:0", "--enroll-listen", "127.0.0.1:0")
 	cmd.Dir = spec
 	log, err := cmd.StderrPipe()
 	if err != nil {
@@ -111,7 +114,10 @@ func TestServeAndStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(exitFindings, "service/frontend/a   behind")
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}); err != nil {
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		TypeUrl:       answer.TypeUrl,
+		ResponseNonce: answer.Nonce,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	wants(exitGood, "service/frontend/a   current")
@@ -151,10 +157,13 @@ func TestServeAndStatus(t *testing.T) {
 	if err := os.CopyFS(other, os.DirFS(spec)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(other, "mesh.cue"), []byte(strings.Replace(servedSpec, `{from: services: ["frontend"]}`, `{from: services: ["frontend"], methods: ["GET"]}`, 1)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(other, "mesh.cue"),
+		[]byte(strings.Replace(servedSpec, `{from: services: ["frontend"]}`,
+			`{from: services: ["frontend"], methods: ["GET"]}`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out := compared(other); code != exitFindings || !strings.Contains(out, "newly-denied: service frontend → service cart") {
+	if code, out := compared(other); code != exitFindings ||
+		!strings.Contains(out, "newly-denied: service frontend → service cart") {
 		t.Errorf("a copy that lets less in: %d %s", code, out)
 	}
 
@@ -167,7 +176,8 @@ func TestServeAndStatus(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("SIGTERM ends it with %v", err)
 	}
-	if code, out := meshcStatus(t, "--server", listening.Admin); code != exitFault || !strings.Contains(out, "no meshc serve answers") {
+	if code, out := meshcStatus(t, "--server", listening.Admin); code != exitFault ||
+		!strings.Contains(out, "no meshc serve answers") {
 		t.Errorf("status exits with %d: %s", code, out)
 	}
 }
@@ -186,7 +196,9 @@ func meshcStatus(t *testing.T, args ...string) (code int, out string) {
 }
 
 // subscribe asks for the clusters of a service, as its proxy does.
-func subscribe(t *testing.T, authority, server, service string) discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient {
+func subscribe(t *testing.T, authority, server,
+	service string,
+) discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient {
 	t.Helper()
 	a, err := ca.Open(authority, secret.Value{})
 	if err != nil {
@@ -212,7 +224,8 @@ func subscribe(t *testing.T, authority, server, service string) discoveryv3.Aggr
 		t.Fatal(err)
 	}
 	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-		Node: &corev3.Node{Id: "service/" + service + "/a"}, TypeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+		Node:    &corev3.Node{Id: "service/" + service + "/a"},
+		TypeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLongRunsAreInSoak wants every amount by which a test can be made long to be in the Makefile, which make soak runs. Seeds are
-// none.
+// TestLongRunsAreInSoak wants every amount by which a test can be made long to be in the Makefile, which make soak
+// runs. Seeds are none.
 func TestLongRunsAreInSoak(t *testing.T) {
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {
@@ -24,7 +24,8 @@ func TestLongRunsAreInSoak(t *testing.T) {
 		}
 		text, err := fs.ReadFile(root, name)
 		for _, m := range amount.FindAllStringSubmatch(string(text), -1) {
-			if strings.HasSuffix(m[1], "SEED") || strings.Contains(string(text), `"`+m[1]+`=`) { // which it sets for its own child
+			if strings.HasSuffix(m[1], "SEED") ||
+				strings.Contains(string(text), `"`+m[1]+`=`) { // which it sets for its own child
 				continue
 			}
 			seen++

@@ -34,7 +34,8 @@ type specFlags struct {
 	until time.Time
 	// overLimit is set when an evaluation has reached a limit.
 	overLimit bool
-	// undecided is what becomes of tests that are not decided: "fail", or "warn" (and empty, of a command without the flag).
+	// undecided is what becomes of tests that are not decided: "fail", or "warn" (and empty, of a command without the
+	// flag).
 	undecided string
 }
 
@@ -47,9 +48,11 @@ const (
 func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&f.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	flags.StringVar(&f.format, "format", "text", "form of the findings: text, json, sarif or github")
-	flags.BoolVar(&f.untrusted, "untrusted", false, "keep to limits of time and memory, and evaluate the spec in a process of its own, without files and network")
+	flags.BoolVar(&f.untrusted, "untrusted", false,
+		"keep to limits of time and memory, and evaluate the spec in a process of its own, without files and network")
 	flags.DurationVar(&f.maxTime, "max-time", defaultTime, "with --untrusted: how long it may take")
-	flags.StringVar(&f.maxMemory, "max-memory", "1GiB", "with --untrusted: how much memory it may have, with all that it starts, in MiB or GiB")
+	flags.StringVar(&f.maxMemory, "max-memory", "1GiB",
+		"with --untrusted: how much memory it may have, with all that it starts, in MiB or GiB")
 }
 
 // limits are those for a spec that is not trusted.
@@ -66,7 +69,8 @@ func (f *specFlags) limits() (limit.Limits, error) {
 
 // addUndecided adds the flag of commands that run the spec's tests.
 func (f *specFlags) addUndecided(flags *pflag.FlagSet) {
-	flags.StringVar(&f.undecided, "undecided", "warn", "what tests are whose outcome depends on more than the mesh: warn, or fail")
+	flags.StringVar(&f.undecided, "undecided", "warn",
+		"what tests are whose outcome depends on more than the mesh: warn, or fail")
 }
 
 // failUndecided reads the flag of addUndecided.
@@ -164,7 +168,8 @@ func (f *specFlags) compiled(ctx context.Context, o compiler.Options) (*compiler
 	o.Tags, o.CacheDir, o.Apart, o.Version = f.tags, cacheDir(), apart, imageTag()
 	result, err := compiler.Compile(ctx, o)
 	if err == nil {
-		f.overLimit = f.overLimit || slices.ContainsFunc(result.Diagnostics, func(d diag.Diagnostic) bool { return d.Code == diag.OverLimit })
+		f.overLimit = f.overLimit ||
+			slices.ContainsFunc(result.Diagnostics, func(d diag.Diagnostic) bool { return d.Code == diag.OverLimit })
 	}
 	return result, err
 }
@@ -197,8 +202,9 @@ func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format di
 	return err
 }
 
-// baseOf is where files are named from in a form of the findings: the working directory, from where they can be opened, or
-// for GitHub's own forms the repository that it checked out, which it looks them up in. It is empty when that cannot be told.
+// baseOf is where files are named from in a form of the findings: the working directory, from where they can be
+// opened, or for GitHub's own forms the repository that it checked out, which it looks them up in. It is empty when
+// that cannot be told.
 func baseOf(format diag.Format) string {
 	if top := os.Getenv("GITHUB_WORKSPACE"); top != "" && (format == diag.GitHub || format == diag.SARIF) {
 		return top

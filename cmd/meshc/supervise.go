@@ -58,8 +58,8 @@ func invoked(args []string, stderr io.Writer) (*invocation, io.Writer) {
 	return in, stderr
 }
 
-// bound makes a command with --untrusted run in a process that is held to its limits with all that it starts. It reports
-// the limit that is reached as a finding: on stdout if that is the findings' own, as stdoutTaken says.
+// bound makes a command with --untrusted run in a process that is held to its limits with all that it starts. It
+// reports the limit that is reached as a finding: on stdout if that is the findings' own, as stdoutTaken says.
 func (f *specFlags) bound(cmd *cobra.Command, stdoutTaken func() bool) {
 	work := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -96,7 +96,8 @@ func (f *specFlags) supervise(cmd *cobra.Command, in *invocation, limits limit.L
 		return errors.New("--untrusted needs Linux, where a process can be held to its limits")
 	}
 	r := &limit.Rerun{
-		Arguments: append([]string{superviseName}, in.args...), Directory: in.dir, Stdin: cmd.InOrStdin(), Patience: stopTime,
+		Arguments: append([]string{superviseName}, in.args...), Directory: in.dir, Stdin: cmd.InOrStdin(),
+		Patience: stopTime,
 	}
 	code, err := r.Run(cmd.Context(), limits, exact(cmd.OutOrStdout()), exact(cmd.ErrOrStderr()))
 	var reached *limit.Reached
@@ -112,7 +113,8 @@ func (f *specFlags) supervise(cmd *cobra.Command, in *invocation, limits limit.L
 	default:
 		return nil
 	}
-	found := diag.New(diag.OverLimit, "", fmt.Sprintf("%s %s on this mesh", cmd.CommandPath(), reached)).WithHint(load.LimitHint)
+	found := diag.New(diag.OverLimit, "", fmt.Sprintf("%s %s on this mesh", cmd.CommandPath(), reached)).
+		WithHint(load.LimitHint)
 	if err := f.print(cmd, &compiler.Result{Diagnostics: diag.List{found}}, format, stdoutTaken); err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ type targetFlags struct{ kubeconfig, context, inventory string }
 
 func (t *targetFlags) add(flags *pflag.FlagSet) {
 	t.addCluster(flags)
-	flags.StringVar(&t.inventory, "inventory-namespace", "default", "namespace of the ConfigMap that says what meshc apply applied")
+	flags.StringVar(&t.inventory, "inventory-namespace", "default",
+		"namespace of the ConfigMap that says what meshc apply applied")
 }
 
 // addCluster is for commands that apply nothing.
@@ -40,10 +41,12 @@ func (t *targetFlags) addCluster(flags *pflag.FlagSet) {
 func (t *targetFlags) config() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = t.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.context}).ClientConfig()
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
+		&clientcmd.ConfigOverrides{CurrentContext: t.context}).ClientConfig()
 	switch {
 	case clientcmd.IsEmptyConfig(err):
-		return nil, errors.New("no kubeconfig says which cluster\n  hint: --kubeconfig FILE, or the variable KUBECONFIG")
+		return nil, errors.New(
+			"no kubeconfig says which cluster\n  hint: --kubeconfig FILE, or the variable KUBECONFIG")
 	case err != nil:
 		return nil, fmt.Errorf("which cluster? %w", err)
 	}
@@ -91,7 +94,8 @@ func (t *targetFlags) load(ctx context.Context, args []string) (dir string, m *i
 		dir = args[0]
 	}
 	if _, err := os.Stat(filepath.Join(dir, meshfile.Name)); errors.Is(err, fs.ErrNotExist) {
-		return "", nil, nil, fmt.Errorf("%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, meshfile.Name, dir)
+		return "", nil, nil, fmt.Errorf(
+			"%s has no %s: it is not what meshc compile writes\n  hint: meshc compile -o %s", dir, meshfile.Name, dir)
 	}
 	if m, _, err = meshfile.File(dir).Load(ctx); err != nil {
 		return "", nil, nil, err

@@ -45,12 +45,16 @@ host of the gateway; a service's only port need not be written. A token is one t
 		Args: cobra.RangeArgs(1, 2),
 		RunE: o.run,
 	}
-	cmd.Flags().StringVar(&o.from, "from", "", "who sends it: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
+	cmd.Flags().StringVar(&o.from, "from", "",
+		"who sends it: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
 	cmd.Flags().StringArrayVarP(&o.headers, "header", "H", nil, "header, as with curl: 'NAME: VALUE'")
 	cmd.Flags().StringArrayVar(&o.claims, "jwt", nil, "claim of a good token: NAME=VALUE; given again it is one more")
-	cmd.Flags().StringVar(&o.issuer, "jwt-issuer", "", "issuer of the token by its name in the mesh (default: the only one)")
-	cmd.Flags().StringVar(&o.ip, "ip", "", "address that the request comes from: of the connection, or with the PROXY protocol what that says")
-	cmd.Flags().StringVar(&o.at, "at", "", "time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
+	cmd.Flags().StringVar(&o.issuer, "jwt-issuer", "",
+		"issuer of the token by its name in the mesh (default: the only one)")
+	cmd.Flags().StringVar(&o.ip, "ip", "",
+		"address that the request comes from: of the connection, or with the PROXY protocol what that says")
+	cmd.Flags().StringVar(&o.at, "at", "",
+		"time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")

@@ -58,8 +58,10 @@ Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the ne
 		},
 	}
 	flags.add(cmd.Flags())
-	cmd.Flags().StringVar(&options.Directory, "dir", "", "keep the mesh's files in this directory (default: a temporary one)")
-	cmd.Flags().StringVar(&options.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
+	cmd.Flags().StringVar(&options.Directory, "dir", "",
+		"keep the mesh's files in this directory (default: a temporary one)")
+	cmd.Flags().StringVar(&options.Envoy, "envoy", "",
+		"the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
 	return cmd
 }
 
@@ -67,7 +69,10 @@ Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the ne
 // has: private keys, in a temporary directory. What is ignored (nohup) stays ignored.
 func untilAnyEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	var ends []os.Signal
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2} {
+	for _, s := range []os.Signal{
+		syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGUSR1,
+		syscall.SIGUSR2,
+	} {
 		if !signal.Ignored(s) {
 			ends = append(ends, s)
 		}
@@ -98,7 +103,8 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 
 	out := cmd.OutOrStdout()
 	status := mesh.Status()
-	fmt.Fprintf(out, "%s runs: %d proxies, up in %.1fs. Their files are in %s\n", o.Mesh.Name, len(status.Proxies), time.Since(began).Seconds(), mesh.Directory())
+	fmt.Fprintf(out, "%s runs: %d proxies, up in %.1fs. Their files are in %s\n", o.Mesh.Name, len(status.Proxies),
+		time.Since(began).Seconds(), mesh.Directory())
 	if err := printGateways(starting, out, mesh); err != nil {
 		return err
 	}
@@ -131,7 +137,8 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 			case err != nil:
 				fmt.Fprintf(cmd.ErrOrStderr(), "the spec cannot be run: %v\n", err)
 			default:
-				fmt.Fprintf(out, "%s  the spec has changed, and every proxy has taken it\n", time.Now().Format(time.TimeOnly))
+				fmt.Fprintf(out, "%s  the spec has changed, and every proxy has taken it\n", time.Now().
+					Format(time.TimeOnly))
 			}
 			view.show(mesh.Status())
 		case <-tick.C:

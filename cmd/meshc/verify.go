@@ -93,8 +93,8 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// tested compiles the packages and prints what is found, but for their tests: the report says which of them fail, and which are
-// not decided.
+// tested compiles the packages and prints what is found, but for their tests: the report says which of them fail, and
+// which are not decided.
 func (o *verifyOptions) tested(cmd *cobra.Command, packages []string) (*compiler.Result, error) {
 	format, err := diag.ParseFormat(o.format)
 	if err != nil {

@@ -75,7 +75,8 @@ func newVersionCmd() *cobra.Command {
 			case "json":
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			case "text":
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "meshc %s\ngo %s\ncue %s\nenvoy API %s\n", v.Version, v.Go, v.CUE, v.Envoy)
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "meshc %s\ngo %s\ncue %s\nenvoy API %s\n", v.Version, v.Go,
+					v.CUE, v.Envoy)
 				return err
 			}
 			return usage(fmt.Errorf("output is %q and must be text or json", output))

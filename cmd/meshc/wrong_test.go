@@ -65,7 +65,8 @@ func wrong(t *testing.T, name string) {
 	if stdout.Len() > 0 {
 		t.Errorf("stdout has %q", stdout.String())
 	}
-	if wantCode := map[bool]int{true: exitFindings, false: exitGood}[bytes.Contains(got, []byte("error MC"))]; code != wantCode {
+	if wantCode := map[bool]int{true: exitFindings, false: exitGood}[bytes.Contains(got,
+		[]byte("error MC"))]; code != wantCode {
 		t.Errorf("exit code %d, want %d", code, wantCode)
 	}
 	if len(got) == 0 {
@@ -83,7 +84,8 @@ func wrong(t *testing.T, name string) {
 	}
 	// What was evaluated before and is kept is what it was.
 	var again bytes.Buffer
-	if kept := run([]string{"vet"}, strings.NewReader(""), &stdout, &again); kept != code || again.String() != stderr.String() {
+	if kept := run([]string{"vet"}, strings.NewReader(""), &stdout, &again); kept != code ||
+		again.String() != stderr.String() {
 		t.Errorf("the second time it exits with %d and says:\n%s", kept, again.String())
 	}
 }

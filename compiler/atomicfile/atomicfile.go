@@ -1,5 +1,5 @@
-// Package atomicfile writes files as a whole: who reads one sees what was there before or all that is there now, also when
-// the writer is killed.
+// Package atomicfile writes files as a whole: who reads one sees what was there before or all that is there now, also
+// when the writer is killed.
 package atomicfile
 
 import (
@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Replace puts a new file in the place of name, or of nothing, with what fill writes to it. Its directory is there. When
-// fill fails nothing has changed, and its error is returned. Of what must outlive a crash of the machine, fill calls Sync.
+// Replace puts a new file in the place of name, or of nothing, with what fill writes to it. Its directory is there.
+// When fill fails nothing has changed, and its error is returned. Of what must outlive a crash of the machine, fill
+// calls Sync.
 func Replace(name string, mode fs.FileMode, fill func(f *os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
 	if err != nil {

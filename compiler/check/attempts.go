@@ -116,7 +116,8 @@ func attempts(m *subject) diag.List {
 			}
 		}
 		found.Add(diag.New(diag.TooManyAttempts, "mesh.limits.attempts",
-			fmt.Sprintf("one request can cause %d attempts at %s, and the mesh allows %d: %s", chain.Attempts, name, limit, chain), positions...).
+			fmt.Sprintf("one request can cause %d attempts at %s, and the mesh allows %d: %s", chain.Attempts, name,
+				limit, chain), positions...).
 			WithHint("retry at one place of the chain, and write retries: attempts: 0 at the others"))
 	}
 	return found
@@ -136,7 +137,8 @@ func hedges(m *subject) diag.List {
 			missing, example = "attempts", "attempts: 1"
 		}
 		found.Add(diag.New(diag.NoEffect, useOf(c),
-			fmt.Sprintf("hedge cannot take effect on calls to %s: there is no %s", c.Use.To, missing), p.Hedge.Pos, c.Use.Pos).
+			fmt.Sprintf("hedge cannot take effect on calls to %s: there is no %s", c.Use.To, missing), p.Hedge.Pos,
+			c.Use.Pos).
 			WithHint("write retries: %s", example))
 	}
 	return onePerCause(found)

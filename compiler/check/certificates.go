@@ -8,8 +8,8 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// nobodySigns finds a mesh whose pods wait for certificates for ever: the embedded authority is a part of meshc serve, and of
-// that nothing runs in the cluster when configuration is delivered by files.
+// nobodySigns finds a mesh whose pods wait for certificates for ever: the embedded authority is a part of meshc serve,
+// and of that nothing runs in the cluster when configuration is delivered by files.
 func nobodySigns(m *subject) (found diag.List) {
 	if m.Delivery != ir.DeliveryStatic || m.Certificates.Issuer.Kind != ir.IssuerEmbedded {
 		return nil

@@ -26,8 +26,8 @@ func requests(m *ir.Mesh) []ir.Call {
 	return out
 }
 
-// checks in the order in which they run; findings are sorted afterwards. What the linker left out of a mesh with errors can
-// only take findings away from them.
+// checks in the order in which they run; findings are sorted afterwards. What the linker left out of a mesh with
+// errors can only take findings away from them.
 var checks = []func(*subject) diag.List{
 	tries,
 	attempts,

@@ -29,8 +29,8 @@ services: stock: {
 }
 `
 
-// TestFindingsAreOfWhatIsThere wants calls to be judged by the requests that wait for them, and nothing to be found of what is
-// only left out of a mesh with an error.
+// TestFindingsAreOfWhatIsThere wants calls to be judged by the requests that wait for them, and nothing to be found of
+// what is only left out of a mesh with an error.
 func TestFindingsAreOfWhatIsThere(t *testing.T) {
 	use := func(text string) string { return strings.Replace(slowKeys, "USES", text, 1) }
 	called := use("uses: stock: timeout: \"500ms\"")
@@ -45,16 +45,26 @@ func TestFindingsAreOfWhatIsThere(t *testing.T) {
 			use(`uses: stock: {timeout: "9s", retries: {attempts: 2, perTryTimeout: "3s"}}`),
 			`MC1402 write uses: "stock": {timeout: "1s", retries: perTryTimeout: "333ms"} or less in services.cart`,
 		},
-		"a rule that is wrong is a rule": {strings.Replace(called, `issuer: "accounts"}]`, `issuer: "acounts"}]`, 1), `MC1107 did you mean "accounts"?`},
-		"a caller who is left out waits": {strings.Replace(use(`uses: stock: timeout: "5s"`), `["frontend"]`, `["frontend", "admin"]`, 1) +
-			`services: admin: {workload: deployment: "admin", uses: cart: {ports: ["https"], timeout: "9s"}}`, `MC1104 did you mean "http"?`},
+		"a rule that is wrong is a rule": {
+			strings.Replace(called, `issuer: "accounts"}]`, `issuer: "acounts"}]`, 1),
+			`MC1107 did you mean "accounts"?`,
+		},
+		"a caller who is left out waits": {
+			strings.Replace(use(`uses: stock: timeout: "5s"`), `["frontend"]`,
+				`["frontend", "admin"]`, 1) +
+				`services: admin: {workload: deployment: "admin", uses: cart: {ports: ["https"], timeout: "9s"}}`,
+			`MC1104 did you mean "http"?`,
+		},
 		"a match that is wrong hides nothing": {
 			called + `services: stock: routes: [{match: grpc: {}}, {match: path: prefix: "/a"}]`,
 			`MC0208 grpc: service: "shop.Checkout"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"}\n" + c.spec})
+			r := compiletest.Compile(t, t.TempDir(),
+				map[string]string{
+					"mesh.cue": "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"}\n" + c.spec,
+				})
 			var got []string
 			for _, d := range r.Diagnostics {
 				got = append(got, fmt.Sprintf("%s %s", d.Code, d.Hint))

@@ -22,7 +22,8 @@ func addressesBelowHTTP(m *subject) (found diag.List) {
 					continue
 				}
 				found.Add(diag.New(diag.NoEffect, path+".from.ipRanges",
-					fmt.Sprintf("ipRanges cannot take effect for clients of the gateway %s on port %s: connections of %s that it sends on have its own address", g.Name, l.To.Port, l.Protocol), r.Pos, l.Pos).
+					fmt.Sprintf(
+						"ipRanges cannot take effect for clients of the gateway %s on port %s: connections of %s that it sends on have its own address", g.Name, l.To.Port, l.Protocol), r.Pos, l.Pos).
 					WithHint("limit this rule to other ports or callers, and write one for the port %s without ipRanges", l.To.Port))
 				return
 			}

@@ -17,7 +17,8 @@ const (
 )
 
 // controlPorts finds externals that are where the mesh is ruled from: at a port of meshc serve or of a proxy's
-// administration, on a host that is known by its number alone, which can be that of anything, or by the server's own name.
+// administration, on a host that is known by its number alone, which can be that of anything, or by the server's own
+// name.
 func controlPorts(m *subject) diag.List {
 	what := map[uint16]string{}
 	servers := map[string]bool{}
@@ -39,14 +40,16 @@ func controlPorts(m *subject) diag.List {
 		}
 		host := e.Hosts[0]
 		ip, err := netip.ParseAddr(host)
-		if err != nil && !servers[host] || err == nil && ir.ForbiddenAddress(ip, e.Local) != "" { // which is told, at any port
+		if err != nil && !servers[host] ||
+			err == nil && ir.ForbiddenAddress(ip, e.Local) != "" { // which is told, at any port
 			continue
 		}
 		for i := range e.Ports {
 			p := &e.Ports[i]
 			if of := what[p.Number]; of != "" {
 				found.Add(diag.New(diag.ForbiddenAddress, fmt.Sprintf("external.%s.ports.%s", e.Name, p.Name),
-					fmt.Sprintf("%s at port %d is where %s answers: a proxy would speak to it for its callers", host, p.Number, of), p.Pos).
+					fmt.Sprintf("%s at port %d is where %s answers: a proxy would speak to it for its callers", host,
+						p.Number, of), p.Pos).
 					WithHint("give what is meant another port, or call it by its name"))
 			}
 		}

@@ -28,7 +28,8 @@ func hidden(found *diag.List, path string, routes []ir.Route) {
 				continue
 			}
 			found.Add(diag.New(diag.HiddenRoute, fmt.Sprintf("%s.routes[%d]", path, i),
-				fmt.Sprintf("route %q never matches: %q above it matches all its requests", routes[i].Name, routes[j].Name),
+				fmt.Sprintf("route %q never matches: %q above it matches all its requests", routes[i].Name,
+					routes[j].Name),
 				routes[i].Pos, routes[j].Pos).
 				WithHint("%s goes to %q; put the narrower route first", request(&routes[i].Match), routes[j].Name))
 			break
@@ -55,7 +56,8 @@ func hostCovers(a, b string) bool {
 
 // listenersCover reports whether the listeners of a, nil for all, are those of b and maybe more.
 func listenersCover(a, b []string) bool {
-	return a == nil || len(b) > 0 && !slices.ContainsFunc(b, func(name string) bool { return !slices.Contains(a, name) })
+	return a == nil || len(b) > 0 &&
+		!slices.ContainsFunc(b, func(name string) bool { return !slices.Contains(a, name) })
 }
 
 func pathCovers(a, b ir.PathMatch) bool {
@@ -84,7 +86,9 @@ var ungrouped = strings.NewReplacer("([^/]+)", "[^/]+", "(.*)", ".*")
 // stringsCover reports whether everything that a asks for, b asks for too.
 func stringsCover(a, b []ir.StringMatch) bool {
 	for _, asked := range a {
-		if !slices.ContainsFunc(b, func(given ir.StringMatch) bool { return given.Name == asked.Name && implies(given, asked) }) {
+		if !slices.ContainsFunc(b, func(given ir.StringMatch) bool {
+			return given.Name == asked.Name && implies(given, asked)
+		}) {
 			return false
 		}
 	}

@@ -21,11 +21,13 @@ func claimedHosts(m *subject) diag.List {
 					a, b := &g.Routes[n], &other.Routes[k]
 					first, second := a.Match, b.Match
 					first.Listeners, second.Listeners = nil, nil
-					if !reflect.DeepEqual(first, second) || a.Match.Host == "" && !sameHost(g, other, &a.Match, &b.Match) {
+					if !reflect.DeepEqual(first, second) ||
+						a.Match.Host == "" && !sameHost(g, other, &a.Match, &b.Match) {
 						continue
 					}
 					found.Add(diag.New(diag.HostClaimed, fmt.Sprintf("gateways.%s.routes[%d]", g.Name, n),
-						fmt.Sprintf("the gateways %s and %s both match %s", other.Name, g.Name, request(&a.Match)), a.Pos, b.Pos).
+						fmt.Sprintf("the gateways %s and %s both match %s", other.Name, g.Name, request(&a.Match)),
+						a.Pos, b.Pos).
 						WithHint("a host and path belong to one gateway"))
 				}
 			}
@@ -39,7 +41,9 @@ func claimedHosts(m *subject) diag.List {
 func sameHost(a, b *ir.Gateway, first, second *ir.Match) bool {
 	return slices.ContainsFunc(a.Listeners, func(l ir.Listener) bool {
 		return first.At(l.Name) && slices.ContainsFunc(l.Hosts, func(h string) bool {
-			return h != "*" && slices.ContainsFunc(b.Listeners, func(m ir.Listener) bool { return second.At(m.Name) && slices.Contains(m.Hosts, h) })
+			return h != "*" &&
+				slices.ContainsFunc(b.Listeners,
+					func(m ir.Listener) bool { return second.At(m.Name) && slices.Contains(m.Hosts, h) })
 		})
 	})
 }

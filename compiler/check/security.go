@@ -41,7 +41,9 @@ func deniesBypassed(m *subject) (found diag.List) {
 			by = append(by, "token, which may be missing")
 		}
 		if len(by) > 0 {
-			found.Add(diag.New(diag.DenyBypassed, path, fmt.Sprintf("%s denies requests by %s, and a request that is written differently passes", s.Name, strings.Join(by, " and by ")), r.Pos).
+			found.Add(diag.New(diag.DenyBypassed, path,
+				fmt.Sprintf("%s denies requests by %s, and a request that is written differently passes", s.Name,
+					strings.Join(by, " and by ")), r.Pos).
 				WithHint("write in allow what is allowed; everything else is denied"))
 		}
 	})
@@ -53,7 +55,9 @@ func allowsByRegex(m *subject) (found diag.List) {
 	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
 		for _, h := range r.Headers {
 			if list == "allow" && (h.Kind == ir.MatchRegex || h.Invert) {
-				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name, fmt.Sprintf("%s allows requests by a pattern of %s, which may match more than was meant", s.Name, h.Name), r.Pos).
+				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name,
+					fmt.Sprintf("%s allows requests by a pattern of %s, which may match more than was meant", s.Name,
+						h.Name), r.Pos).
 					WithHint("write the values: exact, or a rule for each"))
 			}
 		}
@@ -73,7 +77,8 @@ func wildcards(m *subject) (found diag.List) {
 				what = "everyone whose identity is below " + strings.TrimSuffix(p.Pattern, "*")
 			}
 			if list == "allow" && what != "" {
-				found.Add(diag.New(diag.WildcardIdentity, path+".from", fmt.Sprintf("%s allows %s", s.Name, what), r.Pos).
+				found.Add(diag.New(diag.WildcardIdentity, path+".from", fmt.Sprintf("%s allows %s", s.Name, what),
+					r.Pos).
 					WithHint(`name them: from: services: ["NAME"]`))
 			}
 		}
@@ -90,9 +95,12 @@ func permissivePorts(m *subject) (found diag.List) {
 		open := slices.ContainsFunc(s.Allow, func(r ir.Rule) bool {
 			return !r.Audit && slices.ContainsFunc(r.From, func(p ir.Peer) bool { return p.Kind == ir.KindPlaintext })
 		})
-		message, hint := fmt.Sprintf("%s allows callers without TLS: anyone on the network can read and change the traffic", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, as soon as all callers are members`, s.Name)
+		message, hint := fmt.Sprintf(
+			"%s allows callers without TLS: anyone on the network can read and change the traffic", s.Name),
+			fmt.Sprintf(`write mtls: "strict" in services.%s, as soon as all callers are members`, s.Name)
 		if !open {
-			message, hint = fmt.Sprintf("%s accepts connections without TLS, and no rule allows requests on them", s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, or a rule that allows plaintext`, s.Name)
+			message, hint = fmt.Sprintf("%s accepts connections without TLS, and no rule allows requests on them",
+				s.Name), fmt.Sprintf(`write mtls: "strict" in services.%s, or a rule that allows plaintext`, s.Name)
 		}
 		found.Add(diag.New(diag.PermissivePort, "services."+s.Name+".mtls", message, s.Pos).WithHint("%s", hint))
 	}
@@ -105,7 +113,9 @@ func openPorts(m *subject) (found diag.List) {
 		for i := range s.Ports {
 			if p := &s.Ports[i]; p.Open {
 				found.Add(diag.New(diag.OpenPort, fmt.Sprintf("services.%s.ports.%s.mtls", s.Name, p.Name),
-					fmt.Sprintf("port %s of %s is open: anyone who reaches it calls the application, bypassing all rules", p.Name, s.Name), p.Pos).
+					fmt.Sprintf(
+						"port %s of %s is open: anyone who reaches it calls the application, bypassing all rules",
+						p.Name, s.Name), p.Pos).
 					WithHint("remove mtls, so that the rules of %s apply to the port", s.Name))
 			}
 		}
@@ -118,7 +128,8 @@ func privilegedPods(m *subject) (found diag.List) {
 	for _, s := range m.Services {
 		if s.Workload.InCluster() && len(s.Proxy.Privileged) > 0 {
 			found.Add(diag.New(diag.PrivilegedPod, "services."+s.Name+".proxy.privileged",
-				fmt.Sprintf("the pods of %s may bypass or inspect their proxy, by %s", s.Name, strings.Join(s.Proxy.Privileged, ", ")), s.Pos).
+				fmt.Sprintf("the pods of %s may bypass or inspect their proxy, by %s", s.Name,
+					strings.Join(s.Proxy.Privileged, ", ")), s.Pos).
 				WithHint("remove privileged as soon as its pods no longer need it"))
 		}
 	}
@@ -139,7 +150,9 @@ func uncheckedTokens(m *subject) (found diag.List) {
 		}
 		for i := range s.Allow {
 			if wide := &s.Allow[i]; wide.JWT == nil && !wide.Audit && includes(wide, r) {
-				found.Add(diag.New(diag.TokenUnchecked, path+".jwt", fmt.Sprintf("the token is not required: another rule of %s allows the same requests without one", s.Name), r.Pos, wide.Pos).
+				found.Add(diag.New(diag.TokenUnchecked, path+".jwt",
+					fmt.Sprintf("the token is not required: another rule of %s allows the same requests without one",
+						s.Name), r.Pos, wide.Pos).
 					WithHint("remove one of the rules, or narrow the wider one"))
 				return
 			}
@@ -147,7 +160,8 @@ func uncheckedTokens(m *subject) (found diag.List) {
 	})
 	for _, i := range m.JWTIssuers {
 		if !asked[i.Name] {
-			found.Add(diag.New(diag.TokenUnchecked, "mesh.jwt.issuers."+i.Name, fmt.Sprintf("no rule requires tokens of %s, so they are not checked", i.Name), i.Pos).
+			found.Add(diag.New(diag.TokenUnchecked, "mesh.jwt.issuers."+i.Name,
+				fmt.Sprintf("no rule requires tokens of %s, so they are not checked", i.Name), i.Pos).
 				WithHint(`allow: [{from: …, jwt: issuer: %q}], or remove the issuer`, i.Name))
 		}
 	}
@@ -158,7 +172,8 @@ func uncheckedTokens(m *subject) (found diag.List) {
 // one matches too.
 func includes(wide, r *ir.Rule) bool {
 	covers := func(wide, narrow []string) bool {
-		return len(wide) == 0 || len(narrow) > 0 && !slices.ContainsFunc(narrow, func(v string) bool { return !slices.Contains(wide, v) })
+		return len(wide) == 0 ||
+			len(narrow) > 0 && !slices.ContainsFunc(narrow, func(v string) bool { return !slices.Contains(wide, v) })
 	}
 	paths := len(wide.Paths) == 0 || len(r.Paths) > 0 && !slices.ContainsFunc(r.Paths, func(p string) bool {
 		return !slices.ContainsFunc(wide.Paths, func(w string) bool {
@@ -171,5 +186,6 @@ func includes(wide, r *ir.Rule) bool {
 			return w.String() == p.String() || w.Is(&p) && p.Kind != ir.KindPlaintext
 		})
 	})
-	return callers && paths && covers(wide.Ports, r.Ports) && covers(wide.Methods, r.Methods) && len(wide.Headers) == 0 && len(wide.IPRanges) == 0
+	return callers && paths && covers(wide.Ports, r.Ports) && covers(wide.Methods, r.Methods) &&
+		len(wide.Headers) == 0 && len(wide.IPRanges) == 0
 }

@@ -10,15 +10,16 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// tests puts the requests of the spec's tests to the mesh, and finds those that end otherwise than is expected, and those of
-// which nobody can say without knowing more than the mesh.
+// tests puts the requests of the spec's tests to the mesh, and finds those that end otherwise than is expected, and
+// those of which nobody can say without knowing more than the mesh.
 func tests(m *subject) diag.List {
 	var found diag.List
 	for _, t := range m.Tests {
 		path := fmt.Sprintf("tests.%q", t.Title)
 		j, err := try.Judge(m.Mesh, t)
 		if err != nil {
-			found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q cannot be sent: %v", t.Title, err), t.Pos))
+			found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q cannot be sent: %v", t.Title, err),
+				t.Pos))
 			continue
 		}
 		switch j.Verdict {
@@ -28,10 +29,12 @@ func tests(m *subject) diag.List {
 				positions = append(positions, j.Trial.Steps[n-1].Pos)
 			}
 			request := try.OfTest(t)
-			found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q fails: the request %s", t.Title, j.Trial.Outcome()), positions...).
+			found.Add(diag.New(diag.TestFails, path, fmt.Sprintf("the test %q fails: the request %s", t.Title,
+				j.Trial.Outcome()), positions...).
 				WithHint("each step of it: %s", request.Command()))
 		case try.Undecided:
-			found.Add(diag.New(diag.TestUndecided, path, fmt.Sprintf("the test %q is not decided: it depends on %s", t.Title, try.On(j.DependsOn)), t.Expect.Pos).
+			found.Add(diag.New(diag.TestUndecided, path, fmt.Sprintf("the test %q is not decided: it depends on %s",
+				t.Title, try.On(j.DependsOn)), t.Expect.Pos).
 				WithHint("%s", decides(t, j)))
 		}
 	}
@@ -59,7 +62,9 @@ func decides(t *ir.Test, j *try.Judgement) string {
 		}
 	}
 	if len(unless) > known {
-		hints = append(hints, fmt.Sprintf("expect: unless: [%s], if the test is about requests that are not refused for that", strings.Join(unless, ", ")))
+		hints = append(hints, fmt.Sprintf(
+			"expect: unless: [%s], if the test is about requests that are not refused for that",
+			strings.Join(unless, ", ")))
 	}
 	if split && t.Expect.Version != "" {
 		hints = append(hints, "remove version from expect")

@@ -27,13 +27,16 @@ func tries(m *subject) diag.List {
 			where = fmt.Sprintf("route %q of %s", c.By[n-1].Name, c.Use.To)
 		}
 		finding := diag.New(diag.TriesDoNotFit, useOf(c),
-			fmt.Sprintf("%s: %d tries of %s take %s, and the timeout is %s", where, p.Attempts.Value+1, perTry, total, timeout),
+			fmt.Sprintf("%s: %d tries of %s take %s, and the timeout is %s", where, p.Attempts.Value+1, perTry, total,
+				timeout),
 			p.PerTryTimeout.Pos, p.Timeout.Pos, p.Attempts.Pos, c.Use.Pos)
 		caller := c.Caller.Ref().Path()
 		if most := (timeout / ir.Duration(p.Attempts.Value+1)).Truncate(); most > 0 {
-			found.Add(finding.WithHint("write uses: %q: retries: perTryTimeout: %q or less in %s, or uses: %[1]q: timeout: %[4]q or more in %[3]s", c.Use.To, most.String(), caller, total.String()))
+			found.Add(finding.WithHint(
+				"write uses: %q: retries: perTryTimeout: %q or less in %s, or uses: %[1]q: timeout: %[4]q or more in %[3]s", c.Use.To, most.String(), caller, total.String()))
 		} else {
-			found.Add(finding.WithHint("write uses: %q: timeout: %q or more in %s, or fewer attempts", c.Use.To, total.String(), caller))
+			found.Add(finding.WithHint("write uses: %q: timeout: %q or more in %s, or fewer attempts", c.Use.To,
+				total.String(), caller))
 		}
 	}
 	return onePerCause(found)
@@ -80,15 +83,16 @@ func longerThanCaller(m *subject) diag.List {
 			continue
 		}
 		found.Add(diag.New(diag.LongerThanCaller, useOf(c),
-			fmt.Sprintf("%s waits up to %s for %s, and those who call %s wait at most %s", name, t.Value, c.Use.To, name, bound.Value),
+			fmt.Sprintf("%s waits up to %s for %s, and those who call %s wait at most %s", name, t.Value, c.Use.To,
+				name, bound.Value),
 			c.Use.Pos, t.Pos, bound.Pos).
 			WithHint("write %s or less in services.%s", within(c, bound.Value), name))
 	}
 	return onePerUse(found)
 }
 
-// waits is how long is waited for an answer: to its end, or where that has no limit to its beginning. It is 0 where that
-// has none either: then somebody wrote that any time will do.
+// waits is how long is waited for an answer: to its end, or where that has no limit to its beginning. It is 0 where
+// that has none either: then somebody wrote that any time will do.
 func waits(p *ir.Policy) ir.Setting[ir.Duration] {
 	switch perTry := p.PerTryTimeout; {
 	case p.Timeout.Value.Bounds():

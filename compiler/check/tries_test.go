@@ -26,11 +26,12 @@ services: cart: {
 }
 `
 
-// TestTriesThatFitExactly wants tries to fit when they take exactly the timeout, in the finding and in what meshc try says; that real
-// Envoys make them all shows TestTriesThatTimeOutAreMadeAgain.
+// TestTriesThatFitExactly wants tries to fit when they take exactly the timeout, in the finding and in what meshc try
+// says; that real Envoys make them all shows TestTriesThatTimeOutAreMadeAgain.
 func TestTriesThatFitExactly(t *testing.T) {
 	for timeout, fits := range map[string]bool{"1499ms": false, "1.5s": true, "1501ms": true} {
-		r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": strings.Replace(exactTries, "TIMEOUT", timeout, 1)})
+		r := compiletest.Compile(t, t.TempDir(),
+			map[string]string{"mesh.cue": strings.Replace(exactTries, "TIMEOUT", timeout, 1)})
 		if !fits {
 			if len(r.Diagnostics) != 1 || r.Diagnostics[0].Code != diag.TriesDoNotFit {
 				t.Errorf("3 tries of 500ms in %s: found %v, want %s", timeout, r.Diagnostics, diag.TriesDoNotFit)
@@ -41,7 +42,8 @@ func TestTriesThatFitExactly(t *testing.T) {
 			t.Fatalf("3 tries of 500ms in %s: found %v", timeout, r.Diagnostics)
 		}
 		trial, err := try.Try(r.Mesh, try.Request{
-			From: try.Sender{Kind: ir.KindService, Name: "frontend"}, Method: "GET", Scheme: "http", Host: "cart", Port: 8080, Path: "/",
+			From: try.Sender{Kind: ir.KindService, Name: "frontend"}, Method: "GET", Scheme: "http", Host: "cart",
+			Port: 8080, Path: "/",
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -71,7 +71,8 @@ func (l List) HasErrors() bool {
 func (l *List) Sort() {
 	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
 		return cmp.Or(a.first().Compare(b.first()), cmp.Compare(a.Code, b.Code),
-			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message), slices.CompareFunc(a.Positions, b.Positions, source.Position.Compare))
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message), slices.CompareFunc(a.Positions, b.Positions,
+				source.Position.Compare))
 	})
 	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool {
 		return a.Code == b.Code && a.Message == b.Message && a.Path == b.Path && slices.Equal(a.Positions, b.Positions)

@@ -28,7 +28,10 @@ func printJSON(w io.Writer, found List) error {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		f := jsonFinding{Code: d.Code, Severity: d.Severity, Message: d.Message, Path: d.Path, Hint: d.Hint, Positions: []jsonPosition{}}
+		f := jsonFinding{
+			Code: d.Code, Severity: d.Severity, Message: d.Message, Path: d.Path, Hint: d.Hint,
+			Positions: []jsonPosition{},
+		}
 		for _, p := range d.Positions {
 			f.Positions = append(f.Positions, jsonPosition{p.File, p.Line, p.Column})
 		}

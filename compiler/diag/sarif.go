@@ -42,7 +42,8 @@ func printSARIF(w io.Writer, found List, o PrintOptions) error {
 		if d.Hint != "" {
 			text += "\nhint: " + withoutLinks(Printable(d.Hint))
 		}
-		result := sarif.NewRuleResult(string(d.Code)).WithLevel(string(d.Severity)).WithMessage(sarif.NewTextMessage(text))
+		result := sarif.NewRuleResult(string(d.Code)).WithLevel(string(d.Severity)).
+			WithMessage(sarif.NewTextMessage(text))
 		for i, p := range d.Positions {
 			physical := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(p.File))
 			if p.Line > 0 {
@@ -51,7 +52,8 @@ func printSARIF(w io.Writer, found List, o PrintOptions) error {
 			if i == 0 {
 				result.AddLocation(sarif.NewLocation().WithPhysicalLocation(physical))
 			} else {
-				result.WithRelatedLocations(append(result.RelatedLocations, sarif.NewLocation().WithPhysicalLocation(physical)))
+				result.WithRelatedLocations(append(result.RelatedLocations, sarif.NewLocation().
+					WithPhysicalLocation(physical)))
 			}
 		}
 		run.AddResult(result)

@@ -32,7 +32,8 @@ func printText(w io.Writer, found List, o PrintOptions) error {
 		if len(d.Positions) > 0 {
 			b.WriteString(paint.place(Printable(d.Positions[0].String())) + ": ")
 		}
-		b.WriteString(paint.severity(d.Severity, string(d.Severity)+" "+string(d.Code)) + ": " + Printable(d.Message) + "\n")
+		b.WriteString(paint.severity(d.Severity, string(d.Severity)+" "+string(d.Code)) + ": " + Printable(d.Message) +
+			"\n")
 		if len(d.Positions) > 0 && !d.aboutSecret() {
 			b.WriteString(lines.at(d.Positions[0]))
 		}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// UnmarshalBeside is [Unmarshal] of a mesh that is much like another one: members that are written the same are those of the
-// other one, and are not read again.
+// UnmarshalBeside is [Unmarshal] of a mesh that is much like another one: members that are written the same are those
+// of the other one, and are not read again.
 func UnmarshalBeside(data []byte, other *Mesh) (*Mesh, error) {
 	encoding, err := Encode(other)
 	if err != nil {
@@ -23,7 +23,8 @@ func UnmarshalBeside(data []byte, other *Mesh) (*Mesh, error) {
 	return m, nil
 }
 
-// readBeside reads the lines of a mesh.json: the settings, and then of each list its beginning, its members and its end.
+// readBeside reads the lines of a mesh.json: the settings, and then of each list its beginning, its members and its
+// end.
 func readBeside(data []byte, other *Mesh, encoding *Encoding) (*Mesh, error) {
 	lines := bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
 	first := bytes.TrimSuffix(lines[0], []byte(","))

@@ -8,18 +8,25 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
-// TestUnmarshalBeside reads meshes beside others, and wants what Unmarshal makes of them; members that are the same are not
-// read again.
+// TestUnmarshalBeside reads meshes beside others, and wants what Unmarshal makes of them; members that are the same
+// are not read again.
 func TestUnmarshalBeside(t *testing.T) {
 	service := func(name string) *Service {
 		s := &Service{Account: name, Proxy: Proxy{Server: "localhost:1"}}
-		s.Name, s.Namespace, s.Identity = name, "default", spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/"+name)
+		s.Name, s.Namespace, s.Identity = name, "default",
+			spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/"+name)
 		s.Ports = []Port{{Name: "http", Number: 80, Target: 80, Protocol: HTTP}}
 		return s
 	}
-	m := &Mesh{Settings: Settings{Name: "shop", TrustDomain: "shop.example", Delivery: DeliveryXDS, Certificates: Certificates{Key: KeyECDSAP256}}}
+	m := &Mesh{Settings: Settings{
+		Name: "shop", TrustDomain: "shop.example", Delivery: DeliveryXDS,
+		Certificates: Certificates{Key: KeyECDSAP256},
+	}}
 	m.Services = []*Service{service("a"), service("b"), service("c")}
-	m.Externals = []*External{{Name: "bank", Hosts: []string{"bank.example"}, Ports: []Port{{Name: "https", Number: 443}}}}
+	m.Externals = []*External{{
+		Name: "bank", Hosts: []string{"bank.example"},
+		Ports: []Port{{Name: "https", Number: 443}},
+	}}
 	other := m.Clone()
 	other.Services[1].Account = "else"
 	other.Externals = nil
@@ -52,7 +59,8 @@ func TestUnmarshalBeside(t *testing.T) {
 		t.Errorf("laid out otherwise: %v", err)
 	}
 	for _, wrong := range []string{
-		"", "{}", "null", strings.Replace(string(data), `"meshc":1`, `"meshc":2`, 1), strings.Replace(string(data), `"account"`, `"acount"`, 1), string(data[:len(data)-3]),
+		"", "{}", "null", strings.Replace(string(data), `"meshc":1`, `"meshc":2`, 1),
+		strings.Replace(string(data), `"account"`, `"acount"`, 1), string(data[:len(data)-3]),
 		strings.Replace(string(data), `"name":"a"`, `"name":"d"`, 1),
 	} {
 		if _, err := UnmarshalBeside([]byte(wrong), m); err == nil {

@@ -13,8 +13,8 @@ type Call struct {
 	Use *Use
 	// Port is the callee's.
 	Port *Port
-	// By are the routes that the requests go by, from the caller to the callee: none, a gateway's, the callee's own, or a
-	// gateway's and then the callee's own.
+	// By are the routes that the requests go by, from the caller to the callee: none, a gateway's, the callee's own,
+	// or a gateway's and then the callee's own.
 	By []*Route
 	// To are the services where the requests arrive, with versions and shares; empty for an external. A destination
 	// without a port is at the one that has the name of Port.
@@ -23,8 +23,8 @@ type Call struct {
 	Policy Policy
 }
 
-// Policy is what is in force for the calls of a use that go by these routes, from the caller to the callee, when the callee
-// itself says that. The nearest to the caller wins: the use, the routes, the callee, the mesh's defaults.
+// Policy is what is in force for the calls of a use that go by these routes, from the caller to the callee, when the
+// callee itself says that. The nearest to the caller wins: the use, the routes, the callee, the mesh's defaults.
 func (s *Settings) Policy(use *Use, callee *Traffic, by ...*Route) Policy {
 	places := make([]*Traffic, 0, len(by)+3)
 	places = append(places, &use.Traffic)
@@ -61,8 +61,8 @@ func (m *Mesh) Calls() iter.Seq[Call] {
 	}
 }
 
-// Calls are all calls of the member. A port that its proxy alone asks, or that only routes of others lead to, is none; nor
-// is one that does not exist, in a mesh of which the linker has found errors.
+// Calls are all calls of the member. A port that its proxy alone asks, or that only routes of others lead to, is none;
+// nor is one that does not exist, in a mesh of which the linker has found errors.
 func (s *Scope) Calls() iter.Seq[Call] {
 	return func(yield func(Call) bool) {
 		if s.Gateway != nil {
@@ -105,7 +105,8 @@ func (s *Scope) callsOfPort(caller Peer, use *Use, name string, yield func(Call)
 			}
 		}
 	}
-	c.By, c.To, c.Policy = nil, []Destination{{Service: callee.Name, Weight: 1}}, s.Settings.Policy(use, &callee.Traffic)
+	c.By, c.To, c.Policy = nil, []Destination{{Service: callee.Name, Weight: 1}},
+		s.Settings.Policy(use, &callee.Traffic)
 	return yield(c)
 }
 

@@ -15,8 +15,9 @@ type Certificates struct {
 	// Lifetime of a leaf, and how long before its end it is renewed.
 	Lifetime    Duration `json:"lifetime" scope:"deployment"`
 	RenewBefore Duration `json:"renewBefore" scope:"deployment"`
-	// RenewFor is how long leaves of the embedded authority may be renewed by one another alone, since their holder's last
-	// proof. It is 0 for other issuers, and in a mesh compiled before there was a limit, where DefaultRenewFor holds.
+	// RenewFor is how long leaves of the embedded authority may be renewed by one another alone, since their holder's
+	// last proof. It is 0 for other issuers, and in a mesh compiled before there was a limit, where DefaultRenewFor
+	// holds.
 	RenewFor Duration        `json:"renewFor,omitempty" scope:"-"`
 	Key      KeyKind         `json:"key" scope:"deployment"`
 	Pos      source.Position `json:"pos,omitzero"`

@@ -21,7 +21,8 @@ type ClientIPDetection struct {
 
 // Trusts reports whether what a connection from that address says of clients is believed.
 func (d *ClientIPDetection) Trusts(from netip.Addr) bool {
-	return len(d.TrustedCIDRs) == 0 || slices.ContainsFunc(d.TrustedCIDRs, func(p netip.Prefix) bool { return p.Contains(from) })
+	return len(d.TrustedCIDRs) == 0 ||
+		slices.ContainsFunc(d.TrustedCIDRs, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // Behind reports whether proxies stand in front of the listener, which clients know in its place.
@@ -30,13 +31,14 @@ func (d *ClientIPDetection) Behind() bool { return d.NumTrustedHops > 0 || d.Pro
 // ClientHeader is where a gateway says where a client is, by which rules with addresses go.
 const ClientHeader = "x-forwarded-for"
 
-// EdgeHeaders are headers that a gateway takes out of all requests: those in which proxies and applications look for where a
-// client is, as a gateway says that in [ClientHeader] alone; and proxy, which CGI programs read as the address of a proxy for
-// their own requests (CVE-2016-5385).
+// EdgeHeaders are headers that a gateway takes out of all requests: those in which proxies and applications look for
+// where a client is, as a gateway says that in [ClientHeader] alone; and proxy, which CGI programs read as the address
+// of a proxy for their own requests (CVE-2016-5385).
 var EdgeHeaders = []string{"forwarded", "proxy", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"}
 
-// ForeignProxyHeaders are headers in which proxies say how a client has come. A gateway takes them out of requests, but for
-// those of proxies that its listener trusts.
+// ForeignProxyHeaders are headers in which proxies say how a client has come. A gateway takes them out of requests,
+// but for those of proxies that its listener trusts.
 var ForeignProxyHeaders = []string{
-	"x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-scheme", "x-forwarded-server", "x-forwarded-ssl",
+	"x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-scheme", "x-forwarded-server",
+	"x-forwarded-ssl",
 }

@@ -33,9 +33,9 @@ func (b *Bounds) Keepalive() bool {
 	return b.KeepaliveTime.Value > 0 || b.KeepaliveInterval.Value > 0 || b.KeepaliveProbes.Value > 0
 }
 
-// manyAtOnce is the default of what a proxy has open to a callee at once. It is bounded, so that a callee that hangs does not take
-// the memory of its callers, and above what one address can have of connections to another (about 28,000 source ports): a gateway
-// meets other limits first.
+// manyAtOnce is the default of what a proxy has open to a callee at once. It is bounded, so that a callee that hangs
+// does not take the memory of its callers, and above what one address can have of connections to another (about 28,000
+// source ports): a gateway meets other limits first.
 const manyAtOnce = 65536
 
 func defaultBounds() Bounds {
@@ -51,8 +51,8 @@ func defaultBounds() Bounds {
 const leastConnect = Duration(250 * time.Millisecond)
 
 // connectBefore has connections open, or not, before requests that wait for one are given up after that time, where no
-// connectTimeout is written: a request that is given up without a connection counts against no instance, so a host that is gone
-// would never be found.
+// connectTimeout is written: a request that is given up without a connection counts against no instance, so a host
+// that is gone would never be found.
 func (b *Bounds) connectBefore(timeout Duration) {
 	t := &b.ConnectTimeout
 	if !t.Pos.IsValid() && timeout > leastConnect {

@@ -45,8 +45,8 @@ func ForbiddenNetworks(local bool) []ForbiddenNetwork {
 	return out
 }
 
-// ForbiddenAddress says why no proxy may be led to an address; empty where one may. An IPv6 address that stands for one of IPv4 is
-// that too.
+// ForbiddenAddress says why no proxy may be led to an address; empty where one may. An IPv6 address that stands for
+// one of IPv4 is that too.
 func ForbiddenAddress(ip netip.Addr, local bool) string {
 	ip = ip.Unmap().WithZone("")
 	for _, stands := range append([]netip.Addr{ip}, standsFor(ip)...) {

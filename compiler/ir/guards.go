@@ -2,9 +2,9 @@ package ir
 
 import "slices"
 
-// Guards are what a service's proxy holds requests and connections against before its application gets them. Who stages a
-// change, compares two meshes or checks one goes through all of them by this type's methods; a guard that is not among [guards] makes
-// TestEveryGuardIsCompared fail.
+// Guards are what a service's proxy holds requests and connections against before its application gets them. Who
+// stages a change, compares two meshes or checks one goes through all of them by this type's methods; a guard that is
+// not among [guards] makes TestEveryGuardIsCompared fail.
 type Guards struct {
 	// Allow is who may call; nobody else may. In the order written.
 	Allow []Rule `json:"allow,omitempty"`
@@ -68,8 +68,9 @@ func (g *Guards) Within(other *Guards) bool {
 	return !slices.ContainsFunc(guards, func(one guard) bool { return !one.within(g, other) })
 }
 
-// Union are guards that let in what these and the others let in, and nothing that neither does. What only one of them lets in they may
-// refuse, when the other denies or asks for more; of two bounds or authorization services they have the others'.
+// Union are guards that let in what these and the others let in, and nothing that neither does. What only one of them
+// lets in they may refuse, when the other denies or asks for more; of two bounds or authorization services they have
+// the others'.
 func (g *Guards) Union(other *Guards) Guards {
 	switch {
 	case g.Within(other):

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEveryGuardIsCompared sets each guard alone, and wants whoever compares, joins and shuts guards to know it: a guard that is
-// forgotten there is lifted or put up at the wrong time while a change is on its way.
+// TestEveryGuardIsCompared sets each guard alone, and wants whoever compares, joins and shuts guards to know it: a
+// guard that is forgotten there is lifted or put up at the wrong time while a change is on its way.
 func TestEveryGuardIsCompared(t *testing.T) {
 	typ := reflect.TypeFor[Guards]()
 	if len(guards) != typ.NumField() {

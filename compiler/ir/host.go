@@ -75,7 +75,8 @@ func HostCovers(pattern, host string) bool {
 	return wildcard && strings.HasSuffix(host, suffix) && host != suffix
 }
 
-// Specific orders the patterns that cover a host: exact ones come last, longer wildcards after shorter ones, and "*" first.
+// Specific orders the patterns that cover a host: exact ones come last, longer wildcards after shorter ones, and "*"
+// first.
 func Specific(pattern string) int {
 	switch {
 	case pattern == "*":

@@ -83,14 +83,14 @@ func (s *Service) AllTokenIssuers() []string {
 	return sortedKeys(known)
 }
 
-// ForeignHeaders are those that nobody outside the mesh may write, and that gateways and permissive ports take out of requests: what
-// carries claims, and what the authorization service of that name says. Sorted.
+// ForeignHeaders are those that nobody outside the mesh may write, and that gateways and permissive ports take out of
+// requests: what carries claims, and what the authorization service of that name says. Sorted.
 func (s *Settings) ForeignHeaders(authorizer string) []string {
 	return s.withForwarded(s.ClaimHeaders(), authorizer)
 }
 
-// ForwardedHeaders are those in which the application on a port of a service learns what a token says, and what the service says
-// that is asked about requests: the proxy takes out what a caller wrote there. Sorted.
+// ForwardedHeaders are those in which the application on a port of a service learns what a token says, and what the
+// service says that is asked about requests: the proxy takes out what a caller wrote there. Sorted.
 func (s *Settings) ForwardedHeaders(v *Service, port *Port) []string {
 	var headers []string
 	for _, name := range v.TokenIssuers(port) {

@@ -18,14 +18,15 @@ type LastHop struct {
 // request that is just on its way.
 const applicationIdle = Duration(4 * time.Second)
 
-// LastHopOf is what a service says of its connections, and else the mesh. To the application a connection is kept for no
-// longer than the default where the service itself does not say so: the mesh speaks of proxies.
+// LastHopOf is what a service says of its connections, and else the mesh. To the application a connection is kept for
+// no longer than the default where the service itself does not say so: the mesh speaks of proxies.
 func LastHopOf(service, mesh *Traffic) LastHop {
 	p := nearest(service, mesh)
 	b := &p.Bounds
 	out := LastHop{
 		IdleTimeout: b.IdleTimeout.Value, OpenIdleTimeout: b.IdleTimeout.Value,
-		KeepaliveTime: b.KeepaliveTime.Value, KeepaliveInterval: b.KeepaliveInterval.Value, KeepaliveProbes: b.KeepaliveProbes.Value,
+		KeepaliveTime: b.KeepaliveTime.Value, KeepaliveInterval: b.KeepaliveInterval.Value,
+		KeepaliveProbes: b.KeepaliveProbes.Value,
 	}
 	if service.Connections.IdleTimeout == nil {
 		out.IdleTimeout = min(out.IdleTimeout, applicationIdle)

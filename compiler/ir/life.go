@@ -2,27 +2,27 @@ package ir
 
 import "time"
 
-// Life is how old connections between members get. Both proxies look at certificates when a connection begins and not again, so
-// this is how long somebody may go on under an identity whose certificate has ended.
+// Life is how old connections between members get. Both proxies look at certificates when a connection begins and not
+// again, so this is how long somebody may go on under an identity whose certificate has ended.
 type Life struct {
-	// Requests go by a new connection after that time, and a caller that does not open one is told to by the proxy that it calls
-	// after twice that time. Each connection gets up to [LifeJitter] percent older. 0 where the proxy neither sends requests to
-	// members nor takes them.
+	// Requests go by a new connection after that time, and a caller that does not open one is told to by the proxy
+	// that it calls after twice that time. Each connection gets up to [LifeJitter] percent older. 0 where the proxy
+	// neither sends requests to members nor takes them.
 	Requests Duration `json:"requests,omitempty"`
 	// Bytes: a connection below HTTP is closed by the callee's proxy after that time. 0 where it takes none.
 	Bytes Duration `json:"bytes,omitempty"`
 }
 
-// LifeJitter is by how many percent connections get older than [Life.Requests], so that those which began together do not end
-// together.
+// LifeJitter is by how many percent connections get older than [Life.Requests], so that those which began together do
+// not end together.
 const LifeJitter = 20
 
 // longestLife of a connection with requests: a handshake in this time costs nothing that can be seen.
 const longestLife = Duration(5 * time.Minute)
 
-// life of connections under those certificates. One that is renewed in time has RenewBefore left when a connection with requests
-// begins, and no such connection outlives it. Nobody can be asked to end a connection below HTTP, so it lasts until no
-// certificate that it began with can be valid.
+// life of connections under those certificates. One that is renewed in time has RenewBefore left when a connection
+// with requests begins, and no such connection outlives it. Nobody can be asked to end a connection below HTTP, so it
+// lasts until no certificate that it began with can be valid.
 func (c *Certificates) life() Life {
 	out := Life{Requests: longestLife, Bytes: c.Lifetime}
 	if c.RenewBefore > 0 {

@@ -28,8 +28,8 @@ type Listener struct {
 func (l *Listener) BySNI() bool { return l.TLS != nil || l.Protocol == TLS }
 
 // ListenerOf is the listener of a TLS port that a host belongs to, or every host of a pattern such as "*.DOMAIN": the
-// one with the most specific host that covers it; nil for none. The name in a handshake chooses by it, and a request for a
-// host of another listener than its connection's is misdirected (RFC 9110, 15.5.20): listeners may ask for
+// one with the most specific host that covers it; nil for none. The name in a handshake chooses by it, and a request
+// for a host of another listener than its connection's is misdirected (RFC 9110, 15.5.20): listeners may ask for
 // different certificates.
 func (g *Gateway) ListenerOf(port uint16, host string) *Listener {
 	var best *Listener
@@ -48,8 +48,8 @@ func (g *Gateway) ListenerOf(port uint16, host string) *Listener {
 	return best
 }
 
-// Elsewhere are the hosts of the other listeners on the port of a TLS listener, to which requests on its connections are
-// misdirected; none for a listener without TLS, which has its port to itself.
+// Elsewhere are the hosts of the other listeners on the port of a TLS listener, to which requests on its connections
+// are misdirected; none for a listener without TLS, which has its port to itself.
 func (g *Gateway) Elsewhere(l *Listener) []string {
 	var out []string
 	for i := range g.Listeners {

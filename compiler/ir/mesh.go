@@ -90,7 +90,8 @@ func (m *Mesh) External(name string) *External {
 
 // find looks a name up in a list that is sorted by it.
 func find[T any](list []*T, name string, nameOf func(*T) string) *T {
-	i, ok := slices.BinarySearchFunc(list, name, func(t *T, name string) int { return strings.Compare(nameOf(t), name) })
+	i, ok := slices.BinarySearchFunc(list, name,
+		func(t *T, name string) int { return strings.Compare(nameOf(t), name) })
 	if !ok {
 		return nil
 	}

@@ -4,8 +4,8 @@ import "time"
 
 // Outliers are instances that fail and are left alone for a while.
 type Outliers struct {
-	// LocalFailures in a row have an instance ejected; 0 for never, and where answers count, among which they are then. They
-	// are what the application did not answer.
+	// LocalFailures in a row have an instance ejected; 0 for never, and where answers count, among which they are
+	// then. They are what the application did not answer.
 	LocalFailures uint32 `json:"localFailures"`
 	// Consecutive5xx and GatewayErrors are answers in a row, by the application too; 0 for never.
 	Consecutive5xx uint32 `json:"consecutive5xx"`
@@ -31,7 +31,8 @@ type FailurePercentage struct {
 	Minimum   Minimum `json:"minimum"`
 }
 
-// Minimum is what there must be in an interval for a share to say anything: so many instances with so many requests each.
+// Minimum is what there must be in an interval for a share to say anything: so many instances with so many requests
+// each.
 type Minimum struct {
 	Instances uint32 `json:"instances"`
 	Requests  uint32 `json:"requests"`
@@ -39,7 +40,10 @@ type Minimum struct {
 
 // DefaultOutliers is in force where nothing is written.
 func DefaultOutliers() *Outliers {
-	return &Outliers{LocalFailures: 5, Interval: Duration(10 * time.Second), EjectFor: Duration(30 * time.Second), MaxEjected: 10}
+	return &Outliers{
+		LocalFailures: 5, Interval: Duration(10 * time.Second), EjectFor: Duration(30 * time.Second),
+		MaxEjected: 10,
+	}
 }
 
 // ReadAnswers reports whether what an application answers counts.

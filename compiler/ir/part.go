@@ -10,16 +10,16 @@ import (
 	"sync"
 )
 
-// Part is a part of a [Scope], by what is made of it. Every field of the IR is of both parts, unless its tag says otherwise:
-// `scope:"deployment"` is of [DeploymentPart] alone, `scope:"callers"` is read of those that the member calls and not of
-// the member itself, and `scope:"-"` is of neither.
+// Part is a part of a [Scope], by what is made of it. Every field of the IR is of both parts, unless its tag says
+// otherwise: `scope:"deployment"` is of [DeploymentPart] alone, `scope:"callers"` is read of those that the member
+// calls and not of the member itself, and `scope:"-"` is of neither.
 type Part int
 
 const (
 	// ProxyPart is what the proxy's configuration is made of: its bootstrap, and what meshc serve sends it.
 	ProxyPart Part = iota
-	// DeploymentPart is what the files of the member are made of: ProxyPart, as its bootstrap is mounted into its pods, and
-	// what only manifests and requests for certificates say, as images and numbers of replicas.
+	// DeploymentPart is what the files of the member are made of: ProxyPart, as its bootstrap is mounted into its
+	// pods, and what only manifests and requests for certificates say, as images and numbers of replicas.
 	DeploymentPart
 
 	calleePart // what both parts have of those that the member calls
@@ -63,7 +63,8 @@ func (p Part) fields(t reflect.Type) []int {
 	return out
 }
 
-// Same reports whether the part of two scopes is alike, but for where things were written. What both share is not compared.
+// Same reports whether the part of two scopes is alike, but for where things were written. What both share is not
+// compared.
 func (s *Scope) Same(p Part, other *Scope) bool {
 	a, b := *s, *other
 	a.Upstreams, a.Externals, b.Upstreams, b.Externals = nil, nil, nil, nil
@@ -115,7 +116,8 @@ func (h *Hasher) Hash(s *Scope) Sum {
 	return sha256.Sum256(d.data)
 }
 
-// digest writes values so that those which differ are written otherwise: everything of no fixed length after its length.
+// digest writes values so that those which differ are written otherwise: everything of no fixed length after its
+// length.
 type digest struct {
 	part   Part
 	places bool

@@ -14,8 +14,8 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// TestHashTellsEveryField changes every field of a Scope in turn, wherever it stands, and wants the sums of both parts to be
-// others exactly when the tag of the field, or of what it stands in, says so, and [Scope.Same] to say the same.
+// TestHashTellsEveryField changes every field of a Scope in turn, wherever it stands, and wants the sums of both parts
+// to be others exactly when the tag of the field, or of what it stands in, says so, and [Scope.Same] to say the same.
 func TestHashTellsEveryField(t *testing.T) {
 	for _, kind := range []MemberKind{KindService, KindGateway} {
 		old, _ := filled(kind)

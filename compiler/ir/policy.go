@@ -19,8 +19,8 @@ type PolicySetting struct {
 // only perTryTimeout means something when they are not.
 func (p *Policy) Retrying() bool { return p.Attempts.Value > 0 }
 
-// RetriesOn are the conditions on which a request is sent again: those written, and "refused-stream", as nobody read what was
-// refused.
+// RetriesOn are the conditions on which a request is sent again: those written, and "refused-stream", as nobody read
+// what was refused.
 func (p *Policy) RetriesOn() []RetryCondition {
 	if on := p.RetryOn.Value; !takesResets(on) && !slices.Contains(on, refusedStream) {
 		return append(slices.Clone(on), refusedStream)
@@ -28,19 +28,21 @@ func (p *Policy) RetriesOn() []RetryCondition {
 	return p.RetryOn.Value
 }
 
-// RetriesLate reports whether a try whose time is over is made again: where that time is written. By the default time alone
-// nothing is sent again, as the instance may have done what it was asked for.
+// RetriesLate reports whether a try whose time is over is made again: where that time is written. By the default time
+// alone nothing is sent again, as the instance may have done what it was asked for.
 func (p *Policy) RetriesLate() bool {
 	return p.PerTryTimeout.Value.Bounds() && (p.PerTryTimeout.Pos.IsValid() || takesResets(p.RetryOn.Value))
 }
 
-// RetriesResets reports whether Envoy must be told "reset" besides: it resets a try whose time is over, and sends it again only
-// on one of the conditions that take in every reset.
+// RetriesResets reports whether Envoy must be told "reset" besides: it resets a try whose time is over, and sends it
+// again only on one of the conditions that take in every reset.
 func (p *Policy) RetriesResets() bool { return p.RetriesLate() && !takesResets(p.RetryOn.Value) }
 
 // takesResets reports whether one of the conditions takes in every reset.
 func takesResets(on []RetryCondition) bool {
-	return slices.ContainsFunc(on, func(c RetryCondition) bool { return c == "5xx" || c == "gateway-error" || c == "reset" })
+	return slices.ContainsFunc(on, func(c RetryCondition) bool {
+		return c == "5xx" || c == "gateway-error" || c == "reset"
+	})
 }
 
 // refusedStream is what is always sent again.

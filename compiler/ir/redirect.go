@@ -13,8 +13,8 @@ type Redirect struct {
 	Status uint16 `json:"status"`
 }
 
-// PortAfter is the port that is named behind the host of the request, or Host, in the new address: Port, or the one of a new
-// Scheme in place of one that the request named. 0 leaves what the request named.
+// PortAfter is the port that is named behind the host of the request, or Host, in the new address: Port, or the one of
+// a new Scheme in place of one that the request named. 0 leaves what the request named.
 func (r *Redirect) PortAfter(named bool) uint16 {
 	switch {
 	case r.Port != 0 || !named || r.Host != "":

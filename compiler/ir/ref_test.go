@@ -25,7 +25,8 @@ func TestRef(t *testing.T) {
 			t.Errorf("%q is %v", text, r)
 		}
 	}
-	if r := ExternalRef("bank"); r.Path() != "external.bank" || ServiceRef("cart").Path() != "services.cart" || r.ID() != "external/bank" {
+	if r := ExternalRef("bank"); r.Path() != "external.bank" || ServiceRef("cart").Path() != "services.cart" ||
+		r.ID() != "external/bank" {
 		t.Errorf("paths are %s and %s, and an id is %s", r.Path(), ServiceRef("cart").Path(), r.ID())
 	}
 }

@@ -16,8 +16,8 @@ type Forms struct {
 	Pos source.Position `json:"pos,omitzero"`
 }
 
-// Inside are the forms that the callee's proxy takes of other proxies. It drops headers that it would refuse: over HTTP/2 Envoy
-// refuses them by resetting the stream, which the caller's proxy would count against the instance.
+// Inside are the forms that the callee's proxy takes of other proxies. It drops headers that it would refuse: over
+// HTTP/2 Envoy refuses them by resetting the stream, which the caller's proxy would count against the instance.
 func (f Forms) Inside() Forms {
 	if f.Underscores == "" {
 		f.Underscores = UnderscoresDrop
@@ -40,8 +40,8 @@ const (
 	UnderscoresAllow Underscores = "allow"
 )
 
-// KeepsCase reports whether requests to a port, which is one of the member or of an external that it calls, keep the case of
-// their headers: over HTTP/2 there is none.
+// KeepsCase reports whether requests to a port, which is one of the member or of an external that it calls, keep the
+// case of their headers: over HTTP/2 there is none.
 func (f *Forms) KeepsCase(p *Port) bool {
 	return f.HeaderCase && p.Protocol.IsHTTP() && !p.Protocol.Multiplexed()
 }
@@ -57,8 +57,8 @@ func (f Forms) or(other Forms) Forms {
 	return f
 }
 
-// FormsOn are the forms that the member's proxy takes on its host, at the listener of that port of a use: those of the member itself,
-// and of the services that it calls there.
+// FormsOn are the forms that the member's proxy takes on its host, at the listener of that port of a use: those of the
+// member itself, and of the services that it calls there.
 func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
 	member := s.Member()
 	out := member.Proxy.Requests
@@ -70,7 +70,8 @@ func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
 			continue
 		}
 		for _, p := range other.Ports {
-			here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).Number == number
+			here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).
+				Number == number
 			if here && callee.Port(p).Protocol.IsHTTP() {
 				out = out.or(callee.Forms)
 			}

@@ -10,9 +10,9 @@ import (
 // dotsLeft are "." and ".." as all that is left of a segment, with what may follow them.
 const dotsLeft = `\.\.?(?:[/;].*)?`
 
-// Leaves is a pattern of the paths of which the routes' rewriting takes away a beginning that does not end where a segment
-// ends, and leaves dots behind it: of "/static../a" with "/static" that is "../a", which who reads the new path may take for a
-// way out of it. No proxy sends them on. False when the rewriting cannot leave such.
+// Leaves is a pattern of the paths of which the routes' rewriting takes away a beginning that does not end where a
+// segment ends, and leaves dots behind it: of "/static../a" with "/static" that is "../a", which who reads the new
+// path may take for a way out of it. No proxy sends them on. False when the rewriting cannot leave such.
 //
 // Of a pattern that begins with "^", what is left is what stands behind all that it matches, and the groups that the
 // substitution takes over. Of one that is replaced anywhere it cannot be told: what that makes is its author's.
@@ -50,8 +50,9 @@ func takesOver(substitution string, group int) bool {
 	return group <= 9 && strings.Contains(strings.ReplaceAll(substitution, `\\`, ""), `\`+strconv.Itoa(group))
 }
 
-// dotsBehind is a pattern of the paths that have dots alone behind what the parts of a pattern match. There is none where they
-// end at a slash, as paths are normal before they are rewritten; where nothing is behind them; and where they would take the dots.
+// dotsBehind is a pattern of the paths that have dots alone behind what the parts of a pattern match. There is none
+// where they end at a slash, as paths are normal before they are rewritten; where nothing is behind them; and where
+// they would take the dots.
 func dotsBehind(parts []*syntax.Regexp) []string {
 	for i := len(parts) - 1; i >= 0; i-- {
 		last := parts[i]
@@ -90,10 +91,12 @@ func mayGrowByDot(re *syntax.Regexp) bool {
 
 // mayHaveDot reports whether something that a pattern matches has a dot.
 func mayHaveDot(re *syntax.Regexp) bool {
-	return isDot(re) || re.Op == syntax.OpLiteral && slices.Contains(re.Rune, '.') || slices.ContainsFunc(re.Sub, mayHaveDot)
+	return isDot(re) || re.Op == syntax.OpLiteral && slices.Contains(re.Rune, '.') ||
+		slices.ContainsFunc(re.Sub, mayHaveDot)
 }
 
-// mayBeginWithDot reports whether a pattern matches something that begins with a dot, or nothing, so that what follows may.
+// mayBeginWithDot reports whether a pattern matches something that begins with a dot, or nothing, so that what follows
+// may.
 func mayBeginWithDot(re *syntax.Regexp) bool {
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -126,7 +129,8 @@ func isDot(re *syntax.Regexp) bool {
 // mayBeEmpty reports whether a pattern matches nothing.
 func mayBeEmpty(re *syntax.Regexp) bool {
 	switch re.Op {
-	case syntax.OpStar, syntax.OpQuest, syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpBeginLine, syntax.OpEndText, syntax.OpEndLine,
+	case syntax.OpStar, syntax.OpQuest, syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpBeginLine, syntax.OpEndText,
+		syntax.OpEndLine,
 		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
 		return true
 	case syntax.OpRepeat:

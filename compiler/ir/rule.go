@@ -19,7 +19,8 @@ type Rule struct {
 	Name string `json:"name"`
 	// From is who calls. At least one.
 	From []Peer `json:"from"`
-	// IPRanges are where the request must come from besides; empty: anywhere. See [Mesh.ClientGateways] for whose address it is.
+	// IPRanges are where the request must come from besides; empty: anywhere. See [Mesh.ClientGateways] for whose
+	// address it is.
 	IPRanges []netip.Prefix `json:"ipRanges,omitempty"`
 	// Ports of the service, by name, sorted; empty: all.
 	Ports   []string `json:"ports,omitempty"`

@@ -75,7 +75,8 @@ func Opaque(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || t == position {
 		return false
 	}
-	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) ||
+		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]())
 }
 
 // textOf is the text of an opaque value.

@@ -7,9 +7,9 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Scope is all that a member's proxy may know of the mesh, and all that its configuration and its manifests are made of: exactly
-// one of Service and Gateway is set. Which field is read by the proxy and which only by the deployment says the tag "scope"
-// of the field; see [Part].
+// Scope is all that a member's proxy may know of the mesh, and all that its configuration and its manifests are made
+// of: exactly one of Service and Gateway is set. Which field is read by the proxy and which only by the deployment
+// says the tag "scope" of the field; see [Part].
 type Scope struct {
 	// Settings are those of the mesh, with the token issuers, the authorization service, the rate limit service and
 	// the trust domains that the member itself asks or believes, and no others.
@@ -19,8 +19,8 @@ type Scope struct {
 	// Upstreams and Externals are those that the member uses, by name.
 	Upstreams map[string]*Upstream `json:"upstreams,omitempty"`
 	Externals map[string]*External `json:"externals,omitempty"`
-	// ForeignHeaders are [Settings.ForeignHeaders] where the proxy takes requests from outside the mesh: at a gateway with
-	// listeners, and at a service that lets plaintext or probes in. Empty elsewhere.
+	// ForeignHeaders are [Settings.ForeignHeaders] where the proxy takes requests from outside the mesh: at a gateway
+	// with listeners, and at a service that lets plaintext or probes in. Empty elsewhere.
 	ForeignHeaders []string `json:"foreignHeaders,omitempty"`
 	// ClientGateways are [Mesh.ClientGateways] of the service; empty for a gateway.
 	ClientGateways []Peer `json:"clientGateways,omitempty"`
@@ -30,7 +30,10 @@ type Scope struct {
 
 // ServiceScope is the scope of that service's proxies.
 func (m *Mesh) ServiceScope(s *Service) Scope {
-	scope := Scope{Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer), ClientGateways: m.ClientGateways(s)}
+	scope := Scope{
+		Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer),
+		ClientGateways: m.ClientGateways(s),
+	}
 	if s.Plaintext || len(s.Probes) > 0 {
 		scope.ForeignHeaders = m.ForeignHeaders(s.Authorizer)
 	}
@@ -51,8 +54,8 @@ func (m *Mesh) GatewayScope(g *Gateway) Scope {
 	return scope
 }
 
-// settingsFor are the settings of [Scope.Settings] of a member with these uses, that verifies tokens of these issuers and asks
-// that authorization service.
+// settingsFor are the settings of [Scope.Settings] of a member with these uses, that verifies tokens of these issuers
+// and asks that authorization service.
 func (m *Mesh) settingsFor(uses []Use, issuers []string, authorizer string) *Settings {
 	out := m.Settings
 	out.JWTIssuers, out.Authorizers = nil, nil
@@ -67,7 +70,8 @@ func (m *Mesh) settingsFor(uses []Use, issuers []string, authorizer string) *Set
 	if a := m.ExternalAuthorization(authorizer); a != nil {
 		out.Authorizers = []*ExternalAuthorization{a}
 	}
-	if r := m.RateLimit; r != nil && !slices.ContainsFunc(uses, func(u Use) bool { return !u.External && u.To == r.Service }) {
+	if r := m.RateLimit; r != nil &&
+		!slices.ContainsFunc(uses, func(u Use) bool { return !u.External && u.To == r.Service }) {
 		out.RateLimit = nil
 	}
 	return &out
@@ -178,8 +182,8 @@ func (m *Mesh) Namespaces() []string {
 	return slices.Compact(names)
 }
 
-// ExternalsAlone reports whether all requests of the service on a port number that are redirected to its proxy go to externals, so
-// that nothing in the mesh reads their paths.
+// ExternalsAlone reports whether all requests of the service on a port number that are redirected to its proxy go to
+// externals, so that nothing in the mesh reads their paths.
 func (s *Scope) ExternalsAlone(number uint16) bool {
 	for _, use := range s.Member().Uses {
 		for _, name := range use.Ports {

@@ -15,7 +15,8 @@ const ServerName = "meshc"
 // ServerIdentity is the identity of the control plane, which proxies demand of
 // it: spiffe://TRUST-DOMAIN/ns/MESH-system/sa/meshc.
 func (s *Settings) ServerIdentity() spiffeid.ID {
-	return spiffeid.RequireFromSegments(spiffeid.RequireTrustDomainFromString(s.TrustDomain), "ns", s.SystemNamespace(), "sa", ServerName)
+	return spiffeid.RequireFromSegments(spiffeid.RequireTrustDomainFromString(s.TrustDomain), "ns", s.SystemNamespace(),
+		"sa", ServerName)
 }
 
 // ServerHost is the DNS name of the control plane inside a cluster.

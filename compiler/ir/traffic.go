@@ -107,8 +107,8 @@ type RetryCondition string
 // stream, upload or download, whose length nobody can know.
 const answerBegins = Duration(15 * time.Second)
 
-// DefaultIdle is for how long nothing may move on a request where nothing is written, and DefaultEdgeIdle on one from outside, at a
-// gateway.
+// DefaultIdle is for how long nothing may move on a request where nothing is written, and DefaultEdgeIdle on one from
+// outside, at a gateway.
 const (
 	DefaultIdle     = Duration(time.Hour)
 	DefaultEdgeIdle = Duration(5 * time.Minute)
@@ -117,8 +117,11 @@ const (
 // Default is the policy of a call that no place says anything of.
 func Default() Policy {
 	return Policy{
-		Timeout:        Setting[Duration]{Value: NoLimit},
-		RetryOn:        Setting[[]RetryCondition]{Value: []RetryCondition{"connect-failure", "refused-stream", "reset-before-request"}},
+		Timeout: Setting[Duration]{Value: NoLimit},
+		RetryOn: Setting[[]RetryCondition]{Value: []RetryCondition{
+			"connect-failure", "refused-stream",
+			"reset-before-request",
+		}},
 		BackoffBase:    Setting[Duration]{Value: Duration(25 * time.Millisecond)},
 		BudgetPercent:  Setting[float64]{Value: 20},
 		MinConcurrency: Setting[uint32]{Value: 3},

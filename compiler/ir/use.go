@@ -16,7 +16,8 @@ type Use struct {
 	// Ports are the callee's ports that are called, sorted.
 	Ports []string `json:"ports,omitempty"`
 	// Routed are ports that the member does not call, sorted: routes of services
-	// that it calls lead there, or its proxy asks the rate limit service. At least one of Ports and Routed is not empty.
+	// that it calls lead there, or its proxy asks the rate limit service. At least one of Ports and Routed is not
+	// empty.
 	Routed []string `json:"routed,omitempty"`
 	// Binds are addresses IP:PORT on the caller's host where its proxy takes
 	// connections for the callee, by the name of the callee's port.

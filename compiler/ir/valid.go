@@ -27,7 +27,8 @@ func (m *Mesh) Valid() error {
 		return fmt.Errorf("keys of the kind %q", m.Certificates.Key)
 	}
 	for _, s := range m.Services {
-		if err := errors.Join(validProxy(ServiceRef(s.Name).String(), s.Proxy), validEndpoints(ServiceRef(s.Name).String(), s.Workload.Endpoints)); err != nil {
+		if err := errors.Join(validProxy(ServiceRef(s.Name).String(), s.Proxy), validEndpoints(ServiceRef(s.Name).
+			String(), s.Workload.Endpoints)); err != nil {
 			return err
 		}
 		if p := s.Workload.Pods; p != nil && !slices.Contains(PodsKinds(), p.Kind) {
@@ -109,7 +110,8 @@ func validProxy(of string, p Proxy) error {
 func validEndpoints(of string, endpoints []Endpoint) error {
 	for i := range endpoints {
 		if _, err := netip.ParseAddr(endpoints[i].Address); err != nil {
-			return fmt.Errorf("%s: the endpoint %q is at %q, which is not an IP address", of, endpoints[i].Name, endpoints[i].Address)
+			return fmt.Errorf("%s: the endpoint %q is at %q, which is not an IP address", of, endpoints[i].Name,
+				endpoints[i].Address)
 		}
 	}
 	return nil
@@ -129,7 +131,8 @@ func (m *Mesh) validGateway(g *Gateway) error {
 	for i := range g.Listeners {
 		l := &g.Listeners[i]
 		if l.RedirectTo != "" && g.Listener(l.RedirectTo) == nil {
-			return fmt.Errorf("gateway %s: listener %s redirects to %q, which is not there", g.Name, l.Name, l.RedirectTo)
+			return fmt.Errorf("gateway %s: listener %s redirects to %q, which is not there", g.Name, l.Name,
+				l.RedirectTo)
 		}
 		if (l.To == nil) != (l.Protocol == HTTP) {
 			return fmt.Errorf("gateway %s: listener %s speaks %q", g.Name, l.Name, l.Protocol)
@@ -141,7 +144,8 @@ func (m *Mesh) validGateway(g *Gateway) error {
 	for i := range g.Routes {
 		for _, d := range g.Routes[i].Targets() {
 			if !uses(d.Service, "", false) || d.Port == "" {
-				return fmt.Errorf("gateway %s: route %q goes to %q, which is not used", g.Name, g.Routes[i].Name, d.Service)
+				return fmt.Errorf("gateway %s: route %q goes to %q, which is not used", g.Name, g.Routes[i].Name,
+					d.Service)
 			}
 		}
 	}
@@ -163,7 +167,8 @@ func (m *Mesh) validRoutes(of string, routes []Route) error {
 		for _, d := range r.Targets() {
 			s := m.Service(d.Service)
 			if s == nil || d.Version != "" && s.Version(d.Version) == nil || d.Port != "" && s.Port(d.Port) == nil {
-				return fmt.Errorf("%s: route %q goes to %q version %q port %q, which is not there", of, r.Name, d.Service, d.Version, d.Port)
+				return fmt.Errorf("%s: route %q goes to %q version %q port %q, which is not there", of, r.Name,
+					d.Service, d.Version, d.Port)
 			}
 		}
 	}

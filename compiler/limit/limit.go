@@ -1,5 +1,5 @@
-// Package limit runs a process, and all that it starts, within limits of time, memory and output. It is for work on what
-// strangers wrote, which may want all of a machine.
+// Package limit runs a process, and all that it starts, within limits of time, memory and output. It is for work on
+// what strangers wrote, which may want all of a machine.
 package limit
 
 import (
@@ -23,8 +23,8 @@ type Limits struct {
 	Output int64
 }
 
-// Reached is the error of a process that was ended at a limit. It is a sentence about what the process did: "takes longer
-// than 10s".
+// Reached is the error of a process that was ended at a limit. It is a sentence about what the process did: "takes
+// longer than 10s".
 type Reached struct {
 	text string
 	time bool
@@ -47,7 +47,10 @@ func OverMemory(n int64) *Reached {
 
 // OutOfMemory reports whether a Go process that ended says that it had no more memory: for its heap, or for a stack.
 func OutOfMemory(stderr string) bool {
-	for _, word := range []string{"out of memory", "cannot allocate memory", "stack overflow", "exceeds 1000000000-byte limit", "failed to create new OS thread"} {
+	for _, word := range []string{
+		"out of memory", "cannot allocate memory", "stack overflow",
+		"exceeds 1000000000-byte limit", "failed to create new OS thread",
+	} {
 		if strings.Contains(stderr, word) {
 			return true
 		}
@@ -75,13 +78,13 @@ type Process struct {
 	Limits Limits
 	// Files are what it writes to, of which each is bounded.
 	Files []*os.File
-	// Root is the process whose memory counts with that of all below it: the process itself unless given. What this process
-	// has counts in any case.
+	// Root is the process whose memory counts with that of all below it: the process itself unless given. What this
+	// process has counts in any case.
 	Root int
 }
 
-// Wait waits for a process that was started. When a limit is reached, or the context ends, it kills the process with all
-// that it started, and returns a [*Reached] or the context's error; else it returns what [exec.Cmd.Wait] does.
+// Wait waits for a process that was started. When a limit is reached, or the context ends, it kills the process with
+// all that it started, and returns a [*Reached] or the context's error; else it returns what [exec.Cmd.Wait] does.
 func (p *Process) Wait(ctx context.Context) error {
 	pid := p.Cmd.Process.Pid
 	ended := make(chan error, 1)

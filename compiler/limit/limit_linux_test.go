@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestLimits runs shells that take too much of something, by themselves or by what they start: each ends at its limit, and
-// with it all that it started.
+// TestLimits runs shells that take too much of something, by themselves or by what they start: each ends at its limit,
+// and with it all that it started.
 func TestLimits(t *testing.T) {
 	if err := Adopt(); err != nil {
 		t.Fatal(err)
@@ -29,15 +29,33 @@ func TestLimits(t *testing.T) {
 		limits Limits
 		want   string
 	}{
-		"time":                       {`while :; do :; done`, with(func(l *Limits) { l.Time = 100 * time.Millisecond }), "takes longer than 100ms"},
-		"time of one it waits for":   {`sleep 1000`, with(func(l *Limits) { l.Time = 100 * time.Millisecond }), "takes longer than 100ms"},
-		"memory":                     {grow, with(func(l *Limits) { l.Memory = 64 << 20 }), "needs more than 64 MiB of memory"},
-		"memory of one it started":   {`sh -c '` + grow + `' & wait`, with(func(l *Limits) { l.Memory = 64 << 20 }), "needs more than 64 MiB of memory"},
-		"memory of one that is left": {`(sh -c '` + grow + `' &) ; sleep 1000`, with(func(l *Limits) { l.Memory = 64 << 20 }), "needs more than 64 MiB of memory"},
-		"output":                     {`while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done`, with(func(l *Limits) { l.Output = 1 << 20 }), "comes to more than 1 MiB"},
-		"nothing":                    {`exit 0`, none, ""},
-		"its own end":                {`exit 3`, none, "exit status 3"},
-		"one that is left":           {`sleep 1000 & exit 0`, none, ""},
+		"time": {
+			`while :; do :; done`, with(func(l *Limits) { l.Time = 100 * time.Millisecond }),
+			"takes longer than 100ms",
+		},
+		"time of one it waits for": {
+			`sleep 1000`, with(func(l *Limits) { l.Time = 100 * time.Millisecond }),
+			"takes longer than 100ms",
+		},
+		"memory": {
+			grow, with(func(l *Limits) { l.Memory = 64 << 20 }),
+			"needs more than 64 MiB of memory",
+		},
+		"memory of one it started": {
+			`sh -c '` + grow + `' & wait`, with(func(l *Limits) { l.Memory = 64 << 20 }),
+			"needs more than 64 MiB of memory",
+		},
+		"memory of one that is left": {
+			`(sh -c '` + grow + `' &) ; sleep 1000`,
+			with(func(l *Limits) { l.Memory = 64 << 20 }), "needs more than 64 MiB of memory",
+		},
+		"output": {
+			`while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done`,
+			with(func(l *Limits) { l.Output = 1 << 20 }), "comes to more than 1 MiB",
+		},
+		"nothing":          {`exit 0`, none, ""},
+		"its own end":      {`exit 3`, none, "exit status 3"},
+		"one that is left": {`sleep 1000 & exit 0`, none, ""},
 	} {
 		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 		if err != nil {
@@ -49,7 +67,8 @@ func TestLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := (&Process{Cmd: cmd, Limits: c.limits, Files: []*os.File{out}, Root: os.Getpid()}).Wait(context.Background()); err != nil {
+		if err := (&Process{Cmd: cmd, Limits: c.limits, Files: []*os.File{out}, Root: os.Getpid()}).
+			Wait(context.Background()); err != nil {
 			got = err.Error()
 			var reached *Reached
 			if errors.As(err, &reached) != (!strings.HasPrefix(got, "exit")) {

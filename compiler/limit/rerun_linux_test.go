@@ -71,7 +71,8 @@ func TestRerun(t *testing.T) {
 	}
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := (&Rerun{Arguments: []string{again, "waits"}, Patience: time.Minute}).Run(over, limits, io.Discard, io.Discard)
+	_, err := (&Rerun{Arguments: []string{again, "waits"}, Patience: time.Minute}).
+		Run(over, limits, io.Discard, io.Discard)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("one that was interrupted: %v", err)
 	}

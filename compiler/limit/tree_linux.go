@@ -19,8 +19,8 @@ const Supported = true
 // headroom is what a Go process maps besides what it computes with, in bytes.
 const headroom = 512 << 20
 
-// Own holds this process to so much memory, as the last resort when it grows faster than somebody looks, and lets it leave
-// no core behind. It collects garbage the harder the nearer it comes.
+// Own holds this process to so much memory, as the last resort when it grows faster than somebody looks, and lets it
+// leave no core behind. It collects garbage the harder the nearer it comes.
 func Own(memory int64) error {
 	debug.SetMemoryLimit(memory / 10 * 8)
 	bound := uint64(memory) + headroom // #nosec G115 -- a size is positive
@@ -117,7 +117,8 @@ func tree(pid int) []int {
 	return out
 }
 
-// state is the letter of what a process does (proc_pid_stat(5)); 'Z', as of one that has ended, also for one that is gone.
+// state is the letter of what a process does (proc_pid_stat(5)); 'Z', as of one that has ended, also for one that is
+// gone.
 func state(pid int) byte {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	at := strings.LastIndexByte(string(data), ')')
@@ -127,8 +128,8 @@ func state(pid int) byte {
 	return data[at+2]
 }
 
-// resident is how much memory a process has, and how much of that is of files (proc_pid_statm(5)), in bytes; 0 when it is
-// gone.
+// resident is how much memory a process has, and how much of that is of files (proc_pid_statm(5)), in bytes; 0 when it
+// is gone.
 func resident(pid int) (all, ofFiles int64) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	if err != nil {

@@ -29,14 +29,17 @@ func (l *linker) actions(here place, r *spec.Route, route *ir.Route, t template)
 	}
 	if r.DirectResponse != nil {
 		if r.Redirect != nil {
-			l.add(diag.ExactlyOneOf, here, "redirect and directResponse cannot both answer", here.pos(r.DirectResponse.Pos), here.pos(pos)).
+			l.add(diag.ExactlyOneOf, here, "redirect and directResponse cannot both answer",
+				here.pos(r.DirectResponse.Pos), here.pos(pos)).
 				hint("remove one of them")
 		}
 		answer, pos = "directResponse", r.DirectResponse.Pos
 	}
 	for _, idle := range idleWith(r) {
 		if idle.set {
-			l.add(diag.NoEffect, here.field(idle.name), fmt.Sprintf("%s cannot take effect: %s answers every request of the route", idle.name, answer), here.pos(idle.pos), here.pos(pos)).
+			l.add(diag.NoEffect, here.field(idle.name),
+				fmt.Sprintf("%s cannot take effect: %s answers every request of the route", idle.name, answer),
+				here.pos(idle.pos), here.pos(pos)).
 				hint("remove %s, or make %s a separate route", idle.name, answer)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // connections are what one place says of connections.
 func (l *linker) connections(here place, c *spec.Connections) ir.Connections {
 	out := ir.Connections{
-		Max: countSetting(here, c.Max), MaxPending: countSetting(here, c.MaxPending), MaxRequests: countSetting(here, c.MaxRequests),
+		Max: countSetting(here, c.Max), MaxPending: countSetting(here, c.MaxPending),
+		MaxRequests:    countSetting(here, c.MaxRequests),
 		ConnectTimeout: l.durationSetting(here.field("connectTimeout"), c.ConnectTimeout),
 		IdleTimeout:    l.durationSetting(here.field("idleTimeout"), c.IdleTimeout),
 	}
@@ -21,7 +22,8 @@ func (l *linker) connections(here place, c *spec.Connections) ir.Connections {
 		out.KeepaliveInterval = l.secondsSetting(here.field("keepalive.interval"), k.Interval)
 		out.KeepaliveProbes = countSetting(here, k.Probes)
 		if !k.Time.IsSet() && !k.Interval.IsSet() && !k.Probes.IsSet() {
-			l.add(diag.EmptyList, here.field("keepalive"), "keepalive is empty", here.pos(k.Pos)).hint(`keepalive: time: "5m"`)
+			l.add(diag.EmptyList, here.field("keepalive"), "keepalive is empty", here.pos(k.Pos)).
+				hint(`keepalive: time: "5m"`)
 		}
 	}
 	return out
@@ -44,7 +46,8 @@ func (l *linker) secondsSetting(here place, f spec.Field[string]) *ir.Setting[ir
 		return s
 	}
 	if d := time.Duration(s.Value); d%time.Second != 0 || d > maxKeepalive {
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and must be whole seconds, at most 32767", here.name(), f.Value), s.Pos)
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and must be whole seconds, at most 32767", here.name(),
+			f.Value), s.Pos)
 	}
 	return s
 }

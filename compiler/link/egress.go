@@ -27,16 +27,22 @@ func (l *linker) egress() {
 			l.unknown(diag.UnknownCallee, here, "gateway", name, sortedKeys(l.declaredGateways), h.spec.Via.Pos)
 			continue
 		case g.Egress == nil:
-			l.add(diag.NoEffect, here, fmt.Sprintf("calls cannot leave the mesh via %s, which has no egress", name), pos, g.Pos).
+			l.add(diag.NoEffect, here, fmt.Sprintf("calls cannot leave the mesh via %s, which has no egress", name),
+				pos, g.Pos).
 				hint("write gateways: %s: egress: {}", name)
 			continue
 		case !slices.ContainsFunc(g.Uses, func(u ir.Use) bool { return u.External && u.To == e.Name }):
-			l.add(diag.NotUsed, here, fmt.Sprintf("calls to %s go via %s, which does not use it", e.Name, name), pos, g.Pos).
+			l.add(diag.NotUsed, here, fmt.Sprintf("calls to %s go via %s, which does not use it", e.Name, name), pos,
+				g.Pos).
 				hint("write uses: %q: {} in gateways.%s", e.Name, name)
 			continue
 		}
-		e.Via = &ir.Via{Gateway: name, Namespace: g.Namespace, Identity: g.Identity, Host: g.Egress.Host, Port: g.Egress.Port}
-		g.Egress.Externals = append(g.Egress.Externals, ir.EgressExternal{Name: e.Name, Callers: l.callersOf(e.Name, g)})
+		e.Via = &ir.Via{
+			Gateway: name, Namespace: g.Namespace, Identity: g.Identity, Host: g.Egress.Host,
+			Port: g.Egress.Port,
+		}
+		g.Egress.Externals = append(g.Egress.Externals,
+			ir.EgressExternal{Name: e.Name, Callers: l.callersOf(e.Name, g)})
 	}
 }
 
@@ -56,6 +62,8 @@ func (l *linker) callersOf(external string, but *ir.Gateway) []ir.Peer {
 			out = append(out, g.Peer())
 		}
 	}
-	slices.SortFunc(out, func(a, b ir.Peer) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(out, func(a, b ir.Peer) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 	return out
 }

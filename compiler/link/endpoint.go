@@ -21,8 +21,10 @@ func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken m
 		Address: e.Address.Value, Ports: map[string]uint16{}, Zone: e.Zone.Value, Region: e.Region.Value,
 		Weight: uint32(e.Weight.Or(1)), Pos: here.pos(e.Pos),
 	}
-	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() || addr.Unmap() == broadcast {
-		l.add(diag.BadAddress, here.field("address"), fmt.Sprintf("address is %q and must be the IP address of a host", e.Address.Value), here.pos(e.Address.Pos)).
+	if addr, err := netip.ParseAddr(e.Address.Value); err != nil || addr.Zone() != "" || addr.IsUnspecified() ||
+		addr.IsMulticast() || addr.Unmap() == broadcast {
+		l.add(diag.BadAddress, here.field("address"), fmt.Sprintf("address is %q and must be the IP address of a host",
+			e.Address.Value), here.pos(e.Address.Pos)).
 			hint(`for a host name write workload: dns: "…"`)
 	} else {
 		out.Address = addr.Unmap().String()
@@ -42,13 +44,15 @@ func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken m
 		if len(ports) == 1 {
 			out.Ports[ports[0].Name] = uint16(e.Port.Value)
 		} else {
-			l.add(diag.BadEndpointPort, here.field("port"), fmt.Sprintf("port is ambiguous: the service has %d ports", len(ports)), here.pos(e.Port.Pos)).
+			l.add(diag.BadEndpointPort, here.field("port"), fmt.Sprintf("port is ambiguous: the service has %d ports",
+				len(ports)), here.pos(e.Port.Pos)).
 				hint("write ports: NAME: %d", e.Port.Value)
 		}
 	}
 	for _, name := range sortedKeys(e.Ports) {
 		if _, known := out.Ports[name]; !known {
-			l.add(diag.UnknownPort, here.field("ports."+name), fmt.Sprintf("the service has no port %q", name), here.pos(e.Ports[name].Pos)).
+			l.add(diag.UnknownPort, here.field("ports."+name), fmt.Sprintf("the service has no port %q", name),
+				here.pos(e.Ports[name].Pos)).
 				hint("%s", l.didYouMean(name, portNames(ports)))
 			continue
 		}
@@ -58,7 +62,8 @@ func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken m
 	for _, name := range sortedKeys(out.Ports) {
 		port := out.Ports[name]
 		if other, twice := used[port]; twice {
-			l.add(diag.AddressTaken, here, fmt.Sprintf("the ports %s and %s are both at %s", other, name, join(out.Address, port)), here.pos(e.Pos))
+			l.add(diag.AddressTaken, here, fmt.Sprintf("the ports %s and %s are both at %s", other, name,
+				join(out.Address, port)), here.pos(e.Pos))
 		}
 		used[port] = name
 		key := join(out.Address, port)

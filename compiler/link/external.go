@@ -21,11 +21,14 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	for i, f := range s.Hosts {
 		host := l.host(here.field("hosts").index(i), f.Value, here.pos(f.Pos))
 		if other := hosts[host]; other != nil && sharePort(other.Ports, e.Ports) {
-			l.add(diag.HostTaken, here.field("hosts").index(i), fmt.Sprintf("%s and %s both have the host %s", other.Name, name, host), here.pos(f.Pos), other.Pos)
+			l.add(diag.HostTaken, here.field("hosts").
+				index(i), fmt.Sprintf("%s and %s both have the host %s", other.Name, name, host), here.pos(f.Pos),
+				other.Pos)
 		}
 		for _, s := range l.mesh.Services {
 			if slices.Contains(l.mesh.Hosts(&s.Upstream), host) && sharePort(s.Ports, e.Ports) {
-				l.add(diag.HostTaken, here.field("hosts").index(i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), here.pos(f.Pos), s.Pos)
+				l.add(diag.HostTaken, here.field("hosts").
+					index(i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), here.pos(f.Pos), s.Pos)
 			}
 		}
 		l.notForbidden(here.field("hosts").index(i), host, s.Local.Value, here.pos(f.Pos))
@@ -37,12 +40,14 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 		l.add(diag.EmptyList, here.field("hosts"), here.path+" has no hosts", h.pos).hint(`hosts: ["api.example.com"]`)
 	}
 	if len(e.Ports) == 0 {
-		l.add(diag.EmptyList, here.field("ports"), here.path+" has no ports", h.pos).hint(`ports: https: {port: 443, protocol: "https"}`)
+		l.add(diag.EmptyList, here.field("ports"), here.path+" has no ports", h.pos).
+			hint(`ports: https: {port: 443, protocol: "https"}`)
 	}
 	if s.TLS != nil {
 		e.Roots = s.TLS.Roots.Value
 		if !slices.ContainsFunc(e.Ports, func(p ir.Port) bool { return p.Protocol == ir.HTTPS }) {
-			l.add(diag.NoEffect, here.field("tls"), `tls cannot take effect: no port has the protocol "https"`, here.pos(s.TLS.Pos))
+			l.add(diag.NoEffect, here.field("tls"), `tls cannot take effect: no port has the protocol "https"`,
+				here.pos(s.TLS.Pos))
 		}
 	}
 	l.ofRequests(here, s.Traffic(), e.Ports, name, h.pos)

@@ -20,12 +20,15 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 		s := u.Mesh.Authorizers[name]
 		here := place{u, "mesh.externalAuthorization." + name}
 		out := &ir.ExternalAuthorization{
-			Name: name, Service: s.Service.Value, PathPrefix: s.PathPrefix.Value, Headers: values(s.Headers), Forward: values(s.Forward),
+			Name: name, Service: s.Service.Value, PathPrefix: s.PathPrefix.Value, Headers: values(s.Headers),
+			Forward: values(s.Forward),
 			Timeout: defaultAuthorizationTimeout, FailOpen: s.FailOpen.Value, Pos: here.pos(s.Pos),
 		}
 		for i, f := range s.Forward {
 			if f.Value == ir.ClientHeader {
-				l.add(diag.NoEffect, here.field("forward").index(i), f.Value+" is written by gateways, which say in it where the client is", here.pos(f.Pos)).hint("remove it")
+				l.add(diag.NoEffect, here.field("forward").
+					index(i), f.Value+" is written by gateways, which say in it where the client is", here.pos(f.Pos)).
+					hint("remove it")
 			}
 		}
 		if s.Timeout.IsSet() {
@@ -34,7 +37,8 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 		l.mesh.Authorizers = append(l.mesh.Authorizers, out)
 		h, known := l.services[out.Service]
 		if !known {
-			l.unknown(diag.UnknownCallee, here.field("service"), "service", out.Service, sortedKeys(l.services), s.Service.Pos)
+			l.unknown(diag.UnknownCallee, here.field("service"), "service", out.Service, sortedKeys(l.services),
+				s.Service.Pos)
 			continue
 		}
 		asks := func(p ir.Protocol) bool { return p.Multiplexed() || p == ir.HTTP }
@@ -47,9 +51,15 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 				name string
 				pos  spec.Pos
 				set  bool
-			}{{"pathPrefix", s.PathPrefix.Pos, s.PathPrefix.IsSet()}, {"headers", s.Pos, s.Headers != nil}, {"forward", s.Pos, s.Forward != nil}} {
+			}{
+				{"pathPrefix", s.PathPrefix.Pos, s.PathPrefix.IsSet()},
+				{"headers", s.Pos, s.Headers != nil},
+				{"forward", s.Pos, s.Forward != nil},
+			} {
 				if f.set {
-					l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect: over gRPC the service is sent the whole request, and itself decides what the application receives", here.pos(f.pos)).hint("remove it")
+					l.add(diag.NoEffect, here.field(f.name),
+						f.name+
+							" cannot take effect: over gRPC the service is sent the whole request, and itself decides what the application receives", here.pos(f.pos)).hint("remove it")
 				}
 			}
 		}
@@ -58,7 +68,9 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 
 // onlyPort is the port of a service that is meant: the one that is named, or the
 // only one that will do.
-func (l *linker) onlyPort(here place, h home[spec.Service], named spec.Field[string], pos spec.Pos, will func(ir.Protocol) bool, what string) string {
+func (l *linker) onlyPort(here place, h home[spec.Service], named spec.Field[string], pos spec.Pos,
+	will func(ir.Protocol) bool, what string,
+) string {
 	var good []string
 	for _, name := range sortedKeys(h.spec.Ports) {
 		if will(ir.Protocol(h.spec.Ports[name].Protocol.Value)) {
@@ -69,12 +81,14 @@ func (l *linker) onlyPort(here place, h home[spec.Service], named spec.Field[str
 	case named.IsSet() && slices.Contains(good, named.Value):
 		return named.Value
 	case named.IsSet():
-		l.add(diag.UnknownPort, here.field("port"), fmt.Sprintf("it has no port %q that could %s", named.Value, what), here.pos(named.Pos), h.pos).
+		l.add(diag.UnknownPort, here.field("port"), fmt.Sprintf("it has no port %q that could %s", named.Value, what),
+			here.pos(named.Pos), h.pos).
 			hint("%s", l.didYouMean(named.Value, good))
 	case len(good) == 1:
 		return good[0]
 	default:
-		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what), here.pos(pos), h.pos).
+		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what),
+			here.pos(pos), h.pos).
 			hint("write port: %q", append(good, "NAME")[0])
 	}
 	return ""
@@ -90,7 +104,8 @@ func (l *linker) authorizer(here place, f spec.Field[string]) string {
 		for _, a := range l.mesh.Authorizers {
 			known = append(known, a.Name)
 		}
-		l.unknown(diag.UnknownCallee, here.field("externalAuthorization"), "external authorization", f.Value, known, f.Pos)
+		l.unknown(diag.UnknownCallee, here.field("externalAuthorization"), "external authorization", f.Value, known,
+			f.Pos)
 		return ""
 	}
 	return f.Value
@@ -98,7 +113,9 @@ func (l *linker) authorizer(here place, f spec.Field[string]) string {
 
 // asked adds to what a member reaches the services that its proxy asks: for the
 // keys of tokens, and about requests.
-func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer string, pos source.Position, uses []ir.Use) []ir.Use {
+func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer string, pos source.Position,
+	uses []ir.Use,
+) []ir.Use {
 	for _, issuer := range issuers {
 		if i := l.mesh.JWTIssuer(issuer); i != nil && i.To != "" && i.Port != "" {
 			uses = l.asks(here, caller, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
@@ -110,7 +127,9 @@ func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer
 	return uses
 }
 
-func (l *linker) asks(here place, caller *ir.Peer, to, port string, external bool, what string, written, pos source.Position, uses []ir.Use) []ir.Use {
+func (l *linker) asks(here place, caller *ir.Peer, to, port string, external bool, what string, written,
+	pos source.Position, uses []ir.Use,
+) []ir.Use {
 	if external {
 		known := ir.UseOf(uses, to) != nil
 		uses = reach(uses, ir.Use{Pos: pos}, to, port)
@@ -124,9 +143,11 @@ func (l *linker) asks(here place, caller *ir.Peer, to, port string, external boo
 	case callee == nil:
 		return uses
 	case caller.Ref() == ir.ServiceRef(to):
-		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would call its own application %s", caller.Name, what), pos, written)
+		l.add(diag.CallsItself, here, fmt.Sprintf("the proxy of %s would call its own application %s", caller.Name,
+			what), pos, written)
 		return uses
-	case !l.admits(here, caller, callee, port, fmt.Sprintf("the proxy of %s calls %s %s, which does not allow calls from it", caller.Name, to, what),
+	case !l.admits(here, caller, callee, port,
+		fmt.Sprintf("the proxy of %s calls %s %s, which does not allow calls from it", caller.Name, to, what),
 		pos, l.services[to].pos, written):
 		return uses
 	}

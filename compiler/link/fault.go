@@ -14,7 +14,8 @@ func (l *linker) fault(here place, f *spec.Fault) *ir.Fault {
 		return nil
 	}
 	if f.Delay == nil && f.Abort == nil {
-		l.add(diag.EmptyList, here, "fault has neither delay nor abort, so it has no effect", here.pos(f.Pos)).hint(`fault: delay: for: "2s"`)
+		l.add(diag.EmptyList, here, "fault has neither delay nor abort, so it has no effect", here.pos(f.Pos)).
+			hint(`fault: delay: for: "2s"`)
 		return nil
 	}
 	out := &ir.Fault{}
@@ -22,10 +23,14 @@ func (l *linker) fault(here place, f *spec.Fault) *ir.Fault {
 		out.Delay, out.DelayPercent = l.duration(here.field("delay.for"), d.For), d.Percent.Or(100)
 	}
 	if a := f.Abort; a != nil {
-		out.AbortPercent, out.Status, out.GRPCStatus = a.Percent.Or(100), uint16(a.Status.Value), uint16(a.GRPCStatus.Value)
+		out.AbortPercent, out.Status, out.GRPCStatus = a.Percent.Or(100), uint16(a.Status.Value),
+			uint16(a.GRPCStatus.Value)
 		if a.Status.IsSet() == a.GRPCStatus.IsSet() {
-			l.add(diag.ExactlyOneOf, here.field("abort"), fmt.Sprintf("abort has %s status and grpcStatus, and must have exactly one", bothOrNeither(a.Status.IsSet())), here.pos(a.Pos)).
-				hint("%s", either(a.Status.IsSet(), "abort: status: 503, or abort: grpcStatus: 14", "remove status, or remove grpcStatus"))
+			l.add(diag.ExactlyOneOf, here.field("abort"),
+				fmt.Sprintf("abort has %s status and grpcStatus, and must have exactly one",
+					bothOrNeither(a.Status.IsSet())), here.pos(a.Pos)).
+				hint("%s", either(a.Status.IsSet(), "abort: status: 503, or abort: grpcStatus: 14",
+					"remove status, or remove grpcStatus"))
 		}
 	}
 	return out

@@ -15,12 +15,15 @@ import (
 // forbiddenHosts are names of what [ir.ForbiddenNetworks] has, and of those whose interfaces
 // rule a cluster.
 var forbiddenHosts = map[string]string{
-	"localhost": ownHost, "localhost.localdomain": ownHost, "loopback": ownHost, "ip6-localhost": ownHost, "ip6-loopback": ownHost,
-	"localhost4": ownHost, "localhost4.localdomain4": ownHost, "localhost6": ownHost, "localhost6.localdomain6": ownHost,
-	"metadata": cloudMetadata, "metadata.google.internal": cloudMetadata, "metadata.goog": cloudMetadata,
+	"localhost": ownHost, "localhost.localdomain": ownHost, "loopback": ownHost, "ip6-localhost": ownHost,
+	"ip6-loopback": ownHost,
+	"localhost4":   ownHost, "localhost4.localdomain4": ownHost, "localhost6": ownHost,
+	"localhost6.localdomain6": ownHost,
+	"metadata":                cloudMetadata, "metadata.google.internal": cloudMetadata, "metadata.goog": cloudMetadata,
 	"instance-data": cloudMetadata, "instance-data.ec2.internal": cloudMetadata,
 	"metadata.azure.internal": cloudMetadata, "metadata.tencentyun.com": cloudMetadata,
-	"kubernetes": apiServer, "kubernetes.default": apiServer, "kubernetes.default.svc": apiServer, "kubernetes.default.svc.cluster.local": apiServer,
+	"kubernetes": apiServer, "kubernetes.default": apiServer, "kubernetes.default.svc": apiServer,
+	"kubernetes.default.svc.cluster.local": apiServer,
 }
 
 const (
@@ -33,7 +36,8 @@ const (
 // What a DNS server answers is not known here. Where the spec says local, loopback is meant.
 func (l *linker) notForbidden(here place, host string, local bool, pos source.Position) {
 	if what := l.forbidden(host); what != "" && (!local || !isLoopback(host)) {
-		l.add(diag.ForbiddenAddress, here, fmt.Sprintf("%s %s: a proxy would connect to it on behalf of its callers", host, what), pos).
+		l.add(diag.ForbiddenAddress, here, fmt.Sprintf("%s %s: a proxy would connect to it on behalf of its callers",
+			host, what), pos).
 			hint("name another host; an application reaches what runs on loopback without the proxy")
 	}
 }
@@ -46,7 +50,8 @@ func (l *linker) localTakesEffect(here place, local spec.Field[bool], hosts []st
 		return err != nil || ip.Unmap().IsLoopback()
 	}
 	if local.Value && !slices.ContainsFunc(hosts, allows) {
-		l.add(diag.NoEffect, here.field("local"), "local cannot take effect: "+strings.Join(hosts, ", ")+" is not loopback", here.pos(local.Pos)).
+		l.add(diag.NoEffect, here.field("local"), "local cannot take effect: "+strings.Join(hosts, ", ")+
+			" is not loopback", here.pos(local.Pos)).
 			hint("remove it")
 	}
 }
@@ -66,7 +71,8 @@ func (l *linker) forbidden(host string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ir.ForbiddenAddress(ip, false)
 	}
-	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")) {
+	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && (strings.Trim(last, "0123456789") == "" ||
+		strings.HasPrefix(last, "0x")) {
 		return "is an address in a form that resolvers read differently"
 	}
 	if within, ok := strings.CutSuffix(host, ".svc."+l.mesh.ClusterDomain); ok {

@@ -40,22 +40,27 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 		g.Egress = &ir.Egress{Host: e.Host.Or(l.mesh.EgressHost(g)), Port: uint16(e.Port.Or(defaultEgressPort))}
 		for _, listener := range g.Listeners {
 			if listener.Port == g.Egress.Port {
-				l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is also the port of the listener %s", g.Egress.Port, listener.Name), here.pos(e.Pos), listener.Pos)
+				l.add(diag.PortTaken, here.field("egress.port"),
+					fmt.Sprintf("port %d is also the port of the listener %s", g.Egress.Port, listener.Name),
+					here.pos(e.Pos), listener.Pos)
 			}
 		}
 		if g.Egress.Port == g.Proxy.AdminPort {
-			l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is used by the proxy", g.Egress.Port), here.pos(e.Pos))
+			l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is used by the proxy", g.Egress.Port),
+				here.pos(e.Pos))
 		}
 	}
 	if len(g.Listeners) == 0 && g.Egress == nil {
-		l.add(diag.EmptyList, here.field("listeners"), here.path+" has no listeners", h.pos).hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
+		l.add(diag.EmptyList, here.field("listeners"), here.path+" has no listeners", h.pos).
+			hint(`listeners: http: {port: 8080, hosts: ["*"]}`)
 	}
 	l.unreadByGateway(here, g, s)
 	return g
 }
 
 var (
-	hostname = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?$`)
+	hostname = regexp.MustCompile(
+		`^(\*\.)?([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?$`)
 	allHosts = "*"
 )
 
@@ -92,7 +97,8 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 			}
 		}
 		if r.To == nil && !route.Answers() {
-			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).hint(`to: [{service: "NAME"}]`)
+			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).
+				hint(`to: [{service: "NAME"}]`)
 		}
 		for j, d := range r.To {
 			if dest, ok := l.gatewayDestination(at.field("to").index(j), g, h.spec.Uses, d); ok {
@@ -118,7 +124,8 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 // routeListeners are the listeners whose requests a route takes.
 func (l *linker) routeListeners(here place, g *ir.Gateway, m *spec.Match) []string {
 	if len(m.Listeners) == 0 {
-		l.add(diag.EmptyList, here, "listeners is empty, so the route matches no requests", here.pos(m.Pos)).hint("omit it for all of them")
+		l.add(diag.EmptyList, here, "listeners is empty, so the route matches no requests", here.pos(m.Pos)).
+			hint("omit it for all of them")
 	}
 	out := []string{} // not nil, which is all of them
 	for i, f := range m.Listeners {
@@ -133,16 +140,20 @@ func (l *linker) routeListeners(here place, g *ir.Gateway, m *spec.Match) []stri
 			for _, other := range g.Listeners {
 				names = append(names, other.Name)
 			}
-			l.add(diag.UnknownListener, at, fmt.Sprintf("the gateway %s has no listener %q", g.Name, f.Value), here.pos(f.Pos), g.Pos).hint("%s", l.didYouMean(f.Value, names))
+			l.add(diag.UnknownListener, at, fmt.Sprintf("the gateway %s has no listener %q", g.Name, f.Value),
+				here.pos(f.Pos), g.Pos).hint("%s", l.didYouMean(f.Value, names))
 		case of.Protocol != ir.HTTP || of.RedirectTo != "":
-			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, which does not use routes", f.Value), here.pos(f.Pos), of.Pos).hint("remove it")
+			l.add(diag.NoEffect, at, fmt.Sprintf("a route cannot take effect at %s, which does not use routes",
+				f.Value), here.pos(f.Pos), of.Pos).hint("remove it")
 		}
 	}
 	slices.Sort(out)
 	return out
 }
 
-func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*spec.Use, d *spec.Destination) (dest ir.Destination, ok bool) {
+func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*spec.Use,
+	d *spec.Destination,
+) (dest ir.Destination, ok bool) {
 	pos := here.pos(d.Pos)
 	if !d.Service.IsSet() {
 		l.add(diag.NoDestination, here, "a gateway's destination needs a service", pos).hint(`to: [{service: "NAME"}]`)
@@ -153,14 +164,17 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 	use := ir.UseOf(g.Uses, name)
 	switch {
 	case l.externals[name].spec != nil && callee == nil:
-		l.add(diag.NotSupported, here.field("service"), "a gateway's route to an external is not supported yet", here.pos(d.Service.Pos)).
+		l.add(diag.NotSupported, here.field("service"), "a gateway's route to an external is not supported yet",
+			here.pos(d.Service.Pos)).
 			hint("send the requests to a service that uses it")
 		return dest, false
 	case callee == nil:
-		l.unknown(diag.UnknownCallee, here.field("service"), "service", name, sortedKeys(l.declaredServices), d.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", name, sortedKeys(l.declaredServices),
+			d.Service.Pos)
 		return dest, false
 	case uses[name] == nil:
-		l.add(diag.NotUsed, here.field("service"), fmt.Sprintf("the gateway sends requests to %s and does not use it", name), here.pos(d.Service.Pos), g.Pos).
+		l.add(diag.NotUsed, here.field("service"), fmt.Sprintf("the gateway sends requests to %s and does not use it",
+			name), here.pos(d.Service.Pos), g.Pos).
 			hint("write uses: %s: {} in gateways.%s", name, g.Name)
 		return dest, false
 	case use == nil:
@@ -171,7 +185,9 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 	if d.Port.IsSet() {
 		l.httpPort(here, name, callee.Ports, d.Port)
 		if callee.Port(port) != nil && !slices.Contains(use.Ports, port) {
-			l.add(diag.PortNotAllowed, here.field("port"), fmt.Sprintf("%s does not allow calls from the gateway %s on port %s", name, g.Name, port), here.pos(d.Port.Pos), callee.Pos)
+			l.add(diag.PortNotAllowed, here.field("port"),
+				fmt.Sprintf("%s does not allow calls from the gateway %s on port %s", name, g.Name, port),
+				here.pos(d.Port.Pos), callee.Pos)
 			return dest, false
 		}
 	} else {
@@ -182,13 +198,18 @@ func (l *linker) gatewayDestination(here place, g *ir.Gateway, uses map[string]*
 			}
 		}
 		if len(http) != 1 {
-			l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak HTTP and allow calls from this gateway: which is meant?", name, len(http)), pos, callee.Pos).
+			l.add(diag.AmbiguousPort, here,
+				fmt.Sprintf("%s has %d ports that speak HTTP and allow calls from this gateway: which is meant?", name,
+					len(http)), pos, callee.Pos).
 				hint("write port: %q", append(http, "NAME")[0])
 			return dest, false
 		}
 		port = http[0]
 	}
-	return ir.Destination{Service: name, Version: d.Version.Value, Port: port, Weight: uint32(d.Weight.Or(1)), Pos: pos}, true
+	return ir.Destination{
+		Service: name, Version: d.Version.Value, Port: port, Weight: uint32(d.Weight.Or(1)),
+		Pos: pos,
+	}, true
 }
 
 // readable refuses a path that is rewritten in a way that leaves open which of the
@@ -201,10 +222,12 @@ func (l *linker) readable(here place, r *spec.Route, route *ir.Route) {
 	for i := range to.Routes {
 		own := &to.Routes[i]
 		rewritten := own.Rewrite != nil && own.Rewrite.Path != nil
-		if route.Rewrite.Path.Readable(route.Match.Path, own.Match.Path) && (!rewritten || route.Rewrite.Path.Prefix != "" && own.Rewrite.Path.Prefix != "") {
+		if route.Rewrite.Path.Readable(route.Match.Path, own.Match.Path) && (!rewritten ||
+			route.Rewrite.Path.Prefix != "" && own.Rewrite.Path.Prefix != "") {
 			continue
 		}
-		l.add(diag.NotSupported, here.field("rewrite.path"), fmt.Sprintf("it is not known which paths reach the route %q of %s after this rewrite", own.Name, to.Name),
+		l.add(diag.NotSupported, here.field("rewrite.path"),
+			fmt.Sprintf("it is not known which paths reach the route %q of %s after this rewrite", own.Name, to.Name),
 			here.pos(r.Rewrite.Path.Pos), own.Pos).
 			hint("rewrite a prefix to a prefix, match by exact or prefix there, or name a version here: such requests bypass its routes")
 		return

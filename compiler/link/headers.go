@@ -37,7 +37,8 @@ func (l *linker) headerEdits(here place, e *spec.HeaderEdits) ir.HeaderEdits {
 	first := map[string]spec.Pos{}
 	edit := func(at place, name string, pos spec.Pos) bool {
 		if other, twice := first[name]; twice {
-			l.add(diag.NoEffect, at, fmt.Sprintf("the header %s is edited twice", name), here.pos(pos), here.pos(other)).
+			l.add(diag.NoEffect, at, fmt.Sprintf("the header %s is edited twice", name), here.pos(pos),
+				here.pos(other)).
 				hint("name each header in only one of set, add and remove")
 			return false
 		}
@@ -62,7 +63,8 @@ func (l *linker) headerEdits(here place, e *spec.HeaderEdits) ir.HeaderEdits {
 		}
 	}
 	if n := len(out.Set) + len(out.Add); n > maxHeaderEdits {
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%d headers are set and added, and a proxy allows at most %d", n, maxHeaderEdits), here.pos(e.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%d headers are set and added, and a proxy allows at most %d", n,
+			maxHeaderEdits), here.pos(e.Pos))
 	}
 	slices.Sort(out.Remove)
 	return out
@@ -81,13 +83,17 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 		l.add(diag.NoEffect, here, "the header host decides where a request goes, and cannot be edited", here.pos(pos)).
 			hint("write rewrite: host, or a redirect")
 	case slices.Contains(ofTheConnection, name):
-		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s belongs to one connection, and every proxy writes its own", name), here.pos(pos)).
+		l.add(diag.NoEffect, here,
+			fmt.Sprintf("the header %s belongs to one connection, and every proxy writes its own", name),
+			here.pos(pos)).
 			hint("remove it")
 	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
-		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is reserved for the proxies, which act by such headers and write them themselves", name), here.pos(pos)).
+		l.add(diag.NoEffect, here,
+			fmt.Sprintf("the header %s is reserved for the proxies, which act by such headers and write them themselves", name), here.pos(pos)).
 			hint("remove it")
 	case name == ir.ClientHeader:
-		l.add(diag.NoEffect, here, fmt.Sprintf("the header %s is written by gateways, which say in it where the client is, and cannot be edited", name), here.pos(pos)).
+		l.add(diag.NoEffect, here,
+			fmt.Sprintf("the header %s is written by gateways, which say in it where the client is, and cannot be edited", name), here.pos(pos)).
 			hint("remove it")
 	case strings.Contains(name, "_"):
 		l.sendable(here, name, here.pos(pos))
@@ -100,7 +106,8 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 // lineOfText refuses what cannot stand in a header.
 func (l *linker) lineOfText(here place, value string, pos source.Position) bool {
 	if len(value) > maxHeaderValue {
-		l.add(diag.OutOfRange, here, fmt.Sprintf("the value has %d bytes, and a proxy writes at most %d", len(value), maxHeaderValue), pos)
+		l.add(diag.OutOfRange, here, fmt.Sprintf("the value has %d bytes, and a proxy writes at most %d", len(value),
+			maxHeaderValue), pos)
 		return false
 	}
 	if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {

@@ -37,12 +37,14 @@ func (l *linker) health(here place, h *spec.Health, ports []ir.Port) *ir.Health 
 		out.Kind = ir.HealthTCP
 	}
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one", len(written)), here.pos(h.Pos)).
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one",
+			len(written)), here.pos(h.Pos)).
 			hint("%s", written.instead(`health: http: path: "/healthz"`))
 		return nil
 	}
 	if !slices.ContainsFunc(ports, func(p ir.Port) bool { return out.Probes(&p) }) {
-		l.add(diag.NoEffect, here, fmt.Sprintf("health cannot take effect: no port can be probed by %s", out.Kind), here.pos(h.Pos)).
+		l.add(diag.NoEffect, here, fmt.Sprintf("health cannot take effect: no port can be probed by %s", out.Kind),
+			here.pos(h.Pos)).
 			hint("http needs a port with the protocol http or http2, and grpc one with http2 or grpc; tcp does for all")
 	}
 	return out

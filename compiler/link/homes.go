@@ -34,7 +34,9 @@ func (l *linker) homes(units []*spec.Unit) {
 }
 
 // settle finds the homes of one kind of thing, whose paths are of the format.
-func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.Unit, written map[string]*T, posOf func(*T) spec.Pos) {
+func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.Unit, written map[string]*T,
+	posOf func(*T) spec.Pos,
+) {
 	for _, name := range sortedKeys(written) {
 		here, thing := place{u, fmt.Sprintf(format, name)}, written[name]
 		pos := here.pos(posOf(thing))
@@ -88,7 +90,8 @@ func (l *linker) takenServices() {
 			k := key{s.Namespace, s.ClusterService(v.Name)}
 			if other, taken := pos[k]; taken {
 				l.add(diag.NameTaken, l.services[s.Name].field("versions."+v.Name),
-					fmt.Sprintf("version %s of %s would have the name %s, and that name is taken", v.Name, s.Name, k.name), v.Pos, other).
+					fmt.Sprintf("version %s of %s would have the name %s, and that name is taken", v.Name, s.Name,
+						k.name), v.Pos, other).
 					hint("a version is reached as NAME-VERSION: give one of them another name")
 				continue
 			}
@@ -112,7 +115,8 @@ func (l *linker) takenWorkloads() {
 			k := key{s.Namespace, ir.Pods{Kind: s.Workload.Pods.Kind, Name: name}}
 			if other := owners[k]; other != nil {
 				l.add(diag.NameTaken, l.services[s.Name].field("workload"),
-					fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, name, other.Name), s.Workload.Pos, other.Workload.Pos).
+					fmt.Sprintf("the pods of %s %s are those of the service %s", k.pods.Kind, name, other.Name),
+					s.Workload.Pos, other.Workload.Pos).
 					hint("a pod has one proxy and one identity: make it one service with several ports")
 				continue
 			}
@@ -123,11 +127,13 @@ func (l *linker) takenWorkloads() {
 
 func (l *linker) ownNamespace(here place, namespace string, pos source.Position) {
 	if namespace == l.mesh.SystemNamespace() {
-		l.add(diag.NameTaken, here.field("namespace"), fmt.Sprintf("the namespace %s is reserved for the control plane", namespace), pos).
+		l.add(diag.NameTaken, here.field("namespace"), fmt.Sprintf("the namespace %s is reserved for the control plane",
+			namespace), pos).
 			hint("use another namespace")
 	}
 	if systemNamespaces[namespace] {
-		l.add(diag.SystemMember, here.field("namespace"), fmt.Sprintf("the namespace %s belongs to the cluster itself: a member there could get its permissions, and what the mesh adds there could break it", namespace), pos).
+		l.add(diag.SystemMember, here.field("namespace"),
+			fmt.Sprintf("the namespace %s belongs to the cluster itself: a member there could get its permissions, and what the mesh adds there could break it", namespace), pos).
 			hint("use another namespace")
 	}
 }

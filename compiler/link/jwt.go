@@ -29,14 +29,20 @@ func (l *linker) jwtIssuers(u *spec.Unit) {
 	for _, name := range sortedKeys(u.Mesh.JWT.Issuers) {
 		s := u.Mesh.JWT.Issuers[name]
 		here := place{u, "mesh.jwt.issuers." + name}
-		if i := slices.IndexFunc(l.mesh.JWTIssuers, func(other *ir.JWTIssuer) bool { return other.Issuer == s.Issuer.Value }); i >= 0 {
+		if i := slices.IndexFunc(l.mesh.JWTIssuers, func(other *ir.JWTIssuer) bool {
+			return other.Issuer == s.Issuer.Value
+		}); i >= 0 {
 			other := l.mesh.JWTIssuers[i]
-			l.add(diag.NameTaken, here.field("issuer"), fmt.Sprintf("the issuers %s and %s are both %q, so the issuer of a token would be ambiguous", other.Name, name, s.Issuer.Value),
-				here.pos(s.Issuer.Pos), other.Pos).hint("write one issuer with all their audiences, and distinguish tokens by claims")
+			l.add(diag.NameTaken, here.field("issuer"),
+				fmt.Sprintf("the issuers %s and %s are both %q, so the issuer of a token would be ambiguous",
+					other.Name, name, s.Issuer.Value),
+				here.pos(s.Issuer.Pos), other.Pos).
+				hint("write one issuer with all their audiences, and distinguish tokens by claims")
 		}
 		out := &ir.JWTIssuer{Name: name, Issuer: s.Issuer.Value, Audiences: values(s.Audiences), Pos: here.pos(s.Pos)}
 		if s.Audiences != nil && len(s.Audiences) == 0 {
-			l.add(diag.EmptyList, here.field("audiences"), "audiences is empty, so no token would be accepted", here.pos(s.Pos)).hint("omit audiences to accept any audience")
+			l.add(diag.EmptyList, here.field("audiences"), "audiences is empty, so no token would be accepted",
+				here.pos(s.Pos)).hint("omit audiences to accept any audience")
 		}
 		if s.JWKS != nil {
 			l.keySet(here.field("jwks"), s.JWKS, out)
@@ -55,23 +61,31 @@ func (l *linker) keySet(here place, s *spec.JWKS, out *ir.JWTIssuer) {
 	written.add("url", s.URL.IsSet())
 	written.add("service", s.Service.IsSet())
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one", len(written)), here.pos(s.Pos)).
-			hint("%s", written.instead(`jwks: inline: "{\"keys\": []}" with the issuer's public keys in the list; or their url, whose host is an external of the mesh`))
+		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("jwks has %d of inline, url and service, and must have exactly one",
+			len(written)), here.pos(s.Pos)).
+			hint("%s", written.instead(
+				`jwks: inline: "{\"keys\": []}" with the issuer's public keys in the list; or their url, whose host is an external of the mesh`))
 		return
 	}
 	for _, f := range []struct {
 		name  string
 		field spec.Field[string]
 		where bool
-	}{{"port", s.Port, s.Service.IsSet()}, {"path", s.Path, s.Service.IsSet()}, {"refresh", s.Refresh, !s.Inline.IsSet()}} {
+	}{
+		{"port", s.Port, s.Service.IsSet()},
+		{"path", s.Path, s.Service.IsSet()},
+		{"refresh", s.Refresh, !s.Inline.IsSet()},
+	} {
 		if f.field.IsSet() && !f.where {
-			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect here", here.pos(f.field.Pos), here.pos(s.Pos)).hint("remove it")
+			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect here", here.pos(f.field.Pos),
+				here.pos(s.Pos)).hint("remove it")
 		}
 	}
 	out.Refresh = defaultKeySetRefresh
 	if s.Refresh.IsSet() {
 		if out.Refresh = l.duration(here.field("refresh"), s.Refresh); out.Refresh > 0 && out.Refresh < second {
-			l.add(diag.OutOfRange, here.field("refresh"), fmt.Sprintf("refresh is %s, and the shortest is 1s", out.Refresh), here.pos(s.Refresh.Pos))
+			l.add(diag.OutOfRange, here.field("refresh"), fmt.Sprintf("refresh is %s, and the shortest is 1s",
+				out.Refresh), here.pos(s.Refresh.Pos))
 		}
 	}
 	switch {
@@ -85,7 +99,8 @@ func (l *linker) keySet(here place, s *spec.JWKS, out *ir.JWTIssuer) {
 			out.Port = l.onlyPort(here, h, s.Port, s.Pos, func(p ir.Protocol) bool { return p.IsHTTP() }, "speak HTTP")
 			out.Host = out.To
 		} else {
-			l.unknown(diag.UnknownCallee, here.field("service"), "service", out.To, sortedKeys(l.services), s.Service.Pos)
+			l.unknown(diag.UnknownCallee, here.field("service"), "service", out.To, sortedKeys(l.services),
+				s.Service.Pos)
 			out.To = ""
 		}
 	}
@@ -95,13 +110,16 @@ func (l *linker) keySet(here place, s *spec.JWKS, out *ir.JWTIssuer) {
 func (l *linker) inlineKeys(here place, f spec.Field[string]) string {
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(f.Value), &set); err != nil {
-		l.add(diag.BadFormat, here, "inline is not a JSON Web Key Set", here.pos(f.Pos)).hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
+		l.add(diag.BadFormat, here, "inline is not a JSON Web Key Set", here.pos(f.Pos)).
+			hint(`{"keys": [{"kty": "EC", "crv": "P-256", "kid": "…", "x": "…", "y": "…"}]}`)
 		return ""
 	}
 	for i := range set.Keys {
 		switch k := &set.Keys[i]; {
 		case !k.IsPublic():
-			l.add(diag.SecretInSpec, here, fmt.Sprintf("key %d is private or symmetric: anyone who can read the spec could make tokens", i), here.pos(f.Pos)).
+			l.add(diag.SecretInSpec, here,
+				fmt.Sprintf("key %d is private or symmetric: anyone who can read the spec could make tokens", i),
+				here.pos(f.Pos)).
 				hint("write only public keys")
 			return ""
 		case !k.Valid():
@@ -129,7 +147,8 @@ func (l *linker) inlineKeys(here place, f spec.Field[string]) string {
 func (l *linker) keySetURL(here place, f spec.Field[string], out *ir.JWTIssuer) {
 	at, err := url.Parse(f.Value)
 	if err != nil || at.Hostname() == "" {
-		l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid URL", f.Value), here.pos(f.Pos)).hint(`"https://HOST/PATH"`)
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid URL", f.Value), here.pos(f.Pos)).
+			hint(`"https://HOST/PATH"`)
 		return
 	}
 	port := 443
@@ -151,7 +170,8 @@ func (l *linker) keySetURL(here place, f spec.Field[string], out *ir.JWTIssuer) 
 			}
 		}
 	}
-	l.add(diag.UnknownCallee, here, fmt.Sprintf("no external of the mesh is %s with an https port %d", at.Hostname(), port), here.pos(f.Pos)).
+	l.add(diag.UnknownCallee, here, fmt.Sprintf("no external of the mesh is %s with an https port %d", at.Hostname(),
+		port), here.pos(f.Pos)).
 		hint("external: accounts: {hosts: [%q], ports: https: {port: %d, protocol: \"https\"}}", at.Hostname(), port)
 }
 
@@ -168,11 +188,14 @@ func (l *linker) forwardedClaims(here place, f *spec.JWTForward, out *ir.JWTIssu
 			l.add(diag.BadFormat, here, "a claim has no name", here.pos(header.Pos))
 			continue
 		case slices.Contains(identityHeaders, header.Value) || header.Value[0] == ':':
-			l.add(diag.BadFormat, here.field(claim), fmt.Sprintf("%s is a header of HTTP or reserved for the proxies, and cannot carry a claim", header.Value), here.pos(header.Pos)).
+			l.add(diag.BadFormat, here.field(claim),
+				fmt.Sprintf("%s is a header of HTTP or reserved for the proxies, and cannot carry a claim",
+					header.Value), here.pos(header.Pos)).
 				hint("%q", "x-"+claim)
 			continue
 		case twice:
-			l.add(diag.NoEffect, here.field(claim), fmt.Sprintf("the claims %s and %s are carried by the same header", other, claim), here.pos(header.Pos), here.pos(f.Claims[other].Pos))
+			l.add(diag.NoEffect, here.field(claim), fmt.Sprintf("the claims %s and %s are carried by the same header",
+				other, claim), here.pos(header.Pos), here.pos(f.Claims[other].Pos))
 		}
 		taken[header.Value] = claim
 		out.Forward = append(out.Forward, ir.ForwardedClaim{Claim: claim, Header: header.Value})
@@ -199,7 +222,9 @@ func (l *linker) jwtRule(here place, r *spec.JWTRule) *ir.JWTRule {
 			continue
 		}
 		if len(list) == 0 {
-			l.add(diag.EmptyList, here.field("claims."+name), fmt.Sprintf("the claim %s allows no value, so no token would match", name), here.pos(r.Pos)).hint("%s: [\"VALUE\"]", name)
+			l.add(diag.EmptyList, here.field("claims."+name),
+				fmt.Sprintf("the claim %s allows no value, so no token would match", name), here.pos(r.Pos)).
+				hint("%s: [\"VALUE\"]", name)
 			continue
 		}
 		out.Claims = append(out.Claims, ir.Claim{Name: name, Values: list})

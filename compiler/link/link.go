@@ -26,8 +26,13 @@ import (
 // nowhere here is not the fault of who refers to it.
 // What has ended by now is an error.
 // Version is the tag of meshc's own image.
-func Link(units []*spec.Unit, lost func(name string) bool, now time.Time, version string) (*ir.Mesh, Silences, diag.List) {
-	l := &linker{mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, lost: lost, now: now, release: version}
+func Link(units []*spec.Unit, lost func(name string) bool, now time.Time, version string) (*ir.Mesh, Silences,
+	diag.List,
+) {
+	l := &linker{
+		mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, lost: lost, now: now,
+		release: version,
+	}
 	l.unsupported(units)
 	l.secrets(units)
 	l.homes(units)
@@ -41,7 +46,9 @@ func Link(units []*spec.Unit, lost func(name string) bool, now time.Time, versio
 	l.takenWorkloads()
 	l.members()
 	l.linkTests()
-	slices.SortFunc(l.mesh.Silences, func(a, b ir.Silence) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Code, b.Code)) })
+	slices.SortFunc(l.mesh.Silences, func(a, b ir.Silence) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Code, b.Code))
+	})
 	return l.mesh, l.silences, l.found
 }
 
@@ -145,7 +152,8 @@ type account struct {
 // would let in the other.
 func (l *linker) ownIdentity(accounts map[spiffeid.ID]account, id spiffeid.ID, a account) {
 	if other, taken := accounts[id]; taken {
-		l.add(diag.SharedIdentity, a.place, fmt.Sprintf("%s has the identity of %s: %s", a.path, other.path, id), a.pos, other.pos).
+		l.add(diag.SharedIdentity, a.place, fmt.Sprintf("%s has the identity of %s: %s", a.path, other.path, id), a.pos,
+			other.pos).
 			hint("give it a service account of its own: account: %q", "another-name")
 		return
 	}
@@ -179,7 +187,8 @@ func (l *linker) unsupported(units []*spec.Unit) {
 func (l *linker) secrets(units []*spec.Unit) {
 	for _, u := range units {
 		for _, s := range u.Secrets() {
-			l.add(diag.SecretInSpec, place{u, s.Path}, fmt.Sprintf("%s looks like a secret: %s", s.Path, s.Kind), u.At(s.Pos)).
+			l.add(diag.SecretInSpec, place{u, s.Path}, fmt.Sprintf("%s looks like a secret: %s", s.Path, s.Kind),
+				u.At(s.Pos)).
 				hint("remove it, and replace it: whoever can read the repository has it. Name a Kubernetes Secret or a file instead")
 		}
 	}

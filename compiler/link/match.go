@@ -33,13 +33,16 @@ func (l *linker) pathMatch(here place, m *spec.PathMatch) (ir.PathMatch, templat
 		out = ir.PathMatch{Kind: ir.MatchRegex, Value: t.regex}
 	}
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", len(written)), here.pos(m.Pos)).
+		l.add(diag.ExactlyOneOf, here,
+			fmt.Sprintf("path has %d of exact, prefix, regex and template, and must have exactly one", len(written)),
+			here.pos(m.Pos)).
 			hint("%s", written.instead(`path: prefix: "/api/"`))
 	}
 	if m.Regex.IsSet() {
 		l.regex(here.field("regex"), m.Regex.Value, here.pos(m.Regex.Pos))
 	} else if written := m.Exact.Value + m.Prefix.Value + m.Template.Value; strings.ContainsAny(written, "?#") {
-		l.add(diag.BadFormat, here, fmt.Sprintf("%q has a query or a fragment; a path is matched without them", written), here.pos(m.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("%q has a query or a fragment; a path is matched without them",
+			written), here.pos(m.Pos)).
 			hint("match query parameters with match: query")
 	} else {
 		l.inOrder(here, written, m.Prefix.IsSet(), m.Template.IsSet(), here.pos(m.Pos))
@@ -79,8 +82,12 @@ func (l *linker) headerMatches(here place, matches map[string]*spec.StringMatch)
 func (l *linker) queryMatches(here place, matches map[string]*spec.StringMatch) []ir.StringMatch {
 	out := l.stringMatches(here, matches)
 	for _, m := range out {
-		if m.Kind != ir.MatchRegex && strings.ContainsFunc(m.Name+m.Value, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '&' }) {
-			l.add(diag.BadFormat, here.field(m.Name), fmt.Sprintf("no query can have %s=%s: it has a character that is always sent percent-encoded", m.Name, m.Value), here.pos(matches[m.Name].Pos)).
+		if m.Kind != ir.MatchRegex &&
+			strings.ContainsFunc(m.Name+m.Value,
+				func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '&' }) {
+			l.add(diag.BadFormat, here.field(m.Name),
+				fmt.Sprintf("no query can have %s=%s: it has a character that is always sent percent-encoded", m.Name,
+					m.Value), here.pos(matches[m.Name].Pos)).
 				hint("write it as %%XX, as clients send it")
 		}
 	}
@@ -98,7 +105,12 @@ func (l *linker) stringMatches(here place, matches map[string]*spec.StringMatch)
 			name  string
 			kind  ir.MatchKind
 			field spec.Field[string]
-		}{{"exact", ir.MatchExact, m.Exact}, {"prefix", ir.MatchPrefix, m.Prefix}, {"suffix", ir.MatchSuffix, m.Suffix}, {"regex", ir.MatchRegex, m.Regex}} {
+		}{
+			{"exact", ir.MatchExact, m.Exact},
+			{"prefix", ir.MatchPrefix, m.Prefix},
+			{"suffix", ir.MatchSuffix, m.Suffix},
+			{"regex", ir.MatchRegex, m.Regex},
+		} {
 			written.add(alternative.name, alternative.field.IsSet())
 			if alternative.field.IsSet() {
 				match.Kind, match.Value = alternative.kind, alternative.field.Value
@@ -113,7 +125,9 @@ func (l *linker) stringMatches(here place, matches map[string]*spec.StringMatch)
 			match.Invert = false
 		}
 		if len(written) != 1 {
-			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name, len(written)), here.pos(m.Pos)).
+			l.add(diag.ExactlyOneOf, at,
+				fmt.Sprintf("%s has %d of exact, prefix, suffix, regex and present, and must have exactly one", name,
+					len(written)), here.pos(m.Pos)).
 				hint("%s", written.instead(fmt.Sprintf("%q: present: true", name)))
 			continue
 		}

@@ -36,8 +36,10 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		case first == nil:
 			first = u
 		case !same(reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh)):
-			path, a, b := difference("mesh", reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh), first.Mesh.Pos, u.Mesh.Pos)
-			l.add(diag.MeshDiffers, place{u, path}, fmt.Sprintf("%s is not the same in every unit", path), u.At(b), first.At(a)).
+			path, a, b := difference("mesh", reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh), first.Mesh.Pos,
+				u.Mesh.Pos)
+			l.add(diag.MeshDiffers, place{u, path}, fmt.Sprintf("%s is not the same in every unit", path), u.At(b),
+				first.At(a)).
 				hint("mesh holds for all units: write it only in the files of the root")
 		}
 	}
@@ -50,12 +52,16 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.owners(first, m.Owners)
 	td, err := spiffeid.TrustDomainFromString(m.TrustDomain.Value)
 	if err != nil || strings.Contains(m.TrustDomain.Value, "/") {
-		l.add(diag.BadFormat, here.field("trustDomain"), fmt.Sprintf("trustDomain is %q, which is not a valid SPIFFE trust domain", m.TrustDomain.Value), here.pos(m.TrustDomain.Pos)).
+		l.add(diag.BadFormat, here.field("trustDomain"),
+			fmt.Sprintf("trustDomain is %q, which is not a valid SPIFFE trust domain", m.TrustDomain.Value),
+			here.pos(m.TrustDomain.Pos)).
 			hint("lower case letters, digits, dots, dashes and underscores")
 		td = spiffeid.RequireTrustDomainFromString("invalid")
 	}
 	if len(m.Name.Value) > maxMeshName {
-		l.add(diag.BadFormat, here.field("name"), fmt.Sprintf("name is %q, and %s-system would be longer than a namespace may be", m.Name.Value, m.Name.Value), here.pos(m.Name.Pos)).
+		l.add(diag.BadFormat, here.field("name"),
+			fmt.Sprintf("name is %q, and %s-system would be longer than a namespace may be", m.Name.Value,
+				m.Name.Value), here.pos(m.Name.Pos)).
 			hint("at most %d characters", maxMeshName)
 	}
 	l.trustDomain = td
@@ -68,7 +74,10 @@ func (l *linker) settings(units []*spec.Unit) bool {
 		Pos:           here.pos(m.Pos),
 	}
 	if m.Images != nil {
-		l.mesh.Images = ir.Images{Meshc: m.Images.Meshc.Or(l.mesh.Images.Meshc), Envoy: m.Images.Envoy.Or(defaultEnvoyImage)}
+		l.mesh.Images = ir.Images{
+			Meshc: m.Images.Meshc.Or(l.mesh.Images.Meshc),
+			Envoy: m.Images.Envoy.Or(defaultEnvoyImage),
+		}
 	}
 	if d := m.Defaults; d != nil {
 		l.mesh.Defaults = l.traffic(here.field("defaults"), d.Traffic())
@@ -132,7 +141,9 @@ func (l *linker) flux(u *spec.Unit) {
 	if v := f.Verify; v != nil {
 		l.mesh.Flux.VerifySecret = v.Secret.Value
 		if !strings.HasPrefix(f.URL.Value, "oci://") {
-			l.add(diag.NoEffect, here.field("verify"), "verify cannot take effect: it is for OCI artifacts, and this is a Git repository", here.pos(v.Pos), here.pos(f.URL.Pos)).
+			l.add(diag.NoEffect, here.field("verify"),
+				"verify cannot take effect: it is for OCI artifacts, and this is a Git repository", here.pos(v.Pos),
+				here.pos(f.URL.Pos)).
 				hint("remove it, or push to an OCI registry: meshc push")
 		}
 	}
@@ -165,7 +176,8 @@ func (l *linker) silence(here place, s spec.Silence) {
 	for _, name := range sortedKeys(s) {
 		code := diag.Code(name)
 		if code.Severity() != diag.Warning {
-			l.add(diag.BadSilence, here.field("silence."+name), fmt.Sprintf("%s is not a warning and cannot be silenced", code), here.pos(s[name].Pos)).
+			l.add(diag.BadSilence, here.field("silence."+name),
+				fmt.Sprintf("%s is not a warning and cannot be silenced", code), here.pos(s[name].Pos)).
 				hint("meshc explain lists the codes")
 			continue
 		}
@@ -173,7 +185,10 @@ func (l *linker) silence(here place, s spec.Silence) {
 			l.silences[here.path] = map[diag.Code]bool{}
 		}
 		l.silences[here.path][code] = true
-		l.mesh.Silences = append(l.mesh.Silences, ir.Silence{At: here.path, Code: name, Reason: s[name].Value, Pos: here.pos(s[name].Pos)})
+		l.mesh.Silences = append(l.mesh.Silences, ir.Silence{
+			At: here.path, Code: name, Reason: s[name].Value,
+			Pos: here.pos(s[name].Pos),
+		})
 	}
 }
 
@@ -181,13 +196,16 @@ func (l *linker) duration(here place, f spec.Field[string]) ir.Duration {
 	d, err := time.ParseDuration(f.Value)
 	switch {
 	case err != nil || d > 10*365*24*time.Hour:
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, which is longer than ten years", here.name(), f.Value), here.pos(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, which is longer than ten years", here.name(), f.Value),
+			here.pos(f.Pos))
 		return 0
 	case d < time.Millisecond:
-		l.add(diag.NoTime, here, fmt.Sprintf("%s is %q, and the shortest time is 1ms", here.name(), f.Value), here.pos(f.Pos)).
+		l.add(diag.NoTime, here, fmt.Sprintf("%s is %q, and the shortest time is 1ms", here.name(), f.Value),
+			here.pos(f.Pos)).
 			hint(`"1ms" or more`)
 	case d%time.Millisecond != 0:
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", here.name(), f.Value), here.pos(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and times are counted in whole milliseconds", here.name(),
+			f.Value), here.pos(f.Pos))
 	}
 	return ir.Duration(d)
 }
@@ -196,7 +214,8 @@ func (l *linker) duration(here place, f spec.Field[string]) ir.Duration {
 func (l *linker) wholeSeconds(here place, f spec.Field[string]) ir.Duration {
 	d := l.duration(here, f)
 	if time.Duration(d)%time.Second != 0 {
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and is counted in whole seconds", here.name(), f.Value), here.pos(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %q, and is counted in whole seconds", here.name(), f.Value),
+			here.pos(f.Pos))
 	}
 	return d
 }

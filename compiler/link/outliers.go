@@ -17,9 +17,13 @@ func (l *linker) outliers(here place, o *spec.Outliers, ports []ir.Port) *ir.Out
 	out := ir.DefaultOutliers()
 	out.Consecutive5xx = uint32(o.Consecutive5xx.Value)
 	out.GatewayErrors = uint32(o.ConsecutiveGatewayErrors.Value)
-	l.requestsOnly(here.field("consecutiveGatewayErrors"), ports, "consecutiveGatewayErrors", o.ConsecutiveGatewayErrors.Pos)
+	l.requestsOnly(here.field("consecutiveGatewayErrors"), ports, "consecutiveGatewayErrors",
+		o.ConsecutiveGatewayErrors.Pos)
 	if r := o.SuccessRate; r != nil {
-		out.SuccessRate = &ir.SuccessRate{StdevFactor: r.StdevFactor.Or(1.9), Minimum: minimum(r.MinInstances, r.MinRequests, 100)}
+		out.SuccessRate = &ir.SuccessRate{
+			StdevFactor: r.StdevFactor.Or(1.9),
+			Minimum:     minimum(r.MinInstances, r.MinRequests, 100),
+		}
 	}
 	if p := o.FailurePercentage; p != nil {
 		out.FailurePercentage = &ir.FailurePercentage{
@@ -30,7 +34,8 @@ func (l *linker) outliers(here place, o *spec.Outliers, ports []ir.Port) *ir.Out
 	if out.ReadAnswers() {
 		out.LocalFailures = 0
 		if pos := o.ConsecutiveLocalFailures.Pos; o.ConsecutiveLocalFailures.IsSet() {
-			l.add(diag.NoEffect, here.field("consecutiveLocalFailures"), "consecutiveLocalFailures cannot take effect: where answers count, a failure counts as an answer of 503 or 504", here.pos(pos)).
+			l.add(diag.NoEffect, here.field("consecutiveLocalFailures"),
+				"consecutiveLocalFailures cannot take effect: where answers count, a failure counts as an answer of 503 or 504", here.pos(pos)).
 				hint("remove it, or the fields about answers")
 		}
 	} else {
@@ -54,7 +59,8 @@ func minimum(instances, requests spec.Field[int], usual int) ir.Minimum {
 func (l *linker) wholePercent(here place, name string, f spec.Field[float64], usual float64) float64 {
 	percent := f.Or(usual)
 	if percent != math.Trunc(percent) {
-		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %v, and must be a whole number of percent", name, percent), here.pos(f.Pos))
+		l.add(diag.OutOfRange, here, fmt.Sprintf("%s is %v, and must be a whole number of percent", name, percent),
+			here.pos(f.Pos))
 	}
 	return percent
 }

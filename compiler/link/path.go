@@ -51,7 +51,8 @@ func notInOrder(path string, prefix bool) (reason, hint string) {
 	case escaped.MatchString(path):
 		return "proxies refuse escaped slashes and zero bytes", "remove it"
 	case unreserved.MatchString(path):
-		return "proxies decode characters that need no encoding", fmt.Sprintf("write the character instead of %s", unreserved.FindString(path))
+		return "proxies decode characters that need no encoding", fmt.Sprintf("write the character instead of %s",
+			unreserved.FindString(path))
 	}
 	return "", ""
 }
@@ -62,7 +63,8 @@ func onlyEscaped(r rune) bool { return r <= ' ' || r >= 0x7f || strings.Contains
 // sendable refuses names of headers that no request may carry through a proxy.
 func (l *linker) sendable(here place, name string, pos source.Position) {
 	if strings.Contains(name, "_") {
-		l.add(diag.NoEffect, here, fmt.Sprintf("the name %s has an underscore, and every proxy of the mesh refuses such requests", name), pos).
+		l.add(diag.NoEffect, here,
+			fmt.Sprintf("the name %s has an underscore, and every proxy of the mesh refuses such requests", name), pos).
 			hint("write %s", strings.ReplaceAll(name, "_", "-"))
 	}
 }

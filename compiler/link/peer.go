@@ -23,7 +23,8 @@ func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]
 	for i, f := range p.Services {
 		s := l.declaredServices[f.Value]
 		if s == nil {
-			l.unknown(diag.UnknownCaller, here.field("services").index(i), "service", f.Value, sortedKeys(l.declaredServices), f.Pos)
+			l.unknown(diag.UnknownCaller, here.field("services").
+				index(i), "service", f.Value, sortedKeys(l.declaredServices), f.Pos)
 			continue
 		}
 		out = append(out, s.Peer())
@@ -31,17 +32,22 @@ func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]
 	for i, f := range p.Gateways {
 		g := l.declaredGateways[f.Value]
 		if g == nil {
-			l.unknown(diag.UnknownCaller, here.field("gateways").index(i), "gateway", f.Value, sortedKeys(l.declaredGateways), f.Pos)
+			l.unknown(diag.UnknownCaller, here.field("gateways").
+				index(i), "gateway", f.Value, sortedKeys(l.declaredGateways), f.Pos)
 			continue
 		}
 		out = append(out, g.Peer())
 	}
 	for i, f := range p.Namespaces {
 		if known := l.namespaces(); !slices.Contains(known, f.Value) {
-			l.unknown(diag.UnknownCaller, here.field("namespaces").index(i), "namespace with members", f.Value, known, f.Pos)
+			l.unknown(diag.UnknownCaller, here.field("namespaces").index(i), "namespace with members", f.Value, known,
+				f.Pos)
 			continue
 		}
-		out = append(out, ir.Peer{Kind: ir.KindNamespace, Namespace: f.Value, Pattern: l.trustDomain.IDString() + "/ns/" + f.Value + "/*"})
+		out = append(out, ir.Peer{
+			Kind: ir.KindNamespace, Namespace: f.Value,
+			Pattern: l.trustDomain.IDString() + "/ns/" + f.Value + "/*",
+		})
 	}
 	for i, f := range p.Identities {
 		if l.identityPattern(here.field("identities").index(i), f) {
@@ -54,7 +60,9 @@ func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]
 	if p.Plaintext.IsSet() {
 		out = append(out, ir.Peer{Kind: ir.KindPlaintext})
 		if !of.Plaintext {
-			l.add(diag.NoEffect, here.field("plaintext"), fmt.Sprintf("plaintext cannot take effect: %s accepts no connection without TLS", of.Name), here.pos(p.Plaintext.Pos), of.Pos).
+			l.add(diag.NoEffect, here.field("plaintext"),
+				fmt.Sprintf("plaintext cannot take effect: %s accepts no connection without TLS", of.Name),
+				here.pos(p.Plaintext.Pos), of.Pos).
 				hint(`write mtls: "permissive" in services.%s, or name the callers instead`, of.Name)
 		}
 	}
@@ -100,10 +108,14 @@ func (l *linker) identityPattern(here place, f spec.Field[string]) bool {
 		return false
 	}
 	td := id.TrustDomain()
-	if td == l.trustDomain || slices.ContainsFunc(l.mesh.TrustDomains, func(t *ir.TrustDomain) bool { return t.Name == td.Name() }) {
+	if td == l.trustDomain || slices.ContainsFunc(l.mesh.TrustDomains, func(t *ir.TrustDomain) bool {
+		return t.Name == td.Name()
+	}) {
 		return true
 	}
-	l.add(diag.UnknownCaller, here, fmt.Sprintf("callers of the trust domain %s cannot be authenticated: the mesh does not have its roots", td.Name()), here.pos(f.Pos)).
+	l.add(diag.UnknownCaller, here,
+		fmt.Sprintf("callers of the trust domain %s cannot be authenticated: the mesh does not have its roots",
+			td.Name()), here.pos(f.Pos)).
 		hint("mesh: trustDomains: %q: bundle: \"-----BEGIN CERTIFICATE-----…\"", td.Name())
 	return false
 }
@@ -111,7 +123,8 @@ func (l *linker) identityPattern(here place, f spec.Field[string]) bool {
 func (l *linker) ipRanges(here place, p *spec.Peers) []netip.Prefix {
 	out := l.prefixes(here, p.IPRanges)
 	if p.IPRanges != nil && len(p.IPRanges) == 0 {
-		l.add(diag.EmptyList, here, "ipRanges is empty, so the rule never matches", here.pos(p.Pos)).hint("omit it for any address")
+		l.add(diag.EmptyList, here, "ipRanges is empty, so the rule never matches", here.pos(p.Pos)).
+			hint("omit it for any address")
 	}
 	return out
 }

@@ -27,7 +27,9 @@ func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Prob
 			probe.Kind, probe.Path = ir.HealthHTTP, p.HTTP.Path.Value
 			l.plainPath(at.field("http.path"), probe.Path, here.pos(p.HTTP.Path.Pos))
 			if clean := path.Clean(probe.Path); clean != strings.TrimSuffix(probe.Path, "/") && probe.Path != "/" {
-				l.add(diag.BadFormat, at.field("http.path"), fmt.Sprintf("path %q would never match: proxies normalise paths before they look at them", probe.Path), here.pos(p.HTTP.Path.Pos)).
+				l.add(diag.BadFormat, at.field("http.path"),
+					fmt.Sprintf("path %q would never match: proxies normalise paths before they look at them",
+						probe.Path), here.pos(p.HTTP.Path.Pos)).
 					hint("path: %q", clean)
 			}
 		}
@@ -38,12 +40,15 @@ func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Prob
 			probe.Kind = ir.HealthTCP
 		}
 		if len(written) != 1 {
-			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one", len(written)), probe.Pos).
+			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one",
+				len(written)), probe.Pos).
 				hint("%s", written.instead(`http: path: "/healthz"`))
 			continue
 		}
-		if slices.ContainsFunc(out, func(o ir.Probe) bool { return o.Port == probe.Port && o.Kind == probe.Kind && o.Path == probe.Path }) {
-			l.add(diag.NoEffect, at, fmt.Sprintf("the %s probe of port %d is written twice", probe.Kind, probe.Port), probe.Pos).hint("remove one of them")
+		if slices.ContainsFunc(out,
+			func(o ir.Probe) bool { return o.Port == probe.Port && o.Kind == probe.Kind && o.Path == probe.Path }) {
+			l.add(diag.NoEffect, at, fmt.Sprintf("the %s probe of port %d is written twice", probe.Kind, probe.Port),
+				probe.Pos).hint("remove one of them")
 			continue
 		}
 		l.probed(at, s, &probe)
@@ -58,24 +63,34 @@ func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 	number := fmt.Sprint("port ", p.Port)
 	switch {
 	case slices.Contains(s.Proxy.Ports(), p.Port):
-		l.add(diag.PortTaken, here.field("port"), number+" is used by the proxy", p.Pos).hint("name a port of the application")
+		l.add(diag.PortTaken, here.field("port"), number+" is used by the proxy", p.Pos).
+			hint("name a port of the application")
 	case port == nil && targetOf(s, p.Port) != nil:
 		other := targetOf(s, p.Port)
-		l.add(diag.NoEffect, here.field("port"), fmt.Sprintf("callers reach port %[2]s at %[1]s, and the application listens on %[3]d", number, other.Name, other.Target), p.Pos, other.Pos).
+		l.add(diag.NoEffect, here.field("port"),
+			fmt.Sprintf("callers reach port %[2]s at %[1]s, and the application listens on %[3]d", number, other.Name,
+				other.Target), p.Pos, other.Pos).
 			hint("port: %d", other.Target)
 	case port != nil && port.Open:
-		l.add(diag.NoEffect, here, number+" is open: everything is allowed there", p.Pos, port.Pos).hint("remove the probe")
+		l.add(diag.NoEffect, here, number+" is open: everything is allowed there", p.Pos, port.Pos).
+			hint("remove the probe")
 	case p.Kind == ir.HealthTCP:
 	case slices.Contains(s.Proxy.ExcludeInboundPorts, p.Port):
-		l.add(diag.NoEffect, here, number+" is not redirected to the proxy, so it needs no probe", p.Pos).hint("remove the probe")
+		l.add(diag.NoEffect, here, number+" is not redirected to the proxy, so it needs no probe", p.Pos).
+			hint("remove the probe")
 	case s.Explicit && port == nil:
-		l.add(diag.NoEffect, here, fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them", number), p.Pos).
+		l.add(diag.NoEffect, here,
+			fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them",
+				number), p.Pos).
 			hint("remove the probe: the application itself answers there")
 	case s.Plaintext && port != nil && port.Protocol.IsHTTP():
-		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say what is allowed on %s without TLS`, number), p.Pos).
-			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and remove the probe", cmp.Or(p.Path, "/healthz"), s.Name)
+		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say what is allowed on %s without TLS`,
+			number), p.Pos).
+			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and remove the probe",
+				cmp.Or(p.Path, "/healthz"), s.Name)
 	case p.Kind == ir.HealthGRPC && port != nil && port.Protocol == ir.HTTP:
-		l.add(diag.NoEffect, here, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2", port.Name), p.Pos, port.Pos).
+		l.add(diag.NoEffect, here, fmt.Sprintf("the application speaks HTTP/1.1 on port %s, and gRPC needs HTTP/2",
+			port.Name), p.Pos, port.Pos).
 			hint(`write ports: %s: protocol: "grpc" in services.%s`, port.Name, s.Name)
 	}
 }

@@ -38,15 +38,17 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 		proxy.Family = l.family(here.field("ipFamilies"), p)
 	}
 	if own := proxy.Ports(); len(slices.Compact(own)) < len(own) {
-		l.add(diag.PortTaken, here, fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
-			proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), here.pos(p.Pos))
+		l.add(diag.PortTaken, here,
+			fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
+				proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), here.pos(p.Pos))
 	}
 	if l.mesh.Delivery == ir.DeliveryStatic {
 		l.unread(here.field("server"), p.Server.Pos, `with delivery "static" proxies ask no server`)
 	}
 	if p.Server.IsSet() {
 		if _, _, ok := splitHostPort(proxy.Server); !ok {
-			l.add(diag.BadAddress, here.field("server"), fmt.Sprintf("server is %q and must be HOST:PORT", proxy.Server), here.pos(p.Server.Pos))
+			l.add(diag.BadAddress, here.field("server"), fmt.Sprintf("server is %q and must be HOST:PORT",
+				proxy.Server), here.pos(p.Server.Pos))
 		}
 	}
 	return proxy
@@ -71,7 +73,8 @@ func (l *linker) excluded(here place, p *spec.Proxy, proxy *ir.Proxy) {
 	for i, f := range p.ExcludeOutboundRanges {
 		network, err := netip.ParsePrefix(f.Value)
 		if err != nil {
-			l.add(diag.BadAddress, here.field("excludeOutboundRanges").index(i), fmt.Sprintf("%q is not a valid CIDR range", f.Value), here.pos(f.Pos)).
+			l.add(diag.BadAddress, here.field("excludeOutboundRanges").
+				index(i), fmt.Sprintf("%q is not a valid CIDR range", f.Value), here.pos(f.Pos)).
 				hint(`write "10.96.0.0/12" or "fd00::/108"`)
 			continue
 		}
@@ -86,7 +89,8 @@ func (l *linker) family(here place, p *spec.Proxy) ir.IPFamily {
 	families = slices.Compact(families)
 	switch len(families) {
 	case 0:
-		l.add(diag.EmptyList, here, "ipFamilies is empty, so the proxy would take no connections", here.pos(p.Pos)).hint("omit it for both")
+		l.add(diag.EmptyList, here, "ipFamilies is empty, so the proxy would take no connections", here.pos(p.Pos)).
+			hint("omit it for both")
 	case 1:
 		return ir.IPFamily(families[0])
 	}

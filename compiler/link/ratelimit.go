@@ -28,26 +28,33 @@ func (l *linker) rateLimit(here place, owner string, r *spec.RateLimit, route bo
 	if r.Per.IsSet() {
 		out.Per = l.duration(here.field("per"), r.Per)
 		if out.Per > 0 && out.Per < minFill {
-			l.add(diag.OutOfRange, here.field("per"), fmt.Sprintf("per is %s, and the shortest period is %s", out.Per, minFill), here.pos(r.Per.Pos)).
+			l.add(diag.OutOfRange, here.field("per"), fmt.Sprintf("per is %s, and the shortest period is %s", out.Per,
+				minFill), here.pos(r.Per.Pos)).
 				hint("write the number of requests in a longer one")
 		}
 	}
 	if out.PerCaller && route {
-		l.add(diag.NoEffect, here.field("by"), "by cannot take effect: each calling proxy counts a route's limit by itself", here.pos(r.By.Pos)).
+		l.add(diag.NoEffect, here.field("by"),
+			"by cannot take effect: each calling proxy counts a route's limit by itself", here.pos(r.By.Pos)).
 			hint("remove it, or write the limit for the service")
 	}
 	if !out.Global {
 		return out
 	}
 	if l.mesh.RateLimit == nil && !l.rateLimitSaid {
-		l.add(diag.MissingField, here.field("global"), "there is no rate limit service that could count for all proxies", here.pos(r.Global.Pos)).
+		l.add(diag.MissingField, here.field("global"),
+			"there is no rate limit service that could count for all proxies", here.pos(r.Global.Pos)).
 			hint(`name a service with a port of protocol "grpc": mesh: rateLimit: service: "NAME"`)
 	}
 	if !slices.Contains(periods, out.Per) && out.Per > 0 {
-		l.add(diag.NotOneOf, here.field("per"), fmt.Sprintf("per is %s, and the rate limit service counts in 1s, 1m, 1h or 24h", out.Per), here.pos(r.Per.Pos), here.pos(r.Global.Pos))
+		l.add(diag.NotOneOf, here.field("per"),
+			fmt.Sprintf("per is %s, and the rate limit service counts in 1s, 1m, 1h or 24h", out.Per),
+			here.pos(r.Per.Pos), here.pos(r.Global.Pos))
 	}
 	if out.Burst > 0 {
-		l.add(diag.NoEffect, here.field("burst"), "burst cannot take effect: the rate limit service counts requests in whole periods", here.pos(r.Burst.Pos), here.pos(r.Global.Pos)).
+		l.add(diag.NoEffect, here.field("burst"),
+			"burst cannot take effect: the rate limit service counts requests in whole periods", here.pos(r.Burst.Pos),
+			here.pos(r.Global.Pos)).
 			hint("remove it")
 	}
 	return out
@@ -70,9 +77,10 @@ func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
 	home, known := l.services[out.Service]
 	if !known {
 		l.rateLimitSaid = true
-		l.unknown(diag.UnknownCallee, here.field("service"), "service", out.Service, slices.DeleteFunc(sortedKeys(l.services), func(name string) bool {
-			return len(l.multiplexed(name)) == 0
-		}), s.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", out.Service,
+			slices.DeleteFunc(sortedKeys(l.services), func(name string) bool {
+				return len(l.multiplexed(name)) == 0
+			}), s.Service.Pos)
 		l.mesh.RateLimit = nil
 		return
 	}
@@ -81,7 +89,8 @@ func (l *linker) rateLimitService(u *spec.Unit, s *spec.RateLimitService) {
 	case out.Port == "" && len(grpc) == 1:
 		out.Port = grpc[0]
 	case !slices.Contains(grpc, out.Port):
-		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak gRPC: which answers for rate limits?", out.Service, len(grpc)), here.pos(s.Pos), home.pos).
+		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak gRPC: which answers for rate limits?",
+			out.Service, len(grpc)), here.pos(s.Pos), home.pos).
 			hint("write port: %q", append(grpc, "NAME")[0])
 		l.mesh.RateLimit, l.rateLimitSaid = nil, true
 	}
@@ -127,10 +136,12 @@ func (l *linker) counted(here place, caller *ir.Peer, own *ir.RateLimit, routes 
 	}
 	to := l.declaredServices[s.Service]
 	if caller.Ref() == ir.ServiceRef(to.Name) {
-		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", caller.Name, caller.Name), by.Pos, s.Pos).hint("remove global")
+		l.add(diag.CallsItself, here, fmt.Sprintf("the requests to %s are counted by %s itself", caller.Name,
+			caller.Name), by.Pos, s.Pos).hint("remove global")
 		return uses
 	}
-	if !l.admits(here, caller, to, s.Port, fmt.Sprintf("%s calls the rate limit service %s, which does not allow calls from it", caller.Name, to.Name),
+	if !l.admits(here, caller, to, s.Port,
+		fmt.Sprintf("%s calls the rate limit service %s, which does not allow calls from it", caller.Name, to.Name),
 		by.Pos, l.services[to.Name].pos, s.Pos) {
 		return uses
 	}
@@ -146,7 +157,9 @@ func (l *linker) callersAreNamed(here place, s *ir.Service, r *spec.RateLimit) {
 	for i := range s.Allow {
 		for _, p := range s.Allow[i].From {
 			if p.Name == "" && !s.Allow[i].Audit {
-				l.add(diag.NoEffect, here.field("rateLimit.by"), fmt.Sprintf("by cannot take effect: %s allows %s, which cannot be counted one by one", s.Name, p.String()), here.pos(r.By.Pos), s.Allow[i].Pos).
+				l.add(diag.NoEffect, here.field("rateLimit.by"),
+					fmt.Sprintf("by cannot take effect: %s allows %s, which cannot be counted one by one", s.Name,
+						p.String()), here.pos(r.By.Pos), s.Allow[i].Pos).
 					hint("name the callers, or remove by")
 				return
 			}

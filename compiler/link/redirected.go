@@ -24,7 +24,8 @@ func (l *linker) notRedirected(here place, s *ir.Service, written *spec.Proxy) {
 		if p.Open || !slices.Contains(s.Proxy.ExcludeInboundPorts, p.Target) {
 			continue
 		}
-		l.add(diag.ExcludedPort, here.field("ports."+p.Name), fmt.Sprintf("excludeInboundPorts has %d, which is port %s of %s: its rules would not apply there, and connections would have no TLS", p.Target, p.Name, s.Name), p.Pos).
+		l.add(diag.ExcludedPort, here.field("ports."+p.Name),
+			fmt.Sprintf("excludeInboundPorts has %d, which is port %s of %s: its rules would not apply there, and connections would have no TLS", p.Target, p.Name, s.Name), p.Pos).
 			hint("remove %d from proxy.excludeInboundPorts; if the port is meant to be open, say so: ports: %s: mtls: %q", p.Target, p.Name, "off")
 	}
 	if written == nil {
@@ -33,7 +34,9 @@ func (l *linker) notRedirected(here place, s *ir.Service, written *spec.Proxy) {
 	for _, f := range written.ExcludeInboundPorts {
 		port := f.Value
 		if slices.Contains(s.Proxy.Ports(), uint16(port)) {
-			l.add(diag.NoEffect, here.field("proxy.excludeInboundPorts"), fmt.Sprintf("port %d is used by the proxy, and never redirected", port), here.pos(f.Pos)).hint("remove it")
+			l.add(diag.NoEffect, here.field("proxy.excludeInboundPorts"),
+				fmt.Sprintf("port %d is used by the proxy, and never redirected", port), here.pos(f.Pos)).
+				hint("remove it")
 		}
 	}
 }
@@ -41,7 +44,8 @@ func (l *linker) notRedirected(here place, s *ir.Service, written *spec.Proxy) {
 // noPods refuses privileged of a member that has no pods that a team writes.
 func (l *linker) noPods(pos source.Position, here place, why string, written *spec.Proxy) {
 	if written != nil && written.Privileged != nil {
-		l.add(diag.NoEffect, here.field("proxy.privileged"), "privileged cannot take effect: "+why, pos).hint("remove it")
+		l.add(diag.NoEffect, here.field("proxy.privileged"), "privileged cannot take effect: "+why, pos).
+			hint("remove it")
 	}
 }
 
@@ -59,7 +63,9 @@ func (l *linker) nothingRedirected(pos source.Position, here place, why string, 
 		{"excludeOutboundRanges", written.ExcludeOutboundRanges != nil},
 	} {
 		if list.written {
-			l.add(diag.NoEffect, here.field("proxy."+list.name), fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).hint("remove proxy.%s", list.name)
+			l.add(diag.NoEffect, here.field("proxy."+list.name),
+				fmt.Sprintf("%s cannot take effect: %s no connection is redirected", list.name, why), pos).
+				hint("remove proxy.%s", list.name)
 		}
 	}
 }
@@ -87,7 +93,8 @@ func (l *linker) goesRound(here place, s *ir.Service, left *freePorts) {
 			if what == "" {
 				continue
 			}
-			l.add(diag.CallGoesRound, here.field("uses."+use.To), fmt.Sprintf("%s, so %s would call port %s of %s bypassing its proxy: without its identity, and without the mesh's settings for the call", what, s.Name, name, use.To), use.Pos).
+			l.add(diag.CallGoesRound, here.field("uses."+use.To),
+				fmt.Sprintf("%s, so %s would call port %s of %s bypassing its proxy: without its identity, and without the mesh's settings for the call", what, s.Name, name, use.To), use.Pos).
 				hint("remove it from the exclusions, or give the call a separate address: %s", left.uses(use, name))
 			break
 		}

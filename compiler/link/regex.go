@@ -31,8 +31,10 @@ var (
 	quoted    = regexp.MustCompile(`(?s)\\Q.*?(\\E|$)`)
 	escapes   = regexp.MustCompile(`\\(?:[pP](?:\{\^?([^}]*)\}|(.))|x\{([0-9A-Fa-f]+)\}|.)`)
 	laterThan = map[string]bool{ // scripts of Unicode 15 and later, which not every RE2 knows
-		"Kawi": true, "Nag_Mundari": true, "Garay": true, "Gurung_Khema": true, "Kirat_Rai": true, "Ol_Onal": true, "Sunuwar": true,
-		"Todhri": true, "Tulu_Tigalari": true, "Beria_Erfe": true, "Sidetic": true, "Tai_Yo": true, "Tolong_Siki": true,
+		"Kawi": true, "Nag_Mundari": true, "Garay": true, "Gurung_Khema": true, "Kirat_Rai": true, "Ol_Onal": true,
+		"Sunuwar": true,
+		"Todhri":  true, "Tulu_Tigalari": true, "Beria_Erfe": true, "Sidetic": true, "Tai_Yo": true,
+		"Tolong_Siki": true,
 	}
 	notCategories = []string{"LC", "Cn"}
 )

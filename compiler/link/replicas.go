@@ -19,10 +19,12 @@ func (l *linker) replicas(here place, r *spec.Replicas) ir.Replicas {
 	out.Min = int32(r.Min.Or(int(min(out.Min, out.Max))))
 	switch {
 	case out.Min > out.Max:
-		l.add(diag.OutOfRange, here.field("min"), fmt.Sprintf("min is %d and max is %d", out.Min, out.Max), here.pos(r.Min.Pos), here.pos(r.Max.Pos)).
+		l.add(diag.OutOfRange, here.field("min"), fmt.Sprintf("min is %d and max is %d", out.Min, out.Max),
+			here.pos(r.Min.Pos), here.pos(r.Max.Pos)).
 			hint("max: %d", out.Min)
 	case out.Min == out.Max && r.CPU.IsSet():
-		l.add(diag.NoEffect, here.field("cpu"), fmt.Sprintf("cpu cannot take effect: there are always %d pods", out.Min), here.pos(r.CPU.Pos)).
+		l.add(diag.NoEffect, here.field("cpu"), fmt.Sprintf("cpu cannot take effect: there are always %d pods",
+			out.Min), here.pos(r.CPU.Pos)).
 			hint("remove it, or write a larger max")
 	}
 	return out

@@ -21,7 +21,8 @@ func (l *linker) rewrite(here place, r *spec.Rewrite, matched template) *ir.Rewr
 		out.Path = l.pathRewrite(here.field("path"), p, matched)
 	}
 	if r.Path == nil && out.Host == "" {
-		l.add(diag.EmptyList, here, "rewrite has neither path nor host, so it has no effect", here.pos(r.Pos)).hint(`rewrite: path: prefix: "/"`)
+		l.add(diag.EmptyList, here, "rewrite has neither path nor host, so it has no effect", here.pos(r.Pos)).
+			hint(`rewrite: path: prefix: "/"`)
 		return nil
 	}
 	return out
@@ -39,12 +40,14 @@ func (l *linker) pathRewrite(here place, p *spec.PathRewrite, matched template) 
 	}
 	if p.Template.IsSet() {
 		if matched.regex == "" {
-			l.add(diag.NoEffect, here.field("template"), "template needs the variables of match.path.template, which is not written", here.pos(p.Template.Pos)).
+			l.add(diag.NoEffect, here.field("template"),
+				"template needs the variables of match.path.template, which is not written", here.pos(p.Template.Pos)).
 				hint(`match: path: template: "/users/{id}"`)
 			return nil
 		}
 		l.plainPath(here.field("template"), p.Template.Value, here.pos(p.Template.Pos))
-		out = &ir.PathRewrite{Pattern: "^" + matched.regex + "$", Substitution: l.substitution(here.field("template"), p.Template, matched)}
+		out = &ir.PathRewrite{Pattern: "^" + matched.regex + "$", Substitution: l.substitution(here.field("template"),
+			p.Template, matched)}
 	}
 	if r := p.Regex; r != nil {
 		out = &ir.PathRewrite{Pattern: r.Pattern.Value, Substitution: r.Substitution.Value}
@@ -52,7 +55,9 @@ func (l *linker) pathRewrite(here place, p *spec.PathRewrite, matched template) 
 		l.groups(here.field("regex.substitution"), r, here.pos(r.Substitution.Pos))
 	}
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", len(written)), here.pos(p.Pos)).
+		l.add(diag.ExactlyOneOf, here,
+			fmt.Sprintf("path has %d of prefix, template and regex, and must have exactly one", len(written)),
+			here.pos(p.Pos)).
 			hint("%s", written.instead(`path: prefix: "/"`))
 		return nil
 	}
@@ -79,7 +84,8 @@ func (l *linker) groups(here place, r *spec.RegexRewrite, pos source.Position) {
 	template := reference.ReplaceAllString(strings.ReplaceAll(r.Substitution.Value, "$", "$$"), "$${$1}")
 	for _, sample := range []string{"/", "/a", "/a/b"} {
 		if got := pattern.ReplaceAllString(sample, template); !strings.HasPrefix(got, "/") {
-			l.add(diag.BadFormat, here, fmt.Sprintf("this rewrites %[2]q to %[1]q, and a path begins with \"/\"", got, sample), pos).
+			l.add(diag.BadFormat, here, fmt.Sprintf("this rewrites %[2]q to %[1]q, and a path begins with \"/\"", got,
+				sample), pos).
 				hint("keep the first slash: remove it from the pattern, or put it into the substitution")
 			break
 		}
@@ -88,9 +94,11 @@ func (l *linker) groups(here place, r *spec.RegexRewrite, pos source.Position) {
 		switch c := match[1]; {
 		case c == `\`:
 		case c < "0" || c > "9":
-			l.add(diag.BadFormat, here, fmt.Sprintf(`%q is neither a group nor "\\"`, match[0]), pos).hint(`a backslash is written "\\" in a substitution, and "\\\\" in CUE`)
+			l.add(diag.BadFormat, here, fmt.Sprintf(`%q is neither a group nor "\\"`, match[0]), pos).
+				hint(`a backslash is written "\\" in a substitution, and "\\\\" in CUE`)
 		case int(c[0]-'0') > pattern.NumSubexp():
-			l.add(diag.OutOfRange, here, fmt.Sprintf(`there is no group \%s: the pattern has %d`, c, pattern.NumSubexp()), pos).
+			l.add(diag.OutOfRange, here, fmt.Sprintf(`there is no group \%s: the pattern has %d`, c,
+				pattern.NumSubexp()), pos).
 				hint("groups are the parentheses of the pattern, counted from 1; \\0 is all of the match")
 		}
 	}

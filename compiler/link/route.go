@@ -21,11 +21,15 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 		at := here.field("routes").index(i)
 		route := l.route(at, r)
 		if r.Match != nil && r.Match.Host.IsSet() {
-			l.add(diag.NoEffect, at.field("match.host"), "host cannot take effect in a service's route: callers name the service itself", here.pos(r.Match.Host.Pos)).
+			l.add(diag.NoEffect, at.field("match.host"),
+				"host cannot take effect in a service's route: callers name the service itself",
+				here.pos(r.Match.Host.Pos)).
 				hint("match by host in a gateway's route")
 		}
 		if r.Match != nil && r.Match.Listeners != nil {
-			l.add(diag.NoEffect, at.field("match.listeners"), "listeners cannot take effect in a service's route: only gateways have some", here.pos(r.Match.Pos)).hint("remove it")
+			l.add(diag.NoEffect, at.field("match.listeners"),
+				"listeners cannot take effect in a service's route: only gateways have some", here.pos(r.Match.Pos)).
+				hint("remove it")
 		}
 		for j, d := range r.To {
 			if dest, ok := l.serviceDestination(at.field("to").index(j), s, d); ok {
@@ -53,15 +57,20 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 // serviceDestination is where a route of s sends requests: to s itself, or to
 // another service in its place.
 func (l *linker) serviceDestination(here place, s *ir.Service, d *spec.Destination) (ir.Destination, bool) {
-	dest := ir.Destination{Service: d.Service.Or(s.Name), Version: d.Version.Value, Port: d.Port.Value, Weight: uint32(d.Weight.Or(1)), Pos: here.pos(d.Pos)}
+	dest := ir.Destination{
+		Service: d.Service.Or(s.Name), Version: d.Version.Value, Port: d.Port.Value,
+		Weight: uint32(d.Weight.Or(1)), Pos: here.pos(d.Pos),
+	}
 	to := l.declaredServices[dest.Service]
 	if to == nil {
 		if l.externals[dest.Service].spec != nil {
-			l.add(diag.NotSupported, here.field("service"), "a service's route to an external is not supported yet", here.pos(d.Service.Pos)).
+			l.add(diag.NotSupported, here.field("service"), "a service's route to an external is not supported yet",
+				here.pos(d.Service.Pos)).
 				hint("send the requests to a service that uses it")
 			return dest, false
 		}
-		l.unknown(diag.UnknownCallee, here.field("service"), "service", dest.Service, sortedKeys(l.declaredServices), d.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", dest.Service, sortedKeys(l.declaredServices),
+			d.Service.Pos)
 		return dest, false
 	}
 	l.version(here, &to.Upstream, d)
@@ -82,7 +91,9 @@ func (l *linker) portInPlace(here place, s, to *ir.Service, d *spec.Destination,
 	}
 	for _, name := range httpPorts(s.Ports) {
 		if !slices.Contains(http, name) {
-			l.add(diag.AmbiguousPort, here, fmt.Sprintf("%s has %d ports that speak HTTP, and none named %s: which takes its requests?", to.Name, len(http), name), here.pos(d.Pos), to.Pos).
+			l.add(diag.AmbiguousPort, here,
+				fmt.Sprintf("%s has %d ports that speak HTTP, and none named %s: which takes its requests?", to.Name,
+					len(http), name), here.pos(d.Pos), to.Pos).
 				hint("write port: %q", append(http, "NAME")[0])
 			return false
 		}
@@ -109,7 +120,8 @@ func (l *linker) version(here place, s *ir.Upstream, d *spec.Destination) {
 	for _, v := range s.Versions {
 		names = append(names, v.Name)
 	}
-	l.add(diag.UnknownVersion, here.field("version"), fmt.Sprintf("%s has no version %q", s.Name, d.Version.Value), here.pos(d.Version.Pos), s.Pos).
+	l.add(diag.UnknownVersion, here.field("version"), fmt.Sprintf("%s has no version %q", s.Name, d.Version.Value),
+		here.pos(d.Version.Pos), s.Pos).
 		hint("%s", l.didYouMean(d.Version.Value, names))
 }
 
@@ -120,7 +132,9 @@ func (l *linker) httpPort(here place, of string, ports []ir.Port, f spec.Field[s
 			continue
 		}
 		if !p.Protocol.IsHTTP() {
-			l.add(diag.NoEffect, here.field("port"), fmt.Sprintf("a route cannot send requests to port %s, which speaks %s", p.Name, p.Protocol), here.pos(f.Pos), p.Pos)
+			l.add(diag.NoEffect, here.field("port"),
+				fmt.Sprintf("a route cannot send requests to port %s, which speaks %s", p.Name, p.Protocol),
+				here.pos(f.Pos), p.Pos)
 		}
 		return
 	}
@@ -144,7 +158,8 @@ func (l *linker) route(here place, r *spec.Route) ir.Route {
 		for i := range route.Match.Query {
 			q := &route.Match.Query[i]
 			if f := m.Query[q.Name].Invert; f.Value {
-				l.add(diag.NoEffect, at.field("query."+q.Name+".invert"), "invert cannot take effect on a query parameter", here.pos(f.Pos)).
+				l.add(diag.NoEffect, at.field("query."+q.Name+".invert"),
+					"invert cannot take effect on a query parameter", here.pos(f.Pos)).
 					hint("present: false takes the requests without it; or put the route for those that match first")
 				q.Invert = false
 			}
@@ -163,7 +178,8 @@ func (l *linker) route(here place, r *spec.Route) ir.Route {
 // weights refuses destinations that no request would reach.
 func (l *linker) weights(here place, r *spec.Route, route *ir.Route) {
 	if r.To != nil && len(r.To) == 0 {
-		l.add(diag.NoDestination, here.field("to"), "to is empty, so the requests have no destination", route.Pos).hint("omit to for any instance")
+		l.add(diag.NoDestination, here.field("to"), "to is empty, so the requests have no destination", route.Pos).
+			hint("omit to for any instance")
 		return
 	}
 	var sum uint64
@@ -171,7 +187,8 @@ func (l *linker) weights(here place, r *spec.Route, route *ir.Route) {
 		sum += uint64(d.Weight)
 	}
 	if len(route.To) == len(r.To) && len(r.To) > 0 && sum == 0 {
-		l.add(diag.NoWeight, here.field("to"), "the weights sum to 0, so the requests have no destination", route.To[0].Pos).
+		l.add(diag.NoWeight, here.field("to"), "the weights sum to 0, so the requests have no destination",
+			route.To[0].Pos).
 			hint("weights are shares of each other: 90 and 10, or 9 and 1")
 	}
 	if sum > 1<<32-1 {
@@ -192,7 +209,8 @@ func (l *linker) routeNames(here place, routes []ir.Route) {
 			continue
 		}
 		if r.Name != describe(r.Match) || routes[j].Name != describe(routes[j].Match) {
-			l.add(diag.DuplicateRoute, here.field(fmt.Sprintf("routes[%d].name", i)), fmt.Sprintf("two routes have the name %q", r.Name), r.Pos, routes[j].Pos)
+			l.add(diag.DuplicateRoute, here.field(fmt.Sprintf("routes[%d].name", i)),
+				fmt.Sprintf("two routes have the name %q", r.Name), r.Pos, routes[j].Pos)
 		}
 		r.Name = fmt.Sprintf("%s (%d)", r.Name, i+1)
 	}

@@ -27,13 +27,17 @@ func (l *linker) routed(here place, caller *ir.Peer, uses []ir.Use) []ir.Use {
 				}
 				to := l.declaredServices[d.Service]
 				if caller.Ref() == ir.ServiceRef(to.Name) {
-					l.add(diag.CallsItself, here.field("uses."+use.To), fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name, caller.Name), d.Pos, use.Pos).
+					l.add(diag.CallsItself, here.field("uses."+use.To),
+						fmt.Sprintf("the route %q of %s sends the calls of %s back to itself", route.Name, callee.Name,
+							caller.Name), d.Pos, use.Pos).
 						hint("remove the call or the destination")
 					continue
 				}
 				for _, port := range routedPorts(callee, &use, d) {
 					if !l.admits(here.field("uses."+use.To), caller, to, port,
-						fmt.Sprintf("%s calls %s, whose route %q forwards requests to %s, which does not allow calls from %s", caller.Name, callee.Name, route.Name, to.Name, caller.Name),
+						fmt.Sprintf(
+							"%s calls %s, whose route %q forwards requests to %s, which does not allow calls from %s",
+							caller.Name, callee.Name, route.Name, to.Name, caller.Name),
 						use.Pos, d.Pos, l.services[to.Name].pos) {
 						break
 					}

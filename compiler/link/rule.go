@@ -22,7 +22,10 @@ func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules [
 		rule.Ports = l.portList(here.field("ports"), r.Ports, s.Ports, s.Name)
 		for _, name := range rule.Ports {
 			if p := s.Port(name); p.Open {
-				l.add(diag.NoEffect, here.field("ports"), fmt.Sprintf("the rule cannot take effect on port %s, which has mtls \"off\": rules are not enforced there", name), rule.Pos, p.Pos).
+				l.add(diag.NoEffect, here.field("ports"),
+					fmt.Sprintf(
+						"the rule cannot take effect on port %s, which has mtls \"off\": rules are not enforced there",
+						name), rule.Pos, p.Pos).
 					hint("remove mtls from the port, or the port from the rule")
 			}
 		}
@@ -50,7 +53,8 @@ func (l *linker) requestsOf(here place, r *spec.Rule) (methods, paths []string) 
 		return values(r.Methods), values(r.Paths)
 	}
 	if r.Methods != nil || r.Paths != nil {
-		l.add(diag.ExactlyOneOf, here.field("grpc"), "grpc replaces methods and paths, which are written too", here.pos(r.GRPC.Pos)).
+		l.add(diag.ExactlyOneOf, here.field("grpc"), "grpc replaces methods and paths, which are written too",
+			here.pos(r.GRPC.Pos)).
 			hint("remove one of them")
 	}
 	method := r.GRPC.Method.Or("*")
@@ -68,10 +72,13 @@ func (l *linker) until(here place, f spec.Field[string]) time.Time {
 	}
 	switch {
 	case err != nil:
-		l.add(diag.BadFormat, here, fmt.Sprintf("until is %q, which is neither a date nor a time", f.Value), here.pos(f.Pos)).
+		l.add(diag.BadFormat, here, fmt.Sprintf("until is %q, which is neither a date nor a time", f.Value),
+			here.pos(f.Pos)).
 			hint(`"2027-01-31" or "2027-01-31T12:00:00Z"`)
 	case l.mesh.Delivery == ir.DeliveryStatic:
-		l.add(diag.NotSupported, here, `until with delivery "static" is not supported yet: nothing would remove the rule when it expires`, here.pos(f.Pos)).
+		l.add(diag.NotSupported, here,
+			`until with delivery "static" is not supported yet: nothing would remove the rule when it expires`,
+			here.pos(f.Pos)).
 			hint(`deliver by "xds", or omit until: somebody must then remove the rule`)
 	case l.now.After(t):
 		l.add(diag.RuleOver, here, fmt.Sprintf("this rule expired on %s", f.Value), here.pos(f.Pos)).
@@ -91,7 +98,8 @@ func (l *linker) emptyLists(here place, r *spec.Rule, pos source.Position) {
 		{"headers", r.Headers != nil && len(r.Headers) == 0},
 	} {
 		if list.empty {
-			l.add(diag.EmptyList, here.field(list.name), fmt.Sprintf("%s is empty, and could mean everything or nothing", list.name), pos).
+			l.add(diag.EmptyList, here.field(list.name),
+				fmt.Sprintf("%s is empty, and could mean everything or nothing", list.name), pos).
 				hint("omit %s for everything; remove the rule for nothing", list.name)
 		}
 	}
@@ -103,7 +111,12 @@ func (l *linker) ruleTakesEffect(here place, s *ir.Service, r *ir.Rule) {
 	for _, field := range []struct {
 		name    string
 		written bool
-	}{{"methods", len(r.Methods) > 0}, {"paths", len(r.Paths) > 0}, {"headers", len(r.Headers) > 0}, {"jwt", r.JWT != nil}} {
+	}{
+		{"methods", len(r.Methods) > 0},
+		{"paths", len(r.Paths) > 0},
+		{"headers", len(r.Headers) > 0},
+		{"jwt", r.JWT != nil},
+	} {
 		if field.written {
 			what = field.name
 		}
@@ -118,13 +131,15 @@ func (l *linker) ruleTakesEffect(here place, s *ir.Service, r *ir.Rule) {
 		}
 		http = http || p.Protocol.IsHTTP()
 		if !p.Protocol.IsHTTP() && len(r.Ports) > 0 {
-			l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect on port %s, which speaks %s", what, p.Name, p.Protocol), r.Pos, p.Pos).
+			l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect on port %s, which speaks %s",
+				what, p.Name, p.Protocol), r.Pos, p.Pos).
 				hint("write a separate rule for that port")
 			return
 		}
 	}
 	if !http && len(r.Ports) == 0 && len(s.Ports) > 0 {
-		l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect: no port of %s speaks HTTP", what, s.Name), r.Pos, s.Pos)
+		l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect: no port of %s speaks HTTP", what,
+			s.Name), r.Pos, s.Pos)
 	}
 }
 

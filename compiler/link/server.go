@@ -28,11 +28,14 @@ func (l *linker) server(u *spec.Unit, s *spec.Server) {
 }
 
 // except are the members of a kind whose proxies no change waits for.
-func except(l *linker, u *spec.Unit, kind ir.MemberKind, reasons map[string]spec.Field[string], declared []string) (out []ir.Exception) {
+func except(l *linker, u *spec.Unit, kind ir.MemberKind, reasons map[string]spec.Field[string],
+	declared []string,
+) (out []ir.Exception) {
 	for _, name := range sortedKeys(reasons) {
 		reason := reasons[name]
 		if !slices.Contains(declared, name) {
-			l.unknown(diag.UnknownCallee, place{u, "mesh.server.except." + string(kind) + "s." + name}, string(kind), name, declared, reason.Pos)
+			l.unknown(diag.UnknownCallee, place{u, "mesh.server.except." + string(kind) + "s." + name}, string(kind),
+				name, declared, reason.Pos)
 			continue
 		}
 		out = append(out, ir.Exception{Kind: kind, Name: name, Reason: reason.Value, Pos: u.At(reason.Pos)})

@@ -76,7 +76,8 @@ func (l *linker) ports(here place, ports map[string]*spec.Port) []ir.Port {
 		target := p.Target.Or(p.Port.Value)
 		out = append(out, ir.Port{
 			Name: name, Number: uint16(p.Port.Value), Target: uint16(target),
-			Protocol: ir.Protocol(p.Protocol.Value), Open: p.MTLS.Value == "off", Upgrades: l.upgrades(here.field("ports."+name), p), Pos: here.pos(p.Pos),
+			Protocol: ir.Protocol(p.Protocol.Value), Open: p.MTLS.Value == "off",
+			Upgrades: l.upgrades(here.field("ports."+name), p), Pos: here.pos(p.Pos),
 		})
 		l.distinct(here, numbers, p.Port.Value, name, "port", ports)
 		l.distinct(here, targets, target, name, "target", ports)
@@ -84,7 +85,9 @@ func (l *linker) ports(here place, ports map[string]*spec.Port) []ir.Port {
 	return out
 }
 
-func (l *linker) distinct(here place, taken map[int]string, number int, name, what string, ports map[string]*spec.Port) {
+func (l *linker) distinct(here place, taken map[int]string, number int, name, what string,
+	ports map[string]*spec.Port,
+) {
 	other, twice := taken[number]
 	if !twice {
 		taken[number] = name
@@ -93,7 +96,8 @@ func (l *linker) distinct(here place, taken map[int]string, number int, name, wh
 	if what == "target" && ports[name].Port.Value == ports[other].Port.Value {
 		return // said of the port already
 	}
-	l.add(diag.PortTaken, here.field("ports."+name), fmt.Sprintf("the ports %s and %s have the same %s %d", other, name, what, number),
+	l.add(diag.PortTaken, here.field("ports."+name), fmt.Sprintf("the ports %s and %s have the same %s %d", other, name,
+		what, number),
 		here.pos(ports[name].Pos), here.pos(ports[other].Pos))
 }
 
@@ -103,11 +107,14 @@ func (l *linker) ownPorts(here place, s *ir.Service) {
 	for _, p := range s.Ports {
 		switch {
 		case slices.Contains(s.Proxy.Ports(), p.Target):
-			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("port %d is used by the proxy", p.Target), p.Pos).
+			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("port %d is used by the proxy", p.Target),
+				p.Pos).
 				hint("choose another, or move the proxy: %s.proxy", here.path)
 		case s.Proxy.Interception == ir.InterceptExplicit && p.Target == p.Number:
-			l.add(diag.PortTaken, here.field("ports."+p.Name), fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
-				hint("without redirection the application listens elsewhere: target: %d", left.port(uint16(int(p.Number)%50000+10000)))
+			l.add(diag.PortTaken, here.field("ports."+p.Name),
+				fmt.Sprintf("the proxy and the application would both listen on port %d", p.Number), p.Pos).
+				hint("without redirection the application listens elsewhere: target: %d",
+					left.port(uint16(int(p.Number)%50000+10000)))
 		}
 	}
 }
@@ -142,15 +149,18 @@ func (l *linker) workload(here place, s *spec.Service, ports []ir.Port) ir.Workl
 	written.add("endpoints", w.Endpoints != nil)
 	written.add("file", w.File.IsSet())
 	if len(written) != 1 {
-		l.add(diag.ExactlyOneOf, here.field("workload"), fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", len(written)), here.pos(w.Pos)).
+		l.add(diag.ExactlyOneOf, here.field("workload"),
+			fmt.Sprintf("workload has %d of deployment, statefulSet, daemonSet, job, cronJob, dns, endpoints and file, and must have exactly one", len(written)), here.pos(w.Pos)).
 			hint("%s", written.instead(`workload: deployment: "name"`))
 	}
 	if w.Endpoints != nil && len(w.Endpoints) == 0 {
-		l.add(diag.EmptyList, here.field("workload.endpoints"), "endpoints is empty, so nothing could answer", here.pos(w.Pos)).
+		l.add(diag.EmptyList, here.field("workload.endpoints"), "endpoints is empty, so nothing could answer",
+			here.pos(w.Pos)).
 			hint(`endpoints: [{address: "10.0.0.1"}]`)
 	}
 	if out.File != "" && l.mesh.Delivery == ir.DeliveryStatic {
-		l.add(diag.NoEffect, here.field("workload.file"), `file cannot take effect: with delivery "static" nothing would read it`, here.pos(w.File.Pos)).
+		l.add(diag.NoEffect, here.field("workload.file"),
+			`file cannot take effect: with delivery "static" nothing would read it`, here.pos(w.File.Pos)).
 			hint(`list the endpoints, or write mesh: delivery: "xds"`)
 	}
 	taken := map[string]*spec.Endpoint{}
@@ -169,21 +179,28 @@ func (l *linker) versions(here place, s *spec.Service, w *ir.Workload) []ir.Vers
 		for _, label := range sortedKeys(v.Labels) {
 			value := v.Labels[label]
 			version.Labels[label] = value.Value
-			if w.InCluster() && !goodLabel(label, value.Value) { // others are compared with those of endpoints, and no more
-				l.add(diag.BadFormat, at.field("labels"), fmt.Sprintf("%s: %q is not a valid Kubernetes label", label, value.Value), here.pos(value.Pos)).
+			if w.InCluster() &&
+				!goodLabel(label, value.Value) { // others are compared with those of endpoints, and no more
+				l.add(diag.BadFormat, at.field("labels"), fmt.Sprintf("%s: %q is not a valid Kubernetes label", label,
+					value.Value), here.pos(value.Pos)).
 					hint("name and value have letters, digits, dashes, underscores and dots, at most 63; the name may have a DNS prefix and a slash")
 			}
 		}
 		switch {
 		case len(version.Labels) == 0:
-			l.add(diag.NoLabels, at, fmt.Sprintf("version %s has no labels, so it cannot be distinguished from the others", name), version.Pos).
+			l.add(diag.NoLabels, at,
+				fmt.Sprintf("version %s has no labels, so it cannot be distinguished from the others", name),
+				version.Pos).
 				hint("labels: version: %q", name)
 		case w.DNS != "":
-			l.add(diag.NoEffect, at, "the instances behind a dns name have no labels, so they have no versions", version.Pos).
+			l.add(diag.NoEffect, at, "the instances behind a dns name have no labels, so they have no versions",
+				version.Pos).
 				hint("list the instances as endpoints, or make it a separate service")
 		}
 		if version.Workload != "" && !w.InCluster() {
-			l.add(diag.NoEffect, at.field("workload"), "workload cannot take effect: the instances of the service are not pods", here.pos(v.Workload.Pos), w.Pos).
+			l.add(diag.NoEffect, at.field("workload"),
+				"workload cannot take effect: the instances of the service are not pods", here.pos(v.Workload.Pos),
+				w.Pos).
 				hint("remove it")
 		}
 		out = append(out, version)

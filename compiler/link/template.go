@@ -36,7 +36,8 @@ func (l *linker) template(here place, f spec.Field[string]) template {
 		switch {
 		case match != nil:
 			if slices.Contains(t.variables, match[1]) {
-				l.add(diag.BadFormat, here, fmt.Sprintf("the variable %s is used twice", match[1]), here.pos(f.Pos)).hint("give each its own name")
+				l.add(diag.BadFormat, here, fmt.Sprintf("the variable %s is used twice", match[1]), here.pos(f.Pos)).
+					hint("give each its own name")
 			}
 			t.variables = append(t.variables, match[1])
 			rest = match[2] == "=**"
@@ -53,7 +54,8 @@ func (l *linker) template(here place, f spec.Field[string]) template {
 				hint("a variable is a whole segment: {NAME} or * for one, {NAME=**} or ** at the end for all the rest")
 		}
 		if rest && i < len(segments)-1 {
-			l.add(diag.BadFormat, here, fmt.Sprintf("%s matches the rest of the path, so nothing can follow it", segment), here.pos(f.Pos)).hint("put it last")
+			l.add(diag.BadFormat, here, fmt.Sprintf("%s matches the rest of the path, so nothing can follow it",
+				segment), here.pos(f.Pos)).hint("put it last")
 		}
 		t.regex += "/" + part
 	}
@@ -72,16 +74,20 @@ func (l *linker) substitution(here place, f spec.Field[string], matched template
 		if match := variable.FindStringSubmatch(segment); match != nil {
 			i := slices.Index(matched.variables, match[1])
 			if i < 0 || match[2] != "" {
-				l.add(diag.BadFormat, here, fmt.Sprintf("%s is not a variable of match.path.template", segment), here.pos(f.Pos)).
+				l.add(diag.BadFormat, here, fmt.Sprintf("%s is not a variable of match.path.template", segment),
+					here.pos(f.Pos)).
 					hint("%s", l.didYouMean(match[1], matched.variables))
 			}
 			if i >= maxVariables {
-				l.add(diag.OutOfRange, here, fmt.Sprintf("%s is variable %d of the match, and only the first %d can be used in a rewrite", segment, i+1, maxVariables), here.pos(f.Pos)).
+				l.add(diag.OutOfRange, here,
+					fmt.Sprintf("%s is variable %d of the match, and only the first %d can be used in a rewrite",
+						segment, i+1, maxVariables), here.pos(f.Pos)).
 					hint("write * for those that the new path does not need")
 			}
 			text = fmt.Sprintf(`\%d`, i+1)
 		} else if strings.ContainsAny(segment, "{}*") {
-			l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid template segment", segment), here.pos(f.Pos)).hint("a variable is a whole segment: {NAME}")
+			l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid template segment", segment), here.pos(f.Pos)).
+				hint("a variable is a whole segment: {NAME}")
 		}
 		out = append(out, text)
 	}

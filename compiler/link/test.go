@@ -21,7 +21,10 @@ func (l *linker) linkTests() {
 		}
 		t := &ir.Test{
 			Title: title, Method: s.Request.Method.Or("GET"), Path: s.Request.Path.Value, Pos: h.pos,
-			Expect: ir.Expectation{Allowed: s.Expect.Allowed.Value, Service: s.Expect.Service.Value, Version: s.Expect.Version.Value, Pos: here.pos(s.Expect.Pos)},
+			Expect: ir.Expectation{
+				Allowed: s.Expect.Allowed.Value, Service: s.Expect.Service.Value,
+				Version: s.Expect.Version.Value, Pos: here.pos(s.Expect.Pos),
+			},
 		}
 		for _, what := range s.Expect.Unless {
 			t.Expect.Unless = append(t.Expect.Unless, what.Value)
@@ -42,8 +45,11 @@ func (l *linker) linkTests() {
 func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	from, q := s.From, s.Request
 	if from.Service.IsSet() == from.Gateway.IsSet() {
-		l.add(diag.ExactlyOneOf, here.field("from"), fmt.Sprintf("from has %s service and gateway, and must have exactly one", bothOrNeither(from.Service.IsSet())), here.pos(from.Pos)).
-			hint("%s", either(from.Service.IsSet(), `from: service: "NAME", or from: gateway: "NAME"`, "remove service, or remove gateway"))
+		l.add(diag.ExactlyOneOf, here.field("from"),
+			fmt.Sprintf("from has %s service and gateway, and must have exactly one",
+				bothOrNeither(from.Service.IsSet())), here.pos(from.Pos)).
+			hint("%s", either(from.Service.IsSet(), `from: service: "NAME", or from: gateway: "NAME"`,
+				"remove service, or remove gateway"))
 		return false
 	}
 	needed, useless, where := q.To, q.Host, "to"
@@ -52,11 +58,14 @@ func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	}
 	switch {
 	case !needed.IsSet():
-		l.add(diag.MissingField, here.field("request."+where), fmt.Sprintf("the request does not say where it goes: %s is missing", where), here.pos(q.Pos)).
+		l.add(diag.MissingField, here.field("request."+where),
+			fmt.Sprintf("the request does not say where it goes: %s is missing", where), here.pos(q.Pos)).
 			hint("a request from a service has to, the service that is called; a request to a gateway has host")
 		return false
 	case useless.IsSet():
-		l.add(diag.NoEffect, here.field("request"), "to is for requests from a service and host for requests to a gateway, and both are written", here.pos(useless.Pos)).hint("remove it")
+		l.add(diag.NoEffect, here.field("request"),
+			"to is for requests from a service and host for requests to a gateway, and both are written",
+			here.pos(useless.Pos)).hint("remove it")
 		return false
 	}
 	if from.Gateway.IsSet() {
@@ -64,12 +73,14 @@ func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	}
 	t.FromKind, t.From = ir.KindService, from.Service.Value
 	if l.declaredServices[t.From] == nil {
-		l.unknown(diag.UnknownCaller, here.field("from.service"), "service", t.From, sortedKeys(l.declaredServices), from.Service.Pos)
+		l.unknown(diag.UnknownCaller, here.field("from.service"), "service", t.From, sortedKeys(l.declaredServices),
+			from.Service.Pos)
 		return false
 	}
 	callee := l.declaredServices[q.To.Value]
 	if callee == nil {
-		l.unknown(diag.UnknownCallee, here.field("request.to"), "service", q.To.Value, sortedKeys(l.declaredServices), q.To.Pos)
+		l.unknown(diag.UnknownCallee, here.field("request.to"), "service", q.To.Value, sortedKeys(l.declaredServices),
+			q.To.Pos)
 		return false
 	}
 	var good []string
@@ -81,11 +92,13 @@ func (l *linker) testTarget(here place, s *spec.Test, t *ir.Test) bool {
 	port := q.Port.Value
 	switch {
 	case q.Port.IsSet() && !slices.Contains(good, port):
-		l.add(diag.UnknownPort, here.field("request.port"), fmt.Sprintf("%s has no port %q that speaks HTTP", callee.Name, port), here.pos(q.Port.Pos), callee.Pos).
+		l.add(diag.UnknownPort, here.field("request.port"), fmt.Sprintf("%s has no port %q that speaks HTTP",
+			callee.Name, port), here.pos(q.Port.Pos), callee.Pos).
 			hint("%s", l.didYouMean(port, good))
 		return false
 	case !q.Port.IsSet() && len(good) != 1:
-		l.add(diag.AmbiguousPort, here.field("request"), fmt.Sprintf("%d ports of %s speak HTTP: which is meant?", len(good), callee.Name), here.pos(q.To.Pos), callee.Pos).
+		l.add(diag.AmbiguousPort, here.field("request"), fmt.Sprintf("%d ports of %s speak HTTP: which is meant?",
+			len(good), callee.Name), here.pos(q.To.Pos), callee.Pos).
 			hint("write port: %q", append(good, "NAME")[0])
 		return false
 	case !q.Port.IsSet():
@@ -100,7 +113,8 @@ func (l *linker) byListener(here place, s *spec.Test, t *ir.Test) bool {
 	t.FromKind, t.From = ir.KindGateway, s.From.Gateway.Value
 	g := l.declaredGateways[t.From]
 	if g == nil {
-		l.unknown(diag.UnknownCaller, here.field("from.gateway"), "gateway", t.From, sortedKeys(l.declaredGateways), s.From.Gateway.Pos)
+		l.unknown(diag.UnknownCaller, here.field("from.gateway"), "gateway", t.From, sortedKeys(l.declaredGateways),
+			s.From.Gateway.Pos)
 		return false
 	}
 	t.Host = strings.ToLower(s.Request.Host.Value)
@@ -122,11 +136,13 @@ func (l *linker) byListener(here place, s *spec.Test, t *ir.Test) bool {
 	}
 	switch {
 	case at == nil && s.Request.Port.IsSet():
-		l.add(diag.UnknownListener, here.field("request.port"), fmt.Sprintf("the gateway %s has no listener %q of HTTP", g.Name, s.Request.Port.Value), here.pos(s.Request.Port.Pos), g.Pos).
+		l.add(diag.UnknownListener, here.field("request.port"), fmt.Sprintf("the gateway %s has no listener %q of HTTP",
+			g.Name, s.Request.Port.Value), here.pos(s.Request.Port.Pos), g.Pos).
 			hint("%s", l.didYouMean(s.Request.Port.Value, names))
 		return false
 	case at == nil:
-		l.add(diag.UnservedHost, here.field("request.host"), fmt.Sprintf("no listener of %s answers for %s", g.Name, t.Host), here.pos(s.Request.Host.Pos), g.Pos).
+		l.add(diag.UnservedHost, here.field("request.host"), fmt.Sprintf("no listener of %s answers for %s", g.Name,
+			t.Host), here.pos(s.Request.Host.Pos), g.Pos).
 			hint("write port: %q to test the answer that one of them gives", append(names, "NAME")[0])
 		return false
 	}
@@ -157,11 +173,13 @@ func (l *linker) testToken(here place, q *spec.TestRequest, t *ir.Test) bool {
 	switch {
 	case t.Issuer != "":
 	case len(known) == 0:
-		l.add(diag.UnknownIssuer, here.field("request.jwt"), "the mesh has no token issuer", here.pos(q.Pos)).hint("mesh: jwt: issuers: NAME: …")
+		l.add(diag.UnknownIssuer, here.field("request.jwt"), "the mesh has no token issuer", here.pos(q.Pos)).
+			hint("mesh: jwt: issuers: NAME: …")
 	case said.IsSet():
 		l.unknown(diag.UnknownIssuer, here.field("request.jwt.iss"), "token issuer", said.Value, known, said.Pos)
 	default:
-		l.add(diag.UnknownIssuer, here.field("request.jwt"), fmt.Sprintf("the mesh has %d token issuers: whose is it?", len(known)), here.pos(q.Pos)).
+		l.add(diag.UnknownIssuer, here.field("request.jwt"), fmt.Sprintf("the mesh has %d token issuers: whose is it?",
+			len(known)), here.pos(q.Pos)).
 			hint("jwt: iss: %q", known[0])
 	}
 	return t.Issuer != ""
@@ -170,7 +188,8 @@ func (l *linker) testToken(here place, q *spec.TestRequest, t *ir.Test) bool {
 // expectation refuses one that nothing could meet.
 func (l *linker) expectation(here place, e *spec.Expectation) bool {
 	if !e.Allowed.Value && (e.Service.IsSet() || e.Version.IsSet()) {
-		l.add(diag.NoEffect, here, "a request that is not allowed reaches no service and no version", here.pos(cmp.Or(e.Service.Pos, e.Version.Pos)), here.pos(e.Allowed.Pos)).hint("remove it")
+		l.add(diag.NoEffect, here, "a request that is not allowed reaches no service and no version",
+			here.pos(cmp.Or(e.Service.Pos, e.Version.Pos)), here.pos(e.Allowed.Pos)).hint("remove it")
 		return false
 	}
 	if !e.Service.IsSet() {
@@ -178,7 +197,8 @@ func (l *linker) expectation(here place, e *spec.Expectation) bool {
 	}
 	s := l.declaredServices[e.Service.Value]
 	if s == nil {
-		l.unknown(diag.UnknownCallee, here.field("service"), "service", e.Service.Value, sortedKeys(l.declaredServices), e.Service.Pos)
+		l.unknown(diag.UnknownCallee, here.field("service"), "service", e.Service.Value, sortedKeys(l.declaredServices),
+			e.Service.Pos)
 		return false
 	}
 	var versions []string

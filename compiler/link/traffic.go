@@ -34,7 +34,8 @@ func (l *linker) limitSetting(here place, f spec.Field[string]) *ir.Setting[ir.D
 	case f.Value == ir.NoLimit.String():
 		return setting(here, ir.NoLimit, f.Pos)
 	case err == nil && d == 0:
-		l.add(diag.NoTime, here, fmt.Sprintf("%s is %q, which would end every request before it began", here.name(), f.Value), here.pos(f.Pos)).
+		l.add(diag.NoTime, here, fmt.Sprintf("%s is %q, which would end every request before it began", here.name(),
+			f.Value), here.pos(f.Pos)).
 			hint(`"none" for no limit`)
 		return nil
 	default:
@@ -62,7 +63,8 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 		}
 		t.RetryOn = setting(here, on, r.Pos)
 		if len(on) == 0 {
-			l.add(diag.EmptyList, here.field("on"), "on names no condition, so nothing would be retried", here.pos(r.Pos)).
+			l.add(diag.EmptyList, here.field("on"), "on names no condition, so nothing would be retried",
+				here.pos(r.Pos)).
 				hint("omit it for the default, or write attempts: 0 for no retries")
 		} else {
 			t.RetryOn.Pos = here.pos(r.On[0].Pos)
@@ -80,7 +82,8 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 		t.BackoffBase = l.durationSetting(here.field("backoff.base"), b.Base)
 		t.BackoffMax = l.durationSetting(here.field("backoff.max"), b.Max)
 		if t.BackoffBase != nil && t.BackoffMax != nil && t.BackoffMax.Value < t.BackoffBase.Value {
-			l.add(diag.OutOfRange, here.field("backoff.max"), fmt.Sprintf("max is %s and base %s", t.BackoffMax.Value, t.BackoffBase.Value), t.BackoffMax.Pos, t.BackoffBase.Pos).
+			l.add(diag.OutOfRange, here.field("backoff.max"), fmt.Sprintf("max is %s and base %s", t.BackoffMax.Value,
+				t.BackoffBase.Value), t.BackoffMax.Pos, t.BackoffBase.Pos).
 				hint("max is the longest back-off: omit it for ten times base")
 		}
 	}
@@ -89,8 +92,8 @@ func (l *linker) retries(here place, r *spec.Retries, t *ir.Traffic) {
 	}
 }
 
-// ofRequests refuses what a place says of requests where no port speaks HTTP. What a directory above says of all services or
-// calls is not meant for each: a rule of the house stays one where some of them have no requests.
+// ofRequests refuses what a place says of requests where no port speaks HTTP. What a directory above says of all
+// services or calls is not meant for each: a rule of the house stays one where some of them have no requests.
 func (l *linker) ofRequests(here place, t spec.Traffic, ports []ir.Port, whose string, written source.Position) {
 	refuse := func(field, what string, pos spec.Pos) {
 		if path.Dir(here.pos(pos).File) == path.Dir(written.File) {

@@ -25,16 +25,22 @@ func (l *linker) trustDomains(u *spec.Unit) {
 			l.add(diag.BadFormat, here, fmt.Sprintf("%q is not a valid SPIFFE trust domain", name), here.pos(s.Pos))
 			continue
 		case td == l.trustDomain:
-			l.add(diag.NameTaken, here, fmt.Sprintf("%s is the mesh's own trust domain, whose roots come from its issuer", name), here.pos(s.Pos), here.pos(u.Mesh.TrustDomain.Pos)).
+			l.add(diag.NameTaken, here,
+				fmt.Sprintf("%s is the mesh's own trust domain, whose roots come from its issuer", name),
+				here.pos(s.Pos), here.pos(u.Mesh.TrustDomain.Pos)).
 				hint("remove it")
 			continue
 		}
 		bundle, reason := roots(s.Bundle.Value)
 		if reason != "" {
-			l.add(diag.BadFormat, here.field("bundle"), "bundle "+reason, here.pos(s.Bundle.Pos)).hint("certificates of authorities in PEM")
+			l.add(diag.BadFormat, here.field("bundle"), "bundle "+reason, here.pos(s.Bundle.Pos)).
+				hint("certificates of authorities in PEM")
 			continue
 		}
-		l.mesh.TrustDomains = append(l.mesh.TrustDomains, &ir.TrustDomain{Name: name, Bundle: bundle, Pos: here.pos(s.Pos)})
+		l.mesh.TrustDomains = append(l.mesh.TrustDomains, &ir.TrustDomain{
+			Name: name, Bundle: bundle,
+			Pos: here.pos(s.Pos),
+		})
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // unread refuses fields that nobody would read where they stand. Pos is zero for one that is not written.
 func (l *linker) unread(here place, pos spec.Pos, why string) {
 	if pos != 0 {
-		l.add(diag.NoEffect, here, fmt.Sprintf("%s cannot take effect: %s", here.name(), why), here.pos(pos)).hint("remove it")
+		l.add(diag.NoEffect, here, fmt.Sprintf("%s cannot take effect: %s", here.name(), why), here.pos(pos)).
+			hint("remove it")
 	}
 }
 
@@ -51,7 +52,8 @@ func (l *linker) unreadByService(here place, service *ir.Service, s *spec.Servic
 		{"excludeOutboundRanges", "--exclude-outbound-ranges", firstPos(p.ExcludeOutboundRanges)},
 	} {
 		if list.pos != 0 && !service.Explicit { // of which notRedirected says so
-			l.add(diag.NoEffect, at.field(list.name), list.name+" cannot take effect: the instances of the service are not pods", here.pos(list.pos)).
+			l.add(diag.NoEffect, at.field(list.name),
+				list.name+" cannot take effect: the instances of the service are not pods", here.pos(list.pos)).
 				hint("remove it, and run meshc redirect on their hosts with %s", list.flag)
 		}
 	}
@@ -62,7 +64,9 @@ func (l *linker) unreadByService(here place, service *ir.Service, s *spec.Servic
 
 // unreadByGateway refuses what a gateway says of itself that its proxies do not read.
 func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
-	takesRequests := slices.ContainsFunc(g.Listeners, func(listener ir.Listener) bool { return listener.Protocol.IsHTTP() })
+	takesRequests := slices.ContainsFunc(g.Listeners, func(listener ir.Listener) bool {
+		return listener.Protocol.IsHTTP()
+	})
 	if s.Compression != nil && !takesRequests {
 		l.unread(here.field("compression"), s.Compression.Pos, "no listener takes requests of HTTP")
 	}
@@ -80,8 +84,8 @@ func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
 	}
 }
 
-// unreadByEgress refuses what a gateway says of its calls to externals that its proxies do not read: they pass the connections of
-// their callers on, in which the requests are the callers'.
+// unreadByEgress refuses what a gateway says of its calls to externals that its proxies do not read: they pass the
+// connections of their callers on, in which the requests are the callers'.
 func (l *linker) unreadByEgress() {
 	for _, g := range l.mesh.Gateways {
 		h := l.gateways[g.Name]
@@ -99,7 +103,8 @@ func (l *linker) unreadByEgress() {
 			}
 			e := l.mesh.External(use.To)
 			if c := written.Connections; c != nil && (e.Via == nil || e.Via.Gateway != g.Name) {
-				l.unread(at.field("connections"), c.Pos, fmt.Sprintf("the calls to %s do not go via %s", use.To, g.Name))
+				l.unread(at.field("connections"), c.Pos, fmt.Sprintf("the calls to %s do not go via %s", use.To,
+					g.Name))
 			}
 		}
 	}

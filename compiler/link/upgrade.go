@@ -12,7 +12,9 @@ import (
 // upgrades are the protocols that a port's connections may be upgraded to.
 func (l *linker) upgrades(here place, p *spec.Port) []string {
 	if len(p.Upgrades) > 0 && ir.Protocol(p.Protocol.Value) != ir.HTTP {
-		l.add(diag.NoEffect, here.field("upgrades"), fmt.Sprintf("upgrades cannot take effect: the port speaks %s, and only HTTP/1.1 has them", p.Protocol.Value), here.pos(p.Upgrades[0].Pos)).
+		l.add(diag.NoEffect, here.field("upgrades"),
+			fmt.Sprintf("upgrades cannot take effect: the port speaks %s, and only HTTP/1.1 has them",
+				p.Protocol.Value), here.pos(p.Upgrades[0].Pos)).
 			hint("remove them, or write protocol: %q", ir.HTTP)
 		return nil
 	}

@@ -36,7 +36,8 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 			}
 			l.ofRequests(at, s.Traffic(), external.Ports, "a call to "+to, use.Pos)
 		default:
-			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...), func(other string) bool { return other == caller.Name })
+			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...),
+				func(other string) bool { return other == caller.Name })
 			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, s.Pos)
 			continue
 		}
@@ -49,13 +50,17 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 
 // allowedPorts are the callee's ports that the caller may call: those that it
 // names, or all that some rule opens to it.
-func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, use *spec.Use, pos source.Position) []string {
+func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, use *spec.Use,
+	pos source.Position,
+) []string {
 	var open []string
 	var refused *ir.Rule
 	name := caller.Name
 	for _, p := range callee.Ports {
-		if p.Open && (len(callee.Ports) == 1 || slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
-			l.add(diag.OpenPortCalled, here, fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
+		if p.Open && (len(callee.Ports) == 1 ||
+			slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
+			l.add(diag.OpenPortCalled, here,
+				fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
 				hint("remove mtls from services.%s.ports.%s, or call another port", callee.Name, p.Name)
 			return nil
 		}
@@ -66,18 +71,25 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 		}
 	}
 	if len(callee.Ports) == 0 {
-		l.add(diag.UnknownPort, here, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos, l.services[callee.Name].pos).
+		l.add(diag.UnknownPort, here, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos,
+			l.services[callee.Name].pos).
 			hint("add to services.%s: ports: http: {port: 8080, protocol: \"http\"}", callee.Name)
 		return nil
 	}
 	if len(open) == 0 && refused != nil {
-		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s denies all its calls", name, callee.Name, callee.Name), pos, refused.Pos).
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s calls %s, and %s denies all its calls", name, callee.Name,
+			callee.Name), pos, refused.Pos).
 			hint("delete the call or the deny rule, or write in the rule which requests are denied")
 		return nil
 	}
 	if len(open) == 0 {
-		l.add(diag.NotAllowed, here, fmt.Sprintf("%s does not allow calls from %s", callee.Name, name), pos, l.services[callee.Name].pos).
-			hint("add {from: %ss: [%q]} to services.%s.allow, or %s", caller.Kind, name, callee.Name, map[bool]string{true: "delete the call and its routes", false: "remove the call"}[caller.Kind == ir.KindGateway])
+		l.add(diag.NotAllowed, here, fmt.Sprintf("%s does not allow calls from %s", callee.Name, name), pos,
+			l.services[callee.Name].pos).
+			hint("add {from: %ss: [%q]} to services.%s.allow, or %s", caller.Kind, name, callee.Name,
+				map[bool]string{
+					true:  "delete the call and its routes",
+					false: "remove the call",
+				}[caller.Kind == ir.KindGateway])
 		return nil
 	}
 	if use.Ports == nil {
@@ -90,11 +102,14 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 			ports = append(ports, p)
 			continue
 		}
-		l.add(diag.PortNotAllowed, here.field("ports"), fmt.Sprintf("%s calls port %s of %s, and %s allows it on %s only", name, p, callee.Name, callee.Name, strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
+		l.add(diag.PortNotAllowed, here.field("ports"),
+			fmt.Sprintf("%s calls port %s of %s, and %s allows it on %s only", name, p, callee.Name, callee.Name,
+				strings.Join(open, ", ")), pos, l.services[callee.Name].pos).
 			hint("add {from: %ss: [%q], ports: [%q]} to services.%s.allow", caller.Kind, name, p, callee.Name)
 	}
 	if len(use.Ports) == 0 {
-		l.add(diag.EmptyList, here.field("ports"), "ports is empty, so nothing would be called", pos).hint("omit it for every port that is allowed")
+		l.add(diag.EmptyList, here.field("ports"), "ports is empty, so nothing would be called", pos).
+			hint("omit it for every port that is allowed")
 	}
 	return ports
 }
@@ -108,7 +123,9 @@ func (l *linker) binds(here place, proxy *ir.Proxy, uses []ir.Use, written map[s
 		at := here.field("uses." + use.To)
 		if s.Bind.IsSet() {
 			if len(use.Ports) != 1 {
-				l.add(diag.BadEndpointPort, at.field("bind"), fmt.Sprintf("bind is ambiguous: the call has the ports %s", strings.Join(use.Ports, ", ")), here.pos(s.Bind.Pos)).
+				l.add(diag.BadEndpointPort, at.field("bind"),
+					fmt.Sprintf("bind is ambiguous: the call has the ports %s", strings.Join(use.Ports, ", ")),
+					here.pos(s.Bind.Pos)).
 					hint("instead of bind, write %s", left.uses(use, use.Ports...))
 			} else {
 				l.bind(at.field("bind"), proxy, use, use.Ports[0], s.Bind, taken, left)
@@ -116,7 +133,8 @@ func (l *linker) binds(here place, proxy *ir.Proxy, uses []ir.Use, written map[s
 		}
 		for _, port := range sortedKeys(s.Binds) {
 			if !slices.Contains(use.Ports, port) {
-				l.add(diag.UnknownPort, at.field("binds."+port), fmt.Sprintf("the call has no port %q", port), here.pos(s.Binds[port].Pos)).
+				l.add(diag.UnknownPort, at.field("binds."+port), fmt.Sprintf("the call has no port %q", port),
+					here.pos(s.Binds[port].Pos)).
 					hint("%s", l.didYouMean(port, use.Ports))
 				continue
 			}
@@ -125,11 +143,14 @@ func (l *linker) binds(here place, proxy *ir.Proxy, uses []ir.Use, written map[s
 	}
 }
 
-func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string], taken map[netip.AddrPort]source.Position, left *freePorts) {
+func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f spec.Field[string],
+	taken map[netip.AddrPort]source.Position, left *freePorts,
+) {
 	pos := here.pos(f.Pos)
 	addr, err := netip.ParseAddrPort(f.Value)
 	if err != nil || addr.Port() == 0 {
-		l.add(diag.BadAddress, here, fmt.Sprintf("%s is %q and must be IP:PORT", here.name(), f.Value), pos).hint("%q", left.address())
+		l.add(diag.BadAddress, here, fmt.Sprintf("%s is %q and must be IP:PORT", here.name(), f.Value), pos).
+			hint("%q", left.address())
 		return
 	}
 	if addr.Addr().Is4In6() {
@@ -142,12 +163,14 @@ func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f s
 		return
 	}
 	if !addr.Addr().IsLoopback() {
-		l.add(diag.BadAddress, here, fmt.Sprintf("%s is on %s, where others could call with this service's identity", here.name(), addr.Addr()), pos).
+		l.add(diag.BadAddress, here, fmt.Sprintf("%s is on %s, where others could call with this service's identity",
+			here.name(), addr.Addr()), pos).
 			hint("bind to loopback: %q", left.address())
 		return
 	}
 	if other, twice := taken[addr]; twice {
-		l.add(diag.AddressTaken, here, fmt.Sprintf("two calls are bound to %s", addr), pos, other).hint("%q", left.address())
+		l.add(diag.AddressTaken, here, fmt.Sprintf("two calls are bound to %s", addr), pos, other).
+			hint("%q", left.address())
 	}
 	taken[addr] = pos
 	if use.Binds == nil {
@@ -171,7 +194,8 @@ func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written ma
 		ports := unbound(use, written[use.To])
 		if proxy.Interception == ir.InterceptExplicit {
 			if len(ports) > 0 {
-				l.add(diag.NeedsBind, at, fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
+				l.add(diag.NeedsBind, at,
+					fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
 					hint("write %s", left.uses(use, ports...))
 			}
 			continue
@@ -179,8 +203,10 @@ func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written ma
 		for _, name := range ports {
 			port := l.calleePort(use, name)
 			if slices.Contains(proxy.Ports(), port.Number) {
-				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is used by this service's proxy", use.To, port.Number), use.Pos).
-					hint("move the proxy: %s.proxy, or give the call a separate address: %s", here.path, left.uses(use, name))
+				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is used by this service's proxy",
+					use.To, port.Number), use.Pos).
+					hint("move the proxy: %s.proxy, or give the call a separate address: %s", here.path,
+						left.uses(use, name))
 				continue
 			}
 			other, twice := numbers[port.Number]
@@ -188,18 +214,20 @@ func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written ma
 				numbers[port.Number] = claim{use, port}
 				continue
 			}
-			if other.port.Protocol.IsHTTP() && port.Protocol.IsHTTP() || other.port.Protocol == ir.TLS && port.Protocol == ir.TLS {
+			if other.port.Protocol.IsHTTP() && port.Protocol.IsHTTP() ||
+				other.port.Protocol == ir.TLS && port.Protocol == ir.TLS {
 				continue // told apart by host or SNI
 			}
-			l.add(diag.NeedsBind, at, fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
-				other.use.To, other.port.Protocol, use.To, port.Protocol, port.Number), use.Pos, other.use.Pos).
+			l.add(diag.NeedsBind, at,
+				fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
+					other.use.To, other.port.Protocol, use.To, port.Protocol, port.Number), use.Pos, other.use.Pos).
 				hint("give one of them a separate address: %s", left.uses(use, name))
 		}
 	}
 }
 
-// unbound are the ports of a call that have no address of their own. One that is written and wrong is said to be so, and
-// needs no other.
+// unbound are the ports of a call that have no address of their own. One that is written and wrong is said to be so,
+// and needs no other.
 func unbound(use *ir.Use, written *spec.Use) []string {
 	if written.Bind.IsSet() {
 		return nil

@@ -131,7 +131,8 @@ func overLimit(units []Unit, open map[string]bool, reached *limit.Reached) []Eva
 		if len(u.Files) > 0 {
 			pos = source.Position{File: u.Files[len(u.Files)-1], Line: 1, Column: 1}
 		}
-		out[i].Found.Add(diag.New(diag.OverLimit, "", fmt.Sprintf("the evaluation of %s %s", unitName(u.Dir), reached), pos).
+		out[i].Found.Add(diag.New(diag.OverLimit, "", fmt.Sprintf("the evaluation of %s %s", unitName(u.Dir), reached),
+			pos).
 			WithHint(LimitHint))
 	}
 	return out

@@ -12,12 +12,15 @@ import (
 // of them opens, connects, starts or changes anything; of the file system it can only find out whether a file exists
 // (seccomp(2)).
 var allowed = []string{
-	"read", "write", "readv", "writev", "close", "lseek", "fcntl", "fstat", "newfstatat", "statx", "readlinkat", "getcwd", "pipe2", "dup", "dup3",
+	"read", "write", "readv", "writev", "close", "lseek", "fcntl", "fstat", "newfstatat", "statx", "readlinkat",
+	"getcwd", "pipe2", "dup", "dup3",
 	"mmap", "munmap", "mprotect", "madvise", "mremap", "mincore", "brk", "membarrier",
-	"futex", "clone", "clone3", "set_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "tgkill", "tkill", "exit", "exit_group",
+	"futex", "clone", "clone3", "set_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "tgkill", "tkill",
+	"exit", "exit_group",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
 	"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "sched_yield", "sched_getaffinity",
-	"timer_create", "timer_settime", "timer_delete", "setitimer", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll",
+	"timer_create", "timer_settime", "timer_delete", "setitimer", "epoll_create1", "epoll_ctl", "epoll_pwait",
+	"epoll_wait", "eventfd2", "poll", "ppoll",
 	"getrandom", "prctl", "getrlimit", "prlimit64", "uname", "getuid", "geteuid", "getgid", "getegid",
 }
 
@@ -27,7 +30,10 @@ const headroom = 512 << 20
 // confine drops what evaluation does not need, for all threads and permanently: files, sockets, other programs, and
 // memory beyond the limit.
 func confine(memory int64) error {
-	for resource, limit := range map[int]uint64{unix.RLIMIT_DATA: uint64(memory) + headroom, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 64} {
+	for resource, limit := range map[int]uint64{
+		unix.RLIMIT_DATA: uint64(memory) + headroom, unix.RLIMIT_FSIZE: 0,
+		unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 64,
+	} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 			return fmt.Errorf("the process for the evaluation cannot be confined: %w", err)
 		}

@@ -35,7 +35,9 @@ type Evaluated struct {
 // Evaluate evaluates the units with the schema, and sets tags as the option -t of cue does. It does not evaluate
 // units that are in the cache. The results have the order of the units. If apart is not nil, the units are evaluated
 // in a sandbox, and the cache is not used. It returns an error if the context ends.
-func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cache *Cache, apart *Apart) ([]Evaluated, error) {
+func (m *Module) Evaluate(ctx context.Context, units []Unit, tags []string, cache *Cache, apart *Apart) ([]Evaluated,
+	error,
+) {
 	if apart != nil {
 		return m.evaluateApart(ctx, apart, units, tags)
 	}
@@ -97,7 +99,9 @@ func (m *Module) evaluateAll(ctx context.Context, results []Evaluated, missing [
 }
 
 // evaluateChunk evaluates some units in one CUE context.
-func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []int, tags []string, schemaFiles []*ast.File) error {
+func (m *Module) evaluateChunk(ctx context.Context, results []Evaluated, part []int, tags []string,
+	schemaFiles []*ast.File,
+) error {
 	units := make([]Unit, len(part))
 	for i, n := range part {
 		units[i] = results[n].Unit

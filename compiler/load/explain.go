@@ -76,7 +76,8 @@ func (x *explainer) value(v, schema cue.Value, path []string, parent source.Posi
 	case kind == cue.BottomKind:
 		return // said already
 	case kind&wanted == 0:
-		x.add(diag.WrongType, path, fmt.Sprintf("%s is %s and must be %s", last(path), article(kind), article(wanted)), schema, pos)
+		x.add(diag.WrongType, path, fmt.Sprintf("%s is %s and must be %s", last(path), article(kind), article(wanted)),
+			schema, pos)
 	case kind == cue.StructKind:
 		x.fields(v, schema, path, pos)
 	case kind == cue.ListKind:
@@ -161,7 +162,8 @@ func (x *explainer) fields(v, schema cue.Value, path []string, pos source.Positi
 			continue
 		}
 		of := last(path)
-		x.found.Add(diag.New(diag.MissingField, join(append(slices.Clip(path), name)), fmt.Sprintf("%s needs a field %s", of, name), pos).
+		x.found.Add(diag.New(diag.MissingField, join(append(slices.Clip(path), name)),
+			fmt.Sprintf("%s needs a field %s", of, name), pos).
 			WithHint("%s", x.docs.field(known.Value(), name)))
 	}
 }
@@ -221,7 +223,8 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 	}
 	written := fmt.Sprint(v)
 	if allowed := alternatives(schema); len(allowed) > 0 {
-		d := diag.New(diag.NotOneOf, join(path), fmt.Sprintf("%s is %s and must be one of %s", last(path), written, strings.Join(allowed, ", ")), pos)
+		d := diag.New(diag.NotOneOf, join(path), fmt.Sprintf("%s is %s and must be one of %s", last(path), written,
+			strings.Join(allowed, ", ")), pos)
 		if near := diag.DidYouMean(strings.Trim(written, `"`), unquoted(allowed)); near != "" {
 			d = d.WithHint("did you mean %q?", near)
 		}
@@ -230,7 +233,8 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 	}
 	d := diag.New(diag.OutOfRange, join(path), fmt.Sprintf("%s is %s, which is out of range", last(path), written), pos)
 	if v.IncompleteKind() == cue.StringKind {
-		d = diag.New(diag.BadFormat, join(path), fmt.Sprintf("%s is %s, which is not a valid value", last(path), written), pos)
+		d = diag.New(diag.BadFormat, join(path), fmt.Sprintf("%s is %s, which is not a valid value", last(path),
+			written), pos)
 	} else if bound := boundOf(err); bound != "" {
 		d.Message = fmt.Sprintf("%s is %s and must be %s", last(path), written, bound)
 	}

@@ -63,11 +63,13 @@ func classify(format, message string, fallback diag.Code) diag.Code {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(message, w) })
 	}
 	switch {
-	case strings.HasPrefix(format, "conflicting values"), strings.HasPrefix(format, "invalid value"), has("field not allowed"):
+	case strings.HasPrefix(format, "conflicting values"), strings.HasPrefix(format, "invalid value"),
+		has("field not allowed"):
 		return diag.CUEConflict
 	case has("incomplete", "non-concrete"):
 		return diag.CUEIncomplete
-	case has("cannot find package", "import failed", "cannot find module", "no dependency found", "imported and not used", "package is not in std"):
+	case has("cannot find package", "import failed", "cannot find module", "no dependency found",
+		"imported and not used", "package is not in std"):
 		return diag.CUEImport
 	case has("no tag for", "tag "):
 		return diag.CUETag
@@ -151,7 +153,8 @@ func oneForEachPath(found diag.List) diag.List {
 			kept.Add(d)
 			continue
 		}
-		merged := diag.New(kept[i].Code, d.Path, kept[i].Message, append(slices.Clone(kept[i].Positions), d.Positions...)...)
+		merged := diag.New(kept[i].Code, d.Path, kept[i].Message, append(slices.Clone(kept[i].Positions),
+			d.Positions...)...)
 		merged.Hint = kept[i].Hint
 		kept[i] = merged
 	}

@@ -77,7 +77,8 @@ func Open(dir string) (*Module, diag.List, error) {
 	}
 	top, found := Root(start)
 	if !found {
-		return nil, diag.List{diag.New(diag.NotAModule, "", fmt.Sprintf("%s is not in a CUE module: no cue.mod/module.cue here or above", dir)).
+		return nil, diag.List{diag.New(diag.NotAModule, "",
+			fmt.Sprintf("%s is not in a CUE module: no cue.mod/module.cue here or above", dir)).
 			WithHint("make a mesh repository with: meshc init DIR")}, nil
 	}
 	root, err := os.OpenRoot(top)
@@ -106,7 +107,8 @@ func (m *Module) readModuleFile() diag.List {
 	}
 	if parsed.Module == "" {
 		m.broken = true
-		return diag.List{diag.New(diag.NotAModule, "", "cue.mod/module.cue names no module", source.Position{File: moduleFile, Line: 1, Column: 1}).
+		return diag.List{diag.New(diag.NotAModule, "", "cue.mod/module.cue names no module",
+			source.Position{File: moduleFile, Line: 1, Column: 1}).
 			WithHint(`write module: "shop.example/mesh@v0"`)}
 	}
 	m.Path, _, _ = strings.Cut(parsed.Module, "@")
@@ -155,7 +157,8 @@ func (m *Module) Target(name string) string {
 
 // unreadable says that a file or directory cannot be read, and why.
 func unreadable(name string, err error) diag.Diagnostic {
-	return diag.New(diag.Unreadable, "", fmt.Sprintf("%s cannot be read: %s", name, cause(err)), source.Position{File: path.Clean(name)})
+	return diag.New(diag.Unreadable, "", fmt.Sprintf("%s cannot be read: %s", name, cause(err)),
+		source.Position{File: path.Clean(name)})
 }
 
 // cause is the innermost reason of a file error, without the path.

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestNothingOutsideTheModuleIsRead has a module that would have CUE take a package from elsewhere on the machine in place of one that
-// it depends on (cue.mod/local-module.cue).
+// TestNothingOutsideTheModuleIsRead has a module that would have CUE take a package from elsewhere on the machine in
+// place of one that it depends on (cue.mod/local-module.cue).
 func TestNothingOutsideTheModuleIsRead(t *testing.T) {
 	outside := t.TempDir()
 	for name, text := range map[string]string{
@@ -25,9 +25,11 @@ func TestNothingOutsideTheModuleIsRead(t *testing.T) {
 		}
 	}
 	for _, place := range []string{outside, ".." + outside, "./.." + outside} {
-		files := edited(smallModule, "services/pay/pay.cue", "package shop\n\nimport \"out.example/x\"\n\n"+serviceAt("pay", "x.port"))
+		files := edited(smallModule, "services/pay/pay.cue", "package shop\n\nimport \"out.example/x\"\n\n"+
+			serviceAt("pay", "x.port"))
 		files["cue.mod/module.cue"] += "deps: \"out.example/x@v0\": v: \"v0.0.1\"\n"
-		files["cue.mod/local-module.cue"] = "deps: \"out.example/x@v0\": {v: \"v0.0.1\", replaceWith: \"" + place + "\"}\n"
+		files["cue.mod/local-module.cue"] = "deps: \"out.example/x@v0\": {v: \"v0.0.1\", replaceWith: \"" + place +
+			"\"}\n"
 		m, units, said := readModule(t, files)
 		results, err := m.Evaluate(t.Context(), units, nil, nil, nil)
 		if err != nil {

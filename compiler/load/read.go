@@ -27,8 +27,8 @@ import (
 // maxFileSize limits one CUE file, in bytes. A mesh is written by people, so a larger file is a mistake or an attack.
 const maxFileSize = 8 << 20
 
-// What bounds a module: files of CUE, bytes of all of them, entries of all its directories, and directories in one another.
-// A mesh of ten thousand services has some 20 MiB in as many files.
+// What bounds a module: files of CUE, bytes of all of them, entries of all its directories, and directories in one
+// another. A mesh of ten thousand services has some 20 MiB in as many files.
 const (
 	maxModuleFiles   = 100_000
 	maxModuleSize    = 64 << 20
@@ -104,7 +104,8 @@ func (r *reader) count(name string, files, size, entries int64) bool {
 		return true
 	}
 	r.full, r.broken = true, true
-	r.found.Add(diag.New(diag.ModuleTooLarge, "", "the mesh repository has more than "+what, source.Position{File: name}).
+	r.found.Add(diag.New(diag.ModuleTooLarge, "", "the mesh repository has more than "+what,
+		source.Position{File: name}).
 		WithHint("a mesh is written by people: remove what is generated, or keep it in a directory whose name begins with \".\" or \"_\", which is not read"))
 	return false
 }
@@ -156,7 +157,8 @@ func (r *reader) readDir(open *os.Root, dir string) {
 				problem = replaces(name)
 			}
 			if problem == nil && f.pkg == "" && !strings.HasPrefix(name, "cue.mod/") && f.says() {
-				r.add(diag.New(diag.NoPackage, "", name+" has no package clause, so it does not belong to any unit", source.Position{File: name, Line: 1, Column: 1}).
+				r.add(diag.New(diag.NoPackage, "", name+" has no package clause, so it does not belong to any unit",
+					source.Position{File: name, Line: 1, Column: 1}).
 					WithHint("begin it with the package of the other files in its directory"))
 			}
 			if problem != nil {
@@ -222,12 +224,16 @@ func (m *Module) readFile(open *os.Root, entry fs.DirEntry, name string) (*file,
 	}
 	if !utf8.Valid(data) {
 		line, column := invalidUTF8(data)
-		d := diag.New(diag.InvalidUTF8, "", name+" is not valid UTF-8", source.Position{File: name, Line: line, Column: column}).
+		d := diag.New(diag.InvalidUTF8, "", name+" is not valid UTF-8", source.Position{
+			File: name, Line: line,
+			Column: column,
+		}).
 			WithHint("save the file as UTF-8")
 		return nil, &d
 	}
 	if bytes.HasPrefix(data, []byte(lfsPointer)) {
-		d := diag.New(diag.NotAsCommitted, "", name+" is a pointer of Git LFS, whose content is in no commit", source.Position{File: name, Line: 1, Column: 1}).
+		d := diag.New(diag.NotAsCommitted, "", name+" is a pointer of Git LFS, whose content is in no commit",
+			source.Position{File: name, Line: 1, Column: 1}).
 			WithHint("keep files of a mesh in Git itself: git lfs untrack")
 		return nil, &d
 	}
@@ -256,7 +262,8 @@ func (m *Module) regular(name string) (string, *diag.Diagnostic) {
 		return "", &d
 	}
 	if !info.Mode().IsRegular() {
-		d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file", source.Position{File: name})
+		d := diag.New(diag.Unreadable, "", name+" cannot be read: it is not a regular file",
+			source.Position{File: name})
 		return "", &d
 	}
 	return target, nil
@@ -270,7 +277,10 @@ func (f *file) external() *diag.Diagnostic {
 		return nil
 	}
 	before := f.data[:at]
-	pos := source.Position{File: f.path, Line: 1 + bytes.Count(before, []byte("\n")), Column: at - bytes.LastIndexByte(before, '\n')}
+	pos := source.Position{
+		File: f.path, Line: 1 + bytes.Count(before, []byte("\n")),
+		Column: at - bytes.LastIndexByte(before, '\n'),
+	}
 	d := diag.New(diag.CUEImport, "", "a mesh takes nothing from files that are not CUE (@extern)", pos).
 		WithHint("write it in CUE; cue import turns JSON and YAML into it")
 	return &d
@@ -281,13 +291,15 @@ const localModuleFile = "cue.mod/local-module.cue"
 
 // replaces refuses that file: CUE would read from the disk, and not from what was read of the module.
 func replaces(name string) *diag.Diagnostic {
-	d := diag.New(diag.LeavesModule, "", name+" takes modules from elsewhere on the machine", source.Position{File: name, Line: 1, Column: 1}).
+	d := diag.New(diag.LeavesModule, "", name+" takes modules from elsewhere on the machine",
+		source.Position{File: name, Line: 1, Column: 1}).
 		WithHint("remove it; packages of others stand below cue.mod/pkg")
 	return &d
 }
 
 func tooLarge(name string, size int64) *diag.Diagnostic {
-	d := diag.New(diag.FileTooLarge, "", fmt.Sprintf("%s has %d MiB; a file of a mesh has at most %d MiB", name, size>>20, maxFileSize>>20), source.Position{File: name})
+	d := diag.New(diag.FileTooLarge, "", fmt.Sprintf("%s has %d MiB; a file of a mesh has at most %d MiB", name,
+		size>>20, maxFileSize>>20), source.Position{File: name})
 	return &d
 }
 

@@ -29,7 +29,10 @@ type reads struct {
 }
 
 func (m *Module) reads() *reads {
-	r := &reads{m: m, of: map[string][]string{vendored: nil}, imports: map[string][]string{}, hashes: map[string][]byte{}}
+	r := &reads{
+		m: m, of: map[string][]string{vendored: nil}, imports: map[string][]string{},
+		hashes: map[string][]byte{},
+	}
 	for _, name := range sortedKeys(m.files) {
 		dir := path.Dir(name)
 		if inModuleDir(dir) {

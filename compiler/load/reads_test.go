@@ -30,7 +30,8 @@ var smallModule = map[string]string{
 func service(name string) string { return serviceAt(name, "8080") }
 
 func serviceAt(name, port string) string {
-	return fmt.Sprintf("services: %q: {workload: deployment: %q, ports: http: {port: %s, protocol: \"http\"}}\n", name, name, port)
+	return fmt.Sprintf("services: %q: {workload: deployment: %q, ports: http: {port: %s, protocol: \"http\"}}\n", name,
+		name, port)
 }
 
 // edits are changes of single files of the module, each with what it adds to it; "" removes it. CUE, and nobody who
@@ -135,8 +136,8 @@ func readModule(t *testing.T, files map[string]string) (*Module, []Unit, diag.Li
 	return m, units, append(found, more...)
 }
 
-// TestUnitsAreWhatCUELoads holds the units, the files of each and the files that its key covers against those that CUE itself
-// loads.
+// TestUnitsAreWhatCUELoads holds the units, the files of each and the files that its key covers against those that CUE
+// itself loads.
 func TestUnitsAreWhatCUELoads(t *testing.T) {
 	count := 0
 	for _, edit := range edits {
@@ -146,14 +147,17 @@ func TestUnitsAreWhatCUELoads(t *testing.T) {
 		for i, instance := range m.instances(units, nil) {
 			u := units[i]
 			isUnit[u.Dir] = true
-			if own := ownFiles(m, u, instance); len(instance.InvalidFiles) == 0 && !slices.Equal(own, slices.Sorted(slices.Values(u.Files))) {
-				t.Errorf("%q in %s: the unit %s has the files %v, and CUE loads %v", edit.text, edit.name, u.Dir, u.Files, own)
+			if own := ownFiles(m, u, instance); len(instance.InvalidFiles) == 0 &&
+				!slices.Equal(own, slices.Sorted(slices.Values(u.Files))) {
+				t.Errorf("%q in %s: the unit %s has the files %v, and CUE loads %v", edit.text, edit.name, u.Dir,
+					u.Files, own)
 			}
 			covered := reads.files(u.Dir)
 			for _, name := range allFiles(instance) {
 				count++
 				if !slices.Contains(covered, name) {
-					t.Errorf("%q in %s: the key of %s does not cover %s, which CUE reads", edit.text, edit.name, u.Dir, name)
+					t.Errorf("%q in %s: the key of %s does not cover %s, which CUE reads", edit.text, edit.name, u.Dir,
+						name)
 				}
 			}
 		}
@@ -162,8 +166,11 @@ func TestUnitsAreWhatCUELoads(t *testing.T) {
 				continue
 			}
 			instance := m.instances([]Unit{{Dir: dir, pkg: "shop"}}, nil)[0]
-			if slices.ContainsFunc(loaded(instance.BuildFiles), func(name string) bool { return path.Dir(name) == dir }) {
-				t.Errorf("%q in %s: CUE has a package in %s, and it is no unit; meshc says %v", edit.text, edit.name, dir, said)
+			if slices.ContainsFunc(loaded(instance.BuildFiles), func(name string) bool {
+				return path.Dir(name) == dir
+			}) {
+				t.Errorf("%q in %s: CUE has a package in %s, and it is no unit; meshc says %v", edit.text, edit.name,
+					dir, said)
 			}
 		}
 	}
@@ -180,8 +187,8 @@ func (r *reads) files(dir string) (out []string) {
 	return out
 }
 
-// ownFiles are the files of a unit as CUE sees them: those that it builds, and those that are the unit's and have an attribute
-// by which they are left out.
+// ownFiles are the files of a unit as CUE sees them: those that it builds, and those that are the unit's and have an
+// attribute by which they are left out.
 func ownFiles(m *Module, u Unit, instance *build.Instance) []string {
 	own := loaded(instance.BuildFiles)
 	for _, f := range instance.IgnoredFiles {
@@ -210,8 +217,8 @@ func loaded(files []*build.File) (out []string) {
 	return out
 }
 
-// TestCacheKeepsWhatTheSpecSays evaluates a module, changes a file, and evaluates it again with what was kept: it comes to the
-// same as without.
+// TestCacheKeepsWhatTheSpecSays evaluates a module, changes a file, and evaluates it again with what was kept: it
+// comes to the same as without.
 func TestCacheKeepsWhatTheSpecSays(t *testing.T) {
 	kept := t.TempDir()
 	before := evaluated(t, withImports(), kept)
@@ -223,11 +230,13 @@ func TestCacheKeepsWhatTheSpecSays(t *testing.T) {
 		with, without := evaluated(t, after, kept), evaluated(t, after, "")
 		for dir, want := range without {
 			if with[dir] != want {
-				t.Errorf("%q in %s: with the cache the unit %s is\n%s\nand without\n%s", edit.text, edit.name, dir, with[dir], want)
+				t.Errorf("%q in %s: with the cache the unit %s is\n%s\nand without\n%s", edit.text, edit.name, dir,
+					with[dir], want)
 			}
 		}
 		if len(with) != len(without) {
-			t.Errorf("%q in %s: with the cache there are %d units, and without %d", edit.text, edit.name, len(with), len(without))
+			t.Errorf("%q in %s: with the cache there are %d units, and without %d", edit.text, edit.name, len(with),
+				len(without))
 		}
 	}
 }

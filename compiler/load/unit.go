@@ -52,7 +52,9 @@ func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, foun
 	for _, dir := range sortedKeys(all) {
 		unit := all[dir]
 		if strings.ContainsAny(dir, "@:") { // which say something else in an import path
-			found.Add(diag.New(diag.UnknownPackage, "", fmt.Sprintf("the directory %q cannot be a package of CUE: its name has \"@\" or \":\"", dir), source.Position{File: m.filesOf(dir, unit.pkg)[0]}).
+			found.Add(diag.New(diag.UnknownPackage, "",
+				fmt.Sprintf("the directory %q cannot be a package of CUE: its name has \"@\" or \":\"", dir),
+				source.Position{File: m.filesOf(dir, unit.pkg)[0]}).
 				WithHint("give it another name"))
 			continue
 		}
@@ -64,27 +66,33 @@ func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, foun
 	if asked[whole] || len(part.Left) == 0 {
 		return units, nil, found
 	}
-	part.Directories = slices.SortedFunc(maps.Keys(asked), func(a, b source.Directory) int { return strings.Compare(a.String(), b.String()) })
+	part.Directories = slices.SortedFunc(maps.Keys(asked), func(a, b source.Directory) int {
+		return strings.Compare(a.String(), b.String())
+	})
 	return units, part, found
 }
 
 // choose returns the directories and the package that a pattern means, or the problem with it. If alone is set, the
 // pattern must match files.
 func (m *Module) choose(pattern string, alone bool) (of source.Directory, pkg string, problem *diag.Diagnostic) {
-	wrong := func(code diag.Code, at source.Position, hint, format string, args ...any) (source.Directory, string, *diag.Diagnostic) {
+	wrong := func(code diag.Code, at source.Position, hint, format string, args ...any) (source.Directory, string,
+		*diag.Diagnostic,
+	) {
 		d := diag.New(code, "", fmt.Sprintf(format, args...), at).WithHint("%s", hint)
 		return of, pkg, &d
 	}
 	nowhere := source.Position{}
 	dir, pkg, deep, ok := m.resolve(pattern)
 	if !ok {
-		return wrong(diag.UnknownPackage, nowhere, "packages are given as with cue: ./... or ./services/cart", "package %q is outside the module %s", pattern, m.Path)
+		return wrong(diag.UnknownPackage, nowhere, "packages are given as with cue: ./... or ./services/cart",
+			"package %q is outside the module %s", pattern, m.Path)
 	}
 	of = source.Directory{Path: dir, Below: deep}
 	if pkg == "" {
 		names := m.packagesFor(dir, deep)
 		if len(names) > 1 {
-			return wrong(diag.UnknownPackage, nowhere, "say which one: "+pattern+":"+names[0], "%q could mean the packages %s", pattern, strings.Join(names, " and "))
+			return wrong(diag.UnknownPackage, nowhere, "say which one: "+pattern+":"+names[0],
+				"%q could mean the packages %s", pattern, strings.Join(names, " and "))
 		}
 		if len(names) == 1 {
 			pkg = names[0]
@@ -93,7 +101,9 @@ func (m *Module) choose(pattern string, alone bool) (of source.Directory, pkg st
 	switch {
 	case len(m.unitsIn(of, pkg)) > 0 || m.hasBadFile(dir, deep):
 	case pkg == "":
-		return wrong(diag.NoUnits, m.example(dir), "a mesh repository begins with a mesh.cue; meshc init DIR writes one", "%q holds no CUE files with a package", pattern)
+		return wrong(diag.NoUnits, m.example(dir),
+			"a mesh repository begins with a mesh.cue; meshc init DIR writes one",
+			"%q holds no CUE files with a package", pattern)
 	case alone:
 		return wrong(diag.NoUnits, nowhere, "", "%q holds no files of package %s", pattern, pkg)
 	}

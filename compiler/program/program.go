@@ -1,5 +1,5 @@
-// Package program finds the programs that meshc runs, and never one that somebody's change of a mesh brought along; and it
-// tells one meshc from another.
+// Package program finds the programs that meshc runs, and never one that somebody's change of a mesh brought along;
+// and it tells one meshc from another.
 package program
 
 import (
@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Find is the absolute path of a program that PATH has. One of an entry of PATH that is not absolute is an error, as is one
-// in the directory outside, links followed: a reviewed tree. An empty outside refuses none.
+// Find is the absolute path of a program that PATH has. One of an entry of PATH that is not absolute is an error, as
+// is one in the directory outside, links followed: a reviewed tree. An empty outside refuses none.
 func Find(name, outside string) (string, error) {
 	found, err := exec.LookPath(name)
 	switch {
@@ -48,7 +48,8 @@ func Outside(program, dir string) error {
 	}
 	for _, d := range []string{dir, real} {
 		if within(as, d) || within(actual, d) {
-			return fmt.Errorf("%s is in the work tree %s, and a program of a tree that is reviewed is not run", program, dir)
+			return fmt.Errorf("%s is in the work tree %s, and a program of a tree that is reviewed is not run", program,
+				dir)
 		}
 	}
 	return nil

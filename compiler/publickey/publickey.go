@@ -1,6 +1,6 @@
-// Package publickey says which public keys meshc works with, and reads certificates and requests so that no other key gets
-// as far as a signature. What a signature costs to verify grows with the cube of an RSA key's size, and whoever sends
-// the key chooses that: kind and size are checked first, and the size of what is parsed before that.
+// Package publickey says which public keys meshc works with, and reads certificates and requests so that no other key
+// gets as far as a signature. What a signature costs to verify grows with the cube of an RSA key's size, and whoever
+// sends the key chooses that: kind and size are checked first, and the size of what is parsed before that.
 package publickey
 
 import (
@@ -29,8 +29,8 @@ const (
 // ErrKey is in every error that says that a key is of a kind or size that nothing here works with.
 var ErrKey = errors.New("keys here are ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 to 4096 bits")
 
-// Check is nil for a key of which signatures may be verified: ECDSA on P-256, P-384 or P-521, Ed25519, or RSA of MinRSA to
-// MaxRSA bits. It does no arithmetic with the key.
+// Check is nil for a key of which signatures may be verified: ECDSA on P-256, P-384 or P-521, Ed25519, or RSA of
+// MinRSA to MaxRSA bits. It does no arithmetic with the key.
 func Check(public crypto.PublicKey) error {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
@@ -72,7 +72,8 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 	return c, nil
 }
 
-// ParseRequest reads a certificate request in DER whose key [Check] accepts. It does not verify that its maker has the key.
+// ParseRequest reads a certificate request in DER whose key [Check] accepts. It does not verify that its maker has the
+// key.
 func ParseRequest(der []byte) (*x509.CertificateRequest, error) {
 	if len(der) > MaxDER {
 		return nil, fmt.Errorf("a request of %d bytes is too long: %d at most", len(der), MaxDER)
@@ -87,8 +88,8 @@ func ParseRequest(der []byte) (*x509.CertificateRequest, error) {
 	return r, nil
 }
 
-// Certificates are those of a text in PEM that [ParseCertificate] can read. What else is there is left out: a root that is
-// left out is trusted by nobody.
+// Certificates are those of a text in PEM that [ParseCertificate] can read. What else is there is left out: a root
+// that is left out is trusted by nobody.
 func Certificates(text []byte) []*x509.Certificate {
 	var out []*x509.Certificate
 	for {
@@ -105,8 +106,8 @@ func Certificates(text []byte) []*x509.Certificate {
 	}
 }
 
-// CertificatesAlone are the certificates of a text in PEM that holds nothing else, and none that [ParseCertificate] refuses: for
-// what somebody else made. An error says what is wrong with it.
+// CertificatesAlone are the certificates of a text in PEM that holds nothing else, and none that [ParseCertificate]
+// refuses: for what somebody else made. An error says what is wrong with it.
 func CertificatesAlone(text []byte) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
 	for {
@@ -140,8 +141,9 @@ func Pool(text []byte) (*x509.CertPool, bool) {
 // maxChain bounds how many certificates a peer may show: a leaf and what is between it and a root.
 const maxChain = 8
 
-// VerifyPeer is the chain of certificates that a peer showed, as TLS has them in DER, the leaf first, when it ends at one of
-// the roots and is for that usage. No signature is verified before the key of every certificate is known to be good.
+// VerifyPeer is the chain of certificates that a peer showed, as TLS has them in DER, the leaf first, when it ends at
+// one of the roots and is for that usage. No signature is verified before the key of every certificate is known to be
+// good.
 func VerifyPeer(shown [][]byte, roots *x509.CertPool, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
 	if len(shown) == 0 || len(shown) > maxChain {
 		return nil, fmt.Errorf("a peer presents 1 to %d certificates, not %d", maxChain, len(shown))
@@ -158,7 +160,10 @@ func VerifyPeer(shown [][]byte, roots *x509.CertPool, usage x509.ExtKeyUsage) ([
 	for _, c := range chain[1:] {
 		intermediates.AddCert(c)
 	}
-	verified, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{usage}})
+	verified, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates,
+		KeyUsages: []x509.ExtKeyUsage{usage},
+	})
 	if err != nil {
 		return nil, err
 	}

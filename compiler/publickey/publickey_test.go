@@ -96,13 +96,16 @@ func authority(t *testing.T) (*x509.Certificate, crypto.Signer) {
 	return c, key
 }
 
-// TestPeersWithHugeKeys wants every certificate of a chain to be looked at before a signature is verified: the refusal is
-// that of the key, though the chain would not verify either.
+// TestPeersWithHugeKeys wants every certificate of a chain to be looked at before a signature is verified: the refusal
+// is that of the key, though the chain would not verify either.
 func TestPeersWithHugeKeys(t *testing.T) {
 	ca, key := authority(t)
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	leaf, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(3), NotAfter: time.Now().Add(time.Hour)}, ca, key.Public(), key)
+	leaf, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(3),
+		NotAfter:     time.Now().Add(time.Hour),
+	}, ca, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,15 +118,18 @@ func TestPeersWithHugeKeys(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, shown := range map[string][][]byte{"none": {}, "nine": {leaf, leaf, leaf, leaf, leaf, leaf, leaf, leaf, leaf}, "one that is too long": {make([]byte, publickey.MaxDER+1)}} {
+	for name, shown := range map[string][][]byte{"none": {}, "nine": {
+		leaf, leaf, leaf, leaf, leaf, leaf, leaf, leaf,
+		leaf,
+	}, "one that is too long": {make([]byte, publickey.MaxDER+1)}} {
 		if _, err := publickey.VerifyPeer(shown, roots, x509.ExtKeyUsageAny); err == nil {
 			t.Errorf("%s: it is taken", name)
 		}
 	}
 }
 
-// TestRequestsWithHugeKeys wants no signature of a request to be looked at whose key is of the wrong size: this one's is
-// nothing that could be verified.
+// TestRequestsWithHugeKeys wants no signature of a request to be looked at whose key is of the wrong size: this one's
+// is nothing that could be verified.
 func TestRequestsWithHugeKeys(t *testing.T) {
 	if _, err := publickey.ParseRequest(make([]byte, publickey.MaxDER+1)); err == nil {
 		t.Error("it is read, however long it is")
@@ -138,8 +144,8 @@ func TestRequestsWithHugeKeys(t *testing.T) {
 	}
 }
 
-// TestNobodyElseParses wants keys of others to be read by this package and by nothing else in the product. The harness of
-// tests and the example's application read their own.
+// TestNobodyElseParses wants keys of others to be read by this package and by nothing else in the product. The harness
+// of tests and the example's application read their own.
 func TestNobodyElseParses(t *testing.T) {
 	top := filepath.Join("..", "..")
 	err := filepath.WalkDir(top, func(name string, d fs.DirEntry, err error) error {
@@ -161,7 +167,10 @@ func TestNobodyElseParses(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, call := range []string{"x509.ParseCertificate", "AppendCertsFromPEM(", "ClientCAs:", "tls.RequireAndVerifyClientCert", "tls.VerifyClientCertIfGiven"} {
+		for _, call := range []string{
+			"x509.ParseCertificate", "AppendCertsFromPEM(", "ClientCAs:",
+			"tls.RequireAndVerifyClientCert", "tls.VerifyClientCertIfGiven",
+		} {
 			if strings.Contains(string(data), call) {
 				t.Errorf("%s: %s: keys of others are read by compiler/publickey, which looks at them first", at, call)
 			}

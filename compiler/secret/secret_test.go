@@ -36,7 +36,10 @@ func TestValueNeverShows(t *testing.T) {
 		defer func() { fmt.Fprintln(&out, recover()) }()
 		panic(fmt.Sprint(v))
 	}()
-	for _, shown := range []string{"hunter2", fmt.Sprintf("%x", "hunter2"), fmt.Sprintf("%X", "hunter2"), "104 117 110", "0x68", "aHVudGVyMg"} {
+	for _, shown := range []string{
+		"hunter2", fmt.Sprintf("%x", "hunter2"), fmt.Sprintf("%X", "hunter2"), "104 117 110",
+		"0x68", "aHVudGVyMg",
+	} {
 		if strings.Contains(out.String(), shown) {
 			t.Errorf("%q is shown in\n%s", shown, out.String())
 		}
@@ -55,15 +58,19 @@ func TestFind(t *testing.T) {
 			if got := secret.Redact(around); strings.Contains(got, text) || !strings.Contains(got, secret.Redacted) {
 				t.Errorf("%s is left in %q", kind, got)
 			}
-			if got := secret.Mask([]byte(around)); len(got) != len(around) || bytes.Contains(got, []byte(text)) || bytes.Count(got, []byte("\n")) != strings.Count(around, "\n") {
+			if got := secret.Mask([]byte(around)); len(got) != len(around) || bytes.Contains(got, []byte(text)) ||
+				bytes.Count(got, []byte("\n")) != strings.Count(around, "\n") {
 				t.Errorf("%s is masked as %q", kind, got)
 			}
 		}
 	}
 	for _, text := range []string{
-		"", "checkout", "spiffe://shop.example/ns/shop/sa/web", "https://accounts.example/keys", "/cart/*", "10.20.0.0/16",
-		"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "^/v[0-9]+/cart/.*$", "a bearer of news", "Basic training for everyone",
-		"what the password=... parameter is", "sha256:" + strings.Repeat("ab", 32), "ghcr.io/meshc/meshc:latest", "the API key is elsewhere",
+		"", "checkout", "spiffe://shop.example/ns/shop/sa/web", "https://accounts.example/keys", "/cart/*",
+		"10.20.0.0/16",
+		"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "^/v[0-9]+/cart/.*$", "a bearer of news",
+		"Basic training for everyone",
+		"what the password=... parameter is", "sha256:" + strings.Repeat("ab", 32), "ghcr.io/meshc/meshc:latest",
+		"the API key is elsewhere",
 	} {
 		if kind := secret.Find(text); kind != "" {
 			t.Errorf("%q is taken for %s", text, kind)

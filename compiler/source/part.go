@@ -47,8 +47,8 @@ func (p *Part) HasDirectory(dir string) bool {
 	return p == nil || slices.ContainsFunc(p.Directories, func(d Directory) bool { return d.Has(dir) })
 }
 
-// Concerns reports whether something is the part's to know in which those places took part: one of them is of the part, or
-// none is of a package that does not go into the part.
+// Concerns reports whether something is the part's to know in which those places took part: one of them is of the
+// part, or none is of a package that does not go into the part.
 func (p *Part) Concerns(at []Position) bool {
 	if p == nil {
 		return true

@@ -6,10 +6,12 @@ import (
 	"slices"
 )
 
-// An empty list is not the same as none: methods: [] is an error, and without methods a rule is about all. But gob, by which
-// units are kept and handed from one process to another, sends both as none. So a unit says beside where they are.
+// An empty list is not the same as none: methods: [] is an error, and without methods a rule is about all. But gob, by
+// which units are kept and handed from one process to another, sends both as none. So a unit says beside where they
+// are.
 
-// emptyLists are the lists that are written and empty, by their numbers among all that have no elements, in the order of a walk.
+// emptyLists are the lists that are written and empty, by their numbers among all that have no elements, in the order
+// of a walk.
 func emptyLists(r *Repository) (numbers []int) {
 	n := 0
 	eachWithoutElements(reflect.ValueOf(r).Elem(), func(list reflect.Value) {

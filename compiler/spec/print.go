@@ -150,7 +150,8 @@ func printedList(v reflect.Value) (string, error) {
 		}
 		elements = append(elements, text)
 	}
-	if inline := "[" + strings.Join(elements, ", ") + "]"; len(inline) <= inlineWidth && !strings.Contains(inline, "\n") {
+	if inline := "[" + strings.Join(elements, ", ") + "]"; len(inline) <= inlineWidth &&
+		!strings.Contains(inline, "\n") {
 		return inline, nil
 	}
 	return "[\n" + strings.Join(elements, ",\n") + ",\n]", nil

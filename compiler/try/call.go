@@ -31,7 +31,8 @@ func (r *run) fromService(s *ir.Service) {
 	}
 	r.Write = "services." + s.Name + ".uses: the callee, by its name"
 	if callee := r.named(); callee != "" {
-		r.Write = fmt.Sprintf("services.%s.uses: %q: {}, and {from: services: [%q]} in services.%s.allow", s.Name, callee, s.Name, callee)
+		r.Write = fmt.Sprintf("services.%s.uses: %q: {}, and {from: services: [%q]} in services.%s.allow", s.Name,
+			callee, s.Name, callee)
 	}
 	for _, use := range onPort {
 		for _, name := range use.Ports {
@@ -86,10 +87,12 @@ func (r *run) protocolOf(use *ir.Use, port string) ir.Protocol {
 func (r *run) names(use *ir.Use) bool {
 	host := strings.TrimSuffix(strings.ToLower(r.request.Host), ".")
 	if use.External {
-		return slices.ContainsFunc(r.mesh.External(use.To).Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+		return slices.ContainsFunc(r.mesh.External(use.To).
+			Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 	}
 	callee := r.mesh.Service(use.To)
-	return slices.Contains(r.mesh.Hosts(&callee.Upstream), host) || callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
+	return slices.Contains(r.mesh.Hosts(&callee.Upstream), host) ||
+		callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
 }
 
 // named is the service or external whose host the request names; "" for none.
@@ -170,7 +173,8 @@ func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string)
 	reach := Reach{External: e.Name, Port: port.Name, Percent: 100}
 	if port.Protocol.IsHTTP() {
 		scope := r.mesh.ServiceScope(s)
-		q, good := r.readAs(at, scope.FormsOn(use, portName, port.Number), use.Binds[portName] != "" || scope.ExternalsAlone(port.Number))
+		q, good := r.readAs(at, scope.FormsOn(use, portName, port.Number), use.Binds[portName] != "" ||
+			scope.ExternalsAlone(port.Number))
 		if !good {
 			return
 		}

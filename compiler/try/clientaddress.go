@@ -11,8 +11,8 @@ import (
 // forwardedProto is the header by which a gateway says by what scheme a request came.
 const forwardedProto = "x-forwarded-proto"
 
-// address is the one that rules of a service on a port see of the request, and what to call it; the zero value when it is
-// not known. See [ir.Mesh.ClientGateways].
+// address is the one that rules of a service on a port see of the request, and what to call it; the zero value when it
+// is not known. See [ir.Mesh.ClientGateways].
 func (r *run) address(port *ir.Port, q *message) (netip.Addr, string) {
 	byGateway := r.request.From.Kind == ir.KindGateway
 	switch {
@@ -26,8 +26,8 @@ func (r *run) address(port *ir.Port, q *message) (netip.Addr, string) {
 	return r.request.IP, "the address that it comes from (--ip)"
 }
 
-// lastAddress is the last one in x-forwarded-for but for as many as are skipped, as Envoy reads it; the zero value when there
-// is none.
+// lastAddress is the last one in x-forwarded-for but for as many as are skipped, as Envoy reads it; the zero value
+// when there is none.
 func lastAddress(headers []ir.Header, skipped int) netip.Addr {
 	list := strings.Split(strings.Join(header(headers, ir.ClientHeader), ","), ",")
 	if len(list) <= skipped {
@@ -37,8 +37,8 @@ func lastAddress(headers []ir.Header, skipped int) netip.Addr {
 	return ip.Unmap()
 }
 
-// fromClient are the headers of a request from outside once a listener of a gateway has said in them where the client is and
-// how it came.
+// fromClient are the headers of a request from outside once a listener of a gateway has said in them where the client
+// is and how it came.
 func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
 	client, scheme := r.request.IP, r.request.Scheme
 	dropped := append([]string{ir.ClientHeader}, ir.EdgeHeaders...)
@@ -75,9 +75,11 @@ func (r *run) isProxy(l *ir.Listener) bool {
 	return r.choose(&asked) == asked.alternatives[0]
 }
 
-// scheme is by which the client came, as redirects have it: what a gateway says, or the application whose proxy this is.
+// scheme is by which the client came, as redirects have it: what a gateway says, or the application whose proxy this
+// is.
 func (r *run) scheme(q *message) string {
-	if said := strings.ToLower(strings.Join(header(q.headers, forwardedProto), ",")); said == "http" || said == "https" {
+	if said := strings.ToLower(strings.Join(header(q.headers, forwardedProto), ",")); said == "http" ||
+		said == "https" {
 		return said
 	}
 	return r.request.Scheme

@@ -22,7 +22,8 @@ func (r *Request) Command() string {
 	if r.Port != 0 {
 		port = fmt.Sprintf(":%d", r.Port)
 	}
-	fmt.Fprintf(&out, "meshc try --from %s %s %s", quoted(from), r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
+	fmt.Fprintf(&out, "meshc try --from %s %s %s", quoted(from), r.Method,
+		quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
 	if r.Authority != "" {
 		fmt.Fprintf(&out, " -H %s", quoted("host: "+r.Authority))
 	}

@@ -31,7 +31,8 @@ func peerOf(m *ir.Mesh, identity string) ir.Peer {
 func (r *run) direct() error {
 	s := r.mesh.Service(r.named())
 	if s == nil {
-		return fmt.Errorf("the mesh %s has no service %s; to try a request to a gateway, use --from gateway:NAME", r.mesh.Name, r.request.Host)
+		return fmt.Errorf("the mesh %s has no service %s; to try a request to a gateway, use --from gateway:NAME",
+			r.mesh.Name, r.request.Host)
 	}
 	at := ir.ServiceRef(s.Name).String()
 	if len(s.Ports) == 1 && r.request.Port == 0 && r.me.Kind != Outside {
@@ -50,13 +51,17 @@ func (r *run) direct() error {
 	}
 	if port.Open {
 		r.step(at, port.Pos, "allows everything on port %s, which has mtls \"off\"", port.Name)
-		r.Reaches = []Reach{{Service: s.Name, Port: port.Name, Percent: 100, Host: r.request.HostHeader(), Path: r.request.Path}}
+		r.Reaches = []Reach{{
+			Service: s.Name, Port: port.Name, Percent: 100, Host: r.request.HostHeader(),
+			Path: r.request.Path,
+		}}
 		return nil
 	}
 	if r.me.Kind == Outside {
 		return r.outside(at, s, port)
 	}
-	if !strings.HasPrefix(r.me.Identity.String(), r.mesh.Domain()) && !slices.ContainsFunc(s.Allow, func(rule ir.Rule) bool { return rule.Holds(port) && r.isFrom(&rule, false) }) {
+	if !strings.HasPrefix(r.me.Identity.String(), r.mesh.Domain()) &&
+		!slices.ContainsFunc(s.Allow, func(rule ir.Rule) bool { return rule.Holds(port) && r.isFrom(&rule, false) }) {
 		r.step(at, s.Pos, "cannot authenticate the caller: no rule names it, and it is of another trust domain")
 		r.answer(at, 0)
 		return nil
@@ -90,7 +95,8 @@ func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
 	if !s.Plaintext && len(probes) == 0 || !port.Protocol.IsHTTP() || r.request.Scheme == "https" {
 		r.step(at, s.Pos, "requires mutual TLS, with a certificate of the mesh")
 		r.answer(at, 0)
-		r.Write = fmt.Sprintf("services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a gateway in between", s.Name)
+		r.Write = fmt.Sprintf(
+			"services.%s: mtls: \"permissive\", and {from: plaintext: true} in allow; or a gateway in between", s.Name)
 		return nil
 	}
 	q, good := r.read(at, s.Proxy.Requests)

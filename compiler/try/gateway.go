@@ -20,7 +20,8 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		return
 	}
 	r.step(at, l.Pos, "matches the listener %s", l.Name)
-	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional && !r.passes(OnCertificate, "it does", "it does not", guardCertificate+" of %s", l.TLS.ClientRoots) {
+	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional &&
+		!r.passes(OnCertificate, "it does", "it does not", guardCertificate+" of %s", l.TLS.ClientRoots) {
 		r.answer(at, 0)
 		return
 	}
@@ -45,7 +46,8 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	}
 	if g.Authorizer != "" {
 		r.step(at, g.Pos, "calls %s", g.Authorizer)
-		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s calls", g.Authorizer, g.Name) {
+		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s calls", g.Authorizer,
+			g.Name) {
 			r.answer(at, 403)
 			return
 		}
@@ -92,7 +94,8 @@ func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) 
 	domains := slices.Clone(l.Hosts)
 	for i := range g.Routes {
 		m := &g.Routes[i].Match
-		if m.At(l.Name) && m.Host != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, m.Host) }) {
+		if m.At(l.Name) && m.Host != "" &&
+			slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, m.Host) }) {
 			domains = append(domains, m.Host)
 		}
 	}

@@ -62,9 +62,11 @@ func Judge(m *ir.Mesh, t *ir.Test) (*Judgement, error) {
 	return j, nil
 }
 
-// LeftOut reports whether an expectation is not about an outcome: the request is refused there for what it names in unless.
+// LeftOut reports whether an expectation is not about an outcome: the request is refused there for what it names in
+// unless.
 func (o *Outcome) LeftOut(e *ir.Expectation) bool {
-	return slices.ContainsFunc(o.When, func(c Condition) bool { return c.Refuses && slices.Contains(e.Unless, string(c.Kind)) })
+	return slices.ContainsFunc(o.When,
+		func(c Condition) bool { return c.Refuses && slices.Contains(e.Unless, string(c.Kind)) })
 }
 
 // Meets reports whether an outcome is as expected. What is refused for load or by chance is not as anybody expects: it
@@ -92,8 +94,8 @@ func verdicts(list []Outcome, e *ir.Expectation) (good, bad bool) {
 	return good, bad
 }
 
-// decisive are the conditions that make a difference: with one answer to them other verdicts are possible than with another.
-// The outcomes are those of a walk, alike in their first conditions as many as depth.
+// decisive are the conditions that make a difference: with one answer to them other verdicts are possible than with
+// another. The outcomes are those of a walk, alike in their first conditions as many as depth.
 func decisive(list []Outcome, e *ir.Expectation, depth int) []Condition {
 	if len(list) < 2 || len(list[0].When) <= depth {
 		return nil

@@ -39,8 +39,8 @@ gateways: public: {
 tests: "it": {from: FROM, request: {REQUEST}, expect: {EXPECT}}
 `
 
-// TestJudge has tests whose requests may end in several ways, of each sort of condition: fails when none is as expected,
-// passes when all are, else undecided, with what decides.
+// TestJudge has tests whose requests may end in several ways, of each sort of condition: fails when none is as
+// expected, passes when all are, else undecided, with what decides.
 func TestJudge(t *testing.T) {
 	const all = `allow: [{from: services: ["frontend"]}, {from: gateways: ["public"]}]`
 	const get = `allow: [{from: services: ["frontend"], methods: ["GET"]}, {from: gateways: ["public"]}]`
@@ -50,47 +50,182 @@ func TestJudge(t *testing.T) {
 		on                              try.ConditionKind
 		more                            map[string]string
 	}{
-		{title: "limit, let in", service: all + ", rateLimit: {requests: 1, per: \"1s\"}", expect: "allowed: true", want: try.Undecided, on: try.OnRateLimit},
-		{title: "limit, let in but for the limit", service: all + ", rateLimit: {requests: 1, per: \"1s\"}", expect: `allowed: true, unless: ["rateLimit"]`, want: try.Passes},
-		{title: "limit, surely not refused", service: all + ", rateLimit: {requests: 1, per: \"1s\"}", expect: "allowed: false", want: try.Fails},
-		{title: "limit, refused by a rule", service: get + ", rateLimit: {requests: 1, per: \"1s\"}", request: `method: "PUT"`, expect: "allowed: false", want: try.Passes},
-		{title: "limit, surely not let in", service: get + ", rateLimit: {requests: 1, per: \"1s\"}", request: `method: "PUT"`, expect: "allowed: true", want: try.Fails},
-		{title: "limit of a route", service: all + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]", expect: "allowed: false", want: try.Fails},
-		{title: "limit of a route, let in", service: all + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]", expect: "allowed: true", want: try.Undecided, on: try.OnRateLimit},
-		{title: "split, either", service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]", expect: `allowed: true, service: "cart"`, want: try.Passes},
-		{title: "split, one", service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]", expect: `allowed: true, version: "v2"`, want: try.Undecided, on: try.OnSplit},
-		{title: "split, a service that none is of", service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]", expect: `allowed: true, service: "guard"`, want: try.Fails},
-		{title: "split, refused", service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]", expect: `allowed: false`, want: try.Fails},
-		{title: "split with no weight", service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 0}]}]", expect: `allowed: true, version: "v1"`, want: try.Passes},
-		{title: "fault, let in", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]", expect: "allowed: true", want: try.Undecided, on: try.OnFault},
-		{title: "fault, let in but for the fault", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]", expect: `allowed: true, unless: ["fault"]`, want: try.Passes},
-		{title: "fault, refused", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]", expect: "allowed: false", want: try.Fails},
-		{title: "fault of all", service: all + ", routes: [{fault: abort: {status: 503, percent: 100}}]", expect: "allowed: false", want: try.Passes},
-		{title: "fault of gRPC of all", service: all + ", routes: [{fault: abort: {grpcStatus: 14, percent: 100}}]", expect: "allowed: true", want: try.Fails},
-		{title: "fault, and a limit that is left out", service: all + ", rateLimit: {requests: 1, per: \"1s\"}, routes: [{fault: abort: {status: 503, percent: 10}}]", expect: `allowed: true, unless: ["rateLimit"]`, want: try.Undecided, on: try.OnFault},
-		{title: "delay", service: all + ", routes: [{fault: delay: {for: \"1ms\", percent: 10}}]", expect: "allowed: true", want: try.Passes},
-		{title: "mirror", service: all + ", routes: [{mirror: {version: \"v2\", percent: 10}, to: [{version: \"v1\"}]}]", expect: `allowed: true, version: "v1"`, want: try.Passes},
-		{title: "retries", service: all + ", retries: {attempts: 2, on: [\"5xx\"]}", expect: "allowed: true", want: try.Passes},
-		{title: "authorization, let in", service: all + ", externalAuthorization: \"guard\"", expect: "allowed: true", want: try.Undecided, on: try.OnAuthorization},
-		{title: "authorization, refused", service: all + ", externalAuthorization: \"guard\"", expect: "allowed: false", want: try.Undecided, on: try.OnAuthorization},
-		{title: "authorization, let in but for it", service: all + ", externalAuthorization: \"guard\"", expect: `allowed: true, unless: ["authorization"]`, want: try.Passes},
-		{title: "authorization, surely not refused but by it", service: all + ", externalAuthorization: \"guard\"", expect: `allowed: false, unless: ["authorization"]`, want: try.Fails},
-		{title: "authorization of what a rule refuses", service: get + ", externalAuthorization: \"guard\"", request: `method: "PUT"`, expect: "allowed: true", want: try.Fails},
-		{title: "authorization by the gateway", service: all, expect: "allowed: true", want: try.Undecided, on: try.OnAuthorization, more: map[string]string{"GATEWAY": `externalAuthorization: "guard"`}},
-		{title: "certificate", service: all, expect: "allowed: true", want: try.Undecided, on: try.OnCertificate, more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`}},
-		{title: "certificate, let in but for it", service: all, expect: `allowed: true, unless: ["certificate"]`, want: try.Passes, more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`}},
-		{title: "address, let in", service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Undecided, on: try.OnAddress},
-		{title: "address, all of them", service: `allow: [{from: {services: ["frontend"], ipRanges: ["0.0.0.0/1", "128.0.0.0/1", "::/0"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes},
-		{title: "address, denied and allowed", service: all + `, deny: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8", "10.1.0.0/16"]}}]`, expect: "allowed: false", want: try.Undecided, on: try.OnAddress},
-		{title: "address, no matter which", service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: services: ["frontend"]}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes},
-		{title: "header of proxies", service: `allow: [{from: services: ["frontend"], headers: "x-request-id": prefix: "a"}, {from: gateways: ["public"]}]`, expect: "allowed: false", want: try.Undecided, on: try.OnHeader},
-		{title: "header of proxies, in a route", service: all + `, routes: [{match: headers: "user-agent": prefix: "a", directResponse: status: 403}, {}]`, expect: "allowed: true", want: try.Undecided, on: try.OnHeader},
-		{title: "header of proxies, the same in both", service: all + `, routes: [{match: headers: "user-agent": prefix: "a", to: [{version: "v1"}]}, {to: [{version: "v2"}]}]`, expect: "allowed: true", want: try.Passes},
-		{title: "token in a header", service: `allow: [{from: services: ["frontend"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}, {from: gateways: ["public"]}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Undecided, on: "token token"},
-		{title: "token in a header, no matter which", service: `allow: [{from: services: ["frontend"], methods: ["PUT"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Fails, more: map[string]string{"uses: cart: {}\n\tGATEWAY": "", "routes: [{match": "routes: [{directResponse: status: 404, match", `, to: [{service: "cart"}]`: ""}},
-		{title: "body that a test has not", service: all + ", routes: [{maxRequestBytes: 10}]", expect: "allowed: true", want: try.Passes},
-		{title: "character that is in no path", service: all, request: `path: "/a\u00e9b"`, expect: "allowed: true", want: try.Undecided, on: try.OnPath},
-		{title: "rule that only tells", service: all + `, deny: [{from: services: ["frontend"], mode: "audit"}]`, expect: "allowed: true", want: try.Passes},
+		{
+			title: "limit, let in", service: all + ", rateLimit: {requests: 1, per: \"1s\"}", expect: "allowed: true",
+			want: try.Undecided, on: try.OnRateLimit,
+		},
+		{
+			title: "limit, let in but for the limit", service: all + ", rateLimit: {requests: 1, per: \"1s\"}",
+			expect: `allowed: true, unless: ["rateLimit"]`, want: try.Passes,
+		},
+		{
+			title: "limit, surely not refused", service: all + ", rateLimit: {requests: 1, per: \"1s\"}",
+			expect: "allowed: false", want: try.Fails,
+		},
+		{
+			title: "limit, refused by a rule", service: get + ", rateLimit: {requests: 1, per: \"1s\"}",
+			request: `method: "PUT"`, expect: "allowed: false", want: try.Passes,
+		},
+		{
+			title: "limit, surely not let in", service: get + ", rateLimit: {requests: 1, per: \"1s\"}",
+			request: `method: "PUT"`, expect: "allowed: true", want: try.Fails,
+		},
+		{
+			title: "limit of a route", service: all + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]",
+			expect: "allowed: false", want: try.Fails,
+		},
+		{
+			title: "limit of a route, let in", service: all + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]",
+			expect: "allowed: true", want: try.Undecided, on: try.OnRateLimit,
+		},
+		{
+			title:   "split, either",
+			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+			expect:  `allowed: true, service: "cart"`, want: try.Passes,
+		},
+		{
+			title: "split, one", service: all +
+				", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+			expect: `allowed: true, version: "v2"`, want: try.Undecided, on: try.OnSplit,
+		},
+		{
+			title:   "split, a service that none is of",
+			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+			expect:  `allowed: true, service: "guard"`, want: try.Fails,
+		},
+		{
+			title:   "split, refused",
+			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+			expect:  `allowed: false`, want: try.Fails,
+		},
+		{
+			title:   "split with no weight",
+			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 0}]}]",
+			expect:  `allowed: true, version: "v1"`, want: try.Passes,
+		},
+		{
+			title: "fault, let in", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
+			expect: "allowed: true", want: try.Undecided, on: try.OnFault,
+		},
+		{
+			title:   "fault, let in but for the fault",
+			service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
+			expect:  `allowed: true, unless: ["fault"]`, want: try.Passes,
+		},
+		{
+			title: "fault, refused", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
+			expect: "allowed: false", want: try.Fails,
+		},
+		{
+			title: "fault of all", service: all + ", routes: [{fault: abort: {status: 503, percent: 100}}]",
+			expect: "allowed: false", want: try.Passes,
+		},
+		{
+			title: "fault of gRPC of all", service: all + ", routes: [{fault: abort: {grpcStatus: 14, percent: 100}}]",
+			expect: "allowed: true", want: try.Fails,
+		},
+		{
+			title:   "fault, and a limit that is left out",
+			service: all + ", rateLimit: {requests: 1, per: \"1s\"}, routes: [{fault: abort: {status: 503, percent: 10}}]", expect: `allowed: true, unless: ["rateLimit"]`, want: try.Undecided, on: try.OnFault,
+		},
+		{
+			title: "delay", service: all + ", routes: [{fault: delay: {for: \"1ms\", percent: 10}}]",
+			expect: "allowed: true", want: try.Passes,
+		},
+		{
+			title: "mirror", service: all +
+				", routes: [{mirror: {version: \"v2\", percent: 10}, to: [{version: \"v1\"}]}]",
+			expect: `allowed: true, version: "v1"`, want: try.Passes,
+		},
+		{
+			title: "retries", service: all + ", retries: {attempts: 2, on: [\"5xx\"]}", expect: "allowed: true",
+			want: try.Passes,
+		},
+		{
+			title: "authorization, let in", service: all + ", externalAuthorization: \"guard\"",
+			expect: "allowed: true",
+			want:   try.Undecided, on: try.OnAuthorization,
+		},
+		{
+			title: "authorization, refused", service: all + ", externalAuthorization: \"guard\"",
+			expect: "allowed: false",
+			want:   try.Undecided, on: try.OnAuthorization,
+		},
+		{
+			title: "authorization, let in but for it", service: all + ", externalAuthorization: \"guard\"",
+			expect: `allowed: true, unless: ["authorization"]`, want: try.Passes,
+		},
+		{
+			title: "authorization, surely not refused but by it", service: all + ", externalAuthorization: \"guard\"",
+			expect: `allowed: false, unless: ["authorization"]`, want: try.Fails,
+		},
+		{
+			title: "authorization of what a rule refuses", service: get + ", externalAuthorization: \"guard\"",
+			request: `method: "PUT"`, expect: "allowed: true", want: try.Fails,
+		},
+		{
+			title: "authorization by the gateway", service: all, expect: "allowed: true", want: try.Undecided,
+			on: try.OnAuthorization, more: map[string]string{"GATEWAY": `externalAuthorization: "guard"`},
+		},
+		{
+			title: "certificate", service: all, expect: "allowed: true", want: try.Undecided, on: try.OnCertificate,
+			more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`},
+		},
+		{
+			title: "certificate, let in but for it", service: all, expect: `allowed: true, unless: ["certificate"]`,
+			want: try.Passes, more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`},
+		},
+		{
+			title:   "address, let in",
+			service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Undecided, on: try.OnAddress,
+		},
+		{
+			title:   "address, all of them",
+			service: `allow: [{from: {services: ["frontend"], ipRanges: ["0.0.0.0/1", "128.0.0.0/1", "::/0"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes,
+		},
+		{
+			title:   "address, denied and allowed",
+			service: all + `, deny: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8", "10.1.0.0/16"]}}]`,
+			expect:  "allowed: false", want: try.Undecided, on: try.OnAddress,
+		},
+		{
+			title:   "address, no matter which",
+			service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: services: ["frontend"]}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes,
+		},
+		{
+			title:   "header of proxies",
+			service: `allow: [{from: services: ["frontend"], headers: "x-request-id": prefix: "a"}, {from: gateways: ["public"]}]`, expect: "allowed: false", want: try.Undecided, on: try.OnHeader,
+		},
+		{
+			title:   "header of proxies, in a route",
+			service: all + `, routes: [{match: headers: "user-agent": prefix: "a", directResponse: status: 403}, {}]`,
+			expect:  "allowed: true", want: try.Undecided, on: try.OnHeader,
+		},
+		{
+			title:   "header of proxies, the same in both",
+			service: all + `, routes: [{match: headers: "user-agent": prefix: "a", to: [{version: "v1"}]}, {to: [{version: "v2"}]}]`, expect: "allowed: true", want: try.Passes,
+		},
+		{
+			title:   "token in a header",
+			service: `allow: [{from: services: ["frontend"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}, {from: gateways: ["public"]}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Undecided, on: "token token",
+		},
+		{
+			title:   "token in a header, no matter which",
+			service: `allow: [{from: services: ["frontend"], methods: ["PUT"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Fails, more: map[string]string{"uses: cart: {}\n\tGATEWAY": "", "routes: [{match": "routes: [{directResponse: status: 404, match", `, to: [{service: "cart"}]`: ""},
+		},
+		{
+			title: "body that a test has not", service: all + ", routes: [{maxRequestBytes: 10}]",
+			expect: "allowed: true",
+			want:   try.Passes,
+		},
+		{
+			title: "character that is in no path", service: all, request: `path: "/a\u00e9b"`, expect: "allowed: true",
+			want: try.Undecided, on: try.OnPath,
+		},
+		{
+			title: "rule that only tells", service: all + `, deny: [{from: services: ["frontend"], mode: "audit"}]`,
+			expect: "allowed: true", want: try.Passes,
+		},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +243,8 @@ func TestJudge(t *testing.T) {
 			for was, is := range c.more {
 				text = strings.ReplaceAll(text, was, is)
 			}
-			text = strings.NewReplacer("SERVICE", c.service, "FROM", from, "REQUEST", request, "EXPECT", c.expect, "GATEWAY", "", ", CLIENT", "").Replace(text)
+			text = strings.NewReplacer("SERVICE", c.service, "FROM", from, "REQUEST", request, "EXPECT", c.expect,
+				"GATEWAY", "", ", CLIENT", "").Replace(text)
 			r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text})
 			m := cmp.Or(r.Mesh, r.Failing)
 			if m == nil {
@@ -132,14 +268,15 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestOutcomesHoldTheTrial puts random requests to random meshes: one of their outcomes is the one that a trial tells, and where
-// nothing is undecided there are no others but by weights.
+// TestOutcomesHoldTheTrial puts random requests to random meshes: one of their outcomes is the one that a trial tells,
+// and where nothing is undecided there are no others but by weights.
 func TestOutcomesHoldTheTrial(t *testing.T) {
 	const limited = "rateLimit: {requests: 5, per: \"1s\"}\n\t"
 	compared, several := 0, 0
 	for n := range uint64(30) {
 		g := &trytest.Random{Rand: rand.New(rand.NewPCG(15, n)), Keys: `"{\"keys\": []}"`}
-		r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": strings.ReplaceAll(g.Spec().Text(), "ports: http:", limited+"ports: http:")})
+		r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": strings.ReplaceAll(g.Spec().
+			Text(), "ports: http:", limited+"ports: http:")})
 		if r.Mesh == nil {
 			continue
 		}
@@ -183,8 +320,10 @@ func TestOutcomesAreBounded(t *testing.T) {
 	for i := range 12 {
 		rules = append(rules, fmt.Sprintf(`{from: services: ["frontend"], headers: "x-request-id": exact: "%d"}`, i))
 	}
-	text := strings.NewReplacer("SERVICE", `allow: [{from: services: ["frontend"]}, {from: gateways: ["public"]}], deny: [`+strings.Join(rules, ", ")+`]`,
-		"FROM", `service: "frontend"`, "REQUEST", `to: "cart", path: "/"`, "EXPECT", "allowed: true", "GATEWAY", "", ", CLIENT", "").Replace(judged)
+	text := strings.NewReplacer("SERVICE",
+		`allow: [{from: services: ["frontend"]}, {from: gateways: ["public"]}], deny: [`+strings.Join(rules, ", ")+`]`,
+		"FROM", `service: "frontend"`, "REQUEST", `to: "cart", path: "/"`, "EXPECT", "allowed: true", "GATEWAY", "",
+		", CLIENT", "").Replace(judged)
 	m := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text}).Mesh
 	j, err := try.Judge(m, m.Tests[0])
 	if err != nil || j.Verdict != try.Undecided || len(j.Outcomes) > 600 {

@@ -18,8 +18,8 @@ type message struct {
 	headers         []ir.Header
 }
 
-// values are those of a header; nil when it is not there. The header host is where the request goes, and is asked for with its port
-// and without.
+// values are those of a header; nil when it is not there. The header host is where the request goes, and is asked for
+// with its port and without.
 func (m *message) values(name string) []string {
 	if name == "host" {
 		return []string{m.host, m.authority}
@@ -98,7 +98,8 @@ func parameter(query, name string) []string {
 // edited are the headers that a route's edits make: what is removed goes first.
 func edited(headers []ir.Header, e ir.HeaderEdits) []ir.Header {
 	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool {
-		return slices.Contains(e.Remove, h.Name) || slices.ContainsFunc(e.Set, func(s ir.Header) bool { return s.Name == h.Name })
+		return slices.Contains(e.Remove, h.Name) ||
+			slices.ContainsFunc(e.Set, func(s ir.Header) bool { return s.Name == h.Name })
 	})
 	return append(append(out, e.Set...), e.Add...)
 }

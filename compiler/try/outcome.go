@@ -48,9 +48,9 @@ const (
 // maxBranches bounds the ways that are followed of one request.
 const maxBranches = 512
 
-// Outcomes are all ends that a request may have in a mesh: it is followed once for each combination of answers to what the
-// mesh does not decide. Whole is false when there may be others: there were too many, or nobody can list them. An error
-// says that there is no such request or sender.
+// Outcomes are all ends that a request may have in a mesh: it is followed once for each combination of answers to what
+// the mesh does not decide. Whole is false when there may be others: there were too many, or nobody can list them. An
+// error says that there is no such request or sender.
 func Outcomes(m *ir.Mesh, request Request) (list []Outcome, whole bool, err error) {
 	var path []int
 	for range maxBranches {
@@ -80,7 +80,10 @@ func (t *Trial) outcomes(when []Condition) []Outcome {
 		reach, o := &t.Reaches[i], Outcome{When: when}
 		if len(t.Reaches) > 1 {
 			is := fmt.Sprintf("%.4g%% go to %s", reach.Percent, reach.to())
-			o.When = append(slices.Clone(when), Condition{Kind: OnSplit, On: t.splitBy(), Is: is, Chance: reach.Percent / 100})
+			o.When = append(slices.Clone(when), Condition{
+				Kind: OnSplit, On: t.splitBy(), Is: is,
+				Chance: reach.Percent / 100,
+			})
 		}
 		o.Reach = reach
 		out = append(out, o)
@@ -166,7 +169,8 @@ type question struct {
 	list func() (alternatives []string, whole bool)
 	// refuses is set when the request is refused by all alternatives but the first.
 	refuses bool
-	// share of requests, above 0 and below 1, that get the first of two alternatives, where chance decides; 0 where not.
+	// share of requests, above 0 and below 1, that get the first of two alternatives, where chance decides; 0 where
+	// not.
 	share float64
 	// holds reports whether what asks for it is content with an answer.
 	holds func(alternative string) bool
@@ -213,7 +217,8 @@ func (r *run) passes(kind ConditionKind, passes, refuses, format string, args ..
 	return r.choose(q) == passes
 }
 
-// settle resolves what a rule asks for besides what is known: no, when it is not content with the answer to one of them.
+// settle resolves what a rule asks for besides what is known: no, when it is not content with the answer to one of
+// them.
 func (r *run) settle(questions []question) bool {
 	for i := range questions {
 		if q := &questions[i]; !q.holds(r.choose(q)) {

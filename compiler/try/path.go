@@ -9,8 +9,8 @@ import (
 // merge_slashes, path_with_escaped_slashes_action). Why is set when the request is refused with 400 for its path, and
 // unsure when it has characters with which versions of HTTP and clients do this and that.
 //
-// Escaped slashes are kept where that is said. What is not refused is normal: reading it once more changes nothing, so that all proxies on the way, and the
-// application, mean the same path.
+// Escaped slashes are kept where that is said. What is not refused is normal: reading it once more changes nothing, so
+// that all proxies on the way, and the application, mean the same path.
 func normalized(path string, slashes bool) (out, query, why, unsure string) {
 	if strings.Contains(path, "#") {
 		return "", "", "a fragment in its path", ""
@@ -28,7 +28,8 @@ func normalized(path string, slashes bool) (out, query, why, unsure string) {
 	}
 	out = mergeSlashes(canonical(out))
 	if dots := dotsWithParameters(out); dots != "" {
-		return "", "", fmt.Sprintf("the segment %q in its path, which the application may read as %q", dots, strings.TrimRight(dots, ";")), ""
+		return "", "", fmt.Sprintf("the segment %q in its path, which the application may read as %q", dots,
+			strings.TrimRight(dots, ";")), ""
 	}
 	return out, query, "", unsure
 }

@@ -87,7 +87,8 @@ func ParseSender(text string) (Sender, error) {
 	case (kind == string(ir.KindService) || kind == string(ir.KindGateway)) && name != "":
 		return Sender{ir.MemberKind(kind), name}, nil
 	}
-	return Sender{}, fmt.Errorf("%q is not a valid sender: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside", text)
+	return Sender{}, fmt.Errorf(
+		"%q is not a valid sender: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside", text)
 }
 
 // ParseURL sets where the request goes.

@@ -26,7 +26,8 @@ func (r *run) policy(at string, protocol ir.Protocol, p *ir.Policy) {
 	case p.Timeout.Value.Bounds():
 		r.step(at, p.Timeout.Pos, "waits %s at most%s", p.Timeout.Value, ofDefault(p.Timeout.Pos))
 	case perTry.Value.Bounds():
-		r.step(at, perTry.Pos, "waits %s at most until the answer begins%s; the answer may take any time", perTry.Value, ofDefault(perTry.Pos))
+		r.step(at, perTry.Pos, "waits %s at most until the answer begins%s; the answer may take any time", perTry.Value,
+			ofDefault(perTry.Pos))
 	default:
 		r.step(at, p.Timeout.Pos, "waits for as long as the answer takes%s", ofDefault(p.Timeout.Pos))
 	}
@@ -62,7 +63,9 @@ func join(list []ir.RetryCondition) string {
 }
 
 // goes follows a request by its routes: one, or a gateway's and then the service's own. The last says where it goes.
-func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, came *ir.Port, q *message, by ...*ir.Route) {
+func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, came *ir.Port, q *message,
+	by ...*ir.Route,
+) {
 	last := by[len(by)-1]
 	r.Routes = by
 	if leaves(by, q.path) {
@@ -78,11 +81,13 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 		if route.Fault != nil {
 			fault = route.Fault
 		}
-		if route.RateLimit != nil && !r.passes(OnRateLimit, "it is below the limit", "it is at the limit", "the current rate of requests of the route %q, which has a rate limit", route.Name) {
+		if route.RateLimit != nil && !r.passes(OnRateLimit, "it is below the limit", "it is at the limit",
+			"the current rate of requests of the route %q, which has a rate limit", route.Name) {
 			r.Answer = &Answer{By: at, Status: 429, Transient: true}
 			return
 		}
-		if route.MaxRequestBytes > 0 && !r.request.Empty && !r.passes(OnBody, "it has", "it has more", "whether its body has at most %d bytes", route.MaxRequestBytes) {
+		if route.MaxRequestBytes > 0 && !r.request.Empty &&
+			!r.passes(OnBody, "it has", "it has more", "whether its body has at most %d bytes", route.MaxRequestBytes) {
 			r.answer(at, 413)
 			return
 		}
@@ -107,7 +112,8 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 			r.step(at, route.Pos, "rewrites the host to %s", sent.host)
 		}
 		if route.Mirror != nil {
-			r.step(at, route.Mirror.Pos, "sends a copy of %g%% to %s", route.Mirror.Percent, named(&route.Mirror.Destination))
+			r.step(at, route.Mirror.Pos, "sends a copy of %g%% to %s", route.Mirror.Percent,
+				named(&route.Mirror.Destination))
 		}
 	}
 	if pattern, substitution, ok := ir.RewrittenPath(by); ok {
@@ -132,7 +138,10 @@ func (r *run) fault(at string, route *ir.Route, f *ir.Fault) bool {
 	}
 	if f.AbortPercent < 100 {
 		on := fmt.Sprintf("chance: %g%% are aborted by the route %q", f.AbortPercent, route.Name)
-		q := question{kind: OnFault, key: on, on: on, alternatives: []string{"it is not", "it is"}, refuses: true, share: 1 - f.AbortPercent/100}
+		q := question{
+			kind: OnFault, key: on, on: on, alternatives: []string{"it is not", "it is"}, refuses: true,
+			share: 1 - f.AbortPercent/100,
+		}
 		if r.choose(&q) == q.alternatives[0] {
 			return false
 		}
@@ -201,7 +210,8 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		})
 	}
 	if same := sameRefusal(r.Reaches); same != 0 {
-		r.Answer = &Answer{By: ir.ServiceRef(r.Reaches[0].Service).String(), Status: same, Transient: r.Reaches[0].Transient}
+		r.Answer = &Answer{By: ir.ServiceRef(r.Reaches[0].Service).
+			String(), Status: same, Transient: r.Reaches[0].Transient}
 		r.Reaches = nil
 	}
 }

@@ -51,12 +51,14 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
 		return refusal{}
 	}
 	r.step(at, s.Pos, "denied: no rule allows it")
-	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to services.%s.allow", r.peers(), port.Name, q.method, q.path, s.Name)
+	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to services.%s.allow", r.peers(),
+		port.Name, q.method, q.path, s.Name)
 	return refusal{status: 403}
 }
 
-// first is the rule that decides of a list, nil for none: one that is surely about the request, or else one that asks for
-// what is not known of it, and is content in the branch that is followed. Without a branch such a rule allows, and does not deny.
+// first is the rule that decides of a list, nil for none: one that is surely about the request, or else one that asks
+// for what is not known of it, and is content in the branch that is followed. Without a branch such a rule allows, and
+// does not deny.
 func (r *run) first(s *ir.Service, rules []ir.Rule, port *ir.Port, q *message, deny bool) (rule *ir.Rule, sure bool) {
 	type unsure struct {
 		rule  *ir.Rule
@@ -109,11 +111,13 @@ func (r *run) peers() string {
 func (r *run) askedToo(at string, s *ir.Service) refusal {
 	if s.Authorizer != "" {
 		r.step(at, s.Pos, "calls %s", s.Authorizer)
-		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s calls", s.Authorizer, s.Name) {
+		if !r.passes(OnAuthorization, "it allows", "it refuses", guardService+"%s, which %s calls", s.Authorizer,
+			s.Name) {
 			return refusal{status: 403}
 		}
 	}
-	if s.RateLimit != nil && !r.passes(OnRateLimit, "it is below the limit", "it is at the limit", "the current rate of requests to %s", s.Name) {
+	if s.RateLimit != nil && !r.passes(OnRateLimit, "it is below the limit", "it is at the limit",
+		"the current rate of requests to %s", s.Name) {
 		return refusal{429, true}
 	}
 	return refusal{}
@@ -136,7 +140,8 @@ func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) i
 	switch {
 	case t != nil && !slices.Contains(issuers, t.Issuer):
 		r.step(at, s.Pos, "refuses its token: no rule accepts tokens of %s", t.Issuer)
-		r.Write = fmt.Sprintf("jwt: issuer: %q in a rule of services.%s.allow, or a token of %s", t.Issuer, s.Name, strings.Join(issuers, " or "))
+		r.Write = fmt.Sprintf("jwt: issuer: %q in a rule of services.%s.allow, or a token of %s", t.Issuer, s.Name,
+			strings.Join(issuers, " or "))
 		return 401
 	case t == nil && !goesWithout(s, port):
 		r.step(at, s.Pos, "refuses it: every rule requires a token")
@@ -149,7 +154,8 @@ func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) i
 // goesWithout reports whether something is let in without a token.
 func goesWithout(s *ir.Service, port *ir.Port) bool {
 	probes := s.Health.Probes(port) && s.Health.Kind != ir.HealthTCP
-	return probes || slices.ContainsFunc(s.Allow, func(r ir.Rule) bool { return !r.Audit && r.JWT == nil && r.Holds(port) })
+	return probes || slices.ContainsFunc(s.Allow,
+		func(r ir.Rule) bool { return !r.Audit && r.JWT == nil && r.Holds(port) })
 }
 
 // isHealthProbe reports whether the request is what callers probe the service by, of one who may call.
@@ -231,12 +237,17 @@ func (r *run) isSet(name string) bool {
 	if !Written(r.mesh, name) || slices.Contains(r.settled, name) {
 		return false
 	}
-	return slices.Contains(r.mesh.ClaimHeaders(), name) || header(r.request.Headers, name) == nil || strings.HasPrefix(name, "x-") || name == "authorization"
+	return slices.Contains(r.mesh.ClaimHeaders(), name) || header(r.request.Headers, name) == nil ||
+		strings.HasPrefix(name, "x-") || name == "authorization"
 }
 
-// Written reports whether proxies, or clients by themselves, write a header, so that what a request says there is not all.
+// Written reports whether proxies, or clients by themselves, write a header, so that what a request says there is not
+// all.
 func Written(m *ir.Mesh, name string) bool {
-	for _, prefix := range []string{"x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate", "content-length", "transfer-encoding", "connection", "authorization", "user-agent", "accept"} {
+	for _, prefix := range []string{
+		"x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate",
+		"content-length", "transfer-encoding", "connection", "authorization", "user-agent", "accept",
+	} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

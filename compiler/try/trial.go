@@ -20,8 +20,8 @@ type Trial struct {
 	Answer *Answer `json:"answer,omitempty"`
 	// Reaches are where its copies of chance go: one, or by weights several.
 	Reaches []Reach `json:"reaches,omitempty"`
-	// Undecided are what the answer depends on besides, and cannot be told from the mesh. The way that is told is the one on
-	// which they let the request in; Outcomes, where they were asked for, are the ends of all.
+	// Undecided are what the answer depends on besides, and cannot be told from the mesh. The way that is told is the
+	// one on which they let the request in; Outcomes, where they were asked for, are the ends of all.
 	Undecided []string  `json:"undecided,omitempty"`
 	Outcomes  []Outcome `json:"outcomes,omitempty"`
 	// Write is what would have to be written for the request to be let in; "" when it is.
@@ -97,7 +97,8 @@ type run struct {
 	me ir.Peer
 	// settled are headers of which it is known what proxies write there: what the message says.
 	settled []string
-	// branch is the way that is followed through what the mesh does not decide; nil for the one that lets the request in.
+	// branch is the way that is followed through what the mesh does not decide; nil for the one that lets the request
+	// in.
 	branch *branch
 }
 
@@ -115,7 +116,8 @@ const (
 
 // IsGuard reports whether something in [Trial.Undecided] is asked for before a request is let in.
 func IsGuard(undecided string) bool {
-	return strings.HasPrefix(undecided, guardService) || strings.HasPrefix(undecided, guardCertificate) || strings.HasPrefix(undecided, guardToken)
+	return strings.HasPrefix(undecided, guardService) || strings.HasPrefix(undecided, guardCertificate) ||
+		strings.HasPrefix(undecided, guardToken)
 }
 
 // undecided tells what the outcome depends on, once.
@@ -194,7 +196,8 @@ func (r *run) readAs(at string, forms ir.Forms, written bool) (*message, bool) {
 		}
 	}
 	if !written && strings.ToUpper(r.request.Method) != r.request.Method {
-		r.step(at, source.Position{}, "refuses the method %s: some applications read small letters as capitals", r.request.Method)
+		r.step(at, source.Position{}, "refuses the method %s: some applications read small letters as capitals",
+			r.request.Method)
 		r.answer(at, 400)
 		return nil, false
 	}
@@ -211,10 +214,14 @@ func (r *run) readAs(at string, forms ir.Forms, written bool) (*message, bool) {
 	if bare := withoutPort(authority); strings.HasSuffix(bare, ".") {
 		authority = strings.TrimSuffix(bare, ".") + strings.TrimPrefix(authority, bare)
 	}
-	return &message{method: r.request.Method, host: host, authority: authority, path: path, query: query, headers: headers}, true
+	return &message{
+		method: r.request.Method, host: host, authority: authority, path: path, query: query,
+		headers: headers,
+	}, true
 }
 
-// withUnderscores are the headers that a proxy takes; refused is one with an underscore in its name for which it refuses all.
+// withUnderscores are the headers that a proxy takes; refused is one with an underscore in its name for which it
+// refuses all.
 func withUnderscores(headers []ir.Header, underscores ir.Underscores) (out []ir.Header, refused string) {
 	if underscores == ir.UnderscoresAllow {
 		return headers, ""

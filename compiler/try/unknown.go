@@ -7,7 +7,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// bearerKey is the question whose a token in a header is, and bearerOf the beginning of the answers that name an issuer.
+// bearerKey is the question whose a token in a header is, and bearerOf the beginning of the answers that name an
+// issuer.
 const (
 	bearerKey = "bearer"
 	bearerOf  = "it is, and of "
@@ -21,12 +22,16 @@ const (
 
 // unknown asks whether a part of the request is as something asks for.
 func unknown(kind ConditionKind, key, on string) question {
-	return question{kind: kind, key: key, on: on, alternatives: []string{matches, matchesNot}, holds: func(is string) bool { return is == matches }}
+	return question{
+		kind: kind, key: key, on: on, alternatives: []string{matches, matchesNot},
+		holds: func(is string) bool { return is == matches },
+	}
 }
 
 // unknownHeader asks for a header of which nobody knows here what it says.
 func unknownHeader(h ir.StringMatch) question {
-	return unknown(OnHeader, fmt.Sprintf("header %+v", h), fmt.Sprintf("the header %s, which proxies or applications on the way write", h.Name))
+	return unknown(OnHeader, fmt.Sprintf("header %+v", h),
+		fmt.Sprintf("the header %s, which proxies or applications on the way write", h.Name))
 }
 
 // unknownClaims asks for the claims of a token of which nobody knows here what it says.
@@ -36,7 +41,8 @@ func (r *run) unknownClaims(j *ir.JWTRule) (truth, []question) {
 	}
 	asked := []question{}
 	for _, c := range j.Claims {
-		asked = append(asked, unknown(OnToken, fmt.Sprintf("claim %+v", c), "what the token in its header authorization says of "+c.Name))
+		asked = append(asked, unknown(OnToken, fmt.Sprintf("claim %+v", c),
+			"what the token in its header authorization says of "+c.Name))
 	}
 	if r.branch == nil { // nobody has said whether it is good
 		asked = append(asked, question{kind: OnToken, on: guardToken})
@@ -59,8 +65,8 @@ func unknownAddress(s *ir.Service, on string, within func(netip.Addr) bool) ques
 	}
 }
 
-// addresses are one of each sort that the rules of a service tell apart, those that some rule names first; whole is false
-// when there are more.
+// addresses are one of each sort that the rules of a service tell apart, those that some rule names first; whole is
+// false when there are more.
 func addresses(s *ir.Service) (list []string, whole bool) {
 	var ranges []netip.Prefix
 	for _, rules := range [][]ir.Rule{s.Allow, s.Deny} {

@@ -20,7 +20,8 @@ func Narrows(before, after *ir.Mesh) bool {
 	}
 	for _, was := range before.Gateways {
 		is := after.Gateway(was.Name)
-		if is == nil || is.Identity != was.Identity || is.Authorizer != was.Authorizer || !ir.Same(was.Listeners, is.Listeners) || !ir.Same(was.Routes, is.Routes) {
+		if is == nil || is.Identity != was.Identity || is.Authorizer != was.Authorizer ||
+			!ir.Same(was.Listeners, is.Listeners) || !ir.Same(was.Routes, is.Routes) {
 			return true
 		}
 	}
@@ -36,11 +37,12 @@ func closed(s *ir.Service) *ir.Service {
 }
 
 // calledOtherwise are the services that some member may call in another way than before, by name: those that a member
-// calls, and that its routes lead to, which is not the same in both but for whom it lets in. Where what all members share
-// is not the same, they are all.
+// calls, and that its routes lead to, which is not the same in both but for whom it lets in. Where what all members
+// share is not the same, they are all.
 func calledOtherwise(before, after *ir.Mesh) map[string]bool {
 	out := map[string]bool{}
-	if !ir.SameSettings(ir.ProxyPart, &before.Settings, &after.Settings) || !ir.Same(before.Externals, after.Externals) {
+	if !ir.SameSettings(ir.ProxyPart, &before.Settings, &after.Settings) ||
+		!ir.Same(before.Externals, after.Externals) {
 		for _, s := range slices.Concat(before.Services, after.Services) {
 			out[s.Name] = true
 		}
@@ -56,26 +58,28 @@ func calledOtherwise(before, after *ir.Mesh) map[string]bool {
 			}
 		}
 	}
-	ir.Pairs(before.Services, after.Services, func(s *ir.Service) string { return s.Name }, func(name string, was, is *ir.Service) {
-		if was != nil && is != nil && ir.Same(closed(was), closed(is)) {
-			return
-		}
-		out[name] = true
-		for _, s := range []*ir.Service{was, is} {
-			if s != nil {
-				reaches(s.Uses, s.Routes)
+	ir.Pairs(before.Services, after.Services, func(s *ir.Service) string { return s.Name },
+		func(name string, was, is *ir.Service) {
+			if was != nil && is != nil && ir.Same(closed(was), closed(is)) {
+				return
 			}
-		}
-	})
-	ir.Pairs(before.Gateways, after.Gateways, func(g *ir.Gateway) string { return g.Name }, func(_ string, was, is *ir.Gateway) {
-		if was != nil && is != nil && ir.Same(was, is) {
-			return
-		}
-		for _, g := range []*ir.Gateway{was, is} {
-			if g != nil {
-				reaches(g.Uses, g.Routes)
+			out[name] = true
+			for _, s := range []*ir.Service{was, is} {
+				if s != nil {
+					reaches(s.Uses, s.Routes)
+				}
 			}
-		}
-	})
+		})
+	ir.Pairs(before.Gateways, after.Gateways, func(g *ir.Gateway) string { return g.Name },
+		func(_ string, was, is *ir.Gateway) {
+			if was != nil && is != nil && ir.Same(was, is) {
+				return
+			}
+			for _, g := range []*ir.Gateway{was, is} {
+				if g != nil {
+					reaches(g.Uses, g.Routes)
+				}
+			}
+		})
 	return out
 }

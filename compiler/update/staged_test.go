@@ -21,8 +21,8 @@ services: a: {workload: deployment: "a", uses: b: {}}
 services: az: {workload: deployment: "az", ports: {grpc: {port: 9000, protocol: "grpc"}, http: {port: 9001, protocol: "http"}}, allow: [{from: anyone: true}]}
 `
 
-// TestStagesCanBeRendered brings and takes what proxies ask others about together with a route: every proxy of every stage can be
-// rendered, and a right that is taken back is in no stage but the last.
+// TestStagesCanBeRendered brings and takes what proxies ask others about together with a route: every proxy of every
+// stage can be rendered, and a right that is taken back is in no stage but the last.
 func TestStagesCanBeRendered(t *testing.T) {
 	const (
 		to      = `services: b: {workload: deployment: "b", ports: http: {port: 8080, protocol: "http"}, allow: [{from: services: ["a"]}], routes: [{to: [{service: "c"}]}]}` + "\n"

@@ -7,15 +7,16 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// Unstaged is why a change cannot be carried by stages: while it is on its way requests may fail that both versions let in. It is
-// empty for one that can.
+// Unstaged is why a change cannot be carried by stages: while it is on its way requests may fail that both versions
+// let in. It is empty for one that can.
 func Unstaged(before, after *ir.Mesh) (why []string) {
 	if before.TrustDomain != after.TrustDomain {
 		return []string{"every identity changes with the trust domain"}
 	}
 	identity := func(kind, name string, same bool) {
 		if !same {
-			why = append(why, fmt.Sprintf("the identity of %s %s changes: callers accept one, and rules name one", kind, name))
+			why = append(why, fmt.Sprintf("the identity of %s %s changes: callers accept one, and rules name one", kind,
+				name))
 		}
 	}
 	for _, s := range after.Services {

@@ -1,10 +1,10 @@
-// Package update says in which stages proxies take a change of a mesh, so that on the way no mixture of proxies, of which
-// some have a stage and some have the next, refuses a request that the mesh let in before and lets in after; and no service
-// lets in what its rules let in neither before nor after. Tokens are taken of the issuers of both: a request that only its
-// token keeps out, of an issuer that a service does not know, may be let in on the way.
+// Package update says in which stages proxies take a change of a mesh, so that on the way no mixture of proxies, of
+// which some have a stage and some have the next, refuses a request that the mesh let in before and lets in after; and
+// no service lets in what its rules let in neither before nor after. Tokens are taken of the issuers of both: a
+// request that only its token keeps out, of an issuer that a service does not know, may be let in on the way.
 //
-// What is called is made ready before anybody calls it, and is let go after: first services let in whom they will let in
-// besides those whom they do, then callers go by the new routes, and at last services let in those alone whom they
+// What is called is made ready before anybody calls it, and is let go after: first services let in whom they will let
+// in besides those whom they do, then callers go by the new routes, and at last services let in those alone whom they
 // shall (add, switch, remove).
 package update
 
@@ -16,10 +16,11 @@ import (
 )
 
 // Stages are the meshes to be served one after the other, each once all proxies have the one before; the last is the
-// new one. It alone is enough when nobody calls what they did not call before: who takes a right back waits for nobody. It is
-// all that there is for a change that no stages can carry ([Unstaged]).
+// new one. It alone is enough when nobody calls what they did not call before: who takes a right back waits for
+// nobody. It is all that there is for a change that no stages can carry ([Unstaged]).
 func Stages(before, after *ir.Mesh) []*ir.Mesh {
-	if before == nil || before.Delivery != after.Delivery || callsNothingNew(before, after) || len(Unstaged(before, after)) > 0 {
+	if before == nil || before.Delivery != after.Delivery || callsNothingNew(before, after) ||
+		len(Unstaged(before, after)) > 0 {
 		return []*ir.Mesh{after}
 	}
 	var out []*ir.Mesh
@@ -36,7 +37,8 @@ func Stages(before, after *ir.Mesh) []*ir.Mesh {
 func callsNothingNew(before, after *ir.Mesh) bool {
 	for _, g := range after.Gateways {
 		was := before.Gateway(g.Name)
-		if was == nil || !within(g.Uses, was.Uses) || !ir.Same(was.Routes, g.Routes) || !ir.Same(was.Listeners, g.Listeners) {
+		if was == nil || !within(g.Uses, was.Uses) || !ir.Same(was.Routes, g.Routes) ||
+			!ir.Same(was.Listeners, g.Listeners) {
 			return false
 		}
 	}
@@ -53,13 +55,14 @@ func callsNothingNew(before, after *ir.Mesh) bool {
 func within(uses, others []ir.Use) bool {
 	return !slices.ContainsFunc(uses, func(u ir.Use) bool {
 		return !slices.ContainsFunc(others, func(o ir.Use) bool {
-			return o.To == u.To && o.External == u.External && !slices.ContainsFunc(u.Reached(), func(port string) bool { return !slices.Contains(o.Reached(), port) })
+			return o.To == u.To && o.External == u.External &&
+				!slices.ContainsFunc(u.Reached(), func(port string) bool { return !slices.Contains(o.Reached(), port) })
 		})
 	})
 }
 
-// union is one of two meshes, the new one when callers have switched, in which all members of both are, and services let
-// in what they do in either.
+// union is one of two meshes, the new one when callers have switched, in which all members of both are, and services
+// let in what they do in either.
 func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 	base, other := before, after
 	if switched {
@@ -68,7 +71,9 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 	out := *base
 	out.Review = ir.Review{}
 	out.JWTIssuers = merged(base.JWTIssuers, other.JWTIssuers, func(i *ir.JWTIssuer) string { return i.Name })
-	out.Authorizers = merged(base.Authorizers, other.Authorizers, func(a *ir.ExternalAuthorization) string { return a.Name })
+	out.Authorizers = merged(base.Authorizers, other.Authorizers, func(a *ir.ExternalAuthorization) string {
+		return a.Name
+	})
 	out.TrustDomains = merged(base.TrustDomains, other.TrustDomains, func(t *ir.TrustDomain) string { return t.Name })
 	out.Services = merged(base.Services, other.Services, func(s *ir.Service) string { return s.Name })
 	out.Gateways = merged(base.Gateways, other.Gateways, func(g *ir.Gateway) string { return g.Name })
@@ -96,7 +101,8 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 		if base.Gateway(g.Name) == nil { // its listeners are there, and nothing behind them
 			copied := *g
 			copied.Uses, copied.Routes, copied.Egress, copied.Authorizer = nil, nil, nil, ""
-			copied.Listeners = slices.DeleteFunc(slices.Clone(g.Listeners), func(l ir.Listener) bool { return !listensFirst(l) })
+			copied.Listeners = slices.DeleteFunc(slices.Clone(g.Listeners),
+				func(l ir.Listener) bool { return !listensFirst(l) })
 			out.Gateways[i] = &copied
 		}
 	}
@@ -114,7 +120,8 @@ func wide(s, was, is *ir.Service) *ir.Service {
 	out := *s
 	out.Ports, out.Versions = slices.Clone(s.Ports), slices.Clone(s.Versions)
 	for _, p := range slices.Concat(was.Ports, is.Ports) {
-		if !slices.ContainsFunc(out.Ports, func(q ir.Port) bool { return q.Name == p.Name || q.Number == p.Number || q.Target == p.Target }) {
+		if !slices.ContainsFunc(out.Ports,
+			func(q ir.Port) bool { return q.Name == p.Name || q.Number == p.Number || q.Target == p.Target }) {
 			out.Ports = append(out.Ports, p)
 		}
 	}
@@ -164,7 +171,8 @@ func alone(m *ir.Mesh, s *ir.Service) *ir.Service {
 	for i := range s.Routes {
 		for _, t := range s.Routes[i].Targets() {
 			callee := m.Service(t.Service)
-			if callee == nil || t.Version != "" && callee.Version(t.Version) == nil || t.Port != "" && callee.Port(t.Port) == nil {
+			if callee == nil || t.Version != "" && callee.Version(t.Version) == nil ||
+				t.Port != "" && callee.Port(t.Port) == nil {
 				out.Routes = nil
 			}
 		}

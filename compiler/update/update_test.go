@@ -14,8 +14,9 @@ import (
 	"github.com/meshc/meshc/compiler/update"
 )
 
-// TestStages changes random meshes at random, and puts random requests to every mixture of the proxies of a stage and the next:
-// what the mesh lets in before and after is let in. What comes to a service directly, and it refuses before and after, is refused.
+// TestStages changes random meshes at random, and puts random requests to every mixture of the proxies of a stage and
+// the next: what the mesh lets in before and after is let in. What comes to a service directly, and it refuses before
+// and after, is refused.
 func TestStages(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
@@ -56,7 +57,8 @@ func TestStages(t *testing.T) {
 		for range 200 {
 			r, _ := g.Request(func(string, map[string]any) string { return "" })
 			if g.IntN(2) == 0 { // to the door itself
-				r.From, r.Host = try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/default/sa/" + []string{"a", "g", "other"}[g.IntN(3)]}, []string{"b", "c"}[g.IntN(2)]
+				r.From, r.Host = try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/default/sa/" +
+					[]string{"a", "g", "other"}[g.IntN(3)]}, []string{"b", "c"}[g.IntN(2)]
 			}
 			was, is := letsIn(t, before, r), letsIn(t, after, r)
 			if was != is || !was && (r.From.Kind != ir.KindIdentity || letInWithoutToken(t, before, after, r)) {
@@ -68,7 +70,8 @@ func TestStages(t *testing.T) {
 					continue
 				}
 				if !was {
-					t.Fatalf("%s is let in on the way, and neither before nor after\nbefore:\n%s\nafter:\n%s", r.Command(), spec.Text(), edited.Text())
+					t.Fatalf("%s is let in on the way, and neither before nor after\nbefore:\n%s\nafter:\n%s",
+						r.Command(), spec.Text(), edited.Text())
 				}
 				lost++ // what a rule of deny goes away with is refused until the end
 				break
@@ -84,8 +87,8 @@ func TestStages(t *testing.T) {
 	}
 }
 
-// letInWithoutToken reports whether a request is refused for its token alone, which is of an issuer that the service does not
-// know: who leaves it out is let in.
+// letInWithoutToken reports whether a request is refused for its token alone, which is of an issuer that the service
+// does not know: who leaves it out is let in.
 func letInWithoutToken(t *testing.T, before, after *ir.Mesh, r try.Request) bool {
 	if r.Token == nil {
 		return false

@@ -45,12 +45,14 @@ func run() error {
 		c.Ports = append(c.Ports, p)
 		return err
 	})
-	flag.Func("upstream", "upstream to call, SERVICE.PORT=PROTOCOL:ADDRESS of its bind; may be given again", func(s string) error {
-		u, err := app.ParseUpstream(s)
-		c.Upstreams = append(c.Upstreams, u)
-		return err
-	})
-	chain := flag.String("call", "", "chain of calls to make, STEP,STEP,…, instead of listening: it prints the first one's report and ends")
+	flag.Func("upstream", "upstream to call, SERVICE.PORT=PROTOCOL:ADDRESS of its bind; may be given again",
+		func(s string) error {
+			u, err := app.ParseUpstream(s)
+			c.Upstreams = append(c.Upstreams, u)
+			return err
+		})
+	chain := flag.String("call", "",
+		"chain of calls to make, STEP,STEP,…, instead of listening: it prints the first one's report and ends")
 	flag.Parse()
 	if *chain != "" {
 		return call(c, *chain)

@@ -130,7 +130,10 @@ func (a *App) listen(p Port, certificate *tls.Certificate) error {
 		if certificate == nil {
 			return fmt.Errorf("protocol %q needs a certificate", p.Protocol)
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*certificate}, NextProtos: []string{"h2", "http/1.1"}})
+		l = tls.NewListener(l, &tls.Config{
+			Certificates: []tls.Certificate{*certificate},
+			NextProtos:   []string{"h2", "http/1.1"},
+		})
 	case "http", "http2", "grpc":
 	default:
 		return fmt.Errorf("no protocol %q", p.Protocol)

@@ -73,7 +73,8 @@ func TestChainOverEveryProtocol(t *testing.T) {
 
 func TestUnknownUpstream(t *testing.T) {
 	_, base := chain(t)
-	if _, r := get(t, base+"/?via=nobody"); len(r.Calls) != 1 || r.Calls[0].Error != `"nobody" is not among the upstreams` {
+	if _, r := get(t, base+"/?via=nobody"); len(r.Calls) != 1 ||
+		r.Calls[0].Error != `"nobody" is not among the upstreams` {
 		t.Errorf("calls %+v", r.Calls)
 	}
 }

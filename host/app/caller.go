@@ -90,7 +90,9 @@ func (c *Caller) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Client sends requests to URLs as "http://cart:7070/". It follows no redirect.
 func (c *Caller) Client() *http.Client {
-	return &http.Client{Transport: c, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: c, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 }
 
 // GRPC is a connection for gRPC to an upstream, HOST:PORT. The caller closes it.
@@ -106,7 +108,10 @@ func (c *Caller) transport(http2 bool) *http.Transport {
 	protocols.SetUnencryptedHTTP2(http2)
 	dial := func(ctx context.Context, _, authority string) (net.Conn, error) { return c.Dial(ctx, authority) }
 	dialTLS := func(ctx context.Context, _, authority string) (net.Conn, error) { return c.DialTLS(ctx, authority) }
-	return &http.Transport{Protocols: protocols, DialContext: dial, DialTLSContext: dialTLS, MaxIdleConnsPerHost: 64, DisableCompression: true}
+	return &http.Transport{
+		Protocols: protocols, DialContext: dial, DialTLSContext: dialTLS, MaxIdleConnsPerHost: 64,
+		DisableCompression: true,
+	}
 }
 
 func defaultPort(scheme string) string {

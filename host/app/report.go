@@ -71,7 +71,8 @@ func telling(h http.Header) map[string]string {
 	out := map[string]string{}
 	for name, values := range h {
 		name = strings.ToLower(name)
-		if strings.HasPrefix(name, "x-") && name != "x-forwarded-client-cert" || name == "traceparent" || name == "authorization" {
+		if strings.HasPrefix(name, "x-") && name != "x-forwarded-client-cert" || name == "traceparent" ||
+			name == "authorization" {
 			out[name] = strings.Join(values, ", ")
 		}
 	}

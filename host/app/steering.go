@@ -33,7 +33,10 @@ func readSteering(r *http.Request) (steering, error) {
 		}
 		return r.Header.Get("x-" + name)
 	}
-	s := steering{via: append(query["via"], r.Header.Values("x-via")...), key: get("key"), reset: get("reset") == "true", at: get("at"), read: get("read") == "true"}
+	s := steering{
+		via: append(query["via"], r.Header.Values("x-via")...), key: get("key"),
+		reset: get("reset") == "true", at: get("at"), read: get("read") == "true",
+	}
 	if s.key == "" {
 		s.key = r.Header.Get("x-request-id")
 	}

@@ -26,11 +26,13 @@ func TestHeaderEdits(t *testing.T) {
 			t.Errorf("the application saw %s: %q, want %q", name, got.report.Headers[name], value)
 		}
 	}
-	if got.header.Get("server") != "hidden" || got.header.Get("cache-control") != "no-store" || got.header.Get("content-type") != "" {
+	if got.header.Get("server") != "hidden" || got.header.Get("cache-control") != "no-store" ||
+		got.header.Get("content-type") != "" {
 		t.Errorf("the client got %v", got.header)
 	}
 	other := exchange(t, client(t), "GET", "http://headers:8080/other", "", sent...)
-	if h := other.report.Headers; h["x-set"] != "old" || h["x-add"] != "first" || h["x-remove"] != "gone" || other.header.Get("cache-control") != "" {
+	if h := other.report.Headers; h["x-set"] != "old" || h["x-add"] != "first" || h["x-remove"] != "gone" ||
+		other.header.Get("cache-control") != "" {
 		t.Errorf("another route's request is edited: %v, %v", h, other.header)
 	}
 }
@@ -100,7 +102,8 @@ func TestRedirect(t *testing.T) {
 	}
 	edge := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	got := exchange(t, edge, "GET", trafficMesh(t).Gateway("edge").URL+"/moved", "")
-	if location := got.header.Get("location"); got.status != 301 || !strings.HasPrefix(location, "http://new.example") || !strings.HasSuffix(location, "/here") {
+	if location := got.header.Get("location"); got.status != 301 ||
+		!strings.HasPrefix(location, "http://new.example") || !strings.HasSuffix(location, "/here") {
 		t.Errorf("at the gateway: %d %s", got.status, location)
 	}
 }
@@ -113,7 +116,8 @@ func TestDirectResponse(t *testing.T) {
 	if got.status != http.StatusTeapot || got.body != "short and stout" || got.header.Get("x-kind") != "pot" {
 		t.Errorf("%d %q %v", got.status, got.body, got.header)
 	}
-	if got := exchange(t, http.DefaultClient, "GET", trafficMesh(t).Gateway("edge").URL+"/health", ""); got.status != http.StatusNoContent || got.body != "" {
+	if got := exchange(t, http.DefaultClient, "GET", trafficMesh(t).Gateway("edge").
+		URL+"/health", ""); got.status != http.StatusNoContent || got.body != "" {
 		t.Errorf("at the gateway: %d %q", got.status, got.body)
 	}
 }
@@ -255,8 +259,10 @@ func TestCORS(t *testing.T) {
 		if got := read.header.Get("access-control-allow-origin"); got != want || read.report == nil {
 			t.Errorf("%s reads: %d, leave for %q", origin, read.status, got)
 		}
-		if leave && (asked.header.Get("access-control-allow-methods") != "GET,PUT" || asked.header.Get("access-control-allow-headers") != "x-token" ||
-			asked.header.Get("access-control-max-age") != "600" || asked.header.Get("access-control-allow-credentials") != "true" ||
+		if leave && (asked.header.Get("access-control-allow-methods") != "GET,PUT" ||
+			asked.header.Get("access-control-allow-headers") != "x-token" ||
+			asked.header.Get("access-control-max-age") != "600" ||
+			asked.header.Get("access-control-allow-credentials") != "true" ||
 			read.header.Get("access-control-expose-headers") != "x-total") {
 			t.Errorf("%s: %v, %v", origin, asked.header, read.header)
 		}
@@ -276,7 +282,8 @@ func TestMaxRequestBytes(t *testing.T) {
 		{"/limited/", 100_000, http.StatusRequestEntityTooLarge},
 		{"/other/", 100_000, http.StatusOK},
 	} {
-		if got := exchange(t, client(t), "POST", "http://size:8080"+c.path, strings.Repeat("x", c.size)); got.status != c.status {
+		if got := exchange(t, client(t), "POST", "http://size:8080"+c.path,
+			strings.Repeat("x", c.size)); got.status != c.status {
 			t.Errorf("%d bytes to %s: %d, want %d", c.size, c.path, got.status, c.status)
 		}
 	}

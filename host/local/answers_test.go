@@ -10,7 +10,8 @@ import (
 	"github.com/meshc/meshc/host/app"
 )
 
-// writes puts, in the place of an application, one that answers a request of /NAME with the bytes of that name, and hangs up.
+// writes puts, in the place of an application, one that answers a request of /NAME with the bytes of that name, and
+// hangs up.
 func writes(t *testing.T, instead *app.App, port string, answers map[string]string) {
 	t.Helper()
 	address := instead.Address(port)
@@ -44,18 +45,22 @@ func writes(t *testing.T, instead *app.App, port string, answers map[string]stri
 func TestAnswersArriveAsMeant(t *testing.T) {
 	const form = "x-form: it\r\n"
 	answers := map[string]string{
-		"both":    "HTTP/1.1 200 OK\r\n" + form + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		"closed":  "HTTP/1.1 200 OK\r\n" + form + "Connection: close\r\n\r\nok",
-		"old":     "HTTP/1.0 200 OK\r\n" + form + "\r\nok",
-		"early":   "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n" + form + "Content-Length: 2\r\n\r\nok",
-		"odd":     "HTTP/1.1 299\r\n" + form + "x_under: \xc3\xbc\r\nContent-Length: 2\r\n\r\nok",
-		"cookies": "HTTP/1.1 200 OK\r\n" + form + "Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok",
-		"head":    "HTTP/1.1 200 OK\r\n" + form + "Content-Length: 1234\r\n\r\n",
-		"same":    "HTTP/1.1 304 Not Modified\r\n" + form + "ETag: \"e\"\r\nContent-Length: 55\r\n\r\n",
+		"both": "HTTP/1.1 200 OK\r\n" + form +
+			"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"closed": "HTTP/1.1 200 OK\r\n" + form + "Connection: close\r\n\r\nok",
+		"old":    "HTTP/1.0 200 OK\r\n" + form + "\r\nok",
+		"early": "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n" + form +
+			"Content-Length: 2\r\n\r\nok",
+		"odd": "HTTP/1.1 299\r\n" + form + "x_under: \xc3\xbc\r\nContent-Length: 2\r\n\r\nok",
+		"cookies": "HTTP/1.1 200 OK\r\n" + form +
+			"Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok",
+		"head": "HTTP/1.1 200 OK\r\n" + form + "Content-Length: 1234\r\n\r\n",
+		"same": "HTTP/1.1 304 Not Modified\r\n" + form + "ETag: \"e\"\r\nContent-Length: 55\r\n\r\n",
 	}
 	holds := map[string]string{
-		"odd": "x_under: \xc3\xbc\r\n", "cookies": "set-cookie: a=1; Path=/\r\nset-cookie: b=2\r\n", "early": "link: </a>\r\n",
-		"head": "content-length: 1234\r\n", "same": "content-length: 55\r\n",
+		"odd": "x_under: \xc3\xbc\r\n", "cookies": "set-cookie: a=1; Path=/\r\nset-cookie: b=2\r\n",
+		"early": "link: </a>\r\n",
+		"head":  "content-length: 1234\r\n", "same": "content-length: 55\r\n",
 	}
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))
 	ways := waysTo(t, mesh, func(instead *app.App, port string) { writes(t, instead, port, answers) })
@@ -71,7 +76,8 @@ func TestAnswersArriveAsMeant(t *testing.T) {
 				status, body = "304", ""
 			}
 			got := whole(t, way.dial, method+" /"+name+" HTTP/1.1\r\nHost: "+way.host+"\r\nConnection: close\r\n\r\n")
-			if !strings.Contains(got, "HTTP/1.1 "+status+" ") || !strings.Contains(got, form) || !strings.Contains(got, holds[name]) || !strings.Contains(got, body) {
+			if !strings.Contains(got, "HTTP/1.1 "+status+" ") || !strings.Contains(got, form) ||
+				!strings.Contains(got, holds[name]) || !strings.Contains(got, body) {
 				t.Errorf("%s, %s: %q", way.name, name, got)
 			}
 		}

@@ -132,7 +132,10 @@ func serviceApplication(m *ir.Mesh, s *ir.Service, e *ir.Endpoint) app.Config {
 	loopback := scope.Loopback(e.Name)
 	config := app.Config{Service: s.Name, Version: e.Name}
 	for _, p := range s.Ports {
-		config.Ports = append(config.Ports, app.Port{Name: p.Name, Protocol: string(p.Protocol), Address: join(loopback, e.Targets[p.Name])})
+		config.Ports = append(config.Ports, app.Port{
+			Name: p.Name, Protocol: string(p.Protocol),
+			Address: join(loopback, e.Targets[p.Name]),
+		})
 	}
 	for i := range s.Uses {
 		use := &s.Uses[i]
@@ -150,7 +153,10 @@ func serviceApplication(m *ir.Mesh, s *ir.Service, e *ir.Endpoint) app.Config {
 func externalApplication(e *ir.External) app.Config {
 	config := app.Config{Service: e.Name, Version: e.Endpoints[0].Name}
 	for _, p := range e.Ports {
-		config.Ports = append(config.Ports, app.Port{Name: p.Name, Protocol: string(p.Protocol), Address: join(e.Endpoints[0].Address, e.Endpoints[0].Ports[p.Name])})
+		config.Ports = append(config.Ports, app.Port{
+			Name: p.Name, Protocol: string(p.Protocol),
+			Address: join(e.Endpoints[0].Address, e.Endpoints[0].Ports[p.Name]),
+		})
 	}
 	return config
 }

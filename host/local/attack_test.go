@@ -142,22 +142,25 @@ func TestHeadersThatLie(t *testing.T) {
 		}
 	}
 	for i, refused := range []string{
-		"X_Forwarded_Client_Cert: URI=x\r\n", "x-level : high\r\n", "X-A: a\x00b\r\n", ": no name\r\n", "X-A\r\n", "Transfer-Encoding: xchunked\r\n",
-		"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "Content-Length: +1\r\n", "Content-Length: 1, 2\r\n",
+		"X_Forwarded_Client_Cert: URI=x\r\n", "x-level : high\r\n", "X-A: a\x00b\r\n", ": no name\r\n", "X-A\r\n",
+		"Transfer-Encoding: xchunked\r\n",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "Content-Length: +1\r\n",
+		"Content-Length: 1, 2\r\n",
 	} {
 		conn, err := tls.Dial("tcp", inbound(mesh, "payment", "http"), config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		path := fmt.Sprintf("/charge?refused=%d", i)
-		if status, _ := raw(t, conn, "POST "+path+" HTTP/1.1\r\nHost: payment\r\n"+refused+"\r\n"); status == 200 || len(seen(mesh.Backend("payment", "a"), path)) > 0 {
+		if status, _ := raw(t, conn, "POST "+path+" HTTP/1.1\r\nHost: payment\r\n"+refused+"\r\n"); status == 200 ||
+			len(seen(mesh.Backend("payment", "a"), path)) > 0 {
 			t.Errorf("%q: status %d, or it reached the application", refused, status)
 		}
 	}
 }
 
-// sendFrames opens a connection of HTTP/2 and sends requests with exactly those fields, on the streams 1, 3 and so on. The
-// answers are read from the framer.
+// sendFrames opens a connection of HTTP/2 and sends requests with exactly those fields, on the streams 1, 3 and so on.
+// The answers are read from the framer.
 func sendFrames(t *testing.T, address string, config *tls.Config, requests ...[][2]string) *http2.Framer {
 	t.Helper()
 	conn, err := tls.Dial("tcp", address, config)
@@ -218,34 +221,52 @@ func TestPseudoHeaders(t *testing.T) {
 	config := asMember(t, mesh, "service/checkout")
 	config.NextProtos = []string{"h2"}
 	field := func(name, value string) [2]string { return [2]string{name, value} }
-	post := [][2]string{field(":method", "POST"), field(":scheme", "https"), field(":path", "/charge"), field(":authority", "payment")}
+	post := [][2]string{
+		field(":method", "POST"), field(":scheme", "https"), field(":path", "/charge"),
+		field(":authority", "payment"),
+	}
 	for name, c := range map[string]struct {
 		fields [][2]string
 		status string
 	}{
-		"as it should be":             {post, "200"},
-		"another path":                {[][2]string{post[0], post[1], field(":path", "/admin"), post[3]}, "403"},
-		"another method":              {[][2]string{field(":method", "GET"), post[1], post[2], post[3]}, "403"},
-		"a method in lower case":      {[][2]string{field(":method", "post"), post[1], post[2], post[3]}, "400"},
-		"two paths":                   {append(post[:4:4], field(":path", "/admin")), ""},
-		"two methods":                 {append(post[:4:4], field(":method", "GET")), ""},
-		"two authorities":             {append(post[:4:4], field(":authority", "catalog")), ""},
-		"a path behind the headers":   {[][2]string{post[0], post[1], post[3], field("x-a", "1"), post[2]}, ""},
-		"no path":                     {[][2]string{post[0], post[1], post[3]}, ""},
-		"an empty path":               {[][2]string{post[0], post[1], field(":path", ""), post[3]}, ""},
-		"no method":                   {post[1:], ""},
-		"a pseudo header of answers":  {append(post[:4:4], field(":status", "200")), ""},
-		"an unknown pseudo header":    {append(post[:4:4], field(":admin", "1")), ""},
-		"a name in upper case":        {append(post[:4:4], field("X-A", "1")), ""},
-		"a header of the connection":  {append(post[:4:4], field("connection", "close")), ""},
-		"a transfer encoding":         {append(post[:4:4], field("transfer-encoding", "chunked")), ""},
-		"a line break in a value":     {append(post[:4:4], field("x-a", "1\r\nx-b: 2")), ""},
-		"a line break in the path":    {[][2]string{post[0], post[1], field(":path", "/charge\r\nx: y"), post[3]}, ""},
-		"a tunnel":                    {[][2]string{field(":method", "CONNECT"), field(":authority", "payment:9000")}, "403"},
-		"a tunnel of a protocol":      {[][2]string{field(":method", "CONNECT"), field(":protocol", "websocket"), post[1], post[2], post[3]}, ""},
-		"dots in the path":            {[][2]string{post[0], post[1], field(":path", "/charge/../admin"), post[3]}, "403"},
-		"an escaped slash":            {[][2]string{post[0], post[1], field(":path", "/charge%2f..%2fadmin"), post[3]}, "400"},
-		"the absolute form":           {[][2]string{post[0], post[1], field(":path", "https://payment/charge"), post[3]}, ""},
+		"as it should be":            {post, "200"},
+		"another path":               {[][2]string{post[0], post[1], field(":path", "/admin"), post[3]}, "403"},
+		"another method":             {[][2]string{field(":method", "GET"), post[1], post[2], post[3]}, "403"},
+		"a method in lower case":     {[][2]string{field(":method", "post"), post[1], post[2], post[3]}, "400"},
+		"two paths":                  {append(post[:4:4], field(":path", "/admin")), ""},
+		"two methods":                {append(post[:4:4], field(":method", "GET")), ""},
+		"two authorities":            {append(post[:4:4], field(":authority", "catalog")), ""},
+		"a path behind the headers":  {[][2]string{post[0], post[1], post[3], field("x-a", "1"), post[2]}, ""},
+		"no path":                    {[][2]string{post[0], post[1], post[3]}, ""},
+		"an empty path":              {[][2]string{post[0], post[1], field(":path", ""), post[3]}, ""},
+		"no method":                  {post[1:], ""},
+		"a pseudo header of answers": {append(post[:4:4], field(":status", "200")), ""},
+		"an unknown pseudo header":   {append(post[:4:4], field(":admin", "1")), ""},
+		"a name in upper case":       {append(post[:4:4], field("X-A", "1")), ""},
+		"a header of the connection": {append(post[:4:4], field("connection", "close")), ""},
+		"a transfer encoding":        {append(post[:4:4], field("transfer-encoding", "chunked")), ""},
+		"a line break in a value":    {append(post[:4:4], field("x-a", "1\r\nx-b: 2")), ""},
+		"a line break in the path":   {[][2]string{post[0], post[1], field(":path", "/charge\r\nx: y"), post[3]}, ""},
+		"a tunnel": {
+			[][2]string{field(":method", "CONNECT"), field(":authority", "payment:9000")},
+			"403",
+		},
+		"a tunnel of a protocol": {[][2]string{
+			field(":method", "CONNECT"), field(":protocol", "websocket"),
+			post[1], post[2], post[3],
+		}, ""},
+		"dots in the path": {
+			[][2]string{post[0], post[1], field(":path", "/charge/../admin"), post[3]},
+			"403",
+		},
+		"an escaped slash": {
+			[][2]string{post[0], post[1], field(":path", "/charge%2f..%2fadmin"), post[3]},
+			"400",
+		},
+		"the absolute form": {[][2]string{
+			post[0], post[1], field(":path", "https://payment/charge"),
+			post[3],
+		}, ""},
 		"a host beside the authority": {append(post[:4:4], field("host", "catalog")), "200"},
 	} {
 		total := func() int { return len(mesh.Backend("payment", "a").Requests()) }
@@ -296,23 +317,38 @@ func TestCertificatesThatOpenNothing(t *testing.T) {
 		certificate *tls.Certificate
 		status      int // 0 for a refused handshake
 	}{
-		"a good one":                      {issued(own, checkout.String(), time.Hour), 200},
-		"none":                            {nil, 0},
-		"of another authority":            {issued(other, checkout.String(), time.Hour), 0},
-		"signed by itself":                {selfSigned(t, checkout.URL(), time.Hour), 0},
-		"of another trust domain":         {issued(own, "spiffe://shop.example.evil/ns/shop/sa/checkout", time.Hour), 0},
-		"of a trust domain in upper case": {selfSigned(t, &url.URL{Scheme: "spiffe", Host: "SHOP.example", Path: checkout.Path()}, time.Hour), 0},
-		"of another service":              {issued(own, "spiffe://shop.example/ns/shop/sa/cart", time.Hour), 403},
-		"of a longer name":                {issued(own, checkout.String()+"x", time.Hour), 403},
-		"of another namespace":            {issued(own, "spiffe://shop.example/ns/other/sa/checkout", time.Hour), 403},
-		"of the server":                   {issued(own, "spiffe://shop.example/ns/shop-system/sa/meshc", time.Hour), 403},
-		"with a slash too many":           {selfSigned(t, &url.URL{Scheme: "spiffe", Host: "shop.example", Path: "//ns/shop/sa/checkout"}, time.Hour), 0},
+		"a good one":           {issued(own, checkout.String(), time.Hour), 200},
+		"none":                 {nil, 0},
+		"of another authority": {issued(other, checkout.String(), time.Hour), 0},
+		"signed by itself":     {selfSigned(t, checkout.URL(), time.Hour), 0},
+		"of another trust domain": {
+			issued(own, "spiffe://shop.example.evil/ns/shop/sa/checkout", time.Hour),
+			0,
+		},
+		"of a trust domain in upper case": {selfSigned(t, &url.URL{
+			Scheme: "spiffe", Host: "SHOP.example",
+			Path: checkout.Path(),
+		}, time.Hour), 0},
+		"of another service":   {issued(own, "spiffe://shop.example/ns/shop/sa/cart", time.Hour), 403},
+		"of a longer name":     {issued(own, checkout.String()+"x", time.Hour), 403},
+		"of another namespace": {issued(own, "spiffe://shop.example/ns/other/sa/checkout", time.Hour), 403},
+		"of the server": {
+			issued(own, "spiffe://shop.example/ns/shop-system/sa/meshc", time.Hour),
+			403,
+		},
+		"with a slash too many": {selfSigned(t, &url.URL{
+			Scheme: "spiffe", Host: "shop.example",
+			Path: "//ns/shop/sa/checkout",
+		}, time.Hour), 0},
 	} {
 		config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
 		if c.certificate != nil {
 			config.Certificates = []tls.Certificate{*c.certificate}
 		}
-		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+			TLSClientConfig:   config,
+			DisableKeepAlives: true,
+		}}
 		a, err := trySend(t.Context(), client, http.MethodPost, "https://"+address+"/charge")
 		if a.status != c.status || (err == nil) != (c.status != 0) {
 			t.Errorf("%s: status %d, %v; want %d", name, a.status, err, c.status)
@@ -336,7 +372,8 @@ func selfSigned(t testing.TB, id *url.URL, life time.Duration) *tls.Certificate 
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(life), URIs: []*url.URL{id},
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().
+				Add(life), URIs: []*url.URL{id},
 		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

@@ -129,7 +129,8 @@ func TestHashOfCookie(t *testing.T) {
 	for range 10 {
 		again := ask("session=" + cookies[0].Value)
 		if again.report.Version != first.report.Version || again.header.Get("set-cookie") != "" {
-			t.Fatalf("a known client went to %s and then to %s, with the cookie %q", first.report.Version, again.report.Version, again.header.Get("set-cookie"))
+			t.Fatalf("a known client went to %s and then to %s, with the cookie %q", first.report.Version,
+				again.report.Version, again.header.Get("set-cookie"))
 		}
 	}
 	used := map[string]bool{}
@@ -177,7 +178,8 @@ func TestSlowStart(t *testing.T) {
 	for begun := time.Now(); time.Since(begun) < 3*time.Second; { // a and b are new too
 		get(t, c, "http://warm:8081/")
 	}
-	if err := mesh.Update(t.Context(), inline(t, map[string]string{"mesh.cue": fmt.Sprintf(warming, `, c: labels: version: "c"`)})); err != nil {
+	if err := mesh.Update(t.Context(),
+		inline(t, map[string]string{"mesh.cue": fmt.Sprintf(warming, `, c: labels: version: "c"`)})); err != nil {
 		t.Fatal(err)
 	}
 	by := map[string]int{}

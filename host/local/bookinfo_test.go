@@ -28,7 +28,10 @@ func imported(t *testing.T, files ...string) *ir.Mesh {
 		}
 		objects = append(objects, read...)
 	}
-	m := istio.Import(objects, importer.Options{Name: "bookinfo", TrustDomain: "cluster.local", Calls: map[string][]string{"productpage": {"details", "reviews"}, "reviews": {"ratings"}}})
+	m := istio.Import(objects, importer.Options{
+		Name: "bookinfo", TrustDomain: "cluster.local",
+		Calls: map[string][]string{"productpage": {"details", "reviews"}, "reviews": {"ratings"}},
+	})
 	for _, d := range m.Found {
 		t.Errorf("%v %s", d.Positions, d.Message)
 	}
@@ -80,7 +83,8 @@ func TestBookinfo(t *testing.T) {
 				t.Fatalf("reviews %s", v)
 			}
 		}
-		if a := send(t, http.DefaultClient, http.MethodGet, mesh.Gateway("bookinfo-gateway").URL+"/elsewhere"); a.status != http.StatusNotFound {
+		if a := send(t, http.DefaultClient, http.MethodGet, mesh.Gateway("bookinfo-gateway").
+			URL+"/elsewhere"); a.status != http.StatusNotFound {
 			t.Errorf("a path that is not routed gets %d", a.status)
 		}
 	})
@@ -91,22 +95,24 @@ func TestBookinfo(t *testing.T) {
 			}
 		}
 	})
-	task("fault injection: a delay", []string{"virtual-service-reviews-test-v2", "virtual-service-ratings-test-delay"}, func(t *testing.T) {
-		// An application's connection that was open before the filter for faults came goes without it, until the
-		// proxy has had it closed.
-		eventually(t, "jason's wait", func() bool { _, took := reviews(t, "jason"); return took >= 7*time.Second })
-		if _, took := reviews(t, "anna"); took > 5*time.Second {
-			t.Errorf("anna waits %s", took)
-		}
-	})
-	task("fault injection: an abort", []string{"virtual-service-reviews-test-v2", "virtual-service-ratings-test-abort"}, func(t *testing.T) {
-		for user, want := range map[string]int{"jason": http.StatusInternalServerError, "anna": http.StatusOK} {
-			call, _ := reviews(t, user)
-			if call.Report == nil || len(call.Report.Calls) != 1 || call.Report.Calls[0].Status != want {
-				t.Errorf("the ratings for %s are %+v, want %d", user, call.Report, want)
+	task("fault injection: a delay", []string{"virtual-service-reviews-test-v2", "virtual-service-ratings-test-delay"},
+		func(t *testing.T) {
+			// An application's connection that was open before the filter for faults came goes without it, until the
+			// proxy has had it closed.
+			eventually(t, "jason's wait", func() bool { _, took := reviews(t, "jason"); return took >= 7*time.Second })
+			if _, took := reviews(t, "anna"); took > 5*time.Second {
+				t.Errorf("anna waits %s", took)
 			}
-		}
-	})
+		})
+	task("fault injection: an abort", []string{"virtual-service-reviews-test-v2", "virtual-service-ratings-test-abort"},
+		func(t *testing.T) {
+			for user, want := range map[string]int{"jason": http.StatusInternalServerError, "anna": http.StatusOK} {
+				call, _ := reviews(t, user)
+				if call.Report == nil || len(call.Report.Calls) != 1 || call.Report.Calls[0].Status != want {
+					t.Errorf("the ratings for %s are %+v, want %d", user, call.Report, want)
+				}
+			}
+		})
 	task("traffic shifting: half to v3", []string{"virtual-service-reviews-50-v3"}, func(t *testing.T) {
 		count := map[string]int{}
 		for range 200 {
@@ -123,10 +129,11 @@ func TestBookinfo(t *testing.T) {
 			}
 		}
 	})
-	task("request timeouts", []string{"virtual-service-reviews-timeout", "virtual-service-ratings-delay"}, func(t *testing.T) {
-		call, took := reviews(t, "anna")
-		if call.Status != http.StatusGatewayTimeout || took < 500*time.Millisecond || took > 2*time.Second {
-			t.Errorf("reviews answered %d after %s", call.Status, took)
-		}
-	})
+	task("request timeouts", []string{"virtual-service-reviews-timeout", "virtual-service-ratings-delay"},
+		func(t *testing.T) {
+			call, took := reviews(t, "anna")
+			if call.Status != http.StatusGatewayTimeout || took < 500*time.Millisecond || took > 2*time.Second {
+				t.Errorf("reviews answered %d after %s", call.Status, took)
+			}
+		})
 }

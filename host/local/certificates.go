@@ -45,7 +45,10 @@ func (c *certificates) keep(m *ir.Mesh) error {
 		member := scope.Member()
 		directory := filepath.Clean(member.Proxy.CertificateDirectory)
 		wanted[directory] = true
-		next := &keeper{id: member.Identity, lifetime: time.Duration(m.Certificates.Lifetime), before: time.Duration(m.Certificates.RenewBefore)}
+		next := &keeper{
+			id: member.Identity, lifetime: time.Duration(m.Certificates.Lifetime),
+			before: time.Duration(m.Certificates.RenewBefore),
+		}
 		had := c.keepers[directory]
 		if had != nil && had.id == next.id && had.lifetime == next.lifetime && had.before == next.before {
 			continue

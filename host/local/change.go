@@ -94,7 +94,8 @@ const silence = 100 * time.Millisecond
 func (m *Mesh) idle(ctx context.Context, id string) {
 	var total uint64
 	for since := time.Now(); time.Since(since) < silence; {
-		stats, err := m.Stats(ctx, id, `^http\.inbound.*\.downstream_rq_(active|total)$|^tcp\.inbound.*\.downstream_cx_(active|total)$`)
+		stats, err := m.Stats(ctx, id,
+			`^http\.inbound.*\.downstream_rq_(active|total)$|^tcp\.inbound.*\.downstream_cx_(active|total)$`)
 		if err != nil {
 			return // it is gone, or ill, or out of time
 		}

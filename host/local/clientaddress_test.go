@@ -18,7 +18,8 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// The rules of a service that is called by a gateway and by members, about addresses: of one caller, of several, and of all.
+// The rules of a service that is called by a gateway and by members, about addresses: of one caller, of several, and
+// of all.
 const addressesMesh = `package m
 
 mesh: {name: "m", trustDomain: "m.example"}
@@ -60,14 +61,15 @@ var forged = [][]string{
 	{"x-envoy-external-address", "127.0.0.50"},
 }
 
-// A rule with addresses is about the client's where a gateway sends its requests, and about the connection's for members:
-// what either of them says in headers of another address is not believed, and try says the same as Envoy. The reports of
-// users are istio/istio#30166, #22341 and #7679, and projectcontour/contour#4449.
+// A rule with addresses is about the client's where a gateway sends its requests, and about the connection's for
+// members: what either of them says in headers of another address is not believed, and try says the same as Envoy. The
+// reports of users are istio/istio#30166, #22341 and #7679, and projectcontour/contour#4449.
 //
 // Field: allow.from.ipRanges
 func TestAddressesOfClients(t *testing.T) {
 	for _, delivery := range []string{"", staticDelivery} {
-		m := inline(t, map[string]string{"mesh.cue": strings.Replace(addressesMesh, `name: "m",`, `name: "m", `+delivery, 1)})
+		m := inline(t, map[string]string{"mesh.cue": strings.Replace(addressesMesh, `name: "m",`,
+			`name: "m", `+delivery, 1)})
 		mesh := start(t, m)
 		_, address, _ := strings.Cut(mesh.Gateway("edge").Listeners["http"], "://")
 		_, secure, _ := strings.Cut(mesh.Gateway("edge").Listeners["https"], "://")
@@ -75,31 +77,49 @@ func TestAddressesOfClients(t *testing.T) {
 		for _, service := range []string{"denied", "allowed", "all", "own"} {
 			for _, headers := range forged {
 				for _, ip := range []string{"127.0.0.1", "127.0.0.50", "127.0.0.51"} {
-					r := try.Request{From: try.Sender{Kind: ir.KindGateway, Name: "edge"}, Method: "GET", Scheme: "http", Host: service + ".example", Port: 8080, Path: "/", IP: netip.MustParseAddr(ip)}
+					r := try.Request{
+						From: try.Sender{Kind: ir.KindGateway, Name: "edge"}, Method: "GET",
+						Scheme: "http", Host: service + ".example", Port: 8080, Path: "/", IP: netip.MustParseAddr(ip),
+					}
 					want := triedStatus(t, m, r, headers)
 					statuses[want]++
-					if got := send(t, clientAt(t, ip), "GET", "http://"+address+"/", append([]string{"host", r.Host}, headers...)...); got.status != want {
-						t.Errorf("%s: %s from %s with %q: %d, and try says %d", delivery, service, ip, headers, got.status, want)
+					if got := send(t, clientAt(t, ip), "GET", "http://"+address+"/",
+						append([]string{"host", r.Host}, headers...)...); got.status != want {
+						t.Errorf("%s: %s from %s with %q: %d, and try says %d", delivery, service, ip, headers,
+							got.status, want)
 					} else if got.report != nil && got.report.Headers["x-forwarded-for"] != ip {
-						t.Errorf("%s: %s from %s with %q is told of %q", delivery, service, ip, headers, got.report.Headers["x-forwarded-for"])
+						t.Errorf("%s: %s from %s with %q is told of %q", delivery, service, ip, headers,
+							got.report.Headers["x-forwarded-for"])
 					}
 					if headers != nil && headers[0] == "x-forwarded-for" && ip != "127.0.0.1" && delivery == "" {
 						if got := overHTTP3(t, ip, secure, r.Host, headers); got != want {
 							t.Errorf("HTTP/3: %s from %s with %q: %d, and try says %d", service, ip, headers, got, want)
 						}
 					}
-					r = try.Request{From: try.Sender{Kind: ir.KindIdentity, Name: "spiffe://m.example/ns/default/sa/teller"}, Method: "GET", Scheme: "http", Host: service, Port: 8080, Path: "/", IP: r.IP}
+					r = try.Request{
+						From: try.Sender{
+							Kind: ir.KindIdentity,
+							Name: "spiffe://m.example/ns/default/sa/teller",
+						}, Method: "GET", Scheme: "http", Host: service,
+						Port: 8080, Path: "/", IP: r.IP,
+					}
 					want = triedStatus(t, m, r, headers)
 					statuses[want]++
 					if got := memberAt(t, mesh, ip, r.From.Name, service, headers); got != want {
-						t.Errorf("%s: teller to %s from %s with %q: %d, and try says %d", delivery, service, ip, headers, got, want)
+						t.Errorf("%s: teller to %s from %s with %q: %d, and try says %d", delivery, service, ip,
+							headers, got, want)
 					}
 				}
 				// The application's own word goes no further than its proxy's.
-				r := try.Request{From: try.Sender{Kind: ir.KindService, Name: "teller"}, Method: "GET", Scheme: "http", Host: service, Port: 8080, Path: "/", IP: netip.MustParseAddr("127.0.0.1")}
+				r := try.Request{
+					From: try.Sender{Kind: ir.KindService, Name: "teller"}, Method: "GET", Scheme: "http",
+					Host: service, Port: 8080, Path: "/", IP: netip.MustParseAddr("127.0.0.1"),
+				}
 				want := triedStatus(t, m, r, headers)
-				if got := send(t, mesh.As("teller").Client(), "GET", "http://"+service+":8080/", headers...); got.status != want {
-					t.Errorf("%s: teller to %s with %q: %d, and try says %d", delivery, service, headers, got.status, want)
+				if got := send(t, mesh.As("teller").Client(), "GET", "http://"+service+":8080/",
+					headers...); got.status != want {
+					t.Errorf("%s: teller to %s with %q: %d, and try says %d", delivery, service, headers, got.status,
+						want)
 				}
 			}
 		}
@@ -130,7 +150,10 @@ func clientAt(t *testing.T, ip string) *http.Client {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		Transport: &http.Transport{
+			DialContext: dialer.DialContext, DisableKeepAlives: true,
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -83,7 +83,8 @@ func proxyV2(ip string) string {
 	return string(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(out, 4711), 443))
 }
 
-// behindCase is a request to a listener: by whom the connection is made, how it begins for which client, and its headers.
+// behindCase is a request to a listener: by whom the connection is made, how it begins for which client, and its
+// headers.
 type behindCase struct {
 	listener, from string
 	begins         func(string) string

@@ -59,7 +59,8 @@ func TestConnections(t *testing.T) {
 		for name, at := range map[string]struct {
 			port, most int
 		}{"many": {8081, 2}, "used": {8084, 1}} { // the nearest to the caller wins
-			if ok, full := together(t, c, 4, fmt.Sprintf("http://%s:%d/?delay=700ms", name, at.port)); ok != at.most || full != 4-at.most {
+			if ok, full := together(t, c, 4, fmt.Sprintf("http://%s:%d/?delay=700ms", name, at.port)); ok != at.most ||
+				full != 4-at.most {
 				t.Errorf("%s: of 4 requests %d were answered and %d refused", name, ok, full)
 			}
 		}
@@ -79,7 +80,8 @@ func TestConnections(t *testing.T) {
 		if ok != 0 || refused != 3 || took < 680*time.Millisecond || took > 5*time.Second {
 			t.Errorf("%d answered and %d refused after %s", ok, refused, took)
 		}
-		if n := counted(t, mesh, "service/client/a", `^cluster\.pending_default\|main\.upstream_rq_pending_overflow$`); n != 2 {
+		if n := counted(t, mesh, "service/client/a",
+			`^cluster\.pending_default\|main\.upstream_rq_pending_overflow$`); n != 2 {
 			t.Errorf("%d requests were not let wait, want 2", n)
 		}
 	})
@@ -125,7 +127,8 @@ func TestOutliers(t *testing.T) {
 	c := mesh.As("client").Client()
 	ask := func() answer { return send(t, c, http.MethodGet, "http://failing:8086/") }
 	ejected := func() uint64 {
-		return counted(t, mesh, "service/client/a", `^cluster\.failing_default\|main\.outlier_detection\.ejections_active$`)
+		return counted(t, mesh, "service/client/a",
+			`^cluster\.failing_default\|main\.outlier_detection\.ejections_active$`)
 	}
 	both := map[string]bool{}
 	eventually(t, "answers of both", func() bool {
@@ -199,7 +202,8 @@ func keptAlive(t *testing.T, address string, port uint16) (n int) {
 			continue
 		}
 		var timer, ticks int
-		if _, err := fmt.Sscanf(fields[5], "%x:%x", &timer, &ticks); err == nil && timer == 2 && ticks > 300*100 && ticks < 322*100 {
+		if _, err := fmt.Sscanf(fields[5], "%x:%x", &timer, &ticks); err == nil && timer == 2 && ticks > 300*100 &&
+			ticks < 322*100 {
 			n++
 		}
 	}

@@ -34,7 +34,10 @@ func (m *Mesh) serve(placed *ir.Mesh, starting map[string][]string) error {
 	if err != nil {
 		return err
 	}
-	server, err := serve.New(serve.Config{Listen: xds, AdminListen: admin, Authority: m.authority, Log: m.log, Build: m.build})
+	server, err := serve.New(serve.Config{
+		Listen: xds, AdminListen: admin, Authority: m.authority, Log: m.log,
+		Build: m.build,
+	})
 	if err != nil {
 		return err
 	}

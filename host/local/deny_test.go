@@ -26,12 +26,24 @@ func TestDenied(t *testing.T) {
 		callee      string
 		instances   []string
 	}{
-		{"a method that the gateway may not use", http.DefaultClient, "DELETE", mesh.Gateway("public").URL + "/denied", "frontend", []string{"a"}},
-		{"a path that is not open to the gateway", http.DefaultClient, "POST", mesh.Gateway("public").URL + "/products/denied", "catalog", []string{"v1", "v2"}},
-		{"a method that frontend may not use", mesh.As("frontend").Client(), "GET", "http://checkout:5050/shop.Checkout/Denied", "checkout", []string{"v1", "v2"}},
-		{"a path that frontend may not use", mesh.As("frontend").Client(), "POST", "http://checkout:5050/admin.Checkout/Denied", "checkout", []string{"v1", "v2"}},
-		{"a path below an exact one", mesh.As("checkout").Client(), "POST", "http://payment:9000/charge/denied", "payment", []string{"a"}},
-		{"an encoded spelling", mesh.As("checkout").Client(), "POST", "http://payment:9000/charge%2e%2e/denied", "payment", []string{"a"}},
+		{"a method that the gateway may not use", http.DefaultClient, "DELETE", mesh.Gateway("public").
+			URL + "/denied", "frontend", []string{"a"}},
+		{"a path that is not open to the gateway", http.DefaultClient, "POST", mesh.Gateway("public").
+			URL + "/products/denied", "catalog", []string{"v1", "v2"}},
+		{"a method that frontend may not use", mesh.As("frontend").
+			Client(), "GET", "http://checkout:5050/shop.Checkout/Denied", "checkout", []string{"v1", "v2"}},
+		{"a path that frontend may not use", mesh.As("frontend").
+			Client(), "POST", "http://checkout:5050/admin.Checkout/Denied", "checkout", []string{"v1", "v2"}},
+		{
+			"a path below an exact one", mesh.As("checkout").Client(), "POST", "http://payment:9000/charge/denied",
+			"payment",
+			[]string{"a"},
+		},
+		{
+			"an encoded spelling", mesh.As("checkout").Client(), "POST", "http://payment:9000/charge%2e%2e/denied",
+			"payment",
+			[]string{"a"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var before, after uint64
@@ -63,7 +75,8 @@ func TestDenied(t *testing.T) {
 
 func TestGRPCDenied(t *testing.T) {
 	mesh := sharedShop(t)
-	if call := mesh.As("frontend").Call(t.Context(), "checkout:/admin.Checkout/Denied", nil); call.Code != "PermissionDenied" {
+	if call := mesh.As("frontend").
+		Call(t.Context(), "checkout:/admin.Checkout/Denied", nil); call.Code != "PermissionDenied" {
 		t.Errorf("call %+v, want PermissionDenied", call)
 	}
 	if call := mesh.As("frontend").Call(t.Context(), "checkout:/shop.Checkout/Place", nil); call.Code != "OK" {
@@ -93,12 +106,14 @@ func TestStrangerOfTheMeshIsDenied(t *testing.T) {
 	mesh := sharedShop(t)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: asMember(t, mesh, "service/cart")}}
 	defer client.CloseIdleConnections()
-	if a := send(t, client, http.MethodPost, "https://"+inbound(mesh, "payment", "http")+"/charge"); a.status != http.StatusForbidden {
+	if a := send(t, client, http.MethodPost, "https://"+inbound(mesh, "payment", "http")+
+		"/charge"); a.status != http.StatusForbidden {
 		t.Errorf("cart charges: status %d, want 403", a.status)
 	}
 	client = &http.Client{Transport: &http.Transport{TLSClientConfig: asMember(t, mesh, "service/checkout")}}
 	defer client.CloseIdleConnections()
-	if a := send(t, client, http.MethodPost, "https://"+inbound(mesh, "payment", "http")+"/charge"); a.status != http.StatusOK {
+	if a := send(t, client, http.MethodPost, "https://"+inbound(mesh, "payment", "http")+
+		"/charge"); a.status != http.StatusOK {
 		t.Errorf("checkout charges: status %d, want 200: %s", a.status, a.body)
 	}
 }
@@ -106,7 +121,8 @@ func TestStrangerOfTheMeshIsDenied(t *testing.T) {
 // On a port of bytes a caller that no rule names finds its connection closed.
 func TestConnectionDenied(t *testing.T) {
 	mesh := sharedShop(t)
-	if call := mesh.As("checkout").Call(t.Context(), "cart.admin", nil); call.Report == nil || call.Report.Service != "cart" {
+	if call := mesh.As("checkout").Call(t.Context(), "cart.admin", nil); call.Report == nil ||
+		call.Report.Service != "cart" {
 		t.Errorf("checkout's call: %+v", call)
 	}
 	total := mesh.Backend("cart", "a").Total()
@@ -167,7 +183,8 @@ func wantRefused(t *testing.T, what, url string, config *tls.Config) {
 func foreignCertificate(t *testing.T, authority *ca.Authority, s *ir.Service) tls.Certificate {
 	t.Helper()
 	directory := t.TempDir()
-	if _, err := svid.DirectKeeper(authority, directory, s.Allow[0].From[0].Identity, time.Hour).Obtain(t.Context()); err != nil {
+	if _, err := svid.DirectKeeper(authority, directory, s.Allow[0].From[0].Identity, time.Hour).
+		Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(directory, "tls.crt"), filepath.Join(directory, "tls.key"))
@@ -190,7 +207,8 @@ func TestCalleeWithAnotherIdentityIsRefused(t *testing.T) {
 	mesh.stopProxies(func(id string) bool { return id == "service/cart/a" })
 	config := asMember(t, mesh, "service/catalog")
 	impostor, err := app.Start(app.Config{
-		Service: "impostor", Ports: []app.Port{{Name: "http", Protocol: "tls", Address: address}}, Certificate: &config.Certificates[0],
+		Service: "impostor", Ports: []app.Port{{Name: "http", Protocol: "tls", Address: address}},
+		Certificate: &config.Certificates[0],
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,8 +10,9 @@ import (
 
 const edgeClient, edgeEdge = "spiffe://shop.example/ns/shop/sa/client", "spiffe://shop.example/ns/shop/sa/edge"
 
-// TestEveryEdgeHasMetrics wants what users of other meshes miss: the caller and the callee of requests that are denied, that no
-// instance answers, that the proxy answers itself, that come through a gateway, and of connections below HTTP.
+// TestEveryEdgeHasMetrics wants what users of other meshes miss: the caller and the callee of requests that are
+// denied, that no instance answers, that the proxy answers itself, that come through a gateway, and of connections
+// below HTTP.
 func TestEveryEdgeHasMetrics(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": metricsMesh}))
 	client := m.As("client").Client()

@@ -23,7 +23,8 @@ func TestEgressGateway(t *testing.T) {
 	}
 	before := out()
 	a := send(t, client(t), http.MethodGet, "http://outside.example:443/a?b=c")
-	if a.report == nil || a.report.Service != "outside" || a.report.Path != "/a?b=c" || a.report.Host != "outside.example:443" || a.report.Peer != "" {
+	if a.report == nil || a.report.Service != "outside" || a.report.Path != "/a?b=c" ||
+		a.report.Host != "outside.example:443" || a.report.Peer != "" {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	conn, err := mesh.As("client").Dial(t.Context(), "tcp.example:9000")
@@ -59,7 +60,10 @@ func TestEgressGateway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := tls.Dial("tcp", address, &tls.Config{Certificates: []tls.Certificate{certificate}, ServerName: c.sni, InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		conn, err := tls.Dial("tcp", address, &tls.Config{
+			Certificates: []tls.Certificate{certificate},
+			ServerName:   c.sni, InsecureSkipVerify: true, NextProtos: []string{"h2"},
+		})
 		if err == nil {
 			_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 			_, err = conn.Read(make([]byte, 1)) // a refused certificate is told after the handshake

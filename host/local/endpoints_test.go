@@ -44,7 +44,10 @@ func TestEndpointsFile(t *testing.T) {
 	placed := mesh.Placed().Service("found").Workload.Endpoints
 	type endpoint map[string]any
 	at := func(i int, version string) endpoint {
-		return endpoint{"address": placed[i].Address, "local": true, "port": placed[i].Ports["http"], "labels": map[string]string{"version": version}}
+		return endpoint{
+			"address": placed[i].Address, "local": true, "port": placed[i].Ports["http"],
+			"labels": map[string]string{"version": version},
+		}
 	}
 	write := func(content any) {
 		t.Helper()

@@ -18,8 +18,8 @@ import (
 )
 
 // Envoy finds the Envoy binary: the one that is named, else $ENVOY, else "envoy" in PATH, else the one beside this
-// executable. One in the directory outside, a tree that is reviewed, is an error wherever it was named; an empty outside
-// refuses none.
+// executable. One in the directory outside, a tree that is reviewed, is an error wherever it was named; an empty
+// outside refuses none.
 func Envoy(named, outside string) (string, error) {
 	if named == "" {
 		named = os.Getenv("ENVOY")
@@ -95,7 +95,8 @@ func (p *process) ready(ctx context.Context, client *http.Client) error {
 		select {
 		case <-p.exited:
 			if strings.Contains(ends(p.log), "max_user_instances") {
-				return errors.New("the kernel has no more instances of inotify for this user, by which Envoy watches its certificates: sudo sysctl fs.inotify.max_user_instances=1024")
+				return errors.New(
+					"the kernel has no more instances of inotify for this user, by which Envoy watches its certificates: sudo sysctl fs.inotify.max_user_instances=1024")
 			}
 			return fmt.Errorf("it ended: %w; its log %s ends with:\n%s", cause(p.err), p.log, tail(p.log))
 		case <-ctx.Done():

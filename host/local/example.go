@@ -109,7 +109,9 @@ func (e *Example) extras() int {
 
 func eachRoute(m *ir.Mesh, yield func(base string, match *ir.Match, callee *ir.Service)) {
 	for _, g := range m.Gateways {
-		plain := slices.IndexFunc(g.Listeners, func(l ir.Listener) bool { return l.To == nil && l.TLS == nil && l.RedirectTo == "" })
+		plain := slices.IndexFunc(g.Listeners, func(l ir.Listener) bool {
+			return l.To == nil && l.TLS == nil && l.RedirectTo == ""
+		})
 		if plain < 0 {
 			continue
 		}
@@ -175,8 +177,10 @@ func longestChain(m *ir.Mesh, from *ir.Service, through []string) []string {
 func stepTo(callee *ir.Service, caller string) (string, bool) {
 	for i := range callee.Allow {
 		rule := &callee.Allow[i]
-		if !slices.ContainsFunc(rule.From, func(p ir.Peer) bool { return p.Kind == ir.KindService && p.Name == caller }) ||
-			!slices.ContainsFunc(callee.Ports, func(p ir.Port) bool { return p.Protocol.IsHTTP() && rule.Covers(p.Name) }) {
+		if !slices.ContainsFunc(rule.From,
+			func(p ir.Peer) bool { return p.Kind == ir.KindService && p.Name == caller }) ||
+			!slices.ContainsFunc(callee.Ports,
+				func(p ir.Port) bool { return p.Protocol.IsHTTP() && rule.Covers(p.Name) }) {
 			continue
 		}
 		step := callee.Name

@@ -35,9 +35,15 @@ func (authorizer) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.Chec
 			}},
 		}, nil
 	}
-	return &authv3.CheckResponse{Status: &status.Status{}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
-		Headers: []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "x-user", Value: attributes.GetSource().GetPrincipal()}}},
-	}}}, nil
+	return &authv3.CheckResponse{
+		Status: &status.Status{},
+		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
+			Headers: []*corev3.HeaderValueOption{
+				{Header: &corev3.HeaderValue{Key: "x-user", Value: attributes.GetSource().
+					GetPrincipal()}},
+			},
+		}},
+	}, nil
 }
 
 // A service over gRPC is asked about what the rules let in, and knows who calls.
@@ -86,7 +92,8 @@ func TestExternalAuthorizationByHTTP(t *testing.T) {
 		switch {
 		case r.Header.Get("x-ask") == "wait":
 			<-hang
-		case !strings.HasPrefix(r.URL.Path, "/check/") || r.Header.Get("x-ask") != "please" || r.Header.Get("x-kept") != "":
+		case !strings.HasPrefix(r.URL.Path, "/check/") || r.Header.Get("x-ask") != "please" ||
+			r.Header.Get("x-kept") != "":
 			w.WriteHeader(http.StatusTeapot)
 		default:
 			w.Header().Set("x-decision", r.Method+" "+r.URL.Path)
@@ -97,7 +104,8 @@ func TestExternalAuthorizationByHTTP(t *testing.T) {
 	eventually(t, "a yes", func() bool {
 		return asked(t, "client", "http://asks-http:8080/a", "x-ask", "please", "x-kept", "1") == http.StatusOK
 	})
-	a := send(t, mesh.As("client").Client(), http.MethodGet, "http://asks-http:8080/a", "x-ask", "please", "x-decision", "forged")
+	a := send(t, mesh.As("client").Client(), http.MethodGet, "http://asks-http:8080/a", "x-ask", "please", "x-decision",
+		"forged")
 	if a.report == nil || a.report.Headers["x-decision"] != "GET /check/a" {
 		t.Errorf("the application was told %+v", a.report)
 	}
@@ -112,7 +120,8 @@ func TestExternalAuthorizationByHTTP(t *testing.T) {
 	if a := send(t, http.DefaultClient, http.MethodGet, gateway+"/b"); a.status != http.StatusTeapot {
 		t.Errorf("through the gateway, without: status %d", a.status)
 	}
-	a = send(t, http.DefaultClient, http.MethodGet, gateway+"/b", "x-ask", "please", "x-user", "root", "x-role", "admin")
+	a = send(t, http.DefaultClient, http.MethodGet, gateway+"/b", "x-ask", "please", "x-user", "root", "x-role",
+		"admin")
 	if a.report == nil || a.report.Headers["x-user"] != "" || a.report.Headers["x-role"] != "" {
 		t.Errorf("the gateway let headers through that say who calls: %+v", a.report)
 	}

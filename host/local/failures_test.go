@@ -56,14 +56,15 @@ func startFailures(t *testing.T, delivery ir.Delivery) *failures {
 	f := &failures{Mesh: start(t, m), stop: map[string]func(){}}
 	for service := range ways {
 		for _, instance := range []string{"a", "b"} {
-			f.stop[service+"/"+instance] = play(t, f.Mesh, service, instance, func(w http.ResponseWriter, r *http.Request) {
-				r.Header.Set("instance", instance)
-				f.mu.Lock()
-				f.tries = append(f.tries, instance)
-				does := f.does
-				f.mu.Unlock()
-				does(w, r)
-			})
+			f.stop[service+"/"+instance] = play(t, f.Mesh, service, instance,
+				func(w http.ResponseWriter, r *http.Request) {
+					r.Header.Set("instance", instance)
+					f.mu.Lock()
+					f.tries = append(f.tries, instance)
+					does := f.does
+					f.mu.Unlock()
+					does(w, r)
+				})
 		}
 	}
 	return f
@@ -169,8 +170,8 @@ func listenAs(t *testing.T, m *Mesh, service, instance string) net.Listener {
 	return nil
 }
 
-// What an application answers is its answer, and no failure of its instance; a client's fault is none either. Users' reports:
-// envoyproxy/envoy#3643, istio/istio#57343, istio/istio#25220 and envoyproxy/envoy#40697.
+// What an application answers is its answer, and no failure of its instance; a client's fault is none either. Users'
+// reports: envoyproxy/envoy#3643, istio/istio#57343, istio/istio#25220 and envoyproxy/envoy#40697.
 //
 // Field: outliers
 func TestAnswersEjectNobody(t *testing.T) {
@@ -194,11 +195,15 @@ func TestAnswersEjectNobody(t *testing.T) {
 				}
 			}
 			for _, code := range []string{"2", "4", "12", "13", "14", "15"} {
-				for what, does := range map[string]http.HandlerFunc{"headers": statusInHeaders(code), "trailers": statusInTrailers(code)} {
+				for what, does := range map[string]http.HandlerFunc{
+					"headers":  statusInHeaders(code),
+					"trailers": statusInTrailers(code),
+				} {
 					f.let(does)
 					for range 24 {
 						got := failed(f.ask(t, by, "grpc", http.MethodPost, "/"))
-						if lost := by == "edge" && what == "trailers"; got != "grpc "+code && !lost { // HTTP/1.1 has none
+						if lost := by == "edge" && what == "trailers"; got != "grpc "+code &&
+							!lost { // HTTP/1.1 has none
 							t.Fatalf("by %s in %s: %s, want grpc %s", by, what, got, code)
 						}
 					}
@@ -262,15 +267,16 @@ func TestWhatAnApplicationHasSeenIsNotSentAgain(t *testing.T) {
 			} {
 				f.let(c.does)
 				if got := failed(f.ask(t, by, service, http.MethodPost, c.path)); got != want || f.tried() != c.tries {
-					t.Errorf("%s by %s, %s: %s after %d tries, want %s after %d", service, by, what, got, f.tried(), want, c.tries)
+					t.Errorf("%s by %s, %s: %s after %d tries, want %s after %d", service, by, what, got, f.tried(),
+						want, c.tries)
 				}
 			}
 		}
 	}
 }
 
-// What the application did not get is not processed: a retry of any request goes to the other instance, and the instance is
-// left alone after five. What the instances tell each other does not come through.
+// What the application did not get is not processed: a retry of any request goes to the other instance, and the
+// instance is left alone after five. What the instances tell each other does not come through.
 //
 // Field: outliers
 func TestWhatWasNotProcessedIsSentAgain(t *testing.T) {

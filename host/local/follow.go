@@ -15,7 +15,9 @@ import (
 // on and the reason is in the [Status]. Tell is called after each try. An error
 // means that the source cannot be watched. A proxy that ends by itself is started
 // anew.
-func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []string, since time.Time, tell func(error)) error {
+func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []string, since time.Time,
+	tell func(error),
+) error {
 	w, err := watch.New()
 	if err != nil {
 		return err

@@ -78,7 +78,11 @@ func TestRefusalIsToldAtOnce(t *testing.T) {
 			mesh := start(t, shop)
 			list := pids(mesh)
 			bad := shop.Clone()
-			bad.Service("cart").Routes[0].Match.Path = ir.PathMatch{Kind: ir.MatchRegex, Value: `\p{LC}`} // as if the compiler had let it through
+			bad.Service("cart").
+				Routes[0].Match.Path = ir.PathMatch{
+				Kind:  ir.MatchRegex,
+				Value: `\p{LC}`,
+			} // as if the compiler had let it through
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			begun := time.Now()

@@ -41,8 +41,9 @@ gateways: edge: {
 }
 `
 
-// A service, and a gateway, say which forms of requests they take; each proxy on the way takes them, and of a service that says
-// nothing its own proxy refuses them or drops the header, whatever those before took. Requests to externals have any form. Try says the same.
+// A service, and a gateway, say which forms of requests they take; each proxy on the way takes them, and of a service
+// that says nothing its own proxy refuses them or drops the header, whatever those before took. Requests to externals
+// have any form. Try says the same.
 // Users' reports: envoyproxy/gateway#5851, #2384, #8351 and #3047, SigNoz/charts#53.
 //
 // Field: proxy.requests.encodedSlashes
@@ -83,14 +84,22 @@ func TestFormsOfRequests(t *testing.T) {
 			status           int
 			tried            try.Request
 		}{
-			{"GET /group%2Fproject HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n", "GET /group%2Fproject ", c.slash, try.Request{Path: "/group%2Fproject"}},
-			{"GET /k HTTP/1.1\r\nHost: " + c.host + "\r\nx_id: 1\r\n\r\n", "x_id: 1", c.underscore, try.Request{Path: "/k", Headers: []ir.Header{{Name: "x_id", Value: "1"}}}},
+			{
+				"GET /group%2Fproject HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n", "GET /group%2Fproject ", c.slash,
+				try.Request{Path: "/group%2Fproject"},
+			},
+			{
+				"GET /k HTTP/1.1\r\nHost: " + c.host + "\r\nx_id: 1\r\n\r\n", "x_id: 1", c.underscore,
+				try.Request{Path: "/k", Headers: []ir.Header{{Name: "x_id", Value: "1"}}},
+			},
 			{"GET /k HTTP/1.0\r\nHost: " + c.host + "\r\n\r\n", "GET /k HTTP/1.1", c.http10, try.Request{}},
 		} {
 			answer, body, _, _ := exchanged(t, dial, form.request)
 			arrived := strings.Contains(body, form.arrives)
-			if answer.StatusCode != form.status || form.status == http.StatusOK && arrived == (c.dropped && strings.HasPrefix(form.arrives, "x_")) {
-				t.Errorf("%s, %s, %q: %d, want %d\n%s", c.from, c.host, form.request, answer.StatusCode, form.status, body)
+			if answer.StatusCode != form.status ||
+				form.status == http.StatusOK && arrived == (c.dropped && strings.HasPrefix(form.arrives, "x_")) {
+				t.Errorf("%s, %s, %q: %d, want %d\n%s", c.from, c.host, form.request, answer.StatusCode, form.status,
+					body)
 			}
 			if r := form.tried; r.Path != "" {
 				r.From, r.Method, r.Scheme, r.Host, r.Port = c.from, "GET", "http", c.host, c.port
@@ -131,8 +140,9 @@ gateways: edge: {
 }
 `
 
-// A service that asks for the case of headers gets it, and its answers keep theirs: from a caller's proxy, from a gateway, and from
-// an external; others get small letters. Users' reports: envoyproxy/envoy#8463, kumahq/kuma#14047, istio/istio#30579.
+// A service that asks for the case of headers gets it, and its answers keep theirs: from a caller's proxy, from a
+// gateway, and from an external; others get small letters. Users' reports: envoyproxy/envoy#8463, kumahq/kuma#14047,
+// istio/istio#30579.
 //
 // Field: proxy.requests.headerCase
 func TestHeaderCase(t *testing.T) {
@@ -161,9 +171,12 @@ func TestHeaderCase(t *testing.T) {
 				}
 				return mesh.As(c.from).Dial(t.Context(), fmt.Sprintf("%s:%d", c.host, c.port))
 			}
-			answer, body, raw, _ := exchanged(t, dial, "GET /k HTTP/1.1\r\nHost: "+c.host+"\r\nSOAPAction: x\r\nX-CamelCase: 1\r\n\r\n")
+			answer, body, raw,
+				_ := exchanged(t, dial,
+				"GET /k HTTP/1.1\r\nHost: "+c.host+"\r\nSOAPAction: x\r\nX-CamelCase: 1\r\n\r\n")
 			request := strings.Contains(body, "SOAPAction: x\r\n") && strings.Contains(body, "X-CamelCase: 1\r\n")
-			if answer.StatusCode != http.StatusOK || request != c.kept || strings.Contains(raw, "X-Mixed-Case: ") != c.kept {
+			if answer.StatusCode != http.StatusOK || request != c.kept ||
+				strings.Contains(raw, "X-Mixed-Case: ") != c.kept {
 				t.Errorf("%s, from %q to %s: %d\n%s\n%s", delivery, c.from, c.host, answer.StatusCode, body, raw)
 			}
 		}

@@ -29,7 +29,9 @@ func edge(t *testing.T, listener, sni string, with func(*tls.Config)) (c *http.C
 	}
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, address
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}, address
 }
 
 // Listeners on one port are told apart by the name in the handshake, and each
@@ -56,14 +58,21 @@ func TestGatewayTLS(t *testing.T) {
 			t.Errorf("SNI %s, host %s: %d, %v", c.sni, c.host, a.status, err)
 		}
 	}
-	for version, good := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: false, tls.VersionTLS13: true} {
-		client, address := edge(t, "https", "shop.example", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, version })
-		if _, err := trySend(t.Context(), client, http.MethodGet, "https://"+address+"/health", "host", "shop.example"); (err == nil) != good {
+	for version, good := range map[uint16]bool{
+		tls.VersionTLS11: false, tls.VersionTLS12: false,
+		tls.VersionTLS13: true,
+	} {
+		client, address := edge(t, "https", "shop.example",
+			func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, version })
+		if _, err := trySend(t.Context(), client, http.MethodGet, "https://"+address+"/health", "host",
+			"shop.example"); (err == nil) != good {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
 	}
-	client, address := edge(t, "https-partner", "a.partner.example", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })
-	if a := send(t, client, http.MethodGet, "https://"+address+"/health", "host", "a.partner.example"); a.body != "partner" {
+	client, address := edge(t, "https-partner", "a.partner.example",
+		func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })
+	if a := send(t, client, http.MethodGet, "https://"+address+"/health", "host",
+		"a.partner.example"); a.body != "partner" {
 		t.Errorf("TLS 1.2 where it is let in: %d %s", a.status, a.body)
 	}
 }
@@ -99,14 +108,16 @@ func TestGatewayClientCertificates(t *testing.T) {
 		{"mutual-optional", nil, true},
 	} {
 		client, address := edge(t, c.listener, "shop.example", func(config *tls.Config) {
-			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // even one that the server does not ask for
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				// even one that the server does not ask for
 				if c.certificate == nil {
 					return &tls.Certificate{}, nil
 				}
 				return c.certificate, nil
 			}
 		})
-		if _, err := trySend(t.Context(), client, http.MethodGet, "https://"+address+"/health"); (err == nil) != c.good {
+		if _, err := trySend(t.Context(), client, http.MethodGet,
+			"https://"+address+"/health"); (err == nil) != c.good {
 			t.Errorf("%s, known %t, foreign %t: %v", c.listener, c.certificate == known, c.certificate == foreign, err)
 		}
 	}
@@ -116,7 +127,10 @@ func TestGatewayClientCertificates(t *testing.T) {
 //
 // Field: routes.match.listeners
 func TestGatewayRouteListeners(t *testing.T) {
-	for listener, want := range map[string]string{"http": "http or mutual", "https": "https", "https-partner": "", "mutual-optional": ""} {
+	for listener, want := range map[string]string{
+		"http": "http or mutual", "https": "https", "https-partner": "",
+		"mutual-optional": "",
+	} {
 		sni, scheme := "shop.example", "https"
 		switch listener {
 		case "http":
@@ -143,7 +157,9 @@ func TestGatewayRedirectTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := exchange(t, client, "POST", "http://"+address+"/a/b?c=d", "body")
-	if want := "https://127."; got.status != http.StatusPermanentRedirect || !strings.HasPrefix(got.header.Get("location"), want) || !strings.HasSuffix(got.header.Get("location"), ":"+port+"/a/b?c=d") {
+	if want := "https://127."; got.status != http.StatusPermanentRedirect ||
+		!strings.HasPrefix(got.header.Get("location"), want) ||
+		!strings.HasSuffix(got.header.Get("location"), ":"+port+"/a/b?c=d") {
 		t.Errorf("%d %s, want %s…:%s", got.status, got.header.Get("location"), want, port)
 	}
 }
@@ -201,7 +217,10 @@ func TestGatewayHTTP3(t *testing.T) {
 	if want := fmt.Sprintf(`h3=":%s"; ma=86400`, port); got.header.Get("alt-svc") != want {
 		t.Errorf("alt-svc is %q, want %q", got.header.Get("alt-svc"), want)
 	}
-	transport := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: trafficMesh(t).applications.stubs.roots, ServerName: "shop.example"}}
+	transport := &http3.Transport{TLSClientConfig: &tls.Config{
+		RootCAs:    trafficMesh(t).applications.stubs.roots,
+		ServerName: "shop.example",
+	}}
 	defer transport.Close()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/api/rewrite/x", nil)
 	if err != nil {
@@ -217,7 +236,8 @@ func TestGatewayHTTP3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := answerOf(answer.StatusCode, body); answer.Proto != "HTTP/3.0" || a.report == nil || a.report.Service != "inner" {
+	if a := answerOf(answer.StatusCode, body); answer.Proto != "HTTP/3.0" || a.report == nil ||
+		a.report.Service != "inner" {
 		t.Errorf("%s %d %s", answer.Proto, answer.StatusCode, body)
 	}
 }
@@ -246,7 +266,8 @@ func TestCompression(t *testing.T) {
 			}
 		}
 	}
-	if got := exchange(t, client, "GET", "http://"+address+"/moved", "", "accept-encoding", "gzip"); got.header.Get("content-encoding") != "" {
+	if got := exchange(t, client, "GET", "http://"+address+"/moved", "", "accept-encoding",
+		"gzip"); got.header.Get("content-encoding") != "" {
 		t.Error("a short answer is compressed")
 	}
 }
@@ -259,7 +280,10 @@ func TestGatewayCertificateIsReplaced(t *testing.T) {
 	mesh := trafficMesh(t)
 	client, address := edge(t, "https", "shop.example", nil)
 	serial := func() string {
-		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: mesh.applications.stubs.roots, ServerName: "shop.example"})
+		conn, err := tls.Dial("tcp", address, &tls.Config{
+			RootCAs:    mesh.applications.stubs.roots,
+			ServerName: "shop.example",
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,8 @@ func TestGreetingIsForCallersAlone(t *testing.T) {
 	before := app.connections.Load()
 
 	wantRefused(t, "plaintext", "http://"+inbound(mesh, "cart", "admin"), nil)
-	wantRefused(t, "TLS without a certificate", "https://"+inbound(mesh, "cart", "admin"), &tls.Config{InsecureSkipVerify: true})
+	wantRefused(t, "TLS without a certificate", "https://"+inbound(mesh, "cart", "admin"),
+		&tls.Config{InsecureSkipVerify: true})
 	stranger, err := tls.Dial("tcp", inbound(mesh, "cart", "admin"), asMember(t, mesh, "service/frontend"))
 	if err == nil {
 		defer stranger.Close()

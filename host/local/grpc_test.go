@@ -97,13 +97,17 @@ func TestGRPCClientReadsTheMesh(t *testing.T) {
 		defer conn.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 		defer cancel()
-		answer, err := healthgrpc.NewHealthClient(conn).Check(ctx, &healthgrpc.HealthCheckRequest{}, grpc.WaitForReady(true))
+		answer, err := healthgrpc.NewHealthClient(conn).
+			Check(ctx, &healthgrpc.HealthCheckRequest{}, grpc.WaitForReady(true))
 		if err == nil && answer.Status != healthgrpc.HealthCheckResponse_SERVING {
 			return status.Errorf(codes.Unknown, "the service answers %v", answer.Status)
 		}
 		return err
 	}
-	for _, target := range []string{"xds:///checkout:5050", "xds:///checkout.default", "xds:///checkout.default.svc.cluster.local:5050"} {
+	for _, target := range []string{
+		"xds:///checkout:5050", "xds:///checkout.default",
+		"xds:///checkout.default.svc.cluster.local:5050",
+	} {
 		if err := check(target); err != nil {
 			t.Errorf("%s: %v", target, err)
 		}

@@ -23,8 +23,8 @@ gateways: g: {listeners: tcp: {port: 8080, protocol: "tcp", to: {service: "b"}},
 gateways: exit: {egress: {}, uses: "by-gateway": {}}
 `
 
-// A client of TCP that has sent everything closes its half of the connection, and gets an answer to all of it; and one whose server
-// closes its half first may go on. Both ends learn of the end on each way.
+// A client of TCP that has sent everything closes its half of the connection, and gets an answer to all of it; and one
+// whose server closes its half first may go on. Both ends learn of the end on each way.
 //
 // Users' reports: envoyproxy/envoy#2067, fabiolb/fabio#336 (the answer is lost).
 func TestHalfClosedConnections(t *testing.T) {
@@ -59,10 +59,14 @@ func TestHalfClosedConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, dial := range map[string]func() (net.Conn, error){
-		"sidecar to sidecar":         func() (net.Conn, error) { return mesh.As("a").Dial(t.Context(), "b:8080") },
-		"gateway to sidecar":         func() (net.Conn, error) { return net.Dial("tcp", edge.Host) },
-		"sidecar to external":        func() (net.Conn, error) { return mesh.As("a").Dial(t.Context(), "p1.example:9000") },
-		"egress gateway to external": func() (net.Conn, error) { return mesh.As("a").Dial(t.Context(), "p2.example:9001") },
+		"sidecar to sidecar": func() (net.Conn, error) { return mesh.As("a").Dial(t.Context(), "b:8080") },
+		"gateway to sidecar": func() (net.Conn, error) { return net.Dial("tcp", edge.Host) },
+		"sidecar to external": func() (net.Conn, error) {
+			return mesh.As("a").Dial(t.Context(), "p1.example:9000")
+		},
+		"egress gateway to external": func() (net.Conn, error) {
+			return mesh.As("a").Dial(t.Context(), "p2.example:9001")
+		},
 	} {
 		conn, err := dial()
 		if err != nil {

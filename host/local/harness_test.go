@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 		}
 	}
 	// gRPC's xDS client never ends the watching of its certificates.
-	if err := goleak.Find(goleak.IgnoreAnyFunction("google.golang.org/grpc/credentials/tls/certprovider/pemfile.(*watcher).run")); err != nil && code == 0 {
+	if err := goleak.Find(goleak.IgnoreAnyFunction(
+		"google.golang.org/grpc/credentials/tls/certprovider/pemfile.(*watcher).run")); err != nil && code == 0 {
 		println("left behind:", err.Error())
 		code = 1
 	}

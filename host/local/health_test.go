@@ -38,7 +38,9 @@ services: near: {
 //
 // Field: locality
 func TestLocality(t *testing.T) {
-	mesh := start(t, inline(t, map[string]string{"mesh.cue": fmt.Sprintf(near, `outliers: {consecutive5xx: 1, interval: "100ms", ejectFor: "10m", maxEjected: 100}`)}))
+	mesh := start(t, inline(t,
+		map[string]string{"mesh.cue": fmt.Sprintf(near,
+			`outliers: {consecutive5xx: 1, interval: "100ms", ejectFor: "10m", maxEjected: 100}`)}))
 	c := mesh.As("client").Client()
 	for _, at := range []string{"zone", "region", "failover", "elsewhere"} {
 		eventually(t, "an answer from "+at, func() bool {
@@ -85,7 +87,10 @@ func TestHealth(t *testing.T) {
 		return counted(t, mesh, "service/client/a", `^cluster\.`+service+`_default\|main\.membership_healthy$`)
 	}
 	eventually(t, "two healthy instances of http", func() bool { return healthy("http") == 2 })
-	for path, want := range map[string]int{"/healthz": http.StatusOK, "/healthz/x": http.StatusForbidden, "/": http.StatusForbidden} {
+	for path, want := range map[string]int{
+		"/healthz": http.StatusOK, "/healthz/x": http.StatusForbidden,
+		"/": http.StatusForbidden,
+	} {
 		if a := send(t, c, http.MethodGet, "http://http:8081"+path); a.status != want {
 			t.Errorf("GET %s: %d, want %d", path, a.status, want)
 		}
@@ -115,7 +120,10 @@ func TestHealth(t *testing.T) {
 	for service, body := range map[string]string{"http": "no healthy upstream", "grpc": "remote connection failure"} {
 		mesh.Backend(service, "b").Close()
 		eventually(t, "no healthy instance of "+service, func() bool { return healthy(service) == 0 })
-		if a := send(t, c, http.MethodPut, map[string]string{"http": "http://http:8081/", "grpc": "http://grpc:8082/"}[service]); !strings.Contains(a.body, body) {
+		if a := send(t, c, http.MethodPut, map[string]string{
+			"http": "http://http:8081/",
+			"grpc": "http://grpc:8082/",
+		}[service]); !strings.Contains(a.body, body) {
 			t.Errorf("%s: %d %q, want %q", service, a.status, a.body, body)
 		}
 	}

@@ -43,8 +43,8 @@ gateways: edge: {
 }
 `
 
-// TestRequestsMakeNoSeries sends random hosts, paths, methods and headers, which no label of a metric may tell, and which
-// make no more series than the few edges have.
+// TestRequestsMakeNoSeries sends random hosts, paths, methods and headers, which no label of a metric may tell, and
+// which make no more series than the few edges have.
 func TestRequestsMakeNoSeries(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": metricsMesh}))
 	random := rand.New(rand.NewPCG(trytest.Seed(t), 1))
@@ -52,11 +52,13 @@ func TestRequestsMakeNoSeries(t *testing.T) {
 	word := func() string { return fmt.Sprintf("%s%x", mark, random.Uint64()) }
 	proxies := []string{"service/client/a", "service/server/a", "service/silent/a", "gateway/edge/a"}
 	for range trytest.Amount("", 400) {
-		host := pick(random, "server:8080", "server.shop", "silent", "shop.example", word(), word()+".shop", "["+word()+"]")
+		host := pick(random, "server:8080", "server.shop", "silent", "shop.example", word(), word()+".shop",
+			"["+word()+"]")
 		path := pick(random, "/items/", "/secret/", "/a", "/", "//", "/%2f", "*") + word() + "?token=" + word()
 		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\nuser-agent: %s\r\nx-forwarded-client-cert: URI=spiffe://shop.example/ns/shop/sa/%s\r\n"+
 			"x-envoy-original-path: /%s\r\nauthorization: Bearer %s\r\n%s: %s\r\ncontent-type: %s\r\nconnection: close\r\n\r\n",
-			pick(random, "GET", "POST", "DELETE", "OPTIONS", strings.ToUpper(word())), path, host, word(), word(), word(), word(), word(), word(),
+			pick(random, "GET", "POST", "DELETE", "OPTIONS", strings.ToUpper(word())), path, host, word(), word(),
+			word(), word(), word(), word(),
 			pick(random, "application/grpc+"+word(), word()))
 		conn := hostileDial(t, m, random.IntN(3))
 		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -65,7 +67,8 @@ func TestRequestsMakeNoSeries(t *testing.T) {
 		if _, err := io.WriteString(conn, raw); err != nil {
 			t.Fatal(err)
 		}
-		if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil { // else it is too hostile for an answer
+		if answer, err := http.ReadResponse(bufio.NewReader(conn),
+			nil); err == nil { // else it is too hostile for an answer
 			answer.Body.Close()
 		}
 		conn.Close()

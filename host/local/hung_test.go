@@ -57,9 +57,9 @@ gateways: edge: {
 }
 `
 
-// An instance whose application accepts and never answers, and one whose host is gone, are left alone after five requests, for
-// HTTP and gRPC, by a caller's proxy and by a gateway, whoever delivers. Users' reports: linkerd/linkerd2#13023,
-// istio/istio#33466, envoyproxy/envoy#32948, #15530, #22395 and #41985.
+// An instance whose application accepts and never answers, and one whose host is gone, are left alone after five
+// requests, for HTTP and gRPC, by a caller's proxy and by a gateway, whoever delivers. Users' reports:
+// linkerd/linkerd2#13023, istio/istio#33466, envoyproxy/envoy#32948, #15530, #22395 and #41985.
 //
 // Field: timeout
 // Field: retries.perTryTimeout
@@ -104,7 +104,8 @@ func TestHungInstanceIsEjected(t *testing.T) {
 	}
 }
 
-// A client has no instance ejected by deadlines that it sets itself: whoever may call could else have all of them left alone.
+// A client has no instance ejected by deadlines that it sets itself: whoever may call could else have all of them left
+// alone.
 //
 // Field: outliers
 func TestDeadlinesOfClientsEjectNobody(t *testing.T) {
@@ -131,7 +132,8 @@ func sending(t *testing.T, c *http.Client, url string) func() string {
 	}
 }
 
-// calling makes a call of gRPC that the instance "b" never answers, and returns its status; with a deadline where one is given.
+// calling makes a call of gRPC that the instance "b" never answers, and returns its status; with a deadline where one
+// is given.
 func calling(t *testing.T, mesh *Mesh, target string, deadline time.Duration) func() string {
 	conn := connecting(t, mesh, target)
 	return func() string {
@@ -141,7 +143,8 @@ func calling(t *testing.T, mesh *Mesh, target string, deadline time.Duration) fu
 			ctx, cancel = context.WithTimeout(ctx, deadline)
 			defer cancel()
 		}
-		return status.Code(conn.Invoke(ctx, "/rpc.Any/Call", wrapperspb.String("x"), &wrapperspb.StringValue{})).String()
+		return status.Code(conn.Invoke(ctx, "/rpc.Any/Call", wrapperspb.String("x"), &wrapperspb.StringValue{})).
+			String()
 	}
 }
 
@@ -162,8 +165,8 @@ func connecting(t *testing.T, mesh *Mesh, target string) *grpc.ClientConn {
 	return conn
 }
 
-// stopProxy has the proxy of an instance stand still, as if its host were gone: nothing ends its connections. It goes on when
-// the function is called.
+// stopProxy has the proxy of an instance stand still, as if its host were gone: nothing ends its connections. It goes
+// on when the function is called.
 func stopProxy(t *testing.T, mesh *Mesh, service, instance string) func() {
 	t.Helper()
 	for _, p := range mesh.sortedProxies() {

@@ -9,7 +9,8 @@ import (
 // every proxy tells its application who called.
 func TestThreeHopsWithIdentities(t *testing.T) {
 	mesh := sharedShop(t)
-	r := get(t, http.DefaultClient, mesh.Gateway("public").URL+"/start?via=checkout:/shop.Checkout/Place,payment:POST:/charge,stripe-api:/v1/charges")
+	r := get(t, http.DefaultClient, mesh.Gateway("public").
+		URL+"/start?via=checkout:/shop.Checkout/Place,payment:POST:/charge,stripe-api:/v1/charges")
 	want := []struct{ service, peer string }{
 		{"frontend", "spiffe://shop.example/ns/shop/sa/public"},
 		{"checkout", "spiffe://shop.example/ns/shop/sa/frontend"},
@@ -22,7 +23,8 @@ func TestThreeHopsWithIdentities(t *testing.T) {
 	}
 	for i, hop := range hops {
 		if hop.Service != want[i].service || hop.Peer != want[i].peer {
-			t.Errorf("hop %d is %s called by %q, want %s called by %q", i, hop.Service, hop.Peer, want[i].service, want[i].peer)
+			t.Errorf("hop %d is %s called by %q, want %s called by %q", i, hop.Service, hop.Peer, want[i].service,
+				want[i].peer)
 		}
 	}
 	if host := hops[3].Host; host != "api.stripe.com:443" {
@@ -38,17 +40,22 @@ func TestThreeHopsWithIdentities(t *testing.T) {
 func TestHeadersOfTheCallerAreNotBelieved(t *testing.T) {
 	mesh := sharedShop(t)
 	forged := "By=spiffe://shop.example/x;URI=spiffe://shop.example/ns/shop/sa/checkout"
-	if r := get(t, http.DefaultClient, mesh.Gateway("public").URL+"/", "x-forwarded-client-cert", forged); r.Peer != "spiffe://shop.example/ns/shop/sa/public" {
+	if r := get(t, http.DefaultClient, mesh.Gateway("public").URL+"/", "x-forwarded-client-cert",
+		forged); r.Peer != "spiffe://shop.example/ns/shop/sa/public" {
 		t.Errorf("the frontend was told that %q calls", r.Peer)
 	}
-	if r := get(t, mesh.As("frontend").Client(), "http://cart:7070/", "x-forwarded-client-cert", forged); r.Peer != "spiffe://shop.example/ns/shop/sa/frontend" {
+	if r := get(t, mesh.As("frontend").Client(), "http://cart:7070/", "x-forwarded-client-cert",
+		forged); r.Peer != "spiffe://shop.example/ns/shop/sa/frontend" {
 		t.Errorf("cart was told that %q calls", r.Peer)
 	}
-	a := send(t, mesh.As("frontend").Client(), http.MethodGet, "http://cart:7070/?fail=9&key=forged", "x-envoy-max-retries", "3", "x-envoy-retry-on", "5xx")
-	if n := len(seen(mesh.Backend("cart", "a"), "/?fail=9&key=forged")); a.status != http.StatusServiceUnavailable || n != 1 {
+	a := send(t, mesh.As("frontend").Client(), http.MethodGet, "http://cart:7070/?fail=9&key=forged",
+		"x-envoy-max-retries", "3", "x-envoy-retry-on", "5xx")
+	if n := len(seen(mesh.Backend("cart", "a"), "/?fail=9&key=forged")); a.status != http.StatusServiceUnavailable ||
+		n != 1 {
 		t.Errorf("status %d after %d tries, though no retries are written", a.status, n)
 	}
-	if a := send(t, mesh.As("frontend").Client(), http.MethodGet, "http://cart:7070/?delay=100ms", "x-envoy-upstream-rq-timeout-ms", "10"); a.status != http.StatusOK {
+	if a := send(t, mesh.As("frontend").Client(), http.MethodGet, "http://cart:7070/?delay=100ms",
+		"x-envoy-upstream-rq-timeout-ms", "10"); a.status != http.StatusOK {
 		t.Errorf("status %d: the caller's header changed the timeout", a.status)
 	}
 }

@@ -205,8 +205,9 @@ func TestTwoTokens(t *testing.T) {
 	}
 }
 
-// A token whose header says that something in it must be understood is refused, for nothing is (RFC 7515, section 4.1.11):
-// each time that it is sent, on paths that need no token too, and whatever "crit" holds. What is not critical changes nothing.
+// A token whose header says that something in it must be understood is refused, for nothing is (RFC 7515, section
+// 4.1.11): each time that it is sent, on paths that need no token too, and whatever "crit" holds. What is not critical
+// changes nothing.
 func TestCriticalHeaders(t *testing.T) {
 	rulesMesh(t)
 	keys := ruled.keys
@@ -275,7 +276,9 @@ func TestJWTByPath(t *testing.T) {
 }
 
 // replaced has another handler answer in the place of an application's port.
-func replaced(t *testing.T, address string, stop func(), handler http.Handler, serve func(*http.Server, net.Listener) error) {
+func replaced(t *testing.T, address string, stop func(), handler http.Handler,
+	serve func(*http.Server, net.Listener) error,
+) {
 	t.Helper()
 	stop()
 	l, err := net.Listen("tcp", address)

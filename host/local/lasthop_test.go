@@ -72,9 +72,9 @@ func refuseStreams(t *testing.T, l net.Listener) {
 	}()
 }
 
-// An application ends each connection when a second request comes on it, as one does whose idle time is just over. Requests
-// that change nothing are sent again; the others tell their caller. Users' reports: istio/istio#55138, istio/istio#13205 and
-// envoyproxy/envoy#1979.
+// An application ends each connection when a second request comes on it, as one does whose idle time is just over.
+// Requests that change nothing are sent again; the others tell their caller. Users' reports: istio/istio#55138,
+// istio/istio#13205 and envoyproxy/envoy#1979.
 //
 // Field: connections.idleTimeout
 func TestApplicationThatEndsConnections(t *testing.T) {

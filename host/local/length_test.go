@@ -47,10 +47,10 @@ gateways: edge: {
 // longer is more than the 15 seconds in which an answer must begin.
 const longer = 16 * time.Second
 
-// What moves is cut by no default: answers that go on, streams of gRPC and uploads, by a caller's proxy and a gateway, whoever
-// delivers. "none" undoes a limit that is set farther from the caller. An answer that does not begin is ended after 15 seconds,
-// and one that goes on for longer than a timeout that is written is cut. Users' reports: envoyproxy/gateway#5446,
-// istio/istio#1667, #6981 and #55831, projectcontour/contour#3692.
+// What moves is cut by no default: answers that go on, streams of gRPC and uploads, by a caller's proxy and a gateway,
+// whoever delivers. "none" undoes a limit that is set farther from the caller. An answer that does not begin is ended
+// after 15 seconds, and one that goes on for longer than a timeout that is written is cut. Users' reports:
+// envoyproxy/gateway#5446, istio/istio#1667, #6981 and #55831, projectcontour/contour#3692.
 //
 // Field: timeout
 // Field: retries.perTryTimeout
@@ -138,7 +138,8 @@ func wholeOf(t *testing.T, c *http.Client, method, url string, body io.Reader) s
 func talking(t *testing.T, mesh *Mesh, target string) func() string {
 	conn := connecting(t, mesh, target)
 	return func() string {
-		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/shop.Chat/Talk")
+		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+			"/shop.Chat/Talk")
 		if err != nil {
 			return err.Error()
 		}

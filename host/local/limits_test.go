@@ -25,14 +25,16 @@ gateways: exit: {egress: {}, uses: "plain-by-gateway": {}}
 gateways: edge: {listeners: http: {port: 8000}, routes: [{to: [{service: "web", port: "http"}]}], uses: web: {}}
 `
 
-// What the first proxy lets through no later one refuses, and what is too much the first one refuses: headers of requests and
-// of answers, one by one around the bound, in number and in bytes, from each sort of first proxy and over both versions of HTTP.
+// What the first proxy lets through no later one refuses, and what is too much the first one refuses: headers of
+// requests and of answers, one by one around the bound, in number and in bytes, from each sort of first proxy and over
+// both versions of HTTP.
 func TestLimitsGrowInwards(t *testing.T) {
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": limitsMesh}))
 	plain := mesh.As("app").Client().Transport
 	doors := map[string]string{
 		"a member": "http://web:8080/", "a member over HTTP/2": "http://web:8081/", "an external": "http://p1.example/",
-		"an external by a gateway": "http://p2.example/", "a gateway": strings.TrimSuffix(mesh.Gateway("edge").Listeners["http"], "/") + "/",
+		"an external by a gateway": "http://p2.example/", "a gateway": strings.TrimSuffix(mesh.Gateway("edge").
+						Listeners["http"], "/") + "/",
 	}
 	for door, url := range doors {
 		transport := plain
@@ -70,7 +72,8 @@ func TestLimitsGrowInwards(t *testing.T) {
 // reset is the status of a request whose stream is reset.
 const reset = -1
 
-// bounds wants messages from the least to the most to be answered with 200 up to a bound between them, and from there on as said.
+// bounds wants messages from the least to the most to be answered with 200 up to a bound between them, and from there
+// on as said.
 func bounds(t *testing.T, what string, least, most, step, beyond int, answer func(int) int) {
 	t.Helper()
 	last := 0

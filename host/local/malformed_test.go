@@ -10,8 +10,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A malformed request of HTTP/2 ends its own stream: a request beside it on the same connection is answered, at a gateway and
-// at a callee's proxy. A load balancer before a gateway, and a proxy before a callee, have many callers on one connection.
+// A malformed request of HTTP/2 ends its own stream: a request beside it on the same connection is answered, at a
+// gateway and at a callee's proxy. A load balancer before a gateway, and a proxy before a callee, have many callers on
+// one connection.
 // Users' reports: envoyproxy/envoy#30362 and #20575.
 func TestMalformedRequestEndsItsStream(t *testing.T) {
 	field := func(name, value string) [2]string { return [2]string{name, value} }
@@ -26,12 +27,21 @@ func TestMalformedRequestEndsItsStream(t *testing.T) {
 		good    [][2]string
 	}{
 		"a gateway": {
-			https, &tls.Config{RootCAs: traffic.applications.stubs.roots, ServerName: "shop.example", NextProtos: []string{"h2"}},
-			[][2]string{field(":method", "GET"), field(":scheme", "https"), field(":path", "/api/rewrite/x?delay=300ms"), field(":authority", "shop.example")},
+			https, &tls.Config{
+				RootCAs: traffic.applications.stubs.roots, ServerName: "shop.example",
+				NextProtos: []string{"h2"},
+			},
+			[][2]string{
+				field(":method", "GET"), field(":scheme", "https"),
+				field(":path", "/api/rewrite/x?delay=300ms"), field(":authority", "shop.example"),
+			},
 		},
 		"a callee's proxy": {
 			inbound(shop, "payment", "http"), member,
-			[][2]string{field(":method", "POST"), field(":scheme", "https"), field(":path", "/charge?delay=300ms"), field(":authority", "payment")},
+			[][2]string{
+				field(":method", "POST"), field(":scheme", "https"), field(":path", "/charge?delay=300ms"),
+				field(":authority", "payment"),
+			},
 		},
 	} {
 		g := c.good
@@ -57,8 +67,8 @@ func TestMalformedRequestEndsItsStream(t *testing.T) {
 	}
 }
 
-// neighbours sends two requests on one connection, of which the first takes longer, and returns the status of either; "" for a
-// stream that is reset, and "closed" when the connection ends before.
+// neighbours sends two requests on one connection, of which the first takes longer, and returns the status of either;
+// "" for a stream that is reset, and "closed" when the connection ends before.
 func neighbours(t *testing.T, address string, config *tls.Config, first, second [][2]string) (status, other string) {
 	t.Helper()
 	framer := sendFrames(t, address, config, first, second)

@@ -53,7 +53,8 @@ func TestMatch(t *testing.T) {
 	} {
 		got := exchange(t, client(t), c.method, "http://match:8080"+c.path, "", c.headers...)
 		if got.report == nil || got.header.Get("x-route") != c.route {
-			t.Errorf("%s %s %v: %d, route %q, want %q", c.method, c.path, c.headers, got.status, got.header.Get("x-route"), c.route)
+			t.Errorf("%s %s %v: %d, route %q, want %q", c.method, c.path, c.headers, got.status,
+				got.header.Get("x-route"), c.route)
 		}
 	}
 }

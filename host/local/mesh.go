@@ -70,7 +70,11 @@ type Mesh struct {
 // when it fails. The mesh then runs until Stop; the context bounds the start
 // alone.
 func Start(ctx context.Context, o Options) (*Mesh, error) {
-	m := &Mesh{authority: o.Authority, envoy: o.Envoy, outside: o.Outside, directory: o.Directory, endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}}}
+	m := &Mesh{
+		authority: o.Authority, envoy: o.Envoy, outside: o.Outside, directory: o.Directory,
+		endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(),
+		http: &http.Client{Transport: &http.Transport{}},
+	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -126,7 +130,8 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	m.change.Lock()
 	defer m.change.Unlock()
 	if had := m.Placed(); had != nil && had.Delivery != linked.Delivery {
-		return fmt.Errorf("the delivery was %q when the mesh was started and is now %q: start it again", had.Delivery, linked.Delivery)
+		return fmt.Errorf("the delivery was %q when the mesh was started and is now %q: start it again", had.Delivery,
+			linked.Delivery)
 	}
 	before := m.Placed()
 	placed, err := m.placement.Place(linked)

@@ -99,9 +99,9 @@ const (
 	serverFailures = "envoy_meshc_http_server_failures{"
 )
 
-// TestMetricsAreWhatTrySays puts random requests to random meshes, and wants the counters of real Envoys to grow by what
-// compiler/try predicts of each request: the caller, the callee, the route, the rule and the status, and nothing else.
-// MESHC_TRIES is how many.
+// TestMetricsAreWhatTrySays puts random requests to random meshes, and wants the counters of real Envoys to grow by
+// what compiler/try predicts of each request: the caller, the callee, the route, the rule and the status, and nothing
+// else. MESHC_TRIES is how many.
 func TestMetricsAreWhatTrySays(t *testing.T) {
 	const perMesh = 50
 	tries, seed := trytest.Amount(os.Getenv("MESHC_TRIES"), 300), trytest.Seed(t)
@@ -146,12 +146,15 @@ func TestMetricsAreWhatTrySays(t *testing.T) {
 	}
 	t.Logf("%d requests are counted as predicted; %d of them at a callee, %d denied there", compared, reached, denied)
 	if reached < tries/8 || denied == 0 {
-		t.Errorf("of %d requests %d came to a callee and %d were denied there: that proves little", compared, reached, denied)
+		t.Errorf("of %d requests %d came to a callee and %d were denied there: that proves little", compared, reached,
+			denied)
 	}
 }
 
 // counting sends a request, and says by which counters it was counted, and in what they differ from the trial.
-func counting(t *testing.T, mesh *Mesh, m *ir.Mesh, trial *try.Trial, r try.Request, raw string) (client, server series, wrong string) {
+func counting(t *testing.T, mesh *Mesh, m *ir.Mesh, trial *try.Trial, r try.Request, raw string) (client, server series,
+	wrong string,
+) {
 	t.Helper()
 	from := string(r.From.Kind) + "/" + r.From.Name + "/" + onlyInstance
 	callees := map[string]series{}
@@ -234,7 +237,8 @@ func clientDiffers(m *ir.Mesh, trial *try.Trial, r try.Request, counted series) 
 	return ""
 }
 
-// serverDiffers says in what the counters of the callees' proxies are not as predicted. Mirrored copies are counted too.
+// serverDiffers says in what the counters of the callees' proxies are not as predicted. Mirrored copies are counted
+// too.
 func serverDiffers(m *ir.Mesh, trial *try.Trial, r try.Request, counted series) string {
 	to := arrival(trial)
 	if to == "" {
@@ -264,7 +268,8 @@ func serverDiffers(m *ir.Mesh, trial *try.Trial, r try.Request, counted series) 
 		}
 	}
 	slices.Sort(kinds)
-	return fmt.Sprintf("no series %s of the callee's proxy counts it for %s by %v", strings.TrimSuffix(name, "{"), to, decided)
+	return fmt.Sprintf("no series %s of the callee's proxy counts it for %s by %v", strings.TrimSuffix(name, "{"), to,
+		decided)
 }
 
 func class(trial *try.Trial) string {

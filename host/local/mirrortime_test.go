@@ -55,7 +55,8 @@ func TestCopiesAreGivenUp(t *testing.T) {
 			}
 		}
 		eventually(t, "the end of the copy of "+service, func() bool {
-			return counted(t, mesh, "service/client/a", `^cluster\.`+service+`_default\|main\|b\.upstream_rq_timeout$`) == 1
+			return counted(t, mesh, "service/client/a",
+				`^cluster\.`+service+`_default\|main\|b\.upstream_rq_timeout$`) == 1
 		})
 	}
 }

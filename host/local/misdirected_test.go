@@ -13,8 +13,8 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// Five listeners share a port: for all hosts, for those below a domain, for one of them with a client's certificate, for
-// those below another one, and TLS that is passed through.
+// Five listeners share a port: for all hosts, for those below a domain, for one of them with a client's certificate,
+// for those below another one, and TLS that is passed through.
 const misdirectedMesh = `package m
 
 mesh: {name: "m", trustDomain: "m.example"}
@@ -54,7 +54,10 @@ func TestMisdirectedRequests(t *testing.T) {
 	m := inline(t, map[string]string{"mesh.cue": misdirectedMesh})
 	mesh := start(t, m)
 	_, address, _ := strings.Cut(mesh.Gateway("edge").Listeners["any"], "://")
-	hosts := []string{"adm.shop.example", "a.shop.example", "x.deep.shop.example", "y.deep.shop.example", "through.shop.example", "ADM.shop.example", "elsewhere.example", "shop.example"}
+	hosts := []string{
+		"adm.shop.example", "a.shop.example", "x.deep.shop.example", "y.deep.shop.example",
+		"through.shop.example", "ADM.shop.example", "elsewhere.example", "shop.example",
+	}
 	statuses := map[int]int{}
 	for _, sni := range []string{"a.shop.example", "y.deep.shop.example", "elsewhere.example"} {
 		config := &tls.Config{InsecureSkipVerify: true, ServerName: sni} // who answers is not what is tested
@@ -71,7 +74,8 @@ func TestMisdirectedRequests(t *testing.T) {
 				got := misdirected(t, transport, protocol, address, host)
 				want, reached := triedBy(t, m, sni, host)
 				if got.status != want || want == http.StatusOK && got.report.Service != reached {
-					t.Errorf("%s, SNI %s, host %s: %d %s, and try says %d %s", protocol, sni, host, got.status, got.body, want, reached)
+					t.Errorf("%s, SNI %s, host %s: %d %s, and try says %d %s", protocol, sni, host, got.status,
+						got.body, want, reached)
 				}
 				statuses[got.status]++
 			}

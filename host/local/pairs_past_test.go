@@ -19,7 +19,8 @@ import (
 	"github.com/meshc/meshc/compiler/try/trytest"
 )
 
-// goesPast reports whether a request is one that [revisions.reaches] can send: of bytes, or of somebody on this machine who comes past proxies.
+// goesPast reports whether a request is one that [revisions.reaches] can send: of bytes, or of somebody on this
+// machine who comes past proxies.
 func goesPast(m *ir.Mesh, r *try.Request) bool {
 	s := m.Service(r.Host)
 	if s == nil || !r.IP.IsLoopback() || !r.IP.Is4() || r.Port == trytest.Requests && !isURL(r.Path) {
@@ -38,14 +39,15 @@ func goesPast(m *ir.Mesh, r *try.Request) bool {
 	return false
 }
 
-// isSender reports whether a sender of an effect is the sender of a request. What an effect says of others than members is about all
-// whom no rule tells apart.
+// isSender reports whether a sender of an effect is the sender of a request. What an effect says of others than
+// members is about all whom no rule tells apart.
 func isSender(from string, s try.Sender) bool {
 	if s.Kind != ir.KindIdentity {
 		return from == s.String()
 	}
 	account := s.Name[strings.LastIndex(s.Name, "/")+1:]
-	return from == "service "+account || from == "gateway "+account || s.Name == trytest.Stranger && strings.HasPrefix(from, "others, as ")
+	return from == "service "+account || from == "gateway "+account ||
+		s.Name == trytest.Stranger && strings.HasPrefix(from, "others, as ")
 }
 
 // reaches wants requests to reach the application when a version lets them in, and else not.
@@ -103,7 +105,8 @@ func (v *revisions) closed(err error) error {
 	return err
 }
 
-// past is a connection to the port of a service: by the proxy of a service that calls it, or from outside, as whom the request says.
+// past is a connection to the port of a service: by the proxy of a service that calls it, or from outside, as whom the
+// request says.
 func (v *revisions) past(r *try.Request) (net.Conn, error) {
 	if r.From.Kind == ir.KindService {
 		return v.mesh.As(r.From.Name).Dial(v.Context(), fmt.Sprintf("%s:%d", r.Host, r.Port))

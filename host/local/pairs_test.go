@@ -12,11 +12,12 @@ import (
 	"github.com/meshc/meshc/review/diff"
 )
 
-// TestEveryDifferenceOfEnvoysIsTold changes random meshes at random, and sends random requests, with none to five values of a header and
-// claims of all sorts, through Envoys of both versions: those of members, of the gateway, and of whoever comes past every proxy of their own,
-// from some address, with an identity or none; connections of bytes, and what looks like a probe. What is answered otherwise after than
-// before is an effect of diff, and each effect's own request is answered otherwise; or diff says that it did not look at everything.
-// MESHC_ENVOY_PAIRS is how many pairs, and MESHC_SEED what the random ones are made of.
+// TestEveryDifferenceOfEnvoysIsTold changes random meshes at random, and sends random requests, with none to five
+// values of a header and claims of all sorts, through Envoys of both versions: those of members, of the gateway, and
+// of whoever comes past every proxy of their own, from some address, with an identity or none; connections of bytes,
+// and what looks like a probe. What is answered otherwise after than before is an effect of diff, and each effect's
+// own request is answered otherwise; or diff says that it did not look at everything. MESHC_ENVOY_PAIRS is how many
+// pairs, and MESHC_SEED what the random ones are made of.
 func TestEveryDifferenceOfEnvoysIsTold(t *testing.T) {
 	const perPair = 40
 	pairs, seed := trytest.Amount(os.Getenv("MESHC_ENVOY_PAIRS"), 12), trytest.Seed(t)
@@ -51,7 +52,8 @@ func TestEveryDifferenceOfEnvoysIsTold(t *testing.T) {
 			return true
 		}
 		for _, e := range d.Effects {
-			if e.Witness != nil && add(e.Witness.Request) && e.Kind != diff.Timing && e.Kind != diff.Handled && outcome(t, before, &e.Witness.Request) == outcome(t, after, &e.Witness.Request) {
+			if e.Witness != nil && add(e.Witness.Request) && e.Kind != diff.Timing && e.Kind != diff.Handled &&
+				outcome(t, before, &e.Witness.Request) == outcome(t, after, &e.Witness.Request) {
 				t.Errorf("%s: %s is answered as before", e.Kind, e.Witness.Command)
 			}
 		}
@@ -83,8 +85,8 @@ func TestEveryDifferenceOfEnvoysIsTold(t *testing.T) {
 	}
 }
 
-// allTold wants each request that is answered otherwise after the change than before to be one that an effect is about, and of those who
-// come past proxies each that is let in or no longer. It returns how many there are of either.
+// allTold wants each request that is answered otherwise after the change than before to be one that an effect is
+// about, and of those who come past proxies each that is let in or no longer. It returns how many there are of either.
 func (v *revisions) allTold(d *diff.Difference, requests, past []*try.Request) (differ, direct int) {
 	v.Helper()
 	told := func(r *try.Request, was, is bool) bool {

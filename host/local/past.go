@@ -16,8 +16,8 @@ import (
 // pastTime is how long the certificate of [Mesh.Past] is good.
 const pastTime = time.Minute
 
-// Past is somebody in a service's place who comes to another service past the proxy of its own: with its identity, and none of
-// its configuration. URL is where the proxy of the callee's first instance takes that port.
+// Past is somebody in a service's place who comes to another service past the proxy of its own: with its identity, and
+// none of its configuration. URL is where the proxy of the callee's first instance takes that port.
 func (m *Mesh) Past(from, to string, port string) (client *http.Client, url string, err error) {
 	placed := m.Placed()
 	caller, callee := placed.Service(from), placed.Service(to)
@@ -29,7 +29,8 @@ func (m *Mesh) Past(from, to string, port string) (client *http.Client, url stri
 	if err != nil {
 		return nil, "", err
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, "https://" + join(e.Address, e.Ports[port]), nil
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}},
+		"https://" + join(e.Address, e.Ports[port]), nil
 }
 
 // with is how somebody with an identity speaks to a proxy of a service, whatever way they have come.

@@ -42,8 +42,8 @@ gateways: g: {
 `
 
 // TestPathsAreOneThing puts random paths to a service's proxy, to a gateway before it and to a caller's proxy before
-// it, over HTTP/1 and HTTP/2. All of them, and compiler/try, mean the same path by it, so that what one proxy judged is what the
-// application is asked for. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
+// it, over HTTP/1 and HTTP/2. All of them, and compiler/try, mean the same path by it, so that what one proxy judged
+// is what the application is asked for. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
 func TestPathsAreOneThing(t *testing.T) {
 	paths, seed := trytest.Amount(os.Getenv("MESHC_PATHS"), 300), trytest.Seed(t)
 	m := inline(t, map[string]string{"mesh.cue": pathsMesh})
@@ -51,8 +51,10 @@ func TestPathsAreOneThing(t *testing.T) {
 	ways := pathWays(t, mesh)
 	g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, 0))}
 	known := []string{
-		"/%2e;/admin", "/%2E%2e;/admin", "/x/.%2e;y/admin", "/..;/admin", "/;/%2e;", "/admin", "//admin", `/\admin`, "/x/%2e%2e/admin", "/%61dmin", "/%2561dmin",
-		"/%%32%65;/admin", "///", "/a%2fb", "/a%00", "/a#b", "/a?b#c", "/é", "/\xc0\xae\xc0\xae/admin", "/a?/../%2e;/", `/..;\admin`, `/\..;/admin`,
+		"/%2e;/admin", "/%2E%2e;/admin", "/x/.%2e;y/admin", "/..;/admin", "/;/%2e;", "/admin", "//admin", `/\admin`,
+		"/x/%2e%2e/admin", "/%61dmin", "/%2561dmin",
+		"/%%32%65;/admin", "///", "/a%2fb", "/a%00", "/a#b", "/a?b#c", "/é", "/\xc0\xae\xc0\xae/admin", "/a?/../%2e;/",
+		`/..;\admin`, `/\..;/admin`,
 	}
 	reached, refused := 0, 0
 	for i := range paths {
@@ -65,7 +67,10 @@ func TestPathsAreOneThing(t *testing.T) {
 			if !ok {
 				continue
 			}
-			trial, err := try.Try(m, try.Request{From: way.from, Method: "GET", Scheme: "http", Host: "b", Port: way.port, Path: path})
+			trial, err := try.Try(m, try.Request{
+				From: way.from, Method: "GET", Scheme: "http", Host: "b",
+				Port: way.port, Path: path,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,14 +187,22 @@ func overHTTP1(t *testing.T, dial func() (net.Conn, error)) func(path string, ab
 func overHTTP2(t *testing.T, dial func() (net.Conn, error)) func(path string, absolute bool) (string, bool) {
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() }}
+	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn,
+		error,
+	) {
+		return dial()
+	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return func(path string, _ bool) (string, bool) {
-		if strings.HasPrefix(path, "//") || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }) {
+		if strings.HasPrefix(path, "//") ||
+			strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }) {
 			return "", false
 		}
 		raw, query, asks := strings.Cut(path, "?")
-		r := (&http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{Scheme: "http", Host: "b", Opaque: raw, RawQuery: query, ForceQuery: asks}, Host: "b"}).WithContext(t.Context())
+		r := (&http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{
+			Scheme: "http", Host: "b",
+			Opaque: raw, RawQuery: query, ForceQuery: asks,
+		}, Host: "b"}).WithContext(t.Context())
 		response, err := transport.RoundTrip(r)
 		if err != nil {
 			t.Fatalf("%q: %v", path, err)

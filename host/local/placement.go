@@ -155,7 +155,10 @@ func (p *Placement) gateway(g *ir.Gateway) error {
 
 func (p *Placement) external(e *ir.External) error {
 	member := ir.ExternalRef(e.Name).ID()
-	stub := ir.Endpoint{Name: onlyInstance, Address: p.address(member), Ports: map[string]uint16{}, Weight: 1, Pos: e.Pos}
+	stub := ir.Endpoint{
+		Name: onlyInstance, Address: p.address(member), Ports: map[string]uint16{}, Weight: 1,
+		Pos: e.Pos,
+	}
 	for _, port := range e.Ports {
 		number, err := p.port(member, stub.Address, port.Name, port.Number)
 		if err != nil {

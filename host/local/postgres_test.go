@@ -35,14 +35,16 @@ func TestPostgres(t *testing.T) {
 	ask := func(sql string) (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		out, err := exec.CommandContext(ctx, postgresProgram("psql"), "-h", at.Addr().String(), "-p", strconv.Itoa(int(at.Port())), "-U", "mesh", "-d", "postgres", "-Atc", sql).CombinedOutput()
+		out, err := exec.CommandContext(ctx, postgresProgram("psql"), "-h", at.Addr().
+			String(), "-p", strconv.Itoa(int(at.Port())), "-U", "mesh", "-d", "postgres", "-Atc", sql).CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
 	eventually(t, "an answer of PostgreSQL", func() bool {
 		got, err := ask("select 6*7")
 		return err == nil && got == "42"
 	})
-	if got, err := ask("select sum(n), max(n) from generate_series(1, 100000) n"); err != nil || got != "5000050000|100000" {
+	if got, err := ask("select sum(n), max(n) from generate_series(1, 100000) n"); err != nil ||
+		got != "5000050000|100000" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if n := counted(t, mesh, "service/database/a", `^tcp\.inbound\|http\.downstream_cx_total$`); n == 0 {
@@ -78,7 +80,8 @@ func startPostgres(t *testing.T, mesh *Mesh, at netip.AddrPort) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v (README.md says what the tests need)\n%s", err, out)
 	}
-	server := exec.Command(postgresProgram("postgres"), "-D", data, "-h", at.Addr().String(), "-p", strconv.Itoa(int(at.Port())), "-k", dir, "-F")
+	server := exec.Command(postgresProgram("postgres"), "-D", data, "-h", at.Addr().
+		String(), "-p", strconv.Itoa(int(at.Port())), "-k", dir, "-F")
 	server.Dir = dir
 	background(t, mesh, server, attributes.Credential)
 }

@@ -81,16 +81,21 @@ func (m *Mesh) keepProxy(scope ir.Scope, instance string) (*proxy, error) {
 	m.mu.Lock()
 	running := m.proxies[id]
 	m.mu.Unlock()
-	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.drain == drain && running.identity == member.Identity {
+	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.drain == drain &&
+		running.identity == member.Identity {
 		return running, nil
 	}
-	if running != nil && scope.Settings.Delivery == ir.DeliveryStatic { // the good one runs on when the next one would not
+	// The good one runs on when the next one would not.
+	if running != nil && scope.Settings.Delivery == ir.DeliveryStatic {
 		if err := m.validate(id, text); err != nil {
 			return nil, err
 		}
 	}
 	m.stopProxies(func(other string) bool { return other == id })
-	return &proxy{id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, drain: drain, identity: member.Identity}, nil
+	return &proxy{
+		id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, drain: drain,
+		identity: member.Identity,
+	}, nil
 }
 
 // validate has Envoy look at a bootstrap without running it.
@@ -100,7 +105,8 @@ func (m *Mesh) validate(id string, bootstrap []byte) error {
 		return err
 	}
 	defer os.Remove(file)
-	out, err := exec.Command(m.envoy, "--mode", "validate", "-c", file, "--log-level", "error").CombinedOutput() // #nosec G204 -- the Envoy that the caller names
+	out, err := exec.Command(m.envoy, "--mode", "validate", "-c", file, "--log-level", "error").
+		CombinedOutput() // #nosec G204 -- the Envoy that the caller names
 	if err != nil {
 		return fmt.Errorf("Envoy refuses the configuration of %s: %s", id, strings.TrimSpace(string(out)))
 	}

@@ -59,7 +59,8 @@ func TestRateLimitRefills(t *testing.T) {
 		t.Errorf("%d requests got through at first, want 7", n)
 	}
 	begun := time.Now()
-	eventually(t, "leave for more", func() bool { return send(t, client(t), http.MethodGet, url).status == http.StatusOK })
+	eventually(t, "leave for more",
+		func() bool { return send(t, client(t), http.MethodGet, url).status == http.StatusOK })
 	if took := time.Since(begun); took > 600*time.Millisecond {
 		t.Errorf("it took %s", took)
 	}
@@ -102,7 +103,8 @@ func TestRateLimitOfGRPC(t *testing.T) {
 	if _, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Error(err)
 	}
-	if _, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); status.Code(err) != codes.ResourceExhausted {
+	if _, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); status.Code(
+		err) != codes.ResourceExhausted {
 		t.Errorf("the second: %v", err)
 	}
 }
@@ -148,7 +150,10 @@ func TestRateLimitGlobal(t *testing.T) {
 	mesh := start(t, linked)
 	stop := startRateLimit(t, mesh, linked)
 	c := mesh.As("client").Client()
-	for url, want := range map[string]int{"http://all:8081/": 5, "http://callers:8082/": 4, "http://routes:8083/narrow/a": 2, "http://routes:8083/other": 50} {
+	for url, want := range map[string]int{
+		"http://all:8081/": 5, "http://callers:8082/": 4,
+		"http://routes:8083/narrow/a": 2, "http://routes:8083/other": 50,
+	} {
 		if n := answered(t, c, url); n != want {
 			t.Errorf("%s: %d requests got through, want %d", url, n, want)
 		}
@@ -160,7 +165,8 @@ func TestRateLimitGlobal(t *testing.T) {
 	if n := answered(t, c, "http://all:8081/"); n != 50 {
 		t.Errorf("without the service, open: refused after %d", n)
 	}
-	if err := mesh.Update(t.Context(), inline(t, map[string]string{"mesh.cue": fmt.Sprintf(limitedByAll, ", failClosed: true")})); err != nil {
+	if err := mesh.Update(t.Context(),
+		inline(t, map[string]string{"mesh.cue": fmt.Sprintf(limitedByAll, ", failClosed: true")})); err != nil {
 		t.Fatal(err)
 	}
 	mesh.Backend("ratelimit", "a").Close()
@@ -190,7 +196,8 @@ func startRateLimit(t *testing.T, mesh *Mesh, linked *ir.Mesh) (stop func()) {
 		}
 	}
 	socket := filepath.Join(dir, "redis")
-	background(t, mesh, exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir), nil)
+	background(t, mesh, exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir),
+		nil)
 	eventually(t, "redis", func() bool {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
@@ -205,7 +212,8 @@ func startRateLimit(t *testing.T, mesh *Mesh, linked *ir.Mesh) (stop func()) {
 		"REDIS_SOCKET_TYPE=unix", "REDIS_URL="+socket, "USE_STATSD=false", "LOG_LEVEL=error",
 		"RUNTIME_ROOT="+dir, "RUNTIME_SUBDIRECTORY=limits", "RUNTIME_WATCH_ROOT=false",
 		"GRPC_HOST="+instance.Address, "GRPC_PORT="+strconv.Itoa(int(grpc)),
-		"HOST="+instance.Address, "PORT="+strconv.Itoa(int(grpc)+1), "DEBUG_HOST="+instance.Address, "DEBUG_PORT="+strconv.Itoa(int(grpc)+2),
+		"HOST="+instance.Address, "PORT="+strconv.Itoa(int(grpc)+1), "DEBUG_HOST="+instance.Address,
+		"DEBUG_PORT="+strconv.Itoa(int(grpc)+2),
 	)
 	stop = background(t, mesh, service, nil)
 	eventually(t, "the rate limit service", func() bool {

@@ -16,9 +16,9 @@ import (
 	"github.com/meshc/meshc/host/app"
 )
 
-// record puts, in the place of an application, one that answers each request with the bytes that came of it. It asks for a body by
-// "100 Continue" where the client waits for that, but for one of /refuse, to which it answers 401. Its answers have headers in
-// mixed case, and a trailer.
+// record puts, in the place of an application, one that answers each request with the bytes that came of it. It asks
+// for a body by "100 Continue" where the client waits for that, but for one of /refuse, to which it answers 401. Its
+// answers have headers in mixed case, and a trailer.
 func record(t *testing.T, instead *app.App, port string) {
 	t.Helper()
 	address := instead.Address(port)
@@ -97,13 +97,16 @@ func recorded(r *bufio.Reader, conn net.Conn) bool {
 	}
 	_, _ = io.CopyN(&head, r, length)
 	text := head.String()
-	_, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX-Mixed-Case: 1\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nx-sum: 7\r\n\r\n", len(text), text)
+	_, err := fmt.Fprintf(conn,
+		"HTTP/1.1 200 OK\r\nX-Mixed-Case: 1\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nx-sum: 7\r\n\r\n", len(text), text)
 	return err == nil
 }
 
-// exchanged writes a request of HTTP/1.1 as it stands, whose body waits for "100 Continue" where it has a header expect, and
-// returns the last answer, its body, and whether the client was asked for the body.
-func exchanged(t *testing.T, dial func() (net.Conn, error), text string) (answer *http.Response, body, raw string, asked bool) {
+// exchanged writes a request of HTTP/1.1 as it stands, whose body waits for "100 Continue" where it has a header
+// expect, and returns the last answer, its body, and whether the client was asked for the body.
+func exchanged(t *testing.T, dial func() (net.Conn, error), text string) (answer *http.Response, body, raw string,
+	asked bool,
+) {
 	t.Helper()
 	conn, err := dial()
 	if err != nil {
@@ -149,8 +152,8 @@ type wayTo struct {
 	dial             func() (net.Conn, error)
 }
 
-// waysTo are those of [asSentMesh]: from a sidecar and by a gateway to a service, and from a sidecar to an external, straight and by an
-// egress gateway. Replace puts something in the place of each application.
+// waysTo are those of [asSentMesh]: from a sidecar and by a gateway to a service, and from a sidecar to an external,
+// straight and by an egress gateway. Replace puts something in the place of each application.
 func waysTo(t *testing.T, mesh *Mesh, replace func(*app.App, string)) []wayTo {
 	t.Helper()
 	replace(mesh.Backend("b", "a"), "http")

@@ -23,7 +23,9 @@ import (
 func TestEnvoyRefuses(t *testing.T) {
 	var bad atomic.Bool
 	m := compile(t, shopDir)
-	mesh, err := Start(t.Context(), Options{Mesh: m, Build: func(scope ir.Scope, o envoy.Options) (*envoy.Resources, error) {
+	mesh, err := Start(t.Context(), Options{Mesh: m, Build: func(scope ir.Scope, o envoy.Options) (*envoy.Resources,
+		error,
+	) {
 		r, err := envoy.Build(scope, o)
 		if err != nil || !bad.Load() || scope.Service == nil || scope.Service.Name != "frontend" {
 			return r, err

@@ -188,9 +188,12 @@ func TestRouteAddedUnderLoad(t *testing.T) {
 	// Each turn takes one cluster from the callers and gives them another.
 	from, to := "v2", "v3"
 	for range 6 {
-		shop.change(t, "services/catalog/service.cue", `{version: "`+from+`", weight: 10}]`, `{version: "`+to+`", weight: 10}]`)
-		shop.until(t, "its share", func(err error) bool { return err == nil && catalog().Routes[2].To[1].Version == to })
-		eventually(t, "a request to "+to, func() bool { return get(t, http.DefaultClient, url+"/products/1").Version == to })
+		shop.change(t, "services/catalog/service.cue", `{version: "`+from+`", weight: 10}]`,
+			`{version: "`+to+`", weight: 10}]`)
+		shop.until(t, "its share",
+			func(err error) bool { return err == nil && catalog().Routes[2].To[1].Version == to })
+		eventually(t, "a request to "+to,
+			func() bool { return get(t, http.DefaultClient, url+"/products/1").Version == to })
 		from, to = to, from
 	}
 	load.end(t)
@@ -237,7 +240,8 @@ func TestBrokenSpecKeepsTheLastGoodOne(t *testing.T) {
 func TestDeliveryCannotChange(t *testing.T) {
 	shop := followShop(t)
 	shop.change(t, "mesh.cue", `trustDomain:`, "delivery: \"static\"\n\ttrustDomain:")
-	shop.until(t, "the refusal", func(err error) bool { return err != nil && strings.Contains(err.Error(), "start it again") })
+	shop.until(t, "the refusal",
+		func(err error) bool { return err != nil && strings.Contains(err.Error(), "start it again") })
 	if s := shop.Status(); !strings.Contains(s.Failure, "delivery") {
 		t.Errorf("failure %q", s.Failure)
 	}
@@ -258,10 +262,12 @@ services: reviews: {
 }
 `
 	made, directory := filepath.Join(t.TempDir(), "reviews"), filepath.Join(shop.dir, "services", "reviews")
-	if err := errors.Join(os.Mkdir(made, 0o755), os.WriteFile(filepath.Join(made, "service.cue"), []byte(text), 0o644), os.Rename(made, directory)); err != nil {
+	if err := errors.Join(os.Mkdir(made, 0o755), os.WriteFile(filepath.Join(made, "service.cue"), []byte(text), 0o644),
+		os.Rename(made, directory)); err != nil {
 		t.Fatal(err)
 	}
-	shop.until(t, "the new service", func(err error) bool { return err == nil && shop.Placed().Service("reviews") != nil })
+	shop.until(t, "the new service",
+		func(err error) bool { return err == nil && shop.Placed().Service("reviews") != nil })
 	shop.change(t, "services/frontend/service.cue", "checkout: {}", "checkout: {}\n\t\treviews: {}")
 	shop.until(t, "its caller", func(err error) bool { return err == nil && shop.uses("frontend", "reviews") })
 	eventually(t, "a call of the new service", func() bool {
@@ -273,11 +279,13 @@ services: reviews: {
 	pid := shop.proxies["service/reviews/a"].cmd.Process.Pid
 
 	shop.change(t, "services/frontend/service.cue", "\n\t\treviews: {}", "")
-	shop.until(t, "the end of the call", func(err error) bool { return err == nil && !shop.uses("frontend", "reviews") })
+	shop.until(t, "the end of the call",
+		func(err error) bool { return err == nil && !shop.uses("frontend", "reviews") })
 	if err := os.Rename(directory, made); err != nil {
 		t.Fatal(err)
 	}
-	shop.until(t, "the end of the service", func(err error) bool { return err == nil && shop.Placed().Service("reviews") == nil })
+	shop.until(t, "the end of the service",
+		func(err error) bool { return err == nil && shop.Placed().Service("reviews") == nil })
 	if alive(pid) {
 		t.Error("its proxy is left")
 	}
@@ -309,7 +317,8 @@ func TestPermissionsChangeAtOnce(t *testing.T) {
 		})
 		// A proxy says that it has taken something when its main thread has; its
 		// worker follows.
-		eventually(t, "the new rule", func() bool { return send(t, http.DefaultClient, http.MethodPost, url).status == c.status })
+		eventually(t, "the new rule",
+			func() bool { return send(t, http.DefaultClient, http.MethodPost, url).status == c.status })
 		for range 20 {
 			if a := send(t, http.DefaultClient, http.MethodPost, url); a.status != c.status {
 				t.Fatalf("after %s became %s: %d, want %d", c.from, c.to, a.status, c.status)

@@ -77,8 +77,10 @@ func TestTimeoutInTime(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
 			a := send(t, mesh.As(c.caller).Client(), http.MethodGet, c.url)
-			if took := time.Since(begun); a.status != http.StatusGatewayTimeout || took < c.timeout-10*time.Millisecond {
-				t.Errorf("%d after %s, want 504 and no earlier than after %s", a.status, took.Round(time.Millisecond), c.timeout)
+			if took := time.Since(begun); a.status != http.StatusGatewayTimeout ||
+				took < c.timeout-10*time.Millisecond {
+				t.Errorf("%d after %s, want 504 and no earlier than after %s", a.status, took.Round(time.Millisecond),
+					c.timeout)
 			}
 		})
 	}
@@ -93,7 +95,8 @@ func TestEachTryHasItsTime(t *testing.T) {
 	begun := time.Now()
 	a := send(t, mesh.As("frontend").Client(), http.MethodPost, "http://checkout:5050"+path)
 	took := time.Since(begun)
-	if n := len(seen(mesh.Backend("checkout", "v1"), path)) + len(seen(mesh.Backend("checkout", "v2"), path)); a.status != http.StatusGatewayTimeout || n != 3 {
+	if n := len(seen(mesh.Backend("checkout", "v1"), path)) + len(seen(mesh.Backend("checkout", "v2"),
+		path)); a.status != http.StatusGatewayTimeout || n != 3 {
 		t.Errorf("%d after %d tries, want 504 after 3", a.status, n)
 	}
 	if took < 2700*time.Millisecond-10*time.Millisecond {
@@ -101,14 +104,15 @@ func TestEachTryHasItsTime(t *testing.T) {
 	}
 }
 
-// A try that takes too long is made again whatever is written in on, also where all tries take exactly the timeout, and the only
-// try is bounded too. Users' reports:
+// A try that takes too long is made again whatever is written in on, also where all tries take exactly the timeout,
+// and the only try is bounded too. Users' reports:
 // istio/istio#55748 and #17613.
 //
 // Field: retries.perTryTimeout
 func TestTriesThatTimeOutAreMadeAgain(t *testing.T) {
 	mesh := trafficMesh(t)
-	client := &http.Client{Transport: mesh.As("client").Client().Transport, Timeout: 10 * time.Second} // less than the timeout
+	client := &http.Client{Transport: mesh.As("client").Client().
+		Transport, Timeout: 10 * time.Second} // less than the timeout
 	for path, tries := range map[string]int{"/thrice?delay=30s": 3, "/exactly/x?delay=30s": 3, "/once/x?delay=30s": 1} {
 		a := send(t, client, http.MethodPost, "http://slow:8080"+path)
 		if n := len(seen(mesh.Backend("slow", "a"), path)); a.status != http.StatusGatewayTimeout || n != tries {

@@ -34,14 +34,18 @@ services: target: {
 }
 `
 
-// What is revoked is refused by every proxy, on new connections and by the requests on those that are open; connections of bytes
-// end as the listener's do. Others of the same identity, and other identities, notice nothing, and what is undone is good again.
+// What is revoked is refused by every proxy, on new connections and by the requests on those that are open;
+// connections of bytes end as the listener's do. Others of the same identity, and other identities, notice nothing,
+// and what is undone is good again.
 func TestRevoked(t *testing.T) {
 	authority, err := ca.InMemory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	mesh, err := Start(t.Context(), Options{Mesh: inline(t, map[string]string{"mesh.cue": revokable}), Authority: authority})
+	mesh, err := Start(t.Context(), Options{
+		Mesh:      inline(t, map[string]string{"mesh.cue": revokable}),
+		Authority: authority,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,11 +81,14 @@ func TestRevoked(t *testing.T) {
 	all := ca.Revocation{Identity: client}
 	took("revoke the identity", func() error { _, err := authority.Revoke(all, time.Now()); return err })
 	same.ends(t, "the identity's")
-	if a := send(t, mesh.As("client").Client(), http.MethodGet, "http://target:8080/"); a.status != http.StatusForbidden && a.status != http.StatusServiceUnavailable {
+	if a := send(t, mesh.As("client").
+		Client(), http.MethodGet, "http://target:8080/"); a.status != http.StatusForbidden &&
+		a.status != http.StatusServiceUnavailable {
 		t.Errorf("the identity's own proxy is answered %d %s", a.status, a.body)
 	}
 	eventually(t, "the end of calls to whom the identity is taken from", func() bool {
-		return send(t, mesh.As("other").Client(), http.MethodGet, "http://client:8080/").status == http.StatusServiceUnavailable
+		return send(t, mesh.As("other").Client(), http.MethodGet, "http://client:8080/").
+			status == http.StatusServiceUnavailable
 	})
 	took("undo that", func() error { return authority.Unrevoke(all) })
 	eventually(t, "calls to it again", func() bool {
@@ -137,7 +144,10 @@ func newHeld(t *testing.T, mesh *Mesh, c *tls.Certificate) *heldOpen {
 	t.Helper()
 	h := &heldOpen{mesh: mesh, certificate: c, requests: with(t, c)}
 	var err error
-	if h.bytes, err = tls.Dial("tcp", inbound(mesh, "target", "bytes"), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*c}}); err != nil {
+	if h.bytes, err = tls.Dial("tcp", inbound(mesh, "target", "bytes"), &tls.Config{
+		InsecureSkipVerify: true,
+		Certificates:       []tls.Certificate{*c},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.bytes.Close() })
@@ -197,7 +207,10 @@ func tryHeld(t *testing.T, mesh *Mesh, c *tls.Certificate) error {
 	if err := fresh.ask(); err == nil {
 		return nil
 	}
-	conn, err := tls.Dial("tcp", inbound(mesh, "target", "bytes"), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*c}})
+	conn, err := tls.Dial("tcp", inbound(mesh, "target", "bytes"), &tls.Config{
+		InsecureSkipVerify: true,
+		Certificates:       []tls.Certificate{*c},
+	})
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,8 @@ gateways: g: {listeners: http: port: 8080, routes: [{to: [{service: "b"}]}], use
 `
 
 // TestRewritesKeepTheirPrefix sends random paths that are rewritten: what the application is asked for is below the
-// new prefix, to whoever reads it, and compiler/try says the same. MESHC_PATHS is how many, and MESHC_SEED what they are made of.
+// new prefix, to whoever reads it, and compiler/try says the same. MESHC_PATHS is how many, and MESHC_SEED what they
+// are made of.
 func TestRewritesKeepTheirPrefix(t *testing.T) {
 	paths, seed := trytest.Amount(os.Getenv("MESHC_PATHS"), 150), trytest.Seed(t)
 	for name, spec := range map[string]string{"beginnings": rewritesMesh, "patterns": patternsMesh} {
@@ -67,7 +68,10 @@ func rewritesKeepTheirPrefix(t *testing.T, spec string, paths int, seed uint64) 
 	}
 	ways := pathWays(t, start(t, m))[1:] // a service's own proxy rewrites nothing
 	g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, 0))}
-	rests := []string{"", "/", "../other", "..", "./other", ".", "..;/other", ".;a", "%2e%2e/other", "%2E./x", "...", "..x", "/../other", "x/y", "/x", "..?q=/../x", "?q=..", `..\other`, "%2e;/x"}
+	rests := []string{
+		"", "/", "../other", "..", "./other", ".", "..;/other", ".;a", "%2e%2e/other", "%2E./x", "...",
+		"..x", "/../other", "x/y", "/x", "..?q=/../x", "?q=..", `..\other`, "%2e;/x",
+	}
 	below := regexp.MustCompile(`^/files([^.]|\.[^./;]|\.\.[^/;]|$)`)
 	dots := regexp.MustCompile(`/\.\.?([/;]|$)`)
 	reached, refused := 0, 0
@@ -82,7 +86,10 @@ func rewritesKeepTheirPrefix(t *testing.T, spec string, paths int, seed uint64) 
 			if !ok {
 				continue
 			}
-			trial, err := try.Try(m, try.Request{From: way.from, Method: "GET", Scheme: "http", Host: "b", Port: way.port, Path: path})
+			trial, err := try.Try(m, try.Request{
+				From: way.from, Method: "GET", Scheme: "http", Host: "b",
+				Port: way.port, Path: path,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,5 +119,6 @@ func rewritesKeepTheirPrefix(t *testing.T, spec string, paths int, seed uint64) 
 }
 
 func rewrites(trial *try.Trial) bool {
-	return slices.ContainsFunc(trial.Steps, func(s try.Step) bool { return strings.HasPrefix(s.Does, "rewrites the path") })
+	return slices.ContainsFunc(trial.Steps,
+		func(s try.Step) bool { return strings.HasPrefix(s.Does, "rewrites the path") })
 }

@@ -60,7 +60,8 @@ func TestRootIsReplacedUnderLoad(t *testing.T) {
 	}
 	accepted := func(c *tls.Certificate) bool {
 		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*c}},
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*c}},
 		}}
 		_, err := trySend(t.Context(), client, http.MethodGet, "https://"+inbound(mesh, "cart", "http")+"/")
 		return err == nil

@@ -47,7 +47,8 @@ func rulesMesh(t testing.TB) *Mesh {
 		}
 		ruled.second = selfSigned(t, &url.URL{Scheme: "spiffe", Host: "partner.example"}, time.Hour)
 		ruled.keys = newKeySet(t)
-		linked := compile(t, rulesDir, "bundle="+string(ruled.partner.Bundle())+string(svid.PEM(ruled.second.Leaf)), "keys="+ruled.keys.public(t))
+		linked := compile(t, rulesDir, "bundle="+string(ruled.partner.Bundle())+string(svid.PEM(ruled.second.Leaf)),
+			"keys="+ruled.keys.public(t))
 		ruled.mesh = startUntilStopped(t, linked)
 	}
 	return ruled.mesh
@@ -241,7 +242,8 @@ func TestForeignIdentities(t *testing.T) {
 		}
 	}
 	// Where no rule names the partner, its certificates are none.
-	if a, err := trySend(t.Context(), as(t, ruled.partner, "spiffe://partner.example/ns/shop/sa/web"), http.MethodGet, "https://"+inbound(mesh, "headers", "http")+"/"); err == nil {
+	if a, err := trySend(t.Context(), as(t, ruled.partner, "spiffe://partner.example/ns/shop/sa/web"), http.MethodGet,
+		"https://"+inbound(mesh, "headers", "http")+"/"); err == nil {
 		t.Errorf("headers answered the partner: %d", a.status)
 	}
 }
@@ -290,19 +292,28 @@ func TestIdentityByTheSide(t *testing.T) {
 		path   string
 		status int // 0 for a connection that is closed
 	}{
-		"nothing":            {func(*x509.Certificate) {}, "/partner", 200},
-		"DNS name":           {func(c *x509.Certificate) { c.DNSNames = []string{"web.partner.example"} }, "/partner", 200},
-		"DNS name, own":      {func(c *x509.Certificate) { c.DNSNames = []string{own} }, "/own", 0},
-		"DNS name, same":     {func(c *x509.Certificate) { c.DNSNames = []string{"a.example", "SPIFFE://partner.example/ns/many/sa/x"} }, "/partner", 0},
-		"common name":        {func(c *x509.Certificate) { c.Subject.CommonName = own }, "/own", 403},
-		"authority":          {func(c *x509.Certificate) { c.BasicConstraintsValid, c.IsCA = true, true }, "/partner", 0},
+		"nothing": {func(*x509.Certificate) {}, "/partner", 200},
+		"DNS name": {
+			func(c *x509.Certificate) { c.DNSNames = []string{"web.partner.example"} }, "/partner",
+			200,
+		},
+		"DNS name, own": {func(c *x509.Certificate) { c.DNSNames = []string{own} }, "/own", 0},
+		"DNS name, same": {func(c *x509.Certificate) {
+			c.DNSNames = []string{"a.example", "SPIFFE://partner.example/ns/many/sa/x"}
+		}, "/partner", 0},
+		"common name": {func(c *x509.Certificate) { c.Subject.CommonName = own }, "/own", 403},
+		"authority": {
+			func(c *x509.Certificate) { c.BasicConstraintsValid, c.IsCA = true, true }, "/partner",
+			0,
+		},
 		"signs certificates": {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, "/partner", 0},
 		"signs revocations":  {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCRLSign }, "/partner", 0},
 		"authority that signs": {func(c *x509.Certificate) {
 			c.BasicConstraintsValid, c.IsCA, c.KeyUsage = true, true, c.KeyUsage|x509.KeyUsageCertSign
 		}, "/partner", 0},
 	} {
-		a, err := trySend(t.Context(), with(t, signed(t, ruled.second, c.edit, partner)), http.MethodGet, address+c.path)
+		a, err := trySend(t.Context(), with(t, signed(t, ruled.second, c.edit, partner)), http.MethodGet,
+			address+c.path)
 		if a.status != c.status || (err == nil) != (c.status != 0) {
 			t.Errorf("%s: status %d, %v; want %d", name, a.status, err, c.status)
 		}
@@ -312,7 +323,10 @@ func TestIdentityByTheSide(t *testing.T) {
 // with is a client that shows that certificate.
 func with(t *testing.T, c *tls.Certificate) *http.Client {
 	t.Helper()
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*c}}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{
+		InsecureSkipVerify: true,
+		Certificates:       []tls.Certificate{*c},
+	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
@@ -367,8 +381,12 @@ func TestPermissive(t *testing.T) {
 			t.Errorf("the application was told who calls: %+v", a.report)
 		}
 	}
-	judge(t, []rulesCase{{"client", "http://plain:8080/open", nil, 200}, {"client", "http://plain:8080/members", nil, 200}})
-	if _, err := trySend(t.Context(), as(t, nil, ""), http.MethodGet, "https://"+inbound(mesh, "plain", "http")+"/open"); err == nil {
+	judge(t, []rulesCase{{"client", "http://plain:8080/open", nil, 200}, {
+		"client", "http://plain:8080/members", nil,
+		200,
+	}})
+	if _, err := trySend(t.Context(), as(t, nil, ""), http.MethodGet, "https://"+inbound(mesh, "plain", "http")+
+		"/open"); err == nil {
 		t.Error("TLS without a certificate was answered")
 	}
 }

@@ -31,7 +31,10 @@ func TestSpellingsOfARequest(t *testing.T) {
 		{"POST /%63harge HTTP/1.1", "", 200},
 		{"POST https://payment/charge HTTP/1.1", "", 200},
 		{"POST /charge?to=/../admin HTTP/1.1", "", 200},
-		{"POST /charge HTTP/1.1", "X-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\nX-Envoy-Original-Path: /admin\r\n", 200},
+		{
+			"POST /charge HTTP/1.1",
+			"X-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\nX-Envoy-Original-Path: /admin\r\n", 200,
+		},
 
 		{"POST /charge/ HTTP/1.1", "", 403},
 		{"POST /CHARGE HTTP/1.1", "", 403},
@@ -47,7 +50,10 @@ func TestSpellingsOfARequest(t *testing.T) {
 		{"GET /charge HTTP/1.1", "X-HTTP-Method-Override: POST\r\n", 403},
 		{"TRACE /charge HTTP/1.1", "", 403},
 		{"CONNECT payment:9000 HTTP/1.1", "", 403},
-		{"POST /charge HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n", 200}, // nothing in the mesh upgrades, and the offer is ignored
+		{
+			"POST /charge HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+			200,
+		}, // nothing in the mesh upgrades, and the offer is ignored
 
 		{"POST /charge%2f HTTP/1.1", "", 400},
 		{"POST /charge%5c HTTP/1.1", "", 400},

@@ -17,7 +17,8 @@ func (m *Mesh) Stats(ctx context.Context, id, names string) (map[string]uint64, 
 	if p == nil {
 		return nil, fmt.Errorf("the mesh has no proxy %s", id)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/stats?format=json&filter="+url.QueryEscape(names), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/stats?format=json&filter="+
+		url.QueryEscape(names), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,10 @@ func (a *stubAuthority) issue(hosts []string) (*tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial, DNSNames: hosts,
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: a.certificate.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{
+			x509.ExtKeyUsageServerAuth,
+			x509.ExtKeyUsageClientAuth,
+		},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
@@ -72,13 +75,15 @@ func (a *stubAuthority) issue(hosts []string) (*tls.Certificate, error) {
 
 // client is how somebody outside comes to gateways.
 func (a *stubAuthority) client() *tls.Config {
-	// Names are not checked: a certificate for "*.DOMAIN" is not one for what is two below, which the listener answers for.
+	// Names are not checked: a certificate for "*.DOMAIN" is not one for what is two below, which the listener answers
+	// for.
 	verify := func(s tls.ConnectionState) error {
 		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: a.roots})
 		return err
 	}
 	return &tls.Config{
-		InsecureSkipVerify: true, VerifyConnection: verify, MinVersion: tls.VersionTLS12, // #nosec G402 -- checked above
+		InsecureSkipVerify: true, VerifyConnection: verify,
+		MinVersion: tls.VersionTLS12, // #nosec G402 -- checked above
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return a.issue([]string{"client.example"})
 		},

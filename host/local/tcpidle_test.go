@@ -34,8 +34,8 @@ gateways: edge: {
 }
 `
 
-// A TCP connection on which nothing moves is ended by the proxy of whoever made it, as the nearest to the caller says: a
-// service's, a gateway's. Users' reports: istio/istio#24387 and envoyproxy/envoy#2324.
+// A TCP connection on which nothing moves is ended by the proxy of whoever made it, as the nearest to the caller says:
+// a service's, a gateway's. Users' reports: istio/istio#24387 and envoyproxy/envoy#2324.
 //
 // Field: connections.idleTimeout
 func TestIdleTCPConnectionsEnd(t *testing.T) {
@@ -48,8 +48,12 @@ func TestIdleTCPConnectionsEnd(t *testing.T) {
 			return func() (net.Conn, error) { return net.Dial("tcp", address) }
 		}
 		for name, dial := range map[string]func() (net.Conn, error){
-			"the service says so":               func() (net.Conn, error) { return mesh.As("client").Dial(t.Context(), "brief:8081") },
-			"the caller says so":                func() (net.Conn, error) { return mesh.As("client").Dial(t.Context(), "kept:8082") },
+			"the service says so": func() (net.Conn, error) {
+				return mesh.As("client").Dial(t.Context(), "brief:8081")
+			},
+			"the caller says so": func() (net.Conn, error) {
+				return mesh.As("client").Dial(t.Context(), "kept:8082")
+			},
 			"the service says so, by a gateway": edge("brief"),
 			"the gateway says so":               edge("kept"),
 		} {

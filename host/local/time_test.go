@@ -31,7 +31,8 @@ func TestRetryBackoff(t *testing.T) {
 		for i := range took {
 			all.Go(func() {
 				begun := time.Now()
-				a, err := trySend(t.Context(), client(t), http.MethodGet, fmt.Sprintf("http://backoff:8080%s?fail=1&key=%s%d", path, path, i))
+				a, err := trySend(t.Context(), client(t), http.MethodGet,
+					fmt.Sprintf("http://backoff:8080%s?fail=1&key=%s%d", path, path, i))
 				if took[i] = time.Since(begun); err != nil || a.report == nil {
 					t.Errorf("%s: %d %s %v", path, a.status, a.body, err)
 				}

@@ -20,7 +20,8 @@ import (
 type failure struct {
 	name string
 	does http.HandlerFunc
-	// on are the conditions that take it in; status is what the client gets in the end: of HTTP, or of gRPC with that before it.
+	// on are the conditions that take it in; status is what the client gets in the end: of HTTP, or of gRPC with that
+	// before it.
 	on     []ir.RetryCondition
 	status string
 	// unanswered is set where there is no answer by the application, which counts against its instance.
@@ -49,7 +50,8 @@ func playedFailures(protocol ir.Protocol) []failure {
 		}
 		for _, code := range []int{0, 1, 2, 4, 5, 8, 12, 13, 14, 15} {
 			f := failure{
-				name: fmt.Sprintf("answers %d", code), does: statusInHeaders(strconv.Itoa(code)), status: fmt.Sprintf("grpc %d", code),
+				name: fmt.Sprintf("answers %d", code), does: statusInHeaders(strconv.Itoa(code)),
+				status: fmt.Sprintf("grpc %d", code),
 			}
 			if condition := on[code]; condition != "" {
 				f.on = []ir.RetryCondition{condition}
@@ -60,7 +62,8 @@ func playedFailures(protocol ir.Protocol) []failure {
 	}
 	for _, status := range []int{200, 204, 400, 404, 409, 429, 431, 500, 501, 502, 503, 504} {
 		f := failure{
-			name: fmt.Sprintf("answers %d", status), does: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) },
+			name:   fmt.Sprintf("answers %d", status),
+			does:   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) },
 			status: strconv.Itoa(status),
 		}
 		if status >= 500 {
@@ -87,7 +90,10 @@ func constantFailure(s trytest.Failing) failure {
 		f.status = "grpc 14"
 	}
 	if s.Always == "gone" {
-		f.on = []ir.RetryCondition{"connect-failure", "reset-before-request", "reset", "5xx", "gateway-error", "unavailable"}
+		f.on = []ir.RetryCondition{
+			"connect-failure", "reset-before-request", "reset", "5xx", "gateway-error",
+			"unavailable",
+		}
 	}
 	return f
 }
@@ -132,9 +138,11 @@ func startFailing(t *testing.T, m *ir.Mesh) *failing {
 	return f
 }
 
-// ask sends a request by a caller, and returns how it ended, how often the caller's proxy sent it, and how often it came to the
-// application.
-func (f *failing) ask(t *testing.T, by string, s trytest.Failing, method, path string, does http.HandlerFunc) (status string, tries, hits int) {
+// ask sends a request by a caller, and returns how it ended, how often the caller's proxy sent it, and how often it
+// came to the application.
+func (f *failing) ask(t *testing.T, by string, s trytest.Failing, method, path string,
+	does http.HandlerFunc,
+) (status string, tries, hits int) {
 	t.Helper()
 	f.mu.Lock()
 	f.does[s.Name] = does
@@ -203,11 +211,11 @@ func triesOf(p *ir.Policy, what failure) int {
 	return 1
 }
 
-// Random requests meet applications that hang, break off, refuse or answer something, in meshes with random times and retries, by
-// a sidecar and by a gateway. It wants the number of tries that follows from what
-// compiler/try tells of times and retries, the status, that the application gets each request no more often, and that an
-// instance is ejected when so many tries in a row had no answer of its application, and else never. MESHC_TRIES is for how many
-// requests a tenth of them are made.
+// Random requests meet applications that hang, break off, refuse or answer something, in meshes with random times and
+// retries, by a sidecar and by a gateway. It wants the number of tries that follows from what
+// compiler/try tells of times and retries, the status, that the application gets each request no more often, and that
+// an instance is ejected when so many tries in a row had no answer of its application, and else never. MESHC_TRIES is
+// for how many requests a tenth of them are made.
 //
 // Field: retries.on
 func TestTryIsEnvoyWhereApplicationsFail(t *testing.T) {
@@ -264,7 +272,10 @@ func (f *failing) compare(t *testing.T, g *trytest.Random) bool {
 	if by == "edge" {
 		from, port = try.Sender{Kind: ir.KindGateway, Name: "edge"}, 8080
 	}
-	trial, err := try.Try(f.linked, try.Request{From: from, Method: method, Scheme: "http", Host: s.Name, Port: port, Path: path})
+	trial, err := try.Try(f.linked, try.Request{
+		From: from, Method: method, Scheme: "http", Host: s.Name, Port: port,
+		Path: path,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

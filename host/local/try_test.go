@@ -21,8 +21,8 @@ import (
 	"github.com/meshc/meshc/host/app"
 )
 
-// TestTryIsEnvoy puts random requests to random meshes, and wants of compiler/try what real Envoys answer: the status, the
-// application that it reaches, and what that is asked for. MESHC_TRIES is how many, and MESHC_SEED what the
+// TestTryIsEnvoy puts random requests to random meshes, and wants of compiler/try what real Envoys answer: the status,
+// the application that it reaches, and what that is asked for. MESHC_TRIES is how many, and MESHC_SEED what the
 // random ones are made of.
 func TestTryIsEnvoy(t *testing.T) {
 	const perMesh = 40
@@ -61,9 +61,11 @@ func TestTryIsEnvoy(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d requests are as Envoy has them, %d of which reach an application; %d are not decided", compared, reached, undecided)
+	t.Logf("%d requests are as Envoy has them, %d of which reach an application; %d are not decided", compared, reached,
+		undecided)
 	if reached < tries/8 || undecided > compared/4 {
-		t.Errorf("of %d requests %d reach an application, and %d are not decided: that proves little", compared, reached, undecided)
+		t.Errorf("of %d requests %d reach an application, and %d are not decided: that proves little", compared,
+			reached, undecided)
 	}
 }
 
@@ -91,7 +93,8 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 		return "no whole answer: " + err.Error()
 	}
 	if a := trial.Answer; a != nil {
-		if response.StatusCode != a.Status || a.Location != response.Header.Get("location") || a.Body != "" && a.Body != string(body) {
+		if response.StatusCode != a.Status || a.Location != response.Header.Get("location") ||
+			a.Body != "" && a.Body != string(body) {
 			return fmt.Sprintf("Envoy answers %d %s %.100s", response.StatusCode, response.Header.Get("location"), body)
 		}
 		return ""
@@ -99,14 +102,16 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 	var report app.Report
 	if err := json.Unmarshal(body, &report); err != nil || response.StatusCode != http.StatusOK {
 		for _, reach := range trial.Reaches {
-			if reach.Refused == response.StatusCode || response.StatusCode == http.StatusBadRequest && reach.Refused == 0 && !isURL(reach.Path) {
+			if reach.Refused == response.StatusCode || response.StatusCode == http.StatusBadRequest &&
+				reach.Refused == 0 && !isURL(reach.Path) {
 				return ""
 			}
 		}
 		return fmt.Sprintf("Envoy answers %d %.100s", response.StatusCode, body)
 	}
 	for _, reach := range trial.Reaches {
-		if reach.Refused == 0 && reach.Service == report.Service && (reach.Version == "" || reach.Version == report.Version) && reach.Path == report.Path && reach.Host == report.Host {
+		if reach.Refused == 0 && reach.Service == report.Service && (reach.Version == "" ||
+			reach.Version == report.Version) && reach.Path == report.Path && reach.Host == report.Host {
 			return ""
 		}
 	}

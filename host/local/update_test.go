@@ -23,10 +23,10 @@ import (
 	"github.com/meshc/meshc/review/diff"
 )
 
-// TestWitnessesDiffer changes random meshes at random, and sends the requests that diff gives for the effects through Envoys of
-// both versions: each is answered as diff says, otherwise after than before. And where it says that proxies may
-// take the change in any order, it puts every mixture of old and new proxies together: what both versions let in is let
-// in. MESHC_WITNESSES is how many are wanted, and MESHC_SEED what the random ones are made of.
+// TestWitnessesDiffer changes random meshes at random, and sends the requests that diff gives for the effects through
+// Envoys of both versions: each is answered as diff says, otherwise after than before. And where it says that proxies
+// may take the change in any order, it puts every mixture of old and new proxies together: what both versions let in
+// is let in. MESHC_WITNESSES is how many are wanted, and MESHC_SEED what the random ones are made of.
 func TestWitnessesDiffer(t *testing.T) {
 	wanted, seed := trytest.Amount(os.Getenv("MESHC_WITNESSES"), 100), trytest.Seed(t)
 	public, token := randomTokens(t)
@@ -39,7 +39,8 @@ func TestWitnessesDiffer(t *testing.T) {
 		d := diff.Of(before, after)
 		var sent []*try.Request
 		for _, e := range d.Effects {
-			if x := e.Witness; x != nil && sendable(before, &x.Request) && sendable(after, &x.Request) && len(undecided(t, before, after, x.Request)) == 0 {
+			if x := e.Witness; x != nil && sendable(before, &x.Request) && sendable(after, &x.Request) &&
+				len(undecided(t, before, after, x.Request)) == 0 {
 				sent = append(sent, &x.Request)
 			}
 		}
@@ -65,14 +66,15 @@ func TestWitnessesDiffer(t *testing.T) {
 			t.Logf("before:\n%s\nafter:\n%s", text, changed)
 		}
 	}
-	t.Logf("%d requests are answered as diff says in both versions; %d answers of mixtures; %d changes in stages", witnesses, mixtures, staged)
+	t.Logf("%d requests are answered as diff says in both versions; %d answers of mixtures; %d changes in stages",
+		witnesses, mixtures, staged)
 	if mixtures == 0 {
 		t.Error("nothing was mixed")
 	}
 }
 
-// sendable reports whether a request is one of a gateway's clients, or of a service that knows where it goes. Applications
-// refuse a path with an escape that is none, which their proxies pass on.
+// sendable reports whether a request is one of a gateway's clients, or of a service that knows where it goes.
+// Applications refuse a path with an escape that is none, which their proxies pass on.
 func sendable(m *ir.Mesh, r *try.Request) bool {
 	if _, err := url.PathUnescape(r.Path); err != nil {
 		return false
@@ -80,7 +82,8 @@ func sendable(m *ir.Mesh, r *try.Request) bool {
 	if r.From.Kind == ir.KindGateway {
 		return true
 	}
-	return r.From.Kind == ir.KindService && slices.ContainsFunc(m.Service(r.From.Name).Uses, func(u ir.Use) bool { return u.To == r.Host && len(u.Ports) > 0 })
+	return r.From.Kind == ir.KindService && slices.ContainsFunc(m.Service(r.From.Name).
+		Uses, func(u ir.Use) bool { return u.To == r.Host && len(u.Ports) > 0 })
 }
 
 // undecided are what the outcomes of a request depend on besides.
@@ -158,11 +161,13 @@ func (v *revisions) update(held map[string]bool) {
 	}
 }
 
-// differs makes the mesh another one to each proxy, so that those that are held no longer are rendered again, and one that
-// answers as before: retries wait a little longer, and a rule logs calls of nobody.
+// differs makes the mesh another one to each proxy, so that those that are held no longer are rendered again, and one
+// that answers as before: retries wait a little longer, and a rule logs calls of nobody.
 func (v *revisions) differs(m *ir.Mesh) {
-	m.Defaults.BackoffMax = &ir.Setting[ir.Duration]{Value: ir.Duration(time.Second + time.Duration(v.again)*time.Millisecond)}
-	nobody := ir.Peer{Kind: ir.KindIdentity, Pattern: fmt.Sprintf("spiffe://%s/ns/nobody/sa/%d", m.TrustDomain, v.again)}
+	m.Defaults.BackoffMax = &ir.Setting[ir.Duration]{Value: ir.Duration(
+		time.Second + time.Duration(v.again)*time.Millisecond)}
+	nobody := ir.Peer{Kind: ir.KindIdentity, Pattern: fmt.Sprintf("spiffe://%s/ns/nobody/sa/%d", m.TrustDomain,
+		v.again)}
 	for _, s := range m.Services {
 		s.Deny = append(s.Deny, ir.Rule{Name: "nobody", From: []ir.Peer{nobody}, Audit: true})
 	}
@@ -213,12 +218,14 @@ func (v *revisions) raw(r *try.Request) string {
 	return head + "connection: close\r\n\r\n"
 }
 
-// mixtures sends requests through mixtures of old and new proxies, and wants those to be let in that both versions let in. It returns how many answers it saw.
+// mixtures sends requests through mixtures of old and new proxies, and wants those to be let in that both versions let
+// in. It returns how many answers it saw.
 func (v *revisions) mixtures(g *trytest.Random, sent []*try.Request) (answers int) {
 	v.Helper()
 	requests := slices.Clone(sent)
 	for range 12 {
-		if r, _ := g.Request(v.token); sendable(v.before, &r) && sendable(v.after, &r) && len(undecided(v.T, v.before, v.after, r)) == 0 {
+		if r, _ := g.Request(v.token); sendable(v.before, &r) && sendable(v.after, &r) &&
+			len(undecided(v.T, v.before, v.after, r)) == 0 {
 			requests = append(requests, &r)
 		}
 	}
@@ -241,7 +248,8 @@ func (v *revisions) mixtures(g *trytest.Random, sent []*try.Request) (answers in
 			}
 			answers++
 			if status >= 400 {
-				v.Errorf("with the old version at %v: %s is answered %d, and let in by both versions", slices.Sorted(maps.Keys(held)), r.Command(), status)
+				v.Errorf("with the old version at %v: %s is answered %d, and let in by both versions",
+					slices.Sorted(maps.Keys(held)), r.Command(), status)
 			}
 		}
 	}
@@ -278,8 +286,8 @@ func (v *revisions) letsIn(m *ir.Mesh, r *try.Request) bool {
 	return trial.Allowed()
 }
 
-// movedCalls has frontend call front, whose requests a route moves from one service to another. Each lets frontend in while it is
-// the one.
+// movedCalls has frontend call front, whose requests a route moves from one service to another. Each lets frontend in
+// while it is the one.
 const movedCalls = `package moved
 
 mesh: {name: "moved", trustDomain: "moved.example"
@@ -331,7 +339,10 @@ func TestStagesLoseNothing(t *testing.T) {
 		if err := mesh.Update(t.Context(), []*ir.Mesh{two, one}[n%2]); err != nil {
 			t.Fatal(err)
 		}
-		if report := get(t, mesh.As("frontend").Client(), "http://front:8080/"); report.Service != []string{"two", "one"}[n%2] {
+		if report := get(t, mesh.As("frontend").Client(), "http://front:8080/"); report.Service != []string{
+			"two",
+			"one",
+		}[n%2] {
 			t.Errorf("after change %d %s answers", n, report.Service)
 		}
 	}

@@ -48,7 +48,9 @@ func TestWebSocket(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
-	if a := send(t, client(t), http.MethodGet, "http://upgrades:8080/chat?delay=1s"); a.status != http.StatusGatewayTimeout || !strings.Contains(a.body, "timeout") {
+	if a := send(t, client(t), http.MethodGet,
+		"http://upgrades:8080/chat?delay=1s"); a.status != http.StatusGatewayTimeout ||
+		!strings.Contains(a.body, "timeout") {
 		t.Errorf("a request beside them: %d %s", a.status, a.body)
 	}
 }

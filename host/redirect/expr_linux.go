@@ -69,7 +69,10 @@ const (
 func opening() exprs {
 	return exprs(nil).tcp().and(exprs{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: tcpFlags, Len: 1},
-		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}},
+		&expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{syn | ack},
+			Xor: []byte{0},
+		},
 		equals([]byte{syn}),
 	})
 }
@@ -102,7 +105,10 @@ func toNetwork(network netip.Prefix) exprs {
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
 		equals([]byte{family}),
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
-		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: size, Mask: mask(network.Bits(), len(address)), Xor: make([]byte, size)},
+		&expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: size,
+			Mask: mask(network.Bits(), len(address)), Xor: make([]byte, size),
+		},
 		equals(address),
 	}
 }

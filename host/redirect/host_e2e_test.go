@@ -41,7 +41,8 @@ func newHosts(t *testing.T) (client, server host) {
 	ip := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s(this test is root's: it makes network namespaces)", strings.Join(args, " "), err, out)
+			t.Fatalf("ip %s: %v: %s(this test is root's: it makes network namespaces)", strings.Join(args, " "), err,
+				out)
 		}
 	}
 	for _, h := range []host{client, server} {
@@ -216,7 +217,8 @@ func (h host) get(t *testing.T, user int, address, name string) (status int, bod
 func (h host) proxy(t *testing.T, m *ir.Mesh, name, dir string, authority *ca.Authority) {
 	t.Helper()
 	s := m.Service(name)
-	if _, err := svid.DirectKeeper(authority, s.Proxy.CertificateDirectory, s.Identity, time.Hour).Obtain(t.Context()); err != nil {
+	if _, err := svid.DirectKeeper(authority, s.Proxy.CertificateDirectory, s.Identity, time.Hour).
+		Obtain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	boot, err := envoy.Bootstrap(m.ServiceScope(s), envoy.Options{})
@@ -258,7 +260,8 @@ func (h host) proxy(t *testing.T, m *ir.Mesh, name, dir string, authority *ca.Au
 	}
 	// In a network namespace of "ip netns" the files of /etc/netns/NAME stand in the
 	// place of those of /etc.
-	command := exec.Command("ip", "netns", "exec", h.name, "setpriv", fmt.Sprint("--reuid=", proxyUser), fmt.Sprint("--regid=", proxyUser), "--clear-groups",
+	command := exec.Command("ip", "netns", "exec", h.name, "setpriv", fmt.Sprint("--reuid=", proxyUser),
+		fmt.Sprint("--regid=", proxyUser), "--clear-groups",
 		reachable, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
 	command.Stdout, command.Stderr = log, log
 	err = command.Start()
@@ -322,7 +325,9 @@ services: web: {
 func compile(t *testing.T, text string) *ir.Mesh {
 	t.Helper()
 	dir := t.TempDir()
-	for name, data := range map[string]string{"cue.mod/module.cue": "module: \"two.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text} {
+	for name, data := range map[string]string{
+		"cue.mod/module.cue": "module: \"two.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n", "mesh.cue": text,
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}

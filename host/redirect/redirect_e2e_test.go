@@ -47,15 +47,22 @@ func TestRedirect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rules := redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000, LocalPorts: []uint16{53, 8080}}
+			rules := redirect.Rules{
+				InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000,
+				LocalPorts: []uint16{53, 8080},
+			}
 			rulesOf := map[host]redirect.Rules{client: rules, server: rules}
 			c, s := rulesOf[client], rulesOf[server]
 			c.ExcludeOutboundPorts = []uint16{2222}
-			c.ExcludeOutboundRanges = []netip.Prefix{netip.MustParsePrefix("10.98.0.0/24"), netip.MustParsePrefix("fd98::/64")}
+			c.ExcludeOutboundRanges = []netip.Prefix{
+				netip.MustParsePrefix("10.98.0.0/24"),
+				netip.MustParsePrefix("fd98::/64"),
+			}
 			s.ExcludeInboundPorts = []uint16{2222, 7777}
 			server.web(t, "127.0.0.1:8080")
 			for _, port := range []int{2222, 7777, 9999} {
-				server.echo(t, to(map[string]string{"IPv4": "0.0.0.0", "DNS": "0.0.0.0", "IPv6": "::"}[family], port), fmt.Sprint("plain ", port))
+				server.echo(t, to(map[string]string{"IPv4": "0.0.0.0", "DNS": "0.0.0.0", "IPv6": "::"}[family], port),
+					fmt.Sprint("plain ", port))
 			}
 			client.echo(t, to(at.loopback, 9000), "on loopback")
 			client.echo(t, to(at.client, 9001), "on its own address")
@@ -73,13 +80,18 @@ func TestRedirect(t *testing.T) {
 			client.proxy(t, m, "client", dir, authority)
 			server.proxy(t, m, "web", dir, authority)
 			for _, when := range []string{"applied once", "applied twice"} {
-				for _, host := range []string{"web", "web.default", "web.default.svc", "web.default.svc.cluster.local", "web:8080", "web.default.svc:8080", "WEB.default.svc."} {
-					if status, body := client.get(t, 0, to(at.server, 8080), host); status != http.StatusOK || !strings.Contains(body, "URI=spiffe://two.example/ns/default/sa/client") {
+				for _, host := range []string{
+					"web", "web.default", "web.default.svc", "web.default.svc.cluster.local",
+					"web:8080", "web.default.svc:8080", "WEB.default.svc.",
+				} {
+					if status, body := client.get(t, 0, to(at.server, 8080), host); status != http.StatusOK ||
+						!strings.Contains(body, "URI=spiffe://two.example/ns/default/sa/client") {
 						t.Errorf("%s: %s through both proxies: %d %q", when, host, status, body)
 					}
 				}
 				for _, host := range []string{"other", "web.other.svc", "web.default.svc.other.domain"} {
-					if status, body := client.get(t, 0, to(at.server, 8080), host); status != http.StatusBadGateway || !strings.Contains(body, "add it to uses of client") {
+					if status, body := client.get(t, 0, to(at.server, 8080), host); status != http.StatusBadGateway ||
+						!strings.Contains(body, "add it to uses of client") {
 						t.Errorf("%s: %s, which the client does not use: %d %q", when, host, status, body)
 					}
 				}
@@ -133,7 +145,10 @@ func TestInboundPorts(t *testing.T) {
 	server.echo(t, "0.0.0.0:15006", "the proxy")
 	var err error
 	server.do(t, 0, func() {
-		err = redirect.Apply(redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000, InboundPorts: []uint16{8080}})
+		err = redirect.Apply(redirect.Rules{
+			InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser,
+			AdminPort: 15000, InboundPorts: []uint16{8080},
+		})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +161,8 @@ func TestInboundPorts(t *testing.T) {
 }
 
 // The proxy's own connections do not get to what trusts its host or its network, over IPv4 and IPv6, whatever a name
-// server answers; they do get to the application on loopback, to name servers, and to others. Nobody else is held to that.
+// server answers; they do get to the application on loopback, to name servers, and to others. Nobody else is held to
+// that.
 func TestProxyIsConfined(t *testing.T) {
 	client, server := newHosts(t)
 	for _, args := range [][]string{
@@ -159,10 +175,16 @@ func TestProxyIsConfined(t *testing.T) {
 			t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 		}
 	}
-	for _, address := range []string{"127.0.0.1:15000", "127.0.0.1:8080", "127.0.0.1:9000", "127.0.0.1:53", "127.7.7.7:9000", "[::1]:15000", "[::1]:8080", "[::1]:9000"} {
+	for _, address := range []string{
+		"127.0.0.1:15000", "127.0.0.1:8080", "127.0.0.1:9000", "127.0.0.1:53",
+		"127.7.7.7:9000", "[::1]:15000", "[::1]:8080", "[::1]:9000",
+	} {
 		client.echo(t, address, "loopback")
 	}
-	for _, address := range []string{"169.254.169.254:80", "169.254.169.254:53", "[fd00:ec2::254]:80", "10.99.0.2:80", "[fd99::2]:80"} {
+	for _, address := range []string{
+		"169.254.169.254:80", "169.254.169.254:53", "[fd00:ec2::254]:80", "10.99.0.2:80",
+		"[fd99::2]:80",
+	} {
 		server.echo(t, address, "server")
 	}
 	const everybody = "0.0.0.0:9000" // which leads to loopback
@@ -173,18 +195,30 @@ func TestProxyIsConfined(t *testing.T) {
 	}{
 		"ports that are named": {
 			[]uint16{53, 8080},
-			[]string{"127.0.0.1:15000", "127.0.0.1:9000", "127.7.7.7:9000", "[::1]:15000", "[::1]:9000", everybody, "[::ffff:127.0.0.1]:9000", "169.254.169.254:80", "[fd00:ec2::254]:80"},
-			[]string{"127.0.0.1:8080", "127.0.0.1:53", "[::1]:8080", "169.254.169.254:53", "10.99.0.2:80", "[fd99::2]:80"},
+			[]string{
+				"127.0.0.1:15000", "127.0.0.1:9000", "127.7.7.7:9000", "[::1]:15000", "[::1]:9000", everybody,
+				"[::ffff:127.0.0.1]:9000", "169.254.169.254:80", "[fd00:ec2::254]:80",
+			},
+			[]string{
+				"127.0.0.1:8080", "127.0.0.1:53", "[::1]:8080", "169.254.169.254:53", "10.99.0.2:80",
+				"[fd99::2]:80",
+			},
 		},
 		"all but the administration's": {
 			nil,
 			[]string{"127.0.0.1:15000", "[::1]:15000", "169.254.169.254:80", "[fd00:ec2::254]:80"},
-			[]string{"127.0.0.1:8080", "127.0.0.1:9000", "127.7.7.7:9000", "[::1]:9000", "169.254.169.254:53", "10.99.0.2:80", "[fd99::2]:80"},
+			[]string{
+				"127.0.0.1:8080", "127.0.0.1:9000", "127.7.7.7:9000", "[::1]:9000", "169.254.169.254:53",
+				"10.99.0.2:80", "[fd99::2]:80",
+			},
 		},
 	} {
 		var err error
 		client.do(t, 0, func() {
-			err = redirect.Apply(redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000, LocalPorts: c.local})
+			err = redirect.Apply(redirect.Rules{
+				InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser,
+				AdminPort: 15000, LocalPorts: c.local,
+			})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,9 @@ func TestClient(t *testing.T) {
 			t.Errorf("it asks as %q", got)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "mesh"}, "data": {"path": "` + r.URL.Path + `"}}`))
+		_, _ = w.Write([]byte(
+			`{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "mesh"}, "data": {"path": "` + r.URL.Path +
+				`"}}`))
 	})
 	client, err := api.Client("meshc-test")
 	if err != nil {
@@ -87,7 +89,8 @@ func TestClientNeedsRoots(t *testing.T) {
 		t.Errorf("it asks, with the token %q", r.Header.Get("Authorization"))
 	})
 	for name, file := range map[string]string{
-		"no file": filepath.Join(t.TempDir(), "none"), "no roots": written(t, []byte("none")), "an empty file": written(t, nil),
+		"no file": filepath.Join(t.TempDir(), "none"), "no roots": written(t, []byte("none")),
+		"an empty file": written(t, nil),
 	} {
 		api.CAFile = file
 		client, err := api.Client("meshc-test")

@@ -80,7 +80,9 @@ func generate(number int) (*generation, *ecdsa.PrivateKey, error) {
 }
 
 // certify creates a CA certificate; without a parent it is self-signed.
-func certify(name string, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer, pathLen int) (*x509.Certificate, error) {
+func certify(name string, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer,
+	pathLen int,
+) (*x509.Certificate, error) {
 	serial, err := serialNumber()
 	if err != nil {
 		return nil, err
@@ -148,7 +150,9 @@ func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifet
 
 // SignProved signs as [Authority.Sign] does. The leaf contains the proof, and it expires at the end of the time in
 // which it may be renewed, if that is earlier.
-func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration, proof Proof) ([]byte, error) {
+func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration,
+	proof Proof,
+) ([]byte, error) {
 	if err := publickey.Check(request.PublicKey); err != nil {
 		return nil, fmt.Errorf("the request for %s: %w", id, err)
 	}
@@ -164,7 +168,9 @@ func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID,
 
 // issue creates a leaf for a public key. Hosts are DNS names and IP addresses that it contains in addition to the
 // identity, which X.509-SVID allows.
-func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time.Duration, hosts []string, proof Proof) ([]byte, error) {
+func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time.Duration, hosts []string,
+	proof Proof,
+) ([]byte, error) {
 	if !proof.RenewableUntil.IsZero() {
 		lifetime = min(lifetime, time.Until(proof.RenewableUntil))
 	}

@@ -98,8 +98,10 @@ func TestSignMakesAnSVID(t *testing.T) {
 			if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature {
 				t.Errorf("authority %t, key usage %b", leaf.IsCA, leaf.KeyUsage)
 			}
-			if len(leaf.URIs) != 1 || len(leaf.DNSNames) != 0 || len(leaf.IPAddresses) != 0 || leaf.Subject.String() != "" {
-				t.Errorf("it names more than the identity: %v %v %v %q", leaf.URIs, leaf.DNSNames, leaf.IPAddresses, leaf.Subject)
+			if len(leaf.URIs) != 1 || len(leaf.DNSNames) != 0 || len(leaf.IPAddresses) != 0 ||
+				leaf.Subject.String() != "" {
+				t.Errorf("it names more than the identity: %v %v %v %q", leaf.URIs, leaf.DNSNames, leaf.IPAddresses,
+					leaf.Subject)
 			}
 			if until := time.Until(leaf.NotAfter); until > time.Hour || until < 59*time.Minute {
 				t.Errorf("valid for %s", until)
@@ -120,14 +122,29 @@ func TestSignRefuses(t *testing.T) {
 		life    time.Duration
 		want    string
 	}{
-		"another identity":  {request(t, x509.CertificateRequest{URIs: []*url.URL{other.URL()}}), time.Hour, "other names"},
-		"two identities":    {request(t, x509.CertificateRequest{URIs: []*url.URL{cart.URL(), other.URL()}}), time.Hour, "other names"},
-		"a DNS name":        {request(t, x509.CertificateRequest{DNSNames: []string{"bank.example"}}), time.Hour, "other names"},
-		"an address":        {request(t, x509.CertificateRequest{IPAddresses: []net.IP{{10, 0, 0, 1}}}), time.Hour, "other names"},
-		"an e-mail address": {request(t, x509.CertificateRequest{EmailAddresses: []string{"a@b.example"}}), time.Hour, "other names"},
-		"a bad signature":   {forged, time.Hour, "does not prove its key"},
-		"somebody's key":    {swapped, time.Hour, "does not prove its key"},
-		"no lifetime":       {request(t, x509.CertificateRequest{}), 0, "too short"},
+		"another identity": {
+			request(t, x509.CertificateRequest{URIs: []*url.URL{other.URL()}}), time.Hour,
+			"other names",
+		},
+		"two identities": {
+			request(t, x509.CertificateRequest{URIs: []*url.URL{cart.URL(), other.URL()}}), time.Hour,
+			"other names",
+		},
+		"a DNS name": {
+			request(t, x509.CertificateRequest{DNSNames: []string{"bank.example"}}), time.Hour,
+			"other names",
+		},
+		"an address": {
+			request(t, x509.CertificateRequest{IPAddresses: []net.IP{{10, 0, 0, 1}}}), time.Hour,
+			"other names",
+		},
+		"an e-mail address": {
+			request(t, x509.CertificateRequest{EmailAddresses: []string{"a@b.example"}}), time.Hour,
+			"other names",
+		},
+		"a bad signature": {forged, time.Hour, "does not prove its key"},
+		"somebody's key":  {swapped, time.Hour, "does not prove its key"},
+		"no lifetime":     {request(t, x509.CertificateRequest{}), 0, "too short"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chain, err := a.Sign(c.request, cart, c.life)

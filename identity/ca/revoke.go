@@ -97,7 +97,8 @@ func (a *Authority) Revoke(r Revocation, now time.Time) (Revocation, error) {
 		}
 		list = slices.DeleteFunc(list, func(old Revocation) bool { return old.Is(&r) || old.Over(now) })
 		if len(list) >= maxRevocations {
-			return nil, fmt.Errorf("there are %d revocations, which is the limit: undo some, or replace the root (meshc certs rotate-root)", len(list))
+			return nil, fmt.Errorf(
+				"there are %d revocations, which is the limit: undo some, or replace the root (meshc certs rotate-root)", len(list))
 		}
 		return append(list, r), nil
 	})
@@ -175,7 +176,8 @@ func readRevoked(f files) ([]Revocation, error) {
 		return nil, err
 	}
 	var list []Revocation
-	if err := json.Unmarshal(data, &list); err != nil || slices.ContainsFunc(list, func(r Revocation) bool { return r.Identity.IsZero() }) {
+	if err := json.Unmarshal(data, &list); err != nil ||
+		slices.ContainsFunc(list, func(r Revocation) bool { return r.Identity.IsZero() }) {
 		return nil, fmt.Errorf("%s is incomplete", f.at(revokedFile))
 	}
 	return list, nil

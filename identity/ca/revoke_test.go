@@ -69,8 +69,8 @@ func TestRevocationsAreKept(t *testing.T) {
 	}
 }
 
-// TestRevokedTokens refuses tokens of an identity that was revoked, and those that were made before a holder of it was; what is
-// refused is not used up.
+// TestRevokedTokens refuses tokens of an identity that was revoked, and those that were made before a holder of it
+// was; what is refused is not used up.
 func TestRevokedTokens(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	for name, both := range pairs(t) {

@@ -23,7 +23,10 @@ func holds(t *testing.T, bundle, chain []byte) bool {
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
 	intermediates.AddCert(certs[1])
-	_, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	_, err := certs[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
 	return err == nil
 }
 
@@ -131,7 +134,8 @@ func TestAdvanceIsOneAtATime(t *testing.T) {
 	must(t, err)
 	unlock, err := a.lock()
 	must(t, err)
-	if _, err := a.Advance(secret.Value{}, time.Now()); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, err := a.Advance(secret.Value{}, time.Now()); err == nil ||
+		!strings.Contains(err.Error(), "another process") {
 		t.Errorf("got %v", err)
 	}
 	unlock()

@@ -7,8 +7,8 @@ import (
 )
 
 // A leaf of a chain has a serial number of serialLength bytes, the most that there are (RFC 5280, section 4.1.2.2): the
-// first is serialOfChain, then comes the chain, and the rest is random. So one serial number is enough to take back the leaf
-// and all that follow it, and nobody needs to have kept which were signed.
+// first is serialOfChain, then comes the chain, and the rest is random. So one serial number is enough to take back
+// the leaf and all that follow it, and nobody needs to have kept which were signed.
 const (
 	serialLength  = 20
 	serialOfChain = 0x4d

@@ -26,7 +26,8 @@ func TestSerialNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, serial := range []*big.Int{none, big.NewInt(0), big.NewInt(0x4d), new(big.Int).Neg(none), new(big.Int).Lsh(big.NewInt(1), 159)} {
+	for _, serial := range []*big.Int{none, big.NewInt(0), big.NewInt(0x4d), new(big.Int).Neg(none), new(big.Int).
+		Lsh(big.NewInt(1), 159)} {
 		if of, ok := ChainOf(serial); ok {
 			t.Errorf("%x is of %q", serial, of)
 		}

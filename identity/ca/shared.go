@@ -53,7 +53,8 @@ func Shared(store Store) (*Authority, error) {
 			return err
 		}
 		files[joinKeyFile] = key.Reveal()
-		return errors.Join(putGeneration(files, g), putState(files, state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()}))
+		return errors.Join(putGeneration(files, g),
+			putState(files, state{Signing: 1, Trusted: []int{1}, Since: time.Now().UTC()}))
 	})
 }
 
@@ -162,7 +163,8 @@ func (a *Authority) firstShared(name string, expiry, now time.Time) (first bool,
 			if !strings.HasPrefix(other, usedDir+"/") {
 				continue
 			}
-			if until, err := time.Parse(time.RFC3339, strings.TrimSpace(string(data))); err == nil && now.Sub(until) > MaxTokenLife {
+			if until, err := time.Parse(time.RFC3339, strings.TrimSpace(string(data))); err == nil &&
+				now.Sub(until) > MaxTokenLife {
 				delete(files, other)
 			}
 		}
@@ -198,7 +200,9 @@ func (a *Authority) advanceShared(now time.Time) (Rotation, error) {
 			}
 		}
 		if next.gone != 0 {
-			maps.DeleteFunc(files, func(name string, _ []byte) bool { return strings.HasPrefix(name, inGeneration(next.gone, "")) })
+			maps.DeleteFunc(files, func(name string, _ []byte) bool {
+				return strings.HasPrefix(name, inGeneration(next.gone, ""))
+			})
 		}
 		return putState(files, next.state)
 	})

@@ -39,7 +39,8 @@ func TestSharedIsMadeOnce(t *testing.T) {
 			t.Fatal("two servers have two roots")
 		}
 	}
-	if got := slices.Sorted(maps.Keys(store.files)); !slices.Equal(got, []string{"1/intermediate.crt", "1/intermediate.key", "1/root.crt", "authority.json", "join.key"}) {
+	if got := slices.Sorted(maps.Keys(store.files)); !slices.Equal(got,
+		[]string{"1/intermediate.crt", "1/intermediate.key", "1/root.crt", "authority.json", "join.key"}) {
 		t.Errorf("the store has %v: the key of the root has no place there", got)
 	}
 	again, err := Shared(store)
@@ -89,7 +90,8 @@ func TestSharedRotation(t *testing.T) {
 			t.Fatalf("%v, %v, want %s", r.Stage, err, want)
 		}
 		for _, other := range both {
-			if err := other.Reload(); err != nil || other.Rotation().Bundle != a.Rotation().Bundle || other.Signer() != a.Signer() {
+			if err := other.Reload(); err != nil || other.Rotation().Bundle != a.Rotation().Bundle ||
+				other.Signer() != a.Signer() {
 				t.Fatalf("another server has not followed: %v", err)
 			}
 		}

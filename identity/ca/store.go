@@ -109,7 +109,9 @@ type files interface {
 // directory is an authority's directory.
 type directory string
 
-func (d directory) at(name string) string                    { return filepath.Join(string(d), filepath.FromSlash(name)) }
+func (d directory) at(name string) string {
+	return filepath.Join(string(d), filepath.FromSlash(name))
+}
 func (d directory) read(name string) ([]byte, error)         { return os.ReadFile(d.at(name)) }
 func (d directory) secret(name string) (secret.Value, error) { return readSecret(d.at(name)) }
 
@@ -180,7 +182,8 @@ func readGeneration(f files, number int) (*generation, error) {
 		return nil, fmt.Errorf("%s: the key is not that of %s", f.at(inGeneration(number, keyFile)), intermediateFile)
 	}
 	if err := intermediate.CheckSignatureFrom(root); err != nil {
-		return nil, fmt.Errorf("%s: %s did not sign %s: %w", f.at(inGeneration(number, intermediateFile)), rootFile, intermediateFile, err)
+		return nil, fmt.Errorf("%s: %s did not sign %s: %w", f.at(inGeneration(number, intermediateFile)), rootFile,
+			intermediateFile, err)
 	}
 	g := &generation{number: number, root: root, intermediate: intermediate, key: key}
 	if data, err := f.read(inGeneration(number, lastFile)); err == nil {
@@ -203,7 +206,9 @@ func initialise(dir string, passphrase secret.Value) error {
 		}
 		for _, e := range entries {
 			if _, err := strconv.Atoi(e.Name()); err == nil || e.Name() == joinKeyFile {
-				return fmt.Errorf("%s has keys of an authority and no %s: put that back, or name a directory that is empty", dir, stateFile)
+				return fmt.Errorf(
+					"%s has keys of an authority and no %s: put that back, or name a directory that is empty", dir,
+					stateFile)
 			}
 		}
 		if err := writeFile(making, nil, 0o600); err != nil {
@@ -248,7 +253,10 @@ func writeGeneration(dir string, number int, passphrase secret.Value) error {
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{rootKeyFile: rootPEM, rootFile: encode(g.root), intermediateFile: encode(g.intermediate), keyFile: keyPEM} {
+	for name, data := range map[string][]byte{
+		rootKeyFile: rootPEM, rootFile: encode(g.root),
+		intermediateFile: encode(g.intermediate), keyFile: keyPEM,
+	} {
 		if err := writeFile(filepath.Join(at, name), data, 0o600); err != nil {
 			return err
 		}
@@ -312,7 +320,8 @@ func readSecret(name string) (secret.Value, error) {
 		return secret.Value{}, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return secret.Value{}, fmt.Errorf("%s can be read by others: its mode is %04o and must be 0600", name, info.Mode().Perm())
+		return secret.Value{}, fmt.Errorf("%s can be read by others: its mode is %04o and must be 0600", name,
+			info.Mode().Perm())
 	}
 	data, err := os.ReadFile(name)
 	return secret.New(data), err

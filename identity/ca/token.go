@@ -49,14 +49,16 @@ func (a *Authority) IssueToken(server, id spiffeid.ID, life time.Duration, now t
 	a.mu.RLock()
 	key := a.joinKey
 	a.mu.RUnlock()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key.Reveal()}, (&jose.SignerOptions{}).WithType("JWT"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key.Reveal()}, (&jose.SignerOptions{}).
+		WithType("JWT"))
 	if err != nil {
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(JoinToken{
 		Claims: jwt.Claims{
 			Issuer: server.String(), Subject: id.String(), Audience: jwt.Audience{tokenAudience},
-			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(life)), ID: hex.EncodeToString(number),
+			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(life)),
+			ID: hex.EncodeToString(number),
 		},
 		Pins: Pins(a.Bundle()),
 	}).Serialize()

@@ -59,17 +59,21 @@ func TestTokensThatAreNone(t *testing.T) {
 	parts := strings.Split(good, ".")
 	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 	for name, text := range map[string]string{
-		"nothing":                 "",
-		"words":                   "a.b.c",
-		"too long":                strings.Repeat("a", maxTokenSize+1),
-		"of another authority":    signed(jose.HS256, other.joinKey.Reveal(), func(*JoinToken) {}),
-		"another algorithm":       signed(jose.HS512, append(a.joinKey.Reveal(), a.joinKey.Reveal()...), func(*JoinToken) {}),
-		"no algorithm":            encode(`{"alg":"none"}`) + "." + parts[1] + ".",
-		"no signature":            parts[0] + "." + parts[1] + ".",
-		"another payload":         parts[0] + "." + encode(`{"sub":"spiffe://shop.example/ns/default/sa/payment"}`) + "." + parts[2],
-		"expired":                 own(func(j *JoinToken) { j.Expiry = jwt.NewNumericDate(now.Add(-time.Second)) }),
-		"without an end":          own(func(j *JoinToken) { j.Expiry = nil }),
-		"for another server":      own(func(j *JoinToken) { j.Issuer = "spiffe://shop.example/ns/other-system/sa/meshc" }),
+		"nothing":              "",
+		"words":                "a.b.c",
+		"too long":             strings.Repeat("a", maxTokenSize+1),
+		"of another authority": signed(jose.HS256, other.joinKey.Reveal(), func(*JoinToken) {}),
+		"another algorithm": signed(jose.HS512, append(a.joinKey.Reveal(), a.joinKey.Reveal()...),
+			func(*JoinToken) {}),
+		"no algorithm": encode(`{"alg":"none"}`) + "." + parts[1] + ".",
+		"no signature": parts[0] + "." + parts[1] + ".",
+		"another payload": parts[0] + "." + encode(`{"sub":"spiffe://shop.example/ns/default/sa/payment"}`) +
+			"." + parts[2],
+		"expired":        own(func(j *JoinToken) { j.Expiry = jwt.NewNumericDate(now.Add(-time.Second)) }),
+		"without an end": own(func(j *JoinToken) { j.Expiry = nil }),
+		"for another server": own(func(j *JoinToken) {
+			j.Issuer = "spiffe://shop.example/ns/other-system/sa/meshc"
+		}),
 		"for another purpose":     own(func(j *JoinToken) { j.Audience = jwt.Audience{"shop"} }),
 		"of nobody":               own(func(j *JoinToken) { j.Subject = "cart" }),
 		"without a number":        own(func(j *JoinToken) { j.ID = "" }),
@@ -106,7 +110,8 @@ func FuzzRedeem(f *testing.F) {
 		if text == token {
 			return
 		}
-		if id, err := a.Redeem(text, server, time.Now()); err == nil && id != cart { // base64 has two spellings of some texts
+		if id, err := a.Redeem(text, server, time.Now()); err == nil &&
+			id != cart { // base64 has two spellings of some texts
 			t.Errorf("%q is taken for %s", text, id)
 		}
 		_, _ = ReadToken(text)

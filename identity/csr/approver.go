@@ -33,9 +33,13 @@ type Approver struct {
 
 // NewApprover returns an approver of requests for the given signer name. The function mesh returns the compiled mesh.
 // It returns an error if the API server's configuration cannot be read.
-func NewApprover(api apiserver.API, signer string, mesh func(ctx context.Context, client apiserver.Client) (*ir.Mesh, error), log *slog.Logger) (*Approver, error) {
+func NewApprover(api apiserver.API, signer string, mesh func(ctx context.Context, client apiserver.Client) (*ir.Mesh,
+	error), log *slog.Logger,
+) (*Approver, error) {
 	client, err := api.Client(agent)
-	return &Approver{client: client, signer: signer, log: log, mesh: func(ctx context.Context) (*ir.Mesh, error) { return mesh(ctx, client) }}, err
+	return &Approver{client: client, signer: signer, log: log, mesh: func(ctx context.Context) (*ir.Mesh, error) {
+		return mesh(ctx, client)
+	}}, err
 }
 
 // look is how often those that wait are looked at when nothing has changed: the mesh that names a new member
@@ -149,7 +153,8 @@ func (a *Approver) decide(ctx context.Context, waiting map[string]*undecided) {
 		}
 		r = r.DeepCopy()
 		r.Status.Conditions = append(r.Status.Conditions, *condition)
-		_, err := a.client.CertificatesV1().CertificateSigningRequests().UpdateApproval(ctx, name, r, metav1.UpdateOptions{})
+		_, err := a.client.CertificatesV1().CertificateSigningRequests().
+			UpdateApproval(ctx, name, r, metav1.UpdateOptions{})
 		switch {
 		case apierrors.IsConflict(err) || apierrors.IsNotFound(err): // a replica was faster
 		case err != nil:
@@ -179,7 +184,8 @@ func judge(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest) *certificate
 		return nil
 	}
 	out := &certificatesv1.CertificateSigningRequestCondition{
-		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "MeshIdentity", Message: "it is the identity of the service account that asks: " + id,
+		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "MeshIdentity",
+		Message: "it is the identity of the service account that asks: " + id,
 	}
 	if err := admissible(m, r, id); err != nil {
 		out.Type, out.Message = certificatesv1.CertificateDenied, err.Error()
@@ -232,7 +238,8 @@ func admissible(m *ir.Mesh, r *certificatesv1.CertificateSigningRequest, id stri
 		return errors.New("a member's request may not have extensions")
 	case !bytes.Equal(asked.Extensions[0].Value, names): // there are names that are not even read
 		return fmt.Errorf("a member may request only its own identity, %s", id)
-	case r.Spec.ExpirationSeconds == nil || time.Duration(*r.Spec.ExpirationSeconds)*time.Second > time.Duration(m.Certificates.Lifetime):
+	case r.Spec.ExpirationSeconds == nil ||
+		time.Duration(*r.Spec.ExpirationSeconds)*time.Second > time.Duration(m.Certificates.Lifetime):
 		return fmt.Errorf("a certificate of this mesh may be valid for at most %s", m.Certificates.Lifetime)
 	}
 	wanted := usages()

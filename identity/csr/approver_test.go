@@ -27,20 +27,27 @@ func testMesh() *ir.Mesh {
 	m.Certificates = ir.Certificates{Key: ir.KeyECDSAP256, Lifetime: ir.Duration(time.Hour)}
 	service := func(name string, pods *ir.Pods) *ir.Service {
 		s := &ir.Service{Account: name}
-		s.Name, s.Namespace, s.Identity, s.Workload.Pods = name, "shop", spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/"+name), pods
+		s.Name, s.Namespace, s.Identity, s.Workload.Pods = name, "shop",
+			spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/"+name), pods
 		return s
 	}
 	for _, name := range []string{"cart", "store"} {
 		m.Services = append(m.Services, service(name, &ir.Pods{Kind: ir.Deployment, Name: name}))
 	}
 	m.Services = append(m.Services, service("host", nil))
-	m.Gateways = append(m.Gateways, &ir.Gateway{Name: "public", Namespace: "edge", Account: "door", Identity: spiffeid.RequireFromString("spiffe://shop.example/ns/edge/sa/door")})
+	m.Gateways = append(m.Gateways, &ir.Gateway{
+		Name: "public", Namespace: "edge", Account: "door",
+		Identity: spiffeid.RequireFromString("spiffe://shop.example/ns/edge/sa/door"),
+	})
 	return m
 }
 
 func request(t *testing.T, key any, change func(*x509.CertificateRequest)) []byte {
 	t.Helper()
-	template := &x509.CertificateRequest{URIs: []*url.URL{{Scheme: "spiffe", Host: "shop.example", Path: "/ns/shop/sa/cart"}}}
+	template := &x509.CertificateRequest{URIs: []*url.URL{{
+		Scheme: "spiffe", Host: "shop.example",
+		Path: "/ns/shop/sa/cart",
+	}}}
 	if change != nil {
 		change(template)
 	}
@@ -79,8 +86,10 @@ func TestJudge(t *testing.T) {
 		want    string
 		why     string
 	}{
-		"its own":     {user: "shop:cart", want: approved},
-		"a gateway's": {user: "edge:door", change: func(r *x509.CertificateRequest) { r.URIs = []*url.URL{uri("spiffe://shop.example/ns/edge/sa/door")} }, want: approved},
+		"its own": {user: "shop:cart", want: approved},
+		"a gateway's": {user: "edge:door", change: func(r *x509.CertificateRequest) {
+			r.URIs = []*url.URL{uri("spiffe://shop.example/ns/edge/sa/door")}
+		}, want: approved},
 		"the server's": {user: "shop-system:meshc", change: func(r *x509.CertificateRequest) {
 			r.URIs = []*url.URL{uri("spiffe://shop.example/ns/shop-system/sa/meshc")}
 		}, want: approved},
@@ -88,36 +97,73 @@ func TestJudge(t *testing.T) {
 		"two": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.URIs = append(r.URIs, uri("spiffe://shop.example/ns/shop/sa/store"))
 		}, want: denied, why: "only its own identity"},
-		"none":          {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.URIs = nil }, want: denied, why: "only its own identity"},
-		"a host name":   {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.DNSNames = []string{"bank.example"} }, want: denied, why: "only its own identity"},
-		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) { r.Subject.CommonName = "system:admin" }, want: denied, why: "a name besides its identity"},
+		"none": {
+			user: "shop:cart", change: func(r *x509.CertificateRequest) { r.URIs = nil }, want: denied,
+			why: "only its own identity",
+		},
+		"a host name": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
+			r.DNSNames = []string{"bank.example"}
+		}, want: denied, why: "only its own identity"},
+		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
+			r.Subject.CommonName = "system:admin"
+		}, want: denied, why: "a name besides its identity"},
 		"an extension": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}
 		}, want: denied, why: "may not have extensions"},
-		"too long": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = &long }, want: denied, why: "valid for at most 1h"},
-		"for ever": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = nil }, want: denied, why: "valid for at most 1h"},
+		"too long": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
+			s.ExpirationSeconds = &long
+		}, want: denied, why: "valid for at most 1h"},
+		"for ever": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
+			s.ExpirationSeconds = nil
+		}, want: denied, why: "valid for at most 1h"},
 		"to sign others": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
 			s.Usages = append(s.Usages, certificatesv1.UsageCertSign)
 		}, want: denied, why: `"cert sign"`},
-		"another kind of key": {user: "shop:cart", request: request(t, large, nil), want: denied, why: "of the kind ecdsa-p256"},
-		"a huge key":          {user: "shop:cart", request: wrong(t, 100_000), want: denied, why: "RSA key of 100000 bits is too long"},
-		"a key of 8192 bits":  {user: "shop:cart", request: wrong(t, 8192), want: denied, why: "RSA key of 8192 bits is too long"},
-		"a longer request":    {user: "shop:cart", request: wrong(t, 400_000), want: denied, why: "is too long: 32768 at most"},
-		"of another kind":     {user: "shop:cart", request: wrong(t, 4096), want: denied, why: "of the kind ecdsa-p256"}, // and not: not signed
-		"garbage":             {user: "shop:cart", request: []byte("garbage"), want: denied, why: "not a certificate request"},
-		"a signature torn":    {user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied, why: "not signed with its own key"},
+		"another kind of key": {
+			user: "shop:cart", request: request(t, large, nil), want: denied,
+			why: "of the kind ecdsa-p256",
+		},
+		"a huge key": {
+			user: "shop:cart", request: wrong(t, 100_000), want: denied,
+			why: "RSA key of 100000 bits is too long",
+		},
+		"a key of 8192 bits": {
+			user: "shop:cart", request: wrong(t, 8192), want: denied,
+			why: "RSA key of 8192 bits is too long",
+		},
+		"a longer request": {
+			user: "shop:cart", request: wrong(t, 400_000), want: denied,
+			why: "is too long: 32768 at most",
+		},
+		"of another kind": {
+			user: "shop:cart", request: wrong(t, 4096), want: denied,
+			why: "of the kind ecdsa-p256",
+		}, // and not: not signed
+		"garbage": {
+			user: "shop:cart", request: []byte("garbage"), want: denied,
+			why: "not a certificate request",
+		},
+		"a signature torn": {
+			user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied,
+			why: "not signed with its own key",
+		},
 		"a subject of sorts": {
 			user:   "shop:cart",
-			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied, why: "a name besides its identity",
+			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied,
+			why: "a name besides its identity",
 		},
 		"another kind of name": {
-			user:   "shop:cart",
-			change: func(r *x509.CertificateRequest) { r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)} }, want: denied, why: "only its own identity",
+			user: "shop:cart",
+			change: func(r *x509.CertificateRequest) {
+				r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)}
+			}, want: denied, why: "only its own identity",
 		},
 		"annotations": {user: "shop:cart", object: func(r *certificatesv1.CertificateSigningRequest) {
 			r.Annotations = map[string]string{"experimental.cert-manager.io/request-is-ca": "true"}
 		}, want: denied, why: "may not have annotations"},
-		"too few usages":      {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.Usages = usages()[2:] }, want: denied, why: `"digital signature"`},
+		"too few usages": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
+			s.Usages = usages()[2:]
+		}, want: denied, why: `"digital signature"`},
 		"a host of the mesh":  {user: "shop:host", want: undecided},
 		"another account":     {user: "shop:stranger", want: undecided},
 		"another namespace":   {user: "other:cart", want: undecided},
@@ -174,7 +220,10 @@ func torn(t *testing.T, request []byte) []byte {
 // unknownName is a subject that has a name which is none of those that are read.
 func unknownName(t *testing.T) []byte {
 	t.Helper()
-	der, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "system:admin"}}})
+	der, err := asn1.Marshal(pkix.RDNSequence{{{
+		Type:  asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1},
+		Value: "system:admin",
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,10 @@ type Requester struct {
 // the certificate directory stays in use.
 func NewRequester(api apiserver.API, signer, trustFile, directory string, lifetime time.Duration) (*Requester, error) {
 	client, err := api.Client(agent)
-	return &Requester{client: client, signer: signer, trustFiles: []string{trustFile, filepath.Join(directory, svid.TrustFile)}, lifetime: lifetime}, err
+	return &Requester{
+		client: client, signer: signer,
+		trustFiles: []string{trustFile, filepath.Join(directory, svid.TrustFile)}, lifetime: lifetime,
+	}, err
 }
 
 const (
@@ -172,6 +175,7 @@ func Digest([]byte) string { return "" }
 // usages are those of a SPIFFE X.509 SVID (SPIFFE, "X509-SVID", 4.3 and 4.4).
 func usages() []certificatesv1.KeyUsage {
 	return []certificatesv1.KeyUsage{
-		certificatesv1.UsageDigitalSignature, certificatesv1.UsageKeyEncipherment, certificatesv1.UsageServerAuth, certificatesv1.UsageClientAuth,
+		certificatesv1.UsageDigitalSignature, certificatesv1.UsageKeyEncipherment, certificatesv1.UsageServerAuth,
+		certificatesv1.UsageClientAuth,
 	}
 }

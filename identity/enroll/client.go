@@ -66,7 +66,9 @@ func (c *Client) Issue(ctx context.Context, request []byte) (chain, bundle []byt
 }
 
 // prove sends a request with a token. A join token is used until a server has accepted or refused it.
-func (c *Client) prove(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte, err error) {
+func (c *Client) prove(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte,
+	err error,
+) {
 	if c.ServiceAccountTokenFile != "" {
 		token, err := os.ReadFile(c.ServiceAccountTokenFile)
 		if err != nil {
@@ -84,7 +86,9 @@ func (c *Client) prove(ctx context.Context, asked Request, held *svid.Held, pool
 	return chain, bundle, err
 }
 
-func (c *Client) issue(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte, err error) {
+func (c *Client) issue(ctx context.Context, asked Request, held *svid.Held, pool *x509.CertPool) (chain, bundle []byte,
+	err error,
+) {
 	body, err := json.Marshal(asked)
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +144,8 @@ func (c *Client) known(ctx context.Context) (*svid.Held, *x509.CertPool, error) 
 		}
 		return nil, pool, nil
 	case c.Token.IsZero() && err == nil:
-		return nil, nil, fmt.Errorf("the certificate in %s has expired: join again with a new token (meshc certs token)", c.Directory)
+		return nil, nil, fmt.Errorf(
+			"the certificate in %s has expired: join again with a new token (meshc certs token)", c.Directory)
 	case c.Token.IsZero():
 		return nil, nil, fmt.Errorf("there is no certificate, and no join token to get one with: %w", err)
 	}
@@ -171,8 +176,13 @@ func (c *Client) pinned(ctx context.Context) (*svid.Held, *x509.CertPool, error)
 }
 
 // ask sends a request. Without a pool the server is not verified, and the caller must not trust the response.
-func (c *Client) ask(ctx context.Context, method, path string, body []byte, held *svid.Held, pool *x509.CertPool, into any) error {
-	config := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true} // #nosec G402 -- verified below, by its identity
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, held *svid.Held, pool *x509.CertPool,
+	into any,
+) error {
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true,
+	} // #nosec G402 -- verified below, by its identity
 	if pool != nil {
 		config.VerifyConnection = func(s tls.ConnectionState) error { return c.verify(s, pool) }
 	}

@@ -31,10 +31,12 @@ func TestJoinAndRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if renewed.Leaf().Equal(joined.Leaf()) || renewed.Leaf().PublicKey.(*ecdsa.PublicKey).Equal(joined.Leaf().PublicKey) {
+	if renewed.Leaf().Equal(joined.Leaf()) || renewed.Leaf().PublicKey.(*ecdsa.PublicKey).
+		Equal(joined.Leaf().PublicKey) {
 		t.Error("the certificate or its key is the same")
 	}
-	bundle, signer, err := (&enroll.Client{Address: r.address, Server: r.server, Directory: dir, Holder: "host"}).Trust(t.Context())
+	bundle, signer, err := (&enroll.Client{Address: r.address, Server: r.server, Directory: dir, Holder: "host"}).
+		Trust(t.Context())
 	if err != nil || signer != r.Signer() || !bytes.Equal(bundle, r.Bundle()) {
 		t.Errorf("trust: %s, %v", signer, err)
 	}
@@ -82,7 +84,8 @@ func TestRenewalsEnd(t *testing.T) {
 	}
 	k = held(ca.NewProof(now.Add(-23*time.Hour-30*time.Minute), 48*time.Hour))
 	last, proof, err := ask(k)
-	if err != nil || last.Leaf().NotAfter.After(proof.RenewableUntil) || !proof.RenewableUntil.Before(now.Add(31*time.Minute)) {
+	if err != nil || last.Leaf().NotAfter.After(proof.RenewableUntil) ||
+		!proof.RenewableUntil.Before(now.Add(31*time.Minute)) {
 		t.Errorf("near the end, of a limit that is shorter now: %+v, %v", proof, err)
 	}
 	k = held(ca.NewProof(now.Add(-24*time.Hour), 48*time.Hour))
@@ -99,8 +102,8 @@ func TestRenewalsEnd(t *testing.T) {
 	}
 }
 
-// TestAnotherServerKeepsTheEnd has a certificate renewed by a server that knows nothing of its proof but what the certificate
-// says, as after a restart.
+// TestAnotherServerKeepsTheEnd has a certificate renewed by a server that knows nothing of its proof but what the
+// certificate says, as after a restart.
 func TestAnotherServerKeepsTheEnd(t *testing.T) {
 	kept := t.TempDir()
 	var servers [2]*running
@@ -131,8 +134,8 @@ func TestAnotherServerKeepsTheEnd(t *testing.T) {
 	}
 }
 
-// TestPodsProveAnew has a pod whose certificate holds show its token each time, and go on with its certificate while nobody can
-// say whose the token is.
+// TestPodsProveAnew has a pod whose certificate holds show its token each time, and go on with its certificate while
+// nobody can say whose the token is.
 func TestPodsProveAnew(t *testing.T) {
 	review := &reviewed{id: cart}
 	r := start(t, func(c *enroll.Config) { c.TokenReview = review })
@@ -141,7 +144,8 @@ func TestPodsProveAnew(t *testing.T) {
 		Address: r.address, Server: r.server, Directory: dir, Holder: "pod",
 		ServiceAccountTokenFile: filepath.Join(files, "token"), TrustFile: filepath.Join(files, "ca.crt"),
 	}
-	if err := errors.Join(os.WriteFile(client.ServiceAccountTokenFile, []byte("of cart"), 0o600), os.WriteFile(client.TrustFile, r.Bundle(), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(client.ServiceAccountTokenFile, []byte("of cart"), 0o600),
+		os.WriteFile(client.TrustFile, r.Bundle(), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	k := r.keeper(t, dir, cart, secret.Value{})
@@ -167,8 +171,9 @@ func TestPodsProveAnew(t *testing.T) {
 	}
 }
 
-// TestRevokedHoldersGetNothing has certificates renewed for nobody from whom they were taken back: by a holder's chain, which
-// renewals carry on, or by the identity. Another holder goes on, and a token that is made afterwards begins anew.
+// TestRevokedHoldersGetNothing has certificates renewed for nobody from whom they were taken back: by a holder's
+// chain, which renewals carry on, or by the identity. Another holder goes on, and a token that is made afterwards
+// begins anew.
 func TestRevokedHoldersGetNothing(t *testing.T) {
 	review := &reviewed{id: cart}
 	r := start(t, func(c *enroll.Config) { c.TokenReview = review })
@@ -223,7 +228,8 @@ func TestRevokedHoldersGetNothing(t *testing.T) {
 	}
 	refused("another holder, once the identity is revoked", two)
 	files := t.TempDir()
-	if err := errors.Join(os.WriteFile(filepath.Join(files, "token"), []byte("of cart"), 0o600), os.WriteFile(filepath.Join(files, "ca.crt"), r.Bundle(), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(files, "token"), []byte("of cart"), 0o600),
+		os.WriteFile(filepath.Join(files, "ca.crt"), r.Bundle(), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	pod := r.keeper(t, filepath.Join(files, "pod"), cart, secret.Value{})

@@ -46,7 +46,8 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	used := string(r.token(t, cart).Reveal())
-	if status, text := r.send(t, enroll.Request{Request: request(t, x509.CertificateRequest{}, nil), Token: used}, nil); status != http.StatusOK {
+	first := enroll.Request{Request: request(t, x509.CertificateRequest{}, nil), Token: used}
+	if status, text := r.send(t, first, nil); status != http.StatusOK {
 		t.Fatalf("a good token: %d %s", status, text)
 	}
 	big, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -108,7 +109,8 @@ func TestExpiredCertificateRenewsNothing(t *testing.T) {
 	if _, err := r.keeper(t, dir, cart, secret.Value{}).Obtain(t.Context()); err == nil || !strings.Contains(err.Error(), "has expired: join again") {
 		t.Errorf("got %v", err)
 	}
-	if status, text := r.send(t, enroll.Request{Request: request(t, x509.CertificateRequest{}, nil)}, held.Key); status != 0 {
+	plain := enroll.Request{Request: request(t, x509.CertificateRequest{}, nil)}
+	if status, text := r.send(t, plain, held.Key); status != 0 {
 		t.Errorf("the server renews it: %d %s", status, text)
 	}
 	if _, err := r.keeper(t, dir, cart, r.token(t, cart)).Obtain(t.Context()); err != nil {
@@ -163,7 +165,8 @@ func TestCertificateEndsWithinAConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}}, MaxConnsPerHost: 1,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}},
+		MaxConnsPerHost: 1,
 	}}
 	t.Cleanup(client.CloseIdleConnections)
 	ask := func() int {
@@ -222,7 +225,8 @@ func FuzzParseRequest(f *testing.F) {
 			return
 		}
 		leaf := svid.Certificates(chain)[0]
-		if leaf.IsCA || len(leaf.URIs) != 1 || leaf.URIs[0].String() != cart.String() || len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.EmailAddresses) > 0 {
+		if leaf.IsCA || len(leaf.URIs) != 1 || leaf.URIs[0].String() != cart.String() ||
+			len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.EmailAddresses) > 0 {
 			t.Errorf("it signed for more than the identity: %v %v", leaf.URIs, leaf.DNSNames)
 		}
 	})

@@ -36,10 +36,14 @@ var (
 func shop() *ir.Mesh {
 	m := &ir.Mesh{Settings: ir.Settings{
 		Name: "shop", TrustDomain: "shop.example",
-		Certificates: ir.Certificates{Issuer: ir.Issuer{Kind: ir.IssuerEmbedded}, Lifetime: ir.Duration(time.Hour), Key: ir.KeyECDSAP256},
+		Certificates: ir.Certificates{
+			Issuer: ir.Issuer{Kind: ir.IssuerEmbedded}, Lifetime: ir.Duration(time.Hour),
+			Key: ir.KeyECDSAP256,
+		},
 	}}
 	for _, id := range []spiffeid.ID{cart, payment} {
-		m.Services = append(m.Services, &ir.Service{Upstream: ir.Upstream{Name: strings.TrimPrefix(id.Path(), "/ns/shop/sa/"), Identity: id}})
+		m.Services = append(m.Services,
+			&ir.Service{Upstream: ir.Upstream{Name: strings.TrimPrefix(id.Path(), "/ns/shop/sa/"), Identity: id}})
 	}
 	return m
 }
@@ -77,7 +81,8 @@ func startWith(t *testing.T, a *ca.Authority, change ...func(*enroll.Config)) *r
 	}
 	r.address = l.Addr().String()
 	config := enroll.Config{
-		Authority: a, Certificate: func() (*tls.Certificate, error) { return own, nil }, Mesh: func() *ir.Mesh { return r.mesh },
+		Authority: a, Certificate: func() (*tls.Certificate, error) { return own, nil },
+		Mesh: func() *ir.Mesh { return r.mesh },
 		Seen: func(s enroll.Sighting) {
 			if s.Keeps {
 				r.seen <- s.ID.String() + " " + s.Holder + " " + s.Bundle
@@ -165,7 +170,10 @@ func (r *running) send(t *testing.T, body any, certificate *tls.Certificate) (in
 	if certificate != nil {
 		config.Certificates = []tls.Certificate{*certificate}
 	}
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		TLSClientConfig:   config,
+		DisableKeepAlives: true,
+	}}
 	answer, err := client.Post("https://"+r.address+"/v1/certificates", "application/json", bytes.NewReader(data))
 	if err != nil {
 		return 0, err.Error()

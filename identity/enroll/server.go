@@ -116,8 +116,10 @@ func Server(c Config) *http.Server {
 	mux.HandleFunc("POST "+certificatesPath, a.certificate)
 	mux.HandleFunc("GET "+trustPath, a.trust)
 	return &http.Server{
-		Handler: a.limited(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		Handler: a.limited(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 20 * time.Second,
+		IdleTimeout:  time.Minute, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(c.Log.Handler(),
+			slog.LevelDebug),
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS13,
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -126,7 +128,8 @@ func Server(c Config) *http.Server {
 					return nil, err
 				}
 				return &tls.Config{
-					MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*own}, NextProtos: []string{"http/1.1"},
+					MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*own},
+					NextProtos: []string{"http/1.1"},
 					ClientAuth: tls.RequestClientCert, VerifyPeerCertificate: a.verify, SessionTicketsDisabled: true,
 				}, nil
 			},
@@ -181,7 +184,8 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if kind := svid.KindOf(request.PublicKey); kind != mesh.Certificates.Key {
-		say(w, http.StatusBadRequest, "the mesh's keys are "+string(mesh.Certificates.Key)+", and the request's is another")
+		say(w, http.StatusBadRequest, "the mesh's keys are "+string(mesh.Certificates.Key)+
+			", and the request's is another")
 		return
 	}
 	id, err := a.proved(r, &asked, mesh)
@@ -202,7 +206,8 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusForbidden, id.String()+" is not a member of the mesh")
 		return
 	}
-	proof, err := a.proof(r, &asked, id, time.Duration(cmp.Or(mesh.Certificates.RenewFor, ir.DefaultRenewFor)), time.Now())
+	proof, err := a.proof(r, &asked, id, time.Duration(cmp.Or(mesh.Certificates.RenewFor, ir.DefaultRenewFor)),
+		time.Now())
 	if err != nil {
 		a.Refused()
 		a.Log.Warn("a certificate was refused", "from", r.RemoteAddr, "identity", id, "reason", err)
@@ -215,8 +220,12 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	bundle := a.Authority.Bundle()
-	a.Seen(Sighting{ID: id, Holder: heard.Line(asked.Holder, maxSaid), Bundle: ca.Digest(bundle), Until: svid.Certificates(chain)[0].NotAfter, Proof: proof})
-	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "", "serviceAccount", asked.ServiceAccountToken != "")
+	a.Seen(Sighting{
+		ID: id, Holder: heard.Line(asked.Holder, maxSaid), Bundle: ca.Digest(bundle),
+		Until: svid.Certificates(chain)[0].NotAfter, Proof: proof,
+	})
+	a.Log.Info("a certificate was signed", "identity", id, "from", r.RemoteAddr, "joined", asked.Token != "",
+		"serviceAccount", asked.ServiceAccountToken != "")
 	answer(w, Answer{Chain: string(chain), Bundle: string(bundle)})
 }
 
@@ -229,7 +238,8 @@ func (a *api) proved(r *http.Request, asked *Request, mesh *ir.Mesh) (spiffeid.I
 	case asked.Token != "":
 		return a.Authority.Redeem(asked.Token, mesh.ServerIdentity(), time.Now())
 	case asked.ServiceAccountToken != "" && a.TokenReview == nil:
-		return spiffeid.ID{}, errors.New("this server does not accept service account tokens (meshc serve --kubernetes-api)")
+		return spiffeid.ID{}, errors.New(
+			"this server does not accept service account tokens (meshc serve --kubernetes-api)")
 	case asked.ServiceAccountToken != "":
 		id, err := a.TokenReview.Identity(r.Context(), asked.ServiceAccountToken, mesh.ServerIdentity())
 		if err != nil {
@@ -249,7 +259,9 @@ var errRenewals = errors.New("the certificate may not be renewed any longer (mes
 
 // proof returns when the client last proved its identity with a token: now, or the time in its certificate. For a
 // certificate without such a time, which was signed before the limit existed, it is now.
-func (a *api) proof(r *http.Request, asked *Request, id spiffeid.ID, renewFor time.Duration, now time.Time) (ca.Proof, error) {
+func (a *api) proof(r *http.Request, asked *Request, id spiffeid.ID, renewFor time.Duration, now time.Time) (ca.Proof,
+	error,
+) {
 	fresh := ca.NewProof(now, renewFor)
 	chain, err := ca.NewChain()
 	if err != nil {
@@ -329,7 +341,8 @@ func (a *api) trust(w http.ResponseWriter, r *http.Request) {
 	if id, ok := a.shown(r); ok {
 		q := r.URL.Query()
 		proof, _ := ca.ProofOf(r.TLS.PeerCertificates[0])
-		a.Seen(Sighting{ID: id, Holder: heard.Line(q.Get("holder"), maxSaid), Bundle: heard.Line(q.Get("bundle"), maxSaid), Until: r.TLS.PeerCertificates[0].NotAfter, Proof: proof, Keeps: true})
+		a.Seen(Sighting{ID: id, Holder: heard.Line(q.Get("holder"), maxSaid), Bundle: heard.Line(q.Get("bundle"),
+			maxSaid), Until: r.TLS.PeerCertificates[0].NotAfter, Proof: proof, Keeps: true})
 	}
 	answer(w, Trust{Bundle: string(a.Authority.Bundle()), Signer: a.Authority.Signer()})
 }

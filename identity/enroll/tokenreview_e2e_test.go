@@ -74,7 +74,9 @@ func startAPIServer(t *testing.T) *apiServer {
 		}
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(roots)
-		a.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}}
+		a.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+		}}
 		code, _ := a.do(t, http.MethodGet, "/readyz", nil)
 		return code == http.StatusOK
 	})
@@ -198,7 +200,9 @@ func TestServiceAccountTokens(t *testing.T) {
 	audience := r.server.String()
 	obtain := func(tokenFile, dir string) (*svid.Held, error) {
 		k := r.keeper(t, dir, cart, secret.Value{})
-		k.Issuer = &enroll.Client{Address: r.address, Server: r.server, Directory: dir, ServiceAccountTokenFile: tokenFile, TrustFile: trust}
+		k.Issuer = &enroll.Client{
+			Address: r.address, Server: r.server, Directory: dir, ServiceAccountTokenFile: tokenFile, TrustFile: trust,
+		}
 		return k.Obtain(t.Context())
 	}
 	good := api.token(t, "shop", "cart", audience)

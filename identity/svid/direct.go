@@ -36,6 +36,7 @@ func (d Direct) Trust(context.Context) (bundle []byte, signer string, err error)
 // DirectKeeper returns a [Keeper] of the identity in dir, whose certificates an authority in this process signs.
 func DirectKeeper(a *ca.Authority, dir string, id spiffeid.ID, lifetime time.Duration) *Keeper {
 	return &Keeper{
-		ID: id, Directory: dir, Key: ir.KeyECDSAP256, Issuer: Direct{a, id, lifetime}, Digest: ca.Digest, Log: slog.New(slog.DiscardHandler),
+		ID: id, Directory: dir, Key: ir.KeyECDSAP256, Issuer: Direct{a, id, lifetime}, Digest: ca.Digest,
+		Log: slog.New(slog.DiscardHandler),
 	}
 }

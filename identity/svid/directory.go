@@ -57,7 +57,8 @@ func (h *Held) Root(now time.Time) *x509.Certificate {
 		intermediates.AddCert(c)
 	}
 	chains, err := h.Leaf().Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: roots, Intermediates: intermediates, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return nil
@@ -75,12 +76,14 @@ func Read(dir string) (*Held, error) {
 	for _, der := range pair.Certificate {
 		c, err := publickey.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("%s has a certificate that cannot be used: %w", filepath.Join(dir, CertificateFile), err)
+			return nil, fmt.Errorf("%s has a certificate that cannot be used: %w", filepath.Join(dir, CertificateFile),
+				err)
 		}
 		h.Chain = append(h.Chain, c)
 	}
 	if h.ID, err = Identity(h.Leaf()); err != nil {
-		return nil, fmt.Errorf("%s is not a SPIFFE certificate: it has no identity", filepath.Join(dir, CertificateFile))
+		return nil, fmt.Errorf("%s is not a SPIFFE certificate: it has no identity",
+			filepath.Join(dir, CertificateFile))
 	}
 	if h.Bundle, err = os.ReadFile(filepath.Join(dir, TrustFile)); err != nil {
 		return nil, reason(dir, err)

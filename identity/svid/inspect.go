@@ -34,7 +34,8 @@ func Inspect(w io.Writer, list []*x509.Certificate, now time.Time) error {
 		if key == "" {
 			key = strings.ToLower(c.PublicKeyAlgorithm.String())
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", nameOf(c), kind, key, c.Issuer.CommonName, c.NotAfter.UTC().Format(time.RFC3339), left(c, now))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", nameOf(c), kind, key, c.Issuer.CommonName, c.NotAfter.UTC().
+			Format(time.RFC3339), left(c, now))
 	}
 	return t.Flush()
 }

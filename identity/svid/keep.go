@@ -127,7 +127,8 @@ func (k *Keeper) Step(ctx context.Context, now time.Time) time.Duration {
 	if due {
 		renewed, renewErr := k.Obtain(ctx)
 		if renewErr == nil {
-			k.say(ctx, slog.LevelInfo, "the certificate was renewed", "identity", k.ID, "until", renewed.Leaf().NotAfter)
+			k.say(ctx, slog.LevelInfo, "the certificate was renewed", "identity", k.ID, "until", renewed.Leaf().
+				NotAfter)
 			return poll
 		}
 		err = renewErr
@@ -149,8 +150,10 @@ func (k *Keeper) warnOfEnd(ctx context.Context, held *Held, now time.Time) {
 	}
 	if proof.EndsSoon(now) {
 		k.warned = held.Leaf()
-		k.say(ctx, slog.LevelWarn, "the certificate is soon not renewed any more: run meshc certs request here with a new join token (meshc certs token); it may be run beside what keeps the certificate",
-			"identity", k.ID, "directory", k.Directory, "renewableUntil", proof.RenewableUntil, "left", proof.RenewableUntil.Sub(now).Round(time.Second))
+		k.say(ctx, slog.LevelWarn,
+			"the certificate is soon not renewed any more: run meshc certs request here with a new join token (meshc certs token); it may be run beside what keeps the certificate",
+			"identity", k.ID, "directory", k.Directory, "renewableUntil", proof.RenewableUntil, "left",
+			proof.RenewableUntil.Sub(now).Round(time.Second))
 	}
 }
 
@@ -190,13 +193,16 @@ func (k *Keeper) complain(ctx context.Context, held *Held, now time.Time, due bo
 	left := held.Leaf().NotAfter.Sub(now).Round(time.Second)
 	switch {
 	case left <= 0:
-		k.say(ctx, slog.LevelError, "the certificate has expired, and cannot be renewed: nobody believes it any more", "identity", k.ID, "expired", -left, "error", err)
+		k.say(ctx, slog.LevelError, "the certificate has expired, and cannot be renewed: nobody believes it any more",
+			"identity", k.ID, "expired", -left, "error", err)
 	case due && held.Remaining(now) < urgent:
-		k.say(ctx, slog.LevelError, "the certificate ends soon, and cannot be renewed", "identity", k.ID, "left", left, "error", err)
+		k.say(ctx, slog.LevelError, "the certificate ends soon, and cannot be renewed", "identity", k.ID, "left", left,
+			"error", err)
 	case due:
 		k.say(ctx, slog.LevelWarn, "the certificate cannot be renewed", "identity", k.ID, "left", left, "error", err)
 	default:
-		k.say(ctx, slog.LevelWarn, "the issuer does not return a trust bundle", "identity", k.ID, "left", left, "error", err)
+		k.say(ctx, slog.LevelWarn, "the issuer does not return a trust bundle", "identity", k.ID, "left", left, "error",
+			err)
 	}
 }
 

@@ -115,7 +115,8 @@ func TestPublishIsOneStep(t *testing.T) {
 			if errors.Is(err, os.ErrNotExist) {
 				continue // two changes came between the finding and the opening
 			}
-			if err != nil || !bytes.Contains(data, []byte("certificate_chain")) || !bytes.Contains(data, []byte("private_key")) {
+			if err != nil || !bytes.Contains(data, []byte("certificate_chain")) ||
+				!bytes.Contains(data, []byte("private_key")) {
 				broken <- err
 				return
 			}
@@ -156,7 +157,8 @@ func TestPublishIsOneStep(t *testing.T) {
 func TestSomebodyElseSigns(t *testing.T) {
 	dir, a := filepath.Join(t.TempDir(), "cart"), authority(t)
 	now := time.Now()
-	if _, err := svid.Install(dir, cart, nil, a.Bundle(), now); err == nil || !strings.Contains(err.Error(), "no key without a certificate") {
+	if _, err := svid.Install(dir, cart, nil, a.Bundle(), now); err == nil ||
+		!strings.Contains(err.Error(), "no key without a certificate") {
 		t.Errorf("got %v", err)
 	}
 	file, err := svid.Prepare(dir, ir.KeyECDSAP256, cart)
@@ -188,7 +190,10 @@ func TestSomebodyElseSigns(t *testing.T) {
 		chain, bundle []byte
 		want          string
 	}{
-		"another identity":   {sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(), "must be that of " + cart.String()},
+		"another identity": {
+			sign(spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/payment")), a.Bundle(),
+			"must be that of " + cart.String(),
+		},
 		"another key":        {svid.PEM(other.Leaf), a.Bundle(), "does not match the key"},
 		"another authority":  {sign(cart), authority(t).Bundle(), "does not lead to one of the roots"},
 		"a key among roots":  {sign(cart), append(a.Bundle(), secretKey...), "a private key besides certificates"},
@@ -196,7 +201,8 @@ func TestSomebodyElseSigns(t *testing.T) {
 		"nobody to trust":    {sign(cart), nil, "the roots to trust: it has no certificate in PEM"},
 		"nothing":            {nil, a.Bundle(), "the chain: it has no certificate in PEM"},
 	} {
-		if _, err := svid.Install(dir, cart, c.chain, c.bundle, now); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := svid.Install(dir, cart, c.chain, c.bundle, now); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := svid.Read(dir); err == nil {
@@ -236,7 +242,8 @@ func (p proved) Issue(_ context.Context, request []byte) (chain, bundle []byte, 
 	return chain, p.Authority.Bundle(), err
 }
 
-// TestEndOfRenewalsIsTold has a certificate that is soon not renewed any more: the keeper says so once, with what to do.
+// TestEndOfRenewalsIsTold has a certificate that is soon not renewed any more: the keeper says so once, with what to
+// do.
 func TestEndOfRenewalsIsTold(t *testing.T) {
 	now, dir := time.Now(), filepath.Join(t.TempDir(), "cart")
 	a := authority(t)
@@ -248,7 +255,10 @@ func TestEndOfRenewalsIsTold(t *testing.T) {
 		left time.Duration
 		told int
 	}{{6 * 24 * time.Hour, 0}, {4 * 24 * time.Hour, 1}, {time.Hour, 1}} {
-		k.Issuer = proved{svid.Direct{Authority: a, ID: cart, Lifetime: 3 * time.Hour}, ca.NewProof(now.Add(c.left-30*24*time.Hour), 30*24*time.Hour)}
+		k.Issuer = proved{
+			svid.Direct{Authority: a, ID: cart, Lifetime: 3 * time.Hour},
+			ca.NewProof(now.Add(c.left-30*24*time.Hour), 30*24*time.Hour),
+		}
 		log.Reset()
 		if _, err := k.Obtain(t.Context()); err != nil {
 			t.Fatal(err)

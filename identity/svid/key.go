@@ -43,7 +43,10 @@ func NewKey(kind ir.KeyKind) (crypto.Signer, error) {
 func KindOf(public crypto.PublicKey) ir.KeyKind {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
-		return map[elliptic.Curve]ir.KeyKind{elliptic.P256(): ir.KeyECDSAP256, elliptic.P384(): ir.KeyECDSAP384}[k.Curve]
+		return map[elliptic.Curve]ir.KeyKind{
+			elliptic.P256(): ir.KeyECDSAP256,
+			elliptic.P384(): ir.KeyECDSAP384,
+		}[k.Curve]
 	case *rsa.PublicKey:
 		return map[int]ir.KeyKind{2048: ir.KeyRSA2048, 4096: ir.KeyRSA4096}[k.N.BitLen()]
 	case ed25519.PublicKey:

@@ -50,7 +50,9 @@ func (t *Reviewer) Identity(ctx context.Context, token string, server spiffeid.I
 }
 
 // ask makes its clients each time; their connections and files are client-go's to keep.
-func (t *Reviewer) ask(ctx context.Context, review *authenticationv1.TokenReview) (*authenticationv1.TokenReviewStatus, error) {
+func (t *Reviewer) ask(ctx context.Context, review *authenticationv1.TokenReview) (*authenticationv1.TokenReviewStatus,
+	error,
+) {
 	client, err := t.API.Client("meshc-serve")
 	if err != nil {
 		return nil, err

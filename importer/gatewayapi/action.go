@@ -14,7 +14,9 @@ import (
 
 // action takes what a rule does, and is the route that does it for a match. It is nil for a rule that cannot be
 // carried over.
-func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *importer.Service, kind string, where []string) func(*spec.Match) *spec.Route {
+func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *importer.Service, kind string,
+	where []string,
+) func(*spec.Match) *spec.Route {
 	base := spec.Route{}
 	if name := importer.Take(&r.Name); name != nil {
 		base.Name = spec.Written(string(*name))
@@ -26,8 +28,12 @@ func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *impo
 		f := &r.Filters[i]
 		f.Type = ""
 		unresolved = unresolved || f.ExtensionRef != nil || f.ExternalAuth != nil
-		edit(importer.Take(&f.RequestHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits { return &h.Request })
-		edit(importer.Take(&f.ResponseHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits { return &h.Response })
+		edit(importer.Take(&f.RequestHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits {
+			return &h.Request
+		})
+		edit(importer.Take(&f.ResponseHeaderModifier), &base, func(h *spec.Headers) **spec.HeaderEdits {
+			return &h.Response
+		})
 		if d := importer.Take(&f.URLRewrite); d != nil {
 			rewrite = d
 		}
@@ -36,7 +42,8 @@ func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *impo
 		}
 		cors(importer.Take(&f.CORS), &base)
 		if f.RequestMirror != nil && base.Mirror == nil {
-			m.mirror(o, importer.Take(&f.RequestMirror), at, &base, append(slices.Clone(where), "filters", strconv.Itoa(i), "requestMirror", "backendRef"))
+			m.mirror(o, importer.Take(&f.RequestMirror), at, &base, append(slices.Clone(where), "filters",
+				strconv.Itoa(i), "requestMirror", "backendRef"))
 		}
 	}
 	m.tries(o, r, &base, where)
@@ -93,7 +100,10 @@ func rewritten(f gatewayv1.HTTPURLRewriteFilter, route *spec.Route) *spec.Rewrit
 	switch p := f.Path; {
 	case p == nil:
 	case p.ReplaceFullPath != nil:
-		out.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^.*$"), Substitution: spec.Written(strings.ReplaceAll(*p.ReplaceFullPath, `\`, `\\`))}}
+		out.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{
+			Pattern:      spec.Written("^.*$"),
+			Substitution: spec.Written(strings.ReplaceAll(*p.ReplaceFullPath, `\`, `\\`)),
+		}}
 	case p.ReplacePrefixMatch != nil:
 		if route.Match == nil || route.Match.Path == nil { // all paths begin with "/"
 			match := spec.Match{}
@@ -165,7 +175,9 @@ func cors(f *gatewayv1.HTTPCORSFilter, route *spec.Route) {
 	route.CORS = out
 }
 
-func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter, at *importer.Service, route *spec.Route, where []string) {
+func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter, at *importer.Service,
+	route *spec.Route, where []string,
+) {
 	to := m.destination(o, f.BackendRef, at, "http", where...)
 	if to == nil {
 		return
@@ -179,7 +191,8 @@ func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter
 	case f.Percent != nil && *f.Percent != 100:
 		route.Mirror.Percent = spec.Written(float64(*f.Percent))
 	case f.Fraction != nil && or(f.Fraction.Denominator, 100) > 0:
-		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(or(f.Fraction.Denominator, 100)))
+		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(or(f.Fraction.Denominator,
+			100)))
 	}
 }
 

@@ -67,7 +67,8 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 		}
 		found := false
 		for _, l := range g.listeners {
-			if parent.SectionName != nil && string(*parent.SectionName) != l.name || parent.Port != nil && int(*parent.Port) != l.spec.Port.Value {
+			if parent.SectionName != nil && string(*parent.SectionName) != l.name ||
+				parent.Port != nil && int(*parent.Port) != l.spec.Port.Value {
 				continue
 			}
 			if m.takesFrom(l, o.Metadata.Namespace) && take(l) {
@@ -99,7 +100,8 @@ func (m *reader) toServices() {
 				case parent.Port != nil && s.Port(int(*parent.Port)) == "":
 					m.NotCarried(o, fmt.Sprintf("%s has no port %d", s.Name, *parent.Port), append(at, "port")...)
 				case namespace != o.Metadata.Namespace:
-					m.NotCarried(o, "a service's routes hold for every caller, and not for those of one namespace", at...)
+					m.NotCarried(o, "a service's routes hold for every caller, and not for those of one namespace",
+						at...)
 				case parent.Port != nil && len(s.Spec.Ports) > 1:
 					m.NotCarried(o, "a route holds for each port of "+s.Name+" that speaks HTTP", append(at, "port")...)
 					fallthrough

@@ -14,12 +14,15 @@ import (
 
 // destinations returns the backends of a rule, and the percentage of its requests that get a 500 because their
 // backend is not valid. It returns nil if all requests do.
-func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRef, at *importer.Service, protocol string, where []string) ([]*spec.Destination, float64) {
+func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRef, at *importer.Service,
+	protocol string, where []string,
+) ([]*spec.Destination, float64) {
 	var out []*spec.Destination
 	total, invalid := 0, 0
 	for i := range refs {
 		ref := importer.Take(&refs[i].BackendRef)
-		to := m.destination(o, ref.BackendObjectReference, at, protocol, append(slices.Clone(where), "backendRefs", strconv.Itoa(i))...)
+		to := m.destination(o, ref.BackendObjectReference, at, protocol, append(slices.Clone(where), "backendRefs",
+			strconv.Itoa(i))...)
 		weight := int(or(ref.Weight, 1))
 		if to == nil {
 			invalid += weight
@@ -42,14 +45,17 @@ func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRe
 
 // destination returns a backend; nil if it does not exist. If the protocol of its port is not known, it is that of
 // the route.
-func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectReference, at *importer.Service, protocol string, where ...string) *spec.Destination {
+func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectReference, at *importer.Service,
+	protocol string, where ...string,
+) *spec.Destination {
 	namespace := string(or(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
 	if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {
 		m.NotCarried(o, "a backend is a Service", where...)
 		return nil
 	}
 	if !m.granted(o.Kind, o.Metadata.Namespace, "Service", namespace, string(ref.Name)) {
-		m.NotCarried(o, fmt.Sprintf("no ReferenceGrant in %s lets it refer to the Service", namespace), append(where, "namespace")...)
+		m.NotCarried(o, fmt.Sprintf("no ReferenceGrant in %s lets it refer to the Service", namespace),
+			append(where, "namespace")...)
 		return nil
 	}
 	s := m.Service(namespace, string(ref.Name))
@@ -71,7 +77,8 @@ func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectRefe
 	}
 	s.Speaks(port, protocol)
 	if said := s.Spec.Ports[port].Protocol.Value; protocol == "tcp" && said != "tcp" && said != "tls" {
-		m.NotCarried(o, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+said, append(where, "port")...)
+		m.NotCarried(o, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+said,
+			append(where, "port")...)
 		return nil
 	}
 	if len(s.Spec.Ports) > 1 {

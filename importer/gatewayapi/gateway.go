@@ -80,7 +80,10 @@ func (m *reader) finishGateways() {
 
 // gateway is a gateway of the mesh for a Gateway.
 func (m *reader) gateway(g *gateway) {
-	out := &spec.Gateway{Namespace: spec.Written(g.object.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}
+	out := &spec.Gateway{
+		Namespace: spec.Written(g.object.Metadata.Namespace), Listeners: map[string]*spec.Listener{},
+		Uses: map[string]*spec.Use{},
+	}
 	var serving []*listener // by routes
 	var unused []string     // whose requests others must not take
 	for _, l := range g.listeners {

@@ -24,13 +24,19 @@ type reader struct {
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
-	m := &reader{Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{}, called: map[string]bool{}}
+	m := &reader{
+		Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{},
+		called: map[string]bool{},
+	}
 	m.readGrants()
 	m.readGateways()
 	m.toServices()
 	m.finishGateways()
 	m.backendTLS()
-	m.Others(objects, kinds, map[string]string{"networking.istio.io": "meshc import istio", "security.istio.io": "meshc import istio"})
+	m.Others(objects, kinds, map[string]string{
+		"networking.istio.io": "meshc import istio",
+		"security.istio.io":   "meshc import istio",
+	})
 	m.allow()
 	m.Finish()
 	return m.Mesh
@@ -44,7 +50,8 @@ var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
 
 // kinds are those that are read, and their group.
 var kinds = map[string]string{
-	"Gateway": group, "GatewayClass": group, "HTTPRoute": group, "GRPCRoute": group, "TLSRoute": group, "TCPRoute": group,
+	"Gateway": group, "GatewayClass": group, "HTTPRoute": group, "GRPCRoute": group, "TLSRoute": group,
+	"TCPRoute":         group,
 	"BackendTLSPolicy": group, "ReferenceGrant": group,
 }
 

@@ -42,10 +42,15 @@ func frontend(d *gatewayv1.GatewaySpec) *gatewayv1.FrontendTLSConfig {
 	return d.TLS.Frontend
 }
 
-func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener, roots map[gatewayv1.PortNumber]*gatewayv1.FrontendTLSValidation) {
+func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener,
+	roots map[gatewayv1.PortNumber]*gatewayv1.FrontendTLSValidation,
+) {
 	at := []string{"spec", "listeners", strconv.Itoa(i)}
 	port := importer.Take(&d.Port)
-	l := &listener{object: g.object, index: i, name: string(importer.Take(&d.Name)), host: string(or(importer.Take(&d.Hostname), "")), spec: &spec.Listener{Port: spec.Written(int(port))}}
+	l := &listener{
+		object: g.object, index: i, name: string(importer.Take(&d.Name)),
+		host: string(or(importer.Take(&d.Hostname), "")), spec: &spec.Listener{Port: spec.Written(int(port))},
+	}
 	if l.host != "" {
 		l.spec.Hosts = spec.WrittenAll(l.host)
 	}
@@ -87,13 +92,16 @@ func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener, roots map[ga
 }
 
 // terminates configures the listener to terminate TLS. It returns the reason if that is not possible.
-func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener, roots *gatewayv1.FrontendTLSValidation) string {
+func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener,
+	roots *gatewayv1.FrontendTLSValidation,
+) string {
 	namespace := g.object.Metadata.Namespace
 	if d.TLS == nil || len(d.TLS.CertificateRefs) == 0 {
 		return "it has no certificate"
 	}
 	ref := d.TLS.CertificateRefs[0]
-	if or(ref.Kind, "Secret") != "Secret" || or(ref.Group, "") != "" || string(or(ref.Namespace, gatewayv1.Namespace(namespace))) != namespace {
+	if or(ref.Kind, "Secret") != "Secret" || or(ref.Group, "") != "" ||
+		string(or(ref.Namespace, gatewayv1.Namespace(namespace))) != namespace {
 		return "its certificate is not a Secret in the gateway's own namespace"
 	}
 	if importer.NameOf(string(ref.Name)) != string(ref.Name) {
@@ -104,10 +112,13 @@ func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener, root
 	if roots == nil {
 		return ""
 	}
-	if len(roots.CACertificateRefs) != 1 || roots.CACertificateRefs[0].Kind != "Secret" || string(or(roots.CACertificateRefs[0].Namespace, gatewayv1.Namespace(namespace))) != namespace {
+	if len(roots.CACertificateRefs) != 1 || roots.CACertificateRefs[0].Kind != "Secret" ||
+		string(or(roots.CACertificateRefs[0].Namespace, gatewayv1.Namespace(namespace))) != namespace {
 		return "its clients show certificates, whose roots are no Secret in the gateway's own namespace"
 	}
-	l.spec.TLS.ClientCertificates = &spec.ClientCertificates{Secret: spec.Written(string(roots.CACertificateRefs[0].Name))}
+	l.spec.TLS.ClientCertificates = &spec.ClientCertificates{
+		Secret: spec.Written(string(roots.CACertificateRefs[0].Name)),
+	}
 	if roots.Mode == gatewayv1.AllowInsecureFallback {
 		l.spec.TLS.ClientCertificates.Optional = spec.Written(true)
 	}
@@ -151,8 +162,10 @@ func (m *reader) redirectListener(g *gateway, l *listener) {
 	}
 	port := g.listeners[secure].spec.Port
 	r := *routes[0].routes[0]
-	if r.Match != nil || r.Redirect == nil || r.Redirect.Scheme.Value != "https" || r.Redirect.Status.Value != http.StatusMovedPermanently ||
-		r.Redirect.Port.IsSet() && r.Redirect.Port.Value != port.Value || !r.Redirect.Port.IsSet() && port.Value != 443 {
+	if r.Match != nil || r.Redirect == nil || r.Redirect.Scheme.Value != "https" ||
+		r.Redirect.Status.Value != http.StatusMovedPermanently ||
+		r.Redirect.Port.IsSet() && r.Redirect.Port.Value != port.Value ||
+		!r.Redirect.Port.IsSet() && port.Value != 443 {
 		return
 	}
 	rest := *r.Redirect

@@ -67,7 +67,8 @@ func (m *reader) match(o *importer.Object, d *gatewayv1.HTTPRouteMatch, at []str
 			out.rank.kind, paths = byRegex, []*spec.PathMatch{{Regex: spec.Written(value)}}
 		case gatewayv1.PathMatchPathPrefix:
 			out.rank.path = max(1, len(strings.TrimRight(value, "/")))
-			if value = strings.TrimRight(value, "/"); value != "" { // whole segments, with or without a slash at the end
+			if value = strings.TrimRight(value,
+				"/"); value != "" { // whole segments, with or without a slash at the end
 				paths = []*spec.PathMatch{{Exact: spec.Written(value)}, {Prefix: spec.Written(value + "/")}}
 			}
 		default:

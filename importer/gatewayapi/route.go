@@ -50,7 +50,8 @@ func (m *reader) ordered(candidates []*candidate) []*spec.Route {
 		return cmp.Or(
 			b.rank.compare(a.rank),
 			a.object.Metadata.CreationTimestamp.Compare(b.object.Metadata.CreationTimestamp.Time),
-			strings.Compare(a.object.Metadata.Namespace+"/"+a.object.Metadata.Name, b.object.Metadata.Namespace+"/"+b.object.Metadata.Name),
+			strings.Compare(a.object.Metadata.Namespace+"/"+a.object.Metadata.Name,
+				b.object.Metadata.Namespace+"/"+b.object.Metadata.Name),
 			cmp.Compare(a.rule, b.rule),
 		)
 	})
@@ -80,7 +81,8 @@ func hides(a, b *spec.Match) bool {
 	if b == nil {
 		return len(a.Listeners) == 0 && reflect.DeepEqual(a, &spec.Match{})
 	}
-	if a.Listeners != nil && (b.Listeners == nil || slices.ContainsFunc(b.Listeners, func(f spec.Field[string]) bool { return !slices.Contains(a.Listeners, f) })) {
+	if a.Listeners != nil && (b.Listeners == nil ||
+		slices.ContainsFunc(b.Listeners, func(f spec.Field[string]) bool { return !slices.Contains(a.Listeners, f) })) {
 		return false
 	}
 	first, second := *a, *b
@@ -97,7 +99,8 @@ func hides(a, b *spec.Match) bool {
 	case b.Path == nil:
 		return p.Prefix.Value == "/"
 	case p.Prefix.IsSet():
-		return strings.HasPrefix(b.Path.Exact.Value, p.Prefix.Value) || strings.HasPrefix(b.Path.Prefix.Value, p.Prefix.Value)
+		return strings.HasPrefix(b.Path.Exact.Value, p.Prefix.Value) ||
+			strings.HasPrefix(b.Path.Prefix.Value, p.Prefix.Value)
 	case p.Exact.IsSet():
 		return b.Path.Exact == p.Exact
 	}
@@ -136,11 +139,13 @@ func (m *reader) candidates(o *importer.Object, at *importer.Service) []*candida
 		var matches []*matched
 		if calls != nil {
 			for n := range calls[i] {
-				matches = append(matches, m.call(o, &calls[i][n], append(slices.Clone(where), "matches", strconv.Itoa(n))))
+				matches = append(matches,
+					m.call(o, &calls[i][n], append(slices.Clone(where), "matches", strconv.Itoa(n))))
 			}
 		} else {
 			for n := range r.Matches {
-				matches = append(matches, m.match(o, &r.Matches[n], append(slices.Clone(where), "matches", strconv.Itoa(n))))
+				matches = append(matches,
+					m.match(o, &r.Matches[n], append(slices.Clone(where), "matches", strconv.Itoa(n))))
 			}
 			r.Matches = nil
 		}
@@ -172,15 +177,22 @@ func asHTTP(g *gatewayv1.GRPCRouteSpec) (gatewayv1.HTTPRouteSpec, [][]gatewayv1.
 		for _, f := range list {
 			out = append(out, gatewayv1.HTTPRouteFilter{
 				Type: gatewayv1.HTTPRouteFilterType(f.Type), RequestHeaderModifier: f.RequestHeaderModifier,
-				ResponseHeaderModifier: f.ResponseHeaderModifier, RequestMirror: f.RequestMirror, ExtensionRef: f.ExtensionRef,
+				ResponseHeaderModifier: f.ResponseHeaderModifier, RequestMirror: f.RequestMirror,
+				ExtensionRef: f.ExtensionRef,
 			})
 		}
 		return out
 	}
 	for _, r := range g.Rules {
-		h := gatewayv1.HTTPRouteRule{Name: r.Name, Filters: filters(r.Filters), SessionPersistence: r.SessionPersistence}
+		h := gatewayv1.HTTPRouteRule{
+			Name: r.Name, Filters: filters(r.Filters),
+			SessionPersistence: r.SessionPersistence,
+		}
 		for _, b := range r.BackendRefs {
-			h.BackendRefs = append(h.BackendRefs, gatewayv1.HTTPBackendRef{BackendRef: b.BackendRef, Filters: filters(b.Filters)})
+			h.BackendRefs = append(h.BackendRefs, gatewayv1.HTTPBackendRef{
+				BackendRef: b.BackendRef,
+				Filters:    filters(b.Filters),
+			})
 		}
 		d.Rules = append(d.Rules, h)
 		calls = append(calls, r.Matches)

@@ -27,7 +27,8 @@ func (m *reader) attachStream(o *importer.Object) {
 	if len(d.Rules) == 1 && len(d.Rules[0].BackendRefs) == 1 {
 		r := &d.Rules[0]
 		r.Name = nil
-		to = m.destination(o, r.BackendRefs[0].BackendObjectReference, nil, "tcp", "spec", "rules", "0", "backendRefs", "0")
+		to = m.destination(o, r.BackendRefs[0].BackendObjectReference, nil, "tcp", "spec", "rules", "0", "backendRefs",
+			"0")
 		r.BackendRefs = nil
 	}
 	m.Left(o, "spec", &d, streamReasons)
@@ -54,7 +55,8 @@ func (m *reader) attachStream(o *importer.Object) {
 		at := l.spec
 		if at.To != nil {
 			if hosts == nil {
-				m.NotCarried(o, "the connections of the listener "+l.name+" go to "+at.To.Service.Value+" already", "spec")
+				m.NotCarried(o, "the connections of the listener "+l.name+" go to "+at.To.Service.Value+" already",
+					"spec")
 				return true
 			}
 			another := *l.spec

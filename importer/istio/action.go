@@ -50,7 +50,10 @@ func fault(f *networkingv1.HTTPFaultInjection) *spec.Fault {
 			//lint:ignore SA1019 it is still written
 			share := percent(&d.Percentage, &d.Percent)
 			if d.HttpDelayType = nil; !none {
-				out.Delay = &spec.Delay{Percent: share, For: spec.Written(importer.Duration(fixed.FixedDelay.AsDuration()))}
+				out.Delay = &spec.Delay{
+					Percent: share,
+					For:     spec.Written(importer.Duration(fixed.FixedDelay.AsDuration())),
+				}
 			}
 		}
 	}
@@ -145,7 +148,10 @@ func (b *binding) mirror(i int, r *networkingv1.HTTPRoute, out *spec.Route) {
 	to, share, old := importer.Take(&r.Mirror), r.MirrorPercentage, int32(importer.Take(&r.MirrorPercent).GetValue())
 	at := []string{"spec", "http", strconv.Itoa(i), "mirror"}
 	if to == nil && len(r.Mirrors) == 1 {
-		to, share, at = r.Mirrors[0].Destination, r.Mirrors[0].Percentage, []string{"spec", "http", strconv.Itoa(i), "mirrors", "0", "destination"}
+		to, share, at = r.Mirrors[0].Destination, r.Mirrors[0].Percentage, []string{
+			"spec", "http", strconv.Itoa(i),
+			"mirrors", "0", "destination",
+		}
 		r.Mirrors = nil
 	}
 	if r.MirrorPercentage = nil; to == nil {

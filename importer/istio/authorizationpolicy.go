@@ -44,7 +44,8 @@ func (m *reader) authorizationPolicies(permissive map[string]bool) {
 		for _, s := range services {
 			if !deny && action == securityv1.AuthorizationPolicy_ALLOW && !mode {
 				if restricted[s.Name] && (partly[s.Name] || !selection[s]) {
-					m.LetsMore(o, "several policies are for some of the pods of "+s.Name+" each, and a service has one set of rules", "spec", "selector")
+					m.LetsMore(o, "several policies are for some of the pods of "+s.Name+
+						" each, and a service has one set of rules", "spec", "selector")
 				}
 				restricted[s.Name] = true
 				partly[s.Name] = partly[s.Name] || !selection[s]
@@ -54,7 +55,10 @@ func (m *reader) authorizationPolicies(permissive map[string]bool) {
 					tokens[s.Name] = true
 					continue
 				}
-				t := &translation{reader: m, object: o, service: s, deny: deny, at: []string{"spec", "rules", strconv.Itoa(i)}, plaintext: permissive[s.Name]}
+				t := &translation{
+					reader: m, object: o, service: s, deny: deny,
+					at: []string{"spec", "rules", strconv.Itoa(i)}, plaintext: permissive[s.Name],
+				}
 				for _, rule := range t.rules(proto.Clone(r).(*securityv1.Rule)) {
 					if mode {
 						rule.Mode = spec.Written("audit")
@@ -95,7 +99,9 @@ func (m *reader) authorizationPolicies(permissive map[string]bool) {
 
 // wantsToken reports whether a rule of DENY is for all requests without a token, and for these alone.
 func wantsToken(r *securityv1.Rule) bool {
-	return proto.Equal(r, &securityv1.Rule{From: []*securityv1.Rule_From{{Source: &securityv1.Source{NotRequestPrincipals: []string{"*"}}}}})
+	return proto.Equal(r, &securityv1.Rule{
+		From: []*securityv1.Rule_From{{Source: &securityv1.Source{NotRequestPrincipals: []string{"*"}}}},
+	})
 }
 
 // askForTokens makes each allow rule of a service require a token of one of its issuers.
@@ -150,8 +156,11 @@ func (m *reader) targets(o *importer.Object, d *securityv1.AuthorizationPolicy) 
 }
 
 // toGateways reports a policy for the proxies of a gateway, because gateways have no rules.
-func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolicy, services []*importer.Service, action securityv1.AuthorizationPolicy_Action) {
-	everywhere := o.Metadata.Namespace == rootNamespace && len(d.TargetRefs) == 0 && d.TargetRef == nil && o.Position("spec", "selector") == o.Position("spec")
+func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolicy, services []*importer.Service,
+	action securityv1.AuthorizationPolicy_Action,
+) {
+	everywhere := o.Metadata.Namespace == rootNamespace && len(d.TargetRefs) == 0 && d.TargetRef == nil &&
+		o.Position("spec", "selector") == o.Position("spec")
 	if everywhere && len(m.gateways) > 0 && action != securityv1.AuthorizationPolicy_AUDIT {
 		m.LetsMore(o, "it is for the proxies of gateways too, which have no rules: a gateway lets in whoever reaches it", "spec")
 		return
@@ -159,11 +168,14 @@ func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolic
 	if len(services) > 0 || len(d.TargetRefs) > 0 || d.TargetRef != nil {
 		return
 	}
-	m.LetsMore(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec", "selector")
+	m.LetsMore(o, "none of the services that were read has the pods that it is for, and rules are a service's", "spec",
+		"selector")
 }
 
 // beside reports a policy that neither allows nor denies by itself.
-func (m *reader) beside(o *importer.Object, d *securityv1.AuthorizationPolicy, action securityv1.AuthorizationPolicy_Action) {
+func (m *reader) beside(o *importer.Object, d *securityv1.AuthorizationPolicy,
+	action securityv1.AuthorizationPolicy_Action,
+) {
 	d.Rules = nil
 	if action == securityv1.AuthorizationPolicy_AUDIT {
 		m.NotCarried(o, "a rule of its own may be tried without effect: mode: audit", "spec", "action")

@@ -72,7 +72,8 @@ func (t *translation) tokens(list []string, rule *spec.Rule, at []string) ([]*sp
 				named = nil
 			}
 		}
-		if slices.Contains(named, "") || len(named) == 0 || subject != "*" && strings.Contains(subject, "*") || principal != "*" && issuer == "*" {
+		if slices.Contains(named, "") || len(named) == 0 || subject != "*" && strings.Contains(subject, "*") ||
+			principal != "*" && issuer == "*" {
 			if !t.unsaid(principal, slices.Concat(at, []string{strconv.Itoa(i)})) {
 				continue
 			}
@@ -93,7 +94,9 @@ func (t *translation) tokens(list []string, rule *spec.Rule, at []string) ([]*sp
 }
 
 // condition adds to the rules what a condition asks for besides.
-func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok bool, at []string) ([]*spec.Rule, bool) {
+func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok bool, at []string) ([]*spec.Rule,
+	bool,
+) {
 	if !ok {
 		return nil, false
 	}

@@ -46,7 +46,8 @@ func (b *binding) destination(d *networkingv1.Destination, at []string, protocol
 	}
 	if subset := d.GetSubset(); subset != "" {
 		if s.Spec.Versions[subset] == nil {
-			b.NotCarried(b.object, "no DestinationRule that was read makes "+strconv.Quote(subset)+" of "+s.Name+", and the route is left out", append(at, "subset")...)
+			b.NotCarried(b.object, "no DestinationRule that was read makes "+strconv.Quote(subset)+" of "+s.Name+
+				", and the route is left out", append(at, "subset")...)
 			return nil
 		}
 		out.Version = spec.Written(subset)
@@ -65,8 +66,10 @@ func (b *binding) destination(d *networkingv1.Destination, at []string, protocol
 		}
 	}
 	for name, p := range s.Spec.Ports {
-		if protocol == "tcp" && (port == name || port == "" && len(s.Spec.Ports) == 1) && p.Protocol.Value != "tcp" && p.Protocol.Value != "tls" {
-			b.NotCarried(b.object, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+p.Protocol.Value, at...)
+		if protocol == "tcp" && (port == name || port == "" && len(s.Spec.Ports) == 1) && p.Protocol.Value != "tcp" &&
+			p.Protocol.Value != "tls" {
+			b.NotCarried(b.object, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+
+				p.Protocol.Value, at...)
 			return nil
 		}
 	}

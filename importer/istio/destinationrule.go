@@ -97,7 +97,8 @@ func (m *reader) serviceRule(o *importer.Object, s *importer.Service, d *network
 		case len(labels) == 0:
 			m.NotCarried(o, "a version is told apart by labels", "spec", "subsets", strconv.Itoa(i))
 		case importer.NameOf(name) != name:
-			m.NotCarried(o, strconv.Quote(name)+" is not a valid name in the spec", "spec", "subsets", strconv.Itoa(i), "name")
+			m.NotCarried(o, strconv.Quote(name)+" is not a valid name in the spec", "spec", "subsets", strconv.Itoa(i),
+				"name")
 		default:
 			s.Version(name, labels)
 		}

@@ -47,11 +47,15 @@ func (m *reader) readGateways() {
 		key := together[own] + proxies
 		g := made[key]
 		if g == nil {
-			g = &gateway{selector: selector, spec: &spec.Gateway{Namespace: spec.Written(o.Metadata.Namespace), Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{}}}
+			g = &gateway{selector: selector, spec: &spec.Gateway{
+				Namespace: spec.Written(o.Metadata.Namespace),
+				Listeners: map[string]*spec.Listener{}, Uses: map[string]*spec.Use{},
+			}}
 			g.name = m.freeGateway(o.Metadata.Name)
 			m.Repository.Gateways[g.name], made[key] = g.spec, g
 			if other := shared[proxies]; other != "" {
-				m.NotCarried(o, "it shared its proxies with the gateway "+other+", and is a gateway of its own here", "spec", "selector")
+				m.NotCarried(o, "it shared its proxies with the gateway "+other+", and is a gateway of its own here",
+					"spec", "selector")
 			}
 			shared[proxies] = g.name
 		}
@@ -65,7 +69,10 @@ func (m *reader) readGateways() {
 
 func (m *reader) freeGateway(name string) string {
 	taken := map[string]bool{}
-	for _, names := range [][]string{slices.Collect(maps.Keys(m.Repository.Gateways)), slices.Collect(maps.Keys(m.Repository.Services))} {
+	for _, names := range [][]string{
+		slices.Collect(maps.Keys(m.Repository.Gateways)),
+		slices.Collect(maps.Keys(m.Repository.Services)),
+	} {
 		for _, n := range names {
 			taken[n] = true
 		}
@@ -136,12 +143,14 @@ func (m *reader) finishServer(g *gateway, s *server) {
 	if s.listener.RedirectTo.IsSet() {
 		secure := ""
 		for _, other := range slices.Sorted(maps.Keys(g.spec.Listeners)) {
-			if l := g.spec.Listeners[other]; l.TLS != nil && !l.Protocol.IsSet() && (secure == "" || l.Port.Value == 443 && g.spec.Listeners[secure].Port.Value != 443) {
+			if l := g.spec.Listeners[other]; l.TLS != nil && !l.Protocol.IsSet() && (secure == "" ||
+				l.Port.Value == 443 && g.spec.Listeners[secure].Port.Value != 443) {
 				secure = other
 			}
 		}
 		if secure == "" {
-			m.NotCarried(s.object, "the gateway has no listener with TLS to redirect to, and this one is left out", append(at, "tls", "httpsRedirect")...)
+			m.NotCarried(s.object, "the gateway has no listener with TLS to redirect to, and this one is left out",
+				append(at, "tls", "httpsRedirect")...)
 			delete(g.spec.Listeners, s.name)
 			return
 		}

@@ -50,7 +50,10 @@ type through struct {
 // Istio does not know which services a service calls. So a service uses every service that its Sidecar makes visible
 // and that allows it, unless the options name its calls.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
-	m := &reader{Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{}, issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{}}
+	m := &reader{
+		Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{},
+		issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{},
+	}
 	m.defaults()
 	m.takeGateways()
 	m.serviceEntries()
@@ -84,7 +87,8 @@ func (m *reader) defaults() {
 
 // kinds are those that are read, and their groups.
 var kinds = map[string]string{
-	"VirtualService": networking, "DestinationRule": networking, "Gateway": networking, "ServiceEntry": networking, "Sidecar": networking,
+	"VirtualService": networking, "DestinationRule": networking, "Gateway": networking, "ServiceEntry": networking,
+	"Sidecar":             networking,
 	"AuthorizationPolicy": security, "PeerAuthentication": security, "RequestAuthentication": security,
 }
 
@@ -92,7 +96,9 @@ var kinds = map[string]string{
 func (m *reader) takeGateways() {
 	// As Istio's own installation has them, which need not have been read.
 	for account, label := range map[string]string{
-		rootNamespace + "/istio-ingressgateway-service-account": "ingressgateway", rootNamespace + "/istio-ingressgateway": "ingressgateway", "istio-ingress/istio-ingress": "ingress",
+		rootNamespace + "/istio-ingressgateway-service-account": "ingressgateway",
+		rootNamespace + "/istio-ingressgateway":                 "ingressgateway",
+		"istio-ingress/istio-ingress":                           "ingress",
 	} {
 		m.edge[account] = []map[string]string{{"istio": label, "app": "istio-" + label}}
 	}
@@ -119,7 +125,8 @@ func (m *reader) takeGateways() {
 func (m *reader) throughRoutes() {
 	for _, t := range m.through {
 		if len(t.service.Spec.Routes) > 0 && !goesAnywhere(t.service) {
-			m.NotCarried(t.object, "requests of a gateway go on through the routes of "+t.service.Name+" here, which hold within the mesh alone in Istio: name a version to go round them", t.at...)
+			m.NotCarried(t.object, "requests of a gateway go on through the routes of "+t.service.Name+
+				" here, which hold within the mesh alone in Istio: name a version to go round them", t.at...)
 		}
 	}
 }
@@ -148,10 +155,12 @@ func (m *reader) selected(o *importer.Object, labels map[string]string) map[*imp
 			some, all, known = s.Select(labels)
 		}
 		if !known {
-			m.LetsMore(o, "whether it is for the pods of "+s.Name+" cannot be told, as they were not read", "spec", "selector")
+			m.LetsMore(o, "whether it is for the pods of "+s.Name+" cannot be told, as they were not read", "spec",
+				"selector")
 		}
 		if some && !all {
-			m.NotCarried(o, "it is for some of the pods of "+s.Name+" alone, and holds for all of them here", "spec", "selector")
+			m.NotCarried(o, "it is for some of the pods of "+s.Name+" alone, and holds for all of them here", "spec",
+				"selector")
 		}
 		if some {
 			out[s] = all
@@ -174,5 +183,7 @@ func nearness(o *importer.Object, labels map[string]string) int {
 
 // byName are the services of a selection, by name.
 func byName(selection map[*importer.Service]bool) []*importer.Service {
-	return slices.SortedFunc(maps.Keys(selection), func(a, b *importer.Service) int { return strings.Compare(a.Name, b.Name) })
+	return slices.SortedFunc(maps.Keys(selection), func(a, b *importer.Service) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 }

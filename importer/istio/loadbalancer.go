@@ -26,7 +26,8 @@ func loadBalancer(s *spec.Service, p *networkingv1.LoadBalancerSettings) {
 	case *networkingv1.LoadBalancerSettings_ConsistentHash:
 		if out.Hash = hash(policy.ConsistentHash); out.Hash != nil {
 			out.Policy = spec.Written("ring-hash")
-			if maglev, ok := policy.ConsistentHash.HashAlgorithm.(*networkingv1.LoadBalancerSettings_ConsistentHashLB_Maglev); ok {
+			algorithm := policy.ConsistentHash.HashAlgorithm
+			if maglev, ok := algorithm.(*networkingv1.LoadBalancerSettings_ConsistentHashLB_Maglev); ok {
 				out.Policy = spec.Written("maglev")
 				if maglev.Maglev.GetTableSize() == 0 {
 					policy.ConsistentHash.HashAlgorithm = nil
@@ -98,7 +99,10 @@ func locality(s *spec.Service, p *networkingv1.LocalityLoadBalancerSetting) {
 	}
 	out := &spec.Locality{}
 	for _, f := range p.Failover {
-		out.Failover = append(out.Failover, &spec.Failover{From: spec.Written(importer.Take(&f.From)), To: spec.Written(importer.Take(&f.To))})
+		out.Failover = append(out.Failover, &spec.Failover{
+			From: spec.Written(importer.Take(&f.From)),
+			To:   spec.Written(importer.Take(&f.To)),
+		})
 	}
 	if len(p.Distribute) == 0 && out.Failover != nil {
 		s.Locality = out

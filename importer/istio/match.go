@@ -25,13 +25,15 @@ func (b *binding) match(d *networkingv1.HTTPMatchRequest) *spec.Match {
 	if d.Uri.GetMatchType() == nil {
 		d.Uri, d.IgnoreUriCase = nil, false
 	}
-	if method, ok := d.Method.GetMatchType().(*networkingv1.StringMatch_Exact); ok && method.Exact == strings.ToUpper(method.Exact) {
+	if method, ok := d.Method.GetMatchType().(*networkingv1.StringMatch_Exact); ok &&
+		method.Exact == strings.ToUpper(method.Exact) {
 		out.Method, d.Method, written = spec.Written(method.Exact), nil, true
 	}
 	if port := b.onlyPort(); port != 0 && d.Port == port {
 		d.Port = 0
 	}
-	if host, ok := d.Authority.GetMatchType().(*networkingv1.StringMatch_Exact); ok && b.at != nil && !strings.Contains(host.Exact, "*") {
+	if host, ok := d.Authority.GetMatchType().(*networkingv1.StringMatch_Exact); ok && b.at != nil &&
+		!strings.Contains(host.Exact, "*") {
 		out.Host, d.Authority, written = spec.Written(host.Exact), nil, true
 	}
 	if d.Headers != nil || d.WithoutHeaders != nil {
@@ -130,7 +132,8 @@ func text(m *networkingv1.StringMatch) *spec.StringMatch {
 	case *networkingv1.StringMatch_Regex:
 		out.Regex = spec.Written(by.Regex)
 	}
-	if (*out == spec.StringMatch{} || (out.Exact.IsSet() || out.Prefix.IsSet() || out.Regex.IsSet()) && out.Exact.Value+out.Prefix.Value+out.Regex.Value == "") {
+	if (*out == spec.StringMatch{} || (out.Exact.IsSet() || out.Prefix.IsSet() || out.Regex.IsSet()) &&
+		out.Exact.Value+out.Prefix.Value+out.Regex.Value == "") {
 		return &spec.StringMatch{Present: spec.Written(true)}
 	}
 	return out

@@ -7,8 +7,8 @@ import (
 	"github.com/meshc/meshc/importer"
 )
 
-// defaultErrors is after how many answers of 5xx in a row Istio ejects an instance where it ejects at all; in meshc answers
-// count only where somebody writes so.
+// defaultErrors is after how many answers of 5xx in a row Istio ejects an instance where it ejects at all; in meshc
+// answers count only where somebody writes so.
 const defaultErrors = 5
 
 // outliers are nil for nothing.
@@ -36,7 +36,8 @@ func outliers(p *networkingv1.OutlierDetection) *spec.Outliers {
 	return out
 }
 
-// localFailures are those after which an instance is ejected that no answer ejects: none, unless they are counted apart.
+// localFailures are those after which an instance is ejected that no answer ejects: none, unless they are counted
+// apart.
 func localFailures(p *networkingv1.OutlierDetection) spec.Field[int] {
 	n := importer.Take(&p.ConsecutiveLocalOriginFailures)
 	switch apart := importer.Take(&p.SplitExternalLocalOriginErrors); {

@@ -82,7 +82,8 @@ func (m *reader) issuer(o *importer.Object, r *securityv1.JWTRule, at ...string)
 	}
 	for name, known := range issuers {
 		if known.Issuer.Value == out.Issuer.Value {
-			if !slices.Equal(known.Audiences, out.Audiences) || known.JWKS.URL != out.JWKS.URL || known.JWKS.Inline != out.JWKS.Inline {
+			if !slices.Equal(known.Audiences, out.Audiences) || known.JWKS.URL != out.JWKS.URL ||
+				known.JWKS.Inline != out.JWKS.Inline {
 				m.LetsMore(o, "an issuer is one for the mesh, and "+name+" has other keys or audiences", at...)
 			}
 			return name
@@ -109,7 +110,10 @@ func (m *reader) keySetHost(o *importer.Object, location string) {
 	}
 	e := m.externalOf(u.Hostname())
 	if e == nil {
-		name := m.AddExternal(u.Hostname(), o.Metadata.Namespace, &spec.External{Hosts: spec.WrittenAll(u.Hostname()), Ports: map[string]*spec.Port{"https": {Port: spec.Written(port), Protocol: spec.Written("https")}}})
+		name := m.AddExternal(u.Hostname(), o.Metadata.Namespace, &spec.External{
+			Hosts: spec.WrittenAll(u.Hostname()),
+			Ports: map[string]*spec.Port{"https": {Port: spec.Written(port), Protocol: spec.Written("https")}},
+		})
 		delete(m.Hosts, name) // proxies fetch the keys, and no service calls it
 		return
 	}
@@ -147,7 +151,8 @@ func (m *reader) unasked() {
 		for i, r := range d.JwtRules {
 			for _, s := range m.Sorted() {
 				if name := m.issuerOf(r.Issuer); slices.Contains(m.issuers[s.Name], name) && !m.asked[s.Name+"/"+name] {
-					m.NotCarried(o, "no rule of "+s.Name+" asks for a token of "+name+", and who asks for none refuses no bad ones either", "spec", "jwtRules", strconv.Itoa(i))
+					m.NotCarried(o, "no rule of "+s.Name+" asks for a token of "+name+
+						", and who asks for none refuses no bad ones either", "spec", "jwtRules", strconv.Itoa(i))
 				}
 			}
 		}

@@ -34,7 +34,8 @@ func (b *binding) retries(r *networkingv1.HTTPRoute) *spec.Retries {
 		duration(&out.Backoff.Base, &d.Backoff)
 	}
 	var left []string
-	for _, name := range strings.FieldsFunc(importer.Take(&d.RetryOn), func(c rune) bool { return c == ',' || c == ' ' }) {
+	for _, name := range strings.FieldsFunc(importer.Take(&d.RetryOn),
+		func(c rune) bool { return c == ',' || c == ' ' }) {
 		if slices.Contains(conditions, name) {
 			out.On = append(out.On, spec.Written(name))
 		} else {

@@ -22,7 +22,10 @@ func rewrite(r *networkingv1.HTTPRewrite, out *spec.Route) {
 		w.Host = spec.Written(host)
 	}
 	if regex := importer.Take(&r.UriRegexRewrite); regex != nil {
-		w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written(regex.Match), Substitution: spec.Written(regex.Rewrite)}}
+		w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{
+			Pattern:      spec.Written(regex.Match),
+			Substitution: spec.Written(regex.Rewrite),
+		}}
 	}
 	if uri := importer.Take(&r.Uri); uri != "" {
 		if out.Match == nil || out.Match.Path == nil { // what all paths begin with
@@ -32,9 +35,15 @@ func rewrite(r *networkingv1.HTTPRewrite, out *spec.Route) {
 			out.Match.Path = &spec.PathMatch{Prefix: spec.Written("/")}
 		}
 		if prefix, folded := foldedPrefix(out.Match.Path); folded {
-			w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^" + prefix), Substitution: spec.Written(uri)}}
+			w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{
+				Pattern:      spec.Written("^" + prefix),
+				Substitution: spec.Written(uri),
+			}}
 		} else if p := out.Match.Path; p.Regex.IsSet() {
-			w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{Pattern: spec.Written("^.*$"), Substitution: spec.Written(uri)}}
+			w.Path = &spec.PathRewrite{Regex: &spec.RegexRewrite{
+				Pattern:      spec.Written("^.*$"),
+				Substitution: spec.Written(uri),
+			}}
 		} else {
 			w.Path = &spec.PathRewrite{Prefix: spec.Written(uri)}
 		}

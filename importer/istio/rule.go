@@ -46,7 +46,8 @@ func (t *translation) rules(r *securityv1.Rule) []*spec.Rule {
 			if !t.operation(to.GetOperation(), rule, t.below("to", strconv.Itoa(n), "operation")) {
 				continue
 			}
-			rules, ok := t.tokens(from.GetSource().GetRequestPrincipals(), rule, t.below("from", strconv.Itoa(i), "source", "requestPrincipals"))
+			rules, ok := t.tokens(from.GetSource().GetRequestPrincipals(), rule,
+				t.below("from", strconv.Itoa(i), "source", "requestPrincipals"))
 			for c, when := range r.When {
 				rules, ok = t.condition(when, rules, ok, t.below("when", strconv.Itoa(c)))
 			}
@@ -150,7 +151,8 @@ func (t *translation) principals(list, namespaces []string, at []string) *spec.P
 // pattern. If namespaces are given, the members must be in one of them.
 func (t *translation) addHolders(p *spec.Peers, principal string, namespaces []string) bool {
 	holds := func(namespace, account string) bool {
-		within := len(namespaces) == 0 || slices.ContainsFunc(namespaces, func(n string) bool { return importer.Matches(n, namespace) })
+		within := len(namespaces) == 0 ||
+			slices.ContainsFunc(namespaces, func(n string) bool { return importer.Matches(n, namespace) })
 		return within && slices.ContainsFunc([]string{"cluster.local", t.TrustDomain}, func(domain string) bool {
 			return importer.Matches(principal, domain+"/ns/"+namespace+"/sa/"+account)
 		})
@@ -221,7 +223,9 @@ func (t *translation) namespaces(list, at []string) *spec.Peers {
 		}
 		for _, namespace := range slices.Sorted(maps.Keys(members)) {
 			found = true
-			if slices.ContainsFunc(slices.Collect(maps.Values(t.Repository.Gateways)), func(g *spec.Gateway) bool { return g.Namespace.Value == namespace }) {
+			if slices.ContainsFunc(slices.Collect(maps.Values(t.Repository.Gateways)), func(g *spec.Gateway) bool {
+				return g.Namespace.Value == namespace
+			}) {
 				p.Services = append(p.Services, members[namespace]...)
 			} else if !slices.Contains(p.Namespaces, spec.Written(namespace)) {
 				p.Namespaces = append(p.Namespaces, spec.Written(namespace))
@@ -233,7 +237,8 @@ func (t *translation) namespaces(list, at []string) *spec.Peers {
 			}
 		}
 		if !found {
-			t.NotCarried(t.object, "nobody of the mesh is in this namespace", slices.Concat(at, []string{"namespaces", strconv.Itoa(i)})...)
+			t.NotCarried(t.object, "nobody of the mesh is in this namespace",
+				slices.Concat(at, []string{"namespaces", strconv.Itoa(i)})...)
 		}
 	}
 	if p.Namespaces == nil && p.Gateways == nil && p.Services == nil {

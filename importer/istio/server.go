@@ -30,10 +30,14 @@ func (m *reader) server(o *importer.Object, g *gateway, i int, d *networkingv1.S
 		m.NotCarried(o, "it has no port", at...)
 		return
 	}
-	s := &server{object: o, index: i, of: o.Metadata.Namespace + "/" + o.Metadata.Name, listener: &spec.Listener{Port: spec.Written(int(importer.Take(&d.Port.Number)))}}
+	s := &server{
+		object: o, index: i, of: o.Metadata.Namespace + "/" + o.Metadata.Name,
+		listener: &spec.Listener{Port: spec.Written(int(importer.Take(&d.Port.Number)))},
+	}
 	protocol := strings.ToUpper(importer.Take(&d.Port.Protocol))
 	portName := importer.Take(&d.Port.Name)
-	s.name = importer.Free(g.spec.Listeners, importer.NameOf(cmp.Or(importer.Take(&d.Name), portName, strings.ToLower(protocol))))
+	s.name = importer.Free(g.spec.Listeners,
+		importer.NameOf(cmp.Or(importer.Take(&d.Name), portName, strings.ToLower(protocol))))
 	for _, host := range importer.Take(&d.Hosts) {
 		namespace, name, qualified := strings.Cut(host, "/")
 		if !qualified {
@@ -105,7 +109,9 @@ func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol str
 		t.MinProtocolVersion = 0
 	}
 	if mode == networkingv1.ServerTLSSettings_MUTUAL || mode == networkingv1.ServerTLSSettings_OPTIONAL_MUTUAL {
-		l.TLS.ClientCertificates = &spec.ClientCertificates{Secret: spec.Written(cmp.Or(importer.Take(&t.CaCertCredentialName), secret))}
+		l.TLS.ClientCertificates = &spec.ClientCertificates{
+			Secret: spec.Written(cmp.Or(importer.Take(&t.CaCertCredentialName), secret)),
+		}
 		if mode == networkingv1.ServerTLSSettings_OPTIONAL_MUTUAL {
 			l.TLS.ClientCertificates.Optional = spec.Written(true)
 		}

@@ -41,7 +41,8 @@ func (m *reader) serviceEntries() {
 			d.ExportTo = nil
 		}
 		reasons := serviceEntryReasons
-		if importer.Take(&d.Location) == networkingv1.ServiceEntry_MESH_INTERNAL && len(d.Endpoints) > 0 && len(d.Hosts) > 0 {
+		if importer.Take(&d.Location) == networkingv1.ServiceEntry_MESH_INTERNAL && len(d.Endpoints) > 0 &&
+			len(d.Hosts) > 0 {
 			m.internal(o, &d)
 			reasons = internalReasons
 		} else {
@@ -63,7 +64,10 @@ func (m *reader) external(o *importer.Object, d *networkingv1.ServiceEntry) {
 		}
 	}
 	for i, p := range d.Ports {
-		e.Ports[importer.Free(e.Ports, importer.NameOf(cmp.Or(importer.Take(&p.Name), p.Protocol)))] = &spec.Port{Port: spec.Written(int(importer.Take(&p.Number))), Protocol: spec.Written(m.protocol(o, importer.Take(&p.Protocol), "spec", "ports", strconv.Itoa(i)))}
+		e.Ports[importer.Free(e.Ports, importer.NameOf(cmp.Or(importer.Take(&p.Name), p.Protocol)))] = &spec.Port{
+			Port:     spec.Written(int(importer.Take(&p.Number))),
+			Protocol: spec.Written(m.protocol(o, importer.Take(&p.Protocol), "spec", "ports", strconv.Itoa(i))),
+		}
 	}
 	if len(e.Hosts) == 0 || len(e.Ports) == 0 {
 		m.NotCarried(o, "an external has a host and a port")
@@ -82,9 +86,15 @@ func (m *reader) internal(o *importer.Object, d *networkingv1.ServiceEntry) {
 		proto.Reset(d)
 		return
 	}
-	s := &importer.Service{Name: name, Namespace: o.Metadata.Namespace, Account: name, Object: o, Spec: &spec.Service{Namespace: spec.Written(o.Metadata.Namespace), Ports: map[string]*spec.Port{}}}
+	s := &importer.Service{
+		Name: name, Namespace: o.Metadata.Namespace, Account: name, Object: o,
+		Spec: &spec.Service{Namespace: spec.Written(o.Metadata.Namespace), Ports: map[string]*spec.Port{}},
+	}
 	for i, p := range d.Ports {
-		port := &spec.Port{Port: spec.Written(int(importer.Take(&p.Number))), Protocol: spec.Written(m.protocol(o, p.Protocol, "spec", "ports", strconv.Itoa(i)))}
+		port := &spec.Port{
+			Port:     spec.Written(int(importer.Take(&p.Number))),
+			Protocol: spec.Written(m.protocol(o, p.Protocol, "spec", "ports", strconv.Itoa(i))),
+		}
 		if target := importer.Take(&p.TargetPort); target != 0 && int(target) != port.Port.Value {
 			port.Target = spec.Written(int(target))
 		}
@@ -92,8 +102,10 @@ func (m *reader) internal(o *importer.Object, d *networkingv1.ServiceEntry) {
 		p.Protocol = ""
 	}
 	for i, host := range hosts {
-		if m.Aliases[host] = s; m.Lookup(host, s.Namespace) != s || !strings.HasPrefix(host, name+"."+s.Namespace) && host != name {
-			m.NotCarried(o, "applications call it by "+name+", or "+name+"."+s.Namespace, "spec", "hosts", strconv.Itoa(i))
+		if m.Aliases[host] = s; m.Lookup(host, s.Namespace) != s || !strings.HasPrefix(host, name+"."+s.Namespace) &&
+			host != name {
+			m.NotCarried(o, "applications call it by "+name+", or "+name+"."+s.Namespace, "spec", "hosts",
+				strconv.Itoa(i))
 		}
 	}
 	s.Spec.Workload = &spec.Workload{}
@@ -103,7 +115,8 @@ func (m *reader) internal(o *importer.Object, d *networkingv1.ServiceEntry) {
 				s.Spec.Workload.DNS = spec.Written(importer.Take(&e.Address))
 				continue
 			}
-			m.NotCarried(o, "an endpoint is at an IP address, or all are at the addresses of one host: workload: dns", "spec", "endpoints", strconv.Itoa(i))
+			m.NotCarried(o, "an endpoint is at an IP address, or all are at the addresses of one host: workload: dns",
+				"spec", "endpoints", strconv.Itoa(i))
 			proto.Reset(e)
 			continue
 		}

@@ -24,11 +24,13 @@ func (b *binding) streams() {
 		at := []string{"spec", "tcp", strconv.Itoa(i)}
 		to := b.streamTo(at, importer.Take(&r.Route))
 		for _, s := range b.at.servers {
-			if to == nil || !b.isBound(s) || !s.tcp || len(ports) > 0 && !ports[0] && !ports[uint32(s.listener.Port.Value)] {
+			if to == nil || !b.isBound(s) || !s.tcp ||
+				len(ports) > 0 && !ports[0] && !ports[uint32(s.listener.Port.Value)] {
 				continue
 			}
 			if s.listener.To != nil {
-				b.NotCarried(b.object, "the connections of port "+strconv.Itoa(s.listener.Port.Value)+" go to "+s.listener.To.Service.Value+" already", at...)
+				b.NotCarried(b.object, "the connections of port "+strconv.Itoa(s.listener.Port.Value)+" go to "+
+					s.listener.To.Service.Value+" already", at...)
 				continue
 			}
 			s.listener.To = to

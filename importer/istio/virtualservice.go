@@ -110,7 +110,8 @@ func (b *binding) inMesh(hosts []string, routed map[*importer.Service]*importer.
 
 // toExternal carries over what calls to an external may have: time and tries, without routes.
 func (b *binding) toExternal(e *spec.External, host string) {
-	if len(b.Http) != 1 || len(b.Http[0].Match) > 0 || len(b.Http[0].Route) != 1 || b.Http[0].Route[0].Destination.GetHost() != host {
+	if len(b.Http) != 1 || len(b.Http[0].Match) > 0 || len(b.Http[0].Route) != 1 ||
+		b.Http[0].Route[0].Destination.GetHost() != host {
 		b.NotCarried(b.object, "the language has no routes for calls to an external", "spec", "http")
 		b.Http, b.Tls, b.Tcp = nil, nil, nil
 		return
@@ -135,7 +136,8 @@ func (b *binding) atGateway(hosts, bound []string) {
 		for i, host := range hosts {
 			taken := b.taken(host, own)
 			if len(taken) == 0 {
-				b.NotCarried(b.object, "no server of the Gateway "+b.gateway+" answers for it", "spec", "hosts", strconv.Itoa(i))
+				b.NotCarried(b.object, "no server of the Gateway "+b.gateway+" answers for it", "spec", "hosts",
+					strconv.Itoa(i))
 			}
 			for _, both := range taken {
 				b.VirtualService = proto.Clone(whole).(*networkingv1.VirtualService)
@@ -181,7 +183,8 @@ func (b *binding) listeners(host string, bound []string) []string {
 		if s.tcp || s.tls || s.listener.RedirectTo.IsSet() || len(s.takes(host, b.object.Metadata.Namespace)) == 0 {
 			continue
 		}
-		if slices.ContainsFunc(bound, func(name string) bool { return qualified(name, b.object.Metadata.Namespace) == s.of }) {
+		if slices.ContainsFunc(bound,
+			func(name string) bool { return qualified(name, b.object.Metadata.Namespace) == s.of }) {
 			out = append(out, s.name)
 		} else {
 			others = true
@@ -211,11 +214,14 @@ func (b *binding) routes() []*spec.Route {
 			d.Gateways = nil
 			match := b.match(d)
 			if refuses(r) && !importer.IsEmpty(d) {
-				b.LeftAt(b.object, d, "the language cannot say it, and so the route refuses more: all that it would without it", "spec", "http", strconv.Itoa(i), "match", strconv.Itoa(n))
+				b.LeftAt(b.object, d,
+					"the language cannot say it, and so the route refuses more: all that it would without it", "spec",
+					"http", strconv.Itoa(i), "match", strconv.Itoa(n))
 				proto.Reset(d)
 			}
 			if !importer.IsEmpty(d) {
-				b.NotCarried(b.object, "the route is left out, as it would take more requests than it did", "spec", "http", strconv.Itoa(i), "match", strconv.Itoa(n))
+				b.NotCarried(b.object, "the route is left out, as it would take more requests than it did", "spec",
+					"http", strconv.Itoa(i), "match", strconv.Itoa(n))
 				continue
 			}
 			routes = append(routes, &spec.Route{Match: match})

@@ -93,16 +93,21 @@ func TestListsWhatIsACertificate(t *testing.T) {
 func TestSettingsReachTheRequest(t *testing.T) {
 	keys := map[ir.KeyKind]certmanager.CertificatePrivateKey{
 		ir.KeyECDSAP256: {Algorithm: "ECDSA", Size: 256}, ir.KeyECDSAP384: {Algorithm: "ECDSA", Size: 384},
-		ir.KeyRSA2048: {Algorithm: "RSA", Size: 2048}, ir.KeyRSA4096: {Algorithm: "RSA", Size: 4096}, ir.KeyEd25519: {Algorithm: "Ed25519"},
+		ir.KeyRSA2048: {Algorithm: "RSA", Size: 2048}, ir.KeyRSA4096: {Algorithm: "RSA", Size: 4096},
+		ir.KeyEd25519: {Algorithm: "Ed25519"},
 	}
 	m := manifesttest.Mesh(t)
 	rapid.Check(t, func(t *rapid.T) {
 		settings := m.Settings
 		c := &settings.Certificates
-		c.Key = rapid.SampledFrom([]ir.KeyKind{ir.KeyECDSAP256, ir.KeyECDSAP384, ir.KeyRSA2048, ir.KeyRSA4096, ir.KeyEd25519}).Draw(t, "key")
+		c.Key = rapid.SampledFrom([]ir.KeyKind{
+			ir.KeyECDSAP256, ir.KeyECDSAP384, ir.KeyRSA2048, ir.KeyRSA4096,
+			ir.KeyEd25519,
+		}).Draw(t, "key")
 		c.Lifetime = ir.Duration(rapid.Int64Range(1, 10_000).Draw(t, "lifetime")) * ir.Duration(time.Minute)
 		c.RenewBefore = c.Lifetime / ir.Duration(rapid.Int64Range(2, 10).Draw(t, "renewal"))
-		c.Issuer = ir.Issuer{Kind: rapid.SampledFrom([]ir.IssuerKind{ir.IssuerCluster, ir.IssuerNamespace}).Draw(t, "issuer"), Name: "ca"}
+		c.Issuer = ir.Issuer{Kind: rapid.SampledFrom([]ir.IssuerKind{ir.IssuerCluster, ir.IssuerNamespace}).
+			Draw(t, "issuer"), Name: "ca"}
 		name := rapid.StringMatching(`[a-z]([-a-z0-9]{0,61}[a-z0-9])?`).Draw(t, "name")
 		s := subject{kind: "service", name: name, namespace: "ns", identity: m.Services[0].Identity, cluster: true}
 
@@ -137,8 +142,10 @@ func TestSettingsReachTheRequest(t *testing.T) {
 		if err := yaml.UnmarshalStrict(data, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Identity != s.identity.String() || got.Key != c.Key || got.Lifetime != c.Lifetime || got.RenewBefore != c.RenewBefore ||
-			got.Directory != s.directory || got.Secret != "" || got.Issuer != c.Issuer || got.Member.Name != name || got.Member.Kind != "service" {
+		if got.Identity != s.identity.String() || got.Key != c.Key || got.Lifetime != c.Lifetime ||
+			got.RenewBefore != c.RenewBefore ||
+			got.Directory != s.directory || got.Secret != "" || got.Issuer != c.Issuer || got.Member.Name != name ||
+			got.Member.Kind != "service" {
 			t.Fatalf("got %+v", got)
 		}
 	})

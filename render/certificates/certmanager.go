@@ -21,10 +21,16 @@ func certManager(s *ir.Settings) bool {
 func certificate(settings *ir.Settings, s subject) *certmanager.Certificate {
 	c := settings.Certificates
 	return &certmanager.Certificate{
-		TypeMeta: metav1.TypeMeta{APIVersion: certmanager.SchemeGroupVersion.String(), Kind: certmanager.CertificateKind},
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: certmanager.SchemeGroupVersion.String(),
+			Kind:       certmanager.CertificateKind,
+		},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: s.name, Namespace: s.namespace,
-			Labels: map[string]string{"app.kubernetes.io/managed-by": "meshc", "app.kubernetes.io/part-of": settings.Name},
+			Labels: map[string]string{
+				"app.kubernetes.io/managed-by": "meshc",
+				"app.kubernetes.io/part-of":    settings.Name,
+			},
 		},
 		Spec: certmanager.CertificateSpec{
 			URIs:        []string{s.identity.String()},
@@ -33,15 +39,24 @@ func certificate(settings *ir.Settings, s subject) *certmanager.Certificate {
 			RenewBefore: &metav1.Duration{Duration: time.Duration(c.RenewBefore)},
 			PrivateKey:  privateKey(c.Key),
 			// Proxies are both ends of a connection (X.509-SVID, 4.4).
-			Usages:    []certmanager.KeyUsage{certmanager.UsageDigitalSignature, certmanager.UsageServerAuth, certmanager.UsageClientAuth},
-			IssuerRef: cmmeta.IssuerReference{Group: certmanager.SchemeGroupVersion.Group, Kind: string(c.Issuer.Kind), Name: c.Issuer.Name},
+			Usages: []certmanager.KeyUsage{
+				certmanager.UsageDigitalSignature, certmanager.UsageServerAuth,
+				certmanager.UsageClientAuth,
+			},
+			IssuerRef: cmmeta.IssuerReference{
+				Group: certmanager.SchemeGroupVersion.Group, Kind: string(c.Issuer.Kind),
+				Name: c.Issuer.Name,
+			},
 		},
 	}
 }
 
 // privateKey is a new one at each renewal.
 func privateKey(kind ir.KeyKind) *certmanager.CertificatePrivateKey {
-	key := &certmanager.CertificatePrivateKey{RotationPolicy: certmanager.RotationPolicyAlways, Encoding: certmanager.PKCS8}
+	key := &certmanager.CertificatePrivateKey{
+		RotationPolicy: certmanager.RotationPolicyAlways,
+		Encoding:       certmanager.PKCS8,
+	}
 	switch kind {
 	case ir.KeyECDSAP256:
 		key.Algorithm, key.Size = certmanager.ECDSAKeyAlgorithm, 256

@@ -57,8 +57,10 @@ func parametersYAML(settings *ir.Settings, s subject) ([]byte, error) {
 func newParameters(settings *ir.Settings, s subject) Parameters {
 	c := settings.Certificates
 	p := Parameters{
-		APIVersion: ParametersAPIVersion, Kind: ParametersKind, Identity: s.identity.String(), ServerIdentity: settings.ServerIdentity().String(),
-		Key: c.Key, Lifetime: c.Lifetime, RenewBefore: c.RenewBefore, Directory: s.directory, Issuer: c.Issuer,
+		APIVersion: ParametersAPIVersion, Kind: ParametersKind, Identity: s.identity.String(),
+		ServerIdentity: settings.ServerIdentity().String(),
+		Key:            c.Key, Lifetime: c.Lifetime, RenewBefore: c.RenewBefore, Directory: s.directory,
+		Issuer: c.Issuer,
 	}
 	p.Member.Kind, p.Member.Name, p.Member.Namespace = s.kind, s.name, s.namespace
 	if s.cluster {

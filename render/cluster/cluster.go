@@ -63,7 +63,8 @@ func New(config *rest.Config) (*Cluster, error) {
 	}
 	poller := polling.NewStatusPoller(c, mapper, polling.Options{})
 	return &Cluster{
-		client: c, discovery: known, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: fieldManager, Group: "meshc.dev"}),
+		client: c, discovery: known, manager: ssa.NewResourceManager(c, poller,
+			ssa.Owner{Field: fieldManager, Group: "meshc.dev"}),
 		Inventory: "default", Timeout: 5 * time.Minute, Tell: func(string) {},
 	}, nil
 }

@@ -15,7 +15,9 @@ import (
 // create makes those of a stage's objects that the cluster has not, and returns those that
 // are to be applied to what is there. The inventory then says whose each is: only what
 // meshc made is ever deleted by it. What belongs to Flux is left alone.
-func (c *Cluster) create(ctx context.Context, objects []*unstructured.Unstructured, i *inventory) (made, there []*unstructured.Unstructured, err error) {
+func (c *Cluster) create(ctx context.Context, objects []*unstructured.Unstructured, i *inventory) (made,
+	there []*unstructured.Unstructured, err error,
+) {
 	sort.Sort(ssa.SortableUnstructureds(objects))
 	var missing []*unstructured.Unstructured
 	for _, o := range objects {
@@ -37,7 +39,8 @@ func (c *Cluster) create(ctx context.Context, objects []*unstructured.Unstructur
 		before := i.owners[id]
 		i.set(id, ownerOf(existing, before))
 		if i.owners[id] == foreign && (!known || before != foreign) {
-			c.Tell(fmt.Sprintf("%s was not made by meshc: it gets what the mesh says, and is never deleted", utils.FmtUnstructured(o)))
+			c.Tell(fmt.Sprintf("%s was not made by meshc: it gets what the mesh says, and is never deleted",
+				utils.FmtUnstructured(o)))
 		}
 		there = append(there, o)
 	}
@@ -63,13 +66,15 @@ func (c *Cluster) create(ctx context.Context, objects []*unstructured.Unstructur
 // fields of somebody who made it since remain theirs, and show it.
 func (c *Cluster) createOne(ctx context.Context, o *unstructured.Unstructured, i *inventory) error {
 	answer := o.DeepCopy()
-	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer), client.FieldOwner(fieldManager)); err != nil {
+	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
+		client.FieldOwner(fieldManager)); err != nil {
 		return fmt.Errorf("%s: %w", utils.FmtUnstructured(o), err)
 	}
 	by := ownerOf(answer, intended)
 	i.set(object.UnstructuredToObjMetadata(o), by)
 	if by == foreign {
-		c.Tell(fmt.Sprintf("%s was made by somebody else meanwhile: it gets what the mesh says, and is never deleted", utils.FmtUnstructured(o)))
+		c.Tell(fmt.Sprintf("%s was made by somebody else meanwhile: it gets what the mesh says, and is never deleted",
+			utils.FmtUnstructured(o)))
 		return nil
 	}
 	c.Tell(fmt.Sprintf("%s %s", utils.FmtUnstructured(o), ssa.CreatedAction))

@@ -43,7 +43,10 @@ func (c *Cluster) Objects(ctx context.Context, groups []string) ([]byte, error) 
 				for _, r := range list.APIResources {
 					if slices.Contains(r.Verbs, "list") && !known[r.Kind] {
 						known[r.Kind] = true
-						kinds = append(kinds, schema.GroupVersionKind{Group: group.Name, Version: version.Version, Kind: r.Kind})
+						kinds = append(kinds, schema.GroupVersionKind{
+							Group: group.Name, Version: version.Version,
+							Kind: r.Kind,
+						})
 					}
 				}
 			}
@@ -57,7 +60,8 @@ func (c *Cluster) Objects(ctx context.Context, groups []string) ([]byte, error) 
 			return nil, err
 		}
 		for _, o := range list.Items {
-			if slices.Contains(workloads, kind) && slices.Contains(system, o.GetNamespace()) || kind.Kind == "Service" && o.GetNamespace() == "default" && o.GetName() == "kubernetes" {
+			if slices.Contains(workloads, kind) && slices.Contains(system, o.GetNamespace()) ||
+				kind.Kind == "Service" && o.GetNamespace() == "default" && o.GetName() == "kubernetes" {
 				continue
 			}
 			o.SetManagedFields(nil)

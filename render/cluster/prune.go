@@ -54,7 +54,8 @@ func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, i *inventory, now objec
 			continue
 		}
 		uid := existing.GetUID()
-		err = c.client.Delete(ctx, existing, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		err = c.client.Delete(ctx, existing, client.Preconditions{UID: &uid},
+			client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("%s: %w", utils.FmtObjMetadata(id), err)
 		}

@@ -43,50 +43,57 @@ func newServer(t *testing.T) *server {
 	uids := 0
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion})
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
-	api := fake.NewClientBuilder().WithRESTMapper(mapper).WithReturnManagedFields().WithInterceptorFuncs(interceptor.Funcs{
-		// what only makes an object
-		Apply: func(ctx context.Context, w client.WithWatch, applied runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-			o, ok := applied.(client.Object)
-			var options client.ApplyOptions
-			options.ApplyOptions(opts)
-			if !ok || !apierrors.IsNotFound(w.Get(ctx, client.ObjectKeyFromObject(o), o.DeepCopyObject().(client.Object))) {
-				return w.Apply(ctx, applied, opts...)
-			}
-			byMeshc := options.FieldManager == fieldManager && options.Force == nil // nothing else is applied so
-			if byMeshc && s.making != nil {
-				s.making(o)
-			}
-			if err := w.Apply(ctx, applied, opts...); err != nil {
-				return err
-			}
-			if o.GetUID() == "" {
-				uids++
-				uid := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata": {"uid": "uid-%d"}}`, uids))
-				made := config(o.GetName(), "")
-				if err := w.Patch(ctx, made, uid, client.FieldOwner(options.FieldManager)); err != nil {
+	api := fake.NewClientBuilder().WithRESTMapper(mapper).WithReturnManagedFields().
+		WithInterceptorFuncs(interceptor.Funcs{
+			// what only makes an object
+			Apply: func(ctx context.Context, w client.WithWatch, applied runtime.ApplyConfiguration,
+				opts ...client.ApplyOption,
+			) error {
+				o, ok := applied.(client.Object)
+				var options client.ApplyOptions
+				options.ApplyOptions(opts)
+				if !ok || !apierrors.IsNotFound(w.Get(ctx, client.ObjectKeyFromObject(o),
+					o.DeepCopyObject().(client.Object))) {
+					return w.Apply(ctx, applied, opts...)
+				}
+				byMeshc := options.FieldManager == fieldManager && options.Force == nil // nothing else is applied so
+				if byMeshc && s.making != nil {
+					s.making(o)
+				}
+				if err := w.Apply(ctx, applied, opts...); err != nil {
 					return err
 				}
-				o.SetUID(made.GetUID())
-			}
-			if byMeshc && s.made != nil {
-				return s.made(o)
-			}
-			return nil
-		},
-		// dry runs, of which this client knows nothing
-		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			var options client.PatchOptions
-			options.ApplyOptions(opts)
-			want, ok := o.(*unstructured.Unstructured)
-			if options.DryRun == nil || !ok {
-				return w.Patch(ctx, o, patch, opts...)
-			}
-			data := want.Object["data"]
-			err := w.Get(ctx, client.ObjectKeyFromObject(o), o)
-			want.Object["data"] = data
-			return client.IgnoreNotFound(err)
-		},
-	}).Build()
+				if o.GetUID() == "" {
+					uids++
+					uid := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata": {"uid": "uid-%d"}}`,
+						uids))
+					made := config(o.GetName(), "")
+					if err := w.Patch(ctx, made, uid, client.FieldOwner(options.FieldManager)); err != nil {
+						return err
+					}
+					o.SetUID(made.GetUID())
+				}
+				if byMeshc && s.made != nil {
+					return s.made(o)
+				}
+				return nil
+			},
+			// dry runs, of which this client knows nothing
+			Patch: func(ctx context.Context, w client.WithWatch, o client.Object, patch client.Patch,
+				opts ...client.PatchOption,
+			) error {
+				var options client.PatchOptions
+				options.ApplyOptions(opts)
+				want, ok := o.(*unstructured.Unstructured)
+				if options.DryRun == nil || !ok {
+					return w.Patch(ctx, o, patch, opts...)
+				}
+				data := want.Object["data"]
+				err := w.Get(ctx, client.ObjectKeyFromObject(o), o)
+				want.Object["data"] = data
+				return client.IgnoreNotFound(err)
+			},
+		}).Build()
 	direct := engine.ClusterReaderFactoryFunc(clusterreader.NewDirectClusterReader)
 	poller := polling.NewStatusPoller(api, mapper, polling.Options{ClusterReaderFactory: direct})
 	s.Cluster = &Cluster{
@@ -100,7 +107,10 @@ var shop = &ir.Mesh{Settings: ir.Settings{Name: "shop"}}
 
 // config is a ConfigMap of the mesh, as meshc compile writes it.
 func config(name, value string) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"key": value}}}
+	o := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"data": map[string]any{"key": value},
+	}}
 	o.SetName(name)
 	o.SetNamespace("shop")
 	o.SetLabels(map[string]string{kubernetes.LabelManagedBy: kubernetes.ManagedBy, kubernetes.LabelPartOf: "shop"})
@@ -110,7 +120,8 @@ func config(name, value string) *unstructured.Unstructured {
 // by has somebody else apply an object.
 func (s *server) by(t *testing.T, manager string, o *unstructured.Unstructured) {
 	t.Helper()
-	if err := s.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(manager), client.ForceOwnership); err != nil {
+	if err := s.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(manager),
+		client.ForceOwnership); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -147,7 +158,10 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 	s.by(t, "kubectl", config("before", "theirs"))
 	s.by(t, fieldManager, config("by-hand", "theirs")) // kubectl apply --server-side --field-manager=meshc
 	all := func() []*unstructured.Unstructured {
-		return []*unstructured.Unstructured{config("before", "mesh"), config("by-hand", "mesh"), config("made", "mesh"), config("made-again", "mesh"), config("kept", "mesh")}
+		return []*unstructured.Unstructured{
+			config("before", "mesh"), config("by-hand", "mesh"), config("made", "mesh"),
+			config("made-again", "mesh"), config("kept", "mesh"),
+		}
 	}
 	said, err := s.applied(ctx, all()...)
 	if err != nil {
@@ -155,13 +169,15 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 	}
 	for _, want := range []string{
 		"ConfigMap/shop/before was not made by meshc: it gets what the mesh says, and is never deleted",
-		"ConfigMap/shop/by-hand was not made by meshc", "ConfigMap/shop/made created", "ConfigMap/shop/before configured",
+		"ConfigMap/shop/by-hand was not made by meshc", "ConfigMap/shop/made created",
+		"ConfigMap/shop/before configured",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
 	}
-	if said, err := s.applied(ctx, all()...); err != nil || strings.Contains(said, "not made") || strings.Contains(said, "configured") || strings.Contains(said, "created") {
+	if said, err := s.applied(ctx, all()...); err != nil || strings.Contains(said, "not made") ||
+		strings.Contains(said, "configured") || strings.Contains(said, "created") {
 		t.Errorf("the second time: %v\n%s", err, said)
 	}
 	again := config("made-again", "")
@@ -169,7 +185,9 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.by(t, fieldManager, config("made-again", "theirs"))
-	gone, err := s.gone(ctx, object.UnstructuredSetToObjMetadataSet([]*unstructured.Unstructured{config("kept", "mesh")}), shop)
+	gone, err := s.gone(ctx, object.UnstructuredSetToObjMetadataSet([]*unstructured.Unstructured{
+		config("kept", "mesh"),
+	}), shop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +219,8 @@ func TestInterruptedBetween(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := s.applied(t.Context(), config("a", "mesh"), config("b", "mesh"), config("c", "mesh")); !errors.Is(err, stopped) {
+	if _, err := s.applied(t.Context(), config("a", "mesh"), config("b", "mesh"), config("c", "mesh")); !errors.Is(err,
+		stopped) {
 		t.Fatal(err)
 	}
 	s.made = nil

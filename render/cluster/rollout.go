@@ -25,7 +25,8 @@ func (c *Cluster) rollout(ctx context.Context, m *ir.Mesh) error {
 	for {
 		var config corev1.ConfigMap
 		missing, done, failed := "", false, false
-		if err := c.client.Get(ctx, client.ObjectKey{Namespace: m.SystemNamespace(), Name: kubernetes.RolloutName}, &config); err != nil {
+		if err := c.client.Get(ctx, client.ObjectKey{Namespace: m.SystemNamespace(), Name: kubernetes.RolloutName},
+			&config); err != nil {
 			missing = "the API server does not tell"
 		} else {
 			done, failed, missing = taken(config.Data)
@@ -67,7 +68,8 @@ func taken(data map[string]string) (done, failed bool, missing string) {
 		switch {
 		case ofThis && said == kubernetes.RolloutAcknowledged:
 		case ofThis:
-			return false, strings.HasPrefix(said, kubernetes.RolloutInvalid) || strings.HasPrefix(said, kubernetes.RolloutRefused), pod + " says: " + said
+			return false, strings.HasPrefix(said, kubernetes.RolloutInvalid) ||
+				strings.HasPrefix(said, kubernetes.RolloutRefused), pod + " says: " + said
 		default:
 			return false, false, pod + " has the mesh before it"
 		}

@@ -23,25 +23,37 @@ func (b *builder) auditLog(port *ir.Port, filter string) []*accesslogv3.AccessLo
 		action          rbacconfigv3.RBAC_Action
 		prefix, verdict string
 		list            string
-	}{{rbacconfigv3.RBAC_ALLOW, auditAllow, "allowed", "allow"}, {rbacconfigv3.RBAC_DENY, auditDeny, "denied", "deny"}} {
+	}{{rbacconfigv3.RBAC_ALLOW, auditAllow, "allowed", "allow"}, {
+		rbacconfigv3.RBAC_DENY, auditDeny, "denied",
+		"deny",
+	}} {
 		if b.audited(kind.action, port) == nil {
 			continue
 		}
 		out = append(out, &accesslogv3.AccessLog{
 			Name: stdoutLogger,
-			Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
-				Matcher: &matcherv3.MetadataMatcher{
-					Filter: filter,
-					Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: kind.prefix + "shadow_engine_result"}}},
-					Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-						MatchPattern: &matcherv3.StringMatcher_Exact{Exact: kind.verdict},
-					}}},
+			Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+				MetadataFilter: &accesslogv3.MetadataFilter{
+					Matcher: &matcherv3.MetadataMatcher{
+						Filter: filter,
+						Path: []*matcherv3.MetadataMatcher_PathSegment{
+							{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{
+								Key: kind.prefix + "shadow_engine_result",
+							}},
+						},
+						Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
+							StringMatch: &matcherv3.StringMatcher{
+								MatchPattern: &matcherv3.StringMatcher_Exact{Exact: kind.verdict},
+							},
+						}},
+					},
+					MatchIfKeyNotFound: wrapperspb.Bool(false),
 				},
-				MatchIfKeyNotFound: wrapperspb.Bool(false),
-			}}},
+			}},
 			ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.any(&streamv3.StdoutAccessLog{
 				AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-					Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.auditLine(kind.list, port, filter, kind.prefix)},
+					Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.auditLine(kind.list, port, filter,
+						kind.prefix)},
 				}},
 			})},
 		})

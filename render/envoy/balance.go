@@ -24,13 +24,19 @@ func (b *builder) balance(c *clusterv3.Cluster, callee *ir.Upstream) {
 	if lb.SlowStart > 0 {
 		slow := &clusterv3.Cluster_SlowStartConfig{SlowStartWindow: duration(lb.SlowStart)}
 		if lb.Policy == ir.RoundRobin {
-			c.LbConfig = &clusterv3.Cluster_RoundRobinLbConfig_{RoundRobinLbConfig: &clusterv3.Cluster_RoundRobinLbConfig{SlowStartConfig: slow}}
+			c.LbConfig = &clusterv3.Cluster_RoundRobinLbConfig_{
+				RoundRobinLbConfig: &clusterv3.Cluster_RoundRobinLbConfig{SlowStartConfig: slow},
+			}
 		} else {
-			c.LbConfig = &clusterv3.Cluster_LeastRequestLbConfig_{LeastRequestLbConfig: &clusterv3.Cluster_LeastRequestLbConfig{SlowStartConfig: slow}}
+			c.LbConfig = &clusterv3.Cluster_LeastRequestLbConfig_{
+				LeastRequestLbConfig: &clusterv3.Cluster_LeastRequestLbConfig{SlowStartConfig: slow},
+			}
 		}
 	}
 	if lb.PanicThreshold != nil {
-		c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: *lb.PanicThreshold}}
+		c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{
+			Value: *lb.PanicThreshold,
+		}}
 	}
 }
 
@@ -43,7 +49,9 @@ func hashPolicy(callee *ir.Upstream) []*routev3.RouteAction_HashPolicy {
 	out := &routev3.RouteAction_HashPolicy{}
 	switch {
 	case h.Header != "":
-		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_Header_{Header: &routev3.RouteAction_HashPolicy_Header{HeaderName: h.Header}}
+		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_Header_{Header: &routev3.RouteAction_HashPolicy_Header{
+			HeaderName: h.Header,
+		}}
 	case h.Cookie != "":
 		cookie := &routev3.RouteAction_HashPolicy_Cookie{Name: h.Cookie}
 		if h.TTL > 0 {
@@ -51,9 +59,13 @@ func hashPolicy(callee *ir.Upstream) []*routev3.RouteAction_HashPolicy {
 		}
 		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_Cookie_{Cookie: cookie}
 	case h.Query != "":
-		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_QueryParameter_{QueryParameter: &routev3.RouteAction_HashPolicy_QueryParameter{Name: h.Query}}
+		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_QueryParameter_{
+			QueryParameter: &routev3.RouteAction_HashPolicy_QueryParameter{Name: h.Query},
+		}
 	default:
-		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_ConnectionProperties_{ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: true}}
+		out.PolicySpecifier = &routev3.RouteAction_HashPolicy_ConnectionProperties_{
+			ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: true},
+		}
 	}
 	return []*routev3.RouteAction_HashPolicy{out}
 }
@@ -64,5 +76,7 @@ func hashConnections(p *tcpproxyv3.TcpProxy, callee *ir.Upstream) {
 	if callee == nil || !callee.LoadBalancer.Policy.Hashes() {
 		return
 	}
-	p.HashPolicy = []*typev3.HashPolicy{{PolicySpecifier: &typev3.HashPolicy_SourceIp_{SourceIp: &typev3.HashPolicy_SourceIp{}}}}
+	p.HashPolicy = []*typev3.HashPolicy{
+		{PolicySpecifier: &typev3.HashPolicy_SourceIp_{SourceIp: &typev3.HashPolicy_SourceIp{}}},
+	}
 }

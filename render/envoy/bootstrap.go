@@ -39,7 +39,10 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		TypedDnsResolverConfig: b.resolver(),
 	}
 	if scope.Gateway != nil && scope.Gateway.Egress != nil { // where listeners within the proxy may be
-		boot.BootstrapExtensions = []*corev3.TypedExtensionConfig{{Name: internalListeners, TypedConfig: b.any(&internallistenerv3.InternalListener{})}}
+		boot.BootstrapExtensions = []*corev3.TypedExtensionConfig{{
+			Name:        internalListeners,
+			TypedConfig: b.any(&internallistenerv3.InternalListener{}),
+		}}
 	}
 	if scope.Settings.Delivery == ir.DeliveryStatic {
 		r, err := Build(scope, o)
@@ -86,13 +89,15 @@ const regexProgram = 1 << 20
 func runtime() *bootstrapv3.LayeredRuntime {
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 		Name: "meshc",
-		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"re2.max_program_size.error_level": structpb.NewNumberValue(regexProgram),
-			// A connection to a listener that changed is ended after its next answer.
-			// Left to the strategy of the server (--drain-strategy gradual), Envoy 1.40
-			// tells the client nothing, and cuts it off when the time is over.
-			"envoy.reloadable_features.filter_chain_drain_uses_configured_strategy": structpb.NewBoolValue(false),
-		}}},
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{
+			StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+				"re2.max_program_size.error_level": structpb.NewNumberValue(regexProgram),
+				// A connection to a listener that changed is ended after its next answer.
+				// Left to the strategy of the server (--drain-strategy gradual), Envoy 1.40
+				// tells the client nothing, and cuts it off when the time is over.
+				"envoy.reloadable_features.filter_chain_drain_uses_configured_strategy": structpb.NewBoolValue(false),
+			}},
+		},
 	}}}
 }
 
@@ -111,14 +116,22 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 	c.Metadata = nil
 	b.lookedUp(c, host, uint16(port), byTTL())
 	c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
-		KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(10), KeepaliveProbes: wrapperspb.UInt32(3),
+		KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(10),
+		KeepaliveProbes: wrapperspb.UInt32(3),
 	}}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: b.any(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				ConnectionKeepalive: &corev3.KeepaliveSettings{Interval: durationpb.New(30 * time.Second), Timeout: durationpb.New(10 * time.Second)},
-			}},
-		}},
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+						ConnectionKeepalive: &corev3.KeepaliveSettings{
+							Interval: durationpb.New(30 * time.Second),
+							Timeout:  durationpb.New(10 * time.Second),
+						},
+					},
+				},
+			},
+		},
 	})}
 	c.TransportSocket = b.transportSocket(&tlsv3.UpstreamTlsContext{
 		Sni: serverCluster,
@@ -129,11 +142,14 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{b.identityConfig()},
 			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
-					DefaultValidationContext: &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
-						SanType: tlsv3.SubjectAltNameMatcher_URI,
-						Matcher: exactly(b.scope.Settings.ServerIdentity()),
-					}}},
-					ValidationContextSdsSecretConfig: fromFile(secretTrust, b.member.Proxy.CertificateDirectory, trustResource),
+					DefaultValidationContext: &tlsv3.CertificateValidationContext{
+						MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+							SanType: tlsv3.SubjectAltNameMatcher_URI,
+							Matcher: exactly(b.scope.Settings.ServerIdentity()),
+						}},
+					},
+					ValidationContextSdsSecretConfig: fromFile(secretTrust, b.member.Proxy.CertificateDirectory,
+						trustResource),
 				},
 			},
 		},

@@ -82,8 +82,10 @@ type builder struct {
 
 func newBuilder(scope ir.Scope, o Options) *builder {
 	b := &builder{
-		scope: scope, member: scope.Member(), options: o, endpoint: scope.Endpoint(o.Instance), loopback: scope.Loopback(o.Instance),
-		out: &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope), opening: connectTimes(&scope),
+		scope: scope, member: scope.Member(), options: o, endpoint: scope.Endpoint(o.Instance),
+		loopback: scope.Loopback(o.Instance),
+		out:      &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope),
+		opening: connectTimes(&scope),
 	}
 	if b.endpoint == nil && o.Left != nil {
 		b.endpoint, b.loopback = o.Left, o.Left.Loopback()

@@ -18,8 +18,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// calleeCertificates are ways in which a certificate of the right identity, signed by the mesh's authority, can be none that a
-// caller believes.
+// calleeCertificates are ways in which a certificate of the right identity, signed by the mesh's authority, can be
+// none that a caller believes.
 var calleeCertificates = map[string]struct {
 	edit     func(*x509.Certificate)
 	believed bool
@@ -44,24 +44,40 @@ func foreignURI() *url.URL {
 // TestCalleeCertificates has a real Envoy call servers that show such certificates.
 func TestCalleeCertificates(t *testing.T) {
 	a, free := newAuthority(t), freePorts(t, len(calleeCertificates)+1)
-	client := &ir.Service{Upstream: ir.Upstream{Name: "client", Namespace: "shop", Identity: identity("client"), Explicit: true}, Proxy: proxy(ir.InterceptExplicit)}
+	client := &ir.Service{Upstream: ir.Upstream{
+		Name: "client", Namespace: "shop", Identity: identity("client"),
+		Explicit: true,
+	}, Proxy: proxy(ir.InterceptExplicit)}
 	client.Proxy.AdminPort, client.Proxy.CertificateDirectory = free[0], a.directory(t, client.Identity.String())
 	client.Workload.Endpoints = []ir.Endpoint{{Name: "a", Address: "127.0.0.1"}}
-	m := &ir.Mesh{Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic}, Services: []*ir.Service{client}}
+	m := &ir.Mesh{
+		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic},
+		Services: []*ir.Service{client},
+	}
 	names := slices.Sorted(maps.Keys(calleeCertificates))
 	binds := map[string]string{}
 	for i, name := range names {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(answers))
 		s.EnableHTTP2, s.Config.ErrorLog = true, log.New(io.Discard, "", 0)
-		s.TLS = &tls.Config{Certificates: []tls.Certificate{a.leafWith(t, identity(name).String(), calleeCertificates[name].edit)}}
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{a.leafWith(t, identity(name).
+			String(), calleeCertificates[name].edit)}}
 		s.StartTLS()
 		t.Cleanup(s.Close)
-		callee := &ir.Service{Upstream: ir.Upstream{Name: name, Namespace: "shop", Identity: identity(name), Explicit: true}, Proxy: proxy(ir.InterceptExplicit)}
+		callee := &ir.Service{Upstream: ir.Upstream{
+			Name: name, Namespace: "shop", Identity: identity(name),
+			Explicit: true,
+		}, Proxy: proxy(ir.InterceptExplicit)}
 		callee.Ports = []ir.Port{{Name: "http", Number: 1, Target: 1, Protocol: ir.HTTP}}
-		callee.Workload.Endpoints = []ir.Endpoint{{Name: "a", Address: "127.0.0.1", Weight: 1, Ports: map[string]uint16{"http": portOf(s.Listener)}}}
+		callee.Workload.Endpoints = []ir.Endpoint{{
+			Name: "a", Address: "127.0.0.1", Weight: 1,
+			Ports: map[string]uint16{"http": portOf(s.Listener)},
+		}}
 		binds[name] = fmt.Sprintf("127.0.0.1:%d", free[1+i])
 		m.Services = append(m.Services, callee)
-		client.Uses = append(client.Uses, ir.Use{To: name, Ports: []string{"http"}, Binds: map[string]string{"http": binds[name]}})
+		client.Uses = append(client.Uses, ir.Use{
+			To: name, Ports: []string{"http"},
+			Binds: map[string]string{"http": binds[name]},
+		})
 	}
 	sortByName(m.Services, func(s *ir.Service) string { return s.Name })
 	boot, err := Bootstrap(m.ServiceScope(client), Options{Instance: "a"})
@@ -71,7 +87,8 @@ func TestCalleeCertificates(t *testing.T) {
 	start(t, boot)
 	for _, name := range names {
 		code, body := get(t, "http://"+binds[name]+"/open/a")
-		if want := calleeCertificates[name].believed; want != (code == http.StatusOK) || !want && code != http.StatusServiceUnavailable {
+		if want := calleeCertificates[name].believed; want != (code == http.StatusOK) ||
+			!want && code != http.StatusServiceUnavailable {
 			t.Errorf("%s: got %d %q", name, code, body)
 		}
 	}
@@ -101,7 +118,10 @@ func TestServerCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			shaken := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{leaf}, ClientAuth: tls.RequireAnyClientCert, NextProtos: []string{"h2"}})
+			shaken := tls.Server(c, &tls.Config{
+				Certificates: []tls.Certificate{leaf},
+				ClientAuth:   tls.RequireAnyClientCert, NextProtos: []string{"h2"},
+			})
 			if err := shaken.HandshakeContext(t.Context()); (err == nil) != calleeCertificates[name].believed {
 				t.Errorf("the handshake: %v", err)
 			}

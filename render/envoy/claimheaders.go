@@ -14,7 +14,8 @@ const earlyHeaderMutation = "envoy.http.early_header_mutation.header_mutation"
 func (b *builder) dropHeaders(m *hcmv3.HttpConnectionManager, list []string) {
 	var mutations []*mutationv3.HeaderMutation
 	for _, name := range list {
-		mutations = append(mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}})
+		mutations = append(mutations,
+			&mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}})
 	}
 	b.early(m, mutations...)
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // principalsFrom are the callers of a rule on a port that come from its addresses: members by the address of their
-// connection, whatever they say in x-forwarded-for, and clients of gateways by what the gateway says there. Envoy takes the
-// last address in the header for remote_ip, and without the header the connection's.
+// connection, whatever they say in x-forwarded-for, and clients of gateways by what the gateway says there. Envoy
+// takes the last address in the header for remote_ip, and without the header the connection's.
 func (b *builder) principalsFrom(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) []*rbacconfigv3.Principal {
 	var members, gateways []*rbacconfigv3.Principal
 	for _, g := range b.scope.ClientGateways {
@@ -22,7 +22,8 @@ func (b *builder) principalsFrom(r *ir.Rule, port *ir.Port, action rbacconfigv3.
 	}
 	for i := range r.From {
 		p := &r.From[i]
-		if len(gateways) == 0 || !slices.ContainsFunc(b.scope.ClientGateways, func(g ir.Peer) bool { return g.Ref() == p.Ref() }) {
+		if len(gateways) == 0 ||
+			!slices.ContainsFunc(b.scope.ClientGateways, func(g ir.Peer) bool { return g.Ref() == p.Ref() }) {
 			members = append(members, b.principal(p, action))
 		}
 	}
@@ -30,7 +31,9 @@ func (b *builder) principalsFrom(r *ir.Rule, port *ir.Port, action rbacconfigv3.
 	if members != nil {
 		ids := []*rbacconfigv3.Principal{anyID(members)}
 		if gateways != nil {
-			ids = append(ids, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_NotId{NotId: anyID(gateways)}})
+			ids = append(ids, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_NotId{
+				NotId: anyID(gateways),
+			}})
 		}
 		out = append(out, allIDs(append(ids, addresses(r.IPRanges, directly))))
 	}
@@ -59,5 +62,7 @@ func addresses(ranges []netip.Prefix, kind func(*corev3.CidrRange) *rbacconfigv3
 }
 
 func allIDs(ids []*rbacconfigv3.Principal) *rbacconfigv3.Principal {
-	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_AndIds{AndIds: &rbacconfigv3.Principal_Set{Ids: ids}}}
+	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_AndIds{AndIds: &rbacconfigv3.Principal_Set{
+		Ids: ids,
+	}}}
 }

@@ -27,8 +27,8 @@ const (
 	others         // whoever connects from elsewhere
 )
 
-// origins are those of which a listener has filter chains. Envoy tells them apart by where a connection comes from, whatever
-// the PROXY protocol says, and closes what no chain is for.
+// origins are those of which a listener has filter chains. Envoy tells them apart by where a connection comes from,
+// whatever the PROXY protocol says, and closes what no chain is for.
 func origins(l *ir.Listener) []origin {
 	switch {
 	case len(l.Clients.TrustedCIDRs) == 0:
@@ -60,7 +60,8 @@ func comesFrom(chain *listenerv3.FilterChain, l *ir.Listener, from origin) {
 			chain.FilterChainMatch = &listenerv3.FilterChainMatch{}
 		}
 		for _, p := range l.Clients.TrustedCIDRs {
-			chain.FilterChainMatch.DirectSourcePrefixRanges = append(chain.FilterChainMatch.DirectSourcePrefixRanges, cidr(p))
+			chain.FilterChainMatch.DirectSourcePrefixRanges = append(chain.FilterChainMatch.DirectSourcePrefixRanges,
+				cidr(p))
 		}
 	}
 }
@@ -88,8 +89,8 @@ func trustedHops(l *ir.Listener, from origin) uint32 {
 	return l.Clients.NumTrustedHops
 }
 
-// clientAddress has a gateway learn where the client is, and say it in x-forwarded-for: its address alone, whatever others
-// wrote there. Other headers in which they say so are dropped.
+// clientAddress has a gateway learn where the client is, and say it in x-forwarded-for: its address alone, whatever
+// others wrote there. Other headers in which they say so are dropped.
 func (b *builder) clientAddress(m *hcmv3.HttpConnectionManager, l *ir.Listener, from origin) {
 	m.XffNumTrustedHops = trustedHops(l, from)
 	m.SkipXffAppend = true // Envoy would append the proxy in front, and its own address for a client on this host
@@ -101,8 +102,8 @@ func (b *builder) clientAddress(m *hcmv3.HttpConnectionManager, l *ir.Listener, 
 	b.dropHeaders(m, dropped)
 }
 
-// clientFilter says where the client is once Envoy has read what trusted proxies say of it, before other filters read that;
-// nothing where the connection tells.
+// clientFilter says where the client is once Envoy has read what trusted proxies say of it, before other filters read
+// that; nothing where the connection tells.
 func (b *builder) clientFilter(l *ir.Listener, from origin) []*hcmv3.HttpFilter {
 	if trustedHops(l, from) == 0 {
 		return nil

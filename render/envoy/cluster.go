@@ -167,12 +167,18 @@ func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 
 // httpOptions says which HTTP is spoken to the cluster: HTTP/2, or HTTP/1.1 where
 // that is nil. Requests pass the options' filters once their upstream is chosen.
-func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration, options *httpv3.HttpProtocolOptions) {
+func (b *builder) httpOptions(c *clusterv3.Cluster, http2 *corev3.Http2ProtocolOptions, idle ir.Duration,
+	options *httpv3.HttpProtocolOptions,
+) {
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: http1Upstream()},
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+			HttpProtocolOptions: http1Upstream(),
+		},
 	}
 	if http2 != nil {
-		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2}
+		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+			Http2ProtocolOptions: http2,
+		}
 	}
 	commonOptions(options).IdleTimeout = duration(idle)
 	if options.UpstreamProtocolOptions == nil {

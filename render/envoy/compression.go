@@ -41,7 +41,10 @@ func (b *builder) compressors() []*hcmv3.HttpFilter {
 func beginningWith(types []string) []*matcherv3.StringMatcher {
 	var out []*matcherv3.StringMatcher
 	for _, t := range types {
-		out = append(out, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: t}, IgnoreCase: true})
+		out = append(out, &matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: t},
+			IgnoreCase:   true,
+		})
 	}
 	return out
 }

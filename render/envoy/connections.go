@@ -18,7 +18,8 @@ func connections(c *clusterv3.Cluster, bounds *ir.Bounds) {
 	c.ConnectTimeout = duration(bounds.ConnectTimeout.Value)
 	if bounds.Keepalive() {
 		c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{
-			TcpKeepalive: keepalive(bounds.KeepaliveTime.Value, bounds.KeepaliveInterval.Value, bounds.KeepaliveProbes.Value),
+			TcpKeepalive: keepalive(bounds.KeepaliveTime.Value, bounds.KeepaliveInterval.Value,
+				bounds.KeepaliveProbes.Value),
 		}
 	}
 }
@@ -63,8 +64,8 @@ func breakers(bounds *ir.Bounds, retries budget) *clusterv3.CircuitBreakers {
 // boundByCaller is for connections that the proxy before this one ends when nothing moves on them.
 const boundByCaller ir.Duration = 0
 
-// idleByCaller has a connection manager leave it to the caller's proxy, or the gateway, to end requests on which nothing moves,
-// and connections without any: it knows how long the caller wants them kept.
+// idleByCaller has a connection manager leave it to the caller's proxy, or the gateway, to end requests on which
+// nothing moves, and connections without any: it knows how long the caller wants them kept.
 func idleByCaller(m *hcmv3.HttpConnectionManager) {
 	m.StreamIdleTimeout, m.CommonHttpProtocolOptions.IdleTimeout = duration(boundByCaller), duration(boundByCaller)
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// TestOnlyTheFirstProxyEndsIdleRequests wants bounds on idle requests and connections where they come from an application or
-// from outside, and none where a proxy has bounded them already: it would cut those that the spec keeps for longer.
+// TestOnlyTheFirstProxyEndsIdleRequests wants bounds on idle requests and connections where they come from an
+// application or from outside, and none where a proxy has bounded them already: it would cut those that the spec keeps
+// for longer.
 func TestOnlyTheFirstProxyEndsIdleRequests(t *testing.T) {
 	first, behind := 0, 0
 	for _, v := range variants(shop(ir.DeliveryXDS)) {
@@ -25,15 +26,18 @@ func TestOnlyTheFirstProxyEndsIdleRequests(t *testing.T) {
 				if m == nil || strings.HasPrefix(l.Name, healthListener) {
 					continue
 				}
-				fromProxy := chain.TransportSocket != nil && (strings.HasPrefix(l.Name, inboundListener) || l.Name == egressListener)
+				fromProxy := chain.TransportSocket != nil && (strings.HasPrefix(l.Name, inboundListener) ||
+					l.Name == egressListener)
 				if fromProxy {
 					behind++
 				} else {
 					first++
 				}
-				request, connection := m.StreamIdleTimeout.AsDuration(), m.CommonHttpProtocolOptions.IdleTimeout.AsDuration()
+				request, connection := m.StreamIdleTimeout.AsDuration(),
+					m.CommonHttpProtocolOptions.IdleTimeout.AsDuration()
 				if bounded := request > 0 && connection > 0; bounded == fromProxy || request > 0 != (connection > 0) {
-					t.Errorf("%s, %s %s: idle requests end after %s, and connections after %s", v.name, l.Name, chain.Name, request, connection)
+					t.Errorf("%s, %s %s: idle requests end after %s, and connections after %s", v.name, l.Name,
+						chain.Name, request, connection)
 				}
 			}
 		}

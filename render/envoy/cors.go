@@ -23,7 +23,8 @@ func cors(_ string, by []*ir.Route) proto.Message {
 		return nil
 	}
 	out := &corsv3.CorsPolicy{
-		AllowMethods: strings.Join(c.Methods, ","), AllowHeaders: strings.Join(c.Headers, ","), ExposeHeaders: strings.Join(c.ExposeHeaders, ","),
+		AllowMethods: strings.Join(c.Methods, ","), AllowHeaders: strings.Join(c.Headers, ","),
+		ExposeHeaders:    strings.Join(c.ExposeHeaders, ","),
 		AllowCredentials: wrapperspb.Bool(c.Credentials),
 		// A question of a page that has no leave is answered here too, with none.
 		ForwardNotMatchingPreflights: wrapperspb.Bool(false),

@@ -29,11 +29,13 @@ const (
 	answerKept = 3
 )
 
-// resolver is what a proxy looks names up with. The ports of an external are clusters, each of which asks for itself: it
-// keeps answers for long enough that one look-up serves all.
+// resolver is what a proxy looks names up with. The ports of an external are clusters, each of which asks for itself:
+// it keeps answers for long enough that one look-up serves all.
 func (b *builder) resolver() *corev3.TypedExtensionConfig {
 	return &corev3.TypedExtensionConfig{
-		Name: caresResolver, TypedConfig: b.any(&caresv3.CaresDnsResolverConfig{QcacheMaxTtl: wrapperspb.UInt32(answerKept)}),
+		Name: caresResolver, TypedConfig: b.any(&caresv3.CaresDnsResolverConfig{
+			QcacheMaxTtl: wrapperspb.UInt32(answerKept),
+		}),
 	}
 }
 
@@ -42,15 +44,16 @@ func byTTL() *dnsv3.DnsCluster {
 	return &dnsv3.DnsCluster{RespectDnsTtl: true, DnsMinRefreshRate: durationpb.New(lookUpEvery)}
 }
 
-// byPods has a cluster look up the pods behind a headless Service. They come and go more often than TTLs in a cluster say.
+// byPods has a cluster look up the pods behind a headless Service. They come and go more often than TTLs in a cluster
+// say.
 func (b *builder) byPods(c *clusterv3.Cluster, host string, port uint16) {
 	b.lookedUp(c, host, port, &dnsv3.DnsCluster{})
 }
 
-// byName has a cluster look a name up, of which each address is an instance, and keep the last addresses while there are none.
-// Envoy keeps them where a name server fails; one that says that there is no such name, or no address, empties a cluster
-// (envoyproxy/envoy#2691). So the cluster is one of two: that of the addresses, and behind it one that takes them all for
-// one instance, which Envoy never empties.
+// byName has a cluster look a name up, of which each address is an instance, and keep the last addresses while there
+// are none. Envoy keeps them where a name server fails; one that says that there is no such name, or no address,
+// empties a cluster (envoyproxy/envoy#2691). So the cluster is one of two: that of the addresses, and behind it one
+// that takes them all for one instance, which Envoy never empties.
 func (b *builder) byName(c *clusterv3.Cluster, host string, port uint16) {
 	if b.proxyless || isAddress(host) {
 		b.lookedUp(c, host, port, byTTL())
@@ -63,12 +66,15 @@ func (b *builder) byName(c *clusterv3.Cluster, host string, port uint16) {
 	}
 	b.lookedUp(now, host, port, byTTL())
 	// However few instances are healthy, all requests are theirs: not a share of them the other cluster's.
-	now.LoadAssignment.Policy = &endpointv3.ClusterLoadAssignment_Policy{OverprovisioningFactor: wrapperspb.UInt32(1 << 30)}
+	now.LoadAssignment.Policy = &endpointv3.ClusterLoadAssignment_Policy{
+		OverprovisioningFactor: wrapperspb.UInt32(1 << 30),
+	}
 	one := byTTL()
 	one.AllAddressesInSingleEndpoint = true
 	b.lookedUp(last, host, port, one)
 	last.HealthChecks, last.OutlierDetection = nil, nil // there is no other instance
-	c.ClusterDiscoveryType = b.clusterType(aggregateCluster, &aggregatev3.ClusterConfig{Clusters: []string{now.Name, last.Name}})
+	c.ClusterDiscoveryType = b.clusterType(aggregateCluster,
+		&aggregatev3.ClusterConfig{Clusters: []string{now.Name, last.Name}})
 	c.LbPolicy, c.LbConfig, c.CommonLbConfig = clusterv3.Cluster_CLUSTER_PROVIDED, nil, nil
 	c.TransportSocket, c.HealthChecks, c.OutlierDetection, c.UpstreamConnectionOptions = nil, nil, nil, nil
 	b.out.Clusters = append(b.out.Clusters, now, last)
@@ -91,7 +97,10 @@ func (b *builder) lookedUp(c *clusterv3.Cluster, host string, port uint16, how *
 }
 
 func (b *builder) clusterType(name string, config proto.Message) *clusterv3.Cluster_ClusterType {
-	return &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{Name: name, TypedConfig: b.any(config)}}
+	return &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+		Name:        name,
+		TypedConfig: b.any(config),
+	}}
 }
 
 func isAddress(host string) bool { _, err := netip.ParseAddr(host); return err == nil }

@@ -26,7 +26,9 @@ type named struct {
 func newNamed(t *testing.T, externals ...string) *named {
 	t.Helper()
 	n := &named{server: newNameServer(t), bind: map[string]string{}}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "web") }))
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "web")
+	}))
 	t.Cleanup(web.Close)
 	p := &pair{authority: newAuthority(t)}
 	free := freePorts(t, 20)
@@ -82,8 +84,8 @@ func (n *named) reach(t *testing.T, why string) {
 	}
 }
 
-// TestLastAnswerIsKept: whatever a name server says but addresses, an external or a member that is found by a name is reached where
-// it was last, over HTTP and as bytes; and where new addresses lead as soon as there are some.
+// TestLastAnswerIsKept: whatever a name server says but addresses, an external or a member that is found by a name is
+// reached where it was last, over HTTP and as bytes; and where new addresses lead as soon as there are some.
 func TestLastAnswerIsKept(t *testing.T) {
 	n := newNamed(t, "out")
 	hosts := []string{"out.example", "member.example"}
@@ -111,7 +113,8 @@ func TestLastAnswerIsKept(t *testing.T) {
 		})
 	}
 	for why, answer := range map[string]dnsAnswer{
-		"no such name": {code: dnsmessage.RCodeNameError}, "no data": {}, "a failure": {code: dnsmessage.RCodeServerFailure}, "a refusal": {code: dnsmessage.RCodeRefused},
+		"no such name": {code: dnsmessage.RCodeNameError}, "no data": {},
+		"a failure": {code: dnsmessage.RCodeServerFailure}, "a refusal": {code: dnsmessage.RCodeRefused},
 	} {
 		for _, host := range hosts {
 			n.server.answer(host, answer)

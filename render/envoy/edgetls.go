@@ -14,12 +14,16 @@ import (
 // "intermediate" configuration has for TLS 1.2. Tickets of sessions are not given
 // out where clients show certificates: a session would outlive one.
 func edgeTLS(t *ir.ListenerTLS, alpn []string) *tlsv3.DownstreamTlsContext {
-	versions := map[string]tlsv3.TlsParameters_TlsProtocol{"1.2": tlsv3.TlsParameters_TLSv1_2, "1.3": tlsv3.TlsParameters_TLSv1_3}
+	versions := map[string]tlsv3.TlsParameters_TlsProtocol{
+		"1.2": tlsv3.TlsParameters_TLSv1_2,
+		"1.3": tlsv3.TlsParameters_TLSv1_3,
+	}
 	out := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsParams: &tlsv3.TlsParameters{
 			TlsMinimumProtocolVersion: versions[t.MinVersion], TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
 			CipherSuites: []string{
-				"[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]", "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
+				"[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
+				"[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
 				"ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
 			},
 		},
@@ -31,7 +35,9 @@ func edgeTLS(t *ir.ListenerTLS, alpn []string) *tlsv3.DownstreamTlsContext {
 		out.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
 			ValidationContextSdsSecretConfig: secretConfig(gatewayRoots(t.ClientRoots)),
 		}
-		out.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true}
+		out.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{
+			DisableStatelessSessionResumption: true,
+		}
 		out.DisableStatefulSessionResumption = true
 	}
 	return out
@@ -52,15 +58,21 @@ func (b *builder) gatewaySecrets() {
 			continue
 		}
 		dir := path.Join(b.member.Proxy.SecretDirectory, t.Secret)
-		add(&tlsv3.Secret{Name: gatewaySecret(t.Secret), Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-			CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
-			WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
-		}}})
+		add(&tlsv3.Secret{
+			Name: gatewaySecret(t.Secret),
+			Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+				CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
+				WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
+			}},
+		})
 		if t.ClientRoots != "" {
 			dir := path.Join(b.member.Proxy.SecretDirectory, t.ClientRoots)
-			add(&tlsv3.Secret{Name: gatewayRoots(t.ClientRoots), Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-				TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
-			}}})
+			add(&tlsv3.Secret{
+				Name: gatewayRoots(t.ClientRoots),
+				Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+					TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
+				}},
+			})
 		}
 	}
 }

@@ -27,12 +27,14 @@ func (b *builder) goesVia(e *ir.External) bool {
 // via sends the connections of an external's cluster through its gateway, over
 // mutual TLS that accepts the gateway's identity alone.
 func (b *builder) via(
-	c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration, judged *httpv3.HttpProtocolOptions_OutlierDetection,
+	c *clusterv3.Cluster, e *ir.External, port *ir.Port, idle ir.Duration,
+	judged *httpv3.HttpProtocolOptions_OutlierDetection,
 ) {
 	var alpn []string
 	if port.Protocol.IsHTTP() {
 		alpn = []string{"h2"}
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle, b.judge(b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{})), judged, port.Protocol))
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), idle,
+			b.judge(b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{})), judged, port.Protocol))
 	}
 	c.TransportSocket = b.upstreamTLSTo(e.Via.Identity, egressName(e, port), alpn...)
 	b.byName(c, e.Via.Host, e.Via.Port)
@@ -46,8 +48,10 @@ func (b *builder) egress() {
 		return
 	}
 	out := asks(&listenerv3.Listener{
-		Name: egressListener, Address: b.gatewayAddress(g.Egress.Port), TrafficDirection: corev3.TrafficDirection_OUTBOUND,
-		ListenerFilters: []*listenerv3.ListenerFilter{b.tlsInspector()}, DefaultFilterChain: b.closed(egressListener), Metadata: from(g.Pos),
+		Name: egressListener, Address: b.gatewayAddress(g.Egress.Port),
+		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		ListenerFilters:  []*listenerv3.ListenerFilter{b.tlsInspector()}, DefaultFilterChain: b.closed(egressListener),
+		Metadata: from(g.Pos),
 	}, &ir.LastHop{})
 	for _, leaving := range g.Egress.Externals {
 		e := b.scope.Externals[leaving.Name]
@@ -65,7 +69,9 @@ func (b *builder) egress() {
 	b.out.Listeners = append(b.out.Listeners, out)
 }
 
-func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv3.StringMatcher) *listenerv3.FilterChain {
+func (b *builder) egressChain(e *ir.External, port *ir.Port,
+	callers []*matcherv3.StringMatcher,
+) *listenerv3.FilterChain {
 	name, cluster := join(egressListener, e.Name, port.Name), b.external(e, b.use(e.Name), port)
 	chain := &listenerv3.FilterChain{
 		Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout),
@@ -82,7 +88,8 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 		if b.leadsAnywhere(e) {
 			cluster = b.leaving(name, cluster, e)
 		}
-		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster, b.countsConnections(b.passing(serverTCP, e, port))...))
+		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster,
+			b.countsConnections(b.passing(serverTCP, e, port))...))
 		return chain
 	}
 	m := b.pathsAsWritten(name)
@@ -94,13 +101,16 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 	b.takes(m, b.member.Proxy.Requests.ToExternals())
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
-		return &routev3.VirtualHost{Name: name, Domains: e.Hosts, Metadata: from(e.Pos), RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{
-			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
-			// The caller's proxy bounds the time.
-			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
+		return &routev3.VirtualHost{
+			Name: name, Domains: e.Hosts, Metadata: from(e.Pos),
+			RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{
+				Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
+				// The caller's proxy bounds the time.
+				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
+				}},
 			}},
-		}}}
+		}
 	}
 	b.routesByName(m, routesOf(name, leaves(), firstHost(leaves(), e)))
 	chain.TransportSocket = b.downstreamTLS(callers, "h2")
@@ -114,16 +124,26 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port, callers []*matcherv
 func (b *builder) leaving(name, cluster string, e *ir.External) string {
 	name = join(name, "leaving")
 	b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
-		Name: name, ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
-		FilterChains: []*listenerv3.FilterChain{{Name: name, Filters: []*listenerv3.Filter{b.forbiddenBytes(name, e.Local), b.tcpProxy(name, cluster, nil, boundByCaller)}}},
-		Metadata:     from(e.Pos),
+		Name: name, ListenerSpecifier: &listenerv3.Listener_InternalListener{
+			InternalListener: &listenerv3.Listener_InternalListenerConfig{},
+		},
+		FilterChains: []*listenerv3.FilterChain{
+			{Name: name, Filters: []*listenerv3.Filter{
+				b.forbiddenBytes(name, e.Local),
+				b.tcpProxy(name, cluster, nil, boundByCaller),
+			}},
+		},
+		Metadata: from(e.Pos),
 	})
 	c := b.cluster(name, e.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.CircuitBreakers = unbounded()
-	c.LoadAssignment = single(name, &corev3.Address{Address: &corev3.Address_EnvoyInternalAddress{EnvoyInternalAddress: &corev3.EnvoyInternalAddress{
-		AddressNameSpecifier: &corev3.EnvoyInternalAddress_ServerListenerName{ServerListenerName: name},
-	}}})
+	c.LoadAssignment = single(name,
+		&corev3.Address{Address: &corev3.Address_EnvoyInternalAddress{
+			EnvoyInternalAddress: &corev3.EnvoyInternalAddress{
+				AddressNameSpecifier: &corev3.EnvoyInternalAddress_ServerListenerName{ServerListenerName: name},
+			},
+		}})
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
 }

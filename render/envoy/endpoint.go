@@ -88,7 +88,8 @@ func assignment(name string, list []live.Endpoint, port string, priorities []uin
 		zone := zones[at]
 		if zone == nil {
 			zone = &endpointv3.LocalityLbEndpoints{
-				Locality: &corev3.Locality{Zone: e.Zone, Region: e.Region}, LoadBalancingWeight: wrapperspb.UInt32(0), Priority: at.priority,
+				Locality: &corev3.Locality{Zone: e.Zone, Region: e.Region}, LoadBalancingWeight: wrapperspb.UInt32(0),
+				Priority: at.priority,
 			}
 			zones[at] = zone
 			out.Endpoints = append(out.Endpoints, zone)
@@ -99,13 +100,16 @@ func assignment(name string, list []live.Endpoint, port string, priorities []uin
 			health = corev3.HealthStatus_UNHEALTHY
 		}
 		zone.LbEndpoints = append(zone.LbEndpoints, &endpointv3.LbEndpoint{
-			HealthStatus:        health,
-			HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address, e.Ports[port])}},
+			HealthStatus: health,
+			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+				Endpoint: &endpointv3.Endpoint{Address: address(e.Address, e.Ports[port])},
+			},
 			LoadBalancingWeight: wrapperspb.UInt32(max(1, e.Weight)),
 		})
 	}
 	slices.SortStableFunc(out.Endpoints, func(a, b *endpointv3.LocalityLbEndpoints) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.GetLocality().GetZone(), b.GetLocality().GetZone()))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.GetLocality().GetZone(), b.GetLocality().
+			GetZone()))
 	})
 	return out
 }
@@ -133,6 +137,8 @@ func priorities(own *ir.Endpoint, callee *ir.Upstream, list []live.Endpoint) []u
 // single is one address.
 func single(name string, a *corev3.Address) *endpointv3.ClusterLoadAssignment {
 	return &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
-		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: a}}}},
+		LbEndpoints: []*endpointv3.LbEndpoint{
+			{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: a}}},
+		},
 	}}}
 }

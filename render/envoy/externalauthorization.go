@@ -44,7 +44,8 @@ func (b *builder) externalAuthorization(name string) []*hcmv3.HttpFilter {
 func askedByHTTP(a *ir.ExternalAuthorization, cluster string) *extauthzv3.HttpService {
 	out := &extauthzv3.HttpService{
 		ServerUri: &corev3.HttpUri{
-			Uri: "http://" + a.Service, Timeout: duration(a.Timeout), HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: cluster},
+			Uri: "http://" + a.Service, Timeout: duration(a.Timeout),
+			HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: cluster},
 		},
 		PathPrefix: a.PathPrefix,
 	}
@@ -57,7 +58,8 @@ func askedByHTTP(a *ir.ExternalAuthorization, cluster string) *extauthzv3.HttpSe
 func names(list []string) *matcherv3.ListStringMatcher {
 	out := &matcherv3.ListStringMatcher{}
 	for _, name := range list {
-		out.Patterns = append(out.Patterns, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}})
+		out.Patterns = append(out.Patterns,
+			&matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}})
 	}
 	return out
 }

@@ -24,10 +24,16 @@ func fault(_ string, by []*ir.Route) proto.Message {
 		}
 	}
 	if f.Status > 0 {
-		out.Abort = &faultv3.FaultAbort{ErrorType: &faultv3.FaultAbort_HttpStatus{HttpStatus: uint32(f.Status)}, Percentage: fraction(f.AbortPercent)}
+		out.Abort = &faultv3.FaultAbort{
+			ErrorType:  &faultv3.FaultAbort_HttpStatus{HttpStatus: uint32(f.Status)},
+			Percentage: fraction(f.AbortPercent),
+		}
 	}
 	if f.GRPCStatus > 0 {
-		out.Abort = &faultv3.FaultAbort{ErrorType: &faultv3.FaultAbort_GrpcStatus{GrpcStatus: uint32(f.GRPCStatus)}, Percentage: fraction(f.AbortPercent)}
+		out.Abort = &faultv3.FaultAbort{
+			ErrorType:  &faultv3.FaultAbort_GrpcStatus{GrpcStatus: uint32(f.GRPCStatus)},
+			Percentage: fraction(f.AbortPercent),
+		}
 	}
 	return out
 }

@@ -22,7 +22,9 @@ var routeFilters = []routeFilter{
 		return &localratelimitv3.LocalRateLimit{StatPrefix: localRateLimitFilter}
 	}},
 	{rateLimitFilter, globalRateLimit, func(b *builder) proto.Message { return b.rateLimits() }},
-	{bufferFilter, limitBody, func(*builder) proto.Message { return &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(1)} }},
+	{bufferFilter, limitBody, func(*builder) proto.Message {
+		return &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(1)}
+	}},
 }
 
 type routeFilter struct {

@@ -46,7 +46,8 @@ func (b *builder) forbiddenRequests(local bool) []*hcmv3.HttpFilter {
 // connected.
 func (b *builder) forbiddenBytes(name string, local bool) *listenerv3.Filter {
 	return b.networkFilter(networkForbiddenFilter, &networkrbacv3.RBAC{
-		StatPrefix: statName(name) + ".forbidden", Rules: forbidden(local), EnforcementType: networkrbacv3.RBAC_CONTINUOUS,
+		StatPrefix: statName(name) + ".forbidden", Rules: forbidden(local),
+		EnforcementType: networkrbacv3.RBAC_CONTINUOUS,
 	})
 }
 
@@ -67,16 +68,22 @@ func upstreamIsAny(expressions []string) *exprv1alpha1.Expr {
 		return calls("_||_", nil, upstreamIsAny(expressions[:n]), upstreamIsAny(expressions[n:]))
 	}
 	upstream := &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_SelectExpr{SelectExpr: &exprv1alpha1.Expr_Select{
-		Operand: &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_IdentExpr{IdentExpr: &exprv1alpha1.Expr_Ident{Name: "upstream"}}},
-		Field:   "address",
+		Operand: &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_IdentExpr{
+			IdentExpr: &exprv1alpha1.Expr_Ident{Name: "upstream"},
+		}},
+		Field: "address",
 	}}}
-	return calls("matches", upstream, &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_ConstExpr{ConstExpr: &exprv1alpha1.Constant{
-		ConstantKind: &exprv1alpha1.Constant_StringValue{StringValue: expressions[0]},
-	}}})
+	return calls("matches", upstream,
+		&exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_ConstExpr{ConstExpr: &exprv1alpha1.Constant{
+			ConstantKind: &exprv1alpha1.Constant_StringValue{StringValue: expressions[0]},
+		}}})
 }
 
 func calls(function string, target *exprv1alpha1.Expr, arguments ...*exprv1alpha1.Expr) *exprv1alpha1.Expr {
-	return &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_CallExpr{CallExpr: &exprv1alpha1.Expr_Call{Target: target, Function: function, Args: arguments}}}
+	return &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_CallExpr{CallExpr: &exprv1alpha1.Expr_Call{
+		Target:   target,
+		Function: function, Args: arguments,
+	}}}
 }
 
 // forbiddenAddresses match the beginning of "IP:PORT" for the addresses of each network, and for

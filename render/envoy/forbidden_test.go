@@ -44,9 +44,13 @@ func TestForbiddenAddresses(t *testing.T) {
 					ip = netip.AddrFrom16(ip.As16()) // IPv4 in IPv6
 				}
 				text := netip.AddrPortFrom(ip, 15000).String()
-				want := slices.ContainsFunc(ir.ForbiddenNetworks(local), func(f ir.ForbiddenNetwork) bool { return f.Contains(ip.Unmap()) })
+				want := slices.ContainsFunc(ir.ForbiddenNetworks(local), func(f ir.ForbiddenNetwork) bool {
+					return f.Contains(ip.Unmap())
+				})
 				seen[want]++
-				if got := slices.ContainsFunc(expressions, func(e *regexp.Regexp) bool { return e.MatchString(text) }); got != want {
+				if got := slices.ContainsFunc(expressions, func(e *regexp.Regexp) bool {
+					return e.MatchString(text)
+				}); got != want {
 					t.Fatalf("local %t: %s: %t", local, text, got)
 				}
 			}
@@ -57,8 +61,9 @@ func TestForbiddenAddresses(t *testing.T) {
 	}
 }
 
-// TestNamesLeadNowhereForbidden: whatever a name server answers, and whenever, nothing that is sent gets to an address that no
-// proxy may be led to: by HTTP, as bytes, straight and through an egress gateway. Loopback is reached where that is meant.
+// TestNamesLeadNowhereForbidden: whatever a name server answers, and whenever, nothing that is sent gets to an address
+// that no proxy may be led to: by HTTP, as bytes, straight and through an egress gateway. Loopback is reached where
+// that is meant.
 func TestNamesLeadNowhereForbidden(t *testing.T) {
 	o := newOutside(t)
 	for name := range o.bind {
@@ -119,8 +124,8 @@ func refused(name string, get func(string) (string, error)) error {
 	return nil
 }
 
-// firstFlight sends bytes to the gateway together with the end of the handshake, so that they are there before the gateway has
-// connected to anything.
+// firstFlight sends bytes to the gateway together with the end of the handshake, so that they are there before the
+// gateway has connected to anything.
 func (o *outside) firstFlight(t *testing.T, name string, reaches bool) {
 	t.Helper()
 	raw, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", o.gateway.Egress.Port))
@@ -129,7 +134,8 @@ func (o *outside) firstFlight(t *testing.T, name string, reaches bool) {
 	}
 	held := &heldConn{Conn: raw}
 	conn := tls.Client(held, &tls.Config{
-		Certificates: []tls.Certificate{o.authority.leaf(t, identity("client").String())}, ServerName: "p." + name + ".egress", InsecureSkipVerify: true,
+		Certificates: []tls.Certificate{o.authority.leaf(t, identity("client").String())},
+		ServerName:   "p." + name + ".egress", InsecureSkipVerify: true,
 	})
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))

@@ -26,20 +26,27 @@ func (b *builder) takes(m *hcmv3.HttpConnectionManager, forms ir.Forms) {
 	}
 }
 
-// keepsCase has requests to a cluster, and answers of it, keep the case of their headers. That is possible by HTTP/1.1 alone.
+// keepsCase has requests to a cluster, and answers of it, keep the case of their headers. That is possible by HTTP/1.1
+// alone.
 func (b *builder) keepsCase(o *httpv3.HttpProtocolOptions) {
 	http1 := http1Options()
 	http1.HeaderKeyFormat = b.asReceived()
-	o.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: http1},
-	}}
+	o.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+		ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+				HttpProtocolOptions: http1,
+			},
+		},
+	}
 }
 
 // asReceived writes names of headers as they were read.
 func (b *builder) asReceived() *corev3.Http1ProtocolOptions_HeaderKeyFormat {
-	return &corev3.Http1ProtocolOptions_HeaderKeyFormat{HeaderFormat: &corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter{
-		StatefulFormatter: &corev3.TypedExtensionConfig{
-			Name: "preserve_case", TypedConfig: b.any(&preservecasev3.PreserveCaseFormatterConfig{}),
+	return &corev3.Http1ProtocolOptions_HeaderKeyFormat{
+		HeaderFormat: &corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter{
+			StatefulFormatter: &corev3.TypedExtensionConfig{
+				Name: "preserve_case", TypedConfig: b.any(&preservecasev3.PreserveCaseFormatterConfig{}),
+			},
 		},
-	}}
+	}
 }

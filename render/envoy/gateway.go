@@ -62,7 +62,8 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 		callee := b.scope.Upstreams[l.To.Service]
 		cluster := b.upstream(callee, b.use(callee.Name), callee.Port(l.To.Port), l.To.Version)
 		idle := b.idle(b.use(callee.Name), &callee.Traffic)
-		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, idle, b.countsConnections(b.going(clientTCP))...)}
+		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, idle,
+			b.countsConnections(b.going(clientTCP))...)}
 		return chain
 	}
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO, from))}
@@ -71,14 +72,17 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 
 // edge reads requests from outside. Nothing that comes from there says who it is:
 // headers about the caller are dropped, and the request gets an id of its own.
-func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecType, from origin) *hcmv3.HttpConnectionManager {
+func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecType,
+	from origin,
+) *hcmv3.HttpConnectionManager {
 	name := gatewayName(l.Name)
 	hosts := b.listenerHosts(b.scope.Gateway, l)
 	authorizer := b.scope.Gateway.Authorizer
 	if l.RedirectTo != "" {
 		authorizer = ""
 	}
-	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
+	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.externalAuthorization(authorizer),
+		b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	b.takes(m, b.member.Proxy.Requests)
@@ -96,7 +100,8 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	m.Http2ProtocolOptions = edgeHTTP2()
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}}
 	if codec == hcmv3.HttpConnectionManager_HTTP3 {
-		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true)}
+		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(
+			true)}
 	} else if from != others { // who has the same routes, and so has HTTP/3
 		routes := routesOf(name, hosts...)
 		if l.HTTP3 {
@@ -122,20 +127,24 @@ func (b *builder) listenerHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtua
 	if r.Scheme == "https" && to.Port == 443 || r.Scheme == "http" && to.Port == 80 {
 		r.Port = 0
 	}
-	return append(misdirected, &routev3.VirtualHost{Name: l.Name, Domains: l.Hosts, Metadata: from(l.Pos), Routes: []*routev3.Route{{
-		Name: join(l.Name, to.Name), Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
-		Action: &routev3.Route_Redirect{Redirect: redirect(r, ir.PathMatch{})},
-	}}})
+	return append(misdirected, &routev3.VirtualHost{
+		Name: l.Name, Domains: l.Hosts, Metadata: from(l.Pos),
+		Routes: []*routev3.Route{{
+			Name: join(l.Name, to.Name), Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
+			Action: &routev3.Route_Redirect{Redirect: redirect(r, ir.PathMatch{})},
+		}},
+	})
 }
 
-// misdirected has requests for hosts of the other listeners on the port answered with 421 (RFC 9110, 15.5.20): a client may
-// send them on a connection that it has, and the other listener may ask for a certificate.
+// misdirected has requests for hosts of the other listeners on the port answered with 421 (RFC 9110, 15.5.20): a
+// client may send them on a connection that it has, and the other listener may ask for a certificate.
 func (b *builder) misdirected(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
 	hosts := g.Elsewhere(l)
 	if len(hosts) == 0 {
 		return nil
 	}
-	return []*routev3.VirtualHost{answering(misdirectedRoute, hosts, l.Pos, &ir.DirectResponse{Status: http.StatusMisdirectedRequest})}
+	return []*routev3.VirtualHost{answering(misdirectedRoute, hosts, l.Pos,
+		&ir.DirectResponse{Status: http.StatusMisdirectedRequest})}
 }
 
 // misdirectedRoute is the route of requests that belong to another listener.
@@ -176,7 +185,8 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		}
 	}
 	for _, r := range routes {
-		if h := r.Match.Host; h != "" && slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, h) }) {
+		if h := r.Match.Host; h != "" &&
+			slices.ContainsFunc(l.Hosts, func(served string) bool { return ir.HostCovers(served, h) }) {
 			domains = append(domains, h)
 		}
 	}

@@ -30,7 +30,10 @@ func variants(m *ir.Mesh) []variant {
 	for _, scope := range m.Scopes() {
 		out = append(out, variant{scope.Member().Name, scope, Options{}})
 	}
-	return append(out, variant{"cart-b", m.ServiceScope(m.Service("cart")), Options{Instance: "b", TrustBundle: []byte("PEM\n")}})
+	return append(out, variant{
+		"cart-b", m.ServiceScope(m.Service("cart")),
+		Options{Instance: "b", TrustBundle: []byte("PEM\n")},
+	})
 }
 
 func TestGolden(t *testing.T) {

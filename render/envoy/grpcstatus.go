@@ -21,10 +21,13 @@ const (
 	statusFilter = headerMutationFilter + ".status"
 )
 
-// judge has a cluster's instances judged by the matcher. Where an answer of gRPC has its status in the headers, as one without
-// a message has, Envoy goes by that instead; so a filter holds it back until the answer is counted ([builder.givesStatus]),
-// unless a proxy wrote it in the place of an application: of gRPC Envoy counts no failure without a status.
-func (b *builder) judge(o *httpv3.HttpProtocolOptions, by *httpv3.HttpProtocolOptions_OutlierDetection, spoken ir.Protocol) *httpv3.HttpProtocolOptions {
+// judge has a cluster's instances judged by the matcher. Where an answer of gRPC has its status in the headers, as one
+// without a message has, Envoy goes by that instead; so a filter holds it back until the answer is counted
+// ([builder.givesStatus]), unless a proxy wrote it in the place of an application: of gRPC Envoy counts no failure
+// without a status.
+func (b *builder) judge(o *httpv3.HttpProtocolOptions, by *httpv3.HttpProtocolOptions_OutlierDetection,
+	spoken ir.Protocol,
+) *httpv3.HttpProtocolOptions {
 	o.OutlierDetection = by
 	if by == nil || !spoken.Multiplexed() {
 		return o
@@ -67,7 +70,10 @@ func onStatus(on []ir.RetryCondition, spoken ir.Protocol) []*routev3.HeaderMatch
 	var out []*routev3.HeaderMatcher
 	for _, condition := range on {
 		if status, ok := statuses[condition]; ok && spoken.Multiplexed() {
-			out = append(out, headerMatch(ir.StringMatch{Name: heldStatus, Kind: ir.MatchExact, Value: strconv.Itoa(status)}))
+			out = append(out, headerMatch(ir.StringMatch{
+				Name: heldStatus, Kind: ir.MatchExact,
+				Value: strconv.Itoa(status),
+			}))
 		}
 	}
 	return out

@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// routesOf are the routes of hosts. The port that a request names with its host chooses none of them, and arrives: signatures
-// of requests and addresses in answers are made of both.
+// routesOf are the routes of hosts. The port that a request names with its host chooses none of them, and arrives:
+// signatures of requests and addresses in answers are made of both.
 func routesOf(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name: name, VirtualHosts: hosts, IgnorePortInHostMatching: true, ValidateClusters: wrapperspb.Bool(false),
@@ -44,7 +44,8 @@ func onAnyPort(m ir.StringMatch) ir.StringMatch {
 }
 
 // wantsHost answers 400 to requests that name no host, or several: Envoy joins two headers "host" with a comma, and an
-// application could take either (RFC 9112, section 3.2). The next proxy would refuse others, such as "a@b", as malformed.
+// application could take either (RFC 9112, section 3.2). The next proxy would refuse others, such as "a@b", as
+// malformed.
 func (b *builder) wantsHost(m *hcmv3.HttpConnectionManager) {
 	host := ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost}
 	filter := b.refuses(httpHostFilter, map[string]*rbacconfigv3.Permission{

@@ -23,13 +23,15 @@ func http1Upstream() *corev3.Http1ProtocolOptions {
 	return options
 }
 
-// handsOn has a connection manager hand on what HTTP/1.1 offers besides requests and answers: trailers, and the question of a
-// client whether its body is wanted, which the application answers. Where a filter waits for the whole body the proxy says
-// itself that it is, since the filter would wait for ever.
+// handsOn has a connection manager hand on what HTTP/1.1 offers besides requests and answers: trailers, and the
+// question of a client whether its body is wanted, which the application answers. Where a filter waits for the whole
+// body the proxy says itself that it is, since the filter would wait for ever.
 func handsOn(m *hcmv3.HttpConnectionManager, filters []*hcmv3.HttpFilter) {
 	m.HttpProtocolOptions = http1Options()
 	takeAnyMethod(m)
-	m.Proxy_100Continue = !slices.ContainsFunc(filters, func(f *hcmv3.HttpFilter) bool { return f.Name == bufferFilter })
+	m.Proxy_100Continue = !slices.ContainsFunc(filters, func(f *hcmv3.HttpFilter) bool {
+		return f.Name == bufferFilter
+	})
 }
 
 // upgradesOf are the protocols that routes take upgrades to.
@@ -46,16 +48,16 @@ func upgradesOf(hosts []*routev3.VirtualHost) []string {
 	return slices.Compact(out)
 }
 
-// ignoreUpgrades has a connection manager serve requests that offer an upgrade as ordinary ones (RFC 9110, 7.8), but for
-// upgrades to those protocols. Envoy would refuse them.
+// ignoreUpgrades has a connection manager serve requests that offer an upgrade as ordinary ones (RFC 9110, 7.8), but
+// for upgrades to those protocols. Envoy would refuse them.
 func ignoreUpgrades(m *hcmv3.HttpConnectionManager, but []string) {
 	m.HttpProtocolOptions.IgnoreHttp_11Upgrade = []*matcherv3.StringMatcher{
 		{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: re2("(?i)" + noneOf(but))}},
 	}
 }
 
-// noneOf is a regular expression for all text but the words: text that leaves all of them at some character, or goes on behind
-// one, or ends before.
+// noneOf is a regular expression for all text but the words: text that leaves all of them at some character, or goes
+// on behind one, or ends before.
 func noneOf(words []string) string {
 	next := map[byte][]string{}
 	whole := false

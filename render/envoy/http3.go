@@ -30,10 +30,15 @@ func (b *builder) http3(port uint16, list []*ir.Listener) {
 		for _, from := range origins(l) {
 			chain := &listenerv3.FilterChain{
 				Name: join(gatewayName(l.Name), "udp"),
-				TransportSocket: &corev3.TransportSocket{Name: quicTransportSocket, ConfigType: &corev3.TransportSocket_TypedConfig{
-					TypedConfig: b.any(&quicv3.QuicDownstreamTransport{DownstreamTlsContext: edgeTLS(l.TLS, []string{"h3"})}),
-				}},
-				Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_HTTP3, from))},
+				TransportSocket: &corev3.TransportSocket{
+					Name: quicTransportSocket,
+					ConfigType: &corev3.TransportSocket_TypedConfig{
+						TypedConfig: b.any(&quicv3.QuicDownstreamTransport{DownstreamTlsContext: edgeTLS(l.TLS,
+							[]string{"h3"})}),
+					},
+				},
+				Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_HTTP3,
+					from))},
 			}
 			if !slices.Contains(l.Hosts, "*") {
 				chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.Hosts}

@@ -24,34 +24,61 @@ const aSPIFFEName = `(?i).*spiffe:.*`
 // with any URI of a certificate that they know, and rules with its DNS names too. (SPIFFE X.509-SVID, section 2.) It
 // comes before all filters of a listener that asks for certificates of the mesh.
 func (b *builder) oneIdentity(name string) *listenerv3.Filter {
-	one := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{
-		AndMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: []*xdsmatcherv3.Matcher_MatcherList_Predicate{
-			b.certificate("uri_san", &sslv3.UriSanInput{}, aSPIFFEID),
-			{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: b.certificate("dns_san", &sslv3.DnsSanInput{}, aSPIFFEName)}},
-		}},
-	}}
-	allow := &xdscorev3.TypedExtensionConfig{Name: "one identity", TypedConfig: b.any(&rbacconfigv3.Action{Name: "one identity", Action: rbacconfigv3.RBAC_ALLOW})}
+	one := &xdsmatcherv3.Matcher_MatcherList_Predicate{
+		MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{
+			AndMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{
+				Predicate: []*xdsmatcherv3.Matcher_MatcherList_Predicate{
+					b.certificate("uri_san", &sslv3.UriSanInput{}, aSPIFFEID),
+					{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{
+						NotMatcher: b.certificate("dns_san",
+							&sslv3.DnsSanInput{}, aSPIFFEName),
+					}},
+				},
+			},
+		},
+	}
+	allow := &xdscorev3.TypedExtensionConfig{
+		Name:        "one identity",
+		TypedConfig: b.any(&rbacconfigv3.Action{Name: "one identity", Action: rbacconfigv3.RBAC_ALLOW}),
+	}
 	return b.networkFilter(networkIdentityFilter, &networkrbacv3.RBAC{
 		StatPrefix: name + ".identity",
 		// What nothing matches is denied.
-		Matcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
-			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-				Predicate: one, OnMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{Action: allow}},
-			}},
-		}}},
+		Matcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{
+			MatcherList: &xdsmatcherv3.Matcher_MatcherList{
+				Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
+					Predicate: one,
+					OnMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+						Action: allow,
+					}},
+				}},
+			},
+		}},
 	})
 }
 
 // certificate matches what the caller's certificate has of a kind of names, joined with commas, as a whole.
-func (b *builder) certificate(kind string, input proto.Message, regex string) *xdsmatcherv3.Matcher_MatcherList_Predicate {
-	return &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
-		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
-			Input: &xdscorev3.TypedExtensionConfig{Name: "envoy.matching.inputs." + kind, TypedConfig: b.any(input)},
-			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: &xdsmatcherv3.StringMatcher{
-				MatchPattern: &xdsmatcherv3.StringMatcher_SafeRegex{SafeRegex: &xdsmatcherv3.RegexMatcher{
-					EngineType: &xdsmatcherv3.RegexMatcher_GoogleRe2{GoogleRe2: &xdsmatcherv3.RegexMatcher_GoogleRE2{}}, Regex: regex,
-				}},
-			}},
+func (b *builder) certificate(kind string, input proto.Message,
+	regex string,
+) *xdsmatcherv3.Matcher_MatcherList_Predicate {
+	return &xdsmatcherv3.Matcher_MatcherList_Predicate{
+		MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+			SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+				Input: &xdscorev3.TypedExtensionConfig{
+					Name:        "envoy.matching.inputs." + kind,
+					TypedConfig: b.any(input),
+				},
+				Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{
+					ValueMatch: &xdsmatcherv3.StringMatcher{
+						MatchPattern: &xdsmatcherv3.StringMatcher_SafeRegex{SafeRegex: &xdsmatcherv3.RegexMatcher{
+							EngineType: &xdsmatcherv3.RegexMatcher_GoogleRe2{
+								GoogleRe2: &xdsmatcherv3.RegexMatcher_GoogleRE2{},
+							},
+							Regex: regex,
+						}},
+					},
+				},
+			},
 		},
-	}}
+	}
 }

@@ -74,7 +74,10 @@ func to(port uint16, chains []*listenerv3.FilterChain) []*listenerv3.FilterChain
 
 // closed ends every connection before it reads a byte.
 func (b *builder) closed(name string) *listenerv3.FilterChain {
-	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(directResponseFilter, &directresponsev3.Config{})}}
+	return &listenerv3.FilterChain{
+		Name:    name,
+		Filters: []*listenerv3.Filter{b.networkFilter(directResponseFilter, &directresponsev3.Config{})},
+	}
 }
 
 // inboundAddress is where a proxy without redirection listens: at its own
@@ -122,7 +125,8 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		chain.TransportSocket = b.downstreamTLS(callers)
 		chain.Filters = slices.Concat(
 			[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked), b.networkRBAC(port),
-			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, append(b.auditLog(port, networkRBACFilter), b.countsConnections(b.coming(serverTCP, port))...)...)},
+			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, append(b.auditLog(port, networkRBACFilter),
+				b.countsConnections(b.coming(serverTCP, port))...)...)},
 		)
 		return chain
 	}
@@ -141,9 +145,12 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 }
 
 // inboundRequests reads the requests to a port, and drops those headers of them.
-func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost, dropped []string) *hcmv3.HttpConnectionManager {
+func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost,
+	dropped []string,
+) *hcmv3.HttpConnectionManager {
 	name := inboundName(port.Name)
-	filters := slices.Concat(b.tokens(port), b.httpRBAC(), b.externalAuthorization(b.scope.Service.Authorizer), b.filtersOf(hosts))
+	filters := slices.Concat(b.tokens(port), b.httpRBAC(), b.externalAuthorization(b.scope.Service.Authorizer),
+		b.filtersOf(hosts))
 	m := b.connectionManager(name, filters...)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
@@ -174,5 +181,8 @@ func (b *builder) inboundHosts(name, cluster string, port *ir.Port) []*routev3.V
 	}
 	b.routeRules(route, port)
 	b.limitService(route, port)
-	return []*routev3.VirtualHost{{Name: name, Domains: []string{"*"}, Metadata: from(port.Pos), Routes: []*routev3.Route{route}}}
+	return []*routev3.VirtualHost{{
+		Name: name, Domains: []string{"*"}, Metadata: from(port.Pos),
+		Routes: []*routev3.Route{route},
+	}}
 }

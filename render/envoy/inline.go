@@ -32,7 +32,10 @@ func Inline(boot *bootstrapv3.Bootstrap, r *Resources, own *ir.Endpoint) (*boots
 	if out.StaticResources == nil {
 		out.StaticResources = &bootstrapv3.Bootstrap_StaticResources{}
 	}
-	in := inliner{routes: map[string]*routev3.RouteConfiguration{}, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}}
+	in := inliner{
+		routes:    map[string]*routev3.RouteConfiguration{},
+		endpoints: map[string]*endpointv3.ClusterLoadAssignment{},
+	}
 	for _, route := range r.Routes {
 		in.routes[route.Name] = route
 	}
@@ -136,7 +139,8 @@ func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
 // staticSecrets names secrets of the bootstrap in place of those that are sent.
 func staticSecrets(t *tlsv3.CommonTlsContext) error {
 	for _, s := range append(slices.Clone(t.GetTlsCertificateSdsSecretConfigs()),
-		t.GetValidationContextSdsSecretConfig(), t.GetCombinedValidationContext().GetValidationContextSdsSecretConfig()) {
+		t.GetValidationContextSdsSecretConfig(), t.GetCombinedValidationContext().
+			GetValidationContextSdsSecretConfig()) {
 		if s.GetSdsConfig().GetAds() != nil {
 			s.SdsConfig = nil
 		}

@@ -43,11 +43,15 @@ func (b *builder) tokens(port *ir.Port) []*hcmv3.HttpFilter {
 		good = append(good, &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_ProviderName{ProviderName: name}})
 	}
 	if b.goesWithout(port) {
-		good = append(good, &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_AllowMissing{AllowMissing: &emptypb.Empty{}}})
+		good = append(good, &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_AllowMissing{
+			AllowMissing: &emptypb.Empty{},
+		}})
 	}
 	required := good[0]
 	if len(good) > 1 {
-		required = &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_RequiresAny{RequiresAny: &jwtv3.JwtRequirementOrList{Requirements: good}}}
+		required = &jwtv3.JwtRequirement{RequiresType: &jwtv3.JwtRequirement_RequiresAny{
+			RequiresAny: &jwtv3.JwtRequirementOrList{Requirements: good},
+		}}
 	}
 	config.Rules = []*jwtv3.RequirementRule{{
 		Match: pathMatch(ir.PathMatch{}), RequirementType: &jwtv3.RequirementRule_Requires{Requires: required},
@@ -59,8 +63,8 @@ func (b *builder) tokens(port *ir.Port) []*hcmv3.HttpFilter {
 const httpCriticalFilter = httpRBACFilter + ".critical"
 
 // nothingCritical answers 403 to tokens whose header says that something in it must be understood ("crit", RFC 7515,
-// section 4.1.11). Such a token is no good to whoever does not understand it, and the filter that verifies tokens understands no
-// extension, but takes no notice.
+// section 4.1.11). Such a token is no good to whoever does not understand it, and the filter that verifies tokens
+// understands no extension, but takes no notice.
 func (b *builder) nothingCritical(issuers []string) *hcmv3.HttpFilter {
 	var critical []*rbacconfigv3.Permission
 	for _, name := range issuers {
@@ -69,8 +73,8 @@ func (b *builder) nothingCritical(issuers []string) *hcmv3.HttpFilter {
 	return b.refuses(httpCriticalFilter, map[string]*rbacconfigv3.Permission{"critical": anyOf(critical)})
 }
 
-// tokenHeader is under which name the filter for tokens tells the header of an issuer's token, beside the claims, which are
-// under the issuer's. No issuer has such a name.
+// tokenHeader is under which name the filter for tokens tells the header of an issuer's token, beside the claims,
+// which are under the issuer's. No issuer has such a name.
 func tokenHeader(issuer string) string { return issuer + "/header" }
 
 // httpTokenFilter is the filter of [builder.oneToken].
@@ -85,9 +89,11 @@ func (b *builder) oneToken() *hcmv3.HttpFilter {
 		return header(ir.StringMatch{Name: "authorization", Kind: ir.MatchRegex, Value: form})
 	}
 	other := &rbacconfigv3.Permission_Set{Rules: []*rbacconfigv3.Permission{
-		is(`(?is)(.*[\s,])?bearer([\s,].*)?`), {Rule: &rbacconfigv3.Permission_NotRule{NotRule: is(`Bearer( [^\s,]*)?`)}},
+		is(`(?is)(.*[\s,])?bearer([\s,].*)?`),
+		{Rule: &rbacconfigv3.Permission_NotRule{NotRule: is(`Bearer( [^\s,]*)?`)}},
 	}}
-	return b.refuses(httpTokenFilter, map[string]*rbacconfigv3.Permission{"bearer": {Rule: &rbacconfigv3.Permission_AndRules{AndRules: other}}})
+	return b.refuses(httpTokenFilter,
+		map[string]*rbacconfigv3.Permission{"bearer": {Rule: &rbacconfigv3.Permission_AndRules{AndRules: other}}})
 }
 
 // goesWithout reports whether something is let in on the port without a token.
@@ -115,7 +121,10 @@ func (b *builder) provider(i *ir.JWTIssuer) *jwtv3.JwtProvider {
 		JwtCacheConfig:             &jwtv3.JwtCacheConfig{JwtMaxTokenSize: maxToken},
 	}
 	for _, f := range i.Forward {
-		out.ClaimToHeaders = append(out.ClaimToHeaders, &jwtv3.JwtClaimToHeader{HeaderName: f.Header, ClaimName: f.Claim})
+		out.ClaimToHeaders = append(out.ClaimToHeaders, &jwtv3.JwtClaimToHeader{
+			HeaderName: f.Header,
+			ClaimName:  f.Claim,
+		})
 	}
 	if i.To == "" {
 		out.JwksSourceSpecifier = &jwtv3.JwtProvider_LocalJwks{LocalJwks: &corev3.DataSource{

@@ -10,9 +10,10 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// onceMore sends requests again, once, that the application gave back unread, and over HTTP/1.1 those that met a connection which
-// it was just closing. Envoy cannot tell those from one that the application died of; so they are requests that change
-// nothing (RFC 9110, 9.2.2), as Go's client and curl have it. The others get 503, and the header that says so.
+// onceMore sends requests again, once, that the application gave back unread, and over HTTP/1.1 those that met a
+// connection which it was just closing. Envoy cannot tell those from one that the application died of; so they are
+// requests that change nothing (RFC 9110, 9.2.2), as Go's client and curl have it. The others get 503, and the header
+// that says so.
 func onceMore(port *ir.Port) *routev3.RetryPolicy {
 	if port.Protocol.Multiplexed() { // where the end of a connection is announced
 		return &routev3.RetryPolicy{RetryOn: refusedStream, NumRetries: wrapperspb.UInt32(1)}

@@ -9,8 +9,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// renewed has connections to a member end in their time: the caller's proxy sends no more requests by them and waits for the
-// answers, so none is lost.
+// renewed has connections to a member end in their time: the caller's proxy sends no more requests by them and waits
+// for the answers, so none is lost.
 func (b *builder) renewed(o *httpv3.HttpProtocolOptions) *httpv3.HttpProtocolOptions {
 	common := commonOptions(o)
 	common.MaxConnectionDuration = duration(b.scope.Life.Requests)
@@ -18,8 +18,8 @@ func (b *builder) renewed(o *httpv3.HttpProtocolOptions) *httpv3.HttpProtocolOpt
 	return o
 }
 
-// endsOld has the proxy that is called end connections whose callers do not: it announces the end, and takes no more requests
-// after a while.
+// endsOld has the proxy that is called end connections whose callers do not: it announces the end, and takes no more
+// requests after a while.
 func (b *builder) endsOld(m *hcmv3.HttpConnectionManager) {
 	m.CommonHttpProtocolOptions.MaxConnectionDuration = duration(2 * b.scope.Life.Requests)
 }

@@ -42,14 +42,16 @@ func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *
 	return m
 }
 
-// pathsAsWritten reads requests as [builder.connectionManager] does, and leaves their paths as they are. It is for requests
-// that go to externals alone: no rule and no route reads them, and "/b//k" is another object than "/b/k" there.
+// pathsAsWritten reads requests as [builder.connectionManager] does, and leaves their paths as they are. It is for
+// requests that go to externals alone: no rule and no route reads them, and "/b//k" is another object than "/b/k"
+// there.
 func (b *builder) pathsAsWritten(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: statName(name),
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		// What one proxy adds for itself is nobody else's business.
-		HttpFilters:      slices.Concat(filters, []*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})}),
+		HttpFilters: slices.Concat(filters,
+			[]*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})}),
 		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{lateRPCs()}},
 		// The application says what it is.
 		ServerName:                   serverName,
@@ -71,14 +73,16 @@ func (b *builder) pathsAsWritten(name string, filters ...*hcmv3.HttpFilter) *hcm
 			IdleTimeout:                  durationpb.New(idleTimeout),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
 		},
-		Http2ProtocolOptions: streamErrors(&corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxStreams)}),
+		Http2ProtocolOptions: streamErrors(&corev3.Http2ProtocolOptions{
+			MaxConcurrentStreams: wrapperspb.UInt32(maxStreams),
+		}),
 	}
 	handsOn(m, filters)
 	return m
 }
 
-// streamErrors has a malformed message of HTTP/2 end its own stream (RFC 9113, 8.1.1), and not the connection with all other
-// streams on it, which are other callers' behind a gateway or a load balancer.
+// streamErrors has a malformed message of HTTP/2 end its own stream (RFC 9113, 8.1.1), and not the connection with all
+// other streams on it, which are other callers' behind a gateway or a load balancer.
 func streamErrors(o *corev3.Http2ProtocolOptions) *corev3.Http2ProtocolOptions {
 	o.OverrideStreamErrorOnInvalidHttpMessage = wrapperspb.Bool(true)
 	return o
@@ -95,7 +99,10 @@ func nobodyInternal() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 // routesByName lets a connection manager take its routes from a resource of
 // their own, which a change of routes alone replaces without a new listener.
 func (b *builder) routesByName(m *hcmv3.HttpConnectionManager, routes *routev3.RouteConfiguration) {
-	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: routes.Name}}
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+		ConfigSource:    ads(),
+		RouteConfigName: routes.Name,
+	}}
 	b.out.Routes = append(b.out.Routes, routes)
 }
 
@@ -108,7 +115,9 @@ func (b *builder) networkFilter(name string, config proto.Message) *listenerv3.F
 }
 
 // tcpProxy hands connections on to a callee or an external, and ends one on which nothing moves for that long.
-func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream, idle ir.Duration, logs ...*accesslogv3.AccessLog) *listenerv3.Filter {
+func (b *builder) tcpProxy(name, cluster string, callee *ir.Upstream, idle ir.Duration,
+	logs ...*accesslogv3.AccessLog,
+) *listenerv3.Filter {
 	p := connectionTo(name, cluster, idle)
 	p.AccessLog = logs
 	hashConnections(p, callee)

@@ -15,7 +15,8 @@ import (
 func match(m *ir.Match) *routev3.RouteMatch {
 	out := pathMatch(m.Path)
 	if m.Method != "" {
-		out.Headers = append(out.Headers, headerMatch(ir.StringMatch{Name: ":method", Kind: ir.MatchExact, Value: m.Method}))
+		out.Headers = append(out.Headers,
+			headerMatch(ir.StringMatch{Name: ":method", Kind: ir.MatchExact, Value: m.Method}))
 	}
 	for _, h := range m.Headers {
 		out.Headers = append(out.Headers, headerMatch(h))
@@ -43,9 +44,15 @@ func both(a, b *ir.Match) (*routev3.RouteMatch, bool) {
 	}
 	switch b.Path.Kind {
 	case ir.MatchExact:
-		m.Headers = append(m.Headers, ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: regexp.QuoteMeta(b.Path.Value) + query})
+		m.Headers = append(m.Headers, ir.StringMatch{
+			Name: ":path", Kind: ir.MatchRegex,
+			Value: regexp.QuoteMeta(b.Path.Value) + query,
+		})
 	case ir.MatchRegex:
-		m.Headers = append(m.Headers, ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: "(?:" + b.Path.Value + ")" + query})
+		m.Headers = append(m.Headers, ir.StringMatch{
+			Name: ":path", Kind: ir.MatchRegex,
+			Value: "(?:" + b.Path.Value + ")" + query,
+		})
 	case ir.MatchPrefix:
 		m.Headers = append(m.Headers, ir.StringMatch{Name: ":path", Kind: ir.MatchPrefix, Value: b.Path.Value})
 	}
@@ -87,7 +94,9 @@ func queryMatch(m ir.StringMatch) *routev3.QueryParameterMatcher {
 	out := &routev3.QueryParameterMatcher{Name: m.Name}
 	switch m.Kind {
 	case ir.MatchPresent, ir.MatchAbsent:
-		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_PresentMatch{PresentMatch: m.Kind == ir.MatchPresent}
+		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_PresentMatch{
+			PresentMatch: m.Kind == ir.MatchPresent,
+		}
 	default:
 		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_StringMatch{StringMatch: stringMatch(m)}
 	}

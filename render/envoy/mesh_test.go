@@ -51,15 +51,30 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		Upstream: ir.Upstream{
 			Name: "frontend", Namespace: "shop", Identity: identity("frontend"), Pos: at("frontend/service.cue", 3),
 			Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: "frontend"}},
-			Ports:    []ir.Port{{Name: "http", Number: 80, Target: 8080, Protocol: ir.HTTP, Pos: at("frontend/service.cue", 4)}},
+			Ports: []ir.Port{{
+				Name: "http", Number: 80, Target: 8080, Protocol: ir.HTTP,
+				Pos: at("frontend/service.cue", 4),
+			}},
 		},
 		Account: "frontend", Proxy: proxy(ir.InterceptRedirect),
-		Guards: ir.Guards{Allow: []ir.Rule{{From: peers("public"), Methods: []string{"GET", "POST"}, Paths: []string{"/*"}}}},
+		Guards: ir.Guards{Allow: []ir.Rule{{
+			From: peers("public"), Methods: []string{"GET", "POST"},
+			Paths: []string{"/*"},
+		}}},
 		Uses: []ir.Use{
 			{To: "billing", Ports: []string{"tls"}, Pos: at("frontend/service.cue", 9)},
-			{To: "cart", Ports: []string{"admin", "http"}, Binds: map[string]string{"http": "127.0.0.1:9101"}, Pos: at("frontend/service.cue", 10)},
-			{To: "checkout", Ports: []string{"grpc"}, Traffic: ir.Traffic{Timeout: seconds(2)}, Pos: at("frontend/service.cue", 11)},
-			{To: "plain", External: true, Ports: []string{"http", "sql"}, Binds: map[string]string{"sql": "127.0.0.1:9102"}, Pos: at("frontend/service.cue", 12)},
+			{
+				To: "cart", Ports: []string{"admin", "http"}, Binds: map[string]string{"http": "127.0.0.1:9101"},
+				Pos: at("frontend/service.cue", 10),
+			},
+			{
+				To: "checkout", Ports: []string{"grpc"}, Traffic: ir.Traffic{Timeout: seconds(2)},
+				Pos: at("frontend/service.cue", 11),
+			},
+			{
+				To: "plain", External: true, Ports: []string{"http", "sql"},
+				Binds: map[string]string{"sql": "127.0.0.1:9102"}, Pos: at("frontend/service.cue", 12),
+			},
 			{To: "stripe", External: true, Ports: []string{"https"}, Pos: at("frontend/service.cue", 13)},
 		},
 	}
@@ -67,7 +82,10 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		Upstream: ir.Upstream{
 			Name: "billing", Namespace: "shop", Identity: identity("billing"), Pos: at("billing/service.cue", 3),
 			Workload: ir.Workload{DNS: "billing.internal"},
-			Ports:    []ir.Port{{Name: "tls", Number: 8443, Target: 8443, Protocol: ir.TLS, Pos: at("billing/service.cue", 4)}},
+			Ports: []ir.Port{{
+				Name: "tls", Number: 8443, Target: 8443, Protocol: ir.TLS,
+				Pos: at("billing/service.cue", 4),
+			}},
 		},
 		Account: "billing", Proxy: proxy(ir.InterceptRedirect),
 		Guards: ir.Guards{Allow: []ir.Rule{{From: peers("frontend")}}},
@@ -76,8 +94,14 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		Upstream: ir.Upstream{
 			Name: "cart", Namespace: "shop", Identity: identity("cart"), Explicit: true, Pos: at("cart/service.cue", 3),
 			Workload: ir.Workload{Endpoints: []ir.Endpoint{
-				{Name: "a", Address: "10.0.0.1", Ports: map[string]uint16{"admin": 7071, "http": 7070}, Zone: "eu-1", Weight: 2},
-				{Name: "b", Address: "10.0.0.2", Ports: map[string]uint16{"admin": 7071, "http": 7072}, Targets: map[string]uint16{"http": 9999}, Zone: "eu-2", Weight: 1},
+				{
+					Name: "a", Address: "10.0.0.1", Ports: map[string]uint16{"admin": 7071, "http": 7070}, Zone: "eu-1",
+					Weight: 2,
+				},
+				{
+					Name: "b", Address: "10.0.0.2", Ports: map[string]uint16{"admin": 7071, "http": 7072},
+					Targets: map[string]uint16{"http": 9999}, Zone: "eu-2", Weight: 1,
+				},
 			}},
 			Ports: []ir.Port{
 				{Name: "admin", Number: 7071, Target: 17071, Protocol: ir.TCP, Pos: at("cart/service.cue", 4)},
@@ -86,7 +110,10 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		},
 		Account: "cart", Proxy: proxy(ir.InterceptExplicit),
 		Guards: ir.Guards{Allow: []ir.Rule{
-			{From: peers("frontend"), Ports: []string{"http"}, Paths: []string{"/cart", "/cart/*"}, Pos: at("cart/service.cue", 8)},
+			{
+				From: peers("frontend"), Ports: []string{"http"}, Paths: []string{"/cart", "/cart/*"},
+				Pos: at("cart/service.cue", 8),
+			},
 			{From: peers("frontend", "public"), Methods: []string{"GET"}, Pos: at("cart/service.cue", 9)},
 			{From: peers("frontend"), Ports: []string{"admin"}, Pos: at("cart/service.cue", 10)},
 		}},
@@ -95,15 +122,22 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		Upstream: ir.Upstream{
 			Name: "checkout", Namespace: "shop", Identity: identity("checkout"), Pos: at("checkout/service.cue", 3),
 			Workload: ir.Workload{Endpoints: []ir.Endpoint{
-				{Name: "v1", Address: "10.0.1.1", Ports: map[string]uint16{"grpc": 5050, "rest": 5051}, Weight: 1, Labels: map[string]string{"version": "v1"}},
-				{Name: "v2", Address: "10.0.1.2", Ports: map[string]uint16{"grpc": 5050, "rest": 5051}, Weight: 1, Labels: map[string]string{"version": "v2"}},
+				{
+					Name: "v1", Address: "10.0.1.1", Ports: map[string]uint16{"grpc": 5050, "rest": 5051}, Weight: 1,
+					Labels: map[string]string{"version": "v1"},
+				},
+				{
+					Name: "v2", Address: "10.0.1.2", Ports: map[string]uint16{"grpc": 5050, "rest": 5051}, Weight: 1,
+					Labels: map[string]string{"version": "v2"},
+				},
 			}},
 			Ports: []ir.Port{
 				{Name: "grpc", Number: 5050, Target: 5050, Protocol: ir.GRPC, Pos: at("checkout/service.cue", 4)},
 				{Name: "rest", Number: 5051, Target: 5051, Protocol: ir.HTTP2, Pos: at("checkout/service.cue", 5)},
 			},
 			Versions: []ir.Version{
-				{Name: "v1", Labels: map[string]string{"version": "v1"}}, {Name: "v2", Labels: map[string]string{"version": "v2"}},
+				{Name: "v1", Labels: map[string]string{"version": "v1"}},
+				{Name: "v2", Labels: map[string]string{"version": "v2"}},
 			},
 			Routes: []ir.Route{
 				{
@@ -119,7 +153,10 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 				},
 				{
 					Name: "query", Pos: at("checkout/service.cue", 20),
-					Match: ir.Match{Path: ir.PathMatch{Kind: ir.MatchRegex, Value: "/v[0-9]+/(" + strings.Repeat("[a-z0-9]{1,8}|", 40) + ").*"}, Query: []ir.StringMatch{
+					Match: ir.Match{Path: ir.PathMatch{
+						Kind:  ir.MatchRegex,
+						Value: "/v[0-9]+/(" + strings.Repeat("[a-z0-9]{1,8}|", 40) + ").*",
+					}, Query: []ir.StringMatch{
 						{Name: "debug", Kind: ir.MatchPresent},
 						{Name: "q", Kind: ir.MatchExact, Value: "1"},
 						{Name: "r", Kind: ir.MatchAbsent},
@@ -129,8 +166,14 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 				},
 				{
 					Name: "canary", Pos: at("checkout/service.cue", 30),
-					Match: ir.Match{Path: ir.PathMatch{Kind: ir.MatchPrefix, Value: "/shop.Checkout/"}, Query: []ir.StringMatch{{Name: "r", Kind: ir.MatchAbsent}}},
-					To:    []ir.Destination{{Service: "checkout", Version: "v1", Weight: 95}, {Service: "checkout", Version: "v2", Weight: 5}},
+					Match: ir.Match{
+						Path:  ir.PathMatch{Kind: ir.MatchPrefix, Value: "/shop.Checkout/"},
+						Query: []ir.StringMatch{{Name: "r", Kind: ir.MatchAbsent}},
+					},
+					To: []ir.Destination{
+						{Service: "checkout", Version: "v1", Weight: 95},
+						{Service: "checkout", Version: "v2", Weight: 5},
+					},
 					Traffic: ir.Traffic{
 						Timeout: seconds(3), Attempts: setting[uint32](2), PerTryTimeout: seconds(0.9),
 						RetryOn:       setting([]ir.RetryCondition{"unavailable", "reset", "connect-failure"}),
@@ -146,36 +189,54 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		},
 		Account: "checkout", Proxy: proxy(ir.InterceptRedirect),
 		Guards: ir.Guards{Allow: []ir.Rule{
-			{From: peers("frontend", "public"), Methods: []string{"GET", "POST"}, Paths: []string{"/shop.Checkout/*", "/health"}, Pos: at("checkout/service.cue", 50)},
+			{
+				From: peers("frontend", "public"), Methods: []string{"GET", "POST"},
+				Paths: []string{"/shop.Checkout/*", "/health"}, Pos: at("checkout/service.cue", 50),
+			},
 		}},
 	}
 	public := &ir.Gateway{
-		Name: "public", Namespace: "shop", Account: "public", Identity: identity("public"), Proxy: proxy(ir.InterceptRedirect), Pos: at("public/gateway.cue", 3),
+		Name: "public", Namespace: "shop", Account: "public", Identity: identity("public"),
+		Proxy: proxy(ir.InterceptRedirect), Pos: at("public/gateway.cue", 3),
 		Listeners: []ir.Listener{
 			{Name: "http", Port: 8080, Hosts: []string{"*"}, Pos: at("public/gateway.cue", 4)},
 			{Name: "internal", Port: 8081, Hosts: []string{"*.shop.example"}, Pos: at("public/gateway.cue", 5)},
 		},
 		Routes: []ir.Route{
 			{
-				Name: "api", Match: ir.Match{Host: "api.shop.example", Path: ir.PathMatch{Kind: ir.MatchPrefix, Value: "/shop.Checkout/"}}, Pos: at("public/gateway.cue", 8),
+				Name: "api", Match: ir.Match{Host: "api.shop.example", Path: ir.PathMatch{
+					Kind:  ir.MatchPrefix,
+					Value: "/shop.Checkout/",
+				}}, Pos: at("public/gateway.cue", 8),
 				To: []ir.Destination{{Service: "checkout", Version: "v1", Port: "grpc", Weight: 1}},
 			},
-			{Name: "all", Pos: at("public/gateway.cue", 9), To: []ir.Destination{{Service: "cart", Port: "http", Weight: 1}}, Traffic: ir.Traffic{
-				Attempts: setting[uint32](1), BudgetPercent: setting(5.0), MinConcurrency: setting[uint32](1),
-			}},
+			{
+				Name: "all", Pos: at("public/gateway.cue", 9),
+				To: []ir.Destination{{Service: "cart", Port: "http", Weight: 1}}, Traffic: ir.Traffic{
+					Attempts: setting[uint32](1), BudgetPercent: setting(5.0), MinConcurrency: setting[uint32](1),
+				},
+			},
 		},
-		Uses: []ir.Use{{To: "cart", Ports: []string{"http"}, Pos: at("public/gateway.cue", 12)}, {To: "checkout", Ports: []string{"grpc"}, Pos: at("public/gateway.cue", 13)}},
+		Uses: []ir.Use{
+			{To: "cart", Ports: []string{"http"}, Pos: at("public/gateway.cue", 12)},
+			{To: "checkout", Ports: []string{"grpc"}, Pos: at("public/gateway.cue", 13)},
+		},
 	}
 	plain := &ir.External{
 		Name: "plain", Hosts: []string{"plain.example", "other.example"}, Pos: at("mesh.cue", 20),
-		Ports: []ir.Port{{Name: "http", Number: 80, Target: 80, Protocol: ir.HTTP}, {Name: "sql", Number: 7071, Target: 7071, Protocol: ir.TCP}},
+		Ports: []ir.Port{
+			{Name: "http", Number: 80, Target: 80, Protocol: ir.HTTP},
+			{Name: "sql", Number: 7071, Target: 7071, Protocol: ir.TCP},
+		},
 	}
 	stripe := &ir.External{
 		Name: "stripe", Hosts: []string{"api.stripe.example"}, Pos: at("mesh.cue", 21), Roots: "/etc/meshc/roots.pem",
-		Ports: []ir.Port{{Name: "https", Number: 443, Target: 443, Protocol: ir.HTTPS}}, Traffic: ir.Traffic{Timeout: seconds(10)},
+		Ports:   []ir.Port{{Name: "https", Number: 443, Target: 443, Protocol: ir.HTTPS}},
+		Traffic: ir.Traffic{Timeout: seconds(10)},
 	}
 	return &ir.Mesh{
 		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: delivery, Pos: at("mesh.cue", 5)},
-		Services: []*ir.Service{billing, cart, checkout, frontend}, Gateways: []*ir.Gateway{public}, Externals: []*ir.External{plain, stripe},
+		Services: []*ir.Service{billing, cart, checkout, frontend}, Gateways: []*ir.Gateway{public},
+		Externals: []*ir.External{plain, stripe},
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// smallLetters is a method with a letter that is not a capital. Rules and routes compare methods as they are written (RFC 9110,
-// section 9.1); some applications read "get" as GET, which no rule about GET would have seen.
+// smallLetters is a method with a letter that is not a capital. Rules and routes compare methods as they are written
+// (RFC 9110, section 9.1); some applications read "get" as GET, which no rule about GET would have seen.
 var smallLetters = ir.StringMatch{Name: ":method", Kind: ir.MatchRegex, Value: `.*[a-z].*`}
 
 // takeAnyMethod has a connection manager accept methods that no standard names, over HTTP/1.1 as over HTTP/2.

@@ -24,8 +24,8 @@ const (
 	metadataVersion = "version"
 )
 
-// peerIdentity is the SPIFFE ID in the peer's certificate, of which [builder.oneIdentity] has made sure that it is one; nothing
-// without a certificate.
+// peerIdentity is the SPIFFE ID in the peer's certificate, of which [builder.oneIdentity] has made sure that it is
+// one; nothing without a certificate.
 const peerIdentity = "%DOWNSTREAM_PEER_URI_SAN%"
 
 // calleeOf is how metrics name a service.
@@ -100,7 +100,8 @@ func ruleTags(m measured) []*statsv3.Config_Tag {
 // errorType is Envoy's response flags, in words.
 func errorType() *statsv3.Config_Tag { return tag("error.type", "%RESPONSE_FLAGS_LONG%") }
 
-// statusClass is the class of a status, "none" for a request without one: an application can choose any of 900 statuses.
+// statusClass is the class of a status, "none" for a request without one: an application can choose any of 900
+// statuses.
 func (b *builder) statusClass() *statsv3.Config_Tag {
 	classes := map[string]string{}
 	for _, digit := range []string{"1", "2", "3", "4", "5"} {
@@ -109,7 +110,8 @@ func (b *builder) statusClass() *statsv3.Config_Tag {
 	return b.mapped("http.response.status_class", "%RESPONSE_CODE%", classes, "none")
 }
 
-// callerTag has one value for all callers of a wildcard of another trust domain, which signs as many identities as it likes.
+// callerTag has one value for all callers of a wildcard of another trust domain, which signs as many identities as it
+// likes.
 func (b *builder) callerTag(m measured) *statsv3.Config_Tag {
 	if len(m.callers) == 0 {
 		return tag("caller", m.caller)
@@ -135,18 +137,26 @@ func (b *builder) foreignWildcards(port *ir.Port) []string {
 // mapped is a tag whose values that begin with a key are that key's, and others are the rest, or stay for an empty one.
 func (b *builder) mapped(name, format string, values map[string]string, rest string) *statsv3.Config_Tag {
 	become := func(value string) *xdsmatcherv3.Matcher_OnMatch {
-		return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{Action: &xdscorev3.TypedExtensionConfig{
-			Name: value, TypedConfig: b.any(&transformstatv3.TransformStat{UpdateTag: &transformstatv3.TransformStat_UpdateTag{NewTagValue: value}}),
-		}}}
+		return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+			Action: &xdscorev3.TypedExtensionConfig{
+				Name: value, TypedConfig: b.any(&transformstatv3.TransformStat{
+					UpdateTag: &transformstatv3.TransformStat_UpdateTag{NewTagValue: value},
+				}),
+			},
+		}}
 	}
 	matches := map[string]*xdsmatcherv3.Matcher_OnMatch{}
 	for key, value := range values {
 		matches[key] = become(value)
 	}
-	m := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-		Input:    &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(&inputstatsv3.StatTagValueInput{})},
-		TreeType: &xdsmatcherv3.Matcher_MatcherTree_PrefixMatchMap{PrefixMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches}},
-	}}}
+	m := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{
+		MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+			Input: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(&inputstatsv3.StatTagValueInput{})},
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_PrefixMatchMap{
+				PrefixMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches},
+			},
+		},
+	}}
 	if rest != "" {
 		m.OnNoMatch = become(rest)
 	}

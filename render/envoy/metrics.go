@@ -18,8 +18,8 @@ const statsLogger = "envoy.access_loggers.stats"
 const metricsPrefix = "meshc"
 
 // How many counters a listener keeps of what it lets through, and of what fails. What is beyond is not counted, and
-// server.stats_overflow.counter counts that. The first is a bound that compiled meshes stay far below; failures have labels whose
-// values the application can choose.
+// server.stats_overflow.counter counts that. The first is a bound that compiled meshes stay far below; failures have
+// labels whose values the application can choose.
 const (
 	maxSeries        = 10_000
 	maxFailureSeries = 200
@@ -28,7 +28,8 @@ const (
 // measured are the requests or connections of a listener, as the labels of its metrics name them.
 type measured struct {
 	kind string // of the metrics: see [clientHTTP] and its neighbours
-	// caller, callee and port are format strings of Envoy: constants, or what the chosen cluster or the peer's certificate says.
+	// caller, callee and port are format strings of Envoy: constants, or what the chosen cluster or the peer's
+	// certificate says.
 	caller, callee, port string
 	// callers are the wildcards that stand for callers of other trust domains.
 	callers []string
@@ -36,8 +37,8 @@ type measured struct {
 	rules string
 }
 
-// What is measured: by the proxy that chooses the route, and by the one that lets the request in. The names are those of
-// OpenTelemetry's semantic conventions.
+// What is measured: by the proxy that chooses the route, and by the one that lets the request in. The names are those
+// of OpenTelemetry's semantic conventions.
 const (
 	clientHTTP = "http.client"
 	serverHTTP = "http.server"
@@ -47,13 +48,17 @@ const (
 
 // going are those that the proxy sends on for its own member, or from outside at a gateway: their caller is the member.
 func (b *builder) going(kind string) measured {
-	return measured{kind: kind, caller: b.member.Identity.String(), callee: clusterSays(metadataCallee), port: clusterSays(metadataPort)}
+	return measured{
+		kind: kind, caller: b.member.Identity.String(), callee: clusterSays(metadataCallee),
+		port: clusterSays(metadataPort),
+	}
 }
 
 // coming are those that come to a port of the service, by the identity in the caller's certificate.
 func (b *builder) coming(kind string, port *ir.Port) measured {
 	m := measured{
-		kind: kind, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port), callers: b.foreignWildcards(port),
+		kind: kind, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port),
+		callers: b.foreignWildcards(port),
 	}
 	if kind == serverHTTP { // below HTTP Envoy does not tell which rule decided
 		m.rules = httpRBACFilter
@@ -63,7 +68,10 @@ func (b *builder) coming(kind string, port *ir.Port) measured {
 
 // unguarded are connections to a port that no rule holds for.
 func (b *builder) unguarded(port *ir.Port) measured {
-	return measured{kind: serverTCP, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port)}
+	return measured{
+		kind: serverTCP, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream),
+		port: portLabel(port),
+	}
 }
 
 // passing are those of members that leave the mesh by an egress gateway.
@@ -71,9 +79,9 @@ func (b *builder) passing(kind string, e *ir.External, port *ir.Port) measured {
 	return measured{kind: kind, caller: peerIdentity, callee: e.Name, port: portLabel(port)}
 }
 
-// counts are the access loggers that count requests. Of those that rules hold for, the first counts what the rules let in: its
-// labels have no value that is not of the configuration or of a certificate of the mesh. The other counts what failed or was
-// refused, by whom it was sent and why.
+// counts are the access loggers that count requests. Of those that rules hold for, the first counts what the rules let
+// in: its labels have no value that is not of the configuration or of a certificate of the mesh. The other counts what
+// failed or was refused, by whom it was sent and why.
 func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 	edge := b.edgeTags(m)
 	requests := append(edge, b.decisionTags(m)...)
@@ -95,9 +103,13 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 	failed := &statsv3.Config{
 		StatsScope: statsScope(maxFailureSeries),
 		Counters: []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m),
-			tag("http.response.status_code", "%RESPONSE_CODE%"), tag("rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"), errorType()))},
+			tag("http.response.status_code", "%RESPONSE_CODE%"), tag("rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"),
+			errorType()))},
 	}
-	return []*accesslogv3.AccessLog{b.statsLog(admitted, letIn(m)), b.statsLog(failed, anyFilter(statusFrom(400), anyFlag(), grpcFailed()))}
+	return []*accesslogv3.AccessLog{
+		b.statsLog(admitted, letIn(m)),
+		b.statsLog(failed, anyFilter(statusFrom(400), anyFlag(), grpcFailed())),
+	}
 }
 
 // countsConnections is [builder.counts] below HTTP.
@@ -126,10 +138,13 @@ func (b *builder) statsLog(config *statsv3.Config, filter *accesslogv3.AccessLog
 	}
 }
 
-// statsScope bounds the counters of one logger. It has no sharing_name, by which the bound would be the proxy's: Envoy 1.40
-// ends with a segmentation fault then when it only validates its configuration (--mode validate).
+// statsScope bounds the counters of one logger. It has no sharing_name, by which the bound would be the proxy's: Envoy
+// 1.40 ends with a segmentation fault then when it only validates its configuration (--mode validate).
 func statsScope(most uint32) *typev3.Scope {
-	return &typev3.Scope{Prefix: metricsPrefix, MaxCounters: wrapperspb.UInt32(most), MaxHistograms: wrapperspb.UInt32(most)}
+	return &typev3.Scope{
+		Prefix: metricsPrefix, MaxCounters: wrapperspb.UInt32(most),
+		MaxHistograms: wrapperspb.UInt32(most),
+	}
 }
 
 func one(name string, tags []*statsv3.Config_Tag) *statsv3.Config_Counter {
@@ -145,45 +160,64 @@ func letIn(m measured) *accesslogv3.AccessLogFilter {
 	if m.rules == "" {
 		return nil
 	}
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
-		Matcher: &matcherv3.MetadataMatcher{
-			Filter: m.rules,
-			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "enforced_engine_result"}}},
-			Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "allowed"},
-			}}},
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+		MetadataFilter: &accesslogv3.MetadataFilter{
+			Matcher: &matcherv3.MetadataMatcher{
+				Filter: m.rules,
+				Path: []*matcherv3.MetadataMatcher_PathSegment{
+					{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "enforced_engine_result"}},
+				},
+				Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
+					StringMatch: &matcherv3.StringMatcher{
+						MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "allowed"},
+					},
+				}},
+			},
+			MatchIfKeyNotFound: wrapperspb.Bool(false),
 		},
-		MatchIfKeyNotFound: wrapperspb.Bool(false),
-	}}}
+	}}
 }
 
 func statusFrom(code uint32) *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: &accesslogv3.StatusCodeFilter{
-		Comparison: &accesslogv3.ComparisonFilter{Op: accesslogv3.ComparisonFilter_GE, Value: &corev3.RuntimeUInt32{
-			DefaultValue: code, RuntimeKey: "meshc.failures_from",
-		}},
-	}}}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{
+		StatusCodeFilter: &accesslogv3.StatusCodeFilter{
+			Comparison: &accesslogv3.ComparisonFilter{Op: accesslogv3.ComparisonFilter_GE, Value: &corev3.RuntimeUInt32{
+				DefaultValue: code, RuntimeKey: "meshc.failures_from",
+			}},
+		},
+	}}
 }
 
 // anyFlag passes what Envoy has a response flag for.
 func anyFlag() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{}}}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{},
+	}}
 }
 
 // grpcFailed passes calls of gRPC with another status than OK, whose HTTP status is 200.
 func grpcFailed() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
-		{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: &routev3.HeaderMatcher{
-			Name: "content-type", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"},
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
+		AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
+			{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
+				Header: &routev3.HeaderMatcher{
+					Name: "content-type",
+					HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+						MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"},
+					}},
+				},
+			}}},
+			{FilterSpecifier: &accesslogv3.AccessLogFilter_GrpcStatusFilter{
+				GrpcStatusFilter: &accesslogv3.GrpcStatusFilter{
+					Statuses: []accesslogv3.GrpcStatusFilter_Status{accesslogv3.GrpcStatusFilter_OK}, Exclude: true,
+				},
 			}},
-		}}}},
-		{FilterSpecifier: &accesslogv3.AccessLogFilter_GrpcStatusFilter{GrpcStatusFilter: &accesslogv3.GrpcStatusFilter{
-			Statuses: []accesslogv3.GrpcStatusFilter_Status{accesslogv3.GrpcStatusFilter_OK}, Exclude: true,
-		}}},
-	}}}}
+		}},
+	}}
 }
 
 func anyFilter(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{Filters: filters}}}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{
+		OrFilter: &accesslogv3.OrFilter{Filters: filters},
+	}}
 }

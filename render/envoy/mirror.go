@@ -13,9 +13,9 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// mirror has a route send copies of its requests, under the same host. A copy is given up, which counts against its instance,
-// when its answer has not ended in the timeout of the policy, or within the time that a request may be idle by default:
-// nobody waits for it, and copies for an instance that hangs would stay for ever.
+// mirror has a route send copies of its requests, under the same host. A copy is given up, which counts against its
+// instance, when its answer has not ended in the timeout of the policy, or within the time that a request may be idle
+// by default: nobody waits for it, and copies for an instance that hangs would stay for ever.
 func (b *builder) mirror(action *routev3.RouteAction, m *ir.Mirror, came *ir.Port, p ir.Policy) {
 	if m == nil {
 		return
@@ -29,16 +29,22 @@ func (b *builder) mirror(action *routev3.RouteAction, m *ir.Mirror, came *ir.Por
 		RuntimeFraction:               &corev3.RuntimeFractionalPercent{DefaultValue: fraction(m.Percent)},
 		DisableShadowHostSuffixAppend: true,
 		// The time for the copy alone, which its own router takes out.
-		RequestHeadersMutations: []*mutationv3.HeaderMutation{{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-			Header: &corev3.HeaderValue{
-				Key: "x-envoy-upstream-rq-timeout-ms", Value: strconv.FormatInt(max(1, time.Duration(within).Milliseconds()), 10),
-			},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		}}}},
+		RequestHeadersMutations: []*mutationv3.HeaderMutation{
+			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+				Header: &corev3.HeaderValue{
+					Key: "x-envoy-upstream-rq-timeout-ms", Value: strconv.FormatInt(max(1, time.Duration(within).
+						Milliseconds()), 10),
+				},
+				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			}}},
+		},
 	})
 }
 
 // fraction is a share in percent, to a ten thousandth of a percent.
 func fraction(percent float64) *typev3.FractionalPercent {
-	return &typev3.FractionalPercent{Numerator: uint32(math.Round(percent * 10000)), Denominator: typev3.FractionalPercent_MILLION}
+	return &typev3.FractionalPercent{
+		Numerator:   uint32(math.Round(percent * 10000)),
+		Denominator: typev3.FractionalPercent_MILLION,
+	}
 }

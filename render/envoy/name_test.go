@@ -14,7 +14,10 @@ func TestNodeID(t *testing.T) {
 			t.Errorf("%s: got %s %s %s %v", id, kind, name, got, err)
 		}
 	}
-	for _, id := range []string{"", "service", "service/", "service//a", "service/checkout", "external/x/a", "Service/checkout/a"} {
+	for _, id := range []string{
+		"", "service", "service/", "service//a", "service/checkout", "external/x/a",
+		"Service/checkout/a",
+	} {
 		if _, _, _, err := ParseNodeID(id); err == nil {
 			t.Errorf("%q is taken", id)
 		}

@@ -94,7 +94,8 @@ func (n *nameServer) serve() {
 		for _, ip := range answer.addresses {
 			if q.Type == dnsmessage.TypeA {
 				m.Answers = append(m.Answers, dnsmessage.Resource{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: answer.ttl}, Body: &dnsmessage.AResource{A: ip.As4()},
+					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: answer.ttl},
+					Body:   &dnsmessage.AResource{A: ip.As4()},
 				})
 			}
 		}
@@ -127,7 +128,9 @@ func (n *nameServer) asksOften(t *testing.T, boot *bootstrapv3.Bootstrap) {
 }
 
 // lookUps changes how a proxy looks names up, and has it do so often.
-func lookUps(t *testing.T, boot *bootstrapv3.Bootstrap, change func(*caresv3.CaresDnsResolverConfig, *dnsv3.DnsCluster)) {
+func lookUps(t *testing.T, boot *bootstrapv3.Bootstrap, change func(*caresv3.CaresDnsResolverConfig,
+	*dnsv3.DnsCluster),
+) {
 	t.Helper()
 	resolver := &caresv3.CaresDnsResolverConfig{}
 	if err := boot.TypedDnsResolverConfig.TypedConfig.UnmarshalTo(resolver); err != nil {

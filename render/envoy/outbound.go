@@ -69,7 +69,8 @@ func (b *builder) bound(c call, bind string) {
 	name := outboundBind(b.label(c), c.port.Name)
 	l := b.outboundListener(name, address(at.Addr().String(), at.Port()), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
-		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.scope.FormsOn(c.use, c.port.Name, c.port.Number), true, c.external != nil, b.anyHost(c)...)}
+		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.scope.FormsOn(c.use, c.port.Name,
+			c.port.Number), true, c.external != nil, b.anyHost(c)...)}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
 	}
@@ -82,7 +83,8 @@ func (b *builder) intercepted() {
 	l := b.outboundListener(outboundListener, b.everywhere(b.member.Proxy.OutboundPort), source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
-	nowhere := b.tcpProxy(blackhole, blackhole, nil, ir.Duration(idleTimeout), b.countsConnections(b.going(clientTCP))...)
+	nowhere := b.tcpProxy(blackhole, blackhole, nil, ir.Duration(idleTimeout),
+		b.countsConnections(b.going(clientTCP))...)
 	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{nowhere}}}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
@@ -114,7 +116,9 @@ func (b *builder) virtual(number uint16, calls []call) {
 		}
 	}
 	if hosts != nil {
-		l.FilterChains = append(l.FilterChains, b.outboundHTTP(name, b.scope.FormsOn(calls[0].use, calls[0].port.Name, number), false, b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
+		l.FilterChains = append(l.FilterChains,
+			b.outboundHTTP(name, b.scope.FormsOn(calls[0].use, calls[0].port.Name, number), false,
+				b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -141,9 +145,11 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 	}
 }
 
-// outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name; these are of externals alone,
-// or of services too.
-func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals bool, hosts ...*routev3.VirtualHost) *listenerv3.FilterChain {
+// outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name; these are
+// of externals alone, or of services too.
+func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals bool,
+	hosts ...*routev3.VirtualHost,
+) *listenerv3.FilterChain {
 	read := b.connectionManager
 	if externals {
 		read, forms = b.pathsAsWritten, forms.ToExternals()
@@ -162,7 +168,8 @@ func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals b
 // virtualHost has the routes of requests for one callee.
 func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
 	return &routev3.VirtualHost{
-		Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: from(c.use.Pos), Routes: b.serviceRoutes(c.callee, c.use, c.port),
+		Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: from(c.use.Pos),
+		Routes: b.serviceRoutes(c.callee, c.use, c.port),
 	}
 }
 

@@ -19,11 +19,14 @@ const (
 	always      = 100 // percent of the times
 )
 
-// outlierDetection ejects instances that fail. What the proxy sees itself, connections that fail and tries whose time is over,
-// counts in the place of an answer of 503 or 504: Envoy can count it apart, but would then begin anew with each connection that
-// it gets, and an instance that never answers would stay. Of the answers none counts but those that failed holds for, where it
-// is given and nobody wrote that answers count. One instance may always be out, however few there are.
-func outlierDetection(c *clusterv3.Cluster, o *ir.Outliers, failed *matchv3.MatchPredicate) *httpv3.HttpProtocolOptions_OutlierDetection {
+// outlierDetection ejects instances that fail. What the proxy sees itself, connections that fail and tries whose time
+// is over, counts in the place of an answer of 503 or 504: Envoy can count it apart, but would then begin anew with
+// each connection that it gets, and an instance that never answers would stay. Of the answers none counts but those
+// that failed holds for, where it is given and nobody wrote that answers count. One instance may always be out,
+// however few there are.
+func outlierDetection(c *clusterv3.Cluster, o *ir.Outliers,
+	failed *matchv3.MatchPredicate,
+) *httpv3.HttpProtocolOptions_OutlierDetection {
 	if o == nil {
 		o = ir.DefaultOutliers()
 	}
@@ -41,7 +44,8 @@ func outlierDetection(c *clusterv3.Cluster, o *ir.Outliers, failed *matchv3.Matc
 	}
 	out.Consecutive_5Xx, out.EnforcingConsecutive_5Xx = inARow(cmp.Or(o.Consecutive5xx, o.LocalFailures))
 	if o.GatewayErrors > 0 { // off by itself
-		out.ConsecutiveGatewayFailure, out.EnforcingConsecutiveGatewayFailure = wrapperspb.UInt32(o.GatewayErrors), wrapperspb.UInt32(always)
+		out.ConsecutiveGatewayFailure, out.EnforcingConsecutiveGatewayFailure = wrapperspb.UInt32(o.GatewayErrors),
+			wrapperspb.UInt32(always)
 	}
 	shares(out, o)
 	if failed == nil || o.ReadAnswers() {

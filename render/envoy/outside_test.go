@@ -69,7 +69,9 @@ func (c *readConn) Read(p []byte) (int, error) {
 func newOutside(t *testing.T) *outside {
 	t.Helper()
 	o := &outside{names: newNameServer(t), bind: map[string]string{}, reached: &counter{}, authority: newAuthority(t)}
-	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "web") }))
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "web")
+	}))
 	web.Listener = reads{web.Listener, o.reached}
 	web.Start()
 	t.Cleanup(web.Close)
@@ -77,7 +79,10 @@ func newOutside(t *testing.T) *outside {
 	free := freePorts(t, 20)
 	next := func() uint16 { p := free[0]; free = free[1:]; return p }
 	client := caller(t, o.authority, next())
-	o.gateway = &ir.Gateway{Name: "exit", Namespace: "shop", Identity: identity("exit"), Address: "127.0.0.1", Proxy: proxy(ir.InterceptExplicit)}
+	o.gateway = &ir.Gateway{
+		Name: "exit", Namespace: "shop", Identity: identity("exit"), Address: "127.0.0.1",
+		Proxy: proxy(ir.InterceptExplicit),
+	}
 	o.gateway.Egress = &ir.Egress{Host: "127.0.0.1", Port: next()}
 	o.gateway.Proxy.AdminPort = next()
 	o.gateway.Proxy.CertificateDirectory = o.authority.directory(t, o.gateway.Identity.String())
@@ -89,14 +94,21 @@ func newOutside(t *testing.T) *outside {
 		o.names.say(e.Hosts[0], "127.0.0.1")
 		at := fmt.Sprintf("127.0.0.1:%d", next())
 		o.bind[e.Name] = at
-		client.Uses = append(client.Uses, ir.Use{To: e.Name, External: true, Ports: []string{"p"}, Binds: map[string]string{"p": at}})
+		client.Uses = append(client.Uses, ir.Use{
+			To: e.Name, External: true, Ports: []string{"p"},
+			Binds: map[string]string{"p": at},
+		})
 		if e.Via != nil {
 			o.gateway.Uses = append(o.gateway.Uses, ir.Use{To: e.Name, External: true, Ports: []string{"p"}})
-			o.gateway.Egress.Externals = append(o.gateway.Egress.Externals, ir.EgressExternal{Name: e.Name, Callers: []ir.Peer{client.Peer()}})
+			o.gateway.Egress.Externals = append(o.gateway.Egress.Externals,
+				ir.EgressExternal{Name: e.Name, Callers: []ir.Peer{client.Peer()}})
 		}
 		m.Externals = append(m.Externals, e)
 	}
-	via := &ir.Via{Gateway: "exit", Namespace: "shop", Identity: o.gateway.Identity, Host: "127.0.0.1", Port: o.gateway.Egress.Port}
+	via := &ir.Via{
+		Gateway: "exit", Namespace: "shop", Identity: o.gateway.Identity, Host: "127.0.0.1",
+		Port: o.gateway.Egress.Port,
+	}
 	for _, protocol := range []ir.Protocol{ir.HTTP, ir.TCP, ir.TLS} {
 		for way, through := range map[string]*ir.Via{"straight": nil, "via": via} {
 			for where, local := range map[string]bool{"local": true, "remote": false} {
@@ -109,7 +121,10 @@ func newOutside(t *testing.T) *outside {
 		}
 	}
 	admin := o.gateway.Proxy.AdminPort
-	add(&ir.External{Name: "admin", Hosts: []string{"admin.example"}, Via: via, Ports: []ir.Port{{Name: "p", Number: admin, Target: admin, Protocol: ir.HTTP}}})
+	add(&ir.External{
+		Name: "admin", Hosts: []string{"admin.example"}, Via: via,
+		Ports: []ir.Port{{Name: "p", Number: admin, Target: admin, Protocol: ir.HTTP}},
+	})
 	sortByName(m.Externals, func(e *ir.External) string { return e.Name })
 	byTo := func(a, b ir.Use) int { return strings.Compare(a.To, b.To) }
 	slices.SortFunc(client.Uses, byTo)
@@ -137,7 +152,8 @@ func (o *outside) get(name string) (string, error) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s.example\r\nConnection: close\r\n\r\n", name); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s.example\r\nConnection: close\r\n\r\n",
+		name); err != nil {
 		return "", err
 	}
 	if name == "admin" || strings.HasPrefix(name, "http") {

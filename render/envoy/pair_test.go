@@ -55,14 +55,17 @@ func (p *pair) serveRPC(t *testing.T, l net.Listener) {
 	t.Helper()
 	rpc := grpc.NewServer()
 	healthpb.RegisterHealthServer(rpc, health.NewServer())
-	s := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/test.Slow/") {
-			p.deadlines <- r.Header.Get("grpc-timeout")
-			<-r.Context().Done()
-			return
-		}
-		rpc.ServeHTTP(w, r)
-	})}
+	s := &http.Server{
+		Protocols: new(http.Protocols),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/test.Slow/") {
+				p.deadlines <- r.Header.Get("grpc-timeout")
+				<-r.Context().Done()
+				return
+			}
+			rpc.ServeHTTP(w, r)
+		}),
+	}
 	s.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { s.Close() })
@@ -73,7 +76,10 @@ func (p *pair) serveRPC(t *testing.T, l net.Listener) {
 // "stranger", and for "genuine" its own.
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{authority: newAuthority(t), bind: map[string]string{}, inbound: map[string]string{}, deadlines: make(chan string, 1)}
+	p := &pair{
+		authority: newAuthority(t), bind: map[string]string{}, inbound: map[string]string{},
+		deadlines: make(chan string, 1),
+	}
 	application := httptest.NewServer(http.HandlerFunc(answers))
 	t.Cleanup(application.Close)
 	rpcListener := listen(t)
@@ -85,7 +91,10 @@ func newPair(t *testing.T) *pair {
 	free := freePorts(t, 20)
 	next := func() uint16 { port := free[0]; free = free[1:]; return port }
 	service := func(name string) *ir.Service {
-		s := &ir.Service{Upstream: ir.Upstream{Name: name, Namespace: "shop", Identity: identity(name), Explicit: true}, Proxy: proxy(ir.InterceptExplicit)}
+		s := &ir.Service{
+			Upstream: ir.Upstream{Name: name, Namespace: "shop", Identity: identity(name), Explicit: true},
+			Proxy:    proxy(ir.InterceptExplicit),
+		}
 		s.Proxy.AdminPort = next()
 		s.Proxy.CertificateDirectory = p.authority.directory(t, s.Identity.String())
 		return s
@@ -119,13 +128,20 @@ func newPair(t *testing.T) *pair {
 		s := service(name)
 		s.Ports = []ir.Port{{Name: "http", Number: 1, Target: 1, Protocol: ir.HTTP}}
 		s.Workload.Endpoints = []ir.Endpoint{{
-			Name: "a", Address: "127.0.0.1", Weight: 1, Ports: map[string]uint16{"http": p.serverWith(t, identity(holder).String())},
+			Name: "a", Address: "127.0.0.1", Weight: 1,
+			Ports: map[string]uint16{"http": p.serverWith(t, identity(holder).String())},
 		}}
 		callees = append(callees, s)
 	}
-	p.mesh = &ir.Mesh{Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic}, Services: []*ir.Service{client}}
+	p.mesh = &ir.Mesh{
+		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic},
+		Services: []*ir.Service{client},
+	}
 	for _, callee := range callees {
-		use := ir.Use{To: callee.Name, Binds: map[string]string{}, Traffic: ir.Traffic{Timeout: seconds(0.5), IdleTimeout: seconds(2)}}
+		use := ir.Use{To: callee.Name, Binds: map[string]string{}, Traffic: ir.Traffic{
+			Timeout:     seconds(0.5),
+			IdleTimeout: seconds(2),
+		}}
 		for _, port := range callee.Ports {
 			bind := fmt.Sprintf("127.0.0.1:%d", next())
 			use.Ports = append(use.Ports, port.Name)
@@ -134,15 +150,25 @@ func newPair(t *testing.T) *pair {
 		client.Uses = append(client.Uses, use)
 		p.mesh.Services = append(p.mesh.Services, callee)
 	}
-	for name, holder := range map[string]string{"api": "api.example", "wildcard": "*.example", "wrong": "elsewhere.example"} {
+	for name, holder := range map[string]string{
+		"api": "api.example", "wildcard": "*.example",
+		"wrong": "elsewhere.example",
+	} {
 		e := &ir.External{
-			Name: name, Hosts: []string{"api.example", "other.example"}, Roots: filepath.Join(client.Proxy.CertificateDirectory, trustFile),
-			Ports:     []ir.Port{{Name: "https", Number: 443, Target: 443, Protocol: ir.HTTPS}},
-			Endpoints: []ir.Endpoint{{Name: "a", Address: "127.0.0.1", Weight: 1, Ports: map[string]uint16{"https": p.externalWith(t, holder)}}},
+			Name: name, Hosts: []string{"api.example", "other.example"},
+			Roots: filepath.Join(client.Proxy.CertificateDirectory, trustFile),
+			Ports: []ir.Port{{Name: "https", Number: 443, Target: 443, Protocol: ir.HTTPS}},
+			Endpoints: []ir.Endpoint{{
+				Name: "a", Address: "127.0.0.1", Weight: 1,
+				Ports: map[string]uint16{"https": p.externalWith(t, holder)},
+			}},
 		}
 		bind := fmt.Sprintf("127.0.0.1:%d", next())
 		p.bind[name] = bind
-		client.Uses = append(client.Uses, ir.Use{To: name, External: true, Ports: []string{"https"}, Binds: map[string]string{"https": bind}})
+		client.Uses = append(client.Uses, ir.Use{
+			To: name, External: true, Ports: []string{"https"},
+			Binds: map[string]string{"https": bind},
+		})
 		p.mesh.Externals = append(p.mesh.Externals, e)
 	}
 	sortByName(p.mesh.Externals, func(e *ir.External) string { return e.Name })
@@ -164,7 +190,10 @@ func (p *pair) serverWith(t *testing.T, identity string) uint16 {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(answers))
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{p.authority.leaf(t, identity)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.authority.pool()}
+	s.TLS = &tls.Config{
+		Certificates: []tls.Certificate{p.authority.leaf(t, identity)},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: p.authority.pool(),
+	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return portOf(s.Listener)

@@ -23,25 +23,33 @@ const httpPathFilter = httpRBACFilter + ".path"
 // Of what Envoy makes of a path nothing else changes when it is normalised again.
 var dotsWithParameters = [...]string{"/.;", "/..;"}
 
-// makePathsNormal has a connection manager normalise paths, and refuse what is not normal then, and methods with [smallLetters]: what
-// rules and routes judge is what the application reads.
+// makePathsNormal has a connection manager normalise paths, and refuse what is not normal then, and methods with
+// [smallLetters]: what rules and routes judge is what the application reads.
 func (b *builder) makePathsNormal(m *hcmv3.HttpConnectionManager) {
 	m.NormalizePath, m.MergeSlashes = wrapperspb.Bool(true), true
 	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
 	m.HttpFilters = slices.Insert(m.HttpFilters, 0, b.normalPaths())
-	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, refusedPaths(), badRequest(headerMatch(smallLetters)))
+	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, refusedPaths(),
+		badRequest(headerMatch(smallLetters)))
 }
 
-// normalPaths refuses requests whose path or method the next proxy, or the application, would read in another way. It looks at
-// paths that are normalised, and comes before all other filters.
+// normalPaths refuses requests whose path or method the next proxy, or the application, would read in another way. It
+// looks at paths that are normalised, and comes before all other filters.
 func (b *builder) normalPaths() *hcmv3.HttpFilter {
 	var paths []*rbacconfigv3.Permission
 	for _, dots := range dotsWithParameters {
-		paths = append(paths, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
-			Rule: &matcherv3.PathMatcher_Path{Path: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: dots}}},
-		}}})
+		paths = append(paths, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{
+			UrlPath: &matcherv3.PathMatcher{
+				Rule: &matcherv3.PathMatcher_Path{
+					Path: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: dots}},
+				},
+			},
+		}})
 	}
-	return b.refuses(httpPathFilter, map[string]*rbacconfigv3.Permission{"path": anyOf(paths), "method": header(smallLetters)})
+	return b.refuses(httpPathFilter, map[string]*rbacconfigv3.Permission{
+		"path":   anyOf(paths),
+		"method": header(smallLetters),
+	})
 }
 
 // refusedPaths has the answer to what [builder.normalPaths] refuses be 400, as to all other paths that are refused
@@ -50,19 +58,26 @@ func refusedPaths() *hcmv3.ResponseMapper {
 	return badRequest(headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*/\.\.?;.*`}))
 }
 
-// badRequest has the 403 of a proxy to requests with that header be 400. Other answers of it stay, such as 431 where it has not
-// read all headers.
+// badRequest has the 403 of a proxy to requests with that header be 400. Other answers of it stay, such as 431 where
+// it has not read all headers.
 func badRequest(has *routev3.HeaderMatcher) *hcmv3.ResponseMapper {
 	forbidden := &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
-		Op: accesslogv3.ComparisonFilter_EQ, Value: &corev3.RuntimeUInt32{DefaultValue: http.StatusForbidden, RuntimeKey: "meshc.status"},
+		Op: accesslogv3.ComparisonFilter_EQ, Value: &corev3.RuntimeUInt32{
+			DefaultValue: http.StatusForbidden,
+			RuntimeKey:   "meshc.status",
+		},
 	}}
 	return &hcmv3.ResponseMapper{
-		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{
-			Filters: []*accesslogv3.AccessLogFilter{
-				{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: forbidden}},
-				{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: has}}},
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
+			AndFilter: &accesslogv3.AndFilter{
+				Filters: []*accesslogv3.AccessLogFilter{
+					{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: forbidden}},
+					{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
+						Header: has,
+					}}},
+				},
 			},
-		}}},
+		}},
 		StatusCode: wrapperspb.UInt32(http.StatusBadRequest),
 	}
 }

@@ -27,9 +27,10 @@ func permission(r *ir.Rule) *rbacconfigv3.Permission {
 	if len(r.Paths) > 0 && !slices.Contains(r.Paths, "/*") {
 		var paths []*rbacconfigv3.Permission
 		for _, p := range r.Paths {
-			paths = append(paths, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
-				Rule: &matcherv3.PathMatcher_Path{Path: rulePath(p)},
-			}}})
+			paths = append(paths,
+				&rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{UrlPath: &matcherv3.PathMatcher{
+					Rule: &matcherv3.PathMatcher_Path{Path: rulePath(p)},
+				}}})
 		}
 		all = append(all, anyOf(paths))
 	}
@@ -45,14 +46,18 @@ func permission(r *ir.Rule) *rbacconfigv3.Permission {
 	case 1:
 		return all[0]
 	}
-	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_AndRules{AndRules: &rbacconfigv3.Permission_Set{Rules: all}}}
+	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_AndRules{AndRules: &rbacconfigv3.Permission_Set{
+		Rules: all,
+	}}}
 }
 
 func anyOf(rules []*rbacconfigv3.Permission) *rbacconfigv3.Permission {
 	if len(rules) == 1 {
 		return rules[0]
 	}
-	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_OrRules{OrRules: &rbacconfigv3.Permission_Set{Rules: rules}}}
+	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_OrRules{OrRules: &rbacconfigv3.Permission_Set{
+		Rules: rules,
+	}}}
 }
 
 func header(m ir.StringMatch) *rbacconfigv3.Permission {
@@ -72,19 +77,21 @@ func token(j *ir.JWTRule) []*rbacconfigv3.Permission {
 	return out
 }
 
-// verified matches what the filter for tokens tells of a token that it verified: a member of the claims or of the header,
-// which it tells under that name.
+// verified matches what the filter for tokens tells of a token that it verified: a member of the claims or of the
+// header, which it tells under that name.
 func verified(under, member string, value *matcherv3.ValueMatcher) *rbacconfigv3.Permission {
-	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_SourcedMetadata{SourcedMetadata: &rbacconfigv3.SourcedMetadata{
-		MetadataMatcher: &matcherv3.MetadataMatcher{
-			Filter: jwtFilter,
-			Path: []*matcherv3.MetadataMatcher_PathSegment{
-				{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: under}},
-				{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: member}},
+	return &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_SourcedMetadata{
+		SourcedMetadata: &rbacconfigv3.SourcedMetadata{
+			MetadataMatcher: &matcherv3.MetadataMatcher{
+				Filter: jwtFilter,
+				Path: []*matcherv3.MetadataMatcher_PathSegment{
+					{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: under}},
+					{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: member}},
+				},
+				Value: value,
 			},
-			Value: value,
 		},
-	}}}
+	}}
 }
 
 func present() *matcherv3.ValueMatcher {
@@ -93,21 +100,32 @@ func present() *matcherv3.ValueMatcher {
 
 // claimValue matches a claim that is the value, or a list that has it.
 func claimValue(v string) *matcherv3.ValueMatcher {
-	text := &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-		MatchPattern: &matcherv3.StringMatcher_Exact{Exact: v},
-	}}}
-	forms := []*matcherv3.ValueMatcher{text, {MatchPattern: &matcherv3.ValueMatcher_ListMatch{ListMatch: &matcherv3.ListMatcher{
-		MatchPattern: &matcherv3.ListMatcher_OneOf{OneOf: text},
-	}}}}
+	text := &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
+		StringMatch: &matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Exact{Exact: v},
+		},
+	}}
+	forms := []*matcherv3.ValueMatcher{
+		text,
+		{MatchPattern: &matcherv3.ValueMatcher_ListMatch{ListMatch: &matcherv3.ListMatcher{
+			MatchPattern: &matcherv3.ListMatcher_OneOf{OneOf: text},
+		}}},
+	}
 	if truth, err := strconv.ParseBool(v); err == nil && (v == "true" || v == "false") {
-		forms = append(forms, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_BoolMatch{BoolMatch: truth}})
+		forms = append(forms, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_BoolMatch{
+			BoolMatch: truth,
+		}})
 	}
 	if number, err := strconv.ParseFloat(v, 64); err == nil {
-		forms = append(forms, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_DoubleMatch{DoubleMatch: &matcherv3.DoubleMatcher{
-			MatchPattern: &matcherv3.DoubleMatcher_Exact{Exact: number},
-		}}})
+		forms = append(forms, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_DoubleMatch{
+			DoubleMatch: &matcherv3.DoubleMatcher{
+				MatchPattern: &matcherv3.DoubleMatcher_Exact{Exact: number},
+			},
+		}})
 	}
-	return &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_OrMatch{OrMatch: &matcherv3.OrMatcher{ValueMatchers: forms}}}
+	return &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_OrMatch{
+		OrMatch: &matcherv3.OrMatcher{ValueMatchers: forms},
+	}}
 }
 
 // rulePath matches the path without the query.

@@ -48,7 +48,9 @@ func TestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(r.Routes, func(c *routev3.RouteConfiguration) bool { return c.Name == "outbound|cart.shop|http" })
+	i := slices.IndexFunc(r.Routes, func(c *routev3.RouteConfiguration) bool {
+		return c.Name == "outbound|cart.shop|http"
+	})
 	if got, want := Source(r.Routes[i]), at("frontend/service.cue", 10); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -38,7 +38,9 @@ func (b *builder) probes(number uint16, list []ir.Probe) *listenerv3.FilterChain
 	}
 	host.Routes = append(host.Routes, &routev3.Route{
 		Name: join(name, "others"), Match: pathMatch(ir.PathMatch{}),
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusForbidden}},
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+			Status: http.StatusForbidden,
+		}},
 	})
 	m := b.connectionManager(name)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
@@ -89,8 +91,9 @@ func (b *builder) probed(p *ir.Probe) string {
 		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout), &httpv3.HttpProtocolOptions{})
 	case ir.HealthTCP:
 		c.HealthChecks = []*corev3.HealthCheck{{
-			Timeout: durationpb.New(probeInterval), Interval: durationpb.New(probeInterval), NoTrafficInterval: durationpb.New(probeInterval),
-			HealthyThreshold: wrapperspb.UInt32(1), UnhealthyThreshold: wrapperspb.UInt32(1),
+			Timeout: durationpb.New(probeInterval), Interval: durationpb.New(probeInterval),
+			NoTrafficInterval: durationpb.New(probeInterval),
+			HealthyThreshold:  wrapperspb.UInt32(1), UnhealthyThreshold: wrapperspb.UInt32(1),
 			HealthChecker: &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}},
 		}}
 		mergeNothing(c)
@@ -109,23 +112,29 @@ func (b *builder) health() {
 		if p.Kind != ir.HealthTCP {
 			continue
 		}
-		filters = append(filters, b.httpFilter(join(healthCheckFilter, strconv.Itoa(int(p.Port))), &healthcheckv3.HealthCheck{
-			PassThroughMode: wrapperspb.Bool(false),
-			Headers: []*routev3.HeaderMatcher{headerMatch(ir.StringMatch{
-				Name: ":path", Kind: ir.MatchExact, Value: "/tcp/" + strconv.Itoa(int(p.Port)),
-			})},
-			ClusterMinHealthyPercentages: map[string]*typev3.Percent{b.probed(p): {Value: 100}},
-		}))
+		filters = append(filters, b.httpFilter(join(healthCheckFilter, strconv.Itoa(int(p.Port))),
+			&healthcheckv3.HealthCheck{
+				PassThroughMode: wrapperspb.Bool(false),
+				Headers: []*routev3.HeaderMatcher{headerMatch(ir.StringMatch{
+					Name: ":path", Kind: ir.MatchExact, Value: "/tcp/" + strconv.Itoa(int(p.Port)),
+				})},
+				ClusterMinHealthyPercentages: map[string]*typev3.Percent{b.probed(p): {Value: 100}},
+			}))
 	}
 	if len(filters) == 0 {
 		return
 	}
 	m := b.connectionManager(healthListener, filters...)
-	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{Name: healthListener}}
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
+		Name: healthListener,
+	}}
 	b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
 		Name: healthListener, Address: b.healthAddress(), TrafficDirection: corev3.TrafficDirection_INBOUND,
-		FilterChains: []*listenerv3.FilterChain{{Name: healthListener, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}},
-		Metadata:     from(s.Pos),
+		FilterChains: []*listenerv3.FilterChain{{
+			Name:    healthListener,
+			Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)},
+		}},
+		Metadata: from(s.Pos),
 	})
 }
 

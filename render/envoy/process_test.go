@@ -54,7 +54,8 @@ func configFile(t testing.TB, boot *bootstrapv3.Bootstrap) string {
 // validate demands that Envoy would take the bootstrap.
 func validate(t *testing.T, boot *bootstrapv3.Bootstrap) {
 	t.Helper()
-	out, err := exec.Command(envoyBinary(t), "--mode", "validate", "--log-level", "error", "-c", configFile(t, boot)).CombinedOutput()
+	out, err := exec.Command(envoyBinary(t), "--mode", "validate", "--log-level", "error", "-c", configFile(t, boot)).
+		CombinedOutput()
 	if err != nil {
 		t.Errorf("Envoy refuses it: %v\n%s", err, out)
 	}
@@ -65,7 +66,8 @@ func launch(t *testing.T, boot *bootstrapv3.Bootstrap) (ended <-chan struct{}, c
 	t.Helper()
 	cause = new(error)
 	var log logBuffer
-	cmd := exec.Command(envoyBinary(t), "-c", configFile(t, boot), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	cmd := exec.Command(envoyBinary(t), "-c", configFile(t, boot), "--concurrency", "1", "--disable-hot-restart",
+		"--log-level", "warning")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

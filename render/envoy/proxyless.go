@@ -102,11 +102,13 @@ func (b *builder) proxylessTLS(callee *ir.Upstream) *corev3.TransportSocket {
 	return b.transportSocket(&tlsv3.UpstreamTlsContext{
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsCertificateProviderInstance: provider(),
-			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-				CaCertificateProviderInstance: provider(),
-				//lint:ignore SA1019 gRPC reads no other
-				MatchSubjectAltNames: []*matcherv3.StringMatcher{b.callee(callee.Identity)},
-			}},
+			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{
+				ValidationContext: &tlsv3.CertificateValidationContext{
+					CaCertificateProviderInstance: provider(),
+					//lint:ignore SA1019 gRPC reads no other
+					MatchSubjectAltNames: []*matcherv3.StringMatcher{b.callee(callee.Identity)},
+				},
+			},
 		},
 	})
 }

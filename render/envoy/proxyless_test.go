@@ -37,15 +37,18 @@ func TestProxyless(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resolver, err := xds.NewXDSResolverWithConfigForTesting(clientBootstrap(t, serve(t, r), client.Proxy.CertificateDirectory))
+		resolver, err := xds.NewXDSResolverWithConfigForTesting(clientBootstrap(t, serve(t, r),
+			client.Proxy.CertificateDirectory))
 		if err != nil {
 			t.Fatal(err)
 		}
-		creds, err := xdscredentials.NewClientCredentials(xdscredentials.ClientOptions{FallbackCreds: insecure.NewCredentials()})
+		creds, err := xdscredentials.NewClientCredentials(
+			xdscredentials.ClientOptions{FallbackCreds: insecure.NewCredentials()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := grpc.NewClient("xds:///"+target, grpc.WithTransportCredentials(creds), grpc.WithResolvers(resolver))
+		conn, err := grpc.NewClient("xds:///"+target, grpc.WithTransportCredentials(creds),
+			grpc.WithResolvers(resolver))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +58,10 @@ func TestProxyless(t *testing.T) {
 		_, err = healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
 		return err
 	}
-	for _, target := range []string{"server", "server.shop", "server.shop.svc.cluster.local", "server:5050", "server.shop:5050"} {
+	for _, target := range []string{
+		"server", "server.shop", "server.shop.svc.cluster.local", "server:5050",
+		"server.shop:5050",
+	} {
 		t.Run(target, func(t *testing.T) {
 			if err := call(t, p.mesh, target); err != nil {
 				t.Error(err)
@@ -76,7 +82,8 @@ func serve(t *testing.T, r *Resources) string {
 	t.Helper()
 	snapshot, err := cache.NewSnapshot("1", map[resource.Type][]types.Resource{
 		resource.ListenerType: resources(r.Listeners), resource.RouteType: resources(r.Routes),
-		resource.ClusterType: resources(r.Clusters), resource.EndpointType: resources(Assignments(r.Discovered, nil, live.Written)),
+		resource.ClusterType:  resources(r.Clusters),
+		resource.EndpointType: resources(Assignments(r.Discovered, nil, live.Written)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +125,8 @@ func clientBootstrap(t *testing.T, server, dir string) []byte {
 		"certificate_providers": map[string]any{certificateProvider: map[string]any{
 			"plugin_name": "file_watcher",
 			"config": map[string]any{
-				"certificate_file": filepath.Join(dir, certificateFile), "private_key_file": filepath.Join(dir, keyFile),
+				"certificate_file":    filepath.Join(dir, certificateFile),
+				"private_key_file":    filepath.Join(dir, keyFile),
 				"ca_certificate_file": filepath.Join(dir, trustFile),
 			},
 		}},

@@ -72,7 +72,8 @@ func (b *builder) limitService(route *routev3.Route, port *ir.Port) {
 	switch {
 	case limit == nil:
 	case limit.Global && !limit.PerCaller:
-		b.perRoute(route, rateLimitFilter, &ratelimitv3.RateLimitPerRoute{RateLimits: []*routev3.RateLimit{serviceLimit(s.Name)}})
+		b.perRoute(route, rateLimitFilter,
+			&ratelimitv3.RateLimitPerRoute{RateLimits: []*routev3.RateLimit{serviceLimit(s.Name)}})
 	case limit.Global:
 		out := &ratelimitv3.RateLimitPerRoute{}
 		for _, p := range b.peers(port) {
@@ -117,7 +118,10 @@ func serviceLimit(service string) *routev3.RateLimit {
 }
 
 func routeLimit(of, route string) *routev3.RateLimit {
-	return &routev3.RateLimit{Actions: []*routev3.RateLimit_Action{entry(descriptorService, of), entry(descriptorRoute, route)}}
+	return &routev3.RateLimit{Actions: []*routev3.RateLimit_Action{
+		entry(descriptorService, of),
+		entry(descriptorRoute, route),
+	}}
 }
 
 func entry(key, value string) *routev3.RateLimit_Action {

@@ -38,7 +38,8 @@ func (b *builder) httpRBAC() []*hcmv3.HttpFilter {
 	}
 }
 
-// refuses is a filter of that name that answers 403 to all requests of one of the sorts, by the names of their policies.
+// refuses is a filter of that name that answers 403 to all requests of one of the sorts, by the names of their
+// policies.
 func (b *builder) refuses(filter string, sorts map[string]*rbacconfigv3.Permission) *hcmv3.HttpFilter {
 	policies := map[string]*rbacconfigv3.Policy{}
 	for name, requests := range sorts {
@@ -47,17 +48,22 @@ func (b *builder) refuses(filter string, sorts map[string]*rbacconfigv3.Permissi
 			Principals:  []*rbacconfigv3.Principal{{Identifier: &rbacconfigv3.Principal_Any{Any: true}}},
 		}
 	}
-	return b.httpFilter(filter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_DENY, Policies: policies}})
+	return b.httpFilter(filter,
+		&rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_DENY, Policies: policies}})
 }
 
 // routeRules put the rules that hold on a port into its route.
 func (b *builder) routeRules(route *routev3.Route, port *ir.Port) {
-	allow := &rbacv3.RBAC{Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port), ShadowRulesStatPrefix: auditAllow}
+	allow := &rbacv3.RBAC{
+		Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port),
+		ShadowRulesStatPrefix: auditAllow,
+	}
 	if allow.ShadowRules == nil {
 		allow.ShadowRulesStatPrefix = ""
 	}
 	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: allow})
-	deny := &rbacv3.RBAC{Rules: deny(b.denied(port), b.revokedOn(port)), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port), ShadowRulesStatPrefix: auditDeny}
+	deny := &rbacv3.RBAC{Rules: deny(b.denied(port), b.revokedOn(port)), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY,
+		port), ShadowRulesStatPrefix: auditDeny}
 	if deny.ShadowRules == nil {
 		deny.ShadowRulesStatPrefix = ""
 	}
@@ -70,14 +76,20 @@ func (b *builder) routeRules(route *routev3.Route, port *ir.Port) {
 // rule allows, on that port.
 func (b *builder) networkRBAC(port *ir.Port) []*listenerv3.Filter {
 	var out []*listenerv3.Filter
-	deny := &networkrbacv3.RBAC{StatPrefix: inboundName(port.Name) + ".deny", Rules: b.denied(port), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port)}
+	deny := &networkrbacv3.RBAC{
+		StatPrefix: inboundName(port.Name) + ".deny", Rules: b.denied(port),
+		ShadowRules: b.audited(rbacconfigv3.RBAC_DENY, port),
+	}
 	if deny.ShadowRules != nil {
 		deny.ShadowRulesStatPrefix = auditDeny
 	}
 	if deny.Rules != nil || deny.ShadowRules != nil {
 		out = append(out, b.networkFilter(networkRBACDenyFilter, deny))
 	}
-	allow := &networkrbacv3.RBAC{StatPrefix: inboundName(port.Name), Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port)}
+	allow := &networkrbacv3.RBAC{
+		StatPrefix: inboundName(port.Name), Rules: b.allowed(port),
+		ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port),
+	}
 	if allow.ShadowRules != nil {
 		allow.ShadowRulesStatPrefix = auditAllow
 	}
@@ -111,7 +123,9 @@ func (b *builder) audited(action rbacconfigv3.RBAC_Action, port *ir.Port) *rbacc
 }
 
 // policies are the rules that hold on a port, by their names.
-func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, port *ir.Port, audit bool) *rbacconfigv3.RBAC {
+func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, port *ir.Port,
+	audit bool,
+) *rbacconfigv3.RBAC {
 	out := &rbacconfigv3.RBAC{Action: action, Policies: map[string]*rbacconfigv3.Policy{}}
 	for i := range rules {
 		r := &rules[i]
@@ -132,7 +146,10 @@ func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, por
 }
 
 func (b *builder) policy(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Policy {
-	return &rbacconfigv3.Policy{Permissions: []*rbacconfigv3.Permission{permission(r)}, Principals: b.principals(r, port, action)}
+	return &rbacconfigv3.Policy{
+		Permissions: []*rbacconfigv3.Permission{permission(r)},
+		Principals:  b.principals(r, port, action),
+	}
 }
 
 // healthPolicy lets callers probe the service; no rule's name is like it.
@@ -206,5 +223,7 @@ func anyID(ids []*rbacconfigv3.Principal) *rbacconfigv3.Principal {
 	if len(ids) == 1 {
 		return ids[0]
 	}
-	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_OrIds{OrIds: &rbacconfigv3.Principal_Set{Ids: ids}}}
+	return &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_OrIds{OrIds: &rbacconfigv3.Principal_Set{
+		Ids: ids,
+	}}}
 }

@@ -18,15 +18,16 @@ var redirectCodes = map[uint16]routev3.RedirectAction_RedirectResponseCode{
 	http.StatusPermanentRedirect: routev3.RedirectAction_PERMANENT_REDIRECT,
 }
 
-// withPort is a route, and before it, where that redirects to another scheme, one for requests that name a port, which is not
-// the scheme's: Envoy leaves it or replaces it, and has nothing that removes it.
+// withPort is a route, and before it, where that redirects to another scheme, one for requests that name a port, which
+// is not the scheme's: Envoy leaves it or replaces it, and has nothing that removes it.
 func withPort(route *routev3.Route, r *ir.Route) []*routev3.Route {
 	if r.Redirect == nil || r.Redirect.PortAfter(true) == r.Redirect.PortAfter(false) {
 		return []*routev3.Route{route}
 	}
 	named := proto.CloneOf(route)
 	named.Name = join(route.Name, "port")
-	named.Match.Headers = append(named.Match.Headers, headerMatch(ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: ".*:[0-9]+"}))
+	named.Match.Headers = append(named.Match.Headers,
+		headerMatch(ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: ".*:[0-9]+"}))
 	named.GetRedirect().PortRedirect = uint32(r.Redirect.PortAfter(true))
 	return []*routev3.Route{named, route}
 }

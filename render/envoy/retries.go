@@ -10,14 +10,16 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// retryPolicy sends what failed again, to other instances than those that were tried before. A stream that the other side
-// refused was not read, and goes to another instance once, whatever is written.
+// retryPolicy sends what failed again, to other instances than those that were tried before. A stream that the other
+// side refused was not read, and goes to another instance once, whatever is written.
 func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryPolicy {
 	out := &routev3.RetryPolicy{
 		NumRetries: wrapperspb.UInt32(max(1, p.Attempts.Value)),
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
-			Name:       "envoy.retry_host_predicates.previous_hosts",
-			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: b.any(&previoushostsv3.PreviousHostsPredicate{})},
+			Name: "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
+				TypedConfig: b.any(&previoushostsv3.PreviousHostsPredicate{}),
+			},
 		}},
 		HostSelectionRetryMaxAttempts: 20, // each finds the other of two instances in half of the cases
 	}
@@ -49,7 +51,10 @@ func (b *builder) retryPolicy(p ir.Policy, protocol ir.Protocol) *routev3.RetryP
 	out.RetryOn = strings.Join(on, ",")
 	base, most := p.BackoffBase.Value, p.BackoffMax.Value
 	if base != ir.Default().BackoffBase.Value || most != 10*base { // others than Envoy has by itself
-		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(base), MaxInterval: duration(max(base, most))}
+		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{
+			BaseInterval: duration(base),
+			MaxInterval:  duration(max(base, most)),
+		}
 	}
 	return out
 }

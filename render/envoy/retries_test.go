@@ -7,8 +7,8 @@ import (
 	"github.com/meshc/meshc/compiler/compiletest"
 )
 
-// TestRetryBudgetOfCluster wants the budget of what is in force for the calls that lead to a cluster, and of no other: a
-// gateway's route is nearer than the callee's own, and a route of another service may lead there.
+// TestRetryBudgetOfCluster wants the budget of what is in force for the calls that lead to a cluster, and of no other:
+// a gateway's route is nearer than the callee's own, and a route of another service may lead there.
 func TestRetryBudgetOfCluster(t *testing.T) {
 	r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": `package shop
 
@@ -40,10 +40,12 @@ services: stock: {
 		t.Fatalf("%+v", r.Diagnostics)
 	}
 	public, front := r.Mesh.GatewayScope(r.Mesh.Gateway("public")), r.Mesh.ServiceScope(r.Mesh.Service("front"))
-	if got, want := retryBudgets(&public), (map[string]budget{"cart": {50, 9}, "stock": {50, 9}}); !maps.Equal(got, want) {
+	if got, want := retryBudgets(&public), (map[string]budget{"cart": {50, 9}, "stock": {50, 9}}); !maps.Equal(got,
+		want) {
 		t.Errorf("the gateway has %v, want %v", got, want)
 	}
-	if got, want := retryBudgets(&front), (map[string]budget{"cart": {10, 1}, "near": {40, 7}, "stock": {5, 8}}); !maps.Equal(got, want) {
+	if got, want := retryBudgets(&front),
+		(map[string]budget{"cart": {10, 1}, "near": {40, 7}, "stock": {5, 8}}); !maps.Equal(got, want) {
 		t.Errorf("front has %v, want %v", got, want)
 	}
 }

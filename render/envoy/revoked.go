@@ -14,8 +14,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// Revoked are certificates that nobody is to believe any more, though they hold: all of an identity, or those of a chain of
-// it, which have that common name.
+// Revoked are certificates that nobody is to believe any more, though they hold: all of an identity, or those of a
+// chain of it, which have that common name.
 type Revoked struct {
 	Identity spiffeid.ID
 	Chain    string // empty for all
@@ -31,7 +31,9 @@ const (
 func (b *builder) revoked(callers []*matcherv3.StringMatcher) []Revoked {
 	var out []Revoked
 	for _, r := range b.options.Revoked {
-		if slices.ContainsFunc(callers, func(m *matcherv3.StringMatcher) bool { return matches(m, r.Identity.String()) }) {
+		if slices.ContainsFunc(callers, func(m *matcherv3.StringMatcher) bool {
+			return matches(m, r.Identity.String())
+		}) {
 			out = append(out, r)
 		}
 	}
@@ -46,11 +48,12 @@ func matches(m *matcherv3.StringMatcher, id string) bool {
 	return m.GetExact() == id
 }
 
-// without are the matchers without those of identities that were revoked: their handshakes fail. What a matcher of several
-// identities accepts is refused by [builder.revokedFilter].
+// without are the matchers without those of identities that were revoked: their handshakes fail. What a matcher of
+// several identities accepts is refused by [builder.revokedFilter].
 func without(callers []*matcherv3.StringMatcher, revoked []Revoked) []*matcherv3.StringMatcher {
 	return slices.DeleteFunc(slices.Clone(callers), func(m *matcherv3.StringMatcher) bool {
-		return slices.ContainsFunc(revoked, func(r Revoked) bool { return r.Chain == "" && m.GetExact() == r.Identity.String() })
+		return slices.ContainsFunc(revoked,
+			func(r Revoked) bool { return r.Chain == "" && m.GetExact() == r.Identity.String() })
 	})
 }
 
@@ -59,7 +62,10 @@ func (b *builder) revokedFilter(name string, revoked []Revoked) []*listenerv3.Fi
 	if len(revoked) == 0 {
 		return nil
 	}
-	return []*listenerv3.Filter{b.networkFilter(networkRevokedFilter, &networkrbacv3.RBAC{StatPrefix: name + ".revoked", Rules: deny(nil, revoked)})}
+	return []*listenerv3.Filter{b.networkFilter(networkRevokedFilter, &networkrbacv3.RBAC{
+		StatPrefix: name + ".revoked",
+		Rules:      deny(nil, revoked),
+	})}
 }
 
 // deny adds to rules of deny, nil for none, what was revoked.
@@ -77,7 +83,8 @@ func deny(rules *rbacconfigv3.RBAC, revoked []Revoked) *rbacconfigv3.RBAC {
 			continue
 		}
 		rules.Policies[revokedPolicy+" "+r.Chain] = &rbacconfigv3.Policy{
-			Permissions: anything(), Principals: []*rbacconfigv3.Principal{authenticated(exactly(r.Identity))}, Condition: ofChain(r.Chain),
+			Permissions: anything(), Principals: []*rbacconfigv3.Principal{authenticated(exactly(r.Identity))},
+			Condition: ofChain(r.Chain),
 		}
 	}
 	if len(all) > 0 {
@@ -96,10 +103,17 @@ func ofChain(chain string) *exprv1alpha1.Expr {
 		Function: "_==_",
 		Args: []*exprv1alpha1.Expr{
 			{Id: 2, ExprKind: &exprv1alpha1.Expr_SelectExpr{SelectExpr: &exprv1alpha1.Expr_Select{
-				Operand: &exprv1alpha1.Expr{Id: 3, ExprKind: &exprv1alpha1.Expr_IdentExpr{IdentExpr: &exprv1alpha1.Expr_Ident{Name: "connection"}}},
-				Field:   "subject_peer_certificate",
+				Operand: &exprv1alpha1.Expr{
+					Id:       3,
+					ExprKind: &exprv1alpha1.Expr_IdentExpr{IdentExpr: &exprv1alpha1.Expr_Ident{Name: "connection"}},
+				},
+				Field: "subject_peer_certificate",
 			}}},
-			{Id: 4, ExprKind: &exprv1alpha1.Expr_ConstExpr{ConstExpr: &exprv1alpha1.Constant{ConstantKind: &exprv1alpha1.Constant_StringValue{StringValue: "CN=" + chain}}}},
+			{Id: 4, ExprKind: &exprv1alpha1.Expr_ConstExpr{
+				ConstExpr: &exprv1alpha1.Constant{ConstantKind: &exprv1alpha1.Constant_StringValue{
+					StringValue: "CN=" + chain,
+				}},
+			}},
 		},
 	}}}
 }
@@ -107,8 +121,8 @@ func ofChain(chain string) *exprv1alpha1.Expr {
 // revokedOn are the revocations that matter on a port.
 func (b *builder) revokedOn(port *ir.Port) []Revoked { return b.revoked(b.callers(port)) }
 
-// callee accepts that identity, and nobody once it was revoked: no name of a certificate is that of the policy. What was revoked
-// of it by chain it accepts, for Envoy judges whom it calls by name alone.
+// callee accepts that identity, and nobody once it was revoked: no name of a certificate is that of the policy. What
+// was revoked of it by chain it accepts, for Envoy judges whom it calls by name alone.
 func (b *builder) callee(id spiffeid.ID) *matcherv3.StringMatcher {
 	if slices.Contains(b.options.Revoked, Revoked{Identity: id}) {
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: revokedPolicy}}

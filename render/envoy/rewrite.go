@@ -30,10 +30,13 @@ func guarded(route *routev3.Route, by ...*ir.Route) []*routev3.Route {
 		return withPort(route, by[len(by)-1])
 	}
 	m := proto.CloneOf(route.Match)
-	m.Headers = append(m.Headers, headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: pattern + query}))
+	m.Headers = append(m.Headers,
+		headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: pattern + query}))
 	return []*routev3.Route{{
 		Name: join(route.Name, "dots"), Match: m, Metadata: route.Metadata,
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusBadRequest}},
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+			Status: http.StatusBadRequest,
+		}},
 	}, route}
 }
 

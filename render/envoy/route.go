@@ -59,7 +59,9 @@ func (b *builder) use(callee string) *ir.Use {
 // port, in the time and with the tries of the policy. There is one route, or a
 // gateway's and then the service's own that its requests go on through: the last
 // says where they go.
-func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.Policy, by ...*ir.Route) *routev3.Route {
+func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.Policy,
+	by ...*ir.Route,
+) *routev3.Route {
 	last := by[len(by)-1]
 	out := &routev3.Route{Name: name, Match: m, Metadata: from(last.Pos)}
 	switch {
@@ -103,7 +105,10 @@ func sendTo(action *routev3.RouteAction, to []target) {
 	}
 	weighted := &routev3.WeightedCluster{}
 	for _, t := range to {
-		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{Name: t.cluster, Weight: wrapperspb.UInt32(t.weight)})
+		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
+			Name:   t.cluster,
+			Weight: wrapperspb.UInt32(t.weight),
+		})
 	}
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 }

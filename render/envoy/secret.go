@@ -64,12 +64,14 @@ func fromFile(name, dir, resource string) *tlsv3.SdsSecretConfig {
 
 // SecretFiles are the files by which an Envoy knows of a certificate directory where
 // somebody else keeps tls.crt, tls.key and ca.crt, and takes renewed ones (Envoy,
-// "Secret discovery service", certificate rotation). They are to stand in it. Identities of the trust domain are believed.
+// "Secret discovery service", certificate rotation). They are to stand in it. Identities of the trust domain are
+// believed.
 func SecretFiles(dir, trustDomain string) (map[string][]byte, error) {
 	watched := &corev3.WatchedDirectory{Path: dir}
 	return secretFiles(trustDomain,
 		&tlsv3.TlsCertificate{
-			CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)), WatchedDirectory: watched,
+			CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
+			WatchedDirectory: watched,
 		},
 		&tlsv3.CertificateValidationContext{TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: watched},
 	)
@@ -101,7 +103,9 @@ func secretFiles(
 		if err != nil {
 			return nil, err
 		}
-		data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{packed}})
+		data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(&discoveryv3.DiscoveryResponse{
+			Resources: []*anypb.Any{packed},
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -5,26 +5,33 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
 
-// keptStats are the ends of the names of those of Envoy's own statistics that a proxy keeps: retries, ejections, circuit breakers,
-// open connections, failed handshakes, denials. Envoy has some 300 for each cluster and listener, of which nobody reads the rest.
+// keptStats are the ends of the names of those of Envoy's own statistics that a proxy keeps: retries, ejections,
+// circuit breakers, open connections, failed handshakes, denials. Envoy has some 300 for each cluster and listener, of
+// which nobody reads the rest.
 var keptStats = []string{
-	".upstream_cx_active", ".upstream_cx_total", ".upstream_cx_connect_fail", ".upstream_cx_overflow", ".upstream_cx_idle_timeout", ".upstream_cx_max_duration_reached",
-	".upstream_rq_active", ".upstream_rq_total", ".upstream_rq_pending_overflow", ".upstream_rq_timeout", ".upstream_rq_per_try_timeout",
-	".upstream_rq_retry", ".upstream_rq_retry_success", ".upstream_rq_retry_overflow", ".upstream_rq_retry_limit_exceeded",
-	".membership_healthy", ".membership_total", ".outlier_detection.ejections_active", ".outlier_detection.ejections_enforced_total",
+	".upstream_cx_active", ".upstream_cx_total", ".upstream_cx_connect_fail", ".upstream_cx_overflow",
+	".upstream_cx_idle_timeout", ".upstream_cx_max_duration_reached",
+	".upstream_rq_active", ".upstream_rq_total", ".upstream_rq_pending_overflow", ".upstream_rq_timeout",
+	".upstream_rq_per_try_timeout",
+	".upstream_rq_retry", ".upstream_rq_retry_success", ".upstream_rq_retry_overflow",
+	".upstream_rq_retry_limit_exceeded",
+	".membership_healthy", ".membership_total", ".outlier_detection.ejections_active",
+	".outlier_detection.ejections_enforced_total",
 	".circuit_breakers.default.cx_open", ".circuit_breakers.default.rq_open",
 	".circuit_breakers.default.rq_pending_open", ".circuit_breakers.default.rq_retry_open",
 	".downstream_cx_active", ".downstream_cx_total", ".downstream_rq_active", ".downstream_rq_total", ".rbac.denied",
 	".ssl.connection_error", ".ssl.fail_verify_no_cert", ".ssl.fail_verify_error", ".ssl.fail_verify_san",
 }
 
-// keptPrefixes are the beginnings of the names of those that a proxy keeps wholly: the mesh's own, and those about the proxy.
+// keptPrefixes are the beginnings of the names of those that a proxy keeps wholly: the mesh's own, and those about the
+// proxy.
 var keptPrefixes = []string{metricsPrefix + ".", "server.", "control_plane.", "cluster_manager.", "listener_manager."}
 
 // durationBuckets are those of OpenTelemetry's semantic conventions for the duration of requests, in milliseconds.
 var durationBuckets = []float64{5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000}
 
-// statsConfig is which statistics a proxy keeps. It stands in the bootstrap: what a proxy keeps does not change while it runs.
+// statsConfig is which statistics a proxy keeps. It stands in the bootstrap: what a proxy keeps does not change while
+// it runs.
 func statsConfig() *metricsv3.StatsConfig {
 	var kept []*matcherv3.StringMatcher
 	for _, p := range keptPrefixes {
@@ -37,6 +44,9 @@ func statsConfig() *metricsv3.StatsConfig {
 		StatsMatcher: &metricsv3.StatsMatcher{StatsMatcher: &metricsv3.StatsMatcher_InclusionList{
 			InclusionList: &matcherv3.ListStringMatcher{Patterns: kept},
 		}},
-		HistogramBucketSettings: []*metricsv3.HistogramBucketSettings{{Match: below(metricsPrefix + "."), Buckets: durationBuckets}},
+		HistogramBucketSettings: []*metricsv3.HistogramBucketSettings{{
+			Match:   below(metricsPrefix + "."),
+			Buckets: durationBuckets,
+		}},
 	}
 }

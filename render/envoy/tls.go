@@ -66,15 +66,17 @@ func (b *builder) upstreamTLSTo(id spiffeid.ID, sni string, alpn ...string) *cor
 func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, alpn ...string) *corev3.TransportSocket {
 	b.trustsAll = true
 	return b.transportSocket(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext:                 b.meshContext(accept, secretTrustOfAll, alpn),
-		RequireClientCertificate:         wrapperspb.Bool(true),
-		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
+		CommonTlsContext:         b.meshContext(accept, secretTrustOfAll, alpn),
+		RequireClientCertificate: wrapperspb.Bool(true),
+		SessionTicketKeysType: &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{
+			DisableStatelessSessionResumption: true,
+		},
 		DisableStatefulSessionResumption: true,
 	})
 }
 
-// originatedTLS is TLS to a service outside the mesh, whose certificate must carry its host and be signed by the given roots
-// or the system's. Of an external with several hosts it is the one that was asked for ([severalHosts]).
+// originatedTLS is TLS to a service outside the mesh, whose certificate must carry its host and be signed by the given
+// roots or the system's. Of an external with several hosts it is the one that was asked for ([severalHosts]).
 func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSocket {
 	validation := &tlsv3.CertificateValidationContext{TrustedCa: file(cmp.Or(e.Roots, systemRoots))}
 	out := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
@@ -92,8 +94,8 @@ func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSo
 	return b.transportSocket(out)
 }
 
-// severalHosts has the name in the handshake, and that in the certificate, be the host of the request; nil for an external
-// with one host, where both are that.
+// severalHosts has the name in the handshake, and that in the certificate, be the host of the request; nil for an
+// external with one host, where both are that.
 func severalHosts(e *ir.External, port *ir.Port) *corev3.UpstreamHttpProtocolOptions {
 	if len(e.Hosts) == 1 || port.Protocol != ir.HTTPS {
 		return nil

@@ -44,7 +44,8 @@ func TestTrafficBetweenRealEnvoys(t *testing.T) {
 	})
 	for path, want := range map[string]int{
 		"/other": 403, "/open": 403, "/openx": 403, "/OPEN/a": 403, "/open/../other": 403, "/open/%2e%2e/other": 403,
-		"/open/%2e%2e%2e/b": 200, "/open/..%2fother": 400, "/open/%5c..%5cother": 400, "/open/b": 200, "/open///b": 200, "/%6fpen/b": 200,
+		"/open/%2e%2e%2e/b": 200, "/open/..%2fother": 400, "/open/%5c..%5cother": 400, "/open/b": 200, "/open///b": 200,
+		"/%6fpen/b": 200,
 	} {
 		t.Run(fmt.Sprintf("%s is %d", path, want), func(t *testing.T) {
 			r, _ := http.NewRequest(http.MethodGet, through, nil)
@@ -61,7 +62,8 @@ func TestTrafficBetweenRealEnvoys(t *testing.T) {
 		}
 	})
 	t.Run("plaintext is refused", func(t *testing.T) {
-		if answer, err := (&http.Client{Transport: &http.Transport{}}).Get("http://" + p.inbound["http"] + "/open/a"); err == nil {
+		if answer, err := (&http.Client{Transport: &http.Transport{}}).
+			Get("http://" + p.inbound["http"] + "/open/a"); err == nil {
 			answer.Body.Close()
 			t.Errorf("got %s", answer.Status)
 		}
@@ -75,7 +77,8 @@ func TestTrafficBetweenRealEnvoys(t *testing.T) {
 		}
 	})
 	t.Run("statistics have one name and the callee as a label", func(t *testing.T) {
-		_, stats := get(t, fmt.Sprintf("http://127.0.0.1:%d/stats/prometheus", p.mesh.Service("client").Proxy.AdminPort))
+		_, stats := get(t, fmt.Sprintf("http://127.0.0.1:%d/stats/prometheus", p.mesh.Service("client").
+			Proxy.AdminPort))
 		for _, want := range []string{
 			`envoy_cluster_upstream_rq_total{envoy_cluster_name="server_shop|http"} `,
 			`envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="outbound|server_shop|http"} `,
@@ -103,7 +106,8 @@ func (p *pair) testExternals(t *testing.T) {
 		})
 	}
 	t.Run("an external gets the headers that the application sent, and the id of the request", func(t *testing.T) {
-		if code, body := get(t, "http://"+p.bind["api"]+"/headers"); code != http.StatusOK || body != "Accept-Encoding User-Agent X-Request-Id" {
+		if code, body := get(t, "http://"+p.bind["api"]+"/headers"); code != http.StatusOK ||
+			body != "Accept-Encoding User-Agent X-Request-Id" {
 			t.Errorf("got %d %q", code, body)
 		}
 	})
@@ -111,8 +115,10 @@ func (p *pair) testExternals(t *testing.T) {
 
 // testCallers calls the callee's proxy by hand.
 func (p *pair) testCallers(t *testing.T) {
-	client, stranger := p.authority.leaf(t, identity("client").String()), p.authority.leaf(t, identity("stranger").String())
-	foreign, other := p.authority.leaf(t, "spiffe://elsewhere.example/ns/shop/sa/client"), newAuthority(t).leaf(t, identity("client").String())
+	client, stranger := p.authority.leaf(t, identity("client").String()), p.authority.leaf(t, identity("stranger").
+		String())
+	foreign, other := p.authority.leaf(t, "spiffe://elsewhere.example/ns/shop/sa/client"), newAuthority(t).
+		leaf(t, identity("client").String())
 	dns := p.authority.leaf(t, "", "client.shop")
 	for name, c := range map[string]struct {
 		leaf *tls.Certificate
@@ -155,7 +161,8 @@ func (p *pair) testBytes(t *testing.T) {
 	if got := firstBytes(t, "tcp", p.bind["server tcp"], nil); got != greeting {
 		t.Errorf("the caller: got %q", got)
 	}
-	client, stranger := p.authority.leaf(t, identity("client").String()), p.authority.leaf(t, identity("stranger").String())
+	client, stranger := p.authority.leaf(t, identity("client").String()), p.authority.leaf(t, identity("stranger").
+		String())
 	for name, c := range map[string]struct {
 		leaf *tls.Certificate
 		port string
@@ -203,7 +210,8 @@ func (p *pair) testTimeouts(t *testing.T) {
 		}
 		within(t, begin, idle)
 	})
-	conn, err := grpc.NewClient("passthrough:///"+p.bind["server grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("passthrough:///"+p.bind["server grpc"],
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,12 @@ func (b *builder) foreign(p *ir.Peer) bool {
 // identities believes the roots for identities of the trust domain, and those of others for their own, and
 // refuses a leaf that is an authority or may sign for one (SPIFFE X.509-SVID, section 4): Envoy's own validation
 // asks neither. The roots are named twice: by the second name Envoy knows that it must read a file of them again.
-func identities(own *tlsv3.CertificateValidationContext, domain string, others ...*ir.TrustDomain) (*tlsv3.CertificateValidationContext, error) {
-	config := &tlsv3.SPIFFECertValidatorConfig{TrustDomains: []*tlsv3.SPIFFECertValidatorConfig_TrustDomain{{Name: domain, TrustBundle: own.TrustedCa}}}
+func identities(own *tlsv3.CertificateValidationContext, domain string,
+	others ...*ir.TrustDomain,
+) (*tlsv3.CertificateValidationContext, error) {
+	config := &tlsv3.SPIFFECertValidatorConfig{TrustDomains: []*tlsv3.SPIFFECertValidatorConfig_TrustDomain{
+		{Name: domain, TrustBundle: own.TrustedCa},
+	}}
 	for _, td := range others {
 		config.TrustDomains = append(config.TrustDomains, &tlsv3.SPIFFECertValidatorConfig_TrustDomain{
 			Name: td.Name, TrustBundle: inline([]byte(td.Bundle)),
@@ -36,7 +40,8 @@ func identities(own *tlsv3.CertificateValidationContext, domain string, others .
 	}, err
 }
 
-// trust is a secret that says whose certificates are believed: identities of the mesh's own trust domain, and of others.
+// trust is a secret that says whose certificates are believed: identities of the mesh's own trust domain, and of
+// others.
 func (b *builder) trust(name string, others ...*ir.TrustDomain) *tlsv3.Secret {
 	context, err := identities(b.ownTrust(), b.scope.Settings.TrustDomain, others...)
 	if b.err == nil {
@@ -53,7 +58,10 @@ func (b *builder) ownTrust() *tlsv3.CertificateValidationContext {
 		}}
 	}
 	dir := b.member.Proxy.CertificateDirectory
-	return &tlsv3.CertificateValidationContext{TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: &corev3.WatchedDirectory{Path: dir}}
+	return &tlsv3.CertificateValidationContext{
+		TrustedCa:        file(path.Join(dir, trustFile)),
+		WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
+	}
 }
 
 // callers accepts the identities that some rule lets in on that port.

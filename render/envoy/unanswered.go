@@ -12,9 +12,9 @@ import (
 )
 
 // unansweredHeader is in the answer of a proxy in front of an application, where it answers in the application's place
-// because none came from there. Its value says what became of the request, in the words of the conditions on which requests
-// are sent again. It is between proxies alone: each takes it out of what it hands on, so an application cannot write it, and
-// none gets it.
+// because none came from there. Its value says what became of the request, in the words of the conditions on which
+// requests are sent again. It is between proxies alone: each takes it out of what it hands on, so an application
+// cannot write it, and none gets it.
 const (
 	unansweredHeader = "x-meshc-unanswered"
 	unansweredStatus = "x-meshc-unanswered-status" // beside it for gRPC
@@ -37,7 +37,8 @@ func unanswered(what string, spoken ir.Protocol, filter *accesslogv3.AccessLogFi
 	out := &hcmv3.ResponseMapper{Filter: filter}
 	add := func(name, value string) {
 		out.HeadersToAdd = append(out.HeadersToAdd, &corev3.HeaderValueOption{
-			Header: &corev3.HeaderValue{Key: name, Value: value}, AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			Header:       &corev3.HeaderValue{Key: name, Value: value},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		})
 	}
 	add(unansweredHeader, what)
@@ -54,8 +55,8 @@ func withFlags(flags ...string) *accesslogv3.AccessLogFilter {
 	}}
 }
 
-// withDetails takes in what has these words in the details of its response code: no flag tells a stream that was refused
-// from others that were reset.
+// withDetails takes in what has these words in the details of its response code: no flag tells a stream that was
+// refused from others that were reset.
 func (b *builder) withDetails(words string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
 		ExtensionFilter: &accesslogv3.ExtensionFilter{
@@ -67,8 +68,8 @@ func (b *builder) withDetails(words string) *accesslogv3.AccessLogFilter {
 	}}
 }
 
-// onUnanswered matches the answers that stand for none, where the conditions send a request again. A stream that was refused
-// is sent again whatever is written.
+// onUnanswered matches the answers that stand for none, where the conditions send a request again. A stream that was
+// refused is sent again whatever is written.
 func onUnanswered(on []ir.RetryCondition) []*routev3.HeaderMatcher {
 	has := map[string]bool{refusedStream: true}
 	for _, condition := range on {

@@ -18,13 +18,18 @@ const (
 	undeclaredHost   = "undeclared-host"
 )
 
-// undeclared answers requests for hosts that the member does not use on a port number: with 502, since an application would
-// take a 404 for the callee's own answer, and with what is to be done.
+// undeclared answers requests for hosts that the member does not use on a port number: with 502, since an application
+// would take a 404 for the callee's own answer, and with what is to be done.
 func (b *builder) undeclared(number uint16) *routev3.VirtualHost {
-	body := fmt.Sprintf("meshc: %s uses no service or external of this host on port %d; add it to uses of %s\n", b.member.Name, number, b.member.Name)
-	host := answering(undeclaredHost, []string{"*"}, b.scope.Pos(), &ir.DirectResponse{Status: http.StatusBadGateway, Body: body})
+	body := fmt.Sprintf("meshc: %s uses no service or external of this host on port %d; add it to uses of %s\n",
+		b.member.Name, number, b.member.Name)
+	host := answering(undeclaredHost, []string{"*"}, b.scope.Pos(), &ir.DirectResponse{
+		Status: http.StatusBadGateway,
+		Body:   body,
+	})
 	host.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
-		Header: &corev3.HeaderValue{Key: undeclaredHeader, Value: undeclaredHost}, AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		Header:       &corev3.HeaderValue{Key: undeclaredHeader, Value: undeclaredHost},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}}
 	return host
 }

@@ -34,7 +34,8 @@ func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
 				}},
 			})
 			action := upgraded.GetRoute()
-			action.Timeout, action.MaxStreamDuration, action.RetryPolicy, action.HedgePolicy = durationpb.New(0), nil, nil, nil
+			action.Timeout, action.MaxStreamDuration, action.RetryPolicy, action.HedgePolicy = durationpb.New(0), nil,
+				nil, nil
 			action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{UpgradeType: upgrade}}
 			out = append(out, upgraded)
 		}

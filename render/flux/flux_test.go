@@ -57,7 +57,8 @@ func TestKustomizations(t *testing.T) {
 		var listed []string
 		for _, f := range output(t, m) {
 			if f.Path == "kustomization.yaml" {
-				k := manifesttest.Decode(t, manifesttest.Documents(t, f)[0], &manifest.Kustomization{}).(*manifest.Kustomization)
+				k := manifesttest.Decode(t, manifesttest.Documents(t, f)[0],
+					&manifest.Kustomization{}).(*manifest.Kustomization)
 				listed = k.Resources
 			}
 		}
@@ -71,7 +72,8 @@ func TestKustomizations(t *testing.T) {
 				}
 			}
 			seen = append(seen, k.Name)
-			if k.Spec.Wait == (len(k.Spec.HealthChecks) > 0) || !k.Spec.Prune || k.Spec.Timeout == nil || len(k.Name) > 63 || k.Namespace != "flux-system" {
+			if k.Spec.Wait == (len(k.Spec.HealthChecks) > 0) || !k.Spec.Prune || k.Spec.Timeout == nil ||
+				len(k.Name) > 63 || k.Namespace != "flux-system" {
 				t.Errorf("%v: %+v", tags, k)
 			}
 			if k.Spec.SourceRef.Name != m.Name || k.Spec.SourceRef.Kind != "GitRepository" {

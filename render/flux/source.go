@@ -22,7 +22,10 @@ func source(settings *ir.Settings) (any, kustomize.CrossNamespaceSourceReference
 		artifact := &sources.OCIRepository{
 			TypeMeta:   metav1.TypeMeta{APIVersion: sources.GroupVersion.String(), Kind: sources.OCIRepositoryKind},
 			ObjectMeta: m,
-			Spec:       sources.OCIRepositorySpec{URL: f.URL, Interval: interval, Reference: &sources.OCIRepositoryRef{Tag: f.Tag}},
+			Spec: sources.OCIRepositorySpec{
+				URL: f.URL, Interval: interval,
+				Reference: &sources.OCIRepositoryRef{Tag: f.Tag},
+			},
 		}
 		if f.VerifySecret != "" {
 			artifact.Spec.Verify = &sources.OCIRepositoryVerification{
@@ -34,7 +37,10 @@ func source(settings *ir.Settings) (any, kustomize.CrossNamespaceSourceReference
 	git := &sources.GitRepository{
 		TypeMeta:   metav1.TypeMeta{APIVersion: sources.GroupVersion.String(), Kind: sources.GitRepositoryKind},
 		ObjectMeta: m,
-		Spec:       sources.GitRepositorySpec{URL: f.URL, Interval: interval, Reference: &sources.GitRepositoryRef{Branch: f.Branch}},
+		Spec: sources.GitRepositorySpec{
+			URL: f.URL, Interval: interval,
+			Reference: &sources.GitRepositoryRef{Branch: f.Branch},
+		},
 	}
 	if strings.HasPrefix(f.URL, "ssh://") {
 		// SSH always needs a key; this Secret has it (source-controller, GitRepository,

@@ -38,7 +38,10 @@ func embedded(m *ir.Mesh, namespaces []string) []any {
 			ObjectMeta: meshMeta(&m.Settings, namespace, trustName(&m.Settings)),
 		}))
 	}
-	review := []rbacv1.PolicyRule{{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}}}
+	review := []rbacv1.PolicyRule{{
+		APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"},
+		Verbs: []string{"create"},
+	}}
 	return append(out, clusterRole(m, "review", review), clusterRoleBinding(m, "review", serverAccount(m)))
 }
 
@@ -47,7 +50,10 @@ func authorityRules(s *ir.Settings) []rbacv1.PolicyRule {
 	if !asksServer(s) {
 		return nil
 	}
-	return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{AuthorityName}, Verbs: []string{"get", "list", "watch", "update"}}}
+	return []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"secrets"},
+		ResourceNames: []string{AuthorityName}, Verbs: []string{"get", "list", "watch", "update"},
+	}}
 }
 
 // trustRules let meshc serve say whom to trust.
@@ -55,5 +61,8 @@ func trustRules(s *ir.Settings) []rbacv1.PolicyRule {
 	if !asksServer(s) {
 		return nil
 	}
-	return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{trustName(s)}, Verbs: []string{"get", "patch"}}}
+	return []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"configmaps"},
+		ResourceNames: []string{trustName(s)}, Verbs: []string{"get", "patch"},
+	}}
 }

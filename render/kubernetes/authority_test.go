@@ -26,7 +26,8 @@ func TestEmbeddedAuthority(t *testing.T) {
 				t.Errorf("the roots in %s are there before there is an authority", o.Namespace)
 			}
 		case *corev1.Secret:
-			if o.Name != AuthorityName || o.Namespace != m.SystemNamespace() || len(o.Data)+len(o.StringData) > 0 || o.Annotations[AnnotationPrune] != "disabled" {
+			if o.Name != AuthorityName || o.Namespace != m.SystemNamespace() || len(o.Data)+len(o.StringData) > 0 ||
+				o.Annotations[AnnotationPrune] != "disabled" {
 				t.Errorf("there is the Secret %+v", o)
 			}
 		}
@@ -51,7 +52,8 @@ func TestEmbeddedAuthority(t *testing.T) {
 				t.Errorf("%s finds the roots in %s", name, v.ConfigMap.Name)
 			}
 			if v.Name == tokenVolume {
-				if token := v.Projected.Sources[0].ServiceAccountToken; len(v.Projected.Sources) != 1 || token.Audience != m.ServerIdentity().String() {
+				if token := v.Projected.Sources[0].ServiceAccountToken; len(v.Projected.Sources) != 1 ||
+					token.Audience != m.ServerIdentity().String() {
 					t.Errorf("%s has a token for %q", name, token.Audience)
 				}
 			}
@@ -60,7 +62,8 @@ func TestEmbeddedAuthority(t *testing.T) {
 			continue
 		}
 		asks := slices.IndexFunc(pod.InitContainers, func(c corev1.Container) bool { return c.Name == requesterName })
-		if asks < 0 || !slices.Contains(pod.InitContainers[asks].Args, "--server=meshc.bazaar-system.svc.cluster.local:15012") {
+		if asks < 0 || !slices.Contains(pod.InitContainers[asks].Args,
+			"--server=meshc.bazaar-system.svc.cluster.local:15012") {
 			t.Errorf("%s does not ask for a certificate", name)
 		}
 	}
@@ -69,8 +72,10 @@ func TestEmbeddedAuthority(t *testing.T) {
 	}
 	for _, o := range all {
 		for _, rule := range rulesOf(o) {
-			if slices.Contains(rule.Resources, "secrets") && (!slices.Equal(rule.ResourceNames, []string{AuthorityName}) || slices.Contains(rule.Verbs, "create")) ||
-				strings.Contains(strings.Join(append(append(rule.Verbs, rule.Resources...), rule.APIGroups...), " "), "*") {
+			if slices.Contains(rule.Resources, "secrets") &&
+				(!slices.Equal(rule.ResourceNames, []string{AuthorityName}) || slices.Contains(rule.Verbs, "create")) ||
+				strings.Contains(strings.Join(append(append(rule.Verbs, rule.Resources...), rule.APIGroups...), " "),
+					"*") {
 				t.Errorf("meshc serve may %+v", rule)
 			}
 		}

@@ -30,11 +30,17 @@ func autoscaler(scope ir.Scope) *autoscalingv2.HorizontalPodAutoscaler {
 	}
 	busy := resource.NewMilliQuantity(int64(r.CPU)*10*concurrency, resource.DecimalSI)
 	return &autoscalingv2.HorizontalPodAutoscaler{
-		TypeMeta:   metav1.TypeMeta{APIVersion: autoscalingv2.SchemeGroupVersion.String(), Kind: "HorizontalPodAutoscaler"},
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: autoscalingv2.SchemeGroupVersion.String(),
+			Kind:       "HorizontalPodAutoscaler",
+		},
 		ObjectMeta: meta(scope, scope.Gateway.Name),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: scope.Gateway.Name},
-			MinReplicas:    &r.Min, MaxReplicas: r.Max,
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{
+				APIVersion: "apps/v1", Kind: "Deployment",
+				Name: scope.Gateway.Name,
+			},
+			MinReplicas: &r.Min, MaxReplicas: r.Max,
 			Metrics: []autoscalingv2.MetricSpec{{
 				Type: autoscalingv2.ResourceMetricSourceType,
 				Resource: &autoscalingv2.ResourceMetricSource{

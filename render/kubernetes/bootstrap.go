@@ -43,7 +43,8 @@ func bootstrapConfig(scope ir.Scope, proxy Proxy) (*corev1.ConfigMap, error) {
 		size += len(parameters)
 	}
 	if size > maxConfigMap {
-		return nil, fmt.Errorf("the Envoy configuration of %s %s has %d bytes, and a ConfigMap holds %d", m.Kind, m.Name, size, maxConfigMap)
+		return nil, fmt.Errorf("the Envoy configuration of %s %s has %d bytes, and a ConfigMap holds %d", m.Kind,
+			m.Name, size, maxConfigMap)
 	}
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},

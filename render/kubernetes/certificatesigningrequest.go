@@ -22,9 +22,12 @@ const (
 
 // parametersOfServer has what the control plane asks for.
 func parametersOfServer() corev1.Volume {
-	return corev1.Volume{Name: parametersVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-		LocalObjectReference: corev1.LocalObjectReference{Name: parametersName},
-	}}}
+	return corev1.Volume{
+		Name: parametersVolume,
+		VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: parametersName},
+		}},
+	}
 }
 
 const parametersName = ir.ServerName + ".certificate"
@@ -43,26 +46,38 @@ func approval(m *ir.Mesh) ([]any, error) {
 	approve := []rbacv1.PolicyRule{
 		{APIGroups: group, Resources: requests(""), Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: group, Resources: requests("/approval"), Verbs: []string{"update"}},
-		{APIGroups: group, Resources: []string{"signers"}, ResourceNames: []string{m.Certificates.Issuer.Signer}, Verbs: []string{"approve"}},
+		{
+			APIGroups: group, Resources: []string{"signers"}, ResourceNames: []string{m.Certificates.Issuer.Signer},
+			Verbs: []string{"approve"},
+		},
 	}
 	own := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: approverName, Namespace: system}}
 	no := false
-	account := &corev1.ServiceAccount{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: approverMeta(m), AutomountServiceAccountToken: &no}
-	configs := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list"}}}
+	account := &corev1.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta: approverMeta(m), AutomountServiceAccountToken: &no,
+	}
+	configs := []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"configmaps"},
+		Verbs: []string{"list"},
+	}}
 	return []any{
 		manifest.Object(&corev1.ConfigMap{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: meshMeta(&m.Settings, system, parametersName),
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: meshMeta(&m.Settings, system,
+				parametersName),
 			Data: map[string]string{parametersFile: string(parameters)},
 		}),
 		manifest.Object(account),
 		clusterRole(m, "requests", ask), clusterRoleBinding(m, "requests", askers(m)),
 		clusterRole(m, "approval", approve), clusterRoleBinding(m, "approval", own),
 		manifest.Object(&rbacv1.Role{
-			TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: approverMeta(m), Rules: configs,
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+			ObjectMeta: approverMeta(m), Rules: configs,
 		}),
 		manifest.Object(&rbacv1.RoleBinding{
-			TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"}, ObjectMeta: approverMeta(m),
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: approverName}, Subjects: own,
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
+			ObjectMeta: approverMeta(m),
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: approverName}, Subjects: own,
 		}),
 		manifest.Object(approver(m)),
 		manifest.Object(policy(approverMeta(m), approverPods(), nil, serverEgressRules(&m.Settings))),

@@ -35,7 +35,8 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicyEgressRule {
 	switch w := u.Workload; {
 	case w.InCluster():
-		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{podPeer(u.Namespace, pods(ir.KindService, u.Name))}}
+		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{podPeer(u.Namespace,
+			pods(ir.KindService, u.Name))}}
 		for _, name := range names {
 			rule.Ports = append(rule.Ports, tcp(u.InstancePort(u.Port(name))))
 		}
@@ -77,7 +78,9 @@ func externalEgress(scope ir.Scope, e *ir.External, names []string) []networking
 func endpointEgress(endpoints []ir.Endpoint, names []string) []networkingv1.NetworkPolicyEgressRule {
 	var rules []networkingv1.NetworkPolicyEgressRule
 	for i := range endpoints {
-		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{addressPeer(endpoints[i].Address)}}
+		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{
+			addressPeer(endpoints[i].Address),
+		}}
 		for _, name := range names {
 			rule.Ports = append(rule.Ports, tcp(endpoints[i].Ports[name]))
 		}
@@ -101,7 +104,9 @@ func whereNamesLead() []networkingv1.NetworkPolicyPeer {
 
 // hostEgress lets the member out to a host. A NetworkPolicy knows addresses and
 // no names, so a host that is a name may be at any of those; nil is everywhere.
-func hostEgress(host string, named []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) networkingv1.NetworkPolicyEgressRule {
+func hostEgress(host string, named []networkingv1.NetworkPolicyPeer,
+	ports []networkingv1.NetworkPolicyPort,
+) networkingv1.NetworkPolicyEgressRule {
 	rule := networkingv1.NetworkPolicyEgressRule{To: named, Ports: ports}
 	if _, err := netip.ParseAddr(host); err == nil {
 		rule.To = []networkingv1.NetworkPolicyPeer{addressPeer(host)}

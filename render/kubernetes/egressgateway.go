@@ -24,7 +24,8 @@ func egressService(scope ir.Scope) *corev1.Service {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: meta(scope, g.EgressService()),
 		Spec: corev1.ServiceSpec{Selector: podsOf(scope), Ports: []corev1.ServicePort{{
-			Name: "egress", Protocol: corev1.ProtocolTCP, Port: int32(g.Egress.Port), TargetPort: intstr.FromInt32(int32(g.Egress.Port)),
+			Name: "egress", Protocol: corev1.ProtocolTCP, Port: int32(g.Egress.Port),
+			TargetPort: intstr.FromInt32(int32(g.Egress.Port)),
 		}}},
 	}
 }
@@ -47,5 +48,8 @@ func egressIngress(g *ir.Gateway) []networkingv1.NetworkPolicyIngressRule {
 	if peers == nil {
 		return nil
 	}
-	return []networkingv1.NetworkPolicyIngressRule{{From: peers, Ports: []networkingv1.NetworkPolicyPort{tcp(g.Egress.Port)}}}
+	return []networkingv1.NetworkPolicyIngressRule{{
+		From:  peers,
+		Ports: []networkingv1.NetworkPolicyPort{tcp(g.Egress.Port)},
+	}}
 }

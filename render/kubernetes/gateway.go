@@ -49,7 +49,8 @@ type gatewayPort struct {
 func gatewayPorts(g *ir.Gateway) []gatewayPort {
 	var out []gatewayPort
 	add := func(p gatewayPort) {
-		if !slices.ContainsFunc(out, func(o gatewayPort) bool { return o.number == p.number && o.protocol == p.protocol }) {
+		if !slices.ContainsFunc(out,
+			func(o gatewayPort) bool { return o.number == p.number && o.protocol == p.protocol }) {
 			out = append(out, p)
 		}
 	}
@@ -87,10 +88,16 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	g := scope.Gateway
 	container := proxyContainer(scope, firstPort(g))
 	for _, p := range gatewayPorts(g) {
-		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: int32(p.number), Protocol: p.protocol})
+		container.Ports = append(container.Ports, corev1.ContainerPort{
+			ContainerPort: int32(p.number),
+			Protocol:      p.protocol,
+		})
 	}
 	if g.Egress != nil {
-		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: int32(g.Egress.Port), Protocol: corev1.ProtocolTCP})
+		container.Ports = append(container.Ports, corev1.ContainerPort{
+			ContainerPort: int32(g.Egress.Port),
+			Protocol:      corev1.ProtocolTCP,
+		})
 	}
 	for _, name := range g.Secrets() {
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
@@ -106,7 +113,8 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
 	pod.Spec.ServiceAccountName = g.Account
 	if asksForCertificates(scope.Settings) {
-		pod.Spec.InitContainers = []corev1.Container{requester(scope.Settings, g.Proxy.Server, g.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser)}
+		pod.Spec.InitContainers = []corev1.Container{requester(scope.Settings, g.Proxy.Server,
+			g.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser)}
 	}
 	pod.Spec.Containers = []corev1.Container{container}
 	pod.Spec.Volumes = proxyVolumes(scope, proxy, groupReads)
@@ -117,7 +125,10 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 		if l.Port < 1024 {
 			// A safe sysctl (Kubernetes, Pod Security Standards): no capability is
 			// needed for a low port then.
-			pod.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
+			pod.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{
+				Name:  "net.ipv4.ip_unprivileged_port_start",
+				Value: "0",
+			}}
 		}
 	}
 	return d

@@ -39,23 +39,27 @@ func TestOneIdentity(t *testing.T) {
 			pod, account := podAndAccount(t, files)
 			want := "spiffe://" + m.TrustDomain + "/ns/" + certificate.Namespace + "/sa/" + account.Name
 			if len(certificate.Spec.URIs) != 1 || certificate.Spec.URIs[0] != want || member.Identity.String() != want {
-				t.Errorf("the certificate names %v, the account makes %s, the mesh says %s", certificate.Spec.URIs, want, member.Identity)
+				t.Errorf("the certificate names %v, the account makes %s, the mesh says %s", certificate.Spec.URIs,
+					want, member.Identity)
 			}
 			if len(certificate.Spec.DNSNames)+len(certificate.Spec.IPAddresses)+len(certificate.Spec.CommonName) > 0 {
 				t.Errorf("the certificate has other names: %+v", certificate.Spec)
 			}
 			if pod.ServiceAccountName != account.Name || account.Namespace != certificate.Namespace {
-				t.Errorf("pods run as %q, the account is %s/%s", pod.ServiceAccountName, account.Namespace, account.Name)
+				t.Errorf("pods run as %q, the account is %s/%s", pod.ServiceAccountName, account.Namespace,
+					account.Name)
 			}
 			if directory := mountOf(pod, certificate.Spec.SecretName); directory != member.Proxy.CertificateDirectory {
-				t.Errorf("the Secret %s is mounted at %q and Envoy reads %q", certificate.Spec.SecretName, directory, member.Proxy.CertificateDirectory)
+				t.Errorf("the Secret %s is mounted at %q and Envoy reads %q", certificate.Spec.SecretName, directory,
+					member.Proxy.CertificateDirectory)
 			}
 			for _, other := range m.Scopes() {
 				config := configuration(t, other)
 				if uses(other, member.Name) && !strings.Contains(config, `"exact":"`+want+`"`) {
 					t.Errorf("%s calls it and does not check %s", other.Member().Name, want)
 				}
-				if scope.Service != nil && other.Service != nil && allows(other.Service, member.Name) && !strings.Contains(config, `"exact":"`+want+`"`) {
+				if scope.Service != nil && other.Service != nil && allows(other.Service, member.Name) &&
+					!strings.Contains(config, `"exact":"`+want+`"`) {
 					t.Errorf("%s lets it in and does not know %s", other.Member().Name, want)
 				}
 			}
@@ -147,8 +151,10 @@ func TestServerIdentity(t *testing.T) {
 	certificate := objects(t, only(files, "certificates/bazaar-system/meshc.yaml"))[0].(*certmanager.Certificate)
 	pod, account := podAndAccount(t, only(files, "kubernetes/bazaar-system/server.yaml"))
 	want := "spiffe://bazaar.example/ns/" + account.Namespace + "/sa/" + account.Name
-	if certificate.Spec.URIs[0] != want || pod.ServiceAccountName != account.Name || certificate.Namespace != account.Namespace {
-		t.Errorf("the certificate names %v, the account makes %s, pods run as %s", certificate.Spec.URIs, want, pod.ServiceAccountName)
+	if certificate.Spec.URIs[0] != want || pod.ServiceAccountName != account.Name ||
+		certificate.Namespace != account.Namespace {
+		t.Errorf("the certificate names %v, the account makes %s, pods run as %s", certificate.Spec.URIs, want,
+			pod.ServiceAccountName)
 	}
 	if mountOf(pod, certificate.Spec.SecretName) != certificates.ServerDirectory {
 		t.Errorf("the Secret %s is not mounted", certificate.Spec.SecretName)

@@ -14,7 +14,8 @@ import (
 
 // serviceIngress lets the peers of allow in, each on the ports that are open to
 // it. Peers with the same ports share a rule. Peers of which only the identity is
-// known may be anywhere, or where the rule wants them to come from; but gateways, where their clients must come from there.
+// known may be anywhere, or where the rule wants them to come from; but gateways, where their clients must come from
+// there.
 func serviceIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
 	s := scope.Service
 	open := map[string]map[int]bool{} // by peer; the ports by their number in s.Ports
@@ -88,7 +89,8 @@ func networkPeers(p *ir.Peer, ranges []netip.Prefix) map[string]*networkingv1.Ne
 	switch p.Kind {
 	case ir.KindService, ir.KindGateway:
 		peer := podPeer(p.Namespace, pods(p.Kind, p.Name))
-		return map[string]*networkingv1.NetworkPolicyPeer{fmt.Sprint(p.Kind, "\x00", p.Namespace, "\x00", p.Name): &peer}
+		return map[string]*networkingv1.NetworkPolicyPeer{fmt.Sprint(p.Kind, "\x00", p.Namespace, "\x00",
+			p.Name): &peer}
 	case ir.KindNamespace:
 		return map[string]*networkingv1.NetworkPolicyPeer{"namespace\x00" + p.Namespace: {
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: p.Namespace}},
@@ -99,7 +101,9 @@ func networkPeers(p *ir.Peer, ranges []netip.Prefix) map[string]*networkingv1.Ne
 	}
 	out := map[string]*networkingv1.NetworkPolicyPeer{}
 	for _, prefix := range ranges {
-		out["range\x00"+prefix.String()] = &networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: prefix.String()}}
+		out["range\x00"+prefix.String()] = &networkingv1.NetworkPolicyPeer{
+			IPBlock: &networkingv1.IPBlock{CIDR: prefix.String()},
+		}
 	}
 	return out
 }

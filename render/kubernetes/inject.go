@@ -96,13 +96,16 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 		return text, nil
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("document %d holds a workload of the mesh, and more behind it\n  hint: separate documents by lines of \"---\"", n)
+		return nil, fmt.Errorf(
+			"document %d holds a workload of the mesh, and more behind it\n  hint: separate documents by lines of \"---\"", n)
 	}
 	if anchored(&document) {
-		return nil, fmt.Errorf("document %d holds a workload of the mesh, and anchors or aliases of YAML, which a patch would tear apart\n  hint: expand them first: kustomize build does", n)
+		return nil, fmt.Errorf(
+			"document %d holds a workload of the mesh, and anchors or aliases of YAML, which a patch would tear apart\n  hint: expand them first: kustomize build does", n)
 	}
 	if err := readAlike(&document, text); err != nil {
-		return nil, fmt.Errorf("document %d holds a workload of the mesh, and %w\n  hint: write it plainly: no merge key (\"<<\"), no key twice, no tag, and text in quotes", n, err)
+		return nil, fmt.Errorf(
+			"document %d holds a workload of the mesh, and %w\n  hint: write it plainly: no merge key (\"<<\"), no key twice, no tag, and text in quotes", n, err)
 	}
 	before, err := node.MarshalJSON()
 	if err != nil {
@@ -145,7 +148,8 @@ func (i *Injector) workloads(node *kyaml.RNode) (out []workloadOf) {
 	if node.YNode() == nil || node.YNode().Kind != kyaml.MappingNode {
 		return nil
 	}
-	if items, err := node.Pipe(kyaml.Lookup("items")); err == nil && !items.IsNil() && items.YNode().Kind == kyaml.SequenceNode {
+	if items, err := node.Pipe(kyaml.Lookup("items")); err == nil && !items.IsNil() && items.YNode().
+		Kind == kyaml.SequenceNode {
 		for _, item := range items.Content() {
 			out = append(out, i.workloads(kyaml.NewRNode(item))...)
 		}

@@ -49,7 +49,10 @@ func service(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := []any{manifest.Object(serviceAccount(scope)), manifest.Object(config), manifest.Object(headless(s, nil, scope))}
+	objects := []any{
+		manifest.Object(serviceAccount(scope)), manifest.Object(config),
+		manifest.Object(headless(s, nil, scope)),
+	}
 	for i := range s.Versions {
 		objects = append(objects, manifest.Object(headless(s, &s.Versions[i], scope)))
 	}

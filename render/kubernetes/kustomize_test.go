@@ -85,7 +85,8 @@ func TestEveryObjectIsApplied(t *testing.T) {
 		applied := Applied(m)
 		for _, f := range render(t, m) {
 			kind := manifesttest.Kind(t, manifesttest.Documents(t, f)[0])
-			wanted := !strings.HasPrefix(kind, "kustomize.config.k8s.io/") && kind != "meshc.dev/v1 CertificateParameters" && !strings.Contains(f.Path, "/sidecar/")
+			wanted := !strings.HasPrefix(kind, "kustomize.config.k8s.io/") &&
+				kind != "meshc.dev/v1 CertificateParameters" && !strings.Contains(f.Path, "/sidecar/")
 			if slices.Contains(applied, f.Path) != wanted {
 				t.Errorf("%v: %s, a %s, is applied: %t", tags, f.Path, kind, !wanted)
 			}
@@ -140,21 +141,27 @@ func TestComponentAddsTheSidecar(t *testing.T) {
 		d := manifesttest.Decode(t, data, &appsv1.Deployment{}).(*appsv1.Deployment)
 		deployments[d.Name] = *d
 	}
-	if other := deployments["fruit-app-jobs"].Spec.Template; len(other.Spec.InitContainers) > 0 || len(other.Labels) != 1 {
+	if other := deployments["fruit-app-jobs"].Spec.Template; len(other.Spec.InitContainers) > 0 ||
+		len(other.Labels) != 1 {
 		t.Errorf("the component changed another Deployment: %v", other)
 	}
 	pod := deployments["fruit-app"].Spec.Template
-	if got := containerNames(pod.Spec.InitContainers); !slices.Equal(got, []string{"mesh-redirect", "mesh-proxy", "migrate"}) {
+	if got := containerNames(pod.Spec.InitContainers); !slices.Equal(got, []string{
+		"mesh-redirect", "mesh-proxy",
+		"migrate",
+	}) {
 		t.Errorf("init containers are %v", got)
 	}
 	if got := containerNames(pod.Spec.Containers); !slices.Equal(got, []string{"app"}) {
 		t.Errorf("containers are %v", got)
 	}
-	if len(pod.Spec.Volumes) != 3 || len(pod.Annotations) != 2 || len(pod.Labels) != 3 || pod.Labels["meshc.dev/service"] != "fruit" {
+	if len(pod.Spec.Volumes) != 3 || len(pod.Annotations) != 2 || len(pod.Labels) != 3 ||
+		pod.Labels["meshc.dev/service"] != "fruit" {
 		t.Errorf("pod has volumes %v, annotations %v, labels %v", pod.Spec.Volumes, pod.Annotations, pod.Labels)
 	}
 	proxy := pod.Spec.InitContainers[1]
-	if proxy.RestartPolicy == nil || *proxy.RestartPolicy != corev1.ContainerRestartPolicyAlways || proxy.StartupProbe == nil {
+	if proxy.RestartPolicy == nil || *proxy.RestartPolicy != corev1.ContainerRestartPolicyAlways ||
+		proxy.StartupProbe == nil {
 		t.Errorf("the proxy is no native sidecar: %+v", proxy)
 	}
 	if pod.Spec.ServiceAccountName != "fruit-seller" {

@@ -65,7 +65,8 @@ func Mesh(m *ir.Mesh, compiled []byte) ([]manifest.File, error) {
 		return nil, nil
 	}
 	if all[m.SystemNamespace()] != nil {
-		return nil, fmt.Errorf("the namespace %s is the control plane's own and has members of the mesh", m.SystemNamespace())
+		return nil, fmt.Errorf("the namespace %s is the control plane's own and has members of the mesh",
+			m.SystemNamespace())
 	}
 	if err := distinctServices(m); err != nil {
 		return nil, err
@@ -102,7 +103,8 @@ func distinctServices(m *ir.Mesh) error {
 	claim := func(namespace, name, owner string) error {
 		k := key{namespace, name}
 		if other, taken := owners[k]; taken {
-			return fmt.Errorf("%s and %s would both have the Kubernetes Service %s in the namespace %s", other, owner, name, namespace)
+			return fmt.Errorf("%s and %s would both have the Kubernetes Service %s in the namespace %s", other, owner,
+				name, namespace)
 		}
 		owners[k] = owner
 		return nil
@@ -120,7 +122,8 @@ func distinctServices(m *ir.Mesh) error {
 			if !s.Workload.InCluster() {
 				continue
 			}
-			if err := claim(s.Namespace, s.ClusterService(s.Versions[i].Name), "services."+s.Name+".versions."+s.Versions[i].Name); err != nil {
+			if err := claim(s.Namespace, s.ClusterService(s.Versions[i].Name),
+				"services."+s.Name+".versions."+s.Versions[i].Name); err != nil {
 				return err
 			}
 		}

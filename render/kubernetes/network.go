@@ -25,7 +25,9 @@ func networkPolicy(scope ir.Scope) *networkingv1.NetworkPolicy {
 	return policy(meta(scope, scope.Member().Name), podsOf(scope), ingress, egress(scope))
 }
 
-func policy(m metav1.ObjectMeta, pods map[string]string, in []networkingv1.NetworkPolicyIngressRule, out []networkingv1.NetworkPolicyEgressRule) *networkingv1.NetworkPolicy {
+func policy(m metav1.ObjectMeta, pods map[string]string, in []networkingv1.NetworkPolicyIngressRule,
+	out []networkingv1.NetworkPolicyEgressRule,
+) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
 		ObjectMeta: m,
@@ -46,7 +48,8 @@ func podPeer(namespace string, pods map[string]string) networkingv1.NetworkPolic
 
 func addressPeer(address string) networkingv1.NetworkPolicyPeer {
 	ip := netip.MustParseAddr(address)
-	return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: netip.PrefixFrom(ip, ip.BitLen()).String()}}
+	return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: netip.PrefixFrom(ip, ip.BitLen()).
+		String()}}
 }
 
 func tcp(number uint16) networkingv1.NetworkPolicyPort { return port(corev1.ProtocolTCP, number) }

@@ -25,7 +25,8 @@ func TestNetworkPoliciesAreTheEdges(t *testing.T) {
 			for _, use := range s.Uses {
 				callee := m.Service(use.To)
 				for _, name := range use.Ports {
-					want = append(want, edge(s.Namespace, s.Name, callee.Namespace, callee.Name, callee.InstancePort(callee.Port(name))))
+					want = append(want, edge(s.Namespace, s.Name, callee.Namespace, callee.Name,
+						callee.InstancePort(callee.Port(name))))
 				}
 			}
 			p := networkPolicy(m.ServiceScope(s))
@@ -77,13 +78,21 @@ func TestNamesLeadNowhereForbidden(t *testing.T) {
 	port := ir.Port{Name: "p", Number: 80, Target: 80, Protocol: ir.TCP}
 	use := ir.Use{To: "callee", Ports: []string{"p"}}
 	for name, rules := range map[string][]networkingv1.NetworkPolicyEgressRule{
-		"an external": externalEgress(ir.Scope{}, &ir.External{Hosts: []string{"api.example.com"}, Ports: []ir.Port{port}}, use.Ports),
-		"by DNS":      upstreamEgress(&ir.Upstream{Ports: []ir.Port{port}, Workload: ir.Workload{DNS: "api.example.com"}}, use.Ports),
-		"by a file":   upstreamEgress(&ir.Upstream{Ports: []ir.Port{port}, Workload: ir.Workload{File: "api.json"}}, use.Ports),
+		"an external": externalEgress(ir.Scope{}, &ir.External{
+			Hosts: []string{"api.example.com"},
+			Ports: []ir.Port{port},
+		}, use.Ports),
+		"by DNS": upstreamEgress(&ir.Upstream{
+			Ports:    []ir.Port{port},
+			Workload: ir.Workload{DNS: "api.example.com"},
+		}, use.Ports),
+		"by a file": upstreamEgress(&ir.Upstream{Ports: []ir.Port{port}, Workload: ir.Workload{File: "api.json"}},
+			use.Ports),
 	} {
 		for address, want := range map[string]bool{
 			"192.0.2.1": true, "10.0.0.1": true, "2001:db8::1": true, "fd12::1": true,
-			"127.0.0.1": false, "::1": false, "169.254.169.254": false, "169.254.0.1": false, "fe80::1": false, "febf::1": false, "fd00:ec2::254": false, "168.63.129.16": false,
+			"127.0.0.1": false, "::1": false, "169.254.169.254": false, "169.254.0.1": false, "fe80::1": false,
+			"febf::1": false, "fd00:ec2::254": false, "168.63.129.16": false,
 		} {
 			if got := letsOut(t, rules, netip.MustParseAddr(address), 80); got != want {
 				t.Errorf("%s: %s: %t", name, address, got)
@@ -99,7 +108,9 @@ func TestNamesLeadNowhereForbidden(t *testing.T) {
 func letsOut(t *testing.T, rules []networkingv1.NetworkPolicyEgressRule, to netip.Addr, port int32) bool {
 	t.Helper()
 	for _, rule := range rules {
-		if !slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntVal == port }) {
+		if !slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool {
+			return p.Port.IntVal == port
+		}) {
 			continue
 		}
 		if len(rule.To) == 0 {
@@ -109,7 +120,8 @@ func letsOut(t *testing.T, rules []networkingv1.NetworkPolicyEgressRule, to neti
 			if peer.IPBlock == nil || !netip.MustParsePrefix(peer.IPBlock.CIDR).Contains(to) {
 				continue
 			}
-			if !slices.ContainsFunc(peer.IPBlock.Except, func(except string) bool { return netip.MustParsePrefix(except).Contains(to) }) {
+			if !slices.ContainsFunc(peer.IPBlock.Except,
+				func(except string) bool { return netip.MustParsePrefix(except).Contains(to) }) {
 				return true
 			}
 		}
@@ -140,14 +152,19 @@ func randomMesh(t *rapid.T) *ir.Mesh {
 		namespace := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "namespace")
 		s := &ir.Service{
 			Upstream: ir.Upstream{
-				Name: name, Namespace: namespace, Identity: spiffeid.RequireFromSegments(td, "ns", namespace, "sa", name),
-				Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: name}}, Explicit: rapid.Bool().Draw(t, "explicit"),
+				Name: name, Namespace: namespace, Identity: spiffeid.RequireFromSegments(td, "ns", namespace, "sa",
+					name),
+				Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: name}}, Explicit: rapid.Bool().
+						Draw(t, "explicit"),
 			},
 			Account: name,
 			Proxy:   ir.Proxy{Server: "meshc.m-system.svc.cluster.local:15010"},
 		}
 		for p := range rapid.IntRange(1, 3).Draw(t, "ports") {
-			s.Ports = append(s.Ports, ir.Port{Name: fmt.Sprintf("p%d", p), Number: uint16(80 + p), Target: uint16(8080 + p), Protocol: ir.TCP})
+			s.Ports = append(s.Ports, ir.Port{
+				Name: fmt.Sprintf("p%d", p), Number: uint16(80 + p),
+				Target: uint16(8080 + p), Protocol: ir.TCP,
+			})
 		}
 		m.Services = append(m.Services, s)
 	}
@@ -172,7 +189,10 @@ func randomMesh(t *rapid.T) *ir.Mesh {
 					callee.Allow = append(callee.Allow, ir.Rule{From: []ir.Peer{peer}, Ports: []string{port}})
 				}
 			default:
-				callee.Allow = append(callee.Allow, ir.Rule{From: []ir.Peer{peer}, Ports: ports, Methods: []string{"GET"}}, ir.Rule{From: []ir.Peer{peer}, Ports: ports[:1]})
+				callee.Allow = append(callee.Allow, ir.Rule{
+					From: []ir.Peer{peer}, Ports: ports,
+					Methods: []string{"GET"},
+				}, ir.Rule{From: []ir.Peer{peer}, Ports: ports[:1]})
 			}
 		}
 	}

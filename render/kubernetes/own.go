@@ -37,7 +37,8 @@ func takeOwn(pod, added *kyaml.RNode, name string) error {
 				continue
 			}
 			if got, err := node.MarshalJSON(); err != nil || !isOwn || !bytes.Equal(got, want) {
-				return fmt.Errorf("%s has something called %s in %s, which is a name that meshc uses, and it is not what this meshc adds\n  hint: remove it, or rename it; meshc inject adds its own", name, called, field)
+				return fmt.Errorf(
+					"%s has something called %s in %s, which is a name that meshc uses, and it is not what this meshc adds\n  hint: remove it, or rename it; meshc inject adds its own", name, called, field)
 			}
 		}
 		if len(left) == len(list.Content()) {

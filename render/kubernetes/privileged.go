@@ -33,7 +33,8 @@ func (p proofs) privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
 	}
 	for _, field := range sharedWithHost {
 		if !isFalse(pod, field) {
-			refuse(field, fmt.Sprintf("%s has %s: its containers see processes beside their own, the proxy's among them", name, field))
+			refuse(field, fmt.Sprintf(
+				"%s has %s: its containers see processes beside their own, the proxy's among them", name, field))
 		}
 	}
 	for _, field := range containerFields {
@@ -45,7 +46,8 @@ func (p proofs) privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
 			c := kyaml.NewRNode(element)
 			if why := p.privilege(c, pod); why != "" {
 				own := value(c, "name")
-				refuse(own, fmt.Sprintf("container %s of %s %s: its connections could go round the proxy", own, name, why))
+				refuse(own, fmt.Sprintf("container %s of %s %s: its connections could go round the proxy", own, name,
+					why))
 			}
 		}
 	}
@@ -59,7 +61,8 @@ func (p proofs) privileges(pod *kyaml.RNode, name string, s *ir.Service) error {
 		quoted = append(quoted, strconv.Quote(a))
 	}
 	return errors.New(strings.Join(said, "\n") +
-		fmt.Sprintf("\n  hint: do without; or accept it in the spec: services: %q: proxy: privileged: [%s]", s.Name, strings.Join(quoted, ", ")))
+		fmt.Sprintf("\n  hint: do without; or accept it in the spec: services: %q: proxy: privileged: [%s]", s.Name,
+			strings.Join(quoted, ", ")))
 }
 
 // privilege is why a container of a pod is more than its proxy can hold; empty for none.
@@ -105,7 +108,8 @@ func capabilities(container *kyaml.RNode) (out []string) {
 		return []string{"capabilities that cannot be read"}
 	}
 	for _, c := range list.Content() {
-		if known := strings.TrimPrefix(strings.ToUpper(c.Value), "CAP_"); c.Kind != kyaml.ScalarNode || !slices.Contains(harmless, known) {
+		if known := strings.TrimPrefix(strings.ToUpper(c.Value), "CAP_"); c.Kind != kyaml.ScalarNode ||
+			!slices.Contains(harmless, known) {
 			out = append(out, strings.ToUpper(c.Value))
 		}
 	}

@@ -33,12 +33,15 @@ func probes(container *kyaml.RNode, where string, s *ir.Service) error {
 			if s.PortAt(p.Port) != nil {
 				hint = "scheme: HTTP"
 			}
-			errs = append(errs, fmt.Errorf("%s: its %s of port %d is by HTTPS, and the proxy takes the mesh's own TLS there\n  hint: %s", where, field, p.Port, hint))
+			errs = append(errs,
+				fmt.Errorf("%s: its %s of port %d is by HTTPS, and the proxy takes the mesh's own TLS there\n  hint: %s", where, field, p.Port, hint))
 			continue
 		}
-		if !slices.ContainsFunc(s.Probes, func(q ir.Probe) bool { return q.Port == p.Port && q.Kind == p.Kind && q.Path == p.Path }) {
-			errs = append(errs, fmt.Errorf("%s: its %s of port %d would be refused, as the kubelet has no identity\n  hint: services: %q: probes: [%s]",
-				where, field, p.Port, s.Name, inSpec(p)))
+		if !slices.ContainsFunc(s.Probes,
+			func(q ir.Probe) bool { return q.Port == p.Port && q.Kind == p.Kind && q.Path == p.Path }) {
+			errs = append(errs,
+				fmt.Errorf("%s: its %s of port %d would be refused, as the kubelet has no identity\n  hint: services: %q: probes: [%s]",
+					where, field, p.Port, s.Name, inSpec(p)))
 			continue
 		}
 		if p.Kind == ir.HealthTCP {
@@ -74,7 +77,10 @@ func inSpec(p ir.Probe) string {
 
 // probeOf reads a probe of a container; false for one that needs no port.
 func probeOf(probe, container *kyaml.RNode) (ir.Probe, bool) {
-	for field, kind := range map[string]ir.HealthKind{"httpGet": ir.HealthHTTP, "grpc": ir.HealthGRPC, "tcpSocket": ir.HealthTCP} {
+	for field, kind := range map[string]ir.HealthKind{
+		"httpGet": ir.HealthHTTP, "grpc": ir.HealthGRPC,
+		"tcpSocket": ir.HealthTCP,
+	} {
 		handler, err := probe.Pipe(kyaml.Lookup(field))
 		if err != nil || handler == nil {
 			continue

@@ -12,8 +12,8 @@ import (
 
 // proofs are what somebody proves an identity of the mesh by, as a manifest names it.
 type proofs struct {
-	// names are Secrets with certificates of the mesh and with its authority, the audience of tokens that meshc serve takes, and
-	// the signer of its certificates.
+	// names are Secrets with certificates of the mesh and with its authority, the audience of tokens that meshc serve
+	// takes, and the signer of its certificates.
 	names map[string]bool
 	// issuer is the one of cert-manager's that signs; empty for none.
 	issuer string
@@ -45,8 +45,8 @@ const (
 	kubeletDirectory = "/var/lib/kubelet" // where the volumes of all pods of a node are
 )
 
-// volumes are the names of those of a pod that have such a proof, under whatever name: a Secret, a token, a certificate that a driver
-// makes, or the node's own directory with the volumes of pods. The mesh's own are among them.
+// volumes are the names of those of a pod that have such a proof, under whatever name: a Secret, a token, a
+// certificate that a driver makes, or the node's own directory with the volumes of pods. The mesh's own are among them.
 func (p proofs) volumes(pod *kyaml.RNode) map[string]bool {
 	out := map[string]bool{certificateVolume: true, tokenVolume: true}
 	for _, v := range elements(pod, "volumes") {
@@ -102,7 +102,8 @@ func (p proofs) reaches(container, pod *kyaml.RNode) string {
 	}
 	for _, variable := range elements(container, "env") {
 		source, err := variable.Pipe(kyaml.Lookup("valueFrom"))
-		if err == nil && !source.IsNil() && p.in(source.YNode(), "") || volumes[value(variable, "valueFrom", "fileKeyRef", "volumeName")] {
+		if err == nil && !source.IsNil() && p.in(source.YNode(), "") ||
+			volumes[value(variable, "valueFrom", "fileKeyRef", "volumeName")] {
 			return "has the variable " + value(variable, "name")
 		}
 	}

@@ -95,10 +95,14 @@ func certificate(scope ir.Scope, proxy Proxy, mode int32) corev1.Volume {
 	for _, name := range slices.Sorted(maps.Keys(proxy.Secrets)) {
 		config.Items = append(config.Items, corev1.KeyToPath{Key: name, Path: name})
 	}
-	return corev1.Volume{Name: certificateVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		DefaultMode: &mode,
-		Sources:     append(certificateSources(scope.Settings, m.CertificateSecret()), corev1.VolumeProjection{ConfigMap: config}),
-	}}}
+	return corev1.Volume{
+		Name: certificateVolume,
+		VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			DefaultMode: &mode,
+			Sources: append(certificateSources(scope.Settings, m.CertificateSecret()),
+				corev1.VolumeProjection{ConfigMap: config}),
+		}},
+	}
 }
 
 // certificateSources are the files tls.crt, tls.key and ca.crt: of one Secret, or the last of them
@@ -109,7 +113,10 @@ func certificateSources(s *ir.Settings, secret string) []corev1.VolumeProjection
 	if bundle == nil {
 		return []corev1.VolumeProjection{{Secret: own}}
 	}
-	own.Items = []corev1.KeyToPath{{Key: corev1.TLSCertKey, Path: corev1.TLSCertKey}, {Key: corev1.TLSPrivateKeyKey, Path: corev1.TLSPrivateKeyKey}}
+	own.Items = []corev1.KeyToPath{
+		{Key: corev1.TLSCertKey, Path: corev1.TLSCertKey},
+		{Key: corev1.TLSPrivateKeyKey, Path: corev1.TLSPrivateKeyKey},
+	}
 	return []corev1.VolumeProjection{{Secret: own}, {ConfigMap: &corev1.ConfigMapProjection{
 		LocalObjectReference: corev1.LocalObjectReference{Name: bundle.ConfigMap},
 		Items:                []corev1.KeyToPath{{Key: bundle.Key, Path: corev1.ServiceAccountRootCAKey}},
@@ -135,8 +142,11 @@ func secretVolume(name, secret string, mode int32) corev1.Volume {
 // held back holds back everybody who waits for it.
 func resources(cpu, memory, maxMemory string) corev1.ResourceRequirements {
 	return corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(maxMemory)},
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse(cpu),
+			corev1.ResourceMemory: resource.MustParse(memory),
+		},
+		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(maxMemory)},
 	}
 }
 

@@ -20,14 +20,20 @@ func serverRoles(m *ir.Mesh, namespaces []string) []any {
 	out := []any{
 		role(m, own, slices.Concat([]rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list", "watch"}},
-			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{RolloutName}, Verbs: []string{"get", "patch"}},
+			{
+				APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{RolloutName},
+				Verbs: []string{"get", "patch"},
+			},
 			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list"}},
 		}, authorityRules(&m.Settings), trustRules(&m.Settings))),
 		roleBinding(m, own),
 	}
 	for _, namespace := range namespaces {
 		out = append(out, role(m, namespace, append([]rbacv1.PolicyRule{
-			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}},
+			{
+				APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"},
+				Verbs: []string{"list", "watch"},
+			},
 		}, trustRules(&m.Settings)...)), roleBinding(m, namespace))
 	}
 	return out
@@ -66,7 +72,8 @@ func serverEgressRules(s *ir.Settings) []networkingv1.NetworkPolicyEgressRule {
 	rules := []networkingv1.NetworkPolicyEgressRule{dnsEgress(), apiServerEgress()}
 	if asksServer(s) {
 		rules = append(rules, networkingv1.NetworkPolicyEgressRule{
-			To: []networkingv1.NetworkPolicyPeer{podPeer(s.SystemNamespace(), serverPods())}, Ports: []networkingv1.NetworkPolicyPort{tcp(adminPort)},
+			To:    []networkingv1.NetworkPolicyPeer{podPeer(s.SystemNamespace(), serverPods())},
+			Ports: []networkingv1.NetworkPolicyPort{tcp(adminPort)},
 		})
 	}
 	return rules

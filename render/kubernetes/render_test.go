@@ -64,7 +64,8 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := own(render(t, manifesttest.Mesh(t, tags...)))
 			if name == "embedded" { // the control plane differs, and how a pod gets its certificate
-				files = append(only(files, "kubernetes/bazaar-system/server.yaml"), only(files, "kubernetes/stalls/sidecar/fruit.yaml")...)
+				files = append(only(files, "kubernetes/bazaar-system/server.yaml"),
+					only(files, "kubernetes/stalls/sidecar/fruit.yaml")...)
 			}
 			manifesttest.Golden(t, name, files, update)
 		})

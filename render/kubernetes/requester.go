@@ -40,7 +40,8 @@ func requester(s *ir.Settings, server, directory, parameters, parametersDir stri
 	always := corev1.ContainerRestartPolicyAlways
 	args := []string{"certs", "request", path.Join(parametersDir, parametersFile), "--directory=" + directory}
 	if asksServer(s) {
-		args = append(args, "--server="+enrollAddress(server), "--service-account-token-file="+path.Join(tokenDir, corev1.ServiceAccountTokenKey))
+		args = append(args, "--server="+enrollAddress(server), "--service-account-token-file="+path.Join(tokenDir,
+			corev1.ServiceAccountTokenKey))
 	} else {
 		args = append(args, "--signer="+s.Certificates.Issuer.Signer, "--kubernetes-api="+apiServer)
 	}
@@ -57,7 +58,10 @@ func requester(s *ir.Settings, server, directory, parameters, parametersDir stri
 		RestartPolicy: &always,
 		// The proxy starts when there is a certificate.
 		StartupProbe: &corev1.Probe{
-			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{meshcProgram, "certs", "inspect", directory}}},
+			ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{
+				meshcProgram, "certs",
+				"inspect", directory,
+			}}},
 			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: 300,
 		},
 		Resources:       resources("10m", "32Mi", "128Mi"),
@@ -81,12 +85,19 @@ func requesterVolumes(s *ir.Settings) []corev1.Volume {
 		roots = &ir.TrustBundle{ConfigMap: trustName(s), Key: corev1.ServiceAccountRootCAKey}
 	}
 	return []corev1.Volume{
-		{Name: certificateVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
+		{
+			Name: certificateVolume,
+			VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+				Medium: corev1.StorageMediumMemory,
+			}},
+		},
 		{Name: trustVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: roots.ConfigMap},
 			Items:                []corev1.KeyToPath{{Key: roots.Key, Path: corev1.ServiceAccountRootCAKey}},
 		}}},
-		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: tokenSources(s)}}},
+		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: tokenSources(s),
+		}}},
 	}
 }
 
@@ -101,6 +112,9 @@ func tokenSources(s *ir.Settings) []corev1.VolumeProjection {
 	}
 	return []corev1.VolumeProjection{{ServiceAccountToken: token}, {ConfigMap: &corev1.ConfigMapProjection{
 		LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
-		Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
+		Items: []corev1.KeyToPath{{
+			Key:  corev1.ServiceAccountRootCAKey,
+			Path: corev1.ServiceAccountRootCAKey,
+		}},
 	}}}
 }

@@ -43,7 +43,9 @@ func rollout(m *ir.Mesh, hash string) *corev1.ConfigMap {
 // the mesh, and whether all that are connected have acknowledged it.
 func RolloutHealth() (failed, current string) {
 	const servers = `data.filter(k, k.startsWith('` + rolloutPods + `'))`
-	failed = servers + `.exists(k, data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutInvalid + `') || data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutRefused + `'))`
-	current = servers + `.size() > 0 && ` + servers + `.all(k, data[k] == data.` + RolloutMesh + ` + ' ` + RolloutAcknowledged + `')`
+	failed = servers + `.exists(k, data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutInvalid +
+		`') || data[k].startsWith(data.` + RolloutMesh + ` + ' ` + RolloutRefused + `'))`
+	current = servers + `.size() > 0 && ` + servers + `.all(k, data[k] == data.` + RolloutMesh + ` + ' ` +
+		RolloutAcknowledged + `')`
 	return failed, current
 }

@@ -31,7 +31,8 @@ func TestPodSecurity(t *testing.T) {
 				continue
 			}
 			for _, v := range pod.Volumes {
-				if v.ConfigMap == nil && v.Secret == nil && v.Projected == nil && (v.EmptyDir == nil || v.EmptyDir.Medium != corev1.StorageMediumMemory) {
+				if v.ConfigMap == nil && v.Secret == nil && v.Projected == nil && (v.EmptyDir == nil ||
+					v.EmptyDir.Medium != corev1.StorageMediumMemory) {
 					t.Errorf("%s: volume %s is %+v", name, v.Name, v)
 				}
 			}
@@ -85,7 +86,8 @@ func restricted(t *testing.T, name string, c corev1.Container) (redirects bool) 
 		t.Errorf("%s %s has no resources", name, c.Name)
 	}
 	if c.Name == redirectName {
-		if len(s.Capabilities.Add) != 1 || s.Capabilities.Add[0] != "NET_ADMIN" || c.Args[0] != "redirect" || c.RestartPolicy != nil {
+		if len(s.Capabilities.Add) != 1 || s.Capabilities.Add[0] != "NET_ADMIN" || c.Args[0] != "redirect" ||
+			c.RestartPolicy != nil {
 			t.Errorf("%s %s: %+v", name, c.Name, c)
 		}
 		return true
@@ -105,7 +107,8 @@ func TestOwnPodsHaveNoToken(t *testing.T) {
 			continue
 		}
 		checked++
-		if token := d.Spec.Template.Spec.AutomountServiceAccountToken; token == nil || *token != (d.Name == ir.ServerName) {
+		if token := d.Spec.Template.Spec.AutomountServiceAccountToken; token == nil ||
+			*token != (d.Name == ir.ServerName) {
 			t.Errorf("%s: has it a token of the API server?", d.Name)
 		}
 		for key, value := range d.Spec.Selector.MatchLabels {

@@ -69,7 +69,8 @@ func server(m *ir.Mesh, namespaces []string, compiled []byte) ([]manifest.File, 
 		{serverBase, slices.Concat([]any{manifest.Object(accountObject)}, authority, serverRoles(m, namespaces), []any{
 			manifest.Object(serverService(m)),
 			manifest.Object(serverDeployment(m, len(parts))),
-			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces), serverEgressRules(&m.Settings))),
+			manifest.Object(policy(serverMeta(m), serverPods(), serverIngress(m, namespaces),
+				serverEgressRules(&m.Settings))),
 			manifest.Object(&policyv1.PodDisruptionBudget{
 				TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 				ObjectMeta: serverMeta(m),
@@ -134,7 +135,10 @@ func serverService(m *ir.Mesh) *corev1.Service {
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Selector: serverPods()},
 	}
 	for _, p := range serverPorts(&m.Settings) {
-		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort)})
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
+			Name: p.Name, Protocol: p.Protocol,
+			Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort),
+		})
 	}
 	return service
 }
@@ -143,7 +147,10 @@ func serverService(m *ir.Mesh) *corev1.Service {
 func serverPorts(s *ir.Settings) []corev1.ContainerPort {
 	ports := []corev1.ContainerPort{{Name: "xds", ContainerPort: serverPort, Protocol: corev1.ProtocolTCP}}
 	if asksServer(s) {
-		ports = append(ports, corev1.ContainerPort{Name: "certificates", ContainerPort: enrollPort, Protocol: corev1.ProtocolTCP})
+		ports = append(ports, corev1.ContainerPort{
+			Name: "certificates", ContainerPort: enrollPort,
+			Protocol: corev1.ProtocolTCP,
+		})
 	}
 	return ports
 }
@@ -173,8 +180,11 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 			"--kubernetes-namespace=" + m.SystemNamespace(),
 			"--kubernetes-pod=$(POD_NAME)",
 		},
-		Env:             []corev1.EnvVar{podNameVariable()},
-		Ports:           append(serverPorts(&m.Settings), corev1.ContainerPort{Name: "admin", ContainerPort: adminPort, Protocol: corev1.ProtocolTCP}),
+		Env: []corev1.EnvVar{podNameVariable()},
+		Ports: append(serverPorts(&m.Settings), corev1.ContainerPort{
+			Name: "admin", ContainerPort: adminPort,
+			Protocol: corev1.ProtocolTCP,
+		}),
 		VolumeMounts:    []corev1.VolumeMount{{Name: "mesh", MountPath: meshDir, ReadOnly: true}},
 		StartupProbe:    &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 1, FailureThreshold: 60},
 		LivenessProbe:   &corev1.Probe{ProbeHandler: status("/healthz"), PeriodSeconds: 10},
@@ -187,13 +197,18 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 	pod.ServiceAccountName, pod.AutomountServiceAccountToken = ir.ServerName, &yes
 	pod.Volumes = []corev1.Volume{meshVolume(parts)}
 	if asksServer(&m.Settings) { // it is the issuer
-		container.Args = append(container.Args, "--ca-secret="+AuthorityName, "--trust-configmap="+trustName(&m.Settings), fmt.Sprintf("--enroll-listen=:%d", enrollPort))
+		container.Args = append(container.Args, "--ca-secret="+AuthorityName,
+			"--trust-configmap="+trustName(&m.Settings), fmt.Sprintf("--enroll-listen=:%d", enrollPort))
 	} else {
 		dir := certificates.ServerDirectory
 		container.Args = append(container.Args, "--certificates="+dir)
-		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: dir, ReadOnly: true})
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
+			Name:      certificateVolume,
+			MountPath: dir, ReadOnly: true,
+		})
 		if asksKubernetes(&m.Settings) {
-			pod.InitContainers = []corev1.Container{requester(&m.Settings, "", dir, parametersVolume, bootstrapDir, serverUser)}
+			pod.InitContainers = []corev1.Container{requester(&m.Settings, "", dir, parametersVolume, bootstrapDir,
+				serverUser)}
 			pod.Volumes = append(append(pod.Volumes, parametersOfServer()), requesterVolumes(&m.Settings)...)
 		} else {
 			pod.Volumes = append(pod.Volumes, serverCertificate(&m.Settings, ir.CertificateSecret(ir.ServerName)))
@@ -209,9 +224,12 @@ func serverCertificate(s *ir.Settings, secret string) corev1.Volume {
 		return secretVolume(certificateVolume, secret, groupReads)
 	}
 	mode := groupReads
-	return corev1.Volume{Name: certificateVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		DefaultMode: &mode, Sources: certificateSources(s, secret),
-	}}}
+	return corev1.Volume{
+		Name: certificateVolume,
+		VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			DefaultMode: &mode, Sources: certificateSources(s, secret),
+		}},
+	}
 }
 
 // meshVolume shows all parts in one directory, which the kubelet replaces as a
@@ -219,9 +237,10 @@ func serverCertificate(s *ir.Settings, secret string) corev1.Volume {
 func meshVolume(parts int) corev1.Volume {
 	v := corev1.Volume{Name: "mesh", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}
 	for n := range parts {
-		v.Projected.Sources = append(v.Projected.Sources, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
-			LocalObjectReference: corev1.LocalObjectReference{Name: partName(n)},
-		}})
+		v.Projected.Sources = append(v.Projected.Sources,
+			corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+				LocalObjectReference: corev1.LocalObjectReference{Name: partName(n)},
+			}})
 	}
 	return v
 }
@@ -238,7 +257,9 @@ func serverIngress(m *ir.Mesh, namespaces []string) []networkingv1.NetworkPolicy
 			PodSelector: &metav1.LabelSelector{},
 		}
 		for label := range pods(kind, "") {
-			peer.PodSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: label, Operator: metav1.LabelSelectorOpExists}}
+			peer.PodSelector.MatchExpressions = []metav1.LabelSelectorRequirement{
+				{Key: label, Operator: metav1.LabelSelectorOpExists},
+			}
 		}
 		from = append(from, peer)
 	}
@@ -255,7 +276,8 @@ func serverIngress(m *ir.Mesh, namespaces []string) []networkingv1.NetworkPolicy
 	rules := []networkingv1.NetworkPolicyIngressRule{{From: from, Ports: serverPolicyPorts(&m.Settings)}}
 	if asksServer(&m.Settings) { // what each knows of a rotation of the root
 		rules = append(rules, networkingv1.NetworkPolicyIngressRule{
-			From: []networkingv1.NetworkPolicyPeer{podPeer(m.SystemNamespace(), serverPods())}, Ports: []networkingv1.NetworkPolicyPort{tcp(adminPort)},
+			From:  []networkingv1.NetworkPolicyPeer{podPeer(m.SystemNamespace(), serverPods())},
+			Ports: []networkingv1.NetworkPolicyPort{tcp(adminPort)},
 		})
 	}
 	return rules

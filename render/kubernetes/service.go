@@ -45,7 +45,8 @@ func servicePorts(u *ir.Upstream) []corev1.ServicePort {
 	for i := range u.Ports {
 		p := &u.Ports[i]
 		ports = append(ports, corev1.ServicePort{
-			Name: p.Name, Protocol: corev1.ProtocolTCP, Port: int32(p.Number), TargetPort: intstr.FromInt32(int32(u.InstancePort(p))),
+			Name: p.Name, Protocol: corev1.ProtocolTCP, Port: int32(p.Number),
+			TargetPort: intstr.FromInt32(int32(u.InstancePort(p))),
 		})
 	}
 	return ports

@@ -79,7 +79,8 @@ func sidecarPod(scope ir.Scope, proxy Proxy) *podPatch {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, redirect(scope))
 	}
 	if asksForCertificates(scope.Settings) {
-		pod.Spec.InitContainers = append(pod.Spec.InitContainers, requester(scope.Settings, s.Proxy.Server, s.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser))
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, requester(scope.Settings, s.Proxy.Server,
+			s.Proxy.CertificateDirectory, bootstrapVolume, bootstrapDir, proxyUser))
 	}
 	container, always := proxyContainer(scope, firstListener(s)), corev1.ContainerRestartPolicyAlways
 	container.RestartPolicy = &always
@@ -107,10 +108,13 @@ func redirect(scope ir.Scope) corev1.Container {
 	security.RunAsNonRoot = &no
 	security.Capabilities.Add = []corev1.Capability{"NET_ADMIN"}
 	return corev1.Container{
-		Name:            redirectName,
-		Image:           scope.Settings.Images.Meshc,
-		Args:            redirectArgs(scope),
-		Env:             []corev1.EnvVar{fieldVariable("POD_IP", "status.podIP"), fieldVariable("HOST_IP", "status.hostIP")},
+		Name:  redirectName,
+		Image: scope.Settings.Images.Meshc,
+		Args:  redirectArgs(scope),
+		Env: []corev1.EnvVar{
+			fieldVariable("POD_IP", "status.podIP"),
+			fieldVariable("HOST_IP", "status.hostIP"),
+		},
 		Resources:       resources("10m", "32Mi", "64Mi"),
 		SecurityContext: security,
 	}

@@ -39,7 +39,8 @@ func appendString(out []byte, s string, indent int) []byte {
 // printable, without white space that an editor may drop or that a reader may
 // take for indentation.
 func isLiteral(s string) bool {
-	if !strings.Contains(s, "\n") || s[0] == '\n' || s[0] == ' ' || strings.HasSuffix(s, " ") || strings.Contains(s, " \n") {
+	if !strings.Contains(s, "\n") || s[0] == '\n' || s[0] == ' ' || strings.HasSuffix(s, " ") ||
+		strings.Contains(s, " \n") {
 		return false
 	}
 	for _, r := range s {
@@ -50,8 +51,8 @@ func isLiteral(s string) bool {
 	return !isCommand(s)
 }
 
-// isCommand reports whether one of the lines would be a command of a CI that shows them: "::set-env" of GitHub where a line
-// begins, "##[group]" of it and "##vso[task]" of Azure anywhere. Quoted and on one line they are none.
+// isCommand reports whether one of the lines would be a command of a CI that shows them: "::set-env" of GitHub where a
+// line begins, "##[group]" of it and "##vso[task]" of Azure anywhere. Quoted and on one line they are none.
 func isCommand(s string) bool {
 	if strings.Contains(s, "##") {
 		return true

@@ -45,7 +45,9 @@ func TestJoinRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 			}
 			return nil
 		},
-		"last part missing": func(dir string, parts []manifest.File) error { return os.Remove(filepath.Join(dir, parts[2].Path)) },
+		"last part missing": func(dir string, parts []manifest.File) error {
+			return os.Remove(filepath.Join(dir, parts[2].Path))
+		},
 		"a part of another": func(dir string, parts []manifest.File) error {
 			other := bytes.Clone(parts[1].Data)
 			other[100] ^= 1

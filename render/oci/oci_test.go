@@ -53,7 +53,8 @@ func output(t *testing.T, at time.Time) string {
 // One commit makes one digest, wherever and whenever it is pushed, and Flux's own client
 // reads what was pushed.
 func TestPushIsReproducible(t *testing.T) {
-	a := Artifact{Source: "https://git.example/shop", Revision: "main@sha1:abc", Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
+	a := Artifact{Source: "https://git.example/shop", Revision: "main@sha1:abc", Created: time.Date(2026, 1, 2, 3, 4, 5,
+		0, time.FixedZone("", 3600))}
 	var digests []string
 	for i, at := range []time.Time{time.Unix(1, 0), time.Unix(1e9, 0)} {
 		a.Dir = output(t, at)
@@ -74,7 +75,8 @@ func TestPushIsReproducible(t *testing.T) {
 		if said.Revision != a.Revision || said.Source != a.Source || said.Created != "2026-01-02T02:04:05Z" {
 			t.Errorf("Flux reads %+v", said)
 		}
-		if data, err := os.ReadFile(filepath.Join(into, "kubernetes/shop/cart.yaml")); err != nil || string(data) != "a: 1\n" {
+		if data, err := os.ReadFile(filepath.Join(into, "kubernetes/shop/cart.yaml")); err != nil ||
+			string(data) != "a: 1\n" {
 			t.Errorf("%q, %v", data, err)
 		}
 	}
@@ -85,7 +87,8 @@ func TestPushIsReproducible(t *testing.T) {
 
 func TestPushRefuses(t *testing.T) {
 	a := Artifact{Dir: t.TempDir()}
-	if _, err := Push(t.Context(), "registry.example/shop:v1", a); err == nil || !strings.Contains(err.Error(), "not what meshc compile writes") {
+	if _, err := Push(t.Context(), "registry.example/shop:v1", a); err == nil ||
+		!strings.Contains(err.Error(), "not what meshc compile writes") {
 		t.Errorf("a foreign directory: %v", err)
 	}
 	a.Dir = output(t, time.Unix(1, 0))
@@ -148,10 +151,14 @@ func TestSign(t *testing.T) {
 			Image map[string]string `json:"image"`
 		} `json:"critical"`
 	}
-	if err := json.Unmarshal(payload, &said); err != nil || said.Critical.Image["docker-manifest-digest"] != "sha256:"+digest {
+	if err := json.Unmarshal(payload, &said); err != nil ||
+		said.Critical.Image["docker-manifest-digest"] != "sha256:"+digest {
 		t.Errorf("what is signed is %s", payload)
 	}
-	for _, wrong := range []string{"", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"} {
+	for _, wrong := range []string{
+		"",
+		"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
+	} {
 		if _, err := ParseKey([]byte(wrong)); err == nil {
 			t.Errorf("%q was taken for a key", wrong)
 		}

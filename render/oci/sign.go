@@ -40,7 +40,8 @@ func ParseKey(data []byte) (crypto.Signer, error) {
 	case block == nil:
 		return nil, errors.New("there is no key in it, in PEM")
 	case strings.Contains(block.Type, "ENCRYPTED") || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-		return nil, errors.New("its key is encrypted\n  hint: push without --sign-key, and sign what that prints: cosign sign --key")
+		return nil, errors.New(
+			"its key is encrypted\n  hint: push without --sign-key, and sign what that prints: cosign sign --key")
 	case block.Type == "EC PRIVATE KEY":
 		if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
 			return key, nil
@@ -96,7 +97,8 @@ func Sign(ctx context.Context, reference string, key crypto.Signer) error {
 		return err
 	}
 	image = mutate.ConfigMediaType(image, types.OCIConfigJSON)
-	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+	if err := remote.Write(tag, image, remote.WithContext(ctx),
+		remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
 		return fmt.Errorf("%s cannot be pushed to: %s", tag.Name(), reason(err))
 	}
 	return nil

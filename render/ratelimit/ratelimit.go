@@ -70,6 +70,9 @@ func owner(name string, own *ir.RateLimit, routes []ir.Route) (d descriptor, cou
 
 // in is a bound in the units of the rate limit service.
 func in(l *ir.RateLimit) *limit {
-	units := map[time.Duration]string{time.Second: "second", time.Minute: "minute", time.Hour: "hour", 24 * time.Hour: "day"}
+	units := map[time.Duration]string{
+		time.Second: "second", time.Minute: "minute", time.Hour: "hour",
+		24 * time.Hour: "day",
+	}
 	return &limit{units[time.Duration(l.Per)], l.Requests}
 }

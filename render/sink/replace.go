@@ -183,7 +183,8 @@ func removeLeftovers(dir string) {
 func checkPaths(files []File) error {
 	seen := make(map[string]string, len(files))
 	for _, f := range files {
-		if !fs.ValidPath(f.Path) || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00") || slices.Contains(strings.Split(f.Path, "/"), "") {
+		if !fs.ValidPath(f.Path) || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00") ||
+			slices.Contains(strings.Split(f.Path, "/"), "") {
 			return fmt.Errorf("file name %q leaves the output directory", f.Path)
 		}
 		folded := strings.ToLower(f.Path)

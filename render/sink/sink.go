@@ -126,7 +126,8 @@ func ours(name string, entry fs.DirEntry) bool {
 		return false
 	}
 	begin = begin[:n]
-	return bytes.HasPrefix(begin, []byte(manifest.Header)) || path.Base(name) == "mesh.json" && bytes.HasPrefix(begin, []byte(`{"meshc":`))
+	return bytes.HasPrefix(begin, []byte(manifest.Header)) ||
+		path.Base(name) == "mesh.json" && bytes.HasPrefix(begin, []byte(`{"meshc":`))
 }
 
 // Names are the files that stand there, sorted.

@@ -34,7 +34,9 @@ func contents(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-func replace(t *testing.T, dir string, known map[string]Stamp, spare *Spare, files []File) ([]Difference, map[string]Stamp) {
+func replace(t *testing.T, dir string, known map[string]Stamp, spare *Spare, files []File) ([]Difference,
+	map[string]Stamp,
+) {
 	t.Helper()
 	tree, err := Open(dir, known)
 	if err != nil {
@@ -50,7 +52,11 @@ func replace(t *testing.T, dir string, known map[string]Stamp, spare *Spare, fil
 func TestReplaceWritesChangesAndRemoves(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "out")
 	replace(t, dir, nil, nil, []File{{"a/one.yaml", text("1")}, {"a/two.yaml", text("2")}, {"b/three.yaml", text("3")}})
-	differences, _ := replace(t, dir, nil, nil, []File{{"a/one.yaml", text("1")}, {"a/two.yaml", text("two")}, {"c/four.yaml", text("4")}})
+	differences, _ := replace(t, dir, nil, nil, []File{
+		{"a/one.yaml", text("1")},
+		{"a/two.yaml", text("two")},
+		{"c/four.yaml", text("4")},
+	})
 	want := []Difference{{"a/two.yaml", "different"}, {"b/three.yaml", "stale"}, {"c/four.yaml", "missing"}}
 	if !slices.Equal(differences, want) {
 		t.Errorf("got %v, want %v", differences, want)
@@ -86,11 +92,18 @@ func TestReplaceTouchesNothingTwice(t *testing.T) {
 
 func TestOpenRefusesForeignFiles(t *testing.T) {
 	for name, make := range map[string]func(dir string) error{
-		"a file of the user's": func(dir string) error { return os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("mine"), 0o644) },
-		"an empty file":        func(dir string) error { return os.WriteFile(filepath.Join(dir, "empty.yaml"), nil, 0o644) },
-		"a link":               func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "x.yaml")) },
+		"a file of the user's": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("mine"), 0o644)
+		},
+		"an empty file": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "empty.yaml"), nil, 0o644)
+		},
+		"a link": func(dir string) error {
+			return os.Symlink("/etc/passwd", filepath.Join(dir, "x.yaml"))
+		},
 		"a repository": func(dir string) error {
-			return errors.Join(os.Mkdir(filepath.Join(dir, ".git"), 0o755), os.WriteFile(filepath.Join(dir, ".git", "HEAD"), []byte("ref"), 0o644))
+			return errors.Join(os.Mkdir(filepath.Join(dir, ".git"), 0o755),
+				os.WriteFile(filepath.Join(dir, ".git", "HEAD"), []byte("ref"), 0o644))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,8 @@
 package diff
 
-// How much a comparison looks at before it says that it did not look at everything, in steps: a step holds a condition against a
-// part of a request, which takes nanoseconds. The bounds are steps and not seconds, so that two runs say the same.
+// How much a comparison looks at before it says that it did not look at everything, in steps: a step holds a condition
+// against a part of a request, which takes nanoseconds. The bounds are steps and not seconds, so that two runs say the
+// same.
 const (
 	maxSteps      = 1 << 31 // of a comparison
 	maxSpaceSteps = 1 << 28 // for the requests of a sender to a place

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestItSaysWhereItStopped compares meshes with more sorts of request than anybody can try: rules that each ask for headers of their
-// own. Whatever its steps are, it ends, and says where it did not look at everything.
+// TestItSaysWhereItStopped compares meshes with more sorts of request than anybody can try: rules that each ask for
+// headers of their own. Whatever its steps are, it ends, and says where it did not look at everything.
 func TestItSaysWhereItStopped(t *testing.T) {
 	spec := func(last string) string {
 		var rules strings.Builder
@@ -29,7 +29,8 @@ services: b: {workload: deployment: "b", uses: a: {}}
 services: c: {workload: deployment: "c", uses: a: {}}
 `
 	}
-	before, after := compiled(t, t.TempDir(), spec(`"x-last": exact: "1"`)), compiled(t, t.TempDir(), spec(`"x-last": exact: "2"`))
+	before, after := compiled(t, t.TempDir(), spec(`"x-last": exact: "1"`)),
+		compiled(t, t.TempDir(), spec(`"x-last": exact: "2"`))
 	for _, steps := range []int{0, 1 << 16, 1 << 24} {
 		if d := within(steps, before, after); len(d.Missed) == 0 || d.Empty() {
 			t.Errorf("in %d steps it looked at everything, or does not say that it did not", steps)

@@ -11,8 +11,8 @@ import (
 	"github.com/meshc/meshc/compiler/try/trytest"
 )
 
-// TestCallsAreAsTried puts a request of each sort to the examples and to random meshes: the routes, time and tries that [try.Try]
-// says are those of one of the calls of its sender, [ir.Scope.Calls].
+// TestCallsAreAsTried puts a request of each sort to the examples and to random meshes: the routes, time and tries
+// that [try.Try] says are those of one of the calls of its sender, [ir.Scope.Calls].
 func TestCallsAreAsTried(t *testing.T) {
 	var meshes []*ir.Mesh
 	for _, dir := range []string{"../../examples/shop", "../../testdata/traffic"} {
@@ -43,9 +43,11 @@ func TestCallsAreAsTried(t *testing.T) {
 				c, known := calls[way]
 				switch {
 				case !known:
-					t.Fatalf("%s %s: a request goes by %q, which is none of the calls", scope.Kind(), scope.Member().Name, way)
+					t.Fatalf("%s %s: a request goes by %q, which is none of the calls", scope.Kind(), scope.Member().
+						Name, way)
 				case c.Port.Protocol.IsHTTP() && !reflect.DeepEqual(&c.Policy, trial.Policy):
-					t.Fatalf("%s %s by %q:\ntry says %+v\ncalls say %+v", scope.Kind(), scope.Member().Name, way, trial.Policy, c.Policy)
+					t.Fatalf("%s %s by %q:\ntry says %+v\ncalls say %+v", scope.Kind(), scope.Member().
+						Name, way, trial.Policy, c.Policy)
 				}
 				seen++
 			}
@@ -99,13 +101,17 @@ func trialsOf(t *testing.T, m *ir.Mesh, s *ir.Scope) (out []sentCall) {
 				scheme = "https"
 			}
 			hosts, _ := concrete(append(l.Hosts[:len(l.Hosts):len(l.Hosts)], "any.example"))
-			sp := &space{base: try.Request{From: try.Sender{Kind: ir.KindGateway, Name: g.Name}, Method: "GET", Scheme: scheme, Port: l.Port, Path: "/"}, hosts: hosts}
-			all(sp, func(a *about) { a.gateway(g, l.Name, func(*ir.Route) bool { return true }) }, func(trial *try.Trial) (string, string) {
-				if len(trial.Routes) == 0 || len(trial.Routes[0].To) == 0 {
-					return "", ""
-				}
-				return trial.Routes[0].To[0].Service, trial.Routes[0].To[0].Port
-			})
+			sp := &space{base: try.Request{
+				From: try.Sender{Kind: ir.KindGateway, Name: g.Name}, Method: "GET",
+				Scheme: scheme, Port: l.Port, Path: "/",
+			}, hosts: hosts}
+			all(sp, func(a *about) { a.gateway(g, l.Name, func(*ir.Route) bool { return true }) },
+				func(trial *try.Trial) (string, string) {
+					if len(trial.Routes) == 0 || len(trial.Routes[0].To) == 0 {
+						return "", ""
+					}
+					return trial.Routes[0].To[0].Service, trial.Routes[0].To[0].Port
+				})
 		}
 		return out
 	}
@@ -116,7 +122,10 @@ func trialsOf(t *testing.T, m *ir.Mesh, s *ir.Scope) (out []sentCall) {
 				continue
 			}
 			callee := m.Service(use.To)
-			sp := &space{base: try.Request{From: try.Sender{Kind: ir.KindService, Name: s.Service.Name}, Method: "GET", Scheme: "http", Host: use.To, Port: callee.Port(name).Number, Path: "/"}}
+			sp := &space{base: try.Request{
+				From: try.Sender{Kind: ir.KindService, Name: s.Service.Name}, Method: "GET",
+				Scheme: "http", Host: use.To, Port: callee.Port(name).Number, Path: "/",
+			}}
 			all(sp, func(a *about) { a.callee(callee) }, func(*try.Trial) (string, string) { return use.To, name })
 		}
 	}

@@ -68,14 +68,16 @@ func (a *about) route(at stage, r *ir.Route, before []*ir.Route, matters bool) {
 	}
 }
 
-// preflight is the condition of the preflight requests among those that a route with cors takes; false where it takes none.
+// preflight is the condition of the preflight requests among those that a route with cors takes; false where it takes
+// none.
 func (c condition) preflight(r *ir.Route) (condition, bool) {
 	if r.CORS == nil || c.methods != nil && !slices.Contains(c.methods, http.MethodOptions) {
 		return condition{}, false
 	}
 	said := func(name string) ir.StringMatch { return ir.StringMatch{Name: name, Kind: ir.MatchRegex, Value: ".+"} }
 	c.methods = []string{http.MethodOptions}
-	c.headers = append(slices.Clone(c.headers), asked([]ir.StringMatch{said("access-control-request-method"), said("origin")})...)
+	c.headers = append(slices.Clone(c.headers),
+		asked([]ir.StringMatch{said("access-control-request-method"), said("origin")})...)
 	return c, true
 }
 
@@ -169,8 +171,8 @@ func asked(list []ir.StringMatch) (out []textMatch) {
 	return out
 }
 
-// edited is what is asked of the headers of a request before routes edit them; possible is false when no request has such
-// headers behind them.
+// edited is what is asked of the headers of a request before routes edit them; possible is false when no request has
+// such headers behind them.
 func edited(list []ir.StringMatch, by []*ir.Route) (out []textMatch, possible bool) {
 	for _, m := range list {
 		given, asked := true, textMatch{StringMatch: m} // given is whether the request's own values count
@@ -207,7 +209,8 @@ func (a *about) probe(kind ir.HealthKind, path string, by []*ir.Route) {
 	}
 	path, _, _ = strings.Cut(path, "?")
 	a.rulePath(path, by)
-	a.conditions = append(a.conditions, condition{methods: method, path: func(p string) bool { return goesOnAs(by, p) == path }})
+	a.conditions = append(a.conditions,
+		condition{methods: method, path: func(p string) bool { return goesOnAs(by, p) == path }})
 }
 
 func (a *about) rulePath(path string, by []*ir.Route) {
@@ -249,7 +252,8 @@ func (a *about) pathPattern(pattern, literal string, by []*ir.Route) {
 func (a *about) rewritten(by []*ir.Route) {
 	if from, to, ok := ir.RewrittenPath(by); ok {
 		a.addPath(quote(strings.ReplaceAll(to, `\\`, `\`))) // which stays as it is
-		a.conditions = append(a.conditions, condition{path: func(path string) bool { return try.Arrives(by, path) != path }})
+		a.conditions = append(a.conditions,
+			condition{path: func(path string) bool { return try.Arrives(by, path) != path }})
 		if leaves, possible := ir.Leaves(by); possible {
 			a.addPath(leaves)
 			a.conditions = append(a.conditions, condition{path: matcher(leaves)})
@@ -277,7 +281,8 @@ func (a *about) gateway(g *ir.Gateway, listener string, matters func(*ir.Route) 
 	}
 	for i := range g.Listeners {
 		for _, h := range g.Listeners[i].Hosts {
-			a.conditions = append(a.conditions, condition{host: func(host string) bool { return ir.HostCovers(h, host) }})
+			a.conditions = append(a.conditions,
+				condition{host: func(host string) bool { return ir.HostCovers(h, host) }})
 		}
 	}
 	for i := range g.Routes {

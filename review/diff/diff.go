@@ -25,7 +25,8 @@ type Difference struct {
 	Update  Update    `json:"update"`
 	// Foreign are owners to whose members the change comes, though it is not in their files; see [Difference.Owned].
 	Foreign []Foreign `json:"foreign,omitempty"`
-	// Missed are questions with so many sorts of request that not all were tried, or with a pattern that cannot be read.
+	// Missed are questions with so many sorts of request that not all were tried, or with a pattern that cannot be
+	// read.
 	Missed []string `json:"missed,omitempty"`
 }
 
@@ -39,7 +40,10 @@ func Of(before, after *ir.Mesh) *Difference { return within(maxSteps, before, af
 
 // within is Of, in so many steps.
 func within(steps int, before, after *ir.Mesh) *Difference {
-	d := &differ{Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{}, seen: map[string]bool{}, steps: budget{left: steps}}
+	d := &differ{
+		Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{},
+		seen: map[string]bool{}, steps: budget{left: steps},
+	}
 	d.mixtures = [2]*ir.Mesh{update.WithDoors(before, after), update.WithDoors(after, before)}
 	d.compareMembers()
 	d.Proxies = d.proxies()
@@ -90,10 +94,13 @@ func (d *differ) compareMembers() {
 	d.changed = map[ir.Ref]bool{}
 	a, b := &d.old.Settings, &d.new.Settings
 	d.all = a.TrustDomain != b.TrustDomain || !ir.Same(&a.Defaults, &b.Defaults) || !ir.Same(a.JWTIssuers, b.JWTIssuers)
-	d.identities = a.TrustDomain != b.TrustDomain || !maps.EqualFunc(identitiesOf(d.old), identitiesOf(d.new), func(p, q ir.Peer) bool { return p == q })
+	d.identities = a.TrustDomain != b.TrustDomain ||
+		!maps.EqualFunc(identitiesOf(d.old), identitiesOf(d.new), func(p, q ir.Peer) bool { return p == q })
 	compared(d.changed, ir.KindService, d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
 	compared(d.changed, ir.KindGateway, d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
-	compared(d.changed, ir.KindExternal, d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name })
+	compared(d.changed, ir.KindExternal, d.old.Externals, d.new.Externals, func(e *ir.External) string {
+		return e.Name
+	})
 }
 
 // compared adds the names of what is not the same in two lists that are sorted by name.
@@ -137,8 +144,8 @@ func (d *differ) about(s *space, add func(*about)) {
 	}
 }
 
-// compare tries the requests of a space in both meshes, and adds what differs. Who are those whose requests they are, and
-// to is the place that they go to.
+// compare tries the requests of a space in both meshes, and adds what differs. Who are those whose requests they are,
+// and to is the place that they go to.
 func (d *differ) compare(s *space, who []string, to string) {
 	requests, whole := s.requests()
 	tries := 0
@@ -164,11 +171,15 @@ func (d *differ) compare(s *space, who []string, to string) {
 
 // effect is one that two outcomes of a request have.
 func (d *differ) effect(kind Kind, who []string, to string, a, b outcome) *Effect {
-	return &Effect{Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), WasBy: a.by(kind), IsBy: b.by(kind)}
+	return &Effect{
+		Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), WasBy: a.by(kind),
+		IsBy: b.by(kind),
+	}
 }
 
 func (d *differ) missed(who []string, to string, n int) {
-	d.Missed = append(d.Missed, fmt.Sprintf("there are too many sorts of request from %s to %s, or a pattern that cannot be read: %d were tried", list(who), to, n))
+	d.Missed = append(d.Missed,
+		fmt.Sprintf("there are too many sorts of request from %s to %s, or a pattern that cannot be read: %d were tried", list(who), to, n))
 }
 
 // tell adds an effect that no request shows.

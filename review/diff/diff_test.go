@@ -60,7 +60,8 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("of %d requests %d differ, and %d effects are found; in %d changes none", requests, different, effects, same)
+			t.Logf("of %d requests %d differ, and %d effects are found; in %d changes none", requests, different,
+				effects, same)
 			if different == 0 || effects == 0 {
 				t.Error("no difference: that proves nothing")
 			}
@@ -68,8 +69,8 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 	}
 }
 
-// bruteForce puts every request to both meshes, and wants those that differ to be effects; and of effects the witnesses to
-// differ.
+// bruteForce puts every request to both meshes, and wants those that differ to be effects; and of effects the
+// witnesses to differ.
 func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, g *trytest.Random) (all, different int) {
 	t.Helper()
 	known := map[string]bool{}
@@ -108,7 +109,8 @@ func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, g *trytest.
 			what = Directly
 			way := r
 			way.From = try.Sender{Kind: ir.KindService, Name: "a"}
-			if kind != NewlyAllowed && kind != NewlyDenied || who == "service a" && kindOf(tried(before, &way), tried(after, &way)) == kind {
+			if kind != NewlyAllowed && kind != NewlyDenied ||
+				who == "service a" && kindOf(tried(before, &way), tried(after, &way)) == kind {
 				continue // of no interest, or told already
 			}
 		}
@@ -136,7 +138,8 @@ func valueLists(g *trytest.Random) []string {
 	return lists
 }
 
-// preflights are a request and, in a mesh with CORS, its question whether a page may send it, whole and with a part missing.
+// preflights are a request and, in a mesh with CORS, its question whether a page may send it, whole and with a part
+// missing.
 func preflights(r try.Request, g *trytest.Random) []try.Request {
 	out := []try.Request{r}
 	if !g.CORS || r.Method != "GET" {
@@ -168,7 +171,12 @@ func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) 
 		)
 		for _, name := range []string{"a", "g"} {
 			who := map[string]string{"a": "service a", "g": "gateway g"}[name]
-			senders = append(senders, sender{try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/default/sa/" + name}, who, host})
+			senders = append(senders,
+				sender{
+					try.Sender{Kind: ir.KindIdentity, Name: "spiffe://shop.example/ns/default/sa/" + name},
+					who,
+					host,
+				})
 		}
 	}
 	for _, host := range []string{"one.example", "x.example", "y.two.example", "elsewhere.test"} {
@@ -184,16 +192,23 @@ func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) 
 	headers := valueLists(g)
 	return func(yield func(try.Request, string) bool) {
 		for _, s := range senders {
-			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/b", "/x/b", "/a/b/c", "/u/7/x", "/u/7", "/a%20b", "/ab", "/u/a/x", "/z", "/z/b", "/a/x/b"} {
+			for _, path := range []string{
+				"/", "/a", "/a/", "/a/b", "/b", "/x/b", "/a/b/c", "/u/7/x", "/u/7", "/a%20b",
+				"/ab", "/u/a/x", "/z", "/z/b", "/a/x/b",
+			} {
 				for _, query := range choose("query", "", "?q=1", "?q=12", "?q=", "?q=x", "?r=1") {
 					for _, method := range choose("method", "GET", "POST", "PUT", "DELETE") {
 						for _, header := range choose("headers", headers...) {
-							for _, token := range choose("jwt", "-", "accounts", "accounts x", "accounts w x", "other") {
+							for _, token := range choose("jwt", "-", "accounts", "accounts x", "accounts w x",
+								"other") {
 								for i, role := range roles {
 									if i > 0 && (token == "-" || token == "other") {
 										continue
 									}
-									r := try.Request{From: s.Sender, Method: method, Scheme: "http", Host: s.host, Port: 8080, Path: path + query}
+									r := try.Request{
+										From: s.Sender, Method: method, Scheme: "http", Host: s.host,
+										Port: 8080, Path: path + query,
+									}
 									if header != "-" {
 										for _, v := range strings.Split(header, ",") {
 											r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: v})
@@ -201,7 +216,10 @@ func everyRequest(g *trytest.Random) func(yield func(try.Request, string) bool) 
 									}
 									if token != "-" {
 										words := strings.Fields(token)
-										r.Token = &try.Token{Issuer: words[0], Claims: map[string][]string{"role": role, "team": words[1:]}}
+										r.Token = &try.Token{Issuer: words[0], Claims: map[string][]string{
+											"role": role,
+											"team": words[1:],
+										}}
 									}
 									for _, asks := range preflights(r, g) {
 										if !yield(asks, s.who) {

@@ -12,28 +12,29 @@ import (
 	"github.com/meshc/meshc/compiler/try"
 )
 
-// direct compares whom services let in, whatever way they come: members by their identities, past proxies of their own, others
-// whose identities rules tell apart, and somebody without an identity. What a member's request by its own proxy shows as well is not
-// told again.
+// direct compares whom services let in, whatever way they come: members by their identities, past proxies of their
+// own, others whose identities rules tell apart, and somebody without an identity. What a member's request by its own
+// proxy shows as well is not told again.
 func (d *differ) direct() {
 	d.what = Directly
-	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if !d.changed[ir.ServiceRef(name)] && !d.identities {
-			return
-		}
-		numbers := map[uint16]bool{}
-		for _, s := range []*ir.Service{a, b} {
-			for i := 0; s != nil && i < len(s.Ports); i++ {
-				numbers[s.Ports[i].Number] = true
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
+		func(name string, a, b *ir.Service) {
+			if !d.changed[ir.ServiceRef(name)] && !d.identities {
+				return
 			}
-		}
-		callers := d.callers(a, b)
-		for _, number := range slices.Sorted(maps.Keys(numbers)) {
-			for _, key := range slices.Sorted(maps.Keys(callers)) {
-				d.door(name, number, callers[key])
+			numbers := map[uint16]bool{}
+			for _, s := range []*ir.Service{a, b} {
+				for i := 0; s != nil && i < len(s.Ports); i++ {
+					numbers[s.Ports[i].Number] = true
+				}
 			}
-		}
-	})
+			callers := d.callers(a, b)
+			for _, number := range slices.Sorted(maps.Keys(numbers)) {
+				for _, key := range slices.Sorted(maps.Keys(callers)) {
+					d.door(name, number, callers[key])
+				}
+			}
+		})
 	d.what = ""
 }
 
@@ -50,7 +51,10 @@ type person struct {
 
 // door compares what a port of a service does with the requests of callers that are alike.
 func (d *differ) door(name string, number uint16, callers caller) {
-	s := &space{base: try.Request{From: callers[0].sender, Method: "GET", Scheme: "http", Host: name, Port: number, Path: "/"}}
+	s := &space{base: try.Request{
+		From: callers[0].sender, Method: "GET", Scheme: "http", Host: name, Port: number,
+		Path: "/",
+	}}
 	d.about(s, func(m *about) { m.callee(m.mesh.Service(name)) }) // its routes tell apart what a way shows as well
 	requests, whole := s.requests()
 	tries := 0
@@ -110,7 +114,10 @@ func (d *differ) callers(a, b *ir.Service) map[string]caller {
 	all := maps.Clone(members[0])
 	maps.Copy(all, members[1])
 	for _, id := range slices.Sorted(maps.Keys(all)) {
-		p := person{sender: try.Sender{Kind: ir.KindIdentity, Name: id}, name: string(all[id].Kind) + " " + all[id].Name}
+		p := person{
+			sender: try.Sender{Kind: ir.KindIdentity, Name: id},
+			name:   string(all[id].Kind) + " " + all[id].Name,
+		}
 		was, is := members[0][id], members[1][id]
 		if was.Kind == ir.KindService && is.Kind == ir.KindService && was.Name == is.Name {
 			p.service = is.Name

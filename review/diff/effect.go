@@ -34,7 +34,10 @@ const (
 
 // Kinds are all of them, the gravest first.
 func Kinds() []Kind {
-	return []Kind{NewlyAllowed, NewlyDenied, Rerouted, Answered, Timing, Handled, Identity, Protection, Gate, Deployment, Restart, Member, Setting}
+	return []Kind{
+		NewlyAllowed, NewlyDenied, Rerouted, Answered, Timing, Handled, Identity, Protection, Gate,
+		Deployment, Restart, Member, Setting,
+	}
 }
 
 // Directly is said of requests that come to a service past a proxy of their sender's own.
@@ -167,7 +170,9 @@ func kindOf(a, b outcome) Kind {
 // guards reports whether a asks for something, before it lets a request in, that b does not ask for.
 func (o outcome) guards(p outcome) bool {
 	return slices.ContainsFunc(o.trial.Undecided, func(u string) bool {
-		return try.IsGuard(u) && !slices.ContainsFunc(p.trial.Undecided, func(v string) bool { return names.ReplaceAllString(u, "") == names.ReplaceAllString(v, "") })
+		return try.IsGuard(u) &&
+			!slices.ContainsFunc(p.trial.Undecided,
+				func(v string) bool { return names.ReplaceAllString(u, "") == names.ReplaceAllString(v, "") })
 	})
 }
 
@@ -192,8 +197,8 @@ func entered(a, b outcome) bool {
 	return more
 }
 
-// like reports whether the same becomes of a request. What else it depends on are the routes' own bounds and faults, which
-// are compared for themselves.
+// like reports whether the same becomes of a request. What else it depends on are the routes' own bounds and faults,
+// which are compared for themselves.
 func (o outcome) like(p outcome) bool {
 	a, b := o.trial, p.trial
 	if (a.Answer == nil) != (b.Answer == nil) || a.Answer != nil && *a.Answer != *b.Answer {
@@ -225,7 +230,9 @@ func (o outcome) by(kind Kind) source.Position {
 func (e *Effect) compare(f *Effect) int {
 	kinds := Kinds()
 	return cmp.Or(
-		cmp.Compare(slices.Index(kinds, e.Kind), slices.Index(kinds, f.Kind)), cmp.Compare(e.To, f.To), cmp.Compare(e.What, f.What),
-		slices.Compare(e.From, f.From), cmp.Compare(e.Was, f.Was), cmp.Compare(e.Is, f.Is), e.WasBy.Compare(f.WasBy), e.IsBy.Compare(f.IsBy),
+		cmp.Compare(slices.Index(kinds, e.Kind), slices.Index(kinds, f.Kind)), cmp.Compare(e.To, f.To),
+		cmp.Compare(e.What, f.What),
+		slices.Compare(e.From, f.From), cmp.Compare(e.Was, f.Was), cmp.Compare(e.Is, f.Is), e.WasBy.Compare(f.WasBy),
+		e.IsBy.Compare(f.IsBy),
 	)
 }

@@ -18,16 +18,18 @@ type said struct {
 	pos   source.Position
 }
 
-// gate compares the rules by which changes are checked: who loosens them may pass the next check. A mesh that was compiled
-// before has none, and nothing is told then. A test that is added loosens nothing.
+// gate compares the rules by which changes are checked: who loosens them may pass the next check. A mesh that was
+// compiled before has none, and nothing is told then. A test that is added loosens nothing.
 func (d *differ) gate() {
 	a, b := &d.old.Review, &d.new.Review
 	if !a.Known || !b.Known {
 		return
 	}
 	mesh := "mesh " + d.new.Name
-	d.rulesOfGate(func(string) string { return mesh }, func(path string) string { return "owners." + path }, ownersOf(a), ownersOf(b))
-	d.rulesOfGate(func(member string) string { return member }, func(string) string { return "grants" }, d.grantsIn(d.old), d.grantsIn(d.new))
+	d.rulesOfGate(func(string) string { return mesh }, func(path string) string { return "owners." + path },
+		ownersOf(a), ownersOf(b))
+	d.rulesOfGate(func(member string) string { return member }, func(string) string { return "grants" },
+		d.grantsIn(d.old), d.grantsIn(d.new))
 	part := func(i int) func(string) string {
 		return func(key string) string { return strings.SplitN(key, "\x00", 2)[i] }
 	}
@@ -48,7 +50,10 @@ func (d *differ) rulesOfGate(to, what func(key string) string, was, is map[strin
 	maps.Copy(keys, is)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if a, b := was[key], is[key]; a.words != b.words {
-			d.tell(&Effect{Kind: Gate, To: to(key), What: what(key), Was: none(a.words), Is: none(b.words), WasBy: a.pos, IsBy: b.pos})
+			d.tell(&Effect{
+				Kind: Gate, To: to(key), What: what(key), Was: none(a.words), Is: none(b.words),
+				WasBy: a.pos, IsBy: b.pos,
+			})
 		}
 	}
 }

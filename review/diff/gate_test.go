@@ -40,8 +40,8 @@ gateways: g: {
 tests: "a may call b": {from: service: "a", request: {to: "b", port: "http", path: "/"}, expect: allowed: true}
 `
 
-// TestWeakenedIsNoSetting changes what lets more in, or lets the next change pass, without a request that the meshes tell apart. Each
-// is told as what it is, and the way back too; nothing else is told as gravely.
+// TestWeakenedIsNoSetting changes what lets more in, or lets the next change pass, without a request that the meshes
+// tell apart. Each is told as what it is, and the way back too; nothing else is told as gravely.
 func TestWeakenedIsNoSetting(t *testing.T) {
 	compile := func(text string) *ir.Mesh {
 		t.Helper()
@@ -120,7 +120,8 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 	}
 }
 
-// TestRestartsAreTold changes images and what pods are started with, and wants those to be named whose pods are replaced.
+// TestRestartsAreTold changes images and what pods are started with, and wants those to be named whose pods are
+// replaced.
 func TestRestartsAreTold(t *testing.T) {
 	compile := func(text string) *ir.Mesh {
 		return compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text}).Mesh

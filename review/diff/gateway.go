@@ -12,61 +12,66 @@ import (
 
 // gateways compares what becomes of the requests of those outside.
 func (d *differ) gateways() {
-	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
-		differs := d.changed[ir.GatewayRef(name)] || d.all
-		for _, g := range []*ir.Gateway{a, b} {
-			for i := 0; g != nil && i < len(g.Uses); i++ {
-				differs = differs || !g.Uses[i].External && d.reachesChanged(g.Uses[i].To)
-			}
-		}
-		if !differs {
-			return
-		}
-		type address struct {
-			scheme   string
-			port     uint16
-			http     bool
-			listener string
-		}
-		addresses := map[address]bool{}
-		var hosts []string
-		for _, g := range []*ir.Gateway{a, b} {
-			if g == nil {
-				continue
-			}
-			for i := range g.Listeners {
-				l := &g.Listeners[i]
-				at := address{"http", l.Port, l.To == nil, l.Name}
-				if l.BySNI() {
-					at.scheme = "https"
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
+		func(name string, a, b *ir.Gateway) {
+			differs := d.changed[ir.GatewayRef(name)] || d.all
+			for _, g := range []*ir.Gateway{a, b} {
+				for i := 0; g != nil && i < len(g.Uses); i++ {
+					differs = differs || !g.Uses[i].External && d.reachesChanged(g.Uses[i].To)
 				}
-				addresses[at] = true
-				hosts = append(hosts, l.Hosts...)
 			}
-			for i := range g.Routes {
-				hosts = append(hosts, g.Routes[i].Match.Host)
+			if !differs {
+				return
 			}
-		}
-		named, whole := concrete(hosts)
-		if !whole {
-			d.missed([]string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String(), len(named))
-		}
-		matters, narrow := d.routesThatDiffer(a, b)
-		for at := range addresses {
-			s := &space{
-				base:  try.Request{From: try.Sender{Kind: ir.KindGateway, Name: name}, Method: "GET", Scheme: at.scheme, Port: at.port, Path: "/"},
-				hosts: named, narrow: narrow,
+			type address struct {
+				scheme   string
+				port     uint16
+				http     bool
+				listener string
 			}
-			d.about(s, func(m *about) {
-				if g := m.mesh.Gateway(name); at.http {
-					m.gateway(g, at.listener, matters)
-				} else if l := listenerOf(g, at.listener); l != nil && l.To != nil {
-					m.rules(m.mesh.Service(l.To.Service), nil)
+			addresses := map[address]bool{}
+			var hosts []string
+			for _, g := range []*ir.Gateway{a, b} {
+				if g == nil {
+					continue
 				}
-			})
-			d.compare(s, []string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String())
-		}
-	})
+				for i := range g.Listeners {
+					l := &g.Listeners[i]
+					at := address{"http", l.Port, l.To == nil, l.Name}
+					if l.BySNI() {
+						at.scheme = "https"
+					}
+					addresses[at] = true
+					hosts = append(hosts, l.Hosts...)
+				}
+				for i := range g.Routes {
+					hosts = append(hosts, g.Routes[i].Match.Host)
+				}
+			}
+			named, whole := concrete(hosts)
+			if !whole {
+				d.missed([]string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String(), len(named))
+			}
+			matters, narrow := d.routesThatDiffer(a, b)
+			for at := range addresses {
+				s := &space{
+					base: try.Request{
+						From: try.Sender{Kind: ir.KindGateway, Name: name}, Method: "GET",
+						Scheme: at.scheme,
+						Port:   at.port, Path: "/",
+					},
+					hosts: named, narrow: narrow,
+				}
+				d.about(s, func(m *about) {
+					if g := m.mesh.Gateway(name); at.http {
+						m.gateway(g, at.listener, matters)
+					} else if l := listenerOf(g, at.listener); l != nil && l.To != nil {
+						m.rules(m.mesh.Service(l.To.Service), nil)
+					}
+				})
+				d.compare(s, []string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String())
+			}
+		})
 }
 
 func listenerOf(g *ir.Gateway, name string) *ir.Listener {
@@ -106,7 +111,8 @@ func (d *differ) routesThatDiffer(a, b *ir.Gateway) (matters func(*ir.Route) boo
 		}
 	}
 	return func(r *ir.Route) bool {
-		return !unchanged[values.Text(reflect.ValueOf(r))] || slices.ContainsFunc(r.Targets(), func(t ir.Destination) bool { return d.reachesChanged(t.Service) })
+		return !unchanged[values.Text(reflect.ValueOf(r))] ||
+			slices.ContainsFunc(r.Targets(), func(t ir.Destination) bool { return d.reachesChanged(t.Service) })
 	}, true
 }
 

@@ -10,8 +10,9 @@ import (
 	"github.com/meshc/meshc/compiler/update"
 )
 
-// TestEveryGuardIsTold changes each guard of a service alone, and wants the difference to be told, its proxies to be among those that
-// get another configuration, and the change to be one that takes a right back in one of its directions at least.
+// TestEveryGuardIsTold changes each guard of a service alone, and wants the difference to be told, its proxies to be
+// among those that get another configuration, and the change to be one that takes a right back in one of its
+// directions at least.
 func TestEveryGuardIsTold(t *testing.T) {
 	const spec = `package shop
 

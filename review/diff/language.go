@@ -34,7 +34,8 @@ func samples(form string, patterns []string) (out []string, whole bool) {
 	}
 	begin := state{last: -1}
 	for i, a := range automata {
-		begin.threads = append(begin.threads, threads{i, []uint32{uint32(a.prog.Start)}}) // #nosec G115 -- a program is short
+		begin.threads = append(begin.threads,
+			threads{i, []uint32{uint32(a.prog.Start)}}) // #nosec G115 -- a program is short
 	}
 	seen, known := map[string]bool{key(begin.threads, -1): true}, map[string]bool{}
 	for queue := []state{begin}; len(queue) > 0; queue = queue[1:] {
@@ -152,11 +153,13 @@ func (a *automaton) step(threads []uint32, c rune) []uint32 {
 
 // accepts reports whether a thread is at its end, if the text ends here.
 func (a *automaton) accepts(threads []uint32, last rune) bool {
-	return slices.ContainsFunc(a.closures(threads, syntax.EmptyOpContext(last, -1)), func(pc uint32) bool { return a.prog.Inst[pc].Op == syntax.InstMatch })
+	return slices.ContainsFunc(a.closures(threads, syntax.EmptyOpContext(last, -1)),
+		func(pc uint32) bool { return a.prog.Inst[pc].Op == syntax.InstMatch })
 }
 
 func reads(inst *syntax.Inst) bool {
-	return inst.Op == syntax.InstRune || inst.Op == syntax.InstRune1 || inst.Op == syntax.InstRuneAny || inst.Op == syntax.InstRuneAnyNotNL
+	return inst.Op == syntax.InstRune || inst.Op == syntax.InstRune1 || inst.Op == syntax.InstRuneAny ||
+		inst.Op == syntax.InstRuneAnyNotNL
 }
 
 // alphabet has one letter, as plain as may be, of each set of those that the automata do not tell apart.

@@ -61,17 +61,19 @@ func TestSamplesAreBounded(t *testing.T) {
 	}
 }
 
-// TestPatternsThatCannotBeRead puts what is no regular expression into a mesh.json, as no compiler does: what it would match is not known,
-// so diff must not say that it has looked at all.
+// TestPatternsThatCannotBeRead puts what is no regular expression into a mesh.json, as no compiler does: what it would
+// match is not known, so diff must not say that it has looked at all.
 func TestPatternsThatCannotBeRead(t *testing.T) {
 	if got, whole := samples(`.*`, []string{"a", "("}); whole || len(got) != 2 {
 		t.Errorf("samples %q, whole: %v", got, whole)
 	}
 	before := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": felt}).Mesh
 	for name, broken := range map[string]func(*ir.Match){
-		"path":   func(m *ir.Match) { m.Path = ir.PathMatch{Kind: ir.MatchRegex, Value: "/("} },
-		"header": func(m *ir.Match) { m.Headers = []ir.StringMatch{{Name: "x-env", Kind: ir.MatchRegex, Value: "(?<"}} },
-		"query":  func(m *ir.Match) { m.Query = []ir.StringMatch{{Name: "q", Kind: ir.MatchRegex, Value: "a{2000}"}} },
+		"path": func(m *ir.Match) { m.Path = ir.PathMatch{Kind: ir.MatchRegex, Value: "/("} },
+		"header": func(m *ir.Match) {
+			m.Headers = []ir.StringMatch{{Name: "x-env", Kind: ir.MatchRegex, Value: "(?<"}}
+		},
+		"query": func(m *ir.Match) { m.Query = []ir.StringMatch{{Name: "q", Kind: ir.MatchRegex, Value: "a{2000}"}} },
 	} {
 		after := before.Clone()
 		broken(&after.Service("b").Routes[0].Match)

@@ -31,7 +31,8 @@ func (d *Difference) Markdown(w io.Writer) error {
 			if e.Witness != nil {
 				witness = code(e.Witness.Command)
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(e.subject()), cell(e.Was)+at(e.WasBy), cell(e.Is)+at(e.IsBy), witness)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(e.subject()), cell(e.Was)+at(e.WasBy),
+				cell(e.Is)+at(e.IsBy), witness)
 		}
 		b.WriteString("\n")
 	}
@@ -58,8 +59,10 @@ func cell(text string) string {
 }
 
 var cells = strings.NewReplacer(
-	"\\", "\\\\", "|", "\\|", "\n", " ", "\r", " ", "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "[", "\\[", "]", "\\]", "*", "\\*", "_", "\\_",
-	"@", "@&#8203;", "#", "\\#", "!", "\\!", "~", "\\~", "://", ":&#8203;//", "www.", "www&#8203;.", "WWW.", "WWW&#8203;.", "GH-", "GH&#8203;-",
+	"\\", "\\\\", "|", "\\|", "\n", " ", "\r", " ", "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "[", "\\[", "]",
+	"\\]", "*", "\\*", "_", "\\_",
+	"@", "@&#8203;", "#", "\\#", "!", "\\!", "~", "\\~", "://", ":&#8203;//", "www.", "www&#8203;.", "WWW.",
+	"WWW&#8203;.", "GH-", "GH&#8203;-",
 )
 
 // code is a text in the type of code.

@@ -22,29 +22,43 @@ import (
 // withoutEffect are changes of the shop that change nothing that anybody could see, with the reason why.
 var withoutEffect = map[string][]string{
 	"the next route, or what goes by none, is treated the same": {
-		"gateways/public/gateway.cue:9:3: an element less", `gateways/public/gateway.cue:9:31: "*.shop.example" is "*.shop.examplex"`,
-		`gateways/public/gateway.cue:9:31: "*.shop.example" is "cart"`, `gateways/public/gateway.cue:9:31: "*.shop.example" is "frontend"`,
-		`gateways/public/gateway.cue:9:31: "*.shop.example" is "payment"`, "gateways/public/gateway.cue:10:29: without match", "gateways/public/gateway.cue:10:36: without path",
+		"gateways/public/gateway.cue:9:3: an element less",
+		`gateways/public/gateway.cue:9:31: "*.shop.example" is "*.shop.examplex"`,
+		`gateways/public/gateway.cue:9:31: "*.shop.example" is "cart"`,
+		`gateways/public/gateway.cue:9:31: "*.shop.example" is "frontend"`,
+		`gateways/public/gateway.cue:9:31: "*.shop.example" is "payment"`,
+		"gateways/public/gateway.cue:10:29: without match", "gateways/public/gateway.cue:10:36: without path",
 	},
 	"no rule lets in what the route takes besides": {
-		"services/checkout/service.cue:17:4: without match", "services/checkout/service.cue:17:11: without path", `services/checkout/service.cue:17:25: "/shop.Checkout/" is "/"`,
+		"services/checkout/service.cue:17:4: without match", "services/checkout/service.cue:17:11: without path",
+		`services/checkout/service.cue:17:25: "/shop.Checkout/" is "/"`,
 	},
 	"it says what is the default": {
-		"mesh.cue:16:2: without defaults", "mesh.cue:16:12: without retries", "mesh.cue:16:21: without budget", "mesh.cue:16:30: without percent", "mesh.cue:16:43: without minConcurrency",
-		"services/checkout/service.cue:24:5: without budget", "services/checkout/service.cue:24:14: without percent", "services/checkout/service.cue:24:27: without minConcurrency",
+		"mesh.cue:16:2: without defaults", "mesh.cue:16:12: without retries", "mesh.cue:16:21: without budget",
+		"mesh.cue:16:30: without percent", "mesh.cue:16:43: without minConcurrency",
+		"services/checkout/service.cue:24:5: without budget", "services/checkout/service.cue:24:14: without percent",
+		"services/checkout/service.cue:24:27: without minConcurrency",
 		"services/frontend/service.cue:16:65: without paths",
 	},
-	"of bytes nothing is sent again": {"mesh.cue:27:11: without ", "mesh.cue:27:27: without retries", "mesh.cue:27:36: without attempts", "mesh.cue:27:46: 0 is 1"},
+	"of bytes nothing is sent again": {
+		"mesh.cue:27:11: without ", "mesh.cue:27:27: without retries",
+		"mesh.cue:27:36: without attempts", "mesh.cue:27:46: 0 is 1",
+	},
 	"the order is that of things of which no two are about one request": {
-		"services/catalog/service.cue:22:3: two elements in another order", "services/catalog/service.cue:22:71: two elements in another order",
-		"services/cart/service.cue:13:3: two elements in another order", "services/cart/service.cue:18:3: two elements in another order", "services/cart/service.cue:17:33: two elements in another order",
-		"services/frontend/service.cue:16:56: two elements in another order", "services/payment/service.cue:7:3: two elements in another order", "services/payment/service.cue:15:79: two elements in another order",
+		"services/catalog/service.cue:22:3: two elements in another order",
+		"services/catalog/service.cue:22:71: two elements in another order",
+		"services/cart/service.cue:13:3: two elements in another order",
+		"services/cart/service.cue:18:3: two elements in another order",
+		"services/cart/service.cue:17:33: two elements in another order",
+		"services/frontend/service.cue:16:56: two elements in another order",
+		"services/payment/service.cue:7:3: two elements in another order",
+		"services/payment/service.cue:15:79: two elements in another order",
 	},
 	"the other port has a rule about callers of its own": {"services/cart/service.cue:18:34: without ports"},
 }
 
-// TestMutationsAreNamed changes one thing after the other in the example: a number, a text, "*" for a path, an element less, two in
-// another order, a field less. Of each that compiles to another mesh the diff must name an effect.
+// TestMutationsAreNamed changes one thing after the other in the example: a number, a text, "*" for a path, an element
+// less, two in another order, a field less. Of each that compiles to another mesh the diff must name an effect.
 func TestMutationsAreNamed(t *testing.T) {
 	shop := os.DirFS("../../examples/shop")
 	files := map[string]string{}
@@ -116,7 +130,8 @@ func laidOut(t *testing.T, dir string, files map[string]string) *ir.Mesh {
 			t.Fatal(err)
 		}
 	}
-	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir, CacheDir: filepath.Join(filepath.Dir(dir), "cache"), CacheName: "mutations"})
+	r, err := compiler.Compile(t.Context(),
+		compiler.Options{Dir: dir, CacheDir: filepath.Join(filepath.Dir(dir), "cache"), CacheName: "mutations"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +164,8 @@ func mutation(t *testing.T, name, text string, n int) (mutated, what string) {
 				return true
 			}
 			for _, other := range others(value) {
-				change(value.Pos(), value.Value+" is "+other, func() { x.Value = &ast.BasicLit{ValuePos: value.ValuePos, Kind: value.Kind, Value: other} })
+				change(value.Pos(), value.Value+" is "+other,
+					func() { x.Value = &ast.BasicLit{ValuePos: value.ValuePos, Kind: value.Kind, Value: other} })
 			}
 			return false
 		case *ast.StructLit:
@@ -163,11 +179,15 @@ func mutation(t *testing.T, name, text string, n int) (mutated, what string) {
 			for i, e := range x.Elts {
 				change(e.Pos(), "an element less", func() { x.Elts = slices.Delete(slices.Clone(x.Elts), i, i+1) })
 				if i > 0 {
-					change(e.Pos(), "two elements in another order", func() { x.Elts[i-1], x.Elts[i] = x.Elts[i], x.Elts[i-1] })
+					change(e.Pos(), "two elements in another order",
+						func() { x.Elts[i-1], x.Elts[i] = x.Elts[i], x.Elts[i-1] })
 				}
 				if value, ok := e.(*ast.BasicLit); ok {
 					for _, other := range others(value) {
-						change(value.Pos(), value.Value+" is "+other, func() { x.Elts[i] = &ast.BasicLit{ValuePos: value.ValuePos, Kind: value.Kind, Value: other} })
+						change(value.Pos(), value.Value+" is "+other,
+							func() {
+								x.Elts[i] = &ast.BasicLit{ValuePos: value.ValuePos, Kind: value.Kind, Value: other}
+							})
 					}
 				}
 			}

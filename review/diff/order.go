@@ -68,7 +68,8 @@ func (d *differ) comesLater(r *try.Request, to string, a, b outcome) {
 		}
 		if s := d.old.Service(reach.Service); s == nil || s.Port(reach.Port) == nil {
 			d.seen[to] = true
-			d.Update.Why = append(d.Update.Why, Mixture{r.Command(), "goes to " + reach.Service + " before that is there"})
+			d.Update.Why = append(d.Update.Why,
+				Mixture{r.Command(), "goes to " + reach.Service + " before that is there"})
 			return
 		}
 	}

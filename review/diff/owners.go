@@ -21,7 +21,8 @@ type Foreign struct {
 }
 
 func (f *Foreign) text() string {
-	text := fmt.Sprintf("no file of %s changes, and the proxies of its %s get another configuration", f.Owner, list(f.Members))
+	text := fmt.Sprintf("no file of %s changes, and the proxies of its %s get another configuration", f.Owner,
+		list(f.Members))
 	if f.Granted {
 		text += ", as is granted"
 	}
@@ -62,8 +63,9 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 	}
 }
 
-// CodeOwners finds the files whose owners by CODEOWNERS a change replaces, by which the next change is judged: an effect for
-// each directory, or for a file of its own owners. Was and is say whose a file is before and after; nil for nobody's.
+// CodeOwners finds the files whose owners by CODEOWNERS a change replaces, by which the next change is judged: an
+// effect for each directory, or for a file of its own owners. Was and is say whose a file is before and after; nil for
+// nobody's.
 func (d *Difference) CodeOwners(mesh string, files []string, was, is func(file string) []string) {
 	known := map[string]bool{}
 	for _, file := range files {
@@ -71,7 +73,10 @@ func (d *Difference) CodeOwners(mesh string, files []string, was, is func(file s
 		dir := path.Dir(file)
 		if key := dir + "\x00" + a + "\x00" + b; a != b && !known[key] {
 			known[key] = true
-			d.Effects = append(d.Effects, &Effect{Kind: Gate, To: "mesh " + mesh, What: "CODEOWNERS of " + dir, Was: a, Is: b})
+			d.Effects = append(d.Effects, &Effect{
+				Kind: Gate, To: "mesh " + mesh, What: "CODEOWNERS of " + dir, Was: a,
+				Is: b,
+			})
 		}
 	}
 	slices.SortFunc(d.Effects, (*Effect).compare)

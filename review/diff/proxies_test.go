@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestProxiesAreThoseThatReadIt changes a part of a mesh that only some members read, and wants their proxies to be told to change and
-// no others.
+// TestProxiesAreThoseThatReadIt changes a part of a mesh that only some members read, and wants their proxies to be
+// told to change and no others.
 func TestProxiesAreThoseThatReadIt(t *testing.T) {
 	const spec = `package shop
 
@@ -39,10 +39,20 @@ gateways: public: {listeners: http: port: 8080, routes: [{to: [{service: "limite
 		name, from, to string
 		want           []string
 	}{
-		{"an authorization service is asked otherwise", `timeout: "1s"`, `timeout: "2s"`, []string{"gateway public", "service guarded"}},
-		{"a member asks another authorization service", `externalAuthorization: "other"}`, `externalAuthorization: "asks"}`, []string{"service other"}},
+		{
+			"an authorization service is asked otherwise", `timeout: "1s"`, `timeout: "2s"`,
+			[]string{"gateway public", "service guarded"},
+		},
+		{
+			"a member asks another authorization service", `externalAuthorization: "other"}`,
+			`externalAuthorization: "asks"}`,
+			[]string{"service other"},
+		},
 		{"an issuer of tokens changes", "https://two.example", "https://three.example", []string{"service other"}},
-		{"the rate limit service is asked otherwise", `timeout: "20ms"`, `timeout: "30ms"`, []string{"service limited"}},
+		{
+			"the rate limit service is asked otherwise", `timeout: "20ms"`, `timeout: "30ms"`,
+			[]string{"service limited"},
+		},
 		{"an image changes", "envoy:1", "envoy:2", nil},
 		{"a gateway gets more pods", "replicas: min: 2", "replicas: min: 3", nil},
 		{"more attempts are accepted", "attempts: 30", "attempts: 40", nil},
@@ -54,8 +64,10 @@ gateways: public: {listeners: http: port: 8080, routes: [{to: [{service: "limite
 		if after == nil {
 			t.Fatalf("%s: the mesh does not compile", c.name)
 		}
-		if got := Of(before, after).Proxies; !slices.Equal(got.Changed, append([]string{}, c.want...)) || got.Untouched != 7-len(c.want) {
-			t.Errorf("%s: the proxies of %v change, and %d do not; want those of %v", c.name, got.Changed, got.Untouched, c.want)
+		if got := Of(before, after).Proxies; !slices.Equal(got.Changed, append([]string{}, c.want...)) ||
+			got.Untouched != 7-len(c.want) {
+			t.Errorf("%s: the proxies of %v change, and %d do not; want those of %v", c.name, got.Changed,
+				got.Untouched, c.want)
 		}
 	}
 }

@@ -14,13 +14,16 @@ type called struct {
 	pos  source.Position
 }
 
-// renamed tells of routes or rules that are called otherwise and are else as they were: no request shows that, and statistics, logs and
-// the counts of rate limits go by names.
+// renamed tells of routes or rules that are called otherwise and are else as they were: no request shows that, and
+// statistics, logs and the counts of rate limits go by names.
 func (d *differ) renamed(of, what string, was, is map[string][]called) {
 	for content, before := range was {
 		gone, come := without(before, is[content]), without(is[content], before)
 		for i := range min(len(gone), len(come)) {
-			d.tell(&Effect{Kind: Setting, To: of, What: what, Was: gone[i].name, Is: come[i].name, WasBy: gone[i].pos, IsBy: come[i].pos})
+			d.tell(&Effect{
+				Kind: Setting, To: of, What: what, Was: gone[i].name, Is: come[i].name, WasBy: gone[i].pos,
+				IsBy: come[i].pos,
+			})
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/meshc/meshc/render"
 )
 
-// restarts tells whose pods Kubernetes replaces: those of members of both meshes for whose pods another template is written, as with another
-// image of Envoy, or another bootstrap.
+// restarts tells whose pods Kubernetes replaces: those of members of both meshes for whose pods another template is
+// written, as with another image of Envoy, or another bootstrap.
 func (d *differ) restarts() {
 	images := d.old.Images != d.new.Images
 	before, after := scopes(d.old, ir.DeploymentPart), scopes(d.new, ir.DeploymentPart)
@@ -21,28 +21,35 @@ func (d *differ) restarts() {
 		is, errIs := render.PodTemplate(b)
 		switch {
 		case err != nil || errIs != nil:
-			d.Missed = append(d.Missed, fmt.Sprintf("whether the pods of %s restart cannot be told: one of the meshes cannot be rendered", name))
+			d.Missed = append(d.Missed,
+				fmt.Sprintf("whether the pods of %s restart cannot be told: one of the meshes cannot be rendered",
+					name))
 		case was != is && was != "" && is != "":
 			who = append(who, name)
 		}
 	}
-	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if a != nil && b != nil {
-			compare(ir.ServiceRef(name).String(), d.old.ServiceScope(a), d.new.ServiceScope(b))
-		}
-	})
-	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
-		if a != nil && b != nil {
-			compare(ir.GatewayRef(name).String(), d.old.GatewayScope(a), d.new.GatewayScope(b))
-		}
-	})
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
+		func(name string, a, b *ir.Service) {
+			if a != nil && b != nil {
+				compare(ir.ServiceRef(name).String(), d.old.ServiceScope(a), d.new.ServiceScope(b))
+			}
+		})
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
+		func(name string, a, b *ir.Gateway) {
+			if a != nil && b != nil {
+				compare(ir.GatewayRef(name).String(), d.old.GatewayScope(a), d.new.GatewayScope(b))
+			}
+		})
 	if d.old.Images.Meshc != d.new.Images.Meshc && d.new.Delivery == ir.DeliveryXDS {
 		who = append(who, "meshc serve")
 	}
 	if len(who) == 0 {
 		return
 	}
-	e := &Effect{Kind: Restart, From: who, To: "pods", Was: "run", Is: "are replaced by new ones", WasBy: d.old.Pos, IsBy: d.new.Pos}
+	e := &Effect{
+		Kind: Restart, From: who, To: "pods", Was: "run", Is: "are replaced by new ones", WasBy: d.old.Pos,
+		IsBy: d.new.Pos,
+	}
 	if images {
 		e.Was += fmt.Sprintf(" with the images %s and %s", d.old.Images.Meshc, d.old.Images.Envoy)
 		e.Is += fmt.Sprintf(" with the images %s and %s", d.new.Images.Meshc, d.new.Images.Envoy)

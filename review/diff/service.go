@@ -19,34 +19,38 @@ func (d *differ) services() {
 		of   [2]*ir.Service
 	}
 	calls := map[string]*call{} // by callee, and what callers have in common
-	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		usesA, usesB := usesOf(a), usesOf(b)
-		names := map[string]bool{}
-		for to := range usesA {
-			names[to] = true
-		}
-		for to := range usesB {
-			names[to] = true
-		}
-		for to := range names {
-			use := [2]*ir.Use{usesA[to], usesB[to]}
-			external := use[0] != nil && use[0].External || use[1] != nil && use[1].External
-			switch {
-			case !ir.Same(use[0], use[1]) || (a == nil) != (b == nil) || a != nil && b != nil && a.Identity != b.Identity:
-			case external && (d.all || d.changed[ir.ExternalRef(to)]):
-			case !external && d.reachesChanged(to):
-			default:
-				continue
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
+		func(name string, a, b *ir.Service) {
+			usesA, usesB := usesOf(a), usesOf(b)
+			names := map[string]bool{}
+			for to := range usesA {
+				names[to] = true
 			}
-			key := to + "\x00" + values.Text(reflect.ValueOf(use[0])) + "\x00" + values.Text(reflect.ValueOf(use[1])) + "\x00" + d.standing(a, b, to)
-			c := calls[key]
-			if c == nil {
-				c = &call{use: use, of: [2]*ir.Service{a, b}}
-				calls[key] = c
+			for to := range usesB {
+				names[to] = true
 			}
-			c.from = append(c.from, name)
-		}
-	})
+			for to := range names {
+				use := [2]*ir.Use{usesA[to], usesB[to]}
+				external := use[0] != nil && use[0].External || use[1] != nil && use[1].External
+				switch {
+				case !ir.Same(use[0], use[1]) || (a == nil) != (b == nil) ||
+					a != nil && b != nil && a.Identity != b.Identity:
+				case external && (d.all || d.changed[ir.ExternalRef(to)]):
+				case !external && d.reachesChanged(to):
+				default:
+					continue
+				}
+				key := to + "\x00" + values.Text(reflect.ValueOf(use[0])) + "\x00" +
+					values.Text(reflect.ValueOf(use[1])) +
+					"\x00" + d.standing(a, b, to)
+				c := calls[key]
+				if c == nil {
+					c = &call{use: use, of: [2]*ir.Service{a, b}}
+					calls[key] = c
+				}
+				c.from = append(c.from, name)
+			}
+		})
 	for _, key := range slices.Sorted(maps.Keys(calls)) {
 		c := calls[key]
 		var who []string
@@ -144,7 +148,10 @@ func (d *differ) calls(from string, who []string, use [2]*ir.Use) {
 		place = ir.ExternalRef(to).String()
 	}
 	for at := range addresses {
-		s := &space{base: try.Request{From: try.Sender{Kind: ir.KindService, Name: from}, Method: "GET", Scheme: "http", Host: at.host, Port: at.number, Path: "/"}}
+		s := &space{base: try.Request{
+			From: try.Sender{Kind: ir.KindService, Name: from}, Method: "GET", Scheme: "http",
+			Host: at.host, Port: at.number, Path: "/",
+		}}
 		d.about(s, func(a *about) { // an external may have been a service, or become one
 			if at.http {
 				a.callee(a.mesh.Service(to))

@@ -12,49 +12,54 @@ import (
 // settings compares what requests do not show: that members come and go, who they are, and how they run.
 func (d *differ) settings() {
 	d.fields(&d.old.Settings, &d.new.Settings, "mesh "+d.new.Name, "defaults")
-	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if a == nil || b == nil {
-			d.member(ir.ServiceRef(name), a == nil, memberOf(a, b))
-			return
-		}
-		if !d.changed[ir.ServiceRef(name)] {
-			return
-		}
-		d.fields(a, b, ir.ServiceRef(name).String(), "allow", "deny", "uses", "routes", "traffic", "probes", "forms")
-		d.fields(audited(a), audited(b), ir.ServiceRef(name).String())
-		d.fields(binds(a.Uses), binds(b.Uses), ir.ServiceRef(name).String())
-		d.renamed(ir.ServiceRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
-		d.renamed(ir.ServiceRef(name).String(), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)), namesOfRules(slices.Concat(b.Allow, b.Deny)))
-	})
-	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
-		if a == nil || b == nil {
-			is := a
-			if is == nil {
-				is = b
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
+		func(name string, a, b *ir.Service) {
+			if a == nil || b == nil {
+				d.member(ir.ServiceRef(name), a == nil, memberOf(a, b))
+				return
 			}
-			d.member(ir.GatewayRef(name), a == nil, is.Identity.String())
-			return
-		}
-		if !d.changed[ir.GatewayRef(name)] {
-			return
-		}
-		d.fields(a, b, ir.GatewayRef(name).String(), "uses", "routes")
-		d.renamed(ir.GatewayRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
-	})
-	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name }, func(name string, a, b *ir.External) {
-		if a == nil || b == nil {
-			is := a
-			if is == nil {
-				is = b
+			if !d.changed[ir.ServiceRef(name)] {
+				return
 			}
-			d.member(ir.ExternalRef(name), a == nil, strings.Join(is.Hosts, ", "))
-			return
-		}
-		if !d.changed[ir.ExternalRef(name)] {
-			return
-		}
-		d.fields(a, b, ir.ExternalRef(name).String(), "traffic")
-	})
+			d.fields(a, b, ir.ServiceRef(name).String(), "allow", "deny", "uses", "routes", "traffic", "probes",
+				"forms")
+			d.fields(audited(a), audited(b), ir.ServiceRef(name).String())
+			d.fields(binds(a.Uses), binds(b.Uses), ir.ServiceRef(name).String())
+			d.renamed(ir.ServiceRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+			d.renamed(ir.ServiceRef(name).String(), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)),
+				namesOfRules(slices.Concat(b.Allow, b.Deny)))
+		})
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
+		func(name string, a, b *ir.Gateway) {
+			if a == nil || b == nil {
+				is := a
+				if is == nil {
+					is = b
+				}
+				d.member(ir.GatewayRef(name), a == nil, is.Identity.String())
+				return
+			}
+			if !d.changed[ir.GatewayRef(name)] {
+				return
+			}
+			d.fields(a, b, ir.GatewayRef(name).String(), "uses", "routes")
+			d.renamed(ir.GatewayRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+		})
+	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name },
+		func(name string, a, b *ir.External) {
+			if a == nil || b == nil {
+				is := a
+				if is == nil {
+					is = b
+				}
+				d.member(ir.ExternalRef(name), a == nil, strings.Join(is.Hosts, ", "))
+				return
+			}
+			if !d.changed[ir.ExternalRef(name)] {
+				return
+			}
+			d.fields(a, b, ir.ExternalRef(name).String(), "traffic")
+		})
 }
 
 func memberOf(a, b *ir.Service) string {
@@ -84,7 +89,8 @@ func (d *differ) fields(a, b any, of string, skipped ...string) {
 	member, _, _ := strings.Cut(of, " ")
 	for _, f := range values.Differing(a, b, skipped...) {
 		d.tell(&Effect{
-			Kind: kindOfField(member, f.Path, &f), To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos,
+			Kind: kindOfField(member, f.Path, &f), To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos,
+			IsBy: f.NewPos,
 		})
 	}
 }

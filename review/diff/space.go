@@ -42,8 +42,8 @@ type textMatch struct {
 	added []string
 }
 
-// space are the requests of a sender to a place, of which two are of one sort when the same conditions hold for them: what
-// a mesh does with a request depends on nothing else.
+// space are the requests of a sender to a place, of which two are of one sort when the same conditions hold for them:
+// what a mesh does with a request depends on nothing else.
 type space struct {
 	base       try.Request
 	conditions []condition
@@ -156,7 +156,8 @@ func (s *space) parts() (parts [][]choice, whole bool) {
 	if s.hosts != nil {
 		var hosts []choice
 		for _, host := range s.hosts {
-			hosts = append(hosts, s.choose(func(c *condition) bool { return c.host == nil || c.host(host) }, func(r *try.Request) { r.Host = host }))
+			hosts = append(hosts, s.choose(func(c *condition) bool { return c.host == nil || c.host(host) },
+				func(r *try.Request) { r.Host = host }))
 		}
 		parts = append(parts, hosts)
 	}
@@ -164,7 +165,8 @@ func (s *space) parts() (parts [][]choice, whole bool) {
 	whole = whole && all
 	var choices []choice
 	for _, path := range paths {
-		choices = append(choices, s.choose(func(c *condition) bool { return c.path == nil || c.path(path) }, func(r *try.Request) { r.Path = path }))
+		choices = append(choices, s.choose(func(c *condition) bool { return c.path == nil || c.path(path) },
+			func(r *try.Request) { r.Path = path }))
 	}
 	parts = append(parts, choices, s.methods())
 	for _, list := range []struct {

@@ -20,8 +20,8 @@ var silentFields = map[string]string{
 	".services[].allow[].from[].namespace": "it says in words whose identities the pattern beside it has, which decides",
 }
 
-// felt is a mesh for what changes nothing in those of the features: what callers there decide for themselves, and a route that goes where
-// the others go.
+// felt is a mesh for what changes nothing in those of the features: what callers there decide for themselves, and a
+// route that goes where the others go.
 const felt = `package shop
 
 mesh: {name: "shop", trustDomain: "shop.example"}
@@ -39,9 +39,9 @@ services: {
 }
 `
 
-// TestEveryFieldIsTold takes every value in the meshes of testdata/feature, changes it, and wants an effect. What no mesh can have after
-// the change (a reference to nothing, a kind that there is not) is refused by the reader of mesh.json. Values at one place of the types are
-// changed until one is told.
+// TestEveryFieldIsTold takes every value in the meshes of testdata/feature, changes it, and wants an effect. What no
+// mesh can have after the change (a reference to nothing, a kind that there is not) is refused by the reader of
+// mesh.json. Values at one place of the types are changed until one is told.
 func TestEveryFieldIsTold(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/feature/*.txtar")
 	if err != nil || len(files) < 30 {
@@ -78,7 +78,8 @@ func TestEveryFieldIsTold(t *testing.T) {
 	}
 }
 
-// sweep changes every value of a spec's mesh, and adds the places in the types for which something is told, and for which nothing is.
+// sweep changes every value of a spec's mesh, and adds the places in the types for which something is told, and for
+// which nothing is.
 func sweep(t *testing.T, name string, spec map[string]string, told map[string]bool, silent map[string]string) {
 	t.Helper()
 	compiled := compiletest.Compile(t, t.TempDir(), spec).Mesh
@@ -119,7 +120,8 @@ func sweep(t *testing.T, name string, spec map[string]string, told map[string]bo
 	})
 }
 
-// effectsOf are those of two meshes, of which the second may hold what no compiler writes: what cannot be followed is an effect.
+// effectsOf are those of two meshes, of which the second may hold what no compiler writes: what cannot be followed is
+// an effect.
 func effectsOf(before, after *ir.Mesh) (effects []*Effect) {
 	defer func() {
 		if recover() != nil {

@@ -20,7 +20,8 @@ func (d *Difference) Text(w io.Writer) error {
 	var b strings.Builder
 	for _, e := range d.Effects {
 		fmt.Fprintf(&b, "%s: %s\n", e.Kind, diag.Printable(e.subject()))
-		fmt.Fprintf(&b, "  was: %s%s\n  is:  %s%s\n", diag.Printable(e.Was), place(e.WasBy), diag.Printable(e.Is), place(e.IsBy))
+		fmt.Fprintf(&b, "  was: %s%s\n  is:  %s%s\n", diag.Printable(e.Was), place(e.WasBy), diag.Printable(e.Is),
+			place(e.IsBy))
 		if x := e.Witness; x != nil {
 			fmt.Fprintf(&b, "  e.g. %s\n", diag.Printable(x.Command))
 			if e.Was == e.Is { // what differs is as what it arrives
@@ -67,7 +68,8 @@ func (d *Difference) summary() []string {
 		names []string
 	}{{"get another configuration", p.Changed}, {"are new", p.Added}, {"go", p.Removed}} {
 		if n := len(part.names); n > 0 {
-			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", count(n, "member"), part.what, list(part.names)))
+			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", count(n, "member"), part.what,
+				list(part.names)))
 		}
 	}
 	if p.Untouched > 0 {

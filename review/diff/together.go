@@ -5,11 +5,12 @@ import "slices"
 // maxLists bounds how many lists of values of one header or claim are tried.
 const maxLists = maxRequests
 
-// most is how many values of one header or claim a request may need until more of them change nothing that matters. What
-// becomes of a request in a mesh is decided by one route at each stage and by one rule at each end, in two meshes, and where
-// proxies of both are mixed by one rule more. A request with further values can do without them: to take one away makes no
-// other route or rule match, but for inverted ones, each of which may need a value that keeps it from matching.
-// Count says how many matches of the header or claim a condition has that a value makes true, and that one makes false.
+// most is how many values of one header or claim a request may need until more of them change nothing that matters.
+// What becomes of a request in a mesh is decided by one route at each stage and by one rule at each end, in two
+// meshes, and where proxies of both are mixed by one rule more. A request with further values can do without them: to
+// take one away makes no other route or rule match, but for inverted ones, each of which may need a value that keeps
+// it from matching. Count says how many matches of the header or claim a condition has that a value makes true, and
+// that one makes false.
 func (s *space) most(count func(*condition) (positive, inverted int)) int {
 	var positive [stages]int
 	inverted := 0
@@ -22,8 +23,8 @@ func (s *space) most(count func(*condition) (positive, inverted int)) int {
 	return max(1, 2*positive[atGateway]+2*positive[atRoute]+3*max(1, s.ends)*positive[atRule]+inverted)
 }
 
-// together are lists of values, the shortest first: none, and of those with at most so many values one for each combination of
-// patterns that one of its values matches. Whole is false when there are more than maxLists.
+// together are lists of values, the shortest first: none, and of those with at most so many values one for each
+// combination of patterns that one of its values matches. Whole is false when there are more than maxLists.
 func together(values, patterns []string, most int) (lists [][]string, whole bool) {
 	type list struct {
 		values  []string

@@ -9,8 +9,8 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// treated compares what else is in force for a request that is let in by both meshes, or answered by routes of both: time
-// and tries, and what its routes do with it.
+// treated compares what else is in force for a request that is let in by both meshes, or answered by routes of both:
+// time and tries, and what its routes do with it.
 func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) {
 	if a.class() != b.class() || a.trial == nil || b.trial == nil || a.class() == refused && !byRoute(a, b) {
 		return
@@ -27,7 +27,8 @@ func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) 
 	}
 }
 
-// kindOfTreatment is what kind of effect it is that routes do something else with a request: a mirror lets another read it.
+// kindOfTreatment is what kind of effect it is that routes do something else with a request: a mirror lets another
+// read it.
 func kindOfTreatment(path string) Kind {
 	if begins("mirror", path) {
 		return Protection
@@ -54,7 +55,10 @@ func route(by []*ir.Route, i int) *ir.Route {
 }
 
 func (d *differ) addField(kind Kind, f values.Field, r *try.Request, who []string, to string, a, b outcome) {
-	e := &Effect{Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos}
+	e := &Effect{
+		Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos,
+		IsBy: f.NewPos,
+	}
 	d.add(e, r, a, b)
 }
 
@@ -73,7 +77,10 @@ func timing(a, b *ir.Policy) (out []values.Field) {
 	old, is := append(a.Settings(), a.Bounds.Settings()...), append(b.Settings(), b.Bounds.Settings()...)
 	for i := range old {
 		if x, y := &old[i], &is[i]; !reflect.DeepEqual(x.Value, y.Value) {
-			out = append(out, values.Field{Path: x.Path, Old: fmt.Sprint(x.Value), New: fmt.Sprint(y.Value), OldPos: x.Pos, NewPos: y.Pos})
+			out = append(out, values.Field{
+				Path: x.Path, Old: fmt.Sprint(x.Value), New: fmt.Sprint(y.Value),
+				OldPos: x.Pos, NewPos: y.Pos,
+			})
 		}
 	}
 	return out

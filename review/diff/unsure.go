@@ -9,35 +9,48 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// unsure compares what no request shows for sure, so that it is told in any case: rules about headers that proxies write
-// themselves, probes of ports that are none of the service's, and rewrites by regular expressions.
+// unsure compares what no request shows for sure, so that it is told in any case: rules about headers that proxies
+// write themselves, probes of ports that are none of the service's, and rewrites by regular expressions.
 func (d *differ) unsure() {
-	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name }, func(name string, a, b *ir.Service) {
-		if a == nil || b == nil || !d.changed[ir.ServiceRef(name)] {
-			return
-		}
-		of := ir.ServiceRef(name).String()
-		for _, f := range values.Differing(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
-			d.tell(&Effect{Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write", Was: or(f.Old), Is: or(f.New), WasBy: a.Pos, IsBy: b.Pos})
-		}
-		was, is := probesElsewhere(a), probesElsewhere(b)
-		for _, p := range is {
-			if !slices.ContainsFunc(was, func(q ir.Probe) bool { return ir.Same(p, q) }) {
-				d.tell(&Effect{Kind: NewlyAllowed, From: []string{"outside"}, To: of, What: "probe", Was: "unset", Is: probeText(p), IsBy: p.Pos, WasBy: a.Pos})
+	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
+		func(name string, a, b *ir.Service) {
+			if a == nil || b == nil || !d.changed[ir.ServiceRef(name)] {
+				return
 			}
-		}
-		for _, p := range was {
-			if !slices.ContainsFunc(is, func(q ir.Probe) bool { return ir.Same(p, q) }) {
-				d.tell(&Effect{Kind: NewlyDenied, From: []string{"outside"}, To: of, What: "probe", Was: probeText(p), Is: "unset", WasBy: p.Pos, IsBy: b.Pos})
+			of := ir.ServiceRef(name).String()
+			for _, f := range values.Differing(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
+				d.tell(&Effect{
+					Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write",
+					Was: or(f.Old),
+					Is:  or(f.New), WasBy: a.Pos, IsBy: b.Pos,
+				})
 			}
-		}
-		d.rewrites(of, a.Routes, b.Routes)
-	})
-	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name }, func(name string, a, b *ir.Gateway) {
-		if a != nil && b != nil && d.changed[ir.GatewayRef(name)] {
-			d.rewrites(ir.GatewayRef(name).String(), a.Routes, b.Routes)
-		}
-	})
+			was, is := probesElsewhere(a), probesElsewhere(b)
+			for _, p := range is {
+				if !slices.ContainsFunc(was, func(q ir.Probe) bool { return ir.Same(p, q) }) {
+					d.tell(&Effect{
+						Kind: NewlyAllowed, From: []string{"outside"}, To: of, What: "probe", Was: "unset",
+						Is: probeText(p), IsBy: p.Pos, WasBy: a.Pos,
+					})
+				}
+			}
+			for _, p := range was {
+				if !slices.ContainsFunc(is, func(q ir.Probe) bool { return ir.Same(p, q) }) {
+					d.tell(&Effect{
+						Kind: NewlyDenied, From: []string{"outside"}, To: of, What: "probe",
+						Was: probeText(p),
+						Is:  "unset", WasBy: p.Pos, IsBy: b.Pos,
+					})
+				}
+			}
+			d.rewrites(of, a.Routes, b.Routes)
+		})
+	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
+		func(name string, a, b *ir.Gateway) {
+			if a != nil && b != nil && d.changed[ir.GatewayRef(name)] {
+				d.rewrites(ir.GatewayRef(name).String(), a.Routes, b.Routes)
+			}
+		})
 }
 
 // uncertain are rules in words.
@@ -49,7 +62,8 @@ func (d *differ) uncertain(s *ir.Service) (out []string) {
 	for _, rules := range rulesOf(s) {
 		for i := range rules {
 			r := rules[i]
-			if r.Audit || !slices.ContainsFunc(r.Headers, func(h ir.StringMatch) bool { return try.Written(d.old, h.Name) || try.Written(d.new, h.Name) }) {
+			if r.Audit || !slices.ContainsFunc(r.Headers,
+				func(h ir.StringMatch) bool { return try.Written(d.old, h.Name) || try.Written(d.new, h.Name) }) {
 				continue
 			}
 			r.Name = ""
@@ -61,7 +75,8 @@ func (d *differ) uncertain(s *ir.Service) (out []string) {
 
 // probesElsewhere are those that no request to a port of the service is.
 func probesElsewhere(s *ir.Service) []ir.Probe {
-	return slices.DeleteFunc(slices.Clone(s.Probes), func(p ir.Probe) bool { return p.Kind != ir.HealthTCP && s.PortAt(p.Port) != nil })
+	return slices.DeleteFunc(slices.Clone(s.Probes),
+		func(p ir.Probe) bool { return p.Kind != ir.HealthTCP && s.PortAt(p.Port) != nil })
 }
 
 func probeText(p ir.Probe) string { return values.Text(reflect.ValueOf(p)) }
@@ -80,7 +95,8 @@ func (d *differ) rewrites(of string, before, after []ir.Route) {
 		}
 		if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == Rerouted && e.IsBy == r.Pos }) {
 			d.tell(&Effect{
-				Kind: Rerouted, To: of, What: "rewrite of the route " + r.Name, Was: values.Text(reflect.ValueOf(was)), Is: values.Text(reflect.ValueOf(is)), WasBy: before[k].Pos, IsBy: r.Pos,
+				Kind: Rerouted, To: of, What: "rewrite of the route " + r.Name, Was: values.Text(reflect.ValueOf(was)),
+				Is: values.Text(reflect.ValueOf(is)), WasBy: before[k].Pos, IsBy: r.Pos,
 			})
 		}
 	}

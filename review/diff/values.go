@@ -13,20 +13,27 @@ import (
 )
 
 func (s *space) methods() []choice {
-	methods := []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "PROPFIND", "REPORT", "SEARCH"} // as many as nobody names all of them
+	methods := []string{
+		"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "PROPFIND", "REPORT",
+		"SEARCH",
+	} // as many as nobody names all of them
 	for i := range s.conditions {
 		methods = append(methods, s.conditions[i].methods...)
 	}
 	var out []choice
 	for _, method := range methods {
-		out = append(out, s.choose(func(c *condition) bool { return c.methods == nil || slices.Contains(c.methods, method) }, func(r *try.Request) { r.Method = method }))
+		out = append(out, s.choose(func(c *condition) bool {
+			return c.methods == nil || slices.Contains(c.methods, method)
+		}, func(r *try.Request) { r.Method = method }))
 	}
 	return out
 }
 
-// texts are the values of the headers, or of the query's parameters, that conditions name: none, one of each sort, and as many
-// together as what becomes of a request can depend on.
-func (s *space) texts(of func(*condition) []textMatch, form string, set func(*try.Request, string, []string)) (parts [][]choice, whole bool) {
+// texts are the values of the headers, or of the query's parameters, that conditions name: none, one of each sort, and
+// as many together as what becomes of a request can depend on.
+func (s *space) texts(of func(*condition) []textMatch, form string,
+	set func(*try.Request, string, []string),
+) (parts [][]choice, whole bool) {
 	patterns := map[string][]string{}
 	for i := range s.conditions {
 		for _, m := range of(&s.conditions[i]) {
@@ -61,7 +68,8 @@ func (s *space) texts(of func(*condition) []textMatch, form string, set func(*tr
 	return parts, whole
 }
 
-// countOf is how many matches of that name there are: of those that a value makes true, and of those that a value makes false.
+// countOf is how many matches of that name there are: of those that a value makes true, and of those that a value
+// makes false.
 func countOf(list []textMatch, name string) (positive, inverted int) {
 	for _, m := range list {
 		switch {
@@ -163,8 +171,8 @@ func last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// tokens are none, one of each issuer, and then the claims that conditions ask for: none, each value, and as many together as
-// what becomes of a request can depend on.
+// tokens are none, one of each issuer, and then the claims that conditions ask for: none, each value, and as many
+// together as what becomes of a request can depend on.
 func (s *space) tokens() (parts [][]choice, whole bool) {
 	values := map[[2]string][]string{} // by issuer and claim
 	asked := false
@@ -182,7 +190,8 @@ func (s *space) tokens() (parts [][]choice, whole bool) {
 	if !asked {
 		return nil, true
 	}
-	first := []choice{s.choose(func(c *condition) bool { return c.jwt == nil && (c.token == nil || c.token(nil)) }, func(*try.Request) {})}
+	first := []choice{s.choose(func(c *condition) bool { return c.jwt == nil && (c.token == nil || c.token(nil)) },
+		func(*try.Request) {})}
 	for _, issuer := range s.issuers {
 		token := &try.Token{Issuer: issuer, Claims: map[string][]string{}}
 		first = append(first, s.choose(func(c *condition) bool {
@@ -190,7 +199,8 @@ func (s *space) tokens() (parts [][]choice, whole bool) {
 		}, func(r *try.Request) { r.Token = token }))
 	}
 	parts, whole = [][]choice{first}, true
-	for _, at := range slices.SortedFunc(maps.Keys(values), func(a, b [2]string) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
+	for _, at := range slices.SortedFunc(maps.Keys(values),
+		func(a, b [2]string) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
 		all := values[at]
 		slices.Sort(all)
 		all = slices.Compact(all)
@@ -199,7 +209,8 @@ func (s *space) tokens() (parts [][]choice, whole bool) {
 			exact[i] = quote(v)
 		}
 		lists, fit := together(all, exact, s.most(func(c *condition) (positive, inverted int) {
-			if c.jwt != nil && c.jwt.Issuer == at[0] && slices.ContainsFunc(c.jwt.Claims, func(claim ir.Claim) bool { return claim.Name == at[1] }) {
+			if c.jwt != nil && c.jwt.Issuer == at[0] &&
+				slices.ContainsFunc(c.jwt.Claims, func(claim ir.Claim) bool { return claim.Name == at[1] }) {
 				return 1, 0
 			}
 			return 0, 0
@@ -208,9 +219,11 @@ func (s *space) tokens() (parts [][]choice, whole bool) {
 		var choices []choice
 		for _, list := range lists {
 			choices = append(choices, s.choose(func(c *condition) bool {
-				return c.jwt == nil || c.jwt.Issuer != at[0] || !slices.ContainsFunc(c.jwt.Claims, func(claim ir.Claim) bool {
-					return claim.Name == at[1] && !slices.ContainsFunc(claim.Values, func(v string) bool { return slices.Contains(list, v) })
-				})
+				return c.jwt == nil || c.jwt.Issuer != at[0] ||
+					!slices.ContainsFunc(c.jwt.Claims, func(claim ir.Claim) bool {
+						return claim.Name == at[1] &&
+							!slices.ContainsFunc(claim.Values, func(v string) bool { return slices.Contains(list, v) })
+					})
 			}, func(r *try.Request) {
 				if r.Token == nil || r.Token.Issuer != at[0] || list == nil {
 					return

@@ -8,8 +8,9 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// kindOfField is what kind of effect it is that a field differs which requests do not show, by the member ("service", "gateway",
-// "external" or "mesh") and the path of the field: the first of weights that begins it, where "*" stands for one name.
+// kindOfField is what kind of effect it is that a field differs which requests do not show, by the member ("service",
+// "gateway", "external" or "mesh") and the path of the field: the first of weights that begins it, where "*" stands
+// for one name.
 func kindOfField(member, path string, f *values.Field) Kind {
 	for _, w := range weights {
 		if w.member != "" && w.member != member || !begins(w.path, path) {

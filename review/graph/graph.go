@@ -58,11 +58,17 @@ type Rule struct {
 func Of(m *ir.Mesh) *Graph {
 	g := &Graph{Mesh: m.Name, Nodes: []Node{}, Edges: []Edge{}}
 	for _, v := range m.Gateways {
-		g.Nodes = append(g.Nodes, Node{ID: ir.GatewayRef(v.Name).String(), Kind: "gateway", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Pos: v.Pos})
+		g.Nodes = append(g.Nodes, Node{
+			ID: ir.GatewayRef(v.Name).String(), Kind: "gateway", Name: v.Name,
+			Namespace: v.Namespace, Identity: v.Identity.String(), Pos: v.Pos,
+		})
 		g.calls(m, m.GatewayScope(v))
 	}
 	for _, v := range m.Services {
-		g.Nodes = append(g.Nodes, Node{ID: ir.ServiceRef(v.Name).String(), Kind: "service", Name: v.Name, Namespace: v.Namespace, Identity: v.Identity.String(), Open: v.OpenPorts(), Pos: v.Pos})
+		g.Nodes = append(g.Nodes, Node{
+			ID: ir.ServiceRef(v.Name).String(), Kind: "service", Name: v.Name,
+			Namespace: v.Namespace, Identity: v.Identity.String(), Open: v.OpenPorts(), Pos: v.Pos,
+		})
 		g.calls(m, m.ServiceScope(v))
 	}
 	for _, v := range m.Externals {

@@ -83,8 +83,10 @@ external: keys: {hosts: ["keys.example"], ports: https: {port: 443, protocol: "h
 		}
 	}
 	want := map[string]string{
-		"service b": "routed false, asked false", "service c": "routed true, asked false", "service d": "routed true, asked false",
-		"service gate": "routed false, asked true", "service limits": "routed false, asked true", "external keys": "routed false, asked true",
+		"service b": "routed false, asked false", "service c": "routed true, asked false",
+		"service d":    "routed true, asked false",
+		"service gate": "routed false, asked true", "service limits": "routed false, asked true",
+		"external keys": "routed false, asked true",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v", got)
@@ -97,11 +99,13 @@ func TestGraph(t *testing.T) {
 	var edges []string
 	for _, e := range g.Edges {
 		edges = append(edges, e.From+" → "+e.To)
-		if e.From == "service frontend" && e.To == "service checkout" && (len(e.Rules) != 2 || e.Rules[0].Name != hostile || !e.Rules[1].Deny) {
+		if e.From == "service frontend" && e.To == "service checkout" && (len(e.Rules) != 2 ||
+			e.Rules[0].Name != hostile || !e.Rules[1].Deny) {
 			t.Errorf("rules %+v", e.Rules)
 		}
 	}
-	if got := strings.Join(edges, ", "); got != "gateway public → service checkout, gateway public → service frontend, service frontend → service cart, service frontend → service checkout" {
+	if got := strings.Join(edges,
+		", "); got != "gateway public → service checkout, gateway public → service frontend, service frontend → service cart, service frontend → service checkout" {
 		t.Errorf("edges: %s", got)
 	}
 	near, err := g.Around("cart", 1)

@@ -31,7 +31,10 @@ func (g *Graph) HTML(w io.Writer) error {
 		Data, Script          template.JS
 		Style                 template.CSS
 		ScriptHash, StyleHash string
-	}{g.Mesh, template.JS(data), template.JS(script), template.CSS(style), digest(script), digest(style)}) // #nosec G203 -- escaped above, and our own
+	}{
+		g.Mesh, template.JS(data), template.JS(script), template.CSS(style), digest(script),
+		digest(style),
+	}) // #nosec G203 -- escaped above, and our own
 }
 
 // digest names an element for a Content-Security-Policy (CSP Level 3, 2.3.1).

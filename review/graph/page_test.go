@@ -19,8 +19,8 @@ import (
 	"github.com/meshc/meshc/review/graph"
 )
 
-// TestPage opens the page in a real browser, searches, puts a member in focus, and reads the rules of its calls. Nothing that a spec says
-// runs, and the page loads nothing.
+// TestPage opens the page in a real browser, searches, puts a member in focus, and reads the rules of its calls.
+// Nothing that a spec says runs, and the page loads nothing.
 func TestPage(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "mesh.html")
 	f, err := os.Create(name)
@@ -33,7 +33,8 @@ func TestPage(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser(t)), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser(t)), chromedp.NoSandbox,
+		chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -108,7 +108,8 @@ func differently(f File, attributes map[string]string, autocrlf string, edited b
 }
 
 func byAttribute(f File, attribute string) diag.Diagnostic {
-	return notAsCommitted(f.Target, "has the attribute "+attribute+" in Git, by which a checkout has another file than the commit",
+	return notAsCommitted(f.Target,
+		"has the attribute "+attribute+" in Git, by which a checkout has another file than the commit",
 		"write into .gitattributes: *.cue -filter -ident -text -eol !working-tree-encoding; git add it, and check the file out again")
 }
 
@@ -152,7 +153,8 @@ func (r *Repository) Check(ctx context.Context, files []File) (diag.List, error)
 	}
 	for name, e := range index {
 		if e.skipped && isCUE(name) && !hidden(name) && !read[name] {
-			found.Add(notAsCommitted(name, "is committed and left out of this work tree (sparse checkout)", "git sparse-checkout disable"))
+			found.Add(notAsCommitted(name, "is committed and left out of this work tree (sparse checkout)",
+				"git sparse-checkout disable"))
 		}
 	}
 	unnoticed, err := r.unnoticed(ctx, differ)
@@ -183,8 +185,10 @@ func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, e
 	var found diag.List
 	for _, f := range differ {
 		if !slices.Contains(modified, path.Join(r.Prefix, f.Target)) {
-			found.Add(notAsCommitted(f.Target, "is not what Git has committed, though Git reports it as unmodified (an attribute of an earlier checkout, assume-unchanged or skip-worktree)",
-				"git update-index --no-assume-unchanged --no-skip-worktree "+f.Target+", then delete the file and git checkout it"))
+			found.Add(notAsCommitted(f.Target,
+				"is not what Git has committed, though Git reports it as unmodified (an attribute of an earlier checkout, assume-unchanged or skip-worktree)",
+				"git update-index --no-assume-unchanged --no-skip-worktree "+f.Target+
+					", then delete the file and git checkout it"))
 		}
 	}
 	return found, nil
@@ -192,7 +196,9 @@ func (r *Repository) unnoticed(ctx context.Context, differ []File) (diag.List, e
 
 // attributes returns the converting attributes of files, by their targets. They come from the .gitattributes of the
 // work tree, or, if cached is set, from those in an index; an empty index name means that of the repository.
-func (r *Repository) attributes(ctx context.Context, index string, cached bool, files []File) (map[string]map[string]string, error) {
+func (r *Repository) attributes(ctx context.Context, index string, cached bool,
+	files []File,
+) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	if len(files) == 0 {
 		return out, nil

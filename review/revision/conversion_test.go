@@ -10,21 +10,31 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 )
 
-// TestConversions commits and checks out files that Git converts in each way that it knows, and wants a finding that names file
-// and attribute: of the work tree, and of the commit.
+// TestConversions commits and checks out files that Git converts in each way that it knows, and wants a finding that
+// names file and attribute: of the work tree, and of the commit.
 func TestConversions(t *testing.T) {
 	for name, c := range map[string]struct {
 		attributes, text string
 		config           []string
 		tree, commit     string // what each is told; empty for nothing
 	}{
-		"plain":                 {"", "a\n", nil, "", ""},
-		"harmless":              {"*.cue diff=cue merge=union export-subst -text working-tree-encoding=utf-8", "a $Id$\n", nil, "", ""},
-		"ident":                 {"*.cue ident", "a $Id$\n", nil, "ident", "ident"},
-		"ident without use":     {"*.cue ident", "a\n", nil, "", ""},
-		"filter":                {"*.cue filter=x", "a\n", []string{"filter.x.smudge=tr a b", "filter.x.clean=cat"}, "filter=x", "filter=x"},
+		"plain": {"", "a\n", nil, "", ""},
+		"harmless": {
+			"*.cue diff=cue merge=union export-subst -text working-tree-encoding=utf-8",
+			"a $Id$\n", nil, "", "",
+		},
+		"ident":             {"*.cue ident", "a $Id$\n", nil, "ident", "ident"},
+		"ident without use": {"*.cue ident", "a\n", nil, "", ""},
+		"filter": {
+			"*.cue filter=x", "a\n",
+			[]string{"filter.x.smudge=tr a b", "filter.x.clean=cat"},
+			"filter=x", "filter=x",
+		},
 		"a filter that is none": {"*.cue filter=lfs", "a\n", nil, "filter=lfs", "filter=lfs"},
-		"encoding":              {"*.cue working-tree-encoding=UTF-16LE", "a\n", nil, "working-tree-encoding=UTF-16LE", "working-tree-encoding=UTF-16LE"},
+		"encoding": {
+			"*.cue working-tree-encoding=UTF-16LE", "a\n", nil, "working-tree-encoding=UTF-16LE",
+			"working-tree-encoding=UTF-16LE",
+		},
 		"line ends":             {"*.cue text eol=crlf", "a\n", nil, "eol=crlf", "eol=crlf"},
 		"line ends of binaries": {"*.cue eol=crlf -text", "a\n", nil, "", ""},
 		"text":                  {"* text=auto", "a\n", nil, "", ""},
@@ -72,7 +82,8 @@ func told(t *testing.T, of string, found diag.List, want string) {
 	switch {
 	case want == "" && len(found) > 0:
 		t.Errorf("of %s is told %v", of, found)
-	case want != "" && (len(found) != 1 || !strings.Contains(found[0].Message, want) || !strings.Contains(found[0].Message, "a.cue")):
+	case want != "" && (len(found) != 1 || !strings.Contains(found[0].Message, want) ||
+		!strings.Contains(found[0].Message, "a.cue")):
 		t.Errorf("of %s is told %v, and not of %s", of, found, want)
 	}
 }
@@ -160,13 +171,15 @@ func TestSubmodules(t *testing.T) {
 	}
 }
 
-// TestConvertedAttributes has a checkout convert .gitattributes itself, so that what is committed says more than the work tree.
+// TestConvertedAttributes has a checkout convert .gitattributes itself, so that what is committed says more than the
+// work tree.
 func TestConvertedAttributes(t *testing.T) {
 	g := newRepository(t)
 	g.put("a.cue", "a: {}\n")
 	g.put("attributes", "* working-tree-encoding=UTF-7\n")
 	g.run("add", "a.cue")
-	g.run("update-index", "--add", "--cacheinfo", "100644,"+g.run("hash-object", "-w", "--no-filters", "attributes")+",.gitattributes")
+	g.run("update-index", "--add", "--cacheinfo", "100644,"+g.run("hash-object", "-w", "--no-filters", "attributes")+
+		",.gitattributes")
 	g.run("commit", "-q", "-m", "first")
 	if err := os.Remove(filepath.Join(g.dir, "a.cue")); err != nil {
 		t.Fatal(err)
@@ -175,7 +188,10 @@ func TestConvertedAttributes(t *testing.T) {
 	if text := string(g.read("", ".gitattributes")[0].Data); strings.HasPrefix(text, "* ") {
 		t.Fatalf(".gitattributes is %q", text)
 	}
-	for name, files := range map[string][]File{"read": g.read("", "a.cue"), "unreadable": {{Path: "a.cue", Target: "a.cue"}}} {
+	for name, files := range map[string][]File{
+		"read":       g.read("", "a.cue"),
+		"unreadable": {{Path: "a.cue", Target: "a.cue"}},
+	} {
 		found, err := g.find("").Check(t.Context(), files)
 		if err != nil {
 			t.Fatal(err)

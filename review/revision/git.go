@@ -13,10 +13,10 @@ import (
 	"github.com/meshc/meshc/compiler/program"
 )
 
-// settings hold whatever a repository's or a user's configuration says. The commands that meshc uses are plumbing that runs
-// no filter, no text conversion and no external diff; these are for what any command could run. The configuration of the
-// machine, the user and the repository counts otherwise (core.autocrlf, core.attributesFile): no change of a mesh
-// can write it, because Git takes nothing called .git into a tree.
+// settings hold whatever a repository's or a user's configuration says. The commands that meshc uses are plumbing that
+// runs no filter, no text conversion and no external diff; these are for what any command could run. The configuration
+// of the machine, the user and the repository counts otherwise (core.autocrlf, core.attributesFile): no change of a
+// mesh can write it, because Git takes nothing called .git into a tree.
 var settings = []string{
 	"safe.bareRepository=explicit",
 	"core.hooksPath=" + os.DevNull,
@@ -31,9 +31,9 @@ var settings = []string{
 	"protocol.allow=never",
 }
 
-// environment is the caller's without Git's own variables: GIT_DIR, GIT_INDEX_FILE and others that a hook has are about another
-// repository, and GIT_CONFIG_COUNT or GIT_EXTERNAL_DIFF would undo settings. No object is replaced by another one, and one that
-// is missing is not fetched: a promisor remote is whatever a repository says.
+// environment is the caller's without Git's own variables: GIT_DIR, GIT_INDEX_FILE and others that a hook has are
+// about another repository, and GIT_CONFIG_COUNT or GIT_EXTERNAL_DIFF would undo settings. No object is replaced by
+// another one, and one that is missing is not fetched: a promisor remote is whatever a repository says.
 func environment(index string) []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -41,7 +41,8 @@ func environment(index string) []string {
 			env = append(env, v)
 		}
 	}
-	env = append(env, "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE="+os.DevNull,
+	env = append(env, "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1",
+		"GIT_GRAFT_FILE="+os.DevNull,
 		"GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none")
 	if index != "" {
 		env = append(env, "GIT_INDEX_FILE="+index)
@@ -63,7 +64,10 @@ func (r *Repository) git(ctx context.Context, index string, stdin io.Reader, arg
 	if err != nil {
 		return "", err
 	}
-	fixed := []string{"--no-pager", "--literal-pathspecs", "--git-dir=" + filepath.Join(r.Top, dotGit), "--work-tree=" + r.Top}
+	fixed := []string{
+		"--no-pager", "--literal-pathspecs", "--git-dir=" + filepath.Join(r.Top, dotGit),
+		"--work-tree=" + r.Top,
+	}
 	for _, s := range settings {
 		fixed = append(fixed, "-c", s)
 	}

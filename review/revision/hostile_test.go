@@ -7,13 +7,14 @@ import (
 	"testing"
 )
 
-// TestNothingRuns puts what Git would run into every setting, file and variable that names a program, and wants none of it run,
-// neither by the configuration of the repository itself nor by a look-alike of a repository in the tree.
+// TestNothingRuns puts what Git would run into every setting, file and variable that names a program, and wants none
+// of it run, neither by the configuration of the repository itself nor by a look-alike of a repository in the tree.
 func TestNothingRuns(t *testing.T) {
 	g := newRepository(t)
 	ran := filepath.Join(t.TempDir(), "ran")
 	program := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >>'"+ran+"'\ncat\n"), 0o700); err != nil { // #nosec G306 -- a program
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >>'"+ran+"'\ncat\n"),
+		0o700); err != nil { // #nosec G306 -- a program
 		t.Fatal(err)
 	}
 	g.put("mesh/a.cue", "a\n")
@@ -29,11 +30,15 @@ func TestNothingRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.put("mesh/.gitattributes", "*.cue filter=x diff=x merge=x\n")
-	config := "[core]\n\tfsmonitor = \"" + program + "\"\n\thooksPath = \"" + filepath.Dir(program) + "\"\n\tpager = \"" + program + "\"\n\tsshCommand = \"" + program +
+	config := "[core]\n\tfsmonitor = \"" + program + "\"\n\thooksPath = \"" + filepath.Dir(program) +
+		"\"\n\tpager = \"" + program + "\"\n\tsshCommand = \"" + program +
 		"\"\n\teditor = \"" + program + "\"\n\talternateRefsCommand = \"" + program + "\"\n\taskPass = \"" + program +
-		"\"\n[filter \"x\"]\n\tclean = \"" + program + "\"\n\tsmudge = \"" + program + "\"\n\tprocess = \"" + program + "\"\n\trequired = true\n[diff]\n\texternal = \"" + program +
-		"\"\n[diff \"x\"]\n\ttextconv = \"" + program + "\"\n\tcommand = \"" + program + "\"\n[credential]\n\thelper = \"" + program +
-		"\"\n[remote \"evil\"]\n\turl = \"ext::" + program + " %S\"\n\tpromisor = true\n\tuploadpack = \"" + program + "\"\n[extensions]\n\tpartialClone = evil\n[protocol]\n\tallow = always\n" +
+		"\"\n[filter \"x\"]\n\tclean = \"" + program + "\"\n\tsmudge = \"" + program + "\"\n\tprocess = \"" + program +
+		"\"\n\trequired = true\n[diff]\n\texternal = \"" + program +
+		"\"\n[diff \"x\"]\n\ttextconv = \"" + program + "\"\n\tcommand = \"" + program +
+		"\"\n[credential]\n\thelper = \"" + program +
+		"\"\n[remote \"evil\"]\n\turl = \"ext::" + program + " %S\"\n\tpromisor = true\n\tuploadpack = \"" + program +
+		"\"\n[extensions]\n\tpartialClone = evil\n[protocol]\n\tallow = always\n" +
 		"[alias]\n\tls-tree = \"!" + program + "\"\n"
 	g.put("mesh/config", "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n"+config)
 	g.commit("pull request")
@@ -42,10 +47,14 @@ func TestNothingRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(own, append([]byte("[core]\n\trepositoryformatversion = 1\n"+config), before...), 0o600); err != nil {
+	if err := os.WriteFile(own, append([]byte("[core]\n\trepositoryformatversion = 1\n"+config), before...),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"GIT_EXTERNAL_DIFF", "GIT_SSH_COMMAND", "GIT_PAGER", "GIT_ASKPASS", "GIT_PROXY_COMMAND"} {
+	for _, name := range []string{
+		"GIT_EXTERNAL_DIFF", "GIT_SSH_COMMAND", "GIT_PAGER", "GIT_ASKPASS",
+		"GIT_PROXY_COMMAND",
+	} {
 		t.Setenv(name, program)
 	}
 	t.Setenv("GIT_CONFIG_COUNT", "1")
@@ -122,7 +131,8 @@ func TestFind(t *testing.T) {
 	if err := os.Symlink("../other", filepath.Join(g.dir, "infra", "moved")); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := Find(filepath.Join(g.dir, "infra", "moved")); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+	if r, err := Find(filepath.Join(g.dir, "infra", "moved")); err == nil ||
+		!strings.Contains(err.Error(), "symbolic link") {
 		t.Errorf("a link within: %+v, %v", r, err)
 	}
 	if _, err := Find(beside); err == nil {

@@ -35,7 +35,8 @@ func (r *Repository) Commit(ctx context.Context, name string) (string, error) {
 		}
 	}
 	none := fmt.Errorf("the repository has no revision %q", name)
-	if base == "" || strings.HasPrefix(base, "-") || strings.ContainsAny(base, ":*?[\\\x00\n ") || strings.Contains(base, "..") || !suffixes.MatchString(suffix) {
+	if base == "" || strings.HasPrefix(base, "-") || strings.ContainsAny(base, ":*?[\\\x00\n ") ||
+		strings.Contains(base, "..") || !suffixes.MatchString(suffix) {
 		return "", none
 	}
 	full := base
@@ -45,7 +46,8 @@ func (r *Repository) Commit(ctx context.Context, name string) (string, error) {
 			return "", err
 		}
 		if len(refs) > 1 {
-			return "", fmt.Errorf("%q is ambiguous: it is %s\n  hint: name one of them in full", base, strings.Join(refs, " and "))
+			return "", fmt.Errorf("%q is ambiguous: it is %s\n  hint: name one of them in full", base,
+				strings.Join(refs, " and "))
 		}
 		if len(refs) == 1 {
 			full = refs[0]
@@ -60,7 +62,10 @@ func (r *Repository) Commit(ctx context.Context, name string) (string, error) {
 
 // refs are the full names of all that a name could mean (gitrevisions, "refname").
 func (r *Repository) refs(ctx context.Context, name string) ([]string, error) {
-	could := []string{"refs/" + name, "refs/heads/" + name, "refs/remotes/" + name, "refs/tags/" + name, "refs/remotes/" + name + "/HEAD"}
+	could := []string{
+		"refs/" + name, "refs/heads/" + name, "refs/remotes/" + name, "refs/tags/" + name,
+		"refs/remotes/" + name + "/HEAD",
+	}
 	if strings.HasPrefix(name, "refs/") {
 		could = append(could, name)
 	}
@@ -100,10 +105,12 @@ func (r *Repository) MergeBase(ctx context.Context, a, b string) (string, error)
 		return bases[0], nil
 	}
 	if len(bases) > 1 {
-		return "", fmt.Errorf("the histories have several merge bases: %s\n  hint: name one of them, or compare with the revision itself: --from-tip", strings.Join(bases, " and "))
+		return "", fmt.Errorf(
+			"the histories have several merge bases: %s\n  hint: name one of them, or compare with the revision itself: --from-tip", strings.Join(bases, " and "))
 	}
 	if shallow, _ := r.Git(ctx, "rev-parse", "--is-shallow-repository"); shallow == "true" {
-		return "", fmt.Errorf("%w: the clone is shallow\n  hint: git fetch --unshallow (fetch-depth: 0 of actions/checkout, GIT_DEPTH: \"0\" of GitLab), or compare with the revision itself: --from-tip", errNoBase)
+		return "", fmt.Errorf(
+			"%w: the clone is shallow\n  hint: git fetch --unshallow (fetch-depth: 0 of actions/checkout, GIT_DEPTH: \"0\" of GitLab), or compare with the revision itself: --from-tip", errNoBase)
 	}
 	return "", fmt.Errorf("%w\n  hint: compare with the revision itself: --from-tip", errNoBase)
 }

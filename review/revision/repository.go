@@ -55,7 +55,8 @@ func Find(dir string) (*Repository, error) {
 		return nil, err
 	}
 	if filepath.Join(realTop, prefix) != actual {
-		return nil, fmt.Errorf("%s leads through a symbolic link of the repository to %s, and a commit has nothing below a link\n  hint: name the directory itself", named, actual)
+		return nil, fmt.Errorf(
+			"%s leads through a symbolic link of the repository to %s, and a commit has nothing below a link\n  hint: name the directory itself", named, actual)
 	}
 	r := &Repository{Top: realTop, Prefix: filepath.ToSlash(prefix)}
 	if r.Prefix == "." {

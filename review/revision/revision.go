@@ -147,7 +147,9 @@ func (r *Revision) Write(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read revision %s: %w", r.Name, err)
 	}
-	err = r.blobs(ctx, links, func(e entry, data []byte) error { return root.Symlink(string(data), filepath.FromSlash(e.path)) })
+	err = r.blobs(ctx, links, func(e entry, data []byte) error {
+		return root.Symlink(string(data), filepath.FromSlash(e.path))
+	})
 	if err != nil {
 		return fmt.Errorf("read revision %s: %w", r.Name, err)
 	}
@@ -156,7 +158,8 @@ func (r *Revision) Write(ctx context.Context, dir string) error {
 
 func isCUE(name string) bool { return strings.HasSuffix(name, ".cue") }
 
-// blobs hands out what the entries hold, as git cat-file --batch prints it: "ID blob SIZE", the bytes, and a line's end.
+// blobs hands out what the entries hold, as git cat-file --batch prints it: "ID blob SIZE", the bytes, and a line's
+// end.
 func (r *Revision) blobs(ctx context.Context, entries []entry, give func(entry, []byte) error) error {
 	if len(entries) == 0 {
 		return nil
@@ -177,7 +180,8 @@ func (r *Revision) blobs(ctx context.Context, entries []entry, give func(entry, 
 		}
 		words := strings.Fields(head)
 		if len(words) != 3 || words[0] != e.id || words[1] != "blob" {
-			return fmt.Errorf("the repository lacks the content of %s, as a partial clone does\n  hint: git fetch --refetch --no-filter", e.path)
+			return fmt.Errorf(
+				"the repository lacks the content of %s, as a partial clone does\n  hint: git fetch --refetch --no-filter", e.path)
 		}
 		size, err := strconv.Atoi(words[2])
 		if err != nil {

@@ -24,7 +24,10 @@ func newRepository(t *testing.T) repository {
 
 func (r repository) run(args ...string) string {
 	r.t.Helper()
-	cmd := exec.Command("git", append([]string{"-C", r.dir, "-c", "user.name=n", "-c", "user.email=n@example.com", "-c", "protocol.file.allow=always"}, args...)...)
+	cmd := exec.Command("git", append([]string{
+		"-C", r.dir, "-c", "user.name=n", "-c", "user.email=n@example.com", "-c",
+		"protocol.file.allow=always",
+	}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		r.t.Fatalf("git %v: %s", args, out)
@@ -92,7 +95,10 @@ func TestRevision(t *testing.T) {
 	}
 	before := g.run("status", "--porcelain")
 
-	for _, name := range []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"} { // as a hook has them, which is about another directory
+	for _, name := range []string{
+		"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
+		"GIT_OBJECT_DIRECTORY",
+	} { // as a hook has them, which is about another directory
 		t.Setenv(name, filepath.Join(g.dir, "nowhere"))
 	}
 	r, err := g.find("mesh").Open(t.Context(), "main", false)
@@ -145,14 +151,19 @@ func TestNames(t *testing.T) {
 	g.run("tag", "v1", first)
 	r := g.find("")
 	for name, want := range map[string]string{
-		"main": second, "HEAD": second, "@": second, "HEAD~1": first, "main^": first, "main~1^{commit}": first, "origin/main": first, "v1": first,
-		"refs/heads/main": second, "heads/main": second, "tags/v1": first, first: first, first[:9]: first, "main@{1}": first, "HEAD~0^0": second,
+		"main": second, "HEAD": second, "@": second, "HEAD~1": first, "main^": first, "main~1^{commit}": first,
+		"origin/main": first, "v1": first,
+		"refs/heads/main": second, "heads/main": second, "tags/v1": first, first: first, first[:9]: first,
+		"main@{1}": first, "HEAD~0^0": second,
 	} {
 		if got, err := r.Commit(t.Context(), name); err != nil || got != want {
 			t.Errorf("%s is %s and not %s: %v", name, got, want, err)
 		}
 	}
-	for _, name := range []string{"nowhere", "--output=x", "", "-", "main..HEAD", "main:a", ":/first", "HEAD^{/first}", "main^{tree}", "@{-1}", "ma*n", "x\ny", "^main", "main --all"} {
+	for _, name := range []string{
+		"nowhere", "--output=x", "", "-", "main..HEAD", "main:a", ":/first", "HEAD^{/first}",
+		"main^{tree}", "@{-1}", "ma*n", "x\ny", "^main", "main --all",
+	} {
 		if got, err := r.Commit(t.Context(), name); err == nil {
 			t.Errorf("%q is %s", name, got)
 		}
@@ -160,7 +171,8 @@ func TestNames(t *testing.T) {
 	g.run("tag", "origin/main", second)
 	g.run("tag", "main", first)
 	for name, both := range map[string][]string{
-		"origin/main": {"refs/remotes/origin/main", "refs/tags/origin/main"}, "main~1": {"refs/heads/main", "refs/tags/main"},
+		"origin/main": {"refs/remotes/origin/main", "refs/tags/origin/main"},
+		"main~1":      {"refs/heads/main", "refs/tags/main"},
 	} {
 		_, err := r.Commit(t.Context(), name)
 		if err == nil || !strings.Contains(err.Error(), both[0]) || !strings.Contains(err.Error(), both[1]) {
@@ -177,7 +189,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestMergeBase compares with the commit in which HEAD has parted, in shallow clones too where the commit itself says so.
+// TestMergeBase compares with the commit in which HEAD has parted, in shallow clones too where the commit itself says
+// so.
 func TestMergeBase(t *testing.T) {
 	g := newRepository(t)
 	g.put("a.cue", "1")
@@ -220,12 +233,14 @@ func TestMergeBase(t *testing.T) {
 	}
 	shallow.put("c.cue", "1")
 	shallow.commit("third")
-	if _, err := shallow.find("").Open(t.Context(), "main", false); err == nil || !strings.Contains(err.Error(), "shallow") {
+	if _, err := shallow.find("").Open(t.Context(), "main", false); err == nil ||
+		!strings.Contains(err.Error(), "shallow") {
 		t.Errorf("without history: %v", err)
 	}
 	shallow.run("checkout", "-q", "--orphan", "alone")
 	shallow.commit("alone")
-	if _, err := shallow.find("").Open(t.Context(), "main", false); err == nil || !strings.Contains(err.Error(), "--from-tip") {
+	if _, err := shallow.find("").Open(t.Context(), "main", false); err == nil ||
+		!strings.Contains(err.Error(), "--from-tip") {
 		t.Errorf("without a common commit: %v", err)
 	}
 }

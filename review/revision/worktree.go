@@ -75,7 +75,8 @@ func (r *Revision) Changed(ctx context.Context, read []File) ([]string, error) {
 		before[e.path] = e.id
 	}
 	for name, e := range index {
-		if _, err := os.Lstat(filepath.Join(r.repository.Top, filepath.FromSlash(path.Join(r.repository.Prefix, name)))); err == nil {
+		if _, err := os.Lstat(filepath.Join(r.repository.Top,
+			filepath.FromSlash(path.Join(r.repository.Prefix, name)))); err == nil {
 			now[name] = e.id
 		}
 	}

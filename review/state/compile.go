@@ -39,14 +39,15 @@ func (e *PartError) Error() string {
 	return fmt.Sprintf("diff compares whole meshes, and %s is a part of the one in %s\n  hint: name that directory, or none", e.Dir, e.Root)
 }
 
-// WorkTree is the mesh whose spec is in a directory, as it is now. The error is a [*WrongError] for one with errors, and a
-// [*PartError] below the root of a module, unless it is the working directory.
+// WorkTree is the mesh whose spec is in a directory, as it is now. The error is a [*WrongError] for one with errors,
+// and a [*PartError] below the root of a module, unless it is the working directory.
 func (c *Compiler) WorkTree(ctx context.Context, dir string) (*State, error) {
 	result, err := c.Compile(ctx, compiler.Options{Dir: dir, Now: always})
 	if err != nil {
 		return nil, err
 	}
-	if root, err := filepath.Abs(dir); err == nil && dir != "." && result.Root != "" && actual(root) != actual(result.Root) {
+	if root, err := filepath.Abs(dir); err == nil && dir != "." && result.Root != "" &&
+		actual(root) != actual(result.Root) {
 		return nil, &PartError{dir, result.Root}
 	}
 	s := &State{Root: result.Root}

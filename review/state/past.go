@@ -20,9 +20,9 @@ import (
 	"github.com/meshc/meshc/review/revision"
 )
 
-// Since are the mesh of a revision of Git and that of the work tree in a directory: of the commit in which the work tree's
-// commit has parted from the revision, or with tip of the revision itself. That a file of either is not what Git commits is an
-// error: then the same commit would be another mesh elsewhere.
+// Since are the mesh of a revision of Git and that of the work tree in a directory: of the commit in which the work
+// tree's commit has parted from the revision, or with tip of the revision itself. That a file of either is not what
+// Git commits is an error: then the same commit would be another mesh elsewhere.
 func (c *Compiler) Since(ctx context.Context, dir, name string, tip bool) (before, after *State, err error) {
 	found := make(chan past, 1)
 	go func() { found <- c.past(ctx, dir, name, tip) }()
@@ -101,7 +101,8 @@ func (c *Compiler) past(ctx context.Context, dir, name string, tip bool) (p past
 	return p
 }
 
-// at is the spec as it was at a revision. What it compiles to is kept by the content of its files and the attributes that Git gives them.
+// at is the spec as it was at a revision. What it compiles to is kept by the content of its files and the attributes
+// that Git gives them.
 func (c *Compiler) at(ctx context.Context, root string, r *revision.Revision) (*State, error) {
 	s := &State{revision: r, Root: root}
 	dir, err := os.MkdirTemp("", "meshc-revision-")

@@ -1,5 +1,5 @@
-// Package state gets the meshes that are compared: as a work tree has them, as they were at a revision of Git, as they were
-// compiled before, or as a server serves them. Of two of them it says which files differ, and whose files are.
+// Package state gets the meshes that are compared: as a work tree has them, as they were at a revision of Git, as they
+// were compiled before, or as a server serves them. Of two of them it says which files differ, and whose files are.
 package state
 
 import (
@@ -75,8 +75,8 @@ func Files(before, after *State) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// Changed are the files of a module that two states do not have alike, sorted, relative to its root. It is nil when the one
-// before was compiled before, and has no files.
+// Changed are the files of a module that two states do not have alike, sorted, relative to its root. It is nil when
+// the one before was compiled before, and has no files.
 func Changed(ctx context.Context, before, after *State) ([]string, error) {
 	if before.revision != nil {
 		return before.revision.Changed(ctx, after.read())

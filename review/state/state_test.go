@@ -40,7 +40,8 @@ func newTree(t *testing.T) *tree {
 
 func (w *tree) git(args ...string) {
 	w.t.Helper()
-	cmd := exec.Command("git", append([]string{"-C", w.dir, "-c", "user.name=n", "-c", "user.email=n@example.com"}, args...)...)
+	cmd := exec.Command("git", append([]string{"-C", w.dir, "-c", "user.name=n", "-c", "user.email=n@example.com"},
+		args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Fatalf("git %v: %s", args, out)
 	}
@@ -65,8 +66,8 @@ func (w *tree) compiler(cache string) *Compiler {
 	}}
 }
 
-// TestSince compares a work tree with the commit that it began from: with a mesh that is compiled once and then kept, and with the
-// files and the owners of then.
+// TestSince compares a work tree with the commit that it began from: with a mesh that is compiled once and then kept,
+// and with the files and the owners of then.
 func TestSince(t *testing.T) {
 	w, cache := newTree(t), t.TempDir()
 	w.put("CODEOWNERS", "/cart/ @cart\n")
@@ -77,7 +78,8 @@ func TestSince(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(before.Mesh.Services) != 1 || len(after.Mesh.Services) != 2 {
-			t.Errorf("%d services before and %d after, want 1 and 2", len(before.Mesh.Services), len(after.Mesh.Services))
+			t.Errorf("%d services before and %d after, want 1 and 2", len(before.Mesh.Services),
+				len(after.Mesh.Services))
 		}
 		changed, err := Changed(t.Context(), before, after)
 		if err != nil || !slices.Equal(changed, []string{"stock/stock.cue"}) {
@@ -104,7 +106,8 @@ func TestSince(t *testing.T) {
 	if after := owners.After("cart/cart.cue"); !slices.Equal(after, []string{"@everybody"}) {
 		t.Errorf("owners of cart are %q after the change, want @everybody", after)
 	}
-	if cart, stock := owners.Before("cart/cart.cue"), owners.Before("stock/stock.cue"); !slices.Equal(cart, []string{"@cart"}) || stock != nil {
+	if cart, stock := owners.Before("cart/cart.cue"), owners.Before("stock/stock.cue"); !slices.Equal(cart,
+		[]string{"@cart"}) || stock != nil {
 		t.Errorf("owners of cart are %q and of stock %q, want @cart and nobody", cart, stock)
 	}
 }
@@ -145,7 +148,8 @@ func TestNotCompared(t *testing.T) {
 	w.git("commit", "-q", "-m", "wrong")
 	w.git("checkout", "-q", "-b", "topic")
 	w.put("stock/stock.cue", strings.ReplaceAll(service, "%", "stock"))
-	if _, _, err = w.compiler("").Since(t.Context(), w.dir, "main", false); err == nil || !strings.Contains(err.Error(), "the mesh of main has errors") {
+	if _, _, err = w.compiler("").Since(t.Context(), w.dir, "main", false); err == nil ||
+		!strings.Contains(err.Error(), "the mesh of main has errors") {
 		t.Errorf("a revision with errors: %v", err)
 	}
 }

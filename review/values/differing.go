@@ -22,8 +22,8 @@ type Field struct {
 	OldPos, NewPos source.Position
 }
 
-// Differing are the fields in which two values of one type differ, in the order of the type. Skipped are fields of the values
-// themselves, by name.
+// Differing are the fields in which two values of one type differ, in the order of the type. Skipped are fields of the
+// values themselves, by name.
 func Differing(a, b any, skipped ...string) []Field {
 	w := &walk{skipped: skipped}
 	w.values("", reflect.ValueOf(a), reflect.ValueOf(b), source.Position{}, source.Position{})

@@ -17,8 +17,8 @@ type Value struct {
 	Pos source.Position
 }
 
-// Written are the fields of a value that are not the zero value of their type, in the order of the type. Skipped are fields
-// of the value itself, by name.
+// Written are the fields of a value that are not the zero value of their type, in the order of the type. Skipped are
+// fields of the value itself, by name.
 func Written(v any, skipped ...string) []Value {
 	return written("", reflect.ValueOf(v), source.Position{}, skipped)
 }

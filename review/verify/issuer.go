@@ -26,11 +26,18 @@ func newIssuers(m *ir.Mesh) (*issuers, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "verify"}}, (&jose.SignerOptions{}).WithType("JWT"))
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.ES256,
+		Key:       jose.JSONWebKey{Key: key, KeyID: "verify"},
+	}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return nil, err
 	}
-	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "verify", Algorithm: string(jose.ES256), Use: "sig"}}})
+	public, err := json.Marshal(
+		jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{
+			Key: key.Public(), KeyID: "verify", Algorithm: string(jose.ES256),
+			Use: "sig",
+		}}})
 	if err != nil {
 		return nil, err
 	}

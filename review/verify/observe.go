@@ -59,7 +59,8 @@ func (s *sender) run(ctx context.Context, t *ir.Test, j *try.Judgement) *Run {
 		if a.status == http.StatusTooManyRequests {
 			limited++
 		}
-		if len(o.missing()) == 0 || n-limited >= o.tries() || time.Since(began) > observeTime || o.refuted && j.Verdict != try.Undecided {
+		if len(o.missing()) == 0 || n-limited >= o.tries() || time.Since(began) > observeTime ||
+			o.refuted && j.Verdict != try.Undecided {
 			o.conclude(r, n)
 			break
 		}
@@ -97,8 +98,8 @@ func (o *observation) add(a *answer) (strange bool) {
 	return len(which) == 0
 }
 
-// outcomes are those that an answer may be one of. A proxy's refusal is another one than what was followed where the sender
-// has none of its own that refuses first, so its status is only looked at where it tells outcomes apart.
+// outcomes are those that an answer may be one of. A proxy's refusal is another one than what was followed where the
+// sender has none of its own that refuses first, so its status is only looked at where it tells outcomes apart.
 func (o *observation) outcomes(a *answer) (which []int) {
 	var others []int
 	for i := range o.j.Outcomes {
@@ -126,8 +127,8 @@ func (o *observation) outcomes(a *answer) (which []int) {
 	return which
 }
 
-// missing are the outcomes that were not seen, of those that come up if the request is sent often enough: what else they
-// depend on does not refuse it.
+// missing are the outcomes that were not seen, of those that come up if the request is sent often enough: what else
+// they depend on does not refuse it.
 func (o *observation) missing() (list []*try.Outcome) {
 	for i := range o.j.Outcomes {
 		e := &o.j.Outcomes[i]

@@ -19,14 +19,16 @@ func (r *Report) Text(w io.Writer) error {
 		failed := false
 		for _, run := range t.runs() {
 			if run.Failure != "" {
-				fmt.Fprintf(&b, "FAIL  %s, %s: the request %s; %s\n", diag.Printable(t.Title), run.how, diag.Printable(run.Outcome), run.Failure)
+				fmt.Fprintf(&b, "FAIL  %s, %s: the request %s; %s\n", diag.Printable(t.Title), run.how,
+					diag.Printable(run.Outcome), run.Failure)
 				failed = true
 			}
 		}
 		if !failed && t.undecided() {
 			for _, run := range t.runs() {
 				if run.Undecided != "" {
-					fmt.Fprintf(&b, "OPEN  %s, %s: not decided: depends on %s; the request %s\n", diag.Printable(t.Title), run.how, diag.Printable(run.Undecided), diag.Printable(run.Outcome))
+					fmt.Fprintf(&b, "OPEN  %s, %s: not decided: depends on %s; the request %s\n",
+						diag.Printable(t.Title), run.how, diag.Printable(run.Undecided), diag.Printable(run.Outcome))
 				}
 			}
 		}
@@ -48,7 +50,8 @@ func (r *Report) Text(w io.Writer) error {
 		fmt.Fprintf(&b, ", offline and through %d Envoys, each of which took its configuration whole", r.Proxies)
 	}
 	c := &r.Coverage
-	fmt.Fprintf(&b, "\nthey reach %d of %d routes and %d of %d rules", c.RoutesReached, c.Routes, c.RulesReached, c.Rules)
+	fmt.Fprintf(&b, "\nthey reach %d of %d routes and %d of %d rules", c.RoutesReached, c.Routes, c.RulesReached,
+		c.Rules)
 	if len(c.Missed) > 0 {
 		b.WriteString("; no test reaches")
 	}
@@ -109,8 +112,8 @@ type failure struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the report as JUnit does: a suite for each way in which the tests were run. A test that is not decided is
-// skipped, with a message, or failed when those must be decided.
+// JUnit writes the report as JUnit does: a suite for each way in which the tests were run. A test that is not decided
+// is skipped, with a message, or failed when those must be decided.
 func (r *Report) JUnit(w io.Writer) error {
 	known := map[string]*suite{}
 	var all suites
@@ -122,9 +125,13 @@ func (r *Report) JUnit(w io.Writer) error {
 				s = &suite{Name: r.Mesh + " " + run.how}
 				known[run.how], all.Suites = s, append(all.Suites, s)
 			}
-			c := &testcase{Class: r.Mesh, Name: t.Title, File: diag.Printable(t.Pos.File), Line: t.Pos.Line, Time: seconds(run.Time)}
+			c := &testcase{
+				Class: r.Mesh, Name: t.Title, File: diag.Printable(t.Pos.File), Line: t.Pos.Line,
+				Time: seconds(run.Time),
+			}
 			say := func(message string) *failure {
-				return &failure{message, fmt.Sprintf("the request %s; %s\n%s\n%s", run.Outcome, message, t.Pos, t.Command)}
+				return &failure{message, fmt.Sprintf("the request %s; %s\n%s\n%s", run.Outcome, message, t.Pos,
+					t.Command)}
 			}
 			undecided := "not decided: depends on " + run.Undecided
 			switch {

@@ -46,7 +46,8 @@ var errClosed = errors.New("the connection was closed")
 
 // meets reports whether it is as is expected.
 func (a *answer) meets(e *ir.Expectation) bool {
-	return a.allowed() == e.Allowed && (e.Service == "" || a.service == e.Service) && (e.Version == "" || a.version == e.Version)
+	return a.allowed() == e.Allowed && (e.Service == "" || a.service == e.Service) && (e.Version == "" ||
+		a.version == e.Version)
 }
 
 func (a *answer) text() string {
@@ -101,7 +102,8 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{status: response.StatusCode, grpc: cmp.Or(response.Header.Get("grpc-status"), response.Trailer.Get("grpc-status"))}
+	a := &answer{status: response.StatusCode, grpc: cmp.Or(response.Header.Get("grpc-status"),
+		response.Trailer.Get("grpc-status"))}
 	var report app.Report
 	if json.Unmarshal(body, &report) == nil {
 		a.service, a.version = report.Service, report.Version
@@ -143,5 +145,7 @@ func (s *sender) client(t *ir.Test) (client *http.Client, base string, err error
 			return (&net.Dialer{}).DialContext(ctx, network, at)
 		},
 	}
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, base, nil
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}, base, nil
 }

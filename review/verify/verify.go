@@ -17,8 +17,8 @@ import (
 // Report is what the tests of a mesh showed.
 type Report struct {
 	Mesh string `json:"mesh"`
-	// Proxies are Envoys whose configuration was validated, and that connected and acknowledged all that they were sent; 0
-	// when none was started.
+	// Proxies are Envoys whose configuration was validated, and that connected and acknowledged all that they were
+	// sent; 0 when none was started.
 	Proxies  int      `json:"proxies"`
 	Tests    []Test   `json:"tests"`
 	Coverage Coverage `json:"coverage"`
@@ -43,7 +43,8 @@ type Run struct {
 	Outcome string `json:"outcome"`
 	// Failure says what was expected; empty when it was so.
 	Failure string `json:"failure,omitempty"`
-	// Undecided says on what it depends whether it is as expected, or what was not seen of it; empty when that is decided.
+	// Undecided says on what it depends whether it is as expected, or what was not seen of it; empty when that is
+	// decided.
 	Undecided string        `json:"undecided,omitempty"`
 	Time      time.Duration `json:"nanoseconds"`
 }

@@ -88,11 +88,13 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	c := r.Coverage
-	if c.Routes != 4 || c.RoutesReached != 3 || c.Rules != 4 || c.RulesReached != 4 || len(c.Missed) != 1 || c.Missed[0].Name != "never" {
+	if c.Routes != 4 || c.RoutesReached != 3 || c.Rules != 4 || c.RulesReached != 4 || len(c.Missed) != 1 ||
+		c.Missed[0].Name != "never" {
 		t.Errorf("coverage %+v", c)
 	}
 
-	wrong, found := compiled(t, strings.Replace(spec, `path: "/admin"}, expect: allowed: false`, `path: "/admin"}, expect: allowed: true`, 1))
+	wrong, found := compiled(t, strings.Replace(spec, `path: "/admin"}, expect: allowed: false`,
+		`path: "/admin"}, expect: allowed: true`, 1))
 	if errors, _ := found.Count(); errors != 1 {
 		t.Errorf("%d errors of the compiler", errors)
 	}
@@ -127,8 +129,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestOutcomesAreSeen runs tests whose outcomes chance decides through real Envoys: each outcome is seen, one that is always as
-// expected passes, and one that is so at times is not decided, however it went.
+// TestOutcomesAreSeen runs tests whose outcomes chance decides through real Envoys: each outcome is seen, one that is
+// always as expected passes, and one that is so at times is not decided, however it went.
 func TestOutcomesAreSeen(t *testing.T) {
 	m, _ := compiled(t, `package shop
 

@@ -16,7 +16,10 @@ import (
 
 // order is that of the page: a reader begins with the whole. Files that are not
 // named follow by name.
-var order = []string{"mesh.cue", "service.cue", "workload.cue", "port.cue", "uses.cue", "rule.cue", "route.cue", "retries.cue", "gateway.cue", "external.cue"}
+var order = []string{
+	"mesh.cue", "service.cue", "workload.cue", "port.cue", "uses.cue", "rule.cue", "route.cue",
+	"retries.cue", "gateway.cue", "external.cue",
+}
 
 // Page renders the reference. A definition or field without a comment is an
 // error.

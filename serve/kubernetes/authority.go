@@ -71,7 +71,8 @@ func (a Authority) open(ctx context.Context, client apiserver.Client) (*ca.Autho
 			return nil, err
 		}
 		if trust.Data[corev1.ServiceAccountRootCAKey] != "" {
-			return nil, fmt.Errorf("%s is empty, and the ConfigMap %s/%s has the root of an authority that was there: put the Secret back; or, to begin with a new root that no proxy trusts yet, take %s out of the ConfigMap",
+			return nil, fmt.Errorf(
+				"%s is empty, and the ConfigMap %s/%s has the root of an authority that was there: put the Secret back; or, to begin with a new root that no proxy trusts yet, take %s out of the ConfigMap",
 				store, a.Namespace, a.Trust, corev1.ServiceAccountRootCAKey)
 		}
 	}
@@ -191,7 +192,8 @@ func (c *Cluster) PublishTrust(ctx context.Context, a Authority, authority *ca.A
 					level = slog.LevelDebug
 				}
 				failed[namespace] = err.Error()
-				c.log.Log(ctx, level, "the trust bundle cannot be published to pods", "namespace", namespace, "error", err)
+				c.log.Log(ctx, level, "the trust bundle cannot be published to pods", "namespace", namespace, "error",
+					err)
 				continue
 			}
 			delete(failed, namespace)

@@ -33,11 +33,13 @@ func versioned(objects ...runtime.Object) *fake.Clientset {
 		defer mu.Unlock()
 		secret := action.(ktesting.UpdateAction).GetObject().(*corev1.Secret).DeepCopy()
 		if secret.ResourceVersion != strconv.Itoa(version) {
-			return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, secret.Name, errors.New("it has changed"))
+			return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, secret.Name,
+				errors.New("it has changed"))
 		}
 		version++
 		secret.ResourceVersion = strconv.Itoa(version)
-		return true, secret, client.Tracker().Update(corev1.SchemeGroupVersion.WithResource("secrets"), secret, secret.Namespace)
+		return true, secret, client.Tracker().
+			Update(corev1.SchemeGroupVersion.WithResource("secrets"), secret, secret.Namespace)
 	})
 	return client
 }
@@ -45,7 +47,10 @@ func versioned(objects ...runtime.Object) *fake.Clientset {
 var inCluster = Authority{Namespace: "shop-system", Secret: "meshc-authority", Trust: "shop.trust"}
 
 func secretAndTrust(roots string) []runtime.Object {
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: inCluster.Namespace, Name: inCluster.Secret, ResourceVersion: "1", Labels: map[string]string{"kept": "yes"}}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: inCluster.Namespace, Name: inCluster.Secret,
+		ResourceVersion: "1", Labels: map[string]string{"kept": "yes"},
+	}}
 	trust := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: inCluster.Namespace, Name: inCluster.Trust}}
 	if roots != "" {
 		trust.Data = map[string]string{"ca.crt": roots}
@@ -74,7 +79,8 @@ func TestServersHaveOneAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(secret.Data["1_intermediate.key"]) == 0 || secret.Data["1_root.key"] != nil || secret.Labels["kept"] != "yes" {
+	if len(secret.Data["1_intermediate.key"]) == 0 || secret.Data["1_root.key"] != nil ||
+		secret.Labels["kept"] != "yes" {
 		t.Errorf("the Secret has %v, %v", secret.Labels, fmt.Sprint(len(secret.Data)))
 	}
 }
@@ -82,19 +88,22 @@ func TestServersHaveOneAuthority(t *testing.T) {
 // A Secret that was lost does not become a new root behind the back of those who trust the old one.
 func TestLostAuthorityIsNotMadeAnew(t *testing.T) {
 	client := versioned(secretAndTrust("-----BEGIN CERTIFICATE-----")...)
-	if _, err := inCluster.open(t.Context(), client); err == nil || !strings.Contains(err.Error(), "put the Secret back") {
+	if _, err := inCluster.open(t.Context(), client); err == nil ||
+		!strings.Contains(err.Error(), "put the Secret back") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestExistingAuthority has somebody who looks after a mesh work on the authority of its servers: they make none, and what they change
-// the servers have.
+// TestExistingAuthority has somebody who looks after a mesh work on the authority of its servers: they make none, and
+// what they change the servers have.
 func TestExistingAuthority(t *testing.T) {
 	client := versioned(secretAndTrust("")...)
-	if _, err := inCluster.Existing(t.Context(), client); err == nil || !strings.Contains(err.Error(), "the Secret shop-system/meshc-authority holds no authority") {
+	if _, err := inCluster.Existing(t.Context(), client); err == nil ||
+		!strings.Contains(err.Error(), "the Secret shop-system/meshc-authority holds no authority") {
 		t.Errorf("of none: %v", err)
 	}
-	if _, err := (Authority{Namespace: "shop-system", Secret: "other"}).Existing(t.Context(), client); err == nil || !strings.Contains(err.Error(), "shop-system/other") {
+	if _, err := (Authority{Namespace: "shop-system", Secret: "other"}).Existing(t.Context(), client); err == nil ||
+		!strings.Contains(err.Error(), "shop-system/other") {
 		t.Errorf("without a Secret: %v", err)
 	}
 	server, err := inCluster.open(t.Context(), client)
@@ -105,7 +114,8 @@ func TestExistingAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, serverID := spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/cart"), spiffeid.RequireFromString("spiffe://shop.example/ns/shop-system/sa/meshc")
+	id, serverID := spiffeid.RequireFromString("spiffe://shop.example/ns/shop/sa/cart"),
+		spiffeid.RequireFromString("spiffe://shop.example/ns/shop-system/sa/meshc")
 	token, err := here.IssueToken(serverID, id, time.Minute, time.Now())
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,8 @@ func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, ta
 func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, taken func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	configs := newWatch[*corev1.ConfigMap](c, namespace, c.client.CoreV1().ConfigMaps(namespace), metav1.ListOptions{LabelSelector: selector})
+	configs := newWatch[*corev1.ConfigMap](c, namespace, c.client.CoreV1().
+		ConfigMaps(namespace), metav1.ListOptions{LabelSelector: selector})
 	go configs.run(ctx)
 	var failing <-chan time.Time
 	failure := ""

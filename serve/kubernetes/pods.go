@@ -72,7 +72,8 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if !cache.WaitForCacheSync(waiting.Done(), syncs...) && ctx.Err() == nil {
-		w.cluster.log.Warn("not all pods are known yet; callers look their services up by DNS", "namespaces", len(wanted))
+		w.cluster.log.Warn("not all pods are known yet; callers look their services up by DNS", "namespaces",
+			len(wanted))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -101,8 +102,10 @@ func namespacesOf(m *ir.Mesh) map[string]bool {
 // somebody else put there is nobody's pod.
 func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespaceWatch {
 	running, stop := context.WithCancel(ctx)
-	slices := newWatch[*discoveryv1.EndpointSlice](w.cluster, namespace, w.cluster.client.DiscoveryV1().EndpointSlices(namespace), metav1.ListOptions{
-		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + discoveryv1.LabelManagedBy + "=endpointslice-controller.k8s.io",
+	slices := newWatch[*discoveryv1.EndpointSlice](w.cluster, namespace, w.cluster.client.DiscoveryV1().
+		EndpointSlices(namespace), metav1.ListOptions{
+		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + discoveryv1.LabelManagedBy +
+			"=endpointslice-controller.k8s.io",
 	})
 	n := &namespaceWatch{watch: slices, name: namespace, stop: stop}
 	go slices.run(running)
@@ -165,7 +168,9 @@ func readyOf(pods map[string][]live.Endpoint) map[string]bool {
 
 // podsOf are the pods of a namespace by the services of the mesh that they belong to,
 // sorted by name. Before are the pods that took requests when it was last told.
-func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice, before map[string]bool) map[string][]live.Endpoint {
+func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice,
+	before map[string]bool,
+) map[string][]live.Endpoint {
 	byService := map[string][]*discoveryv1.EndpointSlice{}
 	for _, slice := range list {
 		name := slice.Labels[discoveryv1.LabelServiceName]
@@ -182,7 +187,9 @@ func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice, bef
 
 // servicePods are the pods of a service. Those of a version are in the slices of the
 // version's own Service.
-func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice, before map[string]bool) []live.Endpoint {
+func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice,
+	before map[string]bool,
+) []live.Endpoint {
 	ports := map[string]uint16{}
 	for i := range s.Ports {
 		ports[s.Ports[i].Name] = s.InstancePort(&s.Ports[i])
@@ -200,7 +207,8 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 				continue
 			}
 			pod := &live.Endpoint{Endpoint: ir.Endpoint{
-				Name: name, Address: e.Addresses[0], Ports: ports, Weight: 1, Labels: map[string]string{}, Pos: s.Workload.Pos,
+				Name: name, Address: e.Addresses[0], Ports: ports, Weight: 1, Labels: map[string]string{},
+				Pos: s.Workload.Pos,
 			}, Unhealthy: !is(e.Conditions.Ready, true)}
 			if e.Zone != nil {
 				pod.Zone = *e.Zone

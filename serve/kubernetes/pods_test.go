@@ -28,7 +28,9 @@ func pod(name, address, zone, conditions string) discoveryv1.Endpoint {
 	}
 }
 
-func slice(service, name string, family discoveryv1.AddressType, pods ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+func slice(
+	service, name string, family discoveryv1.AddressType, pods ...discoveryv1.Endpoint,
+) *discoveryv1.EndpointSlice {
 	return &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
 		AddressType: family, Endpoints: pods,

@@ -104,7 +104,8 @@ func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) 
 	if err != nil {
 		return err
 	}
-	_, err = configs.Patch(ctx, kubernetes.RolloutName, types.MergePatchType, data, metav1.PatchOptions{FieldManager: agent})
+	_, err = configs.Patch(ctx, kubernetes.RolloutName, types.MergePatchType, data,
+		metav1.PatchOptions{FieldManager: agent})
 	return err
 }
 

@@ -31,7 +31,9 @@ type resource[L runtime.Object] interface {
 }
 
 // newWatch follows the objects that are selected, once it is run.
-func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L], selected metav1.ListOptions) *watch[T] {
+func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
+	selected metav1.ListOptions,
+) *watch[T] {
 	narrowed := func(o metav1.ListOptions) metav1.ListOptions {
 		o.LabelSelector, o.FieldSelector = selected.LabelSelector, selected.FieldSelector
 		return o

@@ -15,16 +15,21 @@ import (
 )
 
 func configMap(namespace, name, mesh string) *corev1.ConfigMap {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"mesh": mesh}}}
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: name,
+		Labels: map[string]string{"mesh": mesh},
+	}}
 }
 
 // TestWatch sees the objects that are selected, in its namespace, and then those that come.
 func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	client := fake.NewClientset(configMap("shop", "one", "shop"), configMap("shop", "other", "stand"), configMap("stand", "far", "shop"))
+	client := fake.NewClientset(configMap("shop", "one", "shop"), configMap("shop", "other", "stand"),
+		configMap("stand", "far", "shop"))
 	c := &Cluster{client: client, log: slog.New(slog.DiscardHandler)}
-	w := newWatch[*corev1.ConfigMap](c, "shop", client.CoreV1().ConfigMaps("shop"), metav1.ListOptions{LabelSelector: "mesh=shop"})
+	w := newWatch[*corev1.ConfigMap](c, "shop", client.CoreV1().
+		ConfigMaps("shop"), metav1.ListOptions{LabelSelector: "mesh=shop"})
 	go w.run(ctx)
 	if !w.complete(ctx) {
 		t.Fatal("it is never complete")
@@ -32,7 +37,8 @@ func TestWatch(t *testing.T) {
 	if seen := w.objects(); len(seen) != 1 || seen[0].Name != "one" {
 		t.Errorf("it sees %v", seen)
 	}
-	if _, err := client.CoreV1().ConfigMaps("shop").Create(ctx, configMap("shop", "two", "shop"), metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().ConfigMaps("shop").
+		Create(ctx, configMap("shop", "two", "shop"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for len(w.objects()) != 2 {

@@ -39,7 +39,8 @@ func newMesh(t *testing.T, text string) (dir string) {
 	if err := os.MkdirAll(filepath.Join(dir, "cue.mod"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "cue.mod/module.cue"), []byte("module: \"stall.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "cue.mod/module.cue"),
+		[]byte("module: \"stall.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	compileMesh(t, dir, text)
@@ -52,7 +53,8 @@ func compileMesh(t *testing.T, dir, text string) {
 		t.Fatal(err)
 	}
 	known := images(t)
-	if _, err := meshc(t, dir, "compile", "-o", "out", "-t", "meshc="+known["meshc"], "-t", "envoy="+known["envoy"]); err != nil {
+	if _, err := meshc(t, dir, "compile", "-o", "out", "-t", "meshc="+known["meshc"], "-t",
+		"envoy="+known["envoy"]); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -62,10 +64,12 @@ func compileMesh(t *testing.T, dir, text string) {
 func TestApply(t *testing.T) {
 	t.Cleanup(func() {
 		dump(t)
-		if out, err := commandAfter("kubectl", "delete", "namespace", "stall", "stall-system", "--ignore-not-found", "--timeout=2m"); err != nil {
+		if out, err := commandAfter("kubectl", "delete", "namespace", "stall", "stall-system", "--ignore-not-found",
+			"--timeout=2m"); err != nil {
 			t.Error(out)
 		}
-		if out, err := commandAfter("kubectl", "delete", "configmap", "meshc-inventory.stall", "-n", "default", "--ignore-not-found"); err != nil {
+		if out, err := commandAfter("kubectl", "delete", "configmap", "meshc-inventory.stall", "-n", "default",
+			"--ignore-not-found"); err != nil {
 			t.Error(out)
 		}
 	})
@@ -84,7 +88,10 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Certificate/stall/fruit ", "Deployment/stall-system/meshc ", "NetworkPolicy/stall/crate ", "every proxy that is connected has the mesh"} {
+	for _, want := range []string{
+		"Certificate/stall/fruit ", "Deployment/stall-system/meshc ",
+		"NetworkPolicy/stall/crate ", "every proxy that is connected has the mesh",
+	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
@@ -105,7 +112,8 @@ func TestApply(t *testing.T) {
 	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc}}\n")
 	apply(t, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: box, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc, app.kubernetes.io/part-of: stall}}\n")
 	kubectl(t, "label", "serviceaccount", "crate", "-n", "stall", "kustomize.toolkit.fluxcd.io/name=theirs")
-	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p", `{"spec":{"ports":[{"name":"other","port":80,"targetPort":8080}]}}`)
+	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p",
+		`{"spec":{"ports":[{"name":"other","port":80,"targetPort":8080}]}}`)
 	compileMesh(t, dir, strings.NewReplacer("crate", "box").Replace(stall))
 	said, err = meshc(t, dir, "diff", "--cluster", "out")
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") {
@@ -127,7 +135,11 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted", "ServiceAccount/stall/crate is somebody else's", "ServiceAccount/stall/box was not made by meshc", "Service/stall/fruit configured"} {
+	for _, want := range []string{
+		"NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted",
+		"ServiceAccount/stall/crate is somebody else's", "ServiceAccount/stall/box was not made by meshc",
+		"Service/stall/fruit configured",
+	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
@@ -143,7 +155,8 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") || strings.Count(said, "/box deleted")+strings.Count(said, "/box.envoy deleted") != 5 {
+	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") ||
+		strings.Count(said, "/box deleted")+strings.Count(said, "/box.envoy deleted") != 5 {
 		t.Errorf("it says:\n%s", said)
 	}
 	kubectl(t, "get", "serviceaccount/box", "-n", "stall")

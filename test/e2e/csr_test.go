@@ -76,8 +76,8 @@ spec:
     spec: {containers: [{name: app, image: %[1]q, args: [-service=crate, "-listen=http=http::8080", "-upstream=fruit.http=http:127.0.0.1:9101"]}]}
 `
 
-// Pods make their keys themselves, behind redirection and behind explicit listeners, ask by CertificateSigningRequests, and renew under load; no key is in the
-// cluster, and nobody is given another's identity.
+// Pods make their keys themselves, behind redirection and behind explicit listeners, ask by
+// CertificateSigningRequests, and renew under load; no key is in the cluster, and nobody is given another's identity.
 func TestCertificateSigningRequests(t *testing.T) {
 	t.Cleanup(func() {
 		for _, args := range [][]string{
@@ -99,7 +99,8 @@ func TestCertificateSigningRequests(t *testing.T) {
 		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kiosk-roots, namespace: %s}\ndata:\n  ca.crt: |\n%s\n", namespace, roots))
 	}
 	dir := newMesh(t, kiosk)
-	injected, err := command(t, fmt.Sprintf(kioskWorkloads, images(t)["backend"]), dir, variable(t, "E2E_MESHC"), "inject", "-f", "-", "out")
+	injected, err := command(t, fmt.Sprintf(kioskWorkloads, images(t)["backend"]), dir, variable(t, "E2E_MESHC"),
+		"inject", "-f", "-", "out")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +108,11 @@ func TestCertificateSigningRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, injected)
-	kubectl(t, "rollout", "status", "deployment/fruit", "deployment/crate", "deployment/door", "-n", "kiosk", "--timeout=3m")
+	kubectl(t, "rollout", "status", "deployment/fruit", "deployment/crate", "deployment/door", "-n", "kiosk",
+		"--timeout=3m")
 	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
-	url := "http://" + node + ":" + kubectl(t, "get", "service", "door", "-n", "kiosk", "-o", "jsonpath={.spec.ports[0].nodePort}") + "/?via=fruit"
+	url := "http://" + node + ":" + kubectl(t, "get", "service", "door", "-n", "kiosk", "-o",
+		"jsonpath={.spec.ports[0].nodePort}") + "/?via=fruit"
 	eventually(t, time.Minute, func() string {
 		report, err := ask(http.DefaultClient, url, nil)
 		if err != nil {
@@ -119,7 +122,8 @@ func TestCertificateSigningRequests(t *testing.T) {
 		for _, hop := range report.Hops() {
 			got = append(got, hop.Peer)
 		}
-		if want := "[spiffe://kiosk.example/ns/kiosk/sa/door spiffe://kiosk.example/ns/kiosk/sa/crate]"; fmt.Sprint(got) != want {
+		if want := "[spiffe://kiosk.example/ns/kiosk/sa/door spiffe://kiosk.example/ns/kiosk/sa/crate]"; fmt.Sprint(
+			got) != want {
 			return fmt.Sprintf("got %s, want %s", got, want)
 		}
 		return ""
@@ -127,7 +131,8 @@ func TestCertificateSigningRequests(t *testing.T) {
 	var crates corev1.PodList
 	get(t, &crates, "pods", "-n", "kiosk", "-l", "app=crate")
 	for _, c := range crates.Items[0].Spec.InitContainers {
-		if c.SecurityContext.Capabilities == nil || len(c.SecurityContext.Capabilities.Add) > 0 || *c.SecurityContext.RunAsUser == 0 {
+		if c.SecurityContext.Capabilities == nil || len(c.SecurityContext.Capabilities.Add) > 0 ||
+			*c.SecurityContext.RunAsUser == 0 {
 			t.Errorf("with explicit listeners %s has %+v", c.Name, c.SecurityContext)
 		}
 	}
@@ -156,7 +161,8 @@ func TestCertificateSigningRequests(t *testing.T) {
 	eventually(t, 3*time.Minute, func() string {
 		now := signed()
 		for _, account := range []string{"kiosk:fruit", "kiosk:crate", "kiosk:door", "kiosk-system:meshc"} {
-			if user := "system:serviceaccount:" + account; now[user] < before[user]+4 && (account != "kiosk:crate" || now[user] < before[user]+2) {
+			if user := "system:serviceaccount:" + account; now[user] < before[user]+4 && (account != "kiosk:crate" ||
+				now[user] < before[user]+2) {
 				return fmt.Sprintf("%s has %d certificates, and had %d", account, now[user], before[user])
 			}
 		}
@@ -179,7 +185,8 @@ metadata: {name: kiosk-thief}
 spec: {request: %s, signerName: clusterissuers.cert-manager.io/mesh-ca, expirationSeconds: 600, usages: [digital signature, client auth]}
 `, base64.StdEncoding.EncodeToString(request))
 	t.Cleanup(func() { _, _ = commandAfter("kubectl", "delete", "csr", "kiosk-thief", "--ignore-not-found") })
-	if _, err := command(t, manifest, "", "kubectl", "create", "-f", "-", "--as=system:serviceaccount:kiosk:crate", "--as-group=system:serviceaccounts:kiosk", "--as-group=system:serviceaccounts"); err != nil {
+	if _, err := command(t, manifest, "", "kubectl", "create", "-f", "-", "--as=system:serviceaccount:kiosk:crate",
+		"--as-group=system:serviceaccounts:kiosk", "--as-group=system:serviceaccounts"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 30*time.Second, func() string {

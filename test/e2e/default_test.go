@@ -25,11 +25,13 @@ spec:
 ---
 `
 
-// outlast has requests of a mesh that init laid out wait longer than any machine stalls that has the cluster and other work. They
-// are to fail when a connection does, and not for lack of time: half a second, as init has it for one try, is not much there.
+// outlast has requests of a mesh that init laid out wait longer than any machine stalls that has the cluster and other
+// work. They are to fail when a connection does, and not for lack of time: half a second, as init has it for one try,
+// is not much there.
 func outlast(t *testing.T, dir string) {
 	t.Helper()
-	bounds := strings.NewReplacer(`*"5s"`, `*"1m"`, `timeout: "2s"`, `timeout: "1m"`, `perTryTimeout: "500ms"`, `perTryTimeout: "20s"`)
+	bounds := strings.NewReplacer(`*"5s"`, `*"1m"`, `timeout: "2s"`, `timeout: "1m"`, `perTryTimeout: "500ms"`,
+		`perTryTimeout: "20s"`)
 	for _, name := range []string{"mesh.cue", "services/frontend/service.cue", "services/backend/service.cue"} {
 		name := filepath.Join(dir, name)
 		text := read(t, name)
@@ -52,7 +54,8 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// standUp lays a mesh out, adds its workloads, compiles and applies it, and waits until it runs. It returns where it is, and the images.
+// standUp lays a mesh out, adds its workloads, compiles and applies it, and waits until it runs. It returns where it
+// is, and the images.
 func standUp(t *testing.T) (dir string, known map[string]string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "stand")
@@ -62,11 +65,16 @@ func standUp(t *testing.T) (dir string, known map[string]string) {
 	outlast(t, dir)
 	known = images(t)
 	for name, text := range map[string]string{
-		"test.cue":                fmt.Sprintf("package stand\n\nmesh: {images: {meshc: %q, envoy: %q}, certificates: lifetime: \"1m\", defaults: connections: connectTimeout: \"20s\"}\n", known["meshc"], known["envoy"]),
-		"apps/kustomization.yaml": strings.Replace(read(t, filepath.Join(dir, "apps/kustomization.yaml")), "resources: []", "resources: [apps.yaml]", 1),
-		"apps/apps.yaml": fmt.Sprintf(standWorkload, "frontend", "v1", known["backend"], `-service=frontend, "-listen=http=http::8080", "-upstream=backend.http=http:backend:8080"`) +
-			fmt.Sprintf(standWorkload, "backend", "v1", known["backend"], `-service=backend, "-listen=http=http::8080"`) +
-			fmt.Sprintf(standWorkload, "backend-v2", "v2", known["backend"], `-service=backend, "-listen=http=http::8080"`),
+		"test.cue": fmt.Sprintf(
+			"package stand\n\nmesh: {images: {meshc: %q, envoy: %q}, certificates: lifetime: \"1m\", defaults: connections: connectTimeout: \"20s\"}\n", known["meshc"], known["envoy"]),
+		"apps/kustomization.yaml": strings.Replace(read(t, filepath.Join(dir, "apps/kustomization.yaml")),
+			"resources: []", "resources: [apps.yaml]", 1),
+		"apps/apps.yaml": fmt.Sprintf(standWorkload, "frontend", "v1", known["backend"],
+			`-service=frontend, "-listen=http=http::8080", "-upstream=backend.http=http:backend:8080"`) +
+			fmt.Sprintf(standWorkload, "backend", "v1", known["backend"],
+				`-service=backend, "-listen=http=http::8080"`) +
+			fmt.Sprintf(standWorkload, "backend-v2", "v2", known["backend"],
+				`-service=backend, "-listen=http=http::8080"`),
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
@@ -81,28 +89,33 @@ func standUp(t *testing.T) (dir string, known map[string]string) {
 	kubectl(t, "apply", "-k", filepath.Join(dir, "out"))
 	kubectl(t, "apply", "-k", filepath.Join(dir, "apps"))
 	kubectl(t, "rollout", "status", "deployment/meshc", "-n", "stand-system", "--timeout=3m")
-	kubectl(t, "rollout", "status", "deployment/public", "deployment/frontend", "deployment/backend", "deployment/backend-v2", "-n", "stand", "--timeout=4m")
+	kubectl(t, "rollout", "status", "deployment/public", "deployment/frontend", "deployment/backend",
+		"deployment/backend-v2", "-n", "stand", "--timeout=4m")
 	return dir, known
 }
 
-// underLoad has everybody renew, and servers be killed, one and then both, while requests are sent none of which is to fail.
+// underLoad has everybody renew, and servers be killed, one and then both, while requests are sent none of which is to
+// fail.
 func underLoad(t *testing.T, url string) {
 	t.Helper()
 	l := start(t, url)
-	servers := strings.Fields(kubectl(t, "get", "pods", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "-o", "name"))
+	servers := strings.Fields(kubectl(t, "get", "pods", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc",
+		"-o", "name"))
 	if len(servers) != 2 {
 		t.Errorf("the servers are %v", servers)
 	}
 	for _, killed := range [][]string{servers[:1], nil} {
 		if killed == nil {
-			killed = strings.Fields(kubectl(t, "get", "pods", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "-o", "name"))
+			killed = strings.Fields(kubectl(t, "get", "pods", "-n", "stand-system", "-l",
+				"app.kubernetes.io/name=meshc", "-o", "name"))
 		}
 		kubectl(t, append([]string{"delete", "-n", "stand-system", "--grace-period=0", "--force"}, killed...)...)
 		kubectl(t, "rollout", "status", "deployment/meshc", "-n", "stand-system", "--timeout=2m")
 	}
 	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "-n", "stand", "-o", "name")) {
 		eventually(t, 2*time.Minute, func() string {
-			if log := kubectl(t, "logs", pod, "-n", "stand", "-c", "mesh-certificates"); strings.Count(log, "the certificate was renewed") < 2 {
+			if log := kubectl(t, "logs", pod, "-n", "stand", "-c", "mesh-certificates"); strings.Count(log,
+				"the certificate was renewed") < 2 {
 				return pod + " has not renewed its certificate twice: " + log
 			}
 			return ""
@@ -129,7 +142,8 @@ func TestInitCompileApply(t *testing.T) {
 	})
 	dir, known := standUp(t)
 	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
-	gateway := "http://" + node + ":" + kubectl(t, "get", "service", "public", "-n", "stand", "-o", "jsonpath={.spec.ports[0].nodePort}")
+	gateway := "http://" + node + ":" + kubectl(t, "get", "service", "public", "-n", "stand", "-o",
+		"jsonpath={.spec.ports[0].nodePort}")
 	good := gateway + "/?via=backend:GET:/api/"
 	eventually(t, time.Minute, func() string {
 		report, err := ask(http.DefaultClient, good, nil)
@@ -145,7 +159,8 @@ func TestInitCompileApply(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := ask(http.DefaultClient, gateway+"/?via=backend:GET:/other", nil); err == nil || !strings.Contains(err.Error(), "403") {
+	if _, err := ask(http.DefaultClient, gateway+"/?via=backend:GET:/other", nil); err == nil ||
+		!strings.Contains(err.Error(), "403") {
 		t.Errorf("a path that is not allowed: %v", err)
 	}
 	apply(t, fmt.Sprintf(`apiVersion: v1
@@ -156,7 +171,8 @@ spec:
   containers: [{name: app, image: %q, args: [-service=stranger, "-listen=http=http::8080", "-upstream=backend.http=http:backend.stand.svc.cluster.local:8080"]}]
 `, known["backend"]))
 	kubectl(t, "wait", "--for=condition=Ready", "pod/stranger", "-n", "default", "--timeout=60s")
-	stranger := "http://" + kubectl(t, "get", "pod", "stranger", "-n", "default", "-o", "jsonpath={.status.podIP}") + ":8080"
+	stranger := "http://" + kubectl(t, "get", "pod", "stranger", "-n", "default", "-o", "jsonpath={.status.podIP}") +
+		":8080"
 	if report, err := ask(http.DefaultClient, stranger+"/?via=backend:GET:/api/", nil); err == nil {
 		t.Errorf("a stranger reached backend: %+v", report)
 	}
@@ -165,7 +181,8 @@ spec:
 	var secrets corev1.SecretList
 	get(t, &secrets, "secrets", "-A")
 	for _, s := range secrets.Items {
-		if s.Namespace == "stand" || s.Namespace == "stand-system" && (s.Name != "meshc-authority" || s.Data["1_root.key"] != nil || len(s.Data["1_intermediate.key"]) == 0) {
+		if s.Namespace == "stand" || s.Namespace == "stand-system" && (s.Name != "meshc-authority" ||
+			s.Data["1_root.key"] != nil || len(s.Data["1_intermediate.key"]) == 0) {
 			t.Errorf("there is the Secret %s/%s with %d keys", s.Namespace, s.Name, len(s.Data))
 		}
 	}

@@ -26,7 +26,8 @@ func settled(t *testing.T, commit string) {
 		var wrong []string
 		for _, k := range list.Items {
 			ready := apimeta.FindStatusCondition(k.Status.Conditions, meta.ReadyCondition)
-			if !strings.HasSuffix(k.Status.LastAppliedRevision, commit) || ready == nil || ready.Status != "True" || ready.ObservedGeneration != k.Generation {
+			if !strings.HasSuffix(k.Status.LastAppliedRevision, commit) || ready == nil || ready.Status != "True" ||
+				ready.ObservedGeneration != k.Generation {
 				said := "nothing yet"
 				if ready != nil {
 					said = ready.Message
@@ -58,7 +59,8 @@ func uninstall(t *testing.T) {
 // sameObjects wants what Flux made of the output to be what kubectl makes of it.
 func sameObjects(t *testing.T, r *repository) {
 	for _, dir := range []string{"out", "team"} {
-		if _, err := command(t, "", r.dir, "kubectl", "diff", "--server-side", "--force-conflicts", "-k", dir); err != nil {
+		if _, err := command(t, "", r.dir, "kubectl", "diff", "--server-side", "--force-conflicts", "-k",
+			dir); err != nil {
 			t.Errorf("it is not the same: %v", err)
 		}
 	}
@@ -80,7 +82,8 @@ func shifted(t *testing.T, r *repository, s *shop) {
 		}
 		return ""
 	})
-	r.edit(t, "mesh/checkout/service.cue", `to: [{version: "v1"}]`, `to: [{version: "v1", weight: 50}, {version: "v2", weight: 50}]`)
+	r.edit(t, "mesh/checkout/service.cue", `to: [{version: "v1"}]`,
+		`to: [{version: "v1", weight: 50}, {version: "v2", weight: 50}]`)
 	r.compile(t)
 	commit := r.push(t, "Half of the orders go to v2")
 	began := time.Now()
@@ -104,16 +107,19 @@ func broken(t *testing.T, r *repository, s *shop) {
 	before := r.git(t, r.dir, "rev-parse", "HEAD")
 	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart"))
 	// A mesh that this server cannot read, as of a compiler that is newer.
-	r.edit(t, "out/kubernetes/shop-system/mesh.yaml", "binaryData:\n  mesh.json.gz.000: ", "binaryData:\n  mesh.json.gz.000: AAAA")
+	r.edit(t, "out/kubernetes/shop-system/mesh.yaml", "binaryData:\n  mesh.json.gz.000: ",
+		"binaryData:\n  mesh.json.gz.000: AAAA")
 	r.edit(t, "out/kubernetes/shop-system/mesh.yaml", "data:\n  mesh: ", "data:\n  mesh: another-")
 	r.push(t, "Break it")
 	eventually(t, 2*time.Minute, func() string {
 		var k kustomize.Kustomization
 		get(t, &k, "kustomization", "shop-server", "-n", "flux-system")
-		if ready := apimeta.FindStatusCondition(k.Status.Conditions, meta.ReadyCondition); ready == nil || ready.Status != "False" || !strings.Contains(ready.Message, "mesh-rollout") {
+		if ready := apimeta.FindStatusCondition(k.Status.Conditions, meta.ReadyCondition); ready == nil ||
+			ready.Status != "False" || !strings.Contains(ready.Message, "mesh-rollout") {
 			return fmt.Sprintf("%+v", ready)
 		}
-		if said := kubectl(t, "get", "configmap", "mesh-rollout", "-n", "shop-system", "-o", "jsonpath={.data}"); strings.Count(said, " invalid: the ConfigMaps of the mesh") != 2 {
+		if said := kubectl(t, "get", "configmap", "mesh-rollout", "-n", "shop-system", "-o",
+			"jsonpath={.data}"); strings.Count(said, " invalid: the ConfigMaps of the mesh") != 2 {
 			return said
 		}
 		return ""
@@ -156,7 +162,8 @@ func renewed(t *testing.T, r *repository, s *shop) {
 	})
 	// Those that ended by now are not used any more.
 	for _, name := range []string{"frontend", "cart"} {
-		text, err := base64.StdEncoding.DecodeString(kubectl(t, "get", "secret", name+".certificate", "-n", "shop", "-o", `jsonpath={.data.tls\.crt}`))
+		text, err := base64.StdEncoding.DecodeString(kubectl(t, "get", "secret", name+".certificate", "-n", "shop",
+			"-o", `jsonpath={.data.tls\.crt}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +196,10 @@ func removed(t *testing.T, r *repository) {
 				gone = append(gone, name)
 			}
 		}
-		for _, name := range []string{"configmap/agent.envoy", "networkpolicy.networking.k8s.io/agent", "service/agent", "serviceaccount/agent", "certificate.cert-manager.io/agent"} {
+		for _, name := range []string{
+			"configmap/agent.envoy", "networkpolicy.networking.k8s.io/agent", "service/agent",
+			"serviceaccount/agent", "certificate.cert-manager.io/agent",
+		} {
 			if after[name] {
 				return name + " is still there"
 			}
@@ -197,7 +207,8 @@ func removed(t *testing.T, r *repository) {
 		return ""
 	})
 	for _, name := range gone {
-		if !strings.HasSuffix(name, "/agent") && !strings.HasPrefix(name, "configmap/agent.") && !strings.HasPrefix(name, "secret/agent.") {
+		if !strings.HasSuffix(name, "/agent") && !strings.HasPrefix(name, "configmap/agent.") &&
+			!strings.HasPrefix(name, "secret/agent.") {
 			t.Errorf("%s is gone too", name)
 		}
 	}

@@ -22,9 +22,9 @@ import (
 // hostNetwork is where the plain hosts are, four addresses each.
 const hostNetwork = "10.95.253"
 
-// Half of the shop is in the cluster, and half on plain hosts: a request goes from the gateway in the cluster by the frontend
-// to checkout, on a host, by cart in the cluster to store, on another host; and all of them check each other. Pods that
-// are made anew are known to the hosts at once, and what is denied is denied there too.
+// Half of the shop is in the cluster, and half on plain hosts: a request goes from the gateway in the cluster by the
+// frontend to checkout, on a host, by cart in the cluster to store, on another host; and all of them check each other.
+// Pods that are made anew are known to the hosts at once, and what is denied is denied there too.
 func TestHosts(t *testing.T) {
 	t.Cleanup(func() { dump(t) })
 	r := newRepository(t)
@@ -37,7 +37,8 @@ func TestHosts(t *testing.T) {
 	r.edit(t, "team/kustomization.yaml", "store.yaml, ", "")
 	r.compile(t)
 	t.Cleanup(func() {
-		if out, err := commandAfter("kubectl", "delete", "namespace", "shop", "shop-system", "--ignore-not-found", "--timeout=2m"); err != nil {
+		if out, err := commandAfter("kubectl", "delete", "namespace", "shop", "shop-system", "--ignore-not-found",
+			"--timeout=2m"); err != nil {
 			t.Error(out)
 		}
 	})
@@ -47,13 +48,20 @@ func TestHosts(t *testing.T) {
 
 	routes(t)
 	for n, h := range []host{
-		{"checkout", "v1", []string{"-listen=grpc=grpc::5050", "-upstream=cart.http=http:cart.shop.svc.cluster.local:7070"}},
-		{"checkout", "v2", []string{"-listen=grpc=grpc::5050", "-upstream=cart.http=http:cart.shop.svc.cluster.local:7070"}},
+		{"checkout", "v1", []string{
+			"-listen=grpc=grpc::5050",
+			"-upstream=cart.http=http:cart.shop.svc.cluster.local:7070",
+		}},
+		{"checkout", "v2", []string{
+			"-listen=grpc=grpc::5050",
+			"-upstream=cart.http=http:cart.shop.svc.cluster.local:7070",
+		}},
 		{"store", "v1", []string{"-listen=tcp=tcp::6379"}},
 	} {
 		h.start(t, r, n, shared)
 	}
-	kubectl(t, "rollout", "status", "deployment/frontend", "deployment/cart", "deployment/public", "-n", "shop", "--timeout=3m")
+	kubectl(t, "rollout", "status", "deployment/frontend", "deployment/cart", "deployment/public", "-n", "shop",
+		"--timeout=3m")
 	s := newShop(t)
 	eventually(t, time.Minute, s.identities)
 
@@ -67,12 +75,14 @@ func TestHosts(t *testing.T) {
 		"checkout:/other.Service/Place":        "PermissionDenied", // by the host's proxy
 		"checkout:/shop.Checkout/A,cart:PUT:/": "403",              // by the pod's
 	} {
-		if _, err := ask(http.DefaultClient, s.url("/?via="+chain), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ask(http.DefaultClient, s.url("/?via="+chain), nil); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", chain, err, want)
 		}
 	}
 	// Who has no certificate of the mesh is nobody on a host either.
-	if report, err := ask(&http.Client{Timeout: 5 * time.Second}, "http://"+hostNetwork+".2:5050/shop.Checkout/Place", nil); err == nil {
+	if report, err := ask(&http.Client{Timeout: 5 * time.Second}, "http://"+hostNetwork+".2:5050/shop.Checkout/Place",
+		nil); err == nil {
 		t.Errorf("a request without TLS reached checkout: %+v", report)
 	}
 }
@@ -125,7 +135,12 @@ func (h host) start(t *testing.T, r *repository, n int, shared string) {
 	must(t, "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", namespace)
 	must(t, "ip", "address", "add", machine+"/30", "dev", link)
 	must(t, "ip", "link", "set", link, "up")
-	for _, args := range [][]string{{"address", "add", address + "/30", "dev", "eth0"}, {"link", "set", "eth0", "up"}, {"link", "set", "lo", "up"}, {"route", "add", "default", "via", machine}} {
+	for _, args := range [][]string{
+		{"address", "add", address + "/30", "dev", "eth0"},
+		{"link", "set", "eth0", "up"},
+		{"link", "set", "lo", "up"},
+		{"route", "add", "default", "via", machine},
+	} {
 		must(t, "ip", append([]string{"-n", namespace}, args...)...)
 	}
 	dns := kubectl(t, "get", "service", "kube-dns", "-n", "kube-system", "-o", "jsonpath={.spec.clusterIP}")
@@ -149,10 +164,15 @@ func (h host) start(t *testing.T, r *repository, n int, shared string) {
 	}
 	inside := []string{"netns", "exec", namespace}
 	must(t, "ip", append(inside, variable(t, "E2E_MESHC"), "redirect")...)
-	running(t, h.service+" proxy", append(inside, "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, certificates, shared, "setpriv", "--reuid=1337", "--regid=1337", "--clear-groups",
-		variable(t, "E2E_ENVOY"), "--config-path", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning",
-		"--service-node", fmt.Sprintf("service/%s/%s", h.service, strings.ReplaceAll(address, ".", "-")), "--service-cluster", h.service+".shop"))
-	running(t, h.service+" application", append(append(inside, variable(t, "E2E_BACKEND"), "-service="+h.service, "-version="+h.version), h.application...))
+	running(t, h.service+" proxy", append(inside, "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`,
+		certificates, shared, "setpriv", "--reuid=1337", "--regid=1337", "--clear-groups",
+		variable(t, "E2E_ENVOY"), "--config-path", file, "--disable-hot-restart", "--concurrency", "1", "--log-level",
+		"warning",
+		"--service-node", fmt.Sprintf("service/%s/%s", h.service, strings.ReplaceAll(address, ".", "-")),
+		"--service-cluster", h.service+".shop"))
+	running(t, h.service+" application",
+		append(append(inside, variable(t, "E2E_BACKEND"), "-service="+h.service, "-version="+h.version),
+			h.application...))
 }
 
 // certify makes a key on the host and has cert-manager sign for it.
@@ -175,16 +195,21 @@ spec:
   usages: [digital signature, key encipherment, server auth, client auth]
   issuerRef: {kind: ClusterIssuer, name: mesh-ca}
 `, name, base64.StdEncoding.EncodeToString(request)))
-	kubectl(t, "wait", "--for=condition="+string(certmanager.CertificateRequestConditionReady), "certificaterequest/"+name, "-n", "shop", "--timeout=60s")
+	kubectl(t, "wait", "--for=condition="+string(certmanager.CertificateRequestConditionReady),
+		"certificaterequest/"+name, "-n", "shop", "--timeout=60s")
 	var signed certmanager.CertificateRequest
 	get(t, &signed, "certificaterequest", name, "-n", "shop")
-	for file, data := range map[string][]byte{"chain.pem": signed.Status.Certificate, cmmeta.TLSCAKey: signed.Status.CA} {
+	for file, data := range map[string][]byte{
+		"chain.pem":     signed.Status.Certificate,
+		cmmeta.TLSCAKey: signed.Status.CA,
+	} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(directory), file), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := meshc(t, r.dir, "certs", "install", parameters, "--directory", directory,
-		"--certificate", filepath.Join(filepath.Dir(directory), "chain.pem"), "--trust", filepath.Join(filepath.Dir(directory), cmmeta.TLSCAKey)); err != nil {
+		"--certificate", filepath.Join(filepath.Dir(directory), "chain.pem"), "--trust",
+		filepath.Join(filepath.Dir(directory), cmmeta.TLSCAKey)); err != nil {
 		t.Fatal(err)
 	}
 }

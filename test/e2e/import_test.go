@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What meshc import reads from a cluster makes the same mesh as what it reads from files, once the API server has taken them
-// for what Istio's and the Gateway API's own definitions say.
+// What meshc import reads from a cluster makes the same mesh as what it reads from files, once the API server has
+// taken them for what Istio's and the Gateway API's own definitions say.
 func TestImport(t *testing.T) {
 	module := func(name string) string {
 		return strings.TrimSpace(must(t, "go", "list", "-m", "-f", "{{.Dir}}", name))

@@ -64,7 +64,8 @@ func (l *load) send(client *http.Client, url string) {
 	defer l.mu.Unlock()
 	l.sent++
 	if err != nil {
-		l.failures = append(l.failures, fmt.Sprintf("%s (%v): %v", at.Format(time.TimeOnly+".000"), time.Since(at).Round(time.Millisecond), err))
+		l.failures = append(l.failures, fmt.Sprintf("%s (%v): %v", at.Format(time.TimeOnly+".000"), time.Since(at).
+			Round(time.Millisecond), err))
 		return
 	}
 	l.reports = append(l.reports, report)

@@ -35,7 +35,8 @@ func keyPair(t *testing.T, file string) (public []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), 0o600); err != nil {
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
@@ -52,13 +53,21 @@ func TestPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{
+		Handler:           registry.New(registry.Logger(log.New(io.Discard, "", 0))),
+		ReadHeaderTimeout: time.Minute,
+	}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { server.Close() })
 	reference := fmt.Sprintf("oci://%s/team/stall", l.Addr())
 
-	dir := newMesh(t, strings.Replace(stall, "	certificates:", fmt.Sprintf("	flux: {url: %q, tag: \"prod\", interval: \"2s\", verify: secret: \"stall-keys\"}\n	certificates:", reference), 1))
-	for _, args := range [][]string{{"init", "--quiet", "--initial-branch=main"}, {"add", "--all"}, {"-c", "user.name=e2e", "-c", "user.email=e2e@stall.example", "commit", "--quiet", "-m", "The stall"}} {
+	dir := newMesh(t, strings.Replace(stall, "	certificates:",
+		fmt.Sprintf("	flux: {url: %q, tag: \"prod\", interval: \"2s\", verify: secret: \"stall-keys\"}\n	certificates:", reference), 1))
+	for _, args := range [][]string{
+		{"init", "--quiet", "--initial-branch=main"},
+		{"add", "--all"},
+		{"-c", "user.name=e2e", "-c", "user.email=e2e@stall.example", "commit", "--quiet", "-m", "The stall"},
+	} {
 		if _, err := command(t, "", dir, "git", args...); err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +89,8 @@ func TestPush(t *testing.T) {
 		}
 		if o.Status.Artifact != nil {
 			revision = o.Status.Artifact.Revision
-			if source := o.Status.Artifact.Metadata["org.opencontainers.image.revision"]; source != "main@sha1:"+strings.TrimSpace(commit) {
+			if source := o.Status.Artifact.Metadata["org.opencontainers.image.revision"]; source != "main@sha1:"+
+				strings.TrimSpace(commit) {
 				t.Errorf("its revision is %q", source)
 			}
 		}
@@ -101,7 +111,8 @@ func TestPush(t *testing.T) {
 	}
 	apply(t, string(source))
 	eventually(t, time.Minute, func() string {
-		if ready, message, revision := artifact(); ready != "False" || !strings.Contains(message, "verif") || revision != "" {
+		if ready, message, revision := artifact(); ready != "False" || !strings.Contains(message, "verif") ||
+			revision != "" {
 			return fmt.Sprint("signed with another key: ", ready, " ", message, " ", revision)
 		}
 		return ""

@@ -54,13 +54,15 @@ func newRepository(t *testing.T) *repository {
 	r.url = fmt.Sprintf("http://%s/shop.git", l.Addr())
 	known := images(t)
 	r.tags = []string{"-t", "url=" + r.url, "-t", "meshc=" + known["meshc"], "-t", "envoy=" + known["envoy"]}
-	r.edit(t, "team/kustomization.yaml", "namespace: shop\n", fmt.Sprintf("namespace: shop\nimages: [{name: backend, newName: %q}]\n", known["backend"]))
+	r.edit(t, "team/kustomization.yaml", "namespace: shop\n",
+		fmt.Sprintf("namespace: shop\nimages: [{name: backend, newName: %q}]\n", known["backend"]))
 	return r
 }
 
 func (r *repository) git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	out, err := command(t, "", dir, "git", append([]string{"-c", "user.name=e2e", "-c", "user.email=e2e@shop.example"}, args...)...)
+	out, err := command(t, "", dir, "git", append([]string{"-c", "user.name=e2e", "-c", "user.email=e2e@shop.example"},
+		args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +88,8 @@ func (r *repository) edit(t *testing.T, name, from, to string) {
 // compile renders the mesh into out.
 func (r *repository) compile(t *testing.T) {
 	t.Helper()
-	if _, err := meshc(t, filepath.Join(r.dir, "mesh"), append([]string{"compile", "./...", "-o", "../out"}, r.tags...)...); err != nil {
+	if _, err := meshc(t, filepath.Join(r.dir, "mesh"), append([]string{"compile", "./...", "-o", "../out"},
+		r.tags...)...); err != nil {
 		t.Fatal(err)
 	}
 }

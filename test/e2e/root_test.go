@@ -62,7 +62,8 @@ func rootReplaced(t *testing.T, r *repository, s *shop) {
 // root is the certificate of an issuer that signs itself.
 func root(t *testing.T, secret string) string {
 	t.Helper()
-	text, err := base64.StdEncoding.DecodeString(kubectl(t, "get", "secret", secret, "-n", "cert-manager", "-o", `jsonpath={.data.tls\.crt}`))
+	text, err := base64.StdEncoding.DecodeString(kubectl(t, "get", "secret", secret, "-n", "cert-manager", "-o",
+		`jsonpath={.data.tls\.crt}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,10 @@ func trust(t *testing.T, roots ...string) {
 // restart has all pods made anew: a kubelet takes a minute or two until those that run have the ConfigMap as it is.
 func restart(t *testing.T) {
 	t.Helper()
-	for namespace, kinds := range map[string]string{"shop": "deployments,statefulsets,daemonsets", "shop-system": "deployments"} {
+	for namespace, kinds := range map[string]string{
+		"shop":        "deployments,statefulsets,daemonsets",
+		"shop-system": "deployments",
+	} {
 		names := strings.Fields(kubectl(t, "get", kinds, "-n", namespace, "-o", "name"))
 		kubectl(t, append([]string{"rollout", "restart", "-n", namespace}, names...)...)
 		kubectl(t, append([]string{"rollout", "status", "-n", namespace, "--timeout=4m"}, names...)...)
@@ -94,7 +98,8 @@ func signedBy(t *testing.T, root string) string {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(root))
 	for _, namespace := range []string{"shop", "shop-system"} {
-		for _, name := range strings.Fields(kubectl(t, "get", "certificates", "-n", namespace, "-o", "jsonpath={.items[*].spec.secretName}")) {
+		for _, name := range strings.Fields(kubectl(t, "get", "certificates", "-n", namespace, "-o",
+			"jsonpath={.items[*].spec.secretName}")) {
 			var secret corev1.Secret // those of members that are gone stay, and nobody renews them
 			get(t, &secret, "secret", name, "-n", namespace)
 			block, _ := pem.Decode(secret.Data[corev1.TLSCertKey])
@@ -105,7 +110,10 @@ func signedBy(t *testing.T, root string) string {
 			if err != nil {
 				return err.Error()
 			}
-			if _, err := certificate.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			if _, err := certificate.Verify(x509.VerifyOptions{
+				Roots:     roots,
+				KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+			}); err != nil {
 				return secret.Name + ": " + err.Error()
 			}
 		}

@@ -74,7 +74,8 @@ spec:
   containers: [{name: app, image: %q, args: [-service=outsider, "-listen=http=http::8080", %s]}]
 `, image, `"-upstream=cart.http=http:cart.shop.svc.cluster.local:7070", "-upstream=cart.admin=tcp:cart.shop.svc.cluster.local:7071", "-upstream=store.tcp=tcp:store.shop.svc.cluster.local:6379"`))
 	kubectl(t, "wait", "--for=condition=Ready", "pod/outsider", "-n", "default", "--timeout=60s")
-	outsider := "http://" + kubectl(t, "get", "pod", "outsider", "-n", "default", "-o", "jsonpath={.status.podIP}") + ":8080"
+	outsider := "http://" + kubectl(t, "get", "pod", "outsider", "-n", "default", "-o", "jsonpath={.status.podIP}") +
+		":8080"
 	for _, chain := range []string{"cart", "cart.admin", "store"} {
 		if report, err := ask(http.DefaultClient, outsider+"/?via="+chain, nil); err == nil {
 			t.Errorf("a pod outside the mesh reached %s: %+v", chain, report)
@@ -91,7 +92,8 @@ spec:
 
 // workloads of each kind run beside their proxies, and those that end do.
 func (s *shop) workloads(t *testing.T) {
-	kubectl(t, "rollout", "status", "deployment/cart", "statefulset/store", "daemonset/agent", "-n", "shop", "--timeout=60s")
+	kubectl(t, "rollout", "status", "deployment/cart", "statefulset/store", "daemonset/agent", "-n", "shop",
+		"--timeout=60s")
 	kubectl(t, "wait", "--for=condition=Complete", "job/migrate", "-n", "shop", "--timeout=60s")
 	eventually(t, 2*time.Minute, func() string {
 		var jobs batchv1.JobList
@@ -121,16 +123,22 @@ func (s *shop) workloads(t *testing.T) {
 // rolled restarts, scales and evicts every part of a chain of calls under load.
 func (s *shop) rolled(t *testing.T) {
 	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart"))
-	kubectl(t, "rollout", "restart", "deployment/cart", "deployment/checkout", "deployment/checkout-v2", "deployment/frontend", "deployment/public", "-n", "shop")
-	kubectl(t, "rollout", "status", "deployment/cart", "deployment/checkout", "deployment/checkout-v2", "deployment/frontend", "deployment/public", "-n", "shop", "--timeout=3m")
+	kubectl(t, "rollout", "restart", "deployment/cart", "deployment/checkout", "deployment/checkout-v2",
+		"deployment/frontend", "deployment/public", "-n", "shop")
+	kubectl(t, "rollout", "status", "deployment/cart", "deployment/checkout", "deployment/checkout-v2",
+		"deployment/frontend", "deployment/public", "-n", "shop", "--timeout=3m")
 	kubectl(t, "scale", "deployment/cart", "--replicas=4", "-n", "shop")
 	kubectl(t, "rollout", "status", "deployment/cart", "-n", "shop", "--timeout=2m")
 	kubectl(t, "scale", "deployment/cart", "--replicas=2", "-n", "shop")
 	kubectl(t, "rollout", "status", "deployment/cart", "-n", "shop", "--timeout=2m")
 	for _, name := range []string{"cart", "frontend"} {
-		pod := strings.Fields(kubectl(t, "get", "pods", "-n", "shop", "-l", "app="+name, "--field-selector=status.phase=Running", "-o", "name"))[0]
-		eviction := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":"shop"}}`, strings.TrimPrefix(pod, "pod/"))
-		if _, err := command(t, eviction, "", "kubectl", "create", "-f", "-", "--raw", "/api/v1/namespaces/shop/pods/"+strings.TrimPrefix(pod, "pod/")+"/eviction"); err != nil {
+		pod := strings.Fields(kubectl(t, "get", "pods", "-n", "shop", "-l", "app="+name,
+			"--field-selector=status.phase=Running", "-o", "name"))[0]
+		eviction := fmt.Sprintf(
+			`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":"shop"}}`,
+			strings.TrimPrefix(pod, "pod/"))
+		if _, err := command(t, eviction, "", "kubectl", "create", "-f", "-", "--raw",
+			"/api/v1/namespaces/shop/pods/"+strings.TrimPrefix(pod, "pod/")+"/eviction"); err != nil {
 			t.Fatal(err)
 		}
 		kubectl(t, "wait", "--for=delete", pod, "-n", "shop", "--timeout=2m")
@@ -143,7 +151,8 @@ func (s *shop) rolled(t *testing.T) {
 func (s *shop) serversKilled(t *testing.T) {
 	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart"))
 	servers := func() []string {
-		return strings.Fields(kubectl(t, "get", "pods", "-n", "shop-system", "-l", "app.kubernetes.io/name=meshc", "--field-selector=status.phase=Running", "-o", "name"))
+		return strings.Fields(kubectl(t, "get", "pods", "-n", "shop-system", "-l", "app.kubernetes.io/name=meshc",
+			"--field-selector=status.phase=Running", "-o", "name"))
 	}
 	kill := func(pods ...string) {
 		kubectl(t, append([]string{"delete", "-n", "shop-system", "--grace-period=0", "--force"}, pods...)...)
@@ -164,7 +173,8 @@ func acknowledged(t *testing.T) string {
 	t.Helper()
 	var config corev1.ConfigMap
 	get(t, &config, "configmap", "mesh-rollout", "-n", "shop-system")
-	servers := strings.Fields(kubectl(t, "get", "pods", "-n", "shop-system", "-l", "app.kubernetes.io/name=meshc", "-o", "name"))
+	servers := strings.Fields(kubectl(t, "get", "pods", "-n", "shop-system", "-l", "app.kubernetes.io/name=meshc", "-o",
+		"name"))
 	for _, pod := range servers {
 		if said := config.Data["server."+strings.TrimPrefix(pod, "pod/")]; said != config.Data["mesh"]+" acknowledged" {
 			return fmt.Sprintf("%s says %q of %s", pod, said, config.Data["mesh"])

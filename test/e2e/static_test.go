@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// With delivery "static" nothing of meshc runs in the cluster: proxies have all that they need as files, and find pods by
-// DNS. A change rolls the pods.
+// With delivery "static" nothing of meshc runs in the cluster: proxies have all that they need as files, and find pods
+// by DNS. A change rolls the pods.
 func TestStatic(t *testing.T) {
 	r := newRepository(t)
 	r.tags = append(r.tags, "-t", "delivery=static")
 	r.compile(t)
 	t.Cleanup(func() {
-		if out, err := commandAfter("kubectl", "delete", "namespace", "shop", "--ignore-not-found", "--timeout=2m"); err != nil {
+		if out, err := commandAfter("kubectl", "delete", "namespace", "shop", "--ignore-not-found",
+			"--timeout=2m"); err != nil {
 			t.Error(out)
 		}
 	})
@@ -26,7 +27,8 @@ func TestStatic(t *testing.T) {
 		t.Helper()
 		kubectl(t, "apply", "--server-side", "-k", r.dir+"/out")
 		kubectl(t, "apply", "--server-side", "--force-conflicts", "-k", r.dir+"/team")
-		kubectl(t, "rollout", "status", "deployment/frontend", "deployment/checkout", "deployment/checkout-v2", "deployment/cart", "deployment/public", "statefulset/store", "-n", "shop", "--timeout=4m")
+		kubectl(t, "rollout", "status", "deployment/frontend", "deployment/checkout", "deployment/checkout-v2",
+			"deployment/cart", "deployment/public", "statefulset/store", "-n", "shop", "--timeout=4m")
 	}
 	rolled()
 	if out, err := command(t, "", "", "kubectl", "get", "namespace", "shop-system"); err == nil {
@@ -48,7 +50,8 @@ func TestStatic(t *testing.T) {
 	// instances of cart has its own, so the request before this one says nothing about the other.
 	eventually(t, time.Minute, s.identities)
 	eventually(t, time.Minute, func() string { // pods come and go in DNS with their readiness
-		if _, err := ask(http.DefaultClient, s.url("/?via=checkout:/other.Service/Place"), nil); err == nil || !strings.Contains(err.Error(), "PermissionDenied") {
+		if _, err := ask(http.DefaultClient, s.url("/?via=checkout:/other.Service/Place"), nil); err == nil ||
+			!strings.Contains(err.Error(), "PermissionDenied") {
 			return fmt.Sprintf("a call that is denied: %v", err)
 		}
 		return ""

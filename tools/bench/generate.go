@@ -28,7 +28,8 @@ func generate(dir string, units int, withSchema bool) error {
 			if err != nil {
 				return err
 			}
-			files["schema-"+strings.TrimSuffix(name, ".cue")+"-file.cue"] = strings.Replace(string(data), "package schema", "package bench", 1)
+			files["schema-"+strings.TrimSuffix(name, ".cue")+"-file.cue"] = strings.Replace(string(data),
+				"package schema", "package bench", 1)
 		}
 		files["schema-root.cue"] = "package bench\n\n#Repository\n"
 	}

@@ -118,8 +118,10 @@ func table(w io.Writer, rows []Row) {
 		line("cue export", r.CueExport, "")
 		line("meshc compile, cold", r.Cold, fmt.Sprintf("%.2f of cue export", r.ColdToCueCPU))
 		line("meshc compile, nothing changed", r.Warm, fmt.Sprintf("%.1f %% of cold", 100*r.Warm.CPU/r.Cold.CPU))
-		line("meshc compile, one unit edited", r.WarmEdited, fmt.Sprintf("%.1f %% of cold (wall: %.1f %%)", 100*r.EditedToCold, 100*r.EditedToColdWT))
-		line("meshc diff --from HEAD, one unit edited", r.Diff, fmt.Sprintf("%.1f %% of cold (wall: %.1f %%)", 100*r.DiffToCold, 100*r.DiffToColdWT))
+		line("meshc compile, one unit edited", r.WarmEdited, fmt.Sprintf("%.1f %% of cold (wall: %.1f %%)",
+			100*r.EditedToCold, 100*r.EditedToColdWT))
+		line("meshc diff --from HEAD, one unit edited", r.Diff, fmt.Sprintf("%.1f %% of cold (wall: %.1f %%)",
+			100*r.DiffToCold, 100*r.DiffToColdWT))
 		fmt.Fprintf(t, "%d\tmeshc try, beyond loading\t\t%.4f\t\t\t\n", r.Units, r.Try/1000)
 	}
 	t.Flush()

@@ -37,7 +37,11 @@ func measure(work, meshc, cue string, units, runs int) (Row, error) {
 	if err := generate(forCue, units, true); err != nil {
 		return Row{}, err
 	}
-	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=bench", "-c", "user.email=bench@shop.example", "commit", "-q", "-m", "generated"}} {
+	for _, args := range [][]string{
+		{"init", "-q"},
+		{"add", "."},
+		{"-c", "user.name=bench", "-c", "user.email=bench@shop.example", "commit", "-q", "-m", "generated"},
+	} {
 		if _, err := process(repository, "off", append([]string{"git"}, args...)...); err != nil {
 			return Row{}, err
 		}
@@ -128,7 +132,10 @@ func tryOne(mesh string) (float64, error) {
 			if u.External {
 				continue
 			}
-			r := try.Request{From: try.Sender{Kind: ir.KindService, Name: s.Name}, Method: "GET", Scheme: "http", Host: u.To, Path: "/items/7?q=1"}
+			r := try.Request{
+				From: try.Sender{Kind: ir.KindService, Name: s.Name}, Method: "GET", Scheme: "http",
+				Host: u.To, Path: "/items/7?q=1",
+			}
 			start := time.Now()
 			if _, err := try.Try(m, r); err != nil {
 				return 0, err

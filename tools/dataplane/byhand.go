@@ -45,7 +45,8 @@ static_resources:
       endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %[4]s, port_value: %[5]d}}}}]}]
 %[6]s`
 
-// serves and connects are mutual TLS at the callee and at the caller: one certificate each, and one identity that the other may have.
+// serves and connects are mutual TLS at the callee and at the caller: one certificate each, and one identity that the
+// other may have.
 const (
 	serves = `      transport_socket:
         name: envoy.transport_sockets.tls
@@ -101,7 +102,8 @@ func startByHand(ctx context.Context, dir string, beside *pair) (*pair, error) {
 	address, port := target(m)
 	configs := map[string]string{
 		"server": fmt.Sprintf(bootstrap, ports[0], ports[1], serves+indent(tls(server, client), 10), address, port, ""),
-		"client": fmt.Sprintf(bootstrap, ports[2], ports[3], "", "127.0.0.1", ports[1], connects+indent(tls(client, server), 8)),
+		"client": fmt.Sprintf(bootstrap, ports[2], ports[3], "", "127.0.0.1", ports[1],
+			connects+indent(tls(client, server), 8)),
 	}
 	p := &pair{name: "by hand", address: fmt.Sprintf("127.0.0.1:%d", ports[3])}
 	var running []*exec.Cmd
@@ -118,7 +120,8 @@ func startByHand(ctx context.Context, dir string, beside *pair) (*pair, error) {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			return nil, errors.Join(err, p.stop())
 		}
-		cmd := exec.Command(envoy, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error") // #nosec G204 -- the Envoy that the user names
+		cmd := exec.Command(envoy, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level",
+			"error") // #nosec G204 -- the Envoy that the user names
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			return nil, errors.Join(err, p.stop())

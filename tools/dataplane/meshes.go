@@ -115,7 +115,10 @@ func startMesh(ctx context.Context, dir string, d described) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{name: d.name, address: use.Bind("http", scope.Loopback(client.Workload.Endpoints[0].Name)), header: d.header, pids: pids, stop: mesh.Stop, mesh: mesh}, nil
+	return &pair{
+		name: d.name, address: use.Bind("http", scope.Loopback(client.Workload.Endpoints[0].Name)),
+		header: d.header, pids: pids, stop: mesh.Stop, mesh: mesh,
+	}, nil
 }
 
 // envoys are the processes that run on a configuration below the directory.

@@ -57,7 +57,10 @@ func pack(out io.Writer, dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{
+			Typeflag: tar.TypeReg, Name: name, Mode: 0o644,
+			Size: int64(len(data)),
+		}); err != nil {
 			return err
 		}
 		_, err = w.Write(data)

@@ -76,7 +76,9 @@ func build(s spec) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(content)), nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,10 @@ func layer(files map[string]string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: inside[1:], Mode: 0o755, Size: int64(len(data))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{
+			Typeflag: tar.TypeReg, Name: inside[1:], Mode: 0o755,
+			Size: int64(len(data)),
+		}); err != nil {
 			return nil, err
 		}
 		if _, err := w.Write(data); err != nil {
@@ -132,7 +137,8 @@ var library = regexp.MustCompile(`(?m)(/\S+) \(0x[0-9a-f]+\)$`)
 // linked are the shared libraries of a program, and the loader, as ldd finds them;
 // none for one that is linked statically.
 func linked(program string) (map[string]string, error) {
-	out, err := exec.Command("ldd", program).CombinedOutput() // #nosec G204 -- a program that is packed, and was built here
+	out, err := exec.Command("ldd", program).
+		CombinedOutput() // #nosec G204 -- a program that is packed, and was built here
 	if err != nil {
 		if strings.Contains(string(out), "not a dynamic executable") {
 			return nil, nil

@@ -36,7 +36,10 @@ func Request(bits int) ([]byte, error) {
 			Subject: asn1.RawValue{FullBytes: []byte{0x30, 0}}, Public: asn1.RawValue{FullBytes: public},
 			Attributes: asn1.RawValue{FullBytes: []byte{0xa0, 0}},
 		},
-		pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}, // SHA256 with RSA
+		pkix.AlgorithmIdentifier{
+			Algorithm:  asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11},
+			Parameters: asn1.NullRawValue,
+		}, // SHA256 with RSA
 		asn1.BitString{Bytes: make([]byte, bits/8), BitLength: bits / 8 * 8},
 	})
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), err

@@ -7,7 +7,8 @@ import "strings"
 // Secrets are by kind, in the words of secret.Find. They are put together here, so that
 // this file holds none.
 var Secrets = map[string]string{
-	"a private key":          "-----BEGIN EC " + "PRIVATE KEY-----\nMHcCAQEEIBkg4LVWM9nuwNSk3yByxZpYRTBnVJmZjk\n-----END EC PRIVATE KEY-----",
+	"a private key": "-----BEGIN EC " +
+		"PRIVATE KEY-----\nMHcCAQEEIBkg4LVWM9nuwNSk3yByxZpYRTBnVJmZjk\n-----END EC PRIVATE KEY-----",
 	"an access key of AWS":   "AKIA" + "IOSFODNN7EXAMPLE",
 	"a token of GitHub":      "ghp_" + strings.Repeat("a1B2", 9),
 	"a token of GitLab":      "glpat-" + strings.Repeat("xY3", 7),

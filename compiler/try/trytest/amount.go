@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Amount is how much of something random a test makes: what its environment variable says, or else the usual amount. The test
-// reads the variable itself, by which what make soak must set is found.
+// Amount is how much of something random a test makes: what its environment variable says, or else the usual amount.
+// The test reads the variable itself, by which what make soak must set is found.
 func Amount(variable string, usual int) int {
 	if n, err := strconv.Atoi(variable); err == nil {
 		return n

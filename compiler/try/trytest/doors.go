@@ -12,7 +12,8 @@ import (
 // Requests is the port of requests of the services of a mesh.
 const Requests = 8080
 
-// BytesOf is the port of bytes of a service of a wide mesh: each has another one, as a caller could not tell them apart.
+// BytesOf is the port of bytes of a service of a wide mesh: each has another one, as a caller could not tell them
+// apart.
 func BytesOf(service string) uint16 { return map[string]uint16{"b": 8090, "c": 8091}[service] }
 
 // Stranger is the identity of nobody in the mesh, whom rules may name.
@@ -22,8 +23,10 @@ const Stranger = "spiffe://shop.example/ns/default/sa/stranger"
 func (g *Random) doors(service string) string {
 	bytes := fmt.Sprint(BytesOf(service))
 	return "\tports: tcp: {port: " + bytes + ", protocol: \"tcp\"}\n" + g.one(
-		"\tmtls: \"permissive\"\n", "\tmtls: \"permissive\"\n", "\tmtls: \"permissive\"\n\tprobes: [{port: "+bytes+", tcp: {}}]\n",
-		"", "\tprobes: [{port: 8080, http: path: \"/healthz\"}]\n", "\tprobes: [{port: 8080, http: path: \"/a\"}, {port: 8080, http: path: \"/healthz\"}]\n",
+		"\tmtls: \"permissive\"\n", "\tmtls: \"permissive\"\n", "\tmtls: \"permissive\"\n\tprobes: [{port: "+bytes+
+			", tcp: {}}]\n",
+		"", "\tprobes: [{port: 8080, http: path: \"/healthz\"}]\n",
+		"\tprobes: [{port: 8080, http: path: \"/a\"}, {port: 8080, http: path: \"/healthz\"}]\n",
 	)
 }
 
@@ -39,7 +42,8 @@ func (g *Random) from(who, condition string) string {
 	}
 	who = strings.TrimSuffix(strings.TrimPrefix(who, "{"), "}")
 	if g.chance(3) {
-		who += ", ipRanges: " + g.one(`["127.0.0.1"]`, `["127.0.0.0/31"]`, `["127.0.0.2/31"]`, `["127.0.0.0/8"]`, `["10.0.0.0/8", "127.0.0.3"]`, `["::/0"]`)
+		who += ", ipRanges: " + g.one(`["127.0.0.1"]`, `["127.0.0.0/31"]`, `["127.0.0.2/31"]`, `["127.0.0.0/8"]`,
+			`["10.0.0.0/8", "127.0.0.3"]`, `["::/0"]`)
 	}
 	ports := ""
 	switch {
@@ -67,7 +71,8 @@ func (g *Random) Direct(token func(issuer string, claims map[string]any) string)
 	case 1:
 		r.From = try.Sender{Kind: try.Outside}
 	default:
-		r.From = try.Sender{Kind: ir.KindIdentity, Name: g.one("spiffe://shop.example/ns/default/sa/a", "spiffe://shop.example/ns/default/sa/g", "spiffe://shop.example/ns/default/sa/c", Stranger)}
+		r.From = try.Sender{Kind: ir.KindIdentity, Name: g.one("spiffe://shop.example/ns/default/sa/a",
+			"spiffe://shop.example/ns/default/sa/g", "spiffe://shop.example/ns/default/sa/c", Stranger)}
 		if g.chance(3) {
 			r.Port = BytesOf(r.Host)
 		}

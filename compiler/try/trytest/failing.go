@@ -13,8 +13,8 @@ type Failing struct {
 	Port int
 	// Protocol is what it speaks.
 	Protocol ir.Protocol
-	// Always is how it fails always: "gone" where nothing listens, "refuses" where it refuses every stream; "" for one that a
-	// test plays.
+	// Always is how it fails always: "gone" where nothing listens, "refuses" where it refuses every stream; "" for one
+	// that a test plays.
 	Always string
 }
 
@@ -35,8 +35,8 @@ const FailingRoutes = 4
 // FailingOutliers is after how many failures in a row an instance of theirs is ejected, for longer than a test takes.
 const FailingOutliers = 4
 
-// FailingMesh is a mesh in CUE where the service "client" and the gateway "edge", which knows each service by its name as the
-// host, call the failing services, with times and retries that are written at random, and at random places.
+// FailingMesh is a mesh in CUE where the service "client" and the gateway "edge", which knows each service by its name
+// as the host, call the failing services, with times and retries that are written at random, and at random places.
 func (g *Random) FailingMesh() string {
 	var b, hosts strings.Builder
 	uses := map[string]*strings.Builder{"client": {}, "edge": {}}
@@ -110,6 +110,7 @@ func (g *Random) tries(n int) string {
 }
 
 func (g *Random) retryCondition() string {
-	return g.one(`"5xx"`, `"gateway-error"`, `"reset"`, `"reset-before-request"`, `"connect-failure"`, `"refused-stream"`,
+	return g.one(`"5xx"`, `"gateway-error"`, `"reset"`, `"reset-before-request"`, `"connect-failure"`,
+		`"refused-stream"`,
 		`"retriable-4xx"`, `"unavailable"`, `"cancelled"`, `"deadline-exceeded"`, `"internal"`, `"resource-exhausted"`)
 }

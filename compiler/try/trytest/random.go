@@ -24,7 +24,8 @@ type Random struct {
 	Wide bool
 	// CORS has meshes with it.
 	CORS bool
-	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and one for some hosts.
+	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and
+	// one for some hosts.
 	Edge bool
 }
 
@@ -50,14 +51,17 @@ type Service struct {
 // Text is the mesh in CUE.
 func (s *Spec) Text() string {
 	text := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"\n\tsilence: {MC1203: \"-\", MC1307: \"-\", MC1402: \"-\", MC1701: \"-\", MC1702: \"-\", MC1703: \"-\", MC1704: \"-\", MC1705: \"-\"}\n" +
-		"\tjwt: issuers: {accounts: {issuer: \"https://accounts.example\", jwks: inline: " + s.Keys + "}, other: {issuer: \"https://other.example\", jwks: inline: " + s.Keys + "}}\n}\n" +
+		"\tjwt: issuers: {accounts: {issuer: \"https://accounts.example\", jwks: inline: " + s.Keys +
+		"}, other: {issuer: \"https://other.example\", jwks: inline: " + s.Keys + "}}\n}\n" +
 		"services: a: {workload: deployment: \"a\", uses: {" + s.Uses[0] + "}}\n"
 	for i, name := range []string{"b", "c"} {
 		v := &s.Services[i]
 		text += fmt.Sprintf("services: %s: {\n\tworkload: deployment: %q\n\tports: http: {port: 8080, protocol: \"http\"}\n\tversions: {v1: labels: version: \"v1\", v2: labels: version: \"v2\"}\n\tallow: [%s]\n\tdeny: [%s]\n\troutes: [%s]\n%s}\n",
-			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "), v.Traffic+v.Doors)
+			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "),
+			v.Traffic+v.Doors)
 	}
-	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + "\n\troutes: [" + strings.Join(s.Gateway, ", ") + "]\n\tuses: {" + s.Uses[1] + "}\n}\n"
+	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + "\n\troutes: [" + strings.Join(s.Gateway, ", ") +
+		"]\n\tuses: {" + s.Uses[1] + "}\n}\n"
 }
 
 // Spec is a random one.
@@ -88,9 +92,15 @@ func (g *Random) list(from, to int, one func() string) []string {
 func (g *Random) service(name, other string) Service {
 	allow := []string{"{from: {services: [\"a\"], gateways: [\"g\"]}" + g.condition() + "}"}
 	if g.chance(2) {
-		allow = []string{"{from: services: [\"a\"]" + g.condition() + "}", "{from: gateways: [\"g\"]" + g.condition() + "}"}
+		allow = []string{
+			"{from: services: [\"a\"]" + g.condition() + "}",
+			"{from: gateways: [\"g\"]" + g.condition() + "}",
+		}
 	}
-	s := Service{Allow: allow, Deny: g.list(0, 2, g.deny), Routes: g.list(0, 4, func() string { return g.route(name, other) })}
+	s := Service{
+		Allow: allow, Deny: g.list(0, 2, g.deny),
+		Routes: g.list(0, 4, func() string { return g.route(name, other) }),
+	}
 	if g.Wide {
 		s.Allow, s.Doors = append(s.Allow, g.list(0, 3, g.allow)...), g.doors(name)
 	}
@@ -98,7 +108,8 @@ func (g *Random) service(name, other string) Service {
 }
 
 func (g *Random) allow() string {
-	from, condition := g.one(`services: ["a"]`, `gateways: ["g"]`, `{services: ["a"], gateways: ["g"]}`, "anyone: true"), g.condition()
+	from, condition := g.one(`services: ["a"]`, `gateways: ["g"]`, `{services: ["a"], gateways: ["g"]}`,
+		"anyone: true"), g.condition()
 	if g.Wide {
 		return "{from: " + g.from(from, condition) + "}"
 	}
@@ -109,7 +120,8 @@ func (g *Random) deny() string {
 	condition := strings.NewReplacer(`, methods: ["GET"]`, "", `, methods: ["GET", "POST"]`, "").Replace(g.condition())
 	from := g.one(`services: ["a"]`, `gateways: ["g"]`, `namespaces: ["default"]`, "anyone: true")
 	if g.Wide && g.chance(3) {
-		return "{from: {" + g.one(`anyone: true, ipRanges: ["127.0.0.2/31"]`, `identities: ["`+Stranger+`"]`, `gateways: ["g"], ipRanges: ["127.0.0.3"]`) + "}" + g.one("", `, ports: ["tcp"]`) + "}"
+		return "{from: {" + g.one(`anyone: true, ipRanges: ["127.0.0.2/31"]`, `identities: ["`+Stranger+`"]`,
+			`gateways: ["g"], ipRanges: ["127.0.0.3"]`) + "}" + g.one("", `, ports: ["tcp"]`) + "}"
 	}
 	return "{from: " + from + `, methods: ["DELETE"]` + condition + "}"
 }
@@ -127,13 +139,15 @@ func (g *Random) condition() string {
 		out += ", headers: " + g.headerMatch()
 	}
 	if g.asks("jwt", 4) {
-		out += ", jwt: " + g.one(`issuer: "accounts"`, `{issuer: "accounts", claims: role: ["buyer", "admin"]}`, `{issuer: "accounts", claims: {role: ["buyer"], team: ["x"]}}`, `issuer: "other"`)
+		out += ", jwt: " + g.one(`issuer: "accounts"`, `{issuer: "accounts", claims: role: ["buyer", "admin"]}`,
+			`{issuer: "accounts", claims: {role: ["buyer"], team: ["x"]}}`, `issuer: "other"`)
 	}
 	return out
 }
 
 func (g *Random) stringMatch() string {
-	return `"x-k": ` + g.one(`exact: "v"`, `prefix: "v"`, `suffix: "w"`, `regex: "v[0-9]*"`, "present: true", "present: false", `{exact: "v", invert: true}`)
+	return `"x-k": ` + g.one(`exact: "v"`, `prefix: "v"`, `suffix: "w"`, `regex: "v[0-9]*"`, "present: true",
+		"present: false", `{exact: "v", invert: true}`)
 }
 
 func (g *Random) headerMatch() string {
@@ -145,7 +159,8 @@ func (g *Random) headerMatch() string {
 
 // hostMatch asks for the host, of which the port is no part, but may be asked for too.
 func (g *Random) hostMatch() string {
-	return `host: ` + g.one(`exact: "b"`, `exact: "one.example"`, `prefix: "b"`, `suffix: ".example"`, `suffix: ":8080"`, `exact: "c:1"`, `regex: "[a-z]|.*example"`, `{exact: "b", invert: true}`)
+	return `host: ` + g.one(`exact: "b"`, `exact: "one.example"`, `prefix: "b"`, `suffix: ".example"`,
+		`suffix: ":8080"`, `exact: "c:1"`, `regex: "[a-z]|.*example"`, `{exact: "b", invert: true}`)
 }
 
 // route is one of a service, or with an empty name of the gateway.
@@ -156,7 +171,8 @@ func (g *Random) route(of, other string) string {
 	}
 	path := ""
 	if !g.chance(3) {
-		path = g.one(`exact: "/a"`, `exact: "/a/b"`, `prefix: "/a"`, `prefix: "/a/"`, `prefix: "/"`, `regex: "/[a-z]+/b"`, `template: "/u/{id}/x"`, `template: "/a/**"`, `exact: "/a%20b"`)
+		path = g.one(`exact: "/a"`, `exact: "/a/b"`, `prefix: "/a"`, `prefix: "/a/"`, `prefix: "/"`,
+			`regex: "/[a-z]+/b"`, `template: "/u/{id}/x"`, `template: "/a/**"`, `exact: "/a%20b"`)
 		match = append(match, "path: "+path)
 	}
 	if g.asks("method", 4) {
@@ -166,7 +182,8 @@ func (g *Random) route(of, other string) string {
 		match = append(match, "headers: "+g.headerMatch())
 	}
 	if g.asks("query", 4) {
-		match = append(match, "query: q: "+g.one(`exact: "1"`, `prefix: "1"`, "present: true", "present: false", `regex: "[0-9]+"`))
+		match = append(match, "query: q: "+g.one(`exact: "1"`, `prefix: "1"`, "present: true", "present: false",
+			`regex: "[0-9]+"`))
 	}
 	out := ""
 	if match != nil {
@@ -179,7 +196,8 @@ func (g *Random) route(of, other string) string {
 		}
 		return g.one(
 			fmt.Sprintf("{%sversion: %q}", head, g.one("v1", "v2")),
-			fmt.Sprintf("{%sversion: \"v1\", weight: %d}, {%sversion: \"v2\", weight: %d}", head, g.IntN(2), head, 1+g.IntN(3)),
+			fmt.Sprintf("{%sversion: \"v1\", weight: %d}, {%sversion: \"v2\", weight: %d}", head, g.IntN(2), head,
+				1+g.IntN(3)),
 			"{"+strings.TrimSuffix(head, ", ")+"}",
 		)
 	}
@@ -187,7 +205,8 @@ func (g *Random) route(of, other string) string {
 	case 0:
 		return "{" + out + "directResponse: {status: " + g.one("200", "404", "503") + `, body: "said"}}`
 	case 1:
-		return "{" + out + "redirect: " + g.one(`path: "/moved"`, `{host: "new.example", status: 302}`, `{scheme: "https", port: 8443}`, `prefix: "/n/"`, `scheme: "https"`) + "}"
+		return "{" + out + "redirect: " + g.one(`path: "/moved"`, `{host: "new.example", status: 302}`,
+			`{scheme: "https", port: 8443}`, `prefix: "/n/"`, `scheme: "https"`) + "}"
 	}
 	service := of
 	if of == "" || g.chance(5) {
@@ -215,12 +234,18 @@ func (g *Random) route(of, other string) string {
 
 // Request is a random one, and the lines of its head that r has not: those of its token, which token makes.
 func (g *Random) Request(token func(issuer string, claims map[string]any) string) (r try.Request, raw string) {
-	r = try.Request{Method: g.one("GET", "GET", "POST", "PUT", "DELETE", "PURGE", "TAKE", "get"), Scheme: "http", Port: 8080}
+	r = try.Request{
+		Method: g.one("GET", "GET", "POST", "PUT", "DELETE", "PURGE", "TAKE", "get"), Scheme: "http",
+		Port: 8080,
+	}
 	r.From, r.Host = try.Sender{Kind: ir.KindService, Name: "a"}, g.one("b", "c")
 	if g.chance(2) {
-		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example", "y.two.example", "elsewhere.test")
+		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example",
+			"y.two.example", "elsewhere.test")
 	}
-	r.Path = g.one("/a", "/a", "/a/b", "/a/", "/", "/u/7/x", "/u/7/8/x", "/A", "/a//b", "/a/./b", "/b/../a", "/a/b/..", "/%61", "/a%2fb", "/a%2Eb", "/b/%2e%2e/a", "/a%20b", "/a;x", "/a%00", "/a/..%2f", "/x/b", `/a\b`, "/a/b/.", "/..", "/a%7Eb", "/%e4/b")
+	r.Path = g.one("/a", "/a", "/a/b", "/a/", "/", "/u/7/x", "/u/7/8/x", "/A", "/a//b", "/a/./b", "/b/../a", "/a/b/..",
+		"/%61", "/a%2fb", "/a%2Eb", "/b/%2e%2e/a", "/a%20b", "/a;x", "/a%00", "/a/..%2f", "/x/b", `/a\b`, "/a/b/.",
+		"/..", "/a%7Eb", "/%e4/b")
 	if g.chance(4) {
 		r.Path = g.Path()
 	}
@@ -257,5 +282,6 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	if slices.Contains([]string{"POST", "PUT"}, r.Method) {
 		head += "content-length: 0\r\n"
 	}
-	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, r.Path, r.Authority, head)
+	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, r.Path, r.Authority,
+		head)
 }

@@ -27,7 +27,8 @@ func Mesh(t testing.TB, tags ...string) *ir.Mesh {
 	if !ok {
 		t.Fatal("no source file")
 	}
-	result, err := compiler.Compile(t.Context(), compiler.Options{Dir: filepath.Join(filepath.Dir(self), "testdata", "bazaar"), Tags: tags})
+	result, err := compiler.Compile(t.Context(),
+		compiler.Options{Dir: filepath.Join(filepath.Dir(self), "testdata", "bazaar"), Tags: tags})
 	if err != nil {
 		t.Fatal(err)
 	}
