@@ -67,9 +67,9 @@ const (
 	mutual = `common_tls_context:
   alpn_protocols: [h2]
   tls_params: {tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3}
-  tls_certificates: [{certificate_chain: {filename: %[1]s/tls.crt}, private_key: {filename: %[1]s/tls.key}}]
+  tls_certificates: [{certificate_chain: {filename: "%[1]s/tls.crt"}, private_key: {filename: "%[1]s/tls.key"}}]
   validation_context:
-    trusted_ca: {filename: %[1]s/ca.crt}
+    trusted_ca: {filename: "%[1]s/ca.crt"}
     match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: %[2]q}}]
 `
 )
