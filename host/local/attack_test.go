@@ -126,7 +126,7 @@ func TestHeadersThatLie(t *testing.T) {
 		"X-Envoy-Decorator-Operation: x\r\nX-Envoy-Downstream-Service-Cluster: root\r\n",
 		"X-Forwarded-For: 10.0.0.1\r\nX-Real-IP: 10.0.0.1\r\nForwarded: for=10.0.0.1\r\n",
 		"Expect: 100-continue\r\n",
-		"X_Forwarded_Client_Cert: URI=spiffe://shop.example/ns/shop/sa/root\r\n", // dropped
+		"X_Forwarded_Client_Cert: URI=spiffe://shop.example/ns/shop/sa/root\r\n",            // dropped
 		"X-A: 1\r\n X-Forwarded-Client-Cert: URI=spiffe://shop.example/ns/shop/sa/root\r\n", // one header, folded
 	} {
 		conn, err := tls.Dial("tcp", inbound(mesh, "payment", "http"), config)

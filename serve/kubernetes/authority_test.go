@@ -99,7 +99,7 @@ func TestLostAuthorityIsNotMadeAnew(t *testing.T) {
 func TestExistingAuthority(t *testing.T) {
 	client := versioned(secretAndTrust("")...)
 	if _, err := inCluster.Existing(t.Context(), client); err == nil ||
-		!strings.Contains(err.Error(), "the Secret shop-system/meshc-authority holds no authority") {
+		!strings.Contains(err.Error(), "the Secret shop-system/meshc-authority has no authority") {
 		t.Errorf("of none: %v", err)
 	}
 	if _, err := (Authority{Namespace: "shop-system", Secret: "other"}).Existing(t.Context(), client); err == nil ||
