@@ -193,7 +193,7 @@ spec: {request: %s, signerName: clusterissuers.cert-manager.io/mesh-ca, expirati
 		var r certificatesv1.CertificateSigningRequest
 		get(t, &r, "csr", "kiosk-thief")
 		for _, c := range r.Status.Conditions {
-			if c.Type == certificatesv1.CertificateDenied && strings.Contains(c.Message, "its own identity alone") {
+			if c.Type == certificatesv1.CertificateDenied && strings.Contains(c.Message, "only its own identity") {
 				return ""
 			}
 		}
