@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
@@ -115,8 +114,7 @@ func (b *builder) clientFilter(l *ir.Listener, from origin) []*hcmv3.HttpFilter 
 
 // theClient writes the address that Envoy takes for the client's.
 func theClient() *mutationv3.HeaderMutation {
-	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: ir.ClientHeader, Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	}}}
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{
+		Append: overwriting(ir.ClientHeader, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+	}}
 }

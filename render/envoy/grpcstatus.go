@@ -54,10 +54,7 @@ func (b *builder) givesStatus(route *routev3.Route, spoken ir.Protocol) {
 
 // copied writes a header of the answer under another name; nothing where there is none.
 func copied(from, to string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: to, Value: "%RESP(" + from + ")%"},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	}
+	return overwriting(to, "%RESP("+from+")%")
 }
 
 // statuses are those of gRPC that the conditions name.

@@ -41,6 +41,14 @@ func headerValues(e ir.HeaderEdits) []*corev3.HeaderValueOption {
 	return out
 }
 
+// overwriting is a header in the place of all of that name; none where the value comes to nothing.
+func overwriting(name, value string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, Value: value},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}
+
 // literal is a value in which Envoy finds no command (Envoy, "Custom
 // request/response headers").
 func literal(value string) string { return strings.ReplaceAll(value, "%", "%%") }

@@ -54,8 +54,5 @@ func (b *builder) http3(port uint16, list []*ir.Listener) {
 
 // altSvc tells clients that the port speaks HTTP/3 (RFC 7838), for a day.
 func altSvc(port uint16) []*corev3.HeaderValueOption {
-	return []*corev3.HeaderValueOption{{
-		Header:       &corev3.HeaderValue{Key: "alt-svc", Value: fmt.Sprintf(`h3=":%d"; ma=86400`, port)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	}}
+	return []*corev3.HeaderValueOption{overwriting("alt-svc", fmt.Sprintf(`h3=":%d"; ma=86400`, port))}
 }

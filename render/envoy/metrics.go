@@ -2,8 +2,6 @@ package envoy
 
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -108,7 +106,9 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 	}
 	return []*accesslogv3.AccessLog{
 		b.statsLog(admitted, letIn(m)),
-		b.statsLog(failed, anyFilter(statusFrom(400), anyFlag(), grpcFailed())),
+		b.statsLog(failed, anyFilter(
+			withStatus(accesslogv3.ComparisonFilter_GE, 400, "meshc.failures_from"), withFlags(), grpcFailed(),
+		)),
 	}
 }
 
@@ -127,7 +127,7 @@ func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
 		b.statsLog(&statsv3.Config{
 			StatsScope: statsScope(maxFailureSeries),
 			Counters:   []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m), errorType()))},
-		}, anyFlag()),
+		}, withFlags()),
 	}
 }
 
@@ -178,46 +178,11 @@ func letIn(m measured) *accesslogv3.AccessLogFilter {
 	}}
 }
 
-func statusFrom(code uint32) *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{
-		StatusCodeFilter: &accesslogv3.StatusCodeFilter{
-			Comparison: &accesslogv3.ComparisonFilter{Op: accesslogv3.ComparisonFilter_GE, Value: &corev3.RuntimeUInt32{
-				DefaultValue: code, RuntimeKey: "meshc.failures_from",
-			}},
-		},
-	}}
-}
-
-// anyFlag passes what Envoy has a response flag for.
-func anyFlag() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
-		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{},
-	}}
-}
-
 // grpcFailed passes calls of gRPC with another status than OK, whose HTTP status is 200.
 func grpcFailed() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
-		AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
-			{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
-				Header: &routev3.HeaderMatcher{
-					Name: "content-type",
-					HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-						MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"},
-					}},
-				},
-			}}},
-			{FilterSpecifier: &accesslogv3.AccessLogFilter_GrpcStatusFilter{
-				GrpcStatusFilter: &accesslogv3.GrpcStatusFilter{
-					Statuses: []accesslogv3.GrpcStatusFilter_Status{accesslogv3.GrpcStatusFilter_OK}, Exclude: true,
-				},
-			}},
+	return everyFilter(ofGRPC(), &accesslogv3.AccessLogFilter{
+		FilterSpecifier: &accesslogv3.AccessLogFilter_GrpcStatusFilter{GrpcStatusFilter: &accesslogv3.GrpcStatusFilter{
+			Statuses: []accesslogv3.GrpcStatusFilter_Status{accesslogv3.GrpcStatusFilter_OK}, Exclude: true,
 		}},
-	}}
-}
-
-func anyFilter(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{
-		OrFilter: &accesslogv3.OrFilter{Filters: filters},
-	}}
+	})
 }

@@ -30,13 +30,8 @@ func (b *builder) mirror(action *routev3.RouteAction, m *ir.Mirror, came *ir.Por
 		DisableShadowHostSuffixAppend: true,
 		// The time for the copy alone, which its own router takes out.
 		RequestHeadersMutations: []*mutationv3.HeaderMutation{
-			{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-				Header: &corev3.HeaderValue{
-					Key: "x-envoy-upstream-rq-timeout-ms", Value: strconv.FormatInt(max(1, time.Duration(within).
-						Milliseconds()), 10),
-				},
-				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-			}}},
+			{Action: &mutationv3.HeaderMutation_Append{Append: overwriting("x-envoy-upstream-rq-timeout-ms",
+				strconv.FormatInt(max(1, time.Duration(within).Milliseconds()), 10))}},
 		},
 	})
 }

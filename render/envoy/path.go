@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -61,23 +60,10 @@ func refusedPaths() *hcmv3.ResponseMapper {
 // badRequest has the 403 of a proxy to requests with that header be 400. Other answers of it stay, such as 431 where
 // it has not read all headers.
 func badRequest(has *routev3.HeaderMatcher) *hcmv3.ResponseMapper {
-	forbidden := &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
-		Op: accesslogv3.ComparisonFilter_EQ, Value: &corev3.RuntimeUInt32{
-			DefaultValue: http.StatusForbidden,
-			RuntimeKey:   "meshc.status",
-		},
-	}}
 	return &hcmv3.ResponseMapper{
-		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
-			AndFilter: &accesslogv3.AndFilter{
-				Filters: []*accesslogv3.AccessLogFilter{
-					{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: forbidden}},
-					{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
-						Header: has,
-					}}},
-				},
-			},
-		}},
+		Filter: everyFilter(
+			withStatus(accesslogv3.ComparisonFilter_EQ, http.StatusForbidden, "meshc.status"), withHeader(has),
+		),
 		StatusCode: wrapperspb.UInt32(http.StatusBadRequest),
 	}
 }

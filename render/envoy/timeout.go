@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -82,21 +81,10 @@ func (b *builder) connectInTime(c *clusterv3.Cluster, callee string) {
 
 // lateRPCs has a proxy end calls of gRPC whose time is over with DEADLINE_EXCEEDED; Envoy would say UNAVAILABLE.
 func lateRPCs() *hcmv3.ResponseMapper {
-	grpc := headerMatch(ir.StringMatch{Name: "content-type", Kind: ir.MatchPrefix, Value: "application/grpc"})
 	return &hcmv3.ResponseMapper{
-		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
-			AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
-				{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
-					ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{"UT", "SI"}},
-				}},
-				{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
-					Header: grpc,
-				}}},
-			}},
-		}},
-		HeadersToAdd: []*corev3.HeaderValueOption{{
-			Header:       &corev3.HeaderValue{Key: "grpc-status", Value: strconv.Itoa(int(codes.DeadlineExceeded))},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		}},
+		Filter: everyFilter(withFlags("UT", "SI"), ofGRPC()),
+		HeadersToAdd: []*corev3.HeaderValueOption{
+			overwriting(grpcStatus, strconv.Itoa(int(codes.DeadlineExceeded))),
+		},
 	}
 }

@@ -3,7 +3,6 @@ package envoy
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	matchv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/matcher/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -36,23 +35,13 @@ func (b *builder) tellsUnanswered(m *hcmv3.HttpConnectionManager, spoken ir.Prot
 func unanswered(what string, spoken ir.Protocol, filter *accesslogv3.AccessLogFilter) *hcmv3.ResponseMapper {
 	out := &hcmv3.ResponseMapper{Filter: filter}
 	add := func(name, value string) {
-		out.HeadersToAdd = append(out.HeadersToAdd, &corev3.HeaderValueOption{
-			Header:       &corev3.HeaderValue{Key: name, Value: value},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		})
+		out.HeadersToAdd = append(out.HeadersToAdd, overwriting(name, value))
 	}
 	add(unansweredHeader, what)
 	if spoken.Multiplexed() {
 		add(unansweredStatus, "%GRPC_STATUS_NUMBER%") // nothing, of requests that are not of gRPC
 	}
 	return out
-}
-
-// withFlags takes in what Envoy's access log has one of these response flags of.
-func withFlags(flags ...string) *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
-		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: flags},
-	}}
 }
 
 // withDetails takes in what has these words in the details of its response code: no flag tells a stream that was

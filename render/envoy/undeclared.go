@@ -27,10 +27,7 @@ func (b *builder) undeclared(number uint16) *routev3.VirtualHost {
 		Status: http.StatusBadGateway,
 		Body:   body,
 	})
-	host.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
-		Header:       &corev3.HeaderValue{Key: undeclaredHeader, Value: undeclaredHost},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-	}}
+	host.ResponseHeadersToAdd = []*corev3.HeaderValueOption{overwriting(undeclaredHeader, undeclaredHost)}
 	return host
 }
 
