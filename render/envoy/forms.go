@@ -29,7 +29,7 @@ func (b *builder) takes(m *hcmv3.HttpConnectionManager, forms ir.Forms) {
 // keepsCase has requests to a cluster, and answers of it, keep the case of their headers. That is possible by HTTP/1.1
 // alone.
 func (b *builder) keepsCase(o *httpv3.HttpProtocolOptions) {
-	http1 := http1Options()
+	http1 := http1Upstream()
 	http1.HeaderKeyFormat = b.asReceived()
 	o.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 		ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
