@@ -34,8 +34,8 @@ type specFlags struct {
 	until time.Time
 	// overLimit is set when an evaluation has reached a limit.
 	overLimit bool
-	// undecided is what becomes of tests that are not decided: "fail", or "warn" (and empty, of a command without the
-	// flag).
+	// undecided says how tests that are not decided are reported: "fail", or "warn" (and empty, of a command
+	// without the flag).
 	undecided string
 }
 

@@ -31,10 +31,10 @@ func (f Forms) ToExternals() Forms {
 	return f
 }
 
-// Underscores is what becomes of headers with one in their name.
+// Underscores says how a proxy treats headers that have an underscore in their name.
 type Underscores string
 
-// What becomes of headers with an underscore, where the request is not refused.
+// How a proxy treats such headers, where it does not refuse the request.
 const (
 	UnderscoresDrop  Underscores = "drop"
 	UnderscoresAllow Underscores = "allow"

@@ -30,7 +30,7 @@ func (s *space) methods() []choice {
 }
 
 // texts are the values of the headers, or of the query's parameters, that conditions name: none, one of each sort, and
-// as many together as what becomes of a request can depend on.
+// as many together as the treatment of a request can depend on.
 func (s *space) texts(of func(*condition) []textMatch, form string,
 	set func(*try.Request, string, []string),
 ) (parts [][]choice, whole bool) {
@@ -172,7 +172,7 @@ func last(p netip.Prefix) netip.Addr {
 }
 
 // tokens are none, one of each issuer, and then the claims that conditions ask for: none, each value, and as many
-// together as what becomes of a request can depend on.
+// together as the treatment of a request can depend on.
 func (s *space) tokens() (parts [][]choice, whole bool) {
 	values := map[[2]string][]string{} // by issuer and claim
 	asked := false
