@@ -9,7 +9,7 @@ type Mesh struct {
 	Delivery      Field[string]                     `cue:"delivery"`
 	Defaults      *TrafficDefaults                  `cue:"defaults"`
 	Certificates  *Certificates                     `cue:"certificates"`
-	Telemetry     Unsupported                       `cue:"telemetry"`
+	Telemetry     *Telemetry                        `cue:"telemetry"`
 	JWT           *JWT                              `cue:"jwt"`
 	Authorizers   map[string]*ExternalAuthorization `cue:"externalAuthorization"`
 	TrustDomains  map[string]*ForeignTrustDomain    `cue:"trustDomains"`

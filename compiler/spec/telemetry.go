@@ -1,0 +1,9 @@
+package spec
+
+// Telemetry is what proxies report.
+type Telemetry struct {
+	Pos       Pos
+	AccessLog Unsupported `cue:"accessLog"`
+	Tracing   Unsupported `cue:"tracing"`
+	Metrics   Unsupported `cue:"metrics"`
+}
