@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -34,8 +35,10 @@ var update = flag.Bool("update", false, "write what the tests got as what they w
 // stand beside it, those that the feature is seen in: want/PATH is a file of the
 // output directory, want/xds/MEMBER.TYPE.yaml what serve sends the member's
 // proxies, TYPE being clusters, endpoints, listeners, routes or secrets, and
-// want/xds/MEMBER/ADDRESS.TYPE.yaml that of the instance at the address. Every
-// bootstrap of every spec, with all its resources, must please a real Envoy.
+// want/xds/MEMBER/ADDRESS.TYPE.yaml that of the instance at the address. Of these
+// a file may select a part, see [selectLine]. Every field of every output stands in
+// some file. Every bootstrap of every spec, with all its resources, must please a
+// real Envoy.
 func TestFeatures(t *testing.T) {
 	files, err := filepath.Glob("../testdata/feature/*.txtar")
 	if err != nil {
@@ -44,7 +47,13 @@ func TestFeatures(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("there are no features")
 	}
-	judge := newJudge(t)
+	judge, held := newJudge(t), newHeld()
+	var ran atomic.Int32
+	t.Cleanup(func() {
+		if int(ran.Load()) == len(files) {
+			held.check(t)
+		}
+	})
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
@@ -54,7 +63,8 @@ func TestFeatures(t *testing.T) {
 			}
 			m := compileArchive(t, archive)
 			judge.mesh(t, m)
-			wanted(t, file, archive, outputs(t, m))
+			wanted(t, file, archive, outputs(t, m), held)
+			ran.Add(1)
 		})
 	}
 }
@@ -166,8 +176,11 @@ func yaml[T proto.Message](t *testing.T, list []T) []byte {
 	return data
 }
 
-func wanted(t *testing.T, file string, archive *txtar.Archive, got map[string][]byte) {
+func wanted(t *testing.T, file string, archive *txtar.Archive, got map[string][]byte, held *held) {
 	t.Helper()
+	for name, data := range got {
+		held.output(t, name, data, true)
+	}
 	found := false
 	for i, f := range archive.Files {
 		name, ok := strings.CutPrefix(f.Name, "want/")
@@ -176,6 +189,15 @@ func wanted(t *testing.T, file string, archive *txtar.Archive, got map[string][]
 		}
 		found = true
 		data, there := got[name]
+		if paths, lines := selections(f.Data); there && len(paths) > 0 {
+			var err error
+			if data, err = selectFrom(data, paths); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			data = append(lines, data...)
+		}
+		held.output(t, name, data, false)
 		switch {
 		case !there:
 			t.Errorf("there is no output %s", name)
