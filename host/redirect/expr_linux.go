@@ -1,12 +1,16 @@
 package redirect
 
 import (
+	"encoding/binary"
+	"net"
 	"net/netip"
 	"slices"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // exprs are the parts of a rule: conditions, and then what is done.
@@ -33,6 +37,11 @@ func (e exprs) redirect(port uint16) exprs {
 // reset refuses the connection, which must be TCP.
 func (e exprs) reset() exprs {
 	return e.and(exprs{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}})
+}
+
+// jump goes on in another chain, and then here.
+func (e exprs) jump(chain string) exprs {
+	return e.and(exprs{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}})
 }
 
 // tcp is for TCP alone.
@@ -95,19 +104,35 @@ func toThisHost() exprs {
 
 // toNetwork is for addresses in a network.
 func toNetwork(network netip.Prefix) exprs {
+	address := network.Addr().AsSlice()
+	return toAddress(address, mask(network.Bits(), len(address)))
+}
+
+// toForbidden is for addresses that no proxy may be led to.
+func toForbidden(f ir.ForbiddenNetwork) exprs {
+	address := f.Addr().AsSlice()
+	bits := mask(f.Bits(), len(address))
+	if f.Mask != 0 {
+		low := len(address) - 8
+		binary.BigEndian.PutUint64(address[low:], binary.BigEndian.Uint64(address[low:])|f.Low)
+		binary.BigEndian.PutUint64(bits[low:], binary.BigEndian.Uint64(bits[low:])|f.Mask)
+	}
+	return toAddress(address, bits)
+}
+
+// toAddress is for addresses of which the bits in a mask are those of this one.
+func toAddress(address, mask []byte) exprs {
 	family, offset := byte(unix.NFPROTO_IPV4), uint32(16)
-	if network.Addr().Is6() {
+	if len(address) == net.IPv6len {
 		family, offset = unix.NFPROTO_IPV6, 24
 	}
-	address := network.Addr().AsSlice()
 	size := uint32(len(address))
 	return exprs{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
 		equals([]byte{family}),
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
 		&expr.Bitwise{
-			SourceRegister: register, DestRegister: register, Len: size,
-			Mask: mask(network.Bits(), len(address)), Xor: make([]byte, size),
+			SourceRegister: register, DestRegister: register, Len: size, Mask: mask, Xor: make([]byte, size),
 		},
 		equals(address),
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -160,20 +161,43 @@ func TestInboundPorts(t *testing.T) {
 	}
 }
 
+// hold gives the server an address that is of no network of the two, and leads the client to it.
+func hold(t *testing.T, client, server host, address string) {
+	t.Helper()
+	add := []string{"-n", server.name, "address", "add", address, "dev", "eth0"}
+	if strings.Contains(address, ":") {
+		add = append(add, "nodad")
+	}
+	for _, args := range [][]string{add, {"-n", client.name, "route", "add", address, "dev", "eth0"}} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+func atPort80(addresses []string) []string {
+	var out []string
+	for _, address := range addresses {
+		out = append(out, net.JoinHostPort(address, "80"))
+	}
+	return out
+}
+
 // The proxy's own connections do not get to what trusts its host or its network, over IPv4 and IPv6, whatever a name
 // server answers; they do get to the application on loopback, to name servers, and to others. Nobody else is held to
 // that.
 func TestProxyIsConfined(t *testing.T) {
 	client, server := newHosts(t)
-	for _, args := range [][]string{
-		{"-n", server.name, "address", "add", "169.254.169.254/32", "dev", "eth0"},
-		{"-n", server.name, "address", "add", "fd00:ec2::254/128", "dev", "eth0", "nodad"},
-		{"-n", client.name, "route", "add", "169.254.169.254/32", "dev", "eth0"},
-		{"-n", client.name, "route", "add", "fd00:ec2::254/128", "dev", "eth0"},
-	} {
-		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-		}
+	// Of addresses that stand for one of IPv4, those of 169.254.169.254 and 127.0.0.1, and others.
+	standing := []string{
+		"64:ff9b::a9fe:a9fe", "64:ff9b:1:2::7f00:1", "2002:a9fe:a9fe::1", "2001:0:1::5601:5601",
+		"2001:db8::200:5efe:a9fe:a9fe",
+	}
+	others := []string{
+		"64:ff9b::a00:1", "64:ff9b:1:2::a00:1", "2002:a00:1::1", "2001:0:1::f5ff:fffe", "2001:db8::5efe:a00:1",
+	}
+	for _, address := range slices.Concat([]string{"169.254.169.254", "fd00:ec2::254"}, standing, others) {
+		hold(t, client, server, address)
 	}
 	for _, address := range []string{
 		"127.0.0.1:15000", "127.0.0.1:8080", "127.0.0.1:9000", "127.0.0.1:53",
@@ -181,10 +205,10 @@ func TestProxyIsConfined(t *testing.T) {
 	} {
 		client.echo(t, address, "loopback")
 	}
-	for _, address := range []string{
-		"169.254.169.254:80", "169.254.169.254:53", "[fd00:ec2::254]:80", "10.99.0.2:80",
-		"[fd99::2]:80",
-	} {
+	standing, others = atPort80(standing), atPort80(others)
+	for _, address := range slices.Concat([]string{
+		"169.254.169.254:80", "169.254.169.254:53", "[fd00:ec2::254]:80", "10.99.0.2:80", "[fd99::2]:80",
+	}, standing, others) {
 		server.echo(t, address, "server")
 	}
 	const everybody = "0.0.0.0:9000" // which leads to loopback
@@ -223,12 +247,12 @@ func TestProxyIsConfined(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, address := range c.refused {
+		for _, address := range slices.Concat(c.refused, standing) {
 			if got := client.hears(t, proxyUser, address); got != "" {
 				t.Errorf("%s: the proxy reaches %s: %q", name, address, got)
 			}
 		}
-		for _, address := range c.reached {
+		for _, address := range slices.Concat(c.reached, others) {
 			if got := client.hears(t, proxyUser, address); got == "" {
 				t.Errorf("%s: the proxy does not reach %s", name, address)
 			}

@@ -97,14 +97,15 @@ const nameServer = 53
 // whatever a name server answers. It judges where a connection goes in the end, and
 // no answers within connections that were opened by others.
 func confine(c *nftables.Conn, table *nftables.Table, r Rules) {
-	chain := c.AddChain(&nftables.Chain{
+	output := c.AddChain(&nftables.Chain{
 		Name: "proxy", Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
 	})
+	chain := c.AddChain(&nftables.Chain{Name: "forbidden", Table: table})
+	c.AddRule(&nftables.Rule{Table: table, Chain: output, Exprs: ofUser(r.ProxyUser).and(opening()).jump(chain.Name)})
 	add := func(e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
-	opens := ofUser(r.ProxyUser).and(opening())
 	for _, f := range ir.ForbiddenNetworks(false) {
-		to := opens.and(toNetwork(f.Prefix))
+		to := toForbidden(f)
 		switch {
 		case !f.Addr().IsLoopback():
 			add(to.and(toPort(nameServer)).leave())

@@ -86,18 +86,18 @@ func calls(function string, target *exprv1alpha1.Expr, arguments ...*exprv1alpha
 	}}}
 }
 
-// forbiddenAddresses match the beginning of "IP:PORT" for the addresses of each network, and for
-// IPv6 addresses that hold an IPv4 address of it (RFC 4291, section 2.5.5).
+// forbiddenAddresses match the beginning of "IP:PORT" for the addresses of each network.
 func forbiddenAddresses(local bool) []string {
 	var out []string
 	for _, f := range ir.ForbiddenNetworks(local) {
-		if f.Addr().Is4() {
+		switch {
+		case f.Addr().Is4():
 			out = append(out, `^(\[::(ffff:)?)?`+startsIPv4(f.Prefix))
-		} else {
+		case !f.IPv4.IsValid():
 			out = append(out, `^\[`+startsIPv6(f.Prefix))
 		}
 	}
-	return out
+	return append(out, standForIPv4()...)
 }
 
 // startsIPv4 matches how the addresses of a network begin in text.

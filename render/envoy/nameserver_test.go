@@ -92,12 +92,17 @@ func (n *nameServer) serve() {
 		n.mu.Unlock()
 		m.RCode = answer.code
 		for _, ip := range answer.addresses {
-			if q.Type == dnsmessage.TypeA {
-				m.Answers = append(m.Answers, dnsmessage.Resource{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: answer.ttl},
-					Body:   &dnsmessage.AResource{A: ip.As4()},
-				})
+			var body dnsmessage.ResourceBody
+			switch {
+			case q.Type == dnsmessage.TypeA && ip.Is4():
+				body = &dnsmessage.AResource{A: ip.As4()}
+			case q.Type == dnsmessage.TypeAAAA && ip.Is6():
+				body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
+			default:
+				continue
 			}
+			header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: answer.ttl}
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: body})
 		}
 		if data, err := m.Pack(); err == nil {
 			_, _ = n.conn.WriteTo(data, from) // who asks asks again

@@ -93,9 +93,9 @@ func endpointEgress(endpoints []ir.Endpoint, names []string) []networkingv1.Netw
 // them: some networks take the addresses of those for no part of a range.
 func whereNamesLead() []networkingv1.NetworkPolicyPeer {
 	ranges := map[bool]*networkingv1.IPBlock{true: {CIDR: "0.0.0.0/0"}, false: {CIDR: "::/0"}}
-	for _, f := range ir.ForbiddenNetworks(false) {
-		block := ranges[f.Addr().Is4()]
-		block.Except = append(block.Except, f.Prefix.String())
+	for _, network := range ir.ForbiddenRanges() {
+		block := ranges[network.Addr().Is4()]
+		block.Except = append(block.Except, network.String())
 	}
 	return []networkingv1.NetworkPolicyPeer{
 		{NamespaceSelector: &metav1.LabelSelector{}}, {IPBlock: ranges[true]}, {IPBlock: ranges[false]},

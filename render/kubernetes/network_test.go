@@ -93,6 +93,8 @@ func TestNamesLeadNowhereForbidden(t *testing.T) {
 			"192.0.2.1": true, "10.0.0.1": true, "2001:db8::1": true, "fd12::1": true,
 			"127.0.0.1": false, "::1": false, "169.254.169.254": false, "169.254.0.1": false, "fe80::1": false,
 			"febf::1": false, "fd00:ec2::254": false, "168.63.129.16": false,
+			"64:ff9b::a9fe:a9fe": false, "2002:a9fe:a9fe::1": false, "2001:0:1::5601:5601": false,
+			"64:ff9b::a00:1": true,
 		} {
 			if got := letsOut(t, rules, netip.MustParseAddr(address), 80); got != want {
 				t.Errorf("%s: %s: %t", name, address, got)
