@@ -6,7 +6,9 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -78,12 +80,13 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{egressName(e, port)}},
 	}
 	revoked := b.revoked(callers)
-	if callers = without(callers, revoked); len(callers) == 0 {
-		chain.Filters = b.closed(name).Filters
-		return chain
-	}
+	callers = without(callers, revoked)
 	first := append([]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked)...)
 	if !port.Protocol.IsHTTP() {
+		if len(callers) == 0 {
+			chain.Filters = b.closed(name).Filters
+			return chain
+		}
 		chain.TransportSocket = b.downstreamTLS(callers)
 		if b.leadsAnywhere(e) {
 			cluster = b.leaving(name, cluster, e)
@@ -92,7 +95,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 			b.countsConnections(b.passing(serverTCP, e, port))...))
 		return chain
 	}
-	m := b.pathsAsWritten(name)
+	m := b.pathsAsWritten(name, b.httpRBAC()...)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	b.endsOld(m)
@@ -101,21 +104,45 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 	b.takes(m, b.member.Proxy.Requests.ToExternals())
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
+		route := &routev3.Route{
+			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
+			// The caller's proxy bounds the time.
+			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
+			}},
+		}
+		b.onlyFor(route, callers, revoked)
 		return &routev3.VirtualHost{
 			Name: name, Domains: e.Hosts, Metadata: from(e.Pos),
-			RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{{
-				Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
-				// The caller's proxy bounds the time.
-				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
-				}},
-			}},
+			RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{route},
 		}
 	}
 	b.routesByName(m, routesOf(name, leaves(), firstHost(leaves(), e)))
+	if len(callers) == 0 {
+		// Nobody may connect any more; the routes are for connections that are still open.
+		chain.Filters = b.closed(name).Filters
+		return chain
+	}
 	chain.TransportSocket = b.downstreamTLS(callers, "h2")
 	chain.Filters = append(first, b.networkFilter(hcmFilter, m))
 	return chain
+}
+
+// onlyFor lets the callers use a route, but for what was revoked of their certificates. The handshake is for them alone
+// already; the route is in force on open connections too, at once.
+func (b *builder) onlyFor(route *routev3.Route, callers []*matcherv3.StringMatcher, revoked []Revoked) {
+	allow := &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW}
+	if len(callers) > 0 {
+		policy := &rbacconfigv3.Policy{Permissions: anything()}
+		for _, caller := range callers {
+			policy.Principals = append(policy.Principals, authenticated(caller))
+		}
+		allow.Policies = map[string]*rbacconfigv3.Policy{"callers": policy}
+	}
+	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: &rbacv3.RBAC{Rules: allow}})
+	if rules := deny(nil, revoked); rules != nil {
+		b.perRoute(route, httpDenyFilter, &rbacv3.RBACPerRoute{Rbac: &rbacv3.RBAC{Rules: rules}})
+	}
 }
 
 // leaving is the cluster of a listener within the proxy, which holds the address of the other cluster against
