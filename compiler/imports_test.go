@@ -74,8 +74,9 @@ var imports = []struct{ of, may, depend string }{
 		"envoy",
 	},
 	{"serve/heard", "", ""},
+	{"serve/telemetry", "serve/heard", "envoy"},
 	{"serve", `compiler/ir compiler/publickey compiler/source compiler/update compiler/watch identity/ca identity/enroll
-		identity/svid render/envoy render/live serve/heard`, "envoy"},
+		identity/svid render/envoy render/live serve/heard serve/telemetry`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},

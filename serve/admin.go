@@ -3,13 +3,17 @@ package serve
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/heard"
+	"github.com/meshc/meshc/serve/telemetry"
 )
 
 // adminHandler is the HTTP API for administrators: status, readiness and metrics. It changes nothing and shows no
@@ -35,6 +39,18 @@ func (s *Server) adminHandler() http.Handler {
 		// A client that goes away is no matter of ours.
 		_ = json.NewEncoder(w).Encode(s.Status())
 	})
+	mux.HandleFunc("GET /edges", func(w http.ResponseWriter, r *http.Request) {
+		window, err := windowOf(r.URL.Query().Get("window"))
+		switch {
+		case err != nil:
+			answer(w, http.StatusBadRequest, err.Error()+"\n")
+		case s.staging.mesh() == nil:
+			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(s.Edges(window)) // as above
+		}
+	})
 	mux.HandleFunc("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
 		m := s.staging.mesh()
 		if m == nil {
@@ -50,6 +66,19 @@ func (s *Server) adminHandler() http.Handler {
 		_, _ = w.Write(data) // as above
 	})
 	return mux
+}
+
+// windowOf is the window of time that is asked for, of a minute where none is.
+func windowOf(text string) (time.Duration, error) {
+	if text == "" {
+		return time.Minute, nil
+	}
+	window, err := time.ParseDuration(text)
+	if err != nil || window < telemetry.Shortest || window > telemetry.Kept {
+		return 0, fmt.Errorf("window %q is not a duration from %v to %v", heard.Line(text, 100), telemetry.Shortest,
+			telemetry.Kept)
+	}
+	return window, nil
 }
 
 func answer(w http.ResponseWriter, code int, text string) {

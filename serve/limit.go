@@ -131,6 +131,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 			s.quotas.forget(s.log)
 			s.holders.forget(now)
 			s.endRules(now)
+			s.reports.forget(now)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package serve
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/meshc/meshc/serve/telemetry"
 )
 
 // metrics are what Prometheus reads. No label names a proxy: there may be many,
@@ -18,7 +20,7 @@ type metrics struct {
 	refused   prometheus.Counter
 	limited   prometheus.Counter
 	limitedConnections, limitedHolders,
-	omittedLines prometheus.Counter
+	omittedLines, reports prometheus.Counter
 	acks     *prometheus.CounterVec
 	nacks    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
@@ -69,6 +71,10 @@ func newMetrics() *metrics {
 			Name:      "log_lines_omitted_total",
 			Help:      "Log lines that were not written, as there were too many about an identity.",
 		}),
+		reports: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "meshc", Name: "reports_total",
+			Help: "Messages by which proxies told of their edges.",
+		}),
 		acks:    counter("acks_total", "Answers that took what was sent, by type.", "type"),
 		nacks:   counter("nacks_total", "Answers that refused what was sent, by type.", "type"),
 		reloads: counter("reloads_total", "Meshes that were loaded, or refused, by result.", "result"),
@@ -79,9 +85,23 @@ func newMetrics() *metrics {
 		}),
 	}
 	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited,
-		m.limitedConnections, m.limitedHolders, m.omittedLines, m.acks, m.nacks, m.reloads, m.pushTime,
+		m.limitedConnections, m.limitedHolders, m.omittedLines, m.reports, m.acks, m.nacks, m.reloads, m.pushTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// follow adds those of what proxies have told of their edges.
+func (m *metrics) follow(s *telemetry.Store) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "meshc", Name: "telemetry_bytes",
+			Help: "Memory for what proxies told of their edges in the last 15 minutes.",
+		}, func() float64 { return float64(s.Used()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "meshc", Name: "telemetry_omitted_total",
+			Help: "Metrics that proxies told and that were not kept: of edges of others, or beyond a bound.",
+		}, func() float64 { return float64(s.Omitted()) }),
+	)
 }
 
 func (m *metrics) mesh(hash string) {

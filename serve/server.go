@@ -69,7 +69,8 @@ const (
 //   - [proxies] are the connected proxies, with the resources of each;
 //   - [liveMesh] is the mesh with its present instances;
 //   - [trust] is the trust bundle, [revocations] are the revoked certificates, [quotas] count what each identity
-//     uses of the server, and [holders] are the hosts that hold certificates.
+//     uses of the server, and [holders] are the hosts that hold certificates;
+//   - [reports] are what the proxies tell of their edges.
 //
 // Locks are taken in this order: setting, then that of staging, then that of proxies, and then at most one of the
 // others, under which no other part is called. No other order occurs, because a part calls only parts that come later
@@ -92,6 +93,7 @@ type Server struct {
 	revoked *revocations
 	quotas  *quotas
 	holders *holders
+	reports *reports
 
 	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate.
 	setting  sync.Mutex
@@ -133,6 +135,8 @@ func New(c Config) (*Server, error) {
 			cache.IDHash{}, nil),
 		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
 	}
+	s.reports = newReports(s)
+	m.follow(s.reports.store)
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
 	var err error
 	if s.xds, err = net.Listen("tcp", c.Listen); err != nil {
@@ -284,5 +288,6 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 	listenerservice.RegisterListenerDiscoveryServiceServer(g, handler)
 	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
 	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
+	s.reports.register(g, running)
 	return g
 }

@@ -68,6 +68,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		CdsConfig: ads(),
 		LdsConfig: ads(),
 	}
+	b.reports(boot)
 	return boot, b.err
 }
 

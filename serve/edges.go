@@ -1,0 +1,228 @@
+package serve
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/telemetry"
+)
+
+// EdgeReport is what proxies have told of the edges of the mesh in a window of time. It is the body of /edges.
+type EdgeReport struct {
+	Mesh string    `json:"mesh"`
+	Hash string    `json:"hash"`
+	Now  time.Time `json:"now"`
+	// Window is the length of the window, in seconds.
+	Window float64 `json:"window"`
+	// Silent are connected proxies that have told nothing for 15 seconds: what they count is missing.
+	Silent []string `json:"silent,omitempty"`
+	// Omitted is the number of metrics that were not kept: of edges of others, or beyond a bound.
+	Omitted uint64 `json:"omitted,omitempty"`
+	Edges   []Edge `json:"edges"`
+}
+
+// Edge is a caller, a callee and a port of it.
+type Edge struct {
+	// Caller is "service NAME" or "gateway NAME", a SPIFFE ID that no member has, or empty for a caller without a
+	// certificate.
+	Caller string `json:"caller,omitempty"`
+	// Callee is "service NAME" or "external NAME"; empty for what the caller's proxy answers itself.
+	Callee string `json:"callee,omitempty"`
+	Port   uint16 `json:"port,omitempty"`
+	// Declared is set where the mesh that is served has a call on this edge. Uses is where the caller says so, and
+	// Allow are the rules by which the callee lets it in.
+	Declared bool            `json:"declared"`
+	Uses     source.Position `json:"uses,omitzero"`
+	Allow    []EdgeRule      `json:"allow,omitempty"`
+	// CalleeSource is where the callee is written.
+	CalleeSource source.Position `json:"calleeSource,omitzero"`
+	// Client and Server are what the proxies of the two ends tell; nil for what was not told.
+	Client *telemetry.End `json:"client,omitempty"`
+	Server *telemetry.End `json:"server,omitempty"`
+}
+
+// EdgeRule is a rule that lets the caller in.
+type EdgeRule struct {
+	Name   string          `json:"name"`
+	Source source.Position `json:"source,omitzero"`
+	// Part is set for a rule that lets in some requests only: by methods, paths, headers, a token or addresses.
+	Part bool `json:"part,omitempty"`
+}
+
+// Stats is what the caller's end tells, or else the callee's; nil where nothing was told. Requests that the callee
+// denied are told by its end alone.
+func (e *Edge) Stats() *telemetry.End {
+	if e.Client != nil {
+		return e.Client
+	}
+	return e.Server
+}
+
+// silentAfter is how long a connected proxy may tell nothing.
+const silentAfter = 3 * envoy.ReportInterval
+
+// Edges returns what the proxies have told of the window before now, which is at most [telemetry.Kept], beside the
+// edges that the mesh declares.
+func (s *Server) Edges(window time.Duration) EdgeReport {
+	now := time.Now()
+	status := s.staging.status()
+	out := EdgeReport{
+		Mesh: status.Mesh, Hash: status.Hash, Now: now, Window: window.Seconds(), Omitted: s.reports.store.Omitted(),
+		Silent: s.proxies.silent(now, s.reports.told(now.Add(-silentAfter))),
+	}
+	j := &joined{edges: map[edgeKey]*Edge{}}
+	if m := s.staging.mesh(); m != nil {
+		j.declare(m)
+	}
+	for _, end := range s.reports.store.Ends(window, now) {
+		j.tell(&end)
+	}
+	for _, e := range j.edges {
+		out.Edges = append(out.Edges, *e)
+	}
+	slices.SortFunc(out.Edges, func(a, b Edge) int {
+		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.Port, b.Port))
+	})
+	return out
+}
+
+// edgeKey is an edge by the labels of metrics.
+type edgeKey struct{ caller, callee, port string }
+
+// joined are edges as they are declared and as they were told.
+type joined struct {
+	mesh  *ir.Mesh
+	edges map[edgeKey]*Edge
+	// callers are members by their identities, and callees services and externals by their labels.
+	callers map[string]ir.Peer
+	callees map[string]ir.Ref
+}
+
+// declare adds the calls of a mesh.
+func (j *joined) declare(m *ir.Mesh) {
+	j.mesh, j.callers, j.callees = m, map[string]ir.Peer{}, map[string]ir.Ref{}
+	for i := range m.Services {
+		s := m.Services[i]
+		j.callers[s.Identity.String()] = s.Peer()
+		j.callees[envoy.CalleeLabel(&s.Upstream)] = ir.ServiceRef(s.Name)
+	}
+	for _, g := range m.Gateways {
+		j.callers[g.Identity.String()] = g.Peer()
+	}
+	for _, e := range m.Externals {
+		j.callees[e.Name] = ir.ExternalRef(e.Name)
+	}
+	for call := range m.Calls() {
+		if call.Use.External {
+			j.edge(edgeKey{call.Caller.Identity.String(), call.Use.To, strconv.Itoa(int(call.Port.Number))}).
+				declared(call.Use.Pos)
+			continue
+		}
+		for i := range call.To {
+			callee := m.Service(call.To[i].Service)
+			port := callee.Port(cmp.Or(call.To[i].Port, call.Port.Name))
+			if port == nil {
+				continue
+			}
+			at := call.Use.Pos
+			if callee.Name != call.Use.To && call.To[i].Pos.IsValid() { // a route leads there
+				at = call.To[i].Pos
+			}
+			j.edge(edgeKey{
+				call.Caller.Identity.String(), envoy.CalleeLabel(&callee.Upstream), strconv.Itoa(int(port.Number)),
+			}).declared(at)
+		}
+	}
+}
+
+func (e *Edge) declared(at source.Position) {
+	if !e.Declared {
+		e.Declared, e.Uses = true, at
+	}
+}
+
+// edge is the one of those labels.
+func (j *joined) edge(k edgeKey) *Edge {
+	if had := j.edges[k]; had != nil {
+		return had
+	}
+	e := &Edge{Caller: k.caller, Callee: k.callee}
+	if n, err := strconv.ParseUint(k.port, 10, 16); err == nil {
+		e.Port = uint16(n)
+	}
+	caller, member := j.callers[k.caller]
+	if member {
+		e.Caller = caller.Ref().String()
+	} else if id, err := spiffeid.FromString(k.caller); err == nil {
+		caller = ir.Peer{Identity: id}
+	}
+	if ref, known := j.callees[k.callee]; known {
+		e.Callee = ref.String()
+		switch ref.Kind {
+		case ir.KindExternal:
+			e.CalleeSource = j.mesh.External(ref.Name).Pos
+		case ir.KindService:
+			e.of(j.mesh.Service(ref.Name), &caller)
+		}
+	}
+	j.edges[k] = e
+	return e
+}
+
+// of says where the callee is written, and by which rules it lets the caller in.
+func (e *Edge) of(callee *ir.Service, caller *ir.Peer) {
+	e.CalleeSource = callee.Pos
+	for i := range callee.Ports {
+		port := &callee.Ports[i]
+		for k := range callee.Allow {
+			r := &callee.Allow[k]
+			if port.Number == e.Port && !r.Audit && r.Holds(port) && r.Names(caller) {
+				e.Allow = append(e.Allow, EdgeRule{r.Name, r.Pos, !r.Total()})
+			}
+		}
+	}
+}
+
+// tell adds what one end has told.
+func (j *joined) tell(end *telemetry.End) {
+	e := j.edge(edgeKey{end.Caller, end.Callee, end.Port})
+	at := &e.Server
+	if end.Kind.Client() {
+		at = &e.Client
+	}
+	if *at == nil || (*at).Last.Before(end.Last) { // both kinds, where the protocol of the port has changed
+		*at = end
+	}
+}
+
+// told are the nodes that have reported since then.
+func (r *reports) told(since time.Time) map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]bool{}
+	for k, from := range r.nodes {
+		if from.heard.Load() >= since.UnixNano() {
+			out[k.node] = true
+		}
+	}
+	return out
+}
+
+// silent are the Envoys that are connected for longer than they may tell nothing, and have told nothing.
+func (p *proxies) silent(now time.Time, told map[string]bool) (out []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.sortedNodes() {
+		if n.kind == kindEnvoy && !told[n.id] && now.Sub(n.since) > silentAfter {
+			out = append(out, n.id)
+		}
+	}
+	return out
+}
