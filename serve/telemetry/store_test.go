@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -325,7 +326,7 @@ func TestHostileReports(t *testing.T) {
 		t.Error("a label of 513 bytes is taken")
 	}
 	flood := make([]byte, bytesAtOnce)
-	if err := s.Proxy(interval).Report(hostile, append(flood, 0), noon); err != ErrTooMuch { //nolint:errorlint // itself
+	if err := s.Proxy(interval).Report(hostile, append(flood, 0), noon); !errors.Is(err, ErrTooMuch) {
 		t.Errorf("8 MiB at once: %v", err)
 	}
 }
