@@ -21,8 +21,10 @@ const frontendID = "spiffe://shop.example/ns/default/sa/frontend"
 
 // told is a report of requests from frontend to cart, that was made at that time.
 func told(at time.Time, requests float64, more ...string) *metricsservice.StreamMetricsMessage {
-	labels := append([]string{"caller", frontendID, "callee", "cart.default", "server.port", "8081",
-		"http.response.status_class", "2xx"}, more...)
+	labels := append([]string{
+		"caller", frontendID, "callee", "cart.default", "server.port", "8081",
+		"http.response.status_class", "2xx",
+	}, more...)
 	m := &dto.Metric{Counter: &dto.Counter{Value: &requests}, TimestampMs: proto.Int64(at.UnixMilli())}
 	for i := 0; i < len(labels); i += 2 {
 		m.Label = append(m.Label, &dto.LabelPair{Name: &labels[i], Value: &labels[i+1]})
