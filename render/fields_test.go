@@ -182,9 +182,18 @@ var changes = map[string]change{
 	"mesh.certificates.key":         add("certificates", `key: "rsa-2048"`),
 	"mesh.proxy.interception": replace(`uses: {b: {/*use b*/}, e: {/*use e*/}}`,
 		`uses: {b: bind: "127.0.0.1:9001", e: bind: "127.0.0.1:9002"}, proxy: interception: "explicit", ports: {http: target: 8081, admin: target: 9091}`),
-	"mesh.proxy.inboundPort":          add("mesh proxy", "inboundPort: 15106"),
-	"mesh.proxy.outboundPort":         add("mesh proxy", "outboundPort: 15101"),
-	"mesh.proxy.healthPort":           add("mesh proxy", "healthPort: 15022"),
+	"mesh.proxy.inboundPort":      add("mesh proxy", "inboundPort: 15106"),
+	"mesh.proxy.outboundPort":     add("mesh proxy", "outboundPort: 15101"),
+	"mesh.proxy.healthPort":       add("mesh proxy", "healthPort: 15022"),
+	"mesh.proxy.metricsPort":      metered("", `}, proxy: {metricsPort: 9464`),
+	"mesh.telemetry.metrics.port": metered("", `port: 9464`),
+	"mesh.telemetry.metrics.scraper.namespace": metered(`scraper: identity: "spiffe://shop.example/p"`,
+		`scraper: {identity: "spiffe://shop.example/p", namespace: "monitoring"}`),
+	"mesh.telemetry.metrics.scraper.pods.[]": metered(`scraper: {ipRanges: ["192.0.2.7"], namespace: "monitoring"}`,
+		`scraper: {ipRanges: ["192.0.2.7"], namespace: "monitoring", pods: app: "prometheus"}`),
+	"mesh.telemetry.metrics.scraper.ipRanges.[]": metered("", `scraper: ipRanges: ["192.0.2.7"]`),
+	"mesh.telemetry.metrics.scraper.identity": metered(`scraper: ipRanges: ["192.0.2.7"]`,
+		`scraper: {ipRanges: ["192.0.2.7"], identity: "spiffe://shop.example/p"}`),
 	"mesh.proxy.adminPort":            replace("adminPort: 15000", "adminPort: 15100"),
 	"mesh.proxy.certificateDirectory": add("mesh proxy", `certificateDirectory: "/certificates"`),
 	"mesh.proxy.server":               add("mesh proxy", `server: "serve.example:15010"`),
@@ -616,6 +625,12 @@ func isTold(field string) bool {
 // served is a change of how meshc serve treats its proxies.
 func served(with string) change {
 	return replace(`trustDomain: "shop.example"`, "trustDomain: \"shop.example\", server: {"+with+"}")
+}
+
+// metered is a change of how metrics are read.
+func metered(without, with string) change {
+	const from = `trustDomain: "shop.example"`
+	return change{from, from + ", telemetry: metrics: {" + with + "}", from + ", telemetry: metrics: {" + without + "}"}
 }
 
 // TestFieldsTakeEffect changes each field of the language in turn and wants an output to change, and meshc diff to

@@ -120,6 +120,7 @@ func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 		}
 	}
 	d.Settings = append(d.Settings, proxyOf(m, &g.Proxy, g.Pos)...)
+	d.Settings = append(d.Settings, metricsOf(m, &g.Proxy)...)
 	return d
 }
 

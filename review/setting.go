@@ -55,6 +55,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		}
 	}
 	out = append(out, proxyOf(m, &s.Proxy, s.Pos)...)
+	out = append(out, metricsOf(m, &s.Proxy)...)
 	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {
 		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") +
 			" may go round the proxy or see into it", from(true, s.Pos)})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/host/redirect"
 )
 
@@ -17,7 +18,7 @@ type redirectOptions struct {
 	// The ports and networks of the rules, as they are written.
 	inbound, excludeInbound, excludeOutbound, local []uint
 	ranges                                          []string
-	podIP, hostIP                                   string
+	podIP, hostIP, adminSource                      string
 	remove                                          bool
 }
 
@@ -50,6 +51,8 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 	f.Uint32Var(&o.ProxyUser, "proxy-user", 1337, "numeric id of the user that the proxy runs as")
 	f.Uint16Var(&o.AdminPort, "admin-port", 15000,
 		"port of the proxy's own administration on loopback, to which it never connects itself")
+	f.StringVar(&o.adminSource, "admin-source", "", "with mesh.telemetry.metrics "+ir.MetricsSource+
+		", the address from which the proxy connects to its administration all the same, for its metrics")
 	f.UintSliceVar(&o.local, "local-ports", nil,
 		"the only ports on loopback that the proxy may connect to: the application's, and 53 where names are looked up there (default all but --admin-port)")
 	f.UintSliceVar(&o.inbound, "inbound-ports", nil, "the only ports to redirect connections to (default all)")
@@ -94,6 +97,13 @@ func (o *redirectOptions) read() error {
 			}
 			*list.to = append(*list.to, uint16(port))
 		}
+	}
+	if o.adminSource != "" {
+		source, err := netip.ParseAddr(o.adminSource)
+		if err != nil {
+			return fmt.Errorf("--admin-source: %q is not a valid IP address: write %s", o.adminSource, ir.MetricsSource)
+		}
+		o.AdminSource = source
 	}
 	for _, text := range o.ranges {
 		network, err := parseRange(text)

@@ -94,6 +94,7 @@ const (
 	SystemMember      Code = "MC1735"
 	RestIsWrong       Code = "MC1770"
 	FormsBesideRules  Code = "MC1741"
+	OpenMetrics       Code = "MC1751"
 	NobodySigns       Code = "MC1790"
 	PrivilegedPod     Code = "MC1736"
 	NotCarried        Code = "MC1801"

@@ -36,6 +36,8 @@ type Settings struct {
 	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty" scope:"-"`
 	// RateLimit is nil when nothing is counted for all proxies.
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
+	// Metrics is nil when the metrics of proxies are read at their administration alone.
+	Metrics *Metrics `json:"metrics,omitempty"`
 	// Server is how meshc serve treats its proxies. No proxy's configuration depends on it.
 	Server Server `json:"server,omitzero" scope:"-"`
 	// JWTIssuers, Authorizers and TrustDomains are each sorted by name.

@@ -32,6 +32,8 @@ type Proxy struct {
 	AdminPort uint16 `json:"adminPort"`
 	// HealthPort is where the proxy answers probes of what it tries itself.
 	HealthPort uint16 `json:"healthPort"`
+	// MetricsPort is where the proxy's metrics are read; 0 where they are not ([Settings.Metrics]).
+	MetricsPort uint16 `json:"metricsPort,omitempty"`
 	// CertificateDirectory holds tls.crt, tls.key and ca.crt.
 	CertificateDirectory string `json:"certificateDirectory"`
 	// SecretDirectory of a gateway has a directory for each secret.
@@ -45,11 +47,15 @@ const DefaultSecretDirectory = "/etc/meshc/secrets" // #nosec G101 -- a director
 
 // DefaultProxy is how a member's proxies run where nobody says otherwise.
 func (s *Settings) DefaultProxy() Proxy {
-	return Proxy{
+	p := Proxy{
 		Interception: InterceptRedirect, InboundPort: 15006, OutboundPort: 15001, AdminPort: 15000, HealthPort: 15021,
 		CertificateDirectory: "/etc/meshc/certificates", DrainTime: Duration(45 * time.Second),
 		Server: net.JoinHostPort(s.ServerHost(), "15010"),
 	}
+	if s.Metrics != nil {
+		p.MetricsPort = DefaultMetricsPort
+	}
+	return p
 }
 
 // Interception is how traffic gets into a proxy.
@@ -72,7 +78,15 @@ const (
 
 // Ports are those that the proxy has for itself, sorted.
 func (p *Proxy) Ports() []uint16 {
-	ports := []uint16{p.InboundPort, p.OutboundPort, p.AdminPort, p.HealthPort}
+	ports := append(p.OfGateway(), p.InboundPort, p.OutboundPort, p.HealthPort)
 	slices.Sort(ports)
 	return ports
+}
+
+// OfGateway are those of Ports that the proxy of a gateway has too.
+func (p *Proxy) OfGateway() []uint16 {
+	if p.MetricsPort == 0 {
+		return []uint16{p.AdminPort}
+	}
+	return []uint16{p.AdminPort, p.MetricsPort}
 }

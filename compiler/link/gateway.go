@@ -45,7 +45,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 					here.pos(e.Pos), listener.Pos)
 			}
 		}
-		if g.Egress.Port == g.Proxy.AdminPort {
+		if slices.Contains(g.Proxy.OfGateway(), g.Egress.Port) {
 			l.add(diag.PortTaken, here.field("egress.port"), fmt.Sprintf("port %d is used by the proxy", g.Egress.Port),
 				here.pos(e.Pos))
 		}

@@ -128,6 +128,8 @@ func (l *linker) members() {
 	}
 	l.egress()
 	l.unreadByEgress()
+	l.metricsAreClosed()
+	l.metricsPortsAreFree()
 	for _, s := range l.mesh.Services {
 		here, caller := l.services[s.Name].place, s.Peer()
 		s.Uses = l.routed(here, &caller, s.Uses)

@@ -66,7 +66,7 @@ func (l *linker) listenerPorts(here place, g *ir.Gateway) {
 	for i := range g.Listeners {
 		a := &g.Listeners[i]
 		at := here.field("listeners." + a.Name)
-		if a.Port == g.Proxy.AdminPort {
+		if slices.Contains(g.Proxy.OfGateway(), a.Port) {
 			l.add(diag.PortTaken, at.field("port"), fmt.Sprintf("port %d is used by the proxy", a.Port), a.Pos)
 		}
 		for j := range g.Listeners[:i] {

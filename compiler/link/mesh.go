@@ -91,7 +91,9 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	if m.Limits != nil {
 		l.mesh.MaxAttempts = countSetting(here, m.Limits.Attempts)
 	}
+	l.metrics(here, m.Telemetry)
 	l.proxy = l.mesh.DefaultProxy()
+	l.proxy.MetricsPort = metricsPort(l.proxy.MetricsPort, m.Telemetry)
 	l.proxy = l.proxyOf(here.field("proxy"), m.Proxy)
 	l.proxy.Requests.Pos = source.Position{}
 	return true

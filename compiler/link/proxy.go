@@ -21,6 +21,11 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 	proxy.OutboundPort = uint16(p.OutboundPort.Or(int(proxy.OutboundPort)))
 	proxy.AdminPort = uint16(p.AdminPort.Or(int(proxy.AdminPort)))
 	proxy.HealthPort = uint16(p.HealthPort.Or(int(proxy.HealthPort)))
+	if proxy.MetricsPort != 0 {
+		proxy.MetricsPort = uint16(p.MetricsPort.Or(int(proxy.MetricsPort)))
+	} else {
+		l.unread(here.field("metricsPort"), p.MetricsPort.Pos, "mesh.telemetry.metrics is not written")
+	}
 	proxy.CertificateDirectory = p.CertificateDirectory.Or(proxy.CertificateDirectory)
 	if s := l.secondsSetting(here.field("drainTime"), p.DrainTime); s != nil {
 		proxy.DrainTime = s.Value
@@ -39,8 +44,7 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 	}
 	if own := proxy.Ports(); len(slices.Compact(own)) < len(own) {
 		l.add(diag.PortTaken, here,
-			fmt.Sprintf("the proxy needs four different ports: inboundPort %d, outboundPort %d, adminPort %d, healthPort %d",
-				proxy.InboundPort, proxy.OutboundPort, proxy.AdminPort, proxy.HealthPort), here.pos(p.Pos))
+			fmt.Sprintf("the proxy needs different ports: %s", namedPorts(&proxy)), here.pos(p.Pos))
 	}
 	if l.mesh.Delivery == ir.DeliveryStatic {
 		l.unread(here.field("server"), p.Server.Pos, `with delivery "static" proxies ask no server`)
@@ -95,4 +99,14 @@ func (l *linker) family(here place, p *spec.Proxy) ir.IPFamily {
 		return ir.IPFamily(families[0])
 	}
 	return ""
+}
+
+// namedPorts are the ports of a proxy by the fields that have them.
+func namedPorts(p *ir.Proxy) string {
+	text := fmt.Sprintf("inboundPort %d, outboundPort %d, adminPort %d, healthPort %d", p.InboundPort, p.OutboundPort,
+		p.AdminPort, p.HealthPort)
+	if p.MetricsPort != 0 {
+		text += fmt.Sprintf(", metricsPort %d", p.MetricsPort)
+	}
+	return text
 }

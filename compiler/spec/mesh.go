@@ -82,6 +82,7 @@ type Proxy struct {
 	DrainTime             Field[string]   `cue:"drainTime"`
 	AdminPort             Field[int]      `cue:"adminPort"`
 	HealthPort            Field[int]      `cue:"healthPort"`
+	MetricsPort           Field[int]      `cue:"metricsPort"`
 	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
 	SecretDirectory       Field[string]   `cue:"secretDirectory"`
 	Server                Field[string]   `cue:"server"`

@@ -5,5 +5,5 @@ type Telemetry struct {
 	Pos       Pos
 	AccessLog Unsupported `cue:"accessLog"`
 	Tracing   Unsupported `cue:"tracing"`
-	Metrics   Unsupported `cue:"metrics"`
+	Metrics   *Metrics    `cue:"metrics"`
 }

@@ -196,6 +196,11 @@ func (p *Placement) proxy(member, address string, proxy *ir.Proxy) error {
 	}
 	proxy.Interception = ir.InterceptExplicit
 	proxy.AdminPort, proxy.HealthPort = admin, health
+	if proxy.MetricsPort != 0 {
+		if proxy.MetricsPort, err = p.port(member, address, "metrics", ir.DefaultMetricsPort); err != nil {
+			return err
+		}
+	}
 	proxy.Server = server
 	proxy.CertificateDirectory = filepath.Join(p.directory, member, "certificates")
 	return nil

@@ -120,12 +120,27 @@ func toForbidden(f ir.ForbiddenNetwork) exprs {
 	return toAddress(address, bits)
 }
 
-// toAddress is for addresses of which the bits in a mask are those of this one.
+// toAddress is for destinations of which the bits in a mask are those of this address.
 func toAddress(address, mask []byte) exprs {
-	family, offset := byte(unix.NFPROTO_IPV4), uint32(16)
 	if len(address) == net.IPv6len {
-		family, offset = unix.NFPROTO_IPV6, 24
+		return addressed(unix.NFPROTO_IPV6, 24, address, mask)
 	}
+	return addressed(unix.NFPROTO_IPV4, 16, address, mask)
+}
+
+// fromAddress is for packets from that address.
+func fromAddress(from netip.Addr) exprs {
+	address := from.AsSlice()
+	all := mask(from.BitLen(), len(address))
+	if len(address) == net.IPv6len {
+		return addressed(unix.NFPROTO_IPV6, 8, address, all)
+	}
+	return addressed(unix.NFPROTO_IPV4, 12, address, all)
+}
+
+// addressed is for packets of a family with an address at that offset of their header of which the bits in a mask are
+// those of this one.
+func addressed(family byte, offset uint32, address, mask []byte) exprs {
 	size := uint32(len(address))
 	return exprs{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},

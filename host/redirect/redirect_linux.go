@@ -104,6 +104,9 @@ func confine(c *nftables.Conn, table *nftables.Table, r Rules) {
 	chain := c.AddChain(&nftables.Chain{Name: "forbidden", Table: table})
 	c.AddRule(&nftables.Rule{Table: table, Chain: output, Exprs: ofUser(r.ProxyUser).and(opening()).jump(chain.Name)})
 	add := func(e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
+	if from := r.AdminSource; from.IsValid() {
+		add(fromAddress(from).and(toPort(r.AdminPort)).leave())
+	}
 	for _, f := range ir.ForbiddenNetworks(false) {
 		to := toForbidden(f)
 		switch {

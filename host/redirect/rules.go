@@ -18,6 +18,9 @@ type Rules struct {
 	// AdminPort is the port of the proxy's administration interface on loopback. It is required. The proxy itself may
 	// not connect to it, because a name that resolves to loopback could direct a caller's request there.
 	AdminPort uint16
+	// AdminSource is the only address on loopback from which the proxy may connect to its administration all the same,
+	// to answer who reads its metrics; zero for none. Only the mesh's own configuration has the proxy connect from it.
+	AdminSource netip.Addr
 	// LocalPorts are the ports on loopback to which the proxy may connect: those of the application and of the name
 	// server. If the list is empty, it may connect to all ports except AdminPort.
 	LocalPorts []uint16
@@ -39,6 +42,8 @@ func (r *Rules) Validate() error {
 		return errors.New("the proxy's admin port must be 1 to 65535")
 	case slices.Contains(r.LocalPorts, r.AdminPort):
 		return fmt.Errorf("port %d is the proxy's admin port, not one of the application's", r.AdminPort)
+	case r.AdminSource.IsValid() && !r.AdminSource.IsLoopback():
+		return fmt.Errorf("%s is not an address on loopback", r.AdminSource)
 	case r.InboundPort == r.OutboundPort:
 		return fmt.Errorf("the proxy's inbound and outbound port are both %d", r.InboundPort)
 	case r.ProxyUser == 0:

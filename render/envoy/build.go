@@ -58,6 +58,7 @@ func Build(scope ir.Scope, o Options) (*Resources, error) {
 		b.inbound()
 	}
 	b.outbound()
+	b.scrape()
 	b.secrets()
 	return b.finish()
 }

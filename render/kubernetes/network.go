@@ -22,6 +22,7 @@ func networkPolicy(scope ir.Scope) *networkingv1.NetworkPolicy {
 	if scope.Service != nil {
 		ingress = serviceIngress(scope)
 	}
+	ingress = append(ingress, scraperIngress(scope)...)
 	return policy(meta(scope, scope.Member().Name), podsOf(scope), ingress, egress(scope))
 }
 

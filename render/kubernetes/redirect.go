@@ -22,7 +22,14 @@ func redirectArgs(scope ir.Scope) []string {
 		"--pod-ip=$(POD_IP)", "--host-ip=$(HOST_IP)",
 	}
 	args = appendList(args, "local-ports", localPorts(scope))
-	args = appendList(args, "exclude-inbound-ports", append(slices.Clone(p.ExcludeInboundPorts), p.HealthPort))
+	left := append(slices.Clone(p.ExcludeInboundPorts), p.HealthPort)
+	if p.MetricsPort != 0 {
+		args = append(args, "--admin-source="+ir.MetricsSource)
+		if scope.Settings.ReadFrom() != nil { // else it is on loopback, which is never redirected
+			left = append(left, p.MetricsPort)
+		}
+	}
+	args = appendList(args, "exclude-inbound-ports", left)
 	args = appendList(args, "exclude-outbound-ports", p.ExcludeOutboundPorts)
 	return appendList(args, "exclude-outbound-ranges", p.ExcludeOutboundRanges)
 }

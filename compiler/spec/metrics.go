@@ -1,0 +1,17 @@
+package spec
+
+// Metrics are mesh.telemetry.metrics.
+type Metrics struct {
+	Pos     Pos
+	Port    Field[int] `cue:"port"`
+	Scraper *Scraper   `cue:"scraper"`
+}
+
+// Scraper is who reads metrics.
+type Scraper struct {
+	Pos       Pos
+	Namespace Field[string]            `cue:"namespace"`
+	Pods      map[string]Field[string] `cue:"pods"`
+	IPRanges  []Field[string]          `cue:"ipRanges"`
+	Identity  Field[string]            `cue:"identity"`
+}

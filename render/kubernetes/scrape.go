@@ -1,0 +1,41 @@
+package kubernetes
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// scraperIngress lets the scraper in on the port of the metrics of a member's proxy.
+func scraperIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
+	s := scope.Settings.ReadFrom()
+	if s == nil {
+		return nil
+	}
+	return []networkingv1.NetworkPolicyIngressRule{{
+		From: scraperPeers(s), Ports: []networkingv1.NetworkPolicyPort{tcp(scope.Member().Proxy.MetricsPort)},
+	}}
+}
+
+// scraperPeers are where the scraper may be; nil for anywhere.
+func scraperPeers(s *ir.Scraper) []networkingv1.NetworkPolicyPeer {
+	if s.Namespace != "" { // a peer has no range besides; proxies hold to it
+		return []networkingv1.NetworkPolicyPeer{{
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: s.Namespace}},
+			PodSelector:       podSelector(s.Pods),
+		}}
+	}
+	var out []networkingv1.NetworkPolicyPeer
+	for _, prefix := range s.IPRanges {
+		out = append(out, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: prefix.String()}})
+	}
+	return out
+}
+
+func podSelector(labels map[string]string) *metav1.LabelSelector {
+	if len(labels) == 0 {
+		return nil
+	}
+	return &metav1.LabelSelector{MatchLabels: labels}
+}
