@@ -58,8 +58,8 @@ func scrape(t *testing.T, at, request string) (status int, header http.Header, b
 	return answer.StatusCode, answer.Header, string(text)
 }
 
-// The proxies of services and gateways have their metrics on a port, and nothing else of their administration, which can
-// end a proxy, tell its whole configuration and change its log levels.
+// The proxies of services and gateways have their metrics on a port, and nothing else of their administration, which
+// can end a proxy, tell its whole configuration and change its log levels.
 //
 // Field: mesh.telemetry.metrics.port
 // Field: mesh.telemetry.metrics.scraper.ipRanges
@@ -120,8 +120,8 @@ func notMetrics(t *testing.T, at, request string) {
 	}
 }
 
-// Metrics are read over mutual TLS by who has the identity of the scraper, and by nobody else: neither by another member
-// of the mesh, nor without a certificate, nor from another address.
+// Metrics are read over mutual TLS by who has the identity of the scraper, and by nobody else: neither by another
+// member of the mesh, nor without a certificate, nor from another address.
 //
 // Field: mesh.telemetry.metrics.scraper.identity
 func TestMetricsAreForTheScraper(t *testing.T) {
