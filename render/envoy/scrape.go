@@ -39,7 +39,9 @@ func (b *builder) scrape() {
 		return
 	}
 	s := b.scope.Settings.ReadFrom()
-	chain := &listenerv3.FilterChain{Name: scrapeListener, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}
+	chain := &listenerv3.FilterChain{
+		Name: scrapeListener, TransportSocketConnectTimeout: durationpb.New(headersTimeout),
+	}
 	listener := &listenerv3.Listener{
 		Name: scrapeListener, Address: address(b.loopback, port), TrafficDirection: corev3.TrafficDirection_INBOUND,
 		FilterChains: []*listenerv3.FilterChain{chain}, Metadata: from(b.scope.Settings.Metrics.Pos),
