@@ -73,7 +73,9 @@ func TestAdministrationFromOneAddress(t *testing.T) {
 			t.Errorf("%s: the proxy does not reach its administration: %q", name, got)
 		}
 		for _, c := range []struct{ source, to string }{
-			{"", "127.0.0.1:15000"}, {"127.0.0.1", "127.0.0.1:15000"}, {"127.0.0.91", "127.0.0.1:15000"},
+			{"", "127.0.0.1:15000"},
+			{"127.0.0.1", "127.0.0.1:15000"},
+			{"127.0.0.91", "127.0.0.1:15000"},
 			{"", "[::1]:15000"},
 		} {
 			if got := client.from(t, proxyUser, c.source, c.to, ""); got != "" {
