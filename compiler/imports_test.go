@@ -104,7 +104,7 @@ var imports = []struct{ of, may, depend string }{
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
 		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/state review/revision review/verify
-		schema serve serve/kubernetes`, "cue envoy kubernetes cobra"},
+		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.
 	{"compiler/compiletest", "compiler", "cue"},

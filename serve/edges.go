@@ -19,6 +19,8 @@ type EdgeReport struct {
 	Mesh string    `json:"mesh"`
 	Hash string    `json:"hash"`
 	Now  time.Time `json:"now"`
+	// Since is when the server was started: it knows nothing from before.
+	Since time.Time `json:"since"`
 	// Window is the length of the window, in seconds.
 	Window float64 `json:"window"`
 	// Silent are connected proxies that have told nothing for 15 seconds: what they count is missing.
@@ -36,13 +38,18 @@ type Edge struct {
 	// Callee is "service NAME" or "external NAME"; empty for what the caller's proxy answers itself.
 	Callee string `json:"callee,omitempty"`
 	Port   uint16 `json:"port,omitempty"`
+	// PortName is the name of the port in the spec.
+	PortName string `json:"portName,omitempty"`
 	// Declared is set where the mesh that is served has a call on this edge. Uses is where the caller says so, and
 	// Allow are the rules by which the callee lets it in.
 	Declared bool            `json:"declared"`
 	Uses     source.Position `json:"uses,omitzero"`
 	Allow    []EdgeRule      `json:"allow,omitempty"`
-	// CalleeSource is where the callee is written.
+	// CallerSource and CalleeSource are where the two are written.
+	CallerSource source.Position `json:"callerSource,omitzero"`
 	CalleeSource source.Position `json:"calleeSource,omitzero"`
+	// Reports is set while a proxy of the caller reports: then an edge without requests has none.
+	Reports bool `json:"reports,omitempty"`
 	// Client and Server are what the proxies of the two ends tell; nil for what was not told.
 	Client *telemetry.End `json:"client,omitempty"`
 	Server *telemetry.End `json:"server,omitempty"`
@@ -75,9 +82,16 @@ func (s *Server) Edges(window time.Duration) EdgeReport {
 	status := s.staging.status()
 	out := EdgeReport{
 		Mesh: status.Mesh, Hash: status.Hash, Now: now, Window: window.Seconds(), Omitted: s.reports.store.Omitted(),
-		Silent: s.proxies.silent(now, s.reports.told(now.Add(-silentAfter))),
+		Since: s.begun,
 	}
-	j := &joined{edges: map[edgeKey]*Edge{}}
+	told := s.reports.told(now.Add(-silentAfter))
+	out.Silent = s.proxies.silent(now, told)
+	j := &joined{edges: map[edgeKey]*Edge{}, reports: map[string]bool{}}
+	for id := range told {
+		if kind, name, _, err := envoy.ParseNodeID(id); err == nil {
+			j.reports[ir.Ref{Kind: kind, Name: name}.String()] = true
+		}
+	}
 	if m := s.staging.mesh(); m != nil {
 		j.declare(m)
 	}
@@ -87,9 +101,7 @@ func (s *Server) Edges(window time.Duration) EdgeReport {
 	for _, e := range j.edges {
 		out.Edges = append(out.Edges, *e)
 	}
-	slices.SortFunc(out.Edges, func(a, b Edge) int {
-		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.Port, b.Port))
-	})
+	slices.SortFunc(out.Edges, compareEdges)
 	return out
 }
 
@@ -103,18 +115,20 @@ type joined struct {
 	// callers are members by their identities, and callees services and externals by their labels.
 	callers map[string]ir.Peer
 	callees map[string]ir.Ref
+	places  map[string]source.Position // of members, by their identities
+	reports map[string]bool            // members, as Edge.Caller names them
 }
 
 // declare adds the calls of a mesh.
 func (j *joined) declare(m *ir.Mesh) {
-	j.mesh, j.callers, j.callees = m, map[string]ir.Peer{}, map[string]ir.Ref{}
+	j.mesh, j.callers, j.callees, j.places = m, map[string]ir.Peer{}, map[string]ir.Ref{}, map[string]source.Position{}
 	for i := range m.Services {
 		s := m.Services[i]
-		j.callers[s.Identity.String()] = s.Peer()
+		j.callers[s.Identity.String()], j.places[s.Identity.String()] = s.Peer(), s.Pos
 		j.callees[envoy.CalleeLabel(&s.Upstream)] = ir.ServiceRef(s.Name)
 	}
 	for _, g := range m.Gateways {
-		j.callers[g.Identity.String()] = g.Peer()
+		j.callers[g.Identity.String()], j.places[g.Identity.String()] = g.Peer(), g.Pos
 	}
 	for _, e := range m.Externals {
 		j.callees[e.Name] = ir.ExternalRef(e.Name)
@@ -159,7 +173,8 @@ func (j *joined) edge(k edgeKey) *Edge {
 	}
 	caller, member := j.callers[k.caller]
 	if member {
-		e.Caller = caller.Ref().String()
+		e.Caller, e.CallerSource = caller.Ref().String(), j.places[k.caller]
+		e.Reports = j.reports[e.Caller]
 	} else if id, err := spiffeid.FromString(k.caller); err == nil {
 		caller = ir.Peer{Identity: id}
 	}
@@ -181,6 +196,9 @@ func (e *Edge) of(callee *ir.Service, caller *ir.Peer) {
 	e.CalleeSource = callee.Pos
 	for i := range callee.Ports {
 		port := &callee.Ports[i]
+		if port.Number == e.Port {
+			e.PortName = port.Name
+		}
 		for k := range callee.Allow {
 			r := &callee.Allow[k]
 			if port.Number == e.Port && !r.Audit && r.Holds(port) && r.Names(caller) {

@@ -94,6 +94,7 @@ type Server struct {
 	quotas  *quotas
 	holders *holders
 	reports *reports
+	begun   time.Time
 
 	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate.
 	setting  sync.Mutex
@@ -135,7 +136,7 @@ func New(c Config) (*Server, error) {
 			cache.IDHash{}, nil),
 		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
 	}
-	s.reports = newReports(s)
+	s.reports, s.begun = newReports(s), time.Now()
 	m.follow(s.reports.store)
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
 	var err error

@@ -121,7 +121,8 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newDescribeCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(),
+		newEdgesCmd(), newDescribeCmd(),
 		newTryCmd(),
 		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(),
 		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),

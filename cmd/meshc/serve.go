@@ -60,7 +60,7 @@ and of each one of the mesh, where pods look when they ask for their first certi
 With --endpoints the instances of services that say workload: file come from the files of that directory, which other
 programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
 
-On the admin address are /healthz, /readyz, /metrics and /status.`,
+On the admin address are /healthz, /readyz, /metrics, /status and /edges.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
   meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
 		RunE: o.run,

@@ -108,6 +108,9 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 	if err := printGateways(starting, out, mesh); err != nil {
 		return err
 	}
+	if at := mesh.ServerAdmin(); at != "" {
+		fmt.Fprintf(out, "\nwhat calls what: meshc top --server %s\n", at)
+	}
 	fmt.Fprintln(out, "\nCtrl-C ends it. A change of the spec is taken at once.")
 	fmt.Fprintln(out)
 

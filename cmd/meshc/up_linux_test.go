@@ -42,6 +42,11 @@ func TestUp(t *testing.T) {
 			t.Errorf("%d Envoys run, want 9", n)
 		}
 
+		top := exec.Command(binary, "top", "--once", "--server", up.match(t, `meshc top --server (\S+)`)[1])
+		if out, err := top.CombinedOutput(); err != nil || !strings.Contains(string(out), "REQ/S") {
+			t.Errorf("meshc top: %v: %s", err, out)
+		}
+
 		spec := filepath.Join(up.spec, "services/frontend/service.cue")
 		good, err := os.ReadFile(spec)
 		if err != nil {

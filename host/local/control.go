@@ -52,6 +52,14 @@ func (m *Mesh) serve(placed *ir.Mesh, starting map[string][]string) error {
 	return server.SetMesh(placed)
 }
 
+// ServerAdmin is where meshc serve tells its status and the edges of the mesh, IP:PORT; empty where there is none.
+func (m *Mesh) ServerAdmin() string {
+	if m.control == nil {
+		return ""
+	}
+	return m.control.server.AdminAddr()
+}
+
 func (c *control) stop() error {
 	c.cancel()
 	return <-c.done

@@ -57,6 +57,37 @@ func (s *Stats) Add(other *Stats) {
 	s.Latency = s.Latency.with(&other.Latency)
 }
 
+// Add has the end tell of what another server knows of it too.
+func (e *End) Add(other *End) {
+	e.Stats.Add(&other.Stats)
+	if other.Last.After(e.Last) {
+		e.Last = other.Last
+	}
+	for _, f := range other.Failures {
+		i := slices.IndexFunc(e.Failures, func(had Failure) bool {
+			return had.Status == f.Status && had.GRPC == f.GRPC && had.Flags == f.Flags
+		})
+		if i < 0 {
+			e.Failures = append(e.Failures, f)
+		} else {
+			e.Failures[i].Requests += f.Requests
+		}
+	}
+	slices.SortFunc(e.Failures, compareFailures)
+	for _, l := range other.Lines {
+		i := slices.IndexFunc(e.Lines, func(had Line) bool {
+			return had.Name == l.Name && had.Source == l.Source && had.Version == l.Version
+		})
+		if i < 0 {
+			e.Lines = append(e.Lines, l)
+		} else {
+			e.Lines[i].Requests += l.Requests
+			e.Lines[i].Errors += l.Errors
+		}
+	}
+	slices.SortStableFunc(e.Lines, compareLines)
+}
+
 // Latency are quantiles of durations, in milliseconds.
 type Latency struct {
 	// Samples is the number of durations.
@@ -220,10 +251,12 @@ func (s *series) linesSince(minute int64, now time.Time) []Line {
 			out = append(out, about)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Line) int {
-		return cmp.Or(cmp.Compare(b.Requests, a.Requests), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortStableFunc(out, compareLines)
 	return out
+}
+
+func compareLines(a, b Line) int {
+	return cmp.Or(cmp.Compare(b.Requests, a.Requests), strings.Compare(a.Name, b.Name))
 }
 
 // Omitted is the number of metrics that were not taken: of edges of others, or beyond a bound.

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/telemetry"
+)
+
+// edgeFlags are those of the commands that ask what proxies have told of their edges.
+type edgeFlags struct {
+	servers []string
+	window  time.Duration
+	output  string
+}
+
+func (f *edgeFlags) add(cmd *cobra.Command, window time.Duration) {
+	cmd.Flags().StringSliceVar(&f.servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve")
+	cmd.Flags().DurationVar(&f.window, "last", window, "the time that is told of: from 5s to 15m")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or json")
+}
+
+func (f *edgeFlags) check() error {
+	if f.output != "table" && f.output != "json" {
+		return usage(fmt.Errorf("output is %q and must be table or json", f.output))
+	}
+	if f.window < telemetry.Shortest || f.window > telemetry.Kept {
+		return usage(fmt.Errorf("--last is %v and must be from %v to %v", f.window, telemetry.Shortest, telemetry.Kept))
+	}
+	return nil
+}
+
+// fetch asks all servers, of which each knows what its own proxies told.
+func (f *edgeFlags) fetch(cmd *cobra.Command) (*serve.EdgeReport, error) {
+	var all *serve.EdgeReport
+	for _, server := range f.servers {
+		raw, err := ask(cmd, server, "/edges?window="+url.QueryEscape(f.window.String()))
+		if err != nil {
+			return nil, err
+		}
+		report := &serve.EdgeReport{}
+		if json.Unmarshal(raw, report) != nil {
+			return nil, errors.New("the server at " + server + " is not meshc serve")
+		}
+		if all == nil {
+			all = report
+		} else {
+			all.Add(report)
+		}
+	}
+	if all == nil {
+		return nil, usage(errors.New("--server names no address"))
+	}
+	return all, nil
+}
+
+func newEdgesCmd() *cobra.Command {
+	var flags edgeFlags
+	cmd := &cobra.Command{
+		Use:   "edges",
+		Short: "Show who called whom, who was denied, and which calls nobody makes",
+		Long: `Edges asks meshc serve what its proxies have told of the last 15 minutes, and lists every edge: those that the mesh
+declares, with or without traffic, and those of callers that were denied. Numbers are those of the caller's proxy, or of
+the callee's for a caller without one; denied requests are those of the callee's.
+
+Below the table it says which line of the spec lets a denied caller in, and which line can be deleted where nobody calls.
+No line is proposed for an edge whose caller's proxies do not report to the servers that are asked: of several servers
+each knows its own proxies, so name all of them.`,
+		Example: `  meshc edges
+  meshc edges --last 5m -o json
+  meshc edges --server 127.0.0.1:15011,127.0.0.1:25011`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.check(); err != nil {
+				return err
+			}
+			report, err := flags.fetch(cmd)
+			if err != nil {
+				return err
+			}
+			if flags.output == "json" {
+				return writeJSON(cmd.OutOrStdout(), report)
+			}
+			return printEdges(cmd.OutOrStdout(), report)
+		},
+	}
+	flags.add(cmd, telemetry.Kept)
+	return cmd
+}
+
+func printEdges(w io.Writer, r *serve.EdgeReport) error {
+	printWindow(w, r)
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "CALLER\tCALLEE\tPORT\tREQUESTS\tERRORS\tDENIED\tP50\tP95\tP99\tSTATE")
+	for i := range r.Edges {
+		e := &r.Edges[i]
+		var s telemetry.Stats
+		if end := e.Stats(); end != nil {
+			s = end.Stats
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", memberName(e.Caller, "(no certificate)"),
+			memberName(e.Callee, "(its own proxy)"), portText(e), s.Requests, s.Errors, denied(e), latencies(&s.Latency),
+			edgeState(e))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for i := range r.Edges {
+		for _, note := range edgeNotes(&r.Edges[i]) {
+			fmt.Fprintf(w, "\n%s\n", note)
+		}
+	}
+	printMissing(w, r)
+	return nil
+}
+
+// printWindow says what the numbers are of.
+func printWindow(w io.Writer, r *serve.EdgeReport) {
+	window := time.Duration(r.Window * float64(time.Second))
+	fmt.Fprintf(w, "mesh %s, the last %s", r.Mesh, shortDuration(window))
+	if known := r.Now.Sub(r.Since); known < window {
+		fmt.Fprintf(w, "; the server was started %s ago", shortDuration(known.Round(time.Second)))
+	}
+	fmt.Fprintln(w)
+}
+
+// printMissing says what the numbers do not have.
+func printMissing(w io.Writer, r *serve.EdgeReport) {
+	if len(r.Silent) > 0 {
+		fmt.Fprintf(w, "\nconnected and telling nothing: %s\n", strings.Join(r.Silent, ", "))
+	}
+	if r.Omitted > 0 {
+		fmt.Fprintf(w, "\n%d metrics of proxies were not kept: of edges of others, or beyond a limit\n", r.Omitted)
+	}
+}
+
+// shortDuration is "15m" and not "15m0s".
+func shortDuration(d time.Duration) string {
+	if d >= time.Minute && d%time.Minute == 0 {
+		return strings.TrimSuffix(d.String(), "0s")
+	}
+	return d.String()
+}
+
+// memberName is a member as tables name it: a service by its name alone.
+func memberName(ref, none string) string { return cmp.Or(strings.TrimPrefix(ref, "service "), none) }
+
+func portText(e *serve.Edge) string {
+	if e.Port == 0 {
+		return "-"
+	}
+	return fmt.Sprint(e.Port)
+}
+
+func denied(e *serve.Edge) uint64 {
+	if e.Server == nil {
+		return 0
+	}
+	return e.Server.Denied
+}
+
+// latencies are p50, p95 and p99, in three columns.
+func latencies(l *telemetry.Latency) string {
+	if l.Samples == 0 {
+		return "-\t-\t-"
+	}
+	return milliseconds(l.P50) + "\t" + milliseconds(l.P95) + "\t" + milliseconds(l.P99)
+}
+
+func milliseconds(ms float64) string {
+	switch {
+	case ms < 1:
+		return "<1ms"
+	case ms < 10_000:
+		return fmt.Sprintf("%.0fms", ms)
+	}
+	return fmt.Sprintf("%.1fs", ms/1000)
+}
+
+func edgeState(e *serve.Edge) string {
+	end := e.Stats()
+	switch {
+	case !e.Declared && e.Callee != "":
+		return "not declared"
+	case end != nil && end.Requests > 0:
+		return ""
+	case !e.Reports:
+		return "not known: no proxy of the caller reports"
+	}
+	return "no traffic"
+}
+
+// edgeNotes say which lines of the spec to add or to delete.
+func edgeNotes(e *serve.Edge) (notes []string) {
+	name := fmt.Sprintf("%s → %s:%s", memberName(e.Caller, "a caller without a certificate"), memberName(e.Callee, ""),
+		portText(e))
+	if edgeState(e) == "no traffic" {
+		notes = append(notes, fmt.Sprintf("%s: nobody calls; if nobody needs it, delete the use at %s", name, e.Uses))
+	}
+	if denied(e) == 0 {
+		return notes
+	}
+	rest := e.Server.Denied
+	for _, l := range e.Server.Lines {
+		if l.Denies {
+			notes = append(notes, fmt.Sprintf("%s: %d requests denied by the rule at %s (%s); delete it to let them in", name,
+				l.Requests, l.Source, l.Name))
+			rest -= min(rest, l.Requests)
+		}
+	}
+	switch {
+	case rest == 0:
+	case len(e.Allow) > 0:
+		places := make([]string, 0, len(e.Allow))
+		for _, r := range e.Allow {
+			places = append(places, fmt.Sprintf("%s (%s)", r.Source, r.Name))
+		}
+		notes = append(notes, fmt.Sprintf("%s: %d requests denied: the rules for this caller let other requests in only: %s",
+			name, rest, strings.Join(places, ", ")))
+	default:
+		note := fmt.Sprintf("%s: %d requests denied: no rule allows this caller; to let it in, add to allow of %s (%s)\n  %s",
+			name, rest, memberName(e.Callee, ""), e.CalleeSource, allowLine(e))
+		if e.CallerSource.IsValid() && !e.Declared {
+			note += fmt.Sprintf("\nand to uses of %s (%s)\n  %s: {}", memberName(e.Caller, ""), e.CallerSource,
+				memberName(e.Callee, ""))
+		}
+		notes = append(notes, note)
+	}
+	return notes
+}
+
+// allowLine is the rule that lets the caller in.
+func allowLine(e *serve.Edge) string {
+	kind, name, member := strings.Cut(e.Caller, " ")
+	from := fmt.Sprintf("identities: [%q]", e.Caller)
+	switch {
+	case e.Caller == "":
+		from = "plaintext: true"
+	case member && slices.Contains([]string{"service", "gateway"}, kind):
+		from = fmt.Sprintf("%ss: [%q]", kind, name)
+	}
+	return fmt.Sprintf("{from: %s, ports: [%q]}", from, e.PortName)
+}
