@@ -52,7 +52,7 @@ func (b *builder) pathsAsWritten(name string, filters ...*hcmv3.HttpFilter) *hcm
 		// What one proxy adds for itself is nobody else's business.
 		HttpFilters: slices.Concat(filters,
 			[]*hcmv3.HttpFilter{b.httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})}),
-		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{lateRPCs()}},
+		LocalReplyConfig: &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{noWholeServer(), lateRPCs()}},
 		// The application says what it is.
 		ServerName:                   serverName,
 		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,

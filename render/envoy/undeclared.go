@@ -11,8 +11,8 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// undeclaredHeader is in the answer of a proxy to a request of its own member for a host that the member does not
-// use. Its value is [undeclaredHost].
+// undeclaredHeader is in answers of a proxy that an application could take for the callee's own. Its value says why:
+// [undeclaredHost], for a host that the member does not use, or [wholeServer].
 const (
 	undeclaredHeader = "x-meshc-refused"
 	undeclaredHost   = "undeclared-host"

@@ -24,6 +24,8 @@ type Random struct {
 	Wide bool
 	// CORS has meshes with it.
 	CORS bool
+	// Forms has requests in the absolute form, and for services by all their names, with a dot behind too.
+	Forms bool
 	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and
 	// one for some hosts.
 	Edge bool
@@ -239,6 +241,9 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 		Port: 8080,
 	}
 	r.From, r.Host = try.Sender{Kind: ir.KindService, Name: "a"}, g.one("b", "c")
+	if g.Forms {
+		r.Host += g.one("", "", ".", ".default", ".default.", ".default.svc.", ".default.svc.cluster.local.")
+	}
 	if g.chance(2) {
 		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example",
 			"y.two.example", "elsewhere.test")
@@ -282,6 +287,11 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	if slices.Contains([]string{"POST", "PUT"}, r.Method) {
 		head += "content-length: 0\r\n"
 	}
-	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, r.Path, r.Authority,
-		head)
+	target, host := r.Path, r.Authority
+	// Beside the absolute form the header host counts for nothing; and x-forwarded-proto does not, of which a trial says
+	// what it is beside a path alone.
+	if g.Forms && g.chance(4) && !strings.Contains(head, "x-forwarded-proto") {
+		target, host = g.one("http://", "HTTP://")+r.Authority+r.Path, g.one(r.Authority, "elsewhere.test", "c", "")
+	}
+	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, target, host, head)
 }
