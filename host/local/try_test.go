@@ -34,7 +34,9 @@ func TestTryIsEnvoy(t *testing.T) {
 	compared, undecided, reached := 0, 0, 0
 	// Some meshes let nobody in: another one, until enough of the requests get somewhere.
 	for n := 0; compared+undecided < tries || reached < tries/8 && compared < 4*tries; n++ {
-		g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, uint64(n))), Keys: public, Hosts: true, Edge: true, Forms: true}
+		g := &trytest.Random{
+			Rand: rand.New(rand.NewPCG(seed, uint64(n))), Keys: public, Hosts: true, Edge: true, Forms: true,
+		}
 		m, text := randomMesh(t, g.Spec)
 		mesh := startUntilStopped(t, m)
 		for range perMesh {

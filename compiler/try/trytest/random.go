@@ -293,5 +293,6 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	if g.Forms && g.chance(4) && !strings.Contains(head, "x-forwarded-proto") {
 		target, host = g.one("http://", "HTTP://")+r.Authority+r.Path, g.one(r.Authority, "elsewhere.test", "c", "")
 	}
-	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, target, host, head)
+	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, target, host,
+		head)
 }
