@@ -94,7 +94,7 @@ soak: build tools inotify
 # Go's cache
 fuzz:
 	@set -e; for target in render.FuzzSpec render.FuzzMesh render/manifest.FuzzYAMLString \
-			compiler/try.FuzzPath importer.FuzzImport serve.FuzzADS identity/ca.FuzzRedeem identity/enroll.FuzzParseRequest; do \
+			compiler/try.FuzzPath importer.FuzzImport serve.FuzzADS serve/telemetry.FuzzReport identity/ca.FuzzRedeem identity/enroll.FuzzParseRequest; do \
 		$(WITH_ENVOY) tools/fuzz.sh ./$${target%.*} $${target##*.} $(FUZZTIME); \
 	done
 

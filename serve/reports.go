@@ -65,7 +65,7 @@ func newReports(s *Server) *reports {
 }
 
 // register adds Envoy's metrics service to a gRPC server, until the context ends.
-func (r *reports) register(g *grpc.Server, running context.Context) { //nolint:revive // not the context of the call
+func (r *reports) register(running context.Context, g *grpc.Server) {
 	service := metricsservice.MetricsService_ServiceDesc
 	name := service.Streams[0].StreamName
 	stream := func(_ any, s grpc.ServerStream) error {

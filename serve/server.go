@@ -289,6 +289,6 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 	listenerservice.RegisterListenerDiscoveryServiceServer(g, handler)
 	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
 	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
-	s.reports.register(g, running)
+	s.reports.register(running, g)
 	return g
 }

@@ -117,7 +117,7 @@ func printEdges(w io.Writer, r *serve.EdgeReport) error {
 		return err
 	}
 	for i := range r.Edges {
-		for _, note := range edgeNotes(&r.Edges[i]) {
+		for _, note := range edgeNotes(&r.Edges[i], knownFor(r)) {
 			fmt.Fprintf(w, "\n%s\n", note)
 		}
 	}
@@ -129,10 +129,15 @@ func printEdges(w io.Writer, r *serve.EdgeReport) error {
 func printWindow(w io.Writer, r *serve.EdgeReport) {
 	window := time.Duration(r.Window * float64(time.Second))
 	fmt.Fprintf(w, "mesh %s, the last %s", r.Mesh, shortDuration(window))
-	if known := r.Now.Sub(r.Since); known < window {
-		fmt.Fprintf(w, "; the server was started %s ago", shortDuration(known.Round(time.Second)))
+	if known := knownFor(r); known < window {
+		fmt.Fprintf(w, "; the server was started %s ago", shortDuration(known))
 	}
 	fmt.Fprintln(w)
+}
+
+// knownFor is the time that the report tells of: less than its window where a server was started later.
+func knownFor(r *serve.EdgeReport) time.Duration {
+	return min(time.Duration(r.Window*float64(time.Second)), r.Now.Sub(r.Since).Round(time.Second))
 }
 
 // printMissing says what the numbers do not have.
@@ -201,12 +206,13 @@ func edgeState(e *serve.Edge) string {
 	return "no traffic"
 }
 
-// edgeNotes say which lines of the spec to add or to delete.
-func edgeNotes(e *serve.Edge) (notes []string) {
+// edgeNotes say which lines of the spec to add or to delete, by what is known of so long.
+func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 	name := fmt.Sprintf("%s → %s:%s", memberName(e.Caller, "a caller without a certificate"), memberName(e.Callee, ""),
 		portText(e))
 	if edgeState(e) == "no traffic" {
-		notes = append(notes, fmt.Sprintf("%s: nobody calls; if nobody needs it, delete the use at %s", name, e.Uses))
+		notes = append(notes, fmt.Sprintf("%s: no requests for %s; if nobody needs it, delete the use at %s", name,
+			shortDuration(known), e.Uses))
 	}
 	if denied(e) == 0 {
 		return notes

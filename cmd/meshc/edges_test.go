@@ -101,7 +101,7 @@ mail                                        cart     7070   2          0        
 reports                                     cart     7070   7          0        7        -      -      -      
 spiffe://shop.example/ns/shop/sa/stranger   cart     7070   5          0        5        -      -      -      not declared
 
-checkout → cart:7070: nobody calls; if nobody needs it, delete the use at checkout.cue:7:3
+checkout → cart:7070: no requests for 1m; if nobody needs it, delete the use at checkout.cue:7:3
 
 mail → cart:7070: 2 requests denied: no rule allows this caller; to let it in, add to allow of cart (cart.cue:3:3)
   {from: services: ["mail"], ports: ["http"]}

@@ -83,7 +83,7 @@ func (p *Proxy) about(message []byte) (at int64, digest uint64, err error) {
 			}
 			return fields(data, func(n protowire.Number, _ []byte, value uint64) error {
 				if n == 6 {
-					at = int64(value) //nolint:gosec // as protobuf does
+					at = int64(value)
 				}
 				return nil
 			})

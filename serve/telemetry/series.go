@@ -143,7 +143,7 @@ func (s *series) count(t tally, denied uint32, over span) {
 	for at := begun; at < over.until; {
 		end := min(over.until, (at/fine+1)*fine)
 		upTo := func(n uint32) uint32 {
-			return uint32(uint64(n) * uint64(end-begun) / uint64(length)) //nolint:gosec // at most n
+			return uint32(uint64(n) * uint64(end-begun) / uint64(length))
 		}
 		part := tally{upTo(t.requests) - given.requests, upTo(t.errors) - given.errors}
 		refused := upTo(denied) - given.denied

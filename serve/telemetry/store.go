@@ -185,7 +185,7 @@ func (s *Store) text(by *owner, label []byte) string {
 
 // take counts one metric.
 func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span) {
-	n := uint32(m.count) //nolint:gosec // at most mostCounted
+	n := uint32(m.count)
 	l := &m.labels
 	switch what {
 	case "duration":

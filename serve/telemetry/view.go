@@ -103,7 +103,7 @@ func (l *Latency) with(other *Latency) Latency {
 	var m merger
 	for _, one := range []*Latency{l, other} {
 		d := distributionOf(&one.Quantiles)
-		m.add(&d, uint32(min(one.Samples, 1<<32-1))) //nolint:gosec // bounded
+		m.add(&d, uint32(min(one.Samples, 1<<32-1)))
 	}
 	return latencyOf(&m, l.Samples+other.Samples)
 }
