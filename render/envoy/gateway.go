@@ -103,7 +103,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(
 			true)}
 	} else if from != others { // who has the same routes, and so has HTTP/3
-		routes := routesOf(name, hosts...)
+		routes := normalRoutes(name, hosts...)
 		if l.HTTP3 {
 			routes.ResponseHeadersToAdd = altSvc(l.Port)
 		}

@@ -131,7 +131,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		return chain
 	}
 	hosts := b.inboundHosts(name, cluster, port)
-	b.out.Routes = append(b.out.Routes, routesOf(name, hosts...))
+	b.out.Routes = append(b.out.Routes, normalRoutes(name, hosts...))
 	m := b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port))
 	b.endsOld(m)
 	idleByCaller(m)

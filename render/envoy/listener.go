@@ -35,10 +35,10 @@ const (
 // connectionManager reads requests and normalises them before anything looks at
 // them, so that one thing has one spelling: paths are decoded, dots and double
 // slashes removed, and a path with an escaped slash, one that is not normal then,
-// or a header with an underscore is refused (Envoy's edge best practices).
+// or a header with an underscore is refused (Envoy's edge best practices). Its routes are made by [normalRoutes].
 func (b *builder) connectionManager(name string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
 	m := b.pathsAsWritten(name, filters...)
-	b.makePathsNormal(m)
+	makePathsNormal(m)
 	return m
 }
 

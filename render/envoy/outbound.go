@@ -150,9 +150,9 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals bool,
 	hosts ...*routev3.VirtualHost,
 ) *listenerv3.FilterChain {
-	read := b.connectionManager
+	read, routes := b.connectionManager, normalRoutes
 	if externals {
-		read, forms = b.pathsAsWritten, forms.ToExternals()
+		read, routes, forms = b.pathsAsWritten, routesOf, forms.ToExternals()
 	}
 	m := read(name, b.filtersOf(hosts)...)
 	b.takes(m, forms)
@@ -161,7 +161,7 @@ func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals b
 	}
 	ignoreUpgrades(m, upgradesOf(hosts))
 	m.AccessLog = b.counts(b.going(clientHTTP))
-	b.routesByName(m, routesOf(name, hosts...))
+	b.routesByName(m, routes(name, hosts...))
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
 }
 

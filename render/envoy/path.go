@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
-	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -14,47 +14,66 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// httpPathFilter is the filter of [builder.normalPaths].
-const httpPathFilter = httpRBACFilter + ".path"
-
 // dotsWithParameters are beginnings of segments that Envoy takes for "." and ".." when it normalises a path, but
 // not where the dots were escaped: "/%2e;/admin" becomes "/.;/admin", and that "/admin" where it is normalised next.
 // Of what Envoy makes of a path nothing else changes when it is normalised again.
-var dotsWithParameters = [...]string{"/.;", "/..;"}
+const dotsWithParameters = `/\.\.?;`
 
-// makePathsNormal has a connection manager normalise paths, and refuse what is not normal then, and methods with
-// [smallLetters]: what rules and routes judge is what the application reads.
-func (b *builder) makePathsNormal(m *hcmv3.HttpConnectionManager) {
+// refusedRoute is the name of the routes of requests that a proxy answers with 400, for their form.
+const refusedRoute = "(refused)"
+
+// makePathsNormal has a connection manager normalise paths: what rules and routes judge is what the application reads.
+// Its routes are those of [normalRoutes], which refuse what is not normal then.
+func makePathsNormal(m *hcmv3.HttpConnectionManager) {
 	m.NormalizePath, m.MergeSlashes = wrapperspb.Bool(true), true
 	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
-	m.HttpFilters = slices.Insert(m.HttpFilters, 0, b.normalPaths())
-	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, refusedPaths(),
+	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0,
+		badRequest(headerMatch(ir.StringMatch{
+			Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*` + dotsWithParameters + `.*`,
+		})),
 		badRequest(headerMatch(smallLetters)))
 }
 
-// normalPaths refuses requests whose path or method the next proxy, or the application, would read in another way. It
-// looks at paths that are normalised, and comes before all other filters.
-func (b *builder) normalPaths() *hcmv3.HttpFilter {
-	var paths []*rbacconfigv3.Permission
-	for _, dots := range dotsWithParameters {
-		paths = append(paths, &rbacconfigv3.Permission{Rule: &rbacconfigv3.Permission_UrlPath{
-			UrlPath: &matcherv3.PathMatcher{
-				Rule: &matcherv3.PathMatcher_Path{
-					Path: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: dots}},
-				},
-			},
-		}})
+// normalRoutes are the routes of a connection manager that normalises paths. Those of each host begin with two that
+// refuse requests whose path or method the next proxy, or the application, would read in another way, and so do those of
+// all other hosts: a route costs the other requests far less than a filter does. Rules stand in routes, and what none is
+// written for is denied; that answer is made the same by [badRequest].
+func normalRoutes(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
+	if any := func(h *routev3.VirtualHost) bool { return slices.Contains(h.Domains, "*") }; len(hosts) > 0 &&
+		!slices.ContainsFunc(hosts, any) {
+		hosts = append(slices.Clip(hosts), &routev3.VirtualHost{
+			Name: refusedRoute, Domains: []string{"*"}, Metadata: hosts[0].Metadata,
+		})
 	}
-	return b.refuses(httpPathFilter, map[string]*rbacconfigv3.Permission{
-		"path":   anyOf(paths),
-		"method": header(smallLetters),
-	})
+	for _, host := range hosts {
+		host.Routes = slices.Concat(refusals(host.Metadata), host.Routes)
+	}
+	return routesOf(name, hosts...)
 }
 
-// refusedPaths has the answer to what [builder.normalPaths] refuses be 400, as to all other paths that are refused
-// for their form.
-func refusedPaths() *hcmv3.ResponseMapper {
-	return badRequest(headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*/\.\.?;.*`}))
+// refusals have the position of their host.
+func refusals(position *corev3.Metadata) []*routev3.Route {
+	path := &routev3.RouteMatch{
+		PathSpecifier: &routev3.RouteMatch_SafeRegex{SafeRegex: re2(`.*` + dotsWithParameters + `.*`)},
+		// It is compared first, and few paths have it.
+		Headers: []*routev3.HeaderMatcher{{Name: ":path", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{
+			StringMatch: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: "/."}},
+		}}},
+	}
+	method := &routev3.RouteMatch{
+		PathSpecifier: &routev3.RouteMatch_Prefix{},
+		Headers:       []*routev3.HeaderMatcher{headerMatch(smallLetters)},
+	}
+	var out []*routev3.Route
+	for _, m := range []*routev3.RouteMatch{path, method} {
+		out = append(out, &routev3.Route{
+			Name: refusedRoute, Match: m, Metadata: position,
+			Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+				Status: http.StatusBadRequest,
+			}},
+		})
+	}
+	return out
 }
 
 // badRequest has the 403 of a proxy to requests with that header be 400. Other answers of it stay, such as 431 where

@@ -45,7 +45,7 @@ func (b *builder) probes(number uint16, list []ir.Probe) *listenerv3.FilterChain
 	m := b.connectionManager(name)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
-	b.routesByName(m, routesOf(name, host))
+	b.routesByName(m, normalRoutes(name, host))
 	return &listenerv3.FilterChain{
 		Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout),
 		FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: plaintext},

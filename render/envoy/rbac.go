@@ -30,10 +30,13 @@ const (
 
 // httpRBAC are the filters that answer 403 to what the rules of a request's route
 // deny or do not allow, and to everything where there are none. Both are always
-// there, so that a new rule holds for connections that are open.
+// there, so that a new rule holds for connections that are open. The one that denies
+// is on where a route has such rules, and costs the requests of other routes nothing.
 func (b *builder) httpRBAC() []*hcmv3.HttpFilter {
+	denies := b.httpFilter(httpDenyFilter, &rbacv3.RBAC{})
+	denies.Disabled = true
 	return []*hcmv3.HttpFilter{
-		b.httpFilter(httpDenyFilter, &rbacv3.RBAC{}),
+		denies,
 		b.httpFilter(httpRBACFilter, &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW}}),
 	}
 }
