@@ -7,9 +7,12 @@ import (
 	"strings"
 )
 
+// DNSDomain is that of the Kubernetes cluster.
+func (s *Settings) DNSDomain() string { return cmp.Or(s.ClusterDomain, "cluster.local") }
+
 // servicesDomain is the DNS domain below which Kubernetes' services are: NAME.NAMESPACE before it.
 func (s *Settings) servicesDomain() string {
-	return "svc." + cmp.Or(s.ClusterDomain, "cluster.local")
+	return "svc." + s.DNSDomain()
 }
 
 // ServiceHost is the DNS name of a Kubernetes Service.

@@ -23,7 +23,6 @@ var forbiddenHosts = map[string]string{
 	"instance-data": cloudMetadata, "instance-data.ec2.internal": cloudMetadata,
 	"metadata.azure.internal": cloudMetadata, "metadata.tencentyun.com": cloudMetadata,
 	"kubernetes": apiServer, "kubernetes.default": apiServer, "kubernetes.default.svc": apiServer,
-	"kubernetes.default.svc.cluster.local": apiServer,
 }
 
 const (
@@ -75,16 +74,14 @@ func (l *linker) forbidden(host string) string {
 		strings.HasPrefix(last, "0x")) {
 		return "is an address in a form that resolvers read differently"
 	}
-	if within, ok := strings.CutSuffix(host, ".svc."+l.mesh.ClusterDomain); ok {
-		host = within + ".svc.cluster.local"
-	}
+	host = strings.TrimSuffix(host, "."+l.mesh.DNSDomain())
 	if strings.HasSuffix(host, ".localhost") {
 		return ownHost
 	}
 	if what := forbiddenHosts[host]; what != "" {
 		return what
 	}
-	for _, own := range []string{"", ".svc", ".svc.cluster.local"} {
+	for _, own := range []string{"", ".svc"} {
 		if system := l.mesh.SystemNamespace() + own; strings.HasSuffix(host, "."+system) {
 			return "is in the namespace of the control plane"
 		}

@@ -39,14 +39,15 @@ gateways: edge: {
 		{match: host: "adm.shop.example", to: [{service: "adm"}]},
 		{match: host: "x.deep.shop.example", to: [{service: "adm"}]},
 		{match: host: "*.shop.example", to: [{service: "shop"}]},
-		{to: [{service: "rest"}]},
+		{match: host: "*.example", to: [{service: "rest"}]},
 	]
 	uses: {adm: {}, shop: {}, rest: {}, behind: {}}
 }
 `
 
 // A request for a host of another listener than its connection's is answered with 421, whatever HTTP it is: that
-// listener may ask for a certificate. The reports of users are emissary-ingress/emissary#3340 and
+// listener may ask for a certificate. One for a host of the listener that no route is for is answered with 404. The
+// reports of users are emissary-ingress/emissary#3340 and
 // istio/istio#13589.
 //
 // Field: listeners.hosts
@@ -57,6 +58,7 @@ func TestMisdirectedRequests(t *testing.T) {
 	hosts := []string{
 		"adm.shop.example", "a.shop.example", "x.deep.shop.example", "y.deep.shop.example",
 		"through.shop.example", "ADM.shop.example", "elsewhere.example", "shop.example",
+		"nowhere.test", // for which there is no route
 	}
 	statuses := map[int]int{}
 	for _, sni := range []string{"a.shop.example", "y.deep.shop.example", "elsewhere.example"} {
@@ -87,7 +89,8 @@ func TestMisdirectedRequests(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if statuses[http.StatusMisdirectedRequest] != 3*(7+6+6) || statuses[http.StatusOK] != 3*(1+2+2) {
+	if statuses[http.StatusMisdirectedRequest] != 3*(8+7+6) || statuses[http.StatusOK] != 3*(1+2+2) ||
+		statuses[http.StatusNotFound] != 3 {
 		t.Errorf("answers by status: %v", statuses)
 	}
 }

@@ -288,8 +288,7 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 		head += "content-length: 0\r\n"
 	}
 	target, host := r.Path, r.Authority
-	// Beside the absolute form the header host counts for nothing; and x-forwarded-proto does not, of which a trial says
-	// what it is beside a path alone.
+	// Beside the absolute form the header host does not count, nor does x-forwarded-proto, which a trial reads.
 	if g.Forms && g.chance(4) && !strings.Contains(head, "x-forwarded-proto") {
 		target, host = g.one("http://", "HTTP://")+r.Authority+r.Path, g.one(r.Authority, "elsewhere.test", "c", "")
 	}
