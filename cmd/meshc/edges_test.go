@@ -53,6 +53,8 @@ func someEdges(perSecond float64, requests uint64) serve.EdgeReport {
 	busy.Allow = []serve.EdgeRule{{Name: "service frontend", Source: at("cart.cue", 8)}}
 	busy.Client = &telemetry.End{Kind: telemetry.ClientHTTP, Stats: telemetry.Stats{
 		Requests: requests, Errors: 3, PerSecond: perSecond, Latency: latency(requests, 20),
+	}, Failures: []telemetry.Failure{
+		{Status: 503, GRPC: -1, Flags: "UpstreamConnectionFailure", Requests: 2}, {Status: 200, GRPC: 14, Requests: 1},
 	}, Lines: []telemetry.Line{{Name: "carts", Source: "cart.cue:12:3", Version: "v2", Requests: requests, Errors: 3}}}
 	idle.Caller, idle.Declared, idle.Uses = "service checkout", true, at("checkout.cue", 7)
 	away.Caller, away.Declared, away.Reports, away.Uses = "gateway public", true, false, at("edge.cue", 5)
@@ -146,6 +148,14 @@ reports    cart     7070   denied by   no secrets   -         cart.cue:10:3   8 
 
 connected and telling nothing: service/cart/b
 `)
+	same(t, said(t, exitGood, "top", "--server", both, "--by", "failure"), `
+mesh shop, the last 1m; the server was started 20s ago
+CALLER     CALLEE   PORT   STATUS   GRPC   RESPONSE FLAGS              REQUESTS
+frontend   cart     7070   503      -      UpstreamConnectionFailure   4
+frontend   cart     7070   200      14     -                           2
+
+connected and telling nothing: service/cart/b
+`)
 	var got serve.EdgeReport
 	if err := json.Unmarshal([]byte(said(t, exitGood, "top", "-o", "json", "--server", both)), &got); err != nil {
 		t.Fatal(err)
@@ -157,12 +167,12 @@ connected and telling nothing: service/cart/b
 
 func TestWrongUseOfTop(t *testing.T) {
 	for want, args := range map[string][]string{
-		`output is "xml" and must be table or json`:                         {"edges", "-o", "xml"},
-		`--last is 1h0m0s and must be from 5s to 15m0s`:                     {"edges", "--last", "1h"},
-		`--by is "pod" and must be one of edge, callee, caller, line`:       {"top", "--by", "pod"},
-		`--rows is 0 and must be at least 1`:                                {"top", "--rows", "0"},
-		`server "a b" is not a valid address HOST:PORT`:                     {"top", "--server", "a b"},
-		`no meshc serve answers at 127.0.0.1:1: is it running, and is this`: {"edges", "--server", "127.0.0.1:1"},
+		`output is "xml" and must be table or json`:                            {"edges", "-o", "xml"},
+		`--last is 1h0m0s and must be from 5s to 15m0s`:                        {"edges", "--last", "1h"},
+		`--by is "pod" and must be one of edge, callee, caller, line, failure`: {"top", "--by", "pod"},
+		`--rows is 0 and must be at least 1`:                                   {"top", "--rows", "0"},
+		`server "a b" is not a valid address HOST:PORT`:                        {"top", "--server", "a b"},
+		`no meshc serve answers at 127.0.0.1:1: is it running, and is this`:    {"edges", "--server", "127.0.0.1:1"},
 	} {
 		if got := said(t, exitFault, args...); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", args, got)

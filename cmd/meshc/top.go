@@ -28,7 +28,7 @@ const refresh = 2 * time.Second
 
 func newTopCmd() *cobra.Command {
 	var flags topFlags
-	forms := []string{"edge", "callee", "caller", "line"}
+	forms := []string{"edge", "callee", "caller", "line", "failure"}
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show the busiest edges of the mesh: requests per second, success, latency",
@@ -37,7 +37,8 @@ second, with the share of requests that are no errors and with p50, p95 and p99.
 two seconds, until Ctrl-C. No Prometheus is needed.
 
 --by callee and --by caller show members, with the requests of all their callers or callees together. --by line shows the
-routes and the rules that requests went by, with their places in the spec, in whole minutes.
+routes and the rules that requests went by, with their places in the spec, and --by failure what failed, by status, status
+of gRPC and Envoy's response flags; both are in whole minutes.
 
 Proxies report every 5 seconds. A rate is over whole steps of 5 seconds, or of 15 where more than a minute is asked for,
 which every proxy has reported. Of several servers each knows its own proxies: name all of them.`,
@@ -108,8 +109,11 @@ type topRow struct {
 
 func (f *topFlags) print(w io.Writer, r *serve.EdgeReport) error {
 	printWindow(w, r)
-	if f.by == "line" {
+	switch f.by {
+	case "line":
 		return f.printLines(w, r)
+	case "failure":
+		return f.printFailures(w, r)
 	}
 	head, of := topColumns(f.by)
 	rows := map[string]*topRow{}
@@ -172,15 +176,14 @@ func (f *topFlags) printLines(w io.Writer, r *serve.EdgeReport) error {
 	var lines []topLine
 	for i := range r.Edges {
 		e := &r.Edges[i]
-		for _, end := range []struct {
-			kind string
-			*telemetry.End
-		}{{"route", e.Client}, {"rule", e.Server}} {
-			if end.End == nil {
-				continue
+		if e.Client != nil {
+			for _, l := range e.Client.Lines {
+				lines = append(lines, topLine{e, "route", l})
 			}
-			for _, l := range end.Lines {
-				lines = append(lines, topLine{e, end.kind, l})
+		}
+		if e.Server != nil {
+			for _, l := range e.Server.Lines {
+				lines = append(lines, topLine{e, "rule", l})
 			}
 		}
 	}
@@ -202,6 +205,44 @@ func (f *topFlags) printLines(w io.Writer, r *serve.EdgeReport) error {
 	printOmitted(w, len(lines), f.rows)
 	printMissing(w, r)
 	return nil
+}
+
+// printFailures tells what failed, as the caller's end has it, or else the callee's.
+func (f *topFlags) printFailures(w io.Writer, r *serve.EdgeReport) error {
+	type row struct {
+		edge *serve.Edge
+		telemetry.Failure
+	}
+	var rows []row
+	for i := range r.Edges {
+		if end := r.Edges[i].Stats(); end != nil {
+			for _, failure := range end.Failures {
+				rows = append(rows, row{&r.Edges[i], failure})
+			}
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.Requests, a.Requests) })
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "CALLER\tCALLEE\tPORT\tSTATUS\tGRPC\tRESPONSE FLAGS\tREQUESTS")
+	for _, one := range rows[:min(len(rows), f.rows)] {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", memberName(one.edge.Caller, "(no certificate)"),
+			memberName(one.edge.Callee, "(its own proxy)"), portText(one.edge), statusText(one.Status, 1),
+			statusText(one.GRPC, 0), cmp.Or(one.Flags, "-"), one.Requests)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	printOmitted(w, len(rows), f.rows)
+	printMissing(w, r)
+	return nil
+}
+
+// statusText is a status, and "-" for one below the least that there is.
+func statusText(status, least int) string {
+	if status < least {
+		return "-"
+	}
+	return fmt.Sprint(status)
 }
 
 func printOmitted(w io.Writer, all, shown int) {
