@@ -27,7 +27,8 @@ func TestPathsAreRefusedWhereTheyAreNormalised(t *testing.T) {
 			for _, chain := range append(slices.Clone(l.FilterChains), l.GetDefaultFilterChain()) {
 				for _, filter := range chain.GetFilters() {
 					m := &hcmv3.HttpConnectionManager{}
-					if filter.GetTypedConfig().UnmarshalTo(m) != nil || !m.NormalizePath.GetValue() || m.GetRds() == nil {
+					if filter.GetTypedConfig().UnmarshalTo(m) != nil || !m.NormalizePath.GetValue() ||
+						m.GetRds() == nil {
 						continue
 					}
 					managers++
@@ -35,8 +36,10 @@ func TestPathsAreRefusedWhereTheyAreNormalised(t *testing.T) {
 					any := false
 					for _, host := range routes.GetVirtualHosts() {
 						any = any || slices.Contains(host.Domains, "*")
-						if len(host.Routes) < 2 || host.Routes[0].Name != refusedRoute || host.Routes[1].Name != refusedRoute {
-							t.Errorf("%s: the routes of %s in %s do not begin with those that refuse", v.name, host.Name, l.Name)
+						if len(host.Routes) < 2 || host.Routes[0].Name != refusedRoute ||
+							host.Routes[1].Name != refusedRoute {
+							t.Errorf("%s: the routes of %s in %s do not begin with those that refuse", v.name,
+								host.Name, l.Name)
 						}
 					}
 					if !any {
