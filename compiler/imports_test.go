@@ -54,6 +54,7 @@ var imports = []struct{ of, may, depend string }{
 	{"render/oci", "", ""},
 	{"render/meshfile", "compiler/ir render/manifest", ""},
 	{"render/ratelimit", "compiler/ir render/manifest", ""},
+	{"render/observability", "compiler/ir render/manifest", ""},
 	{"render/live", "compiler/ir", ""},
 	{"render/envoy", "compiler/ir compiler/source render/live render/manifest", "envoy"},
 	{"render/certificates", "compiler/ir render/manifest", "kubernetes"},
@@ -61,7 +62,7 @@ var imports = []struct{ of, may, depend string }{
 	{"render/flux", "compiler/ir render/kubernetes render/manifest", "kubernetes"},
 	{"render/cluster", "compiler/ir render/kubernetes", "kubernetes cobra"}, // cobra through kubectl's own apply
 	{"render", `compiler/atomicfile compiler/ir compiler/program compiler/source render/certificates render/envoy render/flux render/kubernetes render/manifest
-		render/meshfile render/ratelimit render/sink`, "envoy kubernetes"},
+		render/meshfile render/observability render/ratelimit render/sink`, "envoy kubernetes"},
 
 	// Certificates, the server and the hosts know the IR, and not the spec.
 	{"identity/ca", "compiler/atomicfile compiler/publickey compiler/secret", ""},

@@ -19,6 +19,7 @@ import (
 	"github.com/meshc/meshc/render/kubernetes"
 	"github.com/meshc/meshc/render/manifest"
 	"github.com/meshc/meshc/render/meshfile"
+	"github.com/meshc/meshc/render/observability"
 	"github.com/meshc/meshc/render/ratelimit"
 	"github.com/meshc/meshc/render/sink"
 )
@@ -64,6 +65,11 @@ func meshFiles(m *ir.Mesh, encoding *ir.Encoding) ([]manifest.File, error) {
 		return nil, err
 	}
 	files = append(files, limits...)
+	observed, err := observability.Mesh(m)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, observed...)
 	sources, err := flux.Mesh(m)
 	return append(files, sources...), err
 }

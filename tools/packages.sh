@@ -22,6 +22,7 @@ fi
 if [ "${1:-test}" = e2e ]; then
 	need iproute2 ip
 	need nftables nft
+	need prometheus promtool # reads the proxies, with the rules that are compiled for it
 	need chromium "${CHROMIUM:-chromium}" chromium-browser google-chrome # opens the page that meshc graph writes
 fi
 [ -n "$missing" ] || exit 0

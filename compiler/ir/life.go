@@ -7,7 +7,7 @@ import "time"
 type Life struct {
 	// Requests go by a new connection after that time, and a caller that does not open one is told to by the proxy
 	// that it calls after twice that time. Each connection gets up to [LifeJitter] percent older. 0 where the proxy
-	// neither sends requests to members nor takes them.
+	// neither sends requests to members nor takes them, nor those of a scraper with an identity.
 	Requests Duration `json:"requests,omitempty"`
 	// Bytes: a connection below HTTP is closed by the callee's proxy after that time. 0 where it takes none.
 	Bytes Duration `json:"bytes,omitempty"`
@@ -39,6 +39,9 @@ func (s *Scope) lifeOf(all Life) (out Life) {
 		} else {
 			out.Bytes = all.Bytes
 		}
+	}
+	if by := s.Settings.ReadFrom(); by != nil && !by.Identity.IsZero() {
+		out.Requests = all.Requests
 	}
 	if v := s.Service; v != nil {
 		for i := range v.Ports {

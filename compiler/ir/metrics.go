@@ -11,6 +11,9 @@ import (
 // DefaultMetricsPort is [Proxy.MetricsPort] where nobody says otherwise.
 const DefaultMetricsPort = 15090
 
+// MetricsPortName is the name of [Proxy.MetricsPort] in the container of a proxy.
+const MetricsPortName = "mesh-metrics"
+
 // MetricsSource is the address that a proxy behind redirection asks its own administration from. Rules of nftables let
 // the proxy connect to its administration from this address alone, which no other cluster of the proxy has: so no name
 // that leads to loopback leads there.

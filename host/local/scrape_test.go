@@ -135,6 +135,15 @@ func TestMetricsAreForTheScraper(t *testing.T) {
 	if status, body := as("prometheus"); status != http.StatusOK || !strings.Contains(body, "envoy_server_live{} 1") {
 		t.Errorf("the scraper reads %d %.200q", status, body)
 	}
+	// Those that take and make no calls have no connections to other members, whose age is bounded.
+	for _, at := range []string{
+		metricsAt(m, ir.KindService, "prometheus"), metricsAt(m, ir.KindService, "client"),
+		metricsAt(m, ir.KindGateway, "edge"),
+	} {
+		if status, body := overTLS(t, at, asMember(t, m, "service/prometheus")); status != http.StatusOK {
+			t.Errorf("the scraper reads %d %.200q at %s", status, body, at)
+		}
+	}
 	for _, other := range []string{"client", "server"} {
 		if status, body := as(other); status != 0 {
 			t.Errorf("%s reads %d %.200q", other, status, body)

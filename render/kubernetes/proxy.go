@@ -51,7 +51,8 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 			"--disable-hot-restart",
 			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
 		},
-		Env: []corev1.EnvVar{podNameVariable()},
+		Env:   []corev1.EnvVar{podNameVariable()},
+		Ports: metricsPorts(scope),
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: bootstrapVolume, MountPath: bootstrapDir, ReadOnly: true},
 			{Name: certificateVolume, MountPath: m.Proxy.CertificateDirectory, ReadOnly: true},

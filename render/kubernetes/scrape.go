@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -38,4 +39,14 @@ func podSelector(labels map[string]string) *metav1.LabelSelector {
 		return nil
 	}
 	return &metav1.LabelSelector{MatchLabels: labels}
+}
+
+// metricsPorts are the port of the proxy's container where the scraper finds its metrics, by its name.
+func metricsPorts(scope ir.Scope) []corev1.ContainerPort {
+	if scope.Settings.ReadFrom() == nil {
+		return nil
+	}
+	return []corev1.ContainerPort{{
+		Name: ir.MetricsPortName, ContainerPort: int32(scope.Member().Proxy.MetricsPort), Protocol: corev1.ProtocolTCP,
+	}}
 }

@@ -1,0 +1,75 @@
+package observability
+
+import "github.com/meshc/meshc/compiler/ir"
+
+// object is one of Kubernetes.
+type object struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   metadata `json:"metadata"`
+	Spec       any      `json:"spec"`
+}
+
+type metadata struct {
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace"`
+	Labels    map[string]string `json:"labels"`
+}
+
+// objectOf is one for Prometheus' operator, in the namespace of the scraper, else in that of the mesh's control plane.
+func objectOf(m *ir.Mesh, kind string, spec any) object {
+	namespace := m.ReadFrom().Namespace
+	if namespace == "" {
+		namespace = m.SystemNamespace()
+	}
+	return object{
+		APIVersion: "monitoring.coreos.com/v1", Kind: kind, Spec: spec,
+		Metadata: metadata{Name: "meshc-" + m.Name, Namespace: namespace, Labels: map[string]string{
+			"app.kubernetes.io/managed-by": "meshc", "app.kubernetes.io/part-of": m.Name,
+		}},
+	}
+}
+
+// podMonitor has the operator's Prometheus read the proxies of pods, whatever else runs in them.
+func podMonitor(m *ir.Mesh) object {
+	endpoint := map[string]any{"port": ir.MetricsPortName, "path": "/metrics", "relabelings": operatorRelabelings(m)}
+	if !m.ReadFrom().Identity.IsZero() {
+		endpoint["scheme"] = "https"
+		endpoint["tlsConfig"] = map[string]any{
+			"cert":      map[string]any{"secret": map[string]string{"name": tlsSecret, "key": "tls.crt"}},
+			"keySecret": map[string]string{"name": tlsSecret, "key": "tls.key"}, "insecureSkipVerify": true,
+		}
+	}
+	return objectOf(m, "PodMonitor", map[string]any{
+		"namespaceSelector":   map[string]any{"matchNames": namespaces(m)},
+		"selector":            map[string]any{},
+		"podMetricsEndpoints": []any{endpoint},
+	})
+}
+
+// tlsSecret has the certificate of the scraper, beside the PodMonitor.
+const tlsSecret = "mesh-scraper" // #nosec G101 -- the name of a Secret
+
+// operatorRelabelings are [podLabels] in the operator's spelling. The port is chosen by the endpoint itself.
+func operatorRelabelings(m *ir.Mesh) []map[string]any {
+	out := []map[string]any{{"targetLabel": "job", "replacement": Job}}
+	for _, r := range podLabels(m)[1:] {
+		one := map[string]any{"targetLabel": r.Target}
+		if r.Sources != nil {
+			one["sourceLabels"] = r.Sources
+		}
+		if r.Regex != "" {
+			one["regex"] = r.Regex
+		}
+		if r.Replacement != "" {
+			one["replacement"] = r.Replacement
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// prometheusRule are the rules for the operator's Prometheus.
+func prometheusRule(m *ir.Mesh, groups []group) object {
+	return objectOf(m, "PrometheusRule", ruleFile{groups})
+}

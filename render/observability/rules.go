@@ -1,0 +1,99 @@
+package observability
+
+import (
+	"fmt"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// ruleFile is rules.yml.
+type ruleFile struct {
+	Groups []group `json:"groups"`
+}
+
+// group is rules that Prometheus evaluates together.
+type group struct {
+	Name     string `json:"name"`
+	Interval string `json:"interval"`
+	Rules    []rule `json:"rules"`
+}
+
+// rule records a series, or is an alert.
+type rule struct {
+	Record      string            `json:"record,omitempty"`
+	Alert       string            `json:"alert,omitempty"`
+	Expr        string            `json:"expr"`
+	For         string            `json:"for,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// edge are the labels of an edge; see docs/metrics.md.
+const edge = "caller, callee, server_port"
+
+func rules(m *ir.Mesh) []group {
+	return []group{
+		{Name: "meshc-" + m.Name + "-edges", Interval: "30s", Rules: edges(m)},
+		{Name: "meshc-" + m.Name + "-proxies", Interval: "30s", Rules: proxies(m)},
+	}
+}
+
+// edges record what dashboards and people ask of each edge: how many requests a second, which share of them fails, and
+// how long they take, in milliseconds. They are counted at the proxy that chose the route, each once. A request failed
+// if its status is 5xx, or if it ended without any.
+func edges(m *ir.Mesh) []rule {
+	of := func(name, by, more string) string {
+		return fmt.Sprintf("sum by (%s) (rate(envoy_meshc_%s{mesh=%q%s}[5m]))", by, name, m.Name, more)
+	}
+	failed := `,http_response_status_class=~"5xx|none"`
+	recorded := func(name, expr string) rule {
+		return rule{Record: "meshc:edge_" + name, Expr: expr, Labels: map[string]string{"mesh": m.Name}}
+	}
+	all := of("http_client_requests", edge, "")
+	out := []rule{
+		recorded("requests:rate5m", all),
+		// An edge where nothing failed has no series of failures, and a share of 0.
+		recorded("failures:ratio_rate5m", fmt.Sprintf("(%s or %s * 0) / (%s > 0)",
+			of("http_client_requests", edge, failed), all, all)),
+		recorded("connections:rate5m", of("tcp_client_connections", edge, "")),
+	}
+	for _, q := range []struct{ name, share string }{{"p50", "0.5"}, {"p95", "0.95"}, {"p99", "0.99"}} {
+		out = append(out, recorded("duration_milliseconds:"+q.name+"_5m", fmt.Sprintf("histogram_quantile(%s, %s)",
+			q.share, of("http_client_request_duration_bucket", edge+", le", ""))))
+	}
+	return out
+}
+
+// describe has a label of a target as the words of a command.
+const describe = `meshc describe {{ reReplaceAll "/" " " $labels.member }}`
+
+// proxies are alerts about the proxies themselves.
+func proxies(m *ir.Mesh) []rule {
+	of := fmt.Sprintf("{mesh=%q}", m.Name)
+	alert := func(name, expr, wait, severity, summary, explain string) rule {
+		return rule{
+			Alert: name, Expr: expr, For: wait, Labels: map[string]string{"severity": severity, "mesh": m.Name},
+			Annotations: map[string]string{"summary": summary, "explain": explain},
+		}
+	}
+	out := []rule{
+		alert("MeshProxyDown", fmt.Sprintf("up{job=%q, mesh=%q} == 0", Job, m.Name), "5m", "warning",
+			"The metrics of a proxy of {{ $labels.member }} cannot be read at {{ $labels.instance }}",
+			describe),
+		alert("MeshSeriesDropped", "increase(envoy_server_stats_overflow_counter"+of+"[15m]) > 0", "", "warning",
+			"A proxy of {{ $labels.member }} has more series than it keeps, and does not count the others",
+			describe),
+	}
+	if m.Delivery == ir.DeliveryXDS {
+		out = append(out,
+			alert("MeshProxyNotConnected", "envoy_control_plane_connected_state"+of+" == 0", "5m", "warning",
+				"A proxy of {{ $labels.member }} has no connection to meshc serve, and keeps the configuration that it has",
+				"meshc status"),
+			alert("MeshConfigurationRefused", fmt.Sprintf(
+				"increase(envoy_listener_manager_lds_update_rejected%s[15m]) + increase(envoy_cluster_manager_cds_update_rejected%s[15m]) > 0",
+				of, of), "", "critical",
+				"A proxy of {{ $labels.member }} has refused its configuration, and keeps the one that it has",
+				"meshc status"))
+	}
+	return out
+}
