@@ -35,9 +35,9 @@ func makePathsNormal(m *hcmv3.HttpConnectionManager) {
 }
 
 // normalRoutes are the routes of a connection manager that normalises paths. Those of each host begin with two that
-// refuse requests whose path or method the next proxy, or the application, would read in another way, and so do those of
-// all other hosts: a route costs the other requests far less than a filter does. Rules stand in routes, and what none is
-// written for is denied; that answer is made the same by [badRequest].
+// refuse requests whose path or method the next proxy, or the application, would read in another way, and so do those
+// of all other hosts: a route costs the other requests far less than a filter does. Rules stand in routes, and what
+// none is written for is denied; that answer is made the same by [badRequest].
 func normalRoutes(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
 	if any := func(h *routev3.VirtualHost) bool { return slices.Contains(h.Domains, "*") }; len(hosts) > 0 &&
 		!slices.ContainsFunc(hosts, any) {
