@@ -161,6 +161,18 @@ func vary(mark, without, with string) change {
 // changes has one for every field that is rendered, by its place in the types of
 // the spec.
 var changes = map[string]change{
+	"mesh.telemetry.accessLog.format":  logging("", `format: "text"`),
+	"mesh.telemetry.accessLog.when":    logging("", `when: "all"`),
+	"mesh.telemetry.accessLog.percent": logging(`when: "sampled"`, `when: "sampled", percent: 5`),
+	"mesh.telemetry.accessLog.query":   logging("", `query: true`),
+	"mesh.telemetry.accessLog.file":    logging("", `file: "/var/log/access.log"`),
+	"mesh.telemetry.collector.service": collecting(`service: "collects"`, `service: "collects2"`),
+	"mesh.telemetry.collector.external": collecting(`external: "otel", port: "grpc"`,
+		`external: "otel2", port: "grpc"`),
+	"mesh.telemetry.collector.port": collecting(`external: "otel", port: "grpc"`, `external: "otel", port: "more"`),
+	"services.[].routes.[].telemetry.accessLog.when": add("route", `telemetry: accessLog: when: "all"`),
+	"services.[].routes.[].telemetry.accessLog.percent": vary("route", `telemetry: accessLog: when: "sampled"`,
+		`telemetry: accessLog: {when: "sampled", percent: 5}`),
 	"mesh.name":        replace(`name: "shop"`, `name: "shop2"`),
 	"mesh.trustDomain": replace("shop.example", "other.example"),
 	"mesh.clusterDomain": replace(`trustDomain: "shop.example"`,
@@ -576,6 +588,28 @@ var silent = map[string]change{
 	"gateways.[].grants.[]": addLine("gateway", `grants: ["@shop/all"]`),
 }
 
+// logging writes what the mesh logs, in place of what it did.
+func logging(instead, with string) change {
+	const at = `trustDomain: "shop.example"`
+	return change{from: at, to: at + ", telemetry: accessLog: {" + with + "}",
+		instead: at + ", telemetry: accessLog: {" + instead + "}"}
+}
+
+// collecting has everything logged by a collector, in place of another.
+func collecting(instead, with string) change {
+	const at = `trustDomain: "shop.example"`
+	to := func(collector string) string {
+		return at + ", telemetry: {accessLog: format: \"otlp\", collector: {" + collector + `}}
+}
+external: [=~"^otel"]: {hosts: [string, ...], ports: {grpc: {port: 4317, protocol: "grpc"}, more: {port: 4318, protocol: "grpc"}}}
+external: {otel: hosts: ["otel.example"], otel2: hosts: ["otel2.example"]}
+services: [=~"^collects"]: {ports: grpc: {port: 4319, protocol: "grpc"}, allow: [{from: namespaces: ["default"]}]}
+services: {collects: workload: deployment: "collects", collects2: workload: deployment: "collects2"}
+mesh: {`
+	}
+	return change{from: at, to: to(with), instead: to(instead)}
+}
+
 // told are fields of which the Scopes of some members tell though their proxies do not read them there, with the
 // reason. Such a proxy is rendered once more for nothing, and is not sent anything.
 var told = map[string]string{
@@ -591,6 +625,7 @@ var told = map[string]string{
 	"mesh.proxy.secretDirectory":                  "it is read where a listener ends TLS",
 	"mesh.proxy.requests":                         "it is read where requests are",
 	"mesh.proxy.interception":                     "gateways are never redirected to",
+	"mesh.telemetry":                              "it is read where there are requests, or connections that are let in",
 	"mesh.trustDomains.[].bundle":                 "it is read where the mesh's TLS is ended, which a member without ports does not do",
 	"services.[].health":                          "the proxy lets the health checks of callers in by their kind and path",
 	"services.[].account":                         "the identity is made of it: the certificate is another",

@@ -27,6 +27,8 @@ type Gateway struct {
 	Uses     []Use    `json:"uses,omitempty"`
 	Replicas Replicas `json:"replicas" scope:"deployment"`
 	Proxy    Proxy    `json:"proxy"`
+	// Telemetry is what the proxies report.
+	Telemetry Telemetry `json:"telemetry,omitzero"`
 	// Address is the IP address that the listeners bind; empty for all.
 	Address string          `json:"address,omitempty"`
 	Pos     source.Position `json:"pos,omitzero"`

@@ -38,6 +38,8 @@ type Settings struct {
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
 	// Metrics is nil when the metrics of proxies are read at their administration alone.
 	Metrics *Metrics `json:"metrics,omitempty"`
+	// Collector takes what proxies report by OTLP; nil for none.
+	Collector *Collector `json:"collector,omitempty"`
 	// Server is how meshc serve treats its proxies. No proxy's configuration depends on it.
 	Server Server `json:"server,omitzero" scope:"-"`
 	// JWTIssuers, Authorizers and TrustDomains are each sorted by name.

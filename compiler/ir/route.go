@@ -21,6 +21,8 @@ type Route struct {
 	CORS           *CORS           `json:"cors,omitempty"`
 	RateLimit      *RateLimit      `json:"rateLimit,omitempty"`
 	Fault          *Fault          `json:"fault,omitempty"`
+	// Logged are those requests that are logged; nil for what the proxy's own [AccessLog] says.
+	Logged *Logged `json:"logged,omitempty"`
 	// MaxRequestBytes bounds a request's body; 0 for no bound.
 	MaxRequestBytes uint32          `json:"maxRequestBytes,omitempty"`
 	Pos             source.Position `json:"pos,omitzero"`

@@ -31,7 +31,7 @@ type Scope struct {
 // ServiceScope is the scope of that service's proxies.
 func (m *Mesh) ServiceScope(s *Service) Scope {
 	scope := Scope{
-		Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer),
+		Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer, &s.Telemetry),
 		ClientGateways: m.ClientGateways(s),
 	}
 	if s.Plaintext || len(s.Probes) > 0 {
@@ -43,7 +43,7 @@ func (m *Mesh) ServiceScope(s *Service) Scope {
 
 // GatewayScope is the scope of that gateway's proxies.
 func (m *Mesh) GatewayScope(g *Gateway) Scope {
-	scope := Scope{Gateway: g, Settings: m.settingsFor(g.Uses, nil, g.Authorizer)}
+	scope := Scope{Gateway: g, Settings: m.settingsFor(g.Uses, nil, g.Authorizer, &g.Telemetry)}
 	if len(g.Listeners) > 0 {
 		scope.ForeignHeaders = m.ForeignHeaders(g.Authorizer)
 	}
@@ -54,10 +54,13 @@ func (m *Mesh) GatewayScope(g *Gateway) Scope {
 	return scope
 }
 
-// settingsFor are the settings of [Scope.Settings] of a member with these uses, that verifies tokens of these issuers
-// and asks that authorization service.
-func (m *Mesh) settingsFor(uses []Use, issuers []string, authorizer string) *Settings {
+// settingsFor are the settings of [Scope.Settings] of a member with these uses, that verifies tokens of these issuers,
+// asks that authorization service and reports this.
+func (m *Mesh) settingsFor(uses []Use, issuers []string, authorizer string, reports *Telemetry) *Settings {
 	out := m.Settings
+	if !reports.ByOTLP() {
+		out.Collector = nil
+	}
 	out.JWTIssuers, out.Authorizers = nil, nil
 	if len(uses) == 0 { // they are of calls
 		out.Defaults = Traffic{}
@@ -106,14 +109,14 @@ func (s *Scope) Pos() source.Position {
 	return s.Service.Pos
 }
 
-// Member is the member's name, namespace, account, uses and proxy, whichever
+// Member is the member's name, namespace, account, uses, proxy and telemetry, whichever
 // kind it is.
 func (s *Scope) Member() Member {
 	if g := s.Gateway; g != nil {
-		return Member{g.Peer(), g.Account, g.Uses, g.Proxy}
+		return Member{g.Peer(), g.Account, g.Uses, g.Proxy, g.Telemetry}
 	}
 	v := s.Service
-	return Member{v.Peer(), v.Account, v.Uses, v.Proxy}
+	return Member{v.Peer(), v.Account, v.Uses, v.Proxy, v.Telemetry}
 }
 
 // Member is what services and gateways have in common.
@@ -122,6 +125,7 @@ type Member struct {
 	Account string
 	Uses    []Use
 	Proxy   Proxy
+	Telemetry
 }
 
 // Loopback is the address that the host of that instance keeps to itself:

@@ -18,6 +18,8 @@ type Service struct {
 	Uses    []Use   `json:"uses,omitempty"`
 	Proxy   Proxy   `json:"proxy"`
 	LastHop LastHop `json:"lastHop"`
+	// Telemetry is what the proxies report.
+	Telemetry Telemetry `json:"telemetry,omitzero"`
 }
 
 // Upstream is a service as its callers see it. It says nothing of whom the

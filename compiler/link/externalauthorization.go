@@ -71,9 +71,16 @@ func (l *linker) externalAuthorization(u *spec.Unit) {
 func (l *linker) onlyPort(here place, h home[spec.Service], named spec.Field[string], pos spec.Pos,
 	will func(ir.Protocol) bool, what string,
 ) string {
+	return l.portOf(here, h.spec.Ports, h.pos, named, pos, will, what)
+}
+
+// portOf is the port that is meant of those of a service or external, which was written there.
+func (l *linker) portOf(here place, ports map[string]*spec.Port, written source.Position, named spec.Field[string],
+	pos spec.Pos, will func(ir.Protocol) bool, what string,
+) string {
 	var good []string
-	for _, name := range sortedKeys(h.spec.Ports) {
-		if will(ir.Protocol(h.spec.Ports[name].Protocol.Value)) {
+	for _, name := range sortedKeys(ports) {
+		if will(ir.Protocol(ports[name].Protocol.Value)) {
 			good = append(good, name)
 		}
 	}
@@ -82,13 +89,13 @@ func (l *linker) onlyPort(here place, h home[spec.Service], named spec.Field[str
 		return named.Value
 	case named.IsSet():
 		l.add(diag.UnknownPort, here.field("port"), fmt.Sprintf("it has no port %q that could %s", named.Value, what),
-			here.pos(named.Pos), h.pos).
+			here.pos(named.Pos), written).
 			hint("%s", l.didYouMean(named.Value, good))
 	case len(good) == 1:
 		return good[0]
 	default:
 		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what),
-			here.pos(pos), h.pos).
+			here.pos(pos), written).
 			hint("write port: %q", append(good, "NAME")[0])
 	}
 	return ""

@@ -34,6 +34,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	l.listenerPorts(here, g)
 	l.proxyProtocols(here, g)
 	l.listenerRedirects(here, g, s.Listeners)
+	g.Telemetry = l.gatewayTelemetry(here.field("telemetry"), s.Telemetry)
 	g.Replicas = l.replicas(here.field("replicas"), s.Replicas)
 	g.Compression = l.compression(here.field("compression"), s.Compression)
 	if e := s.Egress; e != nil {

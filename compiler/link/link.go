@@ -56,7 +56,8 @@ type linker struct {
 	mesh        *ir.Mesh
 	root        *spec.Unit // the first that has mesh
 	trustDomain spiffeid.TrustDomain
-	proxy       ir.Proxy // what mesh.proxy says
+	proxy       ir.Proxy     // what mesh.proxy says
+	reports     ir.Telemetry // what mesh.telemetry says
 	found       diag.List
 	lost        func(name string) bool
 	silences    Silences
@@ -135,13 +136,16 @@ func (l *linker) members() {
 		s.Uses = l.routed(here, &caller, s.Uses)
 		s.Uses = l.counted(here, &caller, s.RateLimit, nil, s.Uses)
 		s.Uses = l.asked(here, &caller, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
+		s.Uses = l.reported(here, &caller, &s.Telemetry, s.Pos, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {
 		here, caller := l.gateways[g.Name].place, g.Peer()
 		g.Uses = l.routed(here, &caller, g.Uses)
 		g.Uses = l.counted(here, &caller, nil, g.Routes, g.Uses)
 		g.Uses = l.asked(here, &caller, nil, g.Authorizer, g.Pos, g.Uses)
+		g.Uses = l.reported(here, &caller, &g.Telemetry, g.Pos, g.Uses)
 	}
+	l.collectorTakesEffect(l.root)
 }
 
 // account is a member whose identity is known, and where it was written.

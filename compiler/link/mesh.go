@@ -88,6 +88,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.trustDomains(first)
 	l.jwtIssuers(first)
 	l.externalAuthorization(first)
+	l.telemetry(first)
 	if m.Limits != nil {
 		l.mesh.MaxAttempts = countSetting(here, m.Limits.Attempts)
 	}

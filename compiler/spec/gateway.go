@@ -13,6 +13,7 @@ type Gateway struct {
 	Compression *Compression         `cue:"compression"`
 	Replicas    *Replicas            `cue:"replicas"`
 	Proxy       *Proxy               `cue:"proxy"`
+	Telemetry   *MemberTelemetry     `cue:"telemetry"`
 	Grants      []Field[string]      `cue:"grants"`
 	Silence     Silence              `cue:"silence"`
 }

@@ -18,6 +18,7 @@ type Route struct {
 	MaxRequestBytes Field[int]      `cue:"maxRequestBytes"`
 	RateLimit       *RateLimit      `cue:"rateLimit"`
 	Fault           *Fault          `cue:"fault"`
+	Telemetry       *RouteTelemetry `cue:"telemetry"`
 }
 
 // Match is which requests a route takes.

@@ -26,6 +26,7 @@ type Service struct {
 	RateLimit    *RateLimit          `cue:"rateLimit"`
 	Rollout      Unsupported         `cue:"rollout"`
 	Proxy        *Proxy              `cue:"proxy"`
+	Telemetry    *MemberTelemetry    `cue:"telemetry"`
 	Grants       []Field[string]     `cue:"grants"`
 	Silence      Silence             `cue:"silence"`
 }

@@ -3,7 +3,45 @@ package spec
 // Telemetry is what proxies report.
 type Telemetry struct {
 	Pos       Pos
-	AccessLog Unsupported `cue:"accessLog"`
+	Collector *Collector  `cue:"collector"`
+	AccessLog *AccessLog  `cue:"accessLog"`
 	Tracing   Unsupported `cue:"tracing"`
 	Metrics   *Metrics    `cue:"metrics"`
+}
+
+// MemberTelemetry is what a member says of its proxies' reports.
+type MemberTelemetry struct {
+	Pos       Pos
+	AccessLog *AccessLog `cue:"accessLog"`
+}
+
+// RouteTelemetry is what is reported of a route's requests.
+type RouteTelemetry struct {
+	Pos       Pos
+	AccessLog *LoggedRequests `cue:"accessLog"`
+}
+
+// Collector takes OTLP.
+type Collector struct {
+	Pos      Pos
+	Service  Field[string] `cue:"service"`
+	External Field[string] `cue:"external"`
+	Port     Field[string] `cue:"port"`
+}
+
+// AccessLog is which requests are logged and how.
+type AccessLog struct {
+	Pos     Pos
+	Format  Field[string]  `cue:"format"`
+	When    Field[string]  `cue:"when"`
+	Percent Field[float64] `cue:"percent"`
+	Query   Field[bool]    `cue:"query"`
+	File    Field[string]  `cue:"file"`
+}
+
+// LoggedRequests are those of a route.
+type LoggedRequests struct {
+	Pos     Pos
+	When    Field[string]  `cue:"when"`
+	Percent Field[float64] `cue:"percent"`
 }

@@ -62,7 +62,9 @@ func (s *spawner) run(envoy, bootstrap, log, admin string, drain time.Duration) 
 	// memory region of its own for each.
 	cmd := exec.Command(envoy, "-c", // #nosec G204 -- the Envoy that the caller names
 		bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning",
-		"--drain-time-s", strconv.Itoa(int(drain/time.Second)))
+		"--drain-time-s", strconv.Itoa(int(drain/time.Second)),
+		// Lines of access logs are to be seen soon; by default after 10 seconds.
+		"--file-flush-interval-msec", "250")
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := s.start(cmd); err != nil {
 		return nil, err

@@ -5,9 +5,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -32,24 +30,7 @@ func (b *builder) auditLog(port *ir.Port, filter string) []*accesslogv3.AccessLo
 		}
 		out = append(out, &accesslogv3.AccessLog{
 			Name: stdoutLogger,
-			Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
-				MetadataFilter: &accesslogv3.MetadataFilter{
-					Matcher: &matcherv3.MetadataMatcher{
-						Filter: filter,
-						Path: []*matcherv3.MetadataMatcher_PathSegment{
-							{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{
-								Key: kind.prefix + "shadow_engine_result",
-							}},
-						},
-						Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
-							StringMatch: &matcherv3.StringMatcher{
-								MatchPattern: &matcherv3.StringMatcher_Exact{Exact: kind.verdict},
-							},
-						}},
-					},
-					MatchIfKeyNotFound: wrapperspb.Bool(false),
-				},
-			}},
+			Filter: withMetadata(filter, kind.prefix+"shadow_engine_result", kind.verdict),
 			ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.any(&streamv3.StdoutAccessLog{
 				AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
 					Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.auditLine(kind.list, port, filter,

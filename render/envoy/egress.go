@@ -92,14 +92,14 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 			cluster = b.leaving(name, cluster, e)
 		}
 		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster,
-			b.countsConnections(b.passing(serverTCP, e, port))...))
+			b.accountsConnections(b.passing(serverTCP, e, port))...))
 		return chain
 	}
 	m := b.pathsAsWritten(name, b.httpRBAC()...)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	b.endsOld(m)
-	m.AccessLog = b.counts(b.passing(serverHTTP, e, port))
+	m.AccessLog = b.accounts(b.passing(serverHTTP, e, port), nil)
 	idleByCaller(m)
 	b.takes(m, b.member.Proxy.Requests.ToExternals())
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside

@@ -63,7 +63,7 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 		cluster := b.upstream(callee, b.use(callee.Name), callee.Port(l.To.Port), l.To.Version)
 		idle := b.idle(b.use(callee.Name), &callee.Traffic)
 		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, idle,
-			b.countsConnections(b.going(clientTCP))...)}
+			b.accountsConnections(b.going(clientTCP))...)}
 		return chain
 	}
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO, from))}
@@ -87,7 +87,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	b.wantsHost(m)
 	b.takes(m, b.member.Proxy.Requests)
 	ignoreUpgrades(m, upgradesOf(hosts))
-	m.AccessLog = b.counts(b.going(clientHTTP))
+	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
 	m.CodecType = codec
 	b.clientAddress(m, l, from)
 	if l.RedirectTo != "" { // the port is the other listener's

@@ -126,7 +126,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 		chain.Filters = slices.Concat(
 			[]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked), b.networkRBAC(port),
 			[]*listenerv3.Filter{b.tcpProxyOnceKnown(name, cluster, append(b.auditLog(port, networkRBACFilter),
-				b.countsConnections(b.coming(serverTCP, port))...)...)},
+				b.accountsConnections(b.coming(serverTCP, port))...)...)},
 		)
 		return chain
 	}
@@ -157,7 +157,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost,
 	takeUpgrades(m, port)
 	b.takes(m, b.member.Proxy.Requests)
 	b.dropHeaders(m, dropped)
-	m.AccessLog = append(b.auditLog(port, httpRBACFilter), b.counts(b.coming(serverHTTP, port))...)
+	m.AccessLog = append(b.auditLog(port, httpRBACFilter), b.accounts(b.coming(serverHTTP, port), hosts)...)
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}

@@ -3,7 +3,6 @@ package envoy
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -160,22 +159,7 @@ func letIn(m measured) *accesslogv3.AccessLogFilter {
 	if m.rules == "" {
 		return nil
 	}
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
-		MetadataFilter: &accesslogv3.MetadataFilter{
-			Matcher: &matcherv3.MetadataMatcher{
-				Filter: m.rules,
-				Path: []*matcherv3.MetadataMatcher_PathSegment{
-					{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "enforced_engine_result"}},
-				},
-				Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{
-					StringMatch: &matcherv3.StringMatcher{
-						MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "allowed"},
-					},
-				}},
-			},
-			MatchIfKeyNotFound: wrapperspb.Bool(false),
-		},
-	}}
+	return withMetadata(m.rules, decision, "allowed")
 }
 
 // grpcFailed passes calls of gRPC with another status than OK, whose HTTP status is 200.

@@ -84,7 +84,7 @@ func (b *builder) intercepted() {
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
 	nowhere := b.tcpProxy(blackhole, blackhole, nil, ir.Duration(idleTimeout),
-		b.countsConnections(b.going(clientTCP))...)
+		b.accountsConnections(b.going(clientTCP))...)
 	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{nowhere}}}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
@@ -160,7 +160,7 @@ func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals b
 		b.wantsHost(m)
 	}
 	ignoreUpgrades(m, upgradesOf(hosts))
-	m.AccessLog = b.counts(b.going(clientHTTP))
+	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
 	b.routesByName(m, routes(name, hosts...))
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
 }
@@ -200,7 +200,7 @@ func (b *builder) idle(use *ir.Use, callee *ir.Traffic) ir.Duration {
 
 // connects are the filters of connections that are handed on as they are.
 func (b *builder) connects(name string, c call) []*listenerv3.Filter {
-	counts := b.countsConnections(b.going(clientTCP))
+	counts := b.accountsConnections(b.going(clientTCP))
 	if c.external == nil {
 		cluster, idle := b.upstream(c.callee, c.use, c.port, ""), b.idle(c.use, &c.callee.Traffic)
 		return []*listenerv3.Filter{b.tcpProxy(name, cluster, c.callee, idle, counts...)}

@@ -64,6 +64,6 @@ func (b *builder) openChain(port *ir.Port) *listenerv3.FilterChain {
 	name := inboundName(port.Name)
 	return &listenerv3.FilterChain{Name: name, Metadata: from(port.Pos), Filters: []*listenerv3.Filter{
 		b.tcpProxy(name, b.application(port), nil, b.scope.Service.LastHop.OpenIdleTimeout,
-			b.countsConnections(b.unguarded(port))...),
+			b.accountsConnections(b.unguarded(port))...),
 	}}
 }

@@ -1,0 +1,62 @@
+package ir
+
+import "github.com/meshc/meshc/compiler/source"
+
+// Telemetry is what a member's proxies report, besides metrics.
+type Telemetry struct {
+	// AccessLog is nil where nothing is logged.
+	AccessLog *AccessLog `json:"accessLog,omitempty"`
+}
+
+// ByOTLP reports whether something of it goes to the mesh's collector.
+func (t *Telemetry) ByOTLP() bool { return t.AccessLog != nil && t.AccessLog.Format == LogOTLP }
+
+// Collector takes OTLP over gRPC.
+type Collector struct {
+	// To is the service, or with External the external, that it is; Port is by name.
+	To       string          `json:"to"`
+	External bool            `json:"external,omitempty"`
+	Port     string          `json:"port"`
+	Pos      source.Position `json:"pos,omitzero"`
+}
+
+// AccessLog is which requests a member's proxies log, and how.
+type AccessLog struct {
+	Format LogFormat `json:"format"`
+	// Logged are those of which no route says anything.
+	Logged Logged `json:"logged"`
+	// Query has paths with their query strings.
+	Query bool `json:"query,omitempty"`
+	// File that lines are appended to; empty for standard output, and with LogOTLP.
+	File string          `json:"file,omitempty"`
+	Pos  source.Position `json:"pos,omitzero"`
+}
+
+// LogFormat is the form of a line.
+type LogFormat string
+
+// The forms.
+const (
+	LogJSON LogFormat = "json"
+	LogText LogFormat = "text"
+	LogOTLP LogFormat = "otlp" // a record of OpenTelemetry, for the mesh's collector
+)
+
+// Logged says which requests are logged.
+type Logged struct {
+	When LogWhen `json:"when"`
+	// Percent of the requests with LogSampled; 0 otherwise.
+	Percent float64         `json:"percent,omitempty"`
+	Pos     source.Position `json:"pos,omitzero"`
+}
+
+// LogWhen is when a request is logged.
+type LogWhen string
+
+// When a request is logged.
+const (
+	LogAll     LogWhen = "all"
+	LogErrors  LogWhen = "errors"
+	LogSampled LogWhen = "sampled"
+	LogNever   LogWhen = "never"
+)
