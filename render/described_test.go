@@ -49,6 +49,7 @@ var notDescribed = map[string]string{
 	"mesh.rateLimit.":             "it is the mesh's, not a member's",
 	"mesh.server.":                "it is the mesh's, not a member's",
 	"mesh.silence.":               "it is for findings",
+	"mesh.telemetry.collector.":   "it is the mesh's, not a member's",
 	"mesh.trustDomains.":          "it is the mesh's, not a member's",
 	"services.[].silence.":        "it is for findings",
 	"gateways.[].silence.":        "it is for findings",

@@ -170,6 +170,13 @@ var changes = map[string]change{
 	"mesh.telemetry.collector.external": collecting(`external: "otel", port: "grpc"`,
 		`external: "otel2", port: "grpc"`),
 	"mesh.telemetry.collector.port": collecting(`external: "otel", port: "grpc"`, `external: "otel", port: "more"`),
+	"mesh.telemetry.tracing.sampling": collecting(`service: "collects"}, tracing: {`,
+		`service: "collects"}, tracing: {sampling: 20`),
+	"services.[].routes.[].telemetry.tracing.sampling": {
+		"exact: \"/one\"/*match*/}, to: [{version: \"v1\"/*destination*/}, {weight: 2}]/*route*/}]",
+		"exact: \"/one\"}, to: [{version: \"v1\"}, {weight: 2}], telemetry: tracing: sampling: 5}]\n" + traced,
+		"exact: \"/one\"}, to: [{version: \"v1\"}, {weight: 2}]}]\n" + traced,
+	},
 	"services.[].routes.[].telemetry.accessLog.when": add("route", `telemetry: accessLog: when: "all"`),
 	"services.[].routes.[].telemetry.accessLog.percent": vary("route", `telemetry: accessLog: when: "sampled"`,
 		`telemetry: accessLog: {when: "sampled", percent: 5}`),
@@ -609,6 +616,13 @@ mesh: {`
 	}
 	return change{from: at, to: to(with), instead: to(instead)}
 }
+
+// traced has all members of the mesh send spans.
+const traced = `
+}
+mesh: telemetry: {tracing: {}, collector: service: "collects"}
+services: collects: {workload: deployment: "collects", ports: grpc: {port: 4319, protocol: "grpc"}, allow: [{from: namespaces: ["default"]}]}
+services: a: {`
 
 // told are fields of which the Scopes of some members tell though their proxies do not read them there, with the
 // reason. Such a proxy is rendered once more for nothing, and is not sent anything.

@@ -23,6 +23,9 @@ type Route struct {
 	Fault          *Fault          `json:"fault,omitempty"`
 	// Logged are those requests that are logged; nil for what the proxy's own [AccessLog] says.
 	Logged *Logged `json:"logged,omitempty"`
+	// Sampling is the share of the traces that begin with its requests which are recorded, in percent; nil for what the
+	// proxy's own [Tracing] says.
+	Sampling *Setting[float64] `json:"sampling,omitempty"`
 	// MaxRequestBytes bounds a request's body; 0 for no bound.
 	MaxRequestBytes uint32          `json:"maxRequestBytes,omitempty"`
 	Pos             source.Position `json:"pos,omitzero"`

@@ -6,10 +6,21 @@ import "github.com/meshc/meshc/compiler/source"
 type Telemetry struct {
 	// AccessLog is nil where nothing is logged.
 	AccessLog *AccessLog `json:"accessLog,omitempty"`
+	// Tracing is nil where requests are not traced.
+	Tracing *Tracing `json:"tracing,omitempty"`
 }
 
 // ByOTLP reports whether something of it goes to the mesh's collector.
-func (t *Telemetry) ByOTLP() bool { return t.AccessLog != nil && t.AccessLog.Format == LogOTLP }
+func (t *Telemetry) ByOTLP() bool {
+	return t.Tracing != nil || t.AccessLog != nil && t.AccessLog.Format == LogOTLP
+}
+
+// Tracing is how a member's proxies trace requests.
+type Tracing struct {
+	// Sampling is the share of the traces that begin there which are recorded, in percent.
+	Sampling float64         `json:"sampling"`
+	Pos      source.Position `json:"pos,omitzero"`
+}
 
 // Collector takes OTLP over gRPC.
 type Collector struct {

@@ -20,6 +20,7 @@ func (l *linker) actions(here place, r *spec.Route, route *ir.Route, t template)
 	route.RateLimit = l.rateLimit(here.field("rateLimit"), owner(here.path), r.RateLimit, true)
 	route.Fault = l.fault(here.field("fault"), r.Fault)
 	route.Logged = l.routeLogged(here.field("telemetry"), r.Telemetry)
+	route.Sampling = l.routeSampling(here.field("telemetry"), r.Telemetry)
 	route.MaxRequestBytes = uint32(r.MaxRequestBytes.Value)
 	if !route.Answers() {
 		return

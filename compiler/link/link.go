@@ -136,6 +136,7 @@ func (l *linker) members() {
 		s.Uses = l.routed(here, &caller, s.Uses)
 		s.Uses = l.counted(here, &caller, s.RateLimit, nil, s.Uses)
 		s.Uses = l.asked(here, &caller, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
+		l.requestsAreRead(here, s.Ports, s.Uses, l.services[s.Name].spec.Telemetry)
 		s.Uses = l.reported(here, &caller, &s.Telemetry, s.Pos, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {

@@ -10,7 +10,11 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-const defaultLogPercent = 1
+// Of the requests that are logged by a share, and of the traces that are recorded, in percent.
+const (
+	defaultLogPercent = 1
+	defaultSampling   = 1
+)
 
 // telemetry links mesh.telemetry, once services and externals are known by name.
 func (l *linker) telemetry(u *spec.Unit) {
@@ -20,6 +24,12 @@ func (l *linker) telemetry(u *spec.Unit) {
 	}
 	l.collector(here.field("collector"), s.Collector)
 	l.reports.AccessLog = l.accessLog(here.field("accessLog"), nil, s.AccessLog)
+	if t := s.Tracing; t != nil {
+		l.reports.Tracing = &ir.Tracing{Sampling: t.Sampling.Or(defaultSampling), Pos: here.pos(t.Pos)}
+		if l.mesh.Collector == nil {
+			l.missingCollector(here.field("tracing"), "tracing needs a collector", here.pos(t.Pos))
+		}
+	}
 }
 
 // collector settles where OTLP goes.
@@ -48,6 +58,11 @@ func (l *linker) collector(here place, s *spec.Collector) {
 		out.Port = l.portOf(here, e.spec.Ports, e.pos, s.Port, s.Pos, func(p ir.Protocol) bool {
 			return p.Multiplexed() || p == ir.HTTPS
 		}, "speak gRPC")
+		if p := e.spec.Ports[out.Port]; p != nil && ir.Protocol(p.Protocol.Value) == ir.HTTPS && e.spec.Via.IsSet() {
+			l.add(diag.NotSupported, here.field("external"), "a collector by TLS via a gateway is not supported yet",
+				here.pos(s.External.Pos), e.place.pos(e.spec.Via.Pos)).
+				hint("let the proxies reach it themselves: remove via from external.%s", out.To)
+		}
 		return
 	}
 	h, known := l.services[out.To]
@@ -75,13 +90,34 @@ func (l *linker) accessLog(here place, mesh *ir.AccessLog, s *spec.AccessLog) *i
 		l.unread(here.field("file"), s.File.Pos, `lines of the format "otlp" go to the collector`)
 		out.File = ""
 		if s.Format.IsSet() && l.mesh.Collector == nil {
-			l.add(diag.MissingField, here.field("format"), `format "otlp" needs a collector`,
-				here.pos(s.Format.Pos)).
-				hint(`name a service or external that takes OTLP: mesh: telemetry: collector: service: "NAME"`)
+			l.missingCollector(here.field("format"), `format "otlp" needs a collector`, here.pos(s.Format.Pos))
 		}
 	}
 	l.logged(here, &out.Logged, s.When, s.Percent, out.Pos)
 	return &out
+}
+
+func (l *linker) missingCollector(here place, message string, pos source.Position) {
+	l.add(diag.MissingField, here, message, pos).
+		hint(`name a service or external that takes OTLP: mesh: telemetry: collector: service: "NAME"`)
+}
+
+// traced refuses to say of the sampling of a mesh that has no tracing, and reports whether there is something said.
+func (l *linker) traced(here place, s *spec.Tracing) bool {
+	if s == nil || l.reports.Tracing != nil {
+		return s != nil
+	}
+	l.add(diag.NoEffect, here, "tracing cannot take effect: the mesh has no tracing", here.pos(s.Pos)).
+		hint("remove it, or write mesh: telemetry: tracing: {} and a collector")
+	return false
+}
+
+// routeSampling is how many of the traces that begin with a route's requests are recorded; nil where it says nothing.
+func (l *linker) routeSampling(here place, s *spec.RouteTelemetry) *ir.Setting[float64] {
+	if s == nil || !l.traced(here.field("tracing"), s.Tracing) {
+		return nil
+	}
+	return setting(here, s.Tracing.Sampling.Value, s.Tracing.Sampling.Pos)
 }
 
 // logged is what was said of which requests are logged, with what is written on top.
@@ -118,6 +154,11 @@ func (l *linker) memberTelemetry(here place, s *spec.MemberTelemetry) ir.Telemet
 	out := l.reports
 	if s != nil {
 		out.AccessLog = l.accessLog(here.field("accessLog"), out.AccessLog, s.AccessLog)
+		if l.traced(here.field("tracing"), s.Tracing) {
+			out.Tracing = &ir.Tracing{
+				Sampling: s.Tracing.Sampling.Or(out.Tracing.Sampling), Pos: here.pos(s.Tracing.Pos),
+			}
+		}
 	}
 	return out
 }
@@ -127,7 +168,7 @@ func (l *linker) serviceTelemetry(here place, service *ir.Service, s *spec.Membe
 	out := l.memberTelemetry(here, s)
 	l.collects(here, service.Name, &out, s)
 	if service.Workload.InCluster() {
-		l.inPods(here, &out, s)
+		l.onStdout(here, &out, s, "the proxies of pods have no file system that they can write to")
 	}
 	return out
 }
@@ -135,21 +176,42 @@ func (l *linker) serviceTelemetry(here place, service *ir.Service, s *spec.Membe
 // gatewayTelemetry is what the proxies of a gateway report.
 func (l *linker) gatewayTelemetry(here place, s *spec.MemberTelemetry) ir.Telemetry {
 	out := l.memberTelemetry(here, s)
-	l.inPods(here, &out, s)
+	l.onStdout(here, &out, s, "the proxies of a gateway log on standard output")
 	return out
 }
 
-// inPods refuses a file of lines in pods, whose file systems are read-only. What the mesh says of files is for hosts.
-func (l *linker) inPods(here place, t *ir.Telemetry, s *spec.MemberTelemetry) {
+// onStdout refuses a file of lines where it could not be opened, with the reason. What the mesh says of files is for
+// hosts.
+func (l *linker) onStdout(here place, t *ir.Telemetry, s *spec.MemberTelemetry, why string) {
 	if t.AccessLog == nil || t.AccessLog.File == "" {
 		return
 	}
 	if s != nil && s.AccessLog != nil {
-		l.unread(here.field("accessLog.file"), s.AccessLog.File.Pos,
-			"the proxies of pods have no file system that they can write to")
+		l.unread(here.field("accessLog.file"), s.AccessLog.File.Pos, why)
 	}
 	log := *t.AccessLog
 	log.File, t.AccessLog = "", &log
+}
+
+// requestsAreRead refuses what a service says of requests that only knows connections below HTTP.
+func (l *linker) requestsAreRead(here place, ports []ir.Port, uses []ir.Use, s *spec.MemberTelemetry) {
+	if s == nil || len(httpPorts(ports)) > 0 {
+		return
+	}
+	for i := range uses {
+		for _, name := range uses[i].Ports {
+			if l.calleePort(&uses[i], name).Protocol.IsHTTP() {
+				return
+			}
+		}
+	}
+	const why = "the service has no requests of HTTP"
+	if s.AccessLog != nil {
+		l.unread(here.field("telemetry.accessLog.query"), s.AccessLog.Query.Pos, why)
+	}
+	if s.Tracing != nil {
+		l.unread(here.field("telemetry.tracing"), s.Tracing.Pos, why)
+	}
 }
 
 // collects has the collector's own proxies report nothing to it: each report would make another.
@@ -157,11 +219,16 @@ func (l *linker) collects(here place, name string, t *ir.Telemetry, s *spec.Memb
 	if c := l.mesh.Collector; c == nil || c.External || c.To != name || !t.ByOTLP() {
 		return
 	}
-	if s != nil && s.AccessLog != nil {
-		l.unread(here.field("accessLog.format"), s.AccessLog.Format.Pos,
-			"the service is the collector, and does not report to itself")
+	const why = "the service is the collector, and does not report to itself"
+	if t.Tracing = nil; s != nil && s.Tracing != nil {
+		l.unread(here.field("tracing"), s.Tracing.Pos, why)
 	}
-	t.AccessLog = nil
+	if !t.ByOTLP() {
+		return
+	}
+	if t.AccessLog = nil; s != nil && s.AccessLog != nil {
+		l.unread(here.field("accessLog.format"), s.AccessLog.Format.Pos, why)
+	}
 }
 
 // reported adds the collector to what a member reaches when its proxies report by OTLP.

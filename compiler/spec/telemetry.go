@@ -5,7 +5,7 @@ type Telemetry struct {
 	Pos       Pos
 	Collector *Collector  `cue:"collector"`
 	AccessLog *AccessLog  `cue:"accessLog"`
-	Tracing   Unsupported `cue:"tracing"`
+	Tracing   *Tracing    `cue:"tracing"`
 	Metrics   *Metrics    `cue:"metrics"`
 }
 
@@ -13,12 +13,20 @@ type Telemetry struct {
 type MemberTelemetry struct {
 	Pos       Pos
 	AccessLog *AccessLog `cue:"accessLog"`
+	Tracing   *Tracing   `cue:"tracing"`
 }
 
 // RouteTelemetry is what is reported of a route's requests.
 type RouteTelemetry struct {
 	Pos       Pos
 	AccessLog *LoggedRequests `cue:"accessLog"`
+	Tracing   *Tracing        `cue:"tracing"`
+}
+
+// Tracing is how many traces are recorded.
+type Tracing struct {
+	Pos      Pos
+	Sampling Field[float64] `cue:"sampling"`
 }
 
 // Collector takes OTLP.

@@ -113,7 +113,6 @@ func all(line, want map[string]any) bool {
 // TestLogsNameTheLine has a request for each cause of trouble, and wants one line of the proxy concerned: with the
 // place in the spec, both identities, and the response flag in words.
 // Field: mesh.telemetry.accessLog.when
-// Field: telemetry.accessLog.when
 // Field: routes.telemetry.accessLog.when
 func TestLogsNameTheLine(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": logMesh}))

@@ -43,7 +43,7 @@ func (b *builder) accountsConnections(m measured) []*accesslogv3.AccessLog {
 
 // accessLog is what the member's proxies log and how; where only routes say which, as the schema's defaults have it.
 func (b *builder) accessLog() *ir.AccessLog {
-	if log := b.member.AccessLog; log != nil {
+	if log := b.member.AccessLog; log != nil && (log.Format != ir.LogOTLP || b.collected()) {
 		return log
 	}
 	return &ir.AccessLog{Format: ir.LogJSON, Logged: ir.Logged{When: ir.LogNever}}
@@ -132,6 +132,18 @@ func (b *builder) resourceAttributes() []logField {
 func keyValue(key, value string) *commonv1.KeyValue {
 	return &commonv1.KeyValue{
 		Key: key, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: value}},
+	}
+}
+
+// collected reports whether there is a collector that the proxy may ask. In a stage of a change there may be none.
+func (b *builder) collected() bool {
+	switch c := b.scope.Settings.Collector; {
+	case c == nil:
+		return false
+	case c.External:
+		return b.scope.Externals[c.To] != nil && b.scope.Externals[c.To].Port(c.Port) != nil
+	default:
+		return b.scope.Upstreams[c.To] != nil && b.scope.Upstreams[c.To].Port(c.Port) != nil
 	}
 }
 

@@ -100,6 +100,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 	behindAProxy(m)
 	b.endsOld(m)
 	m.AccessLog = b.accounts(b.passing(serverHTTP, e, port), nil)
+	b.traces(m, b.passing(serverHTTP, e, port))
 	idleByCaller(m)
 	b.takes(m, b.member.Proxy.Requests.ToExternals())
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside

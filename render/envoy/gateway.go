@@ -88,6 +88,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	b.takes(m, b.member.Proxy.Requests)
 	ignoreUpgrades(m, upgradesOf(hosts))
 	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
+	b.tracesBegin(m, b.going(clientHTTP))
 	m.CodecType = codec
 	b.clientAddress(m, l, from)
 	if l.RedirectTo != "" { // the port is the other listener's

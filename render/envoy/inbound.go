@@ -158,6 +158,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost,
 	b.takes(m, b.member.Proxy.Requests)
 	b.dropHeaders(m, dropped)
 	m.AccessLog = append(b.auditLog(port, httpRBACFilter), b.accounts(b.coming(serverHTTP, port), hosts)...)
+	b.traces(m, b.coming(serverHTTP, port))
 	// The application learns who calls from its own proxy and from nobody else.
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Uri: true}

@@ -161,6 +161,7 @@ func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals b
 	}
 	ignoreUpgrades(m, upgradesOf(hosts))
 	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
+	b.traces(m, b.going(clientHTTP))
 	b.routesByName(m, routes(name, hosts...))
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}
 }

@@ -84,6 +84,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 	editHeaders(out, by)
 	b.tellFilters(out, by)
 	tellLogged(out, by)
+	tellSampled(out, by)
 	return out
 }
 
