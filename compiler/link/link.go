@@ -146,7 +146,7 @@ func (l *linker) members() {
 		g.Uses = l.asked(here, &caller, nil, g.Authorizer, g.Pos, g.Uses)
 		g.Uses = l.reported(here, &caller, &g.Telemetry, g.Pos, g.Uses)
 	}
-	l.collectorTakesEffect(l.root)
+	l.reportsTakeEffect(l.root)
 }
 
 // account is a member whose identity is known, and where it was written.

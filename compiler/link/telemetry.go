@@ -240,12 +240,20 @@ func (l *linker) reported(here place, caller *ir.Peer, t *ir.Telemetry, pos sour
 	return l.asks(here, caller, c.To, c.Port, c.External, "to report by OTLP", c.Pos, pos, uses)
 }
 
-// collectorTakesEffect refuses a collector to which nobody reports.
-func (l *linker) collectorTakesEffect(u *spec.Unit) {
+// reportsTakeEffect refuses a collector to which nobody reports, and a file that nobody writes.
+func (l *linker) reportsTakeEffect(u *spec.Unit) {
+	here := place{u, "mesh.telemetry"}
+	if log := l.reports.AccessLog; log != nil && log.File != "" &&
+		!slices.ContainsFunc(l.mesh.Services, func(s *ir.Service) bool {
+			return s.Telemetry.AccessLog != nil && s.Telemetry.AccessLog.File != ""
+		}) {
+		l.unread(here.field("accessLog.file"), u.Mesh.Telemetry.AccessLog.File.Pos,
+			"pods and gateways log on standard output, and no service runs elsewhere")
+	}
 	if l.mesh.Collector == nil ||
 		slices.ContainsFunc(l.mesh.Services, func(s *ir.Service) bool { return s.Telemetry.ByOTLP() }) ||
 		slices.ContainsFunc(l.mesh.Gateways, func(g *ir.Gateway) bool { return g.Telemetry.ByOTLP() }) {
 		return
 	}
-	l.unread(place{u, "mesh.telemetry.collector"}, u.Mesh.Telemetry.Collector.Pos, "nothing is reported by OTLP")
+	l.unread(here.field("collector"), u.Mesh.Telemetry.Collector.Pos, "nothing is reported by OTLP")
 }

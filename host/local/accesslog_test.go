@@ -110,31 +110,21 @@ func all(line, want map[string]any) bool {
 	return true
 }
 
-// TestLogsNameTheLine has a request for each cause of trouble, and wants one line of the proxy concerned: with the
-// place in the spec, both identities, and the response flag in words.
-// Field: mesh.telemetry.accessLog.when
-// Field: routes.telemetry.accessLog.when
-func TestLogsNameTheLine(t *testing.T) {
-	m := start(t, inline(t, map[string]string{"mesh.cue": logMesh}))
-	client, arrived := m.As("client").Client(), make(chan struct{})
-	play(t, m, "server", "a", func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/left"):
-			close(arrived)
-			<-r.Context().Done()
-		case strings.HasPrefix(r.URL.Path, "/slow"), strings.HasPrefix(r.URL.Path, "/hidden"):
-			<-r.Context().Done()
-		case strings.HasPrefix(r.URL.Path, "/tried"):
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-	})
-	const server, caller, own = "service/server/a", "service/client/a", "spiffe://shop.example/ns/shop/sa/client"
-	for _, c := range []struct {
-		path   string
-		status int
-		at     string
-		want   map[string]any
-	}{
+// cause is a request that comes to its end in some way, and a line about it at one of the proxies; at is empty where
+// none is to be written.
+type cause struct {
+	path   string
+	status int
+	at     string
+	want   map[string]any
+}
+
+const logClient = "spiffe://shop.example/ns/shop/sa/client"
+
+func causes(t *testing.T) []cause {
+	t.Helper()
+	const server, caller = "service/server/a", "service/client/a"
+	return []cause{
 		{"/slow", 504, caller, map[string]any{
 			"http.route": "slow", "source": line(t, logMesh, `"slow"`), "flags": "UT", "error.type": "UpstreamRequestTimeout",
 			"callee": "server.shop", "callee.identity": "spiffe://shop.example/ns/shop/sa/server",
@@ -154,17 +144,39 @@ func TestLogsNameTheLine(t *testing.T) {
 			"http.route": "watched", "source": line(t, logMesh, `"watched"`), "http.response.status_code": 200,
 		}},
 		{"/secret/a", 403, server, map[string]any{
-			"rule": "service client: /secret/* " + line(t, logMesh, `deny:`), "caller": own,
+			"rule": "service client: /secret/* " + line(t, logMesh, `deny:`), "caller": logClient,
 			"http.response.status_code": 403,
 		}},
 		{"/hidden", 504, "", nil},
 		{"/ok", 200, "", nil},
-	} {
+	}
+}
+
+// TestLogsNameTheLine has a request for each cause of trouble, and wants one line of the proxy concerned: with the
+// place in the spec, both identities, and the response flag in words.
+// Field: mesh.telemetry.accessLog.when
+// Field: routes.telemetry.accessLog.when
+func TestLogsNameTheLine(t *testing.T) {
+	m := start(t, inline(t, map[string]string{"mesh.cue": logMesh}))
+	client, arrived := m.As("client").Client(), make(chan struct{})
+	play(t, m, "server", "a", func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/left"):
+			close(arrived)
+			<-r.Context().Done()
+		case strings.HasPrefix(r.URL.Path, "/slow"), strings.HasPrefix(r.URL.Path, "/hidden"):
+			<-r.Context().Done()
+		case strings.HasPrefix(r.URL.Path, "/tried"):
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	const caller = "service/client/a"
+	for _, c := range causes(t) {
 		if a := send(t, client, http.MethodGet, "http://server:8080"+c.path); a.status != c.status {
 			t.Errorf("%s: %d, not %d", c.path, a.status, c.status)
 		}
 		if c.want != nil {
-			c.want["caller"] = own
+			c.want["caller"] = logClient
 			logged(t, m, c.at, c.want)
 		}
 	}
@@ -193,7 +205,7 @@ func TestLogsNameTheLine(t *testing.T) {
 		conn.Close()
 	}
 	logged(t, m, "service/bytes/a", map[string]any{
-		"kind": "tcp.server", "caller": own, "error.type": "UpstreamConnectionFailure,UpstreamRetryLimitExceeded",
+		"kind": "tcp.server", "caller": logClient, "error.type": "UpstreamConnectionFailure,UpstreamRetryLimitExceeded",
 		"callee": "bytes.shop",
 		"source": line(t, logMesh, "bytes: {port"),
 	})

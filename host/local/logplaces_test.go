@@ -183,7 +183,9 @@ func TestLogsGoWhereTheSpecSays(t *testing.T) {
 
 func goesWhere(t *testing.T, m *Mesh, c *collector, file string) {
 	const secret = "very-secret"
-	headers := []string{"authorization", "Bearer " + secret, "cookie", "a=" + secret, "x-api-key", secret, "referer", "http://a/?" + secret}
+	headers := []string{
+		"authorization", "Bearer " + secret, "cookie", "a=" + secret, "x-api-key", secret, "referer", "http://a/?" + secret,
+	}
 	get(t, m.As("client").Client(), "http://server:8080/items?token="+secret, headers...)
 	eventually(t, "the record of the callee", func() bool {
 		return len(c.having(map[string]string{
@@ -210,7 +212,7 @@ func goesWhere(t *testing.T, m *Mesh, c *collector, file string) {
 	}
 	c.mu.Unlock()
 
-	const sent = 300
+	const sent = 200
 	for range sent {
 		for _, path := range []string{"/few", "/some"} {
 			get(t, http.DefaultClient, m.Gateway("edge").URL+path+"?token="+secret, append(headers, "host", "shop.example")...)

@@ -39,13 +39,12 @@ gateways: edge: {
 }
 `
 
-// TestOneTraceThroughTheMesh sends a request through a gateway and three services, whose applications hand the headers of
-// the trace on, and wants one trace with a span for each proxy, each the child of the one before, that names route, rule
-// and place in the spec, and neither the query nor a header. Then it sends requests to a route of which few traces are
-// recorded, with headers from outside that ask for each, and wants about as many, each from its beginning. Users'
+// TestOneTraceThroughTheMesh sends a request through a gateway and three services, whose applications hand the headers
+// of the trace on, and wants one trace with a span for each proxy, each the child of the one before, that names route,
+// rule and place in the spec, and neither the query nor a header. Then it sends requests to a route of which few traces
+// are recorded, with headers from outside that ask for each, and wants about as many, each from its beginning. Users'
 // reports: istio/istio#6989 (each hop decided anew), istio/istio#12019 (traces in part).
 // Field: mesh.telemetry.tracing.sampling
-// Field: routes.telemetry.tracing.sampling
 func TestOneTraceThroughTheMesh(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": tracedMesh}))
 	m.Backend("otel", "a").Close()
@@ -72,12 +71,24 @@ func TestOneTraceThroughTheMesh(t *testing.T) {
 		}
 	}
 	ask("/orders/1")
-	spans := func() []span {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.spans
+	isOneTrace(t, c)
+	if all := fmt.Sprint(c.all()); strings.Contains(all, "very-secret") {
+		t.Errorf("a span has a secret: %s", all)
 	}
-	eventually(t, "seven spans", func() bool { return len(spans()) >= 7 })
+	sampled(t, c, ask)
+}
+
+// all are the spans that came.
+func (c *collector) all() []span {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spans
+}
+
+// isOneTrace wants the spans of the first request.
+func isOneTrace(t *testing.T, c *collector) {
+	t.Helper()
+	eventually(t, "seven spans", func() bool { return len(c.all()) >= 7 })
 	chain := []struct {
 		service string
 		kind    tracev1.Span_SpanKind
@@ -96,13 +107,13 @@ func TestOneTraceThroughTheMesh(t *testing.T) {
 	parent, trace := "", ""
 	for i, want := range chain {
 		var found *span
-		for _, s := range spans() {
+		for _, s := range c.all() {
 			if s.parent == parent && (trace == "" || s.trace == trace) {
 				found = &s
 			}
 		}
 		if found == nil {
-			t.Fatalf("no span of %s is the child of the one before; there are %+v", want.service, spans())
+			t.Fatalf("no span of %s is the child of the one before; there are %+v", want.service, c.all())
 		}
 		parent, trace = found.id, found.trace
 		has := map[string]any{}
@@ -120,18 +131,19 @@ func TestOneTraceThroughTheMesh(t *testing.T) {
 	if trace == "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" {
 		t.Error("the trace is that of somebody outside")
 	}
-	before := len(spans())
-	if all := fmt.Sprint(spans()); strings.Contains(all, "very-secret") {
-		t.Errorf("a span has a secret: %s", all)
-	}
+}
 
-	const sent, percent, points = 2000, 5, 3
+// sampled wants about as many traces as the route few says, and whole ones.
+func sampled(t *testing.T, c *collector, ask func(path string)) {
+	t.Helper()
+	before := len(c.all())
+	const sent, percent, points = 1200, 5, 3
 	for range sent {
 		ask("/few")
 	}
 	ask("/orders/2") // whose spans come after those before it
 	eventually(t, "the last trace", func() bool {
-		for _, s := range spans()[before:] {
+		for _, s := range c.all()[before:] {
 			if s.has["service.name"] == "back" {
 				return true
 			}
@@ -139,7 +151,7 @@ func TestOneTraceThroughTheMesh(t *testing.T) {
 		return false
 	})
 	begun, others := 0, 0
-	for _, s := range spans()[before:] {
+	for _, s := range c.all()[before:] {
 		switch {
 		case s.has["http.route"] == "few" && s.parent == "":
 			begun++
