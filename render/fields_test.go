@@ -172,10 +172,16 @@ var changes = map[string]change{
 	"mesh.telemetry.collector.port": collecting(`external: "otel", port: "grpc"`, `external: "otel", port: "more"`),
 	"mesh.telemetry.tracing.sampling": collecting(`service: "collects"}, tracing: {`,
 		`service: "collects"}, tracing: {sampling: 20`),
+	"services.[].telemetry.tracing.sampling": {
+		"/*service*/", "telemetry: tracing: sampling: 5" + traced("services: a"), traced("services: a"),
+	},
+	"gateways.[].telemetry.tracing.sampling": {
+		"/*gateway*/", "telemetry: tracing: sampling: 5" + traced("gateways: g"), traced("gateways: g"),
+	},
 	"services.[].routes.[].telemetry.tracing.sampling": {
 		"exact: \"/one\"/*match*/}, to: [{version: \"v1\"/*destination*/}, {weight: 2}]/*route*/}]",
-		"exact: \"/one\"}, to: [{version: \"v1\"}, {weight: 2}], telemetry: tracing: sampling: 5}]\n" + traced,
-		"exact: \"/one\"}, to: [{version: \"v1\"}, {weight: 2}]}]\n" + traced,
+		"exact: \"/one\"}, to: [{version: \"v1\"}, {weight: 2}], telemetry: tracing: sampling: 5}]\n" + traced("services: a"),
+		"exact: \"/one\"}, to: [{version: \"v1\"}, {weight: 2}]}]\n" + traced("services: a"),
 	},
 	"services.[].routes.[].telemetry.accessLog.when": add("route", `telemetry: accessLog: when: "all"`),
 	"services.[].routes.[].telemetry.accessLog.percent": vary("route", `telemetry: accessLog: when: "sampled"`,
@@ -598,8 +604,10 @@ var silent = map[string]change{
 // logging writes what the mesh logs, in place of what it did.
 func logging(instead, with string) change {
 	const at = `trustDomain: "shop.example"`
-	return change{from: at, to: at + ", telemetry: accessLog: {" + with + "}",
-		instead: at + ", telemetry: accessLog: {" + instead + "}"}
+	return change{
+		from: at, to: at + ", telemetry: accessLog: {" + with + "}",
+		instead: at + ", telemetry: accessLog: {" + instead + "}",
+	}
 }
 
 // collecting has everything logged by a collector, in place of another.
@@ -617,12 +625,14 @@ mesh: {`
 	return change{from: at, to: to(with), instead: to(instead)}
 }
 
-// traced has all members of the mesh send spans.
-const traced = `
+// traced has all members of the mesh send spans, where that member is written.
+func traced(member string) string {
+	return `
 }
 mesh: telemetry: {tracing: {}, collector: service: "collects"}
 services: collects: {workload: deployment: "collects", ports: grpc: {port: 4319, protocol: "grpc"}, allow: [{from: namespaces: ["default"]}]}
-services: a: {`
+` + member + `: {`
+}
 
 // told are fields of which the Scopes of some members tell though their proxies do not read them there, with the
 // reason. Such a proxy is rendered once more for nothing, and is not sent anything.

@@ -22,6 +22,7 @@ var untold = map[string]string{
 	"headers.request":      "headers are not told; rules and routes behind the route are judged by them",
 	"headers.response":     "headers of the answer are the application's, and not told",
 	"idleTimeout":          "it ends requests on which nothing moves, and a request that is asked about moves",
+	"telemetry":            "it is what is reported of requests, and nothing is done to them",
 	"rateLimit.requests":   "that there is a limit is told; whether it is reached depends on other requests",
 	"retries.backoff.base": "it is how long is waited between two tries, not how many there are",
 	"retries.backoff.max":  "it is how long is waited between two tries, not how many there are",

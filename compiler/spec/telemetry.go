@@ -3,10 +3,10 @@ package spec
 // Telemetry is what proxies report.
 type Telemetry struct {
 	Pos       Pos
-	Collector *Collector  `cue:"collector"`
-	AccessLog *AccessLog  `cue:"accessLog"`
-	Tracing   *Tracing    `cue:"tracing"`
-	Metrics   *Metrics    `cue:"metrics"`
+	Collector *Collector `cue:"collector"`
+	AccessLog *AccessLog `cue:"accessLog"`
+	Tracing   *Tracing   `cue:"tracing"`
+	Metrics   *Metrics   `cue:"metrics"`
 }
 
 // MemberTelemetry is what a member says of its proxies' reports.

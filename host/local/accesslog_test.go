@@ -110,9 +110,9 @@ func all(line, want map[string]any) bool {
 	return true
 }
 
-// cause is a request that comes to its end in some way, and a line about it at one of the proxies; at is empty where
+// trouble is a request that comes to its end in some way, and a line about it at one of the proxies; at is empty where
 // none is to be written.
-type cause struct {
+type trouble struct {
 	path   string
 	status int
 	at     string
@@ -121,10 +121,10 @@ type cause struct {
 
 const logClient = "spiffe://shop.example/ns/shop/sa/client"
 
-func causes(t *testing.T) []cause {
+func troubles(t *testing.T) []trouble {
 	t.Helper()
 	const server, caller = "service/server/a", "service/client/a"
-	return []cause{
+	return []trouble{
 		{"/slow", 504, caller, map[string]any{
 			"http.route": "slow", "source": line(t, logMesh, `"slow"`), "flags": "UT", "error.type": "UpstreamRequestTimeout",
 			"callee": "server.shop", "callee.identity": "spiffe://shop.example/ns/shop/sa/server",
@@ -152,8 +152,9 @@ func causes(t *testing.T) []cause {
 	}
 }
 
-// TestLogsNameTheLine has a request for each cause of trouble, and wants one line of the proxy concerned: with the
-// place in the spec, both identities, and the response flag in words.
+// Each cause of trouble has a line at the proxy concerned: with the place in the spec, both identities, and the response
+// flag in words.
+//
 // Field: mesh.telemetry.accessLog.when
 // Field: routes.telemetry.accessLog.when
 func TestLogsNameTheLine(t *testing.T) {
@@ -171,7 +172,7 @@ func TestLogsNameTheLine(t *testing.T) {
 		}
 	})
 	const caller = "service/client/a"
-	for _, c := range causes(t) {
+	for _, c := range troubles(t) {
 		if a := send(t, client, http.MethodGet, "http://server:8080"+c.path); a.status != c.status {
 			t.Errorf("%s: %d, not %d", c.path, a.status, c.status)
 		}

@@ -146,10 +146,10 @@ gateways: edge: {
 }
 `
 
-// TestLogsGoWhereTheSpecSays sends requests with secrets in their headers and queries through a mesh that logs in every
-// form and to every place, and wants the lines there, the shares near to what is written, and no secret but in the one
-// log that is to have queries. Requests go on when the collector is gone. Users' reports: envoyproxy/envoy#7583,
+// Lines are where the spec says, in every form, of about the shares that are written, and no secret is in them but in
+// the one log that is to have queries. Requests go on when the collector is gone. Users' reports: envoyproxy/envoy#7583,
 // openservicemesh/osm#5241 (queries in logs), envoyproxy/envoy#10764 (a collector that does not take them).
+//
 // Field: mesh.telemetry.accessLog
 // Field: mesh.telemetry.collector
 // Field: routes.telemetry.accessLog.percent

@@ -39,11 +39,11 @@ gateways: edge: {
 }
 `
 
-// TestOneTraceThroughTheMesh sends a request through a gateway and three services, whose applications hand the headers
-// of the trace on, and wants one trace with a span for each proxy, each the child of the one before, that names route,
-// rule and place in the spec, and neither the query nor a header. Then it sends requests to a route of which few traces
-// are recorded, with headers from outside that ask for each, and wants about as many, each from its beginning. Users'
-// reports: istio/istio#6989 (each hop decided anew), istio/istio#12019 (traces in part).
+// A request through a gateway and three services, whose applications hand the headers of the trace on, is one trace with
+// a span for each proxy, each the child of the one before, that names route, rule and place in the spec, and neither the
+// query nor a header. Of a route few traces are recorded, whatever headers from outside ask for, and each from its
+// beginning. Users' reports: istio/istio#6989 (each hop decided anew), istio/istio#12019 (traces in part).
+//
 // Field: mesh.telemetry.tracing.sampling
 func TestOneTraceThroughTheMesh(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": tracedMesh}))

@@ -191,4 +191,3 @@ func shareOf(percent float64) *accesslogv3.AccessLogFilter {
 		},
 	}}
 }
-

@@ -62,17 +62,23 @@ const connectedAfter = "%COMMON_DURATION(US_CX_BEG:US_CX_END:ms)%"
 // ended is how it ended: Envoy's response flags and the same in words, why no connection to the other side came about,
 // the tries, and the instance of the last.
 var ended = line{
-	{"flags", "%RESPONSE_FLAGS%"}, {"error.type", "%RESPONSE_FLAGS_LONG%"},
+	{"flags", "%RESPONSE_FLAGS%"},
+	{"error.type", "%RESPONSE_FLAGS_LONG%"},
 	{"failure", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"},
-	{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}, {"upstream", "%UPSTREAM_HOST%"},
+	{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
+	{"upstream", "%UPSTREAM_HOST%"},
 }
 
 // lineOf is what lines of requests and connections have alike: who called whom, and what decided, with its place in the
 // spec. Both identities are those of certificates.
 func (b *builder) lineOf(m measured) line {
 	out := line{
-		{"time", "%START_TIME%"}, {"kind", m.kind}, {"caller", m.caller}, {"callee", m.callee},
-		{"server.port", m.port}, {"client.address", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+		{"time", "%START_TIME%"},
+		{"kind", m.kind},
+		{"caller", m.caller},
+		{"callee", m.callee},
+		{"server.port", m.port},
+		{"client.address", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
 	}
 	route := "%METADATA(ROUTE:" + metadataNamespace + ":" + metadataSource + ")%"
 	switch m.kind {

@@ -29,7 +29,7 @@ func (b *builder) auditLog(port *ir.Port, filter string) []*accesslogv3.AccessLo
 			continue
 		}
 		out = append(out, &accesslogv3.AccessLog{
-			Name: stdoutLogger,
+			Name:   stdoutLogger,
 			Filter: withMetadata(filter, kind.prefix+"shadow_engine_result", kind.verdict),
 			ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.any(&streamv3.StdoutAccessLog{
 				AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
