@@ -152,8 +152,8 @@ func troubles(t *testing.T) []trouble {
 	}
 }
 
-// Each cause of trouble has a line at the proxy concerned: with the place in the spec, both identities, and the response
-// flag in words.
+// Each cause of trouble has a line at the proxy concerned: with the place in the spec, both identities, and the
+// response flag in words.
 //
 // Field: mesh.telemetry.accessLog.when
 // Field: routes.telemetry.accessLog.when

@@ -76,7 +76,8 @@ func (c *collector) takeSpans(sent *tracev1.TracesData) {
 		for _, scope := range of.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
 				c.spans = append(c.spans, span{
-					string(s.GetTraceId()), string(s.GetSpanId()), string(s.GetParentSpanId()), s.GetName(), s.GetKind(),
+					string(s.GetTraceId()), string(s.GetSpanId()), string(s.GetParentSpanId()),
+					s.GetName(), s.GetKind(),
 					attributesOf(of.GetResource().GetAttributes(), s.GetAttributes()),
 				})
 			}
@@ -147,8 +148,9 @@ gateways: edge: {
 `
 
 // Lines are where the spec says, in every form, of about the shares that are written, and no secret is in them but in
-// the one log that is to have queries. Requests go on when the collector is gone. Users' reports: envoyproxy/envoy#7583,
-// openservicemesh/osm#5241 (queries in logs), envoyproxy/envoy#10764 (a collector that does not take them).
+// the one log that is to have queries. Requests go on when the collector is gone. Users' reports:
+// envoyproxy/envoy#7583, openservicemesh/osm#5241 (queries in logs), envoyproxy/envoy#10764 (a collector that does not
+// take them).
 //
 // Field: mesh.telemetry.accessLog
 // Field: mesh.telemetry.collector

@@ -39,10 +39,10 @@ gateways: edge: {
 }
 `
 
-// A request through a gateway and three services, whose applications hand the headers of the trace on, is one trace with
-// a span for each proxy, each the child of the one before, that names route, rule and place in the spec, and neither the
-// query nor a header. Of a route few traces are recorded, whatever headers from outside ask for, and each from its
-// beginning. Users' reports: istio/istio#6989 (each hop decided anew), istio/istio#12019 (traces in part).
+// A request through a gateway and three services, whose applications hand the headers of the trace on, is one trace
+// with a span for each proxy, each the child of the one before, that names route, rule and place in the spec, and
+// neither the query nor a header. Of a route few traces are recorded, whatever headers from outside ask for, and each
+// from its beginning. Users' reports: istio/istio#6989 (each hop decided anew), istio/istio#12019 (traces in part).
 //
 // Field: mesh.telemetry.tracing.sampling
 func TestOneTraceThroughTheMesh(t *testing.T) {
