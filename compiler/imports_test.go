@@ -93,6 +93,7 @@ var imports = []struct{ of, may, depend string }{
 		"envoy kubernetes",
 	},
 	{"review/graph", "compiler/ir compiler/source", ""},
+	{"review/logs", "compiler/diag compiler/ir compiler/try", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},
 	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
@@ -104,7 +105,7 @@ var imports = []struct{ of, may, depend string }{
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
-		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/state review/revision review/verify
+		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/logs review/state review/revision review/verify
 		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.

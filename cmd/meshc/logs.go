@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/review/logs"
+)
+
+// maxLogLine bounds a line of a log, in bytes.
+const maxLogLine = 1 << 20
+
+// logsOptions are the flags of meshc logs.
+type logsOptions struct {
+	dir, output string
+	tags        []string
+}
+
+func newLogsCmd() *cobra.Command {
+	var o logsOptions
+	cmd := &cobra.Command{
+		Use:   "logs [FILE]",
+		Short: "Explain lines of access logs",
+		Long: `Logs compiles the mesh, or reads a compiled one, reads lines of access logs from a file or standard input, and explains each:
+what the response flags and the details of Envoy mean, which route and rule decided and where they stand in the spec, then
+and now, and what meshc try says of such a request now. It reads what proxies write by telemetry.accessLog as "json" and
+"text", and Envoy's default format, which names less. Other lines are left out. Queries are not printed.`,
+		Example: `  kubectl logs deploy/cart -c meshc-proxy | meshc logs
+  meshc logs /var/log/envoy/access.log --dir out -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: o.run,
+	}
+	cmd.Flags().StringVar(&o.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
+	return cmd
+}
+
+func (o *logsOptions) run(cmd *cobra.Command, args []string) error {
+	if o.output != "text" && o.output != "json" {
+		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
+	}
+	m, err := describedMesh(cmd, o.dir, o.tags)
+	if err != nil {
+		return err
+	}
+	in := cmd.InOrStdin()
+	if len(args) == 1 {
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	return o.explain(cmd.OutOrStdout(), m, in)
+}
+
+// explain writes one explanation for each line that is known, as soon as it has read it.
+func (o *logsOptions) explain(w io.Writer, m *ir.Mesh, in io.Reader) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLogLine)
+	for lines.Scan() {
+		line, known := logs.Parse(lines.Text())
+		if !known {
+			continue
+		}
+		e := logs.Explain(m, line)
+		write := e.Text
+		if o.output == "json" {
+			write = func(w io.Writer) error { return writeJSON(w, e) }
+		}
+		if err := write(w); err != nil {
+			return err
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("a line has more than %d MiB, which no access log has", maxLogLine>>20)
+	}
+	return lines.Err()
+}

@@ -1,0 +1,146 @@
+package logs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
+)
+
+// Explanation is a line in words.
+type Explanation struct {
+	Line *Line `json:"line"`
+	// Means are its flags and details.
+	Means []string `json:"means,omitempty"`
+	// RouteNow is where a route of that name stands now, if there is one.
+	RouteNow string `json:"routeNow,omitempty"`
+	// Try is what compiler/try says of such a request now; empty where the line does not say enough.
+	Try string `json:"try,omitempty"`
+}
+
+// Explain explains a line beside the mesh of now.
+func Explain(m *ir.Mesh, l *Line) *Explanation {
+	e := &Explanation{Line: l, Means: inWords(l)}
+	name, _, _ := strings.Cut(l.Callee, ".")
+	if s := m.Service(name); s != nil {
+		e.RouteNow = placeOf(s.Routes, l.Route)
+	}
+	if g := gatewayOf(m, l.Caller); g != nil && e.RouteNow == "" {
+		e.RouteNow = placeOf(g.Routes, l.Route)
+	}
+	e.Try = tried(m, l)
+	return e
+}
+
+func placeOf(routes []ir.Route, name string) string {
+	for i := range routes {
+		if routes[i].Name == name {
+			return routes[i].Pos.String()
+		}
+	}
+	return ""
+}
+
+func gatewayOf(m *ir.Mesh, identity string) *ir.Gateway {
+	for _, g := range m.Gateways {
+		if g.Identity.String() == identity {
+			return g
+		}
+	}
+	return nil
+}
+
+// sender is the member that has an identity.
+func sender(m *ir.Mesh, identity string) (try.Sender, bool) {
+	for _, s := range m.Services {
+		if s.Identity.String() == identity {
+			return try.Sender{Kind: ir.KindService, Name: s.Name}, true
+		}
+	}
+	if g := gatewayOf(m, identity); g != nil {
+		return try.Sender{Kind: ir.KindGateway, Name: g.Name}, true
+	}
+	return try.Sender{}, false
+}
+
+// tried is the end of what try says of a request as the line has it: without its query, its headers and its token.
+func tried(m *ir.Mesh, l *Line) string {
+	from, known := sender(m, l.Caller)
+	if !known || l.Method == "" || l.Host == "" || !strings.HasPrefix(l.Path, "/") {
+		return ""
+	}
+	r := try.Request{From: from, Method: l.Method}
+	if r.ParseURL("http://"+l.Host+l.Path) != nil {
+		return ""
+	}
+	if port, err := strconv.ParseUint(l.Port, 10, 16); err == nil && from.Kind == ir.KindService {
+		r.Port = uint16(port)
+	}
+	trial, err := try.Try(m, r)
+	if err != nil {
+		return ""
+	}
+	var text bytes.Buffer
+	if trial.Text(&text) != nil {
+		return ""
+	}
+	parts := strings.SplitN(text.String(), "\n\n", 3) // the request, the steps, and what comes of it
+	return strings.TrimSpace(parts[len(parts)-1])
+}
+
+// Text prints an explanation for people.
+func (e *Explanation) Text(w io.Writer) error {
+	l := e.Line
+	var b strings.Builder
+	what := strings.TrimSpace(l.Method + " " + l.Host + l.Path)
+	if what == "" {
+		what = "a connection"
+	}
+	fmt.Fprintf(&b, "%s %s", l.Time, what)
+	if l.Caller != "" || l.Callee != "" {
+		fmt.Fprintf(&b, " from %s to %s", orNobody(l.Caller), orNobody(l.Callee))
+	}
+	if l.Status != 0 {
+		fmt.Fprintf(&b, ": %d", l.Status)
+	}
+	b.WriteByte('\n')
+	for _, m := range e.Means {
+		fmt.Fprintf(&b, "  %s\n", m)
+	}
+	if l.Attempts > 1 {
+		fmt.Fprintf(&b, "  sent %d times\n", l.Attempts)
+	}
+	switch {
+	case l.Route != "" && e.RouteNow != "" && e.RouteNow != l.Source:
+		fmt.Fprintf(&b, "  route %q, then at %s, now at %s\n", l.Route, l.Source, e.RouteNow)
+	case l.Route != "":
+		fmt.Fprintf(&b, "  route %q at %s\n", l.Route, l.Source)
+	case l.Source != "":
+		fmt.Fprintf(&b, "  at %s\n", l.Source)
+	}
+	if l.Rule != "" {
+		fmt.Fprintf(&b, "  rule %s\n", l.Rule)
+	}
+	if e.Try != "" {
+		fmt.Fprintf(&b, "  now, without its query, headers and token: %s\n", strings.ReplaceAll(e.Try, "\n", "\n    "))
+	}
+	b.WriteByte('\n')
+	for text := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(w, diag.Printable(strings.TrimSuffix(text, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func orNobody(name string) string {
+	if name == "" {
+		return "nobody"
+	}
+	return name
+}
