@@ -2,6 +2,7 @@ package local
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -14,8 +15,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
@@ -131,9 +130,10 @@ func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 		}
 		return http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.Method})
 	}
-	h2, err := (&http2.Transport{}).NewClientConn(conn)
-	if err != nil {
-		return nil, err
+	var http2 http.Protocols
+	http2.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols: &http2, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}
 	request := &http.Request{
 		Method: r.Method, Host: r.Authority, Header: http.Header{},
@@ -147,7 +147,7 @@ func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 				strings.TrimSpace(value))
 		}
 	}
-	return h2.RoundTrip(request)
+	return transport.RoundTrip(request)
 }
 
 // dialed is a connection for a request: to the gateway that it goes to, or to the proxy of the service that sends it.

@@ -110,7 +110,7 @@ func (l line) format(f ir.LogFormat) *corev3.SubstitutionFormatString {
 	}
 	return &corev3.SubstitutionFormatString{
 		Format:          &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: out},
-		OmitEmptyValues: true, JsonFormatOptions: &corev3.JsonFormatOptions{SortProperties: true},
+		OmitEmptyValues: true,
 	}
 }
 
