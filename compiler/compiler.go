@@ -42,6 +42,9 @@ type Options struct {
 	// Version is the tag of meshc's own image, where mesh.images names none: that of this build. Empty for
 	// a development build, of which no registry has one.
 	Version string
+	// Qualified are plain names of members that have their namespace in the mesh (NAME.NAMESPACE) although no other has
+	// the same: so two meshes can be compared when only one of them has a second member of a name.
+	Qualified []string
 	// Now is when rules must still be in force; zero for the time of day.
 	Now time.Time
 }
@@ -121,8 +124,10 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	mesh, silences, problems := link.Link(specs, func(name string) bool { return lostAll || lost[name] }, now,
-		cmp.Or(o.Version, "devel"))
+	mesh, silences, problems := link.Link(specs, link.Options{
+		Lost: func(name string) bool { return lostAll || lost[name] }, Now: now, Version: cmp.Or(o.Version, "devel"),
+		Qualified: o.Qualified,
+	})
 	found.Add(problems...)
 	if mesh != nil {
 		found.Add(owningNothing(mesh, result.Names)...)

@@ -57,7 +57,9 @@ func evaluated(t *testing.T, source string) *spec.Unit {
 
 // linked is the mesh of a unit, and what is found in it.
 func linked(unit *spec.Unit) (*ir.Mesh, diag.List) {
-	mesh, silences, found := link.Link([]*spec.Unit{unit}, func(string) bool { return false }, time.Now(), "devel")
+	mesh, silences, found := link.Link([]*spec.Unit{unit}, link.Options{
+		Lost: func(string) bool { return false }, Now: time.Now(), Version: "devel",
+	})
 	if mesh == nil {
 		return nil, found
 	}

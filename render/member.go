@@ -17,7 +17,7 @@ func member(scope ir.Scope) ([]manifest.File, error) {
 		return nil, fmt.Errorf("%s %s: %w", m.Kind, m.Name, err)
 	}
 	files := []manifest.File{{
-		Path: "envoy/" + m.Namespace + "/" + m.Name + ".yaml",
+		Path: "envoy/" + m.Namespace + "/" + m.PlainName() + ".yaml",
 		Data: append([]byte(manifest.Header), yaml...),
 	}}
 	certificate, err := certificates.Member(scope)

@@ -68,13 +68,13 @@ func Describe(m *ir.Mesh, kind, name string) (*Description, error) {
 	if what == "" {
 		what = "service, gateway or external"
 	}
-	return nil, fmt.Errorf("the mesh %s has no %s %q", m.Name, what, name)
+	return nil, m.Missing(what, name)
 }
 
 func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	d := &Description{
 		Kind: "service", Name: s.Name, Namespace: s.Namespace, Pos: s.Pos, Identity: s.Identity.String(),
-		Instances: instances(&s.Upstream), Hosts: m.Hosts(&s.Upstream), Routes: routes(s.Routes),
+		Instances: instances(&s.Upstream), Hosts: m.Hosts(&s.Upstream, s.Namespace), Routes: routes(s.Routes),
 		Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
 	}
 	for _, p := range s.Ports {

@@ -73,13 +73,13 @@ func guarded(render func() error) (err error) {
 func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 	var scope ir.Scope
 	if n.memberKind == ir.KindGateway {
-		g := v.mesh.Gateway(n.member)
+		g := v.mesh.GatewayOf(n.member, n.identity)
 		if g == nil || g.Identity != n.identity {
 			return nil, errGone
 		}
 		scope = v.mesh.GatewayScope(g)
 	} else {
-		member := v.mesh.Service(n.member)
+		member := v.mesh.ServiceOf(n.member, n.identity)
 		if member == nil || member.Identity != n.identity {
 			return nil, errGone
 		}
@@ -104,7 +104,7 @@ func (n *node) locate(v *view) {
 	if n.memberKind != ir.KindService {
 		return
 	}
-	if s := v.mesh.Service(n.member); s != nil {
+	if s := v.mesh.ServiceOf(n.member, n.identity); s != nil {
 		if at := v.place(s, n.instance); at != nil {
 			n.endpoint = at
 		}

@@ -110,13 +110,14 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 	}
 	// Who looks at the cluster may be a mesh ahead: what is still served keeps its pods.
 	for name, list := range before {
-		if _, told := pods[name]; !told && next.mesh.Service(name) != nil {
+		if _, told := pods[name]; !told && next.mesh.Service(ir.QualifiedName(name, namespace)) != nil {
 			next.pods[namespace][name] = list
 		}
 	}
 	changed = map[string]bool{}
 	for _, s := range next.mesh.Services {
-		if s.Namespace == namespace && (!known || !reflect.DeepEqual(before[s.Name], next.pods[namespace][s.Name])) {
+		name := s.PlainName()
+		if s.Namespace == namespace && (!known || !reflect.DeepEqual(before[name], next.pods[namespace][name])) {
 			changed[s.Name] = true
 		}
 	}
@@ -196,7 +197,7 @@ func (v *view) watched(callees map[string]*ir.Upstream) (names []string) {
 // them.
 func (v *view) instances(u *ir.Upstream) []live.Endpoint {
 	if v.known(u) {
-		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace][u.Name]), func(e live.Endpoint) bool {
+		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace][u.PlainName()]), func(e live.Endpoint) bool {
 			return e.Unhealthy
 		})
 	}
@@ -219,7 +220,7 @@ func (v *view) place(s *ir.Service, instance string) *ir.Endpoint {
 	if !s.Workload.InCluster() {
 		return s.Endpoint(instance)
 	}
-	list := v.pods[s.Namespace][s.Name]
+	list := v.pods[s.Namespace][s.PlainName()]
 	if i := slices.IndexFunc(list, func(e live.Endpoint) bool { return e.Name == instance }); i >= 0 {
 		return &list[i].Endpoint
 	}
@@ -244,14 +245,14 @@ func (v *view) misnamed(file string, list []fileEndpoint) string {
 }
 
 // concerns reports whether the endpoint assignments of a member's proxies depend on one of these services.
-func (v *view) concerns(kind ir.MemberKind, name string, services map[string]bool) bool {
+func (v *view) concerns(n *node, services map[string]bool) bool {
 	var uses []ir.Use
-	if kind == ir.KindGateway {
-		if g := v.mesh.Gateway(name); g != nil {
+	if n.memberKind == ir.KindGateway {
+		if g := v.mesh.GatewayOf(n.member, n.identity); g != nil {
 			uses = g.Uses
 		}
-	} else if s := v.mesh.Service(name); s != nil {
-		if services[name] {
+	} else if s := v.mesh.ServiceOf(n.member, n.identity); s != nil {
+		if services[s.Name] {
 			return true // its own place may have changed
 		}
 		uses = s.Uses

@@ -105,7 +105,7 @@ func (p *proxies) concerned(v *view, services map[string]bool) []*node {
 		return nil
 	}
 	return slices.DeleteFunc(p.sortedNodes(),
-		func(n *node) bool { return !v.concerns(n.memberKind, n.member, services) })
+		func(n *node) bool { return !v.concerns(n, services) })
 }
 
 // settleAll continues with proxies that had nothing to acknowledge.
@@ -145,7 +145,13 @@ func exception(m *ir.Mesh, n *node) *ir.Exception {
 	if m == nil {
 		return nil
 	}
-	return m.Server.Excepted(n.memberKind, n.member)
+	name := n.member
+	if s := m.ServiceOf(n.member, n.identity); s != nil && n.memberKind == ir.KindService {
+		name = s.Name
+	} else if g := m.GatewayOf(n.member, n.identity); g != nil && n.memberKind == ir.KindGateway {
+		name = g.Name
+	}
+	return m.Server.Excepted(n.memberKind, name)
 }
 
 // logger returns a logger for messages about an identity, which writes no more lines than the limit of that identity.

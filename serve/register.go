@@ -35,7 +35,7 @@ func (p *proxies) register(st *stream, n *corev3.Node) error {
 	if mesh == nil {
 		return status.Error(codes.Unavailable, "no mesh is loaded yet")
 	}
-	identity, ok := memberIdentity(mesh, kind, name)
+	identity, ok := memberIdentity(mesh, kind, name, st.identity)
 	if !ok {
 		return status.Errorf(codes.NotFound, "the mesh %s has no %s %q", mesh.Name, kind, name)
 	}
@@ -86,12 +86,14 @@ func (p *proxies) unregister(st *stream) {
 	p.metrics.connected.Set(float64(len(p.nodes)))
 }
 
-func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string) (spiffeid.ID, bool) {
+// memberIdentity is the identity of the member of a name; false when the mesh has none. Of several members with a plain
+// name, which they had before there were several, it is the one that has the caller's identity.
+func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string, caller spiffeid.ID) (spiffeid.ID, bool) {
 	if kind == ir.KindGateway {
-		if g := m.Gateway(name); g != nil {
+		if g := m.GatewayOf(name, caller); g != nil {
 			return g.Identity, true
 		}
-	} else if v := m.Service(name); v != nil {
+	} else if v := m.ServiceOf(name, caller); v != nil {
 		return v.Identity, true
 	}
 	return spiffeid.ID{}, false

@@ -171,7 +171,7 @@ func (r *reports) reporter(kind ir.MemberKind, name string, identity spiffeid.ID
 	if m == nil {
 		return nil, status.Error(codes.Unavailable, "no mesh is loaded yet")
 	}
-	needs, ok := memberIdentity(m, kind, name)
+	needs, ok := memberIdentity(m, kind, name, identity)
 	if !ok {
 		return nil, status.Errorf(codes.NotFound, "the mesh %s has no %s %q", m.Name, kind, name)
 	}
@@ -184,7 +184,7 @@ func (r *reports) reporter(kind ir.MemberKind, name string, identity spiffeid.ID
 		who.External = func(callee string) bool { return m.External(callee) != nil }
 		return who, nil
 	}
-	service := m.Service(name)
+	service := m.ServiceOf(name, identity)
 	who.Callee = envoy.CalleeLabel(&service.Upstream)
 	who.Denies = func(rule string) bool { return denies(service, rule) }
 	return who, nil

@@ -47,6 +47,7 @@ const (
 	NotUsed           Code = "MC1105"
 	UnknownListener   Code = "MC1106"
 	UnknownIssuer     Code = "MC1107"
+	AmbiguousName     Code = "MC1108"
 	NotAllowed        Code = "MC1201"
 	PortNotAllowed    Code = "MC1202"
 	UnusedAllow       Code = "MC1203"

@@ -20,7 +20,7 @@ type EgressExternal struct {
 
 // Via is the gateway that calls to an external go through, as callers see it.
 type Via struct {
-	Gateway   string      `json:"gateway"`
+	Gateway   string      `json:"gateway" member:""`
 	Namespace string      `json:"namespace"`
 	Identity  spiffeid.ID `json:"identity"`
 	Host      string      `json:"host"`
@@ -29,7 +29,7 @@ type Via struct {
 
 // EgressService is the name of the Kubernetes Service that members reach the
 // gateway's egress by.
-func (g *Gateway) EgressService() string { return Label(g.Name + "-egress") }
+func (g *Gateway) EgressService() string { return Label(g.PlainName() + "-egress") }
 
 // EgressHost is the DNS name of [Gateway.EgressService] of a gateway.
 func (s *Settings) EgressHost(g *Gateway) string {

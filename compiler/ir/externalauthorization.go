@@ -5,7 +5,7 @@ import "github.com/meshc/meshc/compiler/source"
 // ExternalAuthorization is a service that is asked about requests.
 type ExternalAuthorization struct {
 	Name    string `json:"name"`
-	Service string `json:"service"`
+	Service string `json:"service" member:""`
 	Port    string `json:"port"`
 	// GRPC has it asked by envoy.service.auth.v3.Authorization, and not by requests
 	// like those that it is asked about.

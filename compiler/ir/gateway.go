@@ -8,7 +8,7 @@ import (
 
 // Gateway is a proxy at the edge of the mesh.
 type Gateway struct {
-	Name      string      `json:"name"`
+	Name      string      `json:"name" member:""`
 	Namespace string      `json:"namespace"`
 	Account   string      `json:"account" scope:"deployment"`
 	Identity  spiffeid.ID `json:"identity"`

@@ -29,9 +29,9 @@ const maxLabel = 63
 // are pods the Service is headless: its addresses are the instances.
 func (u *Upstream) ClusterService(version string) string {
 	if version == "" {
-		return u.Name
+		return u.PlainName()
 	}
-	return Label(u.Name + "-" + version)
+	return Label(u.PlainName() + "-" + version)
 }
 
 // ClusterHost is the DNS name of [Upstream.ClusterService] of a callee.
@@ -51,7 +51,7 @@ func (u *Upstream) InstancePort(p *Port) uint16 {
 
 // CertificateSecret is the name of the Kubernetes Secret, in the member's
 // namespace, that has the files of its certificate directory.
-func (m *Member) CertificateSecret() string { return CertificateSecret(m.Name) }
+func (m *Member) CertificateSecret() string { return CertificateSecret(m.PlainName()) }
 
 // CertificateSecret is [Member.CertificateSecret] of whoever has that name, the
 // control plane included. A dot keeps it apart from the Secrets that teams name.

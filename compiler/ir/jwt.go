@@ -17,7 +17,7 @@ type JWTIssuer struct {
 	Inline string `json:"inline,omitempty"`
 	// To is the service, or with External the external, that has the keys; Port is
 	// by name, and Host what the request names.
-	To       string   `json:"to,omitempty"`
+	To       string   `json:"to,omitempty" member:""`
 	External bool     `json:"external,omitempty"`
 	Port     string   `json:"port,omitempty"`
 	Host     string   `json:"host,omitempty"`

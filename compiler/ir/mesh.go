@@ -77,19 +77,37 @@ type Flux struct {
 	Pos          source.Position `json:"pos,omitzero"`
 }
 
-// Service returns the service of that name, or nil.
+// Service returns the service of that name, or nil. NAME.NAMESPACE is NAME where that is the only one of its name.
 func (m *Mesh) Service(name string) *Service {
-	return find(m.Services, name, func(s *Service) string { return s.Name })
+	return findMember(m.Services, name, func(s *Service) (string, string) { return s.Name, s.Namespace })
 }
 
-// Gateway returns the gateway of that name, or nil.
+// Gateway returns the gateway of that name, or nil; with its namespace as [Mesh.Service].
 func (m *Mesh) Gateway(name string) *Gateway {
-	return find(m.Gateways, name, func(g *Gateway) string { return g.Name })
+	return findMember(m.Gateways, name, func(g *Gateway) (string, string) { return g.Name, g.Namespace })
 }
 
 // External returns the external service of that name, or nil.
 func (m *Mesh) External(name string) *External {
 	return find(m.Externals, name, func(e *External) string { return e.Name })
+}
+
+// findMember looks a name up, which may have the member's namespace, in a list that is sorted by the names.
+func findMember[T any](list []*T, name string, of func(*T) (name, namespace string)) *T {
+	nameOf := func(t *T) string {
+		name, _ := of(t)
+		return name
+	}
+	if t := find(list, name, nameOf); t != nil {
+		return t
+	}
+	plain, namespace, qualified := strings.Cut(name, ".")
+	if t := find(list, plain, nameOf); qualified && t != nil {
+		if _, in := of(t); in == namespace {
+			return t
+		}
+	}
+	return nil
 }
 
 // find looks a name up in a list that is sorted by it.

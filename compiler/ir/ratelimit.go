@@ -6,7 +6,7 @@ import "github.com/meshc/meshc/compiler/source"
 // gets Requests of them every Per.
 type RateLimit struct {
 	// Owner is the service or gateway that the bound stands in.
-	Owner    string   `json:"owner"`
+	Owner    string   `json:"owner" member:""`
 	Requests uint32   `json:"requests"`
 	Per      Duration `json:"per"`
 	Burst    uint32   `json:"burst,omitempty"`
@@ -19,7 +19,7 @@ type RateLimit struct {
 
 // RateLimitService is the service of the mesh that counts for all proxies.
 type RateLimitService struct {
-	Service    string          `json:"service"`
+	Service    string          `json:"service" member:""`
 	Port       string          `json:"port"`
 	Timeout    Duration        `json:"timeout"`
 	FailClosed bool            `json:"failClosed,omitempty"`

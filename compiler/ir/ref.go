@@ -11,7 +11,7 @@ const KindExternal MemberKind = "external"
 // Ref names a service, a gateway or an external. As text, and so in JSON, it is "service cart".
 type Ref struct {
 	Kind MemberKind
-	Name string
+	Name string `member:""`
 }
 
 // ServiceRef names a service.

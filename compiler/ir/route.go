@@ -34,7 +34,7 @@ type Route struct {
 // Destination is a share of a route's requests.
 type Destination struct {
 	// Service is always set; Version is empty for any instance.
-	Service string `json:"service"`
+	Service string `json:"service" member:""`
 	Version string `json:"version,omitempty"`
 	// Port by name; empty for the port that the request came for.
 	Port   string          `json:"port,omitempty"`

@@ -43,7 +43,7 @@ type Peer struct {
 	// Kind is what the caller is.
 	Kind MemberKind `json:"kind"`
 	// Name, Namespace and Identity are those of a service or a gateway.
-	Name      string      `json:"name,omitempty"`
+	Name      string      `json:"name,omitempty" member:""`
 	Namespace string      `json:"namespace,omitempty"`
 	Identity  spiffeid.ID `json:"identity,omitzero"`
 	// Pattern is a SPIFFE ID, or ends with "/*" and stands for all below. For

@@ -61,7 +61,7 @@ func (l ServerLimits) InForce() ServerLimits {
 // Exception is a member whose proxies no change waits for: they are served and reported as all others are.
 type Exception struct {
 	Kind   MemberKind      `json:"kind"`
-	Name   string          `json:"name"`
+	Name   string          `json:"name" member:""`
 	Reason string          `json:"reason"`
 	Pos    source.Position `json:"pos,omitzero"`
 }

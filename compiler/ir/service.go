@@ -25,7 +25,7 @@ type Service struct {
 // Upstream is a service as its callers see it. It says nothing of whom the
 // service calls and whom else it lets in.
 type Upstream struct {
-	Name      string `json:"name"`
+	Name      string `json:"name" member:""`
 	Namespace string `json:"namespace"`
 	// Identity is the only one that the service's proxies have, and the only
 	// one that callers accept.
@@ -151,12 +151,16 @@ func (u *Upstream) Version(name string) *Version {
 	return nil
 }
 
-// Hosts are the names that callers may address a service by, the shortest
-// first: those that Kubernetes' DNS answers, NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and
-// NAME.NAMESPACE.svc.CLUSTER-DOMAIN.
-func (s *Settings) Hosts(u *Upstream) []string {
-	qualified := u.Name + "." + u.Namespace
-	return []string{u.Name, qualified, qualified + ".svc", s.ServiceHost(u.Name, u.Namespace)}
+// Hosts are the names that callers in a namespace may address a service by, the shortest first: those that Kubernetes'
+// DNS answers, NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and NAME.NAMESPACE.svc.CLUSTER-DOMAIN. Where several namespaces
+// have a service of that name, NAME is the one in the caller's own.
+func (s *Settings) Hosts(u *Upstream, namespace string) []string {
+	qualified := u.QualifiedName()
+	hosts := []string{qualified, qualified + ".svc", s.ServiceHost(u.PlainName(), u.Namespace)}
+	if u.Name == u.PlainName() || u.Namespace == namespace {
+		hosts = slices.Insert(hosts, 0, u.PlainName())
+	}
+	return hosts
 }
 
 func portByName(ports []Port, name string) *Port {

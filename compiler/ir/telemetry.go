@@ -25,7 +25,7 @@ type Tracing struct {
 // Collector takes OTLP over gRPC.
 type Collector struct {
 	// To is the service, or with External the external, that it is; Port is by name.
-	To       string          `json:"to"`
+	To       string          `json:"to" member:""`
 	External bool            `json:"external,omitempty"`
 	Port     string          `json:"port"`
 	Pos      source.Position `json:"pos,omitzero"`

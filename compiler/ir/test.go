@@ -6,9 +6,8 @@ import "github.com/meshc/meshc/compiler/source"
 type Test struct {
 	Title string
 	// From is the service that sends it, or the gateway that somebody outside sends it to.
-	FromKind MemberKind
-	From     string
-	// Scheme, Host and Port are where it goes: "https", without a port, the number.
+	FromKind     MemberKind
+	From         string `member:""` // Scheme, Host and Port are where it goes: "https", without a port, the number.
 	Scheme, Host string
 	Port         uint16
 	Method       string
@@ -26,8 +25,9 @@ type Test struct {
 // Expectation is what must become of a request: whether it is let in, and by which service and version; empty for
 // any.
 type Expectation struct {
-	Allowed          bool
-	Service, Version string
+	Allowed bool
+	Service string `member:""`
+	Version string
 	// Unless is what may refuse the request all the same: "rateLimit", "fault", "authorization", "certificate".
 	Unless []string
 	Pos    source.Position

@@ -11,7 +11,7 @@ import (
 // that the callee exists and allows the call.
 type Use struct {
 	// To is the callee: a service, or an external when External is set.
-	To       string `json:"to"`
+	To       string `json:"to" member:""`
 	External bool   `json:"external,omitempty"`
 	// Ports are the callee's ports that are called, sorted.
 	Ports []string `json:"ports,omitempty"`

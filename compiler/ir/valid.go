@@ -72,7 +72,8 @@ func (m *Mesh) Valid() error {
 }
 
 func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use) error {
-	if !validName(name) || !validName(namespace) {
+	if !validName(PlainName(name)) || !validName(namespace) ||
+		name != PlainName(name) && name != QualifiedName(name, namespace) {
 		return fmt.Errorf("%s %q in namespace %q: not a name", kind, name, namespace)
 	}
 	if trustDomain != m.TrustDomain {

@@ -26,7 +26,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 				other.Pos)
 		}
 		for _, s := range l.mesh.Services {
-			if slices.Contains(l.mesh.Hosts(&s.Upstream), host) && sharePort(s.Ports, e.Ports) {
+			if slices.Contains(l.mesh.Hosts(&s.Upstream, s.Namespace), host) && sharePort(s.Ports, e.Ports) {
 				l.add(diag.HostTaken, here.field("hosts").
 					index(i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), here.pos(f.Pos), s.Pos)
 			}

@@ -18,7 +18,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	l.silence(here, s.Silence)
 	l.grants(ir.GatewayRef(name), s.Grants)
 	g := &ir.Gateway{
-		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(name),
+		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(ir.PlainName(name)),
 		Proxy: l.proxyOf(here.field("proxy"), s.Proxy), Pos: h.pos,
 	}
 	g.Identity = l.identity(g.Namespace, g.Account)

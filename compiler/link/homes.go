@@ -13,8 +13,9 @@ import (
 // home is the one place where a service, gateway or external is written.
 type home[T any] struct {
 	place
-	spec *T
-	pos  source.Position
+	spec      *T
+	pos       source.Position
+	namespace string // of a member
 }
 
 // homes finds the home of everything, tests by their titles. What stands in a directory is also seen
@@ -26,23 +27,67 @@ func (l *linker) homes(units []*spec.Unit) {
 	l.externals = map[string]home[spec.External]{}
 	l.tests = map[string]home[spec.Test]{}
 	for _, u := range units {
-		settle(l, l.services, "services.%s", u, u.Services, func(s *spec.Service) spec.Pos { return s.Pos })
-		settle(l, l.gateways, "gateways.%s", u, u.Gateways, func(g *spec.Gateway) spec.Pos { return g.Pos })
-		settle(l, l.tests, "tests.%q", u, u.Tests, func(t *spec.Test) spec.Pos { return t.Pos })
-		settle(l, l.externals, "external.%s", u, u.External, func(e *spec.External) spec.Pos { return e.Pos })
+		settle(l, l.services, "services.%s", u, u.Services, func(name string, s *spec.Service) written {
+			return l.member(ir.KindService, name, s.Namespace, s.Pos)
+		})
+		settle(l, l.gateways, "gateways.%s", u, u.Gateways, func(name string, g *spec.Gateway) written {
+			return l.member(ir.KindGateway, name, g.Namespace, g.Pos)
+		})
+		settle(l, l.tests, "tests.%q", u, u.Tests, func(name string, t *spec.Test) written {
+			return written{name: name, pos: t.Pos}
+		})
+		settle(l, l.externals, "external.%s", u, u.External, func(name string, e *spec.External) written {
+			return written{name: name, pos: e.Pos}
+		})
 	}
+	resolve(l, l.services)
+	resolve(l, l.gateways)
+	resolve(l, l.tests)
 }
 
-// settle finds the homes of one kind of thing, whose paths are of the format.
-func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.Unit, written map[string]*T,
-	posOf func(*T) spec.Pos,
+// writtenAt is a name and where it was written: a comprehension writes several at one place.
+type writtenAt struct {
+	name string
+	pos  source.Position
+}
+
+// written is something in a unit, with the name that it has in the mesh.
+type written struct {
+	name string
+	pos  spec.Pos
+	// namespace of a member, and where it was written; 0 for the default.
+	namespace    string
+	namespacePos spec.Pos
+}
+
+func (l *linker) member(kind ir.MemberKind, name string, namespace spec.Field[string], pos spec.Pos) written {
+	in := namespace.Or(defaultNamespace)
+	return written{l.names.inMesh(kind, name, in), pos, in, namespace.Pos}
+}
+
+// settle finds the homes of one kind of thing, whose paths are of the format. Of says what a thing is that has the name
+// in a unit.
+func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.Unit, things map[string]*T,
+	of func(name string, thing *T) written,
 ) {
-	for _, name := range sortedKeys(written) {
-		here, thing := place{u, fmt.Sprintf(format, name)}, written[name]
-		pos := here.pos(posOf(thing))
-		first, taken := homes[name]
+	for _, plain := range sortedKeys(things) {
+		thing := things[plain]
+		w := of(plain, thing)
+		here := place{u, fmt.Sprintf(format, w.name)}
+		pos := here.pos(w.pos)
+		first, taken := homes[w.name]
+		at := writtenAt{plain, pos}
+		if other := l.homeAt[at]; !taken && other != "" && w.name != plain {
+			l.ambiguous[w.name] = true
+			l.add(diag.TwoHomes, here,
+				fmt.Sprintf("%s is written once, and has the namespace %s here and %s there", fmt.Sprintf(format, plain),
+					w.namespace, homes[other].namespace), here.pos(w.namespacePos), pos).
+				hint("write its namespace where the rest of it is written")
+			continue
+		}
 		if !taken {
-			homes[name] = home[T]{here, thing, pos}
+			homes[w.name] = home[T]{here, thing, pos, w.namespace}
+			l.homeAt[at] = w.name
 			continue
 		}
 		if first.pos == pos && same(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
@@ -53,19 +98,40 @@ func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.U
 	}
 }
 
+// resolve gives every name of a member in the homes the form that it has in the mesh.
+func resolve[T any](l *linker, homes map[string]home[T]) {
+	for _, name := range sortedKeys(homes) {
+		h := homes[name]
+		h.spec = named(l, h.place, h.namespace, h.spec)
+		homes[name] = h
+	}
+}
+
+// plainNames are the homes by the names that their members have in their namespaces: of several, the first.
+func plainNames[T any](homes map[string]home[T]) map[string]home[T] {
+	out := map[string]home[T]{}
+	for _, name := range sortedKeys(homes) {
+		if plain := ir.PlainName(name); out[plain].spec == nil {
+			out[plain] = homes[name]
+		}
+	}
+	return out
+}
+
 // takenNames refuses a name that two kinds of thing share, as uses and file
 // names could not tell them apart.
 func (l *linker) takenNames() {
-	for _, name := range sortedKeys(l.gateways) {
-		if s, taken := l.services[name]; taken {
-			l.taken(name, l.gateways[name].place, l.gateways[name].pos, "service", s.pos)
+	services, gateways := plainNames(l.services), plainNames(l.gateways)
+	for _, name := range sortedKeys(gateways) {
+		if s, taken := services[name]; taken {
+			l.taken(name, gateways[name].place, gateways[name].pos, "service", s.pos)
 		}
 	}
 	for _, name := range sortedKeys(l.externals) {
 		e := l.externals[name]
-		if s, taken := l.services[name]; taken {
+		if s, taken := services[name]; taken {
 			l.taken(name, e.place, e.pos, "service", s.pos)
-		} else if g, taken := l.gateways[name]; taken {
+		} else if g, taken := gateways[name]; taken {
 			l.taken(name, e.place, e.pos, "gateway", g.pos)
 		}
 	}
@@ -78,11 +144,11 @@ func (l *linker) takenServices() {
 	type key struct{ namespace, name string }
 	pos := map[key]source.Position{}
 	for _, s := range l.mesh.Services {
-		pos[key{s.Namespace, s.Name}] = s.Pos
+		pos[key{s.Namespace, s.PlainName()}] = s.Pos
 		l.ownNamespace(l.services[s.Name].place, s.Namespace, s.Pos)
 	}
 	for _, g := range l.mesh.Gateways {
-		pos[key{g.Namespace, g.Name}] = g.Pos
+		pos[key{g.Namespace, g.PlainName()}] = g.Pos
 		l.ownNamespace(l.gateways[g.Name].place, g.Namespace, g.Pos)
 	}
 	for _, s := range l.mesh.Services {

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -21,18 +22,28 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// Link joins the units of a mesh, which come sorted by directory. Lost reports
-// whether a name stands in a unit that could not be evaluated: that it leads
-// nowhere here is not the fault of who refers to it.
-// What has ended by now is an error.
-// Version is the tag of meshc's own image.
-func Link(units []*spec.Unit, lost func(name string) bool, now time.Time, version string) (*ir.Mesh, Silences,
-	diag.List,
-) {
+// Options are what a mesh depends on besides its units.
+type Options struct {
+	// Lost reports whether a name stands in a unit that could not be evaluated: that it leads
+	// nowhere here is not the fault of who refers to it.
+	Lost func(name string) bool
+	// Now is when rules must still be in force.
+	Now time.Time
+	// Version is the tag of meshc's own image.
+	Version string
+	// Qualified are plain names whose members have the name NAME.NAMESPACE in the mesh, although no other namespace
+	// has a member of that name.
+	Qualified []string
+}
+
+// Link joins the units of a mesh, which come sorted by directory.
+func Link(units []*spec.Unit, o Options) (*ir.Mesh, Silences, diag.List) {
 	l := &linker{
-		mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, lost: lost, now: now,
-		release: version,
+		mesh: &ir.Mesh{Review: ir.Review{Known: true}}, silences: Silences{}, now: o.Now, release: o.Version,
+		names: newNames(units, o.Qualified), ambiguous: map[string]bool{}, naming: map[reflect.Type]bool{},
+		homeAt: map[writtenAt]string{},
 	}
+	l.lost = func(name string) bool { return o.Lost(name) || l.ambiguous[name] }
 	l.unsupported(units)
 	l.secrets(units)
 	l.homes(units)
@@ -60,6 +71,10 @@ type linker struct {
 	reports     ir.Telemetry // what mesh.telemetry says
 	found       diag.List
 	lost        func(name string) bool
+	names       names
+	ambiguous   map[string]bool       // names that are said to be, wherever they lead
+	homeAt      map[writtenAt]string  // the name in the mesh of what has its home there
+	naming      map[reflect.Type]bool // which types of the spec have names of members in them
 	silences    Silences
 	now         time.Time
 	release     string // the tag of meshc's own image

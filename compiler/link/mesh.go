@@ -46,8 +46,12 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	if first == nil {
 		return false
 	}
-	l.root = first
-	here, m := place{first, "mesh"}, first.Mesh
+	here := place{first, "mesh"}
+	resolved := *first
+	resolved.Mesh = named(l, here, "", first.Mesh)
+	first = &resolved
+	here.unit, l.root = first, first
+	m := first.Mesh
 	l.silence(here, m.Silence)
 	l.owners(first, m.Owners)
 	td, err := spiffeid.TrustDomainFromString(m.TrustDomain.Value)

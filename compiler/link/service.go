@@ -28,7 +28,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 			Traffic:   l.traffic(here, s.Traffic()),
 			Pos:       h.pos,
 		},
-		Account: s.Account.Or(name),
+		Account: s.Account.Or(ir.PlainName(name)),
 		Proxy:   l.proxyOf(here.field("proxy"), s.Proxy),
 	}
 	service.LastHop = ir.LastHopOf(&service.Traffic, &l.mesh.Defaults)

@@ -8,7 +8,7 @@ type Gateway struct {
 	Listeners   map[string]*Listener `cue:"listeners"`
 	Egress      *Egress              `cue:"egress"`
 	Routes      []*Route             `cue:"routes"`
-	Uses        map[string]*Use      `cue:"uses"`
+	Uses        map[string]*Use      `cue:"uses" member:"service"`
 	Authorizer  Field[string]        `cue:"externalAuthorization"`
 	Compression *Compression         `cue:"compression"`
 	Replicas    *Replicas            `cue:"replicas"`

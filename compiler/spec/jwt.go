@@ -20,7 +20,7 @@ type JWKS struct {
 	Pos     Pos
 	Inline  Field[string] `cue:"inline"`
 	URL     Field[string] `cue:"url"`
-	Service Field[string] `cue:"service"`
+	Service Field[string] `cue:"service" member:"service"`
 	Port    Field[string] `cue:"port"`
 	Path    Field[string] `cue:"path"`
 	Refresh Field[string] `cue:"refresh"`

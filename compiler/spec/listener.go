@@ -31,7 +31,7 @@ type ClientCertificates struct {
 // ListenerTo is where connections go.
 type ListenerTo struct {
 	Pos     Pos
-	Service Field[string] `cue:"service"`
+	Service Field[string] `cue:"service" member:"service"`
 	Port    Field[string] `cue:"port"`
 	Version Field[string] `cue:"version"`
 }

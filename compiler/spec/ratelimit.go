@@ -13,7 +13,7 @@ type RateLimit struct {
 // RateLimitService counts for all proxies.
 type RateLimitService struct {
 	Pos        Pos
-	Service    Field[string] `cue:"service"`
+	Service    Field[string] `cue:"service" member:"service"`
 	Port       Field[string] `cue:"port"`
 	Timeout    Field[string] `cue:"timeout"`
 	FailClosed Field[bool]   `cue:"failClosed"`

@@ -63,7 +63,7 @@ type StringMatch struct {
 // Destination is a share of a route's requests.
 type Destination struct {
 	Pos     Pos
-	Service Field[string] `cue:"service"`
+	Service Field[string] `cue:"service" member:"service"`
 	Version Field[string] `cue:"version"`
 	Port    Field[string] `cue:"port"`
 	Weight  Field[int]    `cue:"weight"`

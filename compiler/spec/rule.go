@@ -18,8 +18,8 @@ type Rule struct {
 // Peers are callers.
 type Peers struct {
 	Pos        Pos
-	Services   []Field[string] `cue:"services"`
-	Gateways   []Field[string] `cue:"gateways"`
+	Services   []Field[string] `cue:"services" member:"service"`
+	Gateways   []Field[string] `cue:"gateways" member:"gateway"`
 	Namespaces []Field[string] `cue:"namespaces"`
 	Identities []Field[string] `cue:"identities"`
 	Anyone     Field[bool]     `cue:"anyone"`

@@ -19,6 +19,6 @@ type ServerLimits struct {
 // Except are the reasons why no change waits for a member's proxies, by the members' names.
 type Except struct {
 	Pos      Pos
-	Services map[string]Field[string] `cue:"services"`
-	Gateways map[string]Field[string] `cue:"gateways"`
+	Services map[string]Field[string] `cue:"services" member:"service"`
+	Gateways map[string]Field[string] `cue:"gateways" member:"gateway"`
 }

@@ -8,7 +8,7 @@ type Service struct {
 	Workload     *Workload           `cue:"workload"`
 	Ports        map[string]*Port    `cue:"ports"`
 	Versions     map[string]*Version `cue:"versions"`
-	Uses         map[string]*Use     `cue:"uses"`
+	Uses         map[string]*Use     `cue:"uses" member:"service"`
 	Allow        []*Rule             `cue:"allow"`
 	Deny         []*Rule             `cue:"deny"`
 	Authorizer   Field[string]       `cue:"externalAuthorization"`

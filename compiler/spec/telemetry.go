@@ -32,7 +32,7 @@ type Tracing struct {
 // Collector takes OTLP.
 type Collector struct {
 	Pos      Pos
-	Service  Field[string] `cue:"service"`
+	Service  Field[string] `cue:"service" member:"service"`
 	External Field[string] `cue:"external"`
 	Port     Field[string] `cue:"port"`
 }

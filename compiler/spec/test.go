@@ -11,14 +11,14 @@ type Test struct {
 // TestSender is who sends a test's request.
 type TestSender struct {
 	Pos     Pos
-	Service Field[string] `cue:"service"`
-	Gateway Field[string] `cue:"gateway"`
+	Service Field[string] `cue:"service" member:"service"`
+	Gateway Field[string] `cue:"gateway" member:"gateway"`
 }
 
 // TestRequest is what a test sends.
 type TestRequest struct {
 	Pos     Pos
-	To      Field[string]            `cue:"to"`
+	To      Field[string]            `cue:"to" member:"service"`
 	Host    Field[string]            `cue:"host"`
 	Port    Field[string]            `cue:"port"`
 	Path    Field[string]            `cue:"path"`
@@ -31,7 +31,7 @@ type TestRequest struct {
 type Expectation struct {
 	Pos     Pos
 	Allowed Field[bool]     `cue:"allowed"`
-	Service Field[string]   `cue:"service"`
+	Service Field[string]   `cue:"service" member:"service"`
 	Version Field[string]   `cue:"version"`
 	Unless  []Field[string] `cue:"unless"`
 }

@@ -91,7 +91,7 @@ func (r *run) names(use *ir.Use) bool {
 			Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 	}
 	callee := r.mesh.Service(use.To)
-	return slices.Contains(r.mesh.Hosts(&callee.Upstream), host) ||
+	return slices.Contains(r.mesh.Hosts(&callee.Upstream, r.me.Namespace), host) ||
 		callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
 }
 

@@ -149,14 +149,14 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 	case ir.KindService:
 		s := m.Service(request.From.Name)
 		if s == nil {
-			return nil, fmt.Errorf("the mesh %s has no service %q", m.Name, request.From.Name)
+			return nil, m.Missing("service", request.From.Name)
 		}
 		r.me = s.Peer()
 		r.fromService(s)
 	case ir.KindGateway:
 		g := m.Gateway(request.From.Name)
 		if g == nil {
-			return nil, fmt.Errorf("the mesh %s has no gateway %q", m.Name, request.From.Name)
+			return nil, m.Missing("gateway", request.From.Name)
 		}
 		r.me = g.Peer()
 		r.fromGateway(g)

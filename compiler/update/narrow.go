@@ -12,6 +12,7 @@ func Narrows(before, after *ir.Mesh) bool {
 	if before == nil {
 		return false
 	}
+	before, after = ir.Alike(before, after)
 	for _, was := range before.Services {
 		is := after.Service(was.Name)
 		if is == nil || is.Identity != was.Identity || !was.Guards.Within(&is.Guards) {

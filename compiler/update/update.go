@@ -19,9 +19,11 @@ import (
 // new one. It alone is enough when nobody calls what they did not call before: who takes a right back waits for
 // nobody. It is all that there is for a change that no stages can carry ([Unstaged]).
 func Stages(before, after *ir.Mesh) []*ir.Mesh {
+	loaded := after
+	before, after = ir.Alike(before, after)
 	if before == nil || before.Delivery != after.Delivery || callsNothingNew(before, after) ||
 		len(Unstaged(before, after)) > 0 {
-		return []*ir.Mesh{after}
+		return []*ir.Mesh{loaded}
 	}
 	var out []*ir.Mesh
 	if add := union(before, after, false); !ir.Same(add, before) && add.Valid() == nil {
@@ -30,7 +32,7 @@ func Stages(before, after *ir.Mesh) []*ir.Mesh {
 	if change := union(before, after, true); !ir.Same(change, after) && change.Valid() == nil {
 		out = append(out, change)
 	}
-	return append(out, after)
+	return append(out, loaded)
 }
 
 // callsNothingNew reports whether nobody calls anything that they did not call before, or by another way.

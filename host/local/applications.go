@@ -36,7 +36,7 @@ func (a *applications) keep(m *ir.Mesh) error {
 		for i := range s.Workload.Endpoints {
 			e := &s.Workload.Endpoints[i]
 			id := envoy.NodeID(ir.KindService, s.Name, e.Name)
-			if err := a.start(id, m.Hosts(&s.Upstream), serviceApplication(m, s, e)); err != nil {
+			if err := a.start(id, m.Hosts(&s.Upstream, s.Namespace), serviceApplication(m, s, e)); err != nil {
 				return err
 			}
 		}
@@ -168,7 +168,7 @@ func callee(m *ir.Mesh, use *ir.Use, port string) (*ir.Port, []string) {
 		return e.Port(port), e.Hosts
 	}
 	s := m.Service(use.To)
-	return s.Port(port), m.Hosts(&s.Upstream)
+	return s.Port(port), m.Hosts(&s.Upstream, s.Namespace)
 }
 
 func join(address string, port uint16) string {

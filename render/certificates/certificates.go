@@ -40,7 +40,7 @@ type subject struct {
 func subjectOf(scope ir.Scope) subject {
 	m := scope.Member()
 	return subject{
-		kind: string(m.Kind), name: m.Name, namespace: m.Namespace, identity: m.Identity,
+		kind: string(m.Kind), name: m.PlainName(), namespace: m.Namespace, identity: m.Identity,
 		directory: m.Proxy.CertificateDirectory,
 		cluster:   scope.Gateway != nil || scope.Service.Workload.InCluster(),
 	}
@@ -99,11 +99,11 @@ func Files(m *ir.Mesh) []string {
 	names := map[string]bool{}
 	for _, s := range m.Services {
 		if s.Workload.InCluster() {
-			names[s.Namespace+"/"+s.Name+".yaml"] = true
+			names[s.Namespace+"/"+s.PlainName()+".yaml"] = true
 		}
 	}
 	for _, g := range m.Gateways {
-		names[g.Namespace+"/"+g.Name+".yaml"] = true
+		names[g.Namespace+"/"+g.PlainName()+".yaml"] = true
 	}
 	if len(names) > 0 && m.Delivery == ir.DeliveryXDS {
 		names[m.SystemNamespace()+"/"+ir.ServerName+".yaml"] = true

@@ -125,7 +125,7 @@ func (b *builder) resource() *commonv1.KeyValueList {
 
 func (b *builder) resourceAttributes() []logField {
 	return []logField{
-		{"service.name", b.member.Name}, {"service.namespace", b.member.Namespace},
+		{"service.name", b.member.PlainName()}, {"service.namespace", b.member.Namespace},
 	}
 }
 

@@ -30,7 +30,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 	boot := &bootstrapv3.Bootstrap{
 		Node: &corev3.Node{
 			Id:      NodeID(b.member.Kind, b.member.Name, o.Instance),
-			Cluster: b.member.Name + "." + b.member.Namespace,
+			Cluster: b.member.QualifiedName(),
 		},
 		Admin:          &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
 		LayeredRuntime: runtime(),

@@ -29,7 +29,7 @@ const (
 const peerIdentity = "%DOWNSTREAM_PEER_URI_SAN%"
 
 // calleeOf is how metrics name a service.
-func calleeOf(u *ir.Upstream) string { return u.Name + "." + u.Namespace }
+func calleeOf(u *ir.Upstream) string { return u.QualifiedName() }
 
 func portLabel(port *ir.Port) string { return strconv.Itoa(int(port.Number)) }
 

@@ -30,7 +30,7 @@ func join(parts ...string) string { return strings.Join(parts, "|") }
 
 // upstreamCluster is SERVICE.NAMESPACE|PORT, with |VERSION for a version.
 func upstreamCluster(u *ir.Upstream, port, version string) string {
-	name := join(u.Name+"."+u.Namespace, port)
+	name := join(u.QualifiedName(), port)
 	if version != "" {
 		name = join(name, version)
 	}

@@ -177,7 +177,7 @@ func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
 // label names a callee in resources.
 func (b *builder) label(c call) string {
 	if c.callee != nil {
-		return c.callee.Name + "." + c.callee.Namespace
+		return c.callee.QualifiedName()
 	}
 	return join("external", c.external.Name)
 }
@@ -187,7 +187,7 @@ func (b *builder) hosts(c call) []string {
 	if c.external != nil {
 		return c.external.Hosts
 	}
-	hosts := b.scope.Settings.Hosts(c.callee)
+	hosts := b.scope.Settings.Hosts(c.callee, b.member.Namespace)
 	if dns := c.callee.Workload.DNS; dns != "" && !slices.Contains(hosts, dns) {
 		hosts = append(hosts, dns)
 	}

@@ -49,7 +49,7 @@ func (b *builder) meshContext(accept []*matcherv3.StringMatcher, trust string, a
 
 // upstreamTLS is the client's side: it accepts the callee's identity alone.
 func (b *builder) upstreamTLS(callee *ir.Upstream, alpn ...string) *corev3.TransportSocket {
-	return b.upstreamTLSTo(callee.Identity, callee.Name+"."+callee.Namespace, alpn...)
+	return b.upstreamTLSTo(callee.Identity, callee.QualifiedName(), alpn...)
 }
 
 // upstreamTLSTo accepts that identity alone, and names the SNI in the handshake.

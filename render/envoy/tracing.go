@@ -40,7 +40,7 @@ func (b *builder) traces(m *hcmv3.HttpConnectionManager, of measured) {
 		Operation: spanName, UpstreamOperation: spanName,
 		Provider: &tracev3.Tracing_Http{Name: otelTracer, ConfigType: &tracev3.Tracing_Http_TypedConfig{
 			TypedConfig: b.any(&tracev3.OpenTelemetryConfig{
-				GrpcService: b.collector(), ServiceName: b.member.Name, ResourceDetectors: b.detects(),
+				GrpcService: b.collector(), ServiceName: b.member.PlainName(), ResourceDetectors: b.detects(),
 			}),
 		}},
 	}

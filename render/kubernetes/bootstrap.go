@@ -54,7 +54,7 @@ func bootstrapConfig(scope ir.Scope, proxy Proxy) (*corev1.ConfigMap, error) {
 }
 
 // configName has a dot, which keeps it apart from the ConfigMaps that teams name.
-func configName(member string) string { return member + ".envoy" }
+func configName(member string) string { return ir.PlainName(member) + ".envoy" }
 
 func bootstrapHash(bootstrap []byte) string {
 	sum := sha256.Sum256(bootstrap)

@@ -73,7 +73,7 @@ func loadBalancer(scope ir.Scope) *corev1.Service {
 	g := scope.Gateway
 	service := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: meta(scope, g.Name),
+		ObjectMeta: meta(scope, g.PlainName()),
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: podsOf(scope)},
 	}
 	for _, p := range gatewayPorts(g) {
@@ -108,7 +108,7 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	// who have not heard yet that this pod is going.
 	container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
 
-	d := replicated(meta(scope, g.Name), podsOf(scope), proxyUser)
+	d := replicated(meta(scope, g.PlainName()), podsOf(scope), proxyUser)
 	pod := &d.Spec.Template
 	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
 	pod.Spec.ServiceAccountName = g.Account

@@ -28,7 +28,7 @@ const annotationBootstrap = "meshc.dev/bootstrap"
 // pods is what the pods of a member carry and nobody else's: meshc.dev/service or
 // meshc.dev/gateway with its name. Services and NetworkPolicies select by it.
 func pods(kind ir.MemberKind, name string) map[string]string {
-	return map[string]string{"meshc.dev/" + string(kind): name}
+	return map[string]string{"meshc.dev/" + string(kind): ir.PlainName(name)}
 }
 
 // podsOf are the pods that belong to the scope's member.

@@ -110,7 +110,7 @@ func distinctServices(m *ir.Mesh) error {
 		return nil
 	}
 	for _, g := range m.Gateways {
-		if err := claim(g.Namespace, g.Name, "gateways."+g.Name); err != nil {
+		if err := claim(g.Namespace, g.PlainName(), "gateways."+g.Name); err != nil {
 			return err
 		}
 	}

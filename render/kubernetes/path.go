@@ -1,5 +1,7 @@
 package kubernetes
 
+import "github.com/meshc/meshc/compiler/ir"
+
 // directory holds all but the outermost kustomization.yaml.
 const directory = "kubernetes"
 
@@ -21,9 +23,10 @@ func sidecarDir(namespace string) string { return namespaceDir(namespace) + "/si
 
 func sidecarFile(namespace, name string) string { return sidecarDir(namespace) + "/" + baseName(name) }
 
-// baseName is the file of a member inside its directory. Names have no dot, so
+// baseName is the file of a member inside its namespace's directory. What members are called there has no dot, so
 // none of the files that are named otherwise can be taken by a member.
 func baseName(member string) string {
+	member = ir.PlainName(member)
 	switch member {
 	case "kustomization", "namespace":
 		return member + ".member.yaml"

@@ -46,7 +46,7 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 		Args: []string{
 			"--config-path", bootstrapDir + "/" + bootstrapFile,
 			"--service-node", fmt.Sprintf("%s/%s/$(POD_NAME)", m.Kind, m.Name),
-			"--service-cluster", m.Name + "." + m.Namespace,
+			"--service-cluster", m.QualifiedName(),
 			"--concurrency", strconv.Itoa(concurrency),
 			"--disable-hot-restart",
 			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),

@@ -78,7 +78,7 @@ func prometheus(m *ir.Mesh) config {
 	for _, s := range m.Services {
 		if labels := targetLabels(m, s.Namespace, ir.ServiceRef(s.Name)); s.Workload.DNS != "" {
 			byName := reads(m, scrape{
-				JobName: Job + "-" + s.Name + "." + s.Namespace,
+				JobName: Job + "-" + s.QualifiedName(),
 				DNS:     []dns{{Names: []string{s.Workload.DNS}, Type: "A", Port: s.Proxy.MetricsPort}},
 				Relabel: []relabel{{Target: "job", Replacement: Job}},
 			})
@@ -110,7 +110,7 @@ func prometheus(m *ir.Mesh) config {
 }
 
 func targetLabels(m *ir.Mesh, namespace string, member ir.Ref) map[string]string {
-	return map[string]string{"mesh": m.Name, "namespace": namespace, "member": member.ID()}
+	return map[string]string{"mesh": m.Name, "namespace": namespace, "member": ir.Ref{Kind: member.Kind, Name: ir.PlainName(member.Name)}.ID()}
 }
 
 // reads is how the scraper of the mesh reads a target. Prometheus cannot compare SPIFFE IDs, so that it does not check

@@ -40,6 +40,7 @@ func Of(before, after *ir.Mesh) *Difference { return within(maxSteps, before, af
 
 // within is Of, in so many steps.
 func within(steps int, before, after *ir.Mesh) *Difference {
+	before, after = ir.Alike(before, after)
 	d := &differ{
 		Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{},
 		seen: map[string]bool{}, steps: budget{left: steps},

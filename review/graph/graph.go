@@ -123,11 +123,13 @@ func targets(s *ir.Scope) map[string]bool {
 }
 
 // Around returns the part of the graph that is at most the given number of calls away from a node, in either
-// direction. The node is named by its ID, or by its name alone. It returns an error if there is no such node.
+// direction. The node is named by its ID, or by its name, with its namespace or without. It returns an error if there
+// is no such node.
 func (g *Graph) Around(name string, steps int) (*Graph, error) {
 	near := map[string]bool{}
 	for _, n := range g.Nodes {
-		if n.ID == name || n.Name == name {
+		if n.ID == name || n.Name == name || ir.PlainName(n.Name) == name ||
+			n.Namespace != "" && ir.QualifiedName(n.Name, n.Namespace) == name {
 			near[n.ID] = true
 		}
 	}

@@ -26,8 +26,7 @@ type Explanation struct {
 // Explain explains a line beside the mesh of now.
 func Explain(m *ir.Mesh, l *Line) *Explanation {
 	e := &Explanation{Line: l, Means: inWords(l)}
-	name, _, _ := strings.Cut(l.Callee, ".")
-	if s := m.Service(name); s != nil {
+	if s := m.Service(l.Callee); s != nil {
 		e.RouteNow = placeOf(s.Routes, l.Route)
 	}
 	if g := gatewayOf(m, l.Caller); g != nil && e.RouteNow == "" {

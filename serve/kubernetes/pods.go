@@ -166,7 +166,7 @@ func readyOf(pods map[string][]live.Endpoint) map[string]bool {
 	return out
 }
 
-// podsOf are the pods of a namespace by the services of the mesh that they belong to,
+// podsOf are the pods of a namespace by the plain names of the services that they belong to,
 // sorted by name. Before are the pods that took requests when it was last told.
 func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice,
 	before map[string]bool,
@@ -179,7 +179,7 @@ func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice,
 	out := map[string][]live.Endpoint{}
 	for _, s := range m.Services {
 		if s.Namespace == namespace && s.Workload.InCluster() {
-			out[s.Name] = servicePods(s, byService, before)
+			out[s.PlainName()] = servicePods(s, byService, before)
 		}
 	}
 	return out
