@@ -136,13 +136,15 @@ func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 		Protocols: &http2, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}
 	request := &http.Request{
-		Method: r.Method, Host: r.Authority, Header: http.Header{},
+		Method: r.Method, Header: http.Header{},
 		URL: &url.URL{Scheme: "http", Host: "unused", Opaque: r.Path},
 	}
 	_, lines, _ := strings.Cut(raw, "\r\n")
 	for line := range strings.SplitSeq(strings.TrimSpace(lines), "\r\n") {
 		name, value, _ := strings.Cut(line, ":")
-		if name != "host" && name != "connection" && name != "content-length" {
+		if name == "host" {
+			request.Host = strings.TrimSpace(value)
+		} else if name != "connection" && name != "content-length" {
 			request.Header[http.CanonicalHeaderKey(name)] = append(request.Header[http.CanonicalHeaderKey(name)],
 				strings.TrimSpace(value))
 		}
