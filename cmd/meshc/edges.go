@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/telemetry"
 )
@@ -220,8 +221,8 @@ func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 	rest := e.Server.Denied
 	for _, l := range e.Server.Lines {
 		if l.Denies {
-			notes = append(notes, fmt.Sprintf("%s: %d requests denied by the rule at %s (%s); delete it to let them in", name,
-				l.Requests, l.Source, l.Name))
+			notes = append(notes, fmt.Sprintf("%s: %s denied by the rule at %s (%s); delete it to let them in", name,
+				diag.Count(l.Requests, "request"), l.Source, l.Name))
 			rest -= min(rest, l.Requests)
 		}
 	}
@@ -232,11 +233,11 @@ func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 		for _, r := range e.Allow {
 			places = append(places, fmt.Sprintf("%s (%s)", r.Source, r.Name))
 		}
-		notes = append(notes, fmt.Sprintf("%s: %d requests denied: the rules for this caller let other requests in only: %s",
-			name, rest, strings.Join(places, ", ")))
+		notes = append(notes, fmt.Sprintf("%s: %s denied: the rules for this caller let other requests in only: %s",
+			name, diag.Count(rest, "request"), strings.Join(places, ", ")))
 	default:
-		note := fmt.Sprintf("%s: %d requests denied: no rule allows this caller; to let it in, add to allow of %s (%s)\n  %s",
-			name, rest, memberName(e.Callee, ""), e.CalleeSource, allowLine(e))
+		note := fmt.Sprintf("%s: %s denied: no rule allows this caller; to let it in, add to allow of %s (%s)\n  %s",
+			name, diag.Count(rest, "request"), memberName(e.Callee, ""), e.CalleeSource, allowLine(e))
 		if e.CallerSource.IsValid() && !e.Declared {
 			note += fmt.Sprintf("\nand to uses of %s (%s)\n  %s: {}", memberName(e.Caller, ""), e.CallerSource,
 				memberName(e.Callee, ""))

@@ -78,15 +78,16 @@ func (l List) Summary() string {
 	errors, warnings := l.Count()
 	var parts []string
 	if errors > 0 {
-		parts = append(parts, plural(errors, "error"))
+		parts = append(parts, Count(errors, "error"))
 	}
 	if warnings > 0 {
-		parts = append(parts, plural(warnings, "warning"))
+		parts = append(parts, Count(warnings, "warning"))
 	}
 	return strings.Join(parts, ", ")
 }
 
-func plural(n int, word string) string {
+// Count is a number of things, by the word for one of them: "1 error", "2 errors".
+func Count[N int | uint64](n N, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}

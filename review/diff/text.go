@@ -68,24 +68,17 @@ func (d *Difference) summary() []string {
 		names []string
 	}{{"get another configuration", p.Changed}, {"are new", p.Added}, {"go", p.Removed}} {
 		if n := len(part.names); n > 0 {
-			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", count(n, "member"), part.what,
+			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", diag.Count(n, "member"), part.what,
 				list(part.names)))
 		}
 	}
 	if p.Untouched > 0 {
-		lines = append(lines, fmt.Sprintf("the proxies of %s stay untouched", count(p.Untouched, "member")))
+		lines = append(lines, fmt.Sprintf("the proxies of %s stay untouched", diag.Count(p.Untouched, "member")))
 	}
 	for _, t := range d.Foreign {
 		lines = append(lines, t.text())
 	}
 	return append(append(lines, d.Update.text()), d.Missed...)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func list(names []string) string {
