@@ -28,10 +28,10 @@ import (
 // may take the change in any order, it puts every mixture of old and new proxies together: what both versions let in
 // is let in. MESHC_WITNESSES is how many are wanted, and MESHC_SEED what the random ones are made of.
 func TestWitnessesDiffer(t *testing.T) {
-	wanted, seed := trytest.Amount(os.Getenv("MESHC_WITNESSES"), 100), trytest.Seed(t)
+	wanted, seed := trytest.Amount(os.Getenv("MESHC_WITNESSES"), 60), trytest.Seed(t)
 	public, token := randomTokens(t)
 	witnesses, mixtures, staged := 0, 0, 0
-	for n := 0; witnesses < wanted && !t.Failed(); n++ {
+	for n := 0; (witnesses < wanted || mixtures == 0) && !t.Failed(); n++ {
 		g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, uint64(n))), Keys: public}
 		var spec *trytest.Spec
 		before, text := randomMesh(t, func() *trytest.Spec { spec = g.Spec(); return spec })
@@ -68,9 +68,6 @@ func TestWitnessesDiffer(t *testing.T) {
 	}
 	t.Logf("%d requests are answered as diff says in both versions; %d answers of mixtures; %d changes in stages",
 		witnesses, mixtures, staged)
-	if mixtures == 0 {
-		t.Error("nothing was mixed")
-	}
 }
 
 // sendable reports whether a request is one of a gateway's clients, or of a service that knows where it goes.
