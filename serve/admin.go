@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -63,7 +64,7 @@ func (s *Server) adminHandler() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(data) // as above
+		_, _ = w.Write(data) // a client that goes away is no matter of ours
 	})
 	return mux
 }
@@ -82,9 +83,7 @@ func windowOf(text string) (time.Duration, error) {
 }
 
 func answer(w http.ResponseWriter, code int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = w.Write([]byte(text)) // a client that goes away is no matter of ours
+	http.Error(w, strings.TrimSuffix(text, "\n"), code) // which is text, and ends the line
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

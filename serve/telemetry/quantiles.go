@@ -42,11 +42,10 @@ func durationOf(code uint16) float64 {
 // distributionOf is that of the durations at [quantiles], in milliseconds. What does not rise is raised: a report may
 // say anything.
 func distributionOf(latency *[points]float64) (d distribution) {
+	var least uint16
 	for i, ms := range latency {
-		d[i] = codeOf(ms)
-		if i > 0 {
-			d[i] = max(d[i], d[i-1])
-		}
+		least = max(least, codeOf(ms))
+		d[i] = least
 	}
 	return d
 }
