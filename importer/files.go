@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -20,8 +21,21 @@ func (m *Mesh) Files() (map[string][]byte, error) {
 	return parts, err
 }
 
-// File returns the mesh as one CUE file.
+// SameNameError is for services of one name in several namespaces, which one file cannot have: each is written in a
+// directory of its own.
+type SameNameError struct{ Name string }
+
+func (e *SameNameError) Error() string {
+	return fmt.Sprintf("services of several namespaces have the name %s, and one file cannot have them", e.Name)
+}
+
+// File returns the mesh as one CUE file. The error is a [*SameNameError] where that cannot be.
 func (m *Mesh) File() ([]byte, error) {
+	for _, name := range slices.Sorted(maps.Keys(m.Repository.Services)) {
+		if plain := PlainName(name); plain != name {
+			return nil, &SameNameError{plain}
+		}
+	}
 	parts, err := m.parts()
 	if err != nil {
 		return nil, err
@@ -44,7 +58,9 @@ func (m *Mesh) parts() (map[string][]byte, error) {
 	r := m.Repository
 	repositories := map[string]*spec.Repository{meshFile: {Mesh: r.Mesh}}
 	for name, s := range r.Services {
-		repositories["services/"+name+"/service.cue"] = &spec.Repository{Services: map[string]*spec.Service{name: s}}
+		repositories["services/"+name+"/service.cue"] = &spec.Repository{
+			Services: map[string]*spec.Service{PlainName(name): s},
+		}
 	}
 	for name, g := range r.Gateways {
 		repositories["gateways/"+name+"/gateway.cue"] = &spec.Repository{Gateways: map[string]*spec.Gateway{name: g}}

@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -91,19 +92,26 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	for _, d := range m.Found {
 		fmt.Fprintf(&told, "%v %s %s\n", d.Positions[0], d.Code, d.Message)
 	}
+	files := map[string][]byte{}
 	text, err := m.File()
+	if same := (*importer.SameNameError)(nil); errors.As(err, &same) {
+		if files, err = m.Files(); err == nil {
+			text = joined(files)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(files) == 0 {
+		files["mesh.cue"] = text
+	}
+	files["cue.mod/module.cue"] = []byte("module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")
 	dir := t.TempDir()
-	for name, data := range map[string]string{
-		"mesh.cue":           string(text),
-		"cue.mod/module.cue": "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n",
-	} {
+	for name, data := range files {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,4 +127,13 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 		"want/mesh.cue": string(text), "want/not-carried": told.String(),
 		"want/compiled": compiled.String(),
 	}
+}
+
+// joined are several files, each below its name.
+func joined(files map[string][]byte) []byte {
+	var out []byte
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		out = fmt.Appendf(out, "// %s\n%s\n", name, files[name])
+	}
+	return out
 }

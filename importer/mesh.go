@@ -57,7 +57,7 @@ func (m *Mesh) Service(namespace, name string) *Service {
 	if s := m.Services[name]; s != nil && s.Namespace == namespace {
 		return s
 	}
-	return nil
+	return m.Services[name+"."+namespace]
 }
 
 // Lookup returns the service that a host means in the namespace from. The host has the form "cart", "cart.shop" or
@@ -92,7 +92,7 @@ func (m *Mesh) AddExternal(wanted, namespace string, e *spec.External) string {
 	name := NameOf(wanted)
 	for taken := true; taken; { // services and externals share their names
 		name = Free(m.Repository.External, name)
-		if _, taken = m.Repository.Services[name]; taken {
+		if taken = m.Names()[name]; taken {
 			name += "-external"
 		}
 	}

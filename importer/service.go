@@ -33,7 +33,7 @@ type Service struct {
 
 // Host returns the full DNS name of the service in its cluster.
 func (s *Service) Host() Host {
-	return Host{s.Namespace, s.Name + "." + s.Namespace + ".svc.cluster.local"}
+	return Host{s.Namespace, PlainName(s.Name) + "." + s.Namespace + ".svc.cluster.local"}
 }
 
 // Port returns the name of the port with this number, as callers use it; "" if there is none.
@@ -123,24 +123,21 @@ func (m *Mesh) readServices(objects []*Object) {
 		*spec.External
 	}
 	var externals []named
-	workloads := m.readWorkloads(objects)
+	workloads, several := m.readWorkloads(objects), severalHave(objects)
 	for _, o := range Of(objects, "", "Service") {
 		var d corev1.ServiceSpec
 		if !m.Decode(o, "spec", &d) {
 			continue
 		}
 		name := o.Metadata.Name
-		switch other := m.Services[name]; {
+		switch {
 		case d.Type == corev1.ServiceTypeExternalName:
 			if e := m.externalName(o, d); e != nil {
 				externals = append(externals, named{o.Metadata.Name, o.Metadata.Namespace, e})
 			}
 			continue
-		case other != nil && other.Namespace == o.Metadata.Namespace:
+		case m.Service(o.Metadata.Namespace, name) != nil:
 			m.NotCarried(o, "it stands here twice")
-			continue
-		case other != nil:
-			m.NotCarried(o, fmt.Sprintf("the names of services are unique in a mesh, and %s is another", other.Object))
 			continue
 		case NameOf(name) != name:
 			m.NotCarried(o, fmt.Sprintf("%q is not a valid name in the spec", name))
@@ -151,6 +148,9 @@ func (m *Mesh) readServices(objects []*Object) {
 		case len(d.Selector) == 0:
 			m.NotCarried(o, "it selects no pods: name its instances in workload: endpoints", "spec")
 			continue
+		}
+		if several[name] {
+			name += "." + o.Metadata.Namespace
 		}
 		s := &Service{
 			Name: name, Namespace: o.Metadata.Namespace, Object: o, Selector: d.Selector,

@@ -238,6 +238,9 @@ func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 func writeImported(cmd *cobra.Command, m *importer.Mesh, dir string) error {
 	if dir == "" {
 		text, err := m.File()
+		if same := (*importer.SameNameError)(nil); errors.As(err, &same) {
+			return fmt.Errorf("%w\n  hint: -o DIRECTORY writes each service in a directory", err)
+		}
 		if err != nil {
 			return err
 		}

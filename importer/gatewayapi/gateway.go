@@ -123,14 +123,7 @@ func (m *reader) gateway(g *gateway) {
 			out.Uses[r.Mirror.Service.Value] = &spec.Use{}
 		}
 	}
-	taken := map[string]bool{}
-	for name := range m.Repository.Services {
-		taken[name] = true
-	}
-	for name := range m.Repository.Gateways {
-		taken[name] = true
-	}
-	m.Repository.Gateways[importer.Free(taken, importer.NameOf(g.object.Metadata.Name))] = out
+	m.Repository.Gateways[importer.Free(m.Names(), importer.NameOf(g.object.Metadata.Name))] = out
 }
 
 // routes are those of listeners, each for the hosts and the listeners that it is attached to.

@@ -68,16 +68,7 @@ func (m *reader) readGateways() {
 }
 
 func (m *reader) freeGateway(name string) string {
-	taken := map[string]bool{}
-	for _, names := range [][]string{
-		slices.Collect(maps.Keys(m.Repository.Gateways)),
-		slices.Collect(maps.Keys(m.Repository.Services)),
-	} {
-		for _, n := range names {
-			taken[n] = true
-		}
-	}
-	return importer.Free(taken, importer.NameOf(name))
+	return importer.Free(m.Names(), importer.NameOf(name))
 }
 
 // boundTogether is, for each Gateway, the first of those that VirtualServices bind it together with.

@@ -81,8 +81,8 @@ func (m *reader) internal(o *importer.Object, d *networkingv1.ServiceEntry) {
 	hosts := importer.Take(&d.Hosts)
 	name, _, _ := strings.Cut(hosts[0], ".")
 	name = importer.NameOf(name)
-	if m.Services[name] != nil {
-		m.NotCarried(o, "the names of services are unique in a mesh, and "+name+" is another")
+	if m.Names()[name] {
+		m.NotCarried(o, "another service has the name "+name+" already")
 		proto.Reset(d)
 		return
 	}
