@@ -6,8 +6,9 @@ import "github.com/meshc/meshc/compiler/source"
 type Test struct {
 	Title string
 	// From is the service that sends it, or the gateway that somebody outside sends it to.
-	FromKind     MemberKind
-	From         string `member:""` // Scheme, Host and Port are where it goes: "https", without a port, the number.
+	FromKind MemberKind
+	From     string `member:""`
+	// Scheme, Host and Port are where it goes: "https", without a port, the number.
 	Scheme, Host string
 	Port         uint16
 	Method       string

@@ -24,22 +24,7 @@ gateways: exit: {egress: {}, uses: outside: {}}
 // Requests on connections that are open at an egress gateway are refused as soon as the caller's certificate is
 // revoked, however long the gateway drains. Other callers and other holders of the identity are not affected.
 func TestRevokedAtEgress(t *testing.T) {
-	authority, err := ca.InMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	mesh, err := Start(t.Context(), Options{
-		Mesh:      inline(t, map[string]string{"mesh.cue": revokableEgress}),
-		Authority: authority,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := mesh.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	mesh, authority := startRevokable(t, revokableEgress)
 	id := mesh.Placed().Service("client").Identity
 	stolen, kept := ofChain(t, authority, id), ofChain(t, authority, id)
 	other := ofChain(t, authority, mesh.Placed().Service("other").Identity)

@@ -34,16 +34,15 @@ services: target: {
 }
 `
 
-// What is revoked is refused by every proxy, on new connections and by the requests on those that are open;
-// connections of bytes end as the listener's do. Others of the same identity, and other identities, notice nothing,
-// and what is undone is good again.
-func TestRevoked(t *testing.T) {
+// startRevokable runs a mesh whose certificates the returned authority signs, and revokes.
+func startRevokable(t *testing.T, spec string) (*Mesh, *ca.Authority) {
+	t.Helper()
 	authority, err := ca.InMemory()
 	if err != nil {
 		t.Fatal(err)
 	}
 	mesh, err := Start(t.Context(), Options{
-		Mesh:      inline(t, map[string]string{"mesh.cue": revokable}),
+		Mesh:      inline(t, map[string]string{"mesh.cue": spec}),
 		Authority: authority,
 	})
 	if err != nil {
@@ -54,6 +53,14 @@ func TestRevoked(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return mesh, authority
+}
+
+// What is revoked is refused by every proxy, on new connections and by the requests on those that are open;
+// connections of bytes end as the listener's do. Others of the same identity, and other identities, notice nothing,
+// and what is undone is good again.
+func TestRevoked(t *testing.T) {
+	mesh, authority := startRevokable(t, revokable)
 	load := startPacedLoad(t, mesh.As("other").Client(), "http://target:8080/", 2, 5*time.Millisecond)
 	client := mesh.Placed().Service("client").Identity
 	stolen, kept := ofChain(t, authority, client), ofChain(t, authority, client)

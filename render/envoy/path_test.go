@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// Where paths are normalised, the routes of every host begin with those that refuse what is not normal then, and there
-// is no host without them.
+// Where paths are normalised, the routes of every host begin with those that refuse what is not normal then, and so do
+// the routes of all other hosts.
 func TestPathsAreRefusedWhereTheyAreNormalised(t *testing.T) {
 	managers := 0
 	for _, v := range variants(shop(ir.DeliveryXDS)) {
