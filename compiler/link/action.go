@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -10,14 +9,14 @@ import (
 )
 
 // actions are what a route does with its requests besides sending them; t is the
-// template that their paths match.
-func (l *linker) actions(here place, r *spec.Route, route *ir.Route, t template) {
+// template that their paths match. Owner is the service or gateway that has the route.
+func (l *linker) actions(here place, owner string, r *spec.Route, route *ir.Route, t template) {
 	route.Headers = l.headers(here.field("headers"), r.Headers)
 	route.Rewrite = l.rewrite(here.field("rewrite"), r.Rewrite, t)
 	route.Redirect = l.redirect(here.field("redirect"), r.Redirect)
 	route.DirectResponse = l.directResponse(here.field("directResponse"), r.DirectResponse)
 	route.CORS = l.cors(here.field("cors"), r.CORS, route)
-	route.RateLimit = l.rateLimit(here.field("rateLimit"), owner(here.path), r.RateLimit, true)
+	route.RateLimit = l.rateLimit(here.field("rateLimit"), owner, r.RateLimit, true)
 	route.Fault = l.fault(here.field("fault"), r.Fault)
 	route.Logged = l.routeLogged(here.field("telemetry"), r.Telemetry)
 	route.Sampling = l.routeSampling(here.field("telemetry"), r.Telemetry)
@@ -75,11 +74,4 @@ func idleWith(r *spec.Route) []mention {
 		out = append(out, mention{"headers.request", true, r.Headers.Request.Pos})
 	}
 	return out
-}
-
-// owner is the name in the path of a service's or gateway's route.
-func owner(path string) string {
-	_, name, _ := strings.Cut(path, ".")
-	name, _, _ = strings.Cut(name, ".")
-	return name
 }

@@ -81,7 +81,7 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 	var out []ir.Route
 	for i, r := range h.spec.Routes {
 		at := here.field("routes").index(i)
-		route := l.route(at, r)
+		route := l.route(at, g.Name, r)
 		if route.Match.Host != "" {
 			route.Match.Host = l.host(at.field("match.host"), route.Match.Host, here.pos(r.Match.Host.Pos))
 			if route.Match.Host == allHosts {

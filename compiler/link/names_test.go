@@ -2,10 +2,12 @@ package link_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"testing"
 
 	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/ir"
 )
 
@@ -65,4 +67,31 @@ func asJSON(t *testing.T, m *ir.Mesh) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Bounds of routes are counted by their owner's name in the mesh: services of one name in two namespaces do not share
+// them.
+func TestBoundsOfSameNamesAreApart(t *testing.T) {
+	const service = `package m
+
+services: api: {
+	namespace: "%s"
+	workload: deployment: "api"
+	ports: http: {port: 8080, protocol: "http"}
+	routes: [{name: "all", rateLimit: {requests: 5, per: "1s"}}]
+}
+`
+	r := compiletest.Compile(t, t.TempDir(), map[string]string{
+		"mesh.cue": "package m\n\nmesh: {name: \"m\", trustDomain: \"m.example\"}\n",
+		"a/a.cue":  fmt.Sprintf(service, "team-a"),
+		"b/b.cue":  fmt.Sprintf(service, "team-b"),
+	})
+	if r.Mesh == nil {
+		t.Fatal(r.Diagnostics)
+	}
+	for _, name := range []string{"api.team-a", "api.team-b"} {
+		if got := r.Mesh.Service(name).Routes[0].RateLimit.Owner; got != name {
+			t.Errorf("the bound of %s is counted for %s", name, got)
+		}
+	}
 }

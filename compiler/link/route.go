@@ -19,7 +19,7 @@ func (l *linker) serviceRoutes(s *ir.Service, h home[spec.Service]) []ir.Route {
 	var out []ir.Route
 	for i, r := range h.spec.Routes {
 		at := here.field("routes").index(i)
-		route := l.route(at, r)
+		route := l.route(at, s.Name, r)
 		if r.Match != nil && r.Match.Host.IsSet() {
 			l.add(diag.NoEffect, at.field("match.host"),
 				"host cannot take effect in a service's route: callers name the service itself",
@@ -143,7 +143,7 @@ func (l *linker) httpPort(here place, of string, ports []ir.Port, f spec.Field[s
 }
 
 // route makes a route without its destinations.
-func (l *linker) route(here place, r *spec.Route) ir.Route {
+func (l *linker) route(here place, owner string, r *spec.Route) ir.Route {
 	route := ir.Route{Name: r.Name.Value, Pos: here.pos(r.Pos), Traffic: l.traffic(here, r.Traffic())}
 	var t template
 	if m := r.Match; m != nil {
@@ -171,7 +171,7 @@ func (l *linker) route(here place, r *spec.Route) ir.Route {
 			route.Name = strings.Replace(route.Name, describePath(route.Match.Path), m.Path.Template.Value, 1)
 		}
 	}
-	l.actions(here, r, &route, t)
+	l.actions(here, owner, r, &route, t)
 	return route
 }
 
