@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -23,12 +22,8 @@ import (
 // Mesh compiles the mesh of testdata with these CUE tags: delivery, issuer, flux.
 func Mesh(t testing.TB, tags ...string) *ir.Mesh {
 	t.Helper()
-	_, self, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("no source file")
-	}
-	result, err := compiler.Compile(t.Context(),
-		compiler.Options{Dir: filepath.Join(filepath.Dir(self), "testdata", "bazaar"), Tags: tags})
+	dir := filepath.Join(root(t), "render", "manifest", "manifesttest", "testdata", "bazaar")
+	result, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir, Tags: tags})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +31,24 @@ func Mesh(t testing.TB, tags ...string) *ir.Mesh {
 		t.Fatalf("the mesh of the tests does not compile: %v", result.Diagnostics)
 	}
 	return result.Mesh
+}
+
+// root is the top of the module whose tests run: the nearest directory above the test's own that has a go.mod.
+func root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // Golden demands that the directory testdata/NAME of the calling package has
