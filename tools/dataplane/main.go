@@ -5,7 +5,9 @@
 //	ENVOY=.tools/envoy go run ./tools/dataplane -out bench
 //
 // All pairs run at the same time and are measured in turn, in rounds; a ratio is the median
-// of the ratios within one round. The cost is the CPU time of both Envoys (user and system)
+// of the ratios within one round. The same Envoy with the same configuration costs some percent more or less
+// each time that it is started, because its memory lies elsewhere: so all pairs are started several times, and the
+// median of the starts counts. The cost is the CPU time of both Envoys (user and system)
 // as the kernel counts it, so that it hardly depends on what else the machine does.
 package main
 
@@ -19,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -27,10 +30,11 @@ func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "bench", "directory for dataplane.txt and dataplane.json")
 	requests := flag.Int("requests", 1200, "requests of each pair in each round")
-	rounds := flag.Int("rounds", 41, "rounds; the median counts")
+	rounds := flag.Int("rounds", 7, "rounds after each start; the median counts")
+	starts := flag.Int("starts", 9, "starts of all pairs; the median counts")
 	only := flag.String("only", "", "measure this mesh alone beside the pair written by hand")
 	flag.Parse()
-	if err := run(*out, *requests, *rounds, *only); err != nil {
+	if err := run(*out, *requests, *rounds, *starts, *only); err != nil {
 		log.Fatalf("dataplane: %v", err)
 	}
 }
@@ -44,10 +48,23 @@ type Row struct {
 	Ratio float64 `json:"ratio"`
 }
 
-func run(out string, requests, rounds int, only string) (err error) {
+func run(out string, requests, rounds, starts int, only string) error {
+	var all [][]Row
+	for range starts {
+		rows, err := measureOnce(requests, rounds, only)
+		if err != nil {
+			return err
+		}
+		all = append(all, rows)
+	}
+	return report(out, requests, rounds, medianRows(all))
+}
+
+// measureOnce starts all pairs, measures them, and stops them.
+func measureOnce(requests, rounds int, only string) (rows []Row, err error) {
 	work, err := os.MkdirTemp("", "meshc-dataplane-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(work)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -66,23 +83,32 @@ func run(out string, requests, rounds int, only string) (err error) {
 		}
 		p, err := startMesh(ctx, filepath.Join(work, m.name), m)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
 		pairs = append(pairs, p)
 	}
 	if len(pairs) == 0 {
-		return fmt.Errorf("there is no mesh %q", only)
+		return nil, fmt.Errorf("there is no mesh %q", only)
 	}
 	hand, err := startByHand(ctx, filepath.Join(work, "by-hand"), pairs[0])
 	if err != nil {
-		return fmt.Errorf("the pair written by hand: %w", err)
+		return nil, fmt.Errorf("the pair written by hand: %w", err)
 	}
 	pairs = append([]*pair{hand}, pairs...)
-	rows, err := measure(pairs, requests, rounds)
-	if err != nil {
-		return err
+	return measure(pairs, requests, rounds)
+}
+
+// medianRows has for each pair the median of its starts.
+func medianRows(starts [][]Row) []Row {
+	out := slices.Clone(starts[0])
+	for i := range out {
+		var micros, ratios []float64
+		for _, rows := range starts {
+			micros, ratios = append(micros, rows[i].Micros), append(ratios, rows[i].Ratio)
+		}
+		out[i].Micros, out[i].Ratio = median(micros), median(ratios)
 	}
-	return report(out, requests, rounds, rows)
+	return out
 }
 
 // metricsRatio is what the first mesh costs beside the same one without metrics; 0 where either was not measured.
