@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+
+	"github.com/meshc/meshc/compiler/same"
 )
 
 // Part is a part of a [Scope], by what is made of it. Every field of the IR is of both parts, unless its tag says
@@ -138,11 +140,11 @@ func (d *digest) value(v reflect.Value) {
 		return
 	case v.Type() == position:
 		if d.places {
-			d.text(textOf(v))
+			d.text(same.Text(v))
 		}
 		return
 	case Opaque(v.Type()):
-		d.text(textOf(v))
+		d.text(same.Text(v))
 		return
 	}
 	switch v.Kind() {

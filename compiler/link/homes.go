@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/same"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
@@ -90,7 +91,7 @@ func settle[T any](l *linker, homes map[string]home[T], format string, u *spec.U
 			l.homeAt[at] = w.name
 			continue
 		}
-		if first.pos == pos && same(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
+		if first.pos == pos && saying.Values(reflect.ValueOf(first.spec), reflect.ValueOf(thing)) {
 			continue // seen from a unit below
 		}
 		l.add(diag.TwoHomes, here, fmt.Sprintf("%s is defined in two places", here.path), pos, first.pos).
@@ -209,49 +210,5 @@ func (l *linker) taken(name string, here place, pos source.Position, other strin
 		hint("services, gateways and externals share one set of names")
 }
 
-var posType = reflect.TypeFor[spec.Pos]()
-
-// same reports whether two parts of a spec say the same, wherever they stand.
-func same(a, b reflect.Value) bool {
-	if a.IsValid() != b.IsValid() {
-		return false
-	}
-	if !a.IsValid() || a.Type() == posType {
-		return true
-	}
-	switch a.Kind() {
-	case reflect.Pointer:
-		if a.IsNil() || b.IsNil() {
-			return a.IsNil() == b.IsNil()
-		}
-		return same(a.Elem(), b.Elem())
-	case reflect.Struct:
-		for i := range a.NumField() {
-			if !same(a.Field(i), b.Field(i)) {
-				return false
-			}
-		}
-		return true
-	case reflect.Slice:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for i := range a.Len() {
-			if !same(a.Index(i), b.Index(i)) {
-				return false
-			}
-		}
-		return true
-	case reflect.Map:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for _, key := range a.MapKeys() {
-			if !b.MapIndex(key).IsValid() || !same(a.MapIndex(key), b.MapIndex(key)) {
-				return false
-			}
-		}
-		return true
-	}
-	return a.Equal(b)
-}
+// saying compares parts of the spec, wherever they stand.
+var saying = same.Comparison{Ignored: reflect.TypeFor[spec.Pos]()}

@@ -35,7 +35,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 			continue
 		case first == nil:
 			first = u
-		case !same(reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh)):
+		case !saying.Values(reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh)):
 			path, a, b := difference("mesh", reflect.ValueOf(first.Mesh), reflect.ValueOf(u.Mesh), first.Mesh.Pos,
 				u.Mesh.Pos)
 			l.add(diag.MeshDiffers, place{u, path}, fmt.Sprintf("%s is not the same in every unit", path), u.At(b),
@@ -118,7 +118,7 @@ func difference(path string, a, b reflect.Value, posA, posB spec.Pos) (string, s
 	}
 	for i := range a.NumField() {
 		name := a.Type().Field(i).Tag.Get("cue")
-		if name != "" && !same(a.Field(i), b.Field(i)) {
+		if name != "" && !saying.Values(a.Field(i), b.Field(i)) {
 			return difference(path+"."+name, a.Field(i), b.Field(i), posA, posB)
 		}
 	}
