@@ -52,18 +52,15 @@ type Options struct {
 // meshc: a linked mesh has none that could not be rendered.
 func Build(scope ir.Scope, o Options) (*Resources, error) {
 	b := newBuilder(scope, o)
-	if scope.Gateway != nil {
-		b.gateway()
-	} else {
-		b.inbound()
+	for _, part := range b.parts() {
+		part()
 	}
-	b.outbound()
-	b.scrape()
 	b.secrets()
 	return b.finish()
 }
 
-// builder collects the resources of one proxy.
+// builder collects the resources of one proxy: each of them, as a cluster, once, whoever asks for it
+// (docs/decisions/0029-resources-are-collected.md).
 type builder struct {
 	scope    ir.Scope
 	member   ir.Member
@@ -92,6 +89,15 @@ func newBuilder(scope ir.Scope, o Options) *builder {
 		b.endpoint, b.loopback = o.Left, o.Left.Loopback()
 	}
 	return b
+}
+
+// parts add the resources of one side of the proxy each, in any order.
+func (b *builder) parts() []func() {
+	inner := b.inbound
+	if b.scope.Gateway != nil {
+		inner = b.gateway
+	}
+	return []func(){inner, b.outbound, b.scrape}
 }
 
 func (b *builder) finish() (*Resources, error) {
