@@ -35,7 +35,6 @@ var longer = map[string]bool{
 	"identity/csr/approver_test.go: TestJudge":             true,
 	"render/envoy/mesh_test.go: shop":                      true,
 	"render/envoy/pair_test.go: newPair":                   true,
-	"render/fields_test.go":                                true,
 	"review/diff/hidden_test.go: TestWhatHides":            true,
 	"review/revision/hostile_test.go: TestNothingRuns":     true,
 	"test/e2e/apply_test.go: TestApply":                    true,

@@ -109,7 +109,7 @@ const (
 	refused  = "is refused"
 	unjudged = "is in a mesh that has errors without it too"
 	ignored  = "changes no output, and the compiler says nothing"
-	untried  = "has no change in fields_test.go: add one for its place in the schema"
+	untried  = "has no change (changes in change_test.go): add one for its place in the schema"
 )
 
 // transplant is how one field is set, at the place where TestFieldsTakeEffect does it.
