@@ -72,7 +72,7 @@ e2e: build tools
 	go vet -tags e2e ./...
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection)$$' ./host/redirect
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause)$$' ./host/local
-	$(WITH_ENVOY) go test -tags e2e -run '^TestPage$$' ./review/graph
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser)$$' ./review/graph
 	@$(WITH_ENVOY) test/e2e/run
 
 # what takes long: many random specs and commits, random requests tried and sent, random paths by one proxy and two,
@@ -86,6 +86,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local
 	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./host/local
 	$(WITH_ENVOY) MESHC_WITNESSES=2000 go test -timeout 120m -count 1 -run WitnessesDiffer -v ./host/local
+	MESHC_LAYOUTS=1000 go test -timeout 30m -count 1 -run Geometry -v ./review/graph/layout
 	$(WITH_ENVOY) MESHC_HOSTILE=100 go test -timeout 60m -count 1 -run TextIsNoCommand -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc

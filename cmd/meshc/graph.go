@@ -21,7 +21,8 @@ func newGraphCmd() *cobra.Command {
 		Short: "Draw who calls whom in the mesh",
 		Long: `Graph compiles the mesh, or reads a compiled one, and draws its gateways, services and externals with the calls between
 them: for Mermaid, as forges draw it in Markdown, for Graphviz (dot), as JSON, or as one HTML page to look around in, which
-loads nothing from elsewhere: search for a member, put one in focus, and see the rules that allow each call.
+loads nothing from elsewhere: search for a member, put one in focus with its neighbours, open a namespace, and see the rules
+that allow each call. A mesh of more than 64 members is drawn by namespace first.
 
 A dashed arrow is a call that routes of another service lead there. With --focus only what is near one member is drawn.`,
 		Example: `  meshc graph -o html > mesh.html

@@ -19,9 +19,16 @@ type Graph struct {
 	Edges []Edge `json:"edges"`
 }
 
-// Node is a service, a gateway or an external.
+// KindStranger is the kind of a caller that is not in the mesh, and NoCertificate the ID of all callers without a
+// certificate.
+const (
+	KindStranger  = "stranger"
+	NoCertificate = "no certificate"
+)
+
+// Node is a service, a gateway, an external or a stranger.
 type Node struct {
-	// ID is the kind and the name, for example "service cart".
+	// ID is the kind and the name, for example "service cart"; of a stranger its SPIFFE ID, or [NoCertificate].
 	ID        string `json:"id"`
 	Kind      string `json:"kind"`
 	Name      string `json:"name"`
@@ -40,8 +47,10 @@ type Edge struct {
 	Routed bool `json:"routed,omitempty"`
 	// Asked is true if only the proxy of the caller calls: for rate limits, for a JWKS, or for external
 	// authorization.
-	Asked bool     `json:"asked,omitempty"`
-	Ports []string `json:"ports"`
+	Asked bool `json:"asked,omitempty"`
+	// Undeclared is true for a call that the mesh does not declare, of which proxies told.
+	Undeclared bool     `json:"undeclared,omitempty"`
+	Ports      []string `json:"ports"`
 	// Rules are those rules of the callee that are about the caller; allow rules come first.
 	Rules []Rule          `json:"rules,omitempty"`
 	Pos   source.Position `json:"source,omitzero"`

@@ -13,27 +13,67 @@ import (
 var pageText string
 
 //go:embed page.js
-var script string
+var drawing string
+
+//go:embed panel.js
+var panel string
+
+//go:embed live.js
+var live string
 
 //go:embed page.css
 var style string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
+// pageData is what the page has from the beginning. A live one has its name alone, and asks for the rest.
+type pageData struct {
+	Mesh   string            `json:"mesh"`
+	Live   bool              `json:"live,omitempty"`
+	Graph  *Graph            `json:"graph,omitempty"`
+	Groups []Group           `json:"groups,omitempty"`
+	Scenes map[string]*Scene `json:"scenes,omitempty"`
+}
+
+// still is the room in a page without numbers, beside that for the labels.
+const (
+	stillUnder = 1
+	labelMost  = 140
+	labelLeast = 40
+)
+
 // HTML writes the graph as one page that contains everything it needs and loads nothing.
 func (g *Graph) HTML(w io.Writer) error {
-	data, err := json.Marshal(g) // with <, > and & escaped, so that nothing in it ends the element
+	room := Room{Label: labelLeast, Under: stillUnder}
+	for i := range g.Edges {
+		room.Label = max(room.Label, min(labelMost, textWidth(g.Edges[i].label(), labelSize)))
+	}
+	data := pageData{Mesh: g.Mesh, Graph: g, Groups: g.Groups(), Scenes: map[string]*Scene{}}
+	for _, view := range g.Views() {
+		scene, err := g.Scene(view, room)
+		if err != nil {
+			return err
+		}
+		data.Scenes[view] = scene
+	}
+	return data.write(w)
+}
+
+func (d *pageData) write(w io.Writer) error {
+	data, err := json.Marshal(d) // with <, > and & escaped, so that nothing in it ends the element
 	if err != nil {
 		return err
 	}
+	script := drawing + panel + live
 	return page.Execute(w, struct {
 		Mesh                  string
 		Data, Script          template.JS
 		Style                 template.CSS
 		ScriptHash, StyleHash string
+		Live                  bool
 	}{
-		g.Mesh, template.JS(data), template.JS(script), template.CSS(style), digest(script),
-		digest(style),
+		d.Mesh, template.JS(data), template.JS(script), template.CSS(style), digest(script),
+		digest(style), d.Live,
 	}) // #nosec G203 -- escaped above, and our own
 }
 

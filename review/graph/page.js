@@ -1,128 +1,197 @@
 "use strict";
-const graph = JSON.parse(document.getElementById("data").textContent);
-const svg = document.getElementById("graph"), list = document.getElementById("list"), detail = document.getElementById("detail");
-const search = document.getElementById("search"), count = document.getElementById("count");
-const known = new Map(graph.nodes.map(n => [n.id, n]));
-let focus = "";
+const data = JSON.parse(document.getElementById("data").textContent);
+const at = id => document.getElementById(id);
+const svg = at("graph"), drawing = at("drawing"), detail = at("detail"), search = at("search");
+
+// The graph and its groups, what is drawn of it, and what is selected: a box or a line by its name.
+let graph = data.graph || { nodes: [], edges: [] }, groups = data.groups || [];
+let nodes = new Map(graph.nodes.map(n => [n.id, n]));
+let scene = null, selected = "", selectedCalls = null;
+// numbers is what proxies told, of a live page.
+let numbers = null;
 
 // element makes one, with text that is never read as HTML.
-function element(name, attributes, text) {
-  const drawn = ["g", "rect", "text", "path", "title", "defs", "marker"].includes(name);
+function element(name, attributes, ...content) {
+  const drawn = ["svg", "g", "rect", "text", "path", "title"].includes(name);
   const e = drawn ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) e.setAttribute(key, value);
-  if (text !== undefined) e.textContent = text;
+  for (const [key, value] of Object.entries(attributes || {})) if (value !== undefined && value !== false) e.setAttribute(key, value);
+  e.append(...content.filter(c => c !== undefined && c !== null && c !== ""));
   return e;
 }
 
-// visible are the nodes that are drawn: those that match what is searched for, or the one in focus and its neighbours.
-function visible() {
-  if (focus) {
-    const near = new Set([focus]);
-    for (const e of graph.edges) {
-      if (e.from === focus) near.add(e.to);
-      if (e.to === focus) near.add(e.from);
-    }
-    return graph.nodes.filter(n => near.has(n.id));
+// button is one that does something.
+function button(attributes, text, act) {
+  const b = element("button", { type: "button", ...attributes }, text);
+  b.addEventListener("click", act);
+  return b;
+}
+
+// Where the reader is stands in the address, so that it can be kept, and the browser's way back works.
+const place = () => new URLSearchParams(location.hash.slice(1));
+const view = () => place().get("view") || "";
+function go(changes) {
+  const p = place();
+  for (const [key, value] of Object.entries(changes)) value ? p.set(key, value) : p.delete(key);
+  const hash = "#" + p;
+  if (hash !== (location.hash || "#")) location.hash = hash;
+}
+
+const title = id => nodes.has(id) ? id : id.replace(/^group /, "");
+const short = id => id.replace(/^service /, "");
+
+// show draws a scene; the same one again keeps what is selected and where it is scrolled to.
+function show(next) {
+  const same = scene && scene.view === next.view;
+  scene = next;
+  svg.replaceChildren();
+  svg.setAttribute("viewBox", "0 0 " + scene.width + " " + scene.height);
+  for (const l of scene.lines) svg.append(lineOf(l));
+  for (const b of scene.boxes) svg.append(boxOf(b));
+  fill();
+  if (!same) {
+    selected = nodes.has(scene.view) ? scene.view : "";
+    selectedCalls = null;
+    const focus = scene.boxes.find(b => b.id === selected) || scene.boxes.reduce((a, b) => b.x < a.x ? b : a, scene.boxes[0]);
+    if (focus) drawing.scrollTo(selected ? focus.x + focus.width / 2 - drawing.clientWidth / 2 : 0, focus.y + focus.height / 2 - drawing.clientHeight / 2);
   }
+  mark();
+  list();
+  explain();
+  const members = new Set(scene.boxes.flatMap(b => b.members || [b.id]));
+  at("count").textContent = members.size + " of " + graph.nodes.length + " members, " + new Set(scene.lines.flatMap(l => l.calls)).size + " of " + graph.edges.length + " calls";
+  at("all").setAttribute("aria-pressed", scene.view === "");
+  at("groups").setAttribute("aria-pressed", scene.view === "groups");
+  document.title = (title(scene.view) ? title(scene.view) + " · " : "") + data.mesh;
+}
+
+// fill makes the drawing as large as its place, but never so small that it cannot be read.
+function fill() {
+  if (!scene) return;
+  const scale = Math.min(1.6, Math.max(1, Math.min((drawing.clientWidth - 2) / scene.width, (drawing.clientHeight - 2) / scene.height)));
+  svg.setAttribute("width", Math.floor(scene.width * scale));
+  svg.setAttribute("height", Math.floor(scene.height * scale));
+}
+
+// acts has an element do something by mouse and by keyboard.
+function acts(g, act) {
+  g.addEventListener("click", act);
+  g.addEventListener("keydown", event => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  });
+  return g;
+}
+
+function boxOf(b) {
+  const about = numbers ? stateOf(b) : null, middle = b.x + b.width / 2;
+  const g = element("g", { class: "node " + b.kind + (about ? " " + about.level : ""), tabindex: "0", role: "button", "data-id": b.id, "aria-label": title(b.id) + (about && about.text ? ", " + about.text : "") });
+  if (b.kind === "group") g.append(element("path", { class: "stack", d: "M" + (b.x + 5) + " " + (b.y + b.height + 3) + "h" + (b.width - 2) + "v" + (-b.height + 2), fill: "none", stroke: "currentColor", "stroke-opacity": ".25" }));
+  g.append(element("rect", { x: b.x, y: b.y, width: b.width, height: b.height, rx: b.kind === "external" ? 14 : 6 }));
+  const rows = [["name", b.text], ["under", b.under], ["under state", about && about.text]].filter(r => r[1]);
+  const top = b.y + b.height / 2 - (rows.length - 1) * 17 / 2;
+  rows.forEach(([kind, text], i) => g.append(element("text", { class: kind, x: middle, y: top + i * 17 }, text)));
+  g.append(element("title", {}, title(b.id) + (b.kind === "group" ? ": click to open" : "")));
+  g.addEventListener("mouseenter", () => near(b.id, true));
+  g.addEventListener("mouseleave", () => near(b.id, false));
+  g.addEventListener("dblclick", () => go({ view: b.id }));
+  return acts(g, () => b.kind === "group" ? go({ view: b.id }) : select(b.id));
+}
+
+function near(id, on) {
+  for (const c of svg.querySelectorAll(".call")) if (c.dataset.from === id || c.dataset.to === id) c.classList.toggle("near", on);
+}
+
+// way is the path of a line, with round corners.
+function way(p) {
+  let d = "M" + p[0] + " " + p[1];
+  for (let i = 2; i + 2 < p.length; i += 2) {
+    const before = Math.hypot(p[i] - p[i - 2], p[i + 1] - p[i - 1]), after = Math.hypot(p[i + 2] - p[i], p[i + 3] - p[i + 1]);
+    const r = Math.min(6, before / 2, after / 2);
+    if (!r) continue;
+    const to = (x, y, length) => [p[i] + (x - p[i]) * r / length, p[i + 1] + (y - p[i + 1]) * r / length].join(" ");
+    d += "L" + to(p[i - 2], p[i - 1], before) + "Q" + p[i] + " " + p[i + 1] + " " + to(p[i + 2], p[i + 3], after);
+  }
+  return d + "L" + p[p.length - 2] + " " + p[p.length - 1];
+}
+
+function lineOf(l) {
+  const about = numbers ? numbersOf(l) : stillOf(l), p = l.points, n = p.length;
+  const x = p[n - 2], y = p[n - 1], back = p[n - 4] > x ? 9 : -9;
+  const g = element("g", { class: "call " + about.state, tabindex: "0", role: "button", "data-from": l.from, "data-to": l.to, "aria-label": title(l.from) + " calls " + title(l.to) + ": " + about.text });
+  const d = way(p);
+  g.append(element("path", { class: "hit", d }), element("path", { class: "way", d }), element("path", { class: "head", d: "M" + x + " " + y + "l" + back + " -4.5v9z" }));
+  const [lx, ly, width, height] = l.label;
+  g.append(element("text", { x: lx + width / 2, y: ly + height / 2 }, (l.back ? "← " : "") + about.text));
+  g.append(element("title", {}, title(l.from) + " → " + title(l.to) + ": " + about.text));
+  return acts(g, () => selectCalls(l.from, l.to, l.calls));
+}
+
+// stillOf is what a line says without numbers.
+function stillOf(l) {
+  const calls = l.calls.map(i => graph.edges[i]);
+  if (calls.some(e => (e.rules || []).some(r => r.deny))) return { state: "denied", text: l.text };
+  return { state: calls.every(e => e.routed || e.asked) ? "routed" : "", text: l.text };
+}
+
+function select(id) {
+  selected = id;
+  selectedCalls = null;
+  mark();
+  list();
+  explain();
+}
+
+function selectCalls(from, to, calls) {
+  selected = "";
+  selectedCalls = { from, to, calls: calls.map(i => graph.edges[i]) };
+  mark();
+  explain();
+}
+
+// mark shows what is selected, and what is searched for.
+function mark() {
   const wanted = search.value.trim().toLowerCase();
-  return graph.nodes.filter(n => n.id.toLowerCase().includes(wanted) || (n.namespace || "").toLowerCase().includes(wanted));
+  svg.classList.toggle("searching", wanted !== "");
+  for (const n of svg.querySelectorAll(".node")) {
+    n.classList.toggle("selected", n.dataset.id === selected);
+    const box = scene.boxes.find(b => b.id === n.dataset.id);
+    n.classList.toggle("found", wanted !== "" && (box.members || [box.id]).some(id => matches(id, wanted)));
+  }
+  for (const c of svg.querySelectorAll(".call")) c.classList.toggle("selected", !!selectedCalls && c.dataset.from === selectedCalls.from && c.dataset.to === selectedCalls.to);
 }
 
-// columns places each node behind all that call it; a circle ends where it began.
-function columns(nodes, edges) {
-  const column = new Map(nodes.map(n => [n.id, 0]));
-  for (let round = 0, moved = true; moved && round < nodes.length && round < 50; round++) {
-    moved = false;
-    for (const e of edges) {
-      const next = column.get(e.from) + 1;
-      if (e.from !== e.to && next > column.get(e.to) && next < nodes.length) { column.set(e.to, next); moved = true; }
+const matches = (id, wanted) => id.toLowerCase().includes(wanted) || ((nodes.get(id) || {}).namespace || "").toLowerCase().includes(wanted);
+
+// fewMembers is up to how many members all of them are listed.
+const fewMembers = 80;
+
+// list names the members by group: all, or those that are searched for, or those of the group that is open.
+function list() {
+  const wanted = search.value.trim().toLowerCase(), rows = [];
+  for (const g of groups) {
+    const found = g.members.filter(id => !wanted || matches(id, wanted));
+    if (!found.length) continue;
+    rows.push(button({ class: "group", "data-view": g.id, "aria-current": String(view() === g.id) }, g.name + " (" + found.length + ")", () => go({ view: g.id })));
+    if (!wanted && graph.nodes.length > fewMembers && view() !== g.id && !g.members.includes(view())) continue;
+    for (const id of found) {
+      const trouble = numbers ? troubleOf(id) : "";
+      rows.push(button({ "data-id": id, "aria-current": String(id === selected) }, short(id), () => { select(id); go({ view: id }); }));
+      if (trouble) rows[rows.length - 1].append(" ", element("small", {}, trouble));
     }
   }
-  const used = [...new Set(column.values())].sort((a, b) => a - b);
-  const out = used.map(() => []);
-  for (const n of nodes) out[used.indexOf(column.get(n.id))].push(n);
-  return out;
+  if (!rows.length) rows.push(element("p", {}, "no member has this in its name"));
+  at("list").replaceChildren(...rows);
 }
 
-const width = 150, height = 30, gapX = 80, gapY = 16;
-
-function draw() {
-  const nodes = visible(), ids = new Set(nodes.map(n => n.id));
-  const edges = graph.edges.filter(e => ids.has(e.from) && ids.has(e.to));
-  const at = new Map(), rows = columns(nodes, edges);
-  const tallest = Math.max(1, ...rows.map(column => column.length));
-  rows.forEach((column, x) => column.forEach((n, y) => {
-    // In the middle, and every other column a little lower, so that what passes a column passes between its members.
-    at.set(n.id, [20 + x * (width + gapX), 20 + (y + (tallest - column.length) / 2 + (x % 2) / 2) * (height + gapY)]);
-  }));
-  const wide = 40 + rows.length * (width + gapX) - gapX, high = 40 + (tallest + 0.5) * (height + gapY);
-  const scale = Math.min(1, Math.max(0.5, (svg.parentElement.clientWidth - 8) / wide));
-  svg.replaceChildren(arrow());
-  svg.setAttribute("viewBox", "0 0 " + wide + " " + high);
-  svg.setAttribute("width", wide * scale);
-  svg.setAttribute("height", high * scale);
-  for (const e of edges) svg.append(edgeOf(e, at.get(e.from), at.get(e.to)));
-  for (const n of nodes) svg.append(nodeOf(n, at.get(n.id)));
-  list.replaceChildren(...nodes.map(n => {
-    const b = element("button", { type: "button", "data-id": n.id, "aria-current": String(n.id === focus) }, n.id);
-    b.addEventListener("click", () => look(n.id));
-    return b;
-  }));
-  count.textContent = nodes.length + " of " + graph.nodes.length + " members, " + edges.length + " calls";
-}
-
-function arrow() {
-  const defs = element("defs"), marker = element("marker", { id: "end", viewBox: "0 0 8 8", refX: "8", refY: "4", markerWidth: "7", markerHeight: "7", orient: "auto-start-reverse" });
-  marker.append(element("path", { d: "M0 0 8 4 0 8z", fill: "currentColor" }));
-  defs.append(marker);
-  return defs;
-}
-
-function nodeOf(n, [x, y]) {
-  const g = element("g", { class: "node " + n.kind + (n.id === focus ? " focus" : ""), tabindex: "0", role: "button", "data-id": n.id, transform: "translate(" + x + " " + y + ")" });
-  g.append(element("rect", { width, height, rx: 6 }), element("text", { x: width / 2, y: height / 2 }, n.name.length > 20 ? n.name.slice(0, 19) + "…" : n.name), element("title", {}, n.id));
-  g.addEventListener("click", () => look(n.id));
-  g.addEventListener("keydown", event => { if (event.key === "Enter") look(n.id); });
-  return g;
-}
-
-function edgeOf(e, [x1, y1], [x2, y2]) {
-  const denied = (e.rules || []).some(r => r.deny);
-  const g = element("g", { class: "edge" + (e.routed || e.asked ? " routed" : "") + (denied ? " deny" : ""), "data-from": e.from, "data-to": e.to });
-  const [ax, ay, bx, by] = [x1 + width, y1 + height / 2, x2, y2 + height / 2], bend = Math.max(40, Math.abs(bx - ax) / 2);
-  g.append(element("path", { d: "M" + ax + " " + ay + " C" + (ax + bend) + " " + ay + " " + (bx - bend) + " " + by + " " + bx + " " + by, "marker-end": "url(#end)" }), element("title", {}, e.from + " → " + e.to));
-  g.addEventListener("click", () => show([e], e.from + " → " + e.to, null));
-  return g;
-}
-
-// look puts one member in focus.
-function look(id) {
-  focus = id;
-  draw();
-  show(graph.edges.filter(e => e.from === id || e.to === id), id, known.get(id));
-}
-
-// show tells of edges, with the rules that let their callers in.
-function show(edges, title, node) {
-  const parts = [element("h2", {}, title)];
-  if (node) {
-    const dl = element("dl");
-    for (const [name, value] of [["namespace", node.namespace], ["identity", node.identity], ["written", node.source]]) {
-      if (value) dl.append(element("dt", {}, name), element("dd", {}, value));
-    }
-    parts.push(dl);
-  }
-  for (const e of edges) {
-    parts.push(element("h2", { class: "call" }, e.from + " → " + e.to + (e.routed ? ", by routes of others" : e.asked ? ", by the proxy alone" : "")));
-    const ul = element("ul");
-    ul.append(element("li", {}, "ports " + e.ports.join(", ") + (e.source ? " (" + e.source + ")" : "")));
-    for (const r of e.rules || []) ul.append(element("li", { class: r.deny ? "deny" : "allow" }, (r.deny ? "denied: " : "let in: ") + r.name + (r.source ? " (" + r.source + ")" : "")));
-    parts.push(ul);
-  }
-  detail.replaceChildren(...parts);
-}
-
-search.addEventListener("input", () => { focus = ""; detail.replaceChildren(); draw(); });
-document.getElementById("all").addEventListener("click", () => { focus = ""; search.value = ""; detail.replaceChildren(); draw(); });
-draw();
-addEventListener("resize", draw);
+search.addEventListener("input", () => { list(); if (scene) mark(); });
+search.addEventListener("keydown", event => {
+  const first = at("list").querySelector("button[data-id]");
+  if (event.key === "Enter" && first) first.click();
+});
+at("all").addEventListener("click", () => { search.value = ""; go({ view: "" }); list(); mark(); });
+at("groups").addEventListener("click", () => go({ view: "groups" }));
+addEventListener("resize", fill);
+addEventListener("keydown", event => {
+  if (event.key === "/" && document.activeElement !== search) { event.preventDefault(); search.focus(); }
+});

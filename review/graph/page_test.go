@@ -3,112 +3,126 @@
 package graph_test
 
 import (
-	"context"
+	_ "embed"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/meshc/meshc/review/graph"
 )
 
-// TestPage opens the page in a real browser, searches, puts a member in focus, and reads the rules of its calls.
-// Nothing that a spec says runs, and the page loads nothing.
-func TestPage(t *testing.T) {
+func css(selector string) chromedp.CSS { return chromedp.CSS(selector) }
+
+// written is the page of a graph, as a file.
+func written(t *testing.T, g *graph.Graph) string {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "mesh.html")
 	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := graph.Of(shop(t)).HTML(f); err != nil {
+	began := time.Now()
+	if err := g.HTML(f); err != nil {
 		t.Fatal(err)
+	}
+	if about, err := f.Stat(); err == nil {
+		t.Logf("%d nodes, %d calls: %d bytes in %v", len(g.Nodes), len(g.Edges), about.Size(), time.Since(began))
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser(t)), chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
-	defer stop()
-	ctx, end := chromedp.NewContext(ctx)
-	defer end()
-	var faults, loaded []string
-	var events sync.Mutex
-	if err := chromedp.Listen(ctx, func(event any) {
-		events.Lock()
-		defer events.Unlock()
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			faults = append(faults, e.ExceptionDetails.Text)
-		case *runtime.EventConsoleAPICalled:
-			faults = append(faults, string(e.Type))
-		case *network.EventRequestWillBeSent:
-			loaded = append(loaded, e.Request.URL)
-		}
-	}); err != nil {
-		t.Fatal(err)
+	return name
+}
+
+// TestPage opens the page in a real browser, searches, puts a member in focus, and reads the rules of its calls.
+// Nothing that a spec says runs, and the page loads nothing.
+func TestPage(t *testing.T) {
+	w := openWindow(t, 1280, 800)
+	w.do(chromedp.Navigate("file://"+written(t, graph.Of(shop(t)))), chromedp.WaitVisible(css(`.node`)))
+	if got := w.read(`document.getElementById("count").textContent`); got != "4 of 4 members, 4 of 4 calls" {
+		t.Error(got)
 	}
-	do := func(steps ...chromedp.Action[chromedp.Void]) {
-		t.Helper()
-		if err := chromedp.Do(ctx, steps...); err != nil {
-			t.Fatal(err)
-		}
+	if got := w.read(`document.querySelectorAll(".node").length + " " + document.querySelectorAll("#graph .call").length`); got != "4 4" {
+		t.Errorf("nodes and calls: %s", got)
 	}
-	read := func(expression string) string {
-		t.Helper()
-		value, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
+	w.do(chromedp.SendKeys(css(`#search`), "check"), chromedp.WaitNotPresent(css(`nav button[data-id="service cart"]`)),
+		chromedp.Click(css(`nav button[data-id="service checkout"]`)),
+		chromedp.WaitNotPresent(css(`.node[data-id="service cart"]`)),
+		chromedp.WaitVisible(css(`.node.selected[data-id="service checkout"]`)))
+	near := w.read(`[...document.querySelectorAll(".node")].map(n => n.dataset.id).sort().join()`)
+	if near != "gateway public,service checkout,service frontend" {
+		t.Errorf("near checkout are %s", near)
 	}
-	css := func(selector string) chromedp.CSS { return chromedp.CSS(selector) }
-	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatal(err)
+	w.holds("spiffe://shop.example/ns/default/sa/checkout", "is called by", "frontend", "written")
+	w.do(chromedp.Evaluate[chromedp.Void](
+		`document.querySelector('.call[data-from="service frontend"][data-to="service checkout"]')` +
+			`.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter"}))`))
+	w.holds("service frontend → service checkout", "let in: "+hostile, "denied: no debugging mesh.cue:")
+	w.do(chromedp.Click(css(`#all`)), chromedp.WaitVisible(css(`.node[data-id="service cart"]`)))
+	if ran := w.read(`window.hostile`); ran != "undefined" {
+		t.Errorf("a rule's name ran: %s", ran)
 	}
-	do(chromedp.Navigate("file://"+name), chromedp.WaitVisible(css(`.node`)))
-	count, drawn, edges := read(`document.getElementById("count").textContent`), read(`document.querySelectorAll(".node").length`), read(`document.querySelectorAll(".edge").length`)
-	do(chromedp.SendKeys(css(`#search`), "check"), chromedp.WaitNotPresent(css(`.node[data-id="service cart"]`)),
-		chromedp.Click(css(`nav button[data-id="service checkout"]`)), chromedp.WaitVisible(css(`.node.focus[data-id="service checkout"]`)))
-	detail, titles := read(`document.getElementById("detail").textContent`), read(`[...document.querySelectorAll("nav button")].map(b => b.textContent).join()`)
-	do(chromedp.Click(css(`#all`)), chromedp.WaitVisible(css(`.node[data-id="service cart"]`)))
-	ran := read(`window.hostile`)
-	events.Lock()
-	defer events.Unlock()
-	if count != "4 of 4 members, 4 calls" || drawn != "4" || edges != "4" {
-		t.Errorf("%q, %s nodes and %s edges are drawn", count, drawn, edges)
-	}
-	if titles != "gateway public,service checkout,service frontend" {
-		t.Errorf("near checkout are %s", titles)
-	}
-	for _, want := range []string{"spiffe://shop.example/ns/default/sa/checkout", "service frontend → service checkout", "let in: " + hostile, "denied: no debugging (mesh.cue:"} {
+	w.quiet(1)
+}
+
+// holds wants texts in what stands beside the drawing.
+func (w *window) holds(texts ...string) {
+	w.t.Helper()
+	detail := w.read(`document.getElementById("detail").textContent`)
+	for _, want := range texts {
 		if !strings.Contains(detail, want) {
-			t.Errorf("no %q in %s", want, detail)
+			w.t.Errorf("no %q in %s", want, detail)
 		}
-	}
-	if ran != "undefined" || len(faults) > 0 || len(loaded) != 1 {
-		t.Errorf("hostile: %s, faults: %v, loaded: %v", ran, faults, loaded)
 	}
 }
 
-// browser is a Chromium of this machine, $CHROMIUM before others.
-func browser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); name != "" && err == nil {
-			return path
-		}
+// geometry is the list of what is wrong with a drawing, by what the browser made of it.
+//
+//go:embed testdata/geometry.js
+var geometry string
+
+// TestGeometryInTheBrowser draws meshes of 7, 60 and 500 services, and every view of them: no box overlaps another, no
+// line runs through a box that it does not touch, every text is at least 12 pixels high and within its box, and the
+// drawing fills its place.
+func TestGeometryInTheBrowser(t *testing.T) {
+	for _, size := range []struct{ services, namespaces int }{{7, 1}, {60, 5}, {500, 14}} {
+		t.Run(fmt.Sprint(size.services), func(t *testing.T) {
+			g := meshOf(size.services, size.namespaces)
+			w := openWindow(t, 1440, 900)
+			w.do(chromedp.Navigate("file://"+written(t, g)), chromedp.WaitVisible(css(`.node`)))
+			if fills := w.read(`Math.max(svg.clientWidth / drawing.clientWidth, svg.clientHeight / drawing.clientHeight) > 0.6`); fills != "true" {
+				t.Error("the drawing does not fill its place")
+			}
+			for i, view := range g.Views() {
+				if i > 8 && i%(1+size.services/12) != 0 {
+					continue
+				}
+				w.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("show(data.scenes[%q])", view)))
+				if faults := w.read(geometry); faults != "" {
+					t.Errorf("view %q: %s", view, faults)
+				}
+				if dir := os.Getenv("MESHC_PICTURES"); dir != "" && i < 4 {
+					w.picture(filepath.Join(dir, fmt.Sprintf("still-%d-%d.png", size.services, i)))
+				}
+			}
+			w.quiet(1)
+		})
 	}
-	t.Fatal("no Chromium: set CHROMIUM, or install the package chromium")
-	return ""
+}
+
+// picture keeps what the window shows.
+func (w *window) picture(name string) {
+	w.t.Helper()
+	data, err := chromedp.Run(w.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
 }
