@@ -39,213 +39,230 @@ gateways: public: {
 tests: "it": {from: FROM, request: {REQUEST}, expect: {EXPECT}}
 `
 
+// The rules of cart that a case may have.
+const (
+	allowsBoth = `allow: [{from: services: ["frontend"]}, {from: gateways: ["public"]}]`
+	allowsGET  = `allow: [{from: services: ["frontend"], methods: ["GET"]}, {from: gateways: ["public"]}]`
+)
+
+// judgement is a test in a mesh, and how it is to end.
+type judgement struct {
+	title string
+	// service is what cart has, request what the test's request has besides its address, and expect what it expects.
+	service, request, expect string
+	want                     try.Verdict
+	// on is what decides when that is not known.
+	on try.ConditionKind
+	// more are other parts of the mesh by what stands there.
+	more map[string]string
+}
+
+var judgements = []judgement{
+	{
+		title: "limit, let in", service: allowsBoth + ", rateLimit: {requests: 1, per: \"1s\"}", expect: "allowed: true",
+		want: try.Undecided, on: try.OnRateLimit,
+	},
+	{
+		title: "limit, let in but for the limit", service: allowsBoth + ", rateLimit: {requests: 1, per: \"1s\"}",
+		expect: `allowed: true, unless: ["rateLimit"]`, want: try.Passes,
+	},
+	{
+		title: "limit, surely not refused", service: allowsBoth + ", rateLimit: {requests: 1, per: \"1s\"}",
+		expect: "allowed: false", want: try.Fails,
+	},
+	{
+		title: "limit, refused by a rule", service: allowsGET + ", rateLimit: {requests: 1, per: \"1s\"}",
+		request: `method: "PUT"`, expect: "allowed: false", want: try.Passes,
+	},
+	{
+		title: "limit, surely not let in", service: allowsGET + ", rateLimit: {requests: 1, per: \"1s\"}",
+		request: `method: "PUT"`, expect: "allowed: true", want: try.Fails,
+	},
+	{
+		title: "limit of a route", service: allowsBoth + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]",
+		expect: "allowed: false", want: try.Fails,
+	},
+	{
+		title: "limit of a route, let in", service: allowsBoth + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]",
+		expect: "allowed: true", want: try.Undecided, on: try.OnRateLimit,
+	},
+	{
+		title:   "split, either",
+		service: allowsBoth + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+		expect:  `allowed: true, service: "cart"`, want: try.Passes,
+	},
+	{
+		title: "split, one", service: allowsBoth +
+			", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+		expect: `allowed: true, version: "v2"`, want: try.Undecided, on: try.OnSplit,
+	},
+	{
+		title:   "split, a service that none is of",
+		service: allowsBoth + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+		expect:  `allowed: true, service: "guard"`, want: try.Fails,
+	},
+	{
+		title:   "split, refused",
+		service: allowsBoth + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
+		expect:  `allowed: false`, want: try.Fails,
+	},
+	{
+		title:   "split with no weight",
+		service: allowsBoth + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 0}]}]",
+		expect:  `allowed: true, version: "v1"`, want: try.Passes,
+	},
+	{
+		title: "fault, let in", service: allowsBoth + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
+		expect: "allowed: true", want: try.Undecided, on: try.OnFault,
+	},
+	{
+		title:   "fault, let in but for the fault",
+		service: allowsBoth + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
+		expect:  `allowed: true, unless: ["fault"]`, want: try.Passes,
+	},
+	{
+		title: "fault, refused", service: allowsBoth + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
+		expect: "allowed: false", want: try.Fails,
+	},
+	{
+		title: "fault of all", service: allowsBoth + ", routes: [{fault: abort: {status: 503, percent: 100}}]",
+		expect: "allowed: false", want: try.Passes,
+	},
+	{
+		title: "fault of gRPC of all", service: allowsBoth + ", routes: [{fault: abort: {grpcStatus: 14, percent: 100}}]",
+		expect: "allowed: true", want: try.Fails,
+	},
+	{
+		title:   "fault, and a limit that is left out",
+		service: allowsBoth + ", rateLimit: {requests: 1, per: \"1s\"}, routes: [{fault: abort: {status: 503, percent: 10}}]", expect: `allowed: true, unless: ["rateLimit"]`, want: try.Undecided, on: try.OnFault,
+	},
+	{
+		title: "delay", service: allowsBoth + ", routes: [{fault: delay: {for: \"1ms\", percent: 10}}]",
+		expect: "allowed: true", want: try.Passes,
+	},
+	{
+		title: "mirror", service: allowsBoth +
+			", routes: [{mirror: {version: \"v2\", percent: 10}, to: [{version: \"v1\"}]}]",
+		expect: `allowed: true, version: "v1"`, want: try.Passes,
+	},
+	{
+		title: "retries", service: allowsBoth + ", retries: {attempts: 2, on: [\"5xx\"]}", expect: "allowed: true",
+		want: try.Passes,
+	},
+	{
+		title: "authorization, let in", service: allowsBoth + ", externalAuthorization: \"guard\"",
+		expect: "allowed: true",
+		want:   try.Undecided, on: try.OnAuthorization,
+	},
+	{
+		title: "authorization, refused", service: allowsBoth + ", externalAuthorization: \"guard\"",
+		expect: "allowed: false",
+		want:   try.Undecided, on: try.OnAuthorization,
+	},
+	{
+		title: "authorization, let in but for it", service: allowsBoth + ", externalAuthorization: \"guard\"",
+		expect: `allowed: true, unless: ["authorization"]`, want: try.Passes,
+	},
+	{
+		title: "authorization, surely not refused but by it", service: allowsBoth + ", externalAuthorization: \"guard\"",
+		expect: `allowed: false, unless: ["authorization"]`, want: try.Fails,
+	},
+	{
+		title: "authorization of what a rule refuses", service: allowsGET + ", externalAuthorization: \"guard\"",
+		request: `method: "PUT"`, expect: "allowed: true", want: try.Fails,
+	},
+	{
+		title: "authorization by the gateway", service: allowsBoth, expect: "allowed: true", want: try.Undecided,
+		on: try.OnAuthorization, more: map[string]string{"GATEWAY": `externalAuthorization: "guard"`},
+	},
+	{
+		title: "certificate", service: allowsBoth, expect: "allowed: true", want: try.Undecided, on: try.OnCertificate,
+		more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`},
+	},
+	{
+		title: "certificate, let in but for it", service: allowsBoth, expect: `allowed: true, unless: ["certificate"]`,
+		want: try.Passes, more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`},
+	},
+	{
+		title:   "address, let in",
+		service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Undecided, on: try.OnAddress,
+	},
+	{
+		title:   "address, all of them",
+		service: `allow: [{from: {services: ["frontend"], ipRanges: ["0.0.0.0/1", "128.0.0.0/1", "::/0"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes,
+	},
+	{
+		title:   "address, denied and allowed",
+		service: allowsBoth + `, deny: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8", "10.1.0.0/16"]}}]`,
+		expect:  "allowed: false", want: try.Undecided, on: try.OnAddress,
+	},
+	{
+		title:   "address, no matter which",
+		service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: services: ["frontend"]}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes,
+	},
+	{
+		title:   "header of proxies",
+		service: `allow: [{from: services: ["frontend"], headers: "x-request-id": prefix: "a"}, {from: gateways: ["public"]}]`, expect: "allowed: false", want: try.Undecided, on: try.OnHeader,
+	},
+	{
+		title:   "header of proxies, in a route",
+		service: allowsBoth + `, routes: [{match: headers: "user-agent": prefix: "a", directResponse: status: 403}, {}]`,
+		expect:  "allowed: true", want: try.Undecided, on: try.OnHeader,
+	},
+	{
+		title:   "header of proxies, the same in both",
+		service: allowsBoth + `, routes: [{match: headers: "user-agent": prefix: "a", to: [{version: "v1"}]}, {to: [{version: "v2"}]}]`, expect: "allowed: true", want: try.Passes,
+	},
+	{
+		title:   "token in a header",
+		service: `allow: [{from: services: ["frontend"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}, {from: gateways: ["public"]}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Undecided, on: "token token",
+	},
+	{
+		title:   "token in a header, no matter which",
+		service: `allow: [{from: services: ["frontend"], methods: ["PUT"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Fails, more: map[string]string{"uses: cart: {}\n\tGATEWAY": "", "routes: [{match": "routes: [{directResponse: status: 404, match", `, to: [{service: "cart"}]`: ""},
+	},
+	{
+		title: "body that a test has not", service: allowsBoth + ", routes: [{maxRequestBytes: 10}]",
+		expect: "allowed: true",
+		want:   try.Passes,
+	},
+	{
+		title: "character that is in no path", service: allowsBoth, request: `path: "/a\u00e9b"`, expect: "allowed: true",
+		want: try.Undecided, on: try.OnPath,
+	},
+	{
+		title: "rule that only tells", service: allowsBoth + `, deny: [{from: services: ["frontend"], mode: "audit"}]`,
+		expect: "allowed: true", want: try.Passes,
+	},
+}
+
+// spec is the mesh with the test. It is from the gateway where the case is about one, else from frontend.
+func (c judgement) spec() string {
+	from, request := `service: "frontend"`, `to: "cart"`
+	if c.more["GATEWAY"]+c.more["CLIENT"] != "" {
+		from, request = `gateway: "public"`, `host: "shop.example"`
+	}
+	if !strings.Contains(c.request, "path:") {
+		request += `, path: "/"`
+	}
+	if c.request != "" {
+		request += ", " + c.request
+	}
+	text := judged
+	for was, is := range c.more {
+		text = strings.ReplaceAll(text, was, is)
+	}
+	return strings.NewReplacer("SERVICE", c.service, "FROM", from, "REQUEST", request, "EXPECT", c.expect,
+		"GATEWAY", "", ", CLIENT", "").Replace(text)
+}
+
 // TestJudge has tests whose requests may end in several ways, of each sort of condition: fails when none is as
 // expected, passes when all are, else undecided, with what decides.
 func TestJudge(t *testing.T) {
-	const all = `allow: [{from: services: ["frontend"]}, {from: gateways: ["public"]}]`
-	const get = `allow: [{from: services: ["frontend"], methods: ["GET"]}, {from: gateways: ["public"]}]`
-	for _, c := range []struct {
-		title, service, request, expect string
-		want                            try.Verdict
-		on                              try.ConditionKind
-		more                            map[string]string
-	}{
-		{
-			title: "limit, let in", service: all + ", rateLimit: {requests: 1, per: \"1s\"}", expect: "allowed: true",
-			want: try.Undecided, on: try.OnRateLimit,
-		},
-		{
-			title: "limit, let in but for the limit", service: all + ", rateLimit: {requests: 1, per: \"1s\"}",
-			expect: `allowed: true, unless: ["rateLimit"]`, want: try.Passes,
-		},
-		{
-			title: "limit, surely not refused", service: all + ", rateLimit: {requests: 1, per: \"1s\"}",
-			expect: "allowed: false", want: try.Fails,
-		},
-		{
-			title: "limit, refused by a rule", service: get + ", rateLimit: {requests: 1, per: \"1s\"}",
-			request: `method: "PUT"`, expect: "allowed: false", want: try.Passes,
-		},
-		{
-			title: "limit, surely not let in", service: get + ", rateLimit: {requests: 1, per: \"1s\"}",
-			request: `method: "PUT"`, expect: "allowed: true", want: try.Fails,
-		},
-		{
-			title: "limit of a route", service: all + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]",
-			expect: "allowed: false", want: try.Fails,
-		},
-		{
-			title: "limit of a route, let in", service: all + ", routes: [{rateLimit: {requests: 1, per: \"1s\"}}]",
-			expect: "allowed: true", want: try.Undecided, on: try.OnRateLimit,
-		},
-		{
-			title:   "split, either",
-			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
-			expect:  `allowed: true, service: "cart"`, want: try.Passes,
-		},
-		{
-			title: "split, one", service: all +
-				", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
-			expect: `allowed: true, version: "v2"`, want: try.Undecided, on: try.OnSplit,
-		},
-		{
-			title:   "split, a service that none is of",
-			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
-			expect:  `allowed: true, service: "guard"`, want: try.Fails,
-		},
-		{
-			title:   "split, refused",
-			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 1}]}]",
-			expect:  `allowed: false`, want: try.Fails,
-		},
-		{
-			title:   "split with no weight",
-			service: all + ", routes: [{to: [{version: \"v1\", weight: 9}, {version: \"v2\", weight: 0}]}]",
-			expect:  `allowed: true, version: "v1"`, want: try.Passes,
-		},
-		{
-			title: "fault, let in", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
-			expect: "allowed: true", want: try.Undecided, on: try.OnFault,
-		},
-		{
-			title:   "fault, let in but for the fault",
-			service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
-			expect:  `allowed: true, unless: ["fault"]`, want: try.Passes,
-		},
-		{
-			title: "fault, refused", service: all + ", routes: [{fault: abort: {status: 503, percent: 10}}]",
-			expect: "allowed: false", want: try.Fails,
-		},
-		{
-			title: "fault of all", service: all + ", routes: [{fault: abort: {status: 503, percent: 100}}]",
-			expect: "allowed: false", want: try.Passes,
-		},
-		{
-			title: "fault of gRPC of all", service: all + ", routes: [{fault: abort: {grpcStatus: 14, percent: 100}}]",
-			expect: "allowed: true", want: try.Fails,
-		},
-		{
-			title:   "fault, and a limit that is left out",
-			service: all + ", rateLimit: {requests: 1, per: \"1s\"}, routes: [{fault: abort: {status: 503, percent: 10}}]", expect: `allowed: true, unless: ["rateLimit"]`, want: try.Undecided, on: try.OnFault,
-		},
-		{
-			title: "delay", service: all + ", routes: [{fault: delay: {for: \"1ms\", percent: 10}}]",
-			expect: "allowed: true", want: try.Passes,
-		},
-		{
-			title: "mirror", service: all +
-				", routes: [{mirror: {version: \"v2\", percent: 10}, to: [{version: \"v1\"}]}]",
-			expect: `allowed: true, version: "v1"`, want: try.Passes,
-		},
-		{
-			title: "retries", service: all + ", retries: {attempts: 2, on: [\"5xx\"]}", expect: "allowed: true",
-			want: try.Passes,
-		},
-		{
-			title: "authorization, let in", service: all + ", externalAuthorization: \"guard\"",
-			expect: "allowed: true",
-			want:   try.Undecided, on: try.OnAuthorization,
-		},
-		{
-			title: "authorization, refused", service: all + ", externalAuthorization: \"guard\"",
-			expect: "allowed: false",
-			want:   try.Undecided, on: try.OnAuthorization,
-		},
-		{
-			title: "authorization, let in but for it", service: all + ", externalAuthorization: \"guard\"",
-			expect: `allowed: true, unless: ["authorization"]`, want: try.Passes,
-		},
-		{
-			title: "authorization, surely not refused but by it", service: all + ", externalAuthorization: \"guard\"",
-			expect: `allowed: false, unless: ["authorization"]`, want: try.Fails,
-		},
-		{
-			title: "authorization of what a rule refuses", service: get + ", externalAuthorization: \"guard\"",
-			request: `method: "PUT"`, expect: "allowed: true", want: try.Fails,
-		},
-		{
-			title: "authorization by the gateway", service: all, expect: "allowed: true", want: try.Undecided,
-			on: try.OnAuthorization, more: map[string]string{"GATEWAY": `externalAuthorization: "guard"`},
-		},
-		{
-			title: "certificate", service: all, expect: "allowed: true", want: try.Undecided, on: try.OnCertificate,
-			more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`},
-		},
-		{
-			title: "certificate, let in but for it", service: all, expect: `allowed: true, unless: ["certificate"]`,
-			want: try.Passes, more: map[string]string{"CLIENT": `clientCertificates: secret: "partners"`},
-		},
-		{
-			title:   "address, let in",
-			service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Undecided, on: try.OnAddress,
-		},
-		{
-			title:   "address, all of them",
-			service: `allow: [{from: {services: ["frontend"], ipRanges: ["0.0.0.0/1", "128.0.0.0/1", "::/0"]}}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes,
-		},
-		{
-			title:   "address, denied and allowed",
-			service: all + `, deny: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8", "10.1.0.0/16"]}}]`,
-			expect:  "allowed: false", want: try.Undecided, on: try.OnAddress,
-		},
-		{
-			title:   "address, no matter which",
-			service: `allow: [{from: {services: ["frontend"], ipRanges: ["10.0.0.0/8"]}}, {from: services: ["frontend"]}, {from: gateways: ["public"]}]`, expect: "allowed: true", want: try.Passes,
-		},
-		{
-			title:   "header of proxies",
-			service: `allow: [{from: services: ["frontend"], headers: "x-request-id": prefix: "a"}, {from: gateways: ["public"]}]`, expect: "allowed: false", want: try.Undecided, on: try.OnHeader,
-		},
-		{
-			title:   "header of proxies, in a route",
-			service: all + `, routes: [{match: headers: "user-agent": prefix: "a", directResponse: status: 403}, {}]`,
-			expect:  "allowed: true", want: try.Undecided, on: try.OnHeader,
-		},
-		{
-			title:   "header of proxies, the same in both",
-			service: all + `, routes: [{match: headers: "user-agent": prefix: "a", to: [{version: "v1"}]}, {to: [{version: "v2"}]}]`, expect: "allowed: true", want: try.Passes,
-		},
-		{
-			title:   "token in a header",
-			service: `allow: [{from: services: ["frontend"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}, {from: gateways: ["public"]}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Undecided, on: "token token",
-		},
-		{
-			title:   "token in a header, no matter which",
-			service: `allow: [{from: services: ["frontend"], methods: ["PUT"], jwt: {issuer: "accounts", claims: role: ["buyer"]}}]`, request: `headers: authorization: "Bearer x"`, expect: "allowed: true", want: try.Fails, more: map[string]string{"uses: cart: {}\n\tGATEWAY": "", "routes: [{match": "routes: [{directResponse: status: 404, match", `, to: [{service: "cart"}]`: ""},
-		},
-		{
-			title: "body that a test has not", service: all + ", routes: [{maxRequestBytes: 10}]",
-			expect: "allowed: true",
-			want:   try.Passes,
-		},
-		{
-			title: "character that is in no path", service: all, request: `path: "/a\u00e9b"`, expect: "allowed: true",
-			want: try.Undecided, on: try.OnPath,
-		},
-		{
-			title: "rule that only tells", service: all + `, deny: [{from: services: ["frontend"], mode: "audit"}]`,
-			expect: "allowed: true", want: try.Passes,
-		},
-	} {
+	for _, c := range judgements {
 		t.Run(c.title, func(t *testing.T) {
 			t.Parallel()
-			from, request := `service: "frontend"`, `to: "cart"`
-			if c.more["GATEWAY"]+c.more["CLIENT"] != "" {
-				from, request = `gateway: "public"`, `host: "shop.example"`
-			}
-			if !strings.Contains(c.request, "path:") {
-				request += `, path: "/"`
-			}
-			if c.request != "" {
-				request += ", " + c.request
-			}
-			text := judged
-			for was, is := range c.more {
-				text = strings.ReplaceAll(text, was, is)
-			}
-			text = strings.NewReplacer("SERVICE", c.service, "FROM", from, "REQUEST", request, "EXPECT", c.expect,
-				"GATEWAY", "", ", CLIENT", "").Replace(text)
-			r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": text})
+			r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": c.spec()})
 			m := cmp.Or(r.Mesh, r.Failing)
 			if m == nil {
 				t.Fatalf("%+v", r.Diagnostics)

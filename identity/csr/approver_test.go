@@ -2,6 +2,7 @@ package csr
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -58,34 +59,25 @@ func request(t *testing.T, key any, change func(*x509.CertificateRequest)) []byt
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 }
 
-// TestJudge approves a member's own identity, denies a member everything else, and leaves what others ask for alone.
-func TestJudge(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	large, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	uri := func(text string) *url.URL {
-		u, err := url.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return u
-	}
-	long := int32(2 * 3600)
-	const approved, denied, undecided = "Approved", "Denied", ""
-	for name, c := range map[string]struct {
-		user    string
-		change  func(*x509.CertificateRequest)
-		request []byte
-		spec    func(*certificatesv1.CertificateSigningRequestSpec)
-		object  func(*certificatesv1.CertificateSigningRequest)
-		want    string
-		why     string
-	}{
+// What is done with a request.
+const approved, denied, leftAlone = "Approved", "Denied", ""
+
+// judgement is a request, and what becomes of it.
+type judgement struct {
+	// user is the account that asks ("NAMESPACE:NAME"), and username that of somebody who is no account.
+	user, username string
+	// change is what the certificate request has, in place of cart's identity alone, and request all of it.
+	change  func(*x509.CertificateRequest)
+	request []byte
+	spec    func(*certificatesv1.CertificateSigningRequestSpec)
+	object  func(*certificatesv1.CertificateSigningRequest)
+	want    string
+	why     string
+}
+
+// namesAskedFor are requests for a member's own identity, and for others.
+func namesAskedFor(t *testing.T) map[string]judgement {
+	return map[string]judgement{
 		"its own": {user: "shop:cart", want: approved},
 		"a gateway's": {user: "edge:door", change: func(r *x509.CertificateRequest) {
 			r.URIs = []*url.URL{uri("spiffe://shop.example/ns/edge/sa/door")}
@@ -107,6 +99,24 @@ func TestJudge(t *testing.T) {
 		"a common name": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.Subject.CommonName = "system:admin"
 		}, want: denied, why: "a name besides its identity"},
+		"a subject of sorts": {
+			user:   "shop:cart",
+			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied,
+			why: "a name besides its identity",
+		},
+		"another kind of name": {
+			user: "shop:cart",
+			change: func(r *x509.CertificateRequest) {
+				r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)}
+			}, want: denied, why: "only its own identity",
+		},
+	}
+}
+
+// termsAskedFor are requests for what a certificate may be used for, how long, and what else it or the object says.
+func termsAskedFor() map[string]judgement {
+	long := int32(2 * 3600)
+	return map[string]judgement{
 		"an extension": {user: "shop:cart", change: func(r *x509.CertificateRequest) {
 			r.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}
 		}, want: denied, why: "may not have extensions"},
@@ -119,6 +129,22 @@ func TestJudge(t *testing.T) {
 		"to sign others": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
 			s.Usages = append(s.Usages, certificatesv1.UsageCertSign)
 		}, want: denied, why: `"cert sign"`},
+		"annotations": {user: "shop:cart", object: func(r *certificatesv1.CertificateSigningRequest) {
+			r.Annotations = map[string]string{"experimental.cert-manager.io/request-is-ca": "true"}
+		}, want: denied, why: "may not have annotations"},
+		"too few usages": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
+			s.Usages = usages()[2:]
+		}, want: denied, why: `"digital signature"`},
+	}
+}
+
+// keysAskedFor are requests with keys and signatures of all sorts.
+func keysAskedFor(t *testing.T, key *ecdsa.PrivateKey) map[string]judgement {
+	large, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]judgement{
 		"another kind of key": {
 			user: "shop:cart", request: request(t, large, nil), want: denied,
 			why: "of the kind ecdsa-p256",
@@ -147,56 +173,65 @@ func TestJudge(t *testing.T) {
 			user: "shop:cart", request: torn(t, request(t, key, nil)), want: denied,
 			why: "not signed with its own key",
 		},
-		"a subject of sorts": {
-			user:   "shop:cart",
-			change: func(r *x509.CertificateRequest) { r.RawSubject = unknownName(t) }, want: denied,
-			why: "a name besides its identity",
-		},
-		"another kind of name": {
-			user: "shop:cart",
-			change: func(r *x509.CertificateRequest) {
-				r.URIs, r.ExtraExtensions = nil, []pkix.Extension{withOtherName(t)}
-			}, want: denied, why: "only its own identity",
-		},
-		"annotations": {user: "shop:cart", object: func(r *certificatesv1.CertificateSigningRequest) {
-			r.Annotations = map[string]string{"experimental.cert-manager.io/request-is-ca": "true"}
-		}, want: denied, why: "may not have annotations"},
-		"too few usages": {user: "shop:cart", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
-			s.Usages = usages()[2:]
-		}, want: denied, why: `"digital signature"`},
-		"a host of the mesh":  {user: "shop:host", want: undecided},
-		"another account":     {user: "shop:stranger", want: undecided},
-		"another namespace":   {user: "other:cart", want: undecided},
-		"a person":            {user: "/cart", want: undecided},
-		"an account of sorts": {user: "shop", want: undecided},
-	} {
-		t.Run(name, func(t *testing.T) {
-			seconds := int32(3600)
-			r := &certificatesv1.CertificateSigningRequest{Spec: certificatesv1.CertificateSigningRequestSpec{
-				Request: c.request, Username: accountPrefix + c.user, ExpirationSeconds: &seconds, Usages: usages(),
-			}}
-			if name == "a person" {
-				r.Spec.Username = "cart"
-			}
-			if c.request == nil {
-				r.Spec.Request = request(t, key, c.change)
-			}
-			if c.spec != nil {
-				c.spec(&r.Spec)
-			}
-			if c.object != nil {
-				c.object(r)
-			}
-			got := judge(testMesh(), r)
-			switch {
-			case got == nil && c.want != undecided, got != nil && string(got.Type) != c.want:
-				t.Errorf("it is %+v, want %q", got, c.want)
-			case got != nil && !strings.Contains(got.Message, c.why):
-				t.Errorf("it says %q, want %q", got.Message, c.why)
-			}
-		})
 	}
 }
+
+// strangers ask who get no certificates in this way.
+func strangers() map[string]judgement {
+	return map[string]judgement{
+		"a host of the mesh":  {user: "shop:host", want: leftAlone},
+		"another account":     {user: "shop:stranger", want: leftAlone},
+		"another namespace":   {user: "other:cart", want: leftAlone},
+		"a person":            {username: "cart", want: leftAlone},
+		"an account of sorts": {user: "shop", want: leftAlone},
+	}
+}
+
+// TestJudge approves a member's own identity, denies a member everything else, and leaves what others ask for alone.
+func TestJudge(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cases := range []map[string]judgement{
+		namesAskedFor(t), termsAskedFor(), keysAskedFor(t, key), strangers(),
+	} {
+		for name, c := range cases {
+			t.Run(name, func(t *testing.T) {
+				got := judge(testMesh(), c.asked(t, key))
+				switch {
+				case got == nil && c.want != leftAlone, got != nil && string(got.Type) != c.want:
+					t.Errorf("it is %+v, want %q", got, c.want)
+				case got != nil && !strings.Contains(got.Message, c.why):
+					t.Errorf("it says %q, want %q", got.Message, c.why)
+				}
+			})
+		}
+	}
+}
+
+// asked is the object in the cluster, for a request that is signed with a key.
+func (c judgement) asked(t *testing.T, key *ecdsa.PrivateKey) *certificatesv1.CertificateSigningRequest {
+	t.Helper()
+	seconds := int32(3600)
+	r := &certificatesv1.CertificateSigningRequest{Spec: certificatesv1.CertificateSigningRequestSpec{
+		Request: c.request, Username: cmp.Or(c.username, accountPrefix+c.user), ExpirationSeconds: &seconds,
+		Usages: usages(),
+	}}
+	if c.request == nil {
+		r.Spec.Request = request(t, key, c.change)
+	}
+	if c.spec != nil {
+		c.spec(&r.Spec)
+	}
+	if c.object != nil {
+		c.object(r)
+	}
+	return r
+}
+
+// uri is an identity as a certificate request has it.
+func uri(identity string) *url.URL { return spiffeid.RequireFromString(identity).URL() }
 
 // wrong is a request for an RSA key, without a signature that could be verified.
 func wrong(t *testing.T, bits int) []byte {
