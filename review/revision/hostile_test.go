@@ -7,42 +7,66 @@ import (
 	"testing"
 )
 
-// TestNothingRuns puts what Git would run into every setting, file and variable that names a program, and wants none
-// of it run, neither by the configuration of the repository itself nor by a look-alike of a repository in the tree.
-func TestNothingRuns(t *testing.T) {
-	g := newRepository(t)
-	ran := filepath.Join(t.TempDir(), "ran")
+// everyProgram are Git's settings that name a program, or make it run one; PROGRAM and DIRECTORY stand for it and
+// where it is.
+const everyProgram = `[core]
+	fsmonitor = "PROGRAM"
+	hooksPath = "DIRECTORY"
+	pager = "PROGRAM"
+	sshCommand = "PROGRAM"
+	editor = "PROGRAM"
+	alternateRefsCommand = "PROGRAM"
+	askPass = "PROGRAM"
+[filter "x"]
+	clean = "PROGRAM"
+	smudge = "PROGRAM"
+	process = "PROGRAM"
+	required = true
+[diff]
+	external = "PROGRAM"
+[diff "x"]
+	textconv = "PROGRAM"
+	command = "PROGRAM"
+[credential]
+	helper = "PROGRAM"
+[remote "evil"]
+	url = "ext::PROGRAM %S"
+	promisor = true
+	uploadpack = "PROGRAM"
+[extensions]
+	partialClone = evil
+[protocol]
+	allow = always
+[alias]
+	ls-tree = "!PROGRAM"
+`
+
+// hostile is a repository in which every setting, file and variable that can name a program names one, and the
+// directory mesh looks like a repository itself.
+type hostile struct {
+	repository
+	// base is the commit of origin/main, at which mesh/a.cue has "a\n".
+	base string
+	// ran is the file in which the program notes that it was run.
+	ran string
+}
+
+func newHostile(t *testing.T) hostile {
+	t.Helper()
+	h := hostile{repository: newRepository(t), ran: filepath.Join(t.TempDir(), "ran")}
 	program := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >>'"+ran+"'\ncat\n"),
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >>'"+h.ran+"'\ncat\n"),
 		0o700); err != nil { // #nosec G306 -- a program
 		t.Fatal(err)
 	}
-	g.put("mesh/a.cue", "a\n")
-	base := g.commit("base")
-	g.run("update-ref", "refs/remotes/origin/main", base)
+	config := strings.NewReplacer("PROGRAM", program, "DIRECTORY", filepath.Dir(program)).Replace(everyProgram)
+	h.put("mesh/a.cue", "a\n")
+	h.base = h.commit("base")
+	h.run("update-ref", "refs/remotes/origin/main", h.base)
+	h.lookAlike(config)
+	h.commit("pull request")
 
-	// The look-alike, with an attribute for each way to run something.
-	fake := newRepository(t)
-	fake.put("a.cue", "evil\n")
-	evil := fake.commit("evil")
-	fake.run("update-ref", "refs/remotes/origin/main", evil)
-	if err := os.CopyFS(filepath.Join(g.dir, "mesh"), os.DirFS(filepath.Join(fake.dir, ".git"))); err != nil {
-		t.Fatal(err)
-	}
-	g.put("mesh/.gitattributes", "*.cue filter=x diff=x merge=x\n")
-	config := "[core]\n\tfsmonitor = \"" + program + "\"\n\thooksPath = \"" + filepath.Dir(program) +
-		"\"\n\tpager = \"" + program + "\"\n\tsshCommand = \"" + program +
-		"\"\n\teditor = \"" + program + "\"\n\talternateRefsCommand = \"" + program + "\"\n\taskPass = \"" + program +
-		"\"\n[filter \"x\"]\n\tclean = \"" + program + "\"\n\tsmudge = \"" + program + "\"\n\tprocess = \"" + program +
-		"\"\n\trequired = true\n[diff]\n\texternal = \"" + program +
-		"\"\n[diff \"x\"]\n\ttextconv = \"" + program + "\"\n\tcommand = \"" + program +
-		"\"\n[credential]\n\thelper = \"" + program +
-		"\"\n[remote \"evil\"]\n\turl = \"ext::" + program + " %S\"\n\tpromisor = true\n\tuploadpack = \"" + program +
-		"\"\n[extensions]\n\tpartialClone = evil\n[protocol]\n\tallow = always\n" +
-		"[alias]\n\tls-tree = \"!" + program + "\"\n"
-	g.put("mesh/config", "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n"+config)
-	g.commit("pull request")
-	own := filepath.Join(g.dir, ".git", "config")
+	own := filepath.Join(h.dir, ".git", "config")
 	before, err := os.ReadFile(own)
 	if err != nil {
 		t.Fatal(err)
@@ -60,13 +84,34 @@ func TestNothingRuns(t *testing.T) {
 	t.Setenv("GIT_CONFIG_COUNT", "1")
 	t.Setenv("GIT_CONFIG_KEY_0", "core.fsmonitor")
 	t.Setenv("GIT_CONFIG_VALUE_0", program)
+	return h
+}
 
-	r := g.find("mesh")
-	if r.Top != g.dir || r.Prefix != "mesh" {
+// lookAlike makes mesh a repository with that configuration and another base, and adds an attribute for each way to run
+// something.
+func (h hostile) lookAlike(config string) {
+	h.t.Helper()
+	fake := newRepository(h.t)
+	fake.put("a.cue", "evil\n")
+	evil := fake.commit("evil")
+	fake.run("update-ref", "refs/remotes/origin/main", evil)
+	if err := os.CopyFS(filepath.Join(h.dir, "mesh"), os.DirFS(filepath.Join(fake.dir, ".git"))); err != nil {
+		h.t.Fatal(err)
+	}
+	h.put("mesh/.gitattributes", "*.cue filter=x diff=x merge=x\n")
+	h.put("mesh/config", "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n"+config)
+}
+
+// TestNothingRuns puts what Git would run into every setting, file and variable that names a program, and wants none
+// of it run, neither by the configuration of the repository itself nor by a look-alike of a repository in the tree.
+func TestNothingRuns(t *testing.T) {
+	h := newHostile(t)
+	r := h.find("mesh")
+	if r.Top != h.dir || r.Prefix != "mesh" {
 		t.Fatalf("the repository is %+v", r)
 	}
 	revision, err := r.Open(t.Context(), "origin/main", false)
-	if err != nil || revision.Commit != base {
+	if err != nil || revision.Commit != h.base {
 		t.Fatalf("the base is %+v: %v", revision, err)
 	}
 	into := t.TempDir()
@@ -76,8 +121,8 @@ func TestNothingRuns(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(into, "a.cue")); string(data) != "a\n" {
 		t.Errorf("the base has %q: %v", data, err)
 	}
-	g.put("mesh/a.cue", "edited\n")
-	files := g.read("mesh", "a.cue")
+	h.put("mesh/a.cue", "edited\n")
+	files := h.read("mesh", "a.cue")
 	if _, err := r.Check(t.Context(), files); err != nil {
 		t.Error(err)
 	}
@@ -95,13 +140,13 @@ func TestNothingRuns(t *testing.T) {
 	}
 	// An object that is missing is not fetched from wherever the configuration says.
 	id := revision.Tree
-	if err := os.RemoveAll(filepath.Join(g.dir, ".git", "objects", id[:2], id[2:])); err != nil {
+	if err := os.RemoveAll(filepath.Join(h.dir, ".git", "objects", id[:2], id[2:])); err != nil {
 		t.Fatal(err)
 	}
 	if err := revision.Write(t.Context(), t.TempDir()); err == nil {
 		t.Error("a tree that is missing is written")
 	}
-	if said, err := os.ReadFile(ran); err == nil {
+	if said, err := os.ReadFile(h.ran); err == nil {
 		t.Errorf("run: %s", said)
 	}
 }
