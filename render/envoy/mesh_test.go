@@ -47,7 +47,16 @@ func proxy(i ir.Interception) ir.Proxy {
 
 // shop is a mesh with every kind of workload, port, match, caller and listener.
 func shop(delivery ir.Delivery) *ir.Mesh {
-	frontend := &ir.Service{
+	return &ir.Mesh{
+		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: delivery, Pos: at("mesh.cue", 5)},
+		Services: []*ir.Service{billingService(), cartService(), checkoutService(), frontendService()},
+		Gateways: []*ir.Gateway{publicGateway()}, Externals: []*ir.External{plainExternal(), stripeExternal()},
+	}
+}
+
+// frontendService calls all the others, some at addresses of its own.
+func frontendService() *ir.Service {
+	return &ir.Service{
 		Upstream: ir.Upstream{
 			Name: "frontend", Namespace: "shop", Identity: identity("frontend"), Pos: at("frontend/service.cue", 3),
 			Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: "frontend"}},
@@ -78,7 +87,11 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			{To: "stripe", External: true, Ports: []string{"https"}, Pos: at("frontend/service.cue", 13)},
 		},
 	}
-	billing := &ir.Service{
+}
+
+// billingService is found by DNS, and its application ends TLS.
+func billingService() *ir.Service {
+	return &ir.Service{
 		Upstream: ir.Upstream{
 			Name: "billing", Namespace: "shop", Identity: identity("billing"), Pos: at("billing/service.cue", 3),
 			Workload: ir.Workload{DNS: "billing.internal"},
@@ -90,7 +103,11 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 		Account: "billing", Proxy: proxy(ir.InterceptRedirect),
 		Guards: ir.Guards{Allow: []ir.Rule{{From: peers("frontend")}}},
 	}
-	cart := &ir.Service{
+}
+
+// cartService has two instances, one of which has other ports, and rules by port, method and path.
+func cartService() *ir.Service {
+	return &ir.Service{
 		Upstream: ir.Upstream{
 			Name: "cart", Namespace: "shop", Identity: identity("cart"), Explicit: true, Pos: at("cart/service.cue", 3),
 			Workload: ir.Workload{Endpoints: []ir.Endpoint{
@@ -118,7 +135,11 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			{From: peers("frontend"), Ports: []string{"admin"}, Pos: at("cart/service.cue", 10)},
 		}},
 	}
-	checkout := &ir.Service{
+}
+
+// checkoutService has two versions, and speaks gRPC and HTTP/2.
+func checkoutService() *ir.Service {
+	return &ir.Service{
 		Upstream: ir.Upstream{
 			Name: "checkout", Namespace: "shop", Identity: identity("checkout"), Pos: at("checkout/service.cue", 3),
 			Workload: ir.Workload{Endpoints: []ir.Endpoint{
@@ -139,53 +160,7 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 				{Name: "v1", Labels: map[string]string{"version": "v1"}},
 				{Name: "v2", Labels: map[string]string{"version": "v2"}},
 			},
-			Routes: []ir.Route{
-				{
-					Name: "beta testers", Pos: at("checkout/service.cue", 10),
-					Match: ir.Match{Method: "POST", Headers: []ir.StringMatch{
-						{Name: "x-any", Kind: ir.MatchPresent},
-						{Name: "x-beta", Kind: ir.MatchExact, Value: "1"},
-						{Name: "x-no", Kind: ir.MatchAbsent},
-						{Name: "x-pre", Kind: ir.MatchPrefix, Value: "a"},
-						{Name: "x-re", Kind: ir.MatchRegex, Value: "a|b"},
-					}},
-					To: []ir.Destination{{Service: "checkout", Version: "v2", Weight: 1}},
-				},
-				{
-					Name: "query", Pos: at("checkout/service.cue", 20),
-					Match: ir.Match{Path: ir.PathMatch{
-						Kind:  ir.MatchRegex,
-						Value: "/v[0-9]+/(" + strings.Repeat("[a-z0-9]{1,8}|", 40) + ").*",
-					}, Query: []ir.StringMatch{
-						{Name: "debug", Kind: ir.MatchPresent},
-						{Name: "q", Kind: ir.MatchExact, Value: "1"},
-						{Name: "r", Kind: ir.MatchAbsent},
-						{Name: "s", Kind: ir.MatchRegex, Value: "x+"},
-					}},
-					To: []ir.Destination{{Service: "checkout", Weight: 1}},
-				},
-				{
-					Name: "canary", Pos: at("checkout/service.cue", 30),
-					Match: ir.Match{
-						Path:  ir.PathMatch{Kind: ir.MatchPrefix, Value: "/shop.Checkout/"},
-						Query: []ir.StringMatch{{Name: "r", Kind: ir.MatchAbsent}},
-					},
-					To: []ir.Destination{
-						{Service: "checkout", Version: "v1", Weight: 95},
-						{Service: "checkout", Version: "v2", Weight: 5},
-					},
-					Traffic: ir.Traffic{
-						Timeout: seconds(3), Attempts: setting[uint32](2), PerTryTimeout: seconds(0.9),
-						RetryOn:       setting([]ir.RetryCondition{"unavailable", "reset", "connect-failure"}),
-						BudgetPercent: setting(10.0),
-					},
-				},
-				{
-					Name: "GET /health", Pos: at("checkout/service.cue", 40),
-					Match: ir.Match{Method: "GET", Path: ir.PathMatch{Kind: ir.MatchExact, Value: "/health"}},
-					To:    []ir.Destination{{Service: "checkout", Port: "rest", Weight: 1}},
-				},
-			},
+			Routes: checkoutRoutes(),
 		},
 		Account: "checkout", Proxy: proxy(ir.InterceptRedirect),
 		Guards: ir.Guards{Allow: []ir.Rule{
@@ -195,7 +170,62 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			},
 		}},
 	}
-	public := &ir.Gateway{
+}
+
+// checkoutRoutes match by method, header, query and each sort of path, and go to versions, ports and by weight.
+func checkoutRoutes() []ir.Route {
+	return []ir.Route{
+		{
+			Name: "beta testers", Pos: at("checkout/service.cue", 10),
+			Match: ir.Match{Method: "POST", Headers: []ir.StringMatch{
+				{Name: "x-any", Kind: ir.MatchPresent},
+				{Name: "x-beta", Kind: ir.MatchExact, Value: "1"},
+				{Name: "x-no", Kind: ir.MatchAbsent},
+				{Name: "x-pre", Kind: ir.MatchPrefix, Value: "a"},
+				{Name: "x-re", Kind: ir.MatchRegex, Value: "a|b"},
+			}},
+			To: []ir.Destination{{Service: "checkout", Version: "v2", Weight: 1}},
+		},
+		{
+			Name: "query", Pos: at("checkout/service.cue", 20),
+			Match: ir.Match{Path: ir.PathMatch{
+				Kind:  ir.MatchRegex,
+				Value: "/v[0-9]+/(" + strings.Repeat("[a-z0-9]{1,8}|", 40) + ").*",
+			}, Query: []ir.StringMatch{
+				{Name: "debug", Kind: ir.MatchPresent},
+				{Name: "q", Kind: ir.MatchExact, Value: "1"},
+				{Name: "r", Kind: ir.MatchAbsent},
+				{Name: "s", Kind: ir.MatchRegex, Value: "x+"},
+			}},
+			To: []ir.Destination{{Service: "checkout", Weight: 1}},
+		},
+		{
+			Name: "canary", Pos: at("checkout/service.cue", 30),
+			Match: ir.Match{
+				Path:  ir.PathMatch{Kind: ir.MatchPrefix, Value: "/shop.Checkout/"},
+				Query: []ir.StringMatch{{Name: "r", Kind: ir.MatchAbsent}},
+			},
+			To: []ir.Destination{
+				{Service: "checkout", Version: "v1", Weight: 95},
+				{Service: "checkout", Version: "v2", Weight: 5},
+			},
+			Traffic: ir.Traffic{
+				Timeout: seconds(3), Attempts: setting[uint32](2), PerTryTimeout: seconds(0.9),
+				RetryOn:       setting([]ir.RetryCondition{"unavailable", "reset", "connect-failure"}),
+				BudgetPercent: setting(10.0),
+			},
+		},
+		{
+			Name: "GET /health", Pos: at("checkout/service.cue", 40),
+			Match: ir.Match{Method: "GET", Path: ir.PathMatch{Kind: ir.MatchExact, Value: "/health"}},
+			To:    []ir.Destination{{Service: "checkout", Port: "rest", Weight: 1}},
+		},
+	}
+}
+
+// publicGateway has two listeners, and leads to checkout and, otherwise, to cart.
+func publicGateway() *ir.Gateway {
+	return &ir.Gateway{
 		Name: "public", Namespace: "shop", Account: "public", Identity: identity("public"),
 		Proxy: proxy(ir.InterceptRedirect), Pos: at("public/gateway.cue", 3),
 		Listeners: []ir.Listener{
@@ -222,21 +252,24 @@ func shop(delivery ir.Delivery) *ir.Mesh {
 			{To: "checkout", Ports: []string{"grpc"}, Pos: at("public/gateway.cue", 13)},
 		},
 	}
-	plain := &ir.External{
+}
+
+// plainExternal is called without TLS.
+func plainExternal() *ir.External {
+	return &ir.External{
 		Name: "plain", Hosts: []string{"plain.example", "other.example"}, Pos: at("mesh.cue", 20),
 		Ports: []ir.Port{
 			{Name: "http", Number: 80, Target: 80, Protocol: ir.HTTP},
 			{Name: "sql", Number: 7071, Target: 7071, Protocol: ir.TCP},
 		},
 	}
-	stripe := &ir.External{
+}
+
+// stripeExternal is called by HTTPS, with roots of its own.
+func stripeExternal() *ir.External {
+	return &ir.External{
 		Name: "stripe", Hosts: []string{"api.stripe.example"}, Pos: at("mesh.cue", 21), Roots: "/etc/meshc/roots.pem",
 		Ports:   []ir.Port{{Name: "https", Number: 443, Target: 443, Protocol: ir.HTTPS}},
 		Traffic: ir.Traffic{Timeout: seconds(10)},
-	}
-	return &ir.Mesh{
-		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: delivery, Pos: at("mesh.cue", 5)},
-		Services: []*ir.Service{billing, cart, checkout, frontend}, Gateways: []*ir.Gateway{public},
-		Externals: []*ir.External{plain, stripe},
 	}
 }
