@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,21 +23,6 @@ func meshcIn(t *testing.T, dir string, args ...string) (code int, out string) {
 	}
 	return cmd.ProcessState.ExitCode(), b.String()
 }
-
-func writeAll(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		at := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-const moduleText = "module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n"
 
 // bombs are specs that grow without end, or nearly. Each stands in a unit of its own.
 func bombs() map[string]string {
@@ -139,159 +122,4 @@ func TestBombs(t *testing.T) {
 	if limited < 10 {
 		t.Errorf("only %d of %d reached a limit", limited, len(all))
 	}
-}
-
-// TestEscapes tries to read what is outside the module, and to write outside the output
-// directory: nothing of the file outside is seen anywhere, and nothing but the output
-// directory changes.
-func TestEscapes(t *testing.T) {
-	const marker = "outsider-7c1e"
-	good := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"}\n"
-	service := func(field string) string {
-		return "package shop\n\nservices: a: {workload: deployment: \"a\", ports: http: {port: 80, protocol: \"http\"}\n" + field + "\n}\n"
-	}
-	type attempt struct {
-		files map[string]string
-		links map[string]string // by name, what they lead to; OUT is the directory outside
-		args  []string
-	}
-	with := func(name, text string) attempt { return attempt{files: map[string]string{name: text}} }
-	link := func(name, to string) attempt { return attempt{links: map[string]string{name: to}} }
-	for name, a := range map[string]attempt{
-		"a link to a file":      link("a.cue", "OUT/outside.cue"),
-		"a link that climbs":    link("a.cue", "../outside/outside.cue"),
-		"a link to a directory": link("services", "OUT"),
-		"a link to a link": {links: map[string]string{
-			"a.cue":  "b.link",
-			"b.link": "OUT/outside.cue",
-		}},
-		"a link to a password file": link("a.cue", "/etc/passwd"),
-		"a link to the environment": link("a.cue", "/proc/self/environ"),
-		"a link to memory":          link("a.cue", "/proc/self/mem"),
-		"a link to a device":        link("a.cue", "/dev/zero"),
-		"a link to itself":          link("a.cue", "a.cue"),
-		"a link for cue.mod/pkg": {
-			links: map[string]string{"cue.mod/pkg": "OUT"},
-			files: map[string]string{"a.cue": "package shop\n\nimport \"outside\"\n\n_x: outside\n"},
-		},
-		"a link for a package": {
-			links: map[string]string{"cue.mod/pkg/x.example": "OUT"},
-			files: map[string]string{"a.cue": "package shop\n\nimport \"x.example:shop\"\n\n_x: shop.secret\n"},
-		},
-		"a link for the schema": link("cue.mod/pkg/github.com/meshc/meshc/schema", "OUT"),
-		"an import that climbs": with("a.cue", "package shop\n\nimport \"../outside\"\n"),
-		"an import that climbs in the module": with("a.cue",
-			"package shop\n\nimport \"shop.example/mesh/../../outside:shop\"\n\n_x: shop.secret\n"),
-		"an absolute import":      with("a.cue", "package shop\n\nimport \"/etc\"\n"),
-		"an import of a registry": with("a.cue", "package shop\n\nimport \"github.com/x/y\"\n"),
-		"an embedded file": with("a.cue",
-			"@extern(embed)\npackage shop\n\n_x: _ @embed(file=\"../outside/outside.cue\", type=text)\n"),
-		"an embedded file by its absolute path": with("a.cue",
-			"@extern(embed)\npackage shop\n\n_x: _ @embed(file=\"OUT/outside.cue\", type=text)\n"),
-		"embedded files": with("a.cue",
-			"@extern(embed)\npackage shop\n\n_x: _ @embed(glob=\"../*/*.cue\", type=text)\n"),
-		"a command's file": with("a_tool.cue",
-			"package shop\n\nimport \"tool/file\"\n\ncommand: x: file.Read & {filename: \"../outside/outside.cue\"}\n"),
-		"a package that reads": with("a.cue",
-			"package shop\n\nimport \"tool/exec\"\n\n_x: exec.Run & {cmd: \"cat ../outside/outside.cue\"}\n"),
-		"a package from outside":         {args: []string{"../outside"}},
-		"a package by its absolute path": {args: []string{"OUT"}},
-		"all packages from outside":      {args: []string{"../..."}},
-		"a name of a service": with("a.cue",
-			"package shop\n\nservices: \"../../outside/x\": {workload: deployment: \"a\"}\n"),
-		"a namespace": with("a.cue", service("namespace: \"../../../outside\"")),
-		"an account":  with("a.cue", service("account: \"../x\"")),
-		"a name of the mesh": with("mesh.cue",
-			"package shop\n\nmesh: {name: \"../outside\", trustDomain: \"shop.example\"}\n"),
-		"a file of endpoints": with("a.cue",
-			"package shop\n\nservices: a: {workload: file: \"../../outside/outside.json\", ports: http: {port: 80, protocol: \"http\"}}\n"),
-		"a secret of a gateway": with("a.cue",
-			"package shop\n\ngateways: g: listeners: https: {port: 443, tls: secret: \"../../outside\"}\n"),
-		"a deployment": with("a.cue",
-			"package shop\n\nservices: a: {workload: deployment: \"../x\", ports: http: {port: 80, protocol: \"http\"}}\n"),
-		"a path of Flux": with("mesh.cue",
-			"package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\", flux: {url: \"https://git.example/x\", path: \"../../outside\"}}\n"),
-		"a name of a version":      with("a.cue", service("versions: \"../x\": labels: version: \"1\"")),
-		"an output that is a link": {links: map[string]string{"out": "OUT"}},
-		"an output with a link in it": {
-			files: map[string]string{"out/x": ""},
-			links: map[string]string{"out/envoy": "OUT"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			dir, outside := filepath.Join(root, "mesh"), filepath.Join(root, "outside")
-			writeAll(t, outside, map[string]string{
-				"outside.cue":  "package shop\n\nsecret: \"" + marker + "\"\n",
-				"outside.json": "[\"" + marker + "\"]",
-			})
-			files := map[string]string{"cue.mod/module.cue": moduleText, "mesh.cue": good}
-			for file, text := range a.files {
-				files[file] = strings.ReplaceAll(text, "OUT", outside)
-			}
-			writeAll(t, dir, files)
-			for file, to := range a.links {
-				at := filepath.Join(dir, file)
-				if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Symlink(strings.ReplaceAll(to, "OUT", outside), at); err != nil {
-					t.Fatal(err)
-				}
-			}
-			before := snapshot(t, outside)
-			args := []string{"compile", "--untrusted", "-o", "out"}
-			for _, arg := range a.args {
-				args = append(args, strings.ReplaceAll(arg, "OUT", outside))
-			}
-			code, out := meshcIn(t, dir, args...)
-			if code == exitFault && !strings.Contains(out, "out") {
-				t.Errorf("a fault: %s", out)
-			}
-			if strings.Contains(out, marker) || strings.Contains(out, "root:x:") {
-				t.Errorf("what is outside is shown: %s", out)
-			}
-			if after := snapshot(t, outside); after != before {
-				t.Errorf("what is outside has changed:\n%s\n%s", before, after)
-			}
-			err := filepath.WalkDir(filepath.Join(dir, "out"), func(name string, e fs.DirEntry, err error) error {
-				if err != nil || !e.Type().IsRegular() {
-					return nil
-				}
-				data, err := os.ReadFile(name)
-				if bytes.Contains(data, []byte(marker)) {
-					t.Errorf("what is outside is in %s", name)
-				}
-				return err
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			entries, err := os.ReadDir(root)
-			if err != nil || len(entries) != 2 {
-				t.Errorf("beside the mesh there is now %v, %v", entries, err)
-			}
-		})
-	}
-}
-
-// snapshot is all that a directory holds.
-func snapshot(t *testing.T, dir string) string {
-	t.Helper()
-	var b strings.Builder
-	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(&b, name, info.Mode(), info.ModTime(), info.Size())
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }

@@ -24,129 +24,150 @@ func TestUp(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	for name, test := range map[string]func(t *testing.T, binary string){
+		"until Ctrl-C":               upUntilInterrupt,
+		"until it is killed":         upUntilKilled,
+		"until its terminal is gone": upUntilHangup,
+		"not with a wrong spec":      upRefusesSpec,
+		"not without Envoy":          upNeedsEnvoy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, binary)
+		})
+	}
+}
 
-	t.Run("until Ctrl-C", func(t *testing.T) {
-		t.Parallel()
-		up := startUp(t, binary)
-		works, denied := up.curls(t)
-		if status, body := works.send(t); status != http.StatusOK || strings.Count(body, `"service":`) != 3 {
-			t.Errorf("the request that works: %d %s", status, body)
-		}
-		if status, body := denied.send(t); status != http.StatusForbidden {
-			t.Errorf("the request that is denied: %d %s", status, body)
-		}
-		if status, _ := (curl{"GET", up.match(t, `gateway public: (\S+)`)[1]}).send(t); status != http.StatusOK {
-			t.Errorf("the gateway: %d", status)
-		}
-		if n := len(up.processes(t)); n != 9 {
-			t.Errorf("%d Envoys run, want 9", n)
-		}
+// upUntilInterrupt sends requests, edits the spec, and ends it as a user does.
+func upUntilInterrupt(t *testing.T, binary string) {
+	up := startUp(t, binary)
+	works, denied := up.curls(t)
+	up.answers(t, works, denied)
+	up.followsSpec(t, works)
 
-		top := exec.Command(binary, "top", "--once", "--server", up.match(t, `meshc top --server (\S+)`)[1])
-		if out, err := top.CombinedOutput(); err != nil || !strings.Contains(string(out), "REQ/S") {
-			t.Errorf("meshc top: %v: %s", err, out)
-		}
+	// As a terminal does it: to the whole process group.
+	if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := up.wait(t); err != nil {
+		t.Errorf("it ended with %v: %s", err, up.output())
+	}
+	up.leavesNothing(t)
+}
 
-		spec := filepath.Join(up.spec, "services/frontend/service.cue")
-		good, err := os.ReadFile(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		replace(t, spec, bytes.Replace(good, []byte("cart:"), []byte("cort:"), 1))
-		up.match(t, `(?s)services/frontend/service\.cue:\d+:\d+: error MC1101.*the last good one runs on`)
-		if status, _ := works.send(t); status != http.StatusOK {
-			t.Errorf("while the spec is wrong: %d", status)
-		}
-		replace(t, spec, bytes.Replace(good, []byte(`["GET", "POST"]`), []byte(`["GET", "POST", "DELETE"]`), 1))
-		up.match(t, `every proxy has taken it`)
-		// A proxy says that it has taken something when its main thread has; its
-		// worker follows.
-		allowed := curl{"DELETE", up.match(t, `gateway public: (\S+)`)[1]}
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			status, body := allowed.send(t)
-			if status == http.StatusOK {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("what is allowed now: %d %s", status, body)
-			}
-		}
+// answers wants what meshc up printed to hold: the requests, the gateway, its Envoys, and meshc top.
+func (up *upProcess) answers(t *testing.T, works, denied curl) {
+	t.Helper()
+	if status, body := works.send(t); status != http.StatusOK || strings.Count(body, `"service":`) != 3 {
+		t.Errorf("the request that works: %d %s", status, body)
+	}
+	if status, body := denied.send(t); status != http.StatusForbidden {
+		t.Errorf("the request that is denied: %d %s", status, body)
+	}
+	if status, _ := (curl{"GET", up.match(t, `gateway public: (\S+)`)[1]}).send(t); status != http.StatusOK {
+		t.Errorf("the gateway: %d", status)
+	}
+	if n := len(up.processes(t)); n != 9 {
+		t.Errorf("%d Envoys run, want 9", n)
+	}
 
-		// As a terminal does it: to the whole process group.
-		if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil {
-			t.Fatal(err)
-		}
-		if err := up.wait(t); err != nil {
-			t.Errorf("it ended with %v: %s", err, up.output())
-		}
-		up.leavesNothing(t)
-	})
+	top := exec.Command(up.Path, "top", "--once", "--server", up.match(t, `meshc top --server (\S+)`)[1])
+	if out, err := top.CombinedOutput(); err != nil || !strings.Contains(string(out), "REQ/S") {
+		t.Errorf("meshc top: %v: %s", err, out)
+	}
+}
 
-	t.Run("until it is killed", func(t *testing.T) {
-		t.Parallel()
-		up := startUp(t, binary, temporary)
-		up.curls(t)
-		if err := up.Process.Kill(); err != nil {
-			t.Fatal(err)
+// followsSpec makes the spec wrong, which changes nothing, and then allows one more method.
+func (up *upProcess) followsSpec(t *testing.T, works curl) {
+	t.Helper()
+	spec := filepath.Join(up.spec, "services/frontend/service.cue")
+	good, err := os.ReadFile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(t, spec, bytes.Replace(good, []byte("cart:"), []byte("cort:"), 1))
+	up.match(t, `(?s)services/frontend/service\.cue:\d+:\d+: error MC1101.*the last good one runs on`)
+	if status, _ := works.send(t); status != http.StatusOK {
+		t.Errorf("while the spec is wrong: %d", status)
+	}
+	replace(t, spec, bytes.Replace(good, []byte(`["GET", "POST"]`), []byte(`["GET", "POST", "DELETE"]`), 1))
+	up.match(t, `every proxy has taken it`)
+	// A proxy says that it has taken something when its main thread has; its
+	// worker follows.
+	allowed := curl{"DELETE", up.match(t, `gateway public: (\S+)`)[1]}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		status, body := allowed.send(t)
+		if status == http.StatusOK {
+			break
 		}
-		if err := up.wait(t); err == nil {
-			t.Error("it was killed and ended well")
+		if time.Now().After(deadline) {
+			t.Fatalf("what is allowed now: %d %s", status, body)
 		}
-		up.leavesNothing(t)
-		if left := up.files(t); len(left) != 1 {
-			t.Errorf("there are %v", left)
-		}
-		// The next one removes what this one could not, before it has an Envoy.
-		next := exec.Command(binary, "up", "--envoy", "/nowhere/envoy")
-		next.Dir, next.Env = up.spec, up.Env
-		if out, err := next.CombinedOutput(); err == nil {
-			t.Errorf("there is no such Envoy: %s", out)
-		}
-		if left := up.files(t); len(left) > 0 {
-			t.Errorf("the next one left %v", left)
-		}
-	})
+	}
+}
 
-	t.Run("until its terminal is gone", func(t *testing.T) {
-		t.Parallel()
-		heard := make(chan os.Signal, 1) // else the child would ignore it where this test was started by nohup
-		signal.Notify(heard, syscall.SIGHUP)
-		t.Cleanup(func() { signal.Stop(heard) })
-		up := startUp(t, binary, temporary)
-		up.curls(t)
-		if err := up.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		if err := up.wait(t); err != nil {
-			t.Errorf("it ended with %v: %s", err, up.output())
-		}
-		up.leavesNothing(t)
-		if left := up.files(t); len(left) > 0 {
-			t.Errorf("it left %v", left)
-		}
-	})
+// upUntilKilled leaves no Envoy behind, and a directory that the next meshc up removes.
+func upUntilKilled(t *testing.T, binary string) {
+	up := startUp(t, binary, temporary)
+	up.curls(t)
+	if err := up.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := up.wait(t); err == nil {
+		t.Error("it was killed and ended well")
+	}
+	up.leavesNothing(t)
+	if left := up.files(t); len(left) != 1 {
+		t.Errorf("there are %v", left)
+	}
+	// The next one removes what this one could not, before it has an Envoy.
+	next := exec.Command(binary, "up", "--envoy", "/nowhere/envoy")
+	next.Dir, next.Env = up.spec, up.Env
+	if out, err := next.CombinedOutput(); err == nil {
+		t.Errorf("there is no such Envoy: %s", out)
+	}
+	if left := up.files(t); len(left) > 0 {
+		t.Errorf("the next one left %v", left)
+	}
+}
 
-	t.Run("not with a wrong spec", func(t *testing.T) {
-		t.Parallel()
-		cmd := exec.Command(binary, "up")
-		cmd.Dir = t.TempDir()
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != exitFindings || !strings.Contains(string(out), "MC0003") {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
+// upUntilHangup leaves nothing behind.
+func upUntilHangup(t *testing.T, binary string) {
+	heard := make(chan os.Signal, 1) // else the child would ignore it where this test was started by nohup
+	signal.Notify(heard, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(heard) })
+	up := startUp(t, binary, temporary)
+	up.curls(t)
+	if err := up.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := up.wait(t); err != nil {
+		t.Errorf("it ended with %v: %s", err, up.output())
+	}
+	up.leavesNothing(t)
+	if left := up.files(t); len(left) > 0 {
+		t.Errorf("it left %v", left)
+	}
+}
 
-	t.Run("not without Envoy", func(t *testing.T) {
-		t.Parallel()
-		cmd := exec.Command(binary, "up", "--envoy", "/nowhere/envoy")
-		cmd.Dir = "../../examples/hosts"
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != exitFault || !strings.Contains(string(out), "/nowhere/envoy") {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
+func upRefusesSpec(t *testing.T, binary string) {
+	cmd := exec.Command(binary, "up")
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFindings || !strings.Contains(string(out), "MC0003") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func upNeedsEnvoy(t *testing.T, binary string) {
+	cmd := exec.Command(binary, "up", "--envoy", "/nowhere/envoy")
+	cmd.Dir = "../../examples/hosts"
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFault || !strings.Contains(string(out), "/nowhere/envoy") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 // upProcess is a running meshc up.

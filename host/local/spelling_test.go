@@ -77,7 +77,8 @@ func TestSpellingsOfARequest(t *testing.T) {
 	}
 }
 
-// send sends payment a request that is spelled so: the answer has the status, and the application sees a charge or nothing.
+// send sends payment a request that is spelled so: the answer has the status, and the application sees a charge or
+// nothing.
 func (s spelling) send(t *testing.T, mesh *Mesh, config *tls.Config) {
 	t.Helper()
 	conn, err := tls.Dial("tcp", inbound(mesh, "payment", "http"), config)
