@@ -74,28 +74,50 @@ func TestApply(t *testing.T) {
 		}
 	})
 	dir := newMesh(t, stall)
+	applyIsInterrupted(t, dir)
+	applyIsWhatKubectlDoes(t, dir)
+	applyLeavesOthersAlone(t, dir)
+	applyKeepsWhatWasThere(t, dir)
+
+	// Nothing is there to be waited for when the cluster is not.
+	if _, err := meshc(t, dir, "apply", "out", "--kubeconfig", "nosuch"); err == nil || errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a cluster: %v", err)
+	}
+}
+
+// says wants each of the texts in what was said.
+func says(t *testing.T, who, said string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(said, want) {
+			t.Errorf("%s does not say %q:\n%s", who, want, said)
+		}
+	}
+}
+
+// applyIsInterrupted ends meshc apply in between: the certificates take a while.
+func applyIsInterrupted(t *testing.T, dir string) {
+	t.Helper()
 	program := variable(t, "E2E_MESHC")
-	// The certificates take a while, so that it ends in between.
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
 	interrupted := exec.CommandContext(ctx, program, "apply", "out")
 	interrupted.Dir, interrupted.Cancel = dir, func() error { return interrupted.Process.Signal(os.Interrupt) }
-	out, err := interrupted.CombinedOutput()
-	cancel()
-	if err == nil {
+	if out, err := interrupted.CombinedOutput(); err == nil {
 		t.Fatalf("it was not interrupted: %s", out)
 	}
+}
+
+// applyIsWhatKubectlDoes applies the mesh: kubectl would change nothing then, nor does the second time, and meshc diff
+// tells of nothing.
+func applyIsWhatKubectlDoes(t *testing.T, dir string) {
+	t.Helper()
 	said, err := meshc(t, dir, "apply", "out")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		"Certificate/stall/fruit ", "Deployment/stall-system/meshc ",
-		"NetworkPolicy/stall/crate ", "every proxy that is connected has the mesh",
-	} {
-		if !strings.Contains(said, want) {
-			t.Errorf("it does not say %q:\n%s", want, said)
-		}
-	}
+	says(t, "it", said, "Certificate/stall/fruit ", "Deployment/stall-system/meshc ",
+		"NetworkPolicy/stall/crate ", "every proxy that is connected has the mesh")
 	if _, err := command(t, "", dir, "kubectl", "diff", "--server-side", "--force-conflicts", "-k", "out"); err != nil {
 		t.Errorf("kubectl would change something: %v", err)
 	}
@@ -103,31 +125,29 @@ func TestApply(t *testing.T) {
 	if err != nil || strings.Contains(said, "created") || strings.Contains(said, "configured") {
 		t.Errorf("the second time: %v\n%s", err, said)
 	}
-
 	if said, err := meshc(t, dir, "diff", "--cluster"); err != nil || said != "" {
 		t.Errorf("a cluster that has just been applied to differs: %v\n%s", err, said)
 	}
+}
 
-	// Somebody else's object beside, one that Flux took over, and one that is changed.
+// applyLeavesOthersAlone renames a service where somebody else's object is beside, Flux took one over, and one is
+// changed: meshc diff tells what meshc apply then does, and neither is about what is somebody else's.
+func applyLeavesOthersAlone(t *testing.T, dir string) {
+	t.Helper()
 	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc}}\n")
 	apply(t, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: box, namespace: stall, labels: {app.kubernetes.io/managed-by: meshc, app.kubernetes.io/part-of: stall}}\n")
 	kubectl(t, "label", "serviceaccount", "crate", "-n", "stall", "kustomize.toolkit.fluxcd.io/name=theirs")
 	kubectl(t, "patch", "service", "fruit", "-n", "stall", "--type=merge", "-p",
 		`{"spec":{"ports":[{"name":"other","port":80,"targetPort":8080}]}}`)
 	compileMesh(t, dir, strings.NewReplacer("crate", "box").Replace(stall))
-	said, err = meshc(t, dir, "diff", "--cluster", "out")
+	said, err := meshc(t, dir, "diff", "--cluster", "out")
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") {
 		t.Errorf("a cluster that differs: %v", err)
 	}
-	for _, want := range []string{
-		"missing NetworkPolicy/stall/box\n", "gone NetworkPolicy/stall/crate\n", "changed Service/stall/fruit\n",
+	says(t, "diff", said, "missing NetworkPolicy/stall/box\n", "gone NetworkPolicy/stall/crate\n",
+		"changed Service/stall/fruit\n",
 		"    /spec/ports/0/name: \"other\" in the cluster, \"http\" in the mesh\n",
-		"member: service box\n",
-	} {
-		if !strings.Contains(said, want) {
-			t.Errorf("diff does not say %q:\n%s", want, said)
-		}
-	}
+		"member: service box\n")
 	if strings.Contains(said, "theirs") || strings.Contains(said, "ServiceAccount/stall/crate") {
 		t.Errorf("what is somebody else's is a difference:\n%s", said)
 	}
@@ -135,23 +155,20 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		"NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted",
+	says(t, "it", said, "NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted",
 		"ServiceAccount/stall/crate is somebody else's", "ServiceAccount/stall/box was not made by meshc",
-		"Service/stall/fruit configured",
-	} {
-		if !strings.Contains(said, want) {
-			t.Errorf("it does not say %q:\n%s", want, said)
-		}
-	}
+		"Service/stall/fruit configured")
 	kubectl(t, "get", "configmap/theirs", "serviceaccount/crate", "networkpolicy/box", "-n", "stall")
 	if strings.Count(said, "/crate deleted")+strings.Count(said, "/crate.envoy deleted") != 5 {
 		t.Errorf("not the five objects of crate are deleted:\n%s", said)
 	}
+}
 
-	// What was there before meshc stays when the mesh has it no more.
+// applyKeepsWhatWasThere renames the service back: what was there before meshc stays when the mesh has it no more.
+func applyKeepsWhatWasThere(t *testing.T, dir string) {
+	t.Helper()
 	compileMesh(t, dir, stall)
-	said, err = meshc(t, dir, "apply", "out")
+	said, err := meshc(t, dir, "apply", "out")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,9 +177,4 @@ func TestApply(t *testing.T) {
 		t.Errorf("it says:\n%s", said)
 	}
 	kubectl(t, "get", "serviceaccount/box", "-n", "stall")
-
-	// Nothing is there to be waited for when the cluster is not.
-	if _, err := meshc(t, dir, "apply", "out", "--kubeconfig", "nosuch"); err == nil || errors.Is(err, os.ErrNotExist) {
-		t.Errorf("without a cluster: %v", err)
-	}
 }

@@ -72,6 +72,27 @@ func get(t *testing.T, into any, args ...string) {
 	}
 }
 
+// nodePort is where a service of the kind NodePort is reached from here ("HOST:PORT"): by its first port, which it has
+// on every node.
+func nodePort(t *testing.T, service, namespace string) string {
+	t.Helper()
+	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
+	return node + ":" + kubectl(t, "get", "service", service, "-n", namespace, "-o",
+		"jsonpath={.spec.ports[0].nodePort}")
+}
+
+// tidyAfter has kubectl run commands after the test, and tells what they say if it failed.
+func tidyAfter(t *testing.T, commands ...[]string) {
+	t.Helper()
+	t.Cleanup(func() {
+		for _, args := range commands {
+			if out, err := commandAfter("kubectl", args...); err != nil || t.Failed() {
+				t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+	})
+}
+
 // eventually waits until what is wanted is so. Wrong says what is not yet so, or "".
 func eventually(t *testing.T, patience time.Duration, wrong func() string) {
 	t.Helper()

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -79,20 +78,29 @@ spec:
 // Pods make their keys themselves, behind redirection and behind explicit listeners, ask by
 // CertificateSigningRequests, and renew under load; no key is in the cluster, and nobody is given another's identity.
 func TestCertificateSigningRequests(t *testing.T) {
-	t.Cleanup(func() {
-		for _, args := range [][]string{
-			{"get", "csr", "-o", "wide"},
-			{"get", "pods", "-n", "kiosk"},
-			{"logs", "-n", "kiosk-system", "-l", "app.kubernetes.io/name=meshc-approver", "--tail=20"},
-			{"delete", "namespace", "kiosk", "kiosk-system", "--ignore-not-found", "--timeout=2m"},
-			{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=kiosk"},
-			{"delete", "configmap", "meshc-inventory.kiosk", "-n", "default", "--ignore-not-found"},
-		} {
-			if out, err := commandAfter("kubectl", args...); err != nil || t.Failed() {
-				t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-			}
-		}
+	tidyAfter(
+		t,
+		[]string{"get", "csr", "-o", "wide"},
+		[]string{"get", "pods", "-n", "kiosk"},
+		[]string{"logs", "-n", "kiosk-system", "-l", "app.kubernetes.io/name=meshc-approver", "--tail=20"},
+		[]string{"delete", "namespace", "kiosk", "kiosk-system", "--ignore-not-found", "--timeout=2m"},
+		[]string{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=kiosk"},
+		[]string{"delete", "configmap", "meshc-inventory.kiosk", "-n", "default", "--ignore-not-found"},
+	)
+	applyKiosk(t)
+	url := "http://" + nodePort(t, "door", "kiosk") + "/?via=fruit"
+	eventually(t, time.Minute, func() string {
+		return peers(url, "spiffe://kiosk.example/ns/kiosk/sa/door", "spiffe://kiosk.example/ns/kiosk/sa/crate")
 	})
+	explicitNeedsNoPrivileges(t)
+	noKeysOfKiosk(t)
+	everybodyRenews(t, url)
+	thiefIsDenied(t)
+}
+
+// applyKiosk applies the roots, the mesh and its workloads, and waits until they run.
+func applyKiosk(t *testing.T) {
+	t.Helper()
 	roots := "    " + strings.ReplaceAll(strings.TrimSpace(root(t, "mesh-ca")), "\n", "\n    ")
 	for _, namespace := range []string{"kiosk", "kiosk-system"} {
 		apply(t, fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", namespace))
@@ -110,24 +118,11 @@ func TestCertificateSigningRequests(t *testing.T) {
 	apply(t, injected)
 	kubectl(t, "rollout", "status", "deployment/fruit", "deployment/crate", "deployment/door", "-n", "kiosk",
 		"--timeout=3m")
-	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
-	url := "http://" + node + ":" + kubectl(t, "get", "service", "door", "-n", "kiosk", "-o",
-		"jsonpath={.spec.ports[0].nodePort}") + "/?via=fruit"
-	eventually(t, time.Minute, func() string {
-		report, err := ask(http.DefaultClient, url, nil)
-		if err != nil {
-			return err.Error()
-		}
-		var got []string
-		for _, hop := range report.Hops() {
-			got = append(got, hop.Peer)
-		}
-		if want := "[spiffe://kiosk.example/ns/kiosk/sa/door spiffe://kiosk.example/ns/kiosk/sa/crate]"; fmt.Sprint(
-			got) != want {
-			return fmt.Sprintf("got %s, want %s", got, want)
-		}
-		return ""
-	})
+}
+
+// explicitNeedsNoPrivileges wants the containers of a pod with explicit listeners to be nobody special.
+func explicitNeedsNoPrivileges(t *testing.T) {
+	t.Helper()
 	var crates corev1.PodList
 	get(t, &crates, "pods", "-n", "kiosk", "-l", "app=crate")
 	for _, c := range crates.Items[0].Spec.InitContainers {
@@ -136,6 +131,10 @@ func TestCertificateSigningRequests(t *testing.T) {
 			t.Errorf("with explicit listeners %s has %+v", c.Name, c.SecurityContext)
 		}
 	}
+}
+
+func noKeysOfKiosk(t *testing.T) {
+	t.Helper()
 	var secrets corev1.SecretList
 	get(t, &secrets, "secrets", "-A", "--field-selector=type=kubernetes.io/tls")
 	for _, s := range secrets.Items {
@@ -143,23 +142,15 @@ func TestCertificateSigningRequests(t *testing.T) {
 			t.Errorf("the key of %s is in the cluster", s.Name)
 		}
 	}
+}
 
-	// Everybody renews twice under load.
+// everybodyRenews waits until each instance has renewed its certificate twice, under load.
+func everybodyRenews(t *testing.T, url string) {
+	t.Helper()
 	l := start(t, url)
-	signed := func() map[string]int {
-		var list certificatesv1.CertificateSigningRequestList
-		get(t, &list, "csr")
-		out := map[string]int{}
-		for _, r := range list.Items {
-			if r.Status.Certificate != nil {
-				out[r.Spec.Username]++
-			}
-		}
-		return out
-	}
-	before := signed()
+	before := signed(t)
 	eventually(t, 3*time.Minute, func() string {
-		now := signed()
+		now := signed(t)
 		for _, account := range []string{"kiosk:fruit", "kiosk:crate", "kiosk:door", "kiosk-system:meshc"} {
 			if user := "system:serviceaccount:" + account; now[user] < before[user]+4 && (account != "kiosk:crate" ||
 				now[user] < before[user]+2) {
@@ -169,8 +160,25 @@ func TestCertificateSigningRequests(t *testing.T) {
 		return ""
 	})
 	l.end(t, 20*rate)
+}
 
-	// An account asks for another's identity.
+// signed counts the requests for which there are certificates, by who asked.
+func signed(t *testing.T) map[string]int {
+	t.Helper()
+	var list certificatesv1.CertificateSigningRequestList
+	get(t, &list, "csr")
+	out := map[string]int{}
+	for _, r := range list.Items {
+		if r.Status.Certificate != nil {
+			out[r.Spec.Username]++
+		}
+	}
+	return out
+}
+
+// thiefIsDenied has an account ask for another's identity.
+func thiefIsDenied(t *testing.T) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -127,75 +127,32 @@ func underLoad(t *testing.T, url string) {
 // What meshc init lays out runs by kubectl apply -k alone: meshc serve makes its authority, pods get their
 // certificates of it by their service account tokens and renew them, and the authority outlives the servers.
 func TestInitCompileApply(t *testing.T) {
-	t.Cleanup(func() {
-		for _, args := range [][]string{
-			{"get", "pods", "-A", "-o", "wide"},
-			{"get", "events", "-n", "stand"},
-			{"logs", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "--tail=20"},
-			{"delete", "namespace", "stand", "stand-system", "--ignore-not-found", "--timeout=2m"},
-			{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=stand"},
-		} {
-			if out, err := commandAfter("kubectl", args...); err != nil || t.Failed() {
-				t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-			}
-		}
-	})
+	tidyAfter(
+		t,
+		[]string{"get", "pods", "-A", "-o", "wide"},
+		[]string{"get", "events", "-n", "stand"},
+		[]string{"logs", "-n", "stand-system", "-l", "app.kubernetes.io/name=meshc", "--tail=20"},
+		[]string{"delete", "namespace", "stand", "stand-system", "--ignore-not-found", "--timeout=2m"},
+		[]string{"delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=stand"},
+	)
 	dir, known := standUp(t)
-	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
-	gateway := "http://" + node + ":" + kubectl(t, "get", "service", "public", "-n", "stand", "-o",
-		"jsonpath={.spec.ports[0].nodePort}")
+	gateway := "http://" + nodePort(t, "public", "stand")
 	good := gateway + "/?via=backend:GET:/api/"
 	eventually(t, time.Minute, func() string {
-		report, err := ask(http.DefaultClient, good, nil)
-		if err != nil {
-			return err.Error()
-		}
-		var got []string
-		for _, hop := range report.Hops() {
-			got = append(got, hop.Peer)
-		}
-		if want := "[spiffe://stand.example/ns/stand/sa/public spiffe://stand.example/ns/stand/sa/frontend]"; fmt.Sprint(got) != want {
-			return fmt.Sprintf("got %s, want %s", got, want)
-		}
-		return ""
+		return peers(good, "spiffe://stand.example/ns/stand/sa/public", "spiffe://stand.example/ns/stand/sa/frontend")
 	})
 	if _, err := ask(http.DefaultClient, gateway+"/?via=backend:GET:/other", nil); err == nil ||
 		!strings.Contains(err.Error(), "403") {
 		t.Errorf("a path that is not allowed: %v", err)
 	}
-	apply(t, fmt.Sprintf(`apiVersion: v1
-kind: Pod
-metadata: {name: stranger, namespace: default}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers: [{name: app, image: %q, args: [-service=stranger, "-listen=http=http::8080", "-upstream=backend.http=http:backend.stand.svc.cluster.local:8080"]}]
-`, known["backend"]))
-	kubectl(t, "wait", "--for=condition=Ready", "pod/stranger", "-n", "default", "--timeout=60s")
-	stranger := "http://" + kubectl(t, "get", "pod", "stranger", "-n", "default", "-o", "jsonpath={.status.podIP}") +
-		":8080"
-	if report, err := ask(http.DefaultClient, stranger+"/?via=backend:GET:/api/", nil); err == nil {
-		t.Errorf("a stranger reached backend: %+v", report)
-	}
-
-	// No key of a pod is in the cluster, and of the authority what signs alone.
-	var secrets corev1.SecretList
-	get(t, &secrets, "secrets", "-A")
-	for _, s := range secrets.Items {
-		if s.Namespace == "stand" || s.Namespace == "stand-system" && (s.Name != "meshc-authority" ||
-			s.Data["1_root.key"] != nil || len(s.Data["1_intermediate.key"]) == 0) {
-			t.Errorf("there is the Secret %s/%s with %d keys", s.Namespace, s.Name, len(s.Data))
-		}
-	}
-
-	roots := func(namespace string) string {
-		return kubectl(t, "get", "configmap", "stand.trust", "-n", namespace, "-o", `jsonpath={.data.ca\.crt}`)
-	}
-	before := roots("stand")
-	if before == "" || roots("stand-system") != before {
+	strangerIsRefused(t, known["backend"])
+	onlyAuthorityHasKeys(t)
+	before := standRoots(t, "stand")
+	if before == "" || standRoots(t, "stand-system") != before {
 		t.Errorf("the namespaces have different roots")
 	}
 	underLoad(t, good)
-	if roots("stand") != before {
+	if standRoots(t, "stand") != before {
 		t.Error("the servers that came after have another root")
 	}
 	// A pod that starts now gets a certificate, and the mesh applied again changes nothing of the authority.
@@ -208,7 +165,44 @@ spec:
 		}
 		return ""
 	})
-	if roots("stand") != before {
+	if standRoots(t, "stand") != before {
 		t.Error("another apply has made another root")
 	}
+}
+
+// strangerIsRefused has a pod outside the mesh, with that image, call backend.
+func strangerIsRefused(t *testing.T, image string) {
+	t.Helper()
+	apply(t, fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: stranger, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: app, image: %q, args: [-service=stranger, "-listen=http=http::8080", "-upstream=backend.http=http:backend.stand.svc.cluster.local:8080"]}]
+`, image))
+	kubectl(t, "wait", "--for=condition=Ready", "pod/stranger", "-n", "default", "--timeout=60s")
+	stranger := "http://" + kubectl(t, "get", "pod", "stranger", "-n", "default", "-o", "jsonpath={.status.podIP}") +
+		":8080"
+	if report, err := ask(http.DefaultClient, stranger+"/?via=backend:GET:/api/", nil); err == nil {
+		t.Errorf("a stranger reached backend: %+v", report)
+	}
+}
+
+// onlyAuthorityHasKeys wants no key of a pod in the cluster, and of the authority's that which signs alone.
+func onlyAuthorityHasKeys(t *testing.T) {
+	t.Helper()
+	var secrets corev1.SecretList
+	get(t, &secrets, "secrets", "-A")
+	for _, s := range secrets.Items {
+		if s.Namespace == "stand" || s.Namespace == "stand-system" && (s.Name != "meshc-authority" ||
+			s.Data["1_root.key"] != nil || len(s.Data["1_intermediate.key"]) == 0) {
+			t.Errorf("there is the Secret %s/%s with %d keys", s.Namespace, s.Name, len(s.Data))
+		}
+	}
+}
+
+// standRoots are those that the mesh has its pods in a namespace trust.
+func standRoots(t *testing.T, namespace string) string {
+	t.Helper()
+	return kubectl(t, "get", "configmap", "stand.trust", "-n", namespace, "-o", `jsonpath={.data.ca\.crt}`)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -100,6 +101,22 @@ func (l *load) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.reports)
+}
+
+// peers asks for a chain of calls, and says what is wrong when their peers are others.
+func peers(url string, want ...string) string {
+	report, err := ask(http.DefaultClient, url, nil)
+	if err != nil {
+		return err.Error()
+	}
+	var got []string
+	for _, hop := range report.Hops() {
+		got = append(got, hop.Peer)
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Sprintf("got %s, want %s", got, want)
+	}
+	return ""
 }
 
 // ask sends a request, and wants the answer and all calls that it tells of to be good.

@@ -17,12 +17,10 @@ import (
 // shop is the mesh of the directory shop, in the cluster.
 type shop struct{ gateway string } // HOST:PORT
 
-// newShop finds the gateway: by the port that its Service has on every node.
+// newShop finds the gateway.
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	node := kubectl(t, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
-	port := kubectl(t, "get", "service", "public", "-n", "shop", "-o", "jsonpath={.spec.ports[0].nodePort}")
-	return &shop{node + ":" + port}
+	return &shop{nodePort(t, "public", "shop")}
 }
 
 func (s *shop) url(path string) string { return "http://" + s.gateway + path }
