@@ -38,9 +38,11 @@ be written. What depends on more than the mesh, as chance, an authorization serv
 
 The sender is a service, by its name; gateway:NAME for what somebody outside sends to a gateway; identity:SPIFFE-ID for
 somebody with that identity who comes to a service past a proxy of its own; or outside for somebody without an identity. The URL is as the sender writes it: the service's name and port, or a
-host of the gateway; a service's only port need not be written. A token is one that is good, with the claims of --jwt.`,
+host of the gateway; a service's only port need not be written. tcp://ADDRESS:PORT is a connection of which nothing else
+is known: on a port below HTTP the address says where it goes. A token is one that is good, with the claims of --jwt.`,
 		Example: `  meshc try --from frontend POST http://checkout/shop.Checkout/Place -H 'x-beta: 1' --jwt role=buyer
   meshc try --from gateway:public https://shop.example/cart
+  meshc try --from backup tcp://10.0.0.12:5432
   meshc try --from outside http://cart:7070/ --dir out -o json`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: o.run,

@@ -131,7 +131,7 @@ func (l *linker) members() {
 		s.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		left := free(&s.Proxy, s.Ports, h.spec.Uses)
 		l.binds(h.place, &s.Proxy, s.Uses, h.spec.Uses, left)
-		l.reachable(h.place, s.Uses, s.Proxy, h.spec.Uses, left)
+		l.reachable(h.place, s, h.spec.Uses, left)
 		l.goesRound(h.place, s, left)
 		s.Routes = l.serviceRoutes(s, h)
 	}

@@ -179,53 +179,6 @@ func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f s
 	use.Binds[port] = addr.String()
 }
 
-// reachable makes sure that every call of a service can be made, by an address
-// of its own or by redirection, and refuses those that the proxy could not tell
-// apart. A gateway makes its calls itself.
-func (l *linker) reachable(here place, uses []ir.Use, proxy ir.Proxy, written map[string]*spec.Use, left *freePorts) {
-	type claim struct {
-		use  *ir.Use
-		port ir.Port
-	}
-	numbers := map[uint16]claim{}
-	for i := range uses {
-		use := &uses[i]
-		at := here.field("uses." + use.To)
-		ports := unbound(use, written[use.To])
-		if proxy.Interception == ir.InterceptExplicit {
-			if len(ports) > 0 {
-				l.add(diag.NeedsBind, at,
-					fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
-					hint("write %s", left.uses(use, ports...))
-			}
-			continue
-		}
-		for _, name := range ports {
-			port := l.calleePort(use, name)
-			if slices.Contains(proxy.Ports(), port.Number) {
-				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is used by this service's proxy",
-					use.To, port.Number), use.Pos).
-					hint("move the proxy: %s.proxy, or give the call a separate address: %s", here.path,
-						left.uses(use, name))
-				continue
-			}
-			other, twice := numbers[port.Number]
-			if !twice {
-				numbers[port.Number] = claim{use, port}
-				continue
-			}
-			if other.port.Protocol.IsHTTP() && port.Protocol.IsHTTP() ||
-				other.port.Protocol == ir.TLS && port.Protocol == ir.TLS {
-				continue // told apart by host or SNI
-			}
-			l.add(diag.NeedsBind, at,
-				fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
-					other.use.To, other.port.Protocol, use.To, port.Protocol, port.Number), use.Pos, other.use.Pos).
-				hint("give one of them a separate address: %s", left.uses(use, name))
-		}
-	}
-}
-
 // unbound are the ports of a call that have no address of their own. One that is written and wrong is said to be so,
 // and needs no other.
 func unbound(use *ir.Use, written *spec.Use) []string {

@@ -11,22 +11,33 @@ import (
 )
 
 // fromService follows a call of a service, which its own proxy takes.
-func (r *run) fromService(s *ir.Service) {
+func (r *run) fromService(s *ir.Service) error {
 	at := ir.ServiceRef(s.Name).String()
 	r.onlyPort(s)
 	number := r.request.port()
 	scope := r.mesh.ServiceScope(s)
-	var onPort []*ir.Use
+	var calls []called
 	for i := range s.Uses {
 		use := &s.Uses[i]
 		for _, name := range use.Ports {
 			if r.numberOf(use, name) == number {
-				onPort = append(onPort, use)
-				if r.names(use) {
-					r.call(at, s, use, name)
-					return
-				}
+				calls = append(calls, called{use, name, r.protocolOf(use, name)})
 			}
+		}
+	}
+	if r.request.Scheme == tcp && len(calls) > 0 && !slices.ContainsFunc(calls, func(c called) bool {
+		return !c.protocol.IsHTTP()
+	}) {
+		return fmt.Errorf("the proxy of %s reads requests on port %d: write http://%s:%d", s.Name, number,
+			r.request.Host, number)
+	}
+	if r.byAddress(at, s, &scope, calls) {
+		return nil
+	}
+	for _, c := range calls {
+		if r.names(c.use) {
+			r.call(at, s, c.use, c.port)
+			return nil
 		}
 	}
 	r.Write = "services." + s.Name + ".uses: the callee, by its name"
@@ -34,34 +45,24 @@ func (r *run) fromService(s *ir.Service) {
 		r.Write = fmt.Sprintf("services.%s.uses: %q: {}, and {from: services: [%q]} in services.%s.allow", s.Name,
 			callee, s.Name, callee)
 	}
-	for _, use := range onPort {
-		for _, name := range use.Ports {
-			if r.numberOf(use, name) == number && r.protocolOf(use, name).IsHTTP() {
-				r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)
-				if _, good := r.read(at, scope.FormsOn(use, name, number)); good {
-					r.answer(at, http.StatusBadGateway)
-				}
-				return
+	for _, c := range calls {
+		if c.protocol.IsHTTP() {
+			r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)
+			if _, good := r.read(at, scope.FormsOn(c.use, c.port, number)); good {
+				r.answer(at, http.StatusBadGateway)
 			}
+			return nil
 		}
 	}
-	if len(onPort) > 0 { // bytes, whose host nobody knows
-		for _, name := range onPort[0].Ports {
-			if r.numberOf(onPort[0], name) == number {
-				r.call(at, s, onPort[0], name)
-				return
-			}
-		}
-	}
-	r.step(at, s.Pos, "has no callee on port %d, and closes the connection", number)
-	r.answer(at, 0)
+	r.anyAddress(at, s, &scope, calls)
+	return nil
 }
 
 // onlyPort gives a request that names no port the one by which the service calls the callee, where that is
 // plain: it has no other.
 func (r *run) onlyPort(s *ir.Service) {
 	for i := range s.Uses {
-		if use := &s.Uses[i]; r.request.Port == 0 && r.request.Scheme == "http" && r.names(use) && len(use.Ports) == 1 {
+		if use := &s.Uses[i]; r.request.Port == 0 && r.request.Scheme != "https" && r.names(use) && len(use.Ports) == 1 {
 			r.request.named(r.numberOf(use, use.Ports[0]))
 			return
 		}
@@ -156,7 +157,7 @@ func (r *run) connect(callee *ir.Service, port *ir.Port) {
 		r.Write = fmt.Sprintf("add {from: %s, ports: [%q]} to services.%s.allow", r.peers(), port.Name, callee.Name)
 		return
 	}
-	r.Reaches = []Reach{{Service: callee.Name, Port: port.Name, Percent: 100}}
+	r.Reaches = []Reach{{Service: callee.Name, Port: port.Name, Percent: 100, Address: r.at}}
 }
 
 // forbidden are the addresses that a name may not lead to, in words.
@@ -170,7 +171,7 @@ func forbidden(local bool) string {
 func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string) {
 	e := r.mesh.External(use.To)
 	port := e.Port(portName)
-	reach := Reach{External: e.Name, Port: port.Name, Percent: 100}
+	reach := Reach{External: e.Name, Port: port.Name, Percent: 100, Address: r.at}
 	if port.Protocol.IsHTTP() {
 		scope := r.mesh.ServiceScope(s)
 		q, good := r.readAs(at, scope.FormsOn(use, portName, port.Number), use.Binds[portName] != "" ||

@@ -2,6 +2,8 @@ package try
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,8 +24,12 @@ func (r *Request) Command() string {
 	if r.Port != 0 {
 		port = fmt.Sprintf(":%d", r.Port)
 	}
-	fmt.Fprintf(&out, "meshc try --from %s %s %s", quoted(from), r.Method,
-		quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
+	fmt.Fprintf(&out, "meshc try --from %s ", quoted(from))
+	if r.Scheme == tcp {
+		fmt.Fprint(&out, quoted("tcp://"+net.JoinHostPort(r.Host, strconv.Itoa(int(r.Port)))))
+	} else {
+		fmt.Fprintf(&out, "%s %s", r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
+	}
 	if r.Authority != "" {
 		fmt.Fprintf(&out, " -H %s", quoted("host: "+r.Authority))
 	}

@@ -41,6 +41,7 @@ const (
 	OnHeader        ConditionKind = "header"        // a header that is written on the way
 	OnToken         ConditionKind = "token"         // a token whose content is not known
 	OnAddress       ConditionKind = "address"       // where the client is
+	OnDestination   ConditionKind = "destination"   // whose an address is
 	OnBody          ConditionKind = "body"          // the size of the body
 	OnPath          ConditionKind = "path"          // a path that is not read alike by all
 )

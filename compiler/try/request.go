@@ -30,7 +30,8 @@ type Request struct {
 	From Sender
 	// Method is as it is sent, "GET" say.
 	Method string
-	// Scheme is "http" or "https", Host without a port, and Port 0 for the scheme's own.
+	// Scheme is "http", "https", or "tcp" for a connection of which nothing else is known; Host is without a port, and
+	// Port 0 for the scheme's own.
 	Scheme, Host string
 	Port         uint16
 	// Authority is the header host as it is sent; "" for Host, with Port where that is not the scheme's own.
@@ -97,8 +98,8 @@ func (r *Request) ParseURL(text string) error {
 	if !ok {
 		scheme, rest = "http", text
 	}
-	if r.Scheme = strings.ToLower(scheme); r.Scheme != "http" && r.Scheme != "https" {
-		return fmt.Errorf("%q is not a valid URL of http or https", text)
+	if r.Scheme = strings.ToLower(scheme); r.Scheme != "http" && r.Scheme != "https" && r.Scheme != tcp {
+		return fmt.Errorf("%q is not a valid URL of http, https or tcp", text)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -120,6 +121,9 @@ func (r *Request) ParseURL(text string) error {
 			return fmt.Errorf("%q is not a valid port", port)
 		}
 		r.Port = uint16(n)
+	}
+	if r.Scheme == tcp && (r.Port == 0 || end < len(rest)) {
+		return fmt.Errorf("%q is not a valid address of a connection: write tcp://HOST:PORT", text)
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ func (r *Reach) text() string {
 	if r.Path != "" {
 		text += fmt.Sprintf(", as %s%s", r.Host, r.Path)
 	}
+	if r.Address != "" {
+		text += ", at " + r.Address
+	}
 	if r.Refused != 0 {
 		text += fmt.Sprintf(", and is refused there with %d", r.Refused)
 	}

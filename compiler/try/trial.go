@@ -1,8 +1,11 @@
 package try
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -69,6 +72,9 @@ type Reach struct {
 	Percent float64 `json:"percent"`
 	Host    string  `json:"host,omitempty"`
 	Path    string  `json:"path,omitempty"` // with its query
+	// Address is where a connection below HTTP goes that was made to an address, IP:PORT; "" where it was made by a
+	// name.
+	Address string `json:"address,omitempty"`
 	// Refused is the status with which its proxy answers instead; 0 when it lets the request in.
 	Refused int `json:"refused,omitempty"`
 	// Transient is set when that is for load alone.
@@ -97,6 +103,8 @@ type run struct {
 	me ir.Peer
 	// settled are headers of which it is known what proxies write there: what the message says.
 	settled []string
+	// at is the address that a connection below HTTP leads to, IP:PORT; "" for one made by a name.
+	at string
 	// branch is the way that is followed through what the mesh does not decide; nil for the one that lets the request
 	// in.
 	branch *branch
@@ -145,6 +153,9 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 		host = fmt.Sprintf("%s:%d", host, request.Port)
 	}
 	r.Request = fmt.Sprintf("%s %s://%s%s", request.Method, request.Scheme, host, request.Path)
+	if request.Scheme == tcp {
+		r.Request = "tcp://" + net.JoinHostPort(request.Host, strconv.Itoa(int(request.Port)))
+	}
 	switch request.From.Kind {
 	case ir.KindService:
 		s := m.Service(request.From.Name)
@@ -152,11 +163,16 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 			return nil, m.Missing("service", request.From.Name)
 		}
 		r.me = s.Peer()
-		r.fromService(s)
+		if err := r.fromService(s); err != nil {
+			return nil, err
+		}
 	case ir.KindGateway:
 		g := m.Gateway(request.From.Name)
 		if g == nil {
 			return nil, m.Missing("gateway", request.From.Name)
+		}
+		if request.Scheme == tcp {
+			return nil, errors.New("a connection to a gateway is tried with the host of its listener: write http:// or https://")
 		}
 		r.me = g.Peer()
 		r.fromGateway(g)

@@ -83,25 +83,35 @@ func (b *builder) intercepted() {
 	l := b.outboundListener(outboundListener, b.everywhere(b.member.Proxy.OutboundPort), source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
-	nowhere := b.tcpProxy(blackhole, blackhole, nil, ir.Duration(idleTimeout),
-		b.accountsConnections(b.going(clientTCP))...)
-	l.FilterChains = []*listenerv3.FilterChain{{Name: blackhole, Filters: []*listenerv3.Filter{nowhere}}}
+	l.FilterChains = []*listenerv3.FilterChain{b.nowhere()}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
 	nothing.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	b.out.Clusters = append(b.out.Clusters, nothing)
 }
 
-// virtual is the listener of all calls to one port number. HTTP is told apart by
-// host and TLS by SNI; the linker has made sure that the others are alone.
+// nowhere closes connections that no callee takes, and accounts for them.
+func (b *builder) nowhere() *listenerv3.FilterChain {
+	filter := b.tcpProxy(blackhole, blackhole, nil, ir.Duration(idleTimeout),
+		b.accountsConnections(b.going(clientTCP))...)
+	return &listenerv3.FilterChain{Name: blackhole, Filters: []*listenerv3.Filter{filter}}
+}
+
+// virtual is the listener of all calls to one port number. Connections below HTTP are told apart by the address that
+// they were made to, HTTP by host and TLS by SNI; the linker has made sure that this is enough.
 func (b *builder) virtual(number uint16, calls []call) {
 	name := outboundNumber(number)
 	l := b.outboundListener(name, b.everywhere(number), calls[0].use.Pos)
 	l.BindToPort = wrapperspb.Bool(false)
+	byAddress := addressed{b: b, name: name}
 	var hosts []*routev3.VirtualHost
+	var first call // of HTTP
 	for _, c := range calls {
 		switch {
 		case c.port.Protocol.IsHTTP():
+			if hosts == nil {
+				first = c
+			}
 			hosts = append(hosts, b.named(c))
 		case c.port.Protocol == ir.TLS:
 			chain := join(outboundListener, b.label(c), c.port.Name)
@@ -112,13 +122,15 @@ func (b *builder) virtual(number uint16, calls []call) {
 				Filters:          b.connects(chain, c),
 			})
 		default:
-			l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{Name: name, Filters: b.connects(name, c)})
+			byAddress.connections(c)
 		}
 	}
 	if hosts != nil {
-		l.FilterChains = append(l.FilterChains,
-			b.outboundHTTP(name, b.scope.FormsOn(calls[0].use, calls[0].port.Name, number), false,
-				b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
+		byAddress.requests(b.outboundHTTP(name, b.scope.FormsOn(first.use, first.port.Name, number), false,
+			b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
+	}
+	if l.FilterChains == nil {
+		byAddress.listen(l)
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }

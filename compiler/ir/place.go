@@ -1,0 +1,88 @@
+package ir
+
+import "net/netip"
+
+// Place is where connections of a member lead that its proxy is handed with their addresses, below HTTP: addresses, by
+// which a callee is told from others on the same port.
+type Place struct {
+	netip.Prefix
+	// Port is where the proxy connects to at the address. It is the port that was asked for, but for an instance that
+	// the spec places at another.
+	Port uint16
+}
+
+// Places are those of a call on a port with the protocol tcp. Whole is false where they are not all that the callee may
+// have: the addresses of pods, names and instances in a file are not in the spec, nor is that of a Service of
+// Kubernetes by which a caller in the cluster may address the callee. A connection to an address that is no callee's
+// place may be for such a callee, of which a number can have only one.
+func (s *Scope) Places(use *Use, name string) (places []Place, whole bool) {
+	if use.External {
+		e := s.Externals[use.To]
+		return e.Places(e.Port(name))
+	}
+	u := s.Upstreams[use.To]
+	return u.Places(u.Port(name), s.Service != nil && s.Service.Workload.InCluster())
+}
+
+// Places are those of the instances on a port, for a caller in the cluster or outside; see [Scope.Places].
+func (u *Upstream) Places(port *Port, inCluster bool) (places []Place, whole bool) {
+	w := &u.Workload
+	if port.Protocol != TCP || w.InCluster() || w.DNS != "" || w.File != "" {
+		return nil, false
+	}
+	for i := range w.Endpoints {
+		e := &w.Endpoints[i]
+		if ip, err := netip.ParseAddr(e.Address); err == nil {
+			places = addPlace(places, Place{single(ip), e.Ports[port.Name]}, port.Number)
+		}
+	}
+	return places, !inCluster
+}
+
+// Places are the addresses of an external on a port; see [Scope.Places]. Through an egress gateway connections lead to
+// the first host alone.
+func (e *External) Places(port *Port) (places []Place, whole bool) {
+	if port.Protocol != TCP || len(e.Endpoints) > 0 {
+		return nil, false
+	}
+	hosts := e.Hosts
+	if e.Via != nil && len(hosts) > 1 {
+		hosts = hosts[:1]
+	}
+	for _, host := range hosts {
+		ip, err := netip.ParseAddr(host)
+		if err != nil {
+			return nil, false
+		}
+		places = append(places, Place{single(ip), port.Number})
+	}
+	return places, true
+}
+
+// addPlace adds one of an instance. Of two at one address it is that at the number itself which is meant, if there is
+// one.
+func addPlace(places []Place, p Place, number uint16) []Place {
+	for i := range places {
+		if places[i].Prefix == p.Prefix {
+			if p.Port == number {
+				places[i] = p
+			}
+			return places
+		}
+	}
+	return append(places, p)
+}
+
+// ByIdentity reports whether connections of the call to an address that is no callee's place go to that address all the
+// same, where only who has the identity of the callee can take them. It is so outside Kubernetes, for callees of the
+// mesh whose instances the spec does not say.
+func (s *Scope) ByIdentity(use *Use, name string) bool {
+	if use.External || s.Service == nil || s.Service.Workload.InCluster() {
+		return false
+	}
+	u := s.Upstreams[use.To]
+	_, whole := u.Places(u.Port(name), false)
+	return !whole && u.Port(name).Protocol == TCP
+}
+
+func single(ip netip.Addr) netip.Prefix { return netip.PrefixFrom(ip, ip.BitLen()) }

@@ -1,0 +1,110 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/spec"
+)
+
+// reachable makes sure that every call of a service can be made, by an address
+// of its own or by redirection, and refuses those that the proxy could not tell
+// apart. A gateway makes its calls itself.
+func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.Use, left *freePorts) {
+	numbers := map[uint16][]claim{}
+	for i := range s.Uses {
+		use := &s.Uses[i]
+		at := here.field("uses." + use.To)
+		ports := unbound(use, written[use.To])
+		if s.Proxy.Interception == ir.InterceptExplicit {
+			if len(ports) > 0 {
+				l.add(diag.NeedsBind, at,
+					fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
+					hint("write %s", left.uses(use, ports...))
+			}
+			continue
+		}
+		for _, name := range ports {
+			c := l.claim(s, use, name)
+			number := c.port.Number
+			if slices.Contains(s.Proxy.Ports(), number) {
+				l.add(diag.PortTaken, at, fmt.Sprintf("%s listens on port %d, which is used by this service's proxy",
+					use.To, number), use.Pos).
+					hint("move the proxy: %s.proxy, or give the call a separate address: %s", here.path,
+						left.uses(use, name))
+				continue
+			}
+			l.toldApart(at, c, numbers[number], left)
+			numbers[number] = append(numbers[number], c)
+		}
+	}
+}
+
+// claim is a call's to the connections to a port number that are redirected to the proxy.
+type claim struct {
+	use  *ir.Use
+	port ir.Port
+	// places are the addresses of it below HTTP; whole is set when it claims no others.
+	places []ir.Place
+	whole  bool
+}
+
+func (l *linker) claim(s *ir.Service, use *ir.Use, name string) claim {
+	c := claim{use: use, port: l.calleePort(use, name)}
+	if use.External {
+		c.places, c.whole = l.mesh.External(use.To).Places(&c.port)
+	} else {
+		c.places, c.whole = l.declaredServices[use.To].Places(&c.port, s.Workload.InCluster())
+	}
+	return c
+}
+
+// toldApart refuses a claim that the proxy could not tell from one of the others.
+func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
+	for _, other := range others {
+		address, shared := c.shares(other)
+		switch {
+		case shared:
+			l.add(diag.NeedsBind, at,
+				fmt.Sprintf("the calls to %s and %s both go to %s, port %d, and cannot be distinguished", other.use.To,
+					c.use.To, address, c.port.Number), c.use.Pos, other.use.Pos).
+				hint("give one of them a separate address: %s", left.uses(c.use, c.port.Name))
+			return
+		case !c.apart(other):
+			l.add(diag.NeedsBind, at,
+				fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
+					other.use.To, other.port.Protocol, c.use.To, c.port.Protocol, c.port.Number), c.use.Pos,
+				other.use.Pos).
+				hint("give one of them a separate address: %s", left.uses(c.use, c.port.Name))
+			return
+		}
+	}
+}
+
+// apart reports whether two claims are told apart: HTTP by host, TLS by SNI, and bytes by their addresses, where the
+// spec has those of one of the two.
+func (c *claim) apart(other claim) bool {
+	one, two := c.port.Protocol, other.port.Protocol
+	switch {
+	case one.IsHTTP() && two.IsHTTP():
+		return true
+	case one == ir.TLS || two == ir.TLS: // what speaks first would wait for a handshake
+		return one == two
+	}
+	return c.whole || other.whole
+}
+
+// shares is an address at which both claims have the connections.
+func (c *claim) shares(other claim) (netip.Addr, bool) {
+	for _, p := range c.places {
+		for _, q := range other.places {
+			if p.Overlaps(q.Prefix) {
+				return p.Addr(), true
+			}
+		}
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,70 @@
+package try
+
+import (
+	"net/netip"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
+
+// tcp is the scheme of a connection of which nothing is known but where it goes: tcp://ADDRESS:PORT.
+const tcp = "tcp"
+
+// called is a port that a service calls.
+type called struct {
+	use      *ir.Use
+	port     string
+	protocol ir.Protocol
+}
+
+// redirected reports whether the proxy takes the call by the port's number, and not by an address of its own.
+func (c *called) redirected() bool { return c.use.Binds[c.port] == "" }
+
+// byAddress follows a connection to an address that the spec has for a callee below HTTP; false when it has none.
+func (r *run) byAddress(at string, s *ir.Service, scope *ir.Scope, calls []called) bool {
+	ip, err := netip.ParseAddr(r.request.Host)
+	if err != nil || s.Explicit {
+		return false
+	}
+	for _, c := range calls {
+		if !c.redirected() {
+			continue
+		}
+		places, _ := scope.Places(c.use, c.port)
+		for _, p := range places {
+			if p.Contains(ip.Unmap()) {
+				r.step(at, c.use.Pos, "knows %s as an address of %s", ip, c.use.To)
+				r.at = joined(ip, p.Port)
+				r.call(at, s, c.use, c.port)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// anyAddress follows a connection below HTTP to an address that is no callee's by the spec: there is at most one callee
+// whose address nobody knows here, and else it is closed.
+func (r *run) anyAddress(at string, s *ir.Service, scope *ir.Scope, calls []called) {
+	for _, c := range calls {
+		if c.protocol == ir.TLS || !c.redirected() {
+			r.call(at, s, c.use, c.port)
+			return
+		}
+		if _, whole := scope.Places(c.use, c.port); whole {
+			continue
+		}
+		if scope.ByIdentity(c.use, c.port) && !r.passes(OnDestination, "it is", "it is not",
+			"whether %s, with its certificate, is at %s", c.use.To, r.request.Host) {
+			break
+		}
+		if ip, err := netip.ParseAddr(r.request.Host); err == nil {
+			r.at = joined(ip, r.request.port())
+		}
+		r.call(at, s, c.use, c.port)
+		return
+	}
+	r.step(at, s.Pos, "has no callee at %s on port %d, and closes the connection", r.request.Host, r.request.port())
+	r.answer(at, 0)
+}
+
+func joined(ip netip.Addr, port uint16) string { return netip.AddrPortFrom(ip.Unmap(), port).String() }
