@@ -91,6 +91,27 @@ func fields(message []byte, each func(n protowire.Number, data []byte, value uin
 	return nil
 }
 
+// field is what a field of a message has: its bytes, or its value as a varint or as 64 bits.
+type field struct {
+	data  []byte
+	value uint64
+}
+
+// pair is what the fields 1 and 2 of a message have, as the messages for a name, a label, a quantile and a count are
+// written. What is not there is zero; of a field that is there twice, it is the last.
+func pair(message []byte) (first, second field, err error) {
+	err = fields(message, func(n protowire.Number, data []byte, value uint64) error {
+		switch n {
+		case 1:
+			first = field{data, value}
+		case 2:
+			second = field{data, value}
+		}
+		return nil
+	})
+	return first, second, err
+}
+
 // decode calls each with the mesh's own metrics in a StreamMetricsMessage.
 func decode(report []byte, each func(*sample)) error {
 	return fields(report, func(n protowire.Number, data []byte, _ uint64) error {
@@ -103,14 +124,8 @@ func decode(report []byte, each func(*sample)) error {
 
 // family reads a MetricFamily.
 func family(data []byte, each func(*sample)) error {
-	var name []byte
-	err := fields(data, func(n protowire.Number, data []byte, _ uint64) error {
-		if n == 1 {
-			name = data
-		}
-		return nil
-	})
-	name, ours := bytes.CutPrefix(name, prefix)
+	written, _, err := pair(data)
+	name, ours := bytes.CutPrefix(written.data, prefix)
 	if err != nil || !ours {
 		return err
 	}
@@ -134,12 +149,9 @@ func (s *sample) metric(data []byte) error {
 		case 1:
 			return s.label(data)
 		case 3: // counter
-			return fields(data, func(n protowire.Number, _ []byte, value uint64) error {
-				if n == 1 {
-					s.count = whole(math.Float64frombits(value))
-				}
-				return nil
-			})
+			count, _, err := pair(data)
+			s.count = whole(math.Float64frombits(count.value))
+			return err
 		case 4:
 			return s.summary(data)
 		}
@@ -148,20 +160,11 @@ func (s *sample) metric(data []byte) error {
 }
 
 func (s *sample) label(data []byte) error {
-	var name, text []byte
-	err := fields(data, func(n protowire.Number, data []byte, _ uint64) error {
-		switch n {
-		case 1:
-			name = data
-		case 2:
-			text = data
-		}
-		return nil
-	})
-	if err == nil && len(text) > longestLabel {
+	name, text, err := pair(data)
+	if err == nil && len(text.data) > longestLabel {
 		return errLabel
 	}
-	s.labels.set(name, text)
+	s.labels.set(name.data, text.data)
 	return err
 }
 
@@ -173,19 +176,10 @@ func (s *sample) summary(data []byte) error {
 		case 1:
 			s.count = min(value, mostCounted)
 		case 3:
-			var at, is float64
-			err := fields(data, func(n protowire.Number, _ []byte, value uint64) error {
-				switch n {
-				case 1:
-					at = math.Float64frombits(value)
-				case 2:
-					is = math.Float64frombits(value)
-				}
-				return nil
-			})
+			at, latency, err := pair(data)
 			for i, q := range quantiles {
-				if q == at {
-					s.latency[i] = is
+				if q == math.Float64frombits(at.value) {
+					s.latency[i] = math.Float64frombits(latency.value)
 				}
 			}
 			return err
