@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // logMesh logs what goes wrong, and of one route everything.
@@ -79,25 +79,15 @@ func logLines(t testing.TB, m *Mesh, id string) (lines []map[string]any) {
 }
 
 // logged waits for a line of a proxy that has all of those values.
-func logged(t testing.TB, m *Mesh, id string, want map[string]any) map[string]any {
+func logged(t testing.TB, m *Mesh, id string, want map[string]any) {
 	t.Helper()
-	var found map[string]any
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		for _, line := range logLines(t, m, id) {
-			if all(line, want) {
-				found = line
-			}
+	eventuallyRight(t, func() string {
+		lines := logLines(t, m, id)
+		if slices.ContainsFunc(lines, func(line map[string]any) bool { return all(line, want) }) {
+			return ""
 		}
-		if found != nil {
-			return found
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("%s has no line with %v; it has %v", id, want, logLines(t, m, id))
-			return nil
-		}
-		time.Sleep(poll)
-	}
+		return fmt.Sprintf("%s has no line with %v; it has %v", id, want, lines)
+	})
 }
 
 func all(line, want map[string]any) bool {

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,16 +81,16 @@ func TestEdgesAreWhatWasSent(t *testing.T) {
 // told waits until the server knows exactly of those requests.
 func told(t *testing.T, m *Mesh, want []string) {
 	t.Helper()
-	var got []string
-	for deadline := time.Now().Add(20 * time.Second); fmt.Sprint(got) != fmt.Sprint(want); time.Sleep(poll) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the server knows of\n%q\nand not of\n%q", got, want)
-		}
-		got = nil
+	eventuallyRight(t, func() string {
+		var got []string
 		for _, e := range m.control.server.Edges(15 * time.Minute).Edges {
 			got = append(got, shown(&e))
 		}
-	}
+		if !slices.Equal(got, want) {
+			return fmt.Sprintf("the server knows of\n%q\nand not of\n%q", got, want)
+		}
+		return ""
+	})
 }
 
 func shown(e *serve.Edge) string {

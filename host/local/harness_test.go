@@ -187,10 +187,22 @@ func get(t testing.TB, c *http.Client, url string, headers ...string) *app.Repor
 // not in time.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
+	eventuallyRight(t, func() string {
+		if holds() {
+			return ""
+		}
+		return "it never came: " + what
+	})
+}
+
+// eventuallyRight waits until nothing is wrong. When something still is after the time that eventually waits too, the
+// test fails with that.
+func eventuallyRight(t testing.TB, wrong func() string) {
+	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
+	for is := wrong(); is != ""; is = wrong() {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came: %s", what)
+			t.Fatal(is)
 		}
 		time.Sleep(poll)
 	}
