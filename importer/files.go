@@ -8,6 +8,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -32,7 +33,7 @@ func (e *SameNameError) Error() string {
 // File returns the mesh as one CUE file. The error is a [*SameNameError] where that cannot be.
 func (m *Mesh) File() ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(m.Repository.Services)) {
-		if plain := PlainName(name); plain != name {
+		if plain := membername.Plain(name); plain != name {
 			return nil, &SameNameError{plain}
 		}
 	}
@@ -59,7 +60,7 @@ func (m *Mesh) parts() (map[string][]byte, error) {
 	repositories := map[string]*spec.Repository{meshFile: {Mesh: r.Mesh}}
 	for name, s := range r.Services {
 		repositories["services/"+name+"/service.cue"] = &spec.Repository{
-			Services: map[string]*spec.Service{PlainName(name): s},
+			Services: map[string]*spec.Service{membername.Plain(name): s},
 		}
 	}
 	for name, g := range r.Gateways {

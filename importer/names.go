@@ -1,21 +1,15 @@
 package importer
 
-import "strings"
+import "github.com/meshc/meshc/compiler/membername"
 
 // A service has its name, and NAME.NAMESPACE where Services of several namespaces have the name: so the spec refers to
 // it from everywhere.
-
-// PlainName is NAME of the name of a service.
-func PlainName(name string) string {
-	plain, _, _ := strings.Cut(name, ".")
-	return plain
-}
 
 // Names are the plain names of services and the names of gateways, which externals and other gateways cannot have.
 func (m *Mesh) Names() map[string]bool {
 	out := map[string]bool{}
 	for name := range m.Repository.Services {
-		out[PlainName(name)] = true
+		out[membername.Plain(name)] = true
 	}
 	for name := range m.Repository.Gateways {
 		out[name] = true

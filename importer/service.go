@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -33,7 +34,7 @@ type Service struct {
 
 // Host returns the full DNS name of the service in its cluster.
 func (s *Service) Host() Host {
-	return Host{s.Namespace, PlainName(s.Name) + "." + s.Namespace + ".svc.cluster.local"}
+	return Host{s.Namespace, membername.Plain(s.Name) + "." + s.Namespace + ".svc.cluster.local"}
 }
 
 // Port returns the name of the port with this number, as callers use it; "" if there is none.

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -55,11 +56,11 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 func (m *Mesh) giveWorkloads() {
 	owners := map[*Workload]*Service{}
 	for _, s := range m.Sorted() {
-		s.Account = PlainName(s.Name)
+		s.Account = membername.Plain(s.Name)
 		if len(s.Workloads) == 0 {
 			m.NotCarried(s.Object,
-				fmt.Sprintf("none of the workloads that were read has the pods that it selects: a Deployment %s is taken for it", PlainName(s.Name)), "spec", "selector")
-			s.Spec.Workload = &spec.Workload{Deployment: spec.Written(PlainName(s.Name))}
+				fmt.Sprintf("none of the workloads that were read has the pods that it selects: a Deployment %s is taken for it", membername.Plain(s.Name)), "spec", "selector")
+			s.Spec.Workload = &spec.Workload{Deployment: spec.Written(membername.Plain(s.Name))}
 			continue
 		}
 		if w := s.Workloads[0]; NameOf(w.Name) != w.Name {
@@ -166,7 +167,7 @@ func (m *Mesh) giveAccounts() {
 		holders[key] = append(holders[key], s)
 	}
 	for _, s := range m.Sorted() {
-		if shared := holders[s.Namespace+"/"+s.Account]; len(shared) == 1 && s.Account != PlainName(s.Name) &&
+		if shared := holders[s.Namespace+"/"+s.Account]; len(shared) == 1 && s.Account != membername.Plain(s.Name) &&
 			s.Account != "default" && NameOf(s.Account) == s.Account {
 			s.Spec.Account = spec.Written(s.Account)
 		}

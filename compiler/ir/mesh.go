@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -101,7 +102,7 @@ func findMember[T any](list []*T, name string, of func(*T) (name, namespace stri
 	if t := find(list, name, nameOf); t != nil {
 		return t
 	}
-	plain, namespace, qualified := strings.Cut(name, ".")
+	plain, namespace, qualified := membername.Split(name)
 	if t := find(list, plain, nameOf); qualified && t != nil {
 		if _, in := of(t); in == namespace {
 			return t

@@ -6,19 +6,20 @@ import (
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/membername"
 )
 
 // A member's name in the mesh is NAME, and NAME.NAMESPACE where several namespaces have a member of that name. So it
 // names one member alone, and a spec, a command and a request's host can all be written with it.
 
 // PlainName is NAME of a member's name in the mesh: what it is called in its namespace.
-func PlainName(name string) string {
-	plain, _, _ := strings.Cut(name, ".")
-	return plain
-}
+func PlainName(name string) string { return membername.Plain(name) }
 
 // QualifiedName is NAME.NAMESPACE, whichever of the two a member's name in the mesh is.
-func QualifiedName(name, namespace string) string { return PlainName(name) + "." + namespace }
+func QualifiedName(name, namespace string) string {
+	return membername.Qualified(name, namespace)
+}
 
 // Missing says that the mesh has nothing of a name, and which members of that plain name it has.
 func (m *Mesh) Missing(what, name string) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
@@ -62,7 +63,7 @@ func (n *names) inMesh(kind ir.MemberKind, plain, namespace string) string {
 // "" for by nobody's. A name that leads nowhere stays as it is. When several members could be meant, those are the
 // candidates.
 func (n *names) find(kind ir.MemberKind, written, namespace string) (name string, candidates []string) {
-	plain, in, qualified := strings.Cut(written, ".")
+	plain, in, qualified := membername.Split(written)
 	namespaces := n.of(kind)[plain]
 	switch {
 	case qualified && slices.Contains(namespaces, in):

@@ -1,0 +1,17 @@
+// Package membername takes names of members of a mesh apart and puts them together. A name is NAME, and NAME.NAMESPACE
+// where several namespaces have a member of that name. NAME itself has no dot.
+package membername
+
+import "strings"
+
+// Split is NAME and NAMESPACE of a member's name; qualified is false where it has no namespace.
+func Split(name string) (plain, namespace string, qualified bool) { return strings.Cut(name, ".") }
+
+// Plain is NAME of a member's name, whether or not that has a namespace.
+func Plain(name string) string {
+	plain, _, _ := Split(name)
+	return plain
+}
+
+// Qualified is NAME.NAMESPACE, whether or not the name has a namespace.
+func Qualified(name, namespace string) string { return Plain(name) + "." + namespace }
