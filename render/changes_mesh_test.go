@@ -136,3 +136,18 @@ func metered(without, with string) change {
 	const from = `trustDomain: "shop.example"`
 	return change{from, from + ", telemetry: metrics: {" + with + "}", from + ", telemetry: metrics: {" + without + "}"}
 }
+
+// operated is a change of which people of the cluster are operators.
+func operated(with, instead string) change {
+	const issued = `certificates: {issuer: kind: "embedded"}, operators: kubernetes: `
+	return change{
+		from: `certificates: {issuer: {kind: "ClusterIssuer", name: "ca"}/*certificates*/}`,
+		to:   issued + "{" + with + "}", instead: issued + "{" + instead + "}",
+	}
+}
+
+// over is the change in place of that one.
+func (c change) over(instead string) change {
+	c.instead = instead
+	return c
+}

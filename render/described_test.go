@@ -45,6 +45,7 @@ var notDescribed = map[string]string{
 	"mesh.images.":                "it is the mesh's, not a member's",
 	"mesh.jwt.":                   "it is the mesh's; of a rule the issuer's name is told",
 	"mesh.name":                   "it is the mesh's, not a member's",
+	"mesh.operators.":             "it is the mesh's, not a member's",
 	"mesh.owners.":                "it is for reviews",
 	"mesh.rateLimit.":             "it is the mesh's, not a member's",
 	"mesh.server.":                "it is the mesh's, not a member's",

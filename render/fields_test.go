@@ -32,7 +32,12 @@ var silent = map[string]change{
 		from: `issuer: {kind: "ClusterIssuer", name: "ca"}/*certificates*/`,
 		to:   `issuer: kind: "embedded", renewFor: "1000h"`, instead: `issuer: kind: "embedded"`,
 	},
-	"mesh.proxy.privileged.[]": add("mesh proxy", `privileged: ["app"]`),
+	"mesh.operators.identities.[]": replace(`trustDomain: "shop.example"`,
+		`trustDomain: "shop.example", operators: identities: ["spiffe://shop.example/ops"]`).
+		over(`trustDomain: "shop.example", operators: identities: ["spiffe://shop.example/all"]`),
+	"mesh.operators.kubernetes.users.[]":  operated(`users: ["jane"]`, `users: ["joe"]`),
+	"mesh.operators.kubernetes.groups.[]": operated(`groups: ["sre"]`, `groups: ["all"]`),
+	"mesh.proxy.privileged.[]":            add("mesh proxy", `privileged: ["app"]`),
 	"mesh.owners.[].[]": replace(`trustDomain: "shop.example"`,
 		"trustDomain: \"shop.example\", owners: \"mesh.cue\": [\"@shop/all\"]"),
 	"services.[].grants.[]": addLine("service", `grants: ["@shop/all"]`),

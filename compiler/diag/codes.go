@@ -96,6 +96,8 @@ const (
 	RestIsWrong       Code = "MC1770"
 	FormsBesideRules  Code = "MC1741"
 	OpenMetrics       Code = "MC1751"
+	StrangeOperator   Code = "MC1760"
+	OpenOperators     Code = "MC1761"
 	NobodySigns       Code = "MC1790"
 	PrivilegedPod     Code = "MC1736"
 	NotCarried        Code = "MC1801"

@@ -43,6 +43,8 @@ type Settings struct {
 	Collector *Collector `json:"collector,omitempty"`
 	// Server is how meshc serve treats its proxies. No proxy's configuration depends on it.
 	Server Server `json:"server,omitzero" scope:"-"`
+	// Operators may look into the running mesh; nil for nobody.
+	Operators *Operators `json:"operators,omitempty"`
 	// JWTIssuers, Authorizers and TrustDomains are each sorted by name.
 	JWTIssuers   []*JWTIssuer             `json:"jwtIssuers,omitempty"`
 	Authorizers  []*ExternalAuthorization `json:"externalAuthorization,omitempty"`

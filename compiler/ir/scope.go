@@ -61,6 +61,9 @@ func (m *Mesh) settingsFor(uses []Use, issuers []string, authorizer string, repo
 	if !reports.ByOTLP() {
 		out.Collector = nil
 	}
+	if out.Operators != nil { // a proxy depends on whether there are any
+		out.Operators = &Operators{}
+	}
 	out.JWTIssuers, out.Authorizers = nil, nil
 	if len(uses) == 0 { // they are of calls
 		out.Defaults = Traffic{}

@@ -53,6 +53,7 @@ func Link(units []*spec.Unit, o Options) (*ir.Mesh, Silences, diag.List) {
 	}
 	l.declare()
 	l.server(l.root, l.root.Mesh.Server)
+	l.operators(l.root, l.root.Mesh.Operators)
 	l.takenServices()
 	l.takenWorkloads()
 	l.members()

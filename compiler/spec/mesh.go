@@ -19,6 +19,7 @@ type Mesh struct {
 	Limits        *Limits                           `cue:"limits"`
 	RateLimit     *RateLimitService                 `cue:"rateLimit"`
 	Server        *Server                           `cue:"server"`
+	Operators     *Operators                        `cue:"operators"`
 	Owners        map[string][]Field[string]        `cue:"owners"`
 	Silence       Silence                           `cue:"silence"`
 }

@@ -36,7 +36,8 @@ var weights = []struct {
 	{member: "mesh", path: "delivery", kind: Deployment},
 	{member: "mesh", path: "name", kind: Identity}, // whom the proxies take for meshc serve
 	{member: "mesh", path: "server", kind: Protection},
-	{member: "mesh", path: "metrics", kind: Protection}, // who reads them
+	{member: "mesh", path: "metrics", kind: Protection},   // who reads them
+	{member: "mesh", path: "operators", kind: Protection}, // who sees the requests of others
 	{path: "proxy.metricsPort", kind: Protection},
 	{path: "proxy.drainTime", kind: Protection}, // how long a connection outlives the right to it
 	{member: "mesh", path: "rateLimit.failClosed", weigh: lets("false")},
