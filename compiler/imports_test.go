@@ -78,8 +78,8 @@ var imports = []struct{ of, may, depend string }{
 	},
 	{"serve/heard", "", ""},
 	{"serve/telemetry", "serve/heard", "envoy"},
-	{"serve", `compiler/ir compiler/publickey compiler/source compiler/update compiler/watch identity/ca identity/enroll
-		identity/svid render/envoy render/live serve/heard serve/telemetry`, "envoy"},
+	{"serve", `compiler/ir compiler/publickey compiler/secret compiler/source compiler/update compiler/watch
+		identity/ca identity/enroll identity/svid render/envoy render/live serve/heard serve/telemetry`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},

@@ -27,7 +27,7 @@ var fieldLine = regexp.MustCompile(`(?m)^Field: (\S+)$`)
 // another place: what they do is seen in what is rendered (TestFieldsTakeEffect), in
 // the tests of rules and identities, or by a compiler that refuses.
 var beside = regexp.MustCompile(
-	`^(namespace|account|allow|mtls|silence|grants|proxy\.(inboundPort|outboundPort|adminPort|server|certificateDirectory|secretDirectory|privileged|ipFamilies)|compression\.contentTypes|mesh\.(name|trustDomain|clusterDomain|proxy|certificates|images|flux|silence|limits|server|defaults|owners)|mesh\.telemetry\.metrics\.scraper\.(namespace|pods)|external\.(silence|outliers|connections|local)|workload\.endpoints\.local|workload\.(deployment|statefulSet|daemonSet|job|cronJob|dns)|replicas|versions\.workload|routes\.name|routes\.to\.port|ports\.(port|target)|listeners\.port|uses\.(ports|binds|idleTimeout)|external\.(timeout|idleTimeout)|idleTimeout|tests)(\.|$)`)
+	`^(namespace|account|allow|mtls|silence|grants|proxy\.(inboundPort|outboundPort|adminPort|server|certificateDirectory|secretDirectory|privileged|ipFamilies)|compression\.contentTypes|mesh\.(name|trustDomain|clusterDomain|proxy|certificates|images|flux|silence|limits|server|defaults|owners|operators\.kubernetes)|mesh\.telemetry\.metrics\.scraper\.(namespace|pods)|external\.(silence|outliers|connections|local)|workload\.endpoints\.local|workload\.(deployment|statefulSet|daemonSet|job|cronJob|dns)|replicas|versions\.workload|routes\.name|routes\.to\.port|ports\.(port|target)|listeners\.port|uses\.(ports|binds|idleTimeout)|external\.(timeout|idleTimeout)|idleTimeout|tests)(\.|$)`)
 
 // TestFeaturesPageIsCurrent wants docs/features.md to list every field of the
 // language that is about traffic, each with a test that sends some. Update it with

@@ -18,6 +18,7 @@ func (s *Server) enrolment() *http.Server {
 		TokenReview: s.config.TokenReview,
 		Certificate: func() (*tls.Certificate, error) { return s.identity.certificate() },
 		Mesh:        func() *ir.Mesh { return s.live.now().mesh },
+		Tap:         http.HandlerFunc(s.tapByToken),
 		Seen:        s.seen, Refused: s.metrics.refused.Inc, Log: s.log,
 	})
 }

@@ -21,6 +21,7 @@ type metrics struct {
 	limited   prometheus.Counter
 	limitedConnections, limitedHolders,
 	omittedLines, reports prometheus.Counter
+	tapMetrics
 	acks     *prometheus.CounterVec
 	nacks    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
@@ -35,11 +36,12 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "meshc", Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		registry:  prometheus.NewRegistry(),
-		connected: gauge("connected_proxies", "Proxies that are connected."),
-		behind:    gauge("proxies_behind", "Connected proxies that have not answered what they were sent."),
-		refusing:  gauge("proxies_refusing", "Connected proxies that have refused a resource."),
-		stale:     gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
+		registry:   prometheus.NewRegistry(),
+		tapMetrics: newTapMetrics(),
+		connected:  gauge("connected_proxies", "Proxies that are connected."),
+		behind:     gauge("proxies_behind", "Connected proxies that have not answered what they were sent."),
+		refusing:   gauge("proxies_refusing", "Connected proxies that have refused a resource."),
+		stale:      gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "meshc", Name: "mesh_info",
 			Help: "1 for the mesh that is served, by its hash.",
@@ -87,6 +89,7 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited,
 		m.limitedConnections, m.limitedHolders, m.omittedLines, m.reports, m.acks, m.nacks, m.reloads, m.pushTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.register(m.registry)
 	return m
 }
 

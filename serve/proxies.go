@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
@@ -38,12 +40,31 @@ type proxies struct {
 
 // cache is what the streams are answered from.
 func (p *proxies) cache() cache.Cache {
+	of := func(n *corev3.Node, url string) string {
+		if url == tapBoundType {
+			return url
+		}
+		return kindOf(n)
+	}
 	return &cache.MuxCache{
-		Classify:      func(r *cache.Request) string { return kindOf(r.GetNode()) },
-		ClassifyDelta: func(r *cache.DeltaRequest) string { return kindOf(r.GetNode()) },
-		Caches:        map[string]cache.Cache{kindEnvoy: p.envoys, kindGRPC: p.clients},
+		Classify:      func(r *cache.Request) string { return of(r.GetNode(), r.GetTypeUrl()) },
+		ClassifyDelta: func(r *cache.DeltaRequest) string { return of(r.GetNode(), r.GetTypeUrl()) },
+		Caches:        map[string]cache.Cache{kindEnvoy: p.envoys, kindGRPC: p.clients, tapBoundType: tapBounds()},
 	}
 }
+
+// tapBoundType is the type of the one resource that is the same for every proxy, and never changes: how many lines a
+// proxy sends that is tapped.
+const tapBoundType = "type.googleapis.com/envoy.type.v3.TokenBucket"
+
+func tapBounds() cache.Cache {
+	return cache.NewLinearCache(tapBoundType, cache.WithInitialResources(map[string]types.Resource{
+		envoy.TapBucket: envoy.TapBound(),
+	}))
+}
+
+// followed reports whether what proxies answer to a type is followed.
+func followed(url string) bool { return url != tapBoundType }
 
 // drain refuses new streams.
 func (p *proxies) drain() {

@@ -32,6 +32,8 @@ type reports struct {
 	quotas  *quotas
 	log     func(spiffeid.ID, string, ...any)
 	metrics *metrics
+	// left is told of lines that a tapped proxy left out.
+	left func(kind ir.MemberKind, name string, identity spiffeid.ID, lines uint64)
 
 	mu    sync.Mutex
 	nodes map[reportingKey]*reporting
@@ -128,6 +130,9 @@ func (r *reports) follow(s grpc.ServerStream) error {
 				return status.Error(codes.ResourceExhausted, err.Error())
 			}
 			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		if n := telemetry.Counted(data, envoy.TapDropped); n > 0 {
+			r.left(kind, name, identity, n)
 		}
 	}
 }

@@ -70,7 +70,7 @@ const (
 //   - [liveMesh] is the mesh with its present instances;
 //   - [trust] is the trust bundle, [revocations] are the revoked certificates, [quotas] count what each identity
 //     uses of the server, and [holders] are the hosts that hold certificates;
-//   - [reports] are what the proxies tell of their edges.
+//   - [reports] are what the proxies tell of their edges, and [taps] show operators single requests.
 //
 // Locks are taken in this order: setting, then that of staging, then that of proxies, and then at most one of the
 // others, under which no other part is called. No other order occurs, because a part calls only parts that come later
@@ -94,6 +94,7 @@ type Server struct {
 	quotas  *quotas
 	holders *holders
 	reports *reports
+	taps    *taps
 	begun   time.Time
 
 	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate.
@@ -137,6 +138,8 @@ func New(c Config) (*Server, error) {
 		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
 	}
 	s.reports, s.begun = newReports(s), time.Now()
+	s.taps = newTaps(s)
+	s.reports.left = s.taps.omitted
 	m.follow(s.reports.store)
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
 	var err error
@@ -275,6 +278,7 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.intercept),
+		grpc.UnaryInterceptor(s.interceptCall),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
@@ -290,5 +294,8 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
 	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
 	s.reports.register(running, g)
+	s.taps.registerRuntime(running, g)
+	s.taps.registerLines(g)
+	s.taps.registerOperators(running, g)
 	return g
 }

@@ -134,6 +134,9 @@ func (p *proxies) request(key streamKey, r *said) error {
 		p.metrics.limited.Inc()
 		return status.Errorf(codes.ResourceExhausted, "the stream asks for more than %d bytes of names", maxNames)
 	}
+	if !followed(r.url) {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	url := r.url
@@ -270,6 +273,9 @@ func (p *proxies) withhold(n *node, url string, names []string) {
 // response is called before a response is sent. In the incremental protocol it contains the changed resources, in the
 // state-of-the-world protocol all that the client subscribed to.
 func (p *proxies) response(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
+	if !followed(url) {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := p.streams[key]

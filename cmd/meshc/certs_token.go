@@ -71,7 +71,7 @@ func readToken(cmd *cobra.Command, file string) (secret.Value, error) {
 	}
 	text := strings.TrimSpace(string(data))
 	if text == "" {
-		return secret.Value{}, usage(fmt.Errorf("%s holds no join token", file))
+		return secret.Value{}, usage(fmt.Errorf("%s holds no token", file))
 	}
 	return secret.New([]byte(text)), nil
 }

@@ -26,6 +26,7 @@ mesh: {
 	trustDomain: "shop.example"
 	proxy: {interception: "explicit", server: "SERVER", ipFamilies: ["IPv4"]}
 	certificates: lifetime: "LIFE"
+	operators: identities: ["spiffe://shop.example/ns/default/sa/web"]
 }
 services: web: {
 	workload: endpoints: [{address: "WEB", local: true}]

@@ -33,6 +33,7 @@ func TestHosts(t *testing.T) {
 		body, err := m.ask()
 		return err == nil && strings.Contains(body, "URI=spiffe://shop.example/ns/default/sa/web")
 	})
+	m.tapsEnd(t)
 	running = m.outlastsServe(t, running)
 	m.startsWithoutServe(t, running, caller)
 }
@@ -42,9 +43,12 @@ func (m *hostMesh) outlastsServe(t *testing.T, running *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	end := m.load()
 	for range 2 {
+		tapped := m.tap(t)
 		kill(t, running)
 		gone := time.Now()
+		tapped.ended(t)
 		m.soon(t, "the end of the outage", func() bool { return time.Since(gone) > m.outage })
+		m.tapIsOver(t)
 		running = m.serve(t)
 		m.soon(t, "both proxies at serve", func() bool { return m.connected() == 2 })
 	}

@@ -121,7 +121,7 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(),
 		newEdgesCmd(), newDescribeCmd(),
 		newTryCmd(),
 		newLogsCmd(),

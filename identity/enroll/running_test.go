@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -131,6 +132,10 @@ func (r *running) keeper(t *testing.T, dir string, id spiffeid.ID, token secret.
 type reviewed struct {
 	id  spiffeid.ID
 	err error
+}
+
+func (r *reviewed) User(context.Context, string, spiffeid.ID) (string, []string, error) {
+	return "", nil, errors.New("no users here")
 }
 
 func (r *reviewed) Identity(context.Context, string, spiffeid.ID) (spiffeid.ID, error) {

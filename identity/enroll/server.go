@@ -29,6 +29,7 @@ import (
 const (
 	certificatesPath = "/v1/certificates" // POST a Request, get an Answer
 	trustPath        = "/v1/trust"        // GET a Trust
+	TapPath          = "/v1/tap"          // POST what meshc serve takes of operators
 )
 
 // Request is the body of a request for a certificate.
@@ -80,6 +81,8 @@ type Config struct {
 	Mesh func() *ir.Mesh
 	// Seen is called with what the server learns about a holder.
 	Seen func(Sighting)
+	// Tap answers operators who show a token, by POST to TapPath; nil if there is nothing to ask.
+	Tap http.Handler
 	// Refused is called for each request that is refused.
 	Refused func()
 	Log     *slog.Logger
@@ -104,6 +107,8 @@ type Sighting struct {
 // the server's identity.
 type TokenReviewer interface {
 	Identity(ctx context.Context, token string, server spiffeid.ID) (spiffeid.ID, error)
+	// User is whose a token is, with the groups of that user. Its audience is the server's identity or the API server.
+	User(ctx context.Context, token string, server spiffeid.ID) (name string, groups []string, err error)
 }
 
 // errReview is all that the client is told; the reason is logged.
@@ -115,6 +120,9 @@ func Server(c Config) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+certificatesPath, a.certificate)
 	mux.HandleFunc("GET "+trustPath, a.trust)
+	if c.Tap != nil {
+		mux.Handle("POST "+TapPath, c.Tap)
+	}
 	return &http.Server{
 		Handler: a.limited(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 20 * time.Second,

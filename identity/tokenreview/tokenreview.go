@@ -49,6 +49,27 @@ func (t *Reviewer) Identity(ctx context.Context, token string, server spiffeid.I
 	return spiffeid.FromSegments(server.TrustDomain(), "ns", namespace, "sa", account)
 }
 
+// User returns the name and the groups of whoever the token belongs to. The token is for the server, or for the API
+// server itself, as those of people are.
+func (t *Reviewer) User(ctx context.Context, token string, server spiffeid.ID) (name string, groups []string,
+	err error,
+) {
+	ctx, cancel := context.WithTimeout(ctx, reviewTime)
+	defer cancel()
+	for _, audiences := range [][]string{{server.String()}, nil} {
+		said, err := t.ask(ctx, &authenticationv1.TokenReview{
+			Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
+		})
+		switch {
+		case err != nil:
+			return "", nil, err
+		case said.Authenticated && (audiences == nil || slices.Contains(said.Audiences, server.String())):
+			return said.User.Username, said.User.Groups, nil
+		}
+	}
+	return "", nil, fmt.Errorf("the token is authenticated neither for %s nor for the API server", server)
+}
+
 // ask makes its clients each time; their connections and files are client-go's to keep.
 func (t *Reviewer) ask(ctx context.Context, review *authenticationv1.TokenReview) (*authenticationv1.TokenReviewStatus,
 	error,

@@ -23,22 +23,21 @@ const (
 // accounts are the access loggers of requests that the routes of those hosts take: they count them, and log those that
 // the spec wants logged.
 func (b *builder) accounts(m measured, hosts []*routev3.VirtualHost) []*accesslogv3.AccessLog {
-	log := b.accessLog()
-	filter, some := b.loggedBy(log, m, hosts)
-	if !some {
-		return b.counts(m)
+	log, out := b.accessLog(), b.taps(b.counts(m), m, hosts)
+	if filter, some := b.loggedBy(log, m, hosts); some {
+		out = append(out, b.logger(log, b.requestLine(m, log.Query), filter))
 	}
-	return append(b.counts(m), b.logger(log, b.requestLine(m, log.Query), filter))
+	return out
 }
 
 // accountsConnections is [builder.accounts] below HTTP.
 func (b *builder) accountsConnections(m measured) []*accesslogv3.AccessLog {
-	log := b.accessLog()
-	filter, some := loggedWhen(&log.Logged, func() *accesslogv3.AccessLogFilter { return withFlags() })
-	if !some {
-		return b.countsConnections(m)
+	log, out := b.accessLog(), b.tapsConnections(b.countsConnections(m), m)
+	failed := func() *accesslogv3.AccessLogFilter { return withFlags() }
+	if filter, some := loggedWhen(&log.Logged, failed); some {
+		out = append(out, b.logger(log, b.connectionLine(m), filter))
 	}
-	return append(b.countsConnections(m), b.logger(log, b.connectionLine(m), filter))
+	return out
 }
 
 // accessLog is what the member's proxies log and how; where only routes say which, as the schema's defaults have it.

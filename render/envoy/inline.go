@@ -11,6 +11,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
@@ -99,10 +100,17 @@ func (in inliner) listener(l *listenerv3.Listener) (*listenerv3.Listener, error)
 			return nil, err
 		}
 		for _, filter := range chain.Filters {
-			if filter.Name != hcmFilter {
-				continue
+			var err error
+			switch filter.Name {
+			case hcmFilter:
+				err = replace(filter.GetTypedConfig(), in.connectionManager)
+			case tcpProxyFilter:
+				err = replace(filter.GetTypedConfig(), func(p *tcpproxyv3.TcpProxy) error {
+					p.AccessLog = withoutTaps(p.AccessLog)
+					return nil
+				})
 			}
-			if err := replace(filter.GetTypedConfig(), in.connectionManager); err != nil {
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -122,6 +130,7 @@ func (in inliner) downstream(s *corev3.TransportSocket) error {
 }
 
 func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
+	m.AccessLog = withoutTaps(m.AccessLog)
 	rds := m.GetRds()
 	if rds == nil {
 		return nil

@@ -25,7 +25,9 @@ var keptStats = []string{
 
 // keptPrefixes are the beginnings of the names of those that a proxy keeps wholly: the mesh's own, and those about the
 // proxy.
-var keptPrefixes = []string{metricsPrefix + ".", "server.", "control_plane.", "cluster_manager.", "listener_manager."}
+var keptPrefixes = []string{
+	metricsPrefix + ".", "server.", "control_plane.", "cluster_manager.", "listener_manager.", tapStats,
+}
 
 // durationBuckets are those of OpenTelemetry's semantic conventions for the duration of requests, in milliseconds.
 var durationBuckets = []float64{5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000}

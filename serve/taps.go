@@ -1,0 +1,236 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/telemetry"
+)
+
+// taps show operators requests as proxies end them. It has a lock of its own, and calls the live mesh and the quotas
+// alone.
+type taps struct {
+	live    *liveMesh
+	quotas  *quotas
+	metrics *metrics
+	log     *slog.Logger
+	// reporter is as whom a node reports.
+	reporter func(ir.MemberKind, string, spiffeid.ID) (*telemetry.Reporter, error)
+
+	mu     sync.Mutex
+	active map[*tap]bool
+	// turn counts the taps that began and ended.
+	turn    uint64
+	proxies map[*tappable]bool
+	// bounds are of the lines of each proxy, while there are taps; of is how many proxies of an identity have one.
+	bounds map[reportingKey]*rate.Limiter
+	of     map[spiffeid.ID]int
+}
+
+// Bounds of taps.
+const (
+	maxTaps  = 16   // at once
+	maxLines = 1000 // that wait for an operator to take them
+)
+
+// tap is what one operator looks at.
+type tap struct {
+	*tapped
+	turn  uint64 // that it began at
+	lines chan *TapEvent
+	// acks says that a proxy has taken something, left how many lines were left out since it was last told.
+	acks chan struct{}
+	left atomic.Uint64
+}
+
+// tappable is a proxy whose runtime the server sets over a stream.
+type tappable struct {
+	id       string
+	identity spiffeid.ID
+	kind     ir.MemberKind
+	name     string
+	changed  chan struct{} // something to send
+	// sent and acked are the turns of what it was sent and has taken last.
+	sent, acked uint64
+}
+
+func newTaps(s *Server) *taps {
+	return &taps{
+		live: s.live, quotas: s.quotas, metrics: s.metrics, log: s.log, reporter: s.reports.reporter,
+		active: map[*tap]bool{}, proxies: map[*tappable]bool{},
+		bounds: map[reportingKey]*rate.Limiter{}, of: map[spiffeid.ID]int{},
+	}
+}
+
+// follow shows an operator the requests until the context ends. It returns when he is no operator any more. The
+// function may says whether he is one of that mesh.
+func (t *taps) follow(ctx context.Context, operator string, may func(*ir.Operators) bool, r *TapRequest,
+	send func(*TapEvent) error,
+) error {
+	m := t.live.now().mesh
+	if m == nil {
+		return status.Error(codes.Unavailable, "no mesh is loaded yet")
+	}
+	if !may(m.Operators) {
+		t.metrics.tapsRefused.Inc()
+		t.log.Warn("a tap was refused: not an operator", "operator", operator, "from", r.From, "to", r.To)
+		return status.Errorf(codes.PermissionDenied, "%s is not an operator of the mesh %s (mesh.operators)", operator,
+			m.Name)
+	}
+	what, err := r.resolve(m)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	mine, err := t.begin(what)
+	if err != nil {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
+	shown := 0
+	t.log.Info("tap begins", "operator", operator, "tap", what.String())
+	defer func() {
+		t.end(mine)
+		t.log.Info("tap ends", "operator", operator, "tap", what.String(), "lines", shown)
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for ready := false; ; {
+		if !ready {
+			var proxies int
+			if proxies, ready = t.ready(mine); ready {
+				if err := send(&TapEvent{Tapped: &proxies}); err != nil {
+					return err
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-mine.acks:
+		case event := <-mine.lines:
+			shown++
+			t.metrics.tapLines.Inc()
+			if err := send(event); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if m := t.live.now().mesh; m == nil || !may(m.Operators) {
+				return status.Errorf(codes.PermissionDenied, "%s is not an operator any more", operator)
+			}
+			if n := mine.left.Swap(0); n > 0 {
+				t.metrics.tapOmitted.Add(float64(n))
+				if err := send(&TapEvent{Omitted: n}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func (t *taps) begin(what *tapped) (*tap, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.active) >= maxTaps {
+		return nil, fmt.Errorf("%d operators tap at once, which is the limit", maxTaps)
+	}
+	t.turn++
+	out := &tap{tapped: what, turn: t.turn, lines: make(chan *TapEvent, maxLines), acks: make(chan struct{}, 1)}
+	t.active[out] = true
+	t.changed()
+	t.metrics.tapsBegun.Inc()
+	return out, nil
+}
+
+func (t *taps) end(over *tap) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turn++
+	delete(t.active, over)
+	if len(t.active) == 0 {
+		clear(t.bounds)
+		clear(t.of)
+	}
+	t.changed()
+}
+
+// changed has every proxy's runtime looked at. It is called with the lock held, as are those below.
+func (t *taps) changed() {
+	t.metrics.taps.Set(float64(len(t.active)))
+	for p := range t.proxies {
+		signal(p.changed)
+	}
+}
+
+// signal wakes who waits for it, once.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// ready reports how many proxies show a tap what it looks at, and whether all of them know of it.
+func (t *taps) ready(mine *tap) (proxies int, ready bool) {
+	m := t.live.now().mesh
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ready = true
+	for p := range t.proxies {
+		if len(mine.keys(m, p)) > 0 {
+			proxies++
+			ready = ready && p.acked >= mine.turn
+		}
+	}
+	return proxies, ready
+}
+
+// layer is the runtime of a proxy, empty while nobody taps it, and the turn that it is of.
+func (t *taps) layer(p *tappable) (layer map[string]any, turn uint64) {
+	m := t.live.now().mesh
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	layer = map[string]any{}
+	from, to := envoy.TapMaxStatus, 0
+	for one := range t.active {
+		keys := one.keys(m, p)
+		for _, key := range keys {
+			layer[key] = 100 // percent
+		}
+		if len(keys) > 0 {
+			from, to = min(from, one.status.from), max(to, one.status.to)
+		}
+	}
+	if len(layer) > 0 {
+		layer[envoy.TapStatusFrom], layer[envoy.TapStatusTo] = from, to
+	}
+	return layer, t.turn
+}
+
+// omitted counts lines that a proxy left out itself.
+func (t *taps) omitted(kind ir.MemberKind, name string, identity spiffeid.ID, lines uint64) {
+	m := t.live.now().mesh
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for one := range t.active {
+		if len(one.keys(m, &tappable{identity: identity, kind: kind, name: name})) > 0 {
+			one.left.Add(lines)
+		}
+	}
+}
+
+// any reports whether somebody taps.
+func (t *taps) any() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.active) > 0
+}
