@@ -2,10 +2,12 @@ package link
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -19,7 +21,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	}
 	e.Outliers = l.outliers(here.field("outliers"), s.Outliers, e.Ports)
 	for i, f := range s.Hosts {
-		host := l.host(here.field("hosts").index(i), f.Value, here.pos(f.Pos))
+		host := l.externalHost(here.field("hosts").index(i), f.Value, e.Ports, here.pos(f.Pos))
 		if other := hosts[host]; other != nil && sharePort(other.Ports, e.Ports) {
 			l.add(diag.HostTaken, here.field("hosts").
 				index(i), fmt.Sprintf("%s and %s both have the host %s", other.Name, name, host), here.pos(f.Pos),
@@ -52,6 +54,23 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	}
 	l.ofRequests(here, s.Traffic(), e.Ports, name, h.pos)
 	return e
+}
+
+// externalHost is a host, or an address of IPv6 of an external that is called by addresses alone.
+func (l *linker) externalHost(here place, written string, ports []ir.Port, pos source.Position) string {
+	ip, err := netip.ParseAddr(written)
+	if err != nil || ip.Is4() {
+		return l.host(here, written, pos)
+	}
+	for _, p := range ports {
+		if p.Protocol != ir.TCP {
+			l.add(diag.BadHost, here,
+				fmt.Sprintf("%s is an IPv6 address, and port %s (%s) needs a DNS name", written, p.Name, p.Protocol), pos).
+				hint(`move the address to an external whose ports all have protocol: "tcp"`)
+			break
+		}
+	}
+	return ip.Unmap().String()
 }
 
 func sharePort(a, b []ir.Port) bool {

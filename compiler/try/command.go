@@ -28,7 +28,7 @@ func (r *Request) Command() string {
 	if r.Scheme == tcp {
 		fmt.Fprint(&out, quoted("tcp://"+net.JoinHostPort(r.Host, strconv.Itoa(int(r.Port)))))
 	} else {
-		fmt.Fprintf(&out, "%s %s", r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, r.Host, port, r.Path)))
+		fmt.Fprintf(&out, "%s %s", r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, bracketed(r.Host), port, r.Path)))
 	}
 	if r.Authority != "" {
 		fmt.Fprintf(&out, " -H %s", quoted("host: "+r.Authority))
@@ -62,3 +62,11 @@ func quoted(text string) string {
 }
 
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/._-=,@%+"
+
+// bracketed is a host as a URL has it: an address of IPv6 in brackets.
+func bracketed(host string) string {
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return "[" + host + "]"
+	}
+	return host
+}
