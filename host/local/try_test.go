@@ -3,6 +3,7 @@ package local
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
@@ -119,25 +122,26 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 	return fmt.Sprintf("it reaches %s %s as %s%s", report.Service, report.Version, report.Host, report.Path)
 }
 
-// sentAs sends a request as it is written, over HTTP/1.1, or over HTTP/2 where that says the same. Its own text
-// chooses.
+// sentAs sends a request as it is written, over HTTP/1.1, or over HTTP/2 where that says the same, with a scheme that is
+// not always the connection's. Its own text chooses.
 func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
-	written := strings.Contains(raw, "://") || strings.Contains(raw, "x-forwarded-proto:") || // HTTP/2 has a scheme
-		strings.HasPrefix(r.Path, "//") // which Go's client does not write
-	if written || crc32.ChecksumIEEE([]byte(raw))%3 > 0 {
+	sum := crc32.ChecksumIEEE([]byte(raw))
+	written := strings.Contains(raw, "://") || strings.HasPrefix(r.Path, "//") // which Go's client does not write
+	if written || sum%3 > 0 {
 		if _, err := io.WriteString(conn, raw); err != nil {
 			return nil, err
 		}
 		return http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.Method})
 	}
-	var http2 http.Protocols
-	http2.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{
-		Protocols: &http2, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	transport := &http2.Transport{
+		AllowHTTP: true,
+		DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) {
+			return conn, nil
+		},
 	}
 	request := &http.Request{
 		Method: r.Method, Header: http.Header{},
-		URL: &url.URL{Scheme: "http", Host: "unused", Opaque: r.Path},
+		URL: &url.URL{Scheme: []string{"http", "https"}[sum%2], Host: "unused", Opaque: r.Path},
 	}
 	_, lines, _ := strings.Cut(raw, "\r\n")
 	for line := range strings.SplitSeq(strings.TrimSpace(lines), "\r\n") {

@@ -32,6 +32,22 @@ var calleeCertificates = map[string]struct {
 	"any-use":           {func(c *x509.Certificate) { c.KeyUsage = 0 }, false},
 	"foreign-and-own":   {func(c *x509.Certificate) { c.URIs = append([]*url.URL{foreignURI()}, c.URIs...) }, false},
 	"foreign":           {func(c *x509.Certificate) { c.URIs = []*url.URL{foreignURI()} }, false},
+	// A DNS name is no identity of a callee, whatever it spells: it neither makes nor spoils one.
+	"dns-alone": {func(c *x509.Certificate) {
+		c.DNSNames, c.URIs = []string{c.URIs[0].String()}, nil
+	}, false},
+	"dns-for-other": {func(c *x509.Certificate) {
+		c.DNSNames, c.URIs = []string{c.URIs[0].String()}, []*url.URL{otherURI()}
+	}, false},
+	"dns-beside": {func(c *x509.Certificate) { c.DNSNames = []string{otherURI().String()} }, true},
+	"other":      {func(c *x509.Certificate) { c.URIs = []*url.URL{otherURI()} }, false},
+	// What Envoy cannot refuse: another identity beside that of the callee, where the first is one of the mesh.
+	"own-and-other":   {func(c *x509.Certificate) { c.URIs = append(c.URIs, otherURI()) }, true},
+	"other-and-own":   {func(c *x509.Certificate) { c.URIs = append([]*url.URL{otherURI()}, c.URIs...) }, true},
+	"own-and-foreign": {func(c *x509.Certificate) { c.URIs = append(c.URIs, foreignURI()) }, true},
+	"own-and-no-id": {func(c *x509.Certificate) {
+		c.URIs = append(c.URIs, &url.URL{Scheme: "https", Host: "partner.example", Path: "/"})
+	}, true},
 	"authority-and-sign": {func(c *x509.Certificate) {
 		c.BasicConstraintsValid, c.IsCA, c.KeyUsage = true, true, x509.KeyUsageCertSign
 	}, false},
@@ -39,6 +55,10 @@ var calleeCertificates = map[string]struct {
 
 func foreignURI() *url.URL {
 	return &url.URL{Scheme: "spiffe", Host: "partner.example", Path: "/ns/shop/sa/other"}
+}
+
+func otherURI() *url.URL {
+	return &url.URL{Scheme: "spiffe", Host: trustDomain, Path: "/ns/shop/sa/stranger"}
 }
 
 // TestCalleeCertificates has a real Envoy call servers that show such certificates.
@@ -97,7 +117,7 @@ func TestCalleeCertificates(t *testing.T) {
 // TestServerCertificates has real Envoys that start ask servers that show such certificates for their configuration.
 func TestServerCertificates(t *testing.T) {
 	a := newAuthority(t)
-	for _, name := range []string{"leaf", "authority", "foreign-and-own"} {
+	for _, name := range []string{"leaf", "authority", "foreign-and-own", "dns-alone", "dns-for-other", "own-and-other"} {
 		t.Run(name, func(t *testing.T) {
 			m := shop(ir.DeliveryXDS)
 			s := m.Service("cart")

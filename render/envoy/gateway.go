@@ -200,7 +200,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
 		for _, r := range routes {
 			if r.Match.Host == "" || ir.HostCovers(r.Match.Host, domain) {
-				host.Routes = append(host.Routes, b.gatewayRoutes(r)...)
+				host.Routes = append(host.Routes, b.gatewayRoutes(l, r)...)
 			}
 		}
 		if host.Routes != nil {
@@ -213,9 +213,9 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 // gatewayRoutes are one route, or, when all its requests go to a service and no
 // version of it is named, those of that service's own routes that they can take:
 // a canary of the service is one for calls through the gateway too.
-func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
+func (b *builder) gatewayRoutes(l *ir.Listener, r *ir.Route) []*routev3.Route {
 	if r.Answers() {
-		return withPort(b.route(r.Name, match(&r.Match), nil, ir.Policy{}, r), r)
+		return redirecting(b.route(r.Name, match(&r.Match), nil, ir.Policy{}, r), r, l)
 	}
 	to := &r.To[0]
 	callee := b.scope.Upstreams[to.Service]
@@ -227,10 +227,10 @@ func (b *builder) gatewayRoutes(r *ir.Route) []*routev3.Route {
 			own := &callee.Routes[i]
 			if m, possible := behind(r, own); possible {
 				p := b.scope.Settings.Policy(use, &callee.Traffic, r, own)
-				out = append(out, guarded(b.route(join(r.Name, own.Name), m, port, p, r, own), r, own)...)
+				out = append(out, guarded(l, b.route(join(r.Name, own.Name), m, port, p, r, own), r, own)...)
 			}
 		}
 	}
 	p := b.scope.Settings.Policy(use, &callee.Traffic, r)
-	return withUpgrades(append(out, guarded(b.route(r.Name, match(&r.Match), port, p, r), r)...), port)
+	return withUpgrades(append(out, guarded(l, b.route(r.Name, match(&r.Match), port, p, r), r)...), port)
 }

@@ -23,11 +23,12 @@ func rewrite(action *routev3.RouteAction, by []*ir.Route) {
 }
 
 // guarded is a route of the routes, and before it one that refuses what their rewriting would
-// lead out of the new prefix; see [ir.Leaves].
-func guarded(route *routev3.Route, by ...*ir.Route) []*routev3.Route {
+// lead out of the new prefix; see [ir.Leaves]. They are routes of a listener of a gateway, or, for nil, of a sender's
+// proxy.
+func guarded(l *ir.Listener, route *routev3.Route, by ...*ir.Route) []*routev3.Route {
 	pattern, possible := ir.Leaves(by)
 	if !possible {
-		return withPort(route, by[len(by)-1])
+		return redirecting(route, by[len(by)-1], l)
 	}
 	m := proto.CloneOf(route.Match)
 	m.Headers = append(m.Headers,

@@ -22,7 +22,7 @@ func (b *builder) serviceRoutes(callee *ir.Upstream, use *ir.Use, port *ir.Port)
 	for i := range callee.Routes {
 		r := &callee.Routes[i]
 		p := b.scope.Settings.Policy(use, &callee.Traffic, r)
-		out = append(out, guarded(b.route(r.Name, match(&r.Match), port, p, r), r)...)
+		out = append(out, guarded(nil, b.route(r.Name, match(&r.Match), port, p, r), r)...)
 	}
 	p := b.scope.Settings.Policy(use, &callee.Traffic)
 	rest := &ir.Route{To: []ir.Destination{{Service: callee.Name, Weight: 1}}, Pos: callee.Pos}

@@ -288,8 +288,8 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 		head += "content-length: 0\r\n"
 	}
 	target, host := r.Path, r.Authority
-	// Beside the absolute form the header host does not count, nor does x-forwarded-proto, which a trial reads.
-	if g.Forms && g.chance(4) && !strings.Contains(head, "x-forwarded-proto") {
+	// Beside the absolute form the header host does not count.
+	if g.Forms && g.chance(4) {
 		target, host = g.one("http://", "HTTP://")+r.Authority+r.Path, g.one(r.Authority, "elsewhere.test", "c", "")
 	}
 	return r, fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n", r.Method, target, host,
