@@ -32,6 +32,7 @@ var checks = []func(*subject) diag.List{
 	tries,
 	attempts,
 	hedges,
+	budgets,
 	deniesBypassed,
 	allowsByRegex,
 	wildcards,

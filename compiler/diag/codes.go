@@ -99,6 +99,7 @@ const (
 	StrangeOperator   Code = "MC1760"
 	OpenOperators     Code = "MC1761"
 	NobodySigns       Code = "MC1790"
+	PathsMadeNormal   Code = "MC1791"
 	PrivilegedPod     Code = "MC1736"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
@@ -121,6 +122,7 @@ var warnings = map[Code]bool{
 	OpenPort:         true,
 	PrivilegedPod:    true,
 	FormsBesideRules: true,
+	PathsMadeNormal:  true,
 	RestIsWrong:      true,
 	NotCarried:       true,
 	TestUndecided:    true,

@@ -105,6 +105,7 @@ func (l *linker) declare() {
 		l.declaredServices[name] = s
 		l.ownIdentity(accounts, s.Identity, account{l.services[name].place, l.services[name].pos})
 	}
+	l.namesApart()
 	for _, name := range sortedKeys(l.gateways) {
 		g := l.gateway(name, l.gateways[name])
 		l.mesh.Gateways = append(l.mesh.Gateways, g)

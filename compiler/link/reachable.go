@@ -15,6 +15,7 @@ import (
 // apart. A gateway makes its calls itself.
 func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.Use, left *freePorts) {
 	numbers := map[uint16][]claim{}
+	paths := sharedPaths{l: l, here: here, left: left}
 	for i := range s.Uses {
 		use := &s.Uses[i]
 		at := here.field("uses." + use.To)
@@ -37,10 +38,12 @@ func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.U
 						left.uses(use, name))
 				continue
 			}
+			paths.claim(use, c.port)
 			l.toldApart(at, c, numbers[number], left)
 			numbers[number] = append(numbers[number], c)
 		}
 	}
+	paths.told()
 }
 
 // claim is a call's to the connections to a port number that are redirected to the proxy.

@@ -85,7 +85,7 @@ func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
 }
 
 // unreadByEgress refuses what a gateway says of its calls to externals that its proxies do not read: they pass the
-// connections of their callers on, in which the requests are the callers'.
+// connections of their callers on, in which the requests are the callers'. Nor is a use read by which none go.
 func (l *linker) unreadByEgress() {
 	for _, g := range l.mesh.Gateways {
 		h := l.gateways[g.Name]
@@ -101,10 +101,13 @@ func (l *linker) unreadByEgress() {
 			if r := written.Retries; r != nil {
 				l.unread(at.field("retries"), r.Pos, why)
 			}
-			e := l.mesh.External(use.To)
-			if c := written.Connections; c != nil && (e.Via == nil || e.Via.Gateway != g.Name) {
-				l.unread(at.field("connections"), c.Pos, fmt.Sprintf("the calls to %s do not go via %s", use.To,
-					g.Name))
+			e, asked := l.mesh.External(use.To), l.mesh.Collector
+			goes := e.Via != nil && e.Via.Gateway == g.Name || e.Via == nil && l.externals[e.Name].spec.Via.IsSet() ||
+				asked != nil && asked.External && asked.To == e.Name && g.Telemetry.ByOTLP()
+			if !goes {
+				l.add(diag.NoEffect, at, fmt.Sprintf("%s uses %s, and sends nothing there: the calls to %s do not go via %s, and routes of gateways lead to services",
+					g.Name, e.Name, e.Name, g.Name), use.Pos).
+					hint("remove it")
 			}
 		}
 	}

@@ -126,7 +126,7 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 // not always the connection's. Its own text chooses.
 func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 	sum := crc32.ChecksumIEEE([]byte(raw))
-	written := strings.Contains(raw, "://") || strings.HasPrefix(r.Path, "//") // which Go's client does not write
+	written := strings.Contains(raw, "://") || strings.HasPrefix(r.Path, "//") // what Go does not write
 	if written || sum%3 > 0 {
 		if _, err := io.WriteString(conn, raw); err != nil {
 			return nil, err

@@ -1,0 +1,68 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// budgets finds limits of retries that nowhere take effect: the proxy of a caller keeps one budget for all its calls
+// that arrive at a service, which is the strictest of theirs.
+func budgets(m *subject) diag.List {
+	var found diag.List
+	budgetOf(m, &found, "percent", m.Defaults.BudgetPercent,
+		func(p *ir.Policy) ir.Setting[float64] { return p.BudgetPercent })
+	budgetOf(m, &found, "minConcurrency", m.Defaults.MinConcurrency,
+		func(p *ir.Policy) ir.Setting[uint32] { return p.MinConcurrency })
+	return found
+}
+
+// budgetOf finds those of one field. One of the mesh's defaults is for services to come too.
+func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, ofMesh *ir.Setting[T],
+	of func(*ir.Policy) ir.Setting[T],
+) {
+	type edge struct{ caller, end string }
+	strictest := map[edge]ir.Setting[T]{}
+	for i := range m.requests {
+		c := &m.requests[i]
+		for _, end := range c.Ends() {
+			e, s := edge{c.Caller.Ref().String(), end}, of(&c.Policy)
+			if known, ok := strictest[e]; !ok || s.Value < known.Value {
+				strictest[e] = s
+			}
+		}
+	}
+	settled := map[source.Position]bool{{}: true} // takes effect somewhere, or is told
+	if ofMesh != nil {
+		settled[ofMesh.Pos] = true
+	}
+	for i := range m.requests {
+		c := &m.requests[i]
+		for _, end := range c.Ends() {
+			if s := of(&c.Policy); s.Value <= strictest[edge{c.Caller.Ref().String(), end}].Value {
+				settled[s.Pos] = true
+			}
+		}
+	}
+	for i := range m.requests {
+		c := &m.requests[i]
+		s := of(&c.Policy)
+		if settled[s.Pos] {
+			continue
+		}
+		settled[s.Pos] = true
+		end := c.Ends()[0]
+		least := strictest[edge{c.Caller.Ref().String(), end}]
+		finding := diag.New(diag.NoEffect, useOf(c),
+			fmt.Sprintf("the retry budget %s: %v cannot take effect: the proxy of %s has one for all its calls to %s, of which others have %v",
+				field, s.Value, c.Caller.Name, end, least.Value), s.Pos, c.Use.Pos, least.Pos)
+		if least.Pos.IsValid() {
+			found.Add(finding.WithHint("remove it, or write %v at both places", s.Value))
+		} else {
+			found.Add(finding.WithHint("remove it, and write it for all calls: retries: budget: %s: %v in services.%s",
+				field, s.Value, end))
+		}
+	}
+}
