@@ -95,12 +95,6 @@ func (l *linker) unreadByEgress() {
 				continue
 			}
 			at := h.field("uses." + use.To)
-			why := fmt.Sprintf("the requests to %s end at no gateway: their callers bound them", use.To)
-			l.unread(at.field("timeout"), written.Timeout.Pos, why)
-			l.unread(at.field("idleTimeout"), written.IdleTimeout.Pos, why)
-			if r := written.Retries; r != nil {
-				l.unread(at.field("retries"), r.Pos, why)
-			}
 			e, asked := l.mesh.External(use.To), l.mesh.Collector
 			goes := e.Via != nil && e.Via.Gateway == g.Name || e.Via == nil && l.externals[e.Name].spec.Via.IsSet() ||
 				asked != nil && asked.External && asked.To == e.Name && g.Telemetry.ByOTLP()
@@ -108,6 +102,13 @@ func (l *linker) unreadByEgress() {
 				l.add(diag.NoEffect, at, fmt.Sprintf("%s uses %s, and sends nothing there: the calls to %s do not go via %s, and routes of gateways lead to services",
 					g.Name, e.Name, e.Name, g.Name), use.Pos).
 					hint("remove it")
+				continue
+			}
+			why := fmt.Sprintf("the requests to %s end at no gateway: their callers bound them", use.To)
+			l.unread(at.field("timeout"), written.Timeout.Pos, why)
+			l.unread(at.field("idleTimeout"), written.IdleTimeout.Pos, why)
+			if r := written.Retries; r != nil {
+				l.unread(at.field("retries"), r.Pos, why)
 			}
 		}
 	}

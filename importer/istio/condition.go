@@ -139,11 +139,16 @@ func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok 
 				r.From = p
 				out = append(out, &r)
 			}
-		case d.Key == "source.ip" && len(d.NotValues) == 0 && r.From.IPRanges == nil:
-			from := *r.From
-			from.IPRanges = spec.WrittenAll(values...)
-			r.From = &from
-			out = append(out, &r)
+		case d.Key == "source.ip" || d.Key == "remote.ip":
+			list, ok := addresses(values, d.NotValues)
+			if !ok {
+				break
+			}
+			if r.From = t.within(r.From, list, d.Key == "source.ip", at); r.From != nil {
+				out = append(out, &r)
+			} else if len(rules) == 1 {
+				return nil, false // it is for nobody
+			}
 		case d.Key == "destination.port" && len(d.NotValues) == 0 && r.Ports == nil:
 			var left []string
 			if r.Ports, left = t.ports(values); len(left) == 0 {

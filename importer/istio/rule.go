@@ -102,9 +102,7 @@ func (t *translation) peers(s *securityv1.Source, at []string) (*spec.Peers, boo
 	default:
 		out = t.everyone()
 	}
-	if blocks := importer.Take(&d.IpBlocks); len(blocks) > 0 && out != nil {
-		out.IPRanges = spec.WrittenAll(blocks...)
-	}
+	out = t.ofAddresses(out, d, at)
 	if !t.unsaid(d, at) {
 		return nil, false
 	}
