@@ -3,6 +3,7 @@ package render_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -63,10 +64,6 @@ func linked(unit *spec.Unit) (*ir.Mesh, diag.List) {
 	if mesh == nil {
 		return nil, found
 	}
-	for _, d := range check.Run(mesh, !found.HasErrors()) {
-		if !silences.Covers(d) {
-			found.Add(d)
-		}
-	}
-	return mesh, found
+	found.Add(check.Run(mesh, !found.HasErrors())...)
+	return mesh, slices.DeleteFunc(found, silences.Covers)
 }

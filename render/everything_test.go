@@ -42,7 +42,7 @@ services: {
 	asks: {workload: deployment: "asks", ports: {http: {port: 95, protocol: "http"}, more: {port: 96, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
 	asks2: {workload: deployment: "asks2", ports: {http: {port: 95, protocol: "http"}}, allow: [{from: {services: ["tokens", "a"], gateways: ["g"]}}]}
 }
-mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1736: "tried", MC1741: "tried", MC1704: "tried", MC1705: "tried", MC1730: "tried"}
+mesh: silence: {MC1701: "tried", MC1702: "tried", MC1703: "tried", MC1736: "tried", MC1741: "tried", MC1792: "tried", MC1704: "tried", MC1705: "tried", MC1730: "tried"}
 services: a: {
 	workload: deployment: "a"
 	ports: {http: {port: 80, protocol: "http"/*port*/}, admin: {port: 90, protocol: "http"}}

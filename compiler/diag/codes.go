@@ -100,6 +100,7 @@ const (
 	OpenOperators     Code = "MC1761"
 	NobodySigns       Code = "MC1790"
 	PathsMadeNormal   Code = "MC1791"
+	GoesNowhere       Code = "MC1792"
 	PrivilegedPod     Code = "MC1736"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
@@ -123,6 +124,7 @@ var warnings = map[Code]bool{
 	PrivilegedPod:    true,
 	FormsBesideRules: true,
 	PathsMadeNormal:  true,
+	GoesNowhere:      true,
 	RestIsWrong:      true,
 	NotCarried:       true,
 	TestUndecided:    true,

@@ -99,16 +99,19 @@ func (l *linker) unreadByEgress() {
 			goes := e.Via != nil && e.Via.Gateway == g.Name || e.Via == nil && l.externals[e.Name].spec.Via.IsSet() ||
 				asked != nil && asked.External && asked.To == e.Name && g.Telemetry.ByOTLP()
 			if !goes {
-				l.add(diag.NoEffect, at, fmt.Sprintf("%s uses %s, and sends nothing there: the calls to %s do not go via %s, and routes of gateways lead to services",
+				l.add(diag.GoesNowhere, at, fmt.Sprintf("%s uses %s, and sends nothing there: the calls to %s do not go via %s, and routes of gateways lead to services",
 					g.Name, e.Name, e.Name, g.Name), use.Pos).
-					hint("remove it")
-				continue
+					hint("remove it, or write via: %q in external.%s", g.Name, e.Name)
 			}
 			why := fmt.Sprintf("the requests to %s end at no gateway: their callers bound them", use.To)
 			l.unread(at.field("timeout"), written.Timeout.Pos, why)
 			l.unread(at.field("idleTimeout"), written.IdleTimeout.Pos, why)
 			if r := written.Retries; r != nil {
 				l.unread(at.field("retries"), r.Pos, why)
+			}
+			if c := written.Connections; c != nil && (e.Via == nil || e.Via.Gateway != g.Name) {
+				l.unread(at.field("connections"), c.Pos, fmt.Sprintf("the calls to %s do not go via %s", use.To,
+					g.Name))
 			}
 		}
 	}

@@ -70,8 +70,10 @@ func TestRedirectsKeepTheScheme(t *testing.T) {
 		{"", "/moved", "", "http"}, // by the caller's own proxy, whose application is believed
 		{"", "/moved", "https", "https"},
 	} {
-		r := try.Request{From: try.Sender{Kind: ir.KindService, Name: "caller"}, Method: "GET", Scheme: "http",
-			Host: "shop", Port: 8080, Path: c.path}
+		r := try.Request{
+			From: try.Sender{Kind: ir.KindService, Name: "caller"}, Method: "GET", Scheme: "http",
+			Host: "shop", Port: 8080, Path: c.path,
+		}
 		if c.listener != "" {
 			l := m.Gateway("lb").Listener(c.listener)
 			r.From, r.Host, r.Port = try.Sender{Kind: ir.KindGateway, Name: "lb"}, "x.example", l.Port

@@ -122,8 +122,8 @@ func difference(t *testing.T, mesh *Mesh, trial *try.Trial, r try.Request, raw s
 	return fmt.Sprintf("it reaches %s %s as %s%s", report.Service, report.Version, report.Host, report.Path)
 }
 
-// sentAs sends a request as it is written, over HTTP/1.1, or over HTTP/2 where that says the same, with a scheme that is
-// not always the connection's. Its own text chooses.
+// sentAs sends a request as it is written, over HTTP/1.1, or over HTTP/2 where that says the same, with a scheme that
+// is not always the connection's. Its own text chooses.
 func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 	sum := crc32.ChecksumIEEE([]byte(raw))
 	written := strings.Contains(raw, "://") || strings.HasPrefix(r.Path, "//") // what Go does not write
