@@ -71,7 +71,7 @@ security:
 e2e: build tools
 	go vet -tags e2e ./...
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestRedirectedAddresses|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection)$$' ./host/redirect
-	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause)$$' ./host/local
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause|TestErrorBudgetAlerts)$$' ./host/local
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser)$$' ./review/graph
 	@$(WITH_ENVOY) test/e2e/run
 

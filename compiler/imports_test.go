@@ -56,7 +56,7 @@ var imports = []struct{ of, may, depend string }{
 	{"render/oci", "", ""},
 	{"render/meshfile", "compiler/ir render/manifest", ""},
 	{"render/ratelimit", "compiler/ir render/manifest", ""},
-	{"render/observability", "compiler/ir render/manifest", ""},
+	{"render/observability", "compiler/ir compiler/source render/manifest", ""},
 	{"render/live", "compiler/ir", ""},
 	{"render/envoy", "compiler/ir compiler/source render/live render/manifest", "envoy"},
 	{"render/certificates", "compiler/ir render/manifest", "kubernetes"},
@@ -77,7 +77,7 @@ var imports = []struct{ of, may, depend string }{
 		"envoy",
 	},
 	{"serve/heard", "", ""},
-	{"serve/telemetry", "serve/heard", "envoy"},
+	{"serve/telemetry", "compiler/ir serve/heard", "envoy"},
 	{"serve", `compiler/ir compiler/publickey compiler/secret compiler/source compiler/update compiler/watch
 		identity/ca identity/enroll identity/svid render/envoy render/live serve/heard serve/telemetry`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},

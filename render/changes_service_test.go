@@ -2,6 +2,14 @@ package render_test
 
 // serviceChanges are those of fields of services, but for their routes (routeChanges).
 var serviceChanges = map[string]change{
+	"services.[].objectives.availability": {
+		"/*service*/", "objectives: availability: 99" + scraped("services: a"), scraped("services: a"),
+	},
+	"services.[].objectives.latency.[]": {
+		"/*service*/", `objectives: latency: "300ms": 99` + scraped("services: a"), scraped("services: a"),
+	},
+	"services.[].uses.[].objectives.availability": promising("objectives: availability: 99"),
+	"services.[].uses.[].objectives.latency.[]":   promising(`objectives: latency: "300ms": 99`),
 	"services.[].telemetry.tracing.sampling": {
 		"/*service*/", "telemetry: tracing: sampling: 5" + traced("services: a"), traced("services: a"),
 	},
@@ -157,4 +165,15 @@ services: collects: {workload: deployment: "collects", ports: grpc: {port: 4319,
 
 func hashing(by string) change {
 	return change{"/*balancer*/", `policy: "maglev", hash: {` + by + `}`, `policy: "maglev", hash: header: "x-a"`}
+}
+
+// scraped has somebody read the metrics, where that member is written.
+func scraped(member string) string {
+	return "\n}\nmesh: telemetry: metrics: scraper: ipRanges: [\"192.0.2.7\"]\n" + member + ": {"
+}
+
+// promising has a service promise something of a call.
+func promising(objectives string) change {
+	calls := func(b string) string { return "uses: {b: {" + b + "}, e: {}}" + scraped("services: a") }
+	return change{"uses: {b: {/*use b*/}, e: {/*use e*/}}", calls(objectives), calls("")}
 }

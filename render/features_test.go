@@ -100,7 +100,7 @@ func traffic(path string) string {
 	}
 	// Types that stand in several places are found in one of them.
 	for place, name := range map[string]string{
-		"uses.retries.":              "retries.",
+		"uses.retries.": "retries.", "uses.objectives.": "objectives.",
 		"mesh.defaults.connections.": "connections.", "routes.rateLimit.": "rateLimit.", "mesh.proxy.": "proxy.",
 	} {
 		if rest, inside := strings.CutPrefix(path, place); inside {

@@ -65,6 +65,8 @@ var told = map[string]string{
 	"mesh.proxy.requests":                         "it is read where requests are",
 	"mesh.proxy.interception":                     "gateways are never redirected to",
 	"mesh.telemetry":                              "it is read where there are requests, or connections that are let in",
+	"services.[].objectives.availability":         "objectives of latency are read, and both are in one place",
+	"services.[].uses.[].objectives.availability": "objectives of latency are read, and both are in one place",
 	"mesh.trustDomains.[].bundle":                 "it is read where the mesh's TLS is ended, which a member without ports does not do",
 	"services.[].health":                          "the proxy lets the health checks of callers in by their kind and path",
 	"services.[].account":                         "the identity is made of it: the certificate is another",

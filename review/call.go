@@ -74,6 +74,7 @@ func callOf(c *ir.Call, inner []ir.Call) Call {
 	}
 	out.Worst, out.Ends = worstOf(p), endsOf(c)
 	out.Settings = append(settings(inForce(p)), settings(p.Bounds.Settings())...)
+	out.Settings = append(out.Settings, objectivesText(c.Use.Objectives)...)
 	for i := range inner {
 		by := &inner[i].Policy
 		others := p.Settings()

@@ -44,7 +44,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
 	}
 	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes",
-		"outliers", "lastHop", "traffic",
+		"outliers", "lastHop", "traffic", "objectives",
 		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy", "forms")...)
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Open {
@@ -54,6 +54,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 			})
 		}
 	}
+	out = append(out, objectivesText(s.Objectives)...)
 	out = append(out, proxyOf(m, &s.Proxy, s.Pos)...)
 	out = append(out, metricsOf(m, &s.Proxy)...)
 	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {

@@ -49,8 +49,10 @@ type Upstream struct {
 	Health   *Health   `json:"health,omitempty"`
 	Locality *Locality `json:"locality,omitempty" scope:"callers"`
 	// Traffic is what the service itself says; see [Settings.Policy].
-	Traffic Traffic         `json:"traffic,omitzero" scope:"callers"`
-	Pos     source.Position `json:"pos,omitzero"`
+	Traffic Traffic `json:"traffic,omitzero" scope:"callers"`
+	// Objectives of all requests to the service; nil for none.
+	Objectives *Objectives     `json:"objectives,omitempty"`
+	Pos        source.Position `json:"pos,omitzero"`
 }
 
 // Port is a port that a service listens on.

@@ -23,8 +23,10 @@ type Use struct {
 	// connections for the callee, by the name of the callee's port.
 	Binds map[string]string `json:"binds,omitempty"`
 	// Traffic is what the caller says of this call; see [Settings.Policy].
-	Traffic Traffic         `json:"traffic,omitzero"`
-	Pos     source.Position `json:"pos,omitzero"`
+	Traffic Traffic `json:"traffic,omitzero"`
+	// Objectives of this caller's requests, besides those of the callee; nil for none.
+	Objectives *Objectives     `json:"objectives,omitempty"`
+	Pos        source.Position `json:"pos,omitzero"`
 }
 
 // UseOf is the use of a callee among those of a member, or nil.

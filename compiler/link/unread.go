@@ -106,6 +106,10 @@ func (l *linker) unreadByEgress() {
 			why := fmt.Sprintf("the requests to %s end at no gateway: their callers bound them", use.To)
 			l.unread(at.field("timeout"), written.Timeout.Pos, why)
 			l.unread(at.field("idleTimeout"), written.IdleTimeout.Pos, why)
+			if o := written.Objectives; o != nil {
+				l.unread(at.field("objectives"), o.Pos, fmt.Sprintf(
+					"the requests to %s end at no gateway: their callers measure them", use.To))
+			}
 			if r := written.Retries; r != nil {
 				l.unread(at.field("retries"), r.Pos, why)
 			}

@@ -41,6 +41,7 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, s.Pos)
 			continue
 		}
+		l.objectivesOfUse(at, &use, s)
 		if len(use.Ports) > 0 {
 			out = append(out, use)
 		}

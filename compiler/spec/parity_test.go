@@ -73,7 +73,7 @@ func (p parity) compare(path string, v cue.Value, typ reflect.Type) {
 
 // element is what the pattern of a map holds.
 func element(v cue.Value) cue.Value {
-	for _, name := range []string{"a", "MC1203", "x-a"} {
+	for _, name := range []string{"a", "MC1203", "x-a", "1s"} {
 		if v.Allows(cue.Str(name)) {
 			path := cue.MakePath(cue.Str(name))
 			return v.FillPath(path, cuecontext.New().CompileString("_")).LookupPath(path)

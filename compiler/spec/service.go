@@ -26,6 +26,7 @@ type Service struct {
 	RateLimit    *RateLimit          `cue:"rateLimit"`
 	Rollout      Unsupported         `cue:"rollout"`
 	Proxy        *Proxy              `cue:"proxy"`
+	Objectives   *Objectives         `cue:"objectives"`
 	Telemetry    *MemberTelemetry    `cue:"telemetry"`
 	Grants       []Field[string]     `cue:"grants"`
 	Silence      Silence             `cue:"silence"`
@@ -82,6 +83,7 @@ type Use struct {
 	IdleTimeout Field[string]            `cue:"idleTimeout"`
 	Retries     *Retries                 `cue:"retries"`
 	Connections *Connections             `cue:"connections"`
+	Objectives  *Objectives              `cue:"objectives"`
 	Bind        Field[string]            `cue:"bind"`
 	Binds       map[string]Field[string] `cue:"binds"`
 }

@@ -34,7 +34,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		},
 		Admin:          &bootstrapv3.Admin{Address: address(b.loopback, b.member.Proxy.AdminPort)},
 		LayeredRuntime: runtime(),
-		StatsConfig:    statsConfig(),
+		StatsConfig:    statsConfig(scope.Buckets()),
 		// For all clusters, which so look a name up once.
 		TypedDnsResolverConfig: b.resolver(),
 	}

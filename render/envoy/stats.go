@@ -3,6 +3,8 @@ package envoy
 import (
 	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // keptStats are the ends of the names of those of Envoy's own statistics that a proxy keeps: retries, ejections,
@@ -29,12 +31,13 @@ var keptPrefixes = []string{
 	metricsPrefix + ".", "server.", "control_plane.", "cluster_manager.", "listener_manager.", tapStats,
 }
 
-// durationBuckets are those of OpenTelemetry's semantic conventions for the duration of requests, in milliseconds.
-var durationBuckets = []float64{5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000}
-
 // statsConfig is which statistics a proxy keeps. It stands in the bootstrap: what a proxy keeps does not change while
 // it runs.
-func statsConfig() *metricsv3.StatsConfig {
+func statsConfig(buckets []ir.Duration) *metricsv3.StatsConfig {
+	var bounds []float64 // of durations, in milliseconds
+	for _, b := range buckets {
+		bounds = append(bounds, b.Milliseconds())
+	}
 	var kept []*matcherv3.StringMatcher
 	for _, p := range keptPrefixes {
 		kept = append(kept, below(p))
@@ -48,7 +51,7 @@ func statsConfig() *metricsv3.StatsConfig {
 		}},
 		HistogramBucketSettings: []*metricsv3.HistogramBucketSettings{{
 			Match:   below(metricsPrefix + "."),
-			Buckets: durationBuckets,
+			Buckets: bounds,
 		}},
 	}
 }

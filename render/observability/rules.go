@@ -2,6 +2,10 @@ package observability
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -32,34 +36,60 @@ type rule struct {
 const edge = "caller, callee, server_port"
 
 func rules(m *ir.Mesh) []group {
-	return []group{
-		{Name: "meshc-" + m.Name + "-edges", Interval: "30s", Rules: edges(m)},
-		{Name: "meshc-" + m.Name + "-proxies", Interval: "30s", Rules: proxies(m)},
+	return append([]group{
+		{Name: "meshc-" + m.Name + "-edges", Interval: shortInterval, Rules: edges(m)},
+		{Name: "meshc-" + m.Name + "-proxies", Interval: shortInterval, Rules: proxies(m)},
+	}, objectiveGroups(m)...)
+}
+
+// selector are labels as a query has them.
+func selector(labels map[string]string) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		out = append(out, fmt.Sprintf("%s=%q", name, labels[name]))
 	}
+	return strings.Join(out, ", ")
+}
+
+// rate is how much the mesh's metric of that name grows in a second, of the series with these labels, summed by others.
+func rate(name, by, labels, window string) string {
+	if by != "" {
+		by = fmt.Sprintf(" by (%s) ", by)
+	}
+	return fmt.Sprintf("sum%s(rate(envoy_meshc_%s{%s}[%s]))", by, name, labels, window)
+}
+
+// failing is how many requests fail in a second: those with a status 5xx, those that end without any, and calls of gRPC
+// that end with a status that is the server's fault. Where nothing failed there are no series of failures, and it is
+// what none is.
+func failing(by, labels, window, none string) string {
+	var faults []string
+	for _, status := range ir.GRPCServerFaults {
+		faults = append(faults, strconv.Itoa(status))
+	}
+	return fmt.Sprintf("(%s or %s) + (%s or %s)",
+		rate("http_client_requests", by, labels+`, http_response_status_class=~"5xx|none"`, window), none,
+		rate("http_client_failures", by, labels+fmt.Sprintf(
+			`, http_response_status_code=~"2..", rpc_grpc_status_code=~"%s"`, strings.Join(faults, "|")), window), none)
 }
 
 // edges record what dashboards and people ask of each edge: how many requests a second, which share of them fails, and
-// how long they take, in milliseconds. They are counted at the proxy that chose the route, each once. A request failed
-// if its status is 5xx, or if it ended without any.
+// how long they take, in milliseconds. They are counted at the proxy that chose the route, each once.
 func edges(m *ir.Mesh) []rule {
-	of := func(name, by, more string) string {
-		return fmt.Sprintf("sum by (%s) (rate(envoy_meshc_%s{mesh=%q%s}[5m]))", by, name, m.Name, more)
-	}
-	failed := `,http_response_status_class=~"5xx|none"`
+	labels := map[string]string{"mesh": m.Name}
+	of := selector(labels)
 	recorded := func(name, expr string) rule {
-		return rule{Record: "meshc:edge_" + name, Expr: expr, Labels: map[string]string{"mesh": m.Name}}
+		return rule{Record: "meshc:edge_" + name, Expr: expr, Labels: labels}
 	}
-	all := of("http_client_requests", edge, "")
+	all := rate("http_client_requests", edge, of, "5m")
 	out := []rule{
 		recorded("requests:rate5m", all),
-		// An edge where nothing failed has no series of failures, and a share of 0.
-		recorded("failures:ratio_rate5m", fmt.Sprintf("(%s or %s * 0) / (%s > 0)",
-			of("http_client_requests", edge, failed), all, all)),
-		recorded("connections:rate5m", of("tcp_client_connections", edge, "")),
+		recorded("failures:ratio_rate5m", fmt.Sprintf("(%s) / (%s > 0)", failing(edge, of, "5m", all+" * 0"), all)),
+		recorded("connections:rate5m", rate("tcp_client_connections", edge, of, "5m")),
 	}
 	for _, q := range []struct{ name, share string }{{"p50", "0.5"}, {"p95", "0.95"}, {"p99", "0.99"}} {
 		out = append(out, recorded("duration_milliseconds:"+q.name+"_5m", fmt.Sprintf("histogram_quantile(%s, %s)",
-			q.share, of("http_client_request_duration_bucket", edge+", le", ""))))
+			q.share, rate("http_client_request_duration_bucket", edge+", le", of, "5m"))))
 	}
 	return out
 }

@@ -25,6 +25,7 @@ func (d *differ) settings() {
 				"forms")
 			d.fields(audited(a), audited(b), ir.ServiceRef(name).String())
 			d.fields(binds(a.Uses), binds(b.Uses), ir.ServiceRef(name).String())
+			d.fields(promised(a.Uses), promised(b.Uses), ir.ServiceRef(name).String())
 			d.renamed(ir.ServiceRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
 			d.renamed(ir.ServiceRef(name).String(), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)),
 				namesOfRules(slices.Concat(b.Allow, b.Deny)))
@@ -43,6 +44,7 @@ func (d *differ) settings() {
 				return
 			}
 			d.fields(a, b, ir.GatewayRef(name).String(), "uses", "routes")
+			d.fields(promised(a.Uses), promised(b.Uses), ir.GatewayRef(name).String())
 			d.renamed(ir.GatewayRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
 		})
 	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name },
@@ -126,4 +128,24 @@ func binds(uses []ir.Use) *bound {
 		}
 	}
 	return b
+}
+
+// promises are the objectives of a member's calls, by the callee.
+type promises struct {
+	Objectives []promise `json:"objectives"`
+}
+
+type promise struct {
+	Name string         `json:"-"`
+	Of   *ir.Objectives `json:""`
+}
+
+func promised(uses []ir.Use) *promises {
+	out := &promises{}
+	for i := range uses {
+		if uses[i].Objectives != nil {
+			out.Objectives = append(out.Objectives, promise{uses[i].To, uses[i].Objectives})
+		}
+	}
+	return out
 }

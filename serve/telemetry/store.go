@@ -1,11 +1,13 @@
 package telemetry
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 	"unsafe"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/serve/heard"
 )
 
@@ -278,14 +280,9 @@ func (s *Store) failure(by *owner, l *labels) failure {
 	return f
 }
 
-// grpcError reports whether it is a call of gRPC whose status is the server's fault, as OpenTelemetry has it: UNKNOWN,
-// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. Its HTTP status is 200.
+// grpcError reports whether it is a call of gRPC whose status is the server's fault. Its HTTP status is 200.
 func (f *failure) grpcError() bool {
-	switch f.grpc {
-	case 2, 4, 12, 13, 14, 15:
-		return f.code < 300
-	}
-	return false
+	return f.code < 300 && slices.Contains(ir.GRPCServerFaults, int(f.grpc))
 }
 
 // denied reports whether the answer is that of the rules: 403, or for gRPC PERMISSION_DENIED.
