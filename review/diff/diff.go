@@ -145,9 +145,22 @@ func (d *differ) about(s *space, add func(*about)) {
 	}
 }
 
-// compare tries the requests of a space in both meshes, and adds what differs. Who are those whose requests they are,
-// and to is the place that they go to.
+// compare adds what differs between the meshes for the requests of a space. Who are those whose requests they are, and
+// to is the place that they go to.
 func (d *differ) compare(s *space, who []string, to string) {
+	d.eachTried(s, who, to, func(r *try.Request, a, b outcome) {
+		d.mixed(r, to, a, b)
+		d.comesLater(r, to, a, b)
+		if kind := kindOf(a, b); kind != "" {
+			d.add(d.effect(kind, who, to, a, b), r, a, b)
+		}
+		d.treated(r, who, to, a, b)
+	})
+}
+
+// eachTried calls each with the requests of a space and their outcomes in the old mesh and the new one. When not all
+// were tried, that is told, with who sends them and where to.
+func (d *differ) eachTried(s *space, who []string, to string, each func(r *try.Request, a, b outcome)) {
 	requests, whole := s.requests()
 	tries := 0
 	for i := range requests {
@@ -157,13 +170,7 @@ func (d *differ) compare(s *space, who []string, to string) {
 		}
 		tries++
 		r := &requests[i]
-		a, b := tried(d.old, r), tried(d.new, r)
-		d.mixed(r, to, a, b)
-		d.comesLater(r, to, a, b)
-		if kind := kindOf(a, b); kind != "" {
-			d.add(d.effect(kind, who, to, a, b), r, a, b)
-		}
-		d.treated(r, who, to, a, b)
+		each(r, tried(d.old, r), tried(d.new, r))
 	}
 	if !whole {
 		d.missed(who, to, tries)

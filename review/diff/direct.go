@@ -56,24 +56,11 @@ func (d *differ) door(name string, number uint16, callers caller) {
 		Path: "/",
 	}}
 	d.about(s, func(m *about) { m.callee(m.mesh.Service(name)) }) // its routes tell apart what a way shows as well
-	requests, whole := s.requests()
-	tries := 0
-	defer func() {
-		if !whole {
-			d.missed([]string{callers[0].name}, ir.ServiceRef(name).String(), tries)
-		}
-	}()
-	for i := range requests {
-		if !s.try() {
-			whole = false
-			break
-		}
-		tries++
-		r := &requests[i]
-		a, b := tried(d.old, r), tried(d.new, r)
+	to := ir.ServiceRef(name).String()
+	d.eachTried(s, []string{callers[0].name}, to, func(r *try.Request, a, b outcome) {
 		kind := kindOf(a, b)
 		if kind != NewlyAllowed && kind != NewlyDenied {
-			continue // what somebody is answered who is not let in is of no interest
+			return // what somebody is answered who is not let in is of no interest
 		}
 		for _, p := range callers {
 			if p.service != "" {
@@ -85,10 +72,9 @@ func (d *differ) door(name string, number uint16, callers caller) {
 			}
 			own := *r
 			own.From = p.sender
-			e := d.effect(kind, []string{p.name}, ir.ServiceRef(name).String(), a, b)
-			d.add(e, &own, a, b)
+			d.add(d.effect(kind, []string{p.name}, to, a, b), &own, a, b)
 		}
-	}
+	})
 }
 
 // callers are all who may come to a service in either mesh, by how its rules see them.
