@@ -23,18 +23,13 @@ func (l *linker) health(here place, h *spec.Health, ports []ir.Port) *ir.Health 
 		out.Timeout = l.duration(here.field("timeout"), h.Timeout)
 	}
 	var written choice
-	written.add("http", h.HTTP != nil)
-	written.add("grpc", h.GRPC != nil)
-	written.add("tcp", h.TCP != nil)
+	out.Kind, written = probedBy(h.HTTP != nil, h.GRPC != nil, h.TCP != nil)
 	if h.HTTP != nil {
-		out.Kind, out.Path = ir.HealthHTTP, h.HTTP.Path.Value
+		out.Path = h.HTTP.Path.Value
 		l.plainPath(here.field("http.path"), out.Path, here.pos(h.HTTP.Path.Pos))
 	}
 	if h.GRPC != nil {
-		out.Kind, out.Service = ir.HealthGRPC, h.GRPC.Service.Value
-	}
-	if h.TCP != nil {
-		out.Kind = ir.HealthTCP
+		out.Service = h.GRPC.Service.Value
 	}
 	if len(written) != 1 {
 		l.add(diag.ExactlyOneOf, here, fmt.Sprintf("health has %d of http, grpc and tcp, and must have exactly one",
@@ -48,4 +43,22 @@ func (l *linker) health(here place, h *spec.Health, ports []ir.Port) *ir.Health 
 			hint("http needs a port with the protocol http or http2, and grpc one with http2 or grpc; tcp does for all")
 	}
 	return out
+}
+
+// probedBy is how something is probed, of the ways that are written. There must be exactly one of them.
+func probedBy(http, grpc, tcp bool) (kind ir.HealthKind, written choice) {
+	for _, way := range []struct {
+		kind    ir.HealthKind
+		written bool
+	}{
+		{ir.HealthHTTP, http},
+		{ir.HealthGRPC, grpc},
+		{ir.HealthTCP, tcp},
+	} {
+		written.add(string(way.kind), way.written)
+		if way.written {
+			kind = way.kind
+		}
+	}
+	return kind, written
 }

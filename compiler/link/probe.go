@@ -20,11 +20,9 @@ func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Prob
 		at := here.field("probes").index(i)
 		probe := ir.Probe{Port: uint16(p.Port.Value), Pos: here.pos(p.Pos)}
 		var written choice
-		written.add("http", p.HTTP != nil)
-		written.add("grpc", p.GRPC != nil)
-		written.add("tcp", p.TCP != nil)
+		probe.Kind, written = probedBy(p.HTTP != nil, p.GRPC != nil, p.TCP != nil)
 		if p.HTTP != nil {
-			probe.Kind, probe.Path = ir.HealthHTTP, p.HTTP.Path.Value
+			probe.Path = p.HTTP.Path.Value
 			l.plainPath(at.field("http.path"), probe.Path, here.pos(p.HTTP.Path.Pos))
 			if clean := path.Clean(probe.Path); clean != strings.TrimSuffix(probe.Path, "/") && probe.Path != "/" {
 				l.add(diag.BadFormat, at.field("http.path"),
@@ -32,12 +30,6 @@ func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Prob
 						probe.Path), here.pos(p.HTTP.Path.Pos)).
 					hint("path: %q", clean)
 			}
-		}
-		if p.GRPC != nil {
-			probe.Kind = ir.HealthGRPC
-		}
-		if p.TCP != nil {
-			probe.Kind = ir.HealthTCP
 		}
 		if len(written) != 1 {
 			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one",
