@@ -111,12 +111,6 @@ func (o *tapping) next(t *testing.T) *serve.TapEvent {
 	return nil
 }
 
-// line is the next one, in short.
-func (o *tapping) line(t *testing.T) string {
-	t.Helper()
-	return inShort(o.next(t))
-}
-
 func inShort(e *serve.TapEvent) string {
 	f := e.Fields
 	return strings.Join(strings.Fields(fmt.Sprint(e.Proxy, " ", f["kind"], " ", f["callee"], ":", f["server.port"], " ",

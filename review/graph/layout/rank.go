@@ -1,7 +1,5 @@
 package layout
 
-import "slices"
-
 // item is what stands in a column: a box, or a line that passes it.
 type item struct {
 	box    int // -1 for a line that passes
@@ -181,9 +179,4 @@ func (s *sheet) cut(line int, from, to *item) {
 		s.chains[line] = append(s.chains[line], p)
 		at = next
 	}
-}
-
-// sorted is the column by its order.
-func sorted(column []*item) {
-	slices.SortStableFunc(column, func(a, b *item) int { return a.order - b.order })
 }
