@@ -21,7 +21,7 @@ gateways: public: {
 services: front: {workload: deployment: "front", uses: {cart: {}, near: retries: budget: {percent: 40, minConcurrency: 7}}}
 services: cart: {
 	workload: deployment: "cart", ports: http: {port: 80, protocol: "http"}, allow: [{from: {gateways: ["public"], services: ["front"]}}]
-	retries: budget: {percent: 30, minConcurrency: 6}
+	retries: budget: {percent: 10, minConcurrency: 1}
 	routes: [
 		{match: path: prefix: "/own", retries: budget: {percent: 10, minConcurrency: 1}},
 		{match: path: prefix: "/stock", to: [{service: "stock"}], retries: budget: {percent: 5, minConcurrency: 8}},
