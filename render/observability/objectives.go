@@ -164,7 +164,11 @@ func (o *objective) share(window string) string {
 // alerts of the objective, but for those that could not fire if every request failed.
 func (o *objective) alerts(m *ir.Mesh) []rule {
 	var out []rule
-	of := selector(o.labels())
+	recorded := o.labels()
+	if _, edge := recorded["caller"]; !edge { // not what is recorded of a caller's own objective
+		recorded["caller"] = ""
+	}
+	of := selector(recorded)
 	for _, a := range objectiveAlerts {
 		var when []string
 		for _, b := range a.burns {
