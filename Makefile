@@ -71,8 +71,8 @@ security:
 e2e: build tools
 	go vet -tags e2e ./...
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestRedirectedAddresses|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection)$$' ./host/redirect
-	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause|TestErrorBudgetAlerts)$$' ./host/local
-	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser)$$' ./review/graph
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause|TestErrorBudgetAlerts|TestPageShowsWhatWasSent)$$' ./host/local
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser|TestLivePage|TestLinesSayTheirState|TestNewsOnThePage|TestOldNumbersAreMarked)$$' ./review/graph
 	@$(WITH_ENVOY) test/e2e/run
 
 # what takes long: many random specs and commits, random requests tried and sent, random paths by one proxy and two,

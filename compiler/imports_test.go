@@ -79,7 +79,7 @@ var imports = []struct{ of, may, depend string }{
 	{"serve/heard", "", ""},
 	{"serve/telemetry", "compiler/ir serve/heard", "envoy"},
 	{"serve", `compiler/ir compiler/publickey compiler/secret compiler/source compiler/update compiler/watch
-		identity/ca identity/enroll identity/svid render/envoy render/live serve/heard serve/telemetry`, "envoy"},
+		identity/ca identity/enroll identity/svid render/envoy render/live review/graph serve/heard serve/telemetry`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},
@@ -112,6 +112,7 @@ var imports = []struct{ of, may, depend string }{
 		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.
+	{"review/graph/browsertest", "", ""},
 	{"compiler/compiletest", "compiler", "cue"},
 	{"compiler/publickey/wrongkey", "", ""},
 	{"compiler/secret/planted", "", ""},

@@ -17,8 +17,8 @@ import (
 	"github.com/meshc/meshc/serve/telemetry"
 )
 
-// adminHandler is the HTTP API for administrators: status, readiness and metrics. It changes nothing and shows no
-// secret.
+// adminHandler is the HTTP API for administrators: status, readiness, metrics and the live page. It changes nothing and
+// shows no secret.
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -35,12 +35,14 @@ func (s *Server) adminHandler() http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+	(&pages{server: s}).register(mux)
+	about := func(pattern string, show http.HandlerFunc) { mux.Handle(pattern, ownSite(show)) }
+	about("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		// A client that goes away is no matter of ours.
 		_ = json.NewEncoder(w).Encode(s.Status())
 	})
-	mux.HandleFunc("GET /edges", func(w http.ResponseWriter, r *http.Request) {
+	about("GET /edges", func(w http.ResponseWriter, r *http.Request) {
 		window, err := windowOf(r.URL.Query().Get("window"))
 		switch {
 		case err != nil:
@@ -52,7 +54,7 @@ func (s *Server) adminHandler() http.Handler {
 			_ = json.NewEncoder(w).Encode(s.Edges(window)) // as above
 		}
 	})
-	mux.HandleFunc("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
+	about("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
 		m := s.staging.mesh()
 		if m == nil {
 			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")

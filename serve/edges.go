@@ -2,6 +2,7 @@ package serve
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
@@ -70,6 +71,36 @@ func (e *Edge) Stats() *telemetry.End {
 		return e.Client
 	}
 	return e.Server
+}
+
+// The states of an edge without requests, or that the mesh does not declare; one with requests has none.
+const (
+	EdgeUndeclared = "not declared"
+	EdgeUnknown    = "not known: no proxy of the caller reports"
+	EdgeSilent     = "no traffic"
+)
+
+// State says what is to be said of the edge beside its numbers; empty where there is nothing.
+func (e *Edge) State() string {
+	end := e.Stats()
+	switch {
+	case !e.Declared && e.Callee != "":
+		return EdgeUndeclared
+	case end != nil && end.Requests > 0:
+		return ""
+	case !e.Reports:
+		return EdgeUnknown
+	}
+	return EdgeSilent
+}
+
+// MarshalJSON adds the state.
+func (e Edge) MarshalJSON() ([]byte, error) {
+	type plain Edge
+	return json.Marshal(struct {
+		plain
+		State string `json:"state,omitempty"`
+	}{plain(e), e.State()})
 }
 
 // silentAfter is how long a connected proxy may tell nothing.

@@ -123,7 +123,7 @@ func (s *staging) mesh() *ir.Mesh {
 func (s *staging) status() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := Report{Hash: s.hash, Loaded: s.loaded, Failure: s.failure}
+	r := Report{Hash: s.hash, Loaded: s.loaded, Failure: s.failure, Ahead: len(s.ahead)}
 	var connected map[string]int
 	r.Proxies, connected = s.proxies.status(s.goal(), len(s.ahead) > 0)
 	if m := s.live.now().mesh; m != nil {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ type Report struct {
 	Mesh   string    `json:"mesh,omitempty"`
 	Hash   string    `json:"hash,omitempty"`
 	Loaded time.Time `json:"loaded,omitzero"`
+	// Ahead is how many stages of a change follow the one that is served.
+	Ahead int `json:"ahead,omitempty"`
 	// Failure is the reason why the mesh on disk is not the mesh that is served; empty if there is none.
 	Failure string `json:"failure,omitempty"`
 	// Endpoints is the error in the endpoints files; empty if there is none.
@@ -78,6 +81,20 @@ func (p *Proxy) State() string {
 		}
 	}
 	return state
+}
+
+// MarshalJSON adds the state, and the member whose proxy it is, as [ir.Ref] names it.
+func (p Proxy) MarshalJSON() ([]byte, error) {
+	type plain Proxy
+	out := struct {
+		plain
+		State  string `json:"state"`
+		Member string `json:"member,omitempty"`
+	}{plain: plain(p), State: p.State()}
+	if kind, name, _, err := envoy.ParseNodeID(p.Node); err == nil {
+		out.Member = ir.Ref{Kind: kind, Name: name}.String()
+	}
+	return json.Marshal(out)
 }
 
 // Good reports whether there is a mesh, the mesh on disk is the one that is served, and every connected proxy has

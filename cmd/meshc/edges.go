@@ -112,7 +112,7 @@ func printEdges(w io.Writer, r *serve.EdgeReport) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", memberName(e.Caller, "(no certificate)"),
 			memberName(e.Callee, "(its own proxy)"), portText(e), s.Requests, s.Errors, denied(e), latencies(&s.Latency),
-			edgeState(e))
+			e.State())
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -194,24 +194,11 @@ func milliseconds(ms float64) string {
 	return fmt.Sprintf("%.1fs", ms/1000)
 }
 
-func edgeState(e *serve.Edge) string {
-	end := e.Stats()
-	switch {
-	case !e.Declared && e.Callee != "":
-		return "not declared"
-	case end != nil && end.Requests > 0:
-		return ""
-	case !e.Reports:
-		return "not known: no proxy of the caller reports"
-	}
-	return "no traffic"
-}
-
 // edgeNotes say which lines of the spec to add or to delete, by what is known of so long.
 func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 	name := fmt.Sprintf("%s → %s:%s", memberName(e.Caller, "a caller without a certificate"), memberName(e.Callee, ""),
 		portText(e))
-	if edgeState(e) == "no traffic" {
+	if e.State() == serve.EdgeSilent {
 		notes = append(notes, fmt.Sprintf("%s: no requests for %s; if nobody needs it, delete the use at %s", name,
 			shortDuration(known), e.Uses))
 	}

@@ -60,13 +60,14 @@ and of each one of the mesh, where pods look when they ask for their first certi
 With --endpoints the instances of services that say workload: file come from the files of that directory, which other
 programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
 
-On the admin address are /healthz, /readyz, /metrics, /status and /edges.`,
+On the admin address are /healthz, /readyz, /metrics, /status and /edges, and, for a browser on the same host, a live page: who
+calls whom with rates, errors and latencies, who is denied, and which proxies are behind. From elsewhere forward a port there.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
   meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
 		RunE: o.run,
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:15010", "address for proxies")
-	cmd.Flags().StringVar(&o.admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics and status")
+	cmd.Flags().StringVar(&o.admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics, status and the live page")
 	cmd.Flags().StringVar(&o.certificates, "certificates", "",
 		"directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&o.authority, "ca", "", "directory of the embedded certificate authority")

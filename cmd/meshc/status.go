@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,6 +87,9 @@ func ask(cmd *cobra.Command, server, path string) ([]byte, error) {
 		return nil, err
 	case answer.StatusCode == http.StatusServiceUnavailable:
 		return nil, errors.New("meshc serve at " + server + " serves no mesh yet")
+	case answer.StatusCode == http.StatusForbidden:
+		return nil, fmt.Errorf("meshc serve at %s refuses to answer: %s", server,
+			bytes.TrimSpace(data[:min(len(data), 200)]))
 	case answer.StatusCode != http.StatusOK:
 		return nil, errors.New("the server at " + server + " is not meshc serve")
 	}

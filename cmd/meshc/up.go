@@ -109,7 +109,7 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 		return err
 	}
 	if at := mesh.ServerAdmin(); at != "" {
-		fmt.Fprintf(out, "\nwhat calls what: meshc top --server %s\n", at)
+		fmt.Fprintf(out, "\nwhat calls what: http://%s/, or meshc top --server %[1]s\n", at)
 	}
 	fmt.Fprintln(out, "\nCtrl-C ends it. A change of the spec is taken at once.")
 	fmt.Fprintln(out)

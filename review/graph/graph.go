@@ -86,6 +86,30 @@ func Of(m *ir.Mesh) *Graph {
 	return g
 }
 
+// Tell adds calls that proxies told of and the graph does not have, with those at their ends that it does not have.
+func (g *Graph) Tell(told []Edge) {
+	nodes, edges := map[string]bool{}, map[[2]string]bool{}
+	for i := range g.Nodes {
+		nodes[g.Nodes[i].ID] = true
+	}
+	for i := range g.Edges {
+		edges[[2]string{g.Edges[i].From, g.Edges[i].To}] = true
+	}
+	for _, e := range told {
+		if edges[[2]string{e.From, e.To}] {
+			continue
+		}
+		for _, id := range []string{e.From, e.To} {
+			if !nodes[id] {
+				nodes[id] = true
+				g.Nodes = append(g.Nodes, Node{ID: id, Kind: KindStranger, Name: id})
+			}
+		}
+		edges[[2]string{e.From, e.To}] = true
+		g.Edges = append(g.Edges, e)
+	}
+}
+
 // calls adds the edges of a caller.
 func (g *Graph) calls(m *ir.Mesh, scope ir.Scope) {
 	caller := scope.Member()

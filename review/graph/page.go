@@ -18,6 +18,9 @@ var drawing string
 //go:embed panel.js
 var panel string
 
+//go:embed still.js
+var still string
+
 //go:embed live.js
 var live string
 
@@ -64,18 +67,40 @@ func (d *pageData) write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	script := drawing + panel + live
 	return page.Execute(w, struct {
-		Mesh                  string
-		Data, Script          template.JS
-		Style                 template.CSS
-		ScriptHash, StyleHash string
-		Live                  bool
+		Mesh         string
+		Data, Script template.JS
+		Style        template.CSS
+		Policy       string
 	}{
-		d.Mesh, template.JS(data), template.JS(script), template.CSS(style), digest(script),
-		digest(style), d.Live,
+		d.Mesh, template.JS(data), template.JS(script), template.CSS(style), policy(d.Live),
 	}) // #nosec G203 -- escaped above, and our own
 }
+
+// script is all that runs in a page.
+var script = drawing + panel + live + still
+
+// policy is the Content-Security-Policy of a page: it runs our script alone, and a live one asks its own server.
+func policy(live bool) string {
+	asks := ""
+	if live {
+		asks = "connect-src 'self'; "
+	}
+	return "default-src 'none'; script-src " + digest(script) + "; style-src " + digest(style) + "; " + asks +
+		"base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+}
+
+// LivePage writes the page of a server: it asks for /edges, /status and /page/scene, and has nothing of the mesh but
+// its name.
+func LivePage(w io.Writer, mesh string) error {
+	return (&pageData{Mesh: mesh, Live: true}).write(w)
+}
+
+// LivePolicy is the Content-Security-Policy of [LivePage], as a header.
+func LivePolicy() string { return policy(true) + "; frame-ancestors 'none'" }
+
+// LiveRoom is the room for numbers and the state of proxies in the scenes of a live page.
+var LiveRoom = Room{Label: 150, Under: 2}
 
 // digest names an element for a Content-Security-Policy (CSP Level 3, 2.3.1).
 func digest(text string) string {

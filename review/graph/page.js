@@ -41,7 +41,8 @@ const short = id => id.replace(/^service /, "");
 
 // show draws a scene; the same one again keeps what is selected and where it is scrolled to.
 function show(next) {
-  const same = scene && scene.view === next.view;
+  const same = scene && scene.view === next.view, focus = document.activeElement;
+  const held = same && svg.contains(focus) ? { ...focus.dataset } : null; // a box or a line that has the focus
   scene = next;
   svg.replaceChildren();
   svg.setAttribute("viewBox", "0 0 " + scene.width + " " + scene.height);
@@ -51,8 +52,12 @@ function show(next) {
   if (!same) {
     selected = nodes.has(scene.view) ? scene.view : "";
     selectedCalls = null;
-    const focus = scene.boxes.find(b => b.id === selected) || scene.boxes.reduce((a, b) => b.x < a.x ? b : a, scene.boxes[0]);
-    if (focus) drawing.scrollTo(selected ? focus.x + focus.width / 2 - drawing.clientWidth / 2 : 0, focus.y + focus.height / 2 - drawing.clientHeight / 2);
+    const first = scene.boxes.find(b => b.id === selected) || scene.boxes.reduce((a, b) => b.x < a.x ? b : a, scene.boxes[0]);
+    if (first) drawing.scrollTo(selected ? first.x + first.width / 2 - drawing.clientWidth / 2 : 0, first.y + first.height / 2 - drawing.clientHeight / 2);
+  }
+  if (held) {
+    const again = [...svg.querySelectorAll("[tabindex]")].find(g => g.dataset.id === held.id && g.dataset.from === held.from && g.dataset.to === held.to);
+    if (again) again.focus();
   }
   mark();
   list();
@@ -83,18 +88,38 @@ function acts(g, act) {
   return g;
 }
 
+// repaint shows new numbers where they stand, so that what has the focus keeps it.
+function repaint() {
+  for (const g of svg.querySelectorAll(".call")) paintLine(g, g.line);
+  for (const g of svg.querySelectorAll(".node")) paintBox(g, g.box);
+}
+
+// paintBox shows the state of the proxies.
+function paintBox(g, b) {
+  const about = data.live ? stateOf(b) : { level: "", text: "" };
+  g.setAttribute("class", "node " + b.kind + " " + about.level);
+  g.setAttribute("aria-label", title(b.id) + (about.text ? ", " + about.text : ""));
+  const state = g.querySelector(".state");
+  if (state) state.textContent = about.text;
+  const rows = [...g.querySelectorAll("text")].filter(t => t.textContent), top = b.y + b.height / 2 - (rows.length - 1) * 17 / 2;
+  rows.forEach((t, i) => t.setAttribute("y", top + i * 17));
+}
+
 function boxOf(b) {
-  const about = numbers ? stateOf(b) : null, middle = b.x + b.width / 2;
-  const g = element("g", { class: "node " + b.kind + (about ? " " + about.level : ""), tabindex: "0", role: "button", "data-id": b.id, "aria-label": title(b.id) + (about && about.text ? ", " + about.text : "") });
+  const middle = b.x + b.width / 2;
+  const g = element("g", { tabindex: "0", role: "button", "data-id": b.id });
+  g.box = b;
   if (b.kind === "group") g.append(element("path", { class: "stack", d: "M" + (b.x + 5) + " " + (b.y + b.height + 3) + "h" + (b.width - 2) + "v" + (-b.height + 2), fill: "none", stroke: "currentColor", "stroke-opacity": ".25" }));
   g.append(element("rect", { x: b.x, y: b.y, width: b.width, height: b.height, rx: b.kind === "external" ? 14 : 6 }));
-  const rows = [["name", b.text], ["under", b.under], ["under state", about && about.text]].filter(r => r[1]);
-  const top = b.y + b.height / 2 - (rows.length - 1) * 17 / 2;
-  rows.forEach(([kind, text], i) => g.append(element("text", { class: kind, x: middle, y: top + i * 17 }, text)));
+  const rows = [["name", b.text]];
+  if (b.under) rows.push(["under", b.under]);
+  if (data.live && ["service", "gateway", "group"].includes(b.kind)) rows.push(["under state", ""]);
+  for (const [kind, text] of rows) g.append(element("text", { class: kind, x: middle }, text));
   g.append(element("title", {}, title(b.id) + (b.kind === "group" ? ": click to open" : "")));
   g.addEventListener("mouseenter", () => near(b.id, true));
   g.addEventListener("mouseleave", () => near(b.id, false));
   g.addEventListener("dblclick", () => go({ view: b.id }));
+  paintBox(g, b);
   return acts(g, () => b.kind === "group" ? go({ view: b.id }) : select(b.id));
 }
 
@@ -115,15 +140,25 @@ function way(p) {
   return d + "L" + p[p.length - 2] + " " + p[p.length - 1];
 }
 
+// paintLine shows the numbers of a line.
+function paintLine(g, l) {
+  const about = data.live ? numbersOf(l) : stillOf(l);
+  g.setAttribute("class", "call " + about.state + (g.classList.contains("near") ? " near" : ""));
+  g.setAttribute("aria-label", title(l.from) + " calls " + title(l.to) + ": " + about.text);
+  g.querySelector("text").textContent = (l.back ? "← " : "") + about.text;
+  g.querySelector("title").textContent = title(l.from) + " → " + title(l.to) + ": " + about.text;
+}
+
 function lineOf(l) {
-  const about = numbers ? numbersOf(l) : stillOf(l), p = l.points, n = p.length;
+  const p = l.points, n = p.length;
   const x = p[n - 2], y = p[n - 1], back = p[n - 4] > x ? 9 : -9;
-  const g = element("g", { class: "call " + about.state, tabindex: "0", role: "button", "data-from": l.from, "data-to": l.to, "aria-label": title(l.from) + " calls " + title(l.to) + ": " + about.text });
+  const g = element("g", { tabindex: "0", role: "button", "data-from": l.from, "data-to": l.to });
+  g.line = l;
   const d = way(p);
   g.append(element("path", { class: "hit", d }), element("path", { class: "way", d }), element("path", { class: "head", d: "M" + x + " " + y + "l" + back + " -4.5v9z" }));
   const [lx, ly, width, height] = l.label;
-  g.append(element("text", { x: lx + width / 2, y: ly + height / 2 }, (l.back ? "← " : "") + about.text));
-  g.append(element("title", {}, title(l.from) + " → " + title(l.to) + ": " + about.text));
+  g.append(element("text", { x: lx + width / 2, y: ly + height / 2 }), element("title"));
+  paintLine(g, l);
   return acts(g, () => selectCalls(l.from, l.to, l.calls));
 }
 
@@ -191,7 +226,7 @@ search.addEventListener("keydown", event => {
 });
 at("all").addEventListener("click", () => { search.value = ""; go({ view: "" }); list(); mark(); });
 at("groups").addEventListener("click", () => go({ view: "groups" }));
-addEventListener("resize", fill);
+new ResizeObserver(fill).observe(drawing);
 addEventListener("keydown", event => {
   if (event.key === "/" && document.activeElement !== search) { event.preventDefault(); search.focus(); }
 });

@@ -3,7 +3,6 @@
 package graph_test
 
 import (
-	_ "embed"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/meshc/meshc/review/graph"
+	"github.com/meshc/meshc/review/graph/browsertest"
 )
 
 func css(selector string) chromedp.CSS { return chromedp.CSS(selector) }
@@ -42,49 +42,44 @@ func written(t *testing.T, g *graph.Graph) string {
 // TestPage opens the page in a real browser, searches, puts a member in focus, and reads the rules of its calls.
 // Nothing that a spec says runs, and the page loads nothing.
 func TestPage(t *testing.T) {
-	w := openWindow(t, 1280, 800)
-	w.do(chromedp.Navigate("file://"+written(t, graph.Of(shop(t)))), chromedp.WaitVisible(css(`.node`)))
-	if got := w.read(`document.getElementById("count").textContent`); got != "4 of 4 members, 4 of 4 calls" {
+	w := browsertest.Open(t, 1280, 800)
+	w.Do(chromedp.Navigate("file://"+written(t, graph.Of(shop(t)))), chromedp.WaitVisible(css(`.node`)))
+	if got := w.Read(`document.getElementById("count").textContent`); got != "4 of 4 members, 4 of 4 calls" {
 		t.Error(got)
 	}
-	if got := w.read(`document.querySelectorAll(".node").length + " " + document.querySelectorAll("#graph .call").length`); got != "4 4" {
+	if got := w.Read(`document.querySelectorAll(".node").length + " " + document.querySelectorAll("#graph .call").length`); got != "4 4" {
 		t.Errorf("nodes and calls: %s", got)
 	}
-	w.do(chromedp.SendKeys(css(`#search`), "check"), chromedp.WaitNotPresent(css(`nav button[data-id="service cart"]`)),
+	w.Do(chromedp.SendKeys(css(`#search`), "check"), chromedp.WaitNotPresent(css(`nav button[data-id="service cart"]`)),
 		chromedp.Click(css(`nav button[data-id="service checkout"]`)),
 		chromedp.WaitNotPresent(css(`.node[data-id="service cart"]`)),
 		chromedp.WaitVisible(css(`.node.selected[data-id="service checkout"]`)))
-	near := w.read(`[...document.querySelectorAll(".node")].map(n => n.dataset.id).sort().join()`)
+	near := w.Read(`[...document.querySelectorAll(".node")].map(n => n.dataset.id).sort().join()`)
 	if near != "gateway public,service checkout,service frontend" {
 		t.Errorf("near checkout are %s", near)
 	}
-	w.holds("spiffe://shop.example/ns/default/sa/checkout", "is called by", "frontend", "written")
-	w.do(chromedp.Evaluate[chromedp.Void](
+	holds(w, t, "spiffe://shop.example/ns/default/sa/checkout", "is called by", "frontend", "written")
+	w.Do(chromedp.Evaluate[chromedp.Void](
 		`document.querySelector('.call[data-from="service frontend"][data-to="service checkout"]')` +
 			`.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter"}))`))
-	w.holds("service frontend → service checkout", "let in: "+hostile, "denied: no debugging mesh.cue:")
-	w.do(chromedp.Click(css(`#all`)), chromedp.WaitVisible(css(`.node[data-id="service cart"]`)))
-	if ran := w.read(`window.hostile`); ran != "undefined" {
+	holds(w, t, "service frontend → service checkout", "let in: "+hostile, "denied: no debugging mesh.cue:")
+	w.Do(chromedp.Click(css(`#all`)), chromedp.WaitVisible(css(`.node[data-id="service cart"]`)))
+	if ran := w.Read(`window.hostile`); ran != "undefined" {
 		t.Errorf("a rule's name ran: %s", ran)
 	}
-	w.quiet(1)
+	w.Quiet("file://")
 }
 
 // holds wants texts in what stands beside the drawing.
-func (w *window) holds(texts ...string) {
-	w.t.Helper()
-	detail := w.read(`document.getElementById("detail").textContent`)
+func holds(w *browsertest.Window, t *testing.T, texts ...string) {
+	t.Helper()
+	detail := w.Read(`document.getElementById("detail").textContent`)
 	for _, want := range texts {
 		if !strings.Contains(detail, want) {
-			w.t.Errorf("no %q in %s", want, detail)
+			t.Errorf("no %q in %s", want, detail)
 		}
 	}
 }
-
-// geometry is the list of what is wrong with a drawing, by what the browser made of it.
-//
-//go:embed testdata/geometry.js
-var geometry string
 
 // TestGeometryInTheBrowser draws meshes of 7, 60 and 500 services, and every view of them: no box overlaps another, no
 // line runs through a box that it does not touch, every text is at least 12 pixels high and within its box, and the
@@ -93,36 +88,25 @@ func TestGeometryInTheBrowser(t *testing.T) {
 	for _, size := range []struct{ services, namespaces int }{{7, 1}, {60, 5}, {500, 14}} {
 		t.Run(fmt.Sprint(size.services), func(t *testing.T) {
 			g := meshOf(size.services, size.namespaces)
-			w := openWindow(t, 1440, 900)
-			w.do(chromedp.Navigate("file://"+written(t, g)), chromedp.WaitVisible(css(`.node`)))
-			if fills := w.read(`Math.max(svg.clientWidth / drawing.clientWidth, svg.clientHeight / drawing.clientHeight) > 0.6`); fills != "true" {
+			w := browsertest.Open(t, 1440, 900)
+			w.Do(chromedp.Navigate("file://"+written(t, g)), chromedp.WaitVisible(css(`.node`)))
+			if fills := w.Read(
+				`Math.max(svg.clientWidth / drawing.clientWidth, svg.clientHeight / drawing.clientHeight) > 0.6`); fills != "true" {
 				t.Error("the drawing does not fill its place")
 			}
 			for i, view := range g.Views() {
 				if i > 8 && i%(1+size.services/12) != 0 {
 					continue
 				}
-				w.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("show(data.scenes[%q])", view)))
-				if faults := w.read(geometry); faults != "" {
+				w.Do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("show(data.scenes[%q])", view)))
+				if faults := w.Faults(); faults != "" {
 					t.Errorf("view %q: %s", view, faults)
 				}
-				if dir := os.Getenv("MESHC_PICTURES"); dir != "" && i < 4 {
-					w.picture(filepath.Join(dir, fmt.Sprintf("still-%d-%d.png", size.services, i)))
+				if i < 4 {
+					w.Picture(fmt.Sprintf("still-%d-%d.png", size.services, i))
 				}
 			}
-			w.quiet(1)
+			w.Quiet("file://")
 		})
-	}
-}
-
-// picture keeps what the window shows.
-func (w *window) picture(name string) {
-	w.t.Helper()
-	data, err := chromedp.Run(w.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		w.t.Fatal(err)
 	}
 }

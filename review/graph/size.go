@@ -14,7 +14,9 @@ const (
 	labelSize = 12
 	nameMost  = 190
 	nameLeast = 80
-	padding   = 26
+	// stateLeast is the least width where the state of proxies stands in the box, such as "not connected".
+	stateLeast = 118
+	padding    = 26
 	// nameHeight is that of a box with its name alone, and underHeight that of a line below it.
 	nameHeight  = 30
 	underHeight = 17
@@ -69,8 +71,12 @@ func fit(text string, most, size int) string {
 
 // size is what the texts of the box need.
 func (b *Box) size(room Room) layout.Box {
+	least := nameLeast
+	if room.Under > 1 {
+		least = stateLeast
+	}
 	return layout.Box{
-		Width:  padding + max(nameLeast, textWidth(b.Text, nameSize), textWidth(b.Under, underSize)),
+		Width:  padding + max(least, textWidth(b.Text, nameSize), textWidth(b.Under, underSize)),
 		Height: nameHeight + room.Under*underHeight,
 	}
 }

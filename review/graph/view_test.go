@@ -38,7 +38,8 @@ func TestViews(t *testing.T) {
 				for _, call := range l.Calls {
 					lines[call]++
 					if e := g.Edges[call]; box[e.From] != l.From || box[e.To] != l.To {
-						t.Errorf("the view %q has the call %s → %s on the line %s → %s", view, e.From, e.To, l.From, l.To)
+						t.Errorf("the view %q has the call %s → %s on the line %s → %s", view, e.From, e.To, l.From,
+							l.To)
 					}
 				}
 			}
@@ -64,7 +65,8 @@ func TestLongNamesAreShortened(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := s.Boxes[0].Text
-	if n := utf8.RuneCountInString(text); n > 40 || !bytes.HasSuffix([]byte(text), []byte("-v2")) || s.Boxes[0].Width > 230 {
+	if n := utf8.RuneCountInString(text); n > 40 || !bytes.HasSuffix([]byte(text), []byte("-v2")) ||
+		s.Boxes[0].Width > 230 {
 		t.Errorf("%q in %d pixels", text, s.Boxes[0].Width)
 	}
 }
@@ -82,7 +84,8 @@ func meshOf(services, namespaces int) *graph.Graph {
 			name = fmt.Sprintf("%s-%d", name, i/len(words))
 		}
 		g.Nodes = append(g.Nodes, graph.Node{
-			ID: "service " + name, Kind: "service", Name: name, Namespace: fmt.Sprintf("team-%d", i*namespaces/services),
+			ID: "service " + name, Kind: "service", Name: name, Namespace: fmt.Sprintf("team-%d",
+				i*namespaces/services),
 		})
 	}
 	g.Nodes = append(g.Nodes, graph.Node{ID: "external bank", Kind: "external", Name: "bank"})

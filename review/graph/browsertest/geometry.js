@@ -28,7 +28,7 @@
     const a = labels[i][1], b = labels[k][1];
     if (a.left < b.right && b.left < a.right && a.top + 2 < b.bottom - 2 && b.top + 2 < a.bottom - 2) faults.push("the labels " + labels[i][0].textContent + " and " + labels[k][0].textContent + " overlap");
   }
-  for (const b of boxes) for (const t of b.n.querySelectorAll("text")) {
+  for (const b of boxes) for (const t of b.n.querySelectorAll("text:not(:empty)")) {
     const r = t.getBoundingClientRect();
     if (r.left < b.r.left || r.right > b.r.right || r.top < b.r.top || r.bottom > b.r.bottom) faults.push("the text " + t.textContent + " is wider than its box " + name(b));
   }

@@ -1,11 +1,14 @@
 //go:build e2e
 
-package graph_test
+package browsertest
 
 import (
 	"context"
+	_ "embed"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,8 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// window is a page in a real browser.
-type window struct {
+// Window is a page in a real browser.
+type Window struct {
 	t      *testing.T
 	ctx    context.Context
 	mu     sync.Mutex
@@ -24,8 +27,8 @@ type window struct {
 	loaded []string // what it asked for
 }
 
-// openWindow starts a browser with a window of that size.
-func openWindow(t *testing.T, width, height int) *window {
+// Open starts a browser with a window of that size.
+func Open(t *testing.T, width, height int) *Window {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser(t)), chromedp.NoSandbox,
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
@@ -36,7 +39,7 @@ func openWindow(t *testing.T, width, height int) *window {
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(end)
-	w := &window{t: t, ctx: ctx}
+	w := &Window{t: t, ctx: ctx}
 	if err := chromedp.Listen(ctx, func(event any) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -61,15 +64,16 @@ func openWindow(t *testing.T, width, height int) *window {
 	return w
 }
 
-func (w *window) do(steps ...chromedp.Action[chromedp.Void]) {
+// Do carries out steps, one after the other.
+func (w *Window) Do(steps ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
 	if err := chromedp.Do(w.ctx, steps...); err != nil {
 		w.t.Fatal(err, w.faults)
 	}
 }
 
-// read is what a JavaScript expression has for a value, as text.
-func (w *window) read(expression string) string {
+// Read is what a JavaScript expression has for a value, as text.
+func (w *Window) Read(expression string) string {
 	w.t.Helper()
 	value, err := chromedp.Run(w.ctx, chromedp.Evaluate[string]("String("+expression+")"))
 	if err != nil {
@@ -78,13 +82,56 @@ func (w *window) read(expression string) string {
 	return value
 }
 
-// quiet fails the test if the page threw, wrote to the console, or asked for more than that.
-func (w *window) quiet(requests int) {
+// Quiet fails the test if the page threw, wrote to the console, or asked for anything but what begins so.
+func (w *Window) Quiet(from string) {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.faults) > 0 || len(w.loaded) != requests {
+	for _, url := range w.loaded {
+		if !strings.HasPrefix(url, from) {
+			w.t.Errorf("it asked for %s", url)
+		}
+	}
+	if len(w.faults) > 0 || len(w.loaded) == 0 {
 		w.t.Errorf("faults: %v, loaded: %v", w.faults, w.loaded)
+	}
+}
+
+// Until waits until an expression is true.
+func (w *Window) Until(expression string) {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); w.Read(expression) != "true"; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("it did not happen within 30s: %s; %v", expression, w.faults)
+		}
+	}
+}
+
+// geometry is the list of what is wrong with a drawing, by what the browser made of it.
+//
+//go:embed geometry.js
+var geometry string
+
+// Faults are what is wrong with the drawing of a mesh: boxes that overlap, lines that run through a box which they do
+// not touch, labels on boxes or on each other, texts that are wider than their box or less than 12 pixels high.
+func (w *Window) Faults() string {
+	w.t.Helper()
+	return w.Read(geometry)
+}
+
+// Picture keeps what the window shows as a file of the directory $MESHC_PICTURES, if that is set.
+func (w *Window) Picture(name string) {
+	w.t.Helper()
+	dir := os.Getenv("MESHC_PICTURES")
+	if dir == "" {
+		return
+	}
+	data, err := chromedp.Run(w.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
