@@ -2,7 +2,6 @@ package local
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
@@ -128,12 +125,6 @@ func redirected(conn net.Conn, form, host, path string, headers []string) (strin
 	}
 	version, variant, _ := strings.Cut(form, " ")
 	if version == "HTTP/2" {
-		transport := &http2.Transport{
-			AllowHTTP: true,
-			DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) {
-				return conn, nil
-			},
-		}
 		r, err := http.NewRequest(http.MethodGet, variant+"://"+host+path, nil)
 		if err != nil {
 			return "", err
@@ -141,7 +132,7 @@ func redirected(conn net.Conn, form, host, path string, headers []string) (strin
 		for i := 0; i < len(headers); i += 2 {
 			r.Header.Set(headers[i], headers[i+1])
 		}
-		answer, err := transport.RoundTrip(r)
+		answer, err := sentByHTTP2(conn, r)
 		if err != nil {
 			return "", err
 		}

@@ -2,8 +2,6 @@ package local
 
 import (
 	"bufio"
-	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -16,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/ir"
@@ -133,12 +129,6 @@ func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 		}
 		return http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.Method})
 	}
-	transport := &http2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) {
-			return conn, nil
-		},
-	}
 	request := &http.Request{
 		Method: r.Method, Header: http.Header{},
 		URL: &url.URL{Scheme: []string{"http", "https"}[sum%2], Host: "unused", Opaque: r.Path},
@@ -153,7 +143,7 @@ func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 				strings.TrimSpace(value))
 		}
 	}
-	return transport.RoundTrip(request)
+	return sentByHTTP2(conn, request)
 }
 
 // dialed is a connection for a request: to the gateway that it goes to, or to the proxy of the service that sends it.
