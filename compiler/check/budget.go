@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -11,29 +12,29 @@ import (
 // budgets finds limits of retries that nowhere take effect: the proxy of a caller keeps one budget for all its calls
 // that arrive at a service, which is the strictest of theirs.
 func budgets(m *subject) diag.List {
+	of := map[ir.Ref][]ir.Call{}
+	for _, c := range m.requests {
+		of[c.Caller.Ref()] = append(of[c.Caller.Ref()], c)
+	}
+	strictest := map[ir.Ref]map[string]ir.RetryBudget{}
+	for caller, calls := range of {
+		strictest[caller] = ir.RetryBudgets(slices.Values(calls))
+	}
 	var found diag.List
 	budgetOf(m, &found, "percent", m.Defaults.BudgetPercent,
-		func(p *ir.Policy) ir.Setting[float64] { return p.BudgetPercent })
+		func(p *ir.Policy) ir.Setting[float64] { return p.BudgetPercent },
+		func(c *ir.Call, end string) ir.Setting[float64] { return strictest[c.Caller.Ref()][end].Percent })
 	budgetOf(m, &found, "minConcurrency", m.Defaults.MinConcurrency,
-		func(p *ir.Policy) ir.Setting[uint32] { return p.MinConcurrency })
+		func(p *ir.Policy) ir.Setting[uint32] { return p.MinConcurrency },
+		func(c *ir.Call, end string) ir.Setting[uint32] { return strictest[c.Caller.Ref()][end].MinConcurrency })
 	return found
 }
 
-// budgetOf finds those of one field. One of the mesh's defaults is for services to come too.
+// budgetOf finds those of one field, by what is said for a call and what is the strictest of all that arrive where it
+// does. One of the mesh's defaults is for services to come too.
 func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, ofMesh *ir.Setting[T],
-	of func(*ir.Policy) ir.Setting[T],
+	of func(*ir.Policy) ir.Setting[T], strictest func(*ir.Call, string) ir.Setting[T],
 ) {
-	type edge struct{ caller, end string }
-	strictest := map[edge]ir.Setting[T]{}
-	for i := range m.requests {
-		c := &m.requests[i]
-		for _, end := range c.Ends() {
-			e, s := edge{c.Caller.Ref().String(), end}, of(&c.Policy)
-			if known, ok := strictest[e]; !ok || s.Value < known.Value {
-				strictest[e] = s
-			}
-		}
-	}
 	settled := map[source.Position]bool{{}: true} // takes effect somewhere, or is told
 	if ofMesh != nil {
 		settled[ofMesh.Pos] = true
@@ -41,7 +42,7 @@ func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, of
 	for i := range m.requests {
 		c := &m.requests[i]
 		for _, end := range c.Ends() {
-			if s := of(&c.Policy); s.Value <= strictest[edge{c.Caller.Ref().String(), end}].Value {
+			if s := of(&c.Policy); s.Value <= strictest(c, end).Value {
 				settled[s.Pos] = true
 			}
 		}
@@ -54,7 +55,7 @@ func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, of
 		}
 		settled[s.Pos] = true
 		end := c.Ends()[0]
-		least := strictest[edge{c.Caller.Ref().String(), end}]
+		least := strictest(c, end)
 		finding := diag.New(diag.NoEffect, useOf(c),
 			fmt.Sprintf("the retry budget %s: %v cannot take effect: the proxy of %s has one for all its calls to %s, of which others have %v",
 				field, s.Value, c.Caller.Name, end, least.Value), s.Pos, c.Use.Pos, least.Pos)

@@ -76,18 +76,12 @@ type budget struct {
 
 func budgetOf(p *ir.Policy) budget { return budget{p.BudgetPercent.Value, p.MinConcurrency.Value} }
 
-// retryBudgets are, by callee, the strictest of those in force for the member's calls that lead there: Envoy keeps one
-// for each cluster. A callee that no call leads to, whom the proxy itself asks, has none.
+// retryBudgets are, by callee, those of the member's calls that lead there. A callee that no call leads to, whom the
+// proxy itself asks, has none.
 func retryBudgets(s *ir.Scope) map[string]budget {
 	out := map[string]budget{}
-	for c := range s.Calls() {
-		of := budgetOf(&c.Policy)
-		for _, end := range c.Ends() {
-			if known, ok := out[end]; ok {
-				of = budget{min(of.percent, known.percent), min(of.minConcurrency, known.minConcurrency)}
-			}
-			out[end] = of
-		}
+	for end, of := range ir.RetryBudgets(s.Calls()) {
+		out[end] = budget{of.Percent.Value, of.MinConcurrency.Value}
 	}
 	return out
 }

@@ -1,0 +1,29 @@
+package ir
+
+import "iter"
+
+// RetryBudget bounds the retries in flight to a callee, each field with where it is written.
+type RetryBudget struct {
+	Percent        Setting[float64]
+	MinConcurrency Setting[uint32]
+}
+
+// RetryBudgets are, by where the calls of one member arrive, the strictest of those in force for them: a proxy keeps
+// one for each callee.
+func RetryBudgets(calls iter.Seq[Call]) map[string]RetryBudget {
+	out := map[string]RetryBudget{}
+	for c := range calls {
+		of := RetryBudget{c.Policy.BudgetPercent, c.Policy.MinConcurrency}
+		for _, end := range c.Ends() {
+			least, ok := out[end]
+			if !ok || of.Percent.Value < least.Percent.Value {
+				least.Percent = of.Percent
+			}
+			if !ok || of.MinConcurrency.Value < least.MinConcurrency.Value {
+				least.MinConcurrency = of.MinConcurrency
+			}
+			out[end] = least
+		}
+	}
+	return out
+}
