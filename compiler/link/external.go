@@ -99,13 +99,11 @@ func (l *linker) namesApart() {
 	}
 }
 
-// hostsShared reports whether two have a port of one number whose calls are told apart by their hosts: by those of
-// requests or by those of handshakes.
+// hostsShared reports whether two have a port of one number whose calls are told apart by their hosts.
 func hostsShared(a, b []ir.Port) bool {
 	return slices.ContainsFunc(a, func(p ir.Port) bool {
 		return slices.ContainsFunc(b, func(q ir.Port) bool {
-			return p.Number == q.Number &&
-				(p.Protocol.IsHTTP() && q.Protocol.IsHTTP() || p.Protocol == ir.TLS && q.Protocol == ir.TLS)
+			return p.Number == q.Number && byHost(p.Protocol, q.Protocol)
 		})
 	})
 }

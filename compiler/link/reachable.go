@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -15,7 +16,6 @@ import (
 // apart. A gateway makes its calls itself.
 func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.Use, left *freePorts) {
 	numbers := map[uint16][]claim{}
-	paths := sharedPaths{l: l, here: here, left: left}
 	for i := range s.Uses {
 		use := &s.Uses[i]
 		at := here.field("uses." + use.To)
@@ -38,12 +38,13 @@ func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.U
 						left.uses(use, name))
 				continue
 			}
-			paths.claim(use, c.port)
 			l.toldApart(at, c, numbers[number], left)
 			numbers[number] = append(numbers[number], c)
 		}
 	}
-	paths.told()
+	for _, number := range slices.Sorted(maps.Keys(numbers)) {
+		l.sharedPaths(here, numbers[number], left)
+	}
 }
 
 // claim is a call's to the connections to a port number that are redirected to the proxy.
@@ -92,13 +93,17 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 func (c *claim) apart(other claim) bool {
 	one, two := c.port.Protocol, other.port.Protocol
 	switch {
-	case one.IsHTTP() && two.IsHTTP():
+	case byHost(one, two):
 		return true
 	case one == ir.TLS || two == ir.TLS: // what speaks first would wait for a handshake
-		return one == two
+		return false
 	}
 	return c.whole || other.whole
 }
+
+// byHost reports whether calls of two protocols on one port are told apart by their hosts: by those of requests or by
+// those of handshakes.
+func byHost(a, b ir.Protocol) bool { return a.IsHTTP() && b.IsHTTP() || a == ir.TLS && b == ir.TLS }
 
 // shares is an address at which both claims have the connections.
 func (c *claim) shares(other claim) (netip.Addr, bool) {
