@@ -62,7 +62,7 @@ func request(t *testing.T, key any, change func(*x509.CertificateRequest)) []byt
 // What is done with a request.
 const approved, denied, leftAlone = "Approved", "Denied", ""
 
-// judgement is a request, and what becomes of it.
+// judgement is a request, and what the approver does with it.
 type judgement struct {
 	// user is the account that asks ("NAMESPACE:NAME"), and username that of somebody who is no account.
 	user, username string
