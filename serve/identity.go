@@ -169,8 +169,10 @@ func (d *onDisk) certificate() (*tls.Certificate, error) {
 	return &c, nil
 }
 
-func (d *onDisk) roots() (*x509.CertPool, error) {
-	name := filepath.Join(d.dir, "ca.crt")
+func (d *onDisk) roots() (*x509.CertPool, error) { return rootsIn(filepath.Join(d.dir, "ca.crt")) }
+
+// rootsIn are the certificates of a file in PEM.
+func rootsIn(name string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err

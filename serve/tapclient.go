@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -42,13 +41,9 @@ type TapClient struct {
 
 // TapToken is a client with a token, and with the mesh's roots in a file.
 func TapToken(address string, token secret.Value, trustFile string) (*TapClient, error) {
-	data, err := os.ReadFile(trustFile)
+	roots, err := rootsIn(trustFile)
 	if err != nil {
 		return nil, err
-	}
-	roots, ok := publickey.Pool(data)
-	if !ok {
-		return nil, fmt.Errorf("%s holds no certificate", trustFile)
 	}
 	return &TapClient{Address: address, Roots: roots, Token: token}, nil
 }
@@ -157,11 +152,7 @@ func (c *TapClient) tls() *tls.Config {
 		MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, Certificates: own,
 		InsecureSkipVerify: true, // #nosec G402 -- verified below, by its identity
 		VerifyConnection: func(s tls.ConnectionState) error {
-			var shown [][]byte
-			for _, cert := range s.PeerCertificates {
-				shown = append(shown, cert.Raw)
-			}
-			if _, err := publickey.VerifyPeer(shown, c.Roots, x509.ExtKeyUsageServerAuth); err != nil {
+			if publickey.VerifyServer(s, c.Roots) != nil {
 				return errors.New("the server's certificate is not signed by a root of the mesh")
 			}
 			id, err := svid.Identity(s.PeerCertificates[0])

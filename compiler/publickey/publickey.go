@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -140,6 +141,16 @@ func Pool(text []byte) (*x509.CertPool, bool) {
 
 // maxChain bounds how many certificates a peer may show: a leaf and what is between it and a root.
 const maxChain = 8
+
+// VerifyServer is [VerifyPeer] of the server of a connection.
+func VerifyServer(s tls.ConnectionState, roots *x509.CertPool) error {
+	var shown [][]byte
+	for _, c := range s.PeerCertificates {
+		shown = append(shown, c.Raw)
+	}
+	_, err := VerifyPeer(shown, roots, x509.ExtKeyUsageServerAuth)
+	return err
+}
 
 // VerifyPeer is the chain of certificates that a peer showed, as TLS has them in DER, the leaf first, when it ends at
 // one of the roots and is for that usage. No signature is verified before the key of every certificate is known to be

@@ -224,11 +224,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, held
 
 // verify requires the server's identity in a certificate that is verified by a root in the pool.
 func (c *Client) verify(s tls.ConnectionState, pool *x509.CertPool) error {
-	var shown [][]byte
-	for _, cert := range s.PeerCertificates {
-		shown = append(shown, cert.Raw)
-	}
-	if _, err := publickey.VerifyPeer(shown, pool, x509.ExtKeyUsageServerAuth); err != nil {
+	if publickey.VerifyServer(s, pool) != nil {
 		return errors.New("its certificate is not signed by a root that this host trusts")
 	}
 	id, err := svid.Identity(s.PeerCertificates[0])
