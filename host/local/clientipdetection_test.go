@@ -186,10 +186,10 @@ func (c *behindCase) send(t *testing.T, mesh *Mesh) (answer, error) {
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
-		if err == nil {
-			_, err = io.WriteString(conn, c.begins(c.client))
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		return &beginning{conn, c.begins(c.client)}, nil
 	}
 	url, host := mesh.Gateway("lb").Listeners[c.listener], "x.example"
 	if c.listener == "secure" || c.listener == "plain" {
@@ -226,4 +226,18 @@ func TestProxyProtocolBelowHTTP(t *testing.T) {
 			}
 		}
 	}
+}
+
+// beginning is a connection whose first bytes are sent together with those of the request: an answer to them alone
+// would come before the request, and http.Transport takes such an answer for an error.
+type beginning struct {
+	net.Conn
+	first string
+}
+
+func (c *beginning) Write(b []byte) (int, error) {
+	first := c.first
+	c.first = ""
+	n, err := c.Conn.Write(append([]byte(first), b...))
+	return max(0, n-len(first)), err
 }
