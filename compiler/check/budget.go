@@ -21,23 +21,23 @@ func budgets(m *subject) diag.List {
 		strictest[caller] = ir.RetryBudgets(slices.Values(calls))
 	}
 	var found diag.List
-	budgetOf(m, &found, "percent", m.Defaults.BudgetPercent,
+	budgetOf(m, &found, "percent", func(t *ir.Traffic) *ir.Setting[float64] { return t.BudgetPercent },
 		func(p *ir.Policy) ir.Setting[float64] { return p.BudgetPercent },
 		func(c *ir.Call, end string) ir.Setting[float64] { return strictest[c.Caller.Ref()][end].Percent })
-	budgetOf(m, &found, "minConcurrency", m.Defaults.MinConcurrency,
+	budgetOf(m, &found, "minConcurrency", func(t *ir.Traffic) *ir.Setting[uint32] { return t.MinConcurrency },
 		func(p *ir.Policy) ir.Setting[uint32] { return p.MinConcurrency },
 		func(c *ir.Call, end string) ir.Setting[uint32] { return strictest[c.Caller.Ref()][end].MinConcurrency })
 	return found
 }
 
-// budgetOf finds those of one field, by what is said for a call and what is the strictest of all that arrive where it
-// does. One of the mesh's defaults is for services to come too.
-func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, ofMesh *ir.Setting[T],
+// budgetOf finds those of one field, by what is written at a place, what is in force for a call and what is the
+// strictest of all that arrive where it does. One of the mesh's defaults is for services to come too.
+func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, written func(*ir.Traffic) *ir.Setting[T],
 	of func(*ir.Policy) ir.Setting[T], strictest func(*ir.Call, string) ir.Setting[T],
 ) {
 	settled := map[source.Position]bool{{}: true} // takes effect somewhere, or is told
-	if ofMesh != nil {
-		settled[ofMesh.Pos] = true
+	if s := written(&m.Defaults); s != nil {
+		settled[s.Pos] = true
 	}
 	for i := range m.requests {
 		c := &m.requests[i]
@@ -56,7 +56,7 @@ func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, of
 		settled[s.Pos] = true
 		end := c.Ends()[0]
 		least := strictest(c, end)
-		finding := diag.New(diag.NoEffect, useOf(c),
+		finding := diag.New(diag.StricterBudget, writtenIn(c, func(t *ir.Traffic) bool { return written(t) != nil }),
 			fmt.Sprintf("the retry budget %s: %v cannot take effect: the proxy of %s has one for all its calls to %s, of which others have %v",
 				field, s.Value, c.Caller.Name, end, least.Value), s.Pos, c.Use.Pos, least.Pos)
 		if least.Pos.IsValid() {
@@ -66,4 +66,16 @@ func budgetOf[T float64 | uint32](m *subject, found *diag.List, field string, of
 				field, s.Value, end))
 		}
 	}
+}
+
+// writtenIn is the path of what says a setting of a call's policy: its use, or the member that has the route or that is
+// called.
+func writtenIn(c *ir.Call, says func(*ir.Traffic) bool) string {
+	if says(&c.Use.Traffic) {
+		return useOf(c)
+	}
+	if c.Caller.Kind == ir.KindGateway && len(c.By) > 0 && says(&c.By[0].Traffic) {
+		return c.Caller.Ref().Path()
+	}
+	return c.Use.Callee().Path()
 }

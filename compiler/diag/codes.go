@@ -73,6 +73,7 @@ const (
 	TooManyAttempts   Code = "MC1404"
 	NoEffect          Code = "MC1501"
 	BadSilence        Code = "MC1502"
+	StricterBudget    Code = "MC1503"
 	BadAddress        Code = "MC1601"
 	AddressTaken      Code = "MC1602"
 	PortTaken         Code = "MC1603"
@@ -114,6 +115,7 @@ var warnings = map[Code]bool{
 	NoPackage:        true,
 	UnusedAllow:      true,
 	LongerThanCaller: true,
+	StricterBudget:   true,
 	EmptyVersion:     true,
 	DenyBypassed:     true,
 	AllowByRegex:     true,

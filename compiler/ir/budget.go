@@ -9,10 +9,13 @@ type RetryBudget struct {
 }
 
 // RetryBudgets are, by where the calls of one member arrive, the strictest of those in force for them: a proxy keeps
-// one for each callee.
+// one for each callee. Calls below HTTP have none, as nothing of them is sent again.
 func RetryBudgets(calls iter.Seq[Call]) map[string]RetryBudget {
 	out := map[string]RetryBudget{}
 	for c := range calls {
+		if !c.Port.Protocol.IsHTTP() {
+			continue
+		}
 		of := RetryBudget{c.Policy.BudgetPercent, c.Policy.MinConcurrency}
 		for _, end := range c.Ends() {
 			least, ok := out[end]

@@ -8,19 +8,21 @@ import (
 )
 
 // TestRetryBudgetOfCluster wants the budget of what is in force for the calls that lead to a cluster, and of no other:
-// a gateway's route is nearer than the callee's own, and a route of another service may lead there.
+// a gateway's route is nearer than the callee's own, a route of another service may lead there, and connections of a
+// listener or a use below HTTP have no retries.
 func TestRetryBudgetOfCluster(t *testing.T) {
 	r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": `package shop
 
 mesh: {name: "shop", trustDomain: "shop.example"}
 gateways: public: {
-	listeners: http: port: 80
-	routes: [{to: [{service: "cart"}], retries: budget: {percent: 50, minConcurrency: 9}}]
+	listeners: {http: port: 80, db: {port: 5432, protocol: "tcp", to: {service: "cart", port: "db"}}}
+	routes: [{to: [{service: "cart", port: "http"}], retries: budget: {percent: 50, minConcurrency: 9}}]
 	uses: cart: {}
 }
 services: front: {workload: deployment: "front", uses: {cart: {}, near: retries: budget: {percent: 40, minConcurrency: 7}}}
 services: cart: {
-	workload: deployment: "cart", ports: http: {port: 80, protocol: "http"}, allow: [{from: {gateways: ["public"], services: ["front"]}}]
+	workload: deployment: "cart", allow: [{from: {gateways: ["public"], services: ["front"]}}]
+	ports: {http: {port: 80, protocol: "http"}, db: {port: 5432, protocol: "tcp"}}
 	retries: budget: {percent: 10, minConcurrency: 1}
 	routes: [
 		{match: path: prefix: "/own", retries: budget: {percent: 10, minConcurrency: 1}},
