@@ -17,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/try/trytest"
+	"github.com/meshc/meshc/review/diff"
 )
 
 // goesPast reports whether a request is one that [revisions.reaches] can send: of bytes, or of somebody on this
@@ -41,13 +42,13 @@ func goesPast(m *ir.Mesh, r *try.Request) bool {
 
 // isSender reports whether a sender of an effect is the sender of a request. What an effect says of others than
 // members is about all whom no rule tells apart.
-func isSender(from string, s try.Sender) bool {
+func isSender(from diff.Subject, s try.Sender) bool {
 	if s.Kind != ir.KindIdentity {
-		return from == s.String()
+		return from.String() == s.String()
 	}
 	account := s.Name[strings.LastIndex(s.Name, "/")+1:]
-	return from == "service "+account || from == "gateway "+account ||
-		s.Name == trytest.Stranger && strings.HasPrefix(from, "others, as ")
+	return from.Member == ir.ServiceRef(account) || from.Member == ir.GatewayRef(account) ||
+		s.Name == trytest.Stranger && strings.HasPrefix(from.Other, "others, as ")
 }
 
 // reaches wants requests to reach the application when a version lets them in, and else not.

@@ -130,11 +130,11 @@ func outcome(t *testing.T, m *ir.Mesh, r *try.Request) string {
 
 // tells reports whether an effect is about such a request, which is let in before and after or not.
 func tells(e *diff.Effect, r *try.Request, was, is bool) bool {
-	to := "service " + r.Host
+	to := ir.ServiceRef(r.Host)
 	if r.From.Kind == ir.KindGateway {
-		to = r.From.String()
+		to = ir.GatewayRef(r.From.Name)
 	}
-	if e.To != to || !slices.ContainsFunc(e.From, func(from string) bool { return isSender(from, r.From) }) {
+	if e.To.Member != to || !slices.ContainsFunc(e.From, func(from diff.Subject) bool { return isSender(from, r.From) }) {
 		return false
 	}
 	switch {

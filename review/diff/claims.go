@@ -14,7 +14,7 @@ func (d *differ) claims() {
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
 		func(name string, a, b *ir.Gateway) {
 			if a != nil && b != nil {
-				d.takenOut("outside", ir.GatewayRef(name).String(), d.old.ForeignHeaders(a.Authorizer),
+				d.takenOut([]Subject{outside}, gateway(name), d.old.ForeignHeaders(a.Authorizer),
 					d.new.ForeignHeaders(b.Authorizer), a.Pos, b.Pos)
 			}
 		})
@@ -26,23 +26,19 @@ func (d *differ) claims() {
 			for i := range b.Ports {
 				port := &b.Ports[i]
 				if was := a.Port(port.Name); was != nil {
-					d.takenOut("", ir.ServiceRef(name).String(), d.old.ForwardedHeaders(a, was),
+					d.takenOut(nil, service(name), d.old.ForwardedHeaders(a, was),
 						d.new.ForwardedHeaders(b, port), a.Pos, b.Pos)
 				}
 			}
 			if b.Plaintext || len(b.Probes) > 0 {
-				d.takenOut("outside", ir.ServiceRef(name).String(), d.old.ForeignHeaders(a.Authorizer),
+				d.takenOut([]Subject{outside}, service(name), d.old.ForeignHeaders(a.Authorizer),
 					d.new.ForeignHeaders(b.Authorizer), a.Pos, b.Pos)
 			}
 		})
 }
 
-// takenOut compares the headers that a proxy takes out of requests from somebody; "" for any caller.
-func (d *differ) takenOut(from, to string, was, is []string, wasBy, isBy source.Position) {
-	var who []string
-	if from != "" {
-		who = []string{from}
-	}
+// takenOut compares the headers that a proxy takes out of requests from somebody; nil for any caller.
+func (d *differ) takenOut(who []Subject, to Subject, was, is []string, wasBy, isBy source.Position) {
 	for _, header := range was {
 		if !slices.Contains(is, header) {
 			d.tell(&Effect{

@@ -43,7 +43,7 @@ func within(steps int, before, after *ir.Mesh) *Difference {
 	before, after = ir.Alike(before, after)
 	d := &differ{
 		Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{},
-		seen: map[string]bool{}, steps: budget{left: steps},
+		seen: map[Subject]bool{}, steps: budget{left: steps},
 	}
 	d.mixtures = [2]*ir.Mesh{update.WithDoors(before, after), update.WithDoors(after, before)}
 	d.compareMembers()
@@ -61,7 +61,7 @@ func within(steps int, before, after *ir.Mesh) *Difference {
 	}
 	d.Update.AnyOrder = len(d.Update.Why) == 0 && len(d.Update.Unstaged) == 0
 	for _, e := range d.Effects {
-		slices.Sort(e.From)
+		slices.SortFunc(e.From, Subject.compare)
 		e.From = slices.Compact(e.From)
 	}
 	slices.SortFunc(d.Effects, (*Effect).compare)
@@ -84,7 +84,7 @@ type differ struct {
 	// mixtures are what proxies of one mesh do with calls to those of the other, and seen the places for which they do
 	// otherwise than both.
 	mixtures [2]*ir.Mesh
-	seen     map[string]bool
+	seen     map[Subject]bool
 	// steps are those that are left for all requests.
 	steps budget
 	what  string // that effects are about, besides all of a request
@@ -147,7 +147,7 @@ func (d *differ) about(s *space, add func(*about)) {
 
 // compare adds what differs between the meshes for the requests of a space. Who are those whose requests they are, and
 // to is the place that they go to.
-func (d *differ) compare(s *space, who []string, to string) {
+func (d *differ) compare(s *space, who []Subject, to Subject) {
 	d.eachTried(s, who, to, func(r *try.Request, a, b outcome) {
 		d.mixed(r, to, a, b)
 		d.comesLater(r, to, a, b)
@@ -160,7 +160,7 @@ func (d *differ) compare(s *space, who []string, to string) {
 
 // eachTried calls each with the requests of a space and their outcomes in the old mesh and the new one. When not all
 // were tried, that is told, with who sends them and where to.
-func (d *differ) eachTried(s *space, who []string, to string, each func(r *try.Request, a, b outcome)) {
+func (d *differ) eachTried(s *space, who []Subject, to Subject, each func(r *try.Request, a, b outcome)) {
 	requests, whole := s.requests()
 	tries := 0
 	for i := range requests {
@@ -178,14 +178,14 @@ func (d *differ) eachTried(s *space, who []string, to string, each func(r *try.R
 }
 
 // effect is one that two outcomes of a request have.
-func (d *differ) effect(kind Kind, who []string, to string, a, b outcome) *Effect {
+func (d *differ) effect(kind Kind, who []Subject, to Subject, a, b outcome) *Effect {
 	return &Effect{
 		Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), WasBy: a.by(kind),
 		IsBy: b.by(kind),
 	}
 }
 
-func (d *differ) missed(who []string, to string, n int) {
+func (d *differ) missed(who []Subject, to Subject, n int) {
 	d.Missed = append(d.Missed,
 		fmt.Sprintf("there are too many sorts of request from %s to %s, or a pattern that cannot be read: %d were tried", list(who), to, n))
 }
@@ -195,7 +195,7 @@ func (d *differ) tell(e *Effect) { d.add(e, nil, outcome{}, outcome{}) }
 
 // add adds an effect, if it is not known for another request or sender.
 func (d *differ) add(e *Effect, r *try.Request, a, b outcome) {
-	key := strings.Join([]string{string(e.Kind), e.To, e.What, e.Was, e.Is, e.WasBy.String(), e.IsBy.String()}, "\x00")
+	key := strings.Join([]string{string(e.Kind), e.To.String(), e.What, e.Was, e.Is, e.WasBy.String(), e.IsBy.String()}, "\x00")
 	if known := d.known[key]; known != nil {
 		known.From = append(known.From, e.From...)
 		return

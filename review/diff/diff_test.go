@@ -76,10 +76,11 @@ func bruteForce(t *testing.T, before, after *ir.Mesh, d *Difference, g *trytest.
 	known := map[string]bool{}
 	for _, e := range d.Effects {
 		for _, who := range e.From {
-			if strings.HasPrefix(who, "others, as spiffe://shop.example/") {
-				who = "stranger"
+			name := who.String()
+			if strings.HasPrefix(who.Other, "others, as spiffe://shop.example/") {
+				name = "stranger"
 			}
-			known[strings.Join([]string{string(e.Kind), who, e.To, e.What, e.Was, e.Is}, "|")] = true
+			known[strings.Join([]string{string(e.Kind), name, e.To.String(), e.What, e.Was, e.Is}, "|")] = true
 		}
 		if e.Witness == nil {
 			continue

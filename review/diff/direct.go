@@ -43,8 +43,8 @@ type caller []person
 
 // person is somebody who comes with an identity, or with none.
 type person struct {
-	sender try.Sender
-	name   string // in words
+	sender  try.Sender
+	subject Subject
 	// service is the name of the service that it is in both meshes; empty for others.
 	service string
 }
@@ -56,8 +56,8 @@ func (d *differ) door(name string, number uint16, callers caller) {
 		Path: "/",
 	}}
 	d.about(s, func(m *about) { m.callee(m.mesh.Service(name)) }) // its routes tell apart what a way shows as well
-	to := ir.ServiceRef(name).String()
-	d.eachTried(s, []string{callers[0].name}, to, func(r *try.Request, a, b outcome) {
+	to := service(name)
+	d.eachTried(s, []Subject{callers[0].subject}, to, func(r *try.Request, a, b outcome) {
 		kind := kindOf(a, b)
 		if kind != NewlyAllowed && kind != NewlyDenied {
 			return // what somebody is answered who is not let in is of no interest
@@ -72,7 +72,7 @@ func (d *differ) door(name string, number uint16, callers caller) {
 			}
 			own := *r
 			own.From = p.sender
-			d.add(d.effect(kind, []string{p.name}, to, a, b), &own, a, b)
+			d.add(d.effect(kind, []Subject{p.subject}, to, a, b), &own, a, b)
 		}
 	})
 }
@@ -101,25 +101,25 @@ func (d *differ) callers(a, b *ir.Service) map[string]caller {
 	maps.Copy(all, members[1])
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		p := person{
-			sender: try.Sender{Kind: ir.KindIdentity, Name: id},
-			name:   string(all[id].Kind) + " " + all[id].Name,
+			sender:  try.Sender{Kind: ir.KindIdentity, Name: id},
+			subject: member(ir.Ref{Kind: all[id].Kind, Name: all[id].Name}),
 		}
 		was, is := members[0][id], members[1][id]
 		if was.Kind == ir.KindService && is.Kind == ir.KindService && was.Name == is.Name {
 			p.service = is.Name
 		}
 		if was.Name != is.Name || was.Kind != is.Kind {
-			p.name = "identity " + id
+			p.subject = other("identity " + id)
 		}
 		add(p, [2]ir.Peer{peerOf(was, id), peerOf(is, id)})
 	}
 	for _, id := range d.strangers(a, b, domains) {
 		if _, member := all[id]; !member {
-			p := person{sender: try.Sender{Kind: ir.KindIdentity, Name: id}, name: "others, as " + id}
+			p := person{sender: try.Sender{Kind: ir.KindIdentity, Name: id}, subject: other("others, as " + id)}
 			add(p, [2]ir.Peer{peerOf(ir.Peer{}, id), peerOf(ir.Peer{}, id)})
 		}
 	}
-	out["plaintext"] = caller{{sender: try.Sender{Kind: try.Outside}, name: "outside"}}
+	out["plaintext"] = caller{{sender: try.Sender{Kind: try.Outside}, subject: outside}}
 	return out
 }
 

@@ -46,10 +46,10 @@ const Directly = "directly"
 // Effect is something that a change does.
 type Effect struct {
 	Kind Kind `json:"kind"`
-	// From are those whose requests it is about, "service frontend" or "gateway public"; sorted.
-	From []string `json:"from,omitempty"`
+	// From are those whose requests it is about; sorted.
+	From []Subject `json:"from,omitempty"`
 	// To is where they go, or what the setting is of.
-	To string `json:"to"`
+	To Subject `json:"to"`
 	// What it is about: the name of a setting, or empty for all of the request.
 	What string `json:"what,omitempty"`
 	// Was and Is are before and after, in words.
@@ -230,9 +230,9 @@ func (o outcome) by(kind Kind) source.Position {
 func (e *Effect) compare(f *Effect) int {
 	kinds := Kinds()
 	return cmp.Or(
-		cmp.Compare(slices.Index(kinds, e.Kind), slices.Index(kinds, f.Kind)), cmp.Compare(e.To, f.To),
+		cmp.Compare(slices.Index(kinds, e.Kind), slices.Index(kinds, f.Kind)), e.To.compare(f.To),
 		cmp.Compare(e.What, f.What),
-		slices.Compare(e.From, f.From), cmp.Compare(e.Was, f.Was), cmp.Compare(e.Is, f.Is), e.WasBy.Compare(f.WasBy),
+		slices.CompareFunc(e.From, f.From, Subject.compare), cmp.Compare(e.Was, f.Was), cmp.Compare(e.Is, f.Is), e.WasBy.Compare(f.WasBy),
 		e.IsBy.Compare(f.IsBy),
 	)
 }

@@ -25,33 +25,33 @@ func (d *differ) gate() {
 	if !a.Known || !b.Known {
 		return
 	}
-	mesh := "mesh " + d.new.Name
-	d.rulesOfGate(func(string) string { return mesh }, func(path string) string { return "owners." + path },
-		ownersOf(a), ownersOf(b))
-	d.rulesOfGate(func(member string) string { return member }, func(string) string { return "grants" },
-		d.grantsIn(d.old), d.grantsIn(d.new))
-	part := func(i int) func(string) string {
-		return func(key string) string { return strings.SplitN(key, "\x00", 2)[i] }
-	}
-	d.rulesOfGate(part(0), part(1), silencesIn(a), silencesIn(b))
+	d.rulesOfGate(d.ownersIn(a), d.ownersIn(b))
+	d.rulesOfGate(grantsIn(d.old), grantsIn(d.new))
+	d.rulesOfGate(silencesIn(a), silencesIn(b))
 	was, is := testsIn(a), testsIn(b)
-	for title, t := range is {
-		if _, before := was[title]; !before {
-			d.tell(&Effect{Kind: Setting, To: "test " + title, Was: "none", Is: t.words, IsBy: t.pos})
-			delete(is, title)
+	for test, t := range is {
+		if _, before := was[test]; !before {
+			d.tell(&Effect{Kind: Setting, To: test.of, Was: "none", Is: t.words, IsBy: t.pos})
+			delete(is, test)
 		}
 	}
-	d.rulesOfGate(func(title string) string { return "test " + title }, func(string) string { return "" }, was, is)
+	d.rulesOfGate(was, is)
 }
 
-// rulesOfGate tells of those that differ; to and what name one by its key.
-func (d *differ) rulesOfGate(to, what func(key string) string, was, is map[string]said) {
-	keys := maps.Clone(was)
-	maps.Copy(keys, is)
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if a, b := was[key], is[key]; a.words != b.words {
+// gateRule names something that a spec says about reviews.
+type gateRule struct {
+	of   Subject
+	what string
+}
+
+// rulesOfGate tells of those that differ.
+func (d *differ) rulesOfGate(was, is map[gateRule]said) {
+	rules := maps.Clone(was)
+	maps.Copy(rules, is)
+	for rule := range rules {
+		if a, b := was[rule], is[rule]; a.words != b.words {
 			d.tell(&Effect{
-				Kind: Gate, To: to(key), What: what(key), Was: none(a.words), Is: none(b.words),
+				Kind: Gate, To: rule.of, What: rule.what, Was: none(a.words), Is: none(b.words),
 				WasBy: a.pos, IsBy: b.pos,
 			})
 		}
@@ -65,38 +65,39 @@ func none(words string) string {
 	return words
 }
 
-func ownersOf(r *ir.Review) map[string]said {
-	out := map[string]said{}
+func (d *differ) ownersIn(r *ir.Review) map[gateRule]said {
+	out := map[gateRule]said{}
 	for _, o := range r.Owners {
 		words := strings.Join(slices.Sorted(slices.Values(o.Owners)), ", ")
 		if words == "" {
 			words = "nobody"
 		}
-		out[o.Path] = said{words, o.Pos}
+		out[gateRule{d.mesh(), "owners." + o.Path}] = said{words, o.Pos}
 	}
 	return out
 }
 
-func (d *differ) grantsIn(m *ir.Mesh) map[string]said {
-	out := map[string]said{}
-	for member, owners := range m.Grants {
-		out[member.String()] = said{strings.Join(slices.Sorted(slices.Values(owners)), ", "), positionOf(m, member)}
+func grantsIn(m *ir.Mesh) map[gateRule]said {
+	out := map[gateRule]said{}
+	for of, owners := range m.Grants {
+		out[gateRule{member(of), "grants"}] = said{
+			strings.Join(slices.Sorted(slices.Values(owners)), ", "), positionOf(m, of),
+		}
 	}
 	return out
 }
 
-// silencesIn are by what they are of, and by a name.
-func silencesIn(r *ir.Review) map[string]said {
-	out := map[string]said{}
+func silencesIn(r *ir.Review) map[gateRule]said {
+	out := map[gateRule]said{}
 	for _, s := range r.Silences {
 		// With another reason it is silent as it was.
-		out[s.At+"\x00silence."+s.Code] = said{"silent", s.Pos}
+		out[gateRule{other(s.At), "silence." + s.Code}] = said{"silent", s.Pos}
 	}
 	return out
 }
 
-func testsIn(r *ir.Review) map[string]said {
-	out := map[string]said{}
+func testsIn(r *ir.Review) map[gateRule]said {
+	out := map[gateRule]said{}
 	for _, t := range r.Tests {
 		words := *t
 		words.Title, words.Pos, words.Expect.Pos = "", source.Position{}, source.Position{}
@@ -107,7 +108,7 @@ func testsIn(r *ir.Review) map[string]said {
 				parts = append(parts, fmt.Sprintf("%s %s", v.Type().Field(i).Name, f))
 			}
 		}
-		out[t.Title] = said{strings.Join(parts, ", "), t.Pos}
+		out[gateRule{of: other("test " + t.Title)}] = said{strings.Join(parts, ", "), t.Pos}
 	}
 	return out
 }

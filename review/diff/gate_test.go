@@ -104,7 +104,7 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		}{{c.kind, Of(before, after)}, {back, Of(after, before)}} {
 			d := way.d
 			if !slices.ContainsFunc(d.Effects, func(e *Effect) bool {
-				return e.Kind == way.kind && (c.of == "" || e.To == c.of) && e.What == c.what
+				return e.Kind == way.kind && (c.of == "" || e.To.String() == c.of) && e.What == c.what
 			}) {
 				t.Errorf("%q to %q: no %s of %s: %s", c.from, c.to, way.kind, c.of, c.what)
 				for _, e := range d.Effects {
@@ -141,7 +141,9 @@ func TestRestartsAreTold(t *testing.T) {
 		var who []string
 		for _, e := range Of(before, compile(strings.Replace(guarded, c.from, c.to, 1))).Effects {
 			if e.Kind == Restart {
-				who = append(who, e.From...)
+				for _, f := range e.From {
+					who = append(who, f.String())
+				}
 			}
 		}
 		if !slices.Equal(who, c.who) {

@@ -50,7 +50,7 @@ func (d *differ) gateways() {
 			}
 			named, whole := concrete(hosts)
 			if !whole {
-				d.missed([]string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String(), len(named))
+				d.missed([]Subject{gateway(name)}, gateway(name), len(named))
 			}
 			matters, narrow := d.routesThatDiffer(a, b)
 			for at := range addresses {
@@ -69,7 +69,7 @@ func (d *differ) gateways() {
 						m.rules(m.mesh.Service(l.To.Service), nil)
 					}
 				})
-				d.compare(s, []string{ir.GatewayRef(name).String()}, ir.GatewayRef(name).String())
+				d.compare(s, []Subject{gateway(name)}, gateway(name))
 			}
 		})
 }

@@ -53,7 +53,7 @@ services: {
 			t.Fatalf("%s: the mesh does not compile", name)
 		}
 		d := Of(before, after)
-		if !slices.Contains(d.Proxies.Changed, "service guarded") {
+		if !slices.Contains(d.Proxies.Changed, ir.ServiceRef("guarded")) {
 			t.Errorf("%s: the proxies of %v change", name, d.Proxies.Changed)
 		}
 		if len(d.Effects) == 0 && name != "Plaintext" { // no rule lets plaintext in, and so it changes nothing

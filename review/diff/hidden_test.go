@@ -239,7 +239,7 @@ func TestWhatHides(t *testing.T) {
 			text, before := compiledWith(t, base, c.before)
 			_, after := compiledWith(t, text, c.change)
 			d := Of(before, after)
-			if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == c.kind && e.To == c.to }) {
+			if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == c.kind && e.To.String() == c.to }) {
 				t.Errorf("no %s of %s:", c.kind, c.to)
 				for _, e := range d.Effects {
 					t.Logf("%s: %s: %s -> %s", e.Kind, e.subject(), e.Was, e.Is)

@@ -58,7 +58,7 @@ services: {
 			t.Errorf("when it %s nothing differs", name)
 		}
 		for _, e := range d.Effects {
-			if e.To != "service api.team-b" && e.To != "api.team-b" && e.To != "service shop" && e.To != "shop" {
+			if e.To != service("api.team-b") && e.To != service("shop") {
 				t.Errorf("when it %s: %v", name, e)
 			}
 		}

@@ -29,7 +29,7 @@ func (u *Update) text() string {
 		return "proxies may take it in any order"
 	}
 	if len(u.Unstaged) > 0 {
-		return "while proxies take it some requests may fail, in any order: " + list(u.Unstaged)
+		return "while proxies take it some requests may fail, in any order: " + listed(u.Unstaged)
 	}
 	text := "proxies must take it in stages, as meshc serve has them do"
 	if len(u.Why) > 0 {
@@ -39,7 +39,7 @@ func (u *Update) text() string {
 }
 
 // mixed tries a request that both meshes let in, where the calling proxy has one of them and the called one the other.
-func (d *differ) mixed(r *try.Request, to string, a, b outcome) {
+func (d *differ) mixed(r *try.Request, to Subject, a, b outcome) {
 	if d.seen[to] || !bothAllow(a, b) {
 		return
 	}
@@ -58,7 +58,7 @@ func bothAllow(a, b outcome) bool {
 }
 
 // comesLater tells of a request that both meshes let in, and that a new route takes to what is not there yet.
-func (d *differ) comesLater(r *try.Request, to string, a, b outcome) {
+func (d *differ) comesLater(r *try.Request, to Subject, a, b outcome) {
 	if d.seen[to] || !bothAllow(a, b) {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 // Foreign are members of an owner to which a change comes, none of whose files it is in.
 type Foreign struct {
 	Owner   string   `json:"owner"`
-	Members []string `json:"members"`
+	Members []ir.Ref `json:"members"`
 	// Granted is set when each of the members grants that to those whose files change.
 	Granted bool `json:"granted"`
 }
@@ -39,8 +39,8 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 		}
 	}
 	found := map[string]*Foreign{}
-	for _, name := range d.Proxies.Changed {
-		file, grants := homeOf(m, name)
+	for _, member := range d.Proxies.Changed {
+		file, grants := positionOf(m, member).File, m.Grants[member]
 		of := owners(file)
 		if len(of) == 0 || slices.ContainsFunc(of, func(o string) bool { return authors[o] }) {
 			continue
@@ -54,7 +54,7 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 				f = &Foreign{Owner: o, Granted: true}
 				found[o] = f
 			}
-			f.Members = append(f.Members, name)
+			f.Members = append(f.Members, member)
 			f.Granted = f.Granted && granted
 		}
 	}
@@ -74,7 +74,7 @@ func (d *Difference) CodeOwners(mesh string, files []string, was, is func(file s
 		if key := dir + "\x00" + a + "\x00" + b; a != b && !known[key] {
 			known[key] = true
 			d.Effects = append(d.Effects, &Effect{
-				Kind: Gate, To: "mesh " + mesh, What: "CODEOWNERS of " + dir, Was: a,
+				Kind: Gate, To: other("mesh " + mesh), What: "CODEOWNERS of " + dir, Was: a,
 				Is: b,
 			})
 		}
@@ -88,15 +88,6 @@ func ownersIn(owners func(file string) []string, file string) string {
 		return "nobody"
 	}
 	return cmp.Or(strings.Join(slices.Sorted(slices.Values(owners(file))), ", "), "nobody")
-}
-
-// homeOf is the file that a member is written in, and to whom it grants changes.
-func homeOf(m *ir.Mesh, name string) (file string, grants []string) {
-	member, err := ir.ParseRef(name)
-	if err != nil {
-		return "", nil
-	}
-	return positionOf(m, member).File, m.Grants[member]
 }
 
 // positionOf is where a member or an external is written; the zero value when the mesh has none of that name.

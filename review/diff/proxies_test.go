@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // TestProxiesAreThoseThatReadIt changes a part of a mesh that only some members read, and wants their proxies to be
@@ -37,21 +39,21 @@ gateways: public: {listeners: http: port: 8080, routes: [{to: [{service: "limite
 	}
 	for _, c := range []struct {
 		name, from, to string
-		want           []string
+		want           []ir.Ref
 	}{
 		{
 			"an authorization service is asked otherwise", `timeout: "1s"`, `timeout: "2s"`,
-			[]string{"gateway public", "service guarded"},
+			[]ir.Ref{ir.GatewayRef("public"), ir.ServiceRef("guarded")},
 		},
 		{
 			"a member asks another authorization service", `externalAuthorization: "other"}`,
 			`externalAuthorization: "asks"}`,
-			[]string{"service other"},
+			[]ir.Ref{ir.ServiceRef("other")},
 		},
-		{"an issuer of tokens changes", "https://two.example", "https://three.example", []string{"service other"}},
+		{"an issuer of tokens changes", "https://two.example", "https://three.example", []ir.Ref{ir.ServiceRef("other")}},
 		{
 			"the rate limit service is asked otherwise", `timeout: "20ms"`, `timeout: "30ms"`,
-			[]string{"service limited"},
+			[]ir.Ref{ir.ServiceRef("limited")},
 		},
 		{"an image changes", "envoy:1", "envoy:2", nil},
 		{"a gateway gets more pods", "replicas: min: 2", "replicas: min: 3", nil},
@@ -64,7 +66,7 @@ gateways: public: {listeners: http: port: 8080, routes: [{to: [{service: "limite
 		if after == nil {
 			t.Fatalf("%s: the mesh does not compile", c.name)
 		}
-		if got := Of(before, after).Proxies; !slices.Equal(got.Changed, append([]string{}, c.want...)) ||
+		if got := Of(before, after).Proxies; !slices.Equal(got.Changed, append([]ir.Ref{}, c.want...)) ||
 			got.Untouched != 7-len(c.want) {
 			t.Errorf("%s: the proxies of %v change, and %d do not; want those of %v", c.name, got.Changed,
 				got.Untouched, c.want)

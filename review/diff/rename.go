@@ -16,7 +16,7 @@ type called struct {
 
 // renamed tells of routes or rules that are called otherwise and are else as they were: no request shows that, and
 // statistics, logs and the counts of rate limits go by names.
-func (d *differ) renamed(of, what string, was, is map[string][]called) {
+func (d *differ) renamed(of Subject, what string, was, is map[string][]called) {
 	for content, before := range was {
 		gone, come := without(before, is[content]), without(is[content], before)
 		for i := range min(len(gone), len(come)) {

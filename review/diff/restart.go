@@ -12,9 +12,9 @@ import (
 func (d *differ) restarts() {
 	images := d.old.Images != d.new.Images
 	before, after := scopes(d.old, ir.DeploymentPart), scopes(d.new, ir.DeploymentPart)
-	var who []string
-	compare := func(name string, a, b ir.Scope) {
-		if before[name] == after[name] {
+	var who []Subject
+	compare := func(of ir.Ref, a, b ir.Scope) {
+		if before[of] == after[of] {
 			return
 		}
 		was, err := render.PodTemplate(a)
@@ -23,31 +23,31 @@ func (d *differ) restarts() {
 		case err != nil || errIs != nil:
 			d.Missed = append(d.Missed,
 				fmt.Sprintf("whether the pods of %s restart cannot be told: one of the meshes cannot be rendered",
-					name))
+					of))
 		case was != is && was != "" && is != "":
-			who = append(who, name)
+			who = append(who, member(of))
 		}
 	}
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
 		func(name string, a, b *ir.Service) {
 			if a != nil && b != nil {
-				compare(ir.ServiceRef(name).String(), d.old.ServiceScope(a), d.new.ServiceScope(b))
+				compare(ir.ServiceRef(name), d.old.ServiceScope(a), d.new.ServiceScope(b))
 			}
 		})
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
 		func(name string, a, b *ir.Gateway) {
 			if a != nil && b != nil {
-				compare(ir.GatewayRef(name).String(), d.old.GatewayScope(a), d.new.GatewayScope(b))
+				compare(ir.GatewayRef(name), d.old.GatewayScope(a), d.new.GatewayScope(b))
 			}
 		})
 	if d.old.Images.Meshc != d.new.Images.Meshc && d.new.Delivery == ir.DeliveryXDS {
-		who = append(who, "meshc serve")
+		who = append(who, other("meshc serve"))
 	}
 	if len(who) == 0 {
 		return
 	}
 	e := &Effect{
-		Kind: Restart, From: who, To: "pods", Was: "run", Is: "are replaced by new ones", WasBy: d.old.Pos,
+		Kind: Restart, From: who, To: other("pods"), Was: "run", Is: "are replaced by new ones", WasBy: d.old.Pos,
 		IsBy: d.new.Pos,
 	}
 	if images {

@@ -53,9 +53,9 @@ func (d *differ) services() {
 		})
 	for _, key := range slices.Sorted(maps.Keys(calls)) {
 		c := calls[key]
-		var who []string
+		var who []Subject
 		for _, name := range c.from {
-			who = append(who, ir.ServiceRef(name).String())
+			who = append(who, service(name))
 		}
 		d.calls(c.from[0], who, c.use)
 	}
@@ -116,7 +116,7 @@ func leadsTo(m *ir.Mesh, name string) []*ir.Service {
 }
 
 // calls compares the calls of one service to another, or to an external, port by port.
-func (d *differ) calls(from string, who []string, use [2]*ir.Use) {
+func (d *differ) calls(from string, who []Subject, use [2]*ir.Use) {
 	type address struct {
 		host   string
 		number uint16
@@ -143,9 +143,9 @@ func (d *differ) calls(from string, who []string, use [2]*ir.Use) {
 			addresses[address{u.To, p.Number, p.Protocol.IsHTTP()}] = true
 		}
 	}
-	place := ir.ServiceRef(to).String()
+	place := service(to)
 	if external {
-		place = ir.ExternalRef(to).String()
+		place = member(ir.ExternalRef(to))
 	}
 	for at := range addresses {
 		s := &space{base: try.Request{

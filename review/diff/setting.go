@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 // settings compares what requests do not show: that members come and go, who they are, and how they run.
 func (d *differ) settings() {
-	d.fields(&d.old.Settings, &d.new.Settings, "mesh "+d.new.Name, "defaults")
+	d.fields(&d.old.Settings, &d.new.Settings, d.mesh(), "defaults")
 	ir.Pairs(d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name },
 		func(name string, a, b *ir.Service) {
 			if a == nil || b == nil {
@@ -21,13 +22,13 @@ func (d *differ) settings() {
 			if !d.changed[ir.ServiceRef(name)] {
 				return
 			}
-			d.fields(a, b, ir.ServiceRef(name).String(), "allow", "deny", "uses", "routes", "traffic", "probes",
+			d.fields(a, b, service(name), "allow", "deny", "uses", "routes", "traffic", "probes",
 				"forms")
-			d.fields(audited(a), audited(b), ir.ServiceRef(name).String())
-			d.fields(binds(a.Uses), binds(b.Uses), ir.ServiceRef(name).String())
-			d.fields(promised(a.Uses), promised(b.Uses), ir.ServiceRef(name).String())
-			d.renamed(ir.ServiceRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
-			d.renamed(ir.ServiceRef(name).String(), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)),
+			d.fields(audited(a), audited(b), service(name))
+			d.fields(binds(a.Uses), binds(b.Uses), service(name))
+			d.fields(promised(a.Uses), promised(b.Uses), service(name))
+			d.renamed(service(name), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+			d.renamed(service(name), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)),
 				namesOfRules(slices.Concat(b.Allow, b.Deny)))
 		})
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
@@ -43,9 +44,9 @@ func (d *differ) settings() {
 			if !d.changed[ir.GatewayRef(name)] {
 				return
 			}
-			d.fields(a, b, ir.GatewayRef(name).String(), "uses", "routes")
-			d.fields(promised(a.Uses), promised(b.Uses), ir.GatewayRef(name).String())
-			d.renamed(ir.GatewayRef(name).String(), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+			d.fields(a, b, gateway(name), "uses", "routes")
+			d.fields(promised(a.Uses), promised(b.Uses), gateway(name))
+			d.renamed(gateway(name), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
 		})
 	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name },
 		func(name string, a, b *ir.External) {
@@ -60,7 +61,7 @@ func (d *differ) settings() {
 			if !d.changed[ir.ExternalRef(name)] {
 				return
 			}
-			d.fields(a, b, ir.ExternalRef(name).String(), "traffic")
+			d.fields(a, b, member(ir.ExternalRef(name)), "traffic")
 		})
 }
 
@@ -72,8 +73,8 @@ func memberOf(a, b *ir.Service) string {
 }
 
 // member adds one that comes or goes.
-func (d *differ) member(member ir.Ref, comes bool, what string) {
-	e := &Effect{Kind: Member, To: member.String(), Was: what, Is: "none"}
+func (d *differ) member(of ir.Ref, comes bool, what string) {
+	e := &Effect{Kind: Member, To: member(of), Was: what, Is: "none"}
 	if comes {
 		e.Was, e.Is = "none", what
 	}
@@ -82,16 +83,19 @@ func (d *differ) member(member ir.Ref, comes bool, what string) {
 		if i == 1 {
 			pos = &e.IsBy
 		}
-		*pos = positionOf(m, member)
+		*pos = positionOf(m, of)
 	}
 	d.tell(e)
 }
 
-func (d *differ) fields(a, b any, of string, skipped ...string) {
-	member, _, _ := strings.Cut(of, " ")
+// mesh is the subject that the mesh's own settings have.
+func (d *differ) mesh() Subject { return other("mesh " + d.new.Name) }
+
+// fields compares what is set of a member, or of the mesh.
+func (d *differ) fields(a, b any, of Subject, skipped ...string) {
 	for _, f := range values.Differing(a, b, skipped...) {
 		d.tell(&Effect{
-			Kind: kindOfField(member, f.Path, &f), To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos,
+			Kind: kindOfField(cmp.Or(of.Member.Kind, meshSettings), f.Path, &f), To: of, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos,
 			IsBy: f.NewPos,
 		})
 	}

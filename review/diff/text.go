@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -42,13 +43,13 @@ func (e *Effect) subject() string {
 	var text string
 	switch {
 	case len(e.From) == 0:
-		text = e.To
+		text = e.To.String()
 	case e.Kind == Restart:
-		text = "the " + e.To + " of " + list(e.From)
+		text = "the " + e.To.String() + " of " + list(e.From)
 	case len(e.From) == 1 && e.From[0] == e.To:
-		text = "outside → " + e.To
+		text = outside.Other + " → " + e.To.String()
 	default:
-		text = list(e.From) + " → " + e.To
+		text = list(e.From) + " → " + e.To.String()
 	}
 	switch {
 	case e.What == Directly:
@@ -65,7 +66,7 @@ func (d *Difference) summary() []string {
 	p := &d.Proxies
 	for _, part := range []struct {
 		what  string
-		names []string
+		names []ir.Ref
 	}{{"get another configuration", p.Changed}, {"are new", p.Added}, {"go", p.Removed}} {
 		if n := len(part.names); n > 0 {
 			lines = append(lines, fmt.Sprintf("the proxies of %s %s: %s", diag.Count(n, "member"), part.what,
@@ -81,7 +82,15 @@ func (d *Difference) summary() []string {
 	return append(append(lines, d.Update.text()), d.Missed...)
 }
 
-func list(names []string) string {
+func list[T fmt.Stringer](names []T) string {
+	texts := make([]string, 0, len(names))
+	for _, n := range names {
+		texts = append(texts, n.String())
+	}
+	return listed(texts)
+}
+
+func listed(names []string) string {
 	if len(names) > maxNames {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
 	}

@@ -11,7 +11,7 @@ import (
 
 // treated compares what else is in force for a request that is let in by both meshes, or answered by routes of both:
 // time and tries, and what its routes do with it.
-func (d *differ) treated(r *try.Request, who []string, to string, a, b outcome) {
+func (d *differ) treated(r *try.Request, who []Subject, to Subject, a, b outcome) {
 	if a.class() != b.class() || a.trial == nil || b.trial == nil || a.class() == refused && !byRoute(a, b) {
 		return
 	}
@@ -54,7 +54,7 @@ func route(by []*ir.Route, i int) *ir.Route {
 	return &ir.Route{}
 }
 
-func (d *differ) addField(kind Kind, f values.Field, r *try.Request, who []string, to string, a, b outcome) {
+func (d *differ) addField(kind Kind, f values.Field, r *try.Request, who []Subject, to Subject, a, b outcome) {
 	e := &Effect{
 		Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos,
 		IsBy: f.NewPos,

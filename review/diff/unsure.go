@@ -17,7 +17,7 @@ func (d *differ) unsure() {
 			if a == nil || b == nil || !d.changed[ir.ServiceRef(name)] {
 				return
 			}
-			of := ir.ServiceRef(name).String()
+			of := service(name)
 			for _, f := range values.Differing(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
 				d.tell(&Effect{
 					Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write",
@@ -29,7 +29,7 @@ func (d *differ) unsure() {
 			for _, p := range is {
 				if !slices.ContainsFunc(was, func(q ir.Probe) bool { return ir.Same(p, q) }) {
 					d.tell(&Effect{
-						Kind: NewlyAllowed, From: []string{"outside"}, To: of, What: "probe", Was: "unset",
+						Kind: NewlyAllowed, From: []Subject{outside}, To: of, What: "probe", Was: "unset",
 						Is: probeText(p), IsBy: p.Pos, WasBy: a.Pos,
 					})
 				}
@@ -37,7 +37,7 @@ func (d *differ) unsure() {
 			for _, p := range was {
 				if !slices.ContainsFunc(is, func(q ir.Probe) bool { return ir.Same(p, q) }) {
 					d.tell(&Effect{
-						Kind: NewlyDenied, From: []string{"outside"}, To: of, What: "probe",
+						Kind: NewlyDenied, From: []Subject{outside}, To: of, What: "probe",
 						Was: probeText(p),
 						Is:  "unset", WasBy: p.Pos, IsBy: b.Pos,
 					})
@@ -48,7 +48,7 @@ func (d *differ) unsure() {
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
 		func(name string, a, b *ir.Gateway) {
 			if a != nil && b != nil && d.changed[ir.GatewayRef(name)] {
-				d.rewrites(ir.GatewayRef(name).String(), a.Routes, b.Routes)
+				d.rewrites(gateway(name), a.Routes, b.Routes)
 			}
 		})
 }
@@ -82,7 +82,7 @@ func probesElsewhere(s *ir.Service) []ir.Probe {
 func probeText(p ir.Probe) string { return values.Text(reflect.ValueOf(p)) }
 
 // rewrites tells of routes of one name whose regular expression of a path is another one, if no request showed it.
-func (d *differ) rewrites(of string, before, after []ir.Route) {
+func (d *differ) rewrites(of Subject, before, after []ir.Route) {
 	for i := range after {
 		r := &after[i]
 		k := slices.IndexFunc(before, func(q ir.Route) bool { return q.Name == r.Name })

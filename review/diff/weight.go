@@ -8,10 +8,9 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// kindOfField is what kind of effect it is that a field differs which requests do not show, by the member ("service",
-// "gateway", "external" or "mesh") and the path of the field: the first of weights that begins it, where "*" stands
-// for one name.
-func kindOfField(member, path string, f *values.Field) Kind {
+// kindOfField is what kind of effect it is that a field differs which requests do not show, by the kind of member (or
+// meshSettings) and the path of the field: the first of weights that begins it, where "*" stands for one name.
+func kindOfField(member ir.MemberKind, path string, f *values.Field) Kind {
 	for _, w := range weights {
 		if w.member != "" && w.member != member || !begins(w.path, path) {
 			continue
@@ -24,37 +23,41 @@ func kindOfField(member, path string, f *values.Field) Kind {
 	return Setting
 }
 
+// meshSettings is in place of a member's kind for fields of the mesh.
+const meshSettings ir.MemberKind = "mesh"
+
 // weights are of the fields that are more than a setting.
 var weights = []struct {
-	member, path string
-	kind         Kind
-	weigh        func(*values.Field) Kind
+	member ir.MemberKind
+	path   string
+	kind   Kind
+	weigh  func(*values.Field) Kind
 }{
-	{member: "mesh", path: "maxAttempts", kind: Gate},
-	{member: "mesh", path: "images", kind: Deployment},
-	{member: "mesh", path: "flux", kind: Deployment},
-	{member: "mesh", path: "delivery", kind: Deployment},
-	{member: "mesh", path: "name", kind: Identity}, // whom the proxies take for meshc serve
-	{member: "mesh", path: "server", kind: Protection},
-	{member: "mesh", path: "metrics", kind: Protection},   // who reads them
-	{member: "mesh", path: "operators", kind: Protection}, // who sees the requests of others
+	{member: meshSettings, path: "maxAttempts", kind: Gate},
+	{member: meshSettings, path: "images", kind: Deployment},
+	{member: meshSettings, path: "flux", kind: Deployment},
+	{member: meshSettings, path: "delivery", kind: Deployment},
+	{member: meshSettings, path: "name", kind: Identity}, // whom the proxies take for meshc serve
+	{member: meshSettings, path: "server", kind: Protection},
+	{member: meshSettings, path: "metrics", kind: Protection},   // who reads them
+	{member: meshSettings, path: "operators", kind: Protection}, // who sees the requests of others
 	{path: "proxy.metricsPort", kind: Protection},
 	{path: "proxy.drainTime", kind: Protection}, // how long a connection outlives the right to it
-	{member: "mesh", path: "rateLimit.failClosed", weigh: lets("false")},
-	{member: "mesh", path: "rateLimit.service", kind: Protection}, // it is told of requests, and refuses them
-	{member: "mesh", path: "rateLimit.port", kind: Protection},
+	{member: meshSettings, path: "rateLimit.failClosed", weigh: lets("false")},
+	{member: meshSettings, path: "rateLimit.service", kind: Protection}, // it is told of requests, and refuses them
+	{member: meshSettings, path: "rateLimit.port", kind: Protection},
 
 	// What of an instance is reached, and as whom it speaks.
-	{member: "service", path: "ports.*.target", kind: NewlyAllowed},
-	{member: "service", path: "ports.*.upgrades", kind: NewlyAllowed},
-	{member: "service", path: "workload", kind: Identity},
-	{member: "service", path: "versions.*.workload", kind: Identity},
-	{member: "service", path: "versions", weigh: ofPods},
-	{member: "service", path: "rateLimit", kind: Handled},
+	{member: ir.KindService, path: "ports.*.target", kind: NewlyAllowed},
+	{member: ir.KindService, path: "ports.*.upgrades", kind: NewlyAllowed},
+	{member: ir.KindService, path: "workload", kind: Identity},
+	{member: ir.KindService, path: "versions.*.workload", kind: Identity},
+	{member: ir.KindService, path: "versions", weigh: ofPods},
+	{member: ir.KindService, path: "rateLimit", kind: Handled},
 	{path: "proxy.excludeInboundPorts", kind: NewlyAllowed},
 	{path: "proxy.interception", kind: NewlyAllowed},
-	{member: "service", path: "explicit", kind: NewlyAllowed},
-	{member: "service", path: "plaintext", kind: Protection},
+	{member: ir.KindService, path: "explicit", kind: NewlyAllowed},
+	{member: ir.KindService, path: "plaintext", kind: Protection},
 	{path: "proxy.server", kind: Protection},
 	{path: "proxy.requests", kind: Protection},
 	{path: "proxy.privileged", kind: Protection},
@@ -63,20 +66,20 @@ var weights = []struct {
 	{path: "proxy.certificateDirectory", kind: Identity},
 	{path: "proxy.secretDirectory", kind: Identity},
 
-	{member: "gateway", path: "listeners.*.tls.secret", kind: Identity},
-	{member: "gateway", path: "listeners.*.tls", kind: Protection},
-	{member: "gateway", path: "listeners.*.clientIPDetection", kind: Protection},
-	{member: "gateway", path: "listeners.*.http3", kind: NewlyAllowed},
-	{member: "gateway", path: "listeners.*.protocol", kind: Protection},
-	{member: "gateway", path: "address", kind: NewlyAllowed},
+	{member: ir.KindGateway, path: "listeners.*.tls.secret", kind: Identity},
+	{member: ir.KindGateway, path: "listeners.*.tls", kind: Protection},
+	{member: ir.KindGateway, path: "listeners.*.clientIPDetection", kind: Protection},
+	{member: ir.KindGateway, path: "listeners.*.http3", kind: NewlyAllowed},
+	{member: ir.KindGateway, path: "listeners.*.protocol", kind: Protection},
+	{member: ir.KindGateway, path: "address", kind: NewlyAllowed},
 
-	{member: "external", path: "ports.*.protocol", kind: Protection},
-	{member: "external", path: "via", kind: Protection},
-	{member: "external", path: "roots", kind: Protection},
-	{member: "external", path: "local", kind: Protection},
-	{member: "external", path: "hosts", kind: Rerouted},
-	{member: "external", path: "ports", kind: Rerouted},
-	{member: "external", path: "endpoints", kind: Rerouted},
+	{member: ir.KindExternal, path: "ports.*.protocol", kind: Protection},
+	{member: ir.KindExternal, path: "via", kind: Protection},
+	{member: ir.KindExternal, path: "roots", kind: Protection},
+	{member: ir.KindExternal, path: "local", kind: Protection},
+	{member: ir.KindExternal, path: "hosts", kind: Rerouted},
+	{member: ir.KindExternal, path: "ports", kind: Rerouted},
+	{member: ir.KindExternal, path: "endpoints", kind: Rerouted},
 
 	// Who somebody is, and how that is certified.
 	{path: "identity", kind: Identity},
