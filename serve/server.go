@@ -38,6 +38,8 @@ type Config struct {
 	// EnrollListen is the address HOST:PORT at which hosts and pods get certificates; empty for none. It needs an
 	// Authority.
 	EnrollListen string
+	// MetricsListen is the address HOST:PORT at which the mesh's scraper reads the metrics of this server; empty for none.
+	MetricsListen string
 	// TokenReview verifies Kubernetes service account tokens that are sent to EnrollListen; nil if none are accepted.
 	TokenReview enroll.TokenReviewer
 	// Authority signs the leaves of the mesh and the server's own certificate. Set either this or
@@ -82,6 +84,7 @@ type Server struct {
 	xds      net.Listener
 	admin    net.Listener
 	enroll   net.Listener // nil for none
+	scraped  net.Listener // nil for none
 	metrics  *metrics
 	identity identitySource
 	limits   *connectionLimits
@@ -142,23 +145,41 @@ func New(c Config) (*Server, error) {
 	s.reports.left = s.taps.omitted
 	m.follow(s.reports.store)
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
-	var err error
-	if s.xds, err = net.Listen("tcp", c.Listen); err != nil {
+	if c.EnrollListen != "" && c.Authority == nil {
+		return nil, errors.New("only an authority of its own can serve certificates")
+	}
+	if err := s.listen(); err != nil {
 		return nil, err
 	}
-	if s.admin, err = net.Listen("tcp", c.AdminListen); err != nil {
-		return nil, errors.Join(err, s.xds.Close())
-	}
-	if c.EnrollListen != "" {
-		if c.Authority == nil {
-			return nil, errors.Join(errors.New("only an authority of its own can serve certificates"), s.xds.Close(),
-				s.admin.Close())
-		}
-		if s.enroll, err = net.Listen("tcp", c.EnrollListen); err != nil {
-			return nil, errors.Join(err, s.xds.Close(), s.admin.Close())
-		}
-	}
 	return s, nil
+}
+
+// listen opens all addresses of the configuration, or none.
+func (s *Server) listen() error {
+	var open []net.Listener
+	for _, at := range []struct {
+		listener *net.Listener
+		address  string
+		optional bool
+	}{
+		{&s.xds, s.config.Listen, false},
+		{&s.admin, s.config.AdminListen, false},
+		{&s.enroll, s.config.EnrollListen, true},
+		{&s.scraped, s.config.MetricsListen, true},
+	} {
+		if at.optional && at.address == "" {
+			continue
+		}
+		listener, err := net.Listen("tcp", at.address)
+		if err != nil {
+			for _, l := range open {
+				err = errors.Join(err, l.Close())
+			}
+			return err
+		}
+		*at.listener, open = listener, append(open, listener)
+	}
+	return nil
 }
 
 // Addr is the address for proxies, and AdminAddr that for status and metrics.
@@ -171,6 +192,14 @@ func (s *Server) EnrollAddr() string {
 		return ""
 	}
 	return s.enroll.Addr().String()
+}
+
+// MetricsAddr is the address at which the scraper reads the metrics of this server; empty if there is none.
+func (s *Server) MetricsAddr() string {
+	if s.scraped == nil {
+		return ""
+	}
+	return s.scraped.Addr().String()
 }
 
 // SetMesh makes the server serve the mesh. It pushes to each connected proxy whose resources change.
@@ -216,8 +245,8 @@ func (s *Server) Run(ctx context.Context) error {
 		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	failed := make(chan error, 3)
-	var issuing *http.Server
+	failed := make(chan error, 4)
+	others := []*http.Server{admin}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := g.Serve(s.xds); err != nil {
@@ -230,10 +259,21 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	if s.enroll != nil {
-		issuing = s.enrolment()
+		issuing := s.enrolment()
+		others = append(others, issuing)
 		serving.Go(func() {
 			if err := issuing.ServeTLS(s.enroll, "", ""); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("certificates: %w", err)
+			}
+		})
+	}
+	if s.scraped != nil {
+		scraping := s.scraping()
+		others = append(others, scraping)
+		serving.Go(func() {
+			listener := &scrapeListener{s.scraped, s, make(chan struct{}, maxScrapes)}
+			if err := scraping.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("metrics: %w", err)
 			}
 		})
 	}
@@ -255,11 +295,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	if closeErr := admin.Shutdown(closing); closeErr != nil {
-		err = errors.Join(err, closeErr)
-	}
-	if issuing != nil {
-		if closeErr := issuing.Shutdown(closing); closeErr != nil {
+	for _, other := range others {
+		if closeErr := other.Shutdown(closing); closeErr != nil {
 			err = errors.Join(err, closeErr)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 
 // serveOptions are the flags of meshc serve.
 type serveOptions struct {
-	listen, admin, enrollListen string
+	listen, admin, enrollListen, metricsListen string
 	// certificates is the directory of certificates that somebody else issues, and authority that of the embedded
 	// authority.
 	certificates, authority, passphraseFile string
@@ -75,6 +75,8 @@ calls whom with rates, errors and latencies, who is denied, and which proxies ar
 		"file with the passphrase by which the root's key is encrypted, when --ca makes one")
 	cmd.Flags().StringVar(&o.enrollListen, "enroll-listen", "127.0.0.1:15012",
 		"with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
+	cmd.Flags().StringVar(&o.metricsListen, "metrics-listen", "",
+		"address where the mesh's scraper (mesh.telemetry.metrics.scraper) reads /metrics of this server, and nobody else; empty for nowhere")
 	o.cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&o.endpoints, "endpoints", "",
 		"directory with the endpoints files of services (workload: file)")
@@ -109,7 +111,7 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr())
+	config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr(), "metrics", s.MetricsAddr())
 	running.Go(func() error { return s.Run(ctx) })
 	fromFiles, stop := context.WithCancel(ctx)
 	defer stop()
@@ -136,7 +138,7 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 // config is how the server is to be, with the authority opened that it signs with.
 func (o *serveOptions) config(cmd *cobra.Command, source serve.Source) (serve.Config, error) {
 	config := serve.Config{
-		Listen: o.listen, AdminListen: o.admin, CertificateDirectory: o.certificates,
+		Listen: o.listen, AdminListen: o.admin, MetricsListen: o.metricsListen, CertificateDirectory: o.certificates,
 		Log: newLog(cmd.ErrOrStderr()),
 	}
 	if o.cluster.api.Address != "" && o.certificates == "" {

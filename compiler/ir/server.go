@@ -12,6 +12,13 @@ import (
 // service account, its Service and its Deployment in [Settings.SystemNamespace].
 const ServerName = "meshc"
 
+// ServerMetricsPort is where the scraper reads the metrics of meshc serve itself, and ServerMetricsPortName the name of
+// that port in its container.
+const (
+	ServerMetricsPort     = 15013
+	ServerMetricsPortName = "serve-metrics"
+)
+
 // ServerIdentity is the identity of the control plane, which proxies demand of
 // it: spiffe://TRUST-DOMAIN/ns/MESH-system/sa/meshc.
 func (s *Settings) ServerIdentity() spiffeid.ID {

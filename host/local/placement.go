@@ -220,6 +220,13 @@ func (p *Placement) ServerAdmin() (string, error) {
 	return join(address, port), err
 }
 
+// ServerMetrics is where the scraper reads the metrics of meshc serve, IP:PORT.
+func (p *Placement) ServerMetrics() (string, error) {
+	address := p.loopback.Server()
+	port, err := p.port("serve", address, "metrics", ir.ServerMetricsPort)
+	return join(address, port), err
+}
+
 // address is that of an instance.
 func (p *Placement) address(instance string) string {
 	a, ok := p.addresses[instance]

@@ -35,6 +35,7 @@ func TestPrometheusReadsEveryProxy(t *testing.T) {
 	certificates := filepath.Join(m.Directory(), "service/prometheus/certificates")
 	for _, f := range files {
 		text := strings.ReplaceAll(string(f.Data), "/etc/prometheus/mesh", certificates)
+		text = regexp.MustCompile(`[0-9.]+:15013`).ReplaceAllString(text, m.control.server.MetricsAddr())
 		text = regexp.MustCompile("interval: (30s|3m)").ReplaceAllString(text, "interval: 1s")
 		if filepath.Base(f.Path) == "prometheus.yml" {
 			text = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n" + text
@@ -61,7 +62,10 @@ func TestPrometheusReadsEveryProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := map[string]int{`up{job="meshc", mesh="shop"} == 1`: 5}
+	wanted := map[string]int{
+		`up{job="meshc", mesh="shop"} == 1`: 5, `up{job="meshc-serve", mesh="shop"} == 1`: 1,
+		`meshc_connected_proxies{job="meshc-serve", mesh="shop"} == 5`: 1,
+	}
 	for _, found := range regexp.MustCompile(`record: (\S+)`).FindAllStringSubmatch(string(rules), -1) {
 		wanted[found[1]+`{callee="server.shop"} >= 0`] = 1 + 2*strings.Count(found[1], "objective")
 	}
@@ -160,10 +164,14 @@ func TestAlertsFireForTheirCause(t *testing.T) {
 		"MeshProxyDown":            `{series: 'up{job="meshc", mesh="shop", member="service/cart"}', values: '1x29 0x30'}`,
 		"MeshProxyNotConnected":    `{series: 'envoy_control_plane_connected_state{mesh="shop", member="service/cart"}', values: '1x29 0x30'}`,
 		"MeshSeriesDropped":        `{series: 'envoy_server_stats_overflow_counter{mesh="shop", member="service/cart"}', values: '0x54 7x5'}`,
+		"MeshServerDown":           `{series: 'up{job="meshc-serve", mesh="shop", instance="192.0.2.1:15013"}', values: '1x29 0x30'}`,
+		"MeshStale":                `{series: 'meshc_mesh_stale{mesh="shop", instance="192.0.2.1:15013"}', values: '0x29 1x30'}`,
 		"MeshConfigurationRefused": `{series: 'envoy_listener_manager_lds_update_rejected{mesh="shop", member="service/cart"}', values: '0x54 1x5'}, {series: 'envoy_cluster_manager_cds_update_rejected{mesh="shop", member="service/cart"}', values: '0x60'}`,
 	}
 	healthy := `{series: 'up{job="meshc", mesh="shop", member="service/cart"}', values: '1x60'}, ` +
 		`{series: 'envoy_control_plane_connected_state{mesh="shop", member="service/cart"}', values: '1x60'}, ` +
+		`{series: 'up{job="meshc-serve", mesh="shop", instance="192.0.2.1:15013"}', values: '1x60'}, ` +
+		`{series: 'meshc_mesh_stale{mesh="shop", instance="192.0.2.1:15013"}', values: '0x60'}, ` +
 		`{series: 'envoy_server_stats_overflow_counter{mesh="shop", member="service/cart"}', values: '3x60'}, ` +
 		`{series: 'envoy_listener_manager_lds_update_rejected{mesh="shop", member="service/cart"}', values: '2x60'}, ` +
 		`{series: 'envoy_cluster_manager_cds_update_rejected{mesh="shop", member="service/cart"}', values: '0x60'}`

@@ -22,7 +22,7 @@ func networkPolicy(scope ir.Scope) *networkingv1.NetworkPolicy {
 	if scope.Service != nil {
 		ingress = serviceIngress(scope)
 	}
-	ingress = append(ingress, scraperIngress(scope)...)
+	ingress = append(ingress, scraperIngress(scope.Settings, scope.Member().Proxy.MetricsPort)...)
 	return policy(meta(scope, scope.Member().Name), podsOf(scope), ingress, egress(scope))
 }
 

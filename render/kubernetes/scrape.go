@@ -8,14 +8,14 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// scraperIngress lets the scraper in on the port of the metrics of a member's proxy.
-func scraperIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
-	s := scope.Settings.ReadFrom()
+// scraperIngress lets the scraper in on the port where metrics are read, of a member's proxy or of the control plane.
+func scraperIngress(settings *ir.Settings, port uint16) []networkingv1.NetworkPolicyIngressRule {
+	s := settings.ReadFrom()
 	if s == nil {
 		return nil
 	}
 	return []networkingv1.NetworkPolicyIngressRule{{
-		From: scraperPeers(s), Ports: []networkingv1.NetworkPolicyPort{tcp(scope.Member().Proxy.MetricsPort)},
+		From: scraperPeers(s), Ports: []networkingv1.NetworkPolicyPort{tcp(port)},
 	}}
 }
 

@@ -192,6 +192,12 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 		Resources:       resources("100m", "128Mi", "2Gi"),
 		SecurityContext: unprivileged(serverUser),
 	}
+	if m.ReadFrom() != nil {
+		container.Args = append(container.Args, fmt.Sprintf("--metrics-listen=:%d", ir.ServerMetricsPort))
+		container.Ports = append(container.Ports, corev1.ContainerPort{
+			Name: ir.ServerMetricsPortName, ContainerPort: ir.ServerMetricsPort, Protocol: corev1.ProtocolTCP,
+		})
+	}
 	d := replicated(serverMeta(m), serverPods(), serverUser)
 	pod, yes := &d.Spec.Template.Spec, true
 	pod.ServiceAccountName, pod.AutomountServiceAccountToken = ir.ServerName, &yes
@@ -274,6 +280,7 @@ func serverIngress(m *ir.Mesh, namespaces []string) []networkingv1.NetworkPolicy
 		}
 	}
 	rules := []networkingv1.NetworkPolicyIngressRule{{From: from, Ports: serverPolicyPorts(&m.Settings)}}
+	rules = append(rules, scraperIngress(&m.Settings, ir.ServerMetricsPort)...)
 	if asksServer(&m.Settings) { // what each knows of a rotation of the root
 		rules = append(rules, networkingv1.NetworkPolicyIngressRule{
 			From:  []networkingv1.NetworkPolicyPeer{podPeer(m.SystemNamespace(), serverPods())},

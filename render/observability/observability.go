@@ -18,8 +18,11 @@ const Directory = "observability"
 // rulesFile is found by prometheus.yml beside itself.
 const rulesFile = "rules.yml"
 
-// Job is the value of the label "job" of all targets.
-const Job = "meshc"
+// Job is the value of the label "job" of all proxies, and ServerJob that of meshc serve.
+const (
+	Job       = "meshc"
+	ServerJob = "meshc-serve"
+)
 
 // Mesh are the files about a mesh; none where nobody reads metrics from elsewhere.
 func Mesh(m *ir.Mesh) ([]manifest.File, error) {

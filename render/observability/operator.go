@@ -1,6 +1,10 @@
 package observability
 
-import "github.com/meshc/meshc/compiler/ir"
+import (
+	"slices"
+
+	"github.com/meshc/meshc/compiler/ir"
+)
 
 // object is one of Kubernetes.
 type object struct {
@@ -30,9 +34,25 @@ func objectOf(m *ir.Mesh, kind string, spec any) object {
 	}
 }
 
-// podMonitor has the operator's Prometheus read the proxies of pods, whatever else runs in them.
+// podMonitor has the operator's Prometheus read the proxies of pods, whatever else runs in them, and meshc serve.
 func podMonitor(m *ir.Mesh) object {
-	endpoint := map[string]any{"port": ir.MetricsPortName, "path": "/metrics", "relabelings": operatorRelabelings(m)}
+	read := namespaces(m)
+	endpoints := []any{podEndpoint(m, ir.MetricsPortName, operatorRelabelings(Job, podLabels(m)))}
+	if serverInCluster(m) {
+		read = append(read, m.SystemNamespace())
+		endpoints = append(endpoints, podEndpoint(m, ir.ServerMetricsPortName, operatorRelabelings(ServerJob, serverPodLabels(m))))
+	}
+	slices.Sort(read)
+	return objectOf(m, "PodMonitor", map[string]any{
+		"namespaceSelector":   map[string]any{"matchNames": slices.Compact(read)},
+		"selector":            map[string]any{},
+		"podMetricsEndpoints": endpoints,
+	})
+}
+
+// podEndpoint has the scraper of the mesh read the port of that name.
+func podEndpoint(m *ir.Mesh, port string, relabelings []map[string]any) map[string]any {
+	endpoint := map[string]any{"port": port, "path": "/metrics", "relabelings": relabelings}
 	if !m.ReadFrom().Identity.IsZero() {
 		endpoint["scheme"] = "https"
 		endpoint["tlsConfig"] = map[string]any{
@@ -40,20 +60,17 @@ func podMonitor(m *ir.Mesh) object {
 			"keySecret": map[string]string{"name": tlsSecret, "key": "tls.key"}, "insecureSkipVerify": true,
 		}
 	}
-	return objectOf(m, "PodMonitor", map[string]any{
-		"namespaceSelector":   map[string]any{"matchNames": namespaces(m)},
-		"selector":            map[string]any{},
-		"podMetricsEndpoints": []any{endpoint},
-	})
+	return endpoint
 }
 
 // tlsSecret has the certificate of the scraper, beside the PodMonitor.
 const tlsSecret = "mesh-scraper" // #nosec G101 -- the name of a Secret
 
-// operatorRelabelings are [podLabels] in the operator's spelling. The port is chosen by the endpoint itself.
-func operatorRelabelings(m *ir.Mesh) []map[string]any {
-	out := []map[string]any{{"targetLabel": "job", "replacement": Job}}
-	for _, r := range podLabels(m)[1:] {
+// operatorRelabelings are those of pods in the operator's spelling. The port, which the first one chooses, is chosen by
+// the endpoint itself.
+func operatorRelabelings(job string, all []relabel) []map[string]any {
+	out := []map[string]any{{"targetLabel": "job", "replacement": job}}
+	for _, r := range all[1:] {
 		one := map[string]any{"targetLabel": r.Target}
 		if r.Sources != nil {
 			one["sourceLabels"] = r.Sources

@@ -123,6 +123,12 @@ func proxies(m *ir.Mesh) []rule {
 				"increase(envoy_listener_manager_lds_update_rejected%s[15m]) + increase(envoy_cluster_manager_cds_update_rejected%s[15m]) > 0",
 				of, of), "", "critical",
 				"A proxy of {{ $labels.member }} has refused its configuration, and keeps the one that it has",
+				"meshc status"),
+			alert("MeshServerDown", fmt.Sprintf("up{job=%q, mesh=%q} == 0", ServerJob, m.Name), "5m", "critical",
+				"The metrics of meshc serve cannot be read at {{ $labels.instance }}: if it is down, proxies keep the "+
+					"configuration that they have, and their certificates end", "meshc status"),
+			alert("MeshStale", "meshc_mesh_stale"+of+" == 1", "15m", "warning",
+				"meshc serve at {{ $labels.instance }} refuses the mesh that it is to serve, and serves the last good one",
 				"meshc status"))
 	}
 	return out

@@ -74,6 +74,7 @@ func prometheus(m *ir.Mesh) config {
 			JobName: Job, Kubernetes: []kubernetes{{Role: "pod", Namespaces: namespaceList{names}}}, Relabel: podLabels(m),
 		}))
 	}
+	c.Scrape = append(c.Scrape, servers(m)...)
 	hosts := reads(m, scrape{JobName: Job + "-hosts", Relabel: []relabel{{Target: "job", Replacement: Job}}})
 	for _, s := range m.Services {
 		if labels := targetLabels(m, s.Namespace, ir.ServiceRef(s.Name)); s.Workload.DNS != "" {
@@ -107,6 +108,57 @@ func prometheus(m *ir.Mesh) config {
 		c.Scrape = append(c.Scrape, hosts)
 	}
 	return c
+}
+
+// servers are where meshc serve has metrics of itself: its pods in the cluster, and other hosts where proxies look for
+// it.
+func servers(m *ir.Mesh) (out []scrape) {
+	if serverInCluster(m) {
+		out = append(out, reads(m, scrape{
+			JobName:    ServerJob,
+			Kubernetes: []kubernetes{{Role: "pod", Namespaces: namespaceList{[]string{m.SystemNamespace()}}}},
+			Relabel:    serverPodLabels(m),
+		}))
+	}
+	if hosts := serverHosts(m); hosts != nil {
+		out = append(out, reads(m, scrape{
+			JobName: ServerJob + "-hosts", Relabel: []relabel{{Target: "job", Replacement: ServerJob}},
+			Static: []static{{Targets: hosts, Labels: map[string]string{"mesh": m.Name}}},
+		}))
+	}
+	return out
+}
+
+// serverInCluster reports whether pods of meshc serve are compiled.
+func serverInCluster(m *ir.Mesh) bool { return inCluster(m) && m.Delivery == ir.DeliveryXDS }
+
+// serverHosts are the addresses of meshc serve outside the cluster by which members have it (proxy.server), each once.
+func serverHosts(m *ir.Mesh) []string {
+	if m.Delivery != ir.DeliveryXDS {
+		return nil
+	}
+	found := map[string]bool{}
+	see := func(p *ir.Proxy) {
+		if host, _, err := net.SplitHostPort(p.Server); err == nil && (host != m.ServerHost() || !serverInCluster(m)) {
+			found[net.JoinHostPort(host, strconv.Itoa(ir.ServerMetricsPort))] = true
+		}
+	}
+	for _, s := range m.Services {
+		see(&s.Proxy)
+	}
+	for _, g := range m.Gateways {
+		see(&g.Proxy)
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// serverPodLabels choose the port of meshc serve where its metrics are read.
+func serverPodLabels(m *ir.Mesh) []relabel {
+	return []relabel{
+		{Sources: []string{"__meta_kubernetes_pod_container_port_name"}, Regex: ir.ServerMetricsPortName, Action: "keep"},
+		{Target: "mesh", Replacement: m.Name},
+		{Sources: []string{"__meta_kubernetes_pod_name"}, Target: "pod"},
+	}
 }
 
 func targetLabels(m *ir.Mesh, namespace string, member ir.Ref) map[string]string {
