@@ -176,7 +176,7 @@ func edgeHTTP2() *corev3.Http2ProtocolOptions {
 }
 
 // gatewayHosts has a virtual host for each host that the listener answers for
-// or that a route names below it, with the routes that take it from the top.
+// or that a route names below it, with the routes that take it from the top; or one without routes.
 func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualHost {
 	domains := slices.Clone(l.Hosts)
 	var routes []*ir.Route
@@ -206,6 +206,9 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		if host.Routes != nil {
 			out = append(out, host)
 		}
+	}
+	if out == nil { // for what [normalRoutes] refuses
+		out = []*routev3.VirtualHost{{Name: refusedRoute, Domains: []string{"*"}, Metadata: from(l.Pos)}}
 	}
 	return out
 }
