@@ -78,7 +78,8 @@ func statusOf(t *testing.T, listener, version, method, path string) int {
 		t.Fatal(err)
 	}
 	r := &http.Request{
-		Method: method, Host: "x.example", Header: http.Header{}, URL: &url.URL{Scheme: "http", Host: "x.example", Opaque: path},
+		Method: method, Host: "x.example", Header: http.Header{},
+		URL: &url.URL{Scheme: "http", Host: "x.example", Opaque: path},
 	}
 	var answer *http.Response
 	if version == "HTTP/2" {
