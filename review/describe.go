@@ -18,6 +18,8 @@ type Description struct {
 	Namespace string          `json:"namespace,omitempty"`
 	Pos       source.Position `json:"source,omitzero"`
 	Identity  string          `json:"identity,omitempty"`
+	// Sharing are the other services with that identity.
+	Sharing []string `json:"sharing,omitempty"`
 	// Instances say where it runs, in words.
 	Instances string   `json:"instances,omitempty"`
 	Hosts     []string `json:"hosts,omitempty"`
@@ -90,7 +92,9 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 		}
 		d.Ports = append(d.Ports, text)
 	}
-	d.Callers, d.Denied = callers(s.Allow), callers(s.Deny)
+	d.Callers, d.Denied = callers(m, s.Allow), callers(m, s.Deny)
+	p := s.Peer()
+	d.Sharing = sharing(m, &p)
 	d.Authorizer = s.Authorizer
 	d.Settings = settingsOf(m, s)
 	return d

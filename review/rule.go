@@ -18,13 +18,34 @@ type Caller struct {
 	Pos  source.Position `json:"source,omitzero"`
 }
 
-func callers(rules []ir.Rule) []Caller {
+// sameAccount is said of whom a rule is about without naming it.
+const sameAccount = " (the same service account)"
+
+// sharing names the other services that have the identity of one, for whom its rules hold too.
+func sharing(m *ir.Mesh, p *ir.Peer) []string {
+	var out []string
+	if p.Name != "" {
+		for _, other := range m.Sharing(p) {
+			out = append(out, other.Ref().String())
+		}
+	}
+	return out
+}
+
+func callers(m *ir.Mesh, rules []ir.Rule) []Caller {
 	var out []Caller
 	for i := range rules {
 		r := &rules[i]
 		c := Caller{Rule: r.Name, For: permission(r), Pos: r.Pos}
 		for _, p := range r.From {
 			c.From = append(c.From, p.String())
+		}
+		for k := range r.From {
+			for _, other := range sharing(m, &r.From[k]) {
+				if !slices.Contains(c.From, other) && !slices.Contains(c.From, other+sameAccount) {
+					c.From = append(c.From, other+sameAccount)
+				}
+			}
 		}
 		out = append(out, c)
 	}

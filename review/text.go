@@ -22,6 +22,9 @@ func (d *Description) Text(w io.Writer) error {
 	fmt.Fprintln(w, title)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row(t, "identity", d.Identity)
+	if d.Sharing != nil {
+		row(t, "shared with", strings.Join(d.Sharing, ", "))
+	}
 	row(t, "instances", d.Instances)
 	row(t, "hosts", strings.Join(d.Hosts, ", "))
 	row(t, "ports", strings.Join(d.Ports, ", "))

@@ -33,8 +33,8 @@ type EdgeReport struct {
 
 // Edge is a caller, a callee and a port of it.
 type Edge struct {
-	// Caller is "service NAME" or "gateway NAME", a SPIFFE ID that no member has, or empty for a caller without a
-	// certificate.
+	// Caller is "service NAME" or "gateway NAME"; a SPIFFE ID that no member has, or that several services have, where
+	// only the callee tells of them; or empty for a caller without a certificate.
 	Caller string `json:"caller,omitempty"`
 	// Callee is "service NAME" or "external NAME"; empty for what the caller's proxy answers itself.
 	Callee string `json:"callee,omitempty"`
@@ -136,38 +136,44 @@ func (s *Server) Edges(window time.Duration) EdgeReport {
 	return out
 }
 
-// edgeKey is an edge by the labels of metrics.
-type edgeKey struct{ caller, callee, port string }
+// edgeKey is an edge by the labels of metrics, and by the caller's name where several services have its identity and it
+// is known which one calls.
+type edgeKey struct{ caller, member, callee, port string }
 
 // joined are edges as they are declared and as they were told.
 type joined struct {
 	mesh  *ir.Mesh
 	edges map[edgeKey]*Edge
 	// callers are members by their identities, and callees services and externals by their labels.
-	callers map[string]ir.Peer
+	callers map[string][]ir.Peer
 	callees map[string]ir.Ref
-	places  map[string]source.Position // of members, by their identities
-	reports map[string]bool            // members, as Edge.Caller names them
+	// places and reports are of members, as Edge.Caller names them.
+	places  map[string]source.Position
+	reports map[string]bool
 }
 
 // declare adds the calls of a mesh.
 func (j *joined) declare(m *ir.Mesh) {
-	j.mesh, j.callers, j.callees, j.places = m, map[string]ir.Peer{}, map[string]ir.Ref{}, map[string]source.Position{}
+	j.mesh, j.callers, j.callees = m, map[string][]ir.Peer{}, map[string]ir.Ref{}
+	j.places = map[string]source.Position{}
+	member := func(p ir.Peer, pos source.Position) {
+		id := p.Identity.String()
+		j.callers[id], j.places[p.Ref().String()] = append(j.callers[id], p), pos
+	}
 	for i := range m.Services {
 		s := m.Services[i]
-		j.callers[s.Identity.String()], j.places[s.Identity.String()] = s.Peer(), s.Pos
+		member(s.Peer(), s.Pos)
 		j.callees[envoy.CalleeLabel(&s.Upstream)] = ir.ServiceRef(s.Name)
 	}
 	for _, g := range m.Gateways {
-		j.callers[g.Identity.String()], j.places[g.Identity.String()] = g.Peer(), g.Pos
+		member(g.Peer(), g.Pos)
 	}
 	for _, e := range m.Externals {
 		j.callees[e.Name] = ir.ExternalRef(e.Name)
 	}
 	for call := range m.Calls() {
 		if call.Use.External {
-			j.edge(edgeKey{call.Caller.Identity.String(), call.Use.To, strconv.Itoa(int(call.Port.Number))}).
-				declared(call.Use.Pos)
+			j.edge(j.key(&call.Caller, call.Use.To, call.Port.Number)).declared(call.Use.Pos)
 			continue
 		}
 		for i := range call.To {
@@ -180,11 +186,18 @@ func (j *joined) declare(m *ir.Mesh) {
 			if callee.Name != call.Use.To && call.To[i].Pos.IsValid() { // a route leads there
 				at = call.To[i].Pos
 			}
-			j.edge(edgeKey{
-				call.Caller.Identity.String(), envoy.CalleeLabel(&callee.Upstream), strconv.Itoa(int(port.Number)),
-			}).declared(at)
+			j.edge(j.key(&call.Caller, envoy.CalleeLabel(&callee.Upstream), port.Number)).declared(at)
 		}
 	}
+}
+
+// key is the edge of a caller whose name is known.
+func (j *joined) key(caller *ir.Peer, callee string, port uint16) edgeKey {
+	k := edgeKey{caller: caller.Identity.String(), callee: callee, port: strconv.Itoa(int(port))}
+	if len(j.callers[k.caller]) > 1 {
+		k.member = caller.Ref().String()
+	}
+	return k
 }
 
 func (e *Edge) declared(at source.Position) {
@@ -202,11 +215,15 @@ func (j *joined) edge(k edgeKey) *Edge {
 	if n, err := strconv.ParseUint(k.port, 10, 16); err == nil {
 		e.Port = uint16(n)
 	}
-	caller, member := j.callers[k.caller]
-	if member {
-		e.Caller, e.CallerSource = caller.Ref().String(), j.places[k.caller]
-		e.Reports = j.reports[e.Caller]
-	} else if id, err := spiffeid.FromString(k.caller); err == nil {
+	var caller ir.Peer
+	for _, p := range j.callers[k.caller] {
+		if k.member != "" && p.Ref().String() != k.member || k.member == "" && len(j.callers[k.caller]) > 1 {
+			continue
+		}
+		caller, e.Caller = p, p.Ref().String()
+		e.CallerSource, e.Reports = j.places[e.Caller], j.reports[e.Caller]
+	}
+	if id, err := spiffeid.FromString(k.caller); err == nil && caller.Kind == "" {
 		caller = ir.Peer{Identity: id}
 	}
 	if ref, known := j.callees[k.callee]; known {
@@ -241,7 +258,7 @@ func (e *Edge) of(callee *ir.Service, caller *ir.Peer) {
 
 // tell adds what one end has told.
 func (j *joined) tell(end *telemetry.End) {
-	e := j.edge(edgeKey{end.Caller, end.Callee, end.Port})
+	e := j.edge(j.told(end))
 	at := &e.Server
 	if end.Kind.Client() {
 		at = &e.Client
@@ -249,6 +266,35 @@ func (j *joined) tell(end *telemetry.End) {
 	if *at == nil || (*at).Last.Before(end.Last) { // both kinds, where the protocol of the port has changed
 		*at = end
 	}
+}
+
+// told is the edge of which an end tells. A callee knows an identity alone: where several services have it, the caller
+// is the only one of them that the mesh lets call, or it stays open who it is.
+func (j *joined) told(end *telemetry.End) edgeKey {
+	k := edgeKey{end.Caller, end.Member, end.Callee, end.Port}
+	sharing := j.callers[end.Caller]
+	if k.member != "" && slices.ContainsFunc(sharing, func(p ir.Peer) bool { return p.Ref().String() == k.member }) {
+		return k
+	}
+	k.member = ""
+	if len(sharing) < 2 {
+		return k
+	}
+	var calling []string
+	for _, p := range sharing {
+		of := edgeKey{end.Caller, p.Ref().String(), end.Callee, end.Port}
+		if e := j.edges[of]; e != nil && e.Declared {
+			calling = append(calling, of.member)
+		}
+	}
+	switch len(calling) {
+	case 0:
+	case 1:
+		k.member = calling[0]
+	default:
+		j.edge(k).declared(j.edges[edgeKey{end.Caller, calling[0], end.Callee, end.Port}].Uses)
+	}
+	return k
 }
 
 // told are the nodes that have reported since then.

@@ -185,6 +185,9 @@ func (r *reports) reporter(kind ir.MemberKind, name string, identity spiffeid.ID
 		return nil, status.Errorf(codes.PermissionDenied, "%s is not the identity of %s %s", identity, kind, name)
 	}
 	who := &telemetry.Reporter{Identity: identity.String()}
+	if len(m.Members(identity)) > 1 {
+		who.Member = ir.Ref{Kind: kind, Name: name}.String()
+	}
 	if kind == ir.KindGateway {
 		who.External = func(callee string) bool { return m.External(callee) != nil }
 		return who, nil

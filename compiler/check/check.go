@@ -43,6 +43,7 @@ var checks = []func(*subject) diag.List{
 	addressesBelowHTTP,
 	formsBesideRules,
 	formsNowhere,
+	sharedAccounts,
 }
 
 // needWhole are checks whose findings would be wrong if the linker left

@@ -95,6 +95,8 @@ const (
 	ForbiddenAddress  Code = "MC1734"
 	SystemMember      Code = "MC1735"
 	RestIsWrong       Code = "MC1770"
+	LetsInAnother     Code = "MC1771"
+	SharedAccount     Code = "MC1772"
 	FormsBesideRules  Code = "MC1741"
 	OpenMetrics       Code = "MC1751"
 	StrangeOperator   Code = "MC1760"
@@ -129,6 +131,7 @@ var warnings = map[Code]bool{
 	GoesNowhere:      true,
 	RestIsWrong:      true,
 	NotCarried:       true,
+	SharedAccount:    true,
 	TestUndecided:    true,
 }
 

@@ -100,6 +100,14 @@ func (r *Rule) Names(caller *Peer) bool {
 	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Is(caller) })
 }
 
+// Says reports whether the rule names that caller, by its name, or with others: not by the name of a service that has
+// the same identity.
+func (r *Rule) Says(caller *Peer) bool {
+	return slices.ContainsFunc(r.From, func(p Peer) bool {
+		return p.Is(caller) && (p.Name == "" || p.Ref() == caller.Ref())
+	})
+}
+
 // Peer is the service as a caller.
 func (s *Service) Peer() Peer {
 	return Peer{Kind: KindService, Name: s.Name, Namespace: s.Namespace, Identity: s.Identity}
@@ -110,7 +118,8 @@ func (g *Gateway) Peer() Peer {
 	return Peer{Kind: KindGateway, Name: g.Name, Namespace: g.Namespace, Identity: g.Identity}
 }
 
-// Is reports whether another peer, which is one alone, is this one, or one of them.
+// Is reports whether another peer, which is one alone, is this one, or one of them, as proxies can tell: by the
+// identity in its certificate, which services with one service account share.
 func (p *Peer) Is(other *Peer) bool {
 	switch p.Kind {
 	case KindAnyone:
@@ -122,7 +131,7 @@ func (p *Peer) Is(other *Peer) bool {
 	case KindPlaintext:
 		return false
 	}
-	return p.Ref() == other.Ref()
+	return p.Identity == other.Identity
 }
 
 // String is the caller in words.

@@ -13,6 +13,8 @@ type Service struct {
 	Upstream
 	// Account is the service account that the identity is made of.
 	Account string `json:"account" scope:"deployment"`
+	// Shared is set where another service has the account too.
+	Shared bool `json:"shared,omitempty" scope:"deployment"`
 	Guards
 	// Uses are the calls that the service makes, sorted by To.
 	Uses    []Use   `json:"uses,omitempty"`

@@ -103,7 +103,13 @@ func (l *linker) declare() {
 		s := l.service(name, l.services[name])
 		l.mesh.Services = append(l.mesh.Services, s)
 		l.declaredServices[name] = s
-		l.ownIdentity(accounts, s.Identity, account{l.services[name].place, l.services[name].pos})
+		if _, shared := accounts[s.Identity]; !shared {
+			accounts[s.Identity] = account{l.services[name].place, l.services[name].pos}
+		}
+	}
+	for _, s := range l.mesh.Services {
+		p := s.Peer()
+		s.Shared = len(l.mesh.Sharing(&p)) > 0
 	}
 	l.namesApart()
 	for _, name := range sortedKeys(l.gateways) {
@@ -172,8 +178,8 @@ type account struct {
 	pos source.Position
 }
 
-// ownIdentity refuses an identity that two members share: whoever lets one in
-// would let in the other.
+// ownIdentity refuses a gateway that shares its identity with another member: who is outside the mesh would come with
+// the identity of a service, and a service could say who a gateway's clients are.
 func (l *linker) ownIdentity(accounts map[spiffeid.ID]account, id spiffeid.ID, a account) {
 	if other, taken := accounts[id]; taken {
 		l.add(diag.SharedIdentity, a.place, fmt.Sprintf("%s has the identity of %s: %s", a.path, other.path, id), a.pos,

@@ -10,18 +10,12 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// peerOf is who has that identity, as rules know callers: a member of the mesh, or somebody else.
+// peerOf is who has that identity, as rules know callers: a member of the mesh, or somebody else. Services that share a
+// service account are told apart by no rule.
 func peerOf(m *ir.Mesh, identity string) ir.Peer {
 	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
-	for _, s := range m.Services {
-		if s.Identity == id {
-			return s.Peer()
-		}
-	}
-	for _, g := range m.Gateways {
-		if g.Identity == id {
-			return g.Peer()
-		}
+	if members := m.Members(id); len(members) == 1 {
+		return members[0]
 	}
 	return ir.Peer{Kind: ir.KindIdentity, Identity: id}
 }

@@ -92,6 +92,9 @@ func (r *run) first(s *ir.Service, rules []ir.Rule, port *ir.Port, q *message, d
 
 // decide tells of a rule that decides.
 func (r *run) decide(at string, rule *ir.Rule, does string) {
+	if r.me.Name != "" && rule.Names(&r.me) && !rule.Says(&r.me) {
+		does += ", which names another service with the same service account"
+	}
 	r.step(at, rule.Pos, does, rule.Name)
 	r.Rules = append(r.Rules, rule)
 }

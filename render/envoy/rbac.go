@@ -183,7 +183,11 @@ func (b *builder) peers(port *ir.Port) []ir.Peer {
 			continue
 		}
 		for _, p := range r.From {
-			if key := p.String(); !known[key] {
+			key := p.String()
+			if !p.Identity.IsZero() {
+				key = p.Identity.String() // services with one account are one caller
+			}
+			if !known[key] {
 				known[key] = true
 				out = append(out, p)
 			}

@@ -49,10 +49,11 @@ func service(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := []any{
-		manifest.Object(serviceAccount(scope)), manifest.Object(config),
-		manifest.Object(headless(s, nil, scope)),
+	var objects []any
+	if !s.Shared && hasAccount(s) {
+		objects = append(objects, manifest.Object(serviceAccount(scope)))
 	}
+	objects = append(objects, manifest.Object(config), manifest.Object(headless(s, nil, scope)))
 	for i := range s.Versions {
 		objects = append(objects, manifest.Object(headless(s, &s.Versions[i], scope)))
 	}

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -137,6 +138,9 @@ func (n *namespace) listed() []string {
 	if len(n.outside) > 0 {
 		files = append(files, outsideBase)
 	}
+	if slices.ContainsFunc(n.services, func(s *ir.Service) bool { return s.Shared && hasAccount(s) }) {
+		files = append(files, sharedBase)
+	}
 	for _, s := range n.services {
 		files = append(files, baseName(s.Name))
 	}
@@ -159,6 +163,13 @@ func (n *namespace) files(m *ir.Mesh, name string) ([]manifest.File, error) {
 			objects = append(objects, manifest.Object(outside(&m.Settings, &s.Upstream)))
 		}
 		file, err := manifest.YAMLFile(outsideFile(name), objects...)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	if shared := sharedAccounts(&m.Settings, n.services); len(shared) > 0 {
+		file, err := manifest.YAMLFile(path.Join(namespaceDir(name), sharedBase), shared...)
 		if err != nil {
 			return nil, err
 		}

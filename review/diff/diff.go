@@ -96,7 +96,7 @@ func (d *differ) compareMembers() {
 	a, b := &d.old.Settings, &d.new.Settings
 	d.all = a.TrustDomain != b.TrustDomain || !ir.Same(&a.Defaults, &b.Defaults) || !ir.Same(a.JWTIssuers, b.JWTIssuers)
 	d.identities = a.TrustDomain != b.TrustDomain ||
-		!maps.EqualFunc(identitiesOf(d.old), identitiesOf(d.new), func(p, q ir.Peer) bool { return p == q })
+		!maps.EqualFunc(identitiesOf(d.old), identitiesOf(d.new), slices.Equal)
 	compared(d.changed, ir.KindService, d.old.Services, d.new.Services, func(s *ir.Service) string { return s.Name })
 	compared(d.changed, ir.KindGateway, d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name })
 	compared(d.changed, ir.KindExternal, d.old.Externals, d.new.Externals, func(e *ir.External) string {

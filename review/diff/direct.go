@@ -45,8 +45,8 @@ type caller []person
 type person struct {
 	sender  try.Sender
 	subject Subject
-	// service is the name of the service that it is in both meshes; empty for others.
-	service string
+	// services are those that have the identity in both meshes; none for others.
+	services []string
 }
 
 // door compares what a port of a service does with the requests of callers that are alike.
@@ -63,12 +63,12 @@ func (d *differ) door(name string, number uint16, callers caller) {
 			return // what somebody is answered who is not let in is of no interest
 		}
 		for _, p := range callers {
-			if p.service != "" {
+			if len(p.services) > 0 && !slices.ContainsFunc(p.services, func(name string) bool {
 				way := *r
-				way.From = try.Sender{Kind: ir.KindService, Name: p.service}
-				if kindOf(tried(d.old, &way), tried(d.new, &way)) == kind {
-					continue
-				}
+				way.From = try.Sender{Kind: ir.KindService, Name: name}
+				return kindOf(tried(d.old, &way), tried(d.new, &way)) != kind
+			}) {
+				continue
 			}
 			own := *r
 			own.From = p.sender
@@ -96,49 +96,67 @@ func (d *differ) callers(a, b *ir.Service) map[string]caller {
 	if d.new.Domain() != d.old.Domain() {
 		domains = append(domains, d.new.Domain())
 	}
-	members := [2]map[string]ir.Peer{identitiesOf(d.old), identitiesOf(d.new)}
+	members := [2]map[string]holders{identitiesOf(d.old), identitiesOf(d.new)}
 	all := maps.Clone(members[0])
 	maps.Copy(all, members[1])
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		p := person{
 			sender:  try.Sender{Kind: ir.KindIdentity, Name: id},
-			subject: member(ir.Ref{Kind: all[id].Kind, Name: all[id].Name}),
+			subject: all[id].subject(),
 		}
 		was, is := members[0][id], members[1][id]
-		if was.Kind == ir.KindService && is.Kind == ir.KindService && was.Name == is.Name {
-			p.service = is.Name
-		}
-		if was.Name != is.Name || was.Kind != is.Kind {
+		if !slices.EqualFunc(was, is, func(a, b ir.Peer) bool { return a.Ref() == b.Ref() }) {
 			p.subject = other("identity " + id)
+		} else if is[0].Kind == ir.KindService {
+			for i := range is {
+				p.services = append(p.services, is[i].Name)
+			}
 		}
 		add(p, [2]ir.Peer{peerOf(was, id), peerOf(is, id)})
 	}
 	for _, id := range d.strangers(a, b, domains) {
 		if _, member := all[id]; !member {
 			p := person{sender: try.Sender{Kind: ir.KindIdentity, Name: id}, subject: other("others, as " + id)}
-			add(p, [2]ir.Peer{peerOf(ir.Peer{}, id), peerOf(ir.Peer{}, id)})
+			add(p, [2]ir.Peer{peerOf(nil, id), peerOf(nil, id)})
 		}
 	}
 	out["plaintext"] = caller{{sender: try.Sender{Kind: try.Outside}, subject: outside}}
 	return out
 }
 
+// holders are the members with one identity: one, or the services that share a service account.
+type holders []ir.Peer
+
+// subject names all of them.
+func (h holders) subject() Subject {
+	if len(h) == 1 {
+		return member(h[0].Ref())
+	}
+	var names []string
+	for i := range h {
+		names = append(names, h[i].Ref().String())
+	}
+	return other(strings.Join(names, ", "))
+}
+
 // identitiesOf are the members of a mesh by their identities.
-func identitiesOf(m *ir.Mesh) map[string]ir.Peer {
-	out := map[string]ir.Peer{}
+func identitiesOf(m *ir.Mesh) map[string]holders {
+	out := map[string]holders{}
 	for _, s := range m.Services {
-		out[s.Identity.String()] = s.Peer()
+		id := s.Identity.String()
+		out[id] = append(out[id], s.Peer())
 	}
 	for _, g := range m.Gateways {
-		out[g.Identity.String()] = g.Peer()
+		id := g.Identity.String()
+		out[id] = append(out[id], g.Peer())
 	}
 	return out
 }
 
-// peerOf is a member, or somebody else with that identity.
-func peerOf(member ir.Peer, id string) ir.Peer {
-	if member.Kind != "" {
-		return member
+// peerOf is one of the members, whom no rule tells apart, or somebody else with that identity.
+func peerOf(members holders, id string) ir.Peer {
+	if len(members) > 0 {
+		return members[0]
 	}
 	parsed, _ := spiffeid.FromString(id) // what is no ID is nobody's
 	return ir.Peer{Kind: ir.KindIdentity, Identity: parsed}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -54,22 +57,26 @@ func gatewayOf(m *ir.Mesh, identity string) *ir.Gateway {
 	return nil
 }
 
-// sender is the member that has an identity.
-func sender(m *ir.Mesh, identity string) (try.Sender, bool) {
-	for _, s := range m.Services {
-		if s.Identity.String() == identity {
-			return try.Sender{Kind: ir.KindService, Name: s.Name}, true
-		}
+// sender is the member that has an identity; of several it is the only one that may call the callee, if there is one.
+func sender(m *ir.Mesh, identity, callee string) (try.Sender, bool) {
+	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
+	members := m.Members(id)
+	if len(members) > 1 {
+		members = slices.DeleteFunc(members, func(p ir.Peer) bool {
+			caller, to := m.Service(p.Name), m.Service(callee)
+			return caller == nil || to == nil ||
+				!slices.ContainsFunc(caller.Uses, func(u ir.Use) bool { return !u.External && u.To == to.Name })
+		})
 	}
-	if g := gatewayOf(m, identity); g != nil {
-		return try.Sender{Kind: ir.KindGateway, Name: g.Name}, true
+	if len(members) != 1 {
+		return try.Sender{}, false
 	}
-	return try.Sender{}, false
+	return try.Sender{Kind: members[0].Kind, Name: members[0].Name}, true
 }
 
 // tried is the end of what try says of a request as the line has it: without its query, its headers and its token.
 func tried(m *ir.Mesh, l *Line) string {
-	from, known := sender(m, l.Caller)
+	from, known := sender(m, l.Caller, l.Callee)
 	if !known || l.Method == "" || l.Host == "" || !strings.HasPrefix(l.Path, "/") {
 		return ""
 	}

@@ -44,7 +44,8 @@ func (k Kind) Client() bool { return k == ClientHTTP || k == ClientTCP }
 
 // key is what a series is of.
 type key struct {
-	kind                 Kind
+	kind Kind
+	// caller is an identity, and behind a space [End.Member] if it has one.
 	caller, callee, port string
 }
 

@@ -75,6 +75,8 @@ func (s *Store) Used() int64 {
 type Reporter struct {
 	// Identity is the SPIFFE ID in the proxy's certificate. It is the caller in whatever the proxy tells as a client.
 	Identity string
+	// Member is the proxy's own member, "service NAME", where several have its identity; empty for others.
+	Member string
 	// Callee is NAME.NAMESPACE of the proxy's own service, the callee in whatever it tells as a server; empty for a
 	// gateway, which tells as a server of externals alone.
 	Callee string
@@ -112,6 +114,9 @@ func (s *Store) add(r *Reporter, report []byte, over span) error {
 		if !r.may(kind, &m.labels) {
 			s.omitted++
 			return
+		}
+		if kind.Client() && r.Member != "" {
+			m.labels.caller = []byte(r.Identity + " " + r.Member)
 		}
 		end := s.end(by, kind, &m.labels)
 		if end == nil {

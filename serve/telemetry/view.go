@@ -13,6 +13,9 @@ type End struct {
 	Kind Kind `json:"kind"`
 	// Caller is the SPIFFE ID of the caller, empty for one without a certificate.
 	Caller string `json:"caller,omitempty"`
+	// Member is the caller by its name, "service NAME", where several members have its identity and its own proxy
+	// tells.
+	Member string `json:"member,omitempty"`
 	// Callee is NAME.NAMESPACE of a service, or the name of an external; empty where the proxy answers itself.
 	Callee string `json:"callee,omitempty"`
 	Port   string `json:"port,omitempty"`
@@ -165,8 +168,9 @@ func (s *Store) Ends(window time.Duration, now time.Time) []End {
 
 // tell is what the series tells of the window before now.
 func (s *series) tell(window time.Duration, now time.Time, m *merger) End {
+	caller, member, _ := strings.Cut(s.caller, " ")
 	out := End{
-		Kind: s.kind, Caller: s.caller, Callee: s.callee, Port: s.port, Last: time.Unix(s.seen, 0),
+		Kind: s.kind, Caller: caller, Member: member, Callee: s.callee, Port: s.port, Last: time.Unix(s.seen, 0),
 		Stats: Stats{PerSecond: s.rate(window, now)},
 	}
 	m.reset()
