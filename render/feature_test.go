@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -247,17 +248,34 @@ func (j *judge) mesh(t *testing.T, m *ir.Mesh) {
 	t.Helper()
 	var asking sync.WaitGroup
 	for _, scope := range m.Scopes() {
-		instances := []string{""}
-		if scope.Service != nil {
-			for _, e := range scope.Service.Workload.Endpoints {
-				instances = append(instances, e.Name)
-			}
-		}
-		for _, instance := range instances {
+		for _, instance := range instancesOf(scope) {
 			asking.Go(func() { j.proxy(t, scope, envoy.Options{Instance: instance}) })
 		}
 	}
 	asking.Wait()
+}
+
+// some asks about one proxy of each member, by chance.
+func (j *judge) some(t *testing.T, m *ir.Mesh, chance *rand.Rand) {
+	t.Helper()
+	var asking sync.WaitGroup
+	for _, scope := range m.Scopes() {
+		instances := instancesOf(scope)
+		instance := instances[chance.IntN(len(instances))]
+		asking.Go(func() { j.proxy(t, scope, envoy.Options{Instance: instance}) })
+	}
+	asking.Wait()
+}
+
+// instancesOf are those that a member's proxies differ by: "" for one of which the spec says nothing, and its endpoints.
+func instancesOf(scope ir.Scope) []string {
+	instances := []string{""}
+	if scope.Service != nil {
+		for _, e := range scope.Service.Workload.Endpoints {
+			instances = append(instances, e.Name)
+		}
+	}
+	return instances
 }
 
 func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {

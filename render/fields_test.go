@@ -1,7 +1,6 @@
 package render_test
 
 import (
-	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -112,8 +111,8 @@ func TestFieldsTakeEffect(t *testing.T) {
 		}
 	}
 	everywhere := compiled(t, everything)
-	outputsBefore, readBefore, describedBefore := effective(t, everywhere), render.ReadBy(t, everywhere),
-		described(t, everywhere)
+	readBefore, describedBefore := render.ReadBy(t, everywhere), described(t, everywhere)
+	outputs := render.NewRenditions(t)
 	effects := map[string]string{}
 	try := func(field string, c change, loud bool) {
 		t.Run(field, func(t *testing.T) {
@@ -123,13 +122,13 @@ func TestFieldsTakeEffect(t *testing.T) {
 			if !strings.Contains(everything, c.from) {
 				t.Fatalf("%q is not there to be changed", c.from)
 			}
-			before, was, read, words := everywhere, outputsBefore, readBefore, describedBefore
+			before, read, words := everywhere, readBefore, describedBefore
 			if c.instead != "" {
 				before = compiled(t, strings.Replace(everything, c.from, c.instead, 1))
-				was, read, words = effective(t, before), render.ReadBy(t, before), described(t, before)
+				read, words = render.ReadBy(t, before), described(t, before)
 			}
 			after := compiled(t, strings.Replace(everything, c.from, c.to, 1))
-			if same(was, effective(t, after)) == loud {
+			if outputs.Differ(before, after) != loud {
 				t.Errorf("that %s becomes %s changes outputs: %v", c.from, c.to, !loud)
 			}
 			more := read.Tell(t, render.ReadBy(t, after))
@@ -191,28 +190,4 @@ func compiled(t *testing.T, source string) *ir.Mesh {
 		t.Fatal(found)
 	}
 	return m
-}
-
-// effective are the outputs of a mesh that do something: where things stand says nothing of that.
-func effective(t *testing.T, m *ir.Mesh) map[string][]byte {
-	t.Helper()
-	out := outputs(t, m)
-	for name := range out {
-		if name == "mesh.json" || strings.HasSuffix(name, "-system/mesh.yaml") {
-			delete(out, name)
-		}
-	}
-	return out
-}
-
-func same(a, b map[string][]byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, data := range a {
-		if !bytes.Equal(data, b[name]) {
-			return false
-		}
-	}
-	return true
 }
