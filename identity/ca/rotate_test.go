@@ -1,11 +1,13 @@
 package ca
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,7 @@ func holds(t *testing.T, bundle, chain []byte) bool {
 // TestRotation goes through the stages, kept and in memory. In each a leaf is believed
 // by whoever is in that stage or a neighbouring one.
 func TestRotation(t *testing.T) {
+	cheapPassphrases(t)
 	for name, made := range map[string]func() *Authority{
 		"kept": func() *Authority {
 			a, err := Open(filepath.Join(t.TempDir(), "ca"), secret.New([]byte("open sesame")))
@@ -105,7 +108,14 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestRootKeyIsEncrypted with the passphrase, and with nothing else.
+// cheapPassphrases makes the passphrases of a test cheap to try; TestRootKeyIsEncrypted wants what they cost otherwise.
+func cheapPassphrases(t *testing.T) {
+	was := workFactor
+	workFactor = 10
+	t.Cleanup(func() { workFactor = was })
+}
+
+// TestRootKeyIsEncrypted with the passphrase, at the cost of a second for each guess, and with nothing else.
 func TestRootKeyIsEncrypted(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Open(dir, secret.New([]byte("open sesame")))
@@ -115,7 +125,13 @@ func TestRootKeyIsEncrypted(t *testing.T) {
 	defer f.Close()
 	identity, err := age.NewScryptIdentity("open sesame")
 	must(t, err)
-	r, err := age.Decrypt(armor.NewReader(f), identity)
+	sealed, err := io.ReadAll(armor.NewReader(f))
+	must(t, err)
+	if header := regexp.MustCompile(`(?m)^-> scrypt \S+ (\d+)$`).FindSubmatch(sealed); header == nil ||
+		string(header[1]) != "18" {
+		t.Errorf("a guess costs %q", header)
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), identity)
 	must(t, err)
 	data, err := io.ReadAll(r)
 	must(t, err)

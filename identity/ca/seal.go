@@ -84,6 +84,10 @@ func opens(key, passphrase secret.Value) error {
 	return nil
 }
 
+// workFactor is the logarithm of what a guess of a passphrase costs, as scrypt counts it: age's default, one second.
+// Tests of other things lower it.
+var workFactor = 18
+
 // encrypt encrypts the data; without a passphrase it returns the data itself.
 func encrypt(data []byte, passphrase secret.Value) ([]byte, error) {
 	if passphrase.IsZero() {
@@ -93,6 +97,7 @@ func encrypt(data []byte, passphrase secret.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	recipient.SetWorkFactor(workFactor)
 	var out strings.Builder
 	armored := armor.NewWriter(&out)
 	w, err := age.Encrypt(armored, recipient)

@@ -13,6 +13,7 @@ import (
 // TestRootsKeysStayEncrypted wants no root's key to be written less well kept than the
 // one before it, and one that was not encrypted to be when a passphrase is given.
 func TestRootsKeysStayEncrypted(t *testing.T) {
+	cheapPassphrases(t)
 	dir, pass, other := t.TempDir(), secret.New([]byte("correct horse")), secret.New([]byte("battery staple"))
 	encrypted := func(generation string, want bool) {
 		t.Helper()
