@@ -64,6 +64,9 @@ func TestImport(t *testing.T) {
 func imported(t *testing.T, file string, archive *txtar.Archive) map[string]string {
 	o := importer.Options{Name: "shop", TrustDomain: "cluster.local"}
 	for line := range strings.Lines(string(archive.Comment)) {
+		if domain, ok := strings.CutPrefix(strings.TrimSpace(line), "cluster domain: "); ok {
+			o.ClusterDomain = domain
+		}
 		if call, ok := strings.CutPrefix(strings.TrimSpace(line), "calls: "); ok {
 			caller, callees, _ := strings.Cut(call, "=")
 			if o.Calls == nil {

@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Name is the name of the mesh, TrustDomain its SPIFFE trust domain.
 	Name, TrustDomain string
+	// ClusterDomain is the DNS domain of the cluster; empty for the one in which objects name services.
+	ClusterDomain string
 	// Calls are the callees of each service, by the names of the services; nil if they are not known.
 	Calls map[string][]string
 }
@@ -49,6 +51,7 @@ func New(objects []*Object, o Options) *Mesh {
 		External: map[string]*spec.External{},
 	}
 	m.readServices(objects)
+	m.readClusterDomain(objects)
 	return m
 }
 
@@ -61,7 +64,7 @@ func (m *Mesh) Service(namespace, name string) *Service {
 }
 
 // Lookup returns the service that a host means in the namespace from. The host has the form "cart", "cart.shop" or
-// "cart.shop.svc.cluster.local". It returns nil if there is no such service.
+// "cart.shop.svc.cluster.local", with the domain of the cluster. It returns nil if there is no such service.
 func (m *Mesh) Lookup(host, from string) *Service {
 	if s := m.Aliases[host]; s != nil {
 		return s
@@ -71,7 +74,7 @@ func (m *Mesh) Lookup(host, from string) *Service {
 		return m.Service(from, name)
 	}
 	namespace, rest, dotted := strings.Cut(rest, ".")
-	if !dotted || rest == "svc" || strings.HasPrefix(rest, "svc.") {
+	if !dotted || rest == "svc" || rest == "svc."+m.ClusterDomain {
 		return m.Service(namespace, name)
 	}
 	return nil
@@ -126,7 +129,7 @@ func (m *Mesh) Finish() {
 			sees = func(Host) bool { return true }
 		}
 		for _, callee := range m.Sorted() {
-			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.Host()) && callee.lets(caller) &&
+			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.host(m.ClusterDomain)) && callee.lets(caller) &&
 				!callee.leadsTo(caller.Name) {
 				caller.use(callee.Name)
 			}

@@ -32,9 +32,9 @@ type Service struct {
 	guessed map[string]int
 }
 
-// Host returns the full DNS name of the service in its cluster.
-func (s *Service) Host() Host {
-	return Host{s.Namespace, membername.Plain(s.Name) + "." + s.Namespace + ".svc.cluster.local"}
+// host is the full DNS name of the service in a cluster of that domain.
+func (s *Service) host(clusterDomain string) Host {
+	return Host{s.Namespace, membername.Plain(s.Name) + "." + s.Namespace + ".svc." + clusterDomain}
 }
 
 // Port returns the name of the port with this number, as callers use it; "" if there is none.

@@ -89,6 +89,8 @@ func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Comm
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "default", "namespace of objects that name none")
 	cmd.Flags().StringVar(&o.Name, "name", "mesh", "name of the mesh")
 	cmd.Flags().StringVar(&o.TrustDomain, "trust-domain", "cluster.local", "SPIFFE trust domain of the mesh")
+	cmd.Flags().StringVar(&o.ClusterDomain, "cluster-domain", "",
+		"DNS domain of the cluster (default: the one in which objects name services, else cluster.local)")
 	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service calls: CALLER=CALLEE,CALLEE")
 	cmd.Flags().StringVar(&o.format, "format", "text", "form of the findings: text, json, sarif or github")
 	cmd.Flags().StringVar(&o.target.kubeconfig, "kubeconfig", "",
