@@ -8,9 +8,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// disruptionBudget lets a node be drained, one pod of the member at a time. It
-// counts pods by what scales them, which DaemonSets and Jobs have not (Kubernetes,
-// "Specifying a Disruption Budget").
+// disruptionBudget lets a node be drained, one pod of the gateway at a time. The pods of services are their teams', who
+// may have a budget for them: of pods with two budgets Kubernetes evicts none (MultiplePodDisruptionBudgets).
 func disruptionBudget(scope ir.Scope) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},

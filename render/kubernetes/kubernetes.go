@@ -53,14 +53,14 @@ func service(scope ir.Scope, proxy Proxy) ([]manifest.File, error) {
 	if !s.Shared && hasAccount(s) {
 		objects = append(objects, manifest.Object(serviceAccount(scope)))
 	}
-	objects = append(objects, manifest.Object(config), manifest.Object(headless(s, nil, scope)))
-	for i := range s.Versions {
-		objects = append(objects, manifest.Object(headless(s, &s.Versions[i], scope)))
+	objects = append(objects, manifest.Object(config))
+	if lookedUp(scope) {
+		objects = append(objects, manifest.Object(headless(s, nil, scope)))
+		for i := range s.Versions {
+			objects = append(objects, manifest.Object(headless(s, &s.Versions[i], scope)))
+		}
 	}
 	objects = append(objects, manifest.Object(networkPolicy(scope)))
-	if w := s.Workload.Pods; w.Kind == ir.Deployment || w.Kind == ir.StatefulSet {
-		objects = append(objects, manifest.Object(disruptionBudget(scope)))
-	}
 	beside, err := manifest.YAMLFile(memberFile(s.Namespace, s.Name), objects...)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,21 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
+// lookedUp reports whether somebody needs the Services of a service. The pods of a Job that nobody calls are of interest
+// for their zone alone, where they call a service that prefers near instances.
+func lookedUp(scope ir.Scope) bool {
+	s := scope.Service
+	if k := s.Workload.Pods.Kind; len(s.Ports) > 0 || k != ir.Job && k != ir.CronJob {
+		return true
+	}
+	for _, u := range scope.Upstreams {
+		if u.Locality != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // headless is the Service whose DNS name gives the addresses of the pods: of all,
 // or of those that carry the version's labels.
 func headless(s *ir.Service, version *ir.Version, scope ir.Scope) *corev1.Service {
