@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,11 +17,13 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// named is a client that calls what it looks up: externals of two ports each, and a member.
+// named is a client that calls what it looks up: externals of two ports each, a member by its name, and one whose
+// instances are pods.
 type named struct {
 	server *nameServer
 	scope  ir.Scope
-	bind   map[string]string // by "EXTERNAL PORT" and by the member's name
+	pods   string            // the name by which the pods are found
+	bind   map[string]string // by "NAME PORT"
 }
 
 func newNamed(t *testing.T, externals ...string) *named {
@@ -58,7 +61,15 @@ func newNamed(t *testing.T, externals ...string) *named {
 		Ports: []ir.Port{{Name: "http", Number: number, Target: number, Protocol: ir.HTTP}},
 	}, Proxy: proxy(ir.InterceptExplicit)}
 	use("member", false, "http")
-	m.Services = []*ir.Service{client, member}
+	number = p.serverWith(t, identity("pods").String())
+	pods := &ir.Service{Upstream: ir.Upstream{
+		Name: "pods", Namespace: "shop", Identity: identity("pods"), Explicit: true,
+		Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: "pods"}},
+		Ports:    []ir.Port{{Name: "http", Number: number, Target: number, Protocol: ir.HTTP}},
+	}, Proxy: proxy(ir.InterceptExplicit)}
+	use("pods", false, "http")
+	n.pods = m.ClusterHost(&pods.Upstream, "")
+	m.Services = []*ir.Service{client, member, pods}
 	n.scope = m.ServiceScope(client)
 	return n
 }
@@ -75,9 +86,13 @@ func (n *named) start(t *testing.T, change func(*caresv3.CaresDnsResolverConfig,
 	start(t, boot)
 }
 
-func (n *named) reach(t *testing.T, why string) {
+// reach wants all that the client calls to be reached, besides those that are gone.
+func (n *named) reach(t *testing.T, why string, gone ...string) {
 	t.Helper()
 	for what, bind := range n.bind {
+		if slices.Contains(gone, what) {
+			continue
+		}
 		if status, body := get(t, "http://"+bind+"/open/x"); status != http.StatusOK {
 			t.Errorf("%s: %s is not reached: %d %s", why, what, status, body)
 		}
@@ -85,10 +100,11 @@ func (n *named) reach(t *testing.T, why string) {
 }
 
 // TestLastAnswerIsKept: whatever a name server says but addresses, an external or a member that is found by a name is
-// reached where it was last, over HTTP and as bytes; and where new addresses lead as soon as there are some.
+// reached where it was last, over HTTP and as bytes; and where new addresses lead as soon as there are some. Pods are
+// reached where they were last while the cluster's name server fails; once it says that there are none, they are gone.
 func TestLastAnswerIsKept(t *testing.T) {
 	n := newNamed(t, "out")
-	hosts := []string{"out.example", "member.example"}
+	hosts := []string{"out.example", "member.example", n.pods}
 	for _, host := range hosts {
 		n.server.say(host, "127.0.0.1")
 	}
@@ -120,7 +136,24 @@ func TestLastAnswerIsKept(t *testing.T) {
 			n.server.answer(host, answer)
 		}
 		asked(why)
-		n.reach(t, why)
+		if answer.code == dnsmessage.RCodeServerFailure || answer.code == dnsmessage.RCodeRefused {
+			n.reach(t, why)
+			continue
+		}
+		eventually(t, why+": the pods are gone", func() error {
+			if status, body := get(t, "http://"+n.bind["pods http"]+"/open/x"); status != http.StatusServiceUnavailable {
+				return fmt.Errorf("%d %s", status, body)
+			}
+			return nil
+		})
+		n.reach(t, why, "pods http")
+		n.server.say(n.pods, "127.0.0.1")
+		eventually(t, why+": the pods are back", func() error {
+			if status, body := get(t, "http://"+n.bind["pods http"]+"/open/x"); status != http.StatusOK {
+				return fmt.Errorf("%d %s", status, body)
+			}
+			return nil
+		})
 	}
 	for _, host := range hosts {
 		n.server.sayFor(host, 1, "127.0.0.9") // where nothing but the member's listener is
@@ -139,6 +172,7 @@ func TestNamesAreLookedUpByTTL(t *testing.T) {
 	n.server.sayFor("long.example", 300, "127.0.0.1")
 	n.server.sayFor("short.example", 2, "127.0.0.1")
 	n.server.say("member.example", "127.0.0.1")
+	n.server.say(n.pods, "127.0.0.1")
 	n.start(t, func(_ *caresv3.CaresDnsResolverConfig, d *dnsv3.DnsCluster) {
 		if d.RespectDnsTtl {
 			d.DnsMinRefreshRate = durationpb.New(time.Second)
