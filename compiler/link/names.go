@@ -89,7 +89,9 @@ func named[T any](l *linker, here place, namespace string, part *T) *T {
 }
 
 // renamer copies a part of the spec and changes the names in fields with the tag member, which says of what kind they
-// are.
+// are. It is apart from ir's renaming, which has less to do: here a name is a [spec.Field] with a position, a finding
+// needs the place that led to it, the kind comes down from a list or a map to its elements, and two keys may become
+// one. One walker for both would take all of that as functions, and save a dozen lines.
 type renamer struct {
 	*linker
 	namespace string
