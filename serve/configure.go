@@ -87,7 +87,7 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 	}
 	o := envoy.Options{
 		Instance: n.instance, Watched: v.watched(scope.Upstreams),
-		Revoked: p.revoked.forProxies(time.Now()),
+		Revoked: p.revoked.forProxies(time.Now(), n.live),
 	}
 	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
 		o.Left = n.endpoint

@@ -38,6 +38,7 @@ type node struct {
 	since   time.Time
 	streams int
 	trust   string // digest of the trust bundle that it has acknowledged
+	live    bool   // its runtime has the newest revocations
 	silent  bool   // a stage of a change went on without it, and it has acknowledged nothing since
 	gone    bool   // its member is no longer in the mesh, or has another identity
 	types   map[string]*typeState

@@ -11,6 +11,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -41,7 +42,7 @@ type proxies struct {
 // cache is what the streams are answered from.
 func (p *proxies) cache() cache.Cache {
 	of := func(n *corev3.Node, url string) string {
-		if url == tapBoundType {
+		if !followed(url) {
 			return url
 		}
 		return kindOf(n)
@@ -49,7 +50,10 @@ func (p *proxies) cache() cache.Cache {
 	return &cache.MuxCache{
 		Classify:      func(r *cache.Request) string { return of(r.GetNode(), r.GetTypeUrl()) },
 		ClassifyDelta: func(r *cache.DeltaRequest) string { return of(r.GetNode(), r.GetTypeUrl()) },
-		Caches:        map[string]cache.Cache{kindEnvoy: p.envoys, kindGRPC: p.clients, tapBoundType: tapBounds()},
+		Caches: map[string]cache.Cache{
+			kindEnvoy: p.envoys, kindGRPC: p.clients, tapBoundType: tapBounds(), resource.RuntimeType: p.revoked.layer,
+			resource.ExtensionConfigType: p.revoked.rules,
+		},
 	}
 }
 
@@ -64,7 +68,9 @@ func tapBounds() cache.Cache {
 }
 
 // followed reports whether what proxies answer to a type is followed.
-func followed(url string) bool { return url != tapBoundType }
+func followed(url string) bool {
+	return url != tapBoundType && url != resource.RuntimeType && url != resource.ExtensionConfigType
+}
 
 // drain refuses new streams.
 func (p *proxies) drain() {

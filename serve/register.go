@@ -57,7 +57,7 @@ func (p *proxies) register(st *stream, n *corev3.Node) error {
 		p.nodes[known.id] = known
 		p.metrics.connected.Set(float64(len(p.nodes)))
 	}
-	known.version = userAgent(n)
+	known.version, known.live = userAgent(n), n.GetMetadata().GetFields()[envoy.RevokedLayer].GetBoolValue()
 	known.streams++
 	st.node = known
 	p.logger(identity).Info("proxy connected", "node", known.id, "version", known.version)

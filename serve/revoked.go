@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -8,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/meshc/meshc/identity/ca"
@@ -20,10 +24,39 @@ type revocations struct {
 	mu   sync.Mutex
 	list []ca.Revocation
 	open map[*revocable]struct{}
+	// layer and rules have one resource each, which tell all proxies of the revocations: the newest, by their runtime,
+	// and all. told is what they have.
+	layer, rules *cache.LinearCache
+	told         []envoy.Revoked
 }
 
 func newRevocations(list []ca.Revocation) *revocations {
-	return &revocations{list: list, open: map[*revocable]struct{}{}}
+	r := &revocations{
+		list: list, open: map[*revocable]struct{}{},
+		// The versions of another server are others.
+		layer: cache.NewLinearCache(resource.RuntimeType, cache.WithVersionPrefix(rand.Text())),
+		rules: cache.NewLinearCache(resource.ExtensionConfigType, cache.WithVersionPrefix(rand.Text())),
+	}
+	r.fill(r.current(time.Now()))
+	return r
+}
+
+// fill tells proxies of the revocations, the newest first, if they are not told already.
+func (r *revocations) fill(list []envoy.Revoked) {
+	if r.told != nil && slices.Equal(list, r.told) {
+		return
+	}
+	r.told = append([]envoy.Revoked{}, list...)
+	rules, err := envoy.RevokedRules(list)
+	if err == nil {
+		err = r.rules.UpdateResource(envoy.RevokedFilter, rules)
+	}
+	err = errors.Join(err, r.layer.UpdateResource(envoy.RevokedLayer, &runtimeservice.Runtime{
+		Name: envoy.RevokedLayer, Layer: envoy.RevokedRuntime(list),
+	}))
+	if err != nil {
+		panic(err) // a resource that cannot be packed is a fault of meshc
+	}
 }
 
 // take replaces the list of revocations, and reports whether it has changed.
@@ -40,6 +73,7 @@ func (r *revocations) take(list []ca.Revocation) bool {
 			ended = append(ended, c)
 		}
 	}
+	r.fill(r.current(time.Now()))
 	r.mu.Unlock()
 	for _, c := range ended {
 		_ = c.raw.Close() // whoever reads is told
@@ -57,13 +91,29 @@ func (r *revocations) takes(leaf *x509.Certificate) bool {
 	return slices.ContainsFunc(r.list, func(v ca.Revocation) bool { return v.Takes(id, proof.Chain) })
 }
 
-// forProxies returns the revocations that proxies need: those of certificates that may not have expired yet.
-func (r *revocations) forProxies(now time.Time) (out []envoy.Revoked) {
+// forProxies returns the revocations that a proxy needs, the newest first. With live, the proxy's runtime has the
+// newest.
+func (r *revocations) forProxies(now time.Time, live bool) []envoy.Revoked {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range r.list {
+	out := r.current(now)
+	r.fill(out)
+	if !live {
+		for i := range out {
+			out[i].Live = false
+		}
+	}
+	return out
+}
+
+// current are the revocations of certificates that may not have expired yet, the newest first. Those that came too many
+// at once for the runtime are told by listeners too, as connections may be open that it did not end.
+func (r *revocations) current(now time.Time) (out []envoy.Revoked) {
+	for _, v := range slices.Backward(r.list) {
 		if !v.Over(now) {
-			out = append(out, envoy.Revoked{Identity: v.Identity, Chain: v.Chain})
+			out = append(out, envoy.Revoked{
+				Identity: v.Identity, Chain: v.Chain, Live: !v.Drain && len(out) < envoy.LiveRevocations,
+			})
 		}
 	}
 	return out

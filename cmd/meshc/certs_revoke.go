@@ -25,6 +25,7 @@ type revokeOptions struct {
 	// serial is the number of a certificate, whose holder is meant.
 	serial string
 	reason string
+	drain  bool
 	undo   bool
 }
 
@@ -40,9 +41,11 @@ itself: where the identity's key may be known to others, revoke the identity. Wi
 certificate of that serial number, as openssl x509 -serial prints it; --identity names its identity where meshc serve has not heard of it.
 
 meshc serve, which follows the authority, renews nothing for the holder from then on, ends its connections, and tells all
-proxies at once. They refuse its new connections, and its requests on HTTP connections that are open; whom an identity is
-taken from is called by nobody either. TCP connections and streams that are open end with the connections of that port,
-within mesh.proxy.drainTime; so do requests on open connections to an egress gateway.
+proxies at once. They refuse its new connections and requests, and end its connections that are open, with their streams,
+within 5 seconds; the connections of others stay. Whom an identity is taken from is called by nobody either. One sort of
+connection goes on: over TCP or HTTP/1.1, on which the holder only receives and sends nothing any more. With --drain proxies
+also drain each port that the identity may call: everything that is open to it ends within mesh.proxy.drainTime, that of
+others too. The same holds for all but the three newest revocations, and for proxies with a bootstrap of an older version.
 
 It does not reach proxies with delivery "static", other programs that trust the mesh's roots, and certificates of other
 issuers (revoke those there): they believe a certificate until its end. A pod whose service account token is in wrong hands
@@ -65,6 +68,8 @@ With --undo a revocation is taken back: what has not ended by then is good again
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look at it later")
 	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011",
 		"with --holder and --serial: admin address of meshc serve")
+	cmd.Flags().BoolVar(&o.drain, "drain", false,
+		"also drain the ports that the identity may call, which ends all connections to them within mesh.proxy.drainTime")
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "undo the revocation")
 	return cmd
 }
@@ -74,6 +79,8 @@ func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
 	switch {
 	case o.serial == "" && (o.identity == "") == (o.holder == ""):
 		return usage(errors.New("give either --identity or --holder"))
+	case o.undo && o.drain:
+		return usage(errors.New("--drain is for a revocation: omit it with --undo"))
 	case o.serial != "" && o.holder != "":
 		return usage(errors.New("--serial already names the holder: leave --holder out"))
 	}
@@ -97,7 +104,7 @@ func (o *revokeOptions) run(cmd *cobra.Command, _ []string) error {
 			said = "is not revoked any more"
 			err = a.Unrevoke(r)
 		} else {
-			r.Reason = o.reason
+			r.Reason, r.Drain = o.reason, o.drain
 			r, err = a.Revoke(r, time.Now())
 		}
 		if err != nil {

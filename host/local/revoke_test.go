@@ -56,9 +56,8 @@ func startRevokable(t *testing.T, spec string) (*Mesh, *ca.Authority) {
 	return mesh, authority
 }
 
-// What is revoked is refused by every proxy, on new connections and by the requests on those that are open;
-// connections of bytes end as the listener's do. Others of the same identity, and other identities, notice nothing,
-// and what is undone is good again.
+// What is revoked is refused by every proxy, on new connections and on those that are open. Others of the same
+// identity, and other identities, notice nothing, and what is undone is good again.
 func TestRevoked(t *testing.T) {
 	mesh, authority := startRevokable(t, revokable)
 	load := startPacedLoad(t, mesh.As("other").Client(), "http://target:8080/", 2, 5*time.Millisecond)
@@ -104,6 +103,7 @@ func TestRevoked(t *testing.T) {
 	eventually(t, "calls of it again", func() bool {
 		return send(t, mesh.As("client").Client(), http.MethodGet, "http://target:8080/").status == http.StatusOK
 	})
+	eventually(t, "a load", func() bool { return load.sent.Load() >= 100 })
 	load.end(t)
 }
 

@@ -29,9 +29,12 @@ type Revocation struct {
 	// certificates of the identity are revoked, and it gets no new ones until the revocation is undone.
 	Chain string `json:"chain,omitempty"`
 	// Holder is the name of that holder, for display only.
-	Holder string    `json:"holder,omitempty"`
-	Reason string    `json:"reason,omitempty"`
-	At     time.Time `json:"at"`
+	Holder string `json:"holder,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Drain says that proxies also drain the ports that the identity may call, which ends connections on which it only
+	// receives, and all others of these ports.
+	Drain bool      `json:"drain,omitempty"`
+	At    time.Time `json:"at"`
 	// Until is when the last certificate of the chain has expired; the revocation ends then. It is zero for a
 	// revocation of a whole identity, which has no end.
 	Until time.Time `json:"until,omitzero"`

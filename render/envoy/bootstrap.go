@@ -69,6 +69,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		LdsConfig: ads(),
 	}
 	b.reports(boot)
+	b.revokedRuntime(boot)
 	b.tapRuntime(boot)
 	return boot, b.err
 }

@@ -80,7 +80,8 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{egressName(e, port)}},
 	}
 	revoked := b.revoked(callers)
-	callers = without(callers, revoked)
+	allowed := without(callers, revoked)
+	callers = without(callers, byListener(revoked))
 	first := append([]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked)...)
 	if !port.Protocol.IsHTTP() {
 		if len(callers) == 0 {
@@ -99,6 +100,9 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	b.endsOld(m)
+	// Callers are proxies, which speak HTTP/2. In HTTP/1.1 nothing need come from a caller while it is answered.
+	m.CodecType = hcmv3.HttpConnectionManager_HTTP2
+	b.pings(m)
 	m.AccessLog = b.accounts(b.passing(serverHTTP, e, port), nil)
 	b.traces(m, b.passing(serverHTTP, e, port))
 	idleByCaller(m)
@@ -112,7 +116,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
 			}},
 		}
-		b.onlyFor(route, callers, revoked)
+		b.onlyFor(route, allowed, revoked)
 		return &routev3.VirtualHost{
 			Name: name, Domains: e.Hosts, Metadata: from(e.Pos),
 			RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{route},

@@ -114,7 +114,7 @@ func (b *builder) target(port *ir.Port) uint16 {
 // something, and an application that speaks first has told it all by then.
 func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	revoked := b.revokedOn(port)
-	callers := without(b.callers(port), revoked)
+	callers := without(b.callers(port), byListener(revoked))
 	name := inboundName(port.Name)
 	if !port.Protocol.IsHTTP() && len(callers) == 0 {
 		return b.closed(name)
@@ -134,6 +134,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	b.out.Routes = append(b.out.Routes, normalRoutes(name, hosts...))
 	m := b.inboundRequests(port, hosts, b.scope.Settings.ForwardedHeaders(b.scope.Service, port))
 	b.endsOld(m)
+	b.pings(m)
 	idleByCaller(m)
 	b.takes(m, b.member.Proxy.Requests.Inside())
 	chain.TransportSocket = b.downstreamTLS(b.members(port), "h2", "http/1.1")

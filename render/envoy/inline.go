@@ -102,6 +102,10 @@ func (in inliner) listener(l *listenerv3.Listener) (*listenerv3.Listener, error)
 		for _, filter := range chain.Filters {
 			var err error
 			switch filter.Name {
+			case RevokedFilter:
+				b := &builder{}
+				filter.ConfigType = b.networkFilter(RevokedFilter, b.revokedRules(nil)).ConfigType
+				err = b.err
 			case hcmFilter:
 				err = replace(filter.GetTypedConfig(), in.connectionManager)
 			case tcpProxyFilter:

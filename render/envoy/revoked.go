@@ -19,6 +19,8 @@ import (
 type Revoked struct {
 	Identity spiffeid.ID
 	Chain    string // empty for all
+	// Live says that the proxy is told of it apart from its listeners ([RevokedRules], [RevokedRuntime]).
+	Live bool
 }
 
 const (
@@ -48,6 +50,11 @@ func matches(m *matcherv3.StringMatcher, id string) bool {
 	return m.GetExact() == id
 }
 
+// byListener are those that the listeners themselves refuse.
+func byListener(revoked []Revoked) []Revoked {
+	return slices.DeleteFunc(slices.Clone(revoked), func(r Revoked) bool { return r.Live })
+}
+
 // without are the matchers without those of identities that were revoked: their handshakes fail. What a matcher of
 // several identities accepts is refused by [builder.revokedFilter].
 func without(callers []*matcherv3.StringMatcher, revoked []Revoked) []*matcherv3.StringMatcher {
@@ -57,15 +64,17 @@ func without(callers []*matcherv3.StringMatcher, revoked []Revoked) []*matcherv3
 	})
 }
 
-// revokedFilter closes new connections with certificates that were revoked; none where none was.
+// revokedFilter closes connections with certificates that were revoked: new ones, and those that are open where the
+// runtime tells of the revocation.
 func (b *builder) revokedFilter(name string, revoked []Revoked) []*listenerv3.Filter {
-	if len(revoked) == 0 {
-		return nil
+	out := b.liveFilter()
+	if revoked = byListener(revoked); len(revoked) > 0 {
+		out = append(out, b.networkFilter(networkRevokedFilter, &networkrbacv3.RBAC{
+			StatPrefix: name + ".revoked",
+			Rules:      deny(nil, revoked),
+		}))
 	}
-	return []*listenerv3.Filter{b.networkFilter(networkRevokedFilter, &networkrbacv3.RBAC{
-		StatPrefix: name + ".revoked",
-		Rules:      deny(nil, revoked),
-	})}
+	return out
 }
 
 // deny adds to rules of deny, nil for none, what was revoked.
@@ -111,7 +120,7 @@ func ofChain(chain string) *exprv1alpha1.Expr {
 			}}},
 			{Id: 4, ExprKind: &exprv1alpha1.Expr_ConstExpr{
 				ConstExpr: &exprv1alpha1.Constant{ConstantKind: &exprv1alpha1.Constant_StringValue{
-					StringValue: "CN=" + chain,
+					StringValue: commonName(chain),
 				}},
 			}},
 		},
@@ -124,7 +133,7 @@ func (b *builder) revokedOn(port *ir.Port) []Revoked { return b.revoked(b.caller
 // callee accepts that identity, and nobody once it was revoked: no name of a certificate is that of the policy. What
 // was revoked of it by chain it accepts, for Envoy judges whom it calls by name alone.
 func (b *builder) callee(id spiffeid.ID) *matcherv3.StringMatcher {
-	if slices.Contains(b.options.Revoked, Revoked{Identity: id}) {
+	if slices.ContainsFunc(b.options.Revoked, func(r Revoked) bool { return r.Identity == id && r.Chain == "" }) {
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: revokedPolicy}}
 	}
 	return exactly(id)
