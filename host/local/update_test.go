@@ -79,8 +79,14 @@ func sendable(m *ir.Mesh, r *try.Request) bool {
 	if r.From.Kind == ir.KindGateway {
 		return true
 	}
-	return r.From.Kind == ir.KindService && slices.ContainsFunc(m.Service(r.From.Name).
-		Uses, func(u ir.Use) bool { return u.To == r.Host && len(u.Ports) > 0 })
+	if r.From.Kind != ir.KindService {
+		return false
+	}
+	return slices.ContainsFunc(m.Service(r.From.Name).Uses, func(u ir.Use) bool {
+		return u.To == r.Host && slices.ContainsFunc(u.Ports, func(port string) bool {
+			return m.Service(u.To).Port(port).Number == r.Port
+		})
+	})
 }
 
 // undecided are what the outcomes of a request depend on besides.
