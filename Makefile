@@ -83,6 +83,7 @@ soak: build tools inotify
 	MESHC_COMMIT_PAIRS=500 go test -timeout 60m -count 1 -run PairsOfCommits -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_PATHS=100000 go test -timeout 60m -count 1 -run 'PathsAreOneThing|RewritesKeepTheirPrefix' -v ./host/local
 	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./host/local
+	$(WITH_ENVOY) MESHC_SERIES=100 go test -timeout 60m -count 1 -run ScrapedSeriesAreCompiled -v ./host/local
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local
 	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./host/local
 	$(WITH_ENVOY) MESHC_WITNESSES=2000 go test -timeout 120m -count 1 -run WitnessesDiffer -v ./host/local

@@ -43,8 +43,9 @@ var imports = []struct{ of, may, depend string }{
 	{"compiler/load", "compiler/atomicfile compiler/diag compiler/limit compiler/program compiler/source compiler/spec schema", "cue"},
 	{"compiler/link", "compiler/diag compiler/ir compiler/membername compiler/publickey compiler/same compiler/source compiler/spec", "cue"},
 	{"compiler/try", "compiler/diag compiler/ir compiler/source", ""},
-	{"compiler/check", "compiler/diag compiler/ir compiler/source compiler/try", ""},
+	{"compiler/check", "compiler/diag compiler/ir compiler/series compiler/source compiler/try", ""},
 	{"compiler/update", "compiler/ir", ""},
+	{"compiler/series", "compiler/ir compiler/source", ""},
 	{
 		"compiler", "compiler/check compiler/diag compiler/ir compiler/link compiler/load compiler/source compiler/spec",
 		"cue",
@@ -58,7 +59,7 @@ var imports = []struct{ of, may, depend string }{
 	{"render/ratelimit", "compiler/ir render/manifest", ""},
 	{"render/observability", "compiler/ir compiler/source render/manifest", ""},
 	{"render/live", "compiler/ir", ""},
-	{"render/envoy", "compiler/ir compiler/source render/live render/manifest", "envoy"},
+	{"render/envoy", "compiler/ir compiler/series compiler/source render/live render/manifest", "envoy"},
 	{"render/certificates", "compiler/ir render/manifest", "kubernetes"},
 	{"render/kubernetes", "compiler/ir render/certificates render/manifest render/meshfile", "kubernetes"},
 	{"render/flux", "compiler/ir render/kubernetes render/manifest", "kubernetes"},
@@ -91,7 +92,7 @@ var imports = []struct{ of, may, depend string }{
 	// Questions asked of a mesh, and other meshes' configuration.
 	{"review", "compiler/check compiler/diag compiler/ir compiler/source review/values", ""},
 	{
-		"review/diff", "compiler/diag compiler/ir compiler/source compiler/try compiler/update render review/values",
+		"review/diff", "compiler/diag compiler/ir compiler/series compiler/source compiler/try compiler/update render review/values",
 		"envoy kubernetes",
 	},
 	{"review/graph/layout", "", ""},
@@ -105,7 +106,7 @@ var imports = []struct{ of, may, depend string }{
 	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
 	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
 
-	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/source
+	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
 		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/logs review/state review/revision review/verify

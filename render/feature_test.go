@@ -246,6 +246,7 @@ func newJudge(t *testing.T) *judge {
 // mesh asks about every proxy of the mesh.
 func (j *judge) mesh(t *testing.T, m *ir.Mesh) {
 	t.Helper()
+	compiledSeries(t, m)
 	var asking sync.WaitGroup
 	for _, scope := range m.Scopes() {
 		for _, instance := range instancesOf(scope) {

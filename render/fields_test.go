@@ -16,6 +16,8 @@ import (
 var silent = map[string]change{
 	"mesh.limits.attempts": replace(`trustDomain: "shop.example"`,
 		"trustDomain: \"shop.example\", limits: attempts: 50"),
+	"mesh.limits.series": replace(`trustDomain: "shop.example"`,
+		"trustDomain: \"shop.example\", limits: series: 100000"),
 	"mesh.silence.[]":                 replace(`MC1703: "tried",`, `MC1703: "tried", MC1801: "tried",`),
 	"services.[].silence.[]":          addLine("service", `silence: MC1307: "tried"`),
 	"gateways.[].silence.[]":          addLine("gateway", `silence: MC1307: "tried"`),

@@ -204,7 +204,7 @@ func denies(s *ir.Service, label string) bool {
 	is := func(rules []ir.Rule, same func(*ir.Rule) bool) bool {
 		return slices.ContainsFunc(rules, func(r ir.Rule) bool { return !r.Audit && same(&r) })
 	}
-	exactly := func(r *ir.Rule) bool { return strings.HasPrefix(label, envoy.RuleLabel(r)) }
+	exactly := func(r *ir.Rule) bool { return strings.HasPrefix(label, r.Label()) }
 	named := func(r *ir.Rule) bool { return strings.HasPrefix(label, r.Name+" ") }
 	switch {
 	case is(s.Allow, exactly):

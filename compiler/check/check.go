@@ -57,6 +57,7 @@ var needWhole = []func(*subject) diag.List{
 	permissivePorts,
 	uncheckedTokens,
 	unusedAllow,
+	tooManySeries,
 	tests,
 }
 

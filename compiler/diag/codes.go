@@ -98,6 +98,7 @@ const (
 	LetsInAnother     Code = "MC1771"
 	SharedAccount     Code = "MC1772"
 	FormsBesideRules  Code = "MC1741"
+	TooManySeries     Code = "MC1750"
 	OpenMetrics       Code = "MC1751"
 	StrangeOperator   Code = "MC1760"
 	OpenOperators     Code = "MC1761"

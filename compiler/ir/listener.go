@@ -61,6 +61,19 @@ func (g *Gateway) Elsewhere(l *Listener) []string {
 	return out
 }
 
+// Chains are how many filter chains Envoy has for the listener: of connections by the proxies in front and by others,
+// over TCP and over UDP.
+func (l *Listener) Chains() int {
+	n := 1
+	if len(l.Clients.TrustedCIDRs) > 0 && !l.Clients.ProxyProtocol {
+		n = 2
+	}
+	if l.HTTP3 {
+		n *= 2
+	}
+	return n
+}
+
 // ListenerTLS is how a gateway ends TLS.
 type ListenerTLS struct {
 	// Secret is the directory of the certificate in Proxy.SecretDirectory.

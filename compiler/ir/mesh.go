@@ -35,6 +35,8 @@ type Settings struct {
 	// MaxAttempts is how many attempts one request may cause at one service; nil
 	// for any number.
 	MaxAttempts *Setting[uint32] `json:"maxAttempts,omitempty" scope:"-"`
+	// MaxSeries is how many series the metrics of one proxy may have; nil for any number.
+	MaxSeries *Setting[uint32] `json:"maxSeries,omitempty" scope:"-"`
 	// RateLimit is nil when nothing is counted for all proxies.
 	RateLimit *RateLimitService `json:"rateLimit,omitempty"`
 	// Metrics is nil when the metrics of proxies are read at their administration alone.

@@ -95,6 +95,7 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.telemetry(first)
 	if m.Limits != nil {
 		l.mesh.MaxAttempts = countSetting(here, m.Limits.Attempts)
+		l.mesh.MaxSeries = countSetting(here, m.Limits.Series)
 	}
 	l.metrics(here, m.Telemetry)
 	l.proxy = l.mesh.DefaultProxy()

@@ -112,4 +112,5 @@ type FluxVerify struct {
 type Limits struct {
 	Pos      Pos
 	Attempts Field[int] `cue:"attempts"`
+	Series   Field[int] `cue:"series"`
 }

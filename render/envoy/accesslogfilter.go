@@ -57,6 +57,9 @@ func ofGRPC() *accesslogv3.AccessLogFilter {
 // decision is where the rules leave in their metadata what they decided: "allowed" or "denied".
 const decision = "enforced_engine_result"
 
+// decidingRule is where they leave which of them did.
+const decidingRule = "enforced_effective_policy_id"
+
 // withMetadata passes what a filter left that value of its metadata of.
 func withMetadata(filter, key, value string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{

@@ -92,7 +92,7 @@ func (b *builder) lineOf(m measured) line {
 	}
 	out = append(out, logField{"callee.identity", b.member.Identity.String()})
 	if m.rules != "" {
-		out = append(out, logField{"rule", "%DYNAMIC_METADATA(" + m.rules + ":enforced_effective_policy_id)%"})
+		out = append(out, logField{"rule", "%DYNAMIC_METADATA(" + m.rules + ":" + decidingRule + ")%"})
 	}
 	if m.kind == serverHTTP {
 		return append(out, logField{"source", route})

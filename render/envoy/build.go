@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 )
 
 // Resources are the xDS resources that configure one proxy, each list sorted by name. The assignments of endpoints,
@@ -71,6 +72,7 @@ type builder struct {
 	clusters map[string]bool
 	budgets  map[string]budget      // see retryBudgets
 	opening  map[string]ir.Duration // see connectTimes
+	room     uint32                 // see [series.Set.Room]
 	// trustsAll is set when the roots of all trust domains are wanted, by who asks for certificates.
 	trustsAll bool
 	// proxyless is set when a gRPC client reads the resources, not an Envoy.
@@ -83,7 +85,7 @@ func newBuilder(scope ir.Scope, o Options) *builder {
 		scope: scope, member: scope.Member(), options: o, endpoint: scope.Endpoint(o.Instance),
 		loopback: scope.Loopback(o.Instance),
 		out:      &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope),
-		opening: connectTimes(&scope),
+		opening: connectTimes(&scope), room: series.Of(&scope).Room(),
 	}
 	if b.endpoint == nil && o.Left != nil {
 		b.endpoint, b.loopback = o.Left, o.Left.Loopback()

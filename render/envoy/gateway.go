@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 )
 
 // gateway are the listeners at the edge of the mesh: one for each port, with a
@@ -144,12 +145,9 @@ func (b *builder) misdirected(g *ir.Gateway, l *ir.Listener) []*routev3.VirtualH
 	if len(hosts) == 0 {
 		return nil
 	}
-	return []*routev3.VirtualHost{answering(misdirectedRoute, hosts, l.Pos,
+	return []*routev3.VirtualHost{answering(series.MisdirectedRoute, hosts, l.Pos,
 		&ir.DirectResponse{Status: http.StatusMisdirectedRequest})}
 }
-
-// misdirectedRoute is the route of requests that belong to another listener.
-const misdirectedRoute = "(misdirected)"
 
 // permanently is the status of a listener's redirects: the method stays.
 const permanently = 308

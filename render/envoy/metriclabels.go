@@ -82,19 +82,11 @@ func (b *builder) failureTags(m measured) []*statsv3.Config_Tag {
 	return append(b.edgeTags(m), ruleTags(m)...)
 }
 
-// ruleLabel names a rule in metrics and logs, with its place in the spec: "frontend services/cart/service.cue:18:10".
-func ruleLabel(r *ir.Rule) string {
-	if !r.Pos.IsValid() {
-		return r.Name
-	}
-	return r.Name + " " + r.Pos.String()
-}
-
 func ruleTags(m measured) []*statsv3.Config_Tag {
 	if m.rules == "" {
 		return nil
 	}
-	return []*statsv3.Config_Tag{tag("rule", "%DYNAMIC_METADATA("+m.rules+":enforced_effective_policy_id)%")}
+	return []*statsv3.Config_Tag{tag("rule", "%DYNAMIC_METADATA("+m.rules+":"+decidingRule+")%")}
 }
 
 // errorType is Envoy's response flags, in words.
@@ -121,17 +113,6 @@ func (b *builder) callerTag(m measured) *statsv3.Config_Tag {
 		wildcards[strings.TrimSuffix(pattern, "*")] = pattern
 	}
 	return b.mapped("caller", m.caller, wildcards, "")
-}
-
-// foreignWildcards are the patterns by which rules let callers of other trust domains in on a port.
-func (b *builder) foreignWildcards(port *ir.Port) []string {
-	var out []string
-	for _, p := range b.peers(port) {
-		if strings.HasSuffix(p.Pattern, "*") && b.foreign(&p) {
-			out = append(out, p.Pattern)
-		}
-	}
-	return out
 }
 
 // mapped is a tag whose values that begin with a key are that key's, and others are the rest, or stay for an empty one.

@@ -3,24 +3,18 @@ package envoy
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 )
 
 const statsLogger = "envoy.access_loggers.stats"
 
 // metricsPrefix begins the names of what the mesh counts; Envoy puts its own "envoy_" before it for Prometheus.
 const metricsPrefix = "meshc"
-
-// How many counters a listener keeps of what it lets through, and of what fails. What is beyond is not counted, and
-// server.stats_overflow.counter counts that. The first is a bound that compiled meshes stay far below; failures have
-// labels whose values the application can choose.
-const (
-	maxSeries        = 10_000
-	maxFailureSeries = 200
-)
 
 // measured are the requests or connections of a listener, as the labels of its metrics name them.
 type measured struct {
@@ -37,10 +31,10 @@ type measured struct {
 // What is measured: by the proxy that chooses the route, and by the one that lets the request in. The names are those
 // of OpenTelemetry's semantic conventions.
 const (
-	clientHTTP = "http.client"
-	serverHTTP = "http.server"
-	clientTCP  = "tcp.client"
-	serverTCP  = "tcp.server"
+	clientHTTP = series.ClientHTTP
+	serverHTTP = series.ServerHTTP
+	clientTCP  = series.ClientTCP
+	serverTCP  = series.ServerTCP
 )
 
 // going are those that the proxy sends on for its own member, or from outside at a gateway: their caller is the member.
@@ -55,7 +49,7 @@ func (b *builder) going(kind string) measured {
 func (b *builder) coming(kind string, port *ir.Port) measured {
 	m := measured{
 		kind: kind, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port),
-		callers: b.foreignWildcards(port),
+		callers: b.scope.Settings.ForeignPatterns(b.peers(port)),
 	}
 	if kind == serverHTTP { // below HTTP Envoy does not tell which rule decided
 		m.rules = httpRBACFilter
@@ -83,7 +77,7 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 	edge := b.edgeTags(m)
 	requests := append(edge, b.decisionTags(m)...)
 	admitted := &statsv3.Config{
-		StatsScope: statsScope(maxSeries),
+		StatsScope: statsScope(b.room),
 		Counters: []*statsv3.Config_Counter{
 			one(m.kind+".requests", append(requests, b.statusClass())),
 			sum(m.kind+".request.bytes", "%BYTES_RECEIVED%", edge),
@@ -98,7 +92,7 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 		admitted.Counters = append(admitted.Counters, sum(m.kind+".attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", edge))
 	}
 	failed := &statsv3.Config{
-		StatsScope: statsScope(maxFailureSeries),
+		StatsScope: statsScope(series.MaxFailures),
 		Counters: []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m),
 			tag("http.response.status_code", "%RESPONSE_CODE%"), tag("rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"),
 			errorType()))},
@@ -116,18 +110,27 @@ func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
 	edge := b.edgeTags(m)
 	return []*accesslogv3.AccessLog{
 		b.statsLog(&statsv3.Config{
-			StatsScope: statsScope(maxSeries),
+			StatsScope: statsScope(b.room),
 			Counters: []*statsv3.Config_Counter{
 				one(m.kind+".connections", append(edge, b.decisionTags(m)...)),
 				sum(m.kind+".received.bytes", "%BYTES_RECEIVED%", edge),
 				sum(m.kind+".sent.bytes", "%BYTES_SENT%", edge),
 			},
-		}, nil),
+		}, b.shookHands(m)),
 		b.statsLog(&statsv3.Config{
-			StatsScope: statsScope(maxFailureSeries),
+			StatsScope: statsScope(series.MaxFailures),
 			Counters:   []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m), errorType()))},
-		}, withFlags()),
+		}, thatAlso(withFlags(), b.shookHands(m))),
 	}
+}
+
+// shookHands passes connections that were handed on, which none is before its handshake has succeeded; nil where there
+// is no handshake. A certificate that is refused may name anybody, so it must not be a caller: each could make a series.
+func (b *builder) shookHands(m measured) *accesslogv3.AccessLogFilter {
+	if m.kind != serverTCP || m.caller != peerIdentity {
+		return nil
+	}
+	return b.expression("upstream.request_attempt_count > 0")
 }
 
 func (b *builder) statsLog(config *statsv3.Config, filter *accesslogv3.AccessLogFilter) *accesslogv3.AccessLog {
@@ -137,7 +140,8 @@ func (b *builder) statsLog(config *statsv3.Config, filter *accesslogv3.AccessLog
 	}
 }
 
-// statsScope bounds the counters of one logger. It has no sharing_name, by which the bound would be the proxy's: Envoy
+// statsScope bounds the counters of one logger: what is beyond is not counted, and server.stats_overflow.counter counts
+// that. It has no sharing_name, by which the bound would be the proxy's: Envoy
 // 1.40 ends with a segmentation fault then when it only validates its configuration (--mode validate).
 func statsScope(most uint32) *typev3.Scope {
 	return &typev3.Scope{
@@ -154,12 +158,17 @@ func sum(name, of string, tags []*statsv3.Config_Tag) *statsv3.Config_Counter {
 	return &statsv3.Config_Counter{Stat: &statsv3.Config_Stat{Name: name, Tags: tags}, ValueFormat: of}
 }
 
-// letIn passes requests that the rules allowed; nil where there are none.
+// letIn passes requests that the rules allowed; nil where there are none. Filters that only refuse leave "allowed" too
+// when they do not: before a bad token is answered with 401, no rule has decided.
 func letIn(m measured) *accesslogv3.AccessLogFilter {
 	if m.rules == "" {
 		return nil
 	}
-	return withMetadata(m.rules, decision, "allowed")
+	named := withMetadata(m.rules, decidingRule, "")
+	named.GetMetadataFilter().Matcher.Value = &matcherv3.ValueMatcher{
+		MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true},
+	}
+	return everyFilter(withMetadata(m.rules, decision, "allowed"), named)
 }
 
 // grpcFailed passes calls of gRPC with another status than OK, whose HTTP status is 200.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 )
 
 // dotsWithParameters are beginnings of segments that Envoy takes for "." and ".." when it normalises a path, but
@@ -20,7 +21,7 @@ import (
 const dotsWithParameters = `/\.\.?;`
 
 // refusedRoute is the name of the routes of requests that a proxy answers with 400, for their form.
-const refusedRoute = "(refused)"
+const refusedRoute = series.RefusedRoute
 
 // makePathsNormal has a connection manager normalise paths: what rules and routes judge is what the application reads.
 // Its routes are those of [normalRoutes], which refuse what is not normal then.

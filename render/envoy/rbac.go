@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"fmt"
-
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -106,7 +104,7 @@ func (b *builder) allowed(port *ir.Port) *rbacconfigv3.RBAC {
 		return &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
 	}
 	if probe := b.probe(port); probe != nil {
-		out.Policies[healthPolicy] = b.policy(probe, port, rbacconfigv3.RBAC_ALLOW)
+		out.Policies[ir.HealthRule] = b.policy(probe, port, rbacconfigv3.RBAC_ALLOW)
 	}
 	return out
 }
@@ -130,17 +128,8 @@ func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, por
 	audit bool,
 ) *rbacconfigv3.RBAC {
 	out := &rbacconfigv3.RBAC{Action: action, Policies: map[string]*rbacconfigv3.Policy{}}
-	for i := range rules {
-		r := &rules[i]
-		if r.Audit != audit || !r.Holds(port) {
-			continue
-		}
-		label := ruleLabel(r)
-		name := label
-		for n := 2; out.Policies[name] != nil; n++ {
-			name = fmt.Sprintf("%s (%d)", label, n)
-		}
-		out.Policies[name] = b.policy(r, port, action)
+	for _, r := range ir.RulesOn(rules, port, audit) {
+		out.Policies[r.Label] = b.policy(r.Rule, port, action)
 	}
 	if len(out.Policies) == 0 {
 		return nil
@@ -154,9 +143,6 @@ func (b *builder) policy(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Act
 		Principals:  b.principals(r, port, action),
 	}
 }
-
-// healthPolicy lets callers probe the service; no rule's name is like it.
-const healthPolicy = "(health)"
 
 // probe is the rule for the probes of whoever may call at all on that port; nil
 // when there are none that are requests.
@@ -174,27 +160,7 @@ func (b *builder) probe(port *ir.Port) *ir.Rule {
 }
 
 // peers are those whom some rule lets in on that port, each once.
-func (b *builder) peers(port *ir.Port) []ir.Peer {
-	var out []ir.Peer
-	known := map[string]bool{}
-	for i := range b.scope.Service.Allow {
-		r := &b.scope.Service.Allow[i]
-		if r.Audit || !r.Holds(port) {
-			continue
-		}
-		for _, p := range r.From {
-			key := p.String()
-			if !p.Identity.IsZero() {
-				key = p.Identity.String() // services with one account are one caller
-			}
-			if !known[key] {
-				known[key] = true
-				out = append(out, p)
-			}
-		}
-	}
-	return out
-}
+func (b *builder) peers(port *ir.Port) []ir.Peer { return ir.PeersOn(b.scope.Service.Allow, port) }
 
 // principals are the callers of a rule on a port, from where it wants them to come.
 func (b *builder) principals(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) []*rbacconfigv3.Principal {

@@ -41,6 +41,5 @@ func (b *builder) reports(boot *bootstrapv3.Bootstrap) {
 	}}
 }
 
-// CalleeLabel is how the metrics of proxies name a service, and RuleLabel how they name a rule.
+// CalleeLabel is how the metrics of proxies name a service.
 func CalleeLabel(u *ir.Upstream) string { return calleeOf(u) }
-func RuleLabel(r *ir.Rule) string       { return ruleLabel(r) }

@@ -10,10 +10,10 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 )
 
-// restRoute is the route of requests that no written route takes.
-const restRoute = "(rest)"
+const restRoute = series.RestRoute
 
 // serviceRoutes are the routes of requests for a port of a callee: its own from
 // the top, then one for the rest, to any instance.

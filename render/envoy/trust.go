@@ -15,9 +15,7 @@ import (
 
 const spiffeValidator = "envoy.tls.cert_validator.spiffe"
 
-func (b *builder) foreign(p *ir.Peer) bool {
-	return p.Kind == ir.KindIdentity && !strings.HasPrefix(p.Pattern, b.scope.Settings.Domain())
-}
+func (b *builder) foreign(p *ir.Peer) bool { return b.scope.Settings.Foreign(p) }
 
 // identities believes the roots for identities of the trust domain, and those of others for their own, and
 // refuses a leaf that is an authority or may sign for one (SPIFFE X.509-SVID, section 4): Envoy's own validation

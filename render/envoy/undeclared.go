@@ -8,6 +8,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -15,7 +16,7 @@ import (
 // [undeclaredHost], for a host that the member does not use, or [wholeServer].
 const (
 	undeclaredHeader = "x-meshc-refused"
-	undeclaredHost   = "undeclared-host"
+	undeclaredHost   = series.UndeclaredRoute
 )
 
 // undeclared answers requests for hosts that the member does not use on a port number: with 502, since an application

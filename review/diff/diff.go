@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/compiler/update"
 )
@@ -23,11 +24,19 @@ type Difference struct {
 	Effects []*Effect `json:"effects"`
 	Proxies Proxies   `json:"proxies"`
 	Update  Update    `json:"update"`
+	// Series is what the metrics of the proxies cost before and after; nil where that is the same.
+	Series *Series `json:"series,omitempty"`
 	// Foreign are owners to whose members the change comes, though it is not in their files; see [Difference.Owned].
 	Foreign []Foreign `json:"foreign,omitempty"`
 	// Missed are questions with so many sorts of request that not all were tried, or with a pattern that cannot be
 	// read.
 	Missed []string `json:"missed,omitempty"`
+}
+
+// Series is what the metrics of the proxies cost, with one proxy of each member.
+type Series struct {
+	Before series.Cost `json:"before"`
+	After  series.Cost `json:"after"`
 }
 
 // Empty reports whether nothing differs but where things are written.
@@ -56,6 +65,9 @@ func within(steps int, before, after *ir.Mesh) *Difference {
 	d.claims()
 	d.gate()
 	d.restarts()
+	if was, is := series.Total(before), series.Total(after); was != is {
+		d.Series = &Series{was, is}
+	}
 	if !d.Proxies.untouched() {
 		d.Update.Unstaged = update.Unstaged(before, after)
 	}

@@ -15,7 +15,7 @@ mesh: {
 	name: "shop", trustDomain: "shop.example"
 	images: {meshc: "meshc:1", envoy: "envoy:1"}
 	flux: {url: "oci://registry.example/shop", tag: "prod", verify: secret: "keys"}
-	limits: attempts: 9
+	limits: {attempts: 9, series: 9000}
 	owners: {".": ["@shop/all"]}
 	silence: {MC1203: "-", MC1307: "-", MC1703: "-", MC1705: "-"}
 	jwt: issuers: accounts: {issuer: "https://accounts.example", jwks: inline: "{\"keys\": []}", forward: claims: sub: "x-user"}
@@ -78,7 +78,8 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		{from: `grants: ["@shop/one"], `, to: `grants: ["@shop/one"], silence: MC1704: "-", `, kind: Gate, of: "services.a", what: "silence.MC1704"},
 		{from: `expect: allowed: true`, to: `expect: allowed: false`, kind: Gate, of: "test a may call b"},
 		{from: `tests: "a may call b": {from: service: "a", request: {to: "b", port: "http", path: "/"}, expect: allowed: true}`, to: ``, kind: Gate, of: "test a may call b", back: Setting},
-		{from: `attempts: 9`, to: `attempts: 90`, kind: Gate, of: "mesh shop", what: "maxAttempts"},
+		{from: `attempts: 9,`, to: `attempts: 90,`, kind: Gate, of: "mesh shop", what: "maxAttempts"},
+		{from: `series: 9000`, to: `series: 90000`, kind: Gate, of: "mesh shop", what: "maxSeries"},
 		{from: `envoy: "envoy:1"`, to: `envoy: "evil/envoy:1"`, kind: Deployment, of: "mesh shop", what: "images.envoy"},
 		{from: `, verify: secret: "keys"`, to: ``, kind: Deployment, of: "mesh shop", what: "flux.verifySecret"},
 		{from: `registry.example/shop`, to: `registry.example/else`, kind: Deployment, of: "mesh shop", what: "flux.url"},
@@ -86,7 +87,7 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		{from: `grants: ["@shop/one"], `, to: `grants: ["@shop/one"], versions: v1: {labels: version: "1", workload: "else"}, `, kind: Identity, of: "service a", what: "versions.v1"},
 		{from: `workload: deployment: "az"`, to: `workload: deployment: "az", versions: v1: labels: version: "1"`, kind: Rerouted, of: "service az", what: "versions.v1"},
 		{from: `	name: "shop"`, to: `	name: "evil"`, kind: Identity, what: "name"},
-		{from: `attempts: 9`, to: "attempts: 9\n\tserver: limits: instances: 50", kind: Protection, of: "mesh shop", what: "server.limits.instances"},
+		{from: `series: 9000}`, to: "series: 9000}\n\tserver: limits: instances: 50", kind: Protection, of: "mesh shop", what: "server.limits.instances"},
 		{from: `services: az: {`, to: `services: az: {proxy: drainTime: "1h", `, kind: Protection, of: "service az", what: "proxy.drainTime"},
 		{from: `services: b: {`, to: "services: b: {\n\troutes: [{mirror: {}}]", kind: Protection, of: "service b", what: "mirror"},
 	} {
@@ -136,7 +137,7 @@ func TestRestartsAreTold(t *testing.T) {
 		{`meshc: "meshc:1"`, `meshc: "meshc:2"`, append([]string{"gateway exit", "gateway g", "meshc serve"}, all[2:]...)},
 		{`services: az: {`, `services: az: {proxy: drainTime: "5s", `, []string{"service az"}},
 		{`minVersion: "1.3"`, `minVersion: "1.2"`, nil},
-		{`attempts: 9`, `attempts: 8`, nil},
+		{`attempts: 9,`, `attempts: 8,`, nil},
 	} {
 		var who []string
 		for _, e := range Of(before, compile(strings.Replace(guarded, c.from, c.to, 1))).Effects {

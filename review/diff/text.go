@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 	"github.com/meshc/meshc/compiler/source"
 )
 
@@ -75,6 +76,10 @@ func (d *Difference) summary() []string {
 	}
 	if p.Untouched > 0 {
 		lines = append(lines, fmt.Sprintf("the proxies of %s stay untouched", diag.Count(p.Untouched, "member")))
+	}
+	if s := d.Series; s != nil {
+		lines = append(lines, fmt.Sprintf("metrics: %s at most, of one proxy of each member",
+			series.Change(s.Before, s.After)))
 	}
 	for _, t := range d.Foreign {
 		lines = append(lines, t.text())

@@ -34,6 +34,7 @@ var weights = []struct {
 	weigh  func(*values.Field) Kind
 }{
 	{member: meshSettings, path: "maxAttempts", kind: Gate},
+	{member: meshSettings, path: "maxSeries", kind: Gate},
 	{member: meshSettings, path: "images", kind: Deployment},
 	{member: meshSettings, path: "flux", kind: Deployment},
 	{member: meshSettings, path: "delivery", kind: Deployment},

@@ -1,0 +1,254 @@
+package series
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
+)
+
+// Proxy is a member's proxy; each instance has one.
+type Proxy struct {
+	Of  ir.Ref
+	Pos source.Position // of the member
+	*Set
+}
+
+// OfMesh are the proxies of a mesh, in the order of [ir.Mesh.Scopes].
+func OfMesh(m *ir.Mesh) []Proxy {
+	var members []string
+	for _, s := range m.Services {
+		members = append(members, s.Identity.String())
+	}
+	for _, g := range m.Gateways {
+		members = append(members, g.Identity.String())
+	}
+	below := func(prefix string) (out []string) {
+		for _, id := range members {
+			if strings.HasPrefix(id, prefix) {
+				out = append(out, id)
+			}
+		}
+		return out
+	}
+	var out []Proxy
+	for _, scope := range m.Scopes() {
+		member := scope.Member()
+		out = append(out, Proxy{member.Ref(), scope.Pos(), of(&scope, below)})
+	}
+	return out
+}
+
+// Total is what the metrics of all members cost, with one proxy each.
+func Total(m *ir.Mesh) Cost {
+	var out Cost
+	for _, p := range OfMesh(m) {
+		out = out.Plus(p.Cost())
+	}
+	return out
+}
+
+// Of is the set of a proxy as far as its scope tells: not who else of the mesh has an identity that a pattern of its
+// rules covers.
+func Of(scope *ir.Scope) *Set { return of(scope, func(string) []string { return nil }) }
+
+// of is the set of a proxy, with the identities of the mesh that begin with a prefix.
+func of(scope *ir.Scope, below func(prefix string) []string) *Set {
+	b := &builder{
+		Set:   &Set{ways: map[Way]bool{}, edges: map[Edge]int{}, buckets: len(scope.Buckets())},
+		scope: scope, member: scope.Member(), below: below,
+	}
+	if scope.Gateway != nil {
+		b.gateway(scope.Gateway)
+	} else {
+		b.inbound(scope.Service)
+	}
+	b.outbound()
+	return b.Set
+}
+
+type builder struct {
+	*Set
+	scope  *ir.Scope
+	member ir.Member
+	below  func(prefix string) []string
+}
+
+func port(p *ir.Port) string { return strconv.Itoa(int(p.Number)) }
+
+// place is a position as labels have it.
+func place(p source.Position) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+// going is a way of what the member's proxy sends on, or answers itself.
+func (b *builder) going(kind, callee, port, version, route string, at source.Position) {
+	w := Way{Edge: Edge{kind, b.member.Identity.String(), callee, port}, Version: version}
+	if kind == ClientHTTP {
+		w.Route, w.Source = route, place(at)
+	}
+	b.add(w)
+}
+
+// counts adds a listener of what goes: whatever it is for, it counts what it refuses before it has a callee.
+func (b *builder) counts(kind string) {
+	b.listeners++
+	b.going(kind, "", "", "", "", source.Position{})
+}
+
+// outbound is what the listeners count that the member's calls come to.
+func (b *builder) outbound() {
+	redirects := b.scope.Gateway == nil && b.member.Proxy.Interception == ir.InterceptRedirect
+	requests, addressed, rest := map[uint16]bool{}, map[uint16]bool{}, map[uint16]bool{}
+	for i := range b.member.Uses {
+		use := &b.member.Uses[i]
+		for _, name := range use.Ports {
+			p, bound := b.portOf(use, name), use.Binds[name] != ""
+			if !bound && !redirects {
+				continue
+			}
+			switch {
+			case p.Protocol.IsHTTP():
+				alone := use.External
+				if bound {
+					b.counts(ClientHTTP)
+				} else {
+					alone = b.scope.ExternalsAlone(p.Number)
+					requests[p.Number] = !alone
+				}
+				if !alone {
+					b.going(ClientHTTP, "", "", "", RefusedRoute, use.Pos)
+				}
+				b.called(use, p)
+				continue
+			case bound || p.Protocol == ir.TLS:
+				b.counts(ClientTCP)
+			default:
+				chains, whole := b.places(use, name)
+				b.listeners += chains
+				addressed[p.Number] = addressed[p.Number] || chains > 0
+				rest[p.Number] = rest[p.Number] || !whole
+			}
+			b.going(ClientTCP, b.label(use), port(p), "", "", source.Position{})
+		}
+	}
+	if !redirects {
+		return
+	}
+	b.counts(ClientTCP) // connections to nobody whom the member calls
+	for _, normal := range requests {
+		b.counts(ClientHTTP)
+		b.going(ClientHTTP, "", "", "", UndeclaredRoute, b.scope.Pos())
+		if normal {
+			b.going(ClientHTTP, "", "", "", RefusedRoute, b.scope.Pos())
+		}
+	}
+	for number := range rest {
+		if rest[number] {
+			b.counts(ClientTCP)
+		}
+	}
+	for number := range addressed {
+		if _, some := requests[number]; addressed[number] && !rest[number] && !some {
+			b.counts(ClientTCP)
+		}
+	}
+}
+
+// places are how many ports of a callee's addresses have a listener of their own, and whether there are no others.
+func (b *builder) places(use *ir.Use, name string) (chains int, whole bool) {
+	places, whole := b.scope.Places(use, name)
+	ports := map[uint16]bool{}
+	for _, p := range places {
+		ports[p.Port] = true
+	}
+	return len(ports), whole
+}
+
+func (b *builder) portOf(use *ir.Use, name string) *ir.Port {
+	if use.External {
+		return b.scope.Externals[use.To].Port(name)
+	}
+	return b.scope.Upstreams[use.To].Port(name)
+}
+
+// label is how metrics name the callee of a use.
+func (b *builder) label(use *ir.Use) string {
+	if use.External {
+		return b.scope.Externals[use.To].Name
+	}
+	return b.scope.Upstreams[use.To].QualifiedName()
+}
+
+// called are the ways of requests for a port of a callee.
+func (b *builder) called(use *ir.Use, p *ir.Port) {
+	if use.External {
+		e := b.scope.Externals[use.To]
+		b.going(ClientHTTP, e.Name, port(p), "", RestRoute, e.Pos)
+		return
+	}
+	callee := b.scope.Upstreams[use.To]
+	for i := range callee.Routes {
+		r := &callee.Routes[i]
+		b.route(r.Name, p, p, nil, r)
+	}
+	b.sent(RestRoute, p, callee.Pos, []ir.Destination{{Service: callee.Name}}, p)
+}
+
+// The routes that nobody wrote.
+const (
+	// RestRoute is of requests that no written route takes, RefusedRoute of those whose path or method others would
+	// read in another way, UndeclaredRoute of hosts that the member does not use, and MisdirectedRoute of requests that
+	// belong to another listener.
+	RestRoute        = "(rest)"
+	RefusedRoute     = "(refused)"
+	UndeclaredRoute  = "undeclared-host"
+	MisdirectedRoute = "(misdirected)"
+)
+
+// route are the ways of requests that routes take, the last of which says where they go: at a listener of a gateway,
+// or nil at the proxy of their sender. Upgrades are of the port that the requests come for.
+func (b *builder) route(name string, came, upgrades *ir.Port, l *ir.Listener, by ...*ir.Route) {
+	last := by[len(by)-1]
+	if _, possible := ir.Leaves(by); possible {
+		b.going(ClientHTTP, "", "", "", Variant(name, "dots"), last.Pos)
+	}
+	if !last.Answers() {
+		b.sent(name, came, last.Pos, last.To, upgrades)
+		return
+	}
+	b.going(ClientHTTP, "", "", "", name, last.Pos)
+	switch {
+	case last.Redirect == nil:
+	case last.Redirect.Scheme == "":
+		other := "https"
+		if l != nil && l.TLS != nil {
+			other = "http"
+		}
+		if l == nil || l.Clients.NumTrustedHops > 0 {
+			b.going(ClientHTTP, "", "", "", Variant(name, other), last.Pos)
+		}
+	case last.Redirect.PortAfter(true) != last.Redirect.PortAfter(false):
+		b.going(ClientHTTP, "", "", "", Variant(name, "port"), last.Pos)
+	}
+}
+
+// Variant is the name of a route beside another one, for some of its requests.
+func Variant(route, which string) string { return route + "|" + which }
+
+// sent are the ways of requests that a route sends to destinations.
+func (b *builder) sent(name string, came *ir.Port, at source.Position, to []ir.Destination, upgrades *ir.Port) {
+	for _, d := range to {
+		callee := b.scope.Upstreams[d.Service]
+		p := callee.Port(cmp.Or(d.Port, came.Name))
+		b.going(ClientHTTP, callee.QualifiedName(), port(p), d.Version, name, at)
+		for _, upgrade := range upgrades.Upgrades {
+			b.going(ClientHTTP, callee.QualifiedName(), port(p), d.Version, Variant(name, upgrade), at)
+		}
+	}
+}
