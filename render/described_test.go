@@ -38,7 +38,7 @@ func described(t *testing.T, m *ir.Mesh) string {
 
 // notDescribed are beginnings of fields of which meshc describe tells nothing, with the reason.
 var notDescribed = map[string]string{
-	"mesh.limits.series": "meshc vet --series prints what it bounds",
+	"mesh.limits.series":          "meshc vet --series prints what it bounds",
 	"mesh.certificates.":          "it is the mesh's, not a member's",
 	"mesh.clusterDomain":          "of a service the names are told",
 	"mesh.externalAuthorization.": "it is the mesh's; of a member the name is told",

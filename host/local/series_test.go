@@ -205,4 +205,3 @@ func isCompiled(s *compiled.Set, name string) bool {
 		Edge: e, Version: l["service_version"], Route: l["http_route"], Source: l["source"], Rule: l["rule"],
 	})
 }
-

@@ -119,13 +119,16 @@ func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
 		}, b.shookHands(m)),
 		b.statsLog(&statsv3.Config{
 			StatsScope: statsScope(series.MaxFailures),
-			Counters:   []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m), errorType()))},
+			Counters: []*statsv3.Config_Counter{
+				one(m.kind+".failures", append(b.failureTags(m), errorType())),
+			},
 		}, thatAlso(withFlags(), b.shookHands(m))),
 	}
 }
 
 // shookHands passes connections that were handed on, which none is before its handshake has succeeded; nil where there
-// is no handshake. A certificate that is refused may name anybody, so it must not be a caller: each could make a series.
+// is no handshake. A certificate that is refused may name anybody, so it must not be a caller: each name could make a
+// series.
 func (b *builder) shookHands(m measured) *accesslogv3.AccessLogFilter {
 	if m.kind != serverTCP || m.caller != peerIdentity {
 		return nil
