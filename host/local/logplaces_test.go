@@ -34,6 +34,9 @@ type span struct {
 	has                     map[string]string
 }
 
+// collects takes OTLP where somebody listens, until the test ends.
+type collects func(*testing.T, net.Listener) *collector
+
 // collect takes OTLP there until the test ends.
 func collect(t *testing.T, l net.Listener) *collector {
 	t.Helper()
@@ -156,6 +159,10 @@ gateways: edge: {
 // Field: mesh.telemetry.collector
 // Field: routes.telemetry.accessLog.percent
 func TestLogsGoWhereTheSpecSays(t *testing.T) {
+	logsGo(t, collect)
+}
+
+func logsGo(t *testing.T, by collects) {
 	for _, c := range []struct{ name, collector, declares string }{
 		{"service", `service: "otel"`, `services: otel: {workload: deployment: "otel", ports: grpc: {port: 4317, protocol: "grpc"}, allow: [{from: namespaces: ["shop"]}]}`},
 		{"external", `{external: "otel", port: "grpc"}`, `external: otel: {hosts: ["otel.example"], ports: {grpc: {port: 4317, protocol: "grpc"}, more: {port: 4318, protocol: "grpc"}}}`},
@@ -176,7 +183,7 @@ func TestLogsGoWhereTheSpecSays(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			goesWhere(t, m, collect(t, l), file)
+			goesWhere(t, m, by(t, l), file)
 			l.Close()
 			get(t, m.As("client").Client(), "http://server:8080/after")
 		})

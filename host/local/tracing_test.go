@@ -46,9 +46,13 @@ gateways: edge: {
 //
 // Field: mesh.telemetry.tracing.sampling
 func TestOneTraceThroughTheMesh(t *testing.T) {
+	oneTrace(t, collect)
+}
+
+func oneTrace(t *testing.T, by collects) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": tracedMesh}))
 	m.Backend("otel", "a").Close()
-	c := collect(t, listenAs(t, m, "otel", "a"))
+	c := by(t, listenAs(t, m, "otel", "a"))
 	for from, next := range map[string]string{"front": "middle", "middle": "back", "back": ""} {
 		client := m.As(from).Client()
 		play(t, m, from, "a", func(w http.ResponseWriter, r *http.Request) {
