@@ -10,7 +10,9 @@ var meshChanges = map[string]change{
 	"mesh.telemetry.collector.service": collecting(`service: "collects"`, `service: "collects2"`),
 	"mesh.telemetry.collector.external": collecting(`external: "otel", port: "grpc"`,
 		`external: "otel2", port: "grpc"`),
-	"mesh.telemetry.collector.port": collecting(`external: "otel", port: "grpc"`, `external: "otel", port: "more"`),
+	"mesh.telemetry.collector.port":              collecting(`external: "otel", port: "grpc"`, `external: "otel", port: "more"`),
+	"mesh.telemetry.collector.headers.[].secret": collecting(withHeader(`secret: "a"`), withHeader(`secret: "b"`)),
+	"mesh.telemetry.collector.headers.[].key":    collecting(withHeader(`secret: "a"`), withHeader(`secret: "a", key: "b"`)),
 	"mesh.telemetry.tracing.sampling": collecting(`service: "collects"}, tracing: {`,
 		`service: "collects"}, tracing: {sampling: 20`),
 	"mesh.name":        replace(`name: "shop"`, `name: "shop2"`),
@@ -122,13 +124,18 @@ func collecting(instead, with string) change {
 	to := func(collector string) string {
 		return at + ", telemetry: {accessLog: format: \"otlp\", collector: {" + collector + `}}
 }
-external: [=~"^otel"]: {hosts: [string, ...], ports: {grpc: {port: 4317, protocol: "grpc"}, more: {port: 4318, protocol: "grpc"}}}
+external: [=~"^otel"]: {hosts: [string, ...], ports: {grpc: {port: 4317, protocol: "grpc"}, more: {port: 4318, protocol: "grpc"}, tls: {port: 4319, protocol: "https"}}}
 external: {otel: hosts: ["otel.example"], otel2: hosts: ["otel2.example"]}
 services: [=~"^collects"]: {ports: grpc: {port: 4319, protocol: "grpc"}, allow: [{from: namespaces: ["default"]}]}
 services: {collects: workload: deployment: "collects", collects2: workload: deployment: "collects2"}
 mesh: {`
 	}
 	return change{from: at, to: to(with), instead: to(instead)}
+}
+
+// withHeader is a collector with a header.
+func withHeader(value string) string {
+	return `external: "otel", port: "tls", headers: "x-api-key": {` + value + "}"
 }
 
 // metered is a change of how metrics are read.

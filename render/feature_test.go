@@ -302,9 +302,14 @@ func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {
 		text = strings.ReplaceAll(text, dir, j.certificates)
 	}
 	text = strings.ReplaceAll(text, "ca-certificates.crt", "ca.crt")
-	if g := scope.Gateway; g != nil {
-		for _, secret := range g.Secrets() {
-			text = strings.ReplaceAll(text, filepath.Join(g.Proxy.SecretDirectory, secret)+"/", j.certificates+"/")
+	for _, secret := range scope.Secrets() {
+		text = strings.ReplaceAll(text, filepath.Join(scope.Member().Proxy.SecretDirectory, secret)+"/", j.certificates+"/")
+	}
+	if c := scope.Settings.Collector; c != nil {
+		for i := range c.Headers {
+			if err := os.WriteFile(filepath.Join(j.certificates, c.Headers[i].Key), []byte("value"), 0o600); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	name := filepath.Join(t.TempDir(), "bootstrap.yaml")

@@ -102,6 +102,7 @@ const (
 	OpenMetrics       Code = "MC1751"
 	StrangeOperator   Code = "MC1760"
 	OpenOperators     Code = "MC1761"
+	SecretsInClear    Code = "MC1762"
 	NobodySigns       Code = "MC1790"
 	PathsMadeNormal   Code = "MC1791"
 	GoesNowhere       Code = "MC1792"

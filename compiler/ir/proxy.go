@@ -36,13 +36,14 @@ type Proxy struct {
 	MetricsPort uint16 `json:"metricsPort,omitempty"`
 	// CertificateDirectory holds tls.crt, tls.key and ca.crt.
 	CertificateDirectory string `json:"certificateDirectory"`
-	// SecretDirectory of a gateway has a directory for each secret.
+	// SecretDirectory has a directory for each of the member's secrets ([Scope.Secrets]). It may be empty where
+	// a service has none.
 	SecretDirectory string `json:"secretDirectory,omitempty"`
 	// Server is meshc serve, HOST:PORT.
 	Server string `json:"server"`
 }
 
-// DefaultSecretDirectory is [Proxy.SecretDirectory] of a gateway.
+// DefaultSecretDirectory is [Proxy.SecretDirectory] where nobody says otherwise.
 const DefaultSecretDirectory = "/etc/meshc/secrets" // #nosec G101 -- a directory
 
 // DefaultProxy is how a member's proxies run where nobody says otherwise.

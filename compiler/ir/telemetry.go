@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"slices"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // Telemetry is what a member's proxies report, besides metrics.
 type Telemetry struct {
@@ -25,10 +29,35 @@ type Tracing struct {
 // Collector takes OTLP over gRPC.
 type Collector struct {
 	// To is the service, or with External the external, that it is; Port is by name.
-	To       string          `json:"to" member:""`
-	External bool            `json:"external,omitempty"`
-	Port     string          `json:"port"`
-	Pos      source.Position `json:"pos,omitzero"`
+	To       string `json:"to" member:""`
+	External bool   `json:"external,omitempty"`
+	Port     string `json:"port"`
+	// Headers that reports have, by name.
+	Headers []SecretHeader  `json:"headers,omitempty"`
+	Pos     source.Position `json:"pos,omitzero"`
+}
+
+// SecretHeader is a header whose value is the content of a file: Key in the directory Secret of Proxy.SecretDirectory.
+type SecretHeader struct {
+	Name   string          `json:"name"`
+	Secret string          `json:"secret"`
+	Key    string          `json:"key"`
+	Pos    source.Position `json:"pos,omitzero"`
+}
+
+// Secrets are the directories in Proxy.SecretDirectory that the member's proxy reads, each once.
+func (s *Scope) Secrets() (out []string) {
+	if s.Gateway != nil {
+		out = s.Gateway.Secrets()
+	}
+	if c := s.Settings.Collector; c != nil {
+		for i := range c.Headers {
+			if name := c.Headers[i].Secret; !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }
 
 // AccessLog is which requests a member's proxies log, and how.

@@ -48,6 +48,7 @@ func (l *linker) collector(here place, s *spec.Collector) {
 				"remove service, or remove external"))
 		return
 	}
+	out.Headers = l.secretHeaders(here.field("headers"), s.Headers)
 	if out.External {
 		e, known := l.externals[out.To]
 		if !known {
@@ -63,7 +64,13 @@ func (l *linker) collector(here place, s *spec.Collector) {
 				here.pos(s.External.Pos), e.place.pos(e.spec.Via.Pos)).
 				hint("let the proxies reach it themselves: remove via from external.%s", out.To)
 		}
+		l.secretsAreKept(here.field("headers"), out, e)
 		return
+	}
+	if len(out.Headers) > 0 {
+		l.add(diag.NoEffect, here.field("headers"),
+			fmt.Sprintf("headers cannot take effect: %s is a service of the mesh, and knows who reports by their certificates",
+				out.To), out.Headers[0].Pos).hint("remove it, or name an external")
 	}
 	h, known := l.services[out.To]
 	if !known {
@@ -167,6 +174,9 @@ func (l *linker) memberTelemetry(here place, s *spec.MemberTelemetry) ir.Telemet
 func (l *linker) serviceTelemetry(here place, service *ir.Service, s *spec.MemberTelemetry) ir.Telemetry {
 	out := l.memberTelemetry(here, s)
 	l.collects(here, service.Name, &out, s)
+	if l.showsHeaders(&out) && service.Proxy.SecretDirectory == "" {
+		service.Proxy.SecretDirectory = ir.DefaultSecretDirectory
+	}
 	if service.Workload.InCluster() {
 		l.onStdout(here, &out, s, "the proxies of pods have no file system that they can write to")
 	}

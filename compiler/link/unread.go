@@ -39,7 +39,10 @@ func (l *linker) unreadByService(here place, service *ir.Service, s *spec.Servic
 		return
 	}
 	at := here.field("proxy")
-	l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "only gateways have listeners that name secrets")
+	if !l.showsHeaders(&service.Telemetry) {
+		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos,
+			"the proxies of a service read secrets only for the headers of mesh.telemetry.collector")
+	}
 	if service.Workload.InCluster() {
 		return
 	}
@@ -79,7 +82,7 @@ func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
 	l.unread(at.field("inboundPort"), p.InboundPort.Pos, why)
 	l.unread(at.field("outboundPort"), p.OutboundPort.Pos, why)
 	l.unread(at.field("healthPort"), p.HealthPort.Pos, "a gateway has no probes")
-	if len(g.Secrets()) == 0 {
+	if len(g.Secrets()) == 0 && !l.showsHeaders(&g.Telemetry) {
 		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "no listener names a secret")
 	}
 }

@@ -32,9 +32,17 @@ type Tracing struct {
 // Collector takes OTLP.
 type Collector struct {
 	Pos      Pos
-	Service  Field[string] `cue:"service" member:"service"`
-	External Field[string] `cue:"external"`
-	Port     Field[string] `cue:"port"`
+	Service  Field[string]           `cue:"service" member:"service"`
+	External Field[string]           `cue:"external"`
+	Port     Field[string]           `cue:"port"`
+	Headers  map[string]*SecretValue `cue:"headers"`
+}
+
+// SecretValue is where a value is that the spec does not have.
+type SecretValue struct {
+	Pos    Pos
+	Secret Field[string] `cue:"secret"`
+	Key    Field[string] `cue:"key"`
 }
 
 // AccessLog is which requests are logged and how.

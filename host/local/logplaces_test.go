@@ -41,7 +41,15 @@ type collects func(*testing.T, net.Listener) *collector
 func collect(t *testing.T, l net.Listener) *collector {
 	t.Helper()
 	c := &collector{}
-	s := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+	s := c.server()
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Stop)
+	return c
+}
+
+// server has the collector take what comes.
+func (c *collector) server() *grpc.Server {
+	return grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		var logs logsv1.LogsData
 		var traces tracev1.TracesData
 		sent := proto.Message(&logs)
@@ -55,9 +63,6 @@ func collect(t *testing.T, l net.Listener) *collector {
 		c.takeSpans(&traces)
 		return stream.SendMsg(&emptypb.Empty{})
 	}))
-	go func() { _ = s.Serve(l) }()
-	t.Cleanup(s.Stop)
-	return c
 }
 
 func (c *collector) take(sent *logsv1.LogsData) {

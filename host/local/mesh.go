@@ -144,7 +144,7 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	if err := m.certificates.keep(placed); err != nil {
 		return err
 	}
-	if err := m.applications.stubs.gatewaySecrets(placed); err != nil {
+	if err := m.applications.stubs.secrets(placed); err != nil {
 		return err
 	}
 	since := time.Now()

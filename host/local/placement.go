@@ -99,6 +99,9 @@ func (p *Placement) service(m *ir.Mesh, s *ir.Service) error {
 			use.Binds[name] = join("127.0.0.1", port)
 		}
 	}
+	if s.Proxy.SecretDirectory != "" {
+		s.Proxy.SecretDirectory = filepath.Join(p.directory, member, "secrets")
+	}
 	return p.proxy(member, first, &s.Proxy)
 }
 

@@ -9,10 +9,13 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// gatewaySecrets puts what the listeners of the placed mesh's gateways name into
-// their secret directories, where it is not yet: certificates for the listeners'
-// hosts, which the stand-in authority signs, and its root for clients' own.
-func (a *stubAuthority) gatewaySecrets(m *ir.Mesh) error {
+// secrets puts what the placed mesh names into the secret directories of its members, where it is not yet:
+// certificates for the hosts of gateways' listeners, which the stand-in authority signs, its root for clients' own,
+// and values of headers for a collector.
+func (a *stubAuthority) secrets(m *ir.Mesh) error {
+	if err := headerValues(m); err != nil {
+		return err
+	}
 	for _, g := range m.Gateways {
 		for i := range g.Listeners {
 			l := &g.Listeners[i]
@@ -30,6 +33,36 @@ func (a *stubAuthority) gatewaySecrets(m *ir.Mesh) error {
 				if err := a.writeSecret(dir, certified(l.Hosts)); err != nil {
 					return err
 				}
+			}
+		}
+	}
+	return nil
+}
+
+// headerValues writes a value for each header that the collector is shown, where there is none.
+func headerValues(m *ir.Mesh) error {
+	if m.Collector == nil {
+		return nil
+	}
+	var directories []string
+	for _, s := range m.Services {
+		directories = append(directories, s.Proxy.SecretDirectory)
+	}
+	for _, g := range m.Gateways {
+		directories = append(directories, g.Proxy.SecretDirectory)
+	}
+	for _, directory := range directories {
+		for i := range m.Collector.Headers {
+			h := &m.Collector.Headers[i]
+			name := filepath.Join(directory, h.Secret, h.Key)
+			if _, err := os.Stat(name); err == nil || directory == "" {
+				continue
+			}
+			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+				return err
+			}
+			if err := os.WriteFile(name, []byte("stand-in"), 0o600); err != nil {
+				return err
 			}
 		}
 	}

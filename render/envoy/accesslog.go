@@ -9,7 +9,6 @@ import (
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -132,54 +131,6 @@ func keyValue(key, value string) *commonv1.KeyValue {
 	return &commonv1.KeyValue{
 		Key: key, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: value}},
 	}
-}
-
-// collected reports whether there is a collector that the proxy may ask. In a stage of a change there may be none.
-func (b *builder) collected() bool {
-	switch c := b.scope.Settings.Collector; {
-	case c == nil:
-		return false
-	case c.External:
-		return b.scope.Externals[c.To] != nil && b.scope.Externals[c.To].Port(c.Port) != nil
-	default:
-		return b.scope.Upstreams[c.To] != nil && b.scope.Upstreams[c.To].Port(c.Port) != nil
-	}
-}
-
-// collector asks the mesh's collector; a report that it does not take in time is dropped.
-func (b *builder) collector() *corev3.GrpcService {
-	c := b.scope.Settings.Collector
-	var cluster, authority string
-	if c.External {
-		e := b.scope.Externals[c.To]
-		cluster, authority = b.externalCollector(e, e.Port(c.Port)), e.Hosts[0]
-	} else {
-		callee := b.scope.Upstreams[c.To]
-		cluster, authority = b.upstream(callee, b.use(c.To), callee.Port(c.Port), ""), callee.Name
-	}
-	return &corev3.GrpcService{
-		Timeout: durationpb.New(reportTimeout),
-		TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
-			ClusterName: cluster, Authority: authority, SkipEnvoyHeaders: true,
-		}},
-	}
-}
-
-// externalCollector is the cluster of a collector outside the mesh. Over TLS it speaks HTTP/2 there, which the requests
-// to a port of protocol "https" do not.
-func (b *builder) externalCollector(e *ir.External, port *ir.Port) string {
-	if port.Protocol != ir.HTTPS {
-		return b.external(e, b.use(e.Name), port)
-	}
-	name := externalCluster(e, join(port.Name, "collector"))
-	if b.clusters[name] {
-		return name
-	}
-	over := *port
-	over.Name, over.Protocol = join(port.Name, "collector"), ir.GRPC
-	b.external(e, b.use(e.Name), &over)
-	b.out.Clusters[len(b.out.Clusters)-1].TransportSocket = b.originatedTLS(e, "h2")
-	return name
 }
 
 // shareOf passes that share of the requests, whichever they are: not those alone whose trace is recorded.

@@ -66,6 +66,9 @@ func Inline(boot *bootstrapv3.Bootstrap, r *Resources, own *ir.Endpoint) (*boots
 		if c := static.GetValidationContext(); c != nil {
 			c.WatchedDirectory = nil
 		}
+		if c := static.GetGenericSecret(); c != nil {
+			c.Secret.WatchedDirectory = nil
+		}
 		out.StaticResources.Secrets = append(out.StaticResources.Secrets, static)
 	}
 	return out, nil
@@ -87,6 +90,9 @@ func (in inliner) cluster(c *clusterv3.Cluster) (*clusterv3.Cluster, error) {
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		out.LoadAssignment = proto.Clone(assignment).(*endpointv3.ClusterLoadAssignment)
 		out.LoadAssignment.ClusterName = out.Name
+	}
+	if err := replace(out.TypedExtensionProtocolOptions[httpOptionsName], staticCredentials); err != nil {
+		return nil, err
 	}
 	return out, replace(out.GetTransportSocket().GetTypedConfig(), func(t *tlsv3.UpstreamTlsContext) error {
 		return staticSecrets(t.CommonTlsContext)

@@ -60,6 +60,9 @@ func gatewaySecret(name string) string { return join("secret", name) }
 
 func gatewayRoots(name string) string { return join("roots", name) }
 
+// headerSecret is the value of a header of reports.
+func headerSecret(header string) string { return join("header", header) }
+
 // NodeID is the xDS node id of a proxy: KIND/NAME/INSTANCE. The instance is the
 // name of an endpoint where the mesh knows it, in Kubernetes the pod's.
 func NodeID(kind ir.MemberKind, name, instance string) string {

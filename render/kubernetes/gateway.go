@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"path"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -65,9 +64,6 @@ func gatewayPorts(g *ir.Gateway) []gatewayPort {
 	return out
 }
 
-// gatewaySecretVolume is the volume of a secret that a listener names.
-func gatewaySecretVolume(secret string) string { return ir.Label("secret-" + secret) }
-
 // loadBalancer gives the gateway an address outside the cluster.
 func loadBalancer(scope ir.Scope) *corev1.Service {
 	g := scope.Gateway
@@ -99,11 +95,6 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 			Protocol:      corev1.ProtocolTCP,
 		})
 	}
-	for _, name := range g.Secrets() {
-		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
-			Name: gatewaySecretVolume(name), MountPath: path.Join(g.Proxy.SecretDirectory, name), ReadOnly: true,
-		})
-	}
 	// Envoy ends at once when it is told to. Until then it goes on serving those
 	// who have not heard yet that this pod is going.
 	container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
@@ -118,9 +109,6 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	}
 	pod.Spec.Containers = []corev1.Container{container}
 	pod.Spec.Volumes = proxyVolumes(scope, proxy, groupReads)
-	for _, name := range g.Secrets() {
-		pod.Spec.Volumes = append(pod.Spec.Volumes, secretVolume(gatewaySecretVolume(name), name, groupReads))
-	}
 	for _, l := range g.Listeners {
 		if l.Port < 1024 {
 			// A safe sysctl (Kubernetes, Pod Security Standards): no capability is

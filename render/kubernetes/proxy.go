@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"time"
@@ -39,6 +40,15 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 		startup = &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 1, FailureThreshold: 60}
 		readiness = &corev1.Probe{ProbeHandler: probe, PeriodSeconds: 5}
 	}
+	mounts := []corev1.VolumeMount{
+		{Name: bootstrapVolume, MountPath: bootstrapDir, ReadOnly: true},
+		{Name: certificateVolume, MountPath: m.Proxy.CertificateDirectory, ReadOnly: true},
+	}
+	for _, name := range scope.Secrets() {
+		mounts = append(mounts, corev1.VolumeMount{
+			Name: namedSecretVolume(scope, name), MountPath: path.Join(m.Proxy.SecretDirectory, name), ReadOnly: true,
+		})
+	}
 	return corev1.Container{
 		Name:    containerName,
 		Image:   scope.Settings.Images.Envoy,
@@ -51,12 +61,9 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 			"--disable-hot-restart",
 			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
 		},
-		Env:   []corev1.EnvVar{podNameVariable()},
-		Ports: metricsPorts(scope),
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: bootstrapVolume, MountPath: bootstrapDir, ReadOnly: true},
-			{Name: certificateVolume, MountPath: m.Proxy.CertificateDirectory, ReadOnly: true},
-		},
+		Env:             []corev1.EnvVar{podNameVariable()},
+		Ports:           metricsPorts(scope),
+		VolumeMounts:    mounts,
 		StartupProbe:    startup,
 		ReadinessProbe:  readiness,
 		Resources:       resources("50m", "64Mi", "512Mi"),
@@ -83,9 +90,23 @@ func proxyVolumes(scope ir.Scope, proxy Proxy, mode int32) []corev1.Volume {
 		}}},
 	}
 	if asksForCertificates(scope.Settings) {
-		return append(bootstrap, requesterVolumes(scope.Settings)...)
+		bootstrap = append(bootstrap, requesterVolumes(scope.Settings)...)
+	} else {
+		bootstrap = append(bootstrap, certificate(scope, proxy, mode))
 	}
-	return append(bootstrap, certificate(scope, proxy, mode))
+	for _, name := range scope.Secrets() {
+		bootstrap = append(bootstrap, secretVolume(namedSecretVolume(scope, name), name, mode))
+	}
+	return bootstrap
+}
+
+// namedSecretVolume is the volume of a secret that the spec names. In a team's own pod it has a name that no volume of
+// the team has.
+func namedSecretVolume(scope ir.Scope, secret string) string {
+	if scope.Gateway != nil {
+		return ir.Label("secret-" + secret)
+	}
+	return ir.Label("mesh-secret-" + secret)
 }
 
 // certificate is the member's Secret, with the roots that it trusts and the files that say where it
