@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ var withoutEffect = map[string][]string{
 // TestMutationsAreNamed changes one thing after the other in the example: a number, a text, "*" for a path, an element
 // less, two in another order, a field less. Of each that compiles to another mesh the diff must name an effect.
 func TestMutationsAreNamed(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	shop := os.DirFS("../../examples/shop")
 	files := map[string]string{}
 	if err := fs.WalkDir(shop, ".", func(name string, e fs.DirEntry, err error) error {
