@@ -122,7 +122,8 @@ func TestServerMetricsAreForTheScraper(t *testing.T) {
 	if code, body := r.ask(t, nil, metrics); code != 0 && code != 400 || strings.Contains(body, "meshc_") {
 		t.Errorf("who speaks no TLS: %d %.100s", code, body)
 	}
-	if _, err := r.authority.Revoke(ca.Revocation{Identity: spiffeid.RequireFromString(scraperIdentity)}, time.Now()); err != nil {
+	all := ca.Revocation{Identity: spiffeid.RequireFromString(scraperIdentity)}
+	if _, err := r.authority.Revoke(all, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.AuthorityChanged(); err != nil {

@@ -38,7 +38,8 @@ type Config struct {
 	// EnrollListen is the address HOST:PORT at which hosts and pods get certificates; empty for none. It needs an
 	// Authority.
 	EnrollListen string
-	// MetricsListen is the address HOST:PORT at which the mesh's scraper reads the metrics of this server; empty for none.
+	// MetricsListen is the address HOST:PORT at which the mesh's scraper reads the metrics of this server; empty for
+	// none.
 	MetricsListen string
 	// TokenReview verifies Kubernetes service account tokens that are sent to EnrollListen; nil if none are accepted.
 	TokenReview enroll.TokenReviewer

@@ -239,7 +239,8 @@ func TestWhatHides(t *testing.T) {
 			text, before := compiledWith(t, base, c.before)
 			_, after := compiledWith(t, text, c.change)
 			d := Of(before, after)
-			if !slices.ContainsFunc(d.Effects, func(e *Effect) bool { return e.Kind == c.kind && e.To.String() == c.to }) {
+			wanted := func(e *Effect) bool { return e.Kind == c.kind && e.To.String() == c.to }
+			if !slices.ContainsFunc(d.Effects, wanted) {
 				t.Errorf("no %s of %s:", c.kind, c.to)
 				for _, e := range d.Effects {
 					t.Logf("%s: %s: %s -> %s", e.Kind, e.subject(), e.Was, e.Is)
