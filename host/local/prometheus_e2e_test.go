@@ -27,23 +27,7 @@ func TestPrometheusReadsEveryProxy(t *testing.T) {
 	m := start(t, inline(t, map[string]string{
 		"mesh.cue": scraperMesh(`scraper: {namespace: "monitoring", identity: "spiffe://shop.example/ns/monitoring/sa/prometheus"}`) + promised,
 	}))
-	dir := t.TempDir()
-	files, err := observability.Mesh(m.Placed())
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificates := filepath.Join(m.Directory(), "service/prometheus/certificates")
-	for _, f := range files {
-		text := strings.ReplaceAll(string(f.Data), "/etc/prometheus/mesh", certificates)
-		text = regexp.MustCompile(`[0-9.]+:15013`).ReplaceAllString(text, m.control.server.MetricsAddr())
-		text = regexp.MustCompile("interval: (30s|3m)").ReplaceAllString(text, "interval: 1s")
-		if filepath.Base(f.Path) == "prometheus.yml" {
-			text = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n" + text
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f.Path)), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := observed(t, m)
 	for _, args := range [][]string{{"check", "config", "prometheus.yml"}, {"check", "rules", "rules.yml"}} {
 		check := exec.CommandContext(t.Context(), "promtool", args...)
 		check.Dir = dir
@@ -91,6 +75,30 @@ func TestPrometheusReadsEveryProxy(t *testing.T) {
 	if n := p.count(t, `meshc:edge_failures:ratio_rate5m{callee="server.shop"} > 0`); n > 0 {
 		t.Error("an edge without failures has some")
 	}
+}
+
+// observed writes what is compiled for the Prometheus of a mesh into a directory, as this host has it: read every
+// second, with the certificate of the scraper and meshc serve where they are.
+func observed(t *testing.T, m *Mesh) string {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := observability.Mesh(m.Placed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificates := filepath.Join(m.Directory(), "service/prometheus/certificates")
+	for _, f := range files {
+		text := strings.ReplaceAll(string(f.Data), "/etc/prometheus/mesh", certificates)
+		text = regexp.MustCompile(`[0-9.]+:15013`).ReplaceAllString(text, m.control.server.MetricsAddr())
+		text = regexp.MustCompile("interval: (30s|3m)").ReplaceAllString(text, "interval: 1s")
+		if filepath.Base(f.Path) == "prometheus.yml" {
+			text = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n" + text
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f.Path)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // prometheusServer is a real one, by the address of its API.

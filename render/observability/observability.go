@@ -49,7 +49,8 @@ func Mesh(m *ir.Mesh) ([]manifest.File, error) {
 		}
 		out = append(out, f)
 	}
-	return out, nil
+	boards, err := dashboards(m)
+	return append(out, boards...), err
 }
 
 // inCluster reports whether some member runs in pods.

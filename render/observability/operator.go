@@ -20,18 +20,22 @@ type metadata struct {
 	Labels    map[string]string `json:"labels"`
 }
 
-// objectOf is one for Prometheus' operator, in the namespace of the scraper, else in that of the mesh's control plane.
+// objectOf is one for Prometheus' operator.
 func objectOf(m *ir.Mesh, kind string, spec any) object {
+	return object{
+		APIVersion: "monitoring.coreos.com/v1", Kind: kind, Spec: spec, Metadata: metadataOf(m, "meshc-"+m.Name),
+	}
+}
+
+// metadataOf is that of an object in the namespace of the scraper, else in that of the mesh's control plane.
+func metadataOf(m *ir.Mesh, name string) metadata {
 	namespace := m.ReadFrom().Namespace
 	if namespace == "" {
 		namespace = m.SystemNamespace()
 	}
-	return object{
-		APIVersion: "monitoring.coreos.com/v1", Kind: kind, Spec: spec,
-		Metadata: metadata{Name: "meshc-" + m.Name, Namespace: namespace, Labels: map[string]string{
-			"app.kubernetes.io/managed-by": "meshc", "app.kubernetes.io/part-of": m.Name,
-		}},
-	}
+	return metadata{Name: name, Namespace: namespace, Labels: map[string]string{
+		"app.kubernetes.io/managed-by": "meshc", "app.kubernetes.io/part-of": m.Name,
+	}}
 }
 
 // podMonitor has the operator's Prometheus read the proxies of pods, whatever else runs in them, and meshc serve.
