@@ -107,6 +107,14 @@ var meshChanges = map[string]change{
 	"mesh.proxy.ipFamilies.[]":           add("mesh proxy", `ipFamilies: ["IPv4"]`),
 	"mesh.proxy.secretDirectory":         add("mesh proxy", `secretDirectory: "/secrets"`),
 	"mesh.proxy.drainTime":               add("mesh proxy", `drainTime: "5s"`),
+	"mesh.proxy.image":                   add("mesh proxy", `image: "envoy:next"`),
+	"mesh.proxy.concurrency":             add("mesh proxy", `concurrency: 4`),
+	"mesh.proxy.logLevel":                add("mesh proxy", `logLevel: "debug"`),
+	"mesh.proxy.resources.requests.cpu": add("mesh proxy",
+		`resources: requests: cpu: "100m"`),
+	"mesh.proxy.resources.requests.memory": add("mesh proxy", `resources: requests: memory: "128Mi"`),
+	"mesh.proxy.resources.limits.cpu":      add("mesh proxy", `resources: limits: cpu: "2"`),
+	"mesh.proxy.resources.limits.memory":   add("mesh proxy", `resources: limits: memory: "1Gi"`),
 }
 
 // logging writes what the mesh logs, in place of what it did.

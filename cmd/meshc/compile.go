@@ -103,7 +103,7 @@ func (f *compileFlags) once(cmd *cobra.Command, packages []string) (*compiler.Re
 		return result, withoutMesh(cmd, result)
 	}
 	if f.registry != "" {
-		result.Mesh.Images = result.Mesh.Images.In(f.registry)
+		result.Mesh.MoveImages(f.registry)
 	}
 	switch {
 	case f.output == "-":

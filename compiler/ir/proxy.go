@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,6 +42,42 @@ type Proxy struct {
 	SecretDirectory string `json:"secretDirectory,omitempty"`
 	// Server is meshc serve, HOST:PORT.
 	Server string `json:"server"`
+	// Image is that of the proxy in pods; empty for [Images.Envoy].
+	Image string `json:"image,omitempty" scope:"deployment"`
+	// Concurrency is the number of Envoy's threads in pods; 0 for [DefaultConcurrency].
+	Concurrency uint16 `json:"concurrency,omitempty" scope:"deployment"`
+	// LogLevel is that of Envoy in pods; empty for Envoy's own default.
+	LogLevel string `json:"logLevel,omitempty" scope:"deployment"`
+	// Requests and limits of the proxy's container. What is empty has the default of [Proxy.ResourcesInForce].
+	Resources Resources `json:"resources,omitzero" scope:"deployment"`
+}
+
+// DefaultConcurrency is how many threads a proxy in a pod has. Envoy's own default is one for each core of the node.
+const DefaultConcurrency = 2
+
+// Threads is the number of Envoy's threads in pods.
+func (p *Proxy) Threads() uint16 { return cmp.Or(p.Concurrency, DefaultConcurrency) }
+
+// Resources are what a container asks of its node, and what it may take of it.
+type Resources struct {
+	Requests Amounts `json:"requests,omitzero"`
+	Limits   Amounts `json:"limits,omitzero"`
+}
+
+// Amounts are CPU time and memory in the notation of Kubernetes.
+type Amounts struct {
+	CPU    string `json:"cpu,omitempty"`
+	Memory string `json:"memory,omitempty"`
+}
+
+// ResourcesInForce are those of the proxy's container. CPU time has no limit by default: a proxy that is held back
+// holds back everybody who waits for it.
+func (p *Proxy) ResourcesInForce() Resources {
+	r := p.Resources
+	r.Requests.CPU = cmp.Or(r.Requests.CPU, "50m")
+	r.Requests.Memory = cmp.Or(r.Requests.Memory, "64Mi")
+	r.Limits.Memory = cmp.Or(r.Limits.Memory, "512Mi")
+	return r
 }
 
 // DefaultSecretDirectory is [Proxy.SecretDirectory] where nobody says otherwise.

@@ -47,6 +47,9 @@ func (l *linker) noPods(pos source.Position, here place, why string, written *sp
 		l.add(diag.NoEffect, here.field("proxy.privileged"), "privileged cannot take effect: "+why, pos).
 			hint("remove it")
 	}
+	if written != nil {
+		l.ofPods(here, why, written)
+	}
 }
 
 // nothingRedirected refuses exclusions of a member whose connections are not redirected.

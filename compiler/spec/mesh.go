@@ -88,6 +88,24 @@ type Proxy struct {
 	SecretDirectory       Field[string]   `cue:"secretDirectory"`
 	Server                Field[string]   `cue:"server"`
 	Requests              *RequestForms   `cue:"requests"`
+	Image                 Field[string]   `cue:"image"`
+	Concurrency           Field[int]      `cue:"concurrency"`
+	LogLevel              Field[string]   `cue:"logLevel"`
+	Resources             *ProxyResources `cue:"resources"`
+}
+
+// ProxyResources are what the container of a proxy asks for and may take.
+type ProxyResources struct {
+	Pos      Pos
+	Requests *ProxyAmounts `cue:"requests"`
+	Limits   *ProxyAmounts `cue:"limits"`
+}
+
+// ProxyAmounts are CPU time and memory.
+type ProxyAmounts struct {
+	Pos    Pos
+	CPU    Field[string] `cue:"cpu"`
+	Memory Field[string] `cue:"memory"`
 }
 
 // Flux is where Flux looks.

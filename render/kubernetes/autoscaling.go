@@ -28,7 +28,7 @@ func autoscaler(scope ir.Scope) *autoscalingv2.HorizontalPodAutoscaler {
 	if r.Min == r.Max {
 		return nil
 	}
-	busy := resource.NewMilliQuantity(int64(r.CPU)*10*concurrency, resource.DecimalSI)
+	busy := resource.NewMilliQuantity(int64(r.CPU)*10*int64(scope.Gateway.Proxy.Threads()), resource.DecimalSI)
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		TypeMeta: metav1.TypeMeta{
 			APIVersion: autoscalingv2.SchemeGroupVersion.String(),

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -24,9 +25,6 @@ const (
 	// proxyUser runs Envoy. Its connections are the only ones that are not
 	// redirected, so nothing else in a pod should run as it.
 	proxyUser = 1337
-	// concurrency is how many threads a proxy has; the default is one for each core of
-	// the node.
-	concurrency = 2
 )
 
 // proxyContainer is the container of a member's proxy. It is ready when the port
@@ -49,24 +47,28 @@ func proxyContainer(scope ir.Scope, port uint16) corev1.Container {
 			Name: namedSecretVolume(scope, name), MountPath: path.Join(m.Proxy.SecretDirectory, name), ReadOnly: true,
 		})
 	}
+	args := []string{
+		"--config-path", bootstrapDir + "/" + bootstrapFile,
+		"--service-node", fmt.Sprintf("%s/%s/$(POD_NAME)", m.Kind, m.Name),
+		"--service-cluster", m.QualifiedName(),
+		"--concurrency", strconv.Itoa(int(m.Proxy.Threads())),
+		"--disable-hot-restart",
+		"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
+	}
+	if m.Proxy.LogLevel != "" {
+		args = append(args, "--log-level", m.Proxy.LogLevel)
+	}
 	return corev1.Container{
-		Name:    containerName,
-		Image:   scope.Settings.Images.Envoy,
-		Command: []string{"envoy"},
-		Args: []string{
-			"--config-path", bootstrapDir + "/" + bootstrapFile,
-			"--service-node", fmt.Sprintf("%s/%s/$(POD_NAME)", m.Kind, m.Name),
-			"--service-cluster", m.QualifiedName(),
-			"--concurrency", strconv.Itoa(concurrency),
-			"--disable-hot-restart",
-			"--drain-time-s", strconv.Itoa(int(time.Duration(m.Proxy.DrainTime) / time.Second)),
-		},
+		Name:            containerName,
+		Image:           cmp.Or(m.Proxy.Image, scope.Settings.Images.Envoy),
+		Command:         []string{"envoy"},
+		Args:            args,
 		Env:             []corev1.EnvVar{podNameVariable()},
 		Ports:           metricsPorts(scope),
 		VolumeMounts:    mounts,
 		StartupProbe:    startup,
 		ReadinessProbe:  readiness,
-		Resources:       resources("50m", "64Mi", "512Mi"),
+		Resources:       proxyResources(m.Proxy.ResourcesInForce()),
 		SecurityContext: unprivileged(proxyUser),
 	}
 }
@@ -170,6 +172,15 @@ func resources(cpu, memory, maxMemory string) corev1.ResourceRequirements {
 		},
 		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(maxMemory)},
 	}
+}
+
+// proxyResources are those of a proxy's container.
+func proxyResources(r ir.Resources) corev1.ResourceRequirements {
+	out := resources(r.Requests.CPU, r.Requests.Memory, r.Limits.Memory)
+	if r.Limits.CPU != "" {
+		out.Limits[corev1.ResourceCPU] = resource.MustParse(r.Limits.CPU)
+	}
+	return out
 }
 
 // unprivileged satisfies the Pod Security Standard "restricted".

@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// lookedUp reports whether somebody needs the Services of a service. The pods of a Job that nobody calls are of interest
-// for their zone alone, where they call a service that prefers near instances.
+// lookedUp reports whether somebody needs the Services of a service. The pods of a Job that nobody calls are of
+// interest for their zone alone, where they call a service that prefers near instances.
 func lookedUp(scope ir.Scope) bool {
 	s := scope.Service
 	if k := s.Workload.Pods.Kind; len(s.Ports) > 0 || k != ir.Job && k != ir.CronJob {

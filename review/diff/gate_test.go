@@ -136,6 +136,8 @@ func TestRestartsAreTold(t *testing.T) {
 		{`envoy: "envoy:1"`, `envoy: "envoy:2"`, all},
 		{`meshc: "meshc:1"`, `meshc: "meshc:2"`, append([]string{"gateway exit", "gateway g", "meshc serve"}, all[2:]...)},
 		{`services: az: {`, `services: az: {proxy: drainTime: "5s", `, []string{"service az"}},
+		{`services: az: {`, `services: az: {proxy: image: "envoy:2", `, []string{"service az"}},
+		{`services: az: {`, `services: az: {proxy: resources: limits: memory: "1Gi", `, []string{"service az"}},
 		{`minVersion: "1.3"`, `minVersion: "1.2"`, nil},
 		{`attempts: 9,`, `attempts: 8,`, nil},
 	} {

@@ -62,6 +62,7 @@ var weights = []struct {
 	{path: "proxy.server", kind: Protection},
 	{path: "proxy.requests", kind: Protection},
 	{path: "proxy.privileged", kind: Protection},
+	{path: "proxy.image", kind: Deployment},
 	{path: "proxy.excludeOutboundPorts", kind: Protection},
 	{path: "proxy.excludeOutboundRanges", kind: Protection},
 	{path: "proxy.certificateDirectory", kind: Identity},
