@@ -232,7 +232,7 @@ func (e *Effect) compare(f *Effect) int {
 	return cmp.Or(
 		cmp.Compare(slices.Index(kinds, e.Kind), slices.Index(kinds, f.Kind)), e.To.compare(f.To),
 		cmp.Compare(e.What, f.What),
-		slices.CompareFunc(e.From, f.From, Subject.compare), cmp.Compare(e.Was, f.Was), cmp.Compare(e.Is, f.Is), e.WasBy.Compare(f.WasBy),
-		e.IsBy.Compare(f.IsBy),
+		slices.CompareFunc(e.From, f.From, Subject.compare), cmp.Compare(e.Was, f.Was), cmp.Compare(e.Is, f.Is),
+		e.WasBy.Compare(f.WasBy), e.IsBy.Compare(f.IsBy),
 	)
 }
