@@ -84,6 +84,9 @@ func (w *counted) listeners() {
 		}
 		for _, chain := range chains {
 			for _, filter := range chain.Filters {
+				if filter.GetConfigDiscovery() != nil {
+					continue // what is revoked, which counts nothing
+				}
 				switch config := unpacked(w.t, filter.GetTypedConfig()).(type) {
 				case *hcmv3.HttpConnectionManager:
 					w.requests(config)
