@@ -129,7 +129,8 @@ func (m *Mesh) Finish() {
 			sees = func(Host) bool { return true }
 		}
 		for _, callee := range m.Sorted() {
-			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.host(m.ClusterDomain)) && callee.lets(caller) &&
+			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.host(m.ClusterDomain)) &&
+				callee.lets(caller) &&
 				!callee.leadsTo(caller.Name) {
 				caller.use(callee.Name)
 			}

@@ -268,7 +268,8 @@ func (j *judge) some(t *testing.T, m *ir.Mesh, chance *rand.Rand) {
 	asking.Wait()
 }
 
-// instancesOf are those that a member's proxies differ by: "" for one of which the spec says nothing, and its endpoints.
+// instancesOf are those that a member's proxies differ by: "" for one of which the spec says nothing, and its
+// endpoints.
 func instancesOf(scope ir.Scope) []string {
 	instances := []string{""}
 	if scope.Service != nil {

@@ -22,8 +22,8 @@ func meshc(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-// cueVet is what "cue vet ./..." says of the module in the working directory: the command loads and validates so. Building
-// it would compile 76 packages that nothing else needs.
+// cueVet is what "cue vet ./..." says of the module in the working directory: the command loads and validates so.
+// Building it would compile 76 packages that nothing else needs.
 func cueVet() error {
 	for _, instance := range load.Instances([]string{"./..."}, nil) {
 		if instance.Err != nil {

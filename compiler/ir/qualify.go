@@ -69,7 +69,8 @@ func (m *Mesh) qualify(plain map[string]bool) *Mesh {
 }
 
 // renaming copies a mesh and changes names of members, which stand in fields with the tag member, and in each [Ref].
-// All names in a mesh are good and have one meaning, so it needs nothing of what the linker's renamer knows of the spec.
+// All names in a mesh are good and have one meaning, so it needs nothing of what the linker's renamer knows of the
+// spec.
 type renaming struct {
 	names   map[string]string
 	reaches map[reflect.Type]bool

@@ -134,7 +134,8 @@ func tells(e *diff.Effect, r *try.Request, was, is bool) bool {
 	if r.From.Kind == ir.KindGateway {
 		to = ir.GatewayRef(r.From.Name)
 	}
-	if e.To.Member != to || !slices.ContainsFunc(e.From, func(from diff.Subject) bool { return isSender(from, r.From) }) {
+	sends := func(from diff.Subject) bool { return isSender(from, r.From) }
+	if e.To.Member != to || !slices.ContainsFunc(e.From, sends) {
 		return false
 	}
 	switch {

@@ -56,7 +56,8 @@ func TestFormsAreRefusedWithoutRoutes(t *testing.T) {
 					t.Errorf("%s of %s: %s %s: try says %d", l.Name, g.Name, c.method, c.path, want)
 				}
 				for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
-					if got := statusOf(t, mesh.Gateway(g.Name).Listeners[l.Name], version, c.method, c.path); got != want {
+					at := mesh.Gateway(g.Name).Listeners[l.Name]
+					if got := statusOf(t, at, version, c.method, c.path); got != want {
 						t.Errorf("%s of %s: %s %s: status %d over %s, try says %d", l.Name, g.Name, c.method, c.path, got, version, want)
 					}
 				}

@@ -140,7 +140,8 @@ func (b *board) build(m *ir.Mesh) (dashboard.Dashboard, error) {
 
 func (v *variable) build() cog.Builder[dashboard.VariableModel] {
 	text := "label_values(" + v.query + ")"
-	out := dashboard.NewQueryVariableBuilder(v.name).Datasource(datasource()).Query(dashboard.StringOrMap{String: &text}).
+	out := dashboard.NewQueryVariableBuilder(v.name).Datasource(datasource()).
+		Query(dashboard.StringOrMap{String: &text}).
 		Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc)
 	if v.pattern != "" {
 		out = out.Regex(v.pattern)

@@ -18,7 +18,8 @@ func TestDashboardsFollowTheSchema(t *testing.T) {
 	seen := map[string]bool{}
 	for _, name := range []string{"shop", strings.Repeat("a-", 31) + "b"} {
 		for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
-			m := &ir.Mesh{Settings: ir.Settings{Name: name, Delivery: delivery, Metrics: &ir.Metrics{Scraper: &ir.Scraper{}}}}
+			metrics := &ir.Metrics{Scraper: &ir.Scraper{}}
+			m := &ir.Mesh{Settings: ir.Settings{Name: name, Delivery: delivery, Metrics: metrics}}
 			files, err := dashboards(m)
 			if err != nil {
 				t.Fatal(err)

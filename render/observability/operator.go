@@ -44,7 +44,8 @@ func podMonitor(m *ir.Mesh) object {
 	endpoints := []any{podEndpoint(m, ir.MetricsPortName, operatorRelabelings(Job, podLabels(m)))}
 	if serverInCluster(m) {
 		read = append(read, m.SystemNamespace())
-		endpoints = append(endpoints, podEndpoint(m, ir.ServerMetricsPortName, operatorRelabelings(ServerJob, serverPodLabels(m))))
+		endpoints = append(endpoints,
+			podEndpoint(m, ir.ServerMetricsPortName, operatorRelabelings(ServerJob, serverPodLabels(m))))
 	}
 	slices.Sort(read)
 	return objectOf(m, "PodMonitor", map[string]any{
