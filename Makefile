@@ -67,11 +67,12 @@ security:
 	@tools/vulnerabilities.sh
 
 # what needs root, for hosts that are network namespaces, a browser ($$CHROMIUM, or chromium), or a
-# Kubernetes: that of $$KUBECONFIG, or one of its own (test/cluster)
+# Kubernetes: that of $$KUBECONFIG, or one of its own (test/cluster), or the OpenTelemetry Collector (tools/collector)
 e2e: build tools
+	@tools/collector.sh
 	go vet -tags e2e ./...
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestRedirectedAddresses|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection)$$' ./host/redirect
-	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause|TestErrorBudgetAlerts|TestPageShowsWhatWasSent)$$' ./host/local
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestAlertsFireForTheirCause|TestErrorBudgetAlerts|TestPageShowsWhatWasSent|Test(OneTrace|LogsGo)ThroughTheCollector)$$' ./host/local
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser|TestLivePage|TestLinesSayTheirState|TestNewsOnThePage|TestOldNumbersAreMarked)$$' ./review/graph
 	@$(WITH_ENVOY) test/e2e/run
 
