@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -33,17 +34,17 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
 			return refusal{status: status}
 		}
 	}
-	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
-		r.decide(at, rule, "denied by rule %q")
-		r.Write = fmt.Sprintf("remove it from the rule %q of services.%s.deny", rule.Name, s.Name)
+	if rules, _ := r.deciding(s, s.Deny, port, q, true); len(rules) > 0 {
+		r.decide(at, rules[0], "denied by rule %q")
+		r.Write = fmt.Sprintf("remove it from the %s of services.%s.deny", rulesNamed(rules), s.Name)
 		return refusal{status: 403}
 	}
-	switch rule, sure := r.first(s, s.Allow, port, q, false); {
-	case rule != nil && sure:
-		r.decide(at, rule, "allowed by rule %q")
-		return r.askedToo(at, s)
-	case rule != nil:
-		r.decide(at, rule, "allowed by rule %q, if the rule's conditions are met")
+	if rules, sure := r.deciding(s, s.Allow, port, q, false); len(rules) > 0 {
+		does := "allowed by rule %q"
+		if !sure {
+			does += ", if the rule's conditions are met"
+		}
+		r.decide(at, rules[0], does)
 		return r.askedToo(at, s)
 	}
 	if r.isHealthProbe(s, port, q) {
@@ -56,39 +57,49 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
 	return refusal{status: 403}
 }
 
-// first is the rule that decides of a list, nil for none: one that is surely about the request, or else one that asks
-// for what is not known of it, and is content in the branch that is followed. Without a branch such a rule allows, and
-// does not deny.
-func (r *run) first(s *ir.Service, rules []ir.Rule, port *ir.Port, q *message, deny bool) (rule *ir.Rule, sure bool) {
+// deciding are the rules of a list that are surely about the request, in the order in which a proxy looks for one that
+// matches, so the first of them decides; or else the one that decides of those that ask for what is not known of the
+// request, and is content in the branch that is followed. Without a branch such a rule allows, is not sure, and does
+// not deny.
+func (r *run) deciding(
+	s *ir.Service, rules []ir.Rule, port *ir.Port, q *message, deny bool,
+) (list []*ir.Rule, sure bool) {
 	type unsure struct {
 		rule  *ir.Rule
 		asked []question
 	}
-	var list []unsure
+	var perhaps []unsure
 	for i := range rules {
-		is, asked := r.matches(s, &rules[i], port, q, deny)
-		switch is {
+		switch is, asked := r.matches(s, &rules[i], port, q, deny); is {
 		case yes:
-			return &rules[i], true
+			list = append(list, &rules[i])
 		case maybe:
-			list = append(list, unsure{&rules[i], asked})
+			perhaps = append(perhaps, unsure{&rules[i], asked})
 		}
 	}
-	for _, u := range list {
+	if len(list) > 0 {
+		slices.SortFunc(list, asProxiesLook)
+		return list, true
+	}
+	slices.SortFunc(perhaps, func(a, b unsure) int { return asProxiesLook(a.rule, b.rule) })
+	for _, u := range perhaps {
 		switch {
 		case r.branch == nil:
 			for i := range u.asked {
 				r.undecided("%s", u.asked[i].on)
 			}
-			if rule == nil && !deny {
-				rule = u.rule
+			if list == nil && !deny {
+				list = []*ir.Rule{u.rule}
 			}
 		case r.settle(u.asked):
-			return u.rule, true
+			return []*ir.Rule{u.rule}, true
 		}
 	}
-	return rule, false
+	return list, false
 }
+
+// asProxiesLook compares rules by their labels: Envoy keeps the policies of a filter in the order of their names.
+func asProxiesLook(a, b *ir.Rule) int { return strings.Compare(a.Label(), b.Label()) }
 
 // decide tells of a rule that decides.
 func (r *run) decide(at string, rule *ir.Rule, does string) {
@@ -97,6 +108,18 @@ func (r *run) decide(at string, rule *ir.Rule, does string) {
 	}
 	r.step(at, rule.Pos, does, rule.Name)
 	r.Rules = append(r.Rules, rule)
+}
+
+// rulesNamed are rules in words: rule "a", or rules "a", "b".
+func rulesNamed(rules []*ir.Rule) string {
+	var names []string
+	for _, rule := range rules {
+		names = append(names, strconv.Quote(rule.Name))
+	}
+	if len(names) == 1 {
+		return "rule " + names[0]
+	}
+	return "rules " + strings.Join(names, ", ")
 }
 
 // peers are the sender as a rule names it.
@@ -299,12 +322,12 @@ func RulePath(pattern, path string) bool {
 // letsConnect reports whether a connection below HTTP is let in.
 func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
 	at, q := ir.ServiceRef(s.Name).String(), &message{}
-	if rule, _ := r.first(s, s.Deny, port, q, true); rule != nil {
-		r.decide(at, rule, "denied by rule %q")
+	if rules, _ := r.deciding(s, s.Deny, port, q, true); len(rules) > 0 {
+		r.decide(at, rules[0], "denied by rule %q")
 		return false
 	}
-	if rule, _ := r.first(s, s.Allow, port, q, false); rule != nil {
-		r.decide(at, rule, "connection allowed by rule %q")
+	if rules, _ := r.deciding(s, s.Allow, port, q, false); len(rules) > 0 {
+		r.decide(at, rules[0], "connection allowed by rule %q")
 		return true
 	}
 	r.step(at, source.Position{}, "closes the connection: no rule allows it")

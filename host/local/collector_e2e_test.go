@@ -37,7 +37,8 @@ func throughCollector(receiver string) collects {
 		}
 		c := collect(t, behind)
 		config := filepath.Join(t.TempDir(), "collector.yaml")
-		if err := os.WriteFile(config, fmt.Appendf(nil, collectorConfig, at, receiver, behind.Addr()), 0o600); err != nil {
+		text := fmt.Appendf(nil, collectorConfig, at, receiver, behind.Addr())
+		if err := os.WriteFile(config, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		runCollector(t, config)

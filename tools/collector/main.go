@@ -51,7 +51,9 @@ func components() (otelcol.Factories, error) {
 	}
 	return otelcol.Factories{
 		Receivers: receivers, Exporters: exporters, Extensions: extensions,
-		Telemetry: telemetry.NewFactory(func() component.Config { return &struct{}{} }, telemetry.WithCreateLogger(logger)),
+		Telemetry: telemetry.NewFactory(
+			func() component.Config { return &struct{}{} }, telemetry.WithCreateLogger(logger),
+		),
 	}, nil
 }
 
