@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,5 +40,46 @@ func TestLongRunsAreInSoak(t *testing.T) {
 	}
 	if seen < 8 {
 		t.Errorf("only %d were found: does this test still look for what tests read?", seen)
+	}
+}
+
+// What needs the build tag e2e runs in make e2e: each test is named by a -run of the Makefile or of test/e2e/run, or is
+// in test/e2e, of which all run.
+func TestEndToEndTestsAreRun(t *testing.T) {
+	var commands []byte
+	for _, name := range []string{"../../Makefile", "../../test/e2e/run"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands = append(commands, text...)
+	}
+	var named []*regexp.Regexp
+	for _, m := range regexp.MustCompile(`-tags e2e .*-run '(\S+?)\$?\$' `).FindAllSubmatch(commands, -1) {
+		named = append(named, regexp.MustCompile(string(m[1])+"$"))
+	}
+	tests := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+	tagged := regexp.MustCompile(`(?m)^//go:build .*\be2e\b`)
+	seen, root := 0, os.DirFS("../..")
+	if err := fs.WalkDir(root, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "test/e2e/") {
+			return err
+		}
+		text, err := fs.ReadFile(root, name)
+		if err != nil || !tagged.Match(text) {
+			return err
+		}
+		for _, m := range tests.FindAllStringSubmatch(string(text), -1) {
+			seen++
+			if !slices.ContainsFunc(named, func(r *regexp.Regexp) bool { return r.MatchString(m[1]) }) {
+				t.Errorf("%s: make e2e does not run %s", name, m[1])
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if seen < 15 {
+		t.Errorf("%d tests need e2e; does this test still look for what they begin with?", seen)
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 const (
 	injectorFilter    = "envoy.filters.http.credential_injector"
-	genericCredential = "envoy.http.injected_credentials.generic"
+	genericCredential = "envoy.http.injected_credentials.generic" // #nosec G101 -- a name of Envoy's
 )
 
 // collected reports whether there is a collector that the proxy may ask. In a stage of a change there may be none.

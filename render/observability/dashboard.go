@@ -19,6 +19,8 @@ import (
 	"github.com/meshc/meshc/render/manifest"
 )
 
+//lint:file-ignore SA1019 Grafana's provisioning of files and its sidecar read this form of dashboards
+
 // Dashboards is where the dashboards are, below [Directory].
 const Dashboards = "dashboards"
 
