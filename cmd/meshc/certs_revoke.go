@@ -35,7 +35,7 @@ func newCertsRevokeCmd() *cobra.Command {
 		Use:   "revoke (--identity ID | --holder NAME | --serial NUMBER [--identity ID])",
 		Short: "Take certificates back before their end",
 		Long: `Revoke takes back certificates of the embedded authority: with --identity all of an identity, which gets no other before the
-revocation is undone; with --holder those of one host, by its name in "meshc status -o json" (holders), and all that follow
+revocation is undone (services that share an account have one identity, and all of them lose theirs); with --holder those of one host, by its name in "meshc status -o json" (holders), and all that follow
 them by renewal. Such a host needs a join token that was made after the revocation. Its name is what the host said of
 itself: where the identity's key may be known to others, revoke the identity. With --serial it is the host that has, or had, the
 certificate of that serial number, as openssl x509 -serial prints it; --identity names its identity where meshc serve has not heard of it.
@@ -45,7 +45,7 @@ proxies at once. They refuse its new connections and requests, and end its conne
 within 5 seconds; the connections of others stay. Whom an identity is taken from is called by nobody either. One sort of
 connection goes on: over TCP or HTTP/1.1, on which the holder only receives and sends nothing any more. With --drain proxies
 also drain each port that the identity may call: everything that is open to it ends within mesh.proxy.drainTime, that of
-others too. The same holds for all but the three newest revocations, and for proxies with a bootstrap of an older version.
+others too. The same holds for all but the four newest revocations, and for proxies with a bootstrap of an older version.
 
 It does not reach proxies with delivery "static", other programs that trust the mesh's roots, and certificates of other
 issuers (revoke those there): they believe a certificate until its end. A pod whose service account token is in wrong hands
