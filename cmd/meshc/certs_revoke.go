@@ -35,9 +35,10 @@ func newCertsRevokeCmd() *cobra.Command {
 		Use:   "revoke (--identity ID | --holder NAME | --serial NUMBER [--identity ID])",
 		Short: "Take certificates back before their end",
 		Long: `Revoke takes back certificates of the embedded authority: with --identity all of an identity, which gets no other before the
-revocation is undone (services that share an account have one identity, and all of them lose theirs); with --holder those of one host, by its name in "meshc status -o json" (holders), and all that follow
-them by renewal. Such a host needs a join token that was made after the revocation. Its name is what the host said of
-itself: where the identity's key may be known to others, revoke the identity. With --serial it is the host that has, or had, the
+revocation is undone (services that share an account have one identity, and all of them lose theirs); with --holder those of
+one host, by its name in "meshc status -o json" (holders), and all that follow them by renewal. Such a host needs a join token
+that was made after the revocation. Its name is what the host said of itself: where the identity's key may be known to
+others, revoke the identity. With --serial it is the host that has, or had, the
 certificate of that serial number, as openssl x509 -serial prints it; --identity names its identity where meshc serve has not heard of it.
 
 meshc serve, which follows the authority, renews nothing for the holder from then on, ends its connections, and tells all
