@@ -18,15 +18,10 @@ func TestLongRunsAreInSoak(t *testing.T) {
 	}
 	amount := regexp.MustCompile(`os\.(?:Getenv|LookupEnv)\("(MESHC_[A-Z_]+)"\)`)
 	seen := 0
-	root := os.DirFS("../..")
-	if err := fs.WalkDir(root, ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, "_test.go") {
-			return err
-		}
-		text, err := fs.ReadFile(root, name)
-		for _, m := range amount.FindAllStringSubmatch(string(text), -1) {
+	for name, text := range testFiles(t) {
+		for _, m := range amount.FindAllStringSubmatch(text, -1) {
 			if strings.HasSuffix(m[1], "SEED") ||
-				strings.Contains(string(text), `"`+m[1]+`=`) { // which it sets for its own child
+				strings.Contains(text, `"`+m[1]+`=`) { // which it sets for its own child
 				continue
 			}
 			seen++
@@ -34,9 +29,6 @@ func TestLongRunsAreInSoak(t *testing.T) {
 				t.Errorf("%s reads %s, and make soak does not set it", name, m[1])
 			}
 		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
 	}
 	if seen < 8 {
 		t.Errorf("only %d were found: does this test still look for what tests read?", seen)
@@ -60,26 +52,36 @@ func TestEndToEndTestsAreRun(t *testing.T) {
 	}
 	tests := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 	tagged := regexp.MustCompile(`(?m)^//go:build .*\be2e\b`)
-	seen, root := 0, os.DirFS("../..")
-	if err := fs.WalkDir(root, ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "test/e2e/") {
-			return err
+	seen := 0
+	for name, text := range testFiles(t) {
+		if strings.HasPrefix(name, "test/e2e/") || !tagged.MatchString(text) {
+			continue
 		}
-		text, err := fs.ReadFile(root, name)
-		if err != nil || !tagged.Match(text) {
-			return err
-		}
-		for _, m := range tests.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range tests.FindAllStringSubmatch(text, -1) {
 			seen++
 			if !slices.ContainsFunc(named, func(r *regexp.Regexp) bool { return r.MatchString(m[1]) }) {
 				t.Errorf("%s: make e2e does not run %s", name, m[1])
 			}
 		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
 	}
 	if seen < 15 {
 		t.Errorf("%d tests need e2e; does this test still look for what they begin with?", seen)
 	}
+}
+
+// testFiles are the texts of all files of tests, by their paths from the top.
+func testFiles(t *testing.T) map[string]string {
+	t.Helper()
+	out, root := map[string]string{}, os.DirFS("../..")
+	if err := fs.WalkDir(root, ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(root, name)
+		out[name] = string(text)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
