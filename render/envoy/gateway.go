@@ -206,7 +206,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		}
 	}
 	if out == nil { // for what [normalRoutes] refuses
-		out = []*routev3.VirtualHost{{Name: refusedRoute, Domains: []string{"*"}, Metadata: from(l.Pos)}}
+		out = []*routev3.VirtualHost{otherHosts(from(l.Pos))}
 	}
 	return out
 }

@@ -42,14 +42,17 @@ func makePathsNormal(m *hcmv3.HttpConnectionManager) {
 func normalRoutes(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
 	if any := func(h *routev3.VirtualHost) bool { return slices.Contains(h.Domains, "*") }; len(hosts) > 0 &&
 		!slices.ContainsFunc(hosts, any) {
-		hosts = append(slices.Clip(hosts), &routev3.VirtualHost{
-			Name: refusedRoute, Domains: []string{"*"}, Metadata: hosts[0].Metadata,
-		})
+		hosts = append(slices.Clip(hosts), otherHosts(hosts[0].Metadata))
 	}
 	for _, host := range hosts {
 		host.Routes = slices.Concat(refusals(host.Metadata), host.Routes)
 	}
 	return routesOf(name, hosts...)
+}
+
+// otherHosts is the virtual host of all hosts that no other one is for. It has no route besides those of [refusals].
+func otherHosts(position *corev3.Metadata) *routev3.VirtualHost {
+	return &routev3.VirtualHost{Name: refusedRoute, Domains: []string{"*"}, Metadata: position}
 }
 
 // refusals have the position of their host.

@@ -11,14 +11,14 @@ import (
 type Subject struct {
 	// Member is the zero value for what is none.
 	Member ir.Ref
-	// Other says what it is when it is no member, for example "outside" or "mesh shop".
+	// Other says what it is when it is not a member, for example "outside" or "mesh shop".
 	Other string
 }
 
 // member is the subject that a service, a gateway or an external is.
 func member(r ir.Ref) Subject { return Subject{Member: r} }
 
-// other is a subject that is no member.
+// other is a subject that is not a member.
 func other(words string) Subject { return Subject{Other: words} }
 
 // outside is who comes without an identity, through no gateway or from outside the mesh.
