@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"testing"
-	"time"
 
 	"github.com/meshc/meshc/identity/ca"
 )
@@ -43,12 +42,7 @@ func TestRevokedAtEgress(t *testing.T) {
 	} {
 		held := atEgress(t, mesh, c.holder)
 		answers("the holder", held, http.StatusOK)
-		if _, err := authority.Revoke(c.revocation, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if err := mesh.control.server.AuthorityChanged(); err != nil {
-			t.Fatal(err)
-		}
+		revoke(t, mesh, authority, c.revocation)
 		eventually(t, "new connections of the holder are refused", func() bool {
 			got, _ := atEgress(t, mesh, c.holder)()
 			return got != http.StatusOK

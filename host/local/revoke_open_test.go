@@ -60,15 +60,6 @@ func TestRevokedEndsWhatIsOpen(t *testing.T) {
 	ofStolen, ofKept := openAt(t, mesh, "the stolen key's", stolen), openAt(t, mesh, "the kept key's", kept)
 	ofClient := openThrough(t, mesh, "client")
 	ofOthers := append(openAt(t, mesh, "another identity's", foreign), openThrough(t, mesh, "other")...)
-	revoke := func(r ca.Revocation) {
-		t.Helper()
-		if _, err := authority.Revoke(r, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if err := mesh.control.server.AuthorityChanged(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	changed := func() (n uint64) {
 		for _, proxy := range []string{"service/target/a", "gateway/exit/a"} {
 			n += counted(t, mesh, proxy, `^listener_manager\.listener_(modified|in_place_updated)$`)
@@ -78,10 +69,10 @@ func TestRevokedEndsWhatIsOpen(t *testing.T) {
 	before := changed()
 	one := identity("client")
 	one.Chain = proof.Chain
-	revoke(one)
+	revoke(t, mesh, authority, one)
 	end(t, ofStolen)
 	stay(t, slices.Concat(ofKept, ofClient, ofOthers))
-	revoke(identity("client"))
+	revoke(t, mesh, authority, identity("client"))
 	end(t, append(ofKept, ofClient...))
 	stay(t, ofOthers)
 	if n := changed() - before; n != 0 {
@@ -327,12 +318,7 @@ func TestRevokedDrains(t *testing.T) {
 	if _, err := lines.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := authority.Revoke(ca.Revocation{Identity: id, Drain: true}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if err := mesh.control.server.AuthorityChanged(); err != nil {
-		t.Fatal(err)
-	}
+	revoke(t, mesh, authority, ca.Revocation{Identity: id, Drain: true})
 	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	var timeout net.Error
 	if _, err := lines.ReadByte(); err == nil || errors.As(err, &timeout) && timeout.Timeout() {

@@ -66,12 +66,7 @@ func TestRevokedAndSilent(t *testing.T) {
 	if !read() {
 		t.Fatal("there is no answer")
 	}
-	if _, err := authority.Revoke(ca.Revocation{Identity: id}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if err := mesh.control.server.AuthorityChanged(); err != nil {
-		t.Fatal(err)
-	}
+	revoke(t, mesh, authority, ca.Revocation{Identity: id})
 	begun := time.Now()
 	for read() {
 		if time.Since(begun) > 45*time.Second {

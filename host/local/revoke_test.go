@@ -34,6 +34,17 @@ services: target: {
 }
 `
 
+// revoke takes certificates back, and tells the server at once.
+func revoke(t *testing.T, mesh *Mesh, authority *ca.Authority, r ca.Revocation) {
+	t.Helper()
+	if _, err := authority.Revoke(r, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := mesh.control.server.AuthorityChanged(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // startRevokable runs a mesh whose certificates the returned authority signs, and revokes.
 func startRevokable(t *testing.T, spec string) (*Mesh, *ca.Authority) {
 	t.Helper()
