@@ -16,6 +16,8 @@ func TestIdentity(t *testing.T) {
 		good bool
 	}{
 		"one":                 {x509.Certificate{URIs: []*url.URL{id}, KeyUsage: x509.KeyUsageDigitalSignature}, true},
+		"a DNS name too":      {x509.Certificate{URIs: []*url.URL{id}, DNSNames: []string{"cart"}}, true},
+		"two, one by DNS":     {x509.Certificate{URIs: []*url.URL{id}, DNSNames: []string{"SPIFFE://a/b"}}, false},
 		"none, but by DNS":    {x509.Certificate{DNSNames: []string{id.String()}}, false},
 		"two":                 {x509.Certificate{URIs: []*url.URL{id, id}}, false},
 		"no SPIFFE ID":        {x509.Certificate{URIs: []*url.URL{{Scheme: "https", Host: "shop.example"}}}, false},
