@@ -182,7 +182,7 @@ func (s *site) write(text, at string, replace bool, where placement) bool {
 		return false
 	}
 	if at != "" {
-		into := s.at(strings.Split(at, "."))
+		into := s.structAt(strings.Split(at, "."))
 		return into != nil && where == named && set(into, f.Decls, replace)
 	}
 	name := nameOf(f.Decls[0].(*ast.Field).Label)
@@ -284,8 +284,8 @@ func set(n ast.Node, fields []ast.Decl, replace bool) bool {
 	return true
 }
 
-// at is the struct with that path, which is made in the innermost one that is there.
-func (s *site) at(path []string) ast.Node {
+// structAt is the struct with that path, which is made in the innermost one that is there.
+func (s *site) structAt(path []string) ast.Node {
 	var best ast.Node
 	depth := 0
 	var find func(n ast.Node, d int)
@@ -323,7 +323,7 @@ func (s *site) appendTo(path, element string) bool {
 		return false
 	}
 	names := strings.Split(path, ".")
-	owner := s.at(names[:len(names)-1])
+	owner := s.structAt(names[:len(names)-1])
 	if owner == nil {
 		return false
 	}

@@ -87,7 +87,7 @@ func fieldsOf(v any) (func(path []string) bool, error) {
 	known, err := leavesOf(v)
 	return func(path []string) bool {
 		leaf := scalar{path}
-		return slices.ContainsFunc(known, func(k scalar) bool { return k.within(leaf) || leaf.within(k) })
+		return slices.ContainsFunc(known, func(k scalar) bool { return k.isBelow(leaf) || leaf.isBelow(k) })
 	}, err
 }
 

@@ -81,8 +81,8 @@ func (m *Mesh) Add(o *Object, code diag.Code, text string, path ...string) {
 // scalar is a value in an object that holds no other, by the names and numbers that lead to it.
 type scalar struct{ path []string }
 
-// within reports whether the leaf is, or stands below, the other.
-func (l scalar) within(other scalar) bool {
+// isBelow reports whether the leaf is, or stands below, the other.
+func (l scalar) isBelow(other scalar) bool {
 	return len(l.path) >= len(other.path) && slices.Equal(l.path[:len(other.path)], other.path)
 }
 

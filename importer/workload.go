@@ -183,7 +183,7 @@ func (s *Service) Version(name string, labels map[string]string) {
 	}
 	for _, known := range s.versionNames() {
 		other := s.Spec.Versions[known]
-		if !within(other.Labels, labels) {
+		if !matchesLabels(other.Labels, labels) {
 			continue
 		}
 		v.Workload = other.Workload
@@ -200,8 +200,8 @@ func (s *Service) Version(name string, labels map[string]string) {
 	delete(s.made, name)
 }
 
-// within reports whether all labels of a version are among the others.
-func within(version map[string]spec.Field[string], labels map[string]string) bool {
+// matchesLabels reports whether all labels of a version are among the others.
+func matchesLabels(version map[string]spec.Field[string], labels map[string]string) bool {
 	for key, value := range version {
 		if labels[key] != value.Value {
 			return false

@@ -161,8 +161,8 @@ func operated(with, instead string) change {
 	}
 }
 
-// over is the change in place of that one.
-func (c change) over(instead string) change {
+// replacing is the change in place of that one.
+func (c change) replacing(instead string) change {
 	c.instead = instead
 	return c
 }

@@ -268,11 +268,11 @@ func (r *trials) judged(s site) string {
 		return untried + ", " + s.of
 	}
 	to := c.target(s)
-	before, unset, found := r.without(c, to)
+	before, unset, found := r.meshWithout(c, to)
 	if found.HasErrors() {
 		return fmt.Sprintf("%s: %v", unjudged, found)
 	}
-	after, found := r.with(c, to, unset)
+	after, found := r.meshWith(c, to, unset)
 	switch {
 	case found.HasErrors():
 		return fmt.Sprintf("%s with %s", refused, found[0].Code)
@@ -316,8 +316,8 @@ func (c *transplant) target(s site) []string {
 	return to
 }
 
-// without is the mesh in which the field is not set yet, with the spec and what is found.
-func (r *trials) without(c *transplant, to []string) (*ir.Mesh, *spec.Unit, diag.List) {
+// meshWithout is the mesh in which the field is not set yet, with the spec and what is found.
+func (r *trials) meshWithout(c *transplant, to []string) (*ir.Mesh, *spec.Unit, diag.List) {
 	own := valueAt(r.base, to)
 	taken := own.IsValid() && !c.had.IsValid() && sameValue(own, c.value)
 	if len(c.prepare) == 0 && !taken && (own.IsValid() || !c.had.IsValid()) {
@@ -341,8 +341,8 @@ func (r *trials) without(c *transplant, to []string) (*ir.Mesh, *spec.Unit, diag
 	return mesh, before, found
 }
 
-// with is the mesh in which the field is set, and what is found.
-func (r *trials) with(c *transplant, to []string, before *spec.Unit) (*ir.Mesh, diag.List) {
+// meshWith is the mesh in which the field is set, and what is found.
+func (r *trials) meshWith(c *transplant, to []string, before *spec.Unit) (*ir.Mesh, diag.List) {
 	own, after := valueAt(r.base, to), copied(before)
 	for _, e := range c.set {
 		if slices.Equal(e.path, c.path) && own.IsValid() && c.had.IsValid() && sameValue(own, e.value) {

@@ -173,15 +173,15 @@ func (r *Renditions) Differ(a, b *ir.Mesh) bool {
 			return true
 		}
 		sum := hasher.Hash(&before)
-		if sum != hasher.Hash(&scope) && !bytes.Equal(r.of(sum, before), rendition(r.t, scope)) {
+		if sum != hasher.Hash(&scope) && !bytes.Equal(r.rendition(sum, before), rendition(r.t, scope)) {
 			return true
 		}
 	}
-	return !bytes.Equal(beside(r.t, a), beside(r.t, b))
+	return !bytes.Equal(sharedOutputs(r.t, a), sharedOutputs(r.t, b))
 }
 
-// of is the rendition of a Scope with that sum.
-func (r *Renditions) of(sum ir.Sum, scope ir.Scope) []byte {
+// rendition is the rendition of a Scope with that sum.
+func (r *Renditions) rendition(sum ir.Sum, scope ir.Scope) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kept[sum] == nil {
@@ -223,8 +223,8 @@ func rendition(t *testing.T, scope ir.Scope) []byte {
 	return out
 }
 
-// beside is what is made of no single member, but for mesh.json.
-func beside(t *testing.T, m *ir.Mesh) []byte {
+// sharedOutputs is what is made of no single member, but for mesh.json.
+func sharedOutputs(t *testing.T, m *ir.Mesh) []byte {
 	t.Helper()
 	encoding, err := ir.Encode(m)
 	if err != nil {

@@ -35,7 +35,7 @@ var silent = map[string]change{
 	},
 	"mesh.operators.identities.[]": replace(`trustDomain: "shop.example"`,
 		`trustDomain: "shop.example", operators: identities: ["spiffe://shop.example/ops"]`).
-		over(`trustDomain: "shop.example", operators: identities: ["spiffe://shop.example/all"]`),
+		replacing(`trustDomain: "shop.example", operators: identities: ["spiffe://shop.example/all"]`),
 	"mesh.operators.kubernetes.users.[]":  operated(`users: ["jane"]`, `users: ["joe"]`),
 	"mesh.operators.kubernetes.groups.[]": operated(`groups: ["sre"]`, `groups: ["all"]`),
 	"mesh.proxy.privileged.[]":            add("mesh proxy", `privileged: ["app"]`),

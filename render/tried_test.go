@@ -54,11 +54,11 @@ func TestRouteFieldsChangeWhatTrySays(t *testing.T) {
 			continue
 		}
 		to := c.target(s)
-		before, unset, found := r.without(c, to)
+		before, unset, found := r.meshWithout(c, to)
 		if found.HasErrors() {
 			continue
 		}
-		if after, found := r.with(c, to, unset); !found.HasErrors() {
+		if after, found := r.meshWith(c, to, unset); !found.HasErrors() {
 			said[field] = said[field] || tried(t, before) != tried(t, after)
 		}
 	}

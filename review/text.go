@@ -16,7 +16,7 @@ func (d *Description) Text(w io.Writer) error {
 	if d.Namespace != "" {
 		title += ", namespace " + d.Namespace
 	}
-	if p := at(d.Pos); p != "" {
+	if p := place(d.Pos); p != "" {
 		title += " (" + p + ")"
 	}
 	fmt.Fprintln(w, title)
@@ -40,11 +40,11 @@ func (d *Description) Text(w io.Writer) error {
 	}
 	for i, c := range d.Callers {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  callers"), diag.Printable(strings.Join(c.From, ", ")),
-			diag.Printable(c.For), at(c.Pos))
+			diag.Printable(c.For), place(c.Pos))
 	}
 	for i, c := range d.Denied {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  denied"), diag.Printable(strings.Join(c.From, ", ")),
-			diag.Printable(c.For), at(c.Pos))
+			diag.Printable(c.For), place(c.Pos))
 	}
 	row(t, "asks", d.Authorizer)
 	for i, s := range d.Settings {
@@ -53,7 +53,7 @@ func (d *Description) Text(w io.Writer) error {
 	}
 	for i, r := range d.Routes {
 		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", first(i, "  routes"), diag.Printable(r.Name), diag.Printable(r.Does),
-			at(r.Pos))
+			place(r.Pos))
 		for _, s := range r.Settings {
 			fmt.Fprintf(t, "\t  %s %s\t%s\n", diag.Printable(s.Name), diag.Printable(s.Value), s.From)
 		}
@@ -74,7 +74,7 @@ func (d *Description) Text(w io.Writer) error {
 			fmt.Fprintf(t, "\t  %s %s\t%s\n", s.Name, s.Value, s.From)
 		}
 		for _, r := range c.Routes {
-			fmt.Fprintf(t, "\t  by the route %s%s\t%s\n", r.Name, worstText(r.Worst), at(r.Pos))
+			fmt.Fprintf(t, "\t  by the route %s%s\t%s\n", r.Name, worstText(r.Worst), place(r.Pos))
 			for _, s := range r.Settings {
 				fmt.Fprintf(t, "\t    %s %s\t%s\n", s.Name, s.Value, s.From)
 			}
@@ -104,7 +104,7 @@ func first(i int, heading string) string {
 	return heading
 }
 
-func at(p source.Position) string {
+func place(p source.Position) string {
 	if !p.IsValid() {
 		return ""
 	}

@@ -232,15 +232,15 @@ func (j *joined) edge(k edgeKey) *Edge {
 		case ir.KindExternal:
 			e.CalleeSource = j.mesh.External(ref.Name).Pos
 		case ir.KindService:
-			e.of(j.mesh.Service(ref.Name), &caller)
+			e.locate(j.mesh.Service(ref.Name), &caller)
 		}
 	}
 	j.edges[k] = e
 	return e
 }
 
-// of says where the callee is written, and by which rules it lets the caller in.
-func (e *Edge) of(callee *ir.Service, caller *ir.Peer) {
+// locate says where the callee is written, and by which rules it lets the caller in.
+func (e *Edge) locate(callee *ir.Service, caller *ir.Peer) {
 	e.CalleeSource = callee.Pos
 	for i := range callee.Ports {
 		port := &callee.Ports[i]

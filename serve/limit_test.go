@@ -173,14 +173,14 @@ func TestConnectionEndsWithItsCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := r.dial(t, "frontend", 2*time.Second)
-	stream := subscribe(t, within(t), conn, "service/frontend/a")
+	stream := subscribe(t, testContext(t), conn, "service/frontend/a")
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
 	if answer, err := stream.Recv(); status.Code(err) != codes.Unavailable {
 		t.Errorf("the stream goes on: %v, %v", answer, err)
 	}
-	again, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(within(t))
+	again, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(testContext(t))
 	if err == nil {
 		_ = again.Send(&discoveryv3.DeltaDiscoveryRequest{
 			Node:    node("service/frontend/a"),
@@ -273,7 +273,7 @@ func TestRuleEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "cart", time.Hour)).
-		DeltaAggregatedResources(within(t))
+		DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}

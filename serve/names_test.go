@@ -44,7 +44,7 @@ func TestProxyKeepsItsPlainName(t *testing.T) {
 			{"other", "service/api/a", false},
 			{"other", "service/api.default/a", false},
 		} {
-			stream, err := r.connect(t, r.authority, c.account).DeltaAggregatedResources(within(t))
+			stream, err := r.connect(t, r.authority, c.account).DeltaAggregatedResources(testContext(t))
 			if err == nil {
 				err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node(c.node), TypeUrl: clusters})
 			}

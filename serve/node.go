@@ -65,8 +65,8 @@ type typeState struct {
 	refusals    []Refusal
 }
 
-// behind reports whether resources of the type must still be sent to the node, or acknowledged by it.
-func (n *node) behind(url string) bool {
+// isBehind reports whether resources of the type must still be sent to the node, or acknowledged by it.
+func (n *node) isBehind(url string) bool {
 	t := n.types[url]
 	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
 }
@@ -76,7 +76,7 @@ func (n *node) state(url string) string {
 	switch {
 	case len(n.types[url].refusals) > 0:
 		return StateRefused
-	case n.behind(url) || len(n.stages) > 0:
+	case n.isBehind(url) || len(n.stages) > 0:
 		return StateBehind
 	}
 	return StateCurrent

@@ -116,7 +116,7 @@ func TestScenesHaveWhatProxiesTold(t *testing.T) {
 	}
 	stranger := "spiffe://shop.example/ns/default/sa/stranger"
 	s := reporting(t, r.dial(t, "cart", time.Hour))
-	m := from("service/cart/a", told(time.Now(), 4, "caller", stranger, "rule", "", "http.response.status_code", "403"))
+	m := report("service/cart/a", told(time.Now(), 4, "caller", stranger, "rule", "", "http.response.status_code", "403"))
 	*m.EnvoyMetrics[0].Name = "meshc.http.server.failures"
 	if err := s.Send(m); err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ type proxy struct {
 
 func (r *running) proxy(t *testing.T, account, instance string) *proxy {
 	t.Helper()
-	stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(within(t))
+	stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}

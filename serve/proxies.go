@@ -215,7 +215,7 @@ func (p *proxies) countBehind() {
 	for _, n := range p.nodes {
 		isBehind, isRefused := false, false
 		for url, t := range n.types {
-			isBehind = isBehind || n.behind(url)
+			isBehind = isBehind || n.isBehind(url)
 			isRefused = isRefused || len(t.refusals) > 0
 		}
 		if isBehind {

@@ -44,8 +44,8 @@ func newBuilt(r *envoy.Resources) *built {
 	return b
 }
 
-// with returns b with other endpoint assignments; the other resources are shared.
-func (b *built) with(assignments []*endpointv3.ClusterLoadAssignment) *built {
+// withAssignments returns b with other endpoint assignments; the other resources are shared.
+func (b *built) withAssignments(assignments []*endpointv3.ClusterLoadAssignment) *built {
 	out := &built{resources: maps.Clone(b.resources), hashes: maps.Clone(b.hashes), trust: b.trust}
 	url := resource.EndpointType
 	out.resources[url], out.hashes[url] = map[string]types.Resource{}, map[string]string{}
@@ -115,9 +115,9 @@ func (b *built) snapshot() *cache.Snapshot {
 // refers reports whether resources of the type refer to resources of other types.
 func refers(url string) bool { return url == resource.ListenerType || url == resource.RouteType }
 
-// beside returns b together with those resources of old that others may refer to, and with the listeners and routes
+// union returns b together with those resources of old that others may refer to, and with the listeners and routes
 // of from.
-func (b *built) beside(old, from *built) *built {
+func (b *built) union(old, from *built) *built {
 	out := newBuilt(&envoy.Resources{})
 	out.trust = b.trust
 	for _, url := range typeURLs {
@@ -142,7 +142,7 @@ func (b *built) stages(old *built) []*built {
 	}
 	var out []*built
 	last := old
-	for _, stage := range []*built{b.beside(old, old), b.beside(old, b), b} {
+	for _, stage := range []*built{b.union(old, old), b.union(old, b), b} {
 		if !stage.equal(last) {
 			out = append(out, stage)
 			last = stage
@@ -177,7 +177,7 @@ func (p *proxies) push(n *node, v *view, made bool, start time.Time) error {
 	if err != nil {
 		return err
 	}
-	next := n.configured.with(assignments)
+	next := n.configured.withAssignments(assignments)
 	if !made && n.rendered != nil &&
 		maps.Equal(next.hashes[resource.EndpointType], n.rendered.hashes[resource.EndpointType]) {
 		return nil
@@ -219,7 +219,7 @@ func (p *proxies) settle(n *node) {
 	for url, t := range n.types {
 		// What refers to something refused, or what the refused one's predecessor
 		// refers to, must not be pulled out from under it.
-		if n.behind(url) || len(t.refusals) > 0 {
+		if n.isBehind(url) || len(t.refusals) > 0 {
 			return
 		}
 	}

@@ -25,7 +25,7 @@ func TestCommentsAreNotPushed(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := r.connect(t, r.authority, "frontend").DeltaAggregatedResources(within(t))
+	stream, err := r.connect(t, r.authority, "frontend").DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,16 +73,16 @@ func TestInstancesAreBounded(t *testing.T) {
 		}
 		last = cancel
 	}
-	if _, err := subscribe(t, within(t), conn, "service/cart/more").
+	if _, err := subscribe(t, testContext(t), conn, "service/cart/more").
 		Recv(); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a fourth instance gets %v", err)
 	}
-	if _, err := subscribe(t, within(t), r.dial(t, "frontend", time.Hour), "service/frontend/a").Recv(); err != nil {
+	if _, err := subscribe(t, testContext(t), r.dial(t, "frontend", time.Hour), "service/frontend/a").Recv(); err != nil {
 		t.Errorf("another identity gets %v", err)
 	}
 	last()
 	eventually(t, "there is room again", func() bool {
-		_, err := subscribe(t, within(t), r.dial(t, "cart", time.Hour), "service/cart/more").Recv()
+		_, err := subscribe(t, testContext(t), r.dial(t, "cart", time.Hour), "service/cart/more").Recv()
 		return err == nil
 	})
 }
@@ -243,7 +243,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if err := r.SetMesh(limited(t, ir.ServerLimits{RefusalBytes: 300, LogLines: 1})); err != nil {
 		t.Fatal(err)
 	}
-	stream := subscribe(t, within(t), r.dial(t, "frontend", time.Hour), "service/frontend/a")
+	stream := subscribe(t, testContext(t), r.dial(t, "frontend", time.Hour), "service/frontend/a")
 	answer, err := stream.Recv()
 	if err != nil {
 		t.Fatal(err)
@@ -294,13 +294,13 @@ func TestWhatProxiesSayIsBounded(t *testing.T) {
 		"service/cart/" + strings.Repeat("a", 1000), "service/cart/\x1b[2J",
 		"service/cart/a\nb", "service/cart/\u202e",
 	} {
-		if _, err := subscribe(t, within(t), conn, id).Recv(); status.Code(err) != codes.InvalidArgument {
+		if _, err := subscribe(t, testContext(t), conn, id).Recv(); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%.20q gets %v", id, err)
 		}
 	}
 	big := node("service/cart/a")
 	big.UserAgentName = strings.Repeat("x", 1<<20)
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(within(t))
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestWhatProxiesSayIsBounded(t *testing.T) {
 	if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a node of 1 MiB gets %v", err)
 	}
-	greedy := subscribe(t, within(t), conn, "service/cart/a")
+	greedy := subscribe(t, testContext(t), conn, "service/cart/a")
 	for n := range 40 {
 		names := make([]string, 1000)
 		for k := range names {

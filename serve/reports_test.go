@@ -34,14 +34,14 @@ func told(at time.Time, requests float64, more ...string) *metricsservice.Stream
 	}}
 }
 
-func from(id string, m *metricsservice.StreamMetricsMessage) *metricsservice.StreamMetricsMessage {
+func report(id string, m *metricsservice.StreamMetricsMessage) *metricsservice.StreamMetricsMessage {
 	m.Identifier = &metricsservice.StreamMetricsMessage_Identifier{Node: node(id)}
 	return m
 }
 
 func reporting(t *testing.T, c *grpc.ClientConn) metricsservice.MetricsService_StreamMetricsClient {
 	t.Helper()
-	s, err := metricsservice.NewMetricsServiceClient(c).StreamMetrics(within(t))
+	s, err := metricsservice.NewMetricsServiceClient(c).StreamMetrics(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +76,14 @@ func TestProxiesReport(t *testing.T) {
 		}
 	}
 	s := reporting(t, conn)
-	send(s, from("service/frontend/a", told(at, 10)))
+	send(s, report("service/frontend/a", told(at, 10)))
 	send(s, told(at, 10))
 	send(s, told(at.Add(5*time.Second), 0))
 	if err := s.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
 	s = reporting(t, conn)
-	send(s, from("service/frontend/a", told(at.Add(10*time.Second), 5)))
+	send(s, report("service/frontend/a", told(at.Add(10*time.Second), 5)))
 	eventually(t, "15 requests are counted", func() bool { return counted(first) == 15 })
 	if _, text := fetch(t, first, "/metrics"); !strings.Contains(text, "meshc_reports_total 4") {
 		t.Error("/metrics does not have the 4 reports")
@@ -95,7 +95,7 @@ func TestProxiesReport(t *testing.T) {
 		t.Errorf("the stream ends with %v", err)
 	}
 	s = reporting(t, second.dial(t, "frontend", time.Hour))
-	send(s, from("service/frontend/a", told(at.Add(15*time.Second), 7)))
+	send(s, report("service/frontend/a", told(at.Add(15*time.Second), 7)))
 	eventually(t, "7 requests are counted by the other server", func() bool { return counted(second) == 7 })
 }
 
@@ -119,15 +119,15 @@ func TestReportsThatAreRefused(t *testing.T) {
 		}
 	}
 	at := time.Now()
-	refused("another member", codes.PermissionDenied, from("service/cart/a", told(at, 1)))
-	refused("no member", codes.NotFound, from("service/nobody/a", told(at, 1)))
+	refused("another member", codes.PermissionDenied, report("service/cart/a", told(at, 1)))
+	refused("no member", codes.NotFound, report("service/nobody/a", told(at, 1)))
 	refused("no node", codes.InvalidArgument, told(at, 1))
-	refused("no name", codes.InvalidArgument, from("frontend", told(at, 1)))
+	refused("no name", codes.InvalidArgument, report("frontend", told(at, 1)))
 	refused("a long label", codes.InvalidArgument,
-		from("service/frontend/a", told(at, 1, "source", strings.Repeat("x", 1000))))
+		report("service/frontend/a", told(at, 1, "source", strings.Repeat("x", 1000))))
 	var flood []*metricsservice.StreamMetricsMessage
 	for range 5 {
-		m := from("service/frontend/a", told(at, 0))
+		m := report("service/frontend/a", told(at, 0))
 		m.EnvoyMetrics[0].Help = proto.String(strings.Repeat("x", 3<<20))
 		flood = append(flood, m)
 	}
@@ -148,7 +148,7 @@ func TestDeclaredAndDeniedEdges(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := reporting(t, r.dial(t, "cart", time.Hour))
-	m := from("service/cart/a", told(time.Now(), 4, "caller", "spiffe://shop.example/ns/default/sa/stranger", "rule", "",
+	m := report("service/cart/a", told(time.Now(), 4, "caller", "spiffe://shop.example/ns/default/sa/stranger", "rule", "",
 		"http.response.status_code", "403"))
 	m.EnvoyMetrics[0].Name = proto.String("meshc.http.server.failures")
 	if err := s.Send(m); err != nil {

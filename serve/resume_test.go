@@ -20,7 +20,7 @@ func TestProxyComesBackWithWhatItHas(t *testing.T) {
 	}
 	client := r.connect(t, r.authority, "frontend")
 	begin := func(has map[string]string) (deltaStream, func()) {
-		ctx, end := context.WithCancel(within(t))
+		ctx, end := context.WithCancel(testContext(t))
 		stream, err := client.DeltaAggregatedResources(ctx)
 		if err != nil {
 			t.Fatal(err)

@@ -140,8 +140,8 @@ func (r *running) connect(t *testing.T, signer *ca.Authority,
 
 func node(id string) *corev3.Node { return &corev3.Node{Id: id, UserAgentName: "envoy"} }
 
-// within is a context that ends with the test or soon.
-func within(t *testing.T) context.Context {
+// testContext is a context that ends with the test or soon.
+func testContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	t.Cleanup(cancel)
@@ -202,7 +202,7 @@ func TestDrain(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := r.connect(t, r.authority, "frontend").StreamAggregatedResources(within(t))
+	stream, err := r.connect(t, r.authority, "frontend").StreamAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}

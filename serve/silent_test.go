@@ -97,7 +97,7 @@ func TestRevocationWaitsForNobody(t *testing.T) {
 	if err := r.SetMesh(before); err != nil {
 		t.Fatal(err)
 	}
-	silent := subscribe(t, within(t), r.dial(t, "frontend", time.Hour), "service/frontend/silent")
+	silent := subscribe(t, testContext(t), r.dial(t, "frontend", time.Hour), "service/frontend/silent")
 	if _, err := silent.Recv(); err != nil { // and says nothing
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestSilentProxyIsLeftBehindOnce(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, shop)); err != nil {
 		t.Fatal(err)
 	}
-	silent := subscribe(t, within(t), r.dial(t, "frontend", time.Hour), "service/frontend/silent")
+	silent := subscribe(t, testContext(t), r.dial(t, "frontend", time.Hour), "service/frontend/silent")
 	if _, err := silent.Recv(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestRefusingProxyBlocksNobody(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, shop)); err != nil {
 		t.Fatal(err)
 	}
-	stream := subscribe(t, within(t), r.dial(t, "frontend", time.Hour), "service/frontend/a")
+	stream := subscribe(t, testContext(t), r.dial(t, "frontend", time.Hour), "service/frontend/a")
 	go func() {
 		for {
 			answer, err := stream.Recv()

@@ -43,7 +43,7 @@ func TestWhoIsNotConnected(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, end := context.WithCancel(within(t))
+			ctx, end := context.WithCancel(testContext(t))
 			defer end()
 			client := r.connect(t, r.authority, "cart")
 			for _, id := range c.nodes {

@@ -39,7 +39,7 @@ func TestRefusalStopsTheNextStep(t *testing.T) {
 			if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 				t.Fatal(err)
 			}
-			stream, err := r.connect(t, r.authority, "frontend").DeltaAggregatedResources(within(t))
+			stream, err := r.connect(t, r.authority, "frontend").DeltaAggregatedResources(testContext(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestNewStreamsAreBounded(t *testing.T) {
 	}
 	client := r.connect(t, r.authority, "frontend")
 	open := func() error {
-		ctx, end := context.WithCancel(within(t))
+		ctx, end := context.WithCancel(testContext(t))
 		defer end()
 		stream, err := client.DeltaAggregatedResources(ctx)
 		if err != nil {

@@ -256,7 +256,7 @@ func (p *proxies) withhold(n *node, url string, names []string) {
 	if p.nodes[n.id] != n {
 		return
 	}
-	rest := n.built.beside(n.built, n.built)
+	rest := n.built.union(n.built, n.built)
 	for _, name := range names {
 		if name == "" { // it did not say which: all of them
 			clear(rest.resources[url])

@@ -51,7 +51,7 @@ func TestIdentityDecides(t *testing.T) {
 		"an identity of the server": {r.authority, "meshc", "service/frontend/a", codes.PermissionDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
-			stream, err := r.connect(t, c.signer, c.account).DeltaAggregatedResources(within(t))
+			stream, err := r.connect(t, c.signer, c.account).DeltaAggregatedResources(testContext(t))
 			if err == nil {
 				err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node(c.node), TypeUrl: clusters})
 			}
@@ -71,7 +71,7 @@ func TestNodeIsFixed(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := r.connect(t, r.authority, "cart").DeltaAggregatedResources(within(t))
+	stream, err := r.connect(t, r.authority, "cart").DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestScope(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := func(account, url string) string {
-		stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(within(t))
+		stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(testContext(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestRefusalIsRecorded(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := r.connect(t, r.authority, "frontend").DeltaAggregatedResources(within(t))
+	stream, err := r.connect(t, r.authority, "frontend").DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestStateOfTheWorld(t *testing.T) {
 	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := r.connect(t, r.authority, "frontend").StreamAggregatedResources(within(t))
+	stream, err := r.connect(t, r.authority, "frontend").StreamAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestOneThatCannotBeRendered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for account, want := range map[string]codes.Code{"cart": codes.Internal, "frontend": codes.OK} {
-		stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(within(t))
+		stream, err := r.connect(t, r.authority, account).DeltaAggregatedResources(testContext(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func TestTapByToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return client.Tap(within(t), &what, func(e *serve.TapEvent) error {
+		return client.Tap(testContext(t), &what, func(e *serve.TapEvent) error {
 			if e.Tapped == nil || *e.Tapped != 0 {
 				return fmt.Errorf("it begins with %+v", e)
 			}
@@ -127,7 +127,7 @@ func TestTapShowsWhatProxiesMayTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy := r.dial(t, "frontend", time.Hour)
-	stream, err := runtimeservice.NewRuntimeDiscoveryServiceClient(proxy).DeltaRuntime(within(t))
+	stream, err := runtimeservice.NewRuntimeDiscoveryServiceClient(proxy).DeltaRuntime(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestTapShowsWhatProxiesMayTell(t *testing.T) {
 	client := &serve.TapClient{Address: r.Addr(), Certificate: certificate, Roots: roots}
 	events, ended := make(chan *serve.TapEvent, 10), make(chan error, 1)
 	go func() {
-		ended <- client.Tap(within(t), &serve.TapRequest{From: "frontend"},
+		ended <- client.Tap(testContext(t), &serve.TapRequest{From: "frontend"},
 			func(e *serve.TapEvent) error { events <- e; return nil })
 	}()
 	told, err := stream.Recv()
@@ -165,7 +165,7 @@ func TestTapShowsWhatProxiesMayTell(t *testing.T) {
 		for i := 0; i < len(fields); i += 2 {
 			record.Attributes = append(record.Attributes, attribute(fields[i], fields[i+1]))
 		}
-		return conn.Invoke(within(t), "/opentelemetry.proto.collector.logs.v1.LogsService/Export", &logsv1.LogsData{
+		return conn.Invoke(testContext(t), "/opentelemetry.proto.collector.logs.v1.LogsService/Export", &logsv1.LogsData{
 			ResourceLogs: []*logsv1.ResourceLogs{{
 				Resource:  &resourcev1.Resource{Attributes: []*commonv1.KeyValue{attribute("node_name", node)}},
 				ScopeLogs: []*logsv1.ScopeLogs{{LogRecords: []*logsv1.LogRecord{record}}},

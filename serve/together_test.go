@@ -47,7 +47,7 @@ func TestAllAtOnce(t *testing.T) {
 			if i > 20 {
 				return nil // more streams than a connection may open
 			}
-			ctx, end := context.WithCancel(within(t))
+			ctx, end := context.WithCancel(testContext(t))
 			defer end()
 			stream, err := client.DeltaAggregatedResources(ctx)
 			if err == nil {

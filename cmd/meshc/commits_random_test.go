@@ -44,11 +44,11 @@ func newHistory(seed uint64) *history {
 
 func (h *history) one(of ...string) string { return of[h.IntN(len(of))] }
 
-func (h *history) at(name string) string { return path.Join(h.prefix, name) }
+func (h *history) path(name string) string { return path.Join(h.prefix, name) }
 
-func (h *history) put(name, text string) { h.tree[h.at(name)] = blob{modeFile, text} }
+func (h *history) put(name, text string) { h.tree[h.path(name)] = blob{modeFile, text} }
 
-func (h *history) link(name, target string) { h.tree[h.at(name)] = blob{modeLink, target} }
+func (h *history) link(name, target string) { h.tree[h.path(name)] = blob{modeLink, target} }
 
 // service writes a unit, with a rule that depends on each thing that Git can make otherwise of a file.
 func (h *history) service(name string) {
@@ -96,7 +96,7 @@ func (h *history) change() {
 				h.one("x\n", "$Id$\n", "package other\n"),
 			}
 			if h.IntN(4) == 0 {
-				h.tree[h.one(h.at("services/sub"), h.at("_sub"), "beside")] = blob{
+				h.tree[h.one(h.path("services/sub"), h.path("_sub"), "beside")] = blob{
 					modeSubmodule,
 					strings.Repeat("1", 40),
 				}
@@ -110,7 +110,7 @@ func (h *history) change() {
 }
 
 func (h *history) attributes() {
-	at := h.one(".gitattributes", h.at(".gitattributes"), h.at("services/.gitattributes"))
+	at := h.one(".gitattributes", h.path(".gitattributes"), h.path("services/.gitattributes"))
 	text := ""
 	if at == ".gitattributes" {
 		text = "[attr]own ident\n"
@@ -146,7 +146,7 @@ func (h *history) links() {
 // rename moves the file of a unit within it, or the unit.
 func (h *history) rename() {
 	name := h.one("b", "c")
-	from := h.at(h.unitOf(name))
+	from := h.path(h.unitOf(name))
 	b, there := h.tree[from]
 	if !there {
 		return
@@ -155,7 +155,7 @@ func (h *history) rename() {
 	if h.IntN(5) > 0 { // a link that stays behind is a service without the rest of it
 		delete(h.tree, path.Join(path.Dir(from), "more.cue"))
 	}
-	h.tree[h.at(h.one("services/", "teams/", "services/HEAD/", "ü b/")+h.one(name, "x"+name)+"/"+name+".cue")] = b
+	h.tree[h.path(h.one("services/", "teams/", "services/HEAD/", "ü b/")+h.one(name, "x"+name)+"/"+name+".cue")] = b
 }
 
 // lookAlike puts files there that Git takes for a repository, and one that CUE takes for a module.

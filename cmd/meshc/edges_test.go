@@ -14,7 +14,7 @@ import (
 	"github.com/meshc/meshc/serve/telemetry"
 )
 
-func at(file string, line int) source.Position {
+func position(file string, line int) source.Position {
 	return source.Position{File: file, Line: line, Column: 3}
 }
 
@@ -45,25 +45,25 @@ func latency(samples uint64, ms float64) (l telemetry.Latency) {
 func someEdges(perSecond float64, requests uint64) serve.EdgeReport {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	cart := serve.Edge{
-		Callee: "service cart", Port: 7070, PortName: "http", CalleeSource: at("cart.cue", 3), Reports: true,
-		CallerSource: at("web.cue", 3),
+		Callee: "service cart", Port: 7070, PortName: "http", CalleeSource: position("cart.cue", 3), Reports: true,
+		CallerSource: position("web.cue", 3),
 	}
 	busy, idle, away, unknown, other, part := cart, cart, cart, cart, cart, cart
-	busy.Caller, busy.Declared, busy.Uses = "service frontend", true, at("web.cue", 9)
-	busy.Allow = []serve.EdgeRule{{Name: "service frontend", Source: at("cart.cue", 8)}}
+	busy.Caller, busy.Declared, busy.Uses = "service frontend", true, position("web.cue", 9)
+	busy.Allow = []serve.EdgeRule{{Name: "service frontend", Source: position("cart.cue", 8)}}
 	busy.Client = &telemetry.End{Kind: telemetry.ClientHTTP, Stats: telemetry.Stats{
 		Requests: requests, Errors: 3, PerSecond: perSecond, Latency: latency(requests, 20),
 	}, Failures: []telemetry.Failure{
 		{Status: 503, GRPC: -1, Flags: "UpstreamConnectionFailure", Requests: 2}, {Status: 200, GRPC: 14, Requests: 1},
 	}, Lines: []telemetry.Line{{Name: "carts", Source: "cart.cue:12:3", Version: "v2", Requests: requests, Errors: 3}}}
-	idle.Caller, idle.Declared, idle.Uses = "service checkout", true, at("checkout.cue", 7)
-	away.Caller, away.Declared, away.Reports, away.Uses = "gateway public", true, false, at("edge.cue", 5)
+	idle.Caller, idle.Declared, idle.Uses = "service checkout", true, position("checkout.cue", 7)
+	away.Caller, away.Declared, away.Reports, away.Uses = "gateway public", true, false, position("edge.cue", 5)
 	unknown.Caller, unknown.CallerSource = "spiffe://shop.example/ns/shop/sa/stranger", source.Position{}
 	unknown.Server = &telemetry.End{Kind: telemetry.ServerHTTP, Stats: telemetry.Stats{Requests: 5, Denied: 5}}
-	other.Caller, other.CallerSource = "service mail", at("mail.cue", 2)
+	other.Caller, other.CallerSource = "service mail", position("mail.cue", 2)
 	other.Server = &telemetry.End{Kind: telemetry.ServerHTTP, Stats: telemetry.Stats{Requests: 2, Denied: 2}}
-	part.Caller, part.Declared, part.Uses = "service reports", true, at("reports.cue", 7)
-	part.Allow = []serve.EdgeRule{{Name: "service reports: /a", Source: at("cart.cue", 9), Part: true}}
+	part.Caller, part.Declared, part.Uses = "service reports", true, position("reports.cue", 7)
+	part.Allow = []serve.EdgeRule{{Name: "service reports: /a", Source: position("cart.cue", 9), Part: true}}
 	part.Server = &telemetry.End{
 		Kind: telemetry.ServerHTTP, Stats: telemetry.Stats{Requests: 7, Denied: 7},
 		Lines: []telemetry.Line{{Name: "no secrets", Source: "cart.cue:10:3", Denies: true, Requests: 4}},

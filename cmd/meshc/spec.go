@@ -84,8 +84,8 @@ func (f *specFlags) failUndecided() (bool, error) {
 	return false, usage(fmt.Errorf("--undecided is %q and must be warn or fail", f.undecided))
 }
 
-// apart is how a spec that is not trusted is evaluated; nil for one that is.
-func (f *specFlags) apart() (*load.Apart, error) {
+// evaluator is how a spec that is not trusted is evaluated; nil for one that is.
+func (f *specFlags) evaluator() (*load.Apart, error) {
 	if !f.untrusted {
 		return nil, nil
 	}
@@ -158,7 +158,7 @@ func (f *specFlags) evaluate(cmd *cobra.Command, packages []string) (*compiler.R
 
 // compiled compiles with the tags and within the limits that are given.
 func (f *specFlags) compiled(ctx context.Context, o compiler.Options) (*compiler.Result, error) {
-	apart, err := f.apart()
+	apart, err := f.evaluator()
 	if err != nil {
 		return nil, err
 	}

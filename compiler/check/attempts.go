@@ -65,7 +65,7 @@ func worstChains(requests []ir.Call) map[string]Chain {
 	w := worst{into: into, known: map[string]*Chain{}}
 	out := make(map[string]Chain, len(into))
 	for _, name := range slices.Sorted(maps.Keys(into)) { // where a circle is left depends on where one begins
-		out[name] = *w.to(name)
+		out[name] = *w.chainTo(name)
 	}
 	return out
 }
@@ -75,14 +75,14 @@ type worst struct {
 	known map[string]*Chain // nil while it is being made: it is part of a circle
 }
 
-func (w *worst) to(name string) *Chain {
+func (w *worst) chainTo(name string) *Chain {
 	if known, ok := w.known[name]; ok {
 		return known
 	}
 	w.known[name] = nil
 	best := &Chain{Attempts: 1}
 	for _, step := range w.into[name] {
-		before := w.to(step.From)
+		before := w.chainTo(step.From)
 		if before == nil {
 			continue
 		}

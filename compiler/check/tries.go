@@ -86,7 +86,7 @@ func longerThanCaller(m *subject) diag.List {
 			fmt.Sprintf("%s waits up to %s for %s, and those who call %s wait at most %s", name, t.Value, c.Use.To,
 				name, bound.Value),
 			c.Use.Pos, t.Pos, bound.Pos).
-			WithHint("write %s or less in services.%s", within(c, bound.Value), name))
+			WithHint("write %s or less in services.%s", boundText(c, bound.Value), name))
 	}
 	return onePerUse(found)
 }
@@ -105,8 +105,8 @@ func waits(p *ir.Policy) ir.Setting[ir.Duration] {
 	}
 }
 
-// within is what a caller writes for a call that has to end in that time: its tries have to fit in there too.
-func within(c *ir.Call, bound ir.Duration) string {
+// boundText is what a caller writes for a call that has to end in that time: its tries have to fit in there too.
+func boundText(c *ir.Call, bound ir.Duration) string {
 	timeout := fmt.Sprintf("timeout: %q", bound)
 	tries := ir.Duration(c.Policy.Attempts.Value + 1)
 	if perTry := c.Policy.PerTryTimeout; tries > 1 && perTry.Pos.IsValid() && perTry.Value*tries > bound {

@@ -35,7 +35,7 @@ func printText(w io.Writer, found List, o PrintOptions) error {
 		b.WriteString(paint.severity(d.Severity, string(d.Severity)+" "+string(d.Code)) + ": " + Printable(d.Message) +
 			"\n")
 		if len(d.Positions) > 0 && !d.aboutSecret() {
-			b.WriteString(lines.at(d.Positions[0]))
+			b.WriteString(lines.excerpt(d.Positions[0]))
 		}
 		for _, p := range d.Positions[min(1, len(d.Positions)):] {
 			b.WriteString("  also " + Printable(p.String()) + "\n")
@@ -85,9 +85,9 @@ type excerpts struct {
 // widest is how much of a line is shown, in characters.
 const widest = 160
 
-// at is the line at the position with a caret below it; "" when it cannot be
+// excerpt is the line at the position with a caret below it; "" when it cannot be
 // read.
-func (e excerpts) at(pos source.Position) string {
+func (e excerpts) excerpt(pos source.Position) string {
 	if e.files == nil || pos.Line == 0 {
 		return ""
 	}

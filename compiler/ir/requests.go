@@ -46,8 +46,8 @@ func (f *Forms) KeepsCase(p *Port) bool {
 	return f.HeaderCase && p.Protocol.IsHTTP() && !p.Protocol.Multiplexed()
 }
 
-// or takes what either takes: the next proxy decides for itself.
-func (f Forms) or(other Forms) Forms {
+// union takes what either takes: the next proxy decides for itself.
+func (f Forms) union(other Forms) Forms {
 	f.EncodedSlashes = f.EncodedSlashes || other.EncodedSlashes
 	f.HTTP10 = f.HTTP10 || other.HTTP10
 	f.HeaderCase = f.HeaderCase || other.HeaderCase
@@ -73,7 +73,7 @@ func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
 			here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).
 				Number == number
 			if here && callee.Port(p).Protocol.IsHTTP() {
-				out = out.or(callee.Forms)
+				out = out.union(callee.Forms)
 			}
 		}
 	}

@@ -43,8 +43,8 @@ func newNames(units []*spec.Unit, qualified []string) names {
 	return n
 }
 
-// of are the namespaces by plain names of that kind of member.
-func (n *names) of(kind ir.MemberKind) map[string][]string {
+// namespacesOf are the namespaces by plain names of that kind of member.
+func (n *names) namespacesOf(kind ir.MemberKind) map[string][]string {
 	if kind == ir.KindGateway {
 		return n.gateways
 	}
@@ -53,7 +53,7 @@ func (n *names) of(kind ir.MemberKind) map[string][]string {
 
 // inMesh is the name that the member of that plain name and namespace has in the mesh.
 func (n *names) inMesh(kind ir.MemberKind, plain, namespace string) string {
-	if len(n.of(kind)[plain]) > 1 || n.qualified[plain] {
+	if len(n.namespacesOf(kind)[plain]) > 1 || n.qualified[plain] {
 		return ir.QualifiedName(plain, namespace)
 	}
 	return plain
@@ -64,7 +64,7 @@ func (n *names) inMesh(kind ir.MemberKind, plain, namespace string) string {
 // candidates.
 func (n *names) find(kind ir.MemberKind, written, namespace string) (name string, candidates []string) {
 	plain, in, qualified := membername.Split(written)
-	namespaces := n.of(kind)[plain]
+	namespaces := n.namespacesOf(kind)[plain]
 	switch {
 	case qualified && slices.Contains(namespaces, in):
 		return n.inMesh(kind, plain, in), nil

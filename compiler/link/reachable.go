@@ -77,7 +77,7 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 					c.use.To, address, c.port.Number), c.use.Pos, other.use.Pos).
 				hint("give one of them a separate address: %s", left.uses(c.use, c.port.Name))
 			return
-		case !c.apart(other):
+		case !c.isDistinct(other):
 			l.add(diag.NeedsBind, at,
 				fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
 					other.use.To, other.port.Protocol, c.use.To, c.port.Protocol, c.port.Number), c.use.Pos,
@@ -88,9 +88,9 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 	}
 }
 
-// apart reports whether two claims are told apart: HTTP by host, TLS by SNI, and bytes by their addresses, where the
+// isDistinct reports whether two claims are told apart: HTTP by host, TLS by SNI, and bytes by their addresses, where the
 // spec has those of one of the two.
-func (c *claim) apart(other claim) bool {
+func (c *claim) isDistinct(other claim) bool {
 	one, two := c.port.Protocol, other.port.Protocol
 	switch {
 	case byHost(one, two):

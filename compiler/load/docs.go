@@ -40,8 +40,8 @@ var schemaDocs = sync.OnceValue(func() docs {
 	return d
 })
 
-// at is the comment of the innermost field of the schema at that position.
-func (d docs) at(pos token.Pos) string {
+// commentAt is the comment of the innermost field of the schema at that position.
+func (d docs) commentAt(pos token.Pos) string {
 	if !pos.IsValid() {
 		return ""
 	}
@@ -62,7 +62,7 @@ func (d docs) field(v cue.Value, name string) string {
 			return oneLine(text)
 		}
 	}
-	return d.at(v.Pos())
+	return d.commentAt(v.Pos())
 }
 
 // wanted is the comment of the schema's field that refused a value.
@@ -70,7 +70,7 @@ func (d docs) wanted(err error) string {
 	for _, e := range errors.Errors(err) {
 		for _, pos := range append([]token.Pos{e.Position()}, e.InputPositions()...) {
 			if pos.IsValid() && fromSchema(pos.Position().Filename) {
-				if text := d.at(pos); text != "" {
+				if text := d.commentAt(pos); text != "" {
 					return text
 				}
 			}

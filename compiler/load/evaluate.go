@@ -178,7 +178,7 @@ func (e *Evaluated) evaluate(c *cue.Context, root cue.Value, instance *build.Ins
 func (e *Evaluated) ownFiles(instance *build.Instance) ([]string, []*ast.File) {
 	var names []string
 	for _, f := range instance.Files {
-		names = append(names, below(f.Filename))
+		names = append(names, relativeName(f.Filename))
 	}
 	return names, instance.Files
 }

@@ -243,7 +243,7 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 
 func (x *explainer) add(code diag.Code, path []string, message string, schema cue.Value, pos source.Position) {
 	d := diag.New(code, join(path), message, pos)
-	if hint := x.docs.at(schema.Pos()); hint != "" {
+	if hint := x.docs.commentAt(schema.Pos()); hint != "" {
 		d = d.WithHint("%s", hint)
 	}
 	x.found.Add(d)

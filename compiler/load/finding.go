@@ -119,8 +119,8 @@ func userPath(path []string) string {
 	return join(names)
 }
 
-// below is a file's name below the module's root, as CUE's loader knows it.
-func below(name string) string {
+// relativeName is a file's name below the module's root, as CUE's loader knows it.
+func relativeName(name string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(name, virtualRoot), "/")
 }
 
@@ -135,7 +135,7 @@ func userPositions(e errors.Error) []source.Position {
 		if p.Filename == "" || fromSchema(p.Filename) {
 			continue
 		}
-		positions = append(positions, source.Position{File: below(p.Filename), Line: p.Line, Column: p.Column})
+		positions = append(positions, source.Position{File: relativeName(p.Filename), Line: p.Line, Column: p.Column})
 	}
 	slices.SortFunc(positions, source.Position.Compare)
 	return slices.Compact(positions)

@@ -192,7 +192,7 @@ func (r *reads) files(dir string) (out []string) {
 func ownFiles(m *Module, u Unit, instance *build.Instance) []string {
 	own := loaded(instance.BuildFiles)
 	for _, f := range instance.IgnoredFiles {
-		name := below(f.Filename)
+		name := relativeName(f.Filename)
 		syntax, err := parser.ParseFile(name, m.files[name].data, parser.ImportsOnly)
 		if err == nil && syntax.PackageName() == u.pkg && built(m.files[name]) {
 			own = append(own, name)
@@ -212,7 +212,7 @@ func allFiles(instance *build.Instance) []string {
 
 func loaded(files []*build.File) (out []string) {
 	for _, f := range files {
-		out = append(out, below(f.Filename))
+		out = append(out, relativeName(f.Filename))
 	}
 	return out
 }

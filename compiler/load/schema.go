@@ -68,7 +68,7 @@ const rootDefinition = "#Repository"
 // fromSchema reports whether a file is part of the schema: the embedded one, or
 // the copy that a repository keeps for editors.
 func fromSchema(filename string) bool {
-	return strings.HasPrefix(filename, schemaPrefix) || strings.HasPrefix(below(filename), schemaCopy)
+	return strings.HasPrefix(filename, schemaPrefix) || strings.HasPrefix(relativeName(filename), schemaCopy)
 }
 
 // schemaCopy is where a repository keeps the schema for editors.

@@ -47,7 +47,7 @@ func Outside(program, dir string) error {
 		return err
 	}
 	for _, d := range []string{dir, real} {
-		if within(as, d) || within(actual, d) {
+		if isBelow(as, d) || isBelow(actual, d) {
 			return fmt.Errorf("%s is in the work tree %s, and a program of a tree that is reviewed is not run", program,
 				dir)
 		}
@@ -68,6 +68,6 @@ func Build() string {
 	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
-func within(file, dir string) bool {
+func isBelow(file, dir string) bool {
 	return strings.HasPrefix(file, strings.TrimSuffix(dir, string(os.PathSeparator))+string(os.PathSeparator))
 }

@@ -69,13 +69,13 @@ func (b *builder) callers(s *ir.Service, p *ir.Port) *callers {
 func (c *callers) all(from []ir.Peer) []string {
 	var out []string
 	for _, p := range from {
-		out = append(out, c.of(&p)...)
+		out = append(out, c.identities(&p)...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-func (c *callers) of(p *ir.Peer) []string {
+func (c *callers) identities(p *ir.Peer) []string {
 	own := func(prefix string) []string {
 		c.wildcards = true
 		return c.below(prefix)

@@ -36,7 +36,7 @@ func OfMesh(m *ir.Mesh) []Proxy {
 	var out []Proxy
 	for _, scope := range m.Scopes() {
 		member := scope.Member()
-		out = append(out, Proxy{member.Ref(), scope.Pos(), of(&scope, below)})
+		out = append(out, Proxy{member.Ref(), scope.Pos(), setOf(&scope, below)})
 	}
 	return out
 }
@@ -52,10 +52,10 @@ func Total(m *ir.Mesh) Cost {
 
 // Of is the set of a proxy as far as its scope tells: not who else of the mesh has an identity that a pattern of its
 // rules covers.
-func Of(scope *ir.Scope) *Set { return of(scope, func(string) []string { return nil }) }
+func Of(scope *ir.Scope) *Set { return setOf(scope, func(string) []string { return nil }) }
 
-// of is the set of a proxy, with the identities of the mesh that begin with a prefix.
-func of(scope *ir.Scope, below func(prefix string) []string) *Set {
+// setOf is the set of a proxy, with the identities of the mesh that begin with a prefix.
+func setOf(scope *ir.Scope, below func(prefix string) []string) *Set {
 	b := &builder{
 		Set:   &Set{ways: map[Way]bool{}, edges: map[Edge]int{}, buckets: len(scope.Buckets())},
 		scope: scope, member: scope.Member(), below: below,

@@ -37,7 +37,7 @@ func NewLocator(names []string, syntax []*ast.File) *Locator {
 // from. It is not valid when that is in none of the unit's files.
 func (l *Locator) Position(v cue.Value, path []string) source.Position {
 	u := Unit{Files: l.files}
-	return u.At(l.find(v, l.at(path)))
+	return u.At(l.find(v, l.placeAt(path)))
 }
 
 // First is the beginning of the unit's last file, the one nearest to it.
@@ -48,7 +48,7 @@ func (l *Locator) First() source.Position {
 // Children are the names that the syntax writes out below a path, sorted.
 func (l *Locator) Children(path []string) []string {
 	names := map[string]bool{}
-	for _, n := range l.at(path) {
+	for _, n := range l.placeAt(path) {
 		for name := range n.children {
 			names[name] = true
 		}
@@ -56,7 +56,7 @@ func (l *Locator) Children(path []string) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-func (l *Locator) at(path []string) place {
+func (l *Locator) placeAt(path []string) place {
 	p := place{l.root}
 	for _, name := range path {
 		p = p.get(name)

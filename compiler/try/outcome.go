@@ -80,7 +80,7 @@ func (t *Trial) outcomes(when []Condition) []Outcome {
 	for i := range t.Reaches {
 		reach, o := &t.Reaches[i], Outcome{When: when}
 		if len(t.Reaches) > 1 {
-			is := fmt.Sprintf("%.4g%% go to %s", reach.Percent, reach.to())
+			is := fmt.Sprintf("%.4g%% go to %s", reach.Percent, reach.target())
 			o.When = append(slices.Clone(when), Condition{
 				Kind: OnSplit, On: t.splitBy(), Is: is,
 				Chance: reach.Percent / 100,

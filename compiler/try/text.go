@@ -70,7 +70,7 @@ func (t *Trial) outcomesText(w io.Writer) {
 
 // text is a place where the request may go, in words.
 func (r *Reach) text() string {
-	text := fmt.Sprintf("reaches %s, port %s", r.to(), r.Port)
+	text := fmt.Sprintf("reaches %s, port %s", r.target(), r.Port)
 	if r.Percent < 100 {
 		text = fmt.Sprintf("%.4g%% %s", r.Percent, text)
 	}
@@ -86,8 +86,8 @@ func (r *Reach) text() string {
 	return text
 }
 
-// to is who takes the request there.
-func (r *Reach) to() string {
+// target is who takes the request there.
+func (r *Reach) target() string {
 	if r.Service == "" {
 		return ir.ExternalRef(r.External).String()
 	}

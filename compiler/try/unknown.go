@@ -79,7 +79,7 @@ func addresses(s *ir.Service) (list []string, whole bool) {
 	// Whether a range holds an address can change only where one begins, and behind where one ends.
 	borders := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	for _, p := range ranges {
-		borders = append(borders, p.Masked().Addr(), after(p))
+		borders = append(borders, p.Masked().Addr(), nextAddress(p))
 	}
 	type sort struct {
 		in      uint64 // the ranges, by their numbers
@@ -106,8 +106,8 @@ func addresses(s *ir.Service) (list []string, whole bool) {
 	return append(list, others...), whole
 }
 
-// after is the first address behind a range; the zero value when it ends with the last there is.
-func after(p netip.Prefix) netip.Addr {
+// nextAddress is the first address behind a range; the zero value when it ends with the last there is.
+func nextAddress(p netip.Prefix) netip.Addr {
 	last := p.Masked().Addr().AsSlice()
 	for i := p.Bits(); i < 8*len(last); i++ {
 		last[i/8] |= 0x80 >> (i % 8)

@@ -39,22 +39,22 @@ func Stages(before, after *ir.Mesh) []*ir.Mesh {
 func callsNothingNew(before, after *ir.Mesh) bool {
 	for _, g := range after.Gateways {
 		was := before.Gateway(g.Name)
-		if was == nil || !within(g.Uses, was.Uses) || !ir.Same(was.Routes, g.Routes) ||
+		if was == nil || !containsAll(g.Uses, was.Uses) || !ir.Same(was.Routes, g.Routes) ||
 			!ir.Same(was.Listeners, g.Listeners) {
 			return false
 		}
 	}
 	for _, s := range after.Services {
 		was := before.Service(s.Name)
-		if was == nil || !within(s.Uses, was.Uses) || !ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
+		if was == nil || !containsAll(s.Uses, was.Uses) || !ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
 			return false
 		}
 	}
 	return true
 }
 
-// within reports whether all calls of a list are in another one.
-func within(uses, others []ir.Use) bool {
+// containsAll reports whether all calls of a list are in another one.
+func containsAll(uses, others []ir.Use) bool {
 	return !slices.ContainsFunc(uses, func(u ir.Use) bool {
 		return !slices.ContainsFunc(others, func(o ir.Use) bool {
 			return o.To == u.To && o.External == u.External &&

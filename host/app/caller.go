@@ -46,7 +46,7 @@ func (c *Caller) Close() {
 
 // Dial connects to an upstream, HOST:PORT.
 func (c *Caller) Dial(ctx context.Context, authority string) (net.Conn, error) {
-	up, err := c.upstreams.Load().at(authority)
+	up, err := c.upstreams.Load().lookUp(authority)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (c *Caller) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Port() == "" {
 		authority = net.JoinHostPort(r.URL.Host, defaultPort(r.URL.Scheme))
 	}
-	up, err := c.upstreams.Load().at(authority)
+	up, err := c.upstreams.Load().lookUp(authority)
 	if err != nil {
 		return nil, err
 	}

@@ -112,8 +112,8 @@ func (u upstreams) named(s string) (Upstream, error) {
 	return Upstream{}, fmt.Errorf("%q is not among the upstreams", s)
 }
 
-// at is the upstream at HOST:PORT.
-func (u upstreams) at(authority string) (Upstream, error) {
+// lookUp is the upstream at HOST:PORT.
+func (u upstreams) lookUp(authority string) (Upstream, error) {
 	if up, ok := u.byAuthority[strings.ToLower(authority)]; ok {
 		return up, nil
 	}

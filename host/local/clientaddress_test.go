@@ -161,7 +161,7 @@ func clientAt(t *testing.T, ip string) *http.Client {
 // memberAt is the status that somebody with an identity at an address gets of a service's proxy.
 func memberAt(t *testing.T, mesh *Mesh, ip, identity, service string, headers []string) int {
 	t.Helper()
-	config, err := mesh.with(spiffeid.RequireFromString(identity), mesh.Placed().Service(service))
+	config, err := mesh.clientTLS(spiffeid.RequireFromString(identity), mesh.Placed().Service(service))
 	if err != nil {
 		t.Fatal(err)
 	}

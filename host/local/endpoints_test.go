@@ -57,8 +57,8 @@ const foundURL = "http://found:8081/"
 
 type foundEndpoint map[string]any
 
-// at is one of the instances that run, as the file has it.
-func (f *foundMesh) at(i int, version string) foundEndpoint {
+// endpoint is one of the instances that run, as the file has it.
+func (f *foundMesh) endpoint(i int, version string) foundEndpoint {
 	return foundEndpoint{
 		"address": f.placed[i].Address, "local": true, "port": f.placed[i].Ports["http"],
 		"labels": map[string]string{"version": version},
@@ -83,8 +83,8 @@ func (f *foundMesh) write(t *testing.T, content any) {
 	}
 }
 
-// by counts which versions answer 40 requests.
-func (f *foundMesh) by(t *testing.T, headers ...string) map[string]int {
+// countVersions counts which versions answer 40 requests.
+func (f *foundMesh) countVersions(t *testing.T, headers ...string) map[string]int {
 	t.Helper()
 	return versions(t, f.client, 40, always(foundURL), headers...)
 }
@@ -95,7 +95,7 @@ func (f *foundMesh) by(t *testing.T, headers ...string) map[string]int {
 // Field: workload.file
 func TestEndpointsFile(t *testing.T) {
 	f := startFound(t)
-	f.write(t, []foundEndpoint{f.at(0, "a")})
+	f.write(t, []foundEndpoint{f.endpoint(0, "a")})
 	eventually(t, "the first instance", func() bool {
 		return send(t, f.client, http.MethodGet, foundURL).status == http.StatusOK
 	})
@@ -104,7 +104,7 @@ func TestEndpointsFile(t *testing.T) {
 	for content, why := range wrongEndpoints {
 		f.isRefused(t, content, why)
 	}
-	f.write(t, []foundEndpoint{f.at(0, "a")})
+	f.write(t, []foundEndpoint{f.endpoint(0, "a")})
 	eventually(t, "a good file", func() bool { return f.control.server.Status().Endpoints == "" })
 	steady.end(t)
 }
@@ -113,23 +113,23 @@ func TestEndpointsFile(t *testing.T) {
 // change their versions.
 func (f *foundMesh) instancesChange(t *testing.T) {
 	t.Helper()
-	f.write(t, []foundEndpoint{f.at(0, "a"), f.at(1, "b")})
-	eventually(t, "the second instance", func() bool { return len(f.by(t)) == 2 })
-	if n := f.by(t, "x-version", "b")["b"]; n != 40 {
+	f.write(t, []foundEndpoint{f.endpoint(0, "a"), f.endpoint(1, "b")})
+	eventually(t, "the second instance", func() bool { return len(f.countVersions(t)) == 2 })
+	if n := f.countVersions(t, "x-version", "b")["b"]; n != 40 {
 		t.Errorf("%d of 40 requests for version b went there", n)
 	}
-	ill := f.at(1, "b")
+	ill := f.endpoint(1, "b")
 	ill["healthy"] = false
-	f.write(t, []foundEndpoint{f.at(0, "a"), ill})
-	eventually(t, "requests for the healthy one alone", func() bool { return f.by(t)["a"] == 40 })
-	f.write(t, []foundEndpoint{f.at(1, "b")})
-	eventually(t, "the going of the first", func() bool { return f.by(t)["b"] == 40 })
-	heavy := f.at(0, "a")
+	f.write(t, []foundEndpoint{f.endpoint(0, "a"), ill})
+	eventually(t, "requests for the healthy one alone", func() bool { return f.countVersions(t)["a"] == 40 })
+	f.write(t, []foundEndpoint{f.endpoint(1, "b")})
+	eventually(t, "the going of the first", func() bool { return f.countVersions(t)["b"] == 40 })
+	heavy := f.endpoint(0, "a")
 	heavy["weight"] = 100
-	f.write(t, []foundEndpoint{heavy, f.at(1, "b")})
-	eventually(t, "the weight of the first", func() bool { return f.by(t)["a"] >= 35 })
-	f.write(t, []foundEndpoint{f.at(0, "b"), f.at(1, "a")}) // their versions change places
-	eventually(t, "the version of the first", func() bool { return f.by(t, "x-version", "b")["a"] == 40 })
+	f.write(t, []foundEndpoint{heavy, f.endpoint(1, "b")})
+	eventually(t, "the weight of the first", func() bool { return f.countVersions(t)["a"] >= 35 })
+	f.write(t, []foundEndpoint{f.endpoint(0, "b"), f.endpoint(1, "a")}) // their versions change places
+	eventually(t, "the version of the first", func() bool { return f.countVersions(t, "x-version", "b")["a"] == 40 })
 }
 
 // wrongEndpoints are contents of the file that are no good, and why.
@@ -156,7 +156,7 @@ func (f *foundMesh) isRefused(t *testing.T, content, why string) {
 	t.Helper()
 	f.write(t, content)
 	eventually(t, why, func() bool { return strings.Contains(f.control.server.Status().Endpoints, why) })
-	if len(f.by(t)) != 2 {
+	if len(f.countVersions(t)) != 2 {
 		t.Errorf("%s: the last good content does not hold", why)
 	}
 }

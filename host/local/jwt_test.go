@@ -53,8 +53,8 @@ func (k *keySet) public(t testing.TB) string {
 
 type claims map[string]any
 
-// with is a copy of the claims with others.
-func (c claims) with(name string, value any) claims {
+// set is a copy of the claims with others.
+func (c claims) set(name string, value any) claims {
 	out := claims{}
 	for k, v := range c {
 		out[k] = v
@@ -132,11 +132,11 @@ func TestJWT(t *testing.T) {
 	}{
 		"good":                          {bearer(good), 200},
 		"good, by RSA":                  {bearer(keys.signed(t, jose.RS256, jose.JSONWebKey{Key: keys.rsa, KeyID: "rsa"}, buyer())), 200},
-		"another audience of the mesh":  {bearer(keys.token(t, buyer().with("aud", []string{"x", "admin"}))), 200},
-		"another role":                  {bearer(keys.token(t, buyer().with("role", "guest"))), 403},
-		"a role among others":           {bearer(keys.token(t, buyer().with("role", []string{"guest", "admin"}))), 200},
-		"no role":                       {bearer(keys.token(t, buyer().with("role", nil))), 403},
-		"a role with more around":       {bearer(keys.token(t, buyer().with("role", "buyer admin"))), 403},
+		"another audience of the mesh":  {bearer(keys.token(t, buyer().set("aud", []string{"x", "admin"}))), 200},
+		"another role":                  {bearer(keys.token(t, buyer().set("role", "guest"))), 403},
+		"a role among others":           {bearer(keys.token(t, buyer().set("role", []string{"guest", "admin"}))), 200},
+		"no role":                       {bearer(keys.token(t, buyer().set("role", nil))), 403},
+		"a role with more around":       {bearer(keys.token(t, buyer().set("role", "buyer admin"))), 403},
 		"no token":                      {nil, 401},
 		"in lower case, not good":       {[]string{"authorization", "bearer a.b.c"}, 403},
 		"in upper case, not good":       {[]string{"authorization", "BEARER a.b.c"}, 403},
@@ -149,19 +149,19 @@ func TestJWT(t *testing.T) {
 		"algorithm none":                {bearer(none), 401},
 		"algorithm none, signed":        {bearer(none + parts[2]), 401},
 		"no signature":                  {bearer(parts[0] + "." + parts[1] + "."), 401},
-		"another's payload":             {bearer(parts[0] + "." + part(buyer().with("role", "admin")) + "." + parts[2]), 401},
+		"another's payload":             {bearer(parts[0] + "." + part(buyer().set("role", "admin")) + "." + parts[2]), 401},
 		"another key":                   {bearer(other.token(t, buyer())), 401},
 		"another key, under its own id": {bearer(other.signed(t, jose.ES256, jose.JSONWebKey{Key: other.ec, KeyID: "mine"}, buyer())), 401},
 		"the public key as a secret":    {bearer(keys.signed(t, jose.HS256, jose.JSONWebKey{Key: rsaPublic, KeyID: "rsa"}, buyer())), 401},
 		"the wrong algorithm for a key": {bearer(other.signed(t, jose.RS256, jose.JSONWebKey{Key: other.rsa, KeyID: "ec"}, buyer())), 401},
-		"another issuer":                {bearer(keys.token(t, buyer().with("iss", "https://accounts.example.evil"))), 401},
-		"another issuer of the mesh":    {bearer(keys.token(t, buyer().with("iss", "https://keys.example"))), 401},
-		"no issuer":                     {bearer(keys.token(t, buyer().with("iss", nil))), 401},
-		"another audience":              {bearer(keys.token(t, buyer().with("aud", "bank"))), 403},
-		"no audience":                   {bearer(keys.token(t, buyer().with("aud", nil))), 403},
-		"expired":                       {bearer(keys.token(t, buyer().with("exp", now.Add(-2*time.Minute).Unix()))), 401},
-		"without an end":                {bearer(keys.token(t, buyer().with("exp", nil))), 401},
-		"not yet valid":                 {bearer(keys.token(t, buyer().with("nbf", now.Add(10*time.Minute).Unix()))), 401},
+		"another issuer":                {bearer(keys.token(t, buyer().set("iss", "https://accounts.example.evil"))), 401},
+		"another issuer of the mesh":    {bearer(keys.token(t, buyer().set("iss", "https://keys.example"))), 401},
+		"no issuer":                     {bearer(keys.token(t, buyer().set("iss", nil))), 401},
+		"another audience":              {bearer(keys.token(t, buyer().set("aud", "bank"))), 403},
+		"no audience":                   {bearer(keys.token(t, buyer().set("aud", nil))), 403},
+		"expired":                       {bearer(keys.token(t, buyer().set("exp", now.Add(-2*time.Minute).Unix()))), 401},
+		"without an end":                {bearer(keys.token(t, buyer().set("exp", nil))), 401},
+		"not yet valid":                 {bearer(keys.token(t, buyer().set("nbf", now.Add(10*time.Minute).Unix()))), 401},
 		"in the query alone":            {[]string{"x-no-token", ""}, 401},
 		"of another scheme":             {[]string{"authorization", "Basic " + good}, 401},
 		"by a proxy's header":           {[]string{"proxy-authorization", "Bearer " + good}, 401},
@@ -183,7 +183,7 @@ func TestJWT(t *testing.T) {
 // Two tokens in one request are none, whichever of them is good.
 func TestTwoTokens(t *testing.T) {
 	rulesMesh(t)
-	good, bad := ruled.keys.token(t, buyer()), newKeySet(t).token(t, buyer().with("role", "admin"))
+	good, bad := ruled.keys.token(t, buyer()), newKeySet(t).token(t, buyer().set("role", "admin"))
 	for name, values := range map[string][]string{
 		"a good and a bad one": {"Bearer " + good, "Bearer " + bad},
 		"a bad and a good one": {"Bearer " + bad, "Bearer " + good},
@@ -215,7 +215,7 @@ func TestCriticalHeaders(t *testing.T) {
 		header := map[string]any{"alg": "ES256", "kid": "ec", "typ": "JWT"}
 		maps.Copy(header, more)
 		var parts []string
-		for _, part := range []any{header, buyer().with("scope", "read").with("level", 7).with("verified", true)} {
+		for _, part := range []any{header, buyer().set("scope", "read").set("level", 7).set("verified", true)} {
 			data, err := json.Marshal(part)
 			if err != nil {
 				t.Fatal(err)
@@ -259,18 +259,18 @@ func TestCriticalHeaders(t *testing.T) {
 func TestJWTByPath(t *testing.T) {
 	rulesMesh(t)
 	keys := ruled.keys
-	scoped := buyer().with("scope", "write read").with("level", 7).with("verified", true)
+	scoped := buyer().set("scope", "write read").set("level", 7).set("verified", true)
 	judge(t, []rulesCase{
 		{"client", "http://token-paths:8080/free", nil, 200},
 		{"client", "http://token-paths:8080/free", bearer(keys.token(t, buyer())), 200},
 		{"client", "http://token-paths:8080/free", bearer(newKeySet(t).token(t, buyer())), 401},
-		{"client", "http://token-paths:8080/free", bearer(keys.token(t, buyer().with("iss", "https://unknown.example"))), 401},
+		{"client", "http://token-paths:8080/free", bearer(keys.token(t, buyer().set("iss", "https://unknown.example"))), 401},
 		{"client", "http://token-paths:8080/scope", nil, 403},
 		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, buyer())), 403},
 		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped)), 200},
-		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped.with("scope", "write"))), 403},
-		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped.with("level", 8))), 403},
-		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped.with("verified", false))), 403},
+		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped.set("scope", "write"))), 403},
+		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped.set("level", 8))), 403},
+		{"client", "http://token-paths:8080/scope", bearer(keys.token(t, scoped.set("verified", false))), 403},
 		{"client", "http://token-paths:8080/either", bearer(keys.token(t, buyer())), 200},
 	})
 }
@@ -303,7 +303,7 @@ func replaced(t *testing.T, address string, stop func(), handler http.Handler,
 func TestKeysAreFetched(t *testing.T) {
 	mesh := rulesMesh(t)
 	first, second := newKeySet(t), newKeySet(t)
-	good := func(k *keySet, iss string) []string { return bearer(k.token(t, buyer().with("iss", iss))) }
+	good := func(k *keySet, iss string) []string { return bearer(k.token(t, buyer().set("iss", iss))) }
 
 	if status := asked(t, "client", "http://token-service:8080/", good(first, "https://keys.example")...); status != http.StatusUnauthorized {
 		t.Errorf("a token without keys to check it: status %d", status)

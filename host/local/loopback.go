@@ -44,15 +44,15 @@ func Reserve() (*Loopback, error) {
 func (l *Loopback) Close() error { return l.lock.Close() }
 
 // Server is the address of meshc serve, the first of the block.
-func (l *Loopback) Server() string { return l.at(1) }
+func (l *Loopback) Server() string { return l.address(1) }
 
 // Next is an address that was not given yet.
 func (l *Loopback) Next() string {
 	l.last++
-	return l.at(l.last)
+	return l.address(l.last)
 }
 
-func (l *Loopback) at(i uint16) string {
+func (l *Loopback) address(i uint16) string {
 	return netip.AddrFrom4([4]byte{127, l.n, byte(i >> 8), byte(i)}).String()
 }
 

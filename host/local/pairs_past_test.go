@@ -125,7 +125,7 @@ func (v *revisions) past(r *try.Request) (net.Conn, error) {
 	if err != nil {
 		v.Fatal(err)
 	}
-	config, err := v.mesh.with(id, v.mesh.Placed().Service(r.Host))
+	config, err := v.mesh.clientTLS(id, v.mesh.Placed().Service(r.Host))
 	if err != nil {
 		v.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (m *Mesh) Past(from, to string, port string) (client *http.Client, url stri
 		return nil, "", fmt.Errorf("%s or %s does not run", from, to)
 	}
 	e := &callee.Workload.Endpoints[0]
-	config, err := m.with(caller.Identity, callee)
+	config, err := m.clientTLS(caller.Identity, callee)
 	if err != nil {
 		return nil, "", err
 	}
@@ -33,8 +33,8 @@ func (m *Mesh) Past(from, to string, port string) (client *http.Client, url stri
 		"https://" + join(e.Address, e.Ports[port]), nil
 }
 
-// with is how somebody with an identity speaks to a proxy of a service, whatever way they have come.
-func (m *Mesh) with(id spiffeid.ID, callee *ir.Service) (*tls.Config, error) {
+// clientTLS is how somebody with an identity speaks to a proxy of a service, whatever way they have come.
+func (m *Mesh) clientTLS(id spiffeid.ID, callee *ir.Service) (*tls.Config, error) {
 	own, err := m.authority.Certificate(id, pastTime)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ const refusedByHandshake = 0
 func atEgress(t *testing.T, mesh *Mesh, c *tls.Certificate) func() (status int, reused bool) {
 	t.Helper()
 	egress := mesh.Placed().Gateway("exit").Egress
-	client := with(t, c)
+	client := clientWith(t, c)
 	transport := client.Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2, transport.TLSClientConfig.ServerName = true, "http.outside.egress"
 	return func() (status int, reused bool) {

@@ -160,7 +160,7 @@ type heldOpen struct {
 
 func newHeld(t *testing.T, mesh *Mesh, c *tls.Certificate) *heldOpen {
 	t.Helper()
-	h := &heldOpen{mesh: mesh, certificate: c, requests: with(t, c)}
+	h := &heldOpen{mesh: mesh, certificate: c, requests: clientWith(t, c)}
 	var err error
 	if h.bytes, err = tls.Dial("tcp", inbound(mesh, "target", "bytes"), &tls.Config{
 		InsecureSkipVerify: true,
@@ -220,7 +220,7 @@ func (h *heldOpen) ends(t *testing.T, whose string) {
 // tryHeld is nil when a new connection with that certificate is taken.
 func tryHeld(t *testing.T, mesh *Mesh, c *tls.Certificate) error {
 	t.Helper()
-	fresh := &heldOpen{mesh: mesh, certificate: c, requests: with(t, c)}
+	fresh := &heldOpen{mesh: mesh, certificate: c, requests: clientWith(t, c)}
 	fresh.requests.Transport.(*http.Transport).DisableKeepAlives = true
 	if err := fresh.ask(); err == nil {
 		return nil

@@ -49,7 +49,7 @@ func TestRootIsReplacedUnderLoad(t *testing.T) {
 		t.Helper()
 		for range leaves {
 			first := serial(t, mesh)
-			within(t, 2*life+20*time.Second, "a renewed certificate", func() bool { return serial(t, mesh) != first })
+			eventuallyWithin(t, 2*life+20*time.Second, "a renewed certificate", func() bool { return serial(t, mesh) != first })
 			renewals++
 		}
 	}
@@ -88,7 +88,7 @@ func TestRootIsReplacedUnderLoad(t *testing.T) {
 	advance(time.Now(), ca.SignNew)
 	renewed()
 	// The old leaf of this test holds for a day, and the mesh's own for seconds.
-	within(t, 2*life+20*time.Second, "the end of the old leaves", func() bool { return leavesOf(t, mesh, authority) })
+	eventuallyWithin(t, 2*life+20*time.Second, "the end of the old leaves", func() bool { return leavesOf(t, mesh, authority) })
 	advance(time.Now().Add(25*time.Hour), ca.Steady)
 	renewed()
 	eventually(t, "the old root's end", func() bool { return !accepted(old) })
@@ -101,8 +101,8 @@ func TestRootIsReplacedUnderLoad(t *testing.T) {
 	}
 }
 
-// within is eventually for what takes longer.
-func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
+// eventuallyWithin is eventually for what takes longer.
+func eventuallyWithin(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); !holds(); time.Sleep(10 * poll) {
 		if time.Now().After(deadline) {

@@ -275,7 +275,7 @@ func TestSeveralIdentities(t *testing.T) {
 		{[]string{"spiffe://partner.example/ns/many/a%2fb"}, "/many", 0},
 		{[]string{"spiffe://partner.example/ns/many/a?b"}, "/many", 0},
 	} {
-		a, err := trySend(t.Context(), with(t, signedFor(t, ruled.second, c.ids...)), http.MethodGet, address+c.path)
+		a, err := trySend(t.Context(), clientWith(t, signedFor(t, ruled.second, c.ids...)), http.MethodGet, address+c.path)
 		if a.status != c.status || (err == nil) != (c.status != 0) {
 			t.Errorf("%q %s: status %d, %v; want %d", c.ids, c.path, a.status, err, c.status)
 		}
@@ -312,7 +312,7 @@ func TestIdentityByTheSide(t *testing.T) {
 			c.BasicConstraintsValid, c.IsCA, c.KeyUsage = true, true, c.KeyUsage|x509.KeyUsageCertSign
 		}, "/partner", 0},
 	} {
-		a, err := trySend(t.Context(), with(t, signed(t, ruled.second, c.edit, partner)), http.MethodGet,
+		a, err := trySend(t.Context(), clientWith(t, signed(t, ruled.second, c.edit, partner)), http.MethodGet,
 			address+c.path)
 		if a.status != c.status || (err == nil) != (c.status != 0) {
 			t.Errorf("%s: status %d, %v; want %d", name, a.status, err, c.status)
@@ -320,8 +320,8 @@ func TestIdentityByTheSide(t *testing.T) {
 	}
 }
 
-// with is a client that shows that certificate.
-func with(t *testing.T, c *tls.Certificate) *http.Client {
+// clientWith is a client that shows that certificate.
+func clientWith(t *testing.T, c *tls.Certificate) *http.Client {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true,

@@ -120,7 +120,7 @@ func (h *hostile) door() net.Conn {
 	default:
 		id := pick(h.random, "a", "b", "c", "g")
 		var err error
-		config, err = h.mesh.with(spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/"+id), to)
+		config, err = h.mesh.clientTLS(spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/"+id), to)
 		if err != nil {
 			h.Fatal(err)
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/meshc/meshc/identity/ca"
 )
 
-// from dials as a user from an address of the host, sends a request, and is what comes.
-func (h host) from(t *testing.T, user int, source, to, request string) (text string) {
+// exchange dials as a user from an address of the host, sends a request, and is what comes.
+func (h host) exchange(t *testing.T, user int, source, to, request string) (text string) {
 	t.Helper()
 	h.do(t, user, func() {
 		dialer := net.Dialer{Timeout: 5 * time.Second}
@@ -69,7 +69,7 @@ func TestAdministrationFromOneAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := client.from(t, proxyUser, ir.MetricsSource, "127.0.0.1:15000", ""); got != "loopback" {
+		if got := client.exchange(t, proxyUser, ir.MetricsSource, "127.0.0.1:15000", ""); got != "loopback" {
 			t.Errorf("%s: the proxy does not reach its administration: %q", name, got)
 		}
 		for _, c := range []struct{ source, to string }{
@@ -78,11 +78,11 @@ func TestAdministrationFromOneAddress(t *testing.T) {
 			{"127.0.0.91", "127.0.0.1:15000"},
 			{"", "[::1]:15000"},
 		} {
-			if got := client.from(t, proxyUser, c.source, c.to, ""); got != "" {
+			if got := client.exchange(t, proxyUser, c.source, c.to, ""); got != "" {
 				t.Errorf("%s: the proxy reaches %s from %q: %q", name, c.to, c.source, got)
 			}
 		}
-		if got := client.from(t, proxyUser, ir.MetricsSource, "127.0.0.1:9000", ""); local != nil && got != "" {
+		if got := client.exchange(t, proxyUser, ir.MetricsSource, "127.0.0.1:9000", ""); local != nil && got != "" {
 			t.Errorf("%s: the proxy reaches another port from %s: %q", name, ir.MetricsSource, got)
 		}
 	}
@@ -119,14 +119,14 @@ func TestMetricsBehindRedirection(t *testing.T) {
 	server.proxy(t, m, "web", dir, authority)
 	const request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 	at := fmt.Sprint("10.99.0.2:", ir.DefaultMetricsPort)
-	if got := client.from(t, 0, "", at, request); !strings.HasPrefix(got, "200 ") ||
+	if got := client.exchange(t, 0, "", at, request); !strings.HasPrefix(got, "200 ") ||
 		!strings.Contains(got, "envoy_server_live{} 1") {
 		t.Errorf("the scraper reads %.300q", got)
 	}
-	if got := client.from(t, 0, "10.98.0.1", at, request); got != "" {
+	if got := client.exchange(t, 0, "10.98.0.1", at, request); got != "" {
 		t.Errorf("from an address outside the ranges: %.300q", got)
 	}
-	if got := client.from(t, 0, "", "10.99.0.2:15000", request); got != "" {
+	if got := client.exchange(t, 0, "", "10.99.0.2:15000", request); got != "" {
 		t.Errorf("the administration answers another host: %.300q", got)
 	}
 }

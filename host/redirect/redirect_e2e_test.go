@@ -22,8 +22,8 @@ type network struct {
 	unspecified, workload string
 }
 
-// at joins an address and a port.
-func at(address string, port int) string { return net.JoinHostPort(address, fmt.Sprint(port)) }
+// hostPort joins an address and a port.
+func hostPort(address string, port int) string { return net.JoinHostPort(address, fmt.Sprint(port)) }
 
 // redirected are the two hosts, and the rules that are set on them.
 type redirected struct {
@@ -93,10 +93,10 @@ func (r *redirected) run(t *testing.T) {
 	}
 	r.server.web(t, "127.0.0.1:8080")
 	for _, port := range []int{2222, 7777, 9999} {
-		r.server.echo(t, at(r.network.unspecified, port), fmt.Sprint("plain ", port))
+		r.server.echo(t, hostPort(r.network.unspecified, port), fmt.Sprint("plain ", port))
 	}
-	r.client.echo(t, at(r.network.loopback, 9000), "on loopback")
-	r.client.echo(t, at(r.network.client, 9001), "on its own address")
+	r.client.echo(t, hostPort(r.network.loopback, 9000), "on loopback")
+	r.client.echo(t, hostPort(r.network.client, 9001), "on its own address")
 	r.apply(t)
 	r.client.proxy(t, m, "client", dir, authority)
 	r.server.proxy(t, m, "web", dir, authority)
@@ -122,13 +122,13 @@ func (r *redirected) callsByName(t *testing.T, when string) {
 		"web", "web.default", "web.default.svc", "web.default.svc.cluster.local",
 		"web:8080", "web.default.svc:8080", "WEB.default.svc.",
 	} {
-		if status, body := r.client.get(t, 0, at(r.network.server, 8080), host); status != http.StatusOK ||
+		if status, body := r.client.get(t, 0, hostPort(r.network.server, 8080), host); status != http.StatusOK ||
 			!strings.Contains(body, "URI=spiffe://two.example/ns/default/sa/client") {
 			t.Errorf("%s: %s through both proxies: %d %q", when, host, status, body)
 		}
 	}
 	for _, host := range []string{"other", "web.other.svc", "web.default.svc.other.domain"} {
-		if status, body := r.client.get(t, 0, at(r.network.server, 8080), host); status != http.StatusBadGateway ||
+		if status, body := r.client.get(t, 0, hostPort(r.network.server, 8080), host); status != http.StatusBadGateway ||
 			!strings.Contains(body, "add it to uses of client") {
 			t.Errorf("%s: %s, which the client does not use: %d %q", when, host, status, body)
 		}
@@ -140,14 +140,14 @@ func (r *redirected) hearsWhatIsExcluded(t *testing.T, when string) {
 	t.Helper()
 	n := r.network
 	for address, want := range map[string]string{
-		at(n.loopback, 9000):  "on loopback",
-		at(n.client, 9001):    "on its own address",
-		at(n.server, 2222):    "plain 2222", // excluded at both ends
-		at(n.excluded, 7777):  "plain 7777", // the range here, the port there
-		at(n.server, 7777):    "",           // only there
-		at(n.server, 9999):    "",
-		at(n.excluded, 9999):  "",
-		at(n.loopback, 15001): "",
+		hostPort(n.loopback, 9000):  "on loopback",
+		hostPort(n.client, 9001):    "on its own address",
+		hostPort(n.server, 2222):    "plain 2222", // excluded at both ends
+		hostPort(n.excluded, 7777):  "plain 7777", // the range here, the port there
+		hostPort(n.server, 7777):    "",           // only there
+		hostPort(n.server, 9999):    "",
+		hostPort(n.excluded, 9999):  "",
+		hostPort(n.loopback, 15001): "",
 	} {
 		if got := r.client.hears(t, 0, address); got != want {
 			t.Errorf("%s: %s says %q, want %q", when, address, got, want)
@@ -159,13 +159,13 @@ func (r *redirected) hearsWhatIsExcluded(t *testing.T, when string) {
 func (r *redirected) leavesProxyAlone(t *testing.T, when string) {
 	t.Helper()
 	n := r.network
-	if got := r.client.hears(t, proxyUser, at(n.server, 7777)); got != "plain 7777" {
+	if got := r.client.hears(t, proxyUser, hostPort(n.server, 7777)); got != "plain 7777" {
 		t.Errorf("%s: as the proxy's user: %q", when, got)
 	}
-	if status, body := r.client.get(t, proxyUser, at(n.server, 8080), "web"); status != 0 {
+	if status, body := r.client.get(t, proxyUser, hostPort(n.server, 8080), "web"); status != 0 {
 		t.Errorf("%s: plaintext past the client's proxy: %d %q", when, status, body)
 	}
-	if got := r.client.hears(t, proxyUser, at(n.server, 9999)); got != "" {
+	if got := r.client.hears(t, proxyUser, hostPort(n.server, 9999)); got != "" {
 		t.Errorf("%s: a port that the mesh does not know: %q", when, got)
 	}
 }
@@ -182,7 +182,7 @@ func (r *redirected) remove(t *testing.T) {
 			}
 		}
 	}
-	if got := r.client.hears(t, 0, at(r.network.server, 9999)); got != "plain 9999" {
+	if got := r.client.hears(t, 0, hostPort(r.network.server, 9999)); got != "plain 9999" {
 		t.Errorf("removed: %q", got)
 	}
 }

@@ -181,7 +181,7 @@ func readRevoked(f files) ([]Revocation, error) {
 	var list []Revocation
 	if err := json.Unmarshal(data, &list); err != nil ||
 		slices.ContainsFunc(list, func(r Revocation) bool { return r.Identity.IsZero() }) {
-		return nil, fmt.Errorf("%s is incomplete", f.at(revokedFile))
+		return nil, fmt.Errorf("%s is incomplete", f.locate(revokedFile))
 	}
 	return list, nil
 }

@@ -64,12 +64,12 @@ type kept struct {
 	store Store
 }
 
-func (k kept) at(name string) string { return fmt.Sprintf("%s in %s", name, k.store) }
+func (k kept) locate(name string) string { return fmt.Sprintf("%s in %s", name, k.store) }
 
 func (k kept) read(name string) ([]byte, error) {
 	data, ok := k.files[name]
 	if !ok {
-		return nil, &fs.PathError{Op: "read", Path: k.at(name), Err: fs.ErrNotExist}
+		return nil, &fs.PathError{Op: "read", Path: k.locate(name), Err: fs.ErrNotExist}
 	}
 	return data, nil
 }

@@ -103,17 +103,17 @@ type files interface {
 	// secret reads a file. It returns an error if other users may read it.
 	secret(name string) (secret.Value, error)
 	// at returns the place of a file, for messages to administrators.
-	at(name string) string
+	locate(name string) string
 }
 
 // directory is an authority's directory.
 type directory string
 
-func (d directory) at(name string) string {
+func (d directory) locate(name string) string {
 	return filepath.Join(string(d), filepath.FromSlash(name))
 }
-func (d directory) read(name string) ([]byte, error)         { return os.ReadFile(d.at(name)) }
-func (d directory) secret(name string) (secret.Value, error) { return readSecret(d.at(name)) }
+func (d directory) read(name string) ([]byte, error)         { return os.ReadFile(d.locate(name)) }
+func (d directory) secret(name string) (secret.Value, error) { return readSecret(d.locate(name)) }
 
 // take sets the authority to the state in the files.
 func (a *Authority) take(f files) error {
@@ -126,7 +126,7 @@ func (a *Authority) take(f files) error {
 		return err
 	}
 	if len(key.Reveal()) != joinKeySize {
-		return fmt.Errorf("%s is incomplete", f.at(joinKeyFile))
+		return fmt.Errorf("%s is incomplete", f.locate(joinKeyFile))
 	}
 	revoked, err := readRevoked(f)
 	if err != nil {
@@ -146,7 +146,7 @@ func readState(f files) (state, map[int]*generation, error) {
 		return s, nil, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil || len(s.Trusted) == 0 {
-		return s, nil, fmt.Errorf("%s is incomplete", f.at(stateFile))
+		return s, nil, fmt.Errorf("%s is incomplete", f.locate(stateFile))
 	}
 	known := map[int]*generation{}
 	for _, n := range s.Trusted {
@@ -155,7 +155,7 @@ func readState(f files) (state, map[int]*generation, error) {
 		}
 	}
 	if known[s.Signing] == nil {
-		return s, nil, fmt.Errorf("%s: the signing certificate is not trusted", f.at(stateFile))
+		return s, nil, fmt.Errorf("%s: the signing certificate is not trusted", f.locate(stateFile))
 	}
 	return s, known, nil
 }
@@ -179,16 +179,16 @@ func readGeneration(f files, number int) (*generation, error) {
 		return nil, err
 	}
 	if !key.PublicKey.Equal(intermediate.PublicKey) {
-		return nil, fmt.Errorf("%s: the key is not that of %s", f.at(inGeneration(number, keyFile)), intermediateFile)
+		return nil, fmt.Errorf("%s: the key is not that of %s", f.locate(inGeneration(number, keyFile)), intermediateFile)
 	}
 	if err := intermediate.CheckSignatureFrom(root); err != nil {
-		return nil, fmt.Errorf("%s: %s did not sign %s: %w", f.at(inGeneration(number, intermediateFile)), rootFile,
+		return nil, fmt.Errorf("%s: %s did not sign %s: %w", f.locate(inGeneration(number, intermediateFile)), rootFile,
 			intermediateFile, err)
 	}
 	g := &generation{number: number, root: root, intermediate: intermediate, key: key}
 	if data, err := f.read(inGeneration(number, lastFile)); err == nil {
 		if g.last, err = time.Parse(time.RFC3339, strings.TrimSpace(string(data))); err != nil {
-			return nil, fmt.Errorf("%s holds no time", f.at(inGeneration(number, lastFile)))
+			return nil, fmt.Errorf("%s holds no time", f.locate(inGeneration(number, lastFile)))
 		}
 	}
 	return g, nil
@@ -308,7 +308,7 @@ func readCertificate(f files, name string) (*x509.Certificate, error) {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("%s holds no certificate", f.at(name))
+		return nil, fmt.Errorf("%s holds no certificate", f.locate(name))
 	}
 	return publickey.ParseCertificate(block.Bytes)
 }
@@ -334,15 +334,15 @@ func readKey(f files, name string) (*ecdsa.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(data.Reveal())
 	if block == nil {
-		return nil, fmt.Errorf("%s holds no key", f.at(name))
+		return nil, fmt.Errorf("%s holds no key", f.locate(name))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s holds no key", f.at(name)) // the error could quote it
+		return nil, fmt.Errorf("%s holds no key", f.locate(name)) // the error could quote it
 	}
 	ec, ok := key.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s holds a key of another kind", f.at(name))
+		return nil, fmt.Errorf("%s holds a key of another kind", f.locate(name))
 	}
 	return ec, nil
 }

@@ -129,7 +129,7 @@ func replaced(value string, match *spec.Match) string {
 }
 
 func redirected(f gatewayv1.HTTPRequestRedirectFilter, match *spec.Match) *spec.Redirect {
-	out := &spec.Redirect{Status: spec.Written(or(f.StatusCode, 302))}
+	out := &spec.Redirect{Status: spec.Written(valueOr(f.StatusCode, 302))}
 	if f.Scheme != nil {
 		out.Scheme = spec.Written(*f.Scheme)
 	}
@@ -190,8 +190,8 @@ func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter
 	switch {
 	case f.Percent != nil && *f.Percent != 100:
 		route.Mirror.Percent = spec.Written(float64(*f.Percent))
-	case f.Fraction != nil && or(f.Fraction.Denominator, 100) > 0:
-		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(or(f.Fraction.Denominator,
+	case f.Fraction != nil && valueOr(f.Fraction.Denominator, 100) > 0:
+		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(valueOr(f.Fraction.Denominator,
 			100)))
 	}
 }
@@ -210,7 +210,7 @@ func (m *reader) tries(o *importer.Object, r *gatewayv1.HTTPRouteRule, route *sp
 		if route.Retries == nil {
 			route.Retries = &spec.Retries{}
 		}
-		route.Retries.Attempts = spec.Written(or(importer.Take(&t.Attempts), 1))
+		route.Retries.Attempts = spec.Written(valueOr(importer.Take(&t.Attempts), 1))
 		if d, ok := length(importer.Take(&t.Backoff)); ok {
 			route.Retries.Backoff = &spec.Backoff{Base: spec.Written(d)}
 		}
@@ -232,7 +232,7 @@ func (m *reader) tries(o *importer.Object, r *gatewayv1.HTTPRouteRule, route *sp
 
 // limit is a length of time, or none at all for 0 (GEP-1742).
 func limit(d *gatewayv1.Duration) (string, bool) {
-	if parsed, err := time.ParseDuration(string(or(d, ""))); err == nil && parsed == 0 {
+	if parsed, err := time.ParseDuration(string(valueOr(d, ""))); err == nil && parsed == 0 {
 		return spec.NoLimit, true
 	}
 	return length(d)

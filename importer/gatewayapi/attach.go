@@ -56,12 +56,12 @@ func (m *reader) attach(o *importer.Object) {
 func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bool) {
 	for i, parent := range d.ParentRefs {
 		at := []string{"spec", "parentRefs", strconv.Itoa(i)}
-		if or(parent.Kind, "Gateway") == "Service" && or(parent.Group, group) == "" {
+		if valueOr(parent.Kind, "Gateway") == "Service" && valueOr(parent.Group, group) == "" {
 			continue // see toServices
 		}
-		namespace := string(or(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+		namespace := string(valueOr(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
 		g := m.gateways[namespace+"/"+string(parent.Name)]
-		if or(parent.Kind, "Gateway") != "Gateway" || or(parent.Group, group) != group || g == nil {
+		if valueOr(parent.Kind, "Gateway") != "Gateway" || valueOr(parent.Group, group) != group || g == nil {
 			m.NotCarried(o, "no Gateway "+namespace+"/"+string(parent.Name)+" was read", at...)
 			continue
 		}
@@ -86,13 +86,13 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 func (m *reader) toServices() {
 	byService := map[*importer.Service][]*candidate{}
 	for _, kind := range routeKinds {
-		for _, o := range m.of(kind) {
+		for _, o := range m.objectsOf(kind) {
 			for i, parent := range m.parents(o).ParentRefs {
-				if or(parent.Kind, "Gateway") != "Service" || or(parent.Group, group) != "" {
+				if valueOr(parent.Kind, "Gateway") != "Service" || valueOr(parent.Group, group) != "" {
 					continue
 				}
 				at := []string{"spec", "parentRefs", strconv.Itoa(i)}
-				namespace := string(or(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+				namespace := string(valueOr(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
 				s := m.Service(namespace, string(parent.Name))
 				switch {
 				case s == nil:

@@ -23,7 +23,7 @@ func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRe
 		ref := importer.Take(&refs[i].BackendRef)
 		to := m.destination(o, ref.BackendObjectReference, at, protocol, append(slices.Clone(where), "backendRefs",
 			strconv.Itoa(i))...)
-		weight := int(or(ref.Weight, 1))
+		weight := int(valueOr(ref.Weight, 1))
 		if to == nil {
 			invalid += weight
 			continue
@@ -48,8 +48,8 @@ func (m *reader) destinations(o *importer.Object, refs []gatewayv1.HTTPBackendRe
 func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectReference, at *importer.Service,
 	protocol string, where ...string,
 ) *spec.Destination {
-	namespace := string(or(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
-	if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {
+	namespace := string(valueOr(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+	if valueOr(ref.Group, "") != "" || valueOr(ref.Kind, "Service") != "Service" {
 		m.NotCarried(o, "a backend is a Service", where...)
 		return nil
 	}

@@ -30,7 +30,7 @@ type gateway struct {
 }
 
 func (m *reader) readGateways() {
-	for _, o := range m.of("Gateway") {
+	for _, o := range m.objectsOf("Gateway") {
 		var d gatewayv1.GatewaySpec
 		if !m.Decode(o, "spec", &d) {
 			continue
@@ -60,12 +60,12 @@ func (m *reader) readGateways() {
 // finishGateways attaches the routes, and makes a gateway of each Gateway.
 func (m *reader) finishGateways() {
 	for _, kind := range routeKinds {
-		for _, o := range m.of(kind) {
+		for _, o := range m.objectsOf(kind) {
 			m.attach(o)
 		}
 	}
 	for _, kind := range []string{"TLSRoute", "TCPRoute"} {
-		for _, o := range m.of(kind) {
+		for _, o := range m.objectsOf(kind) {
 			m.attachStream(o)
 		}
 	}

@@ -42,8 +42,10 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	return m.Mesh
 }
 
-// of are the objects of a kind.
-func (m *reader) of(kind string) []*importer.Object { return importer.Of(m.objects, group, kind) }
+// objectsOf are the objects of a kind.
+func (m *reader) objectsOf(kind string) []*importer.Object {
+	return importer.Of(m.objects, group, kind)
+}
 
 // routeKinds are the kinds of routes for HTTP.
 var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
@@ -71,7 +73,7 @@ func (m *reader) allow() {
 
 // backendTLS reports each BackendTLSPolicy, because the mesh itself encrypts connections to backends.
 func (m *reader) backendTLS() {
-	for _, o := range m.of("BackendTLSPolicy") {
+	for _, o := range m.objectsOf("BackendTLSPolicy") {
 		var d gatewayv1.BackendTLSPolicySpec
 		if m.Decode(o, "spec", &d) {
 			m.NotCarried(o, "a member is reached by mutual TLS, with the certificates of the mesh: its own TLS would be within that")

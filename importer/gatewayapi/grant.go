@@ -14,7 +14,7 @@ type grant struct {
 
 // readGrants reads the ReferenceGrants. The references that they permit are carried over.
 func (m *reader) readGrants() {
-	for _, o := range m.of("ReferenceGrant") {
+	for _, o := range m.objectsOf("ReferenceGrant") {
 		g := grant{namespace: o.Metadata.Namespace}
 		if m.Decode(o, "spec", &g.ReferenceGrantSpec) {
 			m.grants = append(m.grants, g)
@@ -35,8 +35,8 @@ func (m *reader) granted(fromKind, fromNamespace, toKind, toNamespace, toName st
 	})
 }
 
-// or is what a pointer points to, or the default.
-func or[T any](p *T, value T) T {
+// valueOr is what a pointer points to, or the default.
+func valueOr[T any](p *T, value T) T {
 	if p != nil {
 		return *p
 	}

@@ -49,7 +49,7 @@ func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener,
 	port := importer.Take(&d.Port)
 	l := &listener{
 		object: g.object, index: i, name: string(importer.Take(&d.Name)),
-		host: string(or(importer.Take(&d.Hostname), "")), spec: &spec.Listener{Port: spec.Written(int(port))},
+		host: string(valueOr(importer.Take(&d.Hostname), "")), spec: &spec.Listener{Port: spec.Written(int(port))},
 	}
 	if l.host != "" {
 		l.spec.Hosts = spec.WrittenAll(l.host)
@@ -60,7 +60,7 @@ func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener,
 		}
 	}
 	why := ""
-	passthrough := d.TLS != nil && or(d.TLS.Mode, gatewayv1.TLSModeTerminate) == gatewayv1.TLSModePassthrough
+	passthrough := d.TLS != nil && valueOr(d.TLS.Mode, gatewayv1.TLSModeTerminate) == gatewayv1.TLSModePassthrough
 	switch protocol := importer.Take(&d.Protocol); {
 	case protocol == gatewayv1.HTTPProtocolType:
 	case protocol == gatewayv1.HTTPSProtocolType && !passthrough:
@@ -100,8 +100,8 @@ func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener,
 		return "it has no certificate"
 	}
 	ref := d.TLS.CertificateRefs[0]
-	if or(ref.Kind, "Secret") != "Secret" || or(ref.Group, "") != "" ||
-		string(or(ref.Namespace, gatewayv1.Namespace(namespace))) != namespace {
+	if valueOr(ref.Kind, "Secret") != "Secret" || valueOr(ref.Group, "") != "" ||
+		string(valueOr(ref.Namespace, gatewayv1.Namespace(namespace))) != namespace {
 		return "its certificate is not a Secret in the gateway's own namespace"
 	}
 	if importer.NameOf(string(ref.Name)) != string(ref.Name) {
@@ -113,7 +113,7 @@ func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener,
 		return ""
 	}
 	if len(roots.CACertificateRefs) != 1 || roots.CACertificateRefs[0].Kind != "Secret" ||
-		string(or(roots.CACertificateRefs[0].Namespace, gatewayv1.Namespace(namespace))) != namespace {
+		string(valueOr(roots.CACertificateRefs[0].Namespace, gatewayv1.Namespace(namespace))) != namespace {
 		return "its clients show certificates, whose roots are no Secret in the gateway's own namespace"
 	}
 	l.spec.TLS.ClientCertificates = &spec.ClientCertificates{
@@ -127,7 +127,7 @@ func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener,
 
 // takesFrom reports whether routes of a namespace may be attached to the listener.
 func (m *reader) takesFrom(l *listener, namespace string) bool {
-	switch or(l.from.From, gatewayv1.NamespacesFromSame) {
+	switch valueOr(l.from.From, gatewayv1.NamespacesFromSame) {
 	case gatewayv1.NamespacesFromAll:
 		return true
 	case gatewayv1.NamespacesFromSame:

@@ -37,7 +37,7 @@ func (m *reader) match(o *importer.Object, d *gatewayv1.HTTPRouteMatch, at []str
 		if _, twice := base.Headers[name]; twice {
 			continue // only the first counts
 		}
-		value := text(h.Value, string(or(h.Type, gatewayv1.HeaderMatchExact)))
+		value := text(h.Value, string(valueOr(h.Type, gatewayv1.HeaderMatchExact)))
 		if value == nil {
 			m.NotCarried(o, tooMany, append(at, "headers")...)
 			return nil
@@ -48,7 +48,7 @@ func (m *reader) match(o *importer.Object, d *gatewayv1.HTTPRouteMatch, at []str
 		if _, twice := base.Query[string(q.Name)]; twice {
 			continue
 		}
-		value := text(q.Value, string(or(q.Type, gatewayv1.QueryParamMatchExact)))
+		value := text(q.Value, string(valueOr(q.Type, gatewayv1.QueryParamMatchExact)))
 		if value == nil {
 			m.NotCarried(o, tooMany, append(at, "queryParams")...)
 			return nil
@@ -58,9 +58,9 @@ func (m *reader) match(o *importer.Object, d *gatewayv1.HTTPRouteMatch, at []str
 	out.rank.headers, out.rank.query = len(base.Headers), len(base.Query)
 	paths := []*spec.PathMatch{nil}
 	if p := d.Path; p != nil {
-		value := or(p.Value, "/")
+		value := valueOr(p.Value, "/")
 		out.rank.path = len(value)
-		switch or(p.Type, gatewayv1.PathMatchPathPrefix) {
+		switch valueOr(p.Type, gatewayv1.PathMatchPathPrefix) {
 		case gatewayv1.PathMatchExact:
 			out.rank.kind, paths = byExact, []*spec.PathMatch{{Exact: spec.Written(value)}}
 		case gatewayv1.PathMatchRegularExpression:
@@ -111,9 +111,9 @@ func (m *reader) call(o *importer.Object, d *gatewayv1.GRPCRouteMatch, at []stri
 	out := &matched{}
 	match := &spec.Match{}
 	if c := d.Method; c != nil {
-		service, method := or(c.Service, ""), or(c.Method, "")
+		service, method := valueOr(c.Service, ""), valueOr(c.Method, "")
 		out.rank.service, out.rank.name = len(service), len(method)
-		if or(c.Type, gatewayv1.GRPCMethodMatchExact) == gatewayv1.GRPCMethodMatchRegularExpression {
+		if valueOr(c.Type, gatewayv1.GRPCMethodMatchExact) == gatewayv1.GRPCMethodMatchRegularExpression {
 			match.Path = &spec.PathMatch{Regex: spec.Written("/" + segment(service) + "/" + segment(method))}
 		} else if service+method != "" {
 			match.GRPC = &spec.GRPCMatch{}
@@ -129,7 +129,7 @@ func (m *reader) call(o *importer.Object, d *gatewayv1.GRPCRouteMatch, at []stri
 		}
 	}
 	for _, h := range d.Headers {
-		value := text(h.Value, string(or(h.Type, gatewayv1.GRPCHeaderMatchExact)))
+		value := text(h.Value, string(valueOr(h.Type, gatewayv1.GRPCHeaderMatchExact)))
 		if value == nil {
 			m.NotCarried(o, tooMany, append(at, "headers")...)
 			return nil

@@ -37,13 +37,13 @@ func (t *translation) ofAddresses(p *spec.Peers, d *securityv1.Source, at []stri
 			continue
 		}
 		*asked.in, *asked.notIn = nil, nil
-		p = t.within(p, list, asked.direct, slices.Concat(at, []string{asked.field}))
+		p = t.peersAt(p, list, asked.direct, slices.Concat(at, []string{asked.field}))
 	}
 	return p
 }
 
-// within are the peers at one of the addresses, which are those of the connection where direct is set; nil for nobody.
-func (t *translation) within(p *spec.Peers, list []netip.Prefix, direct bool, at []string) *spec.Peers {
+// peersAt are the peers at one of the addresses, which are those of the connection where direct is set; nil for nobody.
+func (t *translation) peersAt(p *spec.Peers, list []netip.Prefix, direct bool, at []string) *spec.Peers {
 	q := *p
 	if p.IPRanges != nil {
 		before, _ := addresses(values(p.IPRanges), nil)
@@ -118,7 +118,7 @@ func addresses(in, notIn []string) ([]netip.Prefix, bool) {
 		}
 		var left []netip.Prefix
 		for _, r := range out {
-			left = append(left, without(r, hole)...)
+			left = append(left, subtract(r, hole)...)
 		}
 		out = left
 	}
@@ -134,8 +134,8 @@ func network(text string) (netip.Prefix, bool) {
 	return r.Masked(), err == nil && !r.Addr().Is4In6()
 }
 
-// without are the networks of the addresses of r that are not in the hole.
-func without(r, hole netip.Prefix) []netip.Prefix {
+// subtract are the networks of the addresses of r that are not in the hole.
+func subtract(r, hole netip.Prefix) []netip.Prefix {
 	switch {
 	case !r.Overlaps(hole):
 		return []netip.Prefix{r}
@@ -146,7 +146,7 @@ func without(r, hole netip.Prefix) []netip.Prefix {
 	upper := r.Addr().AsSlice()
 	upper[r.Bits()/8] |= 0x80 >> (r.Bits() % 8)
 	half, _ := netip.AddrFromSlice(upper)
-	return append(without(netip.PrefixFrom(r.Addr(), bits), hole), without(netip.PrefixFrom(half, bits), hole)...)
+	return append(subtract(netip.PrefixFrom(r.Addr(), bits), hole), subtract(netip.PrefixFrom(half, bits), hole)...)
 }
 
 // overlap are the networks of the addresses that are in one of each.

@@ -27,7 +27,7 @@ const (
 // mesh, or its callers if they are known, and every sender in plaintext if plaintext is permitted.
 func (m *reader) authorizationPolicies(permissive map[string]bool) {
 	restricted, tokens, partly := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, o := range m.of(security, "AuthorizationPolicy") {
+	for _, o := range m.objectsOf(security, "AuthorizationPolicy") {
 		var d securityv1.AuthorizationPolicy
 		if !m.Decode(o, "spec", &d) {
 			continue
@@ -37,7 +37,7 @@ func (m *reader) authorizationPolicies(permissive map[string]bool) {
 		action := importer.Take(&d.Action)
 		deny := action == securityv1.AuthorizationPolicy_DENY
 		if action != securityv1.AuthorizationPolicy_ALLOW && !deny {
-			m.beside(o, &d, action)
+			m.reportOtherAction(o, &d, action)
 		}
 		m.toGateways(o, &d, services, action)
 		mode := o.Metadata.Annotations["istio.io/dry-run"] == "true"
@@ -172,8 +172,8 @@ func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolic
 		"selector")
 }
 
-// beside reports a policy that neither allows nor denies by itself.
-func (m *reader) beside(o *importer.Object, d *securityv1.AuthorizationPolicy,
+// reportOtherAction reports a policy that neither allows nor denies by itself.
+func (m *reader) reportOtherAction(o *importer.Object, d *securityv1.AuthorizationPolicy,
 	action securityv1.AuthorizationPolicy_Action,
 ) {
 	d.Rules = nil

@@ -144,7 +144,7 @@ func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok 
 			if !ok {
 				break
 			}
-			if r.From = t.within(r.From, list, d.Key == "source.ip", at); r.From != nil {
+			if r.From = t.peersAt(r.From, list, d.Key == "source.ip", at); r.From != nil {
 				out = append(out, &r)
 			} else if len(rules) == 1 {
 				return nil, false // it is for nobody

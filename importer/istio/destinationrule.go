@@ -46,7 +46,7 @@ var destinationRuleReasons = map[string]string{
 // destinationRules are the versions of services, and the settings of calls to them.
 func (m *reader) destinationRules() {
 	seen := map[any]*importer.Object{}
-	for _, o := range m.of(networking, "DestinationRule") {
+	for _, o := range m.objectsOf(networking, "DestinationRule") {
 		var d networkingv1.DestinationRule
 		if !m.Decode(o, "spec", &d) {
 			continue

@@ -36,7 +36,7 @@ type gateway struct {
 func (m *reader) readGateways() {
 	together := m.boundTogether()
 	made, shared := map[string]*gateway{}, map[string]string{}
-	for _, o := range m.of(networking, "Gateway") {
+	for _, o := range m.objectsOf(networking, "Gateway") {
 		var d networkingv1.Gateway
 		if !m.Decode(o, "spec", &d) {
 			continue
@@ -80,7 +80,7 @@ func (m *reader) boundTogether() map[string]string {
 		}
 		return name
 	}
-	for _, o := range m.of(networking, "VirtualService") {
+	for _, o := range m.objectsOf(networking, "VirtualService") {
 		var d networkingv1.VirtualService
 		if !(&importer.Mesh{}).Decode(o, "spec", &d) {
 			continue

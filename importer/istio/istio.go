@@ -72,8 +72,8 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	return m.Mesh
 }
 
-// of are the objects of a kind.
-func (m *reader) of(group, kind string) []*importer.Object {
+// objectsOf are the objects of a kind.
+func (m *reader) objectsOf(group, kind string) []*importer.Object {
 	return importer.Of(m.objects, group, kind)
 }
 
@@ -102,7 +102,7 @@ func (m *reader) takeGateways() {
 	} {
 		m.edge[account] = []map[string]string{{"istio": label, "app": "istio-" + label}}
 	}
-	for _, o := range m.of(networking, "Gateway") {
+	for _, o := range m.objectsOf(networking, "Gateway") {
 		var d networkingv1.Gateway
 		if !(&importer.Mesh{}).Decode(o, "spec", &d) || len(d.Selector) == 0 {
 			continue

@@ -18,7 +18,7 @@ func (m *reader) peerAuthentications() map[string]bool {
 	const unset = securityv1.PeerAuthentication_MutualTLS_UNSET
 	modes := map[string]securityv1.PeerAuthentication_MutualTLS_Mode{}
 	rank := map[string]int{}
-	for _, o := range m.of(security, "PeerAuthentication") {
+	for _, o := range m.objectsOf(security, "PeerAuthentication") {
 		var d securityv1.PeerAuthentication
 		if !m.Decode(o, "spec", &d) {
 			continue

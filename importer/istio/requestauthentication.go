@@ -27,7 +27,7 @@ var requestAuthenticationReasons = map[string]string{
 // requestAuthentications are the issuers of tokens. They are the whole mesh's, and a service
 // checks those that its rules ask for.
 func (m *reader) requestAuthentications() {
-	for _, o := range m.of(security, "RequestAuthentication") {
+	for _, o := range m.objectsOf(security, "RequestAuthentication") {
 		var d securityv1.RequestAuthentication
 		if !m.Decode(o, "spec", &d) {
 			continue
@@ -143,7 +143,7 @@ func (m *reader) issuerNames() []string {
 
 // unasked reports issuers whose tokens no rule requires, because their invalid tokens are not refused either.
 func (m *reader) unasked() {
-	for _, o := range m.of(security, "RequestAuthentication") {
+	for _, o := range m.objectsOf(security, "RequestAuthentication") {
 		var d securityv1.RequestAuthentication
 		if !(&importer.Mesh{}).Decode(o, "spec", &d) {
 			continue

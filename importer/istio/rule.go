@@ -37,19 +37,19 @@ func (t *translation) rules(r *securityv1.Rule) []*spec.Rule {
 	}
 	var out []*spec.Rule
 	for i, from := range sources {
-		peers, ok := t.peers(from.GetSource(), t.below("from", strconv.Itoa(i), "source"))
+		peers, ok := t.peers(from.GetSource(), t.pathTo("from", strconv.Itoa(i), "source"))
 		if !ok {
 			continue
 		}
 		for n, to := range operations {
 			rule := &spec.Rule{From: peers}
-			if !t.operation(to.GetOperation(), rule, t.below("to", strconv.Itoa(n), "operation")) {
+			if !t.operation(to.GetOperation(), rule, t.pathTo("to", strconv.Itoa(n), "operation")) {
 				continue
 			}
 			rules, ok := t.tokens(from.GetSource().GetRequestPrincipals(), rule,
-				t.below("from", strconv.Itoa(i), "source", "requestPrincipals"))
+				t.pathTo("from", strconv.Itoa(i), "source", "requestPrincipals"))
 			for c, when := range r.When {
-				rules, ok = t.condition(when, rules, ok, t.below("when", strconv.Itoa(c)))
+				rules, ok = t.condition(when, rules, ok, t.pathTo("when", strconv.Itoa(c)))
 			}
 			if ok {
 				out = append(out, rules...)
@@ -59,8 +59,8 @@ func (t *translation) rules(r *securityv1.Rule) []*spec.Rule {
 	return out
 }
 
-// below is a path in the rule.
-func (t *translation) below(path ...string) []string { return slices.Concat(t.at, path) }
+// pathTo is a path in the rule.
+func (t *translation) pathTo(path ...string) []string { return slices.Concat(t.at, path) }
 
 // unsaid reports what remains of a part of a rule, and returns whether the rule can be carried over without it.
 func (t *translation) unsaid(rest any, at []string) bool {

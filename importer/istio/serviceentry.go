@@ -32,7 +32,7 @@ var internalReasons = map[string]string{
 // serviceEntries makes externals of the services outside the mesh, and services of those
 // inside whose instances are named.
 func (m *reader) serviceEntries() {
-	for _, o := range m.of(networking, "ServiceEntry") {
+	for _, o := range m.objectsOf(networking, "ServiceEntry") {
 		var d networkingv1.ServiceEntry
 		if !m.Decode(o, "spec", &d) {
 			continue

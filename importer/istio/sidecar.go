@@ -20,7 +20,7 @@ var sidecarReasons = map[string]string{
 // sidecars say which hosts services are given.
 func (m *reader) sidecars() {
 	rank := map[string]int{}
-	for _, o := range m.of(networking, "Sidecar") {
+	for _, o := range m.objectsOf(networking, "Sidecar") {
 		var d networkingv1.Sidecar
 		if !m.Decode(o, "spec", &d) {
 			continue

@@ -40,7 +40,7 @@ var virtualServiceReasons = map[string]string{
 // virtualServices are the routes of services and gateways. Of two for the same host within the mesh the older
 // one holds.
 func (m *reader) virtualServices() {
-	objects := slices.Clone(m.of(networking, "VirtualService"))
+	objects := slices.Clone(m.objectsOf(networking, "VirtualService"))
 	slices.SortStableFunc(objects, func(a, b *importer.Object) int {
 		return a.Metadata.CreationTimestamp.Compare(b.Metadata.CreationTimestamp.Time)
 	})

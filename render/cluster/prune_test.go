@@ -117,8 +117,8 @@ func config(name, value string) *unstructured.Unstructured {
 	return o
 }
 
-// by has somebody else apply an object.
-func (s *server) by(t *testing.T, manager string, o *unstructured.Unstructured) {
+// applyAs has somebody else apply an object.
+func (s *server) applyAs(t *testing.T, manager string, o *unstructured.Unstructured) {
 	t.Helper()
 	if err := s.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(manager),
 		client.ForceOwnership); err != nil {
@@ -133,8 +133,8 @@ func (s *server) applied(ctx context.Context, objects ...*unstructured.Unstructu
 	return strings.Join(s.told, "\n"), err
 }
 
-// is checks what the cluster has of an object; "" is none.
-func (s *server) is(t *testing.T, name, value string) {
+// assertValue checks what the cluster has of an object; "" is none.
+func (s *server) assertValue(t *testing.T, name, value string) {
 	t.Helper()
 	o := config(name, "")
 	err := s.client.Get(t.Context(), client.ObjectKeyFromObject(o), o)
@@ -155,8 +155,8 @@ func (s *server) is(t *testing.T, name, value string) {
 func TestPruneWhatMeshcMade(t *testing.T) {
 	ctx := t.Context()
 	s := newServer(t)
-	s.by(t, "kubectl", config("before", "theirs"))
-	s.by(t, fieldManager, config("by-hand", "theirs")) // kubectl apply --server-side --field-manager=meshc
+	s.applyAs(t, "kubectl", config("before", "theirs"))
+	s.applyAs(t, fieldManager, config("by-hand", "theirs")) // kubectl apply --server-side --field-manager=meshc
 	all := func() []*unstructured.Unstructured {
 		return []*unstructured.Unstructured{
 			config("before", "mesh"), config("by-hand", "mesh"), config("made", "mesh"),
@@ -184,7 +184,7 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 	if err := s.client.Delete(ctx, again); err != nil {
 		t.Fatal(err)
 	}
-	s.by(t, fieldManager, config("made-again", "theirs"))
+	s.applyAs(t, fieldManager, config("made-again", "theirs"))
 	gone, err := s.gone(ctx, object.UnstructuredSetToObjMetadataSet([]*unstructured.Unstructured{
 		config("kept", "mesh"),
 	}), shop)
@@ -198,11 +198,11 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "before", "mesh")
-	s.is(t, "by-hand", "mesh")
-	s.is(t, "made", "")
-	s.is(t, "made-again", "theirs")
-	s.is(t, "kept", "mesh")
+	s.assertValue(t, "before", "mesh")
+	s.assertValue(t, "by-hand", "mesh")
+	s.assertValue(t, "made", "")
+	s.assertValue(t, "made-again", "theirs")
+	s.assertValue(t, "kept", "mesh")
 	if strings.Count(said, "deleted") != 1 || strings.Count(said, "is not known to be made by meshc, and stays") != 2 {
 		t.Errorf("it says:\n%s", said)
 	}
@@ -224,7 +224,7 @@ func TestInterruptedBetween(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.made = nil
-	s.by(t, "kubectl", config("c", "theirs"))
+	s.applyAs(t, "kubectl", config("c", "theirs"))
 	said, err := s.applied(t.Context(), config("a", "mesh"), config("b", "mesh"), config("c", "mesh"))
 	if err != nil {
 		t.Fatal(err)
@@ -235,9 +235,9 @@ func TestInterruptedBetween(t *testing.T) {
 	if _, err := s.applied(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "a", "")
-	s.is(t, "b", "")
-	s.is(t, "c", "mesh")
+	s.assertValue(t, "a", "")
+	s.assertValue(t, "b", "")
+	s.assertValue(t, "c", "mesh")
 }
 
 // An object that somebody makes in the moment between meshc's look and its own making is
@@ -249,7 +249,7 @@ func TestMadeMeanwhile(t *testing.T) {
 			s.making = func(o client.Object) {
 				if o.GetName() == "raced" {
 					s.making = nil
-					s.by(t, "kubectl", config("raced", value))
+					s.applyAs(t, "kubectl", config("raced", value))
 				}
 			}
 			said, err := s.applied(t.Context(), config("raced", "mesh"))
@@ -265,7 +265,7 @@ func TestMadeMeanwhile(t *testing.T) {
 			if _, err := s.applied(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			s.is(t, "raced", "mesh")
+			s.assertValue(t, "raced", "mesh")
 		})
 	}
 }

@@ -161,7 +161,7 @@ func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {
 		AltStatName:    statName(name),
 		ConnectTimeout: durationpb.New(connectTimeout),
 		LbPolicy:       clusterv3.Cluster_LEAST_REQUEST,
-		Metadata:       from(pos),
+		Metadata:       positionMetadata(pos),
 	}
 }
 

@@ -53,7 +53,7 @@ func (b *builder) egress() {
 		Name: egressListener, Address: b.gatewayAddress(g.Egress.Port),
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 		ListenerFilters:  []*listenerv3.ListenerFilter{b.tlsInspector()}, DefaultFilterChain: b.closed(egressListener),
-		Metadata: from(g.Pos),
+		Metadata: positionMetadata(g.Pos),
 	}, &ir.LastHop{})
 	for _, leaving := range g.Egress.Externals {
 		e := b.scope.Externals[leaving.Name]
@@ -80,8 +80,8 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{egressName(e, port)}},
 	}
 	revoked := b.revoked(callers)
-	allowed := without(callers, revoked)
-	callers = without(callers, byListener(revoked))
+	allowed := removeRevoked(callers, revoked)
+	callers = removeRevoked(callers, byListener(revoked))
 	first := append([]*listenerv3.Filter{b.oneIdentity(name)}, b.revokedFilter(name, revoked)...)
 	if !port.Protocol.IsHTTP() {
 		if len(callers) == 0 {
@@ -110,7 +110,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
 	leaves := func() *routev3.VirtualHost {
 		route := &routev3.Route{
-			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(e.Pos),
+			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: positionMetadata(e.Pos),
 			// The caller's proxy bounds the time.
 			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(0),
@@ -118,7 +118,7 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 		}
 		b.onlyFor(route, allowed, revoked)
 		return &routev3.VirtualHost{
-			Name: name, Domains: e.Hosts, Metadata: from(e.Pos),
+			Name: name, Domains: e.Hosts, Metadata: positionMetadata(e.Pos),
 			RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{route},
 		}
 	}
@@ -165,7 +165,7 @@ func (b *builder) leaving(name, cluster string, e *ir.External) string {
 				b.tcpProxy(name, cluster, nil, boundByCaller),
 			}},
 		},
-		Metadata: from(e.Pos),
+		Metadata: positionMetadata(e.Pos),
 	})
 	c := b.cluster(name, e.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}

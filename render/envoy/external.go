@@ -15,12 +15,12 @@ func (b *builder) externalHost(c call) *routev3.VirtualHost {
 		c.port)}}
 	b.inTime(action, p, c.port.Protocol)
 	route := &routev3.Route{
-		Name: restRoute, Match: pathMatch(ir.PathMatch{}), Metadata: from(c.external.Pos),
+		Name: restRoute, Match: pathMatch(ir.PathMatch{}), Metadata: positionMetadata(c.external.Pos),
 		Action: &routev3.Route_Route{Route: action},
 	}
 	b.givesStatus(route, c.port.Protocol)
 	return &routev3.VirtualHost{
-		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: from(c.use.Pos),
+		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: positionMetadata(c.use.Pos),
 		RequestHeadersToRemove: slices.Clone(ofTheMesh),
 		Routes:                 []*routev3.Route{route},
 	}

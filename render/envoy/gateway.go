@@ -32,7 +32,7 @@ func (b *builder) gateway() {
 			Address:                       b.gatewayAddress(port),
 			TrafficDirection:              corev3.TrafficDirection_INBOUND,
 			PerConnectionBufferLimitBytes: wrapperspb.UInt32(32 << 10),
-			Metadata:                      from(list[0].Pos),
+			Metadata:                      positionMetadata(list[0].Pos),
 		}
 		for _, l := range list {
 			out.FilterChains = append(out.FilterChains, b.gatewayChains(l)...)
@@ -130,9 +130,9 @@ func (b *builder) listenerHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtua
 		r.Port = 0
 	}
 	return append(misdirected, &routev3.VirtualHost{
-		Name: l.Name, Domains: l.Hosts, Metadata: from(l.Pos),
+		Name: l.Name, Domains: l.Hosts, Metadata: positionMetadata(l.Pos),
 		Routes: []*routev3.Route{{
-			Name: join(l.Name, to.Name), Match: pathMatch(ir.PathMatch{}), Metadata: from(l.Pos),
+			Name: join(l.Name, to.Name), Match: pathMatch(ir.PathMatch{}), Metadata: positionMetadata(l.Pos),
 			Action: &routev3.Route_Redirect{Redirect: redirect(r, ir.PathMatch{})},
 		}},
 	})
@@ -195,7 +195,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		if l.BySNI() && g.ListenerOf(l.Port, domain) != l {
 			continue // a route's host that is another listener's
 		}
-		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: from(l.Pos)}
+		host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Metadata: positionMetadata(l.Pos)}
 		for _, r := range routes {
 			if r.Match.Host == "" || ir.HostCovers(r.Match.Host, domain) {
 				host.Routes = append(host.Routes, b.gatewayRoutes(l, r)...)
@@ -206,7 +206,7 @@ func (b *builder) gatewayHosts(g *ir.Gateway, l *ir.Listener) []*routev3.Virtual
 		}
 	}
 	if out == nil { // for what [normalRoutes] refuses
-		out = []*routev3.VirtualHost{otherHosts(from(l.Pos))}
+		out = []*routev3.VirtualHost{otherHosts(positionMetadata(l.Pos))}
 	}
 	return out
 }
@@ -226,7 +226,7 @@ func (b *builder) gatewayRoutes(l *ir.Listener, r *ir.Route) []*routev3.Route {
 	if r.GoesOn() {
 		for i := range callee.Routes {
 			own := &callee.Routes[i]
-			if m, possible := behind(r, own); possible {
+			if m, possible := intersect(r, own); possible {
 				p := b.scope.Settings.Policy(use, &callee.Traffic, r, own)
 				out = append(out, guarded(l, b.route(join(r.Name, own.Name), m, port, p, r, own), r, own)...)
 			}

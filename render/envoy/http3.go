@@ -26,7 +26,7 @@ func (b *builder) http3(port uint16, list []*ir.Listener) {
 		if !l.HTTP3 {
 			continue
 		}
-		out.Metadata = from(l.Pos)
+		out.Metadata = positionMetadata(l.Pos)
 		for _, from := range origins(l) {
 			chain := &listenerv3.FilterChain{
 				Name: join(gatewayName(l.Name), "udp"),

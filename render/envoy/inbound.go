@@ -35,7 +35,7 @@ func (b *builder) inbound() {
 		TrafficDirection:   corev3.TrafficDirection_INBOUND,
 		ListenerFilters:    []*listenerv3.ListenerFilter{b.originalDestination()},
 		DefaultFilterChain: b.closed(inboundListener),
-		Metadata:           from(s.Pos),
+		Metadata:           positionMetadata(s.Pos),
 	}, &s.LastHop)
 	for i := range s.Ports {
 		port := &s.Ports[i]
@@ -47,11 +47,11 @@ func (b *builder) inbound() {
 				TrafficDirection: corev3.TrafficDirection_INBOUND,
 				ListenerFilters:  b.tellTLS(chains),
 				FilterChains:     chains,
-				Metadata:         from(port.Pos),
+				Metadata:         positionMetadata(port.Pos),
 			}, &s.LastHop))
 			continue
 		}
-		redirected.FilterChains = append(redirected.FilterChains, to(port.Target, chains)...)
+		redirected.FilterChains = append(redirected.FilterChains, forPort(port.Target, chains)...)
 	}
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		redirected.FilterChains = append(redirected.FilterChains, b.probesElsewhere()...)
@@ -61,8 +61,8 @@ func (b *builder) inbound() {
 	b.health()
 }
 
-// to makes the filter chains those of connections to that port.
-func to(port uint16, chains []*listenerv3.FilterChain) []*listenerv3.FilterChain {
+// forPort makes the filter chains those of connections to that port.
+func forPort(port uint16, chains []*listenerv3.FilterChain) []*listenerv3.FilterChain {
 	for _, chain := range chains {
 		if chain.FilterChainMatch == nil {
 			chain.FilterChainMatch = &listenerv3.FilterChainMatch{}
@@ -114,7 +114,7 @@ func (b *builder) target(port *ir.Port) uint16 {
 // something, and an application that speaks first has told it all by then.
 func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	revoked := b.revokedOn(port)
-	callers := without(b.callers(port), byListener(revoked))
+	callers := removeRevoked(b.callers(port), byListener(revoked))
 	name := inboundName(port.Name)
 	if !port.Protocol.IsHTTP() && len(callers) == 0 {
 		return b.closed(name)
@@ -173,7 +173,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost,
 // old rules.
 func (b *builder) inboundHosts(name, cluster string, port *ir.Port) []*routev3.VirtualHost {
 	route := &routev3.Route{
-		Name: name, Metadata: from(port.Pos), Match: pathMatch(ir.PathMatch{}),
+		Name: name, Metadata: positionMetadata(port.Pos), Match: pathMatch(ir.PathMatch{}),
 		// The caller's proxy bounds the time.
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
@@ -184,7 +184,7 @@ func (b *builder) inboundHosts(name, cluster string, port *ir.Port) []*routev3.V
 	b.routeRules(route, port)
 	b.limitService(route, port)
 	return []*routev3.VirtualHost{{
-		Name: name, Domains: []string{"*"}, Metadata: from(port.Pos),
+		Name: name, Domains: []string{"*"}, Metadata: positionMetadata(port.Pos),
 		Routes: []*routev3.Route{route},
 	}}
 }

@@ -153,7 +153,7 @@ func (b *builder) anyHost(c call) []*routev3.VirtualHost {
 
 func (b *builder) outboundListener(name string, at *corev3.Address, pos source.Position) *listenerv3.Listener {
 	return &listenerv3.Listener{
-		Name: name, Address: at, TrafficDirection: corev3.TrafficDirection_OUTBOUND, Metadata: from(pos),
+		Name: name, Address: at, TrafficDirection: corev3.TrafficDirection_OUTBOUND, Metadata: positionMetadata(pos),
 	}
 }
 
@@ -181,7 +181,7 @@ func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals b
 // virtualHost has the routes of requests for one callee.
 func (b *builder) virtualHost(c call, domains []string) *routev3.VirtualHost {
 	return &routev3.VirtualHost{
-		Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: from(c.use.Pos),
+		Name: join(b.label(c), c.port.Name), Domains: domains, Metadata: positionMetadata(c.use.Pos),
 		Routes: b.serviceRoutes(c.callee, c.use, c.port),
 	}
 }

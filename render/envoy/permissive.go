@@ -62,7 +62,7 @@ func (b *builder) inboundChains(port *ir.Port) []*listenerv3.FilterChain {
 // the proxy at all.
 func (b *builder) openChain(port *ir.Port) *listenerv3.FilterChain {
 	name := inboundName(port.Name)
-	return &listenerv3.FilterChain{Name: name, Metadata: from(port.Pos), Filters: []*listenerv3.Filter{
+	return &listenerv3.FilterChain{Name: name, Metadata: positionMetadata(port.Pos), Filters: []*listenerv3.Filter{
 		b.tcpProxy(name, b.application(port), nil, b.scope.Service.LastHop.OpenIdleTimeout,
 			b.accountsConnections(b.unguarded(port))...),
 	}}

@@ -16,9 +16,9 @@ const (
 	metadataSource    = "source"
 )
 
-// from is the metadata of what was written at that place; nil when it is not
+// positionMetadata is the metadata of what was written at that place; nil when it is not
 // known.
-func from(pos source.Position) *corev3.Metadata {
+func positionMetadata(pos source.Position) *corev3.Metadata {
 	if !pos.IsValid() {
 		return nil
 	}

@@ -51,7 +51,7 @@ func TestSource(t *testing.T) {
 	i := slices.IndexFunc(r.Routes, func(c *routev3.RouteConfiguration) bool {
 		return c.Name == "outbound|cart.shop|http"
 	})
-	if got, want := Source(r.Routes[i]), at("frontend/service.cue", 10); got != want {
+	if got, want := Source(r.Routes[i]), position("frontend/service.cue", 10); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := Source(nil); got != (source.Position{}) {

@@ -61,7 +61,7 @@ func (b *builder) probeRoute(name string, p *ir.Probe) *routev3.Route {
 	match := pathMatch(ir.PathMatch{Kind: ir.MatchExact, Value: path})
 	match.Headers = []*routev3.HeaderMatcher{headerMatch(method)}
 	return &routev3.Route{
-		Name: join(name, path), Metadata: from(p.Pos), Match: match,
+		Name: join(name, path), Metadata: positionMetadata(p.Pos), Match: match,
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: b.probed(p)}, Timeout: durationpb.New(probeTimeout),
 		}},
@@ -134,7 +134,7 @@ func (b *builder) health() {
 			Name:    healthListener,
 			Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)},
 		}},
-		Metadata: from(s.Pos),
+		Metadata: positionMetadata(s.Pos),
 	})
 }
 
@@ -153,7 +153,7 @@ func (b *builder) probesElsewhere() []*listenerv3.FilterChain {
 	for _, p := range s.Probes {
 		if list := s.ProbesOf(p.Port); len(list) > 0 && s.PortAt(p.Port) == nil && !done[p.Port] {
 			done[p.Port] = true
-			out = append(out, to(p.Port, []*listenerv3.FilterChain{b.probes(p.Port, list)})...)
+			out = append(out, forPort(p.Port, []*listenerv3.FilterChain{b.probes(p.Port, list)})...)
 		}
 	}
 	return out

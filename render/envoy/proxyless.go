@@ -51,7 +51,7 @@ func Proxyless(scope ir.Scope, o Options) (*Resources, error) {
 func (b *builder) apiListeners(c call, alone bool) {
 	name := outboundBind(b.label(c), c.port.Name)
 	b.out.Routes = append(b.out.Routes, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{
-		Name: name, Domains: []string{"*"}, Metadata: from(c.use.Pos),
+		Name: name, Domains: []string{"*"}, Metadata: positionMetadata(c.use.Pos),
 		Routes: b.serviceRoutes(forGRPC(c.callee), c.use, c.port),
 	}}})
 	api := b.any(&hcmv3.HttpConnectionManager{
@@ -66,7 +66,7 @@ func (b *builder) apiListeners(c call, alone bool) {
 		}
 		for _, target := range targets {
 			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
-				Name: target, ApiListener: &listenerv3.ApiListener{ApiListener: api}, Metadata: from(c.use.Pos),
+				Name: target, ApiListener: &listenerv3.ApiListener{ApiListener: api}, Metadata: positionMetadata(c.use.Pos),
 			})
 		}
 	}

@@ -48,9 +48,9 @@ func rewrittenHost(r *ir.Route) string {
 	return r.Rewrite.Host
 }
 
-// behind are the requests that a gateway's route and then the service's own take;
+// intersect are the requests that a gateway's route and then the service's own take;
 // false when there are none.
-func behind(r, own *ir.Route) (*routev3.RouteMatch, bool) {
+func intersect(r, own *ir.Route) (*routev3.RouteMatch, bool) {
 	outer := r.PathRewrite()
 	if outer == nil || own.Match.Path == (ir.PathMatch{}) {
 		return both(&r.Match, &own.Match)

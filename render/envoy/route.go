@@ -63,7 +63,7 @@ func (b *builder) route(name string, m *routev3.RouteMatch, came *ir.Port, p ir.
 	by ...*ir.Route,
 ) *routev3.Route {
 	last := by[len(by)-1]
-	out := &routev3.Route{Name: name, Match: m, Metadata: from(last.Pos)}
+	out := &routev3.Route{Name: name, Match: m, Metadata: positionMetadata(last.Pos)}
 	switch {
 	case last.Redirect != nil:
 		out.Action = &routev3.Route_Redirect{Redirect: redirect(last.Redirect, last.Match.Path)}

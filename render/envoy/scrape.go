@@ -44,7 +44,7 @@ func (b *builder) scrape() {
 	}
 	listener := &listenerv3.Listener{
 		Name: scrapeListener, Address: address(b.loopback, port), TrafficDirection: corev3.TrafficDirection_INBOUND,
-		FilterChains: []*listenerv3.FilterChain{chain}, Metadata: from(b.scope.Settings.Metrics.Pos),
+		FilterChains: []*listenerv3.FilterChain{chain}, Metadata: positionMetadata(b.scope.Settings.Metrics.Pos),
 	}
 	if s != nil {
 		listener.Address = b.reachable(port)

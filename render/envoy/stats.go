@@ -40,7 +40,7 @@ func statsConfig(buckets []ir.Duration) *metricsv3.StatsConfig {
 	}
 	var kept []*matcherv3.StringMatcher
 	for _, p := range keptPrefixes {
-		kept = append(kept, below(p))
+		kept = append(kept, hasPrefix(p))
 	}
 	for _, s := range keptStats {
 		kept = append(kept, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Suffix{Suffix: s}})
@@ -50,7 +50,7 @@ func statsConfig(buckets []ir.Duration) *metricsv3.StatsConfig {
 			InclusionList: &matcherv3.ListStringMatcher{Patterns: kept},
 		}},
 		HistogramBucketSettings: []*metricsv3.HistogramBucketSettings{{
-			Match:   below(metricsPrefix + "."),
+			Match:   hasPrefix(metricsPrefix + "."),
 			Buckets: bounds,
 		}},
 	}

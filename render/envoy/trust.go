@@ -76,7 +76,7 @@ func (b *builder) callers(port *ir.Port) []*matcherv3.StringMatcher {
 // members accepts every identity of the mesh's trust domain, and those of others
 // that some rule lets in on that port: whoever is refused learns so by an answer.
 func (b *builder) members(port *ir.Port) []*matcherv3.StringMatcher {
-	out := []*matcherv3.StringMatcher{below(b.scope.Settings.Domain())}
+	out := []*matcherv3.StringMatcher{hasPrefix(b.scope.Settings.Domain())}
 	for _, p := range b.peers(port) {
 		if b.foreign(&p) {
 			out = append(out, b.identityOf(&p))
@@ -89,16 +89,16 @@ func (b *builder) members(port *ir.Port) []*matcherv3.StringMatcher {
 func (b *builder) identityOf(p *ir.Peer) *matcherv3.StringMatcher {
 	switch p.Kind {
 	case ir.KindAnyone:
-		return below(b.scope.Settings.Domain())
+		return hasPrefix(b.scope.Settings.Domain())
 	case ir.KindIdentity, ir.KindNamespace:
 		if prefix, all := strings.CutSuffix(p.Pattern, "*"); all {
-			return below(prefix)
+			return hasPrefix(prefix)
 		}
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: p.Pattern}}
 	}
 	return exactly(p.Identity)
 }
 
-func below(prefix string) *matcherv3.StringMatcher {
+func hasPrefix(prefix string) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}}
 }

@@ -34,8 +34,8 @@ func (b *builder) undeclared(number uint16) *routev3.VirtualHost {
 
 // answering gives all requests for hosts one answer.
 func answering(name string, hosts []string, pos source.Position, answer *ir.DirectResponse) *routev3.VirtualHost {
-	return &routev3.VirtualHost{Name: name, Domains: hosts, Metadata: from(pos), Routes: []*routev3.Route{{
-		Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: from(pos),
+	return &routev3.VirtualHost{Name: name, Domains: hosts, Metadata: positionMetadata(pos), Routes: []*routev3.Route{{
+		Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: positionMetadata(pos),
 		Action: &routev3.Route_DirectResponse{DirectResponse: directResponse(answer)},
 	}}}
 }

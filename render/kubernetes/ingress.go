@@ -25,7 +25,7 @@ func serviceIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
 		if rule.Audit {
 			continue
 		}
-		for _, peer := range from(rule, scope.ClientGateways) {
+		for _, peer := range ruleCallers(rule, scope.ClientGateways) {
 			for key, p := range networkPeers(&peer, rule.IPRanges) {
 				if open[key] == nil {
 					open[key], peers[key] = map[int]bool{}, p
@@ -70,8 +70,8 @@ func serviceIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
 	return out
 }
 
-// from are the callers of a rule, with the gateways among them that it asks for their clients' addresses.
-func from(rule *ir.Rule, gateways []ir.Peer) []ir.Peer {
+// ruleCallers are the callers of a rule, with the gateways among them that it asks for their clients' addresses.
+func ruleCallers(rule *ir.Rule, gateways []ir.Peer) []ir.Peer {
 	out := slices.Clone(rule.From)
 	for _, g := range gateways {
 		if len(rule.IPRanges) > 0 && rule.Names(&g) {

@@ -52,7 +52,7 @@ func (p proofs) volumes(pod *kyaml.RNode) map[string]bool {
 	for _, v := range elements(pod, "volumes") {
 		hostPath, onHost := scalar(v, "hostPath", "path")
 		switch {
-		case p.in(v.YNode(), "name"),
+		case p.named(v.YNode(), "name"),
 			p.issuer != "" && value(v, "csi", "volumeAttributes", issuerAttribute) == p.issuer,
 			value(v, "csi", "driver") == spiffeDriver,
 			onHost && holdsVolumes(hostPath):
@@ -69,12 +69,12 @@ func holdsVolumes(dir string) bool {
 	return below(dir, kubeletDirectory) || below(kubeletDirectory, dir)
 }
 
-// in reports whether something in a node names a proof, but for one field of the node itself.
-func (p proofs) in(node *kyaml.Node, but string) bool {
+// named reports whether something in a node names a proof, but for one field of the node itself.
+func (p proofs) named(node *kyaml.Node, but string) bool {
 	switch node.Kind {
 	case kyaml.MappingNode:
 		for n := 0; n+1 < len(node.Content); n += 2 {
-			if node.Content[n].Value != but && p.in(node.Content[n+1], "") {
+			if node.Content[n].Value != but && p.named(node.Content[n+1], "") {
 				return true
 			}
 		}
@@ -82,7 +82,7 @@ func (p proofs) in(node *kyaml.Node, but string) bool {
 	case kyaml.ScalarNode:
 		return p.names[node.Value]
 	}
-	return slices.ContainsFunc(node.Content, func(c *kyaml.Node) bool { return p.in(c, "") })
+	return slices.ContainsFunc(node.Content, func(c *kyaml.Node) bool { return p.named(c, "") })
 }
 
 // reaches says by what a container of a pod has a proof; empty for none.
@@ -96,13 +96,13 @@ func (p proofs) reaches(container, pod *kyaml.RNode) string {
 		}
 	}
 	for _, from := range elements(container, "envFrom") {
-		if p.in(from.YNode(), "prefix") {
+		if p.named(from.YNode(), "prefix") {
 			return "takes its environment from the Secret " + value(from, "secretRef", "name")
 		}
 	}
 	for _, variable := range elements(container, "env") {
 		source, err := variable.Pipe(kyaml.Lookup("valueFrom"))
-		if err == nil && !source.IsNil() && p.in(source.YNode(), "") ||
+		if err == nil && !source.IsNil() && p.named(source.YNode(), "") ||
 			volumes[value(variable, "valueFrom", "fileKeyRef", "volumeName")] {
 			return "has the variable " + value(variable, "name")
 		}

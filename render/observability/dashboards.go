@@ -22,8 +22,8 @@ func anyEdge(m *ir.Mesh, more string) string {
 	return recorded(m, `{__name__=~"meshc:edge_(requests|connections):rate5m", `, more)
 }
 
-// of are the labels of the mesh's series, and more.
-func of(m *ir.Mesh, more string) string {
+// meshLabels are the labels of the mesh's series, and more.
+func meshLabels(m *ir.Mesh, more string) string {
 	if more != "" {
 		more = ", " + more
 	}
@@ -33,13 +33,15 @@ func of(m *ir.Mesh, more string) string {
 // recorded is a series by its name, or the beginning of its selector.
 func recorded(m *ir.Mesh, name, more string) string {
 	if name[len(name)-1] == ' ' {
-		return name + of(m, more) + "}"
+		return name + meshLabels(m, more) + "}"
 	}
-	return name + "{" + of(m, more) + "}"
+	return name + "{" + meshLabels(m, more) + "}"
 }
 
 // counted is how much a metric of the edges grows in a second.
-func counted(m *ir.Mesh, name, by, more string) string { return rate(name, by, of(m, more), "5m") }
+func counted(m *ir.Mesh, name, by, more string) string {
+	return rate(name, by, meshLabels(m, more), "5m")
+}
 
 // failedShare is the share of the requests of edges that fail, by labels of the edge.
 func failedShare(m *ir.Mesh, by, more string) string {
@@ -61,7 +63,7 @@ func summed(by, expr string) string {
 // denied are the requests that rules refuse, and those that applications answer with the same status.
 func denied(m *ir.Mesh, by, more string) string {
 	refused := func(status string) string {
-		return fmt.Sprintf("rate(envoy_meshc_http_server_failures{%s}[5m])", of(m, more+", "+status))
+		return fmt.Sprintf("rate(envoy_meshc_http_server_failures{%s}[5m])", meshLabels(m, more+", "+status))
 	}
 	return summed(by, refused(`http_response_status_code="403"`)+" or "+refused(`rpc_grpc_status_code="7"`))
 }
@@ -94,7 +96,7 @@ func meshBoard(m *ir.Mesh) board {
 		{
 			"Alerts", "ALERTS: alerts of this mesh that fire now. The annotation explain of each is the command to run.", count,
 			number,
-			[]query{{fmt.Sprintf(`count(ALERTS{%s}) or vector(0)`, of(m, `alertstate="firing"`)), ""}},
+			[]query{{fmt.Sprintf(`count(ALERTS{%s}) or vector(0)`, meshLabels(m, `alertstate="firing"`)), ""}},
 		},
 	}}, {"By callee", []panel{
 		{

@@ -56,20 +56,20 @@ func owner(name string, own *ir.RateLimit, routes []ir.Route) (d descriptor, cou
 	switch {
 	case own == nil || !own.Global:
 	case own.PerCaller:
-		d.Descriptors = append(d.Descriptors, descriptor{Key: "caller", RateLimit: in(own)})
+		d.Descriptors = append(d.Descriptors, descriptor{Key: "caller", RateLimit: serviceLimit(own)})
 	default:
-		d.RateLimit = in(own)
+		d.RateLimit = serviceLimit(own)
 	}
 	for i := range routes {
 		if r := &routes[i]; r.RateLimit != nil && r.RateLimit.Global {
-			d.Descriptors = append(d.Descriptors, descriptor{Key: "route", Value: r.Name, RateLimit: in(r.RateLimit)})
+			d.Descriptors = append(d.Descriptors, descriptor{Key: "route", Value: r.Name, RateLimit: serviceLimit(r.RateLimit)})
 		}
 	}
 	return d, d.RateLimit != nil || d.Descriptors != nil
 }
 
-// in is a bound in the units of the rate limit service.
-func in(l *ir.RateLimit) *limit {
+// serviceLimit is a bound in the units of the rate limit service.
+func serviceLimit(l *ir.RateLimit) *limit {
 	units := map[time.Duration]string{
 		time.Second: "second", time.Minute: "minute", time.Hour: "hour",
 		24 * time.Hour: "day",

@@ -32,7 +32,7 @@ services: c: {workload: deployment: "c", uses: a: {}}
 	before, after := compiled(t, t.TempDir(), spec(`"x-last": exact: "1"`)),
 		compiled(t, t.TempDir(), spec(`"x-last": exact: "2"`))
 	for _, steps := range []int{0, 1 << 16, 1 << 24} {
-		if d := within(steps, before, after); len(d.Missed) == 0 || d.Empty() {
+		if d := compareWithin(steps, before, after); len(d.Missed) == 0 || d.Empty() {
 			t.Errorf("in %d steps it looked at everything, or does not say that it did not", steps)
 		}
 	}

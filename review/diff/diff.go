@@ -45,10 +45,10 @@ func (d *Difference) Empty() bool {
 }
 
 // Of is the difference between two meshes.
-func Of(before, after *ir.Mesh) *Difference { return within(maxSteps, before, after) }
+func Of(before, after *ir.Mesh) *Difference { return compareWithin(maxSteps, before, after) }
 
-// within is Of, in so many steps.
-func within(steps int, before, after *ir.Mesh) *Difference {
+// compareWithin is Of, in so many steps.
+func compareWithin(steps int, before, after *ir.Mesh) *Difference {
 	before, after = ir.Alike(before, after)
 	d := &differ{
 		Difference: &Difference{Effects: []*Effect{}}, old: before, new: after, known: map[string]*Effect{},
@@ -192,8 +192,8 @@ func (d *differ) eachTried(s *space, who []Subject, to Subject, each func(r *try
 // effect is one that two outcomes of a request have.
 func (d *differ) effect(kind Kind, who []Subject, to Subject, a, b outcome) *Effect {
 	return &Effect{
-		Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), WasBy: a.by(kind),
-		IsBy: b.by(kind),
+		Kind: kind, From: who, To: to, What: d.what, Was: a.text(true), Is: b.text(true), WasBy: a.decider(kind),
+		IsBy: b.decider(kind),
 	}
 }
 

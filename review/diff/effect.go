@@ -210,8 +210,8 @@ func (o outcome) like(p outcome) bool {
 // names are those of rules and routes, which make no difference.
 var names = regexp.MustCompile(`"[^"]*"`)
 
-// by is the line that decided an outcome: of a request that goes elsewhere its route, else the last step.
-func (o outcome) by(kind Kind) source.Position {
+// decider is the line that decided an outcome: of a request that goes elsewhere its route, else the last step.
+func (o outcome) decider(kind Kind) source.Position {
 	if o.trial == nil {
 		return source.Position{}
 	}

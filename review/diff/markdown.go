@@ -31,8 +31,8 @@ func (d *Difference) Markdown(w io.Writer) error {
 			if e.Witness != nil {
 				witness = code(e.Witness.Command)
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(e.subject()), cell(e.Was)+at(e.WasBy),
-				cell(e.Is)+at(e.IsBy), witness)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(e.subject()), cell(e.Was)+markdownPlace(e.WasBy),
+				cell(e.Is)+markdownPlace(e.IsBy), witness)
 		}
 		b.WriteString("\n")
 	}
@@ -45,7 +45,7 @@ func (d *Difference) Markdown(w io.Writer) error {
 	return err
 }
 
-func at(p source.Position) string {
+func markdownPlace(p source.Position) string {
 	if !p.IsValid() {
 		return ""
 	}

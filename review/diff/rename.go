@@ -18,7 +18,7 @@ type called struct {
 // statistics, logs and the counts of rate limits go by names.
 func (d *differ) renamed(of Subject, what string, was, is map[string][]called) {
 	for content, before := range was {
-		gone, come := without(before, is[content]), without(is[content], before)
+		gone, come := missingFrom(before, is[content]), missingFrom(is[content], before)
 		for i := range min(len(gone), len(come)) {
 			d.tell(&Effect{
 				Kind: Setting, To: of, What: what, Was: gone[i].name, Is: come[i].name, WasBy: gone[i].pos,
@@ -28,8 +28,8 @@ func (d *differ) renamed(of Subject, what string, was, is map[string][]called) {
 	}
 }
 
-// without are those of a list whose names the other has not.
-func without(list, other []called) (out []called) {
+// missingFrom are those of a list whose names the other has not.
+func missingFrom(list, other []called) (out []called) {
 	names := map[string]bool{}
 	for _, c := range other {
 		names[c.name] = true

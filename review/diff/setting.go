@@ -96,7 +96,7 @@ func (d *differ) fields(a, b any, of Subject, skipped ...string) {
 	for _, f := range values.Differing(a, b, skipped...) {
 		d.tell(&Effect{
 			Kind: kindOfField(cmp.Or(of.Member.Kind, meshSettings), f.Path, &f), To: of, What: f.Path,
-			Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos, IsBy: f.NewPos,
+			Was: orNone(f.Old), Is: orNone(f.New), WasBy: f.OldPos, IsBy: f.NewPos,
 		})
 	}
 }

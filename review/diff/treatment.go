@@ -56,13 +56,13 @@ func route(by []*ir.Route, i int) *ir.Route {
 
 func (d *differ) addField(kind Kind, f values.Field, r *try.Request, who []Subject, to Subject, a, b outcome) {
 	e := &Effect{
-		Kind: kind, From: who, To: to, What: f.Path, Was: or(f.Old), Is: or(f.New), WasBy: f.OldPos,
+		Kind: kind, From: who, To: to, What: f.Path, Was: orNone(f.Old), Is: orNone(f.New), WasBy: f.OldPos,
 		IsBy: f.NewPos,
 	}
 	d.add(e, r, a, b)
 }
 
-func or(text string) string {
+func orNone(text string) string {
 	if text == "" {
 		return "unset"
 	}

@@ -21,8 +21,8 @@ func (d *differ) unsure() {
 			for _, f := range values.Differing(&uncertain{d.uncertain(a)}, &uncertain{d.uncertain(b)}) {
 				d.tell(&Effect{
 					Kind: NewlyAllowed, To: of, What: "rules about headers that proxies write",
-					Was: or(f.Old),
-					Is:  or(f.New), WasBy: a.Pos, IsBy: b.Pos,
+					Was: orNone(f.Old),
+					Is:  orNone(f.New), WasBy: a.Pos, IsBy: b.Pos,
 				})
 			}
 			was, is := probesElsewhere(a), probesElsewhere(b)

@@ -152,9 +152,9 @@ func (g *Graph) Scene(view string, room Room) (*Scene, error) {
 		boxOf = groupOf
 	case isGroup:
 		own := groups[view].Members
-		g.beside(boxOf, own, near, groupOf)
+		g.showWithNeighbours(boxOf, own, near, groupOf)
 	case isNode:
-		g.beside(boxOf, []string{view}, near, groupOf)
+		g.showWithNeighbours(boxOf, []string{view}, near, groupOf)
 	default:
 		return nil, fmt.Errorf("the graph of %s has no view %q", g.Mesh, view)
 	}
@@ -171,8 +171,8 @@ func (g *Graph) neighbours() map[string][]string {
 	return out
 }
 
-// beside shows some nodes and what is near them: one by one, or in groups where that would be too many.
-func (g *Graph) beside(boxOf map[string]string, own []string, near map[string][]string, groupOf map[string]string) {
+// showWithNeighbours shows some nodes and what is near them: one by one, or in groups where that would be too many.
+func (g *Graph) showWithNeighbours(boxOf map[string]string, own []string, near map[string][]string, groupOf map[string]string) {
 	for _, id := range own {
 		boxOf[id] = id
 	}

@@ -217,7 +217,7 @@ func (r *Repository) attributes(ctx context.Context, index string, cached bool,
 	}
 	fields := strings.Split(printed, "\x00") // PATH ATTRIBUTE VALUE
 	for i := 0; i+2 < len(fields); i += 3 {
-		name, _ := r.in(fields[i])
+		name, _ := r.relative(fields[i])
 		if out[name] == nil {
 			out[name] = map[string]string{}
 		}

@@ -114,8 +114,8 @@ func (r *Repository) Own(ctx context.Context) error {
 	return nil
 }
 
-// in is a path of the repository as a path from the directory; false when it is elsewhere.
-func (r *Repository) in(name string) (string, bool) {
+// relative is a path of the repository as a path from the directory; false when it is elsewhere.
+func (r *Repository) relative(name string) (string, bool) {
 	if r.Prefix == "" {
 		return name, true
 	}

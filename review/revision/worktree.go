@@ -40,7 +40,7 @@ func (r *Repository) index(ctx context.Context) (map[string]entry, error) {
 		if !ok || len(words) != 4 {
 			continue
 		}
-		if name, in := r.in(full); in {
+		if name, in := r.relative(full); in {
 			out[name] = entry{mode: words[1], id: words[2], path: name, skipped: words[0] == "S"}
 		}
 	}

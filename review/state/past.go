@@ -61,7 +61,7 @@ func (c *Compiler) Since(ctx context.Context, dir, name string, tip bool) (befor
 			return &State{revision: p.revision, Root: after.Root, Mesh: m}, after, nil
 		}
 	}
-	before, err = c.at(ctx, after.Root, p.revision)
+	before, err = c.stateAt(ctx, after.Root, p.revision)
 	return before, after, err
 }
 
@@ -101,9 +101,9 @@ func (c *Compiler) past(ctx context.Context, dir, name string, tip bool) (p past
 	return p
 }
 
-// at is the spec as it was at a revision. What it compiles to is kept by the content of its files and the attributes
+// stateAt is the spec as it was at a revision. What it compiles to is kept by the content of its files and the attributes
 // that Git gives them.
-func (c *Compiler) at(ctx context.Context, root string, r *revision.Revision) (*State, error) {
+func (c *Compiler) stateAt(ctx context.Context, root string, r *revision.Revision) (*State, error) {
 	s := &State{revision: r, Root: root}
 	dir, err := os.MkdirTemp("", "meshc-revision-")
 	if err != nil {

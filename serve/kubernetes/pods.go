@@ -209,7 +209,7 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 			pod := &live.Endpoint{Endpoint: ir.Endpoint{
 				Name: name, Address: e.Addresses[0], Ports: ports, Weight: 1, Labels: map[string]string{},
 				Pos: s.Workload.Pos,
-			}, Unhealthy: !is(e.Conditions.Ready, true)}
+			}, Unhealthy: !condition(e.Conditions.Ready, true)}
 			if e.Zone != nil {
 				pod.Zone = *e.Zone
 			}
@@ -217,9 +217,9 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 			switch {
 			case !pod.Unhealthy:
 				ready++
-			case is(e.Conditions.Serving, false) && is(e.Conditions.Terminating, false):
+			case condition(e.Conditions.Serving, false) && condition(e.Conditions.Terminating, false):
 				ending = append(ending, pod)
-			case before[name] && !is(e.Conditions.Terminating, false):
+			case before[name] && !condition(e.Conditions.Terminating, false):
 				staying = append(staying, pod)
 			}
 		}
@@ -260,8 +260,8 @@ func byFamily(list []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// is reads a condition; what stands for one that is not known is the second.
-func is(condition *bool, unknown bool) bool {
+// condition reads a condition of an endpoint; unknown is its value if the API server gives none.
+func condition(condition *bool, unknown bool) bool {
 	if condition == nil {
 		return unknown
 	}

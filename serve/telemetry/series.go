@@ -124,8 +124,8 @@ func advance[T any](ring []T, head *int64, to int64) bool {
 	return true
 }
 
-// within is the content of a step; that of one that was not written is empty.
-func within[T any](ring []T, head, at int64) *T {
+// stepAt is the content of a step; that of one that was not written is empty.
+func stepAt[T any](ring []T, head, at int64) *T {
 	if size := int64(len(ring)); at <= head && at > head-size {
 		return &ring[at%size]
 	}
@@ -194,7 +194,7 @@ func (s *series) took(n uint32, latency *[points]float64, over span, m *merger, 
 
 // settle puts the durations of the open step into its cell.
 func (s *series) settle(m *merger) {
-	if c := within(s.cells[:], s.head, s.openStep); c != nil && len(s.open) > 0 {
+	if c := stepAt(s.cells[:], s.head, s.openStep); c != nil && len(s.open) > 0 {
 		c.merge(s.open, m)
 	}
 	s.open = s.open[:0]
@@ -212,8 +212,8 @@ func (c *cell) merge(more []reported, m *merger) {
 	c.latency = distributionOf(&merged)
 }
 
-// by counts requests at the route or rule that they went by.
-func (s *series) by(l *line, t tally, over span) {
+// countLine counts requests at the route or rule that they took.
+func (s *series) countLine(l *line, t tally, over span) {
 	at := (over.until - 1) / lineStep.Milliseconds()
 	if advance(l.steps[:], &l.head, at) {
 		l.steps[at%lineSteps].add(t)

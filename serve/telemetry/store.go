@@ -206,7 +206,7 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 		}
 		end.count(t, 0, over)
 		if line := s.line(end, l); line != nil {
-			end.by(line, t, over)
+			end.countLine(line, t, over)
 		}
 	case "failures":
 		kind := s.failure(end.owner, l)
@@ -221,7 +221,7 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 			t.requests = n // no rule let it in, so that it is among no others
 			if line := s.line(end, l); line != nil {
 				line.denies = true
-				end.by(line, t, over)
+				end.countLine(line, t, over)
 			}
 			if kind.denied() {
 				denied = n

@@ -97,7 +97,7 @@ func only(t *testing.T, s *Store, kind Kind, window time.Duration, now time.Time
 	return found[0]
 }
 
-func near(t *testing.T, what string, got, want, share float64) {
+func assertNear(t *testing.T, what string, got, want, share float64) {
 	t.Helper()
 	if math.Abs(got-want) > share*want {
 		t.Errorf("%s is %v and must be %v within %v", what, got, want, share)
@@ -128,7 +128,7 @@ func TestRatesOfAllInstances(t *testing.T) {
 	}
 	for _, kind := range []Kind{ClientHTTP, ServerHTTP} {
 		for _, window := range []time.Duration{10 * time.Second, time.Minute, 75 * time.Second} {
-			near(t, fmt.Sprint(kind, window), only(t, s, kind, window, now.Add(time.Second)).PerSecond, 6, 0.01)
+			assertNear(t, fmt.Sprint(kind, window), only(t, s, kind, window, now.Add(time.Second)).PerSecond, 6, 0.01)
 		}
 		if all := only(t, s, kind, Kept, now.Add(time.Second)); all.Requests != 600 {
 			t.Errorf("%s: %d requests of 600", kind, all.Requests)
@@ -238,9 +238,9 @@ func TestQuantilesOfAll(t *testing.T) {
 	if got.Samples != uint64(len(all)) {
 		t.Errorf("%d durations of %d", got.Samples, len(all))
 	}
-	near(t, "p50", got.P50, all[len(all)/2], 0.05)
-	near(t, "p95", got.P95, all[len(all)*95/100], 0.05)
-	near(t, "p99", got.P99, all[len(all)*99/100], 0.05)
+	assertNear(t, "p50", got.P50, all[len(all)/2], 0.05)
+	assertNear(t, "p95", got.P95, all[len(all)*95/100], 0.05)
+	assertNear(t, "p99", got.P99, all[len(all)*99/100], 0.05)
 }
 
 // The memory of 1,000 proxies with 20 edges each, is what is told of, and at most 64 MB.

@@ -57,7 +57,7 @@ func (s *Stats) Add(other *Stats) {
 	s.Errors += other.Errors
 	s.Denied += other.Denied
 	s.PerSecond += other.PerSecond
-	s.Latency = s.Latency.with(&other.Latency)
+	s.Latency = s.Latency.merge(&other.Latency)
 }
 
 // Add has the end tell of what another server knows of it too.
@@ -102,7 +102,7 @@ type Latency struct {
 	Quantiles [points]float64 `json:"quantiles"`
 }
 
-func (l *Latency) with(other *Latency) Latency {
+func (l *Latency) merge(other *Latency) Latency {
 	var m merger
 	for _, one := range []*Latency{l, other} {
 		d := distributionOf(&one.Quantiles)
@@ -177,7 +177,7 @@ func (s *series) tell(window time.Duration, now time.Time, m *merger) End {
 	samples := uint64(0)
 	first, last := now.Add(-window).UnixMilli()/Step.Milliseconds(), now.UnixMilli()/Step.Milliseconds()
 	for at := max(first, last-steps+1); at <= last; at++ {
-		c := within(s.cells[:], s.head, at)
+		c := stepAt(s.cells[:], s.head, at)
 		if c == nil {
 			continue
 		}
@@ -213,7 +213,7 @@ func perSecond[T any](ring []T, head int64, window, step time.Duration, now time
 	over := max(1, int64(window/step))
 	total := uint64(0)
 	for at := end - over; at < end; at++ {
-		if v := within(ring, head, at); v != nil {
+		if v := stepAt(ring, head, at); v != nil {
 			total += uint64(n(v))
 		}
 	}
@@ -246,7 +246,7 @@ func (s *series) linesSince(minute int64, now time.Time) []Line {
 			about.Name, about.Source = parts[1], parts[2]
 		}
 		for at := minute; at <= now.UnixMilli()/lineStep.Milliseconds(); at++ {
-			if t := within(l.steps[:], l.head, at); t != nil {
+			if t := stepAt(l.steps[:], l.head, at); t != nil {
 				about.Requests += uint64(t.requests)
 				about.Errors += uint64(t.errors)
 			}

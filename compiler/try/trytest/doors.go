@@ -30,8 +30,8 @@ func (g *Random) doors(service string) string {
 	)
 }
 
-// from is whom a rule of a wide mesh is about, of those that are given, or of all sorts; and of which ports.
-func (g *Random) from(who, condition string) string {
+// randomPeers is whom a rule of a wide mesh is about, of those that are given, or of all sorts; and of which ports.
+func (g *Random) randomPeers(who, condition string) string {
 	switch g.IntN(10) {
 	case 0:
 		who = "plaintext: true"

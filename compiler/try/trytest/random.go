@@ -113,7 +113,7 @@ func (g *Random) allow() string {
 	from, condition := g.one(`services: ["a"]`, `gateways: ["g"]`, `{services: ["a"], gateways: ["g"]}`,
 		"anyone: true"), g.condition()
 	if g.Wide {
-		return "{from: " + g.from(from, condition) + "}"
+		return "{from: " + g.randomPeers(from, condition) + "}"
 	}
 	return "{from: " + from + condition + "}"
 }

@@ -14,14 +14,14 @@ const apart = 3
 // mostWeighed is the number of pieces between two columns up to which each is weighed against all others.
 const mostWeighed = 400
 
-// before is what it costs that the track of a is left of that of b: lines that cross, and most of all lines that run on
+// compareTracks returns the cost of a track of a that is left of that of b: lines that cross, and most of all lines that
 // top of each other.
-func before(a, b *piece) int {
+func compareTracks(a, b *piece) int {
 	cost := 0
-	if between(a, b.y1()) { // the beginning of b crosses a
+	if spans(a, b.y1()) { // the beginning of b crosses a
 		cost++
 	}
-	if between(b, a.y2()) { // the end of a crosses b
+	if spans(b, a.y2()) { // the end of a crosses b
 		cost++
 	}
 	if abs(b.y1()-a.y2()) < near {
@@ -30,7 +30,7 @@ func before(a, b *piece) int {
 	return cost
 }
 
-func between(p *piece, y int) bool { return min(p.y1(), p.y2()) < y && y < max(p.y1(), p.y2()) }
+func spans(p *piece, y int) bool { return min(p.y1(), p.y2()) < y && y < max(p.y1(), p.y2()) }
 
 func abs(n int) int { return max(n, -n) }
 
@@ -95,7 +95,7 @@ func weighed(pieces []*piece) []*piece {
 		cost[i] = make([]int, len(pieces))
 		for k, b := range pieces {
 			if i != k {
-				cost[i][k] = before(a, b) - before(b, a)
+				cost[i][k] = compareTracks(a, b) - compareTracks(b, a)
 				gain[i] += cost[i][k]
 			}
 		}
