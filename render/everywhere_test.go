@@ -21,7 +21,7 @@ import (
 	"github.com/meshc/meshc/render"
 )
 
-// without are places where a field changes nothing and is no mistake, by the field or the place, with the reason.
+// without are places where a field changes nothing and is not a mistake, by the field or the place, with the reason.
 var without = map[string]string{
 	"services.[].workload.endpoints.[].labels.[]": "they are for the versions of a service: y has none, and nobody calls x",
 	"services.b.versions.v1.labels":               "no route leads to the version",

@@ -53,7 +53,7 @@ func readState(name string) state {
 	return s
 }
 
-// writeState keeps a state. Failing to is no fault: the next run takes longer.
+// writeState keeps a state. A failure is not an error: the next run takes longer.
 func writeState(name string, s state) {
 	var b bytes.Buffer
 	if name != "" && gob.NewEncoder(&b).Encode(s) == nil {

@@ -39,7 +39,7 @@ func (s *Server) adminHandler() http.Handler {
 	about := func(pattern string, show http.HandlerFunc) { mux.Handle(pattern, ownSite(show)) }
 	about("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		// A client that goes away is no matter of ours.
+		// A client that goes away does not concern meshc.
 		_ = json.NewEncoder(w).Encode(s.Status())
 	})
 	about("GET /edges", func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +66,7 @@ func (s *Server) adminHandler() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(data) // a client that goes away is no matter of ours
+		_, _ = w.Write(data) // a client that goes away does not concern meshc
 	})
 	return mux
 }

@@ -62,7 +62,7 @@ func (p *pages) page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", graph.LivePolicy())
 	w.Header().Set("X-Frame-Options", "DENY")
-	_, _ = w.Write(body.Bytes()) // a client that goes away is no matter of ours
+	_, _ = w.Write(body.Bytes()) // a client that goes away does not concern meshc
 }
 
 // scene answers with the drawing of a view, and without content where the client has that of the same graph.
@@ -96,7 +96,7 @@ func (p *pages) scene(w http.ResponseWriter, r *http.Request) {
 		p.scenes[view] = scene
 	}
 	w.Header().Set("Content-Type", "application/json")
-	// A client that goes away is no matter of ours.
+	// A client that goes away does not concern meshc.
 	_ = json.NewEncoder(w).Encode(drawing{p.version, p.graph, p.graph.Groups(), scene})
 }
 
@@ -148,7 +148,7 @@ func onThisHost(next http.Handler) http.Handler {
 	})
 }
 
-// ownSite refuses what a browser asks for another site. Clients that are no browsers on loopback name the host by its
+// ownSite refuses what a browser asks for another site. Clients that are not browsers on loopback name the host by its
 // address or as localhost.
 func ownSite(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

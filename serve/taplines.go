@@ -41,7 +41,7 @@ func (t *taps) registerLines(g *grpc.Server) {
 	}, nil)
 }
 
-// interceptCall bounds a call that is no stream as a message of one.
+// interceptCall bounds a call that is not a stream as a message of one.
 func (s *Server) interceptCall(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
 	p, ok := peer.FromContext(ctx)

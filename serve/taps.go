@@ -73,7 +73,7 @@ func newTaps(s *Server) *taps {
 	}
 }
 
-// follow shows an operator the requests until the context ends. It returns when he is no operator any more. The
+// follow shows an operator the requests until the context ends. It returns when he is not an operator any more. The
 // function may says whether he is one of that mesh.
 func (t *taps) follow(ctx context.Context, operator string, may func(*ir.Operators) bool, r *TapRequest,
 	send func(*TapEvent) error,

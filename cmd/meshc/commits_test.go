@@ -232,7 +232,7 @@ func compareCheckouts(t *testing.T, a, b *checkout) string {
 }
 
 // sameDifference compares what was printed as JSON, but for who is an owner: of two directories without history the
-// files that are no CUE are not known.
+// files that are not CUE are not known.
 func sameDifference(t *testing.T, a, b string) bool {
 	t.Helper()
 	if a == "" || b == "" {

@@ -35,7 +35,7 @@ const longest = 64
 
 func newPlain(w io.Writer) *plain { return &plain{to: w, colors: colored(w), blank: true} }
 
-// exact is where forms are written that are no text for people, byte by byte: for programs, with escapes of their own.
+// exact is where forms are written that are not text for people, byte by byte: for programs, with escapes of their own.
 func exact(w io.Writer) io.Writer {
 	if p, ok := w.(*plain); ok {
 		return p.to

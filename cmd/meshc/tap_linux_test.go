@@ -18,7 +18,7 @@ type tapProcess struct {
 	said <-chan string // its news, at its end
 }
 
-// tapsEnd kills a meshc tap, after which serve knows of none, and lets one try that is no operator.
+// tapsEnd kills a meshc tap, after which serve knows of none, and lets one try that is not an operator.
 func (m *hostMesh) tapsEnd(t *testing.T) {
 	t.Helper()
 	tapped := m.tap(t)

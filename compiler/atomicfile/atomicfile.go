@@ -29,8 +29,8 @@ func Replace(name string, mode fs.FileMode, fill func(f *os.File) error) error {
 	return nil
 }
 
-// Keep writes a file of a cache, and makes its directories, for this user alone. Failing to is no fault: the next run
-// takes longer.
+// Keep writes a file of a cache, and makes its directories, for this user alone. A failure is not an error: the next
+// run takes longer.
 func Keep(name string, data []byte) {
 	if os.MkdirAll(filepath.Dir(name), 0o700) != nil {
 		return

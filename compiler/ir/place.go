@@ -13,7 +13,7 @@ type Place struct {
 
 // Places are those of a call on a port with the protocol tcp. Whole is false where they are not all that the callee may
 // have: the addresses of pods, names and instances in a file are not in the spec, nor is that of a Service of
-// Kubernetes by which a caller in the cluster may address the callee. A connection to an address that is no callee's
+// Kubernetes by which a caller in the cluster may address the callee. A connection to an address that is not a callee's
 // place may be for such a callee, of which a number can have only one.
 func (s *Scope) Places(use *Use, name string) (places []Place, whole bool) {
 	if use.External {
@@ -73,9 +73,9 @@ func addPlace(places []Place, p Place, number uint16) []Place {
 	return append(places, p)
 }
 
-// ByIdentity reports whether connections of the call to an address that is no callee's place go to that address all the
-// same, where only who has the identity of the callee can take them. It is so outside Kubernetes, for callees of the
-// mesh whose instances the spec does not say.
+// ByIdentity reports whether connections of the call to an address that is not a callee's place go to that address all
+// the same, where only who has the identity of the callee can take them. It is so outside Kubernetes, for callees of
+// the mesh whose instances the spec does not say.
 func (s *Scope) ByIdentity(use *Use, name string) bool {
 	if use.External || s.Service == nil || s.Service.Workload.InCluster() {
 		return false

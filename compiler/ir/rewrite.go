@@ -30,7 +30,7 @@ func (r *Route) PathRewrite() *PathRewrite {
 	return r.Rewrite.Path
 }
 
-// RewrittenPath is what becomes of the paths of requests that go by one route, or by a gateway's
+// RewrittenPath is what happens to the paths of requests that go by one route, or by a gateway's
 // and then the service's own, as a pattern that is replaced; false when they stay. Two
 // rewrites of prefixes are made one, as Envoy rewrites once.
 func RewrittenPath(by []*Route) (pattern, substitution string, ok bool) {

@@ -94,7 +94,7 @@ func (l *linker) renewFor(here place, s *spec.Certificates, c *ir.Certificates) 
 // minRequestLifetime is the least of spec.expirationSeconds (certificates.k8s.io/v1).
 const minRequestLifetime = ir.Duration(10 * time.Minute)
 
-// signer links whom a CertificateSigningRequest names. Its signer says nothing of whom to trust.
+// signer links whom a CertificateSigningRequest names. Its signer does not name the trust bundle.
 func (l *linker) signer(here place, s *spec.Certificates, out *ir.Issuer) {
 	out.Signer = s.Issuer.Signer.Value
 	if out.Kind != ir.IssuerCSR {

@@ -88,8 +88,8 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 	}
 }
 
-// isDistinct reports whether two claims are told apart: HTTP by host, TLS by SNI, and bytes by their addresses, where the
-// spec has those of one of the two.
+// isDistinct reports whether a proxy can tell connections of two claims apart: HTTP by host, TLS by SNI, and bytes by
+// their addresses, where the spec has those of one of the two.
 func (c *claim) isDistinct(other claim) bool {
 	one, two := c.port.Protocol, other.port.Protocol
 	switch {

@@ -139,7 +139,7 @@ func (f *Field[T]) decode(v cue.Value, pos Pos) error {
 		n, err = v.Int64()
 		*into = int(n)
 	case *float64:
-		// What a float64 cannot hold exactly is rounded, which is no error here.
+		// What a float64 cannot hold exactly is rounded, which is not an error here.
 		var text []byte
 		if text, err = v.MarshalJSON(); err == nil {
 			*into, err = strconv.ParseFloat(string(text), 64)

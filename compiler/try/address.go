@@ -42,8 +42,8 @@ func (r *run) byAddress(at string, s *ir.Service, scope *ir.Scope, calls []calle
 	return false
 }
 
-// anyAddress follows a connection below HTTP to an address that is no callee's by the spec: there is at most one callee
-// whose address nobody knows here, and else it is closed.
+// anyAddress follows a connection below HTTP to an address that is not a callee's by the spec: there is at most one
+// callee whose address nobody knows here, and else it is closed.
 func (r *run) anyAddress(at string, s *ir.Service, scope *ir.Scope, calls []called) {
 	for _, c := range calls {
 		if c.protocol == ir.TLS || !c.redirected() {

@@ -13,7 +13,7 @@ import (
 // peerOf is who has that identity, as rules know callers: a member of the mesh, or somebody else. Services that share a
 // service account are told apart by no rule.
 func peerOf(m *ir.Mesh, identity string) ir.Peer {
-	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
+	id, _ := spiffeid.FromString(identity) // what is not an ID is nobody's
 	if members := m.Members(id); len(members) == 1 {
 		return members[0]
 	}

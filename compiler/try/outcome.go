@@ -126,7 +126,7 @@ func (o *Outcome) Transient() bool {
 	return o.Reach.Transient
 }
 
-// Text is what becomes of the request there, in a few words.
+// Text is what happens to the request there, in a few words.
 func (o *Outcome) Text() string {
 	t := Trial{Answer: o.Answer}
 	if o.Reach != nil {

@@ -1,5 +1,5 @@
 // Package try follows one request through a compiled mesh without running anything: which
-// route takes it, where it goes, what becomes of it on the way and who lets it in, each step with the
+// route takes it, where it goes, what happens to it on the way and who lets it in, each step with the
 // line of the spec that decided. It answers as Envoy would that is configured for the mesh, and
 // says so where that cannot be told.
 package try
@@ -59,7 +59,7 @@ type Sender struct {
 	Name string        `json:"name,omitempty"`
 }
 
-// Outside is the kind of a sender that is no member of the mesh and has no identity.
+// Outside is the kind of a sender that is not a member of the mesh and has no identity.
 const Outside ir.MemberKind = "outside"
 
 // String is "service frontend", "gateway public" or "outside".
@@ -204,7 +204,7 @@ func header(list []ir.Header, name string) []string {
 	return values
 }
 
-// check refuses what is no request.
+// check refuses what is not a request.
 func (r *Request) check() error {
 	if !httpguts.ValidHeaderFieldName(r.Method) { // a token, as names of headers are (RFC 9110, section 9.1)
 		return fmt.Errorf("%q is not a valid method", r.Method)

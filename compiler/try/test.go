@@ -24,7 +24,7 @@ func OfTest(t *ir.Test) Request {
 // Names of the token's claims, sorted.
 func (t *Token) Names() []string { return slices.Sorted(maps.Keys(t.Claims)) }
 
-// Outcome is what becomes of the request, in a few words.
+// Outcome is what happens to the request, in a few words.
 func (t *Trial) Outcome() string {
 	if a := t.Answer; a != nil {
 		switch {

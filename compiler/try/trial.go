@@ -12,7 +12,7 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Trial is what becomes of a request.
+// Trial is what happens to a request.
 type Trial struct {
 	From    Sender `json:"from"`
 	Request string `json:"request"`

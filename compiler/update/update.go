@@ -46,7 +46,8 @@ func callsNothingNew(before, after *ir.Mesh) bool {
 	}
 	for _, s := range after.Services {
 		was := before.Service(s.Name)
-		if was == nil || !containsAll(s.Uses, was.Uses) || !ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
+		if was == nil || !containsAll(s.Uses, was.Uses) ||
+			!ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
 			return false
 		}
 	}

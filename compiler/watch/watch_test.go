@@ -15,7 +15,7 @@ func watch(t *testing.T, directories ...string) *Watcher {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	// What was made for the test a moment ago is no change.
+	// What was made for the test a moment ago is not a change.
 	if err := w.Set(directories, time.Now().Add(2*grain)); err != nil {
 		t.Fatal(err)
 	}

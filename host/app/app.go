@@ -144,7 +144,7 @@ func (a *App) listen(p Port, certificate *tls.Certificate) error {
 	protocols.SetUnencryptedHTTP2(true)
 	s := &http.Server{
 		Handler: a.handler(p), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: log.New(io.Discard, "", 0), // whom its own proxy refuses is no matter of the application
+		ErrorLog: log.New(io.Discard, "", 0), // whom its own proxy refuses does not concern the application
 	}
 	a.closers = append(a.closers, func() { s.Close() })
 	a.done.Go(func() { _ = s.Serve(l) }) // it ends with http.ErrServerClosed

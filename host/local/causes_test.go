@@ -45,8 +45,8 @@ services: {
 }
 `
 
-// Causes that are no answer of an application or a rule are named by log and metric, with the route's place in the
-// spec: no healthy instance, a status of gRPC behind a good one of HTTP, and a certificate whose time is over.
+// Causes that are neither an answer of an application nor a rule are named by log and metric, with the route's place in
+// the spec: no healthy instance, a status of gRPC behind a good one of HTTP, and a certificate whose time is over.
 func TestCausesNameTheLine(t *testing.T) {
 	shop := inline(t, map[string]string{"mesh.cue": causesMesh}).Clone()
 	shop.Certificates.Lifetime, shop.Certificates.RenewBefore = ir.Duration(4*time.Second), ir.Duration(3*time.Second)

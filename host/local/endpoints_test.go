@@ -132,7 +132,7 @@ func (f *foundMesh) instancesChange(t *testing.T) {
 	eventually(t, "the version of the first", func() bool { return f.countVersions(t, "x-version", "b")["a"] == 40 })
 }
 
-// wrongEndpoints are contents of the file that are no good, and why.
+// wrongEndpoints are contents of the file that are not valid, and why.
 var wrongEndpoints = map[string]string{
 	`[{"address": "10.0.0.1"`: "ends before the list does",
 	``:                        "ends before the list does",
@@ -151,7 +151,7 @@ var wrongEndpoints = map[string]string{
 	`[] []`: "something follows",
 }
 
-// isRefused writes a content that is no good: the status says why, and the last good one holds.
+// isRefused writes a content that is not valid: the status says why, and the last good one holds.
 func (f *foundMesh) isRefused(t *testing.T, content, why string) {
 	t.Helper()
 	f.write(t, content)

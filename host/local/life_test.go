@@ -21,10 +21,9 @@ services: bytes: {workload: deployment: "bytes", ports: main: {port: 8082, proto
 gateways: edge: {listeners: main: port: 8080, routes: [{to: [{service: "plain"}]}], uses: plain: {}}
 `
 
-// Requests go by connections that are no older than certificates have left when they are renewed: while certificates
-// are renewed none is lost, and once they have ended none arrives, from a caller's proxy and from a gateway, and a
-// connection below HTTP ends.
-// Users' reports: istio/istio#7630 and #41924, envoyproxy/envoy#17999.
+// Requests go by connections whose age is at most the time that certificates have left when they are renewed: while
+// certificates are renewed none is lost, and once they have ended none arrives, from a caller's proxy and from a
+// gateway, and a connection below HTTP ends. Users' reports: istio/istio#7630 and #41924, envoyproxy/envoy#17999.
 //
 // Field: mesh.certificates
 func TestConnectionsEndWithCertificates(t *testing.T) {

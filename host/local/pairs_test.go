@@ -115,7 +115,7 @@ func (v *revisions) allTold(d *diff.Difference, requests, past []*try.Request) (
 	return differ, direct
 }
 
-// outcome is what becomes of a request, in words.
+// outcome is what happens to a request, in words.
 func outcome(t *testing.T, m *ir.Mesh, r *try.Request) string {
 	t.Helper()
 	trial, err := try.Try(m, *r)

@@ -183,7 +183,7 @@ func overHTTP1(t *testing.T, dial func() (net.Conn, error)) func(path string, ab
 }
 
 // overHTTP2 has a client of Go's write the path. It takes none that begins with "//", and HTTP/2 leaves open what
-// becomes of bytes that do not belong in a path.
+// happens to bytes that do not belong in a path.
 func overHTTP2(t *testing.T, dial func() (net.Conn, error)) func(path string, absolute bool) (string, bool) {
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)

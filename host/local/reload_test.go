@@ -54,7 +54,7 @@ func followShop(t *testing.T) *repository {
 	if err := os.CopyFS(r.dir, os.DirFS(shopDir)); err != nil {
 		t.Fatal(err)
 	}
-	old := time.Now().Add(-time.Hour) // what was copied just now is no change
+	old := time.Now().Add(-time.Hour) // what was copied just now is not a change
 	err := filepath.WalkDir(r.dir, func(name string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chtimes(name, old, old))
 	})

@@ -275,7 +275,8 @@ func TestSeveralIdentities(t *testing.T) {
 		{[]string{"spiffe://partner.example/ns/many/a%2fb"}, "/many", 0},
 		{[]string{"spiffe://partner.example/ns/many/a?b"}, "/many", 0},
 	} {
-		a, err := trySend(t.Context(), clientWith(t, signedFor(t, ruled.second, c.ids...)), http.MethodGet, address+c.path)
+		client := clientWith(t, signedFor(t, ruled.second, c.ids...))
+		a, err := trySend(t.Context(), client, http.MethodGet, address+c.path)
 		if a.status != c.status || (err == nil) != (c.status != 0) {
 			t.Errorf("%q %s: status %d, %v; want %d", c.ids, c.path, a.status, err, c.status)
 		}

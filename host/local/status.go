@@ -21,7 +21,7 @@ type ProxyStatus struct {
 	// Admin is where its Envoy tells about itself, IP:PORT, and Log is its file.
 	Admin, Log string
 	// State is one of meshc serve's, [StateExited], or [StateRunning] where there
-	// is no meshc serve.
+	// is not meshc serve.
 	State string
 	// Reasons say what is wrong: why it exited, and what it refused.
 	Reasons []string

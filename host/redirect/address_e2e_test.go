@@ -47,7 +47,7 @@ func TestRedirectedAddresses(t *testing.T) {
 		"10.99.0.2:5432":  "store",
 		"[fd99::2]:5432":  "store",
 		"10.98.0.2:5433":  "old",
-		"10.98.0.2:5432":  "", // an address of the host that is no instance of store
+		"10.98.0.2:5432":  "", // an address of the host that is not an instance of store
 		"[fd98::2]:5432":  "",
 		"192.0.2.7:5432":  "",
 		"10.99.0.2:5433":  "",

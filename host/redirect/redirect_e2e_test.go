@@ -128,7 +128,8 @@ func (r *redirected) callsByName(t *testing.T, when string) {
 		}
 	}
 	for _, host := range []string{"other", "web.other.svc", "web.default.svc.other.domain"} {
-		if status, body := r.client.get(t, 0, hostPort(r.network.server, 8080), host); status != http.StatusBadGateway ||
+		status, body := r.client.get(t, 0, hostPort(r.network.server, 8080), host)
+		if status != http.StatusBadGateway ||
 			!strings.Contains(body, "add it to uses of client") {
 			t.Errorf("%s: %s, which the client does not use: %d %q", when, host, status, body)
 		}

@@ -64,7 +64,7 @@ const approved, denied, leftAlone = "Approved", "Denied", ""
 
 // judgement is a request, and what the approver does with it.
 type judgement struct {
-	// user is the account that asks ("NAMESPACE:NAME"), and username that of somebody who is no account.
+	// user is the account that asks ("NAMESPACE:NAME"), and username that of somebody who is not an account.
 	user, username string
 	// change is what the certificate request has, in place of cart's identity alone, and request all of it.
 	change  func(*x509.CertificateRequest)

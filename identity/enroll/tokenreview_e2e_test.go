@@ -221,7 +221,7 @@ func TestServiceAccountTokens(t *testing.T) {
 	if err != nil || held.ID != cart || held.Root(time.Now()) == nil {
 		t.Errorf("it holds %+v, %v", held, err)
 	}
-	// What it got renews itself, whatever becomes of the token.
+	// What it got renews itself, whatever happens to the token.
 	if _, err := obtain(filepath.Join(dir, "no-such-file"), dir); err != nil {
 		t.Errorf("it does not renew: %v", err)
 	}

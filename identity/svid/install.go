@@ -44,7 +44,7 @@ func Install(dir string, id spiffeid.ID, chain, bundle []byte, now time.Time) (*
 		return nil, fmt.Errorf("there is no key without a certificate in %s: create one with meshc certs request", dir)
 	}
 	for name, text := range map[string][]byte{"the chain": chain, "the roots to trust": bundle} {
-		// They are going to be files that say whom to trust, or that are shown to callers.
+		// They become files of the trust bundle, or are shown to callers.
 		if _, err := publickey.CertificatesAlone(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

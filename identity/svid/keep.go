@@ -41,7 +41,7 @@ type Keeper struct {
 }
 
 const (
-	// The issuer is asked whom to trust as often as this, and at least twenty times in
+	// The issuer is asked for the trust bundle as often as this, and at least twenty times in
 	// the life of a leaf.
 	maxPoll = time.Minute
 	minPoll = 200 * time.Millisecond

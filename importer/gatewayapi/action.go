@@ -191,8 +191,8 @@ func (m *reader) mirror(o *importer.Object, f *gatewayv1.HTTPRequestMirrorFilter
 	case f.Percent != nil && *f.Percent != 100:
 		route.Mirror.Percent = spec.Written(float64(*f.Percent))
 	case f.Fraction != nil && valueOr(f.Fraction.Denominator, 100) > 0:
-		route.Mirror.Percent = spec.Written(100 * float64(f.Fraction.Numerator) / float64(valueOr(f.Fraction.Denominator,
-			100)))
+		share := float64(f.Fraction.Numerator) / float64(valueOr(f.Fraction.Denominator, 100))
+		route.Mirror.Percent = spec.Written(100 * share)
 	}
 }
 

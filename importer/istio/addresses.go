@@ -80,7 +80,7 @@ func (t *translation) fromGateways(p *spec.Peers) bool {
 	return false
 }
 
-// withoutGateways are the peers that are no gateways; nil for nobody.
+// withoutGateways are the peers that are not gateways; nil for nobody.
 func (t *translation) withoutGateways(p *spec.Peers) *spec.Peers {
 	p.Gateways = nil
 	if p.Anyone.Value {

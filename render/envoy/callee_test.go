@@ -32,7 +32,7 @@ var calleeCertificates = map[string]struct {
 	"any-use":           {func(c *x509.Certificate) { c.KeyUsage = 0 }, false},
 	"foreign-and-own":   {func(c *x509.Certificate) { c.URIs = append([]*url.URL{foreignURI()}, c.URIs...) }, false},
 	"foreign":           {func(c *x509.Certificate) { c.URIs = []*url.URL{foreignURI()} }, false},
-	// A DNS name is no identity of a callee, whatever it spells: it neither makes nor spoils one.
+	// A DNS name is not an identity of a callee, whatever it spells: it neither makes nor spoils one.
 	"dns-alone": {func(c *x509.Certificate) {
 		c.DNSNames, c.URIs = []string{c.URIs[0].String()}, nil
 	}, false},

@@ -63,8 +63,8 @@ func (b *builder) tokens(port *ir.Port) []*hcmv3.HttpFilter {
 const httpCriticalFilter = httpRBACFilter + ".critical"
 
 // nothingCritical answers 403 to tokens whose header says that something in it must be understood ("crit", RFC 7515,
-// section 4.1.11). Such a token is no good to whoever does not understand it, and the filter that verifies tokens
-// understands no extension, but takes no notice.
+// section 4.1.11). Such a token is not valid for a reader that does not understand it, and the filter that verifies
+// tokens understands no extension, but takes no notice.
 func (b *builder) nothingCritical(issuers []string) *hcmv3.HttpFilter {
 	var critical []*rbacconfigv3.Permission
 	for _, name := range issuers {

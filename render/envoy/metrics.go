@@ -127,8 +127,8 @@ func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
 }
 
 // shookHands passes connections that were handed on, which none is before its handshake has succeeded; nil where there
-// is no handshake. A certificate that is refused may name anybody, so it must not be a caller: each name could make a
-// series.
+// is not a handshake. A certificate that is refused may name anybody, so it must not be a caller: each name could make
+// a series.
 func (b *builder) shookHands(m measured) *accesslogv3.AccessLogFilter {
 	if m.kind != serverTCP || m.caller != peerIdentity {
 		return nil

@@ -26,7 +26,7 @@ type nameServer struct {
 	asked   map[string]int
 }
 
-// dnsAnswer is what is said of a name: addresses, or a code; neither is no data.
+// dnsAnswer is the answer for a name: addresses, or a code; without either, the name has no data.
 type dnsAnswer struct {
 	addresses []netip.Addr
 	ttl       uint32

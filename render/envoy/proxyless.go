@@ -66,7 +66,9 @@ func (b *builder) apiListeners(c call, alone bool) {
 		}
 		for _, target := range targets {
 			b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
-				Name: target, ApiListener: &listenerv3.ApiListener{ApiListener: api}, Metadata: positionMetadata(c.use.Pos),
+				Name:        target,
+				ApiListener: &listenerv3.ApiListener{ApiListener: api},
+				Metadata:    positionMetadata(c.use.Pos),
 			})
 		}
 	}

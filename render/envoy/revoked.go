@@ -55,8 +55,8 @@ func byListener(revoked []Revoked) []Revoked {
 	return slices.DeleteFunc(slices.Clone(revoked), func(r Revoked) bool { return r.Live })
 }
 
-// removeRevoked are the matchers without those of identities that were revoked: their handshakes fail. What a matcher of
-// several identities accepts is refused by [builder.revokedFilter].
+// removeRevoked returns the matchers without those of identities that were revoked: their handshakes fail. What a
+// matcher of several identities accepts is refused by [builder.revokedFilter].
 func removeRevoked(callers []*matcherv3.StringMatcher, revoked []Revoked) []*matcherv3.StringMatcher {
 	return slices.DeleteFunc(slices.Clone(callers), func(m *matcherv3.StringMatcher) bool {
 		return slices.ContainsFunc(revoked,

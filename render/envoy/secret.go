@@ -44,7 +44,7 @@ func (b *builder) identityConfig() *tlsv3.SdsSecretConfig {
 	return fromFile(secretIdentity, b.member.Proxy.CertificateDirectory, identityResource)
 }
 
-// trustConfig is the secret of that name that says whom to trust.
+// trustConfig is the secret of that name that has the trust bundle.
 func (b *builder) trustConfig(name string) *tlsv3.SdsSecretConfig {
 	if name == secretTrust && b.options.TrustBundle == nil {
 		return fromFile(secretTrust, b.member.Proxy.CertificateDirectory, trustResource)

@@ -17,8 +17,8 @@ import (
 // answerFirst is how much later the bound on a whole call of gRPC comes than the one on the beginning of its answer.
 const answerFirst = 100 * time.Millisecond
 
-// limit ends a request that takes longer from its end to the end of the answer; what is no bound never does. A request
-// that moves is not cut while it comes in.
+// limit ends a request that takes longer from its end to the end of the answer; what is not a bound never does. A
+// request that moves is not cut while it comes in.
 //
 // A call of gRPC, where messages go both ways until the end, is bounded from its beginning, and its answer begins in
 // that time too ([answersWithin]). The client's own deadline holds where that is shorter, and the callee learns the

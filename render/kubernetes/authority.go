@@ -56,7 +56,7 @@ func authorityRules(s *ir.Settings) []rbacv1.PolicyRule {
 	}}
 }
 
-// trustRules let meshc serve say whom to trust.
+// trustRules let meshc serve publish the trust bundle.
 func trustRules(s *ir.Settings) []rbacv1.PolicyRule {
 	if !asksServer(s) {
 		return nil

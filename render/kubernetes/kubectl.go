@@ -65,7 +65,7 @@ func (i *Injector) hidden(n int, text []byte, workloads []workloadOf) error {
 var errTwoReadings = errors.New("a form that kubectl reads in another way")
 
 // readAlike reports as an error a place of a document that kubectl reads in another way than it is looked at here:
-// what is looked for could be hidden there. Values that are no text are alike: each check takes what is not plain
+// what is looked for could be hidden there. Values that are not text are alike: each check takes what is not plain
 // for the worst.
 func readAlike(document *kyaml.Node, text []byte) error {
 	data, err := sigsyaml.YAMLToJSON(text)

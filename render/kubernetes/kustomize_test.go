@@ -77,7 +77,7 @@ func TestKustomizeBuildsWhatIsApplied(t *testing.T) {
 	}
 }
 
-// TestEveryObjectIsApplied: no file is forgotten but those that are no objects of
+// TestEveryObjectIsApplied: no file is forgotten but those that are not objects of
 // a cluster.
 func TestEveryObjectIsApplied(t *testing.T) {
 	for _, tags := range [][]string{nil, {"delivery=static", "issuer=Issuer"}, {"issuer=embedded"}} {

@@ -106,7 +106,7 @@ func TestNamesLeadNowhereForbidden(t *testing.T) {
 	}
 }
 
-// letsOut reports whether rules let out to a port of an address that is no pod's.
+// letsOut reports whether rules let out to a port of an address that is not a pod's.
 func letsOut(t *testing.T, rules []networkingv1.NetworkPolicyEgressRule, to netip.Addr, port int32) bool {
 	t.Helper()
 	for _, rule := range rules {

@@ -110,7 +110,7 @@ func (p proofs) reaches(container, pod *kyaml.RNode) string {
 	return ""
 }
 
-// elements are those of a list in a node; none where it is no list.
+// elements are those of a list in a node; none where it is not a list.
 func elements(node *kyaml.RNode, field string) (out []*kyaml.RNode) {
 	list, err := node.Pipe(kyaml.Lookup(field))
 	if err != nil || list.IsNil() || list.YNode().Kind != kyaml.SequenceNode {

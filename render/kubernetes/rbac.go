@@ -14,7 +14,7 @@ import (
 
 // serverRoles let meshc serve read what it serves: in its own namespace the parts of
 // the compiled mesh, in those of members the EndpointSlices; and write its report. With the embedded
-// authority it keeps that, and says whom to trust.
+// authority it keeps that, and publishes the trust bundle.
 func serverRoles(m *ir.Mesh, namespaces []string) []any {
 	own := m.SystemNamespace()
 	out := []any{

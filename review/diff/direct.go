@@ -158,11 +158,11 @@ func peerOf(members holders, id string) ir.Peer {
 	if len(members) > 0 {
 		return members[0]
 	}
-	parsed, _ := spiffeid.FromString(id) // what is no ID is nobody's
+	parsed, _ := spiffeid.FromString(id) // what is not an ID is nobody's
 	return ir.Peer{Kind: ir.KindIdentity, Identity: parsed}
 }
 
-// strangers are identities that are no member's, one of each combination of the patterns of a service's rules.
+// strangers are identities of nobody in the mesh, one of each combination of the patterns of a service's rules.
 func (d *differ) strangers(a, b *ir.Service, domains []string) []string {
 	var patterns []string
 	for _, domain := range domains {

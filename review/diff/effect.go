@@ -67,12 +67,12 @@ type Witness struct {
 	Request try.Request `json:"-"`
 	// Command asks meshc for its way through one of the meshes.
 	Command string `json:"command"`
-	// Was and Is are what becomes of it in each.
+	// Was and Is are what happens to it in each.
 	Was string `json:"was"`
 	Is  string `json:"is"`
 }
 
-// outcome is what becomes of a request, as far as it is compared.
+// outcome is what happens to a request, as far as it is compared.
 type outcome struct {
 	trial *try.Trial // nil when it cannot be sent
 	why   string     // then
@@ -91,7 +91,7 @@ type class int
 
 const (
 	refused  class = iota // by a proxy, or there is nobody to send or to take it
-	answered              // by a proxy, with what is no error
+	answered              // by a proxy, with what is not an error
 	reaches               // an application, or what is outside
 )
 
@@ -197,7 +197,7 @@ func entered(a, b outcome) bool {
 	return more
 }
 
-// like reports whether the same becomes of a request. What else it depends on are the routes' own bounds and faults,
+// like reports whether the same happens to a request. What else it depends on are the routes' own bounds and faults,
 // which are compared for themselves.
 func (o outcome) like(p outcome) bool {
 	a, b := o.trial, p.trial

@@ -10,7 +10,7 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// gateways compares what becomes of the requests of those outside.
+// gateways compares what happens to the requests of those outside.
 func (d *differ) gateways() {
 	ir.Pairs(d.old.Gateways, d.new.Gateways, func(g *ir.Gateway) string { return g.Name },
 		func(name string, a, b *ir.Gateway) {

@@ -229,7 +229,7 @@ var hiddenChanges = []hiddenChange{
 	},
 }
 
-// TestWhatHides changes what is easily missed: values that are no plain words, identities, hosts and methods that look
+// TestWhatHides changes what is easily missed: values that are not plain words, identities, hosts and methods that look
 // like any other, ports and probes beside, guards that go, what proxies answer themselves. Each must be told, and as
 // what it is.
 func TestWhatHides(t *testing.T) {

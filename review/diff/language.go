@@ -15,7 +15,7 @@ const maxStates = 20000
 // samples are the shortest texts for every combination of patterns that a text can match: for any text of a form there
 // is a sample which the same of the patterns match. Patterns and the form are regular expressions (RE2) of whole
 // texts. It walks the automaton that all of them make together, breadth first; whole is false when that
-// has more than maxStates states, or a pattern is no regular expression, so that some combinations may be missing.
+// has more than maxStates states, or a pattern is not a regular expression, so that some combinations may be missing.
 func samples(form string, patterns []string) (out []string, whole bool) {
 	automata := []*automaton{newAutomaton(form)}
 	whole = true
@@ -97,7 +97,7 @@ func boolean(b bool) int {
 // automaton is a regular expression as a program whose threads are followed side by side.
 type automaton struct{ prog *syntax.Prog }
 
-// newAutomaton is nil for what is no regular expression.
+// newAutomaton is nil for what is not a regular expression.
 func newAutomaton(pattern string) *automaton {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {

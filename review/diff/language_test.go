@@ -61,8 +61,8 @@ func TestSamplesAreBounded(t *testing.T) {
 	}
 }
 
-// TestPatternsThatCannotBeRead puts what is no regular expression into a mesh.json, as no compiler does: what it would
-// match is not known, so diff must not say that it has looked at all.
+// TestPatternsThatCannotBeRead puts what is not a regular expression into a mesh.json, as no compiler does: what it
+// would match is not known, so diff must not say that it has looked at all.
 func TestPatternsThatCannotBeRead(t *testing.T) {
 	if got, whole := samples(`.*`, []string{"a", "("}); whole || len(got) != 2 {
 		t.Errorf("samples %q, whole: %v", got, whole)

@@ -11,7 +11,7 @@ type Update struct {
 	// AnyOrder is set when no mixture of old and new proxies refuses a request that both meshes let in. What a service
 	// lets in is what its rules do in one of the meshes, in any order.
 	AnyOrder bool `json:"anyOrder"`
-	// Why are requests for which that is not so, and what becomes of them meanwhile.
+	// Why are requests for which that is not so, and what happens to them meanwhile.
 	Why []Mixture `json:"why,omitempty"`
 	// Unstaged is why meshc serve cannot have proxies take it in stages either: some requests may fail meanwhile.
 	Unstaged []string `json:"unstaged,omitempty"`
@@ -20,7 +20,7 @@ type Update struct {
 // Mixture is a request that both meshes let in, and a mixture of proxies does not.
 type Mixture struct {
 	Command string `json:"command"`
-	// Meanwhile is what becomes of it.
+	// Meanwhile is what happens to it.
 	Meanwhile string `json:"meanwhile"`
 }
 
@@ -52,7 +52,7 @@ func (d *differ) mixed(r *try.Request, to Subject, a, b outcome) {
 	}
 }
 
-// bothAllow reports whether both meshes let a request in, or answer it with what is no error.
+// bothAllow reports whether both meshes let a request in, or answer it with what is not an error.
 func bothAllow(a, b outcome) bool {
 	return a.trial != nil && b.trial != nil && a.trial.Allowed() && b.trial.Allowed()
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/meshc/meshc/review/values"
 )
 
-// services compares what becomes of the calls of services: of all those that are alike, once.
+// services compares what happens to the calls of services: of all those that are alike, once.
 func (d *differ) services() {
 	type call struct {
 		use  [2]*ir.Use

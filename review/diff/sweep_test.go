@@ -132,7 +132,8 @@ func effectsOf(before, after *ir.Mesh) (effects []*Effect) {
 	return Of(before, after).Effects
 }
 
-// each calls f with every value of a document that is no list and no struct, by its path without names and indices.
+// each calls f with every value of a document that is neither a list nor a struct, by its path without names and
+// indices.
 func each(v any, path string, f func(path string, set func(any), value any)) {
 	visit := func(path string, set func(any), value any) {
 		switch value.(type) {

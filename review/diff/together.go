@@ -6,7 +6,7 @@ import "slices"
 const maxLists = maxRequests
 
 // most is how many values of one header or claim a request may need until more of them change nothing that matters.
-// What becomes of a request in a mesh is decided by one route at each stage and by one rule at each end, in two
+// What happens to a request in a mesh is decided by one route at each stage and by one rule at each end, in two
 // meshes, and where proxies of both are mixed by one rule more. A request with further values can do without them: to
 // take one away makes no other route or rule match, but for inverted ones, each of which may need a value that keeps
 // it from matching. Count says how many matches of the header or claim a condition has that a value makes true, and

@@ -172,7 +172,9 @@ func (g *Graph) neighbours() map[string][]string {
 }
 
 // showWithNeighbours shows some nodes and what is near them: one by one, or in groups where that would be too many.
-func (g *Graph) showWithNeighbours(boxOf map[string]string, own []string, near map[string][]string, groupOf map[string]string) {
+func (g *Graph) showWithNeighbours(
+	boxOf map[string]string, own []string, near map[string][]string, groupOf map[string]string,
+) {
 	for _, id := range own {
 		boxOf[id] = id
 	}

@@ -59,7 +59,7 @@ func gatewayOf(m *ir.Mesh, identity string) *ir.Gateway {
 
 // sender is the member that has an identity; of several it is the only one that may call the callee, if there is one.
 func sender(m *ir.Mesh, identity, callee string) (try.Sender, bool) {
-	id, _ := spiffeid.FromString(identity) // what is no ID is nobody's
+	id, _ := spiffeid.FromString(identity) // what is not an ID is nobody's
 	members := m.Members(id)
 	if len(members) > 1 {
 		members = slices.DeleteFunc(members, func(p ir.Peer) bool {

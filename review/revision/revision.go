@@ -65,7 +65,7 @@ func (r *Repository) above(ctx context.Context, commit string) (string, error) {
 	return r.git(ctx, "", nil, args...)
 }
 
-// The modes of a tree's entries that are no plain files.
+// The modes of a tree's entries that are not plain files.
 const (
 	modeLink      = "120000"
 	modeSubmodule = "160000"

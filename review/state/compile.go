@@ -9,7 +9,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 )
 
-// always is a time at which no rule is over: one that is lets nobody in, and is no error of the comparison.
+// always is a time at which no rule is over: one that is lets nobody in, and is not an error of the comparison.
 var always = time.Unix(1, 0)
 
 // Compiler makes states of specs.

@@ -72,7 +72,7 @@ func rulesIn(read func(name string) ([]byte, bool)) (codeowners.Ruleset, error) 
 	return nil, nil
 }
 
-// readRegular reads a file that is no link, device or directory.
+// readRegular reads a file that is not a link, a device or a directory.
 func readRegular(name string) ([]byte, bool) {
 	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
 		return nil, false

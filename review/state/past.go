@@ -101,8 +101,8 @@ func (c *Compiler) past(ctx context.Context, dir, name string, tip bool) (p past
 	return p
 }
 
-// stateAt is the spec as it was at a revision. What it compiles to is kept by the content of its files and the attributes
-// that Git gives them.
+// stateAt is the spec as it was at a revision. What it compiles to is kept by the content of its files and the
+// attributes that Git gives them.
 func (c *Compiler) stateAt(ctx context.Context, root string, r *revision.Revision) (*State, error) {
 	s := &State{revision: r, Root: root}
 	dir, err := os.MkdirTemp("", "meshc-revision-")

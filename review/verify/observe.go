@@ -34,7 +34,7 @@ type observation struct {
 	met, refuted bool
 }
 
-// run sends the request of a test, and compares what becomes of it with what is expected. One whose outcome depends on
+// run sends the request of a test, and compares what happens to it with what is expected. One whose outcome depends on
 // chance is sent until each outcome was seen.
 func (s *sender) run(ctx context.Context, t *ir.Test, j *try.Judgement) *Run {
 	began := time.Now()

@@ -9,7 +9,7 @@ import (
 // Counted is by how much the counters of that name grew, as a report tells; 0 where it does not. Other than
 // [Proxy.Report] it takes any of Envoy's own statistics.
 func Counted(report []byte, name string) (out uint64) {
-	// What is no report was refused before.
+	// What is not a report was refused before.
 	_ = fields(report, func(n protowire.Number, data []byte, _ uint64) error {
 		if n != 2 { // envoy_metrics
 			return nil

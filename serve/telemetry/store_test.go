@@ -178,7 +178,8 @@ func TestProxiesReportTheirOwnEdges(t *testing.T) {
 	}
 }
 
-// What a callee refuses is among its requests and is no error of it; an answer 403 of the application is no denial.
+// What a callee refuses is among its requests and is not an error of it; an answer 403 of the application is not a
+// denial.
 func TestDeniedAndFailed(t *testing.T) {
 	s := NewStore(Memory)
 	allowed := "frontend cart.cue:8:3"

@@ -14,7 +14,7 @@ var prefix = []byte("meshc.")
 // longestLabel is how long a label may be, in bytes. Identities, names and places in the spec are far below.
 const longestLabel = 512
 
-// errWire says that a report is no message of the metrics service.
+// errWire says that a report is not a message of the metrics service.
 var errWire = errors.New("the report is not a valid StreamMetricsMessage")
 
 // sample is one metric of a report. What it refers to is in the report itself.

@@ -56,8 +56,8 @@ func (g *Random) randomPeers(who, condition string) string {
 	return "{" + who + "}" + ports + condition
 }
 
-// Direct is a random request to a wide mesh that is no request of a or by the gateway: a connection of bytes, or one of
-// somebody who comes past proxies, from some address and with some identity, or none.
+// Direct is a random request to a wide mesh that is not a request of a or by the gateway: a connection of bytes, or one
+// of somebody who comes past proxies, from some address and with some identity, or none.
 func (g *Random) Direct(token func(issuer string, claims map[string]any) string) try.Request {
 	r, _ := g.Request(token)
 	r.Host, r.Port, r.Authority = g.one("b", "c"), Requests, ""

@@ -159,7 +159,7 @@ func (g *Random) headerMatch() string {
 	return g.stringMatch()
 }
 
-// hostMatch asks for the host, of which the port is no part, but may be asked for too.
+// hostMatch asks for the host, of which the port is not a part, but may be asked for too.
 func (g *Random) hostMatch() string {
 	return `host: ` + g.one(`exact: "b"`, `exact: "one.example"`, `prefix: "b"`, `suffix: ".example"`,
 		`suffix: ":8080"`, `exact: "c:1"`, `regex: "[a-z]|.*example"`, `{exact: "b", invert: true}`)

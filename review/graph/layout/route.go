@@ -14,8 +14,8 @@ const apart = 3
 // mostWeighed is the number of pieces between two columns up to which each is weighed against all others.
 const mostWeighed = 400
 
-// compareTracks returns the cost of a track of a that is left of that of b: lines that cross, and most of all lines that
-// top of each other.
+// compareTracks returns the cost of a track of a that is left of that of b: lines that cross, and most of all lines
+// that run on top of each other.
 func compareTracks(a, b *piece) int {
 	cost := 0
 	if spans(a, b.y1()) { // the beginning of b crosses a
