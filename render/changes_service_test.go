@@ -26,7 +26,14 @@ var serviceChanges = map[string]change{
 	"services.[].workload.cronJob":     replace(`deployment: "a"`, `cronJob: "a"`),
 	"services.[].probes.[].port":       addLine("service", `probes: [{port: 1234, http: path: "/a"}]`),
 	"services.[].probes.[].http.path":  addLine("service", `probes: [{port: 1234, http: path: "/b"}]`),
-	"services.[].workload.dns":         replace("c.internal", "c2.internal"),
+	"services.[].scrape.[].port": {
+		"/*service*/", "scrape: [{port: 9091}]" + scraped("services: a"), scraped("services: a"),
+	},
+	"services.[].scrape.[].path": {
+		"/*service*/", `scrape: [{port: 9091, path: "/m"}]` + scraped("services: a"),
+		"scrape: [{port: 9091}]" + scraped("services: a"),
+	},
+	"services.[].workload.dns": replace("c.internal", "c2.internal"),
 	// with what it allows, without which it is refused
 	"services.[].workload.endpoints.[].local": {
 		`address: "10.0.0.1"/*endpoint*/`,

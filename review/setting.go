@@ -45,7 +45,8 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	}
 	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes",
 		"outliers", "lastHop", "traffic", "objectives",
-		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "plaintext", "uses", "proxy", "forms")...)
+		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "scrape", "plaintext", "uses", "proxy",
+		"forms")...)
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Open {
 			out = append(out, Setting{
@@ -78,6 +79,11 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		p := &s.Probes[i]
 		out = append(out, Setting{"probe", fmt.Sprintf("%s %s on %d is let in without mutual TLS", p.Kind, p.Path,
 			p.Port), from(true, p.Pos)})
+	}
+	for i := range s.Scrape {
+		p := &s.Scrape[i]
+		out = append(out, Setting{"scrape", fmt.Sprintf("%s of port %d of the application, as GET %s where the proxy's "+
+			"metrics are", p.Path, p.Port, p.At()), from(true, p.Pos)})
 	}
 	c := &m.Certificates
 	by := strings.TrimSpace(string(c.Issuer.Kind) + " " + c.Issuer.Name)

@@ -20,7 +20,7 @@ type Scope struct {
 	Upstreams map[string]*Upstream `json:"upstreams,omitempty"`
 	Externals map[string]*External `json:"externals,omitempty"`
 	// ForeignHeaders are [Settings.ForeignHeaders] where the proxy takes requests from outside the mesh: at a gateway
-	// with listeners, and at a service that lets plaintext or probes in. Empty elsewhere.
+	// with listeners, and at a service that lets plaintext, probes or the scraper in. Empty elsewhere.
 	ForeignHeaders []string `json:"foreignHeaders,omitempty"`
 	// ClientGateways are [Mesh.ClientGateways] of the service; empty for a gateway.
 	ClientGateways []Peer `json:"clientGateways,omitempty"`
@@ -34,7 +34,7 @@ func (m *Mesh) ServiceScope(s *Service) Scope {
 		Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer, &s.Telemetry),
 		ClientGateways: m.ClientGateways(s),
 	}
-	if s.Plaintext || len(s.Probes) > 0 {
+	if s.Plaintext || len(s.Probes) > 0 || len(s.Scrape) > 0 {
 		scope.ForeignHeaders = m.ForeignHeaders(s.Authorizer)
 	}
 	scope.add(m, s.Uses)

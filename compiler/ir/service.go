@@ -20,6 +20,8 @@ type Service struct {
 	Uses    []Use   `json:"uses,omitempty"`
 	Proxy   Proxy   `json:"proxy"`
 	LastHop LastHop `json:"lastHop"`
+	// Scrape are the application's own metrics, in the order written.
+	Scrape []Scrape `json:"scrape,omitempty"`
 	// Telemetry is what the proxies report.
 	Telemetry Telemetry `json:"telemetry,omitzero"`
 }

@@ -3,9 +3,7 @@ package link
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -23,13 +21,7 @@ func (l *linker) probes(here place, list []*spec.Probe, s *ir.Service) []ir.Prob
 		probe.Kind, written = probedBy(p.HTTP != nil, p.GRPC != nil, p.TCP != nil)
 		if p.HTTP != nil {
 			probe.Path = p.HTTP.Path.Value
-			l.plainPath(at.field("http.path"), probe.Path, here.pos(p.HTTP.Path.Pos))
-			if clean := path.Clean(probe.Path); clean != strings.TrimSuffix(probe.Path, "/") && probe.Path != "/" {
-				l.add(diag.BadFormat, at.field("http.path"),
-					fmt.Sprintf("path %q would never match: proxies normalise paths before they look at them",
-						probe.Path), here.pos(p.HTTP.Path.Pos)).
-					hint("path: %q", clean)
-			}
+			l.normalPath(at.field("http.path"), probe.Path, here.pos(p.HTTP.Path.Pos))
 		}
 		if len(written) != 1 {
 			l.add(diag.ExactlyOneOf, at, fmt.Sprintf("probe has %d of http, grpc and tcp, and must have exactly one",

@@ -53,6 +53,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Health = l.health(here.field("health"), s.Health, service.Ports)
 	service.Locality = l.locality(here.field("locality"), s.Locality, &service.Workload)
 	service.Probes = l.probes(here, s.Probes, service)
+	service.Scrape = l.scrape(here, s.Scrape, service)
 	service.Objectives = l.objectives(here.field("objectives"), s.Objectives, service.Ports, name, h.pos)
 	service.Telemetry = l.serviceTelemetry(here.field("telemetry"), service, s.Telemetry)
 	l.ownPorts(here, service)

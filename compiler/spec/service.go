@@ -22,6 +22,7 @@ type Service struct {
 	Outliers     *Outliers           `cue:"outliers"`
 	Health       *Health             `cue:"health"`
 	Probes       []*Probe            `cue:"probes"`
+	Scrape       []*Scrape           `cue:"scrape"`
 	Locality     *Locality           `cue:"locality"`
 	RateLimit    *RateLimit          `cue:"rateLimit"`
 	Rollout      Unsupported         `cue:"rollout"`

@@ -29,6 +29,9 @@ func (r *run) direct() error {
 			r.mesh.Name, r.request.Host)
 	}
 	at := ir.ServiceRef(s.Name).String()
+	if s.Proxy.MetricsPort != 0 && r.request.Port == s.Proxy.MetricsPort {
+		return r.metrics(at, s)
+	}
 	if len(s.Ports) == 1 && r.request.Port == 0 && r.me.Kind != Outside {
 		r.request.named(s.Ports[0].Number)
 	}

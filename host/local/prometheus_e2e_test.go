@@ -154,6 +154,45 @@ func (p prometheusServer) query(t *testing.T, query string) []json.RawMessage {
 	return result.Data.Result
 }
 
+// TestPrometheusReadsApplications has a real Prometheus read what each instance's own application has, over mutual TLS
+// and as what is compiled for it says: by path, as targets of the application, with the labels of the mesh, which no
+// metric of the application can replace.
+func TestPrometheusReadsApplications(t *testing.T) {
+	m := start(t, inline(t, map[string]string{"mesh.cue": scrapedMesh(byIdentity)}))
+	dir := observed(t, m)
+	check := exec.CommandContext(t.Context(), "promtool", "check", "config", "prometheus.yml")
+	check.Dir = dir
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Fatalf("promtool: %v\n%s", err, out)
+	}
+	all := scrapedInstances(m)
+	for _, i := range all {
+		listens(t, i.own, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "orders_total{instance=\"mine\",member=\"mine\",path=%q} 7\n", r.URL.Path)
+		})
+		play(t, m, "app", i.name, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "called_total 3") })
+	}
+	p := runPrometheus(t, dir)
+	wanted := map[string]int{
+		`up{job="shop/app", mesh="shop", namespace="shop", member="service/app"} == 1`:    6,
+		`orders_total{job="shop/app", member="service/app", exported_member="mine"} == 7`: 4,
+		`called_total{job="shop/app", metrics_path="/own/metrics"} == 3`:                  2,
+		`up{job="meshc"} == 1`: 4,
+	}
+	for _, i := range all {
+		wanted[fmt.Sprintf(`orders_total{instance=%q, metrics_path="/metrics", path="/metrics"}`, i.own)] = 1
+		wanted[fmt.Sprintf(`orders_total{instance=%q, metrics_path="/metrics/slow", path="/metrics/slow"}`, i.own)] = 1
+	}
+	for query, want := range wanted {
+		eventuallyRight(t, func() string {
+			if n := p.count(t, query); n != want {
+				return fmt.Sprintf("%s has %d series, want %d", query, n, want)
+			}
+			return ""
+		})
+	}
+}
+
 // TestAlertsFireForTheirCause gives promtool series as proxies have them: each alert fires for its cause, and none
 // fires in an hour in which all is well.
 func TestAlertsFireForTheirCause(t *testing.T) {

@@ -32,7 +32,8 @@ const (
 )
 
 // scrape is the listener where the proxy's metrics are read, and nothing else of its administration: the one request
-// that it passes on is GET /metrics as it is spelt here, without a query and without a body.
+// that it passes on there is GET /metrics as it is spelt here, without a query and without a body. Where the
+// application has metrics too, [builder.scraped] passes these on.
 func (b *builder) scrape() {
 	port := b.member.Proxy.MetricsPort
 	if port == 0 {
@@ -91,32 +92,46 @@ func (b *builder) scrapes() *hcmv3.HttpConnectionManager {
 	m := b.connectionManager(scrapeListener, b.httpFilter(bufferFilter, &bufferv3.Buffer{
 		MaxRequestBytes: wrapperspb.UInt32(1),
 	}))
-	match := pathMatch(ir.PathMatch{Kind: ir.MatchExact, Value: scrapePath})
-	match.Headers = []*routev3.HeaderMatcher{
-		headerMatch(ir.StringMatch{Name: ":method", Kind: ir.MatchExact, Value: http.MethodGet}),
-		// With the query, which there is none of.
-		headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchExact, Value: scrapePath}),
+	if b.scope.Service != nil && len(b.scope.Service.Scrape) > 0 {
+		b.dropHeaders(m, b.scope.ForeignHeaders)
 	}
 	m.RequestTimeout = durationpb.New(headersTimeout)
 	if s := b.scope.Settings.ReadFrom(); s != nil && !s.Identity.IsZero() {
 		b.endsOld(m)
 	}
+	own := scrapeRoute(scrapePath, &routev3.RouteAction{
+		ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: scrapeCluster},
+		PrefixRewrite:        adminMetrics,
+		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: scrapeCluster},
+	})
+	own.RequestHeadersToRemove = []string{"accept"}
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
 		Name: scrapeListener,
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name: scrapeListener, Domains: []string{"*"},
-			Routes: []*routev3.Route{{
-				Name: scrapePath, Match: match, RequestHeadersToRemove: []string{"accept"},
-				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-					ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: scrapeCluster},
-					PrefixRewrite:        adminMetrics,
-					HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: scrapeCluster},
-					Timeout:              durationpb.New(probeTimeout),
-				}},
-			}},
+			Routes: append([]*routev3.Route{own}, b.scraped()...),
 		}},
 	}}
 	return m
+}
+
+// scrapeRoute passes GET of one path on, as it is spelt and without a query.
+func scrapeRoute(path string, to *routev3.RouteAction) *routev3.Route {
+	match := pathMatch(ir.PathMatch{Kind: ir.MatchExact, Value: path})
+	match.Headers = []*routev3.HeaderMatcher{
+		headerMatch(ir.StringMatch{Name: ":method", Kind: ir.MatchExact, Value: http.MethodGet}),
+		// With the query, which there is none of.
+		headerMatch(ir.StringMatch{Name: ":path", Kind: ir.MatchExact, Value: path}),
+	}
+	to.Timeout = durationpb.New(probeTimeout)
+	return &routev3.Route{Name: path, Match: match, Action: &routev3.Route_Route{Route: to}}
+}
+
+func fewScrapes() *clusterv3.CircuitBreakers {
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+		MaxConnections: wrapperspb.UInt32(maxScrapes), MaxPendingRequests: wrapperspb.UInt32(maxScrapes),
+		MaxRequests: wrapperspb.UInt32(maxScrapes),
+	}}}
 }
 
 // administration is the cluster of the proxy's own administration. Its connections come from an address that no other
@@ -125,10 +140,7 @@ func (b *builder) administration() *clusterv3.Cluster {
 	c := b.cluster(scrapeCluster, b.scope.Settings.Metrics.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.LoadAssignment = single(scrapeCluster, address(b.loopback, b.member.Proxy.AdminPort))
-	c.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		MaxConnections: wrapperspb.UInt32(maxScrapes), MaxPendingRequests: wrapperspb.UInt32(maxScrapes),
-		MaxRequests: wrapperspb.UInt32(maxScrapes),
-	}}}
+	c.CircuitBreakers = fewScrapes()
 	if b.scope.Service != nil && b.member.Proxy.Interception == ir.InterceptRedirect {
 		c.UpstreamBindConfig = &corev3.BindConfig{SourceAddress: &corev3.SocketAddress{
 			Address: ir.MetricsSource, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 0},

@@ -45,6 +45,9 @@ func localPorts(scope ir.Scope) []uint16 {
 	for i := range s.Probes {
 		ports = append(ports, s.Probes[i].Port)
 	}
+	for i := range s.Scrape {
+		ports = append(ports, s.Scrape[i].Port)
+	}
 	for i := range s.Uses {
 		use := &s.Uses[i]
 		for _, name := range use.Reached() {

@@ -41,11 +41,12 @@ func metadataOf(m *ir.Mesh, name string) metadata {
 // podMonitor has the operator's Prometheus read the proxies of pods, whatever else runs in them, and meshc serve.
 func podMonitor(m *ir.Mesh) object {
 	read := namespaces(m)
-	endpoints := []any{podEndpoint(m, ir.MetricsPortName, operatorRelabelings(Job, podLabels(m)))}
+	endpoints := []any{podEndpoint(m, ir.MetricsPortName, operatorRelabelings(ofJob(Job, podLabels(m))))}
+	endpoints = append(endpoints, scrapedEndpoints(m)...)
 	if serverInCluster(m) {
 		read = append(read, m.SystemNamespace())
 		endpoints = append(endpoints,
-			podEndpoint(m, ir.ServerMetricsPortName, operatorRelabelings(ServerJob, serverPodLabels(m))))
+			podEndpoint(m, ir.ServerMetricsPortName, operatorRelabelings(ofJob(ServerJob, serverPodLabels(m)))))
 	}
 	slices.Sort(read)
 	return objectOf(m, "PodMonitor", map[string]any{
@@ -71,12 +72,23 @@ func podEndpoint(m *ir.Mesh, port string, relabelings []map[string]any) map[stri
 // tlsSecret has the certificate of the scraper, beside the PodMonitor.
 const tlsSecret = "mesh-scraper" // #nosec G101 -- the name of a Secret
 
-// operatorRelabelings are those of pods in the operator's spelling. The port, which the first one chooses, is chosen by
-// the endpoint itself.
-func operatorRelabelings(job string, all []relabel) []map[string]any {
-	out := []map[string]any{{"targetLabel": "job", "replacement": job}}
-	for _, r := range all[1:] {
-		one := map[string]any{"targetLabel": r.Target}
+// ofJob are the labels of pods with that of their job. The port, which the first one chooses, is chosen by the
+// operator's endpoint itself.
+func ofJob(job string, all []relabel) []relabel {
+	return append([]relabel{{Target: "job", Replacement: job}}, all[1:]...)
+}
+
+// operatorRelabelings are those of pods in the operator's spelling.
+func operatorRelabelings(all []relabel) []map[string]any {
+	var out []map[string]any
+	for _, r := range all {
+		one := map[string]any{}
+		if r.Target != "" {
+			one["targetLabel"] = r.Target
+		}
+		if r.Action != "" {
+			one["action"] = r.Action
+		}
 		if r.Sources != nil {
 			one["sourceLabels"] = r.Sources
 		}

@@ -107,6 +107,9 @@ func prometheus(m *ir.Mesh) config {
 	if hosts.Static != nil {
 		c.Scrape = append(c.Scrape, hosts)
 	}
+	for _, s := range m.Services {
+		c.Scrape = append(c.Scrape, scraped(m, s)...)
+	}
 	return c
 }
 

@@ -23,7 +23,7 @@ func (d *differ) settings() {
 				return
 			}
 			d.fields(a, b, service(name), "allow", "deny", "uses", "routes", "traffic", "probes",
-				"forms")
+				"scrape", "forms")
 			d.fields(audited(a), audited(b), service(name))
 			d.fields(binds(a.Uses), binds(b.Uses), service(name))
 			d.fields(promised(a.Uses), promised(b.Uses), service(name))
