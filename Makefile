@@ -82,7 +82,8 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
 	MESHC_COMMIT_PAIRS=500 go test -timeout 60m -count 1 -run PairsOfCommits -v ./cmd/meshc
-	$(WITH_ENVOY) MESHC_PATHS=100000 go test -timeout 60m -count 1 -run 'PathsAreOneThing|RewritesKeepTheirPrefix' -v ./host/local
+	$(WITH_ENVOY) MESHC_PATHS=100000 MESHC_AUTHORITIES=20000 go test -timeout 60m -count 1 \
+		-run 'PathsAreOneThing|AuthoritiesAreOneThing|RewritesKeepTheirPrefix' -v ./host/local
 	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./host/local
 	$(WITH_ENVOY) MESHC_SERIES=100 go test -timeout 60m -count 1 -run ScrapedSeriesAreCompiled -v ./host/local
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local

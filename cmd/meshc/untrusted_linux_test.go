@@ -73,6 +73,23 @@ func bombs() map[string]string {
 		"patterns of patterns": wide(2000,
 			func(i int) string { return fmt.Sprintf("services: [=~\"^(a+)+%d$\"]: timeout: \"1s\"\n", i) }) +
 			"services: " + strings.Repeat("a", 60) + ": {workload: deployment: \"a\"}\n",
+		"a wide choice": "_a: " + strings.TrimSuffix(wide(20000,
+			func(i int) string { return fmt.Sprintf("{a%d: 1, b: \"%d\"} | ", i, i) }), " | ") +
+			"\n_c: _a & _a & _a\nmesh: silence: MC1203: \"\\(_c.b)\"\n",
+		"lets that grow": "_a: {let a0 = [1, 2, 3, 4, 5, 6, 7, 8]\n" + wide(14, func(i int) string {
+			return fmt.Sprintf("let a%d = [for x in a%d for y in [1, 2, 3, 4] {x + y}]\n", i+1, i)
+		}) + "n: len(a14)}\nmesh: silence: MC1203: \"\\(_a.n)\"\n",
+		"a template of loops": "import \"list\"\nimport \"text/template\"\n_a: template.Execute(\"" +
+			strings.Repeat("{{range $}}", 5) + "x" + strings.Repeat("{{end}}", 5) +
+			"\", list.Range(0, 1000, 1))\nmesh: silence: MC1203: \"\\(_a)\"\n",
+		"bits that are shifted": "import \"math/bits\"\n_a: bits.Lsh(1, 4000000000)\n" +
+			"mesh: silence: MC1203: \"\\(_a)\"\n",
+		"a replacement of everything": "import \"strings\"\n_a: strings.Repeat(\"a\", 100000)\n" +
+			"mesh: silence: MC1203: \"\\(strings.Replace(_a, \"a\", _a, -1))\"\n",
+		"a list that is sorted": "import \"list\"\n" +
+			"_a: list.Sort([for x in list.Range(0, 300000, 1) {-x}], list.Ascending)\n" +
+			"mesh: silence: MC1203: \"\\(len(_a))\"\n",
+		"a long name": "services: \"" + strings.Repeat("x", 5<<20) + "\": workload: deployment: \"a\"\n",
 		"definitions that refer on": wide(3000,
 			func(i int) string { return fmt.Sprintf("#D%d: {x: #D%d | #D%d}\n", i, (i*7+1)%3000, (i*13+5)%3000) }) +
 			"_a: #D0\n",

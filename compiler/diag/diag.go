@@ -37,10 +37,13 @@ type Diagnostic struct {
 	Hint string
 }
 
-// New returns a finding with the severity of its code. Text that looks like a secret is redacted. Positions that are
+// New returns a finding with the severity of its code. Text that looks like a secret is redacted, and of a text of more
+// than 4 KiB the middle is left out. Positions that are
 // not valid, and duplicates, are dropped.
 func New(code Code, path, message string, positions ...source.Position) Diagnostic {
-	d := Diagnostic{Code: code, Severity: code.Severity(), Path: secret.Redact(path), Message: secret.Redact(message)}
+	d := Diagnostic{
+		Code: code, Severity: code.Severity(), Path: short(secret.Redact(path)), Message: short(secret.Redact(message)),
+	}
 	for _, p := range positions {
 		if p.IsValid() && !slices.Contains(d.Positions, p) {
 			d.Positions = append(d.Positions, p)
@@ -51,8 +54,20 @@ func New(code Code, path, message string, positions ...source.Position) Diagnost
 
 // WithHint returns the finding with a hint, formatted as by fmt.Sprintf. Text that looks like a secret is redacted.
 func (d Diagnostic) WithHint(format string, args ...any) Diagnostic {
-	d.Hint = secret.Redact(fmt.Sprintf(format, args...))
+	d.Hint = short(secret.Redact(fmt.Sprintf(format, args...)))
 	return d
+}
+
+// maxText is how long a text of a finding can be, in bytes: what a spec says can be as long as a file.
+const maxText = 4 << 10
+
+// short returns a text without its middle if it is longer than maxText.
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	const cut, end = " […] ", maxText / 4
+	return strings.ToValidUTF8(text[:maxText-end-len(cut)], "") + cut + strings.ToValidUTF8(text[len(text)-end:], "")
 }
 
 // List is a list of findings.

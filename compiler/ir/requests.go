@@ -79,3 +79,11 @@ func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
 	}
 	return out
 }
+
+const (
+	// Authority is a regular expression for what the header host of a request has, or the pseudo header ":authority":
+	// a name or an address, and perhaps a port. Gateways answer 400 to requests that have another one or none.
+	Authority = `([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])` + AuthorityPort
+	// AuthorityPort is one for what may stand behind the host.
+	AuthorityPort = `(:[0-9]+)?`
+)

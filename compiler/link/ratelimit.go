@@ -44,7 +44,8 @@ func (l *linker) rateLimit(here place, owner string, r *spec.RateLimit, route bo
 	if l.mesh.RateLimit == nil && !l.rateLimitSaid {
 		l.add(diag.MissingField, here.field("global"),
 			"there is no rate limit service that could count for all proxies", here.pos(r.Global.Pos)).
-			hint(`name a service with a port of protocol "grpc": mesh: rateLimit: service: "NAME"`)
+			hint(`name a service with a port of protocol "grpc" that allows calls of those whose requests it counts: ` +
+				`mesh: rateLimit: service: "NAME"`)
 	}
 	if !slices.Contains(periods, out.Per) && out.Per > 0 {
 		l.add(diag.NotOneOf, here.field("per"),

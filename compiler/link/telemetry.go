@@ -106,7 +106,8 @@ func (l *linker) accessLog(here place, mesh *ir.AccessLog, s *spec.AccessLog) *i
 
 func (l *linker) missingCollector(here place, message string, pos source.Position) {
 	l.add(diag.MissingField, here, message, pos).
-		hint(`name a service or external that takes OTLP: mesh: telemetry: collector: service: "NAME"`)
+		hint(`name an external that takes OTLP, or a service that allows calls of those that report to it: ` +
+			`mesh: telemetry: collector: service: "NAME"`)
 }
 
 // traced refuses to say of the sampling of a mesh that has no tracing, and reports whether there is something said.

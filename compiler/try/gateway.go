@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,7 +33,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		return
 	}
 	q, good := r.read(at, g.Proxy.Requests)
-	if !good {
+	if !good || !r.namesHost(at, l, q) {
 		return
 	}
 	claims := r.mesh.ClaimHeaders()
@@ -73,6 +74,19 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	}
 	r.step(at, l.Pos, "has no route for it")
 	r.answer(at, 404)
+}
+
+// anAuthority is [ir.Authority], as a whole.
+var anAuthority = regexp.MustCompile("^(?:" + ir.Authority + ")$")
+
+// namesHost answers 400 to a request whose header host names none, or several.
+func (r *run) namesHost(at string, l *ir.Listener, q *message) bool {
+	if anAuthority.MatchString(q.authority) {
+		return true
+	}
+	r.step(at, l.Pos, "refuses the host %q: it is not a name or an address, with a port or without", q.authority)
+	r.answer(at, http.StatusBadRequest)
+	return false
 }
 
 // listener is the one that takes the request's connection; nil for none. Those on one port are told apart by the

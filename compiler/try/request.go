@@ -171,6 +171,14 @@ func withoutPort(authority string) string {
 	return host
 }
 
+// withoutDot is the header host without the dot that ends its host, or all of it (strip_trailing_host_dot).
+func withoutDot(authority string) string {
+	if i := strings.LastIndexByte(authority, '.'); i >= 0 && (i == len(authority)-1 || authority[i+1] == ':') {
+		return authority[:i] + authority[i+1:]
+	}
+	return authority
+}
+
 // serverName is the name in the handshake.
 func (r *Request) serverName() string { return cmp.Or(r.ServerName, r.Host) }
 

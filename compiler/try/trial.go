@@ -226,12 +226,9 @@ func (r *run) readAs(at string, forms ir.Forms, written bool) (*message, bool) {
 	if path != strings.SplitN(r.request.Path, "?", 2)[0] {
 		r.step(at, source.Position{}, "reads the path as %s", path)
 	}
-	host, authority := strings.TrimSuffix(r.request.Host, "."), r.request.HostHeader()
-	if bare := withoutPort(authority); strings.HasSuffix(bare, ".") {
-		authority = strings.TrimSuffix(bare, ".") + strings.TrimPrefix(authority, bare)
-	}
 	return &message{
-		method: r.request.Method, host: host, authority: authority, path: path, query: query,
+		method: r.request.Method, host: strings.TrimSuffix(r.request.Host, "."),
+		authority: withoutDot(r.request.HostHeader()), path: path, query: query,
 		headers: headers,
 	}, true
 }

@@ -33,7 +33,7 @@ import (
 func raw(t *testing.T, conn net.Conn, text string) (int, *app.Report) {
 	t.Helper()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(conn, text) // it may be closed already
@@ -164,12 +164,19 @@ func TestHeadersThatLie(t *testing.T) {
 // The answers are read from the framer.
 func sendFrames(t *testing.T, address string, config *tls.Config, requests ...[][2]string) *http2.Framer {
 	t.Helper()
+	framer, closes := sendFramesOn(t, address, config, requests...)
+	t.Cleanup(closes)
+	return framer
+}
+
+// sendFramesOn is sendFrames on a connection that the caller closes.
+func sendFramesOn(t *testing.T, address string, config *tls.Config, requests ...[][2]string) (*http2.Framer, func()) {
+	t.Helper()
 	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
@@ -193,7 +200,7 @@ func sendFrames(t *testing.T, address string, config *tls.Config, requests ...[]
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	return framer
+	return framer, func() { conn.Close() }
 }
 
 // frames sends one request of HTTP/2 with exactly those fields, and returns its status;

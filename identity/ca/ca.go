@@ -16,6 +16,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -148,6 +149,9 @@ func (a *Authority) Sign(request *x509.CertificateRequest, id spiffeid.ID, lifet
 	return a.SignProved(request, id, lifetime, Proof{})
 }
 
+// ErrNotSigned is returned if a leaf is not signed because nothing can be recorded of it.
+var ErrNotSigned = errors.New("the end of a certificate cannot be recorded")
+
 // SignProved signs as [Authority.Sign] does. The leaf contains the proof, and it expires at the end of the time in
 // which it may be renewed, if that is earlier.
 func (a *Authority) SignProved(request *x509.CertificateRequest, id spiffeid.ID, lifetime time.Duration,
@@ -208,7 +212,7 @@ func (a *Authority) issue(public crypto.PublicKey, id spiffeid.ID, lifetime time
 	g := a.known[a.state.Signing]
 	a.mu.RUnlock()
 	if err := a.remember(g, template.NotAfter, lifetime); err != nil {
-		return nil, err
+		return nil, errors.Join(ErrNotSigned, err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, g.intermediate, public, g.key)
 	if err != nil {

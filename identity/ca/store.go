@@ -287,8 +287,11 @@ func (a *Authority) remember(g *generation, until time.Time, lifetime time.Durat
 	if !until.After(g.last) {
 		return nil
 	}
-	g.last = until
-	return writeFile(filepath.Join(a.generation(g.number), lastFile), encodeTime(until), 0o600)
+	err := writeFile(filepath.Join(a.generation(g.number), lastFile), encodeTime(until), 0o600)
+	if err == nil {
+		g.last = until
+	}
+	return err
 }
 
 func encodeTime(t time.Time) []byte { return []byte(t.UTC().Format(time.RFC3339) + "\n") }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,6 +92,39 @@ func TestRefused(t *testing.T) {
 		if status != c.status || !strings.Contains(text, c.want) || strings.Contains(text, "BEGIN CERTIFICATE") {
 			t.Errorf("%s: %d %s", name, status, text)
 		}
+	}
+}
+
+// An authority that can record nothing signs nothing, and tells clients nothing about its host.
+func TestNothingIsSignedUnrecorded(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ca")
+	a, err := ca.Open(dir, secret.Value{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startWith(t, a)
+	own, err := a.Certificate(cart, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.mesh.Certificates.Lifetime = ir.Duration(48 * time.Hour)
+	plain := enroll.Request{Request: request(t, x509.CertificateRequest{}, nil)}
+	if err := os.Rename(filepath.Join(dir, "1"), filepath.Join(dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what was not recorded once is not taken for recorded
+		status, text := r.send(t, plain, own)
+		if status != http.StatusServiceUnavailable || !strings.Contains(text, "see the server's log") ||
+			strings.Contains(text, dir) {
+			t.Errorf("%d %s", status, text)
+		}
+		r.mesh.Certificates.Lifetime = ir.Duration(47 * time.Hour) // which ends before the other would have
+	}
+	if err := os.Rename(filepath.Join(dir, "gone"), filepath.Join(dir, "1")); err != nil {
+		t.Fatal(err)
+	}
+	if status, text := r.send(t, plain, own); status != http.StatusOK {
+		t.Errorf("with its directory: %d %s", status, text)
 	}
 }
 

@@ -223,6 +223,11 @@ func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	chain, err := a.Authority.SignProved(request, id, time.Duration(mesh.Certificates.Lifetime), proof)
+	if errors.Is(err, ca.ErrNotSigned) {
+		a.Log.Error("a certificate cannot be signed", "from", r.RemoteAddr, "identity", id, "error", err)
+		say(w, http.StatusServiceUnavailable, "certificates cannot be signed now: see the server's log")
+		return
+	}
 	if err != nil {
 		say(w, http.StatusBadRequest, err.Error())
 		return

@@ -24,21 +24,15 @@ func routesOf(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfigur
 // httpHostFilter is the filter of [builder.wantsHost].
 const httpHostFilter = httpRBACFilter + ".host"
 
-// aHost is what the pseudo header ":authority" of a request for a host holds: a name or an address, and perhaps a port.
-const aHost = `([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])` + aPort
-
-// aPort is what may stand behind a host.
-const aPort = `(:[0-9]+)?`
-
 // onAnyPort is a match of the header host that holds for the host alone as it does with the port.
 func onAnyPort(m ir.StringMatch) ir.StringMatch {
 	switch m.Kind {
 	case ir.MatchExact:
-		m.Kind, m.Value = ir.MatchRegex, regexp.QuoteMeta(m.Value)+aPort
+		m.Kind, m.Value = ir.MatchRegex, regexp.QuoteMeta(m.Value)+ir.AuthorityPort
 	case ir.MatchSuffix:
-		m.Kind, m.Value = ir.MatchRegex, ".*"+regexp.QuoteMeta(m.Value)+aPort
+		m.Kind, m.Value = ir.MatchRegex, ".*"+regexp.QuoteMeta(m.Value)+ir.AuthorityPort
 	case ir.MatchRegex:
-		m.Value = "(?:" + m.Value + ")" + aPort
+		m.Value = "(?:" + m.Value + ")" + ir.AuthorityPort
 	}
 	return m
 }
@@ -47,7 +41,7 @@ func onAnyPort(m ir.StringMatch) ir.StringMatch {
 // application could take either (RFC 9112, section 3.2). The next proxy would refuse others, such as "a@b", as
 // malformed.
 func (b *builder) wantsHost(m *hcmv3.HttpConnectionManager) {
-	host := ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: aHost}
+	host := ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: ir.Authority}
 	filter := b.refuses(httpHostFilter, map[string]*rbacconfigv3.Permission{
 		"no host": {Rule: &rbacconfigv3.Permission_NotRule{NotRule: header(host)}},
 	})
