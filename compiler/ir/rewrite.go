@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 )
@@ -45,12 +46,8 @@ func RewrittenPath(by []*Route) (pattern, substitution string, ok bool) {
 	case own == nil:
 		pattern, substitution = outer.Regex(first.Match.Path)
 	default:
-		before, rest, _ := outer.Behind(first.Match.Path, last.Match.Path)
-		both := &PathRewrite{Prefix: own.Prefix + rest}
-		if last.Match.Path.Kind == MatchExact {
-			both.Prefix = own.Prefix
-		}
-		pattern, substitution = both.Regex(before)
+		p, _ := outer.Preimage(first.Match.Path, last.Match.Path)
+		pattern, substitution = p.rewrite(own)
 	}
 	return pattern, substitution, true
 }
@@ -61,51 +58,92 @@ func (r *PathRewrite) Regex(m PathMatch) (pattern, substitution string) {
 	if r.Pattern != "" {
 		return r.Pattern, r.Substitution
 	}
-	substitution = strings.ReplaceAll(r.Prefix, `\`, `\\`)
+	substitution = escaped(r.Prefix)
 	switch m.Kind {
 	case "":
 		return "^/", substitution
 	case MatchPrefix:
 		pattern = "^" + regexp.QuoteMeta(m.Value)
-		if strings.HasSuffix(r.Prefix, "/") && !strings.HasSuffix(m.Value, "/") {
-			pattern += "/?" // so that there is one slash between the new prefix and the rest
+		if endsSegment(m.Value, r.Prefix) {
+			pattern += "/?"
 		}
 		return pattern, substitution
 	}
-	return "^.*$", substitution
+	return wholePath, substitution
 }
 
-// Readable reports whether [PathRewrite.Behind] can tell of every match which
-// paths it takes.
+// Readable reports whether [PathRewrite.Preimage] can tell of every match which paths it takes.
 func (r *PathRewrite) Readable(m PathMatch, behind PathMatch) bool {
 	return behind == (PathMatch{}) || r.Prefix != "" && m.Kind != MatchRegex && behind.Kind != MatchRegex
 }
 
-// Behind is what own takes of the paths that m takes and r rewrites, as a match
-// of the path before it is rewritten; false when that is nothing. Rest is what
-// stands before the part that is not rewritten, once own is taken away in front.
-func (r *PathRewrite) Behind(m, own PathMatch) (before PathMatch, rest string, possible bool) {
-	from, to := m.Value, r.Prefix
-	if m.Kind == "" {
-		from = "/"
-	}
-	own0 := own.Value
-	if own.Kind == "" {
-		own0 = "/"
-	}
-	if m.Kind == MatchExact {
-		taken := to == own0 || own.Kind != MatchExact && strings.HasPrefix(to, own0)
-		return m, strings.TrimPrefix(to, own0), taken
-	}
-	if more, longer := strings.CutPrefix(own0, to); longer {
-		kind := own.Kind
-		if kind == "" {
-			kind = MatchPrefix
-		}
-		return PathMatch{kind, from + more}, "", true
-	}
-	if own.Kind != MatchExact && strings.HasPrefix(to, own0) {
-		return PathMatch{MatchPrefix, from}, to[len(own0):], true
-	}
-	return PathMatch{}, "", false
+// Preimage describes the paths that a second route takes once a first one has rewritten them.
+type Preimage struct {
+	// Match are those paths before the first route rewrites them.
+	Match PathMatch
+	// own is the match of the second route.
+	own PathMatch
+	// taken is a pattern of what the second route's new prefix and rest replace in such a path; rest is the end of the
+	// first route's new prefix, as far as the second route does not take it.
+	taken, rest string
 }
+
+// wholePath is the pattern of a path that is replaced as a whole.
+const wholePath = "^.*$"
+
+// Preimage returns which paths own takes of those that m takes and r rewrites to a new prefix; false if there are none.
+func (r *PathRewrite) Preimage(m, own PathMatch) (Preimage, bool) {
+	from, to := cmp.Or(m.Value, "/"), r.Prefix
+	if own.Kind == "" {
+		own = PathMatch{MatchPrefix, "/"}
+	}
+	more, inside := strings.CutPrefix(own.Value, to)
+	rest, around := strings.CutPrefix(to, own.Value)
+	around = around && (own.Kind == MatchPrefix || rest == "")
+	if m.Kind == MatchExact {
+		return Preimage{m, own, wholePath, rest}, around
+	}
+	taken, slash := "^"+regexp.QuoteMeta(from), m.Kind == MatchPrefix && endsSegment(from, to)
+	if slash {
+		taken += "/?"
+	}
+	p := Preimage{own: own, taken: taken + regexp.QuoteMeta(more)}
+	switch {
+	case inside && slash && own.Kind == MatchExact: // with that slash and without
+		p.Match = PathMatch{MatchRegex, strings.TrimPrefix(p.taken, "^")}
+	case inside && slash && more != "":
+		p.Match = PathMatch{MatchRegex, strings.TrimPrefix(p.taken, "^") + ".*"}
+	case inside:
+		p.Match = PathMatch{own.Kind, from + more}
+	case around:
+		p.Match, p.taken, p.rest = PathMatch{MatchPrefix, from}, taken, rest
+	default:
+		return Preimage{}, false
+	}
+	if own.Kind == MatchExact {
+		p.taken = wholePath
+	}
+	return p, true
+}
+
+// rewrite is what the second route makes of such a path, before the first one has rewritten it, as a pattern that is
+// replaced, and its substitution.
+func (p *Preimage) rewrite(r *PathRewrite) (pattern, substitution string) {
+	pattern, rest := p.taken, p.rest
+	if p.own.Kind == MatchPrefix && endsSegment(p.own.Value, r.Prefix) {
+		if rest == "" && pattern != wholePath {
+			pattern += "/?"
+		}
+		rest = strings.TrimPrefix(rest, "/")
+	}
+	return pattern, escaped(r.Prefix + rest)
+}
+
+// endsSegment reports whether a new prefix ends a segment that the old one leaves open. A slash behind the old one is
+// replaced with it then, so that there is one slash between the new prefix and the rest.
+func endsSegment(old, prefix string) bool {
+	return strings.HasSuffix(prefix, "/") && !strings.HasSuffix(old, "/")
+}
+
+// escaped is a text as a substitution that has no groups.
+func escaped(text string) string { return strings.ReplaceAll(text, `\`, `\\`) }

@@ -122,3 +122,70 @@ func rewrites(trial *try.Trial) bool {
 	return slices.ContainsFunc(trial.Steps,
 		func(s try.Step) bool { return strings.HasPrefix(s.Does, "rewrites the path") })
 }
+
+// behindRewrites takes prefixes away at a gateway, in front of routes of the service.
+const behindRewrites = `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example"}
+services: a: {workload: deployment: "a", uses: b: {}}
+services: b: {
+	workload: deployment: "b"
+	ports: http: {port: 8080, protocol: "http"}
+	allow: [{from: {services: ["a"], gateways: ["g"]}}]
+	routes: [
+		{match: path: exact: "/api/v1", rewrite: path: prefix: "/version"},
+		{match: path: prefix: "/api/v1/", rewrite: path: prefix: "/files/"},
+		{match: path: prefix: "/b", rewrite: path: prefix: "/other/"},
+	]
+}
+gateways: g: {
+	listeners: http: port: 8080
+	routes: [
+		{match: path: exact: "/one", rewrite: path: prefix: "/api/v1/x", to: [{service: "b"}]},
+		{match: path: prefix: "/strip", rewrite: path: prefix: "/", to: [{service: "b"}]},
+		{match: path: prefix: "/deep", rewrite: path: prefix: "/api/", to: [{service: "b"}]},
+		{match: path: prefix: "/long", rewrite: path: prefix: "/api/v1/more/", to: [{service: "b"}]},
+	]
+	uses: b: {}
+}
+`
+
+// TestServiceRoutesBehindARewrite sends requests to a gateway that rewrites their paths: the service's own routes take
+// them by the new path, whether a slash stands behind the old prefix or not.
+func TestServiceRoutesBehindARewrite(t *testing.T) {
+	m := inline(t, map[string]string{"mesh.cue": behindRewrites})
+	ways := pathWays(t, start(t, m))
+	for sent, want := range map[string]string{
+		"/one":             "/files/x",
+		"/strip":           "/",
+		"/strip/c":         "/c",
+		"/strip/b":         "/other/",
+		"/stripb":          "/other/",
+		"/strip/b/c?q=1":   "/other/c?q=1",
+		"/strip/api/v1":    "/version",
+		"/strip/api/v1/x":  "/files/x",
+		"/deep/v1":         "/version",
+		"/deep/v1?q=1":     "/version?q=1",
+		"/deepv1":          "/version",
+		"/deep/v1/x":       "/files/x",
+		"/deep/./v1/x/../": "/files/",
+		"/deep/v2":         "/api/v2",
+		"/long":            "/files/more/",
+		"/long/x":          "/files/more/x",
+	} {
+		trial, err := try.Try(m, try.Request{
+			From: ways[1].from, Method: "GET", Scheme: "http", Host: "b", Port: 8080, Path: sent,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := wantedOf(trial); said != want {
+			t.Errorf("%s: try says that the application is asked for %s, want %s", sent, said, want)
+		}
+		for _, way := range []pathWay{ways[1], ways[3]} {
+			if got, ok := way.ask(sent, false); !ok || got != want {
+				t.Errorf("%s, %s: the application is asked for %s, want %s", way.name, sent, got, want)
+			}
+		}
+	}
+}

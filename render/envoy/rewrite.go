@@ -48,18 +48,17 @@ func rewrittenHost(r *ir.Route) string {
 	return r.Rewrite.Host
 }
 
-// intersect are the requests that a gateway's route and then the service's own take;
-// false when there are none.
+// intersect returns which requests a gateway's route and then the service's own take; false if there are none.
 func intersect(r, own *ir.Route) (*routev3.RouteMatch, bool) {
 	outer := r.PathRewrite()
 	if outer == nil || own.Match.Path == (ir.PathMatch{}) {
 		return both(&r.Match, &own.Match)
 	}
-	before, _, possible := outer.Behind(r.Match.Path, own.Match.Path)
+	before, possible := outer.Preimage(r.Match.Path, own.Match.Path)
 	if !possible {
 		return nil, false
 	}
 	gateway, service := r.Match, own.Match
-	gateway.Path, service.Path = before, ir.PathMatch{}
+	gateway.Path, service.Path = before.Match, ir.PathMatch{}
 	return both(&gateway, &service)
 }
