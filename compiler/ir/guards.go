@@ -12,8 +12,7 @@ type Guards struct {
 	Deny []Rule `json:"deny,omitempty"`
 	// Authorizer is asked about requests that the rules let in; empty for none.
 	Authorizer string `json:"externalAuthorization,omitempty"`
-	// Plaintext has connections without TLS let in on ports that speak HTTP, as far
-	// as rules say so.
+	// Plaintext has callers without an identity let in, as far as rules say so.
 	Plaintext bool `json:"plaintext,omitempty"`
 	// Probes are let in without mutual TLS, in the order written.
 	Probes []Probe `json:"probes,omitempty"`

@@ -132,6 +132,7 @@ func (l *linker) members() {
 		h := l.services[s.Name]
 		s.Allow = l.rules(s, h, "allow", h.spec.Allow)
 		s.Deny = l.rules(s, h, "deny", h.spec.Deny)
+		l.permissive(s, h)
 		l.callersAreNamed(h.place, s, h.spec.RateLimit)
 	}
 	for _, s := range l.mesh.Services {

@@ -67,7 +67,11 @@ func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 			fmt.Sprintf("without redirection the proxy listens on the service's ports alone, and %s is none of them",
 				number), p.Pos).
 			hint("remove the probe: the application itself answers there")
-	case s.Plaintext && port != nil && port.Protocol.IsHTTP():
+	case s.Plaintext && port != nil && !port.Protocol.IsHTTP():
+		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say who is let in on %s without TLS`,
+			number), p.Pos).
+			hint("add {from: plaintext: true, ports: [%q]} to services.%s.allow, and remove the probe", port.Name, s.Name)
+	case s.Plaintext && port != nil:
 		l.add(diag.NoEffect, here, fmt.Sprintf(`with mtls "permissive" the rules say what is allowed on %s without TLS`,
 			number), p.Pos).
 			hint("add {from: plaintext: true, paths: [%q]} to services.%s.allow, and remove the probe",

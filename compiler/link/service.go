@@ -45,9 +45,6 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		l.requestsOnly(here.field("rateLimit"), service.Ports, "a bound on requests", s.RateLimit.Pos)
 	}
 	l.requestsOnly(here.field("externalAuthorization"), service.Ports, "external authorization", s.Authorizer.Pos)
-	if service.Plaintext {
-		l.requestsOnly(here.field("mtls"), service.Ports, "mtls \"permissive\"", s.MTLS.Pos)
-	}
 	l.ofRequests(here, s.Traffic(), service.Ports, name, h.pos)
 	service.Outliers = l.outliers(here.field("outliers"), s.Outliers, service.Ports)
 	service.Health = l.health(here.field("health"), s.Health, service.Ports)

@@ -24,8 +24,18 @@ func (b *builder) inbound(s *ir.Service) {
 			}
 			edge.Kind = ServerHTTP
 			b.rules(s, p, edge, callers)
-		case slices.ContainsFunc(ir.PeersOn(s.Allow, p), func(p ir.Peer) bool { return p.Kind != ir.KindPlaintext }):
-			b.listeners++
+		default:
+			members := slices.ContainsFunc(ir.PeersOn(s.Allow, p), func(p ir.Peer) bool {
+				return p.Kind != ir.KindPlaintext
+			})
+			for _, chain := range []bool{members, s.TakesPlaintext(p)} {
+				if chain {
+					b.listeners++
+				}
+			}
+			if !members && !s.TakesPlaintext(p) {
+				continue
+			}
 			b.add(Way{Edge: edge}) // without a handshake
 			for _, caller := range callers.all(ir.PeersOn(s.Allow, p)) {
 				if edge.Caller = caller; caller != "" {

@@ -89,7 +89,12 @@ func (r *run) arrives(s *ir.Service, port *ir.Port, q *message) {
 // outside follows a request without an identity.
 func (r *run) outside(at string, s *ir.Service, port *ir.Port) error {
 	probes := s.ProbesOf(s.InstancePort(port))
-	if !s.Plaintext && len(probes) == 0 || !port.Protocol.IsHTTP() || r.request.Scheme == "https" {
+	switch {
+	case !port.Protocol.IsHTTP() && s.TakesPlaintext(port):
+		r.step(at, s.Pos, "takes connections without an identity on port %s", port.Name)
+		r.connect(s, port)
+		return nil
+	case !s.Plaintext && len(probes) == 0 || !port.Protocol.IsHTTP() || r.request.Scheme == "https":
 		r.step(at, s.Pos, "requires mutual TLS, with a certificate of the mesh")
 		r.answer(at, 0)
 		r.Write = fmt.Sprintf(

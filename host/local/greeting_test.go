@@ -18,11 +18,15 @@ type greeter struct {
 
 const greeting = "220 what only callers may read\n"
 
-func greet(t *testing.T, address string) *greeter {
+// greet starts one, with TLS of its own where it is given a certificate.
+func greet(t *testing.T, address string, own ...*tls.Certificate) *greeter {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if own != nil {
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*own[0]}})
 	}
 	g := &greeter{Listener: l}
 	done := make(chan struct{})

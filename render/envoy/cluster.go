@@ -132,6 +132,10 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 // application adds the cluster of the service's own application on that port.
 func (b *builder) application(port *ir.Port) string {
 	name := inboundName(port.Name)
+	if b.clusters[name] {
+		return name
+	}
+	b.clusters[name] = true
 	c := b.cluster(name, port.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))

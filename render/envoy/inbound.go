@@ -41,21 +41,22 @@ func (b *builder) inbound() {
 		port := &s.Ports[i]
 		chains := b.inboundChains(port)
 		if s.Proxy.Interception == ir.InterceptExplicit {
-			b.out.Listeners = append(b.out.Listeners, asks(&listenerv3.Listener{
+			l := asks(&listenerv3.Listener{
 				Name:             inboundName(port.Name),
 				Address:          b.inboundAddress(port),
 				TrafficDirection: corev3.TrafficDirection_INBOUND,
-				ListenerFilters:  b.tellTLS(chains),
 				FilterChains:     chains,
 				Metadata:         positionMetadata(port.Pos),
-			}, &s.LastHop))
+			}, &s.LastHop)
+			b.tellTLS(l, chains, *port)
+			b.out.Listeners = append(b.out.Listeners, l)
 			continue
 		}
 		redirected.FilterChains = append(redirected.FilterChains, forPort(port.Target, chains)...)
 	}
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		redirected.FilterChains = append(redirected.FilterChains, b.probesElsewhere()...)
-		redirected.ListenerFilters = append(redirected.ListenerFilters, b.tellTLS(redirected.FilterChains)...)
+		b.tellTLS(redirected, redirected.FilterChains, s.Ports...)
 		b.out.Listeners = append(b.out.Listeners, redirected)
 	}
 	b.health()

@@ -70,6 +70,9 @@ func (g *Random) Direct(token func(issuer string, claims map[string]any) string)
 		r.Port = BytesOf(r.Host)
 	case 1:
 		r.From = try.Sender{Kind: try.Outside}
+		if g.chance(3) {
+			r.Port = BytesOf(r.Host)
+		}
 	default:
 		r.From = try.Sender{Kind: ir.KindIdentity, Name: g.one("spiffe://shop.example/ns/default/sa/a",
 			"spiffe://shop.example/ns/default/sa/g", "spiffe://shop.example/ns/default/sa/c", Stranger)}
