@@ -15,6 +15,7 @@ var serviceChanges = map[string]change{
 	},
 	"services.[].namespace":           addLine("service", `namespace: "n"`),
 	"services.[].account":             addLine("service", `account: "other"`),
+	"services.[].createService":       addLine("service", `createService: true`),
 	"services.[].mtls":                replace(`mtls: "strict"`, `mtls: "permissive"`),
 	"services.[].timeout":             addLine("service", `timeout: "20s"`),
 	"services.[].workload.deployment": replace(`deployment: "a"`, `deployment: "a2"`),

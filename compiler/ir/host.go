@@ -24,14 +24,28 @@ func (s *Settings) ServiceHost(name, namespace string) string {
 // of a Kubernetes Service.
 const maxLabel = 63
 
-// ClusterService is the name of the Kubernetes Service that stands for the
-// service, or for one of its versions: NAME or NAME-VERSION. Where the instances
-// are pods the Service is headless: its addresses are the instances.
+// ClusterService is the name of the headless Kubernetes Service whose addresses are the instances, or those of one of
+// the versions: where meshc makes the Service that applications name, NAME and NAME-VERSION. Elsewhere those may be the
+// team's own, and it is NAME-meshc and NAME-meshc-VERSION.
 func (u *Upstream) ClusterService(version string) string {
-	if version == "" {
-		return u.PlainName()
+	name := u.PlainName()
+	if !u.Created {
+		name += ownSuffix
 	}
-	return Label(u.PlainName() + "-" + version)
+	if version != "" {
+		name += "-" + version
+	}
+	return Label(name)
+}
+
+// ownSuffix ends the names of Services that meshc makes for itself.
+const ownSuffix = "-meshc"
+
+// FormerClusterService is the name that [Upstream.ClusterService] has if somebody else makes the Service than now. Until
+// all of a change has been applied, the instances may be found by it.
+func (u *Upstream) FormerClusterService(version string) string {
+	other := Upstream{Name: u.Name, Created: !u.Created}
+	return other.ClusterService(version)
 }
 
 // ClusterHost is the DNS name of [Upstream.ClusterService] of a callee.

@@ -10,12 +10,19 @@ import (
 
 func TestClusterHost(t *testing.T) {
 	long := strings.Repeat("a", 60)
-	for _, c := range []struct{ name, version, domain, want string }{
-		{"cart", "", "", "cart.shop.svc.cluster.local"},
-		{"cart", "v1", "eu.example", "cart-v1.shop.svc.eu.example"},
-		{long, "v12345", "", strings.Repeat("a", 54) + "-ebfa052e.shop.svc.cluster.local"},
+	for _, c := range []struct {
+		name, version, domain string
+		created               bool
+		want                  string
+	}{
+		{"cart", "", "", true, "cart.shop.svc.cluster.local"},
+		{"cart", "v1", "eu.example", true, "cart-v1.shop.svc.eu.example"},
+		{long, "v12345", "", true, strings.Repeat("a", 54) + "-ebfa052e.shop.svc.cluster.local"},
+		{"cart", "", "", false, "cart-meshc.shop.svc.cluster.local"},
+		{"cart.shop", "v1", "", false, "cart-meshc-v1.shop.svc.cluster.local"},
+		{long, "", "", false, strings.Repeat("a", 54) + "-3e84fa95.shop.svc.cluster.local"},
 	} {
-		u := &Upstream{Name: c.name, Namespace: "shop"}
+		u := &Upstream{Name: c.name, Namespace: "shop", Created: c.created}
 		if got := (&Settings{ClusterDomain: c.domain}).ClusterHost(u, c.version); got != c.want {
 			t.Errorf("%s %s: got %s, want %s", c.name, c.version, got, c.want)
 		}

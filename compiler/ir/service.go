@@ -35,6 +35,9 @@ type Upstream struct {
 	// one that callers accept.
 	Identity spiffeid.ID `json:"identity"`
 	Workload Workload    `json:"workload"`
+	// Created is set where meshc makes the Kubernetes Service that callers in the cluster name; see
+	// [Upstream.ClusterService].
+	Created bool `json:"createService,omitempty"`
 	// Explicit is set when the proxies listen on the ports' Numbers themselves,
 	// without redirection; see [Upstream.InstancePort].
 	Explicit bool `json:"explicit,omitempty"`

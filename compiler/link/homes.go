@@ -138,33 +138,60 @@ func (l *linker) takenNames() {
 	}
 }
 
-// takenServices refuses names that Kubernetes would see twice: a version stands
-// there as a Service NAME-VERSION of its own. The control plane's namespace has
-// no members.
+// takenServices refuses names that Kubernetes would see twice: meshc makes Services for the instances of a service and
+// of each version, and for gateways and their egress. The Service of a member's own name exists, whoever makes it. The
+// control plane's namespace has no members.
 func (l *linker) takenServices() {
-	type key struct{ namespace, name string }
-	pos := map[key]source.Position{}
+	taken := serviceNames{}
 	for _, s := range l.mesh.Services {
-		pos[key{s.Namespace, s.PlainName()}] = s.Pos
+		taken[serviceName{s.Namespace, s.PlainName()}] = s.Pos
 		l.ownNamespace(l.services[s.Name].place, s.Namespace, s.Pos)
 	}
 	for _, g := range l.mesh.Gateways {
-		pos[key{g.Namespace, g.PlainName()}] = g.Pos
+		taken[serviceName{g.Namespace, g.PlainName()}] = g.Pos
 		l.ownNamespace(l.gateways[g.Name].place, g.Namespace, g.Pos)
 	}
-	for _, s := range l.mesh.Services {
-		for _, v := range s.Versions {
-			k := key{s.Namespace, s.ClusterService(v.Name)}
-			if other, taken := pos[k]; taken {
-				l.add(diag.NameTaken, l.services[s.Name].field("versions."+v.Name),
-					fmt.Sprintf("version %s of %s would have the name %s, and that name is taken", v.Name, s.Name,
-						k.name), v.Pos, other).
-					hint("a version is reached as NAME-VERSION: give one of them another name")
-				continue
-			}
-			pos[k] = v.Pos
+	for _, g := range l.mesh.Gateways {
+		if g.Egress != nil {
+			l.claimService(taken, serviceName{g.Namespace, g.EgressService()}, l.gateways[g.Name].field("egress"),
+				"the egress of "+g.Name, "the egress of a gateway is reached as NAME-egress", g.Pos)
 		}
 	}
+	for _, s := range l.mesh.Services {
+		if !s.Workload.InCluster() {
+			continue
+		}
+		here := l.services[s.Name]
+		if !s.Created {
+			l.claimService(taken, serviceName{s.Namespace, s.ClusterService("")}, here.place, "the Service by which meshc finds the pods of "+
+				s.Name, "meshc finds pods by a Service NAME-meshc", s.Pos)
+		}
+		for _, v := range s.Versions {
+			form := "a version is reached as NAME-VERSION"
+			if !s.Created {
+				form = "meshc finds the pods of a version by a Service NAME-meshc-VERSION"
+			}
+			l.claimService(taken, serviceName{s.Namespace, s.ClusterService(v.Name)}, here.field("versions."+v.Name),
+				fmt.Sprintf("version %s of %s", v.Name, s.Name), form, v.Pos)
+		}
+	}
+}
+
+// serviceName is that of a Kubernetes Service.
+type serviceName struct{ namespace, name string }
+
+// serviceNames are those that are taken, and where.
+type serviceNames map[serviceName]source.Position
+
+// claimService takes the name of a Service for what is said in words, or says that it is taken.
+func (l *linker) claimService(taken serviceNames, k serviceName, here place, what, form string, pos source.Position) {
+	if other, is := taken[k]; is {
+		l.add(diag.NameTaken, here, fmt.Sprintf("%s would have the name %s, and that name is taken", what, k.name), pos,
+			other).
+			hint("%s: give one of them another name", form)
+		return
+	}
+	taken[k] = pos
 }
 
 // takenWorkloads refuses pods that would belong to two services: a pod has one proxy.

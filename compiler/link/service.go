@@ -25,6 +25,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 			Name:      name,
 			Namespace: s.Namespace.Or(defaultNamespace),
 			Ports:     l.ports(here, s.Ports),
+			Created:   s.Create.Value,
 			Traffic:   l.traffic(here, s.Traffic()),
 			Pos:       h.pos,
 		},

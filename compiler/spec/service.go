@@ -6,6 +6,7 @@ type Service struct {
 	Namespace    Field[string]       `cue:"namespace"`
 	Account      Field[string]       `cue:"account"`
 	Workload     *Workload           `cue:"workload"`
+	Create       Field[bool]         `cue:"createService"`
 	Ports        map[string]*Port    `cue:"ports"`
 	Versions     map[string]*Version `cue:"versions"`
 	Uses         map[string]*Use     `cue:"uses" member:"service"`

@@ -80,7 +80,7 @@ func (c *Cluster) gone(ctx context.Context, now object.ObjMetadataSet, m *ir.Mes
 		if err != nil {
 			return nil, err
 		}
-		if existing != nil && ours(existing, m, inventory.owners[id]) {
+		if existing != nil && ours(existing, m, inventory.owners[id]) && !isNamed(id, m) {
 			out = append(out, Difference{Kind: Gone, Object: utils.FmtObjMetadata(id)})
 		}
 	}

@@ -49,6 +49,10 @@ func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, i *inventory, now objec
 		case !ours(existing, m, i.owners[id]):
 			c.Tell(fmt.Sprintf("%s is somebody else's by now, and stays", utils.FmtObjMetadata(id)))
 			continue
+		case isNamed(id, m):
+			c.Tell(fmt.Sprintf("%s stays, as applications may name it: delete it when the team's own is to take its place",
+				utils.FmtObjMetadata(id)))
+			continue
 		case existing.GetAnnotations()[kubernetes.AnnotationPrune] == "disabled":
 			c.Tell(fmt.Sprintf("%s may hold what is not the mesh's, and stays", utils.FmtObjMetadata(id)))
 			continue
@@ -62,6 +66,16 @@ func (c *Cluster) prune(ctx context.Context, m *ir.Mesh, i *inventory, now objec
 		c.Tell(fmt.Sprintf("%s %s", utils.FmtObjMetadata(id), ssa.DeletedAction))
 	}
 	return nil
+}
+
+// isNamed reports whether an object is the Service by whose name applications reach a service of the mesh, of which the
+// spec does not say that meshc makes it. Former versions of meshc made one for each service: whoever relied on it would
+// lose it with the first meshc apply of this one.
+func isNamed(id object.ObjMetadata, m *ir.Mesh) bool {
+	return id.GroupKind.Group == "" && id.GroupKind.Kind == "Service" &&
+		slices.ContainsFunc(m.Services, func(s *ir.Service) bool {
+			return !s.Created && s.Namespace == id.Namespace && s.PlainName() == id.Name
+		})
 }
 
 // existing is the object as it is in the cluster; nil when it is not.

@@ -43,6 +43,7 @@ func newServer(t *testing.T) *server {
 	uids := 0
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion})
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Service"), meta.RESTScopeNamespace)
 	api := fake.NewClientBuilder().WithRESTMapper(mapper).WithReturnManagedFields().
 		WithInterceptorFuncs(interceptor.Funcs{
 			// what only makes an object
@@ -68,6 +69,7 @@ func newServer(t *testing.T) *server {
 					uid := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata": {"uid": "uid-%d"}}`,
 						uids))
 					made := config(o.GetName(), "")
+					made.SetGroupVersionKind(o.GetObjectKind().GroupVersionKind())
 					if err := w.Patch(ctx, made, uid, client.FieldOwner(options.FieldManager)); err != nil {
 						return err
 					}
@@ -206,6 +208,52 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 	if strings.Count(said, "deleted") != 1 || strings.Count(said, "is not known to be made by meshc, and stays") != 2 {
 		t.Errorf("it says:\n%s", said)
 	}
+}
+
+// The Service by whose name applications reach a service was made by meshc before, and is in the spec no more: it stays,
+// for they would find nobody. Those of other names, and of services that are no more, go.
+func TestServicesThatApplicationsNameStay(t *testing.T) {
+	service := func(name string) *unstructured.Unstructured {
+		o := config(name, "")
+		o.SetKind("Service")
+		delete(o.Object, "data")
+		return o
+	}
+	m := &ir.Mesh{Settings: shop.Settings}
+	for _, name := range []string{"cart", "store.shop", "mine"} {
+		m.Services = append(m.Services, &ir.Service{Upstream: ir.Upstream{
+			Name: name, Namespace: "shop", Created: name == "mine",
+		}})
+	}
+	s := newServer(t)
+	apply := func(objects ...*unstructured.Unstructured) string {
+		t.Helper()
+		s.told = nil
+		if err := s.apply(t.Context(), []stage{{"members", objects}},
+			object.UnstructuredSetToObjMetadataSet(objects), m); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(s.told, "\n")
+	}
+	apply(service("cart"), service("store"), service("mine"), service("cart-v1"), service("gone"), config("cart", "x"))
+	gone, err := s.gone(t.Context(), nil, m)
+	if err != nil || len(gone) != 4 {
+		t.Errorf("diff tells of %v: %v", gone, err)
+	}
+	said := apply()
+	for name, stays := range map[string]bool{
+		"cart": true, "store": true, "mine": false, "cart-v1": false, "gone": false,
+	} {
+		o := service(name)
+		err := s.client.Get(t.Context(), client.ObjectKeyFromObject(o), o)
+		if stays != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if told := strings.Contains(said, "Service/shop/"+name+" stays, as applications may name it"); told != stays {
+			t.Errorf("it says of %s:\n%s", name, said)
+		}
+	}
+	s.is(t, "cart", "")
 }
 
 // Who is interrupted between making an object and hearing of it finds it again, and takes

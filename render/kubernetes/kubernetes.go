@@ -13,12 +13,12 @@
 //	kubernetes/NAMESPACE/sidecar/            the component that adds the sidecars
 //	kubernetes/MESH-system/                  meshc serve and the compiled mesh
 //
-// A service's Service is headless: its DNS name gives the addresses of the pods,
-// which is what the callers' proxies look up (STRICT_DNS). Applications use the
-// same name; the port that they dial is redirected to their own proxy, so no
-// virtual IP is needed. A callee outside the cluster has no pods, and its Service
-// is a virtual IP without endpoints, which gives the application an address to
-// dial and answers nobody who is not redirected.
+// What a team has stays as it is: the Service that applications name is the team's own, unless the spec has meshc make
+// it (createService), and what meshc makes beside has names of its own. The pods are found by a headless Service, whose
+// EndpointSlices meshc serve reads and whose DNS name callers' proxies look up without it (STRICT_DNS). Connections to
+// the Service that applications name are redirected to their own proxy, so no virtual IP is needed. A callee outside
+// the cluster has no pods, and the Service that meshc makes for it is a virtual IP without endpoints, which gives the
+// application an address to dial and answers nobody who is not redirected.
 //
 // The proxies do not talk to the API server: they have no token and no Role. meshc
 // serve watches what its Roles let it see.

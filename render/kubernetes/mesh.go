@@ -17,7 +17,7 @@ import (
 type namespace struct {
 	services []*ir.Service // that are pods, by name
 	gateways []*ir.Gateway // by name
-	outside  []*ir.Service // that members in the cluster name, by name
+	outside  []*ir.Service // that members in the cluster name by a Service that meshc makes, by name
 }
 
 // namespaces are those with something in them, by name.
@@ -45,7 +45,7 @@ func namespaces(m *ir.Mesh) map[string]*namespace {
 		n.gateways = append(n.gateways, g)
 	}
 	for _, s := range m.Services {
-		if !s.Workload.InCluster() && named[s.Name] {
+		if !s.Workload.InCluster() && s.Created && named[s.Name] {
 			n := in(s.Namespace)
 			n.outside = append(n.outside, s)
 		}
@@ -96,8 +96,8 @@ func Mesh(m *ir.Mesh, compiled []byte) ([]manifest.File, error) {
 	return append(files, names, root), err
 }
 
-// distinctServices refuses two Services of one name: that of a version has the
-// form NAME-VERSION, which may be the name of another member.
+// distinctServices refuses two Services of one name: those by which meshc finds pods may have the name of another
+// member.
 func distinctServices(m *ir.Mesh) error {
 	type key struct{ namespace, name string }
 	owners := make(map[key]string, len(m.Services)+len(m.Gateways))
@@ -116,13 +116,20 @@ func distinctServices(m *ir.Mesh) error {
 		}
 	}
 	for _, s := range m.Services {
-		if err := claim(s.Namespace, s.ClusterService(""), "services."+s.Name); err != nil {
+		if err := claim(s.Namespace, s.PlainName(), "services."+s.Name); err != nil {
 			return err
 		}
-		for i := range s.Versions {
-			if !s.Workload.InCluster() {
-				continue
+	}
+	for _, s := range m.Services {
+		if !s.Workload.InCluster() {
+			continue
+		}
+		if !s.Created {
+			if err := claim(s.Namespace, s.ClusterService(""), "the pods of services."+s.Name); err != nil {
+				return err
 			}
+		}
+		for i := range s.Versions {
 			if err := claim(s.Namespace, s.ClusterService(s.Versions[i].Name),
 				"services."+s.Name+".versions."+s.Versions[i].Name); err != nil {
 				return err

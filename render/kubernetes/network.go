@@ -23,8 +23,11 @@ func networkPolicy(scope ir.Scope) *networkingv1.NetworkPolicy {
 		ingress = serviceIngress(scope)
 	}
 	ingress = append(ingress, scraperIngress(scope.Settings, scope.Member().Proxy.MetricsPort)...)
-	return policy(meta(scope, scope.Member().Name), podsOf(scope), ingress, egress(scope))
+	return policy(meta(scope, policyName(scope.Member().Name)), podsOf(scope), ingress, egress(scope))
 }
+
+// policyName has a dot, which keeps it apart from the NetworkPolicies that teams name.
+func policyName(member string) string { return ir.PlainName(member) + ".mesh" }
 
 func policy(m metav1.ObjectMeta, pods map[string]string, in []networkingv1.NetworkPolicyIngressRule,
 	out []networkingv1.NetworkPolicyEgressRule,

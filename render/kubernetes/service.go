@@ -25,8 +25,8 @@ func lookedUp(scope ir.Scope) bool {
 	return false
 }
 
-// headless is the Service whose DNS name gives the addresses of the pods: of all,
-// or of those that carry the version's labels.
+// headless is the Service by which proxies find the pods: all, or those that carry the version's labels. meshc serve
+// reads its EndpointSlices, and where there is none its DNS name gives the addresses.
 func headless(s *ir.Service, version *ir.Version, scope ir.Scope) *corev1.Service {
 	selector, name := podsOf(scope), ""
 	if version != nil {
@@ -50,7 +50,7 @@ func headless(s *ir.Service, version *ir.Version, scope ir.Scope) *corev1.Servic
 func outside(settings *ir.Settings, u *ir.Upstream) *corev1.Service {
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: meshMeta(settings, u.Namespace, u.ClusterService("")),
+		ObjectMeta: meshMeta(settings, u.Namespace, u.PlainName()),
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: servicePorts(u)},
 	}
 }

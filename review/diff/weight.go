@@ -42,6 +42,7 @@ var weights = []struct {
 	{member: meshSettings, path: "server", kind: Protection},
 	{member: meshSettings, path: "metrics", kind: Protection},   // who reads them
 	{member: meshSettings, path: "operators", kind: Protection}, // who sees the requests of others
+	{member: ir.KindService, path: "createService", kind: Deployment},
 	{path: "proxy.metricsPort", kind: Protection},
 	{path: "proxy.drainTime", kind: Protection}, // how long a connection outlives the right to it
 	{member: meshSettings, path: "rateLimit.failClosed", weigh: lets("false")},

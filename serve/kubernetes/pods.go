@@ -31,7 +31,7 @@ type podWatch struct {
 	mu         sync.Mutex
 	mesh       *ir.Mesh
 	namespaces map[string]*namespaceWatch
-	ready      map[string]map[string]bool // by namespace: the pods that took requests when last told
+	told       map[string]map[string][]live.Endpoint // by namespace and service: the pods, as they were last told
 }
 
 type namespaceWatch struct {
@@ -41,7 +41,7 @@ type namespaceWatch struct {
 }
 
 func newPodWatch(c *Cluster) *podWatch {
-	return &podWatch{cluster: c, namespaces: map[string]*namespaceWatch{}, ready: map[string]map[string]bool{}}
+	return &podWatch{cluster: c, namespaces: map[string]*namespaceWatch{}, told: map[string]map[string][]live.Endpoint{}}
 }
 
 // follow begins to watch the namespaces that the mesh has pods in, and ends to watch
@@ -55,7 +55,7 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 		if !wanted[name] && !before[name] {
 			n.stop()
 			delete(w.namespaces, name)
-			delete(w.ready, name)
+			delete(w.told, name)
 			w.cluster.server.ForgetPods(name)
 		}
 	}
@@ -104,8 +104,8 @@ func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespace
 	running, stop := context.WithCancel(ctx)
 	slices := newWatch[*discoveryv1.EndpointSlice](w.cluster, namespace, w.cluster.client.DiscoveryV1().
 		EndpointSlices(namespace), metav1.ListOptions{
-		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + discoveryv1.LabelManagedBy +
-			"=endpointslice-controller.k8s.io",
+		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + kubernetes.LabelManagedBy + "=" +
+			kubernetes.ManagedBy + "," + discoveryv1.LabelManagedBy + "=endpointslice-controller.k8s.io",
 	})
 	n := &namespaceWatch{watch: slices, name: namespace, stop: stop}
 	go slices.run(running)
@@ -148,8 +148,8 @@ func (w *podWatch) tell(n *namespaceWatch) {
 	if w.mesh == nil || !n.informer.HasSynced() || w.namespaces[n.name] != n {
 		return
 	}
-	pods := podsOf(w.mesh, n.name, n.objects(), w.ready[n.name])
-	w.ready[n.name] = readyOf(pods)
+	pods := podsOf(w.mesh, n.name, n.objects(), w.told[n.name])
+	w.told[n.name] = pods
 	w.cluster.server.SetPods(n.name, pods)
 }
 
@@ -167,10 +167,11 @@ func readyOf(pods map[string][]live.Endpoint) map[string]bool {
 }
 
 // podsOf are the pods of a namespace by the plain names of the services that they belong to,
-// sorted by name. Before are the pods that took requests when it was last told.
+// sorted by name. Told are those that it was last told of.
 func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice,
-	before map[string]bool,
+	told map[string][]live.Endpoint,
 ) map[string][]live.Endpoint {
+	before := readyOf(told)
 	byService := map[string][]*discoveryv1.EndpointSlice{}
 	for _, slice := range list {
 		name := slice.Labels[discoveryv1.LabelServiceName]
@@ -179,24 +180,40 @@ func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice,
 	out := map[string][]live.Endpoint{}
 	for _, s := range m.Services {
 		if s.Namespace == namespace && s.Workload.InCluster() {
-			out[s.PlainName()] = servicePods(s, byService, before)
+			out[s.PlainName()] = servicePods(s, byService, told[s.PlainName()], before)
 		}
 	}
 	return out
 }
 
+// slicesFor are the slices of the Service by which the pods of a service, or of one of its versions, are found. While
+// a change is applied that has it made by another name, that may be the former one.
+func slicesFor(s *ir.Service, version string,
+	slicesOf map[string][]*discoveryv1.EndpointSlice,
+) []*discoveryv1.EndpointSlice {
+	if now := slicesOf[s.ClusterService(version)]; now != nil {
+		return now
+	}
+	return slicesOf[s.FormerClusterService(version)]
+}
+
 // servicePods are the pods of a service. Those of a version are in the slices of the
-// version's own Service.
+// version's own Service. Kubernetes keeps a slice for a Service without pods, so where there is none, the Service has
+// just been made, or was deleted, and the pods are those that were last told.
 func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice,
-	before map[string]bool,
+	told []live.Endpoint, before map[string]bool,
 ) []live.Endpoint {
 	ports := map[string]uint16{}
 	for i := range s.Ports {
 		ports[s.Ports[i].Name] = s.InstancePort(&s.Ports[i])
 	}
+	found := slicesFor(s, "", slicesOf)
+	if found == nil {
+		return atPorts(told, ports)
+	}
 	pods, ready := map[string]*live.Endpoint{}, 0
 	var ending, staying []*live.Endpoint
-	for _, slice := range byFamily(slicesOf[s.ClusterService("")]) {
+	for _, slice := range byFamily(found) {
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
 			name := podName(e)
@@ -236,10 +253,15 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 		}
 	}
 	for i := range s.Versions {
-		for _, slice := range slicesOf[s.ClusterService(s.Versions[i].Name)] {
+		v := &s.Versions[i]
+		slices := slicesFor(s, v.Name, slicesOf)
+		if slices == nil {
+			carry(pods, told, v)
+		}
+		for _, slice := range slices {
 			for j := range slice.Endpoints {
 				if pod := pods[podName(&slice.Endpoints[j])]; pod != nil {
-					maps.Copy(pod.Labels, s.Versions[i].Labels)
+					maps.Copy(pod.Labels, v.Labels)
 				}
 			}
 		}
@@ -247,6 +269,24 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 	out := make([]live.Endpoint, 0, len(pods))
 	for _, name := range sortedKeys(pods) {
 		out = append(out, *pods[name])
+	}
+	return out
+}
+
+// carry gives pods the labels of a version that they had when they were last told.
+func carry(pods map[string]*live.Endpoint, told []live.Endpoint, v *ir.Version) {
+	for i := range told {
+		if pod := pods[told[i].Name]; pod != nil && told[i].Carries(v) {
+			maps.Copy(pod.Labels, v.Labels)
+		}
+	}
+}
+
+// atPorts are pods whose ports are those that the service has now.
+func atPorts(told []live.Endpoint, ports map[string]uint16) []live.Endpoint {
+	out := slices.Clone(told)
+	for i := range out {
+		out[i].Ports = ports
 	}
 	return out
 }

@@ -21,7 +21,7 @@ mesh: {
 	certificates: issuer: {kind: "ClusterIssuer", name: "mesh-ca"}
 	images: {meshc: string @tag(meshc), envoy: string @tag(envoy)}
 }
-services: [string]: namespace: "stall"
+services: [string]: {namespace: "stall", createService: true}
 services: {
 	fruit: {
 		workload: deployment: "fruit"
