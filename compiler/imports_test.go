@@ -61,7 +61,7 @@ var imports = []struct{ of, may, depend string }{
 	{"render/live", "compiler/ir", ""},
 	{"render/envoy", "compiler/ir compiler/series compiler/source render/live render/manifest", "envoy"},
 	{"render/certificates", "compiler/ir render/manifest", "kubernetes"},
-	{"render/kubernetes", "compiler/ir render/certificates render/manifest render/meshfile", "kubernetes"},
+	{"render/kubernetes", "compiler/ir compiler/try render/certificates render/manifest render/meshfile", "kubernetes"},
 	{"render/flux", "compiler/ir render/kubernetes render/manifest", "kubernetes"},
 	{"render/cluster", "compiler/ir render/kubernetes", "kubernetes cobra"}, // cobra through kubectl's own apply
 	{"render", `compiler/atomicfile compiler/ir compiler/program compiler/source render/certificates render/envoy render/flux render/kubernetes render/manifest

@@ -41,8 +41,8 @@ func (u *Upstream) ClusterService(version string) string {
 // ownSuffix ends the names of Services that meshc makes for itself.
 const ownSuffix = "-meshc"
 
-// FormerClusterService is the name that [Upstream.ClusterService] has if somebody else makes the Service than now. Until
-// all of a change has been applied, the instances may be found by it.
+// FormerClusterService is the name that [Upstream.ClusterService] has if somebody else makes the Service than now.
+// Until all of a change has been applied, the instances may be found by it.
 func (u *Upstream) FormerClusterService(version string) string {
 	other := Upstream{Name: u.Name, Created: !u.Created}
 	return other.ClusterService(version)

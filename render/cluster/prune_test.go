@@ -210,8 +210,8 @@ func TestPruneWhatMeshcMade(t *testing.T) {
 	}
 }
 
-// The Service by whose name applications reach a service was made by meshc before, and is in the spec no more: it stays,
-// for they would find nobody. Those of other names, and of services that are no more, go.
+// The Service by whose name applications reach a service was made by meshc before, and is in the spec no more: it
+// stays, for they would find nobody. Those of other names, and of services that are no more, go.
 func TestServicesThatApplicationsNameStay(t *testing.T) {
 	service := func(name string) *unstructured.Unstructured {
 		o := config(name, "")
@@ -253,7 +253,7 @@ func TestServicesThatApplicationsNameStay(t *testing.T) {
 			t.Errorf("it says of %s:\n%s", name, said)
 		}
 	}
-	s.is(t, "cart", "")
+	s.assertValue(t, "cart", "")
 }
 
 // Who is interrupted between making an object and hearing of it finds it again, and takes

@@ -253,7 +253,7 @@ func (i *Injector) containers(node *kyaml.RNode, name string, s *ir.Service) err
 	var errs []error
 	for _, c := range teamContainers(pod) {
 		own, _ := c.node.GetString("name")
-		errs = append(errs, probes(c.node, fmt.Sprintf("container %s of %s", own, name), s))
+		errs = append(errs, i.probes(c.node, fmt.Sprintf("container %s of %s", own, name), s))
 		if !c.init {
 			errs = append(errs, lastRequests(c.node, pod, s))
 		}

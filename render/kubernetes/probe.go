@@ -10,6 +10,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
 )
 
 // probeFields are the fields of a container that have probes of the kubelet.
@@ -17,7 +18,7 @@ var probeFields = []string{"startupProbe", "readinessProbe", "livenessProbe"}
 
 // probes holds the probes of a container against those that the mesh lets in, and has
 // the proxy make those by TCP.
-func probes(container *kyaml.RNode, where string, s *ir.Service) error {
+func (i *Injector) probes(container *kyaml.RNode, where string, s *ir.Service) error {
 	var errs []error
 	for _, field := range probeFields {
 		node, err := container.Pipe(kyaml.Lookup(field))
@@ -35,6 +36,14 @@ func probes(container *kyaml.RNode, where string, s *ir.Service) error {
 			}
 			errs = append(errs,
 				fmt.Errorf("%s: its %s of port %d is by HTTPS, and the proxy takes the mesh's own TLS there\n  hint: %s", where, field, p.Port, hint))
+			continue
+		}
+		if byRules(s, &p) {
+			if i.refused(s, &p) {
+				errs = append(errs,
+					fmt.Errorf("%s: its %s of port %d would be refused, as no rule lets it in without TLS\n  hint: services: %q: allow: [{from: plaintext: true, paths: [%q]}]",
+						where, field, p.Port, s.Name, requestOf(&p).Path))
+			}
 			continue
 		}
 		if !slices.ContainsFunc(s.Probes,
@@ -55,6 +64,28 @@ func probes(container *kyaml.RNode, where string, s *ir.Service) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// byRules reports whether the rules of the service say if a probe is let in, as for all requests without TLS.
+func byRules(s *ir.Service, p *ir.Probe) bool {
+	port := s.PortAt(p.Port)
+	return s.Plaintext && p.Kind != ir.HealthTCP && port != nil && port.Protocol.IsHTTP()
+}
+
+// refused reports whether a probe is plainly refused by the rules.
+func (i *Injector) refused(s *ir.Service, p *ir.Probe) bool {
+	r := requestOf(p)
+	r.From, r.Host, r.Port = try.Sender{Kind: try.Outside}, s.Name, s.PortAt(p.Port).Number
+	trial, err := try.Try(i.Mesh, r)
+	return err != nil || trial.Answer != nil && len(trial.Undecided) == 0
+}
+
+// requestOf is the request that a probe makes.
+func requestOf(p *ir.Probe) try.Request {
+	if p.Kind == ir.HealthGRPC {
+		return try.Request{Method: "POST", Scheme: "http", Path: "/grpc.health.v1.Health/Check"}
+	}
+	return try.Request{Method: "GET", Scheme: "http", Path: p.Path}
 }
 
 // intercepted reports whether the proxy takes the connections to a port of its pod.

@@ -42,8 +42,8 @@ var withoutEffect = map[string][]string{
 		"services/frontend/service.cue:16:65: without paths",
 	},
 	"of bytes nothing is sent again": {
-		"mesh.cue:27:11: without ", "mesh.cue:27:27: without retries",
-		"mesh.cue:27:36: without attempts", "mesh.cue:27:46: 0 is 1",
+		"mesh.cue:29:11: without ", "mesh.cue:29:27: without retries",
+		"mesh.cue:29:36: without attempts", "mesh.cue:29:46: 0 is 1",
 	},
 	"the order is that of things of which no two are about one request": {
 		"services/catalog/service.cue:22:3: two elements in another order",

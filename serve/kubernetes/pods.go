@@ -41,7 +41,9 @@ type namespaceWatch struct {
 }
 
 func newPodWatch(c *Cluster) *podWatch {
-	return &podWatch{cluster: c, namespaces: map[string]*namespaceWatch{}, told: map[string]map[string][]live.Endpoint{}}
+	return &podWatch{
+		cluster: c, namespaces: map[string]*namespaceWatch{}, told: map[string]map[string][]live.Endpoint{},
+	}
 }
 
 // follow begins to watch the namespaces that the mesh has pods in, and ends to watch

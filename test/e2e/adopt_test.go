@@ -87,7 +87,6 @@ services: [string]: {
 	namespace: "library"
 	mtls:      "permissive"
 	ports: http: {port: 80, target: 8080, protocol: "http"}
-	probes: [{port: 8080, http: path: "/healthz"}]
 }
 services: {
 	shelf: {
