@@ -294,3 +294,43 @@ func opensXDS(address string) func(*testing.T, *tls.Certificate) bool {
 		return err == nil
 	}
 }
+
+// A client outside the mesh may have a certificate that spells the identity of a member, signed by the authority whose
+// clients a gateway takes: the application behind is told the gateway's identity, and nothing of the client's.
+func TestClientsAreNobodyInside(t *testing.T) {
+	mesh := trafficMesh(t)
+	stubs := mesh.applications.stubs
+	root := &tls.Certificate{PrivateKey: stubs.key, Leaf: stubs.certificate}
+	member := mesh.Placed().Service("client").Identity.String()
+	gateway := mesh.Placed().Gateway("edge").Identity.String()
+	for name, edit := range map[string]func(*x509.Certificate){
+		"its identity": func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{names(t, uriName, member)}
+		},
+		"its identity and a name": func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{names(t, uriName, member, dnsName, "client.example")}
+			c.Subject.CommonName = member
+		},
+		"the gateway's identity": func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{names(t, uriName, gateway)}
+		},
+		"a DNS name that spells it":  func(c *x509.Certificate) { c.DNSNames = []string{member} },
+		"a subject that spells it":   func(c *x509.Certificate) { c.Subject.CommonName = member },
+		"a subject that ends fields": func(c *x509.Certificate) { c.Subject.CommonName = `";URI=` + member + `,By="` },
+		"a DNS name that ends fields": func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{names(t, dnsName, `a";URI=`+member+`;By="`)}
+		},
+	} {
+		for _, listener := range []string{"mutual", "mutual-optional"} {
+			client, address := edge(t, listener, "shop.example", func(config *tls.Config) {
+				config.Certificates = []tls.Certificate{*signed(t, root, edit)}
+			})
+			report := get(t, client, "https://"+address+"/api/rewrite/x", "host", "shop.example",
+				"x-forwarded-client-cert", "URI="+member)
+			told := fmt.Sprint(report.Headers)
+			if report.Peer != gateway || strings.Contains(told, member) || strings.Contains(told, "client.example") {
+				t.Errorf("%s, %s: the application takes it for %q, with %s", name, listener, report.Peer, told)
+			}
+		}
+	}
+}
