@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -20,11 +21,17 @@ import (
 	"github.com/meshc/meshc/review/diff"
 )
 
+// broadcast is the one loopback address that no connection comes from: Linux takes another in its place.
+var broadcast = netip.MustParseAddr("127.255.255.255")
+
 // goesPast reports whether a request is one that [revisions.reaches] can send: of bytes, or of somebody on this
 // machine who comes past proxies.
 func goesPast(m *ir.Mesh, r *try.Request) bool {
 	s := m.Service(r.Host)
 	if s == nil || !r.IP.IsLoopback() || !r.IP.Is4() || r.Port == trytest.Requests && !isURL(r.Path) {
+		return false
+	}
+	if r.IP == broadcast {
 		return false
 	}
 	switch r.From.Kind {
