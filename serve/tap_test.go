@@ -19,6 +19,8 @@ import (
 	logsv1 "go.opentelemetry.io/proto/otlp/logs/v1"
 	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -175,6 +177,11 @@ func TestTapShowsWhatProxiesMayTell(t *testing.T) {
 	of := []string{"kind", "http.client", "http.response.status_code", "200", "caller"}
 	if err := line(r.dial(t, "cart", time.Hour), "service/frontend/a", append(of, frontendID)...); err == nil {
 		t.Error("a proxy shows requests as another one")
+	}
+	for _, node := range []string{"service/frontend/" + strings.Repeat("a", 1000), "service/frontend/\x1b[2J"} {
+		if err := line(proxy, node, append(of, frontendID)...); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("the node %.40q: %v", node, err)
+		}
 	}
 	for _, caller := range []string{"spiffe://shop.example/ns/default/sa/cart", frontendID} {
 		if err := line(proxy, "service/frontend/a", append(of, caller, "url.path", "/\x1b[2J\n")...); err != nil {

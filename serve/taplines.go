@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	logsv1 "go.opentelemetry.io/proto/otlp/logs/v1"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
@@ -73,6 +74,10 @@ func (t *taps) take(ctx context.Context, message *logsv1.LogsData) error {
 			if a.GetKey() == nodeLabel {
 				node = a.GetValue().GetStringValue()
 			}
+		}
+		err := boundedNode(&corev3.Node{Id: node})
+		if err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		kind, name, _, err := envoy.ParseNodeID(node)
 		if err != nil {
