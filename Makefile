@@ -85,6 +85,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_PATHS=100000 MESHC_AUTHORITIES=20000 go test -timeout 60m -count 1 \
 		-run 'PathsAreOneThing|AuthoritiesAreOneThing|RewritesKeepTheirPrefix' -v ./host/local
 	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 60m -count 1 -run TryIsEnvoy -v ./host/local
+	$(WITH_ENVOY) MESHC_TRIES=10000 go test -timeout 90m -count 1 -run 'MetricsAreWhatTrySays|ConnectionsAreCounted' -v ./host/local
 	$(WITH_ENVOY) MESHC_SERIES=100 go test -timeout 60m -count 1 -run ScrapedSeriesAreCompiled -v ./host/local
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local
 	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./host/local

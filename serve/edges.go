@@ -65,12 +65,19 @@ type EdgeRule struct {
 }
 
 // Stats is what the caller's end tells, or else the callee's; nil where nothing was told. Requests that the callee
-// denied are told by its end alone.
+// denied are told by its end alone. So is why it closed a connection below HTTP: to the caller's proxy it is one that
+// came to its end, so the errors are those of the end that has more, and the failures those of both.
 func (e *Edge) Stats() *telemetry.End {
-	if e.Client != nil {
+	if e.Client == nil {
+		return e.Server
+	}
+	if e.Server == nil || e.Client.Kind != telemetry.ClientTCP {
 		return e.Client
 	}
-	return e.Server
+	out := *e.Client
+	out.Errors = max(out.Errors, e.Server.Errors)
+	out.Failures = slices.Concat(out.Failures, e.Server.Failures)
+	return &out
 }
 
 // The states of an edge without requests, or that the mesh does not declare; one with requests has none.

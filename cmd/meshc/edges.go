@@ -73,7 +73,8 @@ func newEdgesCmd() *cobra.Command {
 		Short: "Show who called whom, who was denied, and which calls nobody makes",
 		Long: `Edges asks meshc serve what its proxies have told of the last 15 minutes, and lists every edge: those that the mesh
 declares, with or without traffic, and those of callers that were denied. Numbers are those of the caller's proxy, or of
-the callee's for a caller without one; denied requests are those of the callee's.
+the callee's for a caller without one; denied requests are those of the callee's. Of connections below HTTP the callee's
+proxy alone knows why it closed them, so their errors are those of the end that tells of more.
 
 Below the table it says which line of the spec lets a denied caller in, and which line can be deleted where nobody calls.
 No line is proposed for an edge whose caller's proxies do not report to the servers that are asked: of several servers
@@ -205,11 +206,14 @@ func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 	if denied(e) == 0 {
 		return notes
 	}
-	rest := e.Server.Denied
+	rest, unit := e.Server.Denied, "request"
+	if e.Server.Kind == telemetry.ServerTCP {
+		unit = "connection"
+	}
 	for _, l := range e.Server.Lines {
 		if l.Denies {
 			notes = append(notes, fmt.Sprintf("%s: %s denied by the rule at %s (%s); delete it to let them in", name,
-				diag.Count(l.Requests, "request"), l.Source, l.Name))
+				diag.Count(l.Requests, unit), l.Source, l.Name))
 			rest -= min(rest, l.Requests)
 		}
 	}
@@ -220,11 +224,11 @@ func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 		for _, r := range e.Allow {
 			places = append(places, fmt.Sprintf("%s (%s)", r.Source, r.Name))
 		}
-		notes = append(notes, fmt.Sprintf("%s: %s denied: the rules for this caller let other requests in only: %s",
-			name, diag.Count(rest, "request"), strings.Join(places, ", ")))
+		notes = append(notes, fmt.Sprintf("%s: %s denied: the rules for this caller let other %ss in only: %s",
+			name, diag.Count(rest, unit), unit, strings.Join(places, ", ")))
 	default:
 		note := fmt.Sprintf("%s: %s denied: no rule allows this caller; to let it in, add to allow of %s (%s)\n  %s",
-			name, diag.Count(rest, "request"), memberName(e.Callee, ""), e.CalleeSource, allowLine(e))
+			name, diag.Count(rest, unit), memberName(e.Callee, ""), e.CalleeSource, allowLine(e))
 		if e.CallerSource.IsValid() && !e.Declared {
 			note += fmt.Sprintf("\nand to uses of %s (%s)\n  %s: {}", memberName(e.Caller, ""), e.CallerSource,
 				memberName(e.Callee, ""))

@@ -207,7 +207,7 @@ func (f *topFlags) printLines(w io.Writer, r *serve.EdgeReport) error {
 	return nil
 }
 
-// printFailures tells what failed, as the caller's end has it, or else the callee's.
+// printFailures tells what failed, as the caller's end has it, or else the callee's; below HTTP as both have it.
 func (f *topFlags) printFailures(w io.Writer, r *serve.EdgeReport) error {
 	type row struct {
 		edge *serve.Edge

@@ -45,3 +45,7 @@ func (s *Settings) ReadFrom() *Scraper {
 	}
 	return s.Metrics.Scraper
 }
+
+// DeniedBelowHTTP is the cause, in the label error.type, of the failure of a connection below HTTP that rules deny.
+// Envoy has no response flag for it.
+const DeniedBelowHTTP = "Denied"

@@ -175,14 +175,20 @@ func (f *failing) ask(t *testing.T, by string, s trytest.Failing, method, path s
 	return failed(response), tries, f.hits[id]
 }
 
+// sender is the caller of that name, and proxyOf its proxy.
+func sender(by string) try.Sender {
+	if by == "edge" {
+		return try.Sender{Kind: ir.KindGateway, Name: by}
+	}
+	return try.Sender{Kind: ir.KindService, Name: by}
+}
+
+func proxyOf(by string) string { return string(sender(by).Kind) + "/" + by + "/a" }
+
 // count is a counter of a caller's proxy about its calls to a service.
 func (f *failing) count(t *testing.T, by string, s trytest.Failing, counter string) uint64 {
 	t.Helper()
-	id := "service/client/a"
-	if by == "edge" {
-		id = "gateway/edge/a"
-	}
-	return counted(t, f.Mesh, id, `^cluster\.`+s.Name+`_default\|main\.`+counter+`$`)
+	return counted(t, f.Mesh, proxyOf(by), `^cluster\.`+s.Name+`_default\|main\.`+counter+`$`)
 }
 
 // tell keeps the failures in a row that the tries of a request make.
@@ -213,7 +219,8 @@ func triesOf(p *ir.Policy, what failure) int {
 
 // Random requests meet applications that hang, break off, refuse or answer something, in meshes with random times and
 // retries, by a sidecar and by a gateway. It wants the number of tries that follows from what
-// compiler/try tells of times and retries, the status, that the application gets each request no more often, and that
+// compiler/try tells of times and retries, the status, that the application gets each request no more often, that the
+// metrics of both ends grow by exactly that, with the statuses of HTTP and of gRPC, the route and the rule, and that
 // an instance is ejected when so many tries in a row had no answer of its application, and else never. MESHC_TRIES is
 // for how many requests a tenth of them are made.
 //
@@ -267,13 +274,12 @@ func (f *failing) compare(t *testing.T, g *trytest.Random) bool {
 		method = http.MethodPost
 	}
 	path := fmt.Sprintf("/r%d/", g.IntN(trytest.FailingRoutes+1)) // and one of no route
-	from := try.Sender{Kind: ir.KindService, Name: "client"}
 	port := uint16(s.Port)
 	if by == "edge" {
-		from, port = try.Sender{Kind: ir.KindGateway, Name: "edge"}, 8080
+		port = 8080
 	}
 	trial, err := try.Try(f.linked, try.Request{
-		From: from, Method: method, Scheme: "http", Host: s.Name, Port: port,
+		From: sender(by), Method: method, Scheme: "http", Host: s.Name, Port: port,
 		Path: path,
 	})
 	if err != nil {
@@ -303,9 +309,13 @@ func (f *failing) compare(t *testing.T, g *trytest.Random) bool {
 	}
 	// A machine that is busy for as long as a try may take makes another one of it: what differs is asked again.
 	for again := range 3 {
+		before := f.told(t, by, s)
 		status, tries, hits := f.ask(t, by, s, method, path, what.does)
 		arrived := hits == wantHits || what.name == hangs && hits < wantHits // a try may be over before it is there
 		if status == what.status && tries == want && arrived {
+			if hits == wantHits { // else the callee's proxy may not have seen it either
+				f.wantTold(t, by, s, trial, before, status, tries)
+			}
 			break
 		}
 		f.unsure[by+" "+s.Name] = true

@@ -32,8 +32,7 @@ func (b *builder) accounts(m measured, hosts []*routev3.VirtualHost) []*accesslo
 // accountsConnections is [builder.accounts] below HTTP.
 func (b *builder) accountsConnections(m measured) []*accesslogv3.AccessLog {
 	log, out := b.accessLog(), b.tapsConnections(b.countsConnections(m), m)
-	failed := func() *accesslogv3.AccessLogFilter { return withFlags() }
-	if filter, some := loggedWhen(&log.Logged, failed); some {
+	if filter, some := loggedWhen(&log.Logged, b.failedConnections); some {
 		out = append(out, b.logger(log, b.connectionLine(m), filter))
 	}
 	return out

@@ -31,7 +31,7 @@ func (b *builder) requestLine(m measured, query bool) line {
 		logField{"http.response.status_code", "%RESPONSE_CODE%"},
 		logField{"rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"},
 	)
-	out = append(out, ended...)
+	out = append(out, ended(flagsInWords)...)
 	out = append(out,
 		logField{"details", "%RESPONSE_CODE_DETAILS%"},
 		logField{"request.bytes", "%BYTES_RECEIVED%"}, logField{"response.bytes", "%BYTES_SENT%"},
@@ -47,7 +47,7 @@ func (b *builder) requestLine(m measured, query bool) line {
 
 // connectionLine is that of a connection below HTTP.
 func (b *builder) connectionLine(m measured) line {
-	out := append(b.lineOf(m), ended...)
+	out := append(b.lineOf(m), ended(causeOfEnd)...)
 	return append(out,
 		logField{"details", "%CONNECTION_TERMINATION_DETAILS%"},
 		logField{"received.bytes", "%BYTES_RECEIVED%"}, logField{"sent.bytes", "%BYTES_SENT%"},
@@ -59,14 +59,16 @@ func (b *builder) connectionLine(m measured) line {
 // open.
 const connectedAfter = "%COMMON_DURATION(US_CX_BEG:US_CX_END:ms)%"
 
-// ended is how it ended: Envoy's response flags and the same in words, why no connection to the other side came about,
+// ended is how it ended: Envoy's response flags and the cause in words, why no connection to the other side came about,
 // the tries, and the instance of the last.
-var ended = line{
-	{"flags", "%RESPONSE_FLAGS%"},
-	{"error.type", "%RESPONSE_FLAGS_LONG%"},
-	{"failure", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"},
-	{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
-	{"upstream", "%UPSTREAM_HOST%"},
+func ended(cause string) line {
+	return line{
+		{"flags", "%RESPONSE_FLAGS%"},
+		{"error.type", cause},
+		{"failure", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"},
+		{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
+		{"upstream", "%UPSTREAM_HOST%"},
+	}
 }
 
 // lineOf is what lines of requests and connections have alike: who called whom, and what decided, with its place in the

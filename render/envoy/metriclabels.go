@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,8 +90,11 @@ func ruleTags(m measured) []*statsv3.Config_Tag {
 	return []*statsv3.Config_Tag{tag("rule", "%DYNAMIC_METADATA("+m.rules+":"+decidingRule+")%")}
 }
 
-// errorType is Envoy's response flags, in words.
-func errorType() *statsv3.Config_Tag { return tag("error.type", "%RESPONSE_FLAGS_LONG%") }
+// flagsInWords are Envoy's response flags, in words; "-" for none.
+const flagsInWords = "%RESPONSE_FLAGS_LONG%"
+
+// errorType is why a request failed.
+func errorType() *statsv3.Config_Tag { return tag("error.type", flagsInWords) }
 
 // statusClass is the class of a status, "none" for a request without one: an application can choose any of 900
 // statuses.
@@ -99,7 +103,7 @@ func (b *builder) statusClass() *statsv3.Config_Tag {
 	for _, digit := range []string{"1", "2", "3", "4", "5"} {
 		classes[digit] = digit + "xx"
 	}
-	return b.mapped("http.response.status_class", "%RESPONSE_CODE%", classes, "none")
+	return b.mapped("http.response.status_class", "%RESPONSE_CODE%", classes, become("none"))
 }
 
 // callerTag has one value for all callers of a wildcard of another trust domain, which signs as many identities as it
@@ -112,23 +116,27 @@ func (b *builder) callerTag(m measured) *statsv3.Config_Tag {
 	for _, pattern := range m.callers {
 		wildcards[strings.TrimSuffix(pattern, "*")] = pattern
 	}
-	return b.mapped("caller", m.caller, wildcards, "")
+	return b.mapped("caller", m.caller, wildcards, nil)
 }
 
-// mapped is a tag whose values that begin with a key are that key's, and others are the rest, or stay for an empty one.
-func (b *builder) mapped(name, format string, values map[string]string, rest string) *statsv3.Config_Tag {
-	become := func(value string) *xdsmatcherv3.Matcher_OnMatch {
+// become has a tag that value.
+func become(value string) *transformstatv3.TransformStat {
+	return &transformstatv3.TransformStat{UpdateTag: &transformstatv3.TransformStat_UpdateTag{NewTagValue: value}}
+}
+
+// mapped is a tag whose values that begin with a key become that key's. The rest is done with others; they stay for
+// nil.
+func (b *builder) mapped(name, format string, values map[string]string,
+	rest *transformstatv3.TransformStat,
+) *statsv3.Config_Tag {
+	does := func(name string, what *transformstatv3.TransformStat) *xdsmatcherv3.Matcher_OnMatch {
 		return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-			Action: &xdscorev3.TypedExtensionConfig{
-				Name: value, TypedConfig: b.any(&transformstatv3.TransformStat{
-					UpdateTag: &transformstatv3.TransformStat_UpdateTag{NewTagValue: value},
-				}),
-			},
+			Action: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(what)},
 		}}
 	}
 	matches := map[string]*xdsmatcherv3.Matcher_OnMatch{}
 	for key, value := range values {
-		matches[key] = become(value)
+		matches[key] = does(value, become(value))
 	}
 	m := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{
 		MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
@@ -138,8 +146,8 @@ func (b *builder) mapped(name, format string, values map[string]string, rest str
 			},
 		},
 	}}
-	if rest != "" {
-		m.OnNoMatch = become(rest)
+	if rest != nil {
+		m.OnNoMatch = does(cmp.Or(rest.GetUpdateTag().GetNewTagValue(), "none"), rest)
 	}
 	out := tag(name, format)
 	out.Rules = m

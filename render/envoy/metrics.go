@@ -24,8 +24,10 @@ type measured struct {
 	caller, callee, port string
 	// callers are the wildcards that stand for callers of other trust domains.
 	callers []string
-	// rules is the filter whose metadata tells which rule decided; empty where there are no rules.
+	// rules is the filter whose metadata tells which rule decided; empty where there are no rules, and below HTTP.
 	rules string
+	// ruled is a port below HTTP with rules: of these Envoy tells which one denies, and not which one allows.
+	ruled *ir.Port
 }
 
 // What is measured: by the proxy that chooses the route, and by the one that lets the request in. The names are those
@@ -51,8 +53,10 @@ func (b *builder) coming(kind string, port *ir.Port) measured {
 		kind: kind, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port),
 		callers: b.scope.Settings.ForeignPatterns(b.peers(port)),
 	}
-	if kind == serverHTTP { // below HTTP Envoy does not tell which rule decided
+	if kind == serverHTTP {
 		m.rules = httpRBACFilter
+	} else {
+		m.ruled = port
 	}
 	return m
 }
@@ -103,37 +107,6 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 			withStatus(accesslogv3.ComparisonFilter_GE, 400, "meshc.failures_from"), withFlags(), grpcFailed(),
 		)),
 	}
-}
-
-// countsConnections is [builder.counts] below HTTP.
-func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
-	edge := b.edgeTags(m)
-	return []*accesslogv3.AccessLog{
-		b.statsLog(&statsv3.Config{
-			StatsScope: statsScope(b.room),
-			Counters: []*statsv3.Config_Counter{
-				one(m.kind+".connections", append(edge, b.decisionTags(m)...)),
-				sum(m.kind+".received.bytes", "%BYTES_RECEIVED%", edge),
-				sum(m.kind+".sent.bytes", "%BYTES_SENT%", edge),
-			},
-		}, b.shookHands(m)),
-		b.statsLog(&statsv3.Config{
-			StatsScope: statsScope(series.MaxFailures),
-			Counters: []*statsv3.Config_Counter{
-				one(m.kind+".failures", append(b.failureTags(m), errorType())),
-			},
-		}, thatAlso(withFlags(), b.shookHands(m))),
-	}
-}
-
-// shookHands passes connections that were handed on, which none is before its handshake has succeeded; nil where there
-// is not a handshake. A certificate that is refused may name anybody, so it must not be a caller: each name could make
-// a series.
-func (b *builder) shookHands(m measured) *accesslogv3.AccessLogFilter {
-	if m.kind != serverTCP || m.caller != peerIdentity {
-		return nil
-	}
-	return b.expression("upstream.request_attempt_count > 0")
 }
 
 func (b *builder) statsLog(config *statsv3.Config, filter *accesslogv3.AccessLogFilter) *accesslogv3.AccessLog {

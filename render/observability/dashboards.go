@@ -60,12 +60,15 @@ func summed(by, expr string) string {
 	return fmt.Sprintf("sum by (%s) (%s)", by, expr)
 }
 
-// denied are the requests that rules refuse, and those that applications answer with the same status.
+// denied are the requests that rules refuse, and those that applications answer with the same status; and the
+// connections below HTTP that rules close.
 func denied(m *ir.Mesh, by, more string) string {
-	refused := func(status string) string {
-		return fmt.Sprintf("rate(envoy_meshc_http_server_failures{%s}[5m])", meshLabels(m, more+", "+status))
+	refused := func(kind, status string) string {
+		return fmt.Sprintf("rate(envoy_meshc_%s_server_failures{%s}[5m])", kind, meshLabels(m, more+", "+status))
 	}
-	return summed(by, refused(`http_response_status_code="403"`)+" or "+refused(`rpc_grpc_status_code="7"`))
+	return summed(by, refused("http", `http_response_status_code="403"`)+" or "+
+		refused("http", `rpc_grpc_status_code="7"`)+" or "+
+		refused("tcp", fmt.Sprintf("error_type=%q", ir.DeniedBelowHTTP)))
 }
 
 // meshBoard is the whole mesh, and its edges.
@@ -81,8 +84,8 @@ func meshBoard(m *ir.Mesh) board {
 			[]query{{failedShare(m, "", inNamespace), ""}},
 		},
 		{
-			"Denied", "envoy_meshc_http_server_failures with status 403: requests that no rule allows. meshc edges names the " +
-				"callers and the line to add.", perSecond, number,
+			"Denied", "envoy_meshc_http_server_failures with status 403 and envoy_meshc_tcp_server_failures Denied: requests and " +
+				"connections that no rule allows, or one denies. meshc edges names the callers and the line to add.", perSecond, number,
 			[]query{{denied(m, "", inNamespace) + " or vector(0)", ""}},
 		},
 		{

@@ -40,9 +40,15 @@ func failurePanels(m *ir.Mesh, chosen string) []panel {
 			"{{http_response_status_code}} {{rpc_grpc_status_code}} {{error_type}}",
 		}}},
 		{
-			"Denied", "envoy_meshc_http_server_failures with status 403 by caller and rule: no rule allows them, or one denies " +
-				"them. meshc edges has the line to add; meshc try explains one request.", perSecond, lines,
+			"Denied", "envoy_meshc_http_server_failures with status 403, and envoy_meshc_tcp_server_failures Denied, by caller " +
+				"and rule: no rule allows them, or one denies them. meshc edges has the line to add; meshc try explains one request.", perSecond, lines,
 			[]query{{denied(m, "caller, rule", chosen), "{{caller}} {{rule}}"}},
+		},
+		{
+			"Connections that fail", "envoy_meshc_tcp_server_failures by error.type: only the callee's proxy knows why it closed a " +
+				"connection below HTTP. envoy_meshc_tcp_client_failures has those that did not get there.", perSecond, lines,
+			[]query{{counted(m, "tcp_server_failures", "error_type", chosen) + " or " +
+				counted(m, "tcp_client_failures", "error_type", chosen), "{{error_type}}"}},
 		},
 	}
 }

@@ -18,8 +18,9 @@ function told(report, status) {
   return n;
 }
 
-// statsOf is what the caller's end tells of an edge, or else the callee's; denied requests are told by the callee's alone.
-const statsOf = e => e.client || e.server || null;
+// statsOf is what the caller's end tells of an edge, or else the callee's; denied requests are told by the callee's alone,
+// and why it closed a connection below HTTP (Edge.Stats of serve is the same).
+const statsOf = e => e.client && e.server && e.client.kind === "tcp.client" ? { ...e.client, errors: Math.max(e.client.errors, e.server.errors), failures: [...e.client.failures || [], ...e.server.failures || []] } : e.client || e.server || null;
 const deniedOf = e => (e.server && e.server.denied) || 0;
 const edgesOf = call => numbers.pairs.get(pair(call.from, call.to)) || [];
 

@@ -215,6 +215,12 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 		s.charge(end.owner, int64(len(end.failures)-had)*failureBytes)
 		t, denied := tally{}, uint32(0)
 		switch {
+		case end.kind == ServerTCP && kind.flags == ir.DeniedBelowHTTP:
+			t.requests, denied = n, n // it is among no connections
+			if line := s.line(end, l); line != nil {
+				line.denies = true
+				end.countLine(line, t, over)
+			}
 		case end.kind == ClientTCP || end.kind == ServerTCP:
 			t.errors = n
 		case end.kind == ServerHTTP && l.ruled && (len(l.rule) == 0 || r.Denies != nil && r.Denies(string(l.rule))):
@@ -238,7 +244,7 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 // line is that of the route or rule in the labels; nil for none.
 func (s *Store) line(end *series, l *labels) *line {
 	k := key3{l.route, l.source, l.version}
-	if end.kind == ServerHTTP {
+	if end.kind == ServerHTTP || end.kind == ServerTCP {
 		k = key3{l.rule, nil, nil}
 	}
 	if len(k.name) == 0 && len(k.source) == 0 {

@@ -178,38 +178,6 @@ func TestProxiesReportTheirOwnEdges(t *testing.T) {
 	}
 }
 
-// What a callee refuses is among its requests and is not an error of it; an answer 403 of the application is not a
-// denial.
-func TestDeniedAndFailed(t *testing.T) {
-	s := NewStore(Memory)
-	allowed := "frontend cart.cue:8:3"
-	failures := func(n uint64, rule, code, grpc string) metric {
-		return metric{name: "http.server.failures", count: n, labels: edge("rule", rule, "http.response.status_code", code,
-			"rpc.grpc.status_code", grpc, "error.type", "-")}
-	}
-	admitted := func(n uint64, class string) metric {
-		labels := edge("rule", allowed, "http.response.status_class", class)
-		return metric{name: "http.server.requests", labels: labels, count: n}
-	}
-	report(t, s.Proxy(interval), ofCart, noon,
-		admitted(90, "2xx"), admitted(3, "4xx"), admitted(2, "5xx"),
-		failures(3, allowed, "403", ""), failures(2, allowed, "503", ""), // of the application
-		failures(4, allowed, "200", "14"), failures(5, allowed, "200", "5"), // UNAVAILABLE is an error, NOT_FOUND is none
-		failures(6, "", "403", ""), failures(7, "no secrets cart.cue:9:3", "403", ""), failures(8, "", "200", "7"),
-		failures(1, "", "401", ""))
-	got := only(t, s, ServerHTTP, Kept, noon)
-	if got.Requests != 90+3+2+6+7+8+1 || got.Errors != 2+4 || got.Denied != 6+7+8 {
-		t.Errorf("%d requests, %d errors, %d denied", got.Requests, got.Errors, got.Denied)
-	}
-	if len(got.Lines) != 2 || got.Lines[0].Name != "frontend" || got.Lines[0].Source != "cart.cue:8:3" ||
-		!got.Lines[1].Denies || got.Lines[1].Requests != 7 {
-		t.Errorf("lines %v", got.Lines)
-	}
-	if f := got.Failures[0]; f.Status != 403 || f.GRPC != -1 || f.Requests != 3+6+7 {
-		t.Errorf("the most frequent failure is %v", f)
-	}
-}
-
 // Quantiles of several instances, of which one is slow, are those of all requests, and no mean of quantiles.
 func TestQuantilesOfAll(t *testing.T) {
 	s := NewStore(Memory)

@@ -121,7 +121,7 @@ type Failure struct {
 	// Status is that of HTTP, 0 for none, and GRPC that of gRPC, -1 for none.
 	Status int `json:"status"`
 	GRPC   int `json:"grpc"`
-	// Flags are Envoy's response flags in words, such as UpstreamConnectionFailure.
+	// Flags are Envoy's response flags in words, such as UpstreamConnectionFailure, or [ir.DeniedBelowHTTP].
 	Flags    string `json:"flags,omitempty"`
 	Requests uint64 `json:"requests"`
 }

@@ -1,0 +1,61 @@
+package telemetry
+
+import (
+	"slices"
+	"testing"
+)
+
+// What a callee refuses is among its requests and is not an error of it; an answer 403 of the application is not a
+// denial.
+func TestDeniedAndFailed(t *testing.T) {
+	s := NewStore(Memory)
+	allowed := "frontend cart.cue:8:3"
+	failures := func(n uint64, rule, code, grpc string) metric {
+		return metric{name: "http.server.failures", count: n, labels: edge("rule", rule, "http.response.status_code", code,
+			"rpc.grpc.status_code", grpc, "error.type", "-")}
+	}
+	admitted := func(n uint64, class string) metric {
+		labels := edge("rule", allowed, "http.response.status_class", class)
+		return metric{name: "http.server.requests", labels: labels, count: n}
+	}
+	report(t, s.Proxy(interval), ofCart, noon,
+		admitted(90, "2xx"), admitted(3, "4xx"), admitted(2, "5xx"),
+		failures(3, allowed, "403", ""), failures(2, allowed, "503", ""), // of the application
+		failures(4, allowed, "200", "14"), failures(5, allowed, "200", "5"), // UNAVAILABLE is an error, NOT_FOUND is none
+		failures(6, "", "403", ""), failures(7, "no secrets cart.cue:9:3", "403", ""), failures(8, "", "200", "7"),
+		failures(1, "", "401", ""))
+	got := only(t, s, ServerHTTP, Kept, noon)
+	if got.Requests != 90+3+2+6+7+8+1 || got.Errors != 2+4 || got.Denied != 6+7+8 {
+		t.Errorf("%d requests, %d errors, %d denied", got.Requests, got.Errors, got.Denied)
+	}
+	if len(got.Lines) != 2 || got.Lines[0].Name != "frontend" || got.Lines[0].Source != "cart.cue:8:3" ||
+		!got.Lines[1].Denies || got.Lines[1].Requests != 7 {
+		t.Errorf("lines %v", got.Lines)
+	}
+	if f := got.Failures[0]; f.Status != 403 || f.GRPC != -1 || f.Requests != 3+6+7 {
+		t.Errorf("the most frequent failure is %v", f)
+	}
+}
+
+// A connection below HTTP that rules deny is one of the callee's and no error of it, as a denied request is; the rule
+// that denied it is told. One whose application is not there is an error.
+func TestDeniedConnections(t *testing.T) {
+	s := NewStore(Memory)
+	failures := func(n uint64, rule, cause string) metric {
+		return metric{name: "tcp.server.failures", count: n, labels: edge("rule", rule, "error.type", cause)}
+	}
+	report(t, s.Proxy(interval), ofCart, noon, metric{name: "tcp.server.connections", labels: edge(), count: 10},
+		failures(3, "", "Denied"), failures(4, "nobody cart.cue:9:3", "Denied"),
+		failures(2, "", "UpstreamConnectionFailure"))
+	got := only(t, s, ServerTCP, Kept, noon)
+	if got.Requests != 10+3+4 || got.Errors != 2 || got.Denied != 3+4 {
+		t.Errorf("%d connections, %d errors, %d denied", got.Requests, got.Errors, got.Denied)
+	}
+	want := []Line{{Name: "nobody", Source: "cart.cue:9:3", Denies: true, Requests: 4}}
+	if !slices.Equal(got.Lines, want) {
+		t.Errorf("lines %v", got.Lines)
+	}
+	if f := got.Failures[0]; f.Flags != "Denied" || f.Requests != 3+4 {
+		t.Errorf("the most frequent failure is %v", f)
+	}
+}
