@@ -24,7 +24,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	g.Identity = l.identity(g.Namespace, g.Account)
 	g.Authorizer = l.authorizer(here, s.Authorizer)
 	l.nothingRedirected(g.Pos, here, "of a gateway", s.Proxy)
-	l.noPods(g.Pos, here, "the pods of a gateway run only its proxy", s.Proxy)
+	l.noTeamsPods(g.Pos, here, "the pods of a gateway run only its proxy", s.Proxy)
 	if g.Proxy.SecretDirectory == "" {
 		g.Proxy.SecretDirectory = ir.DefaultSecretDirectory
 	}

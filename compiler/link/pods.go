@@ -56,6 +56,9 @@ func quantity(text string) int64 {
 
 // ofPods finds fields about pods in a member that has none.
 func (l *linker) ofPods(here place, why string, p *spec.Proxy) {
+	if p == nil {
+		return
+	}
 	var resources spec.Pos
 	if p.Resources != nil {
 		resources = p.Resources.Pos

@@ -41,14 +41,11 @@ func (l *linker) notRedirected(here place, s *ir.Service, written *spec.Proxy) {
 	}
 }
 
-// noPods refuses privileged of a member that has no pods that a team writes.
-func (l *linker) noPods(pos source.Position, here place, why string, written *spec.Proxy) {
+// noTeamsPods refuses privileged of a member that has no pods that a team writes.
+func (l *linker) noTeamsPods(pos source.Position, here place, why string, written *spec.Proxy) {
 	if written != nil && written.Privileged != nil {
 		l.add(diag.NoEffect, here.field("proxy.privileged"), "privileged cannot take effect: "+why, pos).
 			hint("remove it")
-	}
-	if written != nil {
-		l.ofPods(here, why, written)
 	}
 }
 

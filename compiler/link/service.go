@@ -57,7 +57,8 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	l.ownPorts(here, service)
 	l.notRedirected(here, service, s.Proxy)
 	if !service.Workload.InCluster() {
-		l.noPods(service.Pos, here, name+" has no pods", s.Proxy)
+		l.noTeamsPods(service.Pos, here, name+" has no pods", s.Proxy)
+		l.ofPods(here, name+" has no pods", s.Proxy)
 	}
 	l.unreadByService(here, service, s)
 	return service

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/program"
 )
 
@@ -51,18 +53,30 @@ type process struct {
 	err    error // why it exited; read it after exited is closed
 }
 
+// flags are those of an Envoy that a spec can say.
+type flags struct {
+	drain    time.Duration
+	threads  uint16
+	logLevel string
+}
+
+// flagsOf are those of the proxies of a member. One thread is enough for one user, and what is wrong is all that they
+// say about themselves, unless the spec says otherwise.
+func flagsOf(p *ir.Proxy) flags {
+	return flags{time.Duration(p.DrainTime), cmp.Or(p.Concurrency, 1), cmp.Or(p.LogLevel, "warning")}
+}
+
 // run starts an Envoy on that bootstrap. Its log goes to the file.
-func (s *spawner) run(envoy, bootstrap, log, admin string, drain time.Duration) (*process, error) {
+func (s *spawner) run(envoy, bootstrap, log, admin string, f flags) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	// One worker is enough for one user, and hot restart would want a shared
-	// memory region of its own for each.
+	// Hot restart would want a shared memory region of its own for each.
 	cmd := exec.Command(envoy, "-c", // #nosec G204 -- the Envoy that the caller names
-		bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning",
-		"--drain-time-s", strconv.Itoa(int(drain/time.Second)),
+		bootstrap, "--concurrency", strconv.Itoa(int(f.threads)), "--disable-hot-restart", "--log-level", f.logLevel,
+		"--drain-time-s", strconv.Itoa(int(f.drain/time.Second)),
 		// Lines of access logs are to be seen soon; by default after 10 seconds.
 		"--file-flush-interval-msec", "250")
 	cmd.Stdout, cmd.Stderr = out, out

@@ -24,7 +24,7 @@ type proxy struct {
 	id        string // the xDS node id: KIND/NAME/INSTANCE
 	admin     string // IP:PORT
 	bootstrap []byte
-	drain     time.Duration
+	flags     flags
 	identity  spiffeid.ID // in the certificate that it connects with
 	begun     time.Time
 	*process
@@ -77,11 +77,11 @@ func (m *Mesh) keepProxy(scope ir.Scope, instance string) (*proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
-	drain := time.Duration(member.Proxy.DrainTime)
+	flags := flagsOf(&member.Proxy)
 	m.mu.Lock()
 	running := m.proxies[id]
 	m.mu.Unlock()
-	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.drain == drain &&
+	if running != nil && running.running() && bytes.Equal(running.bootstrap, text) && running.flags == flags &&
 		running.identity == member.Identity {
 		return running, nil
 	}
@@ -93,7 +93,7 @@ func (m *Mesh) keepProxy(scope ir.Scope, instance string) (*proxy, error) {
 	}
 	m.stopProxies(func(other string) bool { return other == id })
 	return &proxy{
-		id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, drain: drain,
+		id: id, admin: join(scope.Loopback(instance), member.Proxy.AdminPort), bootstrap: text, flags: flags,
 		identity: member.Identity,
 	}, nil
 }
@@ -146,7 +146,7 @@ func (m *Mesh) startProxy(p *proxy) error {
 	}
 	var err error
 	p.begun = time.Now()
-	p.process, err = m.spawner.run(m.envoy, file, filepath.Join(directory, "envoy.log"), p.admin, p.drain)
+	p.process, err = m.spawner.run(m.envoy, file, filepath.Join(directory, "envoy.log"), p.admin, p.flags)
 	if err != nil {
 		return err
 	}
