@@ -13,8 +13,10 @@ var serviceChanges = map[string]change{
 	"services.[].telemetry.tracing.sampling": {
 		"/*service*/", "telemetry: tracing: sampling: 5" + traced("services: a"), traced("services: a"),
 	},
-	"services.[].namespace":           addLine("service", `namespace: "n"`),
-	"services.[].account":             addLine("service", `account: "other"`),
+	"services.[].namespace": addLine("service", `namespace: "n"`),
+	"services.[].account":   addLine("service", `account: "other"`),
+	"services.[].hosts.[]": replace("services: b: {", `services: b: {
+	hosts: ["further.example"]`),
 	"services.[].createService":       addLine("service", `createService: true`),
 	"services.[].mtls":                replace(`mtls: "strict"`, `mtls: "permissive"`),
 	"services.[].timeout":             addLine("service", `timeout: "20s"`),

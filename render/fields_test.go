@@ -72,6 +72,7 @@ var told = map[string]string{
 	"services.[].health":                          "the proxy lets the health checks of callers in by their kind and path",
 	"services.[].account":                         "the identity is made of it: the certificate is another",
 	"gateways.[].account":                         "the identity is made of it: the certificate is another",
+	"services.[].hosts.[]":                        "gateways go by the hosts of their listeners",
 	"services.[].createService":                   "it is the Service that stands for the service itself",
 	"services.[].versions.[].labels.[]":           "callers read those of versions to which routes lead",
 	"services.[].workload.endpoints.[].labels.[]": "it is the place of the instance itself",

@@ -38,6 +38,9 @@ type Upstream struct {
 	// Created is set where meshc makes the Kubernetes Service that callers in the cluster name; see
 	// [Upstream.ClusterService].
 	Created bool `json:"createService,omitempty"`
+	// Further are names by which callers reach the service besides those that it has anyway ([Settings.Hosts]), in
+	// small letters, sorted.
+	Further []string `json:"hosts,omitempty" scope:"callers"`
 	// Explicit is set when the proxies listen on the ports' Numbers themselves,
 	// without redirection; see [Upstream.InstancePort].
 	Explicit bool `json:"explicit,omitempty"`
@@ -161,15 +164,15 @@ func (u *Upstream) Version(name string) *Version {
 }
 
 // Hosts are the names that callers in a namespace may address a service by, the shortest first: those that Kubernetes'
-// DNS answers, NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and NAME.NAMESPACE.svc.CLUSTER-DOMAIN. Where several namespaces
-// have a service of that name, NAME is the one in the caller's own.
+// DNS answers, NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and NAME.NAMESPACE.svc.CLUSTER-DOMAIN, and its further names.
+// Where several namespaces have a service of that name, NAME is the one in the caller's own.
 func (s *Settings) Hosts(u *Upstream, namespace string) []string {
 	qualified := u.QualifiedName()
 	hosts := []string{qualified, qualified + ".svc", s.ServiceHost(u.PlainName(), u.Namespace)}
 	if u.Name == u.PlainName() || u.Namespace == namespace {
 		hosts = slices.Insert(hosts, 0, u.PlainName())
 	}
-	return hosts
+	return append(hosts, u.Further...)
 }
 
 func portByName(ports []Port, name string) *Port {

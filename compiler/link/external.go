@@ -73,41 +73,6 @@ func (l *linker) externalHost(here place, written string, ports []ir.Port, pos s
 	return ip.Unmap().String()
 }
 
-// hostsOf are all hosts by which members address a service.
-func (l *linker) hostsOf(s *ir.Service) []string {
-	hosts := l.mesh.Hosts(&s.Upstream, s.Namespace)
-	if dns := s.Workload.DNS; dns != "" && !slices.Contains(hosts, dns) {
-		hosts = append(hosts, dns)
-	}
-	return hosts
-}
-
-// namesApart refuses a service whose DNS name is a host of another one on the same port: the proxy of a member that
-// calls both could not tell their requests apart, and Envoy refuses to have two of one name.
-func (l *linker) namesApart() {
-	for _, s := range l.mesh.Services {
-		dns := s.Workload.DNS
-		for _, other := range l.mesh.Services {
-			if dns == "" || other == s || !slices.Contains(l.hostsOf(other), dns) || !hostsShared(s.Ports, other.Ports) ||
-				other.Workload.DNS == dns && other.Name > s.Name {
-				continue
-			}
-			h := l.services[s.Name]
-			l.add(diag.HostTaken, h.field("workload.dns"), fmt.Sprintf("%s is the service %s of the mesh", dns, other.Name),
-				h.place.pos(h.spec.Workload.DNS.Pos), other.Pos)
-		}
-	}
-}
-
-// hostsShared reports whether two have a port of one number whose calls are told apart by their hosts.
-func hostsShared(a, b []ir.Port) bool {
-	return slices.ContainsFunc(a, func(p ir.Port) bool {
-		return slices.ContainsFunc(b, func(q ir.Port) bool {
-			return p.Number == q.Number && byHost(p.Protocol, q.Protocol)
-		})
-	})
-}
-
 func sharePort(a, b []ir.Port) bool {
 	return slices.ContainsFunc(a, func(p ir.Port) bool {
 		return slices.ContainsFunc(b, func(q ir.Port) bool { return p.Number == q.Number })

@@ -39,6 +39,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Forms = service.Proxy.Requests
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Workload = l.workload(here, s, service.Ports)
+	service.Further = l.furtherNames(here.field("hosts"), s, service)
 	service.Versions = l.versions(here, s, &service.Workload)
 	service.LoadBalancer = l.loadBalancer(here.field("loadBalancer"), s.LoadBalancer, service.Ports)
 	service.RateLimit = l.rateLimit(here.field("rateLimit"), name, s.RateLimit, false)

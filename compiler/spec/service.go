@@ -7,6 +7,7 @@ type Service struct {
 	Account      Field[string]       `cue:"account"`
 	Workload     *Workload           `cue:"workload"`
 	Create       Field[bool]         `cue:"createService"`
+	Hosts        []Field[string]     `cue:"hosts"`
 	Ports        map[string]*Port    `cue:"ports"`
 	Versions     map[string]*Version `cue:"versions"`
 	Uses         map[string]*Use     `cue:"uses" member:"service"`

@@ -102,3 +102,57 @@ func triedFrom(t *testing.T, m *ir.Mesh, from, method, host string) string {
 	}
 	return trial.Reaches[0].Service
 }
+
+// A service is called by its further names too, in whatever letters (istio/istio#49638: two spellings of a host had
+// Envoy refuse all routes), and the host arrives as it was sent. A service of such a name on another port is another
+// one (istio/istio#4845).
+//
+// Field: hosts
+func TestFurtherNames(t *testing.T) {
+	m := inline(t, map[string]string{"m.cue": `package m
+
+mesh: {name: "m", trustDomain: "m.example"}
+services: [N=string]: workload: deployment: N
+services: {
+	web: uses: {cart: {}, old: {}}
+	cart: {
+		hosts: ["Cart.Internal.Example", "legacy-cart", "old"]
+		ports: {http: {port: 8080, protocol: "http"}, grpc: {port: 8081, protocol: "grpc"}}
+		allow: [{from: services: ["web"]}]
+		routes: [{match: headers: host: exact: "legacy-cart", to: [{service: "cart"}], headers: response: set: "x-route": "legacy"}, {to: [{service: "cart"}]}]
+	}
+	old: {
+		ports: http: {port: 8082, protocol: "http"}
+		allow: [{from: services: ["web"]}]
+	}
+}
+`})
+	mesh := start(t, m)
+	for _, c := range []struct{ host, reaches string }{
+		{"cart", "cart"},
+		{"cart.internal.example", "cart"},
+		{"CART.internal.Example", "cart"},
+		{"legacy-cart", "cart"},
+		{"old", "cart"},
+	} {
+		got := send(t, mesh.As("web").Client(), "GET", "http://"+c.host+":8080/")
+		if got.status != http.StatusOK || got.report.Service != c.reaches || got.report.Host != c.host+":8080" {
+			t.Errorf("%s: %d from %q as %q, want %q", c.host, got.status, got.report.Service, got.report.Host, c.reaches)
+		}
+		if said := triedFrom(t, m, "web", "GET", c.host); said != c.reaches {
+			t.Errorf("%s: try says %q, want %q", c.host, said, c.reaches)
+		}
+	}
+	if got := send(t, mesh.As("web").Client(), "GET", "http://old:8082/"); got.report.Service != "old" {
+		t.Errorf("old on its own port is %d from %q", got.status, got.report.Service)
+	}
+	legacy := exchange(t, mesh.As("web").Client(), "GET", "http://legacy-cart:8080/", "")
+	if legacy.header.Get("x-route") != "legacy" {
+		t.Errorf("the route for a further name does not match: %v", legacy.header)
+	}
+	for _, host := range []string{"legacy-cart.default", "x.legacy-cart", "internal.example"} {
+		if said := triedFrom(t, m, "web", "GET", host); said != "" {
+			t.Errorf("try says that %s is %s", host, said)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func sentAs(conn net.Conn, r try.Request, raw string) (*http.Response, error) {
 func dialed(t *testing.T, mesh *Mesh, r *try.Request) (net.Conn, error) {
 	t.Helper()
 	if r.From.Kind != ir.KindGateway {
-		service, _, _ := strings.Cut(r.Host, ".")
+		service, _, _ := strings.Cut(strings.TrimPrefix(strings.ToLower(r.Host), "old-"), ".")
 		return mesh.As(r.From.Name).Dial(t.Context(), service+":8080")
 	}
 	gateway := mesh.Gateway(r.From.Name)

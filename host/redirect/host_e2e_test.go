@@ -316,6 +316,7 @@ services: client: {
 }
 services: web: {
 	workload: %[2]s
+	hosts: ["WWW.two.example", "old-web"]
 	ports: http: {port: 8080, protocol: "http"}
 	allow: [{from: services: ["client"]}]
 	proxy: certificateDirectory: "%[3]s/web"

@@ -121,13 +121,14 @@ func (r *redirected) callsByName(t *testing.T, when string) {
 	for _, host := range []string{
 		"web", "web.default", "web.default.svc", "web.default.svc.cluster.local",
 		"web:8080", "web.default.svc:8080", "WEB.default.svc.",
+		"www.two.example", "WWW.Two.example:8080", "old-web.",
 	} {
 		if status, body := r.client.get(t, 0, hostPort(r.network.server, 8080), host); status != http.StatusOK ||
 			!strings.Contains(body, "URI=spiffe://two.example/ns/default/sa/client") {
 			t.Errorf("%s: %s through both proxies: %d %q", when, host, status, body)
 		}
 	}
-	for _, host := range []string{"other", "web.other.svc", "web.default.svc.other.domain"} {
+	for _, host := range []string{"other", "web.other.svc", "web.default.svc.other.domain", "two.example"} {
 		status, body := r.client.get(t, 0, hostPort(r.network.server, 8080), host)
 		if status != http.StatusBadGateway ||
 			!strings.Contains(body, "add it to uses of client") {

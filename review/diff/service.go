@@ -139,8 +139,14 @@ func (d *differ) calls(from string, who []Subject, use [2]*ir.Use) {
 				}
 				continue
 			}
-			p := m.Service(u.To).Port(name)
+			callee := m.Service(u.To)
+			p := callee.Port(name)
 			addresses[address{u.To, p.Number, p.Protocol.IsHTTP()}] = true
+			if p.Protocol.IsHTTP() {
+				for _, host := range callee.Further {
+					addresses[address{host, p.Number, true}] = true
+				}
+			}
 		}
 	}
 	place := service(to)

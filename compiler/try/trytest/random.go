@@ -24,7 +24,8 @@ type Random struct {
 	Wide bool
 	// CORS has meshes with it.
 	CORS bool
-	// Forms has requests in the absolute form, and for services by all their names, with a dot behind too.
+	// Forms has requests in the absolute form, and for services by all their names, with a dot behind too, and services
+	// with further names, some of which share a service account.
 	Forms bool
 	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and
 	// one for some hosts.
@@ -52,7 +53,7 @@ type Service struct {
 
 // Text is the mesh in CUE.
 func (s *Spec) Text() string {
-	text := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"\n\tsilence: {MC1203: \"-\", MC1307: \"-\", MC1402: \"-\", MC1701: \"-\", MC1702: \"-\", MC1703: \"-\", MC1704: \"-\", MC1705: \"-\"}\n" +
+	text := "package shop\n\nmesh: {name: \"shop\", trustDomain: \"shop.example\"\n\tsilence: {MC1203: \"-\", MC1307: \"-\", MC1402: \"-\", MC1701: \"-\", MC1702: \"-\", MC1703: \"-\", MC1704: \"-\", MC1705: \"-\", MC1772: \"-\"}\n" +
 		"\tjwt: issuers: {accounts: {issuer: \"https://accounts.example\", jwks: inline: " + s.Keys +
 		"}, other: {issuer: \"https://other.example\", jwks: inline: " + s.Keys + "}}\n}\n" +
 		"services: a: {workload: deployment: \"a\", uses: {" + s.Uses[0] + "}}\n"
@@ -73,6 +74,11 @@ func (g *Random) Spec() *Spec {
 		s.Listeners = g.listeners()
 	}
 	s.Services = [2]Service{g.service("b", "c"), g.service("c", "b")}
+	if g.Forms && g.chance(3) {
+		for i := range s.Services {
+			s.Services[i].Doors += "\taccount: \"shared\"\n"
+		}
+	}
 	s.Gateway = g.list(1, 5, func() string { return g.route("", g.one("b", "c")) })
 	return s
 }
@@ -103,8 +109,11 @@ func (g *Random) service(name, other string) Service {
 		Allow: allow, Deny: g.list(0, 2, g.deny),
 		Routes: g.list(0, 4, func() string { return g.route(name, other) }),
 	}
+	if g.Forms {
+		s.Doors = fmt.Sprintf("\thosts: [\"%s.Internal.example\", \"old-%[1]s\"]\n", name)
+	}
 	if g.Wide {
-		s.Allow, s.Doors = append(s.Allow, g.list(0, 3, g.allow)...), g.doors(name)
+		s.Allow, s.Doors = append(s.Allow, g.list(0, 3, g.allow)...), s.Doors+g.doors(name)
 	}
 	return s
 }
@@ -242,7 +251,9 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	}
 	r.From, r.Host = try.Sender{Kind: ir.KindService, Name: "a"}, g.one("b", "c")
 	if g.Forms {
-		r.Host += g.one("", "", ".", ".default", ".default.", ".default.svc.", ".default.svc.cluster.local.")
+		forms := []string{"", "", ".", ".default", ".default.", ".default.svc.", ".default.svc.cluster.local."}
+		r.Host = g.one(r.Host+g.one(forms...), r.Host+g.one(forms...), r.Host+".internal.example",
+			r.Host+".INTERNAL.example.", "old-"+r.Host, "OLD-"+r.Host+".")
 	}
 	if g.chance(2) {
 		r.From, r.Host = try.Sender{Kind: ir.KindGateway, Name: "g"}, g.one("one.example", "ONE.example.", "x.example",
