@@ -92,6 +92,7 @@ func (i *Injector) document(n int, text []byte) ([]byte, error) {
 	if err := i.hidden(n, text, workloads); err != nil {
 		return nil, err
 	}
+	i.unproxied(node)
 	if len(workloads) == 0 {
 		return text, nil
 	}
@@ -155,7 +156,7 @@ func (i *Injector) workloads(node *kyaml.RNode) (out []workloadOf) {
 		}
 		return out
 	}
-	if service := i.service(node); service != nil {
+	if service, _ := i.service(node); service != nil {
 		return []workloadOf{{node, service}}
 	}
 	return nil
@@ -211,28 +212,26 @@ func (i *Injector) own(node, patch *kyaml.RNode, name string, s *ir.Service) err
 	return proofsOf(i.Mesh).privileges(pod, name, s)
 }
 
-// service is the one whose pods a workload runs; nil for none.
-func (i *Injector) service(node *kyaml.RNode) *ir.Service {
+// service is the one whose pods a workload runs; nil for none. Elsewhere is the namespace of one whose workload has the
+// name, where this one names no namespace.
+func (i *Injector) service(node *kyaml.RNode) (service *ir.Service, elsewhere string) {
 	kind := ir.PodsKind(node.GetKind())
 	if group, ok := groups[kind]; !ok || node.GetApiVersion() != group+"/v1" {
-		return nil
+		return nil, ""
 	}
 	namespace := node.GetNamespace()
-	elsewhere := ""
 	for _, s := range i.Mesh.Services {
 		if !s.Workload.InCluster() || s.Workload.Pods.Kind != kind || !slices.Contains(s.PodsNames(), node.GetName()) {
 			continue
 		}
 		if s.Namespace == namespace || namespace == "" && s.Namespace == i.Namespace {
-			return s
+			return s, ""
 		}
-		elsewhere = s.Namespace
+		if namespace == "" {
+			elsewhere = s.Namespace
+		}
 	}
-	if namespace == "" && elsewhere != "" {
-		i.Note(fmt.Sprintf("%s %s names no namespace, and passes through: it is taken to be in %s, and the mesh has one in %s (--namespace)",
-			kind, node.GetName(), i.Namespace, elsewhere))
-	}
-	return nil
+	return nil, elsewhere
 }
 
 // podSpec is where the containers of a workload are.
