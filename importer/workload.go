@@ -158,17 +158,11 @@ func (s *Service) distinction() string {
 	return ""
 }
 
-// giveAccounts gives each service the service account of its pods. If several services share that account, each gets
-// an account with its own name, because an identity belongs to one service.
+// giveAccounts gives each service the service account of its pods, on which what they may do in the cluster and in a
+// cloud can hang, also where several services share it. Pods that name none get one with the name of the service.
 func (m *Mesh) giveAccounts() {
-	holders := map[string][]*Service{}
 	for _, s := range m.Sorted() {
-		key := s.Namespace + "/" + s.Account
-		holders[key] = append(holders[key], s)
-	}
-	for _, s := range m.Sorted() {
-		if shared := holders[s.Namespace+"/"+s.Account]; len(shared) == 1 && s.Account != membername.Plain(s.Name) &&
-			s.Account != "default" && NameOf(s.Account) == s.Account {
+		if s.Account != membername.Plain(s.Name) && s.Account != "default" && NameOf(s.Account) == s.Account {
 			s.Spec.Account = spec.Written(s.Account)
 		}
 	}
