@@ -117,7 +117,7 @@ func applyIsWhatKubectlDoes(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	says(t, "it", said, "Certificate/stall/fruit ", "Deployment/stall-system/meshc ",
-		"NetworkPolicy/stall/crate ", "every proxy that is connected has the mesh")
+		"NetworkPolicy/stall/crate.mesh ", "every proxy that is connected has the mesh")
 	if _, err := command(t, "", dir, "kubectl", "diff", "--server-side", "--force-conflicts", "-k", "out"); err != nil {
 		t.Errorf("kubectl would change something: %v", err)
 	}
@@ -144,7 +144,7 @@ func applyLeavesOthersAlone(t *testing.T, dir string) {
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") {
 		t.Errorf("a cluster that differs: %v", err)
 	}
-	says(t, "diff", said, "missing NetworkPolicy/stall/box\n", "gone NetworkPolicy/stall/crate\n",
+	says(t, "diff", said, "missing NetworkPolicy/stall/box.mesh\n", "gone NetworkPolicy/stall/crate.mesh\n",
 		"changed Service/stall/fruit\n",
 		"    /spec/ports/0/name: \"other\" in the cluster, \"http\" in the mesh\n",
 		"member: service box\n")
@@ -155,11 +155,12 @@ func applyLeavesOthersAlone(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	says(t, "it", said, "NetworkPolicy/stall/crate deleted", "Certificate/stall/crate deleted",
+	says(t, "it", said, "NetworkPolicy/stall/crate.mesh deleted", "Certificate/stall/crate deleted",
 		"ServiceAccount/stall/crate is somebody else's", "ServiceAccount/stall/box was not made by meshc",
 		"Service/stall/fruit configured")
-	kubectl(t, "get", "configmap/theirs", "serviceaccount/crate", "networkpolicy/box", "-n", "stall")
-	if strings.Count(said, "/crate deleted")+strings.Count(said, "/crate.envoy deleted") != 4 {
+	kubectl(t, "get", "configmap/theirs", "serviceaccount/crate", "networkpolicy/box.mesh", "-n", "stall")
+	if strings.Count(said, "/crate deleted")+strings.Count(said, "/crate.envoy deleted")+
+		strings.Count(said, "/crate.mesh deleted") != 4 {
 		t.Errorf("not the four objects of crate are deleted:\n%s", said)
 	}
 }
@@ -173,7 +174,8 @@ func applyKeepsWhatWasThere(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(said, "ServiceAccount/stall/box is not known to be made by meshc, and stays") ||
-		strings.Count(said, "/box deleted")+strings.Count(said, "/box.envoy deleted") != 4 {
+		strings.Count(said, "/box deleted")+strings.Count(said, "/box.envoy deleted")+
+			strings.Count(said, "/box.mesh deleted") != 4 {
 		t.Errorf("it says:\n%s", said)
 	}
 	kubectl(t, "get", "serviceaccount/box", "-n", "stall")

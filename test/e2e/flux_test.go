@@ -197,7 +197,7 @@ func removed(t *testing.T, r *repository) {
 			}
 		}
 		for _, name := range []string{
-			"configmap/agent.envoy", "networkpolicy.networking.k8s.io/agent", "service/agent",
+			"configmap/agent.envoy", "networkpolicy.networking.k8s.io/agent.mesh", "service/agent",
 			"serviceaccount/agent", "certificate.cert-manager.io/agent",
 		} {
 			if after[name] {
@@ -208,7 +208,7 @@ func removed(t *testing.T, r *repository) {
 	})
 	for _, name := range gone {
 		if !strings.HasSuffix(name, "/agent") && !strings.HasPrefix(name, "configmap/agent.") &&
-			!strings.HasPrefix(name, "secret/agent.") {
+			name != "networkpolicy.networking.k8s.io/agent.mesh" && !strings.HasPrefix(name, "secret/agent.") {
 			t.Errorf("%s is gone too", name)
 		}
 	}
