@@ -105,10 +105,11 @@ var imports = []struct{ of, may, depend string }{
 	{"importer", "compiler/diag compiler/membername compiler/source compiler/spec", "cue kubernetes"},
 	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
 	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
+	{"importer/kubernetes", "compiler/spec importer", "cue kubernetes"},
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
-		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio render render/certificates render/cluster
+		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes render render/certificates render/cluster
 		render/kubernetes render/meshfile render/oci render/sink review review/diff review/graph review/logs review/state review/revision review/verify
 		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 

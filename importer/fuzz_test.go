@@ -11,6 +11,7 @@ import (
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
+	"github.com/meshc/meshc/importer/kubernetes"
 )
 
 // FuzzImport wants CUE of whatever objects, or findings, and no fault.
@@ -39,7 +40,7 @@ func FuzzImport(f *testing.F) {
 		objects, _ := importer.Read("objects.yaml", stream, "default")
 		for _, read := range []func([]*importer.Object, importer.Options) *importer.Mesh{
 			istio.Import,
-			gatewayapi.Import,
+			gatewayapi.Import, kubernetes.Import,
 		} {
 			m := read(objects, importer.Options{Name: "shop", TrustDomain: "cluster.local"})
 			_, err := m.File()

@@ -17,13 +17,14 @@ import (
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
+	"github.com/meshc/meshc/importer/kubernetes"
 )
 
 var update = flag.Bool("update", false, "write what the tests got as what they want")
 
-// TestImport imports the objects of each archive of testdata/import, istio_* or gateway_api_*, and wants the mesh,
-// what is not carried over, and what the compiler says of it. A line "calls: web=cart,payment" of its comment is an
-// option.
+// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_* or kubernetes_*, and wants
+// the mesh, what is not carried over, and what the compiler says of it. A line "calls: web=cart,payment" of its comment
+// is an option.
 func TestImport(t *testing.T) {
 	files, err := filepath.Glob("../testdata/import/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -89,6 +90,9 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	read := istio.Import
 	if strings.HasPrefix(filepath.Base(file), "gateway_api_") {
 		read = gatewayapi.Import
+	}
+	if strings.HasPrefix(filepath.Base(file), "kubernetes_") {
+		read = kubernetes.Import
 	}
 	m := read(objects, o)
 	m.Found.Sort()

@@ -28,6 +28,8 @@ type Mesh struct {
 	Found diag.List
 	// Services are the services by name.
 	Services map[string]*Service
+	// Workloads are the Deployments, StatefulSets and DaemonSets, in the order in which they were read.
+	Workloads []*Workload
 	// Hosts are the hosts of those externals that services may call, by the names of the externals.
 	Hosts map[string]Host
 	// Aliases are services by other hosts under which they can be reached.

@@ -20,6 +20,9 @@ type Workload struct {
 	Account string
 	// Ports are the named ports of its containers, by name.
 	Ports map[string]int
+	// Pods are its pods, as the object has them.
+	Pods   corev1.PodSpec
+	Object *Object
 }
 
 // podTemplate is where the pods stand in a Deployment, a StatefulSet and a DaemonSet.
@@ -38,6 +41,7 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 		w := &Workload{
 			Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels,
 			Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{},
+			Pods: d.Template.Spec, Object: o,
 		}
 		for _, c := range d.Template.Spec.Containers {
 			for _, p := range c.Ports {
@@ -48,7 +52,30 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 		}
 		out = append(out, w)
 	}
+	m.Workloads = out
 	return out
+}
+
+// AddCaller adds a service without ports for a workload that no Service selects. It returns nil if its name is taken or
+// is not valid, which it tells.
+func (m *Mesh) AddCaller(w *Workload) *Service {
+	switch {
+	case NameOf(w.Name) != w.Name || NameOf(w.Namespace) != w.Namespace:
+		m.NotCarried(w.Object, fmt.Sprintf("%q is not a valid name in the spec", w.Name))
+		return nil
+	case m.Repository.Services[w.Name] != nil:
+		m.NotCarried(w.Object, fmt.Sprintf("a Service that does not select its pods has the name %s", w.Name))
+		return nil
+	}
+	s := &Service{
+		Name: w.Name, Namespace: w.Namespace, Account: w.Account, Object: w.Object, Workloads: []*Workload{w},
+		Spec: &spec.Service{Namespace: spec.Written(w.Namespace), Workload: workloadOf(w)},
+	}
+	if w.Account != w.Name && w.Account != "default" && NameOf(w.Account) == w.Account {
+		s.Spec.Account = spec.Written(w.Account)
+	}
+	m.Services[w.Name], m.Repository.Services[w.Name] = s, s.Spec
+	return s
 }
 
 // giveWorkloads gives each service the workload that it selects. If it selects more than one, they become versions,
@@ -107,6 +134,10 @@ func workloadOf(w *Workload) *spec.Workload {
 		return &spec.Workload{StatefulSet: name}
 	case "DaemonSet":
 		return &spec.Workload{DaemonSet: name}
+	case "Job":
+		return &spec.Workload{Job: name}
+	case "CronJob":
+		return &spec.Workload{CronJob: name}
 	}
 	return &spec.Workload{Deployment: name}
 }

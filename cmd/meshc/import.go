@@ -18,12 +18,14 @@ import (
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
+	"github.com/meshc/meshc/importer/kubernetes"
 )
 
 func newImportCmd() *cobra.Command {
+	only := ""
 	cmd := &cobra.Command{
 		Use:   "import",
-		Short: "Turn the configuration of another mesh into a spec",
+		Short: "Turn the configuration of another mesh, or workloads without one, into a spec",
 		Long: `Import reads objects of Kubernetes, from files, the standard input or a cluster, and writes the mesh that they make in
 CUE. What has no counterpart here is listed with the reason, and its place; nothing is dropped in silence.
 
@@ -34,7 +36,7 @@ Services and their workloads are read from the Services, Deployments, StatefulSe
 			if len(args) == 0 {
 				return nil
 			}
-			return usage(fmt.Errorf("meshc does not import %q: gateway-api, istio", args[0]))
+			return usage(fmt.Errorf("meshc does not import %q: gateway-api, istio, kubernetes", args[0]))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -49,13 +51,31 @@ Istio does not know which services a service calls. Without --calls it may call 
 precedence between routes becomes the order of routes. A service lets in the gateways whose routes lead to it, and those
 that --calls names; routes whose parent is a Service are for everyone of the mesh.`,
 		"gateway.networking.k8s.io", gatewayapi.Import))
+	workloads := newImportFromCmd("kubernetes", "Turn workloads that have no mesh into a first spec",
+		`Kubernetes reads Services, workloads, their probes and NetworkPolicies. Every service is permissive: callers without a
+proxy are let in as before, and members with their identities.
+
+Whom a workload calls is in no object but NetworkPolicies. A proxy refuses calls that uses does not have: name the
+others with --calls before a workload gets its proxy.`,
+		"networking.k8s.io,batch", onlyOf(&only, kubernetes.Import))
+	workloads.Flags().StringVar(&only, "only", "", "the namespace whose objects are read (default: all)")
+	cmd.AddCommand(workloads)
 	return cmd
 }
 
 // reader makes a mesh of objects.
 type reader func(objects []*importer.Object, o importer.Options) *importer.Mesh
 
-// importOptions are the flags of meshc import istio and gateway-api.
+// onlyOf reads the objects of a namespace alone, unless it is empty.
+func onlyOf(namespace *string, read reader) reader {
+	return func(objects []*importer.Object, o importer.Options) *importer.Mesh {
+		return read(slices.DeleteFunc(objects, func(o *importer.Object) bool {
+			return *namespace != "" && o.Metadata.Namespace != *namespace
+		}), o)
+	}
+}
+
+// importOptions are the flags of meshc import istio, gateway-api and kubernetes.
 type importOptions struct {
 	importer.Options
 	files, calls []string

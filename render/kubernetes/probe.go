@@ -69,7 +69,7 @@ func (i *Injector) probes(container *kyaml.RNode, where string, s *ir.Service) e
 // byRules reports whether the rules of the service say if a probe is let in, as for all requests without TLS.
 func byRules(s *ir.Service, p *ir.Probe) bool {
 	port := s.PortAt(p.Port)
-	return s.Plaintext && p.Kind != ir.HealthTCP && port != nil && port.Protocol.IsHTTP()
+	return p.Kind != ir.HealthTCP && port != nil && s.TakesPlaintext(port)
 }
 
 // refused reports whether a probe is plainly refused by the rules.

@@ -1,0 +1,148 @@
+// Package kubernetes makes a first mesh of workloads that have none: of Services, workloads, their probes and
+// NetworkPolicies. All of its services are permissive, so that callers without a proxy reach them as before.
+package kubernetes
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+// reader is a mesh that is being read.
+type reader struct {
+	*importer.Mesh
+	objects []*importer.Object
+}
+
+// kinds are those that are read, and their group.
+var kinds = map[string]string{"NetworkPolicy": networking}
+
+// silence is the code of permissive services, and why it is silenced in a first mesh.
+const (
+	silenced = "MC1704"
+	why      = "adoption: callers without a proxy are let in until all of them are members"
+)
+
+// Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
+func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
+	o.Calls = maps.Clone(o.Calls)
+	if o.Calls == nil {
+		o.Calls = map[string][]string{}
+	}
+	m := &reader{Mesh: importer.New(objects, o), objects: objects}
+	m.callers()
+	m.networkPolicies()
+	for _, s := range m.Sorted() {
+		m.permissive(s)
+		m.probes(s)
+		if len(m.Calls[s.Name]) == 0 {
+			m.NotCarried(s.Object, "nothing says whom "+s.Name+" calls, and a proxy refuses calls that uses does not have: name "+
+				"them with --calls", "metadata", "name")
+		}
+		if s.Account == "default" {
+			m.NotCarried(s.Object, "its pods have the service account default, and a member has an identity of its own: "+
+				"their account becomes "+s.Name, "spec", "template", "spec", "serviceAccountName")
+		}
+	}
+	m.Others(objects, kinds, map[string]string{
+		"networking.istio.io": "meshc import istio", "security.istio.io": "meshc import istio",
+		"gateway.networking.k8s.io": "meshc import gateway-api",
+	})
+	m.Finish()
+	return m.Mesh
+}
+
+// callers are the workloads that no Service selects: members that call and are not called.
+func (m *reader) callers() {
+	owned := map[*importer.Workload]bool{}
+	for _, s := range m.Sorted() {
+		for _, w := range s.Workloads {
+			owned[w] = true
+		}
+	}
+	for _, w := range m.Workloads {
+		if !owned[w] {
+			m.AddCaller(w)
+		}
+	}
+	for _, o := range importer.Of(m.objects, "batch", "Job", "CronJob") {
+		if len(o.Metadata.OwnerReferences) == 0 {
+			m.batch(o)
+		}
+	}
+	unowned := append(importer.Of(m.objects, "apps", "ReplicaSet"), importer.Of(m.objects, "", "Pod")...)
+	for _, o := range unowned {
+		if len(o.Metadata.OwnerReferences) == 0 {
+			m.NotCarried(o, "a member is a Deployment, StatefulSet, DaemonSet, Job or CronJob")
+		}
+	}
+}
+
+// batch adds a Job or a CronJob.
+func (m *reader) batch(o *importer.Object) {
+	type template struct {
+		Template corev1.PodTemplateSpec `json:"template"`
+	}
+	var d struct {
+		template
+		JobTemplate struct {
+			Spec template `json:"spec"`
+		} `json:"jobTemplate"`
+	}
+	if !m.DecodePart(o, "spec", &d) {
+		return
+	}
+	pods := d.Template
+	if o.Kind == "CronJob" {
+		pods = d.JobTemplate.Spec.Template
+	}
+	m.AddCaller(&importer.Workload{
+		Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: pods.Labels,
+		Account: cmp.Or(pods.Spec.ServiceAccountName, "default"), Pods: pods.Spec, Object: o,
+	})
+}
+
+// permissive lets in the callers that are known and whoever has no identity.
+func (m *reader) permissive(s *importer.Service) {
+	if len(s.Spec.Ports) == 0 {
+		return
+	}
+	s.Spec.MTLS = spec.Written("permissive")
+	if from := m.Callers(s); from != nil {
+		s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: from})
+	}
+	s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: &spec.Peers{Plaintext: spec.Written(true)}})
+	s.Spec.Silence = spec.Silence{silenced: spec.Written(why)}
+}
+
+// probes are those of the kubelet that rules do not let in: of ports that are not the service's own, and by TCP, which
+// the proxy answers in place of the application.
+func (m *reader) probes(s *importer.Service) {
+	own := map[int]bool{}
+	for _, p := range s.Spec.Ports {
+		own[p.Target.Or(p.Port.Value)] = true
+	}
+	known := map[string]bool{}
+	for _, w := range s.Workloads {
+		for i := range w.Pods.Containers {
+			c := &w.Pods.Containers[i]
+			for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+				p := m.probe(w, c, probe, own)
+				if p == nil {
+					continue
+				}
+				if key := fmt.Sprint(p.Port.Value, p.TCP != nil, p.GRPC != nil, p.HTTP); !known[key] {
+					known[key] = true
+					s.Spec.Probes = append(s.Spec.Probes, p)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(s.Spec.Probes, func(a, b *spec.Probe) int { return cmp.Compare(a.Port.Value, b.Port.Value) })
+}

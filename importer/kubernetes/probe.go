@@ -1,0 +1,65 @@
+package kubernetes
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
+)
+
+// probe is a probe of a container as the spec has it; nil for one that needs no entry.
+func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Probe, own map[int]bool) *spec.Probe {
+	if p == nil {
+		return nil
+	}
+	var to intstr.IntOrString
+	out := &spec.Probe{}
+	switch {
+	case p.TCPSocket != nil && p.TCPSocket.Host == "":
+		to, out.TCP = p.TCPSocket.Port, &spec.TCPProbe{}
+	case p.GRPC != nil:
+		to, out.GRPC = intstr.FromInt32(p.GRPC.Port), &spec.GRPCProbe{}
+	case p.HTTPGet != nil && p.HTTPGet.Host == "":
+		to = p.HTTPGet.Port
+		path, _, _ := strings.Cut(p.HTTPGet.Path, "?")
+		out.HTTP = &spec.HTTPProbe{Path: spec.Written("/" + strings.TrimPrefix(path, "/"))}
+	default:
+		return nil // by exec, or of another host
+	}
+	number := to.IntValue()
+	if to.Type == intstr.String {
+		number = named(c, to.StrVal)
+	}
+	switch {
+	case number < 1 || number > 65535:
+		m.NotCarried(w.Object, fmt.Sprintf("a probe of container %s is of port %s, which it does not have", c.Name,
+			to.String()), "spec", "template")
+		return nil
+	case own[number] && out.TCP == nil:
+		return nil // the rules let it in
+	case out.HTTP != nil && p.HTTPGet.Scheme == corev1.URISchemeHTTPS:
+		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by HTTPS: name the port in proxy.excludeInboundPorts",
+			number), "spec", "template")
+		return nil
+	case out.HTTP != nil && strings.ContainsAny(out.HTTP.Path.Value, "*?#"):
+		m.NotCarried(w.Object, fmt.Sprintf("the path of a probe of port %d is no path in the spec", number), "spec",
+			"template")
+		return nil
+	}
+	out.Port = spec.Written(number)
+	return out
+}
+
+// named is the number of a container's port of that name; 0 if it has none.
+func named(c *corev1.Container, name string) int {
+	for _, p := range c.Ports {
+		if p.Name == name {
+			return int(p.ContainerPort)
+		}
+	}
+	return 0
+}
