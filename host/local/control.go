@@ -34,11 +34,9 @@ func (m *Mesh) serve(placed *ir.Mesh, starting map[string][]string) error {
 	if err != nil {
 		return err
 	}
-	metrics := ""
-	if placed.ReadFrom() != nil {
-		if metrics, err = m.placement.ServerMetrics(); err != nil {
-			return err
-		}
+	metrics, err := m.placement.ServerMetrics() // for a scraper that comes later, too
+	if err != nil {
+		return err
 	}
 	server, err := serve.New(serve.Config{
 		Listen: xds, AdminListen: admin, MetricsListen: metrics, Authority: m.authority, Log: m.log,
