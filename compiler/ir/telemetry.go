@@ -6,17 +6,19 @@ import (
 	"github.com/meshc/meshc/compiler/source"
 )
 
-// Telemetry is what a member's proxies report, besides metrics.
+// Telemetry is what a member's proxies report, besides the metrics that are read.
 type Telemetry struct {
 	// AccessLog is nil where nothing is logged.
 	AccessLog *AccessLog `json:"accessLog,omitempty"`
 	// Tracing is nil where requests are not traced.
 	Tracing *Tracing `json:"tracing,omitempty"`
+	// Push has metrics sent to the mesh's collector; nil where they are not.
+	Push *Setting[bool] `json:"push,omitempty"`
 }
 
 // ByOTLP reports whether something of it goes to the mesh's collector.
 func (t *Telemetry) ByOTLP() bool {
-	return t.Tracing != nil || t.AccessLog != nil && t.AccessLog.Format == LogOTLP
+	return t.Tracing != nil || t.Push != nil || t.AccessLog != nil && t.AccessLog.Format == LogOTLP
 }
 
 // Tracing is how a member's proxies trace requests.

@@ -30,6 +30,13 @@ func (l *linker) telemetry(u *spec.Unit) {
 			l.missingCollector(here.field("tracing"), "tracing needs a collector", here.pos(t.Pos))
 		}
 	}
+	if m := s.Metrics; m != nil && m.Push != nil {
+		at := here.field("metrics.push")
+		l.reports.Push = setting(at, true, m.Push.Pos)
+		if l.mesh.Collector == nil {
+			l.missingCollector(at, "push needs a collector", l.reports.Push.Pos)
+		}
+	}
 }
 
 // collector settles where OTLP goes.
@@ -231,6 +238,7 @@ func (l *linker) collects(here place, name string, t *ir.Telemetry, s *spec.Memb
 		return
 	}
 	const why = "the service is the collector, and does not report to itself"
+	t.Push = nil
 	if t.Tracing = nil; s != nil && s.Tracing != nil {
 		l.unread(here.field("tracing"), s.Tracing.Pos, why)
 	}

@@ -5,7 +5,11 @@ type Metrics struct {
 	Pos     Pos
 	Port    Field[int] `cue:"port"`
 	Scraper *Scraper   `cue:"scraper"`
+	Push    *Push      `cue:"push"`
 }
+
+// Push has metrics sent to the mesh's collector.
+type Push struct{ Pos Pos }
 
 // Scraper is who reads metrics.
 type Scraper struct {

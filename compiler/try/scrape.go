@@ -73,6 +73,6 @@ func (r *run) isScraper(at string, s *ir.Service) bool {
 		!r.passes(OnAddress, "it does", "it does not", "whether it comes from an address of the scraper (--ip)") {
 		return false
 	}
-	r.step(at, scraper.Pos, "takes it for the scraper")
+	r.step(at, scraper.Pos, "is asked by the scraper")
 	return true
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // TestOneTraceThroughTheCollector is [TestOneTraceThroughTheMesh] with the OpenTelemetry Collector, which hands on what
@@ -22,6 +24,11 @@ func TestOneTraceThroughTheCollector(t *testing.T) {
 // TestLogsGoThroughTheCollector is [TestLogsGoWhereTheSpecSays] with the OpenTelemetry Collector.
 func TestLogsGoThroughTheCollector(t *testing.T) {
 	logsGo(t, throughCollector(""))
+}
+
+// TestMetricsArePushedThroughTheCollector is [TestMetricsArePushed] with the OpenTelemetry Collector.
+func TestMetricsArePushedThroughTheCollector(t *testing.T) {
+	metricsArePushed(t, ir.DeliveryXDS, throughCollector(""))
 }
 
 // throughCollector has the OpenTelemetry Collector of tools/collector listen in place of the listener, with more of the

@@ -14,6 +14,7 @@ import (
 
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	logsv1 "go.opentelemetry.io/proto/otlp/logs/v1"
+	metricsv1 "go.opentelemetry.io/proto/otlp/metrics/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -25,6 +26,7 @@ type collector struct {
 	mu      sync.Mutex
 	records []map[string]string // attributes, of the resource too
 	spans   []span
+	points  []point
 }
 
 // span is one, with its attributes and those of the resource.
@@ -52,15 +54,20 @@ func (c *collector) server() *grpc.Server {
 	return grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		var logs logsv1.LogsData
 		var traces tracev1.TracesData
+		var metrics metricsv1.MetricsData
 		sent := proto.Message(&logs)
-		if method, _ := grpc.MethodFromServerStream(stream); strings.Contains(method, "TraceService") {
+		switch method, _ := grpc.MethodFromServerStream(stream); {
+		case strings.Contains(method, "TraceService"):
 			sent = &traces
+		case strings.Contains(method, "MetricsService"):
+			sent = &metrics
 		}
 		if err := stream.RecvMsg(sent); err != nil {
 			return err
 		}
 		c.take(&logs)
 		c.takeSpans(&traces)
+		c.takeMetrics(&metrics)
 		return stream.SendMsg(&emptypb.Empty{})
 	}))
 }

@@ -285,3 +285,26 @@ func TestScrapeComesWithAReload(t *testing.T) {
 	becomes(linked, http.StatusOK)
 	becomes(without, http.StatusNotFound)
 }
+
+// A scraper that a reload adds reads the metrics of meshc serve too, and nobody reads them before and afterwards.
+func TestScraperComesWithAReload(t *testing.T) {
+	linked := inline(t, map[string]string{"mesh.cue": scrapedMesh(byAddress)})
+	without := linked.Clone()
+	without.Metrics.Scraper = nil
+	m := start(t, without)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	reads := func() bool {
+		a, err := trySend(t.Context(), client, http.MethodGet, "http://"+m.control.server.MetricsAddr()+"/metrics")
+		return err == nil && a.status == http.StatusOK && strings.Contains(a.body, "meshc_connected_proxies")
+	}
+	for _, next := range []*ir.Mesh{nil, linked, without} {
+		if next != nil {
+			if err := m.Update(t.Context(), next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := next == linked; reads() != want {
+			t.Errorf("the metrics of meshc serve are read: %v, want %v", !want, want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -49,7 +50,12 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Inline(boot, r, b.endpoint)
+		if boot, err = Inline(boot, r, b.endpoint); err != nil {
+			return nil, err
+		}
+		boot.StatsFlushInterval = durationpb.New(ReportInterval)
+		b.pushes(boot)
+		return boot, b.err
 	}
 	server, err := b.server()
 	if err != nil {
@@ -69,6 +75,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		LdsConfig: ads(),
 	}
 	b.reports(boot)
+	b.pushes(boot)
 	b.revokedRuntime(boot)
 	b.tapRuntime(boot)
 	return boot, b.err
@@ -136,8 +143,14 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 			},
 		},
 	})}
-	c.TransportSocket = b.transportSocket(&tlsv3.UpstreamTlsContext{
-		Sni: serverCluster,
+	c.TransportSocket = b.transportSocket(b.byFiles(b.scope.Settings.ServerIdentity(), serverCluster))
+	return c, nil
+}
+
+// byFiles is mutual TLS of the bootstrap: to that identity alone, with certificate and roots from files.
+func (b *builder) byFiles(id spiffeid.ID, sni string) *tlsv3.UpstreamTlsContext {
+	return &tlsv3.UpstreamTlsContext{
+		Sni: sni,
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsParams:     meshParameters(),
 			AlpnProtocols: []string{"h2"},
@@ -148,7 +161,7 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 					DefaultValidationContext: &tlsv3.CertificateValidationContext{
 						MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
 							SanType: tlsv3.SubjectAltNameMatcher_URI,
-							Matcher: exactly(b.scope.Settings.ServerIdentity()),
+							Matcher: exactly(id),
 						}},
 					},
 					ValidationContextSdsSecretConfig: fromFile(secretTrust, b.member.Proxy.CertificateDirectory,
@@ -156,8 +169,7 @@ func (b *builder) server() (*clusterv3.Cluster, error) {
 				},
 			},
 		},
-	})
-	return c, nil
+	}
 }
 
 // YAML writes a bootstrap as Envoy reads it, with its fields in Envoy's own

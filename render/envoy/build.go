@@ -99,7 +99,7 @@ func (b *builder) parts() []func() {
 	if b.scope.Gateway != nil {
 		inner = b.gateway
 	}
-	return []func(){inner, b.outbound, b.scrape}
+	return []func(){inner, b.outbound, b.scrape, b.push}
 }
 
 func (b *builder) finish() (*Resources, error) {
