@@ -78,8 +78,8 @@ func listens(t *testing.T, at string, h http.HandlerFunc) (stop func()) {
 
 // The scraper reads what each instance's own application has, over strict mutual TLS by the address of the instance, on
 // a port that no Service has and on one that members call, as often as there are paths. Users' reports:
-// istio/istio#21402 and #27824 (a sidecar with mutual TLS ends scrapes by the pod's address), istio/istio#59567 (one port
-// of several), istio/istio#58280 (a port that pods do not declare is not found).
+// istio/istio#21402 and #27824 (a sidecar with mutual TLS ends scrapes by the pod's address), istio/istio#59567 (one
+// port of several), istio/istio#58280 (a port that pods do not declare is not found).
 //
 // Field: scrape
 // Field: scrape.port
