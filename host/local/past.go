@@ -33,7 +33,8 @@ func (m *Mesh) Past(from, to string, port string) (client *http.Client, url stri
 		"https://" + join(e.Address, e.Ports[port]), nil
 }
 
-// clientTLS is how somebody with an identity speaks to a proxy of a service, whatever way they have come.
+// clientTLS is how somebody with an identity speaks to a proxy of a service, whatever way they have come: as proxies of
+// the mesh do, with the name of the service in the handshake.
 func (m *Mesh) clientTLS(id spiffeid.ID, callee *ir.Service) (*tls.Config, error) {
 	own, err := m.authority.Certificate(id, pastTime)
 	if err != nil {
@@ -44,7 +45,7 @@ func (m *Mesh) clientTLS(id spiffeid.ID, callee *ir.Service) (*tls.Config, error
 		return nil, err
 	}
 	return &tls.Config{
-		Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS13,
+		Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS13, ServerName: callee.QualifiedName(),
 		InsecureSkipVerify: true, // #nosec G402 -- names are SPIFFE IDs, which are checked below
 		VerifyConnection:   func(s tls.ConnectionState) error { return isMember(s, bundle, callee) },
 	}, nil
