@@ -86,7 +86,7 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 		scope = v.mesh.ServiceScope(inForce(member, time.Now()))
 	}
 	o := envoy.Options{
-		Instance: n.instance, Watched: v.watched(scope.Upstreams),
+		Instance: n.instance, Watched: v.watched(scope.Upstreams), Addresses: v.addresses(&scope),
 		Revoked: p.revoked.forProxies(time.Now(), n.live),
 	}
 	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {

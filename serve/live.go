@@ -30,6 +30,8 @@ type view struct {
 	found map[string][]live.Endpoint
 	// pods are those of the namespaces where they are known, by namespace and service.
 	pods map[string]map[string][]live.Endpoint
+	// services are the cluster IPs of Services of Kubernetes, by namespace and name.
+	services map[string]map[string][]string
 	// starting are the names of instances that take no requests yet, by service.
 	starting map[string][]string
 }

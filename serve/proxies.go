@@ -101,13 +101,17 @@ func (p *proxies) refreshAll() {
 }
 
 // reassign renders the endpoint assignments of the nodes that call one of the services, and pushes what changed.
-// Their other configuration stays.
+// Their other configuration stays, but for those that tell callees apart by addresses which have changed.
 func (p *proxies) reassign(services map[string]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	start, v := time.Now(), p.live.now()
 	for _, n := range p.concerned(v, services) {
 		if n.configured == nil {
+			continue
+		}
+		if n.of != nil && !ir.Same(v.addresses(&n.of.Scope), n.of.Options.Addresses) {
+			p.refresh(n)
 			continue
 		}
 		if err := p.push(n, v, false, start); err != nil {

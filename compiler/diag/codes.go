@@ -97,6 +97,7 @@ const (
 	RestIsWrong       Code = "MC1770"
 	LetsInAnother     Code = "MC1771"
 	SharedAccount     Code = "MC1772"
+	PortAlone         Code = "MC1775"
 	FormsBesideRules  Code = "MC1741"
 	TooManySeries     Code = "MC1750"
 	OpenMetrics       Code = "MC1751"
@@ -134,6 +135,7 @@ var warnings = map[Code]bool{
 	RestIsWrong:      true,
 	NotCarried:       true,
 	SharedAccount:    true,
+	PortAlone:        true,
 	TestUndecided:    true,
 }
 

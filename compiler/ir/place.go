@@ -74,15 +74,86 @@ func addPlace(places []Place, p Place, number uint16) []Place {
 }
 
 // ByIdentity reports whether connections of the call to an address that is not a callee's place go to that address all
-// the same, where only who has the identity of the callee can take them. It is so outside Kubernetes, for callees of
-// the mesh whose instances the spec does not say.
+// the same, where only who has the identity of the callee can take them. It is so for callees of the mesh whose
+// instances the spec does not say: of a caller in the cluster the pods, of another one all.
 func (s *Scope) ByIdentity(use *Use, name string) bool {
-	if use.External || s.Service == nil || s.Service.Workload.InCluster() {
+	if use.External || s.Service == nil || s.Crowded(use, name) {
 		return false
 	}
 	u := s.Upstreams[use.To]
+	if s.ByService(use) && s.Settings.Delivery != DeliveryXDS {
+		return false // nobody tells the address of the Service
+	}
 	_, whole := u.Places(u.Port(name), false)
 	return !whole && u.Port(name).Protocol == TCP
+}
+
+// ByService reports whether the member asks for the callee by a Service in the cluster that leads to no pods, so that
+// only the proxy can choose an instance.
+func (s *Scope) ByService(use *Use) bool {
+	return !use.External && s.Service != nil && s.Service.Workload.InCluster() &&
+		!s.Upstreams[use.To].Workload.InCluster()
+}
+
+// Told reports whether meshc serve tells the member's proxy the address of the callee's Service, once it knows it.
+func (s *Scope) Told(use *Use) bool {
+	return !use.External && s.Service != nil && s.Service.Workload.InCluster() && s.Settings.Delivery == DeliveryXDS
+}
+
+// Addressed are the namespaces of services that pods call below HTTP by the addresses of their Services.
+func (m *Mesh) Addressed() map[string]bool {
+	out := map[string]bool{}
+	for _, s := range m.Services {
+		if !s.Workload.InCluster() {
+			continue
+		}
+		for i := range s.Uses {
+			use := &s.Uses[i]
+			for _, name := range use.Ports {
+				if use.External || use.Binds[name] != "" {
+					continue
+				}
+				if callee := m.Service(use.To); callee.Port(name).Protocol == TCP {
+					out[callee.Namespace] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Crowded reports whether another call of a member in the cluster, on the same number, may be meant too where nobody
+// knows an address. Then the addresses of the callee lead to it once they are known, while the mesh runs, and no
+// others.
+func (s *Scope) Crowded(use *Use, name string) bool {
+	if s.Service == nil || !s.Service.Workload.InCluster() || use.External || use.Binds[name] != "" {
+		return false
+	}
+	port := s.port(use, name)
+	if port.Protocol != TCP {
+		return false
+	}
+	for i := range s.Service.Uses {
+		other := &s.Service.Uses[i]
+		for _, n := range other.Ports {
+			p := s.port(other, n)
+			if other.To == use.To && n == name || p.Number != port.Number || other.Binds[n] != "" {
+				continue
+			}
+			if _, whole := s.Places(other, n); !whole {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// port is that of a callee.
+func (s *Scope) port(use *Use, name string) *Port {
+	if use.External {
+		return s.Externals[use.To].Port(name)
+	}
+	return s.Upstreams[use.To].Port(name)
 }
 
 func single(ip netip.Addr) netip.Prefix { return netip.PrefixFrom(ip, ip.BitLen()) }

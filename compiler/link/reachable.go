@@ -39,6 +39,7 @@ func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.U
 				continue
 			}
 			l.toldApart(at, c, numbers[number], left)
+			l.byPortAlone(at, s, c, left)
 			numbers[number] = append(numbers[number], c)
 		}
 	}
@@ -54,6 +55,8 @@ type claim struct {
 	// places are the addresses of it below HTTP; whole is set when it claims no others.
 	places []ir.Place
 	whole  bool
+	// told is set where meshc serve can say the others, so that what nobody knows is not the callee's.
+	told bool
 }
 
 func (l *linker) claim(s *ir.Service, use *ir.Use, name string) claim {
@@ -62,8 +65,20 @@ func (l *linker) claim(s *ir.Service, use *ir.Use, name string) claim {
 		c.places, c.whole = l.mesh.External(use.To).Places(&c.port)
 	} else {
 		c.places, c.whole = l.declaredServices[use.To].Places(&c.port, s.Workload.InCluster())
+		c.told = s.Workload.InCluster() && c.port.Protocol == ir.TCP
 	}
 	return c
+}
+
+// byPortAlone warns of a call whose connections the proxy of a pod knows by their port number and by nothing else.
+func (l *linker) byPortAlone(at place, s *ir.Service, c claim, left *freePorts) {
+	if c.whole || !c.told || l.mesh.Delivery == ir.DeliveryXDS || l.declaredServices[c.use.To].Workload.InCluster() {
+		return
+	}
+	l.add(diag.PortAlone, at, fmt.Sprintf(
+		"every connection of %s to port %d that no other callee takes goes to %s, whatever its address: with static delivery the proxy of a pod is not told the address of the Service %s",
+		s.Name, c.port.Number, c.use.To, c.use.To), c.use.Pos).
+		hint(`write mesh: delivery: "xds", or give the call a separate address: %s`, left.uses(c.use, c.port.Name))
 }
 
 // toldApart refuses a claim that the proxy could not tell from one of the others.
@@ -77,7 +92,7 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 					c.use.To, address, c.port.Number), c.use.Pos, other.use.Pos).
 				hint("give one of them a separate address: %s", left.uses(c.use, c.port.Name))
 			return
-		case !c.isDistinct(other):
+		case !c.isDistinct(other, l.mesh.Delivery == ir.DeliveryXDS):
 			l.add(diag.NeedsBind, at,
 				fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
 					other.use.To, other.port.Protocol, c.use.To, c.port.Protocol, c.port.Number), c.use.Pos,
@@ -89,8 +104,10 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 }
 
 // isDistinct reports whether a proxy can tell connections of two claims apart: HTTP by host, TLS by SNI, and bytes by
-// their addresses, where the spec has those of one of the two.
-func (c *claim) isDistinct(other claim) bool {
+// their addresses, where the spec has those of one of the two. Those of which meshc serve says the addresses may be
+// asked for at one that it does not know yet, and then the other must not take it: an external that has a name alone
+// would. Served is set where there is a meshc serve.
+func (c *claim) isDistinct(other claim, served bool) bool {
 	one, two := c.port.Protocol, other.port.Protocol
 	switch {
 	case byHost(one, two):
@@ -98,7 +115,8 @@ func (c *claim) isDistinct(other claim) bool {
 	case one == ir.TLS || two == ir.TLS: // what speaks first would wait for a handshake
 		return false
 	}
-	return c.whole || other.whole
+	return c.whole || other.whole ||
+		served && (c.told && (other.told || two.IsHTTP()) || other.told && one.IsHTTP())
 }
 
 // byHost reports whether calls of two protocols on one port are told apart by their hosts: by those of requests or by

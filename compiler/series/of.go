@@ -167,7 +167,15 @@ func (b *builder) places(use *ir.Use, name string) (chains int, whole bool) {
 	for _, p := range places {
 		ports[p.Port] = true
 	}
-	return len(ports), whole
+	chains = len(ports)
+	if b.scope.Told(use) {
+		chains++ // by a Service
+	}
+	crowded := b.scope.Crowded(use, name)
+	if crowded && b.scope.Upstreams[use.To].Workload.InCluster() {
+		chains++ // to a pod
+	}
+	return chains, whole || crowded
 }
 
 func (b *builder) portOf(use *ir.Use, name string) *ir.Port {

@@ -50,21 +50,41 @@ func (r *run) anyAddress(at string, s *ir.Service, scope *ir.Scope, calls []call
 			r.call(at, s, c.use, c.port)
 			return
 		}
-		if _, whole := scope.Places(c.use, c.port); whole {
-			continue
+		if r.takesAddress(scope, c) {
+			r.call(at, s, c.use, c.port)
+			return
 		}
-		if scope.ByIdentity(c.use, c.port) && !r.passes(OnDestination, "it is", "it is not",
-			"whether %s, with its certificate, is at %s", c.use.To, r.request.Host) {
-			break
-		}
-		if ip, err := netip.ParseAddr(r.request.Host); err == nil {
-			r.at = joined(ip, r.request.port())
-		}
-		r.call(at, s, c.use, c.port)
-		return
 	}
 	r.step(at, s.Pos, "has no callee at %s on port %d, and closes the connection", r.request.Host, r.request.port())
 	r.answer(at, 0)
 }
 
 func joined(ip netip.Addr, port uint16) string { return netip.AddrPortFrom(ip.Unmap(), port).String() }
+
+// takesAddress reports whether a call takes a connection to an address that is no callee's by the spec.
+func (r *run) takesAddress(scope *ir.Scope, c called) bool {
+	if _, whole := scope.Places(c.use, c.port); whole || c.protocol.IsHTTP() || c.protocol == ir.TLS {
+		return false
+	}
+	if scope.Told(c.use) {
+		if r.passes(OnDestination, "it is", "it is not", "whether %s is the address of the Service of %s in Kubernetes",
+			r.request.Host, c.use.To) {
+			return true // of any instance
+		}
+		if u := scope.Upstreams[c.use.To]; len(u.Workload.Endpoints) > 0 {
+			return false
+		}
+	}
+	if (scope.ByIdentity(c.use, c.port) || scope.Crowded(c.use, c.port)) && !r.passes(OnDestination, "it is", "it is not",
+		"whether %s, with its certificate, is at %s", c.use.To, r.request.Host) {
+		return false
+	}
+	if ip, err := netip.ParseAddr(r.request.Host); err == nil {
+		number := r.request.port()
+		if u := scope.Upstreams[c.use.To]; !c.use.External && u.Workload.InCluster() {
+			number = u.InstancePort(u.Port(c.port))
+		}
+		r.at = joined(ip, number)
+	}
+	return true
+}

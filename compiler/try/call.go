@@ -45,6 +45,12 @@ func (r *run) fromService(s *ir.Service) error {
 		r.Write = fmt.Sprintf("services.%s.uses: %q: {}, and {from: services: [%q]} in services.%s.allow", s.Name,
 			callee, s.Name, callee)
 	}
+	for _, c := range calls { // beside HTTP
+		if c.redirected() && scope.Crowded(c.use, c.port) && r.takesAddress(&scope, c) {
+			r.call(at, s, c.use, c.port)
+			return nil
+		}
+	}
 	for _, c := range calls {
 		if c.protocol.IsHTTP() {
 			r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/netip"
 	"strconv"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
@@ -25,6 +26,7 @@ type addressed struct {
 	name   string // of the listener
 	ranges []*xdsmatcherv3.IPMatcher_IPRangeMatcher
 	chains []*listenerv3.FilterChain
+	taken  map[netip.Prefix]bool // that have a chain
 	// rest is the name of the chain of all other addresses; "" where these are closed.
 	rest string
 }
@@ -33,37 +35,83 @@ type addressed struct {
 func (a *addressed) connections(c call) {
 	b := a.b
 	places, whole := b.scope.Places(c.use, c.port.Name)
+	known := b.options.Addresses[c.use.To]
+	if c.external == nil {
+		places = append(places, instancesAt(known.Instances, c.callee.InstancePort(c.port))...)
+	}
 	byPort := map[uint16][]ir.Place{}
 	for _, p := range places {
 		byPort[p.Port] = append(byPort[p.Port], p)
 	}
-	for _, port := range sortedKeys(byPort) {
-		name := join(outboundListener, b.label(c), c.port.Name)
-		if port != c.port.Number {
-			name = join(name, strconv.Itoa(int(port)))
-		}
-		a.chains = append(a.chains, &listenerv3.FilterChain{
-			Name: name, Filters: []*listenerv3.Filter{b.direct(name, c, port)},
-		})
-		to := &xdsmatcherv3.IPMatcher_IPRangeMatcher{OnMatch: b.toChain(name)}
-		for _, p := range byPort[port] {
-			to.Ranges = append(to.Ranges, &xdscorev3.CidrRange{
-				AddressPrefix: p.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(p.Bits())),
-			})
-		}
-		a.ranges = append(a.ranges, to)
+	crowded := b.scope.Crowded(c.use, c.port.Name)
+	if at := b.reachedAt(c); crowded && c.callee.Workload.InCluster() && byPort[at] == nil {
+		byPort[at] = []ir.Place{} // its connections stay while no instance is there
 	}
-	if whole {
+	name := join(outboundListener, b.label(c), c.port.Name)
+	for _, port := range sortedKeys(byPort) {
+		chain := name
+		if port != c.port.Number {
+			chain = join(chain, strconv.Itoa(int(port)))
+		}
+		a.leads(byPort[port], chain, []*listenerv3.Filter{b.direct(chain, c, port)})
+	}
+	told := len(known.Services) > 0
+	if b.scope.Told(c.use) { // which may be at any time, and then only adds a row
+		chain := join(name, "service")
+		a.leads(instancesAt(known.Services, c.port.Number), chain, b.connects(chain, c))
+		whole = whole || told && b.scope.ByService(c.use) && len(c.callee.Workload.Endpoints) > 0
+	}
+	if whole || crowded {
 		return
 	}
 	a.rest = a.name
 	rest := &listenerv3.FilterChain{Name: a.name}
-	if b.scope.ByIdentity(c.use, c.port.Name) {
-		rest.Filters = []*listenerv3.Filter{b.direct(a.name, c, c.port.Number)}
+	if b.scope.ByIdentity(c.use, c.port.Name) && (!b.scope.ByService(c.use) || told) {
+		rest.Filters = []*listenerv3.Filter{b.direct(a.name, c, b.reachedAt(c))}
 	} else {
 		rest.Filters = b.connects(a.name, c)
 	}
 	a.chains = append(a.chains, rest)
+}
+
+// reachedAt is the port of an instance at an address that is asked for and nobody knows.
+func (b *builder) reachedAt(c call) uint16 {
+	if c.callee != nil && c.callee.Workload.InCluster() {
+		return c.callee.InstancePort(c.port)
+	}
+	return c.port.Number
+}
+
+// instancesAt are addresses at that port.
+func instancesAt(addresses []string, port uint16) []ir.Place {
+	var out []ir.Place
+	for _, a := range addresses {
+		if ip, err := netip.ParseAddr(a); err == nil {
+			ip = ip.Unmap()
+			out = append(out, ir.Place{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Port: port})
+		}
+	}
+	return out
+}
+
+// leads has connections to those places go to a chain. An address that an earlier callee has stays with it: two ways
+// for one address are refused by Envoy, with the whole listener, and an address that is given to somebody else is
+// told to one before the other.
+func (a *addressed) leads(places []ir.Place, chain string, filters []*listenerv3.Filter) {
+	a.chains = append(a.chains, &listenerv3.FilterChain{Name: chain, Filters: filters})
+	to := &xdsmatcherv3.IPMatcher_IPRangeMatcher{OnMatch: a.b.toChain(chain)}
+	for _, p := range places {
+		if a.taken[p.Prefix] {
+			continue
+		}
+		a.taken[p.Prefix] = true
+		to.Ranges = append(to.Ranges, &xdscorev3.CidrRange{
+			AddressPrefix: p.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(p.Bits())),
+		})
+	}
+	if to.Ranges != nil {
+		a.ranges = append(a.ranges, to)
+	}
 }
 
 // requests adds those of HTTP, whatever their address is that is not another callee's.
@@ -76,8 +124,16 @@ func (a *addressed) requests(chain *listenerv3.FilterChain) {
 // come and go without ending the connections of others.
 func (a *addressed) listen(l *listenerv3.Listener) {
 	l.FilterChains = a.chains
-	if len(a.ranges) == 0 {
+	if a.rest != "" && len(a.chains) == 1 {
 		return // the rest is all there is
+	}
+	if a.rest == "" && len(a.ranges) == 0 {
+		nowhere := a.b.nowhere()
+		a.rest, l.FilterChains = nowhere.Name, append(l.FilterChains, nowhere)
+	}
+	if len(a.ranges) == 0 { // no address is known yet
+		l.FilterChainMatcher = &xdsmatcherv3.Matcher{OnNoMatch: a.b.toChain(a.rest)}
+		return
 	}
 	l.FilterChainMatcher = &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{
 		MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{

@@ -167,6 +167,18 @@ func says(t *testing.T, ip string, port uint16, config *tls.Config) {
 // closed before.
 func redirectedTo(t *testing.T, proxy uint16, ip string, port uint16) (net.Conn, string) {
 	t.Helper()
+	conn := redirectedConn(t, proxy, ip, port)
+	line := make([]byte, 64)
+	n, _ := conn.Read(line) // closed is one of the answers
+	if n == 0 {
+		return conn, ""
+	}
+	return conn, string(line[:n-1])
+}
+
+// redirectedConn is a connection that a proxy takes for one to that address.
+func redirectedConn(t *testing.T, proxy uint16, ip string, port uint16) net.Conn {
+	t.Helper()
 	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", proxy))
 	if err != nil {
 		t.Fatal(err)
@@ -178,12 +190,7 @@ func redirectedTo(t *testing.T, proxy uint16, ip string, port uint16) (net.Conn,
 	if _, err := fmt.Fprintf(conn, "PROXY TCP4 127.0.0.1 %s 1024 %d\r\n", ip, port); err != nil {
 		t.Fatal(err)
 	}
-	line := make([]byte, 64)
-	n, _ := conn.Read(line) // closed is one of the answers
-	if n == 0 {
-		return conn, ""
-	}
-	return conn, string(line[:n-1])
+	return conn
 }
 
 // listenersFrom has an Envoy read its listeners from a file, and the original destination from the PROXY protocol.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/series"
+	"github.com/meshc/meshc/render/live"
 )
 
 // Resources are the xDS resources that configure one proxy, each list sorted by name. The assignments of endpoints,
@@ -42,6 +43,9 @@ type Options struct {
 	// Watched are the callees in Kubernetes, by name and sorted, whose pods are known and come by assignments. The
 	// others are looked up by DNS.
 	Watched []string
+	// Addresses are those of callees below HTTP, by name, for a member in Kubernetes. Who is not among them is told
+	// apart by what the spec says alone.
+	Addresses map[string]live.Addresses
 	// TrustBundle are the PEM certificates that sign the mesh's leaves. Nil when
 	// the proxy has them in a file, ca.crt.
 	TrustBundle []byte

@@ -103,7 +103,7 @@ func (b *builder) virtual(number uint16, calls []call) {
 	name := outboundNumber(number)
 	l := b.outboundListener(name, b.everywhere(number), calls[0].use.Pos)
 	l.BindToPort = wrapperspb.Bool(false)
-	byAddress := addressed{b: b, name: name}
+	byAddress := addressed{b: b, name: name, taken: map[netip.Prefix]bool{}}
 	var hosts []*routev3.VirtualHost
 	var first call // of HTTP
 	for _, c := range calls {

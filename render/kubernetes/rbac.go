@@ -13,7 +13,8 @@ import (
 )
 
 // serverRoles let meshc serve read what it serves: in its own namespace the parts of
-// the compiled mesh, in those of members the EndpointSlices; and write its report. With the embedded
+// the compiled mesh, in those of members the EndpointSlices, and the Services where connections are told apart by their
+// addresses; and write its report. With the embedded
 // authority it keeps that, and publishes the trust bundle.
 func serverRoles(m *ir.Mesh, namespaces []string) []any {
 	own := m.SystemNamespace()
@@ -28,13 +29,18 @@ func serverRoles(m *ir.Mesh, namespaces []string) []any {
 		}, authorityRules(&m.Settings), trustRules(&m.Settings))),
 		roleBinding(m, own),
 	}
+	addressed := m.Addressed()
 	for _, namespace := range namespaces {
-		out = append(out, role(m, namespace, append([]rbacv1.PolicyRule{
-			{
-				APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"},
-				Verbs: []string{"list", "watch"},
-			},
-		}, trustRules(&m.Settings)...)), roleBinding(m, namespace))
+		rules := []rbacv1.PolicyRule{{
+			APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"},
+			Verbs: []string{"list", "watch"},
+		}}
+		if addressed[namespace] {
+			rules = append(rules, rbacv1.PolicyRule{
+				APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"list", "watch"},
+			})
+		}
+		out = append(out, role(m, namespace, append(rules, trustRules(&m.Settings)...)), roleBinding(m, namespace))
 	}
 	return out
 }

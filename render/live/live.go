@@ -10,6 +10,8 @@ type Endpoint struct {
 	ir.Endpoint
 	// Unhealthy is set for an instance that gets no requests while another is there.
 	Unhealthy bool
+	// Others are further addresses of a pod, of the other family of IP.
+	Others []string
 }
 
 // Healthy are endpoints that all take requests.
@@ -23,3 +25,11 @@ func Healthy(list []ir.Endpoint) []Endpoint {
 
 // Written are the instances that the spec itself says: what holds where nobody knows better, as without a server.
 func Written(u *ir.Upstream) []Endpoint { return Healthy(u.Workload.Endpoints) }
+
+// Addresses are those by which callers in a cluster of Kubernetes ask for a service, sorted.
+type Addresses struct {
+	// Services are the cluster IPs of its Service: a connection to one goes to any instance.
+	Services []string
+	// Instances are those of its pods, ready or not. They are given where several callees share a port number alone.
+	Instances []string
+}

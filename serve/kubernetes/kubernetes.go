@@ -1,8 +1,8 @@
 // Package kubernetes connects meshc serve to a cluster. It watches the pods of the mesh's services (EndpointSlices,
-// discovery.k8s.io/v1) and the compiled mesh (the ConfigMaps that meshc compile renders), and reports the progress of
-// a rollout where the tools of Kubernetes look for it. It reads only in the namespaces of the mesh and writes only
-// its report. The embedded authority is stored in a Secret, and its trust bundle is published in a ConfigMap of each
-// namespace.
+// discovery.k8s.io/v1), the cluster IPs of Services that pods call below HTTP, and the compiled mesh (the
+// ConfigMaps that meshc compile renders), and reports the progress of a rollout where the tools of Kubernetes look
+// for it. It reads only in the namespaces of the mesh and writes only its report. The embedded authority is stored
+// in a Secret, and its trust bundle is published in a ConfigMap of each namespace.
 //
 // While the API server is unavailable, the last known state stays in use.
 package kubernetes
@@ -36,6 +36,8 @@ type Cluster struct {
 	log    *slog.Logger
 	server *serve.Server
 	pods   *podWatch
+	// services are those by whose cluster IPs pods call.
+	services *serviceWatch
 
 	mu         sync.Mutex
 	namespaces []string // of the mesh's members in the cluster
@@ -49,7 +51,7 @@ func New(config Config, server *serve.Server) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{config: config, client: client, log: config.Log, server: server}
-	c.pods = newPodWatch(c)
+	c.pods, c.services = newPodWatch(c), newServiceWatch(c)
 	return c, nil
 }
 
@@ -60,5 +62,6 @@ const patience = 10 * time.Second
 // Prepare begins to watch the pods of a mesh that will be served. It waits a limited time until they are known.
 func (c *Cluster) Prepare(ctx context.Context, m *ir.Mesh) {
 	c.noteNamespaces(m)
+	c.services.follow(ctx, m)
 	c.pods.follow(ctx, m)
 }

@@ -219,10 +219,16 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
 			name := podName(e)
-			if name == "" || pods[name] != nil || len(e.Addresses) == 0 {
+			if name == "" || len(e.Addresses) == 0 {
 				continue
 			}
 			if _, err := netip.ParseAddr(e.Addresses[0]); err != nil {
+				continue
+			}
+			if known := pods[name]; known != nil {
+				if a := e.Addresses[0]; a != known.Address && !slices.Contains(known.Others, a) {
+					known.Others = append(known.Others, a)
+				}
 				continue
 			}
 			pod := &live.Endpoint{Endpoint: ir.Endpoint{

@@ -97,6 +97,9 @@ func TestPodsOf(t *testing.T) {
 			}
 			for _, e := range podsOf(m, "shop", c.slices, told)["cart"] {
 				got = append(got, fmt.Sprint(e.Name, " ", e.Address, " ", e.Zone, " ", e.Labels, " ", e.Unhealthy))
+				if c.name == "two families" && !reflect.DeepEqual(e.Others, []string{"fd00::1"}) {
+					t.Errorf("%s: further addresses %v", e.Name, e.Others)
+				}
 				if e.Ports["http"] != 8080 {
 					t.Errorf("%s: ports %v", e.Name, e.Ports)
 				}

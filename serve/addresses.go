@@ -1,0 +1,82 @@
+package serve
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/render/live"
+)
+
+// SetServices sets the cluster IPs of the Services in a Kubernetes namespace, by the names of these. Callers in the
+// cluster that ask for one of them below HTTP are led to an instance of the service that has the name. Until it is
+// called, nobody's address is one of a Service.
+func (s *Server) SetServices(namespace string, addresses map[string][]string) {
+	s.proxies.reassign(s.live.setServices(namespace, addresses))
+}
+
+// setServices takes over the Services of a namespace. It returns the services of the mesh whose addresses have changed.
+func (l *liveMesh) setServices(namespace string, addresses map[string][]string) (changed map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, next := l.view.services[namespace], *l.view
+	if next.services = maps.Clone(next.services); next.services == nil {
+		next.services = map[string]map[string][]string{}
+	}
+	next.services[namespace] = addresses
+	l.view, changed = &next, map[string]bool{}
+	if next.mesh == nil {
+		return changed
+	}
+	for _, s := range next.mesh.Services {
+		if name := s.PlainName(); s.Namespace == namespace && !slices.Equal(before[name], addresses[name]) {
+			changed[s.Name] = true
+		}
+	}
+	return changed
+}
+
+// addresses are those of a member's callees that its proxy is told; see [envoy.Options].
+func (v *view) addresses(scope *ir.Scope) map[string]live.Addresses {
+	if scope.Service == nil || !scope.Service.Workload.InCluster() {
+		return nil
+	}
+	out := map[string]live.Addresses{}
+	for i := range scope.Service.Uses {
+		use := &scope.Service.Uses[i]
+		if use.External {
+			continue
+		}
+		u, a, asked := scope.Upstreams[use.To], live.Addresses{}, false
+		for _, name := range use.Ports {
+			if u.Port(name).Protocol != ir.TCP || use.Binds[name] != "" {
+				continue
+			}
+			if asked = true; scope.Crowded(use, name) && v.known(u) {
+				a.Instances = addressesOf(v.pods[u.Namespace][u.PlainName()])
+			}
+		}
+		if !asked {
+			continue
+		}
+		if a.Services = v.services[u.Namespace][u.PlainName()]; a.Services != nil || a.Instances != nil {
+			out[use.To] = a
+		}
+	}
+	return out
+}
+
+// addressesOf are all addresses of pods, sorted.
+func addressesOf(pods []live.Endpoint) []string {
+	var out []string
+	for i := range pods {
+		out = append(append(out, pods[i].Address), pods[i].Others...)
+	}
+	slices.SortFunc(out, func(a, b string) int {
+		one, _ := netip.ParseAddr(a) // who told of the pods has parsed them
+		two, _ := netip.ParseAddr(b)
+		return one.Compare(two)
+	})
+	return slices.Compact(out)
+}
