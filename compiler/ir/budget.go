@@ -8,6 +8,19 @@ type RetryBudget struct {
 	MinConcurrency Setting[uint32]
 }
 
+// noBudget is more retries than a proxy can have in flight.
+const noBudget = 1 << 20
+
+// Budget bounds the retries of requests. Where nobody writes of retries, those alone are sent again that were refused
+// unread: they bring nobody down, and come many at once, when an HTTP/2 server ends a connection. So none is kept back.
+func (p *Policy) Budget() RetryBudget {
+	out := RetryBudget{p.BudgetPercent, p.MinConcurrency}
+	if !p.Retrying() && !out.Percent.Pos.IsValid() && !out.MinConcurrency.Pos.IsValid() {
+		out.MinConcurrency.Value = noBudget
+	}
+	return out
+}
+
 // RetryBudgets are, by where the calls of one member arrive, the strictest of those in force for them: a proxy keeps
 // one for each callee. Calls below HTTP have none, as nothing of them is sent again.
 func RetryBudgets(calls iter.Seq[Call]) map[string]RetryBudget {
@@ -16,7 +29,7 @@ func RetryBudgets(calls iter.Seq[Call]) map[string]RetryBudget {
 		if !c.Port.Protocol.IsHTTP() {
 			continue
 		}
-		of := RetryBudget{c.Policy.BudgetPercent, c.Policy.MinConcurrency}
+		of := c.Policy.Budget()
 		for _, end := range c.Ends() {
 			least, ok := out[end]
 			if !ok || of.Percent.Value < least.Percent.Value {

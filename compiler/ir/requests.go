@@ -46,6 +46,13 @@ func (f *Forms) KeepsCase(p *Port) bool {
 	return f.HeaderCase && p.Protocol.IsHTTP() && !p.Protocol.Multiplexed()
 }
 
+// HTTP1 reports whether proxies send requests to a port of the member by HTTP/1.1: to keep the case of headers, and
+// where connections may be upgraded. Over HTTP/2 an upgrade is a CONNECT (RFC 8441), which has neither the method of
+// the request nor, in its answer, a difference between 200 and 101.
+func (f *Forms) HTTP1(p *Port) bool {
+	return f.KeepsCase(p) || len(p.Upgrades) > 0
+}
+
 // union takes what either takes: the next proxy decides for itself.
 func (f Forms) union(other Forms) Forms {
 	f.EncodedSlashes = f.EncodedSlashes || other.EncodedSlashes

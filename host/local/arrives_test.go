@@ -32,7 +32,16 @@ external: {
 	plain: {hosts: ["p1.example"], ports: http: {port: 9000, protocol: "http"}}
 	"by-gateway": {hosts: ["p2.example"], ports: http: {port: 9000, protocol: "http"}, via: "exit"}
 }
-gateways: g: {listeners: http: {port: 8080}, routes: [{match: host: "*.example", to: [{service: "b"}]}, {to: [{service: "b"}]}], uses: b: {}}
+gateways: g: {
+	listeners: http: port: 8080
+	routes: [
+		{match: path: exact: "/edited", to: [{service: "b"}], headers: response: set: server: "another"},
+		{match: path: exact: "/removed", to: [{service: "b"}], headers: response: remove: ["server"]},
+		{match: host: "*.example", to: [{service: "b"}]},
+		{to: [{service: "b"}]},
+	]
+	uses: b: {}
+}
 gateways: exit: {egress: {}, uses: "by-gateway": {}}
 `
 
@@ -53,6 +62,27 @@ func TestRequestsArriveAsSent(t *testing.T) {
 				"host: HOST:PORT\r\n", "",
 			},
 			{"trailers", "POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 9\r\n\r\n", "abcx-sum: 9\r\n", ""},
+			{"an empty query", "GET /k? HTTP/1.1\r\nHost: HOST\r\n\r\n", "GET /k? HTTP", ""},
+			{
+				"a query of all sorts", "GET /a+b?c=d+e%20f&g=h?i|{}[]^%2F HTTP/1.1\r\nHost: HOST\r\n\r\n",
+				"GET /a+b?c=d+e%20f&g=h?i|{}[]^%2F HTTP", "",
+			},
+			{
+				"headers of one name", "GET /k HTTP/1.1\r\nHost: HOST\r\nX-A: 1\r\nX-A: 2\r\nX-Empty:\r\n\r\n",
+				"x-a: 1\r\nx-a: 2\r\nx-empty: \r\n", "",
+			},
+			{"a body of GET", "GET /k HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\n\r\nabc", "\r\n\r\nabc", ""},
+			{
+				"extensions of chunks",
+				"POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: Chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\n\r\n",
+				"transfer-encoding: chunked\r\n\r\nabc", "",
+			},
+			{"no body of POST", "POST /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "content-length: 0\r\n", ""},
+			{
+				"what a connection keeps to itself",
+				"GET /k HTTP/1.1\r\nHost: HOST\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\n\r\n",
+				"GET /k", "keep-alive",
+			},
 			{"te: trailers", "GET /k HTTP/1.1\r\nHost: HOST\r\nTE: trailers\r\n\r\n", "GET /k", ""},
 			{
 				"the offer of h2c",

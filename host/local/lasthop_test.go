@@ -2,14 +2,17 @@ package local
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 
 	"golang.org/x/net/http2"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/host/app"
 )
 
 // A stream that the application refuses goes to the other instance, without any retries written.
@@ -68,6 +71,127 @@ func refuseStreams(t *testing.T, l net.Listener) {
 				return
 			}
 			go refuse(conn)
+		}
+	}()
+}
+
+const goingMesh = `package m
+
+mesh: {name: "m", trustDomain: "m.example"}
+services: {
+	caller: {workload: deployment: "caller", uses: {callee: {}, far: {}, "far-off": {}}}
+	callee: {workload: deployment: "callee", ports: http: {port: 8080, protocol: "http2"}, allow: [{from: {services: ["caller"], gateways: ["edge"]}}]}
+}
+external: {
+	far: {hosts: ["far.example"], ports: http: {port: 9000, protocol: "http2"}}
+	"far-off": {hosts: ["off.example"], ports: http: {port: 9000, protocol: "http2"}, via: "exit"}
+}
+gateways: {
+	edge: {listeners: http: port: 8080, routes: [{to: [{service: "callee"}]}], uses: callee: {}}
+	exit: {egress: {}, uses: "far-off": {}}
+}
+`
+
+// A server that ends its connections of HTTP/2, as nginx does after 1,000 requests and load balancers after 10,000,
+// gives back unread what came behind the last request that it took. All of that is sent again, however much it is, to
+// services and externals, without any retries written. Users' reports: envoyproxy/envoy#36450, istio/istio#13205.
+//
+// Field: retries.on
+func TestRequestsGivenBackAreSentAgain(t *testing.T) {
+	const n = 16
+	mesh := start(t, inline(t, map[string]string{"mesh.cue": goingMesh}))
+	for name, c := range map[string]struct {
+		instead *app.App
+		client  *http.Client
+		url     string
+	}{
+		"a service":                {mesh.Backend("callee", "a"), mesh.As("caller").Client(), "http://callee:8080/"},
+		"an external":              {mesh.External("far"), mesh.As("caller").Client(), "http://far.example:9000/"},
+		"an external by a gateway": {mesh.External("far-off"), mesh.As("caller").Client(), "http://off.example:9000/"},
+		"a service by a gateway":   {mesh.Backend("callee", "a"), http.DefaultClient, mesh.Gateway("edge").URL + "/"},
+	} {
+		address := c.instead.Address("http")
+		c.instead.Close()
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		givesBack(l, n)
+		answers := make(chan string, n)
+		for range n {
+			go func() {
+				a, err := trySend(t.Context(), c.client, http.MethodPost, c.url)
+				answers <- fmt.Sprintf("%d %s %v", a.status, a.body, err)
+			}()
+		}
+		for range n {
+			if got := <-answers; got != "200  <nil>" {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+		l.Close()
+	}
+}
+
+// givesBack is an application of HTTP/2 that waits for n requests, takes the first one of each connection, and ends
+// all of these. On later connections it answers at once.
+func givesBack(l net.Listener, n int) {
+	var mu sync.Mutex
+	came, enough := 0, make(chan struct{})
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		framer := http2.NewFramer(conn, conn)
+		if framer.WriteSettings() != nil {
+			return
+		}
+		var first uint32
+		answer := func(id uint32) error {
+			return framer.WriteHeaders(http2.HeadersFrameParam{
+				StreamID: id, EndHeaders: true, EndStream: true, BlockFragment: []byte{0x88}, // :status 200
+			})
+		}
+		for {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				return
+			}
+			headers, ok := frame.(*http2.HeadersFrame)
+			if !ok {
+				continue
+			}
+			mu.Lock()
+			came++
+			all := came
+			mu.Unlock()
+			switch {
+			case all > n:
+				err = answer(headers.StreamID)
+			case first == 0:
+				first = headers.StreamID
+				go func() {
+					<-enough
+					_ = framer.WriteGoAway(first, http2.ErrCodeNo, nil)
+					_ = answer(first)
+				}()
+			}
+			if all == n {
+				close(enough)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
 		}
 	}()
 }

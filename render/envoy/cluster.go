@@ -53,12 +53,12 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 		c.TransportSocket = b.proxylessTLS(callee)
 	case port.Protocol.IsHTTP():
 		alpn, options := "h2", b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{}))
-		if callee.Forms.KeepsCase(port) {
+		if callee.Forms.HTTP1(port) {
 			alpn = "http/1.1"
-			b.keepsCase(options)
+			byHTTP1(options, b.http1Towards(callee.Forms.KeepsCase(port)))
 		}
 		c.TransportSocket = b.upstreamTLS(callee, alpn)
-		b.httpOptions(c, http2Options(port), bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
@@ -112,7 +112,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 			towardsAProxy(options)
 		}
 		if b.member.Proxy.Requests.KeepsCase(port) {
-			b.keepsCase(options)
+			byHTTP1(options, b.http1Towards(true))
 		}
 		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
 	}
@@ -143,7 +143,7 @@ func (b *builder) application(port *ir.Port) string {
 	if port.Protocol.IsHTTP() {
 		options := towardsAProxy(&httpv3.HttpProtocolOptions{})
 		if b.member.Proxy.Requests.KeepsCase(port) {
-			b.keepsCase(options)
+			byHTTP1(options, b.http1Towards(true))
 		}
 		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, options)
 	}

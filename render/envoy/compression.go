@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"net/http"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	brotliv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/compressor/v3"
 	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
@@ -28,6 +30,8 @@ func (b *builder) compressors() []*hcmv3.HttpFilter {
 			CompressorLibrary: &corev3.TypedExtensionConfig{Name: algorithm, TypedConfig: b.any(libraries[algorithm])},
 			ChooseFirst:       i == 0,
 			ResponseDirectionConfig: &compressorv3.Compressor_ResponseDirectionConfig{
+				// A part is of what the application has: the ranges that it names are not those of another encoding.
+				UncompressibleResponseCodes: []uint32{http.StatusPartialContent},
 				CommonConfig: &compressorv3.Compressor_CommonDirectionConfig{
 					MinContentLength: wrapperspb.UInt32(c.MinBytes), ContentTypeMatcher: beginningWith(c.ContentTypes),
 				},

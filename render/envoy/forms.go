@@ -26,16 +26,21 @@ func (b *builder) takes(m *hcmv3.HttpConnectionManager, forms ir.Forms) {
 	}
 }
 
-// keepsCase has requests to a cluster, and answers of it, keep the case of their headers. That is possible by HTTP/1.1
-// alone.
-func (b *builder) keepsCase(o *httpv3.HttpProtocolOptions) {
-	http1 := http1Upstream()
-	http1.HeaderKeyFormat = b.asReceived()
+// http1Towards are the options of HTTP/1.1 towards an upstream. With keepsCase requests to it, and its answers, keep the
+// case of their headers, which is possible by HTTP/1.1 alone.
+func (b *builder) http1Towards(keepsCase bool) *corev3.Http1ProtocolOptions {
+	out := http1Upstream()
+	if keepsCase {
+		out.HeaderKeyFormat = b.asReceived()
+	}
+	return out
+}
+
+// byHTTP1 has requests to a cluster be sent by HTTP/1.1.
+func byHTTP1(o *httpv3.HttpProtocolOptions, http1 *corev3.Http1ProtocolOptions) {
 	o.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 		ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-				HttpProtocolOptions: http1,
-			},
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: http1},
 		},
 	}
 }

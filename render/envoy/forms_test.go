@@ -3,15 +3,12 @@ package envoy
 import (
 	"testing"
 
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 )
 
 // A cluster that keeps the case of headers has all else of HTTP/1.1 as other clusters have it.
 func TestCaseIsAllThatDiffers(t *testing.T) {
-	o := &httpv3.HttpProtocolOptions{}
-	(&builder{}).keepsCase(o)
-	got := o.GetExplicitHttpConfig().GetHttpProtocolOptions()
+	got := (&builder{}).http1Towards(true)
 	if got.GetHeaderKeyFormat() == nil {
 		t.Error("the case is not kept")
 	}

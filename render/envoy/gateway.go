@@ -97,7 +97,6 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	}
 	m.PreserveExternalRequestId = false
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
-	m.ServerHeaderTransformation = hcmv3.HttpConnectionManager_OVERWRITE
 	m.StreamIdleTimeout = durationpb.New(edgeIdleTimeout)
 	m.Http2ProtocolOptions = edgeHTTP2()
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: name}}

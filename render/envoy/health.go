@@ -24,8 +24,12 @@ func healthChecks(c *clusterv3.Cluster, callee *ir.Upstream, port *ir.Port) {
 	}
 	switch h.Kind {
 	case ir.HealthHTTP:
+		codec := typev3.CodecClientType_HTTP2
+		if callee.Forms.HTTP1(port) {
+			codec = typev3.CodecClientType_HTTP1
+		}
 		check.HealthChecker = &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{
-			Host: callee.Name, Path: h.Path, CodecClientType: typev3.CodecClientType_HTTP2,
+			Host: callee.Name, Path: h.Path, CodecClientType: codec,
 		}}
 	case ir.HealthGRPC:
 		check.HealthChecker = &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{

@@ -74,7 +74,10 @@ type budget struct {
 	minConcurrency uint32
 }
 
-func budgetOf(p *ir.Policy) budget { return budget{p.BudgetPercent.Value, p.MinConcurrency.Value} }
+func budgetOf(p *ir.Policy) budget {
+	of := p.Budget()
+	return budget{of.Percent.Value, of.MinConcurrency.Value}
+}
 
 // retryBudgets are, by callee, those of the member's calls that lead there. A callee that no call leads to, whom the
 // proxy itself asks, has none.

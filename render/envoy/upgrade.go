@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -11,9 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// withUpgrades puts in front of each route of a port one for its upgrades, on
-// which neither time nor tries are bounded. Between proxies an upgrade is an
-// extended CONNECT (RFC 8441).
+// withUpgrades puts in front of each route of a port one for its upgrades, on which neither time nor tries are bounded.
+// Between proxies an upgrade goes by HTTP/1.1 ([ir.Forms.HTTP1]).
 func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
 	if port == nil || len(port.Upgrades) == 0 {
 		return routes
@@ -44,16 +42,12 @@ func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
 	return out
 }
 
-// takeUpgrades lets an inbound port's connections be upgraded.
+// takeUpgrades lets an inbound port's connections be upgraded. Callers whose proxies have an older configuration send
+// an upgrade as an extended CONNECT of HTTP/2 (RFC 8441).
 func takeUpgrades(m *hcmv3.HttpConnectionManager, port *ir.Port) {
 	ignoreUpgrades(m, port.Upgrades)
 	for _, upgrade := range port.Upgrades {
 		m.UpgradeConfigs = append(m.UpgradeConfigs, &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: upgrade})
 		m.Http2ProtocolOptions.AllowConnect = true
 	}
-}
-
-// http2Options are those of the connections to an upstream's port.
-func http2Options(port *ir.Port) *corev3.Http2ProtocolOptions {
-	return streamErrors(&corev3.Http2ProtocolOptions{AllowConnect: len(port.Upgrades) > 0})
 }
