@@ -26,8 +26,8 @@ func (b *builder) takes(m *hcmv3.HttpConnectionManager, forms ir.Forms) {
 	}
 }
 
-// http1Towards are the options of HTTP/1.1 towards an upstream. With keepsCase requests to it, and its answers, keep the
-// case of their headers, which is possible by HTTP/1.1 alone.
+// http1Towards are the options of HTTP/1.1 towards an upstream. With keepsCase requests to it, and its answers, keep
+// the case of their headers, which is possible by HTTP/1.1 alone.
 func (b *builder) http1Towards(keepsCase bool) *corev3.Http1ProtocolOptions {
 	out := http1Upstream()
 	if keepsCase {
@@ -40,7 +40,9 @@ func (b *builder) http1Towards(keepsCase bool) *corev3.Http1ProtocolOptions {
 func byHTTP1(o *httpv3.HttpProtocolOptions, http1 *corev3.Http1ProtocolOptions) {
 	o.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 		ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: http1},
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+				HttpProtocolOptions: http1,
+			},
 		},
 	}
 }
