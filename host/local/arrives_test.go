@@ -45,6 +45,59 @@ gateways: g: {
 gateways: exit: {egress: {}, uses: "by-gateway": {}}
 `
 
+// asSent are requests, with HOST and PORT for those of a way, what of them arrives, and what does not.
+var asSent = []struct{ name, request, arrives, not string }{
+	{"host with its port", "GET /k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n", "host: HOST:PORT\r\n", ""},
+	{"host with another port", "GET /k HTTP/1.1\r\nHost: HOST:1\r\n\r\n", "host: HOST:1\r\n", ""},
+	{"host without a port", "GET /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "host: HOST\r\n", ""},
+	{
+		"an address with a port", "GET http://HOST:PORT/k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n",
+		"host: HOST:PORT\r\n", "",
+	},
+	{"trailers", "POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 9\r\n\r\n", "abcx-sum: 9\r\n", ""},
+	{"an empty query", "GET /k? HTTP/1.1\r\nHost: HOST\r\n\r\n", "GET /k? HTTP", ""},
+	{
+		"a query of all sorts", "GET /a+b?c=d+e%20f&g=h?i|{}[]^%2F HTTP/1.1\r\nHost: HOST\r\n\r\n",
+		"GET /a+b?c=d+e%20f&g=h?i|{}[]^%2F HTTP", "",
+	},
+	{
+		"headers of one name", "GET /k HTTP/1.1\r\nHost: HOST\r\nX-A: 1\r\nX-A: 2\r\nX-Empty:\r\n\r\n",
+		"x-a: 1\r\nx-a: 2\r\nx-empty: \r\n", "",
+	},
+	{"a body of GET", "GET /k HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\n\r\nabc", "\r\n\r\nabc", ""},
+	{
+		"extensions of chunks",
+		"POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: Chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\n\r\n",
+		"transfer-encoding: chunked\r\n\r\nabc", "",
+	},
+	{"no body of POST", "POST /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "content-length: 0\r\n", ""},
+	{
+		"what a connection keeps to itself",
+		"GET /k HTTP/1.1\r\nHost: HOST\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\n\r\n",
+		"GET /k", "keep-alive",
+	},
+	{"te: trailers", "GET /k HTTP/1.1\r\nHost: HOST\r\nTE: trailers\r\n\r\n", "GET /k", ""},
+	{
+		"the offer of h2c",
+		"GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", "GET /k", "upgrade",
+	},
+	{
+		"the offer of a WebSocket",
+		"GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n", "GET /k",
+		"upgrade",
+	},
+	{
+		"the offer of TLS",
+		"GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: upgrade\r\nUpgrade: TLS/1.2, HTTP/2.0\r\n\r\n", "GET /k",
+		"upgrade",
+	},
+	{
+		"a body that waits",
+		"PUT /k HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
+		"expect: 100-continue\r\n", "",
+	},
+}
+
 // The head and the body of a request arrive as they were sent, on each way: the host with its port, what the client
 // asks the application about its body, and trailers. Offers that nobody takes up are ignored.
 //
@@ -53,57 +106,7 @@ gateways: exit: {egress: {}, uses: "by-gateway": {}}
 func TestRequestsArriveAsSent(t *testing.T) {
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))
 	for _, way := range waysTo(t, mesh, recording(t)) {
-		for _, c := range []struct{ name, request, arrives, not string }{
-			{"host with its port", "GET /k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n", "host: HOST:PORT\r\n", ""},
-			{"host with another port", "GET /k HTTP/1.1\r\nHost: HOST:1\r\n\r\n", "host: HOST:1\r\n", ""},
-			{"host without a port", "GET /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "host: HOST\r\n", ""},
-			{
-				"an address with a port", "GET http://HOST:PORT/k HTTP/1.1\r\nHost: HOST:PORT\r\n\r\n",
-				"host: HOST:PORT\r\n", "",
-			},
-			{"trailers", "POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 9\r\n\r\n", "abcx-sum: 9\r\n", ""},
-			{"an empty query", "GET /k? HTTP/1.1\r\nHost: HOST\r\n\r\n", "GET /k? HTTP", ""},
-			{
-				"a query of all sorts", "GET /a+b?c=d+e%20f&g=h?i|{}[]^%2F HTTP/1.1\r\nHost: HOST\r\n\r\n",
-				"GET /a+b?c=d+e%20f&g=h?i|{}[]^%2F HTTP", "",
-			},
-			{
-				"headers of one name", "GET /k HTTP/1.1\r\nHost: HOST\r\nX-A: 1\r\nX-A: 2\r\nX-Empty:\r\n\r\n",
-				"x-a: 1\r\nx-a: 2\r\nx-empty: \r\n", "",
-			},
-			{"a body of GET", "GET /k HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\n\r\nabc", "\r\n\r\nabc", ""},
-			{
-				"extensions of chunks",
-				"POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: Chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\n\r\n",
-				"transfer-encoding: chunked\r\n\r\nabc", "",
-			},
-			{"no body of POST", "POST /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "content-length: 0\r\n", ""},
-			{
-				"what a connection keeps to itself",
-				"GET /k HTTP/1.1\r\nHost: HOST\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\n\r\n",
-				"GET /k", "keep-alive",
-			},
-			{"te: trailers", "GET /k HTTP/1.1\r\nHost: HOST\r\nTE: trailers\r\n\r\n", "GET /k", ""},
-			{
-				"the offer of h2c",
-				"GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", "GET /k", "upgrade",
-			},
-			{
-				"the offer of a WebSocket",
-				"GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n", "GET /k",
-				"upgrade",
-			},
-			{
-				"the offer of TLS",
-				"GET /k HTTP/1.1\r\nHost: HOST\r\nConnection: upgrade\r\nUpgrade: TLS/1.2, HTTP/2.0\r\n\r\n", "GET /k",
-				"upgrade",
-			},
-			{
-				"a body that waits",
-				"PUT /k HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
-				"expect: 100-continue\r\n", "",
-			},
-		} {
+		for _, c := range asSent {
 			put := func(text string) string {
 				return strings.NewReplacer("HOST", way.host, "PORT", way.port).Replace(text)
 			}

@@ -58,7 +58,8 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 			byHTTP1(options, b.http1Towards(callee.Forms.KeepsCase(port)))
 		}
 		c.TransportSocket = b.upstreamTLS(callee, alpn)
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), bounds.IdleTimeout.Value,
+			b.judge(options, judged, port.Protocol))
 	default:
 		c.TransportSocket = b.upstreamTLS(callee)
 	}
