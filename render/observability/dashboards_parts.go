@@ -48,7 +48,7 @@ func failurePanels(m *ir.Mesh, chosen string) []panel {
 			"Connections that fail", "envoy_meshc_tcp_server_failures by error.type: only the callee's proxy knows why it closed a " +
 				"connection below HTTP. envoy_meshc_tcp_client_failures has those that did not get there.", perSecond, lines,
 			[]query{{counted(m, "tcp_server_failures", "error_type", chosen) + " or " +
-				counted(m, "tcp_client_failures", "error_type", chosen), "{{error_type}}"}},
+				counted(m, "tcp_client_failures", "error_type", chosen) + " or vector(0)", "{{error_type}}"}},
 		},
 	}
 }
