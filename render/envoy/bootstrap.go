@@ -53,7 +53,6 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 		if boot, err = Inline(boot, r, b.endpoint); err != nil {
 			return nil, err
 		}
-		boot.StatsFlushInterval = durationpb.New(ReportInterval)
 		b.pushes(boot)
 		return boot, b.err
 	}

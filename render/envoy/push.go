@@ -38,6 +38,7 @@ func (b *builder) pushes(boot *bootstrapv3.Bootstrap) {
 	if b.member.Push == nil {
 		return
 	}
+	boot.StatsFlushInterval = durationpb.New(ReportInterval)
 	attributes := map[string]string{}
 	for _, a := range b.resourceAttributes() {
 		attributes[a.name] = a.value
