@@ -30,6 +30,9 @@ var without = map[string]string{
 	"gateways.[].routes.[].to.[].weight":          "of one destination the share is the whole, whatever the weight",
 	"services.y.ports.http.protocol":              "grpc is spoken over HTTP/2: without a setting that asks for statuses of gRPC both come to the same",
 	"external.plain.ports.grpc.protocol":          "grpc is spoken over HTTP/2: without a setting that asks for statuses of gRPC both come to the same",
+	"services.a.hosts":                            "callers in the mesh use them, and gateways alone call a",
+	"services.x.createService":                    "it says who makes the Service, and nobody in the cluster calls x",
+	"services.y.createService":                    "it says who makes the Service, and nobody in the cluster calls y",
 	"services.[].proxy.drainTime":                 "where there are no pods it is Envoy's flag, which meshc up sets",
 }
 

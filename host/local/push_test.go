@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -134,7 +135,7 @@ func TestPushIsForTheProxyItself(t *testing.T) {
 		config := asMember(t, m, "service/"+member)
 		return &http.Client{Transport: &http.Transport{
 			TLSClientConfig: config, ForceAttemptHTTP2: true, DisableKeepAlives: true,
-			Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", at) },
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", at) },
 		}}
 	}
 	const report = "https://push/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -152,7 +153,9 @@ func TestPushIsForTheProxyItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	plain := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return conn, nil }}}
+	plain := &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}
 	if a, err := trySend(t.Context(), plain, http.MethodPost, strings.Replace(report, "https", "http", 1)); err == nil {
 		t.Errorf("without TLS: %d", a.status)
 	}

@@ -46,8 +46,8 @@ func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Prob
 			number), "spec", "template")
 		return nil
 	case out.HTTP != nil && strings.ContainsAny(out.HTTP.Path.Value, "*?#"):
-		m.NotCarried(w.Object, fmt.Sprintf("the path of a probe of port %d is no path in the spec", number), "spec",
-			"template")
+		m.NotCarried(w.Object, fmt.Sprintf("the path of a probe of port %d is not a valid path in the spec", number),
+			"spec", "template")
 		return nil
 	}
 	out.Port = spec.Written(number)

@@ -10,7 +10,7 @@ import (
 
 // TestOrderOfPartsIsNothing holds the builder to what its parts may rely on: not on each other.
 func TestOrderOfPartsIsNothing(t *testing.T) {
-	orders := [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
+	orders := permutations(4)
 	for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
 		for _, v := range variants(shop(delivery)) {
 			r, err := Build(v.scope, v.Options)
@@ -23,9 +23,9 @@ func TestOrderOfPartsIsNothing(t *testing.T) {
 				b := newBuilder(v.scope, v.Options)
 				parts := b.parts()
 				if len(parts) != len(order) {
-					t.Fatalf("there are %d parts: write down their orders", len(parts))
+					t.Fatalf("there are %d parts, and orders of %d", len(parts), len(order))
 				}
-				for i := range slices.Values(order) {
+				for _, i := range order {
 					parts[i]()
 				}
 				b.secrets()
@@ -39,4 +39,18 @@ func TestOrderOfPartsIsNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// permutations are all orders of the numbers below n.
+func permutations(n int) [][]int {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	var out [][]int
+	for _, shorter := range permutations(n - 1) {
+		for i := range n {
+			out = append(out, slices.Insert(slices.Clone(shorter), i, n-1))
+		}
+	}
+	return out
 }
