@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -46,15 +47,7 @@ func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 	port := s.PortAt(p.Port)
 	number := fmt.Sprint("port ", p.Port)
 	switch {
-	case slices.Contains(s.Proxy.Ports(), p.Port):
-		l.add(diag.PortTaken, here.field("port"), number+" is used by the proxy", p.Pos).
-			hint("name a port of the application")
-	case port == nil && targetOf(s, p.Port) != nil:
-		other := targetOf(s, p.Port)
-		l.add(diag.NoEffect, here.field("port"),
-			fmt.Sprintf("callers reach port %[2]s at %[1]s, and the application listens on %[3]d", number, other.Name,
-				other.Target), p.Pos, other.Pos).
-			hint("port: %d", other.Target)
+	case !l.isApplicationPort(here.field("port"), s, port, p.Port, p.Pos):
 	case port != nil && port.Open:
 		l.add(diag.NoEffect, here, number+" is open: everything is allowed there", p.Pos, port.Pos).
 			hint("remove the probe")
@@ -81,6 +74,26 @@ func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 			port.Name), p.Pos, port.Pos).
 			hint(`write ports: %s: protocol: "grpc" in services.%s`, port.Name, s.Name)
 	}
+}
+
+// isApplicationPort refuses a number that the proxy listens on; or, where it is no port's of the service, one by which
+// callers know a port whose application listens on another one.
+func (l *linker) isApplicationPort(
+	here place, s *ir.Service, port *ir.Port, number uint16, pos source.Position,
+) bool {
+	if slices.Contains(s.Proxy.Ports(), number) {
+		l.add(diag.PortTaken, here, fmt.Sprintf("port %d is used by the proxy", number), pos).
+			hint("name a port of the application")
+		return false
+	}
+	other := targetOf(s, number)
+	if port != nil || other == nil {
+		return true
+	}
+	l.add(diag.NoEffect, here, fmt.Sprintf("callers reach port %s at port %d, and the application listens on %d",
+		other.Name, number, other.Target), pos, other.Pos).
+		hint("port: %d", other.Target)
+	return false
 }
 
 // targetOf is the port of the service that callers know by that number.

@@ -46,18 +46,8 @@ func (l *linker) scrape(here place, list []*spec.Scrape, s *ir.Service) (out []i
 // scraped holds where metrics are against the ports that the application and its proxy have.
 func (l *linker) scraped(here place, s *ir.Service, scrape *ir.Scrape) {
 	port := s.PortTo(scrape.Port)
-	number := fmt.Sprint("port ", scrape.Port)
-	switch {
-	case slices.Contains(s.Proxy.Ports(), scrape.Port):
-		l.add(diag.PortTaken, here.field("port"), number+" is used by the proxy", scrape.Pos).
-			hint("name a port of the application: the proxy's own metrics are read without scrape")
-	case port == nil && targetOf(s, scrape.Port) != nil:
-		other := targetOf(s, scrape.Port)
-		l.add(diag.NoEffect, here.field("port"),
-			fmt.Sprintf("callers reach port %[2]s at %[1]s, and the application listens on %[3]d", number, other.Name,
-				other.Target), scrape.Pos, other.Pos).
-			hint("port: %d", other.Target)
-	case port != nil && port.Protocol == ir.TLS:
+	if l.isApplicationPort(here.field("port"), s, port, scrape.Port, scrape.Pos) &&
+		port != nil && port.Protocol == ir.TLS {
 		l.add(diag.NoEffect, here.field("port"),
 			fmt.Sprintf("the application takes TLS alone on port %s, and the proxy asks for metrics without",
 				port.Name),

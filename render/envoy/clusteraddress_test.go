@@ -55,7 +55,7 @@ func TestPodsTellCalleesOnOnePortApart(t *testing.T) {
 	p.tell(t, all("127.0.0.11", "127.0.0.12"))
 	eventually(t, "the addresses as they are now", func() error {
 		for _, ip := range []string{"127.0.0.11", "127.0.0.12", "127.0.0.21"} {
-			conn, got := p.to(t, ip)
+			conn, got := p.connect(t, ip)
 			conn.Close()
 			if got != ip {
 				return fmt.Errorf("%s reaches %q", ip, got)
@@ -63,10 +63,10 @@ func TestPodsTellCalleesOnOnePortApart(t *testing.T) {
 		}
 		return nil
 	})
-	open, _ := p.to(t, "127.0.0.12")
+	open, _ := p.connect(t, "127.0.0.12")
 	p.tell(t, map[string]live.Addresses{"store": {}, "other": all()["other"]})
 	eventually(t, "the listener without store", func() error {
-		conn, got := p.to(t, "10.96.0.11")
+		conn, got := p.connect(t, "10.96.0.11")
 		conn.Close()
 		if got != "" {
 			return errors.New("it is reached")
@@ -186,7 +186,7 @@ func (p *podCaller) reach(t *testing.T, want map[string]string) {
 	t.Helper()
 	for ip, want := range want {
 		for range 3 {
-			conn, got := p.to(t, ip)
+			conn, got := p.connect(t, ip)
 			conn.Close()
 			if got != want {
 				t.Errorf("%s reaches %q, want %q", ip, got, want)
@@ -195,7 +195,7 @@ func (p *podCaller) reach(t *testing.T, want map[string]string) {
 	}
 }
 
-func (p *podCaller) to(t *testing.T, ip string) (net.Conn, string) {
+func (p *podCaller) connect(t *testing.T, ip string) (net.Conn, string) {
 	t.Helper()
 	return redirectedTo(t, p.app.Proxy.OutboundPort, ip, p.number)
 }
