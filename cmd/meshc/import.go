@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +23,6 @@ import (
 )
 
 func newImportCmd() *cobra.Command {
-	only := ""
 	cmd := &cobra.Command{
 		Use:   "import",
 		Short: "Turn the configuration of another mesh, or workloads without one, into a spec",
@@ -40,40 +40,33 @@ Services and their workloads are read from the Services, Deployments, StatefulSe
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newImportFromCmd("istio", "Turn the configuration of Istio into a spec",
+	o := importOptions{groups: "networking.istio.io,security.istio.io", read: istio.Import}
+	cmd.AddCommand(o.command("istio", "Turn the configuration of Istio into a spec",
 		`Istio reads VirtualService, DestinationRule, Gateway, ServiceEntry, Sidecar, AuthorizationPolicy, PeerAuthentication and
 RequestAuthentication. Who may call whom is by AuthorizationPolicy: a service that none is for lets everyone of the mesh in.
 
-Istio does not know which services a service calls. Without --calls it may call all that its Sidecar shows it and that allow its calls.`,
-		"networking.istio.io,security.istio.io", istio.Import))
-	cmd.AddCommand(newImportFromCmd("gateway-api", "Turn objects of the Gateway API into a spec",
+Istio does not know which services a service calls. Without --calls it may call all that its Sidecar shows it and that allow its calls.`))
+	o = importOptions{groups: "gateway.networking.k8s.io", read: gatewayapi.Import}
+	cmd.AddCommand(o.command("gateway-api", "Turn objects of the Gateway API into a spec",
 		`Gateway-api reads Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, BackendTLSPolicy and ReferenceGrant. The order of
 precedence between routes becomes the order of routes. A service lets in the gateways whose routes lead to it, and those
-that --calls names; routes whose parent is a Service are for everyone of the mesh.`,
-		"gateway.networking.k8s.io", gatewayapi.Import))
-	workloads := newImportFromCmd("kubernetes", "Turn workloads that have no mesh into a first spec",
+that --calls names; routes whose parent is a Service are for everyone of the mesh.`))
+	o = importOptions{groups: workloadGroups, read: kubernetes.Import}
+	cmd.AddCommand(o.command("kubernetes", "Turn workloads that have no mesh into a first spec",
 		`Kubernetes reads Services, workloads, their probes and NetworkPolicies. Every service is permissive: callers without a
 proxy are let in as before, and members with their identities.
 
 Whom a workload calls is in no object but NetworkPolicies. A proxy refuses calls that uses does not have: name the
-others with --calls before a workload gets its proxy.`,
-		"networking.k8s.io,batch", onlyOf(&only, kubernetes.Import))
-	workloads.Flags().StringVar(&only, "only", "", "the namespace whose objects are read (default: all)")
-	cmd.AddCommand(workloads)
+others with --calls before a workload gets its proxy.`))
 	return cmd
 }
 
+// workloadGroups are the groups of the objects that are read of workloads without a mesh, besides Services and
+// workloads themselves.
+const workloadGroups = "networking.k8s.io,batch"
+
 // reader makes a mesh of objects.
 type reader func(objects []*importer.Object, o importer.Options) *importer.Mesh
-
-// onlyOf reads the objects of a namespace alone, unless it is empty.
-func onlyOf(namespace *string, read reader) reader {
-	return func(objects []*importer.Object, o importer.Options) *importer.Mesh {
-		return read(slices.DeleteFunc(objects, func(o *importer.Object) bool {
-			return *namespace != "" && o.Metadata.Namespace != *namespace
-		}), o)
-	}
-}
 
 // importOptions are the flags of meshc import istio, gateway-api and kubernetes.
 type importOptions struct {
@@ -87,10 +80,14 @@ type importOptions struct {
 	output            string
 	namespace, format string
 	read              reader
+	// only is the namespace whose objects are read; empty for all.
+	only string
+	// module is the path of the CUE module that is written; empty for NAME.example/mesh.
+	module string
 }
 
-func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Command {
-	o := importOptions{groups: groups, read: read}
+// command is the command of a source, with options of its own.
+func (o importOptions) command(name, short, long string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   name + " -f FILE...",
 		Short: short,
@@ -113,9 +110,8 @@ func newImportFromCmd(name, short, long, groups string, read reader) *cobra.Comm
 		"DNS domain of the cluster (default: the one in which objects name services, else cluster.local)")
 	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service calls: CALLER=CALLEE,CALLEE")
 	cmd.Flags().StringVar(&o.format, "format", "text", "form of the findings: text, json, sarif or github")
-	cmd.Flags().StringVar(&o.target.kubeconfig, "kubeconfig", "",
-		"kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
-	cmd.Flags().StringVar(&o.target.context, "context", "", "context in it (default: the current one)")
+	cmd.Flags().StringVar(&o.only, "only", "", "the namespace whose objects are read (default: all)")
+	o.target.addCluster(cmd.Flags())
 	return cmd
 }
 
@@ -149,10 +145,16 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 		found.Add(problems...)
 		shown[in.name] = &fstest.MapFile{Data: in.data}
 	}
+	if o.only != "" {
+		objects = slices.DeleteFunc(objects, func(i *importer.Object) bool { return i.Metadata.Namespace != o.only })
+		if len(objects) == 0 {
+			return fmt.Errorf("there is nothing in the namespace %s that can be imported", o.only)
+		}
+	}
 	m := o.read(objects, o.Options)
 	found.Add(m.Found...)
 	found.Sort()
-	if err := writeImported(cmd, m, o.output); err != nil {
+	if err := o.write(cmd, m); err != nil {
 		return err
 	}
 	return o.print(cmd, found, format, shown)
@@ -256,9 +258,9 @@ func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 	return out, nil
 }
 
-// writeImported writes the mesh as a repository, or as one file.
-func writeImported(cmd *cobra.Command, m *importer.Mesh, dir string) error {
-	if dir == "" {
+// write writes the mesh as a repository, or as one file.
+func (o *importOptions) write(cmd *cobra.Command, m *importer.Mesh) error {
+	if o.output == "" {
 		text, err := m.File()
 		if same := (*importer.SameNameError)(nil); errors.As(err, &same) {
 			return fmt.Errorf("%w\n  hint: -o DIRECTORY writes each service in a directory", err)
@@ -269,7 +271,7 @@ func writeImported(cmd *cobra.Command, m *importer.Mesh, dir string) error {
 		_, err = cmd.OutOrStdout().Write(text)
 		return err
 	}
-	files, err := moduleFiles(m.Name + ".example/mesh")
+	files, err := moduleFiles(cmp.Or(o.module, m.Name+".example/mesh"))
 	if err != nil {
 		return err
 	}
@@ -278,5 +280,5 @@ func writeImported(cmd *cobra.Command, m *importer.Mesh, dir string) error {
 		return err
 	}
 	maps.Copy(files, imported)
-	return layOutNew(dir, files)
+	return layOutNew(o.output, files)
 }

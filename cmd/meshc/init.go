@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/kubernetes"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -38,8 +41,17 @@ var fluxURL = regexp.MustCompile(`^(https|http|ssh)://[^"\\\x00- \x7f]+$`)
 // its import path, without a registry.
 const schemaDir = "cue.mod/pkg/github.com/meshc/meshc/schema"
 
+// initOptions are the flags of meshc init.
+type initOptions struct {
+	module, mesh, flux string
+	// namespace is that of a cluster whose workloads make the mesh, with these calls between them.
+	namespace string
+	calls     []string
+	target    targetFlags
+}
+
 func newInitCmd() *cobra.Command {
-	var module, mesh, flux string
+	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Lay out a small mesh repository to begin with",
@@ -47,51 +59,92 @@ func newInitCmd() *cobra.Command {
 comes with it under cue.mod, so that editors and cue vet know the language too. In apps/ your own workloads are given
 their proxies: the Deployments that the mesh names. A directory that is not empty is left alone.
 
+With --from-cluster the services are those of a namespace that has no mesh yet, as meshc import kubernetes reads them:
+each takes callers without a proxy as before. What cannot be carried over is listed.
+
 With --flux the repository is laid out as users of Flux expect: the mesh in mesh/, what it compiles to in out/, and
 clusters/, infrastructure/ and apps/.`,
 		Example: `  meshc init shop
+  meshc init shop --from-cluster shop --calls frontend=cart,checkout
   meshc init shop --flux ssh://git@git.example/shop.git
   meshc init shop --mesh shop --module shop.example/mesh`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := args[0]
-			if mesh == "" {
-				mesh = nameOf(dir)
-			}
-			if !goodName.MatchString(mesh) {
-				return usage(fmt.Errorf(
-					"%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", mesh))
-			}
-			if module == "" {
-				module = mesh + ".example/mesh"
-			}
-			if !goodModule.MatchString(module) {
-				return usage(fmt.Errorf("%q is not a valid module path, which is like shop.example/mesh", module))
-			}
-			if flux != "" && !fluxURL.MatchString(flux) {
-				return usage(fmt.Errorf("%q is not a valid URL of a Git repository: https://… or ssh://…", flux))
-			}
-			files, err := repository(module, mesh, flux)
-			if err != nil {
-				return err
-			}
-			if err := layOutNew(dir, files); err != nil {
-				return err
-			}
-			inside, out, apply := dir, "out",
-				"  kubectl apply -k out\n  kubectl apply -k apps    # when apps/kustomization.yaml lists your Deployments\n"
-			if flux != "" {
-				inside, out, apply = filepath.Join(dir, "mesh"), "../out", ""
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(),
-				"%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n%s", dir, inside, out, apply)
-			return err
-		},
+		RunE: o.run,
 	}
-	cmd.Flags().StringVar(&module, "module", "", "path of the CUE module (default MESH.example/mesh)")
-	cmd.Flags().StringVar(&flux, "flux", "", "URL of the Git repository from which Flux will roll it out")
-	cmd.Flags().StringVar(&mesh, "mesh", "", "name of the mesh (default the directory's)")
+	cmd.Flags().StringVar(&o.module, "module", "", "path of the CUE module (default MESH.example/mesh)")
+	cmd.Flags().StringVar(&o.flux, "flux", "", "URL of the Git repository from which Flux will roll it out")
+	cmd.Flags().StringVar(&o.mesh, "mesh", "", "name of the mesh (default the directory's)")
+	cmd.Flags().StringVar(&o.namespace, "from-cluster", "", "namespace of a cluster whose workloads make the mesh")
+	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service of the cluster calls: CALLER=CALLEE,CALLEE")
+	o.target.addCluster(cmd.Flags())
 	return cmd
+}
+
+// run lays out the repository, and says how to go on.
+func (o *initOptions) run(cmd *cobra.Command, args []string) error {
+	dir := args[0]
+	if err := o.check(cmd, dir); err != nil {
+		return err
+	}
+	if o.namespace != "" {
+		return o.fromCluster(cmd, dir)
+	}
+	files, err := repository(o.module, o.mesh, o.flux)
+	if err != nil {
+		return err
+	}
+	if err := layOutNew(dir, files); err != nil {
+		return err
+	}
+	inside, out, apply := dir, "out",
+		"  kubectl apply -k out\n  kubectl apply -k apps    # when apps/kustomization.yaml lists your Deployments\n"
+	if o.flux != "" {
+		inside, out, apply = filepath.Join(dir, "mesh"), "../out", ""
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(),
+		"%s is a mesh. Try:\n  cd %s\n  meshc vet\n  meshc compile -o %s\n%s", dir, inside, out, apply)
+	return err
+}
+
+// check sets the defaults, and refuses flags that have no meaning.
+func (o *initOptions) check(cmd *cobra.Command, dir string) error {
+	o.mesh = cmp.Or(o.mesh, nameOf(dir))
+	if !goodName.MatchString(o.mesh) {
+		return usage(fmt.Errorf(
+			"%q is not a valid name for a mesh: lower case letters, digits and dashes, beginning with a letter; give one with --mesh", o.mesh))
+	}
+	o.module = cmp.Or(o.module, o.mesh+".example/mesh")
+	if !goodModule.MatchString(o.module) {
+		return usage(fmt.Errorf("%q is not a valid module path, which is like shop.example/mesh", o.module))
+	}
+	if o.flux != "" && !fluxURL.MatchString(o.flux) {
+		return usage(fmt.Errorf("%q is not a valid URL of a Git repository: https://… or ssh://…", o.flux))
+	}
+	given := cmd.Flags().Changed
+	switch {
+	case given("from-cluster") && o.namespace == "":
+		return usage(errors.New("--from-cluster needs the name of a namespace"))
+	case o.namespace != "" && o.flux != "":
+		return usage(errors.New("--from-cluster and --flux cannot be used together"))
+	case o.namespace == "" && (given("calls") || given("kubeconfig") || given("context")):
+		return usage(errors.New("--calls, --kubeconfig and --context need --from-cluster NAMESPACE"))
+	}
+	return nil
+}
+
+// fromCluster lays out a repository with the services of a namespace.
+func (o *initOptions) fromCluster(cmd *cobra.Command, dir string) error {
+	i := importOptions{
+		Options: importer.Options{Name: o.mesh, TrustDomain: "cluster.local"},
+		calls:   o.calls, cluster: true, target: o.target, groups: workloadGroups, output: dir, namespace: "default",
+		format: "text", read: kubernetes.Import, only: o.namespace, module: o.module,
+	}
+	if err := i.run(cmd, nil); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is a mesh of the namespace %s. Try:\n  cd %s\n  meshc vet\n", dir,
+		o.namespace, dir)
+	return err
 }
 
 var (

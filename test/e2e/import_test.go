@@ -83,4 +83,31 @@ spec:
     backendRefs: [{name: reviews, port: 9080, weight: 3}, {name: ratings, port: 9080}]
     timeouts: {request: 2s}
 `)
+	initFromCluster(t)
+}
+
+// initFromCluster lays out a mesh of the namespace books, as it is in the cluster.
+func initFromCluster(t *testing.T) {
+	t.Helper()
+	books := filepath.Join(t.TempDir(), "books")
+	out, err := meshc(t, ".", "init", books, "--from-cluster", "books", "--calls", "productpage=details,reviews", "--calls", "reviews=ratings")
+	if err != nil || !strings.Contains(out, "is a mesh of the namespace books") {
+		t.Fatal(out, err)
+	}
+	if _, err := meshc(t, books, "vet"); err != nil {
+		t.Error(err)
+	}
+	if out, err := meshc(t, books, "try", "--from", "productpage", "GET", "http://reviews:9080/"); err != nil || !strings.Contains(out, "reaches reviews") {
+		t.Error(out, err)
+	}
+	if out, err := meshc(t, books, "try", "--from", "outside", "GET", "http://ratings:9080/"); err != nil || !strings.Contains(out, "reaches ratings") {
+		t.Error(out, err)
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	if out, err := meshc(t, ".", "init", none, "--from-cluster", "nowhere"); err == nil {
+		t.Error("a mesh of no namespace is laid out:", out)
+	}
+	if _, err := os.Stat(none); !os.IsNotExist(err) {
+		t.Error(err)
+	}
 }
