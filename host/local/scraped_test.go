@@ -258,7 +258,7 @@ func TestScrapeOfASilentApplication(t *testing.T) {
 	waiting.Wait()
 }
 
-// A reload adds a path, and takes it away, without an end of other connections.
+// A reload adds a path, and takes it away.
 func TestScrapeComesWithAReload(t *testing.T) {
 	linked := inline(t, map[string]string{"mesh.cue": scrapedMesh(byAddress)})
 	without := linked.Clone()
