@@ -29,7 +29,8 @@ services: [name=string]: workload: deployment: name
 services: {client: uses: {target: {}, outside: {}}, other: uses: {target: {}, outside: {}}}
 services: target: {
 	ports: {
-		http: {port: 8080, protocol: "http", upgrades: ["websocket"]}
+		http: {port: 8080, protocol: "http"}
+		chat: {port: 8090, protocol: "http", upgrades: ["websocket"]}
 		rpc: {port: 5050, protocol: "grpc"}
 		bytes: {port: 9000, protocol: "tcp"}
 	}
@@ -165,7 +166,7 @@ func openAt(t *testing.T, mesh *Mesh, whose string, c *tls.Certificate) []*held 
 		echoes(t, name("TCP connection by the gateway"), dial(exit, "bytes.outside.egress")),
 		requests(t, name("connection for requests by HTTP/1.1"), by(dial(target("http"), "", "http/1.1"), false),
 			"https://target/"),
-		chats(t, name("WebSocket by HTTP/1.1"), by(dial(target("http"), "", "http/1.1"), false), "https://target/"),
+		chats(t, name("WebSocket by HTTP/1.1"), by(dial(target("chat"), "", "http/1.1"), false), "https://target/"),
 		events(t, name("events by HTTP/2"), by(dial(target("http"), "", "h2"), true), "https://target/"),
 		events(t, name("events by the gateway"), by(dial(exit, "http.outside.egress", "h2"), true),
 			"https://outside.example/"),
@@ -187,7 +188,7 @@ func openThrough(t *testing.T, mesh *Mesh, service string) (out []*held) {
 			watches(t, name("gRPC stream"), mesh, service, at(5050)),
 		)
 	}
-	return append(out, chats(t, service+"'s WebSocket", caller.Client(), "http://target:8080/"))
+	return append(out, chats(t, service+"'s WebSocket", caller.Client(), "http://target:8090/"))
 }
 
 // echoes sends lines on a connection, which come back.
