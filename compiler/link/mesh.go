@@ -100,6 +100,9 @@ func (l *linker) settings(units []*spec.Unit) bool {
 	l.metrics(here, m.Telemetry)
 	l.proxy = l.mesh.DefaultProxy()
 	l.proxy.MetricsPort = metricsPort(l.proxy.MetricsPort, m.Telemetry)
+	if t := m.Telemetry; m.Proxy == nil && t != nil && t.Metrics != nil {
+		l.differentPorts(here.field("telemetry.metrics.port"), here.pos(t.Metrics.Port.Pos), &l.proxy)
+	}
 	l.proxy = l.proxyOf(here.field("proxy"), m.Proxy)
 	l.proxy.Requests.Pos = source.Position{}
 	return true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -43,10 +44,7 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 	if p.IPFamilies != nil {
 		proxy.Family = l.family(here.field("ipFamilies"), p)
 	}
-	if own := proxy.Ports(); len(slices.Compact(own)) < len(own) {
-		l.add(diag.PortTaken, here,
-			fmt.Sprintf("the proxy needs different ports: %s", namedPorts(&proxy)), here.pos(p.Pos))
-	}
+	l.differentPorts(here, here.pos(p.Pos), &proxy)
 	if l.mesh.Delivery == ir.DeliveryStatic {
 		l.unread(here.field("server"), p.Server.Pos, `with delivery "static" proxies ask no server`)
 	}
@@ -57,6 +55,13 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 		}
 	}
 	return proxy
+}
+
+// differentPorts refuses a proxy that would need a port for two purposes.
+func (l *linker) differentPorts(here place, pos source.Position, proxy *ir.Proxy) {
+	if own := proxy.Ports(); len(slices.Compact(own)) < len(own) {
+		l.add(diag.PortTaken, here, fmt.Sprintf("the proxy needs different ports: %s", namedPorts(proxy)), pos)
+	}
 }
 
 // excluded is what a member or the mesh says is not redirected.

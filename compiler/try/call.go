@@ -160,7 +160,6 @@ func rest(callee *ir.Service) *ir.Route {
 func (r *run) connect(callee *ir.Service, port *ir.Port) {
 	if !r.letsConnect(callee, port) {
 		r.answer(ir.ServiceRef(callee.Name).String(), 0)
-		r.Write = fmt.Sprintf("add {from: %s, ports: [%q]} to services.%s.allow", r.peers(), port.Name, callee.Name)
 		return
 	}
 	r.Reaches = []Reach{{Service: callee.Name, Port: port.Name, Percent: 100, Address: r.at}}

@@ -324,6 +324,7 @@ func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
 	at, q := ir.ServiceRef(s.Name).String(), &message{}
 	if rules, _ := r.deciding(s, s.Deny, port, q, true); len(rules) > 0 {
 		r.decide(at, rules[0], "denied by rule %q")
+		r.Write = fmt.Sprintf("remove it from the %s of services.%s.deny", rulesNamed(rules), s.Name)
 		return false
 	}
 	if rules, _ := r.deciding(s, s.Allow, port, q, false); len(rules) > 0 {
@@ -331,5 +332,6 @@ func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
 		return true
 	}
 	r.step(at, source.Position{}, "closes the connection: no rule allows it")
+	r.Write = fmt.Sprintf("add {from: %s, ports: [%q]} to services.%s.allow", r.peers(), port.Name, s.Name)
 	return false
 }
