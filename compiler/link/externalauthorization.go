@@ -93,10 +93,13 @@ func (l *linker) portOf(here place, ports map[string]*spec.Port, written source.
 			hint("%s", l.didYouMean(named.Value, good))
 	case len(good) == 1:
 		return good[0]
+	case len(good) == 0:
+		l.add(diag.UnknownPort, here, fmt.Sprintf("none of its ports %s", what), here.pos(pos), written).
+			hint("name another, or add such a port there")
 	default:
 		l.add(diag.AmbiguousPort, here, fmt.Sprintf("%d of its ports %s: which is meant?", len(good), what),
 			here.pos(pos), written).
-			hint("write port: %q", append(good, "NAME")[0])
+			hint("write port: %q", good[0])
 	}
 	return ""
 }
