@@ -16,7 +16,7 @@ func (a *App) handler(p Port) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		report := a.report(p, r)
 		a.requests.add(report)
-		if upgraded(w, r) {
+		if upgraded(w, r, report) {
 			return
 		}
 		steer, err := readSteering(r)

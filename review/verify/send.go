@@ -98,6 +98,11 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 		return nil, err
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusSwitchingProtocols { // what follows has no end
+		a := &answer{status: response.StatusCode}
+		a.service, a.version, _ = strings.Cut(response.Header.Get(app.AnsweredBy), " ")
+		return a, nil
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return nil, err

@@ -38,7 +38,12 @@ services: web: {
 	versions: {v1: labels: version: "v1", v2: labels: version: "v2"}
 	routes: [{name: "new", match: headers: "x-new": exact: "1", to: [{version: "v2"}]}, {name: "all", to: [{version: "v1"}]}]
 	allow: [{from: gateways: ["public"]}]
-	uses: orders: {}
+	uses: {orders: {}, chat: {}}
+}
+services: chat: {
+	workload: deployment: "chat"
+	ports: http: {port: 8081, protocol: "http", upgrades: ["websocket"]}
+	allow: [{from: services: ["web"]}]
 }
 services: orders: {
 	workload: deployment: "orders"
@@ -56,6 +61,7 @@ tests: {
 	"buyers order": {from: service: "web", request: {to: "orders", path: "/shop.Orders/Place", method: "POST", jwt: role: "buyer"}, expect: {allowed: true, service: "orders"}}
 	"cooks do not": {from: service: "web", request: {to: "orders", path: "/shop.Orders/Place", method: "POST", jwt: role: "cook"}, expect: allowed: false}
 	"cooks do not by gRPC": {from: service: "web", request: {to: "orders", path: "/shop.Orders/Place", method: "POST", headers: "content-type": "application/grpc", jwt: role: "cook"}, expect: allowed: false}
+	"a WebSocket is taken up": {from: service: "web", request: {to: "chat", path: "/", headers: {upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}}, expect: {allowed: true, service: "chat"}}
 	"odd escapes stay": {from: gateway: "public", request: {host: "a.b.shop.example", path: "/shop/a%20b/%E4"}, expect: {allowed: true, service: "web"}}
 	"scopes are words": {from: service: "web", request: {to: "orders", path: "/", jwt: scope: "read write"}, expect: allowed: true}
 	"nobody debugs": {from: service: "web", request: {to: "orders", path: "/", jwt: role: "buyer", headers: "x-debug": "1"}, expect: allowed: false}
@@ -70,13 +76,14 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Tests) != 11 || r.Failed() != 0 || r.Proxies < 5 {
+	if len(r.Tests) != 12 || r.Failed() != 0 || r.Proxies < 5 {
 		t.Errorf("%d tests, %d failed, %d proxies", len(r.Tests), r.Failed(), r.Proxies)
 	}
 	for _, want := range []struct{ title, sent string }{
 		{"shoppers see the old shop", "is answered 200 by web v1"},
 		{"in plain they are sent elsewhere", "is answered 308 by a proxy"},
 		{"buyers order", "is answered 200 by orders a"},
+		{"a WebSocket is taken up", "is answered 101 by chat a"},
 		{"cooks do not", "is answered 403 by a proxy"},
 		{"cooks do not by gRPC", "is answered 200 by a proxy, with the status 7 of gRPC"},
 		{"the other does not order", "is answered 403 by a proxy"},
@@ -88,7 +95,7 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	c := r.Coverage
-	if c.Routes != 4 || c.RoutesReached != 3 || c.Rules != 4 || c.RulesReached != 4 || len(c.Missed) != 1 ||
+	if c.Routes != 4 || c.RoutesReached != 3 || c.Rules != 5 || c.RulesReached != 5 || len(c.Missed) != 1 ||
 		c.Missed[0].Name != "never" {
 		t.Errorf("coverage %+v", c)
 	}
@@ -109,7 +116,7 @@ func TestVerify(t *testing.T) {
 	for _, want := range []string{
 		"FAIL  nothing else is there, offline: the request is answered 404 by the proxy of gateway public; it must be let in",
 		"FAIL  nothing else is there, through Envoys: the request is answered 404 by a proxy; it must be let in",
-		"meshc try --from gateway:public GET https://www.shop.example:443/admin", "10 of 11 tests pass",
+		"meshc try --from gateway:public GET https://www.shop.example:443/admin", "11 of 12 tests pass",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
@@ -123,7 +130,7 @@ func TestVerify(t *testing.T) {
 		t.Fatalf("%v\n%s", err, junit.String())
 	}
 	for _, s := range read.Suites {
-		if s.Tests != 11 || s.Failures != 1 {
+		if s.Tests != 12 || s.Failures != 1 {
 			t.Errorf("%s: %d tests, %d failures", s.Name, s.Tests, s.Failures)
 		}
 	}
