@@ -33,7 +33,7 @@ func newTopCmd() *cobra.Command {
 		Use:   "top",
 		Short: "Show the busiest edges of the mesh: requests per second, success, latency",
 		Long: `Top asks meshc serve what its proxies have told of the last minute, and lists the edges with the most requests per
-second, with the share of requests that are no errors and with p50, p95 and p99. On a terminal it shows them anew every
+second, with the share of requests that are not errors and with p50, p95 and p99. On a terminal it shows them anew every
 two seconds, until Ctrl-C. No Prometheus is needed.
 
 --by callee and --by caller show members, with the requests of all their callers or callees together. --by line shows the
