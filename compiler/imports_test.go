@@ -105,7 +105,7 @@ var imports = []struct{ of, may, depend string }{
 	{"importer", "compiler/diag compiler/membername compiler/source compiler/spec", "cue kubernetes"},
 	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
 	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
-	{"importer/kubernetes", "compiler/spec importer", "cue kubernetes"},
+	{"importer/kubernetes", "compiler/membername compiler/spec importer", "cue kubernetes"},
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll

@@ -73,6 +73,9 @@ func (m *Mesh) LetsMore(o *Object, why string, path ...string) {
 	m.Add(o, diag.LetsMore, subject+" is not carried over, and what it kept out is let in: "+why, path...)
 }
 
+// Note adds the warning MC1801 with a text of its own: what a part of an object at the path means in the mesh.
+func (m *Mesh) Note(o *Object, text string, path ...string) { m.Add(o, diag.NotCarried, text, path...) }
+
 // Add adds a finding about an object, with the position of the path.
 func (m *Mesh) Add(o *Object, code diag.Code, text string, path ...string) {
 	m.Found.Add(diag.New(code, "", o.String()+": "+text, o.Position(path...)))

@@ -1,5 +1,6 @@
 // Package kubernetes makes a first mesh of workloads that have none: of Services, workloads, their probes and
-// NetworkPolicies. All of its services are permissive, so that callers without a proxy reach them as before.
+// NetworkPolicies. Its services are permissive, so that callers without a proxy reach them as before, but for those whom
+// NetworkPolicies keep out.
 package kubernetes
 
 import (
@@ -10,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 	"github.com/meshc/meshc/importer"
 )
@@ -18,6 +20,8 @@ import (
 type reader struct {
 	*importer.Mesh
 	objects []*importer.Object
+	// access has the services whose pods NetworkPolicies select, by name. Others take whoever comes.
+	access map[string]*access
 }
 
 // kinds are those that are read, and their group.
@@ -35,19 +39,22 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	if o.Calls == nil {
 		o.Calls = map[string][]string{}
 	}
-	m := &reader{Mesh: importer.New(objects, o), objects: objects}
+	m := &reader{Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}}
 	m.callers()
 	m.networkPolicies()
+	uses := map[string]map[string]*spec.Use{}
 	for _, s := range m.Sorted() {
-		m.permissive(s)
+		m.lets(s, uses)
 		m.probes(s)
-		if len(m.Calls[s.Name]) == 0 {
+	}
+	for _, s := range m.Sorted() {
+		if len(uses[s.Name])+len(m.Calls[s.Name]) == 0 {
 			m.NotCarried(s.Object, "nothing says whom "+s.Name+" calls, and a proxy refuses calls that uses does not have: name "+
 				"them with --calls", "metadata", "name")
 		}
 		if s.Account == "default" {
 			m.NotCarried(s.Object, "its pods have the service account default, and a member has an identity of its own: "+
-				"their account becomes "+s.Name, "spec", "template", "spec", "serviceAccountName")
+				"their account becomes "+membername.Plain(s.Name), "spec", "template", "spec", "serviceAccountName")
 		}
 	}
 	m.Others(objects, kinds, map[string]string{
@@ -55,6 +62,12 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		"gateway.networking.k8s.io": "meshc import gateway-api",
 	})
 	m.Finish()
+	for _, s := range m.Sorted() {
+		if len(uses[s.Name]) > 0 && s.Spec.Uses == nil {
+			s.Spec.Uses = map[string]*spec.Use{}
+		}
+		maps.Copy(s.Spec.Uses, uses[s.Name])
+	}
 	return m.Mesh
 }
 
@@ -108,26 +121,51 @@ func (m *reader) batch(o *importer.Object) {
 	})
 }
 
-// permissive lets in the callers that are known and whoever has no identity.
-func (m *reader) permissive(s *importer.Service) {
+// lets lets in the callers that are known, and whoever has no identity: where NetworkPolicies select the pods of the
+// service, only from the addresses that they name. It adds to uses what the callers use of the service.
+func (m *reader) lets(s *importer.Service, uses map[string]map[string]*spec.Use) {
 	if len(s.Spec.Ports) == 0 {
 		return
 	}
-	s.Spec.MTLS = spec.Written("permissive")
-	if from := m.Callers(s); from != nil {
-		s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: from})
+	a := m.access[s.Name]
+	callers := m.callersOf(s, a)
+	callers.rules(s, func(names []string, ports []spec.Field[string]) {
+		s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{
+			From: &spec.Peers{Services: spec.WrittenAll(names...)}, Ports: ports,
+		})
+		for _, name := range names {
+			if uses[name] == nil {
+				uses[name] = map[string]*spec.Use{}
+			}
+			uses[name][s.Name] = &spec.Use{Ports: ports}
+		}
+	})
+	plaintext := reach{everywhere: all(s)}
+	if a != nil {
+		plaintext = a.ranges
+		a.namespaces.rules(s, func(names []string, ports []spec.Field[string]) {
+			s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{
+				From: &spec.Peers{Namespaces: spec.WrittenAll(names...)}, Ports: ports,
+			})
+		})
 	}
-	s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: &spec.Peers{Plaintext: spec.Written(true)}})
-	s.Spec.Silence = spec.Silence{silenced: spec.Written(why)}
+	plaintext.rules(s, func(ranges []string, ports []spec.Field[string]) {
+		from := &spec.Peers{Plaintext: spec.Written(true)}
+		if !slices.Contains(ranges, everywhere) {
+			from.IPRanges = spec.WrittenAll(ranges...)
+		}
+		s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: from, Ports: ports})
+	})
+	if len(plaintext) > 0 {
+		s.Spec.MTLS = spec.Written("permissive")
+		s.Spec.Silence = spec.Silence{silenced: spec.Written(why)}
+	}
 }
 
 // probes are those of the kubelet that rules do not let in: of ports that are not the service's own, and by TCP, which
 // the proxy answers in place of the application.
 func (m *reader) probes(s *importer.Service) {
-	own := map[int]bool{}
-	for _, p := range s.Spec.Ports {
-		own[p.Target.Or(p.Port.Value)] = true
-	}
+	own := m.ownPorts(s)
 	known := map[string]bool{}
 	for _, w := range s.Workloads {
 		for i := range w.Pods.Containers {

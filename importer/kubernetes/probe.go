@@ -11,8 +11,35 @@ import (
 	"github.com/meshc/meshc/importer"
 )
 
+// ownPort says what rules say of callers without an identity on a port of the service.
+type ownPort int
+
+const (
+	notOwn  ownPort = iota // it is not a port of the service
+	strict                 // the service takes none
+	bounded                // it takes those of some addresses, or on other ports
+	ruled                  // it takes all
+)
+
+// ownPorts are the ports of a service, by the numbers on which its application listens.
+func (m *reader) ownPorts(s *importer.Service) map[int]ownPort {
+	out := map[int]ownPort{}
+	a := m.access[s.Name]
+	for name, p := range s.Spec.Ports {
+		kind := strict
+		switch {
+		case a == nil || a.ranges[everywhere][name]:
+			kind = ruled
+		case len(a.ranges) > 0:
+			kind = bounded
+		}
+		out[p.Target.Or(p.Port.Value)] = kind
+	}
+	return out
+}
+
 // probe is a probe of a container as the spec has it; nil for one that needs no entry.
-func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Probe, own map[int]bool) *spec.Probe {
+func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Probe, own map[int]ownPort) *spec.Probe {
 	if p == nil {
 		return nil
 	}
@@ -39,8 +66,12 @@ func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Prob
 		m.NotCarried(w.Object, fmt.Sprintf("a probe of container %s is of port %s, which it does not have", c.Name,
 			to.String()), "spec", "template")
 		return nil
-	case own[number] && out.TCP == nil:
+	case out.TCP == nil && own[number] == ruled:
 		return nil // the rules let it in
+	case out.TCP == nil && own[number] == bounded:
+		m.NotCarried(w.Object, fmt.Sprintf("port %d is closed to the kubelet's probe, which has no identity: name the "+
+			"addresses of the nodes in the ipRanges of a rule with plaintext", number), "spec", "template")
+		return nil
 	case out.HTTP != nil && p.HTTPGet.Scheme == corev1.URISchemeHTTPS:
 		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by HTTPS: name the port in proxy.excludeInboundPorts",
 			number), "spec", "template")
