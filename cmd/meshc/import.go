@@ -53,8 +53,8 @@ precedence between routes becomes the order of routes. A service lets in the gat
 that --calls names; routes whose parent is a Service are for everyone of the mesh.`))
 	o = importOptions{groups: workloadGroups, read: kubernetes.Import}
 	cmd.AddCommand(o.command("kubernetes", "Turn workloads that have no mesh into a first spec",
-		`Kubernetes reads Services, workloads, their probes and NetworkPolicies. A service that no NetworkPolicy selects is
-permissive: callers without a proxy are let in as before, and members with their identities. Others let in whom the
+		`Kubernetes reads Services, workloads, their probes and NetworkPolicies. A service that no NetworkPolicy selects
+is permissive: callers without a proxy are let in as before, and members with their identities. Others let in whom the
 policies let in: addresses as before, and pods when they have an identity.
 
 Whom a workload calls is in no object but NetworkPolicies. A proxy refuses calls that uses does not have: name the
@@ -153,6 +153,9 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	m := o.read(objects, o.Options)
+	if err := knownCalls(o.Calls, m); err != nil {
+		return err
+	}
 	found.Add(m.Found...)
 	found.Sort()
 	if err := o.write(cmd, m); err != nil {
@@ -216,6 +219,31 @@ func callsOf(list []string) (map[string][]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// knownCalls refuses calls of services, or by services, that the mesh does not have.
+func knownCalls(calls map[string][]string, m *importer.Mesh) error {
+	known := slices.Sorted(maps.Keys(m.Repository.Services))
+	callees := append(slices.Sorted(maps.Keys(m.Repository.External)), known...)
+	for _, caller := range slices.Sorted(maps.Keys(calls)) {
+		if !slices.Contains(known, caller) {
+			return unknownCall(caller, known)
+		}
+		for _, callee := range calls[caller] {
+			if !slices.Contains(callees, callee) {
+				return unknownCall(callee, callees)
+			}
+		}
+	}
+	return nil
+}
+
+func unknownCall(name string, known []string) error {
+	hint := "the services are " + strings.Join(known, ", ")
+	if near := diag.DidYouMean(name, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return fmt.Errorf("--calls names %q, and no service of that name was read\n  hint: %s", name, hint)
 }
 
 // input is a stream of manifests by the name that findings give it.
