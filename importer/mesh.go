@@ -18,6 +18,8 @@ type Options struct {
 	ClusterDomain string
 	// Calls are the callees of each service, by the names of the services; nil if they are not known.
 	Calls map[string][]string
+	// OnlyRead leaves out Services whose pods no workload that was read has. Otherwise a Deployment is taken for them.
+	OnlyRead bool
 }
 
 // Mesh is a mesh while it is imported.

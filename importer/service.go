@@ -189,12 +189,21 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 			}
 		}
 		name = Free(s.Spec.Ports, NameOf(name))
+		target := m.target(s, p.TargetPort, at)
+		if target == 0 {
+			target = int(p.Port)
+		}
+		if other := s.listens(target); other != "" {
+			m.NotCarried(s.Object, fmt.Sprintf("port %s leads to %d already, and a port of the application is one port of "+
+				"the service", other, target), at...)
+			continue
+		}
 		port := &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}
 		if protocol == "" {
 			s.guessed[name] = i
 			port.Protocol = spec.Written("tcp")
 		}
-		if target := m.target(s, p.TargetPort, at); target != 0 && target != int(p.Port) {
+		if target != int(p.Port) {
 			port.Target = spec.Written(target)
 		}
 		s.Spec.Ports[name] = port
@@ -204,15 +213,34 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 	}
 }
 
+// listens returns the name of the port whose application listens on that number; "" if there is none.
+func (s *Service) listens(number int) string {
+	for name, p := range s.Spec.Ports {
+		if p.Target.Or(p.Port.Value) == number {
+			return name
+		}
+	}
+	return ""
+}
+
 // target returns the number of the port on which the application listens; 0 if it is the same.
 func (m *Mesh) target(s *Service, p intstr.IntOrString, at []string) int {
 	if p.Type == intstr.Int {
 		return p.IntValue()
 	}
+	number, first := 0, ""
 	for _, w := range s.Workloads {
-		if n, ok := w.Ports[p.StrVal]; ok {
-			return n
+		switch n, ok := w.Ports[p.StrVal]; {
+		case !ok:
+		case number == 0:
+			number, first = n, w.Name
+		case n != number:
+			m.NotCarried(s.Object, fmt.Sprintf("port %s is %d in the pods of %s and %d in those of %s: it is taken for %d",
+				p.StrVal, number, first, n, w.Name, number), append(at, "targetPort")...)
 		}
+	}
+	if number != 0 {
+		return number
 	}
 	m.NotCarried(s.Object, fmt.Sprintf("no container of its pods names a port %s", p.StrVal),
 		append(at, "targetPort")...)
@@ -226,12 +254,15 @@ func protocolOf(p corev1.ServicePort) string {
 	if p.AppProtocol != nil {
 		said = *p.AppProtocol
 	}
+	if p.AppProtocol == nil && strings.HasPrefix(p.Name, "grpc-web") {
+		said = "grpc-web"
+	}
 	switch strings.ToLower(said) {
-	case "http", "kubernetes.io/ws":
+	case "http", "grpc-web", "kubernetes.io/ws": // gRPC-Web is for HTTP/1.1
 		return "http"
 	case "http2", "kubernetes.io/h2c":
 		return "http2"
-	case "grpc", "grpc-web":
+	case "grpc":
 		return "grpc"
 	case "https", "tls", "kubernetes.io/wss":
 		return "tls"

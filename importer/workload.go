@@ -25,6 +25,22 @@ type Workload struct {
 	Object *Object
 }
 
+// Containers are those that run as long as its pods: without the init containers, but for sidecars, which are init
+// containers that always restart.
+func (w *Workload) Containers() []*corev1.Container {
+	var out []*corev1.Container
+	for i := range w.Pods.InitContainers {
+		c := &w.Pods.InitContainers[i]
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			out = append(out, c)
+		}
+	}
+	for i := range w.Pods.Containers {
+		out = append(out, &w.Pods.Containers[i])
+	}
+	return out
+}
+
 // podTemplate is where the pods stand in a Deployment, a StatefulSet and a DaemonSet.
 type podTemplate struct {
 	Template corev1.PodTemplateSpec `json:"template"`
@@ -43,7 +59,7 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 			Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{},
 			Pods: d.Template.Spec, Object: o,
 		}
-		for _, c := range d.Template.Spec.Containers {
+		for _, c := range w.Containers() {
 			for _, p := range c.Ports {
 				if p.Name != "" {
 					w.Ports[p.Name] = int(p.ContainerPort)
@@ -84,6 +100,13 @@ func (m *Mesh) giveWorkloads() {
 	owners := map[*Workload]*Service{}
 	for _, s := range m.Sorted() {
 		s.Account = membername.Plain(s.Name)
+		if len(s.Workloads) == 0 && m.OnlyRead {
+			m.NotCarried(s.Object, "none of the workloads that were read has all the labels by which it selects pods", "spec",
+				"selector")
+			delete(m.Services, s.Name)
+			delete(m.Repository.Services, s.Name)
+			continue
+		}
 		if len(s.Workloads) == 0 {
 			m.NotCarried(s.Object,
 				fmt.Sprintf("none of the workloads that were read has the pods that it selects: a Deployment %s is taken for it", membername.Plain(s.Name)), "spec", "selector")

@@ -39,8 +39,15 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	if o.Calls == nil {
 		o.Calls = map[string][]string{}
 	}
+	o.OnlyRead = true
+	objects, system := members(objects)
 	m := &reader{Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}}
+	for _, o := range system {
+		m.NotCarried(o, "its namespace belongs to the cluster itself")
+	}
 	m.callers()
+	m.otherWorkloads()
+	m.onNodes()
 	m.networkPolicies()
 	uses := map[string]map[string]*spec.Use{}
 	for _, s := range m.Sorted() {
@@ -87,12 +94,6 @@ func (m *reader) callers() {
 	for _, o := range importer.Of(m.objects, "batch", "Job", "CronJob") {
 		if len(o.Metadata.OwnerReferences) == 0 {
 			m.batch(o)
-		}
-	}
-	unowned := append(importer.Of(m.objects, "apps", "ReplicaSet"), importer.Of(m.objects, "", "Pod")...)
-	for _, o := range unowned {
-		if len(o.Metadata.OwnerReferences) == 0 {
-			m.NotCarried(o, "a member is a Deployment, StatefulSet, DaemonSet, Job or CronJob")
 		}
 	}
 }
@@ -168,8 +169,7 @@ func (m *reader) probes(s *importer.Service) {
 	own := m.ownPorts(s)
 	known := map[string]bool{}
 	for _, w := range s.Workloads {
-		for i := range w.Pods.Containers {
-			c := &w.Pods.Containers[i]
+		for _, c := range w.Containers() {
 			for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
 				p := m.probe(w, c, probe, own)
 				if p == nil {
