@@ -15,10 +15,11 @@ import (
 type ownPort int
 
 const (
-	notOwn  ownPort = iota // it is not a port of the service
-	strict                 // the service takes none
-	bounded                // it takes those of some addresses, or on other ports
-	ruled                  // it takes all
+	notOwn     ownPort = iota // it is not a port of the service
+	strict                    // the service takes none
+	strictHTTP                // the service takes none, and the port speaks HTTP/1.1
+	bounded                   // it takes those of some addresses, or on other ports
+	ruled                     // it takes all
 )
 
 // ownPorts are the ports of a service, by the numbers on which its application listens.
@@ -32,6 +33,8 @@ func (m *reader) ownPorts(s *importer.Service) map[int]ownPort {
 			kind = ruled
 		case len(a.ranges) > 0:
 			kind = bounded
+		case p.Protocol.Value == "http":
+			kind = strictHTTP
 		}
 		out[p.Target.Or(p.Port.Value)] = kind
 	}
@@ -71,6 +74,10 @@ func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Prob
 	case out.TCP == nil && own[number] == bounded:
 		m.NotCarried(w.Object, fmt.Sprintf("port %d is closed to the kubelet's probe, which has no identity: name the "+
 			"addresses of the nodes in the ipRanges of a rule with plaintext", number), "spec", "template")
+		return nil
+	case out.GRPC != nil && own[number] == strictHTTP:
+		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by gRPC, and the port speaks HTTP/1.1: name its protocol "+
+			"in appProtocol", number), "spec", "template")
 		return nil
 	case out.HTTP != nil && p.HTTPGet.Scheme == corev1.URISchemeHTTPS:
 		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by HTTPS: name the port in proxy.excludeInboundPorts",
