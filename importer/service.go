@@ -194,8 +194,9 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 			target = int(p.Port)
 		}
 		if other := s.listens(target); other != "" {
-			m.NotCarried(s.Object, fmt.Sprintf("port %s leads to %d already, and a port of the application is one port of "+
-				"the service", other, target), at...)
+			m.NotCarried(s.Object,
+				fmt.Sprintf("port %s leads to %d already, and a port of the application is one port of "+
+					"the service", other, target), at...)
 			continue
 		}
 		port := &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}
@@ -235,8 +236,9 @@ func (m *Mesh) target(s *Service, p intstr.IntOrString, at []string) int {
 		case number == 0:
 			number, first = n, w.Name
 		case n != number:
-			m.NotCarried(s.Object, fmt.Sprintf("port %s is %d in the pods of %s and %d in those of %s: it is taken for %d",
-				p.StrVal, number, first, n, w.Name, number), append(at, "targetPort")...)
+			m.NotCarried(s.Object,
+				fmt.Sprintf("port %s is %d in the pods of %s and %d in those of %s: it is taken for %d",
+					p.StrVal, number, first, n, w.Name, number), append(at, "targetPort")...)
 		}
 	}
 	if number != 0 {

@@ -101,7 +101,8 @@ func (m *Mesh) giveWorkloads() {
 	for _, s := range m.Sorted() {
 		s.Account = membername.Plain(s.Name)
 		if len(s.Workloads) == 0 && m.OnlyRead {
-			m.NotCarried(s.Object, "none of the workloads that were read has all the labels by which it selects pods", "spec",
+			m.NotCarried(s.Object,
+				"none of the workloads that were read has all the labels by which it selects pods", "spec",
 				"selector")
 			delete(m.Services, s.Name)
 			delete(m.Repository.Services, s.Name)

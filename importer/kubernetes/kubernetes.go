@@ -1,6 +1,6 @@
 // Package kubernetes makes a first mesh of workloads that have none: of Services, workloads, their probes and
-// NetworkPolicies. Its services are permissive, so that callers without a proxy reach them as before, but for those whom
-// NetworkPolicies keep out.
+// NetworkPolicies. Its services are permissive, so that callers without a proxy reach them as before, but for those
+// whom NetworkPolicies keep out.
 package kubernetes
 
 import (
@@ -56,12 +56,14 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	}
 	for _, s := range m.Sorted() {
 		if len(uses[s.Name])+len(m.Calls[s.Name]) == 0 {
-			m.NotCarried(s.Object, "nothing says whom "+s.Name+" calls, and a proxy refuses calls that uses does not have: name "+
-				"them with --calls", "metadata", "name")
+			m.NotCarried(s.Object,
+				"nothing says whom "+s.Name+" calls, and a proxy refuses calls that uses does not have: "+
+					"name them with --calls", "metadata", "name")
 		}
 		if s.Account == "default" {
-			m.NotCarried(s.Object, "its pods have the service account default, and a member has an identity of its own: "+
-				"their account becomes "+membername.Plain(s.Name), "spec", "template", "spec", "serviceAccountName")
+			m.NotCarried(s.Object,
+				"its pods have the service account default, and a member has an identity of its own: "+
+					"their account becomes "+membername.Plain(s.Name), "spec", "template", "spec", "serviceAccountName")
 		}
 	}
 	m.Others(objects, kinds, map[string]string{

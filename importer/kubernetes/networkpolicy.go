@@ -28,8 +28,9 @@ func (m *reader) networkPolicies() {
 			continue
 		}
 		if len(d.Egress) > 0 || slices.Contains(d.PolicyTypes, networkingv1.PolicyTypeEgress) {
-			m.NotCarried(o, "whom pods may call is read of ingress; the NetworkPolicy stays in the cluster, where it also "+
-				"has to let proxies reach the control plane", "spec", "egress")
+			m.NotCarried(o,
+				"whom pods may call is read of ingress; the NetworkPolicy stays in the cluster, where it also "+
+					"has to let proxies reach the control plane", "spec", "egress")
 		}
 		if d.PolicyTypes != nil && !slices.Contains(d.PolicyTypes, networkingv1.PolicyTypeIngress) {
 			continue // it closes nothing for callers
@@ -68,7 +69,8 @@ func (m *reader) networkPolicy(o *importer.Object, d *networkingv1.NetworkPolicy
 		m.close(s)
 		names = append(names, s.Name)
 		if !all {
-			m.NotCarried(o, "it selects only some of the pods of "+s.Name+", so those whom it names are not let in there",
+			m.NotCarried(o,
+				"it selects only some of the pods of "+s.Name+", so those whom it names are not let in there",
 				"spec", "podSelector")
 			continue
 		}
@@ -80,8 +82,9 @@ func (m *reader) networkPolicy(o *importer.Object, d *networkingv1.NetworkPolicy
 	if len(names) == 0 {
 		return
 	}
-	m.Note(o, strings.Join(names, ", ")+": who has no identity is let in only from addresses that NetworkPolicies name; "+
-		"give all other callers proxies, or name their addresses, before these get theirs", "spec", "podSelector")
+	m.Note(o,
+		strings.Join(names, ", ")+": who has no identity is let in only from addresses that NetworkPolicies name; "+
+			"give all other callers proxies, or name their addresses, before these get theirs", "spec", "podSelector")
 	for i := range d.Ingress {
 		m.ingress(o, &d.Ingress[i], callees, []string{"spec", "ingress", strconv.Itoa(i)})
 	}
@@ -126,7 +129,8 @@ func (m *reader) peer(o *importer.Object, p *networkingv1.NetworkPolicyPeer, cal
 	}
 	namespaces := m.namespaces(o, p.NamespaceSelector)
 	if err != nil || len(namespaces) == 0 {
-		m.NotCarried(o, "it names no namespace of a workload that was read, so "+callee.Name+" is closed to its pods", at...)
+		m.NotCarried(o,
+			"it names no namespace of a workload that was read, so "+callee.Name+" is closed to its pods", at...)
 		return
 	}
 	if chosen.Empty() {
@@ -195,7 +199,9 @@ func (m *reader) namespaces(o *importer.Object, selector *metav1.LabelSelector) 
 			}
 		}
 		set[namespaceLabel] = name
-		sure := !slices.ContainsFunc(asked, func(r labels.Requirement) bool { return !read && r.Key() != namespaceLabel })
+		sure := read || !slices.ContainsFunc(asked, func(r labels.Requirement) bool {
+			return r.Key() != namespaceLabel
+		})
 		if sure && chosen.Matches(set) {
 			out = append(out, name)
 		}

@@ -76,8 +76,9 @@ func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Prob
 			"addresses of the nodes in the ipRanges of a rule with plaintext", number), "spec", "template")
 		return nil
 	case out.GRPC != nil && own[number] == strictHTTP:
-		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by gRPC, and the port speaks HTTP/1.1: name its protocol "+
-			"in appProtocol", number), "spec", "template")
+		m.NotCarried(w.Object,
+			fmt.Sprintf("a probe of port %d is by gRPC, and the port speaks HTTP/1.1: name its protocol "+
+				"in appProtocol", number), "spec", "template")
 		return nil
 	case out.HTTP != nil && p.HTTPGet.Scheme == corev1.URISchemeHTTPS:
 		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by HTTPS: name the port in proxy.excludeInboundPorts",

@@ -70,9 +70,11 @@ func (m *reader) onNodes() {
 	for _, s := range m.Sorted() {
 		for _, w := range s.Workloads {
 			if w.Pods.HostNetwork {
-				m.NotCarried(w.Object, "its pods are in the networks of their nodes, where connections cannot be redirected: "+
-					`write proxy: interception: "explicit" in services.`+membername.Plain(s.Name)+", or remove the service", "spec", "template",
-					"spec", "hostNetwork")
+				m.NotCarried(w.Object,
+					"its pods are in the networks of their nodes, where connections cannot be redirected: "+
+						`write proxy: interception: "explicit" in services.`+membername.Plain(s.Name)+
+						", or remove the service",
+					"spec", "template", "spec", "hostNetwork")
 			}
 		}
 	}
