@@ -7,6 +7,7 @@ import (
 	securityv1 "istio.io/api/security/v1beta1"
 
 	"github.com/meshc/meshc/compiler/spec"
+	"github.com/meshc/meshc/importer"
 )
 
 // Of a request through a gateway Istio's ipBlocks (and source.ip) are about the address of the gateway's pod, and
@@ -118,7 +119,7 @@ func addresses(in, notIn []string) ([]netip.Prefix, bool) {
 		}
 		var left []netip.Prefix
 		for _, r := range out {
-			left = append(left, subtract(r, hole)...)
+			left = append(left, importer.Subtract(r, hole)...)
 		}
 		out = left
 	}
@@ -132,21 +133,6 @@ func network(text string) (netip.Prefix, bool) {
 	}
 	r, err := netip.ParsePrefix(text)
 	return r.Masked(), err == nil && !r.Addr().Is4In6()
-}
-
-// subtract are the networks of the addresses of r that are not in the hole.
-func subtract(r, hole netip.Prefix) []netip.Prefix {
-	switch {
-	case !r.Overlaps(hole):
-		return []netip.Prefix{r}
-	case hole.Bits() <= r.Bits():
-		return nil
-	}
-	bits := r.Bits() + 1
-	upper := r.Addr().AsSlice()
-	upper[r.Bits()/8] |= 0x80 >> (r.Bits() % 8)
-	half, _ := netip.AddrFromSlice(upper)
-	return append(subtract(netip.PrefixFrom(r.Addr(), bits), hole), subtract(netip.PrefixFrom(half, bits), hole)...)
 }
 
 // overlap are the networks of the addresses that are in one of each.

@@ -3,6 +3,8 @@ package kubernetes
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/meshc/meshc/importer"
 )
 
 // without are the addresses of a range that are in none of the others, as ranges. Nothing is left of a range where one
@@ -20,7 +22,7 @@ func without(cidr string, except []string) ([]string, error) {
 		}
 		var next []netip.Prefix
 		for _, p := range left {
-			next = append(next, minus(p, out.Masked())...)
+			next = append(next, importer.Subtract(p, out.Masked())...)
 		}
 		left = next
 	}
@@ -29,25 +31,4 @@ func without(cidr string, except []string) ([]string, error) {
 		texts = append(texts, p.String())
 	}
 	return texts, nil
-}
-
-// minus is a range without the addresses of another one.
-func minus(p, out netip.Prefix) []netip.Prefix {
-	if !p.Overlaps(out) {
-		return []netip.Prefix{p}
-	}
-	var kept []netip.Prefix
-	for p.Bits() < out.Bits() {
-		low := netip.PrefixFrom(p.Addr(), p.Bits()+1)
-		bytes := p.Addr().AsSlice()
-		bytes[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
-		addr, _ := netip.AddrFromSlice(bytes)
-		high := netip.PrefixFrom(addr, p.Bits()+1)
-		if low.Contains(out.Addr()) {
-			p, kept = low, append(kept, high)
-		} else {
-			p, kept = high, append(kept, low)
-		}
-	}
-	return kept
 }
