@@ -9,7 +9,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -106,11 +105,7 @@ func (b *builder) pushCluster() *clusterv3.Cluster {
 	c := b.cluster(pushName, b.member.Push.Pos)
 	c.Metadata = nil
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{
-		ClusterName: pushName, Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
-			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: b.pushAddress()}},
-		}}}},
-	}
+	c.LoadAssignment = single(pushName, b.pushAddress())
 	c.TransportSocket = b.transportSocket(b.byFiles(b.member.Identity, pushName))
 	b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout), &httpv3.HttpProtocolOptions{})
 	return c
