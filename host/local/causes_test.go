@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -130,21 +131,28 @@ func calls(path string) func(*testing.T, *causes) {
 func sends(to string) func(*testing.T, *causes) {
 	return func(t *testing.T, c *causes) {
 		t.Helper()
-		conn, err := c.As("client").Dial(t.Context(), to)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := greets(t, c.Mesh, to)
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(conn, "hello\n"); err != nil {
-			t.Fatal(err)
-		}
 		if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("%s: %d bytes, %v", to, n, err)
 		}
 	}
+}
+
+// greets opens a connection of the client and writes a line.
+func greets(t *testing.T, m *Mesh, to string) net.Conn {
+	t.Helper()
+	conn, err := m.As("client").Dial(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "hello\n"); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // every is all that goes wrong while certificates hold.

@@ -329,7 +329,7 @@ func TestClientsAreNobodyInside(t *testing.T) {
 				"x-forwarded-client-cert", "URI="+member)
 			told := fmt.Sprint(report.Headers)
 			if report.Peer != gateway || strings.Contains(told, member) || strings.Contains(told, "client.example") {
-				t.Errorf("%s, %s: the application takes it for %q, with %s", name, listener, report.Peer, told)
+				t.Errorf("%s, %s: the application sees the peer %q, with %s", name, listener, report.Peer, told)
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -87,17 +86,8 @@ func TestStreamsAndEgressAreCountedOnce(t *testing.T) {
 		"http_client_requests 2xx": 1, "http_client_failures DownstreamRemoteReset": 1,
 	}, func() { talk(true) })
 	leave := func() {
-		conn, err := m.As("client").Dial(t.Context(), "tcp.example:9000")
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := greets(t, m, "tcp.example:9000")
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(conn, "hello\n"); err != nil {
-			t.Fatal(err)
-		}
 		if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
