@@ -76,8 +76,8 @@ func (l *linker) probed(here place, s *ir.Service, p *ir.Probe) {
 	}
 }
 
-// isApplicationPort refuses a number that the proxy listens on; or, where it is no port's of the service, one by which
-// callers know a port whose application listens on another one.
+// isApplicationPort refuses a number that the proxy listens on. Where the service has no such port (port is nil), it
+// also refuses the number by which callers know a port whose application listens on another number.
 func (l *linker) isApplicationPort(
 	here place, s *ir.Service, port *ir.Port, number uint16, pos source.Position,
 ) bool {
