@@ -87,9 +87,7 @@ func (m *Mesh) AddCaller(w *Workload) *Service {
 		Name: w.Name, Namespace: w.Namespace, Account: w.Account, Object: w.Object, Workloads: []*Workload{w},
 		Spec: &spec.Service{Namespace: spec.Written(w.Namespace), Workload: workloadOf(w)},
 	}
-	if w.Account != w.Name && w.Account != "default" && NameOf(w.Account) == w.Account {
-		s.Spec.Account = spec.Written(w.Account)
-	}
+	s.giveAccount()
 	m.Services[w.Name], m.Repository.Services[w.Name] = s, s.Spec
 	return s
 }
@@ -138,7 +136,9 @@ func (m *Mesh) giveWorkloads() {
 			m.giveVersions(s)
 		}
 	}
-	m.giveAccounts()
+	for _, s := range m.Sorted() {
+		s.giveAccount()
+	}
 }
 
 // taken returns a workload of the service that another service also has, and that service.
@@ -213,13 +213,11 @@ func (s *Service) distinction() string {
 	return ""
 }
 
-// giveAccounts gives each service the service account of its pods, on which what they may do in the cluster and in a
-// cloud can hang, also where several services share it. Pods that name none get one with the name of the service.
-func (m *Mesh) giveAccounts() {
-	for _, s := range m.Sorted() {
-		if s.Account != membername.Plain(s.Name) && s.Account != "default" && NameOf(s.Account) == s.Account {
-			s.Spec.Account = spec.Written(s.Account)
-		}
+// giveAccount gives a service the service account of its pods, on which what they may do in the cluster and in a cloud
+// can hang, also where several services share it. Pods that name none get one with the name of the service.
+func (s *Service) giveAccount() {
+	if s.Account != membername.Plain(s.Name) && s.Account != "default" && NameOf(s.Account) == s.Account {
+		s.Spec.Account = spec.Written(s.Account)
 	}
 }
 
