@@ -17,7 +17,7 @@ type Limits struct {
 	// Time is how long it may run.
 	Time time.Duration
 	// Memory is how many bytes all of it may have resident at once. What several processes have of the same file counts
-	// once. It is looked at every few milliseconds.
+	// once. It is looked at every few milliseconds, so a 16th of it is kept for what is taken between two looks.
 	Memory int64
 	// Output is how many bytes each file of [Process.Files] may come to.
 	Output int64
@@ -115,7 +115,7 @@ func (p *Process) Wait(ctx context.Context) error {
 		case <-deadline:
 			return kill(OverTime(p.Limits.Time))
 		case <-tick.C:
-			if p.Limits.Memory > 0 && watched.memory() > p.Limits.Memory {
+			if p.Limits.Memory > 0 && watched.memory() > p.Limits.Memory-p.Limits.Memory/16 {
 				return kill(OverMemory(p.Limits.Memory))
 			}
 			if full := p.full(); full != nil {
