@@ -26,6 +26,10 @@ func (l *linker) furtherNames(here place, s *spec.Service, service *ir.Service) 
 				hint("remove it; or give the name by which callers have the address")
 			continue
 		}
+		if what := l.forbidden(host); what != "" {
+			l.add(diag.BadHost, at, fmt.Sprintf("%s %s, and no name of a service", host, what), pos).hint("remove it")
+			continue
+		}
 		switch {
 		case slices.Contains(own, host) || host == service.Workload.DNS:
 			why = fmt.Sprintf("%s is a name of %s anyway", host, service.Name)
@@ -57,8 +61,8 @@ func (l *linker) hostsOf(s *ir.Service) []string {
 }
 
 // namesApart refuses a service of which a name that is written, as its DNS name or a further one, is a host of another
-// one on the same port: the proxy of a member that calls both could not tell their requests apart, and Envoy refuses to
-// have two of one name.
+// one: the proxy of a member that calls both on one port could not tell their requests apart, and Envoy refuses to have
+// two of one name.
 func (l *linker) namesApart() {
 	for _, s := range l.mesh.Services {
 		h := l.services[s.Name]
@@ -73,11 +77,13 @@ func (l *linker) namesApart() {
 	}
 }
 
-// nameApart refuses a name of a service that is a host of another one. Where both write it, the second one is told.
+// nameApart refuses a name of a service that is a host of another one: one that Kubernetes' DNS answers for it on every
+// port, and one that it writes on the same port. Where both write it, the second one is told.
 func (l *linker) nameApart(s *ir.Service, name string, here place, pos source.Position) {
 	for _, other := range l.mesh.Services {
-		if other == s || !slices.Contains(l.hostsOf(other), name) || !hostsShared(s.Ports, other.Ports) ||
-			(other.Workload.DNS == name || slices.Contains(other.Further, name)) && other.Name > s.Name {
+		written := other.Workload.DNS == name || slices.Contains(other.Further, name)
+		if other == s || !slices.Contains(l.hostsOf(other), name) ||
+			written && (other.Name > s.Name || !hostsShared(s.Ports, other.Ports)) {
 			continue
 		}
 		l.add(diag.HostTaken, here, fmt.Sprintf("%s is the service %s of the mesh", name, other.Name), pos, other.Pos)
