@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 WITH_ENVOY := ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}"
 LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools images up test packages inotify lint format security e2e soak fuzz race bench clean
+.PHONY: all build tools images up test packages inotify lint format security e2e soak fuzz race bench bench-serve clean
 
 # how long each target of fuzz runs
 FUZZTIME ?= 60s
@@ -114,6 +114,11 @@ bench: build tools
 	go build -o bin/cue cuelang.org/go/cmd/cue
 	$(WITH_ENVOY) go run ./tools/bench
 	$(WITH_ENVOY) go run ./tools/dataplane
+
+# meshc serve under load, for which no Envoy is needed: bench/serve.txt and bench/serve.json. SERVE="-services 100
+# -edits 20" and the other flags of tools/bench/serve.go make it shorter
+bench-serve: build
+	go run ./tools/bench serve $(SERVE)
 
 clean:
 	rm -rf bin out bench

@@ -73,6 +73,9 @@ services: [Name=string]: {
 }
 `
 
+// callSteps are the distances of a service's callees.
+var callSteps = []int{1, 7, 13}
+
 // unit is the service i: it calls three others, and lets those in that call it.
 func unit(i, units int) string {
 	at := func(step int) string { return serviceName(((i+step)%units + units) % units) }
@@ -116,5 +119,6 @@ services: %[1]q: {
 		{from: services: [%[7]q]},
 	]
 }
-`, serviceName(i), at(1), at(7), at(13), at(-1), at(-7), at(-13))
+`, serviceName(i), at(callSteps[0]), at(callSteps[1]), at(callSteps[2]),
+		at(-callSteps[0]), at(-callSteps[1]), at(-callSteps[2]))
 }

@@ -2,6 +2,9 @@
 // repositories, in turn in one run, and writes a table and a JSON file.
 //
 //	go run ./tools/bench -meshc bin/meshc -cue bin/cue -out bench
+//	go run ./tools/bench serve -meshc bin/meshc -out bench
+//
+// With serve it measures meshc serve instead, with proxies of its own; see [ServeRow].
 //
 // Both tools are given the same units. cue needs the schema in the root of the
 // repository, so its copy has it there; meshc brings the same schema along.
@@ -25,6 +28,16 @@ import (
 
 func main() {
 	log.SetFlags(0)
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		serveMain(os.Args[2:])
+		return
+	}
+	if len(os.Args) == 4 && os.Args[1] == "serve-child" {
+		if err := serveChild(os.Args[2], os.Args[3]); err != nil {
+			log.Fatalf("bench: the server: %v", err)
+		}
+		return
+	}
 	meshc := flag.String("meshc", "bin/meshc", "the meshc to measure")
 	cue := flag.String("cue", "bin/cue", "the cue to measure it against")
 	out := flag.String("out", "bench", "directory for bench.txt and bench.json")
