@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,7 @@ type redirectOptions struct {
 	inbound, excludeInbound, excludeOutbound, local []uint
 	ranges                                          []string
 	podIP, hostIP, adminSource                      string
+	own                                             []string
 	remove                                          bool
 }
 
@@ -29,7 +32,8 @@ func newRedirectCmd() *cobra.Command {
 		Short: "Hand the TCP connections of this host or pod to its proxy",
 		Long: `Redirect sets rules of nftables in the network namespace it runs in: TCP connections to the host go to the proxy's
 inbound port, and those from it to the proxy's outbound port. Connections of the proxy's own user, on loopback and to
-what is excluded are left alone. It does so for IPv4 and IPv6.
+what is excluded are left alone, and those to this host's own addresses at other ports than --own-ports. It does so for
+IPv4 and IPv6.
 
 Connections of the proxy itself are refused where a name server's answer could lead them to what trusts its own host or
 network: to its administration, to other ports on loopback than --local-ports, and to link-local addresses and those where
@@ -59,6 +63,8 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 	f.UintSliceVar(&o.excludeInbound, "exclude-inbound-ports", nil, "ports of this host to leave alone")
 	f.UintSliceVar(&o.excludeOutbound, "exclude-outbound-ports", nil, "ports of others to leave alone")
 	f.StringSliceVar(&o.ranges, "exclude-outbound-ranges", nil, "networks of others to leave alone")
+	f.StringSliceVar(&o.own, "own-ports", nil,
+		"ports of the service on this host that it calls itself, by uses of itself: NUMBER, or NUMBER:TARGET where callers reach an instance at another port")
 	f.StringVar(&o.podIP, "pod-ip", "", "in Kubernetes: address of this pod; that of its node, --host-ip, is refused")
 	f.StringVar(&o.hostIP, "host-ip", "", "in Kubernetes: address of this pod's node")
 	f.BoolVar(&o.remove, "remove", false, "take the rules away")
@@ -98,6 +104,13 @@ func (o *redirectOptions) read() error {
 			*list.to = append(*list.to, uint16(port))
 		}
 	}
+	for _, text := range o.own {
+		port, err := parseOwnPort(text)
+		if err != nil {
+			return fmt.Errorf("--own-ports: %q is not a valid port: write 5432, or 80:8080", text)
+		}
+		o.OwnPorts = append(o.OwnPorts, port)
+	}
 	if o.adminSource != "" {
 		source, err := netip.ParseAddr(o.adminSource)
 		if err != nil {
@@ -114,6 +127,20 @@ func (o *redirectOptions) read() error {
 		o.ExcludeOutboundRanges = append(o.ExcludeOutboundRanges, network)
 	}
 	return o.Validate()
+}
+
+// parseOwnPort is NUMBER or NUMBER:TARGET.
+func parseOwnPort(text string) (redirect.OwnPort, error) {
+	number, target, both := strings.Cut(text, ":")
+	if !both {
+		target = number
+	}
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return redirect.OwnPort{}, err
+	}
+	t, err := strconv.ParseUint(target, 10, 16)
+	return redirect.OwnPort{Number: uint16(n), Target: uint16(t)}, err
 }
 
 // parseRange is a network, or a single address.

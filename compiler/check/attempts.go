@@ -90,6 +90,11 @@ func (w *worst) chainTo(name string) *Chain {
 			best = &Chain{append(slices.Clone(before.Steps), step), n}
 		}
 	}
+	for _, step := range w.into[name] {
+		if step.From == name && (step.Tries > 1 || best.Steps == nil) { // an instance of it calls another one
+			best = &Chain{append(slices.Clone(best.Steps), step), best.Attempts * uint64(step.Tries)}
+		}
+	}
 	w.known[name] = best
 	return best
 }

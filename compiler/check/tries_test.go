@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshc/meshc/compiler/check"
 	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -52,5 +53,31 @@ func TestTriesThatFitExactly(t *testing.T) {
 		if !slices.ContainsFunc(trial.Steps, func(s try.Step) bool { return strings.Contains(s.Does, want) }) {
 			t.Errorf("meshc try does not say %q: %s", want, fmt.Sprint(trial.Steps))
 		}
+	}
+}
+
+// Instances that call each other multiply the tries of whoever calls them, once.
+func TestTriesOfPeers(t *testing.T) {
+	const spec = `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example"}
+services: app: {
+	workload: deployment: "app"
+	uses: store: retries: attempts: 2
+}
+services: store: {
+	workload: statefulSet: "store"
+	ports: http: {port: 8080, protocol: "http"}
+	uses: store: retries: attempts: 3
+	allow: [{from: services: ["app", "store"]}]
+}
+`
+	r := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": spec})
+	if len(r.Diagnostics) > 0 {
+		t.Fatal(r.Diagnostics)
+	}
+	chain := check.WorstChains(r.Mesh)["store"]
+	if got := chain.String(); chain.Attempts != 12 || got != "app → store (3 tries) → store (4 tries)" {
+		t.Errorf("%d attempts by %s", chain.Attempts, got)
 	}
 }

@@ -21,10 +21,6 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 		at := here.field("uses." + to)
 		use := ir.Use{To: to, Pos: here.pos(s.Pos), Traffic: l.traffic(at, s.Traffic())}
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
-		case to == caller.Name:
-			l.add(diag.CallsItself, at, fmt.Sprintf("%s uses itself", caller.Name), use.Pos).
-				hint("remove it: an instance reaches its own application on loopback, without the mesh")
-			continue
 		case callee != nil:
 			use.Ports = l.allowedPorts(at, caller, callee, s, use.Pos)
 			l.ofRequests(at, s.Traffic(), callee.Ports, "a call to "+to, use.Pos)

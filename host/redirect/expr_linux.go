@@ -86,6 +86,20 @@ func opening() exprs {
 	})
 }
 
+// destinationChanged is the bit of a connection's status in the kernel that its destination was another one
+// (IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h).
+const destinationChanged = 1 << 5
+
+// redirected is for connections that were made to another address.
+func redirected() exprs {
+	changed := binaryutil.NativeEndian.PutUint32(destinationChanged)
+	return exprs{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: register},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 4, Mask: changed, Xor: make([]byte, 4)},
+		equals(changed),
+	}
+}
+
 // toPort is for TCP to that port.
 func toPort(port uint16) exprs {
 	return exprs(nil).tcp().and(exprs{

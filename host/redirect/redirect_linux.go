@@ -1,10 +1,13 @@
 package redirect
 
 import (
+	"errors"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
+	"github.com/mdlayher/netlink"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -19,7 +22,7 @@ func Apply(r Rules) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
-	c, err := nftables.New()
+	c, err := connect()
 	if err != nil {
 		return err
 	}
@@ -32,7 +35,7 @@ func Apply(r Rules) error {
 
 // Remove removes the rules that [Apply] installed. It is not an error if there are none.
 func Remove() error {
-	c, err := nftables.New()
+	c, err := connect()
 	if err != nil {
 		return err
 	}
@@ -40,6 +43,16 @@ func Remove() error {
 		return err
 	}
 	return c.Flush()
+}
+
+// buffers are the size of the socket's buffers, in bytes. All rules go to the kernel as one message, and the kernel
+// answers each, before anything is read: where an answer does not fit, the caller is not told whether the rules hold.
+const buffers = 16 << 20
+
+func connect() (*nftables.Conn, error) {
+	return nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error {
+		return errors.Join(c.SetReadBuffer(buffers), c.SetWriteBuffer(buffers))
+	}))
 }
 
 // clear has the transaction begin without our table.
@@ -77,7 +90,16 @@ func build(c *nftables.Conn, r Rules) {
 		Name: "outbound", Table: table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
 	})
+	for _, network := range loopback {
+		add(out, toNetwork(network).leave())
+	}
+	for _, port := range r.OwnPorts {
+		add(out, ofUser(r.ProxyUser).and(toThisHost()).and(toPort(port.Target)).redirect(r.InboundPort))
+	}
 	add(out, ofUser(r.ProxyUser).leave())
+	for _, port := range r.OwnPorts {
+		add(out, toThisHost().and(toPort(port.Number)).redirect(r.OutboundPort))
+	}
 	add(out, onLoopback(outgoing).leave())
 	add(out, toThisHost().leave())
 	for _, port := range r.ExcludeOutboundPorts {
@@ -89,6 +111,9 @@ func build(c *nftables.Conn, r Rules) {
 	add(out, exprs(nil).tcp().redirect(r.OutboundPort))
 	confine(c, table, r)
 }
+
+// loopback is what no connection to leaves this host's own programs.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // nameServer is the port of DNS, which some keep at a link-local address.
 const nameServer = 53
@@ -106,6 +131,9 @@ func confine(c *nftables.Conn, table *nftables.Table, r Rules) {
 	add := func(e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
 	if from := r.AdminSource; from.IsValid() {
 		add(fromAddress(from).and(toPort(r.AdminPort)).leave())
+	}
+	if len(r.OwnPorts) > 0 {
+		add(redirected().and(toPort(r.InboundPort)).leave())
 	}
 	for _, f := range ir.ForbiddenNetworks(false) {
 		to := toForbidden(f)

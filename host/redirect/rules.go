@@ -26,10 +26,19 @@ type Rules struct {
 	LocalPorts []uint16
 	// InboundPorts are the ports whose inbound connections are redirected; empty means all ports.
 	InboundPorts []uint16
+	// OwnPorts are the ports of the service on this host that its own application calls too: connections to them at
+	// addresses of this host that are not loopback go by the proxy, as if they came from another host.
+	OwnPorts []OwnPort
 	// ExcludeInboundPorts and ExcludeOutboundPorts are destination ports whose connections are not redirected.
 	ExcludeInboundPorts, ExcludeOutboundPorts []uint16
 	// ExcludeOutboundRanges are destination networks whose connections are not redirected.
 	ExcludeOutboundRanges []netip.Prefix
+}
+
+// OwnPort is a port of the service on this host.
+type OwnPort struct {
+	// Number is what the application connects to, and Target what its proxy does: where others reach the instance.
+	Number, Target uint16
 }
 
 // Validate returns an error that describes the first value that is missing, out of range, or in conflict with another
@@ -50,6 +59,14 @@ func (r *Rules) Validate() error {
 		return errors.New("the proxy runs as user 0, as other processes may: its connections could not be told from theirs")
 	case slices.Contains(r.InboundPorts, r.InboundPort) || slices.Contains(r.InboundPorts, r.OutboundPort):
 		return errors.New("a connection to one of the proxy's own ports cannot be redirected to it")
+	}
+	for _, p := range r.OwnPorts {
+		if p.Number == 0 || p.Target == 0 {
+			return errors.New("an own port is 1 to 65535")
+		}
+		if slices.Contains([]uint16{r.InboundPort, r.OutboundPort}, p.Target) {
+			return fmt.Errorf("port %d is the proxy's, and not one of the application's", p.Target)
+		}
 	}
 	for _, p := range r.ExcludeOutboundRanges {
 		if !p.IsValid() {

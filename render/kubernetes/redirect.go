@@ -22,6 +22,7 @@ func redirectArgs(scope ir.Scope) []string {
 		"--pod-ip=$(POD_IP)", "--host-ip=$(HOST_IP)",
 	}
 	args = appendList(args, "local-ports", localPorts(scope))
+	args = appendList(args, "own-ports", ownPorts(scope))
 	left := append(slices.Clone(p.ExcludeInboundPorts), p.HealthPort)
 	if p.MetricsPort != 0 {
 		args = append(args, "--admin-source="+ir.MetricsSource)
@@ -32,6 +33,25 @@ func redirectArgs(scope ir.Scope) []string {
 	args = appendList(args, "exclude-inbound-ports", left)
 	args = appendList(args, "exclude-outbound-ports", p.ExcludeOutboundPorts)
 	return appendList(args, "exclude-outbound-ranges", p.ExcludeOutboundRanges)
+}
+
+// ownPorts are the ports of the pod's own service that it calls by its proxy, NUMBER or NUMBER:TARGET.
+func ownPorts(scope ir.Scope) []string {
+	s := scope.Service
+	use := scope.Use(s.Name)
+	if use == nil {
+		return nil
+	}
+	var out []string
+	for _, name := range use.Reached() {
+		port := s.Port(name)
+		own := fmt.Sprint(port.Number)
+		if target := s.InstancePort(port); target != port.Number {
+			own += fmt.Sprint(":", target)
+		}
+		out = append(out, own)
+	}
+	return out
 }
 
 // localPorts are those on loopback that the proxy of a pod connects to: the application's,

@@ -47,7 +47,7 @@ func (e *Effect) subject() string {
 		text = e.To.String()
 	case e.Kind == Restart:
 		text = "the " + e.To.String() + " of " + list(e.From)
-	case len(e.From) == 1 && e.From[0] == e.To:
+	case len(e.From) == 1 && e.From[0] == e.To && e.To.Member.Kind == ir.KindGateway:
 		text = outside.Other + " → " + e.To.String()
 	default:
 		text = list(e.From) + " → " + e.To.String()
