@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"iter"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // Forms are forms of requests that a member takes. The zero value takes none of them.
 type Forms struct {
@@ -67,24 +71,33 @@ func (f Forms) union(other Forms) Forms {
 // FormsOn are the forms that the member's proxy takes on its host, at the listener of that port of a use: those of the
 // member itself, and of the services that it calls there.
 func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
-	member := s.Member()
-	out := member.Proxy.Requests
-	bound := use.Binds[name] != ""
-	for i := range member.Uses {
-		other := &member.Uses[i]
-		callee := s.Upstreams[other.To]
-		if other.External || callee == nil {
-			continue
-		}
-		for _, p := range other.Ports {
-			here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).
-				Number == number
-			if here && callee.Port(p).Protocol.IsHTTP() {
-				out = out.union(callee.Forms)
+	out := s.Member().Proxy.Requests
+	for callee := range s.together(use, name, number) {
+		out = out.union(callee.Forms)
+	}
+	return out
+}
+
+// together are the ports of HTTP of services whose requests come to the listener of that port of a use, with their
+// services.
+func (s *Scope) together(use *Use, name string, number uint16) iter.Seq2[*Upstream, string] {
+	uses, bound := s.Member().Uses, use.Binds[name] != ""
+	return func(yield func(*Upstream, string) bool) {
+		for i := range uses {
+			other := &uses[i]
+			callee := s.Upstreams[other.To]
+			if other.External || callee == nil {
+				continue
+			}
+			for _, p := range other.Ports {
+				here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).
+					Number == number
+				if here && callee.Port(p).Protocol.IsHTTP() && !yield(callee, p) {
+					return
+				}
 			}
 		}
 	}
-	return out
 }
 
 const (

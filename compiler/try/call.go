@@ -54,7 +54,11 @@ func (r *run) fromService(s *ir.Service) error {
 	for _, c := range calls {
 		if c.protocol.IsHTTP() {
 			r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)
-			if _, good := r.read(at, scope.FormsOn(c.use, c.port, number)); good {
+			q, good := r.read(at, scope.FormsOn(c.use, c.port, number))
+			if !good {
+				return nil
+			}
+			if q.offers(scope.UpgradesOn(c.use, c.port, number)); !r.notUpgraded(at, q, s.Pos, nil) {
 				r.answer(at, http.StatusBadGateway)
 			}
 			return nil
@@ -137,6 +141,7 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 	if !good {
 		return
 	}
+	q.offers(scope.UpgradesOn(use, portName, port.Number))
 	for i := range callee.Routes {
 		route := &callee.Routes[i]
 		if r.takes(&route.Match, q, q.path) {
@@ -182,6 +187,9 @@ func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string)
 		q, good := r.readAs(at, scope.FormsOn(use, portName, port.Number), use.Binds[portName] != "" ||
 			scope.ExternalsAlone(port.Number))
 		if !good {
+			return
+		}
+		if q.offers(scope.UpgradesOn(use, portName, port.Number)); r.notUpgraded(at, q, use.Pos, nil) {
 			return
 		}
 		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)

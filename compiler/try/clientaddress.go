@@ -19,7 +19,7 @@ func (r *run) address(port *ir.Port, q *message) (netip.Addr, string) {
 	case byGateway && !port.Protocol.IsHTTP():
 		return netip.Addr{}, "the address of the gateway " + r.me.Name
 	case r.me.Kind == ir.KindGateway && port.Protocol.IsHTTP() && len(r.mesh.Gateway(r.me.Name).Listeners) > 0:
-		if ip := lastAddress(q.headers, 0); ip.IsValid() {
+		if ip, _ := lastAddress(q.headers, 0); ip.IsValid() {
 			return ip, ""
 		}
 	}
@@ -27,24 +27,28 @@ func (r *run) address(port *ir.Port, q *message) (netip.Addr, string) {
 }
 
 // lastAddress is the last one in x-forwarded-for but for as many as are skipped, as Envoy reads it; the zero value
-// when there is none.
-func lastAddress(headers []ir.Header, skipped int) netip.Addr {
+// when there is none. An entry with a port is none. Said is what stands there.
+func lastAddress(headers []ir.Header, skipped int) (ip netip.Addr, said string) {
 	list := strings.Split(strings.Join(header(headers, ir.ClientHeader), ","), ",")
 	if len(list) <= skipped {
-		return netip.Addr{}
+		return netip.Addr{}, ""
 	}
-	ip, _ := netip.ParseAddr(strings.TrimSpace(list[len(list)-1-skipped])) // one with a port is none
-	return ip.Unmap()
+	said = strings.TrimSpace(list[len(list)-1-skipped])
+	ip, _ = netip.ParseAddr(said)
+	return ip.Unmap(), said
 }
 
 // fromClient are the headers of a request from outside once a listener of a gateway has said in them where the client
 // is and how it came.
-func (r *run) fromClient(l *ir.Listener, headers []ir.Header) []ir.Header {
+func (r *run) fromClient(at string, l *ir.Listener, headers []ir.Header) []ir.Header {
 	client, scheme := r.request.IP, r.request.Scheme
 	dropped := append([]string{ir.ClientHeader}, ir.EdgeHeaders...)
 	if hops := int(l.Clients.NumTrustedHops); hops > 0 && r.isProxy(l) {
-		if ip := lastAddress(headers, hops-1); ip.IsValid() {
+		if ip, said := lastAddress(headers, hops-1); ip.IsValid() {
 			client = ip
+		} else if said != "" {
+			r.step(at, l.Pos, "does not read %q in %s as an address, and takes that of the proxy in front", said,
+				ir.ClientHeader)
 		}
 		if said := header(headers, forwardedProto); said != nil {
 			scheme = strings.Join(said, ",")

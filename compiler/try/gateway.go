@@ -36,14 +36,21 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	if !good || !r.namesHost(at, l, q) {
 		return
 	}
+	q.offers(g.UpgradesAt(l, r.upstreamOf))
 	claims := r.mesh.ClaimHeaders()
 	q.headers = slices.DeleteFunc(slices.Clone(q.headers), func(h ir.Header) bool {
 		return slices.Contains(claims, h.Name) || h.Name == "x-forwarded-client-cert"
 	})
-	q.headers = r.fromClient(l, q.headers)
+	q.headers = r.fromClient(at, l, q.headers)
 	if l.RedirectTo != "" {
 		r.redirectTo(at, g, l, q)
 		return
+	}
+	if q.upgrade != "" {
+		by := r.chosen(g, l, q)
+		if (by != nil || elsewhere(g, l, q) != nil) && r.notUpgraded(at, q, l.Pos, r.upgrades(by)) {
+			return
+		}
 	}
 	if g.Authorizer != "" {
 		r.step(at, g.Pos, "calls %s", g.Authorizer)
@@ -56,11 +63,29 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	if r.misdirected(at, g, l, q) {
 		return
 	}
-	domain, served := r.domain(g, l, strings.ToLower(q.host))
-	if !served {
+	if _, served := r.domain(g, l, strings.ToLower(q.host)); !served {
 		r.step(at, l.Pos, "has no listener for the host %s there", q.host)
 		r.answer(at, 404)
 		return
+	}
+	by := r.chosen(g, l, q)
+	if by == nil {
+		r.step(at, l.Pos, "has no route for it")
+		r.answer(at, 404)
+		return
+	}
+	r.byRoutes(at, g, q, by)
+}
+
+// chosen are the routes by which a request goes: one of the gateway, and after it perhaps the service's own; nil where
+// none takes it.
+func (r *run) chosen(g *ir.Gateway, l *ir.Listener, q *message) []*ir.Route {
+	if elsewhere(g, l, q) != nil {
+		return nil
+	}
+	domain, served := r.domain(g, l, strings.ToLower(q.host))
+	if !served {
+		return nil
 	}
 	for i := range g.Routes {
 		route := &g.Routes[i]
@@ -68,12 +93,23 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		if !m.At(l.Name) || m.Host != "" && !ir.HostCovers(m.Host, domain) || !r.takes(m, q, q.path) {
 			continue
 		}
-		if r.byRoute(at, g, route, q) {
-			return
+		if route.Answers() || !route.GoesOn() {
+			return []*ir.Route{route}
 		}
+		path := q.path
+		if outer := route.PathRewrite(); outer != nil {
+			pattern, substitution := outer.Regex(route.Match.Path)
+			path, _ = substituted(pattern, substitution, path)
+		}
+		callee := r.mesh.Service(route.To[0].Service)
+		for i := range callee.Routes {
+			if own := &callee.Routes[i]; r.takes(&own.Match, q, path) {
+				return []*ir.Route{route, own}
+			}
+		}
+		return []*ir.Route{route}
 	}
-	r.step(at, l.Pos, "has no route for it")
-	r.answer(at, 404)
+	return nil
 }
 
 // anAuthority is [ir.Authority], as a whole.
@@ -122,13 +158,18 @@ func (r *run) domain(g *ir.Gateway, l *ir.Listener, host string) (string, bool) 
 	return best, best != ""
 }
 
+// elsewhere is the listener that a request's host is for, where that is another one than its connection's.
+func elsewhere(g *ir.Gateway, l *ir.Listener, q *message) *ir.Listener {
+	if other := g.ListenerOf(l.Port, strings.ToLower(q.host)); l.BySNI() && other != l {
+		return other
+	}
+	return nil
+}
+
 // misdirected answers a request for a host of another listener than its connection's.
 func (r *run) misdirected(at string, g *ir.Gateway, l *ir.Listener, q *message) bool {
-	if !l.BySNI() {
-		return false
-	}
-	other := g.ListenerOf(l.Port, strings.ToLower(q.host))
-	if other == nil || other == l {
+	other := elsewhere(g, l, q)
+	if other == nil {
 		return false
 	}
 	r.step(at, other.Pos, "has the listener %s for %s, and the connection is not for that", other.Name, q.host)
@@ -158,33 +199,17 @@ func (r *run) redirectTo(at string, g *ir.Gateway, l *ir.Listener, q *message) {
 	r.step(at, l.Pos, "redirects to %s", r.Answer.Location)
 }
 
-// byRoute follows a request by a gateway's route, and then by the service's own. It is false when neither takes
-// it.
-func (r *run) byRoute(at string, g *ir.Gateway, route *ir.Route, q *message) bool {
-	r.step(at, route.Pos, "matches the route %q", route.Name)
-	if route.Answers() {
-		r.goes(at, g.Uses, nil, nil, nil, q, route)
-		return true
+// byRoutes follows a request by a gateway's route, and the service's own after it.
+func (r *run) byRoutes(at string, g *ir.Gateway, q *message, by []*ir.Route) {
+	r.step(at, by[0].Pos, "matches the route %q", by[0].Name)
+	if by[0].Answers() {
+		r.goes(at, g.Uses, nil, nil, nil, q, by...)
+		return
 	}
-	to := &route.To[0]
-	callee := r.mesh.Service(to.Service)
-	port := callee.Port(to.Port)
+	callee := r.mesh.Service(by[0].To[0].Service)
+	if len(by) > 1 {
+		r.step(at, by[1].Pos, "then matches the route %q of %s", by[1].Name, callee.Name)
+	}
 	use := cmp.Or(ir.UseOf(g.Uses, callee.Name), &ir.Use{To: callee.Name})
-	if route.GoesOn() {
-		path := q.path
-		if outer := route.PathRewrite(); outer != nil {
-			pattern, substitution := outer.Regex(route.Match.Path)
-			path, _ = substituted(pattern, substitution, path)
-		}
-		for i := range callee.Routes {
-			own := &callee.Routes[i]
-			if r.takes(&own.Match, q, path) {
-				r.step(at, own.Pos, "then matches the route %q of %s", own.Name, callee.Name)
-				r.goes(at, g.Uses, use, callee, port, q, route, own)
-				return true
-			}
-		}
-	}
-	r.goes(at, g.Uses, use, callee, port, q, route)
-	return true
+	r.goes(at, g.Uses, use, callee, callee.Port(by[0].To[0].Port), q, by...)
 }

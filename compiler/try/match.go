@@ -16,6 +16,9 @@ type message struct {
 	path            string
 	query           string // with its "?"; "" for none
 	headers         []ir.Header
+	// upgrade is the protocol of an offer to upgrade that the proxy does not ignore, or several, with commas; "" for
+	// none.
+	upgrade string
 }
 
 // values are those of a header; nil when it is not there. The header host is where the request goes, and is asked for

@@ -68,6 +68,15 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 ) {
 	last := by[len(by)-1]
 	r.Routes = by
+	if q.upgrade != "" {
+		var to []string
+		if !leaves(by, q.path) {
+			to = last.Upgrades(came, r.upstreamOf)
+		}
+		if r.notUpgraded(at, q, last.Pos, to) {
+			return
+		}
+	}
 	if leaves(by, q.path) {
 		r.step(at, last.Pos, "refuses the path: the part after the prefix of the route %q begins with dot segments, which would leave the new path", last.Name)
 		r.answer(at, http.StatusBadRequest)
@@ -123,6 +132,10 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 		}
 	}
 	p := r.mesh.Policy(use, &callee.Traffic, by...)
+	if q.upgrade != "" {
+		r.step(at, came.Pos, "offers the application the upgrade to %s", q.upgrade)
+		p = unbounded(p)
+	}
 	r.Policy = &p
 	r.policy(at, came.Protocol, &p)
 	r.destinations(last, came, &sent)

@@ -87,7 +87,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	b.takes(m, b.member.Proxy.Requests)
-	ignoreUpgrades(m, upgradesOf(hosts))
+	ignoreUpgrades(m, b.scope.Gateway.UpgradesAt(l, b.upstreamOf))
 	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
 	b.tracesBegin(m, b.going(clientHTTP))
 	m.CodecType = codec
@@ -227,10 +227,12 @@ func (b *builder) gatewayRoutes(l *ir.Listener, r *ir.Route) []*routev3.Route {
 			own := &callee.Routes[i]
 			if m, possible := intersect(r, own); possible {
 				p := b.scope.Settings.Policy(use, &callee.Traffic, r, own)
-				out = append(out, guarded(l, b.route(join(r.Name, own.Name), m, port, p, r, own), r, own)...)
+				out = append(out, withUpgrades(guarded(l, b.route(join(r.Name, own.Name), m, port, p, r, own), r, own),
+					own.Upgrades(port, b.upstreamOf))...)
 			}
 		}
 	}
 	p := b.scope.Settings.Policy(use, &callee.Traffic, r)
-	return withUpgrades(append(out, guarded(l, b.route(r.Name, match(&r.Match), port, p, r), r)...), port)
+	return append(out, withUpgrades(guarded(l, b.route(r.Name, match(&r.Match), port, p, r), r),
+		r.Upgrades(port, b.upstreamOf))...)
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
@@ -32,20 +31,6 @@ func handsOn(m *hcmv3.HttpConnectionManager, filters []*hcmv3.HttpFilter) {
 	m.Proxy_100Continue = !slices.ContainsFunc(filters, func(f *hcmv3.HttpFilter) bool {
 		return f.Name == bufferFilter
 	})
-}
-
-// upgradesOf are the protocols that routes take upgrades to.
-func upgradesOf(hosts []*routev3.VirtualHost) []string {
-	var out []string
-	for _, host := range hosts {
-		for _, route := range host.Routes {
-			for _, u := range route.GetRoute().GetUpgradeConfigs() {
-				out = append(out, u.UpgradeType)
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // ignoreUpgrades has a connection manager serve requests that offer an upgrade as ordinary ones (RFC 9110, 7.8), but

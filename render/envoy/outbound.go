@@ -69,8 +69,9 @@ func (b *builder) bound(c call, bind string) {
 	name := outboundBind(b.label(c), c.port.Name)
 	l := b.outboundListener(name, address(at.Addr().String(), at.Port()), c.use.Pos)
 	if c.port.Protocol.IsHTTP() {
-		l.FilterChains = []*listenerv3.FilterChain{b.outboundHTTP(name, b.scope.FormsOn(c.use, c.port.Name,
-			c.port.Number), true, c.external != nil, b.anyHost(c)...)}
+		l.FilterChains = []*listenerv3.FilterChain{
+			b.outboundHTTP(name, c, true, c.external != nil, b.anyHost(c)...),
+		}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
 	}
@@ -126,8 +127,8 @@ func (b *builder) virtual(number uint16, calls []call) {
 		}
 	}
 	if hosts != nil {
-		byAddress.requests(b.outboundHTTP(name, b.scope.FormsOn(first.use, first.port.Name, number), false,
-			b.scope.ExternalsAlone(number), append(hosts, b.undeclared(number))...))
+		byAddress.requests(b.outboundHTTP(name, first, false, b.scope.ExternalsAlone(number),
+			append(hosts, b.undeclared(number))...))
 	}
 	if l.FilterChains == nil {
 		byAddress.listen(l)
@@ -158,10 +159,12 @@ func (b *builder) outboundListener(name string, at *corev3.Address, pos source.P
 }
 
 // outboundHTTP routes requests by host, of which it takes any, or those alone that the virtual hosts name; these are
-// of externals alone, or of services too.
-func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals bool,
+// of externals alone, or of services too. The call is one of them.
+func (b *builder) outboundHTTP(name string, c call, anyHost, externals bool,
 	hosts ...*routev3.VirtualHost,
 ) *listenerv3.FilterChain {
+	forms := b.scope.FormsOn(c.use, c.port.Name, c.port.Number)
+	upgrades := b.scope.UpgradesOn(c.use, c.port.Name, c.port.Number)
 	read, routes := b.connectionManager, normalRoutes
 	if externals {
 		read, routes, forms = b.pathsAsWritten, routesOf, forms.ToExternals()
@@ -171,7 +174,7 @@ func (b *builder) outboundHTTP(name string, forms ir.Forms, anyHost, externals b
 	if anyHost {
 		b.wantsHost(m)
 	}
-	ignoreUpgrades(m, upgradesOf(hosts))
+	ignoreUpgrades(m, upgrades)
 	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
 	b.traces(m, b.going(clientHTTP))
 	b.routesByName(m, routes(name, hosts...))

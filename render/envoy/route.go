@@ -22,11 +22,13 @@ func (b *builder) serviceRoutes(callee *ir.Upstream, use *ir.Use, port *ir.Port)
 	for i := range callee.Routes {
 		r := &callee.Routes[i]
 		p := b.scope.Settings.Policy(use, &callee.Traffic, r)
-		out = append(out, guarded(nil, b.route(r.Name, match(&r.Match), port, p, r), r)...)
+		out = append(out, withUpgrades(guarded(nil, b.route(r.Name, match(&r.Match), port, p, r), r),
+			r.Upgrades(port, b.upstreamOf))...)
 	}
 	p := b.scope.Settings.Policy(use, &callee.Traffic)
 	rest := &ir.Route{To: []ir.Destination{{Service: callee.Name, Weight: 1}}, Pos: callee.Pos}
-	return withUpgrades(append(out, b.route(restRoute, match(&rest.Match), port, p, rest)), port)
+	return append(out, withUpgrades([]*routev3.Route{b.route(restRoute, match(&rest.Match), port, p, rest)},
+		rest.Upgrades(port, b.upstreamOf))...)
 }
 
 // target is a cluster and its share of a route's requests.

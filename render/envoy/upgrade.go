@@ -10,10 +10,10 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// withUpgrades puts in front of each route of a port one for its upgrades, on which neither time nor tries are bounded.
-// Between proxies an upgrade goes by HTTP/1.1 ([ir.Forms.HTTP1]).
-func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
-	if port == nil || len(port.Upgrades) == 0 {
+// withUpgrades puts in front of each route that sends requests on one for each protocol that they may be upgraded to, on
+// which neither time nor tries are bounded. Between proxies an upgrade goes by HTTP/1.1 ([ir.Forms.HTTP1]).
+func withUpgrades(routes []*routev3.Route, upgrades []string) []*routev3.Route {
+	if len(upgrades) == 0 {
 		return routes
 	}
 	var out []*routev3.Route
@@ -22,7 +22,7 @@ func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
 			out = append(out, r)
 			continue
 		}
-		for _, upgrade := range port.Upgrades {
+		for _, upgrade := range upgrades {
 			upgraded := proto.CloneOf(r)
 			upgraded.Name = join(r.Name, upgrade)
 			upgraded.Match.Headers = append(upgraded.Match.Headers, &routev3.HeaderMatcher{
@@ -41,6 +41,9 @@ func withUpgrades(routes []*routev3.Route, port *ir.Port) []*routev3.Route {
 	}
 	return out
 }
+
+// upstreamOf is a callee by its name.
+func (b *builder) upstreamOf(service string) *ir.Upstream { return b.scope.Upstreams[service] }
 
 // takeUpgrades lets an inbound port's connections be upgraded. Callers whose proxies have an older configuration send
 // an upgrade as an extended CONNECT of HTTP/2 (RFC 8441).

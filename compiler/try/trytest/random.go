@@ -27,6 +27,8 @@ type Random struct {
 	// Forms has requests in the absolute form, and for services by all their names, with a dot behind too, and services
 	// with further names, some of which share a service account.
 	Forms bool
+	// Upgrades has ports that take upgrades, and requests that offer them.
+	Upgrades bool
 	// Edge has meshes with CORS and rules about clients' addresses, and a gateway with a listener behind a proxy and
 	// one for some hosts.
 	Edge bool
@@ -111,6 +113,9 @@ func (g *Random) service(name, other string) Service {
 	}
 	if g.Forms {
 		s.Doors = fmt.Sprintf("\thosts: [\"%s.Internal.example\", \"old-%[1]s\"]\n", name)
+	}
+	if g.Upgrades && g.chance(2) {
+		s.Doors += "\tports: http: upgrades: " + g.one(`["spdy/3.1"]`, `["spdy/3.1", "tls/1.2"]`) + "\n"
 	}
 	if g.Wide {
 		s.Allow, s.Doors = append(s.Allow, g.list(0, 3, g.allow)...), s.Doors+g.doors(name)
@@ -280,6 +285,13 @@ func (g *Random) Request(token func(issuer string, claims map[string]any) string
 	}
 	for range values {
 		r.Headers = append(r.Headers, ir.Header{Name: "x-k", Value: g.one("v", "v1", "vw", "w", "", "second", "v,w")})
+	}
+	if g.Upgrades && g.chance(3) {
+		r.Headers = append(r.Headers, ir.Header{Name: "upgrade", Value: g.one("SPDY/3.1", "spdy/3.1", "spdy/3.1",
+			"tls/1.2", "h2c", "spdy/3.1, tls/1.2")})
+		if !g.chance(6) {
+			r.Headers = append(r.Headers, ir.Header{Name: "connection", Value: g.one("Upgrade", "x-y , upgrade")})
+		}
 	}
 	for _, h := range r.Headers {
 		head += h.Name + ": " + h.Value + "\r\n"
