@@ -54,6 +54,7 @@ func (s *Server) adminHandler() http.Handler {
 			_ = json.NewEncoder(w).Encode(s.Edges(window)) // as above
 		}
 	})
+	about("GET /config", s.configuration)
 	about("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
 		m := s.staging.mesh()
 		if m == nil {

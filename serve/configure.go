@@ -83,7 +83,7 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 		if member == nil || member.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = v.mesh.ServiceScope(inForce(member, time.Now()))
+		scope = v.mesh.ServiceScope(member.InForce(time.Now()))
 	}
 	o := envoy.Options{
 		Instance: n.instance, Watched: v.watched(scope.Upstreams), Addresses: v.addresses(&scope),

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"slices"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -55,15 +54,4 @@ func nextEnd(m *ir.Mesh, now time.Time) (next time.Time) {
 		}
 	}
 	return next
-}
-
-// inForce returns the service without its expired allow rules.
-func inForce(s *ir.Service, now time.Time) *ir.Service {
-	over := func(r ir.Rule) bool { return r.Over(now) }
-	if !slices.ContainsFunc(s.Allow, over) {
-		return s
-	}
-	copied := *s
-	copied.Allow = slices.DeleteFunc(slices.Clone(s.Allow), over)
-	return &copied
 }

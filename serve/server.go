@@ -50,6 +50,9 @@ type Config struct {
 	// renews.
 	CertificateDirectory string
 	Log                  *slog.Logger
+	// Placed says that the mesh has other addresses and ports than its spec: those of one machine, where "meshc up"
+	// runs it.
+	Placed bool
 	// Prepare is called with each mesh before it is served; it may be nil.
 	Prepare func(m *ir.Mesh)
 	// Build renders the resources of a proxy; nil means envoy.Build.

@@ -122,7 +122,7 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 	})
 	root.AddCommand(
 		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(),
-		newEdgesCmd(), newDescribeCmd(),
+		newEdgesCmd(), newDescribeCmd(), newConfigCmd(),
 		newTryCmd(),
 		newLogsCmd(),
 		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(),

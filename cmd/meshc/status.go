@@ -71,29 +71,42 @@ const (
 
 // ask reads what a server says to whoever looks after it.
 func ask(cmd *cobra.Command, server, path string) ([]byte, error) {
+	code, data, err := get(cmd, server, path)
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return nil, fmt.Errorf("no meshc serve answers at %s: is it running, and is this its --admin-listen?", server)
+	case err != nil:
+		return nil, err
+	case code == http.StatusServiceUnavailable:
+		return nil, errors.New("meshc serve at " + server + " serves no mesh yet")
+	case code == http.StatusForbidden:
+		return nil, fmt.Errorf("meshc serve at %s refuses to answer: %s", server,
+			bytes.TrimSpace(data[:min(len(data), 200)]))
+	case code == http.StatusNotFound && bytes.HasPrefix(data, []byte(serve.NotConnected)):
+		return nil, errors.New(string(bytes.TrimSpace(data[:min(len(data), 300)])))
+	case code != http.StatusOK:
+		return nil, errors.New("the server at " + server + " is not meshc serve")
+	}
+	return data, nil
+}
+
+// errNoAnswer is for a server that cannot be reached.
+var errNoAnswer = errors.New("no answer")
+
+// get reads what a server answers.
+func get(cmd *cobra.Command, server, path string) (code int, data []byte, err error) {
 	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+path, nil)
 	if err != nil {
-		return nil, usage(fmt.Errorf("server %q is not a valid address HOST:PORT", server))
+		return 0, nil, usage(fmt.Errorf("server %q is not a valid address HOST:PORT", server))
 	}
 	client := http.Client{Timeout: answerTime}
 	answer, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("no meshc serve answers at %s: is it running, and is this its --admin-listen?", server)
+		return 0, nil, errNoAnswer
 	}
 	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	switch {
-	case err != nil:
-		return nil, err
-	case answer.StatusCode == http.StatusServiceUnavailable:
-		return nil, errors.New("meshc serve at " + server + " serves no mesh yet")
-	case answer.StatusCode == http.StatusForbidden:
-		return nil, fmt.Errorf("meshc serve at %s refuses to answer: %s", server,
-			bytes.TrimSpace(data[:min(len(data), 200)]))
-	case answer.StatusCode != http.StatusOK:
-		return nil, errors.New("the server at " + server + " is not meshc serve")
-	}
-	return data, nil
+	data, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	return answer.StatusCode, data, err
 }
 
 // printStatus writes a line for each proxy, and below them why something is not

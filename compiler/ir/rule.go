@@ -95,6 +95,17 @@ func (r *Rule) Total() bool { return !r.AboutRequests() && len(r.IPRanges) == 0 
 // Over reports whether the rule's time is over.
 func (r *Rule) Over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
 
+// InForce returns the service without those of its rules that let callers in until a time which is over.
+func (s *Service) InForce(now time.Time) *Service {
+	over := func(r Rule) bool { return r.Over(now) }
+	if !slices.ContainsFunc(s.Allow, over) {
+		return s
+	}
+	copied := *s
+	copied.Allow = slices.DeleteFunc(slices.Clone(s.Allow), over)
+	return &copied
+}
+
 // Names reports whether the rule is about that caller.
 func (r *Rule) Names(caller *Peer) bool {
 	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Is(caller) })

@@ -40,7 +40,7 @@ func (m *Mesh) serve(placed *ir.Mesh, starting map[string][]string) error {
 	}
 	server, err := serve.New(serve.Config{
 		Listen: xds, AdminListen: admin, MetricsListen: metrics, Authority: m.authority, Log: m.log,
-		Build: m.build,
+		Build: m.build, Placed: true,
 	})
 	if err != nil {
 		return err
