@@ -80,7 +80,7 @@ var imports = []struct{ of, may, depend string }{
 	{"serve/heard", "", ""},
 	{"serve/telemetry", "compiler/ir serve/heard", "envoy"},
 	{"serve", `compiler/ir compiler/publickey compiler/secret compiler/source compiler/update compiler/watch
-		identity/ca identity/enroll identity/svid render/envoy render/live review/graph serve/heard serve/telemetry`, "envoy"},
+		identity/ca identity/enroll identity/svid render/envoy render/live review/config review/graph serve/heard serve/telemetry`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},
@@ -110,7 +110,7 @@ var imports = []struct{ of, may, depend string }{
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
-		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes render render/certificates render/cluster
+		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes render render/certificates render/cluster render/envoy
 		render/kubernetes render/meshfile render/oci render/sink review review/config review/diff review/graph review/logs review/state review/revision review/verify
 		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 

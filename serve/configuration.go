@@ -5,10 +5,9 @@ import (
 	"net/http"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/review/config"
 	"github.com/meshc/meshc/serve/heard"
 )
 
@@ -28,18 +27,7 @@ type Configuration struct {
 	// Options are what the proxy's configuration was rendered from, besides the mesh.
 	Options envoy.Options `json:"options"`
 	// Resources are sorted by type and name.
-	Resources []ServedResource `json:"resources"`
-}
-
-// ServedResource is one xDS resource.
-type ServedResource struct {
-	Type string `json:"type"` // CDS, EDS, LDS, RDS or SDS
-	Name string `json:"name"`
-	// Version is its version in the incremental protocol.
-	Version string          `json:"version"`
-	Source  source.Position `json:"source,omitzero"`
-	// Body is the resource as JSON, as Envoy's own config_dump has it.
-	Body json.RawMessage `json:"body"`
+	Resources config.Set `json:"resources"`
 }
 
 // Configuration returns what a node is served; nil when no proxy of that node id is connected.
@@ -50,39 +38,46 @@ func (s *Server) Configuration(node string) (*Configuration, error) {
 		return nil, nil
 	}
 	c.Mesh, c.Hash, c.Placed = report.Mesh, report.Hash, s.config.Placed
-	for i, r := range resources {
-		body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(r)
-		if err != nil {
-			return nil, err
+	for _, of := range resources {
+		for _, m := range of.resources {
+			r, err := config.ResourceOf(of.kind, m)
+			if err != nil {
+				return nil, err
+			}
+			c.Resources = append(c.Resources, r)
 		}
-		c.Resources[i].Body, c.Resources[i].Source = body, envoy.Source(r)
 	}
 	return c, nil
 }
 
-// served is what a node is served, without the bodies of the resources, which are returned besides: they never change,
-// so they are written without the lock.
-func (p *proxies) served(node string) (*Configuration, []types.Resource) {
+// servedType are resources of one type.
+type servedType struct {
+	kind      string
+	resources []types.Resource
+}
+
+// served is what a node is served, without the resources, which are returned besides: they never change, so they are
+// written without the lock.
+func (p *proxies) served(node string) (*Configuration, []servedType) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.nodes[node]
 	if n == nil || n.built == nil {
 		return nil, nil
 	}
-	c := &Configuration{Node: node, Ahead: len(n.stages), Resources: []ServedResource{}}
+	c := &Configuration{Node: node, Ahead: len(n.stages), Resources: config.Set{}}
 	if n.of != nil {
 		c.Options = n.of.Options
 	}
-	var resources []types.Resource
+	var out []servedType
 	for _, url := range typeURLs {
+		of := servedType{kind: short(url)}
 		for _, name := range sortedKeys(n.built.resources[url]) {
-			c.Resources = append(c.Resources, ServedResource{
-				Type: short(url), Name: name, Version: n.built.hashes[url][name],
-			})
-			resources = append(resources, n.built.resources[url][name])
+			of.resources = append(of.resources, n.built.resources[url][name])
 		}
+		out = append(out, of)
 	}
-	return c, resources
+	return c, out
 }
 
 // configuration answers to GET /config?node=NODE.

@@ -215,10 +215,7 @@ func (c *comparison) askServer(cmd *cobra.Command, m *ir.Mesh) error {
 	if json.Unmarshal(raw, c.served) != nil {
 		return errors.New("the server at " + c.flags.server + " is not meshc serve")
 	}
-	c.places[1], c.states.Served = "meshc serve at "+c.flags.server, config.Set{}
-	for _, r := range c.served.Resources {
-		c.states.Served = append(c.states.Served, config.Resource{Type: r.Type, Name: r.Name, Source: r.Source, Body: r.Body})
-	}
+	c.places[1], c.states.Served = "meshc serve at "+c.flags.server, c.served.Resources
 	return nil
 }
 

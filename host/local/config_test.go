@@ -56,10 +56,7 @@ func statesOf(t *testing.T, m *Mesh, compiled *ir.Mesh, id string) config.States
 		if err != nil || served == nil {
 			t.Fatalf("%s is served %v, %v", id, served, err)
 		}
-		states.Served, states.Envoy, o = config.Set{}, dump.Dynamic, served.Options
-		for _, r := range served.Resources {
-			states.Served = append(states.Served, config.Resource{Type: r.Type, Name: r.Name, Source: r.Source, Body: r.Body})
-		}
+		states.Served, states.Envoy, o = served.Resources, dump.Dynamic, served.Options
 	}
 	states.Compiled, err = config.Compiled(compiled, ir.Ref{Kind: kind, Name: name}, o, time.Now())
 	if err != nil {
@@ -130,13 +127,14 @@ func placedLike(t *testing.T, m *Mesh, text string) *ir.Mesh {
 func TestConfigurationTellsRefusals(t *testing.T) {
 	var broken atomic.Bool
 	linked := inline(t, map[string]string{"mesh.cue": metricsMesh})
-	m, err := Start(t.Context(), Options{Mesh: linked, Build: func(s ir.Scope, o envoy.Options) (*envoy.Resources, error) {
+	build := func(s ir.Scope, o envoy.Options) (*envoy.Resources, error) {
 		r, err := envoy.Build(s, o)
 		if err == nil && broken.Load() && s.Gateway != nil {
 			r.Listeners[0].Address = nil
 		}
 		return r, err
-	}})
+	}
+	m, err := Start(t.Context(), Options{Mesh: linked, Build: build})
 	if err != nil {
 		t.Fatal(err)
 	}

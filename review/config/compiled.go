@@ -63,7 +63,7 @@ func setOf(lists ...listed) (Set, error) {
 	out := Set{}
 	for _, l := range lists {
 		for _, m := range l.resources {
-			r, err := resourceOf(l.kind, m)
+			r, err := ResourceOf(l.kind, m)
 			if err != nil {
 				return nil, err
 			}
@@ -73,7 +73,8 @@ func setOf(lists ...listed) (Set, error) {
 	return out, nil
 }
 
-func resourceOf(kind string, m proto.Message) (Resource, error) {
+// ResourceOf is a resource of a type, as JSON.
+func ResourceOf(kind string, m proto.Message) (Resource, error) {
 	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	return Resource{Type: kind, Name: cache.GetResourceName(m), Source: envoy.Source(m), Body: body}, err
 }

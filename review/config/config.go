@@ -31,13 +31,13 @@ var order = []string{Listener, Route, Cluster, Endpoint, Secret}
 
 // Resource is one resource of a proxy.
 type Resource struct {
-	Type   string
-	Name   string
-	Source source.Position
+	Type   string          `json:"type"`
+	Name   string          `json:"name"`
+	Source source.Position `json:"source,omitzero"`
 	// Body is the JSON of the resource (protobuf's JSON mapping, with the names of the fields as in the .proto files).
-	Body json.RawMessage
+	Body json.RawMessage `json:"body"`
 	// Note says what its Envoy does with it, where it is not just in use: it is warming, or refused.
-	Note string
+	Note string `json:"note,omitempty"`
 }
 
 // Set are resources of one proxy.
@@ -106,7 +106,8 @@ func Compare(s States) ([]Row, error) {
 		out = append(out, *row)
 	}
 	slices.SortFunc(out, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Type), slices.Index(order, b.Type)), cmp.Compare(a.Name, b.Name))
+		byType := cmp.Compare(slices.Index(order, a.Type), slices.Index(order, b.Type))
+		return cmp.Or(byType, cmp.Compare(a.Name, b.Name))
 	})
 	return out, nil
 }

@@ -178,7 +178,7 @@ func add(to *Set, kind string, states []state, note string) error {
 		if err != nil {
 			return errors.Join(errNoDump, err)
 		}
-		r, err := resourceOf(kind, m)
+		r, err := ResourceOf(kind, m)
 		if err != nil {
 			return errors.Join(errNoDump, err)
 		}
