@@ -104,8 +104,10 @@ type Server struct {
 	taps    *taps
 	begun   time.Time
 
-	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate.
+	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate,
+	// and what is known of the last mesh.
 	setting  sync.Mutex
+	digests  ir.Digester
 	id       spiffeid.ID
 	lifetime ir.Duration
 }
@@ -214,11 +216,10 @@ func (s *Server) SetMesh(m *ir.Mesh) error {
 }
 
 func (s *Server) setMesh(m *ir.Mesh) error {
-	data, err := ir.Marshal(m)
+	hash, err := s.digests.Digest(m)
 	if err != nil {
 		return err
 	}
-	hash := ir.Digest(data)
 	if s.config.Prepare != nil {
 		s.config.Prepare(m)
 	}

@@ -12,6 +12,7 @@ import (
 // Source loads a mesh.
 type Source interface {
 	// Load reads the present mesh. It also returns the directories to watch for changes, even if the mesh has errors.
+	// The less of the mesh is another value than before, the less the server does; see [ir.Reader].
 	Load(ctx context.Context) (m *ir.Mesh, directories []string, err error)
 }
 

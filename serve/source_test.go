@@ -22,7 +22,7 @@ func follow(t *testing.T, r *running, name string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Follow(ctx, meshfile.File(name)) }()
+	go func() { done <- r.Follow(ctx, meshfile.Follow(name)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -178,7 +178,7 @@ func (o *serveOptions) check() error {
 
 // mayBegin reports what is wrong with a mesh for which an authority is to be made: nothing is made for a wrong one.
 func mayBegin(cmd *cobra.Command, source serve.Source) error {
-	if s, ok := source.(specSource); ok {
+	if s, ok := source.(*specSource); ok {
 		result, err := compiler.Compile(cmd.Context(), s.options)
 		if err != nil || result.Mesh != nil {
 			return err
@@ -207,19 +207,22 @@ func openAuthority(dir, passphraseFile string) (*ca.Authority, error) {
 // meshSource is a compiled mesh when the argument is one, else a spec.
 func meshSource(args, tags []string) serve.Source {
 	if len(args) == 1 && len(tags) == 0 && meshfile.IsFile(args[0]) {
-		return meshfile.File(args[0])
+		return meshfile.Follow(args[0])
 	}
 	// A rule whose time is over lets nobody in, and must not keep a server from starting.
-	return specSource{compiler.Options{
+	return &specSource{options: compiler.Options{
 		Patterns: args, Tags: tags, CacheDir: cacheDir(), Version: imageTag(),
 		Now: time.Unix(1, 0),
 	}}
 }
 
-// specSource compiles a spec.
-type specSource struct{ options compiler.Options }
+// specSource compiles a spec. Members that have not changed are the same values as before.
+type specSource struct {
+	options compiler.Options
+	reader  ir.Reader
+}
 
-func (s specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
+func (s *specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
 	r, err := compiler.Compile(ctx, s.options)
 	if err != nil {
 		return nil, nil, err
@@ -230,7 +233,8 @@ func (s specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
 	if err := refusePart("this command", r.Part); err != nil {
 		return nil, r.Directories, err // packages have come beside it
 	}
-	return r.Mesh, r.Directories, nil
+	m, err := s.reader.Keep(r.Mesh)
+	return m, r.Directories, err
 }
 
 // newLog writes text for a person and JSON for a machine. What it quotes of specs and proxies stays text, as w makes

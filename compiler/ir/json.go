@@ -2,11 +2,8 @@ package ir
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"runtime"
 	"strconv"
 	"sync"
@@ -80,26 +77,52 @@ func (e *Encoding) JSON() []byte {
 			size += len(member) + 2
 		}
 	}
-	b := append(make([]byte, 0, size), `{"meshc":`+strconv.Itoa(Format)+`,`...)
-	b = append(b, e.Settings[1:len(e.Settings)-1]...)
-	for _, list := range []struct {
+	out := make([]byte, 0, size)
+	e.lines(func(text []byte, _, comma bool) {
+		if out = append(out, text...); comma {
+			out = append(out, ',')
+		}
+		out = append(out, '\n')
+	})
+	return out
+}
+
+// lines calls yield with each line of mesh.json, and whether it is a member and whether a comma is at its end.
+func (e *Encoding) lines(yield func(text []byte, member, comma bool)) {
+	lists := []struct {
 		name    string
 		members [][]byte
-	}{{"services", e.Services}, {"gateways", e.Gateways}, {"externals", e.Externals}} {
+	}{{"services", e.Services}, {"gateways", e.Gateways}, {"externals", e.Externals}}
+	left := 0
+	for _, list := range lists {
+		if len(list.members) > 0 {
+			left++
+		}
+	}
+	head := append([]byte(formatStart+","), e.Settings[1:]...)
+	if left == 0 {
+		yield(head, false, false)
+		return
+	}
+	yield(head[:len(head)-1], false, true)
+	for _, list := range lists {
 		if len(list.members) == 0 {
 			continue
 		}
-		b = append(b, ",\n\""+list.name+"\":[\n"...)
+		yield([]byte(`"`+list.name+`":[`), false, false)
 		for i, member := range list.members {
-			if i > 0 {
-				b = append(b, ",\n"...)
-			}
-			b = append(b, member...)
+			yield(member, true, i+1 < len(list.members))
 		}
-		b = append(b, "\n]"...)
+		if left--; left > 0 {
+			yield([]byte("]"), false, true)
+		} else {
+			yield([]byte("]}"), false, false)
+		}
 	}
-	return append(b, "}\n"...)
 }
+
+// formatStart begins a mesh.json.
+var formatStart = `{"meshc":` + strconv.Itoa(Format)
 
 // Marshal writes mesh.json.
 func Marshal(m *Mesh) ([]byte, error) {
@@ -108,12 +131,6 @@ func Marshal(m *Mesh) ([]byte, error) {
 		return nil, err
 	}
 	return e.JSON(), nil
-}
-
-// Digest tells one mesh from another, of its JSON.
-func Digest(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:8])
 }
 
 // Unmarshal reads mesh.json. Unknown fields, trailing data and another Format
@@ -128,7 +145,7 @@ func Unmarshal(data []byte) (*Mesh, error) {
 	if err := d.Decode(&doc); err != nil {
 		return nil, fmt.Errorf("not a mesh.json: %w", err)
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if trailing(d) {
 		return nil, fmt.Errorf("not a mesh.json: more than one JSON value")
 	}
 	if doc.Format != Format {

@@ -44,6 +44,9 @@ func (c *Comparison) Values(a, b reflect.Value) bool {
 		if a.Len() != b.Len() {
 			return false
 		}
+		if a.Pointer() == b.Pointer() {
+			return true
+		}
 		for i := range a.Len() {
 			if !c.Values(a.Index(i), b.Index(i)) {
 				return false
@@ -53,6 +56,9 @@ func (c *Comparison) Values(a, b reflect.Value) bool {
 	case reflect.Map:
 		if a.Len() != b.Len() {
 			return false
+		}
+		if a.Pointer() == b.Pointer() {
+			return true
 		}
 		for _, k := range a.MapKeys() {
 			if other := b.MapIndex(k); !other.IsValid() || !c.Values(a.MapIndex(k), other) {

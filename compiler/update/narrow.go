@@ -15,12 +15,18 @@ func Narrows(before, after *ir.Mesh) bool {
 	before, after = ir.Alike(before, after)
 	for _, was := range before.Services {
 		is := after.Service(was.Name)
+		if was == is {
+			continue
+		}
 		if is == nil || is.Identity != was.Identity || !was.Guards.Within(&is.Guards) {
 			return true
 		}
 	}
 	for _, was := range before.Gateways {
 		is := after.Gateway(was.Name)
+		if was == is {
+			continue
+		}
 		if is == nil || is.Identity != was.Identity || is.Authorizer != was.Authorizer ||
 			!ir.Same(was.Listeners, is.Listeners) || !ir.Same(was.Routes, is.Routes) {
 			return true
@@ -61,7 +67,7 @@ func calledOtherwise(before, after *ir.Mesh) map[string]bool {
 	}
 	ir.Pairs(before.Services, after.Services, func(s *ir.Service) string { return s.Name },
 		func(name string, was, is *ir.Service) {
-			if was != nil && is != nil && ir.Same(closed(was), closed(is)) {
+			if was == is || was != nil && is != nil && ir.Same(closed(was), closed(is)) {
 				return
 			}
 			out[name] = true

@@ -20,7 +20,7 @@ func Unstaged(before, after *ir.Mesh) (why []string) {
 		}
 	}
 	for _, s := range after.Services {
-		if was := before.Service(s.Name); was != nil {
+		if was := before.Service(s.Name); was != nil && was != s {
 			identity("service", s.Name, was.Identity == s.Identity)
 			why = append(why, otherPorts(was, s)...)
 			if was.Authorizer != "" && s.Authorizer != "" && was.Authorizer != s.Authorizer {

@@ -39,6 +39,9 @@ func Stages(before, after *ir.Mesh) []*ir.Mesh {
 func callsNothingNew(before, after *ir.Mesh) bool {
 	for _, g := range after.Gateways {
 		was := before.Gateway(g.Name)
+		if was == g {
+			continue
+		}
 		if was == nil || !containsAll(g.Uses, was.Uses) || !ir.Same(was.Routes, g.Routes) ||
 			!ir.Same(was.Listeners, g.Listeners) {
 			return false
@@ -46,6 +49,9 @@ func callsNothingNew(before, after *ir.Mesh) bool {
 	}
 	for _, s := range after.Services {
 		was := before.Service(s.Name)
+		if was == s {
+			continue
+		}
 		if was == nil || !containsAll(s.Uses, was.Uses) ||
 			!ir.Same(was.Routes, s.Routes) || !ir.Same(was.Ports, s.Ports) {
 			return false
@@ -85,7 +91,7 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 	for i, s := range out.Services {
 		was, is := before.Service(s.Name), after.Service(s.Name)
 		switch {
-		case was == nil || is == nil:
+		case was == nil || is == nil || was == is:
 		case !called[s.Name] && ir.Same(closed(was), closed(is)):
 			out.Services[i] = is // whoever calls it does so as before: whom it lets in waits for nobody
 		default:

@@ -45,20 +45,17 @@ func Pack(data []byte) ([]manifest.File, error) {
 
 func partName(n int) string { return fmt.Sprintf("%s.gz.%03d", Name, n) }
 
-// Joined is the mesh whose parts read returns by their names, or [fs.ErrNotExist].
-func Joined(read func(part string) ([]byte, error)) (*ir.Mesh, error) {
-	data, err := join(read, maxSize)
-	if err != nil {
-		return nil, err
-	}
-	return ir.Unmarshal(data)
+// Joined is the mesh whose parts read returns by their names, or [fs.ErrNotExist]. Members that have not changed
+// since the last mesh of the reader are the same values.
+func Joined(r *ir.Reader, read func(part string) ([]byte, error)) (*ir.Mesh, error) {
+	return r.Read(func() (io.ReadCloser, error) { return join(read, maxSize) })
 }
 
 // join puts a mesh.json together that [Pack] took apart. It is at most limit bytes long.
 // Read returns a part, or [fs.ErrNotExist]. While parts of an older and a newer file
-// stand beside each other the checksum tells, and join returns an error; parts of a
+// stand beside each other the checksum tells, and reading ends with an error; parts of a
 // longer one that are left behind it do no harm.
-func join(read func(part string) ([]byte, error), limit int64) ([]byte, error) {
+func join(read func(part string) ([]byte, error), limit int64) (io.ReadCloser, error) {
 	var packed bytes.Buffer
 	for n := 0; ; n++ {
 		part, err := read(partName(n))
@@ -75,12 +72,5 @@ func join(read func(part string) ([]byte, error), limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
 	r.Multistream(false)
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", Name, err)
-	case int64(len(data)) > limit:
-		return nil, fmt.Errorf("%s has more than %d bytes", Name, limit)
-	}
-	return data, nil
+	return bounded{&io.LimitedReader{R: r, N: limit + 1}, r, limit}, nil
 }

@@ -2,6 +2,7 @@ package meshfile
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ func TestJoinReadsWhatPackWrote(t *testing.T) {
 	for _, data := range [][]byte{nil, []byte("{}\n"), bytes.Repeat([]byte("service "), 1<<20), noise} {
 		dir := t.TempDir()
 		parts := pack(t, dir, data)
-		got, err := join(files(dir), int64(len(data)))
+		got, err := joined(files(dir), int64(len(data)))
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%d bytes in %d parts became %d: %v", len(data), len(parts), len(got), err)
 		}
@@ -28,7 +29,7 @@ func TestJoinReadsWhatPackWrote(t *testing.T) {
 			}
 		}
 		if len(data) > 0 {
-			if _, err := join(files(dir), int64(len(data))-1); err == nil {
+			if _, err := joined(files(dir), int64(len(data))-1); err == nil {
 				t.Errorf("%d bytes were read past the limit", len(data))
 			}
 		}
@@ -67,7 +68,7 @@ func TestJoinRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 			if err := spoil(dir, parts); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := join(files(dir), 1<<30); err == nil {
+			if _, err := joined(files(dir), 1<<30); err == nil {
 				t.Error("it was read")
 			}
 		})
@@ -81,7 +82,7 @@ func TestJoinPassesOverPartsThatAreLeft(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, partName(len(parts))), []byte("of a longer one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := join(files(dir), 1<<30); err != nil || string(data) != "mesh" {
+	if data, err := joined(files(dir), 1<<30); err != nil || string(data) != "mesh" {
 		t.Errorf("%q, %v", data, err)
 	}
 }
@@ -89,6 +90,14 @@ func TestJoinPassesOverPartsThatAreLeft(t *testing.T) {
 // files reads the parts in a directory.
 func files(dir string) func(string) ([]byte, error) {
 	return func(part string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, part)) }
+}
+
+func joined(read func(string) ([]byte, error), limit int64) ([]byte, error) {
+	in, err := join(read, limit)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(in)
 }
 
 func pack(t *testing.T, dir string, data []byte) []manifest.File {

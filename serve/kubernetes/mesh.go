@@ -23,8 +23,9 @@ const settle = 5 * time.Second
 // the last complete mesh is served. The function taken is called before a mesh from the cluster is served, so that
 // the caller can stop serving an older mesh from another source.
 func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, taken func()) error {
+	var reader ir.Reader
 	for ctx.Err() == nil {
-		if err := c.followMesh(ctx, namespace, selector, taken); err != nil {
+		if err := c.followMesh(ctx, &reader, namespace, selector, taken); err != nil {
 			return err
 		}
 		c.untilBack(ctx)
@@ -33,7 +34,7 @@ func (c *Cluster) FollowMesh(ctx context.Context, namespace, selector string, ta
 }
 
 // followMesh follows until the watch fails.
-func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, taken func()) error {
+func (c *Cluster) followMesh(ctx context.Context, reader *ir.Reader, namespace, selector string, taken func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	configs := newWatch[*corev1.ConfigMap](c, namespace, c.client.CoreV1().
@@ -56,7 +57,7 @@ func (c *Cluster) followMesh(ctx context.Context, namespace, selector string, ta
 		if !configs.complete(ctx) {
 			return nil
 		}
-		m, err := joined(configs.objects())
+		m, err := joined(reader, configs.objects())
 		if err != nil {
 			failure = fmt.Sprintf("the ConfigMaps of the mesh in %s: %v", namespace, err)
 			if failing == nil {
@@ -82,18 +83,18 @@ func ReadMesh(ctx context.Context, client apiserver.Client, namespace, selector 
 	for i := range list.Items {
 		parts = append(parts, &list.Items[i])
 	}
-	return joined(parts)
+	return joined(new(ir.Reader), parts)
 }
 
 // joined is the mesh whose parts are in the ConfigMaps.
-func joined(list []*corev1.ConfigMap) (*ir.Mesh, error) {
+func joined(r *ir.Reader, list []*corev1.ConfigMap) (*ir.Mesh, error) {
 	parts := map[string][]byte{}
 	for _, c := range list {
 		for name, data := range c.BinaryData {
 			parts[name] = data
 		}
 	}
-	return meshfile.Joined(func(part string) ([]byte, error) {
+	return meshfile.Joined(r, func(part string) ([]byte, error) {
 		if data, ok := parts[part]; ok {
 			return data, nil
 		}
