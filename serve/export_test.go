@@ -1,6 +1,13 @@
 package serve
 
-import "time"
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/render/envoy"
+)
 
 // SettleAll does at once what the server does every second.
 func (s *Server) SettleAll() { s.proxies.settleAll() }
@@ -12,4 +19,49 @@ func (s *Server) ForgetHolders(now time.Time) (left int) {
 		left += len(of)
 	}
 	return left
+}
+
+// Join has a proxy connect, without a stream.
+func (s *Server) Join(n *corev3.Node, identity spiffeid.ID) error {
+	s.proxies.mu.Lock()
+	defer s.proxies.mu.Unlock()
+	return s.proxies.register(&stream{identity: identity}, n)
+}
+
+// Advance begins the next stage of a change without waiting for proxies, and reports whether there was one.
+func (s *Server) Advance() bool {
+	s.staging.mu.Lock()
+	defer s.staging.mu.Unlock()
+	if len(s.staging.ahead) == 0 {
+		return false
+	}
+	s.staging.advance()
+	return true
+}
+
+// Unlike returns the proxies that are served something else than what is rendered for each of them alone.
+func (s *Server) Unlike() (ids []string) {
+	p := s.proxies
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.live.now()
+	for _, n := range p.sortedNodes() {
+		want := newBuilt(&envoy.Resources{})
+		if of, err := p.madeOf(n, v); err == nil {
+			build := envoy.Build
+			if n.kind == kindGRPC {
+				build = envoy.Proxyless
+			}
+			r, err := build(of.Scope, of.Options)
+			if err != nil {
+				ids = append(ids, n.id+": "+err.Error())
+				continue
+			}
+			want = newBuilt(r).withAssignments(envoy.Assignments(r.Discovered, n.endpoint, v.instances))
+		}
+		if !want.equal(n.target()) {
+			ids = append(ids, n.id)
+		}
+	}
+	return ids
 }

@@ -45,14 +45,19 @@ func (l *liveMesh) now() *view {
 	return l.view
 }
 
-// setMesh replaces the mesh that is served.
-func (l *liveMesh) setMesh(m *ir.Mesh, now time.Time) {
+// setMesh replaces the mesh that is served. It returns the members whose proxies may get another configuration by that.
+func (l *liveMesh) setMesh(m *ir.Mesh, now time.Time) *changed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := *l.view
+	before, next := l.view.mesh, *l.view
+	ended := !l.ends.IsZero() && !now.Before(l.ends) // and [liveMesh.endRules] has not seen it yet
 	next.mesh = m
 	next.find()
 	l.view, l.ends = &next, nextEnd(m, now)
+	if ended {
+		return &changed{all: true}
+	}
+	return changes(before, m)
 }
 
 // setFiles takes over the content of endpoints files; files that are not in the map keep their content. It returns

@@ -100,6 +100,17 @@ func (p *proxies) refreshAll() {
 	}
 }
 
+// refreshChanged renders the nodes of the members that have changed again, and pushes what changed.
+func (p *proxies) refreshChanged(c *changed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.sortedNodes() {
+		if n.of == nil || c.concerns(n) {
+			p.refresh(n)
+		}
+	}
+}
+
 // reassign renders the endpoint assignments of the nodes that call one of the services, and pushes what changed.
 // Their other configuration stays, but for those that tell callees apart by addresses which have changed.
 func (p *proxies) reassign(services map[string]bool) {

@@ -87,8 +87,7 @@ func (s *staging) take(m *ir.Mesh, hash string) {
 func (s *staging) advance() {
 	next := s.ahead[0]
 	s.ahead, s.began = s.ahead[1:], time.Now()
-	s.live.setMesh(next, s.began)
-	s.proxies.refreshAll()
+	s.proxies.refreshChanged(s.live.setMesh(next, s.began))
 }
 
 // advanceWhenTaken begins the next stage of a change if all proxies have acknowledged the present one.
