@@ -36,6 +36,8 @@ type Mesh struct {
 	Hosts map[string]Host
 	// Aliases are services by other hosts under which they can be reached.
 	Aliases map[string]*Service
+	// parts are the Services that are versions of others, by NAMESPACE/NAME.
+	versionParts map[string]*Part
 	// Sees says, by the name of a service, which hosts it can see; a service that is not in the map can see all.
 	Sees map[string]func(h Host) bool
 }
@@ -56,6 +58,7 @@ func New(objects []*Object, o Options) *Mesh {
 	}
 	m.readServices(objects)
 	m.readClusterDomain(objects)
+	m.nameParts()
 	return m
 }
 
@@ -122,27 +125,33 @@ func (m *Mesh) Finish() {
 		}
 	}
 	for _, caller := range m.Sorted() {
-		if m.Calls != nil {
-			for _, name := range m.Calls[caller.Name] {
-				caller.use(name)
-			}
-			continue
+		m.calls(caller)
+		m.toldApart(caller)
+	}
+}
+
+// calls writes the uses of a service.
+func (m *Mesh) calls(caller *Service) {
+	if m.Calls != nil {
+		for _, name := range m.Calls[caller.Name] {
+			caller.use(name)
 		}
-		sees := m.Sees[caller.Name]
-		if sees == nil {
-			sees = func(Host) bool { return true }
+		return
+	}
+	sees := m.Sees[caller.Name]
+	if sees == nil {
+		sees = func(Host) bool { return true }
+	}
+	for _, callee := range m.Sorted() {
+		if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.host(m.ClusterDomain)) &&
+			callee.lets(caller) &&
+			!callee.leadsTo(caller.Name) {
+			caller.use(callee.Name)
 		}
-		for _, callee := range m.Sorted() {
-			if callee != caller && len(callee.Spec.Ports) > 0 && sees(callee.host(m.ClusterDomain)) &&
-				callee.lets(caller) &&
-				!callee.leadsTo(caller.Name) {
-				caller.use(callee.Name)
-			}
-		}
-		for name, host := range m.Hosts {
-			if sees(host) {
-				caller.use(name)
-			}
+	}
+	for name, host := range m.Hosts {
+		if sees(host) {
+			caller.use(name)
 		}
 	}
 }

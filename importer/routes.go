@@ -129,6 +129,15 @@ func listenersOf(r *spec.Route) []string {
 	return out
 }
 
+// Ended returns the routes of a service with one at the end that answers 404 to the requests that none of them takes,
+// as other meshes do: without it these requests would go to any instance.
+func Ended(routes []*spec.Route) []*spec.Route {
+	if len(routes) == 0 || slices.ContainsFunc(routes, takesAll) {
+		return routes
+	}
+	return append(routes, &spec.Route{DirectResponse: &spec.DirectResponse{Status: spec.Written(404)}})
+}
+
 // Tidied returns the routes of a service without destinations that mean "any instance". It returns nil if only a
 // route without any setting remains.
 func Tidied(routes []*spec.Route) []*spec.Route {

@@ -69,15 +69,27 @@ func (s *Service) Speaks(port, protocol string) {
 	}
 }
 
-// settlePorts sets the protocol tcp for ports whose protocol is still not known.
+// Secures sets the protocol of a port to tls: the application ends the connections itself.
+func (s *Service) Secures(port string) {
+	s.Spec.Ports[port].Protocol = spec.Written("tls")
+	delete(s.guessed, port)
+}
+
+// settlePorts sets the protocol of ports of which it is still not known: tls for the port of HTTPS, and else tcp.
 func (s *Service) settlePorts(m *Mesh) {
 	for name, index := range s.guessed {
+		p := s.Spec.Ports[name]
+		if p.Port.Value == httpsPort {
+			p.Protocol = spec.Written("tls")
+		}
 		m.Add(s.Object, diag.NotCarried,
-			fmt.Sprintf("nothing says what port %s speaks: it is taken for tcp; name its protocol in appProtocol",
-				name),
+			fmt.Sprintf("nothing says what port %s speaks: it is taken for %s; name its protocol in appProtocol",
+				name, p.Protocol.Value),
 			"spec", "ports", strconv.Itoa(index))
 	}
 }
+
+const httpsPort = 443
 
 // Accounts returns the service accounts of its pods.
 func (s *Service) Accounts() []string {
@@ -200,6 +212,9 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 			continue
 		}
 		port := &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}
+		if p.AppProtocol != nil && *p.AppProtocol == "kubernetes.io/ws" {
+			port.Upgrades = spec.WrittenAll("websocket")
+		}
 		if protocol == "" {
 			s.guessed[name] = i
 			port.Protocol = spec.Written("tcp")

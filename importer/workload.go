@@ -95,6 +95,7 @@ func (m *Mesh) AddCaller(w *Workload) *Service {
 // giveWorkloads gives each service the workload that it selects. If it selects more than one, they become versions,
 // distinguished by the label "version", or by the first label that differs.
 func (m *Mesh) giveWorkloads() {
+	m.takeParts()
 	owners := map[*Workload]*Service{}
 	for _, s := range m.Sorted() {
 		s.Account = membername.Plain(s.Name)

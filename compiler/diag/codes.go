@@ -137,6 +137,7 @@ var warnings = map[Code]bool{
 	SharedAccount:    true,
 	PortAlone:        true,
 	TestUndecided:    true,
+	HostClaimed:      true,
 }
 
 // Severity returns Warning for the codes that do not fail a compilation, and Error for all others.

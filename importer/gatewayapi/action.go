@@ -14,7 +14,7 @@ import (
 
 // action takes what a rule does, and is the route that does it for a match. It is nil for a rule that cannot be
 // carried over.
-func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *importer.Service, kind string,
+func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *importer.Service, in edge,
 	where []string,
 ) func(*spec.Match) *spec.Route {
 	base := spec.Route{}
@@ -40,15 +40,18 @@ func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *impo
 		if d := importer.Take(&f.RequestRedirect); d != nil {
 			redirect = d
 		}
-		cors(importer.Take(&f.CORS), &base)
+		cors(f.CORS, &base)
 		if f.RequestMirror != nil && base.Mirror == nil {
 			m.mirror(o, importer.Take(&f.RequestMirror), at, &base, append(slices.Clone(where), "filters",
 				strconv.Itoa(i), "requestMirror", "backendRef"))
 		}
 	}
+	if len(r.BackendRefs) == 1 { // what is done for its only backend is done for the route
+		m.ofBackend(&r.BackendRefs[0], &base)
+	}
 	m.tries(o, r, &base, where)
 	protocol := "http"
-	if kind == "GRPCRoute" {
+	if o.Kind == "GRPCRoute" {
 		protocol = "grpc"
 	}
 	var invalid float64
@@ -66,11 +69,31 @@ func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *impo
 		route.Match = match
 		if redirect != nil {
 			route.Redirect = redirected(*redirect, match)
+			in.keep(route.Redirect)
 		}
 		if rewrite != nil {
 			route.Rewrite = rewritten(*rewrite, &route)
 		}
 		return &route
+	}
+}
+
+// ofBackend takes the edits of headers that a route's only backend asks for, where the route has none of its own.
+func (m *reader) ofBackend(b *gatewayv1.HTTPBackendRef, route *spec.Route) {
+	for i := range b.Filters {
+		f := &b.Filters[i]
+		if f.RequestHeaderModifier != nil && (route.Headers == nil || route.Headers.Request == nil) {
+			f.Type = ""
+			edit(importer.Take(&f.RequestHeaderModifier), route, func(h *spec.Headers) **spec.HeaderEdits {
+				return &h.Request
+			})
+		}
+		if f.ResponseHeaderModifier != nil && (route.Headers == nil || route.Headers.Response == nil) {
+			f.Type = ""
+			edit(importer.Take(&f.ResponseHeaderModifier), route, func(h *spec.Headers) **spec.HeaderEdits {
+				return &h.Response
+			})
+		}
 	}
 }
 
@@ -149,28 +172,48 @@ func redirected(f gatewayv1.HTTPRequestRedirectFilter, match *spec.Match) *spec.
 	return out
 }
 
+// redirects reports whether a route redirects some requests.
+func (m *reader) redirects(o *importer.Object) bool {
+	var d gatewayv1.HTTPRouteSpec
+	return o.Kind == "HTTPRoute" && (&importer.Mesh{}).DecodePart(o, "spec", &d) &&
+		slices.ContainsFunc(d.Rules, func(r gatewayv1.HTTPRouteRule) bool {
+			return slices.ContainsFunc(r.Filters, func(f gatewayv1.HTTPRouteFilter) bool {
+				return f.RequestRedirect != nil
+			})
+		})
+}
+
 func cors(f *gatewayv1.HTTPCORSFilter, route *spec.Route) {
 	if f == nil {
 		return
 	}
 	out := &spec.CORS{}
-	for _, origin := range f.AllowOrigins {
+	for _, origin := range importer.Take(&f.AllowOrigins) {
 		out.Origins = append(out.Origins, spec.Written(string(origin)))
 	}
-	for _, method := range f.AllowMethods {
+	for _, method := range importer.Take(&f.AllowMethods) {
+		if method == "*" { // pages with credentials would need them by name, too
+			out.Methods = spec.WrittenAll("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+			continue
+		}
 		out.Methods = append(out.Methods, spec.Written(string(method)))
 	}
-	for _, name := range f.AllowHeaders {
+	for _, name := range importer.Take(&f.AllowHeaders) {
+		if name == "*" {
+			f.AllowHeaders = append(f.AllowHeaders, name) // is told
+			continue
+		}
 		out.Headers = append(out.Headers, spec.Written(strings.ToLower(string(name))))
 	}
-	for _, name := range f.ExposeHeaders {
+	for _, name := range importer.Take(&f.ExposeHeaders) {
 		out.ExposeHeaders = append(out.ExposeHeaders, spec.Written(strings.ToLower(string(name))))
 	}
-	if f.MaxAge > 0 {
-		out.MaxAge = spec.Written(importer.Duration(time.Duration(f.MaxAge) * time.Second))
+	if age := importer.Take(&f.MaxAge); age > 0 {
+		out.MaxAge = spec.Written(importer.Duration(time.Duration(age) * time.Second))
 	}
-	if f.AllowCredentials != nil {
-		out.Credentials = spec.Written(*f.AllowCredentials)
+	any := slices.ContainsFunc(out.Origins, func(o spec.Field[string]) bool { return o.Value == "*" })
+	if f.AllowCredentials != nil && !(any && *f.AllowCredentials) { // which is told
+		out.Credentials = spec.Written(*importer.Take(&f.AllowCredentials))
 	}
 	route.CORS = out
 }

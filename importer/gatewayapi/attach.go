@@ -60,14 +60,18 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 			continue // see toServices
 		}
 		namespace := string(valueOr(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
+		kind := string(valueOr(parent.Kind, "Gateway"))
 		g := m.gateways[namespace+"/"+string(parent.Name)]
-		if valueOr(parent.Kind, "Gateway") != "Gateway" || valueOr(parent.Group, group) != group || g == nil {
-			m.NotCarried(o, "no Gateway "+namespace+"/"+string(parent.Name)+" was read", at...)
+		if kind == "ListenerSet" {
+			g = m.ofSet(namespace + "/" + string(parent.Name))
+		}
+		if kind != "Gateway" && kind != "ListenerSet" || valueOr(parent.Group, group) != group || g == nil {
+			m.NotCarried(o, "no "+kind+" "+namespace+"/"+string(parent.Name)+" was read", at...)
 			continue
 		}
 		found := false
 		for _, l := range g.listeners {
-			if parent.SectionName != nil && string(*parent.SectionName) != l.name ||
+			if l.of() != kind+" "+namespace+"/"+string(parent.Name) || parent.SectionName != nil && string(*parent.SectionName) != l.name ||
 				parent.Port != nil && int(*parent.Port) != l.spec.Port.Value {
 				continue
 			}
@@ -76,7 +80,7 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 			}
 		}
 		if !found {
-			m.NotCarried(o, "no listener of "+g.object.String()+" takes it", at...)
+			m.NotCarried(o, "no listener of "+kind+" "+namespace+"/"+string(parent.Name)+" takes it", at...)
 		}
 	}
 }
@@ -95,6 +99,9 @@ func (m *reader) toServices() {
 				namespace := string(valueOr(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
 				s := m.Service(namespace, string(parent.Name))
 				switch {
+				case s == nil && m.Part(namespace, string(parent.Name)) != nil:
+					part := m.Part(namespace, string(parent.Name))
+					m.NotCarried(o, "the Service is a version of "+part.Of.Name+", whose routes hold for all calls", at...)
 				case s == nil:
 					m.NotCarried(o, "no Service "+namespace+"/"+string(parent.Name)+" was read", at...)
 				case parent.Port != nil && s.Port(int(*parent.Port)) == "":
@@ -106,19 +113,13 @@ func (m *reader) toServices() {
 					m.NotCarried(o, "a route holds for each port of "+s.Name+" that speaks HTTP", append(at, "port")...)
 					fallthrough
 				default:
-					m.called[s.Name] = true
-					byService[s] = append(byService[s], m.candidates(o, s)...)
+					byService[s] = append(byService[s], m.candidates(o, s, edge{})...)
 				}
 			}
 		}
 	}
 	for s, candidates := range byService {
 		s.Spec.Routes = m.ordered(candidates)
-		for _, r := range s.Spec.Routes {
-			for _, d := range r.To {
-				m.called[d.Service.Or(s.Name)] = true
-			}
-		}
-		s.Spec.Routes = importer.Tidied(s.Spec.Routes)
+		s.Spec.Routes = importer.Tidied(importer.Ended(s.Spec.Routes))
 	}
 }

@@ -58,12 +58,18 @@ func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectRefe
 			append(where, "namespace")...)
 		return nil
 	}
-	s := m.Service(namespace, string(ref.Name))
+	s, part := m.Service(namespace, string(ref.Name)), m.Part(namespace, string(ref.Name))
+	if s == nil && part != nil {
+		s = part.Of
+	}
 	if s == nil {
 		m.NotCarried(o, "no Service "+namespace+"/"+string(ref.Name)+" was read", append(where, "name")...)
 		return nil
 	}
 	out := &spec.Destination{}
+	if part != nil && part.Version != "" {
+		out.Version = spec.Written(part.Version)
+	}
 	if s != at {
 		out.Service = spec.Written(s.Name)
 	}
@@ -71,6 +77,9 @@ func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectRefe
 		return out
 	}
 	port := s.Port(int(*ref.Port))
+	if part != nil {
+		port = part.Port(int(*ref.Port))
+	}
 	if port == "" {
 		m.NotCarried(o, fmt.Sprintf("the Service %s has no port %d", s.Name, *ref.Port), append(where, "port")...)
 		return nil
@@ -78,6 +87,12 @@ func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectRefe
 	s.Speaks(port, protocol)
 	if said := s.Spec.Ports[port].Protocol.Value; protocol == "tcp" && said != "tcp" && said != "tls" {
 		m.NotCarried(o, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+said,
+			append(where, "port")...)
+		return nil
+	}
+	if said := s.Spec.Ports[port].Protocol.Value; protocol != "tcp" && (said == "tcp" || said == "tls") {
+		m.NotCarried(o, "port "+port+" of "+s.Name+" speaks "+said+", and a member is reached by mutual TLS with the "+
+			"certificates of the mesh alone: let the application speak HTTP there",
 			append(where, "port")...)
 		return nil
 	}

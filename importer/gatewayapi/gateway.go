@@ -14,7 +14,6 @@ import (
 var gatewayReasons = map[string]string{
 	"addresses":                       "the address is that of the gateway's Service in Kubernetes",
 	"infrastructure":                  "the gateway's Deployment and Service are meshc's",
-	"allowedListeners":                "a gateway has its listeners in one place",
 	"defaultScope":                    "a route names its gateways",
 	"tls.backend":                     "a gateway shows the certificate of its identity in the mesh",
 	"tls.frontend":                    "roots are in a Secret: tls: clientCertificates",
@@ -51,8 +50,9 @@ func (m *reader) readGateways() {
 			d.TLS.Frontend = nil
 		}
 		for i := range d.Listeners {
-			m.listener(g, i, &d.Listeners[i], roots)
+			m.listener(g, o, i, &d.Listeners[i], roots)
 		}
+		m.listenerSets(g, importer.Take(&d.AllowedListeners), roots)
 		m.Left(o, "spec", &d, gatewayReasons)
 	}
 }
@@ -74,6 +74,7 @@ func (m *reader) finishGateways() {
 		for _, l := range g.listeners {
 			m.redirectListener(g, l)
 		}
+		g.share()
 		m.gateway(g)
 	}
 }
@@ -91,10 +92,10 @@ func (m *reader) gateway(g *gateway) {
 		byRoutes := !l.spec.Protocol.IsSet() && !l.spec.RedirectTo.IsSet()
 		switch {
 		case l.spec.Protocol.IsSet() && l.spec.To == nil:
-			m.NotCarried(g.object, "no route says where its connections go, and the listener is left out", at...)
+			m.NotCarried(l.object, "no route says where its connections go, and the listener is left out", at...)
 			continue
 		case byRoutes && len(l.routes) == 0:
-			m.NotCarried(g.object, "no route is attached to it, and the listener is left out", at...)
+			m.NotCarried(l.object, "no route is attached to it, and the listener is left out", at...)
 			unused = append(unused, l.host)
 			continue
 		case byRoutes:
@@ -102,6 +103,9 @@ func (m *reader) gateway(g *gateway) {
 		}
 		for n, one := range append([]*spec.Listener{l.spec}, l.more...) {
 			name := l.called
+			if out.Listeners[name] != nil && n == 0 {
+				continue // it is one with another
+			}
 			if n > 0 {
 				name = importer.Free(out.Listeners, name)
 			}
@@ -128,38 +132,37 @@ func (m *reader) gateway(g *gateway) {
 
 // routes are those of listeners, each for the hosts and the listeners that it is attached to.
 func (m *reader) routes(listeners []*listener, unused []string) []*spec.Route {
-	at := map[*importer.Object]map[string][]string{} // listeners by host
+	at := map[*importer.Object]map[string][]*listener{} // by host
 	var objects []*importer.Object
 	for _, l := range listeners {
 		for _, a := range l.routes {
 			if at[a.object] == nil {
-				at[a.object] = map[string][]string{}
+				at[a.object] = map[string][]*listener{}
 				objects = append(objects, a.object)
 			}
 			for _, host := range a.hosts {
-				at[a.object][host] = append(at[a.object][host], l.called)
+				if !slices.ContainsFunc(listeners, func(other *listener) bool { return other.hides(l, host) }) {
+					at[a.object][host] = append(at[a.object][host], l)
+				}
 			}
 		}
 	}
 	byHost := map[string][]*candidate{}
 	for _, o := range objects {
 		for _, host := range slices.Sorted(maps.Keys(at[o])) {
-			names := at[o][host]
-			all := !slices.ContainsFunc(listeners, func(l *listener) bool {
-				_, meets := importer.Intersect(l.host, host)
-				return meets && !slices.Contains(names, l.called)
-			})
-			for _, c := range m.candidates(o, nil) {
-				if !all { // it need not be said where all that answer for the host have it
-					c.listeners = names
-				}
-				byHost[host] = append(byHost[host], c)
+			for _, e := range edgesOf(at[o][host], listeners, host, m.redirects(o)) {
+				byHost[host] = append(byHost[host], m.candidates(o, nil, e)...)
 			}
 		}
 	}
 	var hosts []importer.Hosted
 	for _, host := range slices.Sorted(maps.Keys(byHost)) {
 		hosts = append(hosts, importer.Hosted{Host: host, Routes: m.ordered(byHost[host])})
+	}
+	for _, l := range listeners { // what their own routes do not take is for no wider listener
+		if !slices.Contains(unused, l.host) {
+			unused = append(unused, l.host)
+		}
 	}
 	for _, host := range unused {
 		if host != "" && byHost[host] == nil {

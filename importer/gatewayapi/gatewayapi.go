@@ -1,6 +1,6 @@
-// Package gatewayapi reads objects of the Gateway API: Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute,
-// BackendTLSPolicy and ReferenceGrant, as described in https://gateway-api.sigs.k8s.io/reference/spec/. The parent of
-// a route may be a Gateway or a Service (GAMMA).
+// Package gatewayapi reads objects of the Gateway API: Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ListenerSet,
+// BackendTLSPolicy and ReferenceGrant, as described in https://gateway-api.sigs.k8s.io/reference/spec/. The parent of a
+// route may be a Gateway or a Service (GAMMA).
 package gatewayapi
 
 import (
@@ -18,21 +18,18 @@ type reader struct {
 	objects  []*importer.Object
 	gateways map[string]*gateway // by NAMESPACE/NAME
 	grants   []grant
-	// called are the names of services that every member of the mesh may call.
-	called map[string]bool
 }
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m := &reader{
 		Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{},
-		called: map[string]bool{},
 	}
 	m.readGrants()
+	m.backendTLS()
 	m.readGateways()
 	m.toServices()
 	m.finishGateways()
-	m.backendTLS()
 	m.Others(objects, kinds, map[string]string{
 		"networking.istio.io": "meshc import istio",
 		"security.istio.io":   "meshc import istio",
@@ -54,15 +51,15 @@ var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
 var kinds = map[string]string{
 	"Gateway": group, "GatewayClass": group, "HTTPRoute": group, "GRPCRoute": group, "TLSRoute": group,
 	"TCPRoute":         group,
-	"BackendTLSPolicy": group, "ReferenceGrant": group,
+	"BackendTLSPolicy": group, "ReferenceGrant": group, "ListenerSet": group,
 }
 
-// allow writes the allow rules of services: for the gateways whose routes lead to a service, for its callers, and for
-// every member if the service is the parent of a route.
+// allow writes the allow rules of services: for the gateways whose routes lead to a service and for its callers. Where
+// calls are not known every member may call it, as today.
 func (m *reader) allow() {
 	for _, s := range m.Sorted() {
 		from := m.Callers(s)
-		if m.called[s.Name] && m.Calls == nil {
+		if m.Calls == nil { // nothing says who may not call it
 			from = &spec.Peers{Anyone: spec.Written(true)}
 		}
 		if len(s.Spec.Ports) > 0 && from != nil {
@@ -71,11 +68,23 @@ func (m *reader) allow() {
 	}
 }
 
-// backendTLS reports each BackendTLSPolicy, because the mesh itself encrypts connections to backends.
+// backendTLS reports each BackendTLSPolicy, because the mesh itself encrypts connections to backends. The ports that it
+// is for speak TLS: nothing is sent there without.
 func (m *reader) backendTLS() {
 	for _, o := range m.objectsOf("BackendTLSPolicy") {
 		var d gatewayv1.BackendTLSPolicySpec
 		if m.Decode(o, "spec", &d) {
+			for _, ref := range d.TargetRefs {
+				s := m.Service(o.Metadata.Namespace, string(ref.Name))
+				if s == nil || ref.Kind != "Service" {
+					continue
+				}
+				for name, p := range s.Spec.Ports {
+					if (ref.SectionName == nil || name == importer.NameOf(string(*ref.SectionName))) && p.Protocol.Value != "tls" {
+						s.Secures(name)
+					}
+				}
+			}
 			m.NotCarried(o, "a member is reached by mutual TLS, with the certificates of the mesh: its own TLS would be within that")
 		}
 	}

@@ -42,13 +42,14 @@ func frontend(d *gatewayv1.GatewaySpec) *gatewayv1.FrontendTLSConfig {
 	return d.TLS.Frontend
 }
 
-func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener,
+// listener reads a listener of a Gateway, or of a ListenerSet of it.
+func (m *reader) listener(g *gateway, o *importer.Object, i int, d *gatewayv1.Listener,
 	roots map[gatewayv1.PortNumber]*gatewayv1.FrontendTLSValidation,
 ) {
 	at := []string{"spec", "listeners", strconv.Itoa(i)}
 	port := importer.Take(&d.Port)
 	l := &listener{
-		object: g.object, index: i, name: string(importer.Take(&d.Name)),
+		object: o, index: i, name: string(importer.Take(&d.Name)),
 		host: string(valueOr(importer.Take(&d.Hostname), "")), spec: &spec.Listener{Port: spec.Written(int(port))},
 	}
 	if l.host != "" {
@@ -79,9 +80,15 @@ func (m *reader) listener(g *gateway, i int, d *gatewayv1.Listener,
 		d.TLS.Mode = nil
 	}
 	if why != "" {
-		m.NotCarried(g.object, why+", and the listener is left out", at...)
+		m.NotCarried(o, why+", and the listener is left out", at...)
 		*d = gatewayv1.Listener{}
 		return
+	}
+	for _, other := range g.listeners {
+		if other.object != o && other.spec.Port == l.spec.Port && other.host == l.host {
+			m.NotCarried(o, "listener "+other.name+" of "+other.object.String()+" has the port and the host already", at...)
+			return
+		}
 	}
 	taken := map[string]bool{}
 	for _, other := range g.listeners {
@@ -112,38 +119,51 @@ func (m *reader) terminates(g *gateway, d *gatewayv1.Listener, l *listener,
 	if roots == nil {
 		return ""
 	}
-	if len(roots.CACertificateRefs) != 1 || roots.CACertificateRefs[0].Kind != "Secret" ||
+	if len(roots.CACertificateRefs) != 1 || importer.NameOf(string(roots.CACertificateRefs[0].Name)) !=
+		string(roots.CACertificateRefs[0].Name) ||
 		string(valueOr(roots.CACertificateRefs[0].Namespace, gatewayv1.Namespace(namespace))) != namespace {
-		return "its clients show certificates, whose roots are no Secret in the gateway's own namespace"
+		return "its clients show certificates, whose roots are not in one object in the gateway's own namespace"
+	}
+	if ref := roots.CACertificateRefs[0]; ref.Kind != "Secret" {
+		m.NotCarried(g.object, fmt.Sprintf("the roots of its clients' certificates are in a %s: write a Secret %s with its "+
+			"ca.crt", ref.Kind, ref.Name), "spec", "tls", "frontend")
 	}
 	l.spec.TLS.ClientCertificates = &spec.ClientCertificates{
 		Secret: spec.Written(string(roots.CACertificateRefs[0].Name)),
 	}
 	if roots.Mode == gatewayv1.AllowInsecureFallback {
 		l.spec.TLS.ClientCertificates.Optional = spec.Written(true)
+		m.NotCarried(g.object, "clients may come without a certificate, and one that shows another is refused", "spec",
+			"tls", "frontend")
 	}
 	return ""
 }
 
 // takesFrom reports whether routes of a namespace may be attached to the listener.
 func (m *reader) takesFrom(l *listener, namespace string) bool {
-	switch valueOr(l.from.From, gatewayv1.NamespacesFromSame) {
+	return m.inNamespaces(string(valueOr(l.from.From, gatewayv1.NamespacesFromSame)), l.from.Selector,
+		l.object.Metadata.Namespace, namespace)
+}
+
+// inNamespaces reports whether a namespace is among those that a Gateway or a listener of the namespace own lets in.
+func (m *reader) inNamespaces(from string, selector *metav1.LabelSelector, own, namespace string) bool {
+	switch gatewayv1.FromNamespaces(from) {
 	case gatewayv1.NamespacesFromAll:
 		return true
 	case gatewayv1.NamespacesFromSame:
-		return namespace == l.object.Metadata.Namespace
+		return namespace == own
 	case gatewayv1.NamespacesFromSelector:
-		selector, err := metav1.LabelSelectorAsSelector(l.from.Selector)
+		chosen, err := metav1.LabelSelectorAsSelector(selector)
 		if err != nil {
 			return false
 		}
-		own := labels.Set{corev1.LabelMetadataName: namespace}
+		has := labels.Set{corev1.LabelMetadataName: namespace}
 		for _, o := range importer.Of(m.objects, "", "Namespace") {
 			if o.Metadata.Name == namespace {
-				maps.Copy(own, o.Metadata.Labels)
+				maps.Copy(has, o.Metadata.Labels)
 			}
 		}
-		return selector.Matches(own)
+		return chosen.Matches(has)
 	}
 	return false
 }
@@ -153,10 +173,12 @@ func (m *reader) redirectListener(g *gateway, l *listener) {
 	secure := slices.IndexFunc(g.listeners, func(other *listener) bool {
 		return other.spec.TLS != nil && !other.spec.Protocol.IsSet()
 	})
-	if secure < 0 || l.spec.TLS != nil || len(l.routes) != 1 || !slices.Equal(l.routes[0].hosts, []string{l.host}) {
+	if secure < 0 || l.spec.TLS != nil || slices.ContainsFunc(g.listeners, func(other *listener) bool {
+		return other != l && other.spec.Port == l.spec.Port // it is one with that
+	}) || len(l.routes) != 1 || !slices.Equal(l.routes[0].hosts, []string{l.host}) {
 		return
 	}
-	routes := m.candidates(l.routes[0].object, nil)
+	routes := m.candidates(l.routes[0].object, nil, edge{})
 	if len(routes) != 1 || len(routes[0].routes) != 1 {
 		return
 	}

@@ -14,12 +14,15 @@ import (
 )
 
 var routeReasons = map[string]string{
-	"useDefaultGateways":             "a route names its gateways",
-	"rules[].sessionPersistence":     "requests of the same hash stay at an instance: loadBalancer: policy: ring-hash",
-	"rules[].filters[].externalAuth": "mesh.externalAuthorization names who is asked, and a service or gateway names it: externalAuthorization. The route answers 500",
-	"rules[].filters[].extensionRef": "it is an extension of another implementation. The route answers 500",
-	"rules[].backendRefs[].filters":  "what is done to a request is done for a whole route",
-	"rules[].retry.codes":            "the language retries 5xx, or 502, 503 and 504: retries: on",
+	"useDefaultGateways":                      "a route names its gateways",
+	"rules[].sessionPersistence":              "requests of the same hash stay at an instance: loadBalancer: policy: ring-hash",
+	"rules[].filters[].externalAuth":          "mesh.externalAuthorization names who is asked, and a service or gateway names it: externalAuthorization. The route answers 500",
+	"rules[].filters[].extensionRef":          "it is an extension of another implementation. The route answers 500",
+	"rules[].backendRefs[].filters":           "what is done to a request is done for a whole route",
+	"rules[].filters[].cors.allowHeaders":     "the language names the headers that pages may send: cors: headers",
+	"rules[].filters[].cors.allowCredentials": "any web page could send requests with its visitor's cookies: name the origins",
+	"rules[].filters[].requestMirror":         "a route has one mirror",
+	"rules[].retry.codes":                     "the language retries 5xx, or 502, 503 and 504: retries: on",
 }
 
 // candidate is a match of a route's rule, with what decides whether it comes before others.
@@ -118,8 +121,8 @@ func (r rank) compare(other rank) int {
 }
 
 // candidates are the matches of a route; at is the service in whose routes they will stand, nil for a
-// gateway.
-func (m *reader) candidates(o *importer.Object, at *importer.Service) []*candidate {
+// gateway, whose requests come in at the edge.
+func (m *reader) candidates(o *importer.Object, at *importer.Service, in edge) []*candidate {
 	var out []*candidate
 	var d gatewayv1.HTTPRouteSpec
 	var calls [][]gatewayv1.GRPCRouteMatch
@@ -152,12 +155,12 @@ func (m *reader) candidates(o *importer.Object, at *importer.Service) []*candida
 		if len(matches) == 0 {
 			matches = []*matched{{matches: []*spec.Match{nil}, rank: rank{path: 1}}}
 		}
-		action := m.action(o, r, at, o.Kind, where)
+		action := m.action(o, r, at, in, where)
 		for _, match := range matches {
 			if match == nil || action == nil {
 				continue
 			}
-			c := &candidate{object: o, rule: i, rank: match.rank}
+			c := &candidate{object: o, rule: i, rank: match.rank, listeners: in.listeners}
 			for _, one := range match.matches {
 				c.routes = append(c.routes, action(one))
 			}

@@ -31,7 +31,10 @@ func (b *binding) destinations(i int, list []*networkingv1.HTTPRouteDestination)
 // destination is where requests, or connections, go that speak the protocol; nil when nobody is
 // there.
 func (b *binding) destination(d *networkingv1.Destination, at []string, protocol string) *spec.Destination {
-	s := b.Lookup(d.GetHost(), b.object.Metadata.Namespace)
+	s, part := b.Lookup(d.GetHost(), b.object.Metadata.Namespace), b.LookupPart(d.GetHost(), b.object.Metadata.Namespace)
+	if s == nil && part != nil {
+		s = part.Of
+	}
 	if s == nil {
 		why := "no service that was read has the host " + d.GetHost()
 		if b.externalOf(d.GetHost()) != nil {
@@ -52,7 +55,13 @@ func (b *binding) destination(d *networkingv1.Destination, at []string, protocol
 		}
 		out.Version = spec.Written(subset)
 	}
+	if part != nil && part.Version != "" {
+		out.Version = spec.Written(part.Version)
+	}
 	port := s.Port(int(d.GetPort().GetNumber()))
+	if part != nil {
+		port = part.Port(int(d.GetPort().GetNumber()))
+	}
 	if d.GetPort() != nil && port == "" {
 		b.NotCarried(b.object, s.Name+" has no such port, and the route is left out", append(at, "port")...)
 		return nil
@@ -75,7 +84,7 @@ func (b *binding) destination(d *networkingv1.Destination, at []string, protocol
 	}
 	if b.at != nil {
 		b.at.spec.Uses[s.Name] = &spec.Use{}
-		if d.GetSubset() == "" && protocol == "http" {
+		if !out.Version.IsSet() && protocol == "http" {
 			b.through = append(b.through, through{b.object, at, s})
 		}
 	}
