@@ -128,7 +128,7 @@ func Compile(ctx context.Context, o Options) (*Result, error) {
 		Lost: func(name string) bool { return lostAll || lost[name] }, Now: now, Version: cmp.Or(o.Version, "devel"),
 		Qualified: o.Qualified,
 	})
-	found.Add(problems...)
+	found.Add(slices.DeleteFunc(problems, silences.Covers)...)
 	if mesh != nil {
 		found.Add(owningNothing(mesh, result.Names)...)
 		for _, d := range check.Run(mesh, !found.HasErrors()) {

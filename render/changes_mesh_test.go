@@ -100,6 +100,11 @@ var meshChanges = map[string]change{
 	"mesh.proxy.excludeOutboundPorts.[]":           add("mesh proxy", "excludeOutboundPorts: [22]"),
 	"mesh.proxy.excludeOutboundRanges.[]": add("mesh proxy",
 		`excludeOutboundRanges: ["10.96.0.0/12"]`),
+	"mesh.proxy.undeclaredCalls": {
+		`trustDomain: "shop.example"`,
+		`trustDomain: "shop.example", silence: MC1757: "adoption", proxy: undeclaredCalls: "pass"`,
+		`trustDomain: "shop.example", silence: MC1757: "adoption"`,
+	},
 	"mesh.proxy.requests.encodedSlashes": add("mesh proxy", `requests: encodedSlashes: "keep"`),
 	"mesh.proxy.requests.underscores":    add("mesh proxy", `requests: underscores: "drop"`),
 	"mesh.proxy.requests.http10":         add("mesh proxy", `requests: http10: true`),

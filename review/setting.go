@@ -57,6 +57,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	}
 	out = append(out, objectivesText(s.Objectives)...)
 	out = append(out, proxyOf(m, &s.Proxy, s.Pos)...)
+	out = append(out, undeclaredOf(s)...)
 	out = append(out, metricsOf(m, &s.Proxy)...)
 	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {
 		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") +
@@ -117,10 +118,22 @@ func proxyOf(m *ir.Mesh, p *ir.Proxy, pos source.Position) []Setting {
 		usual.SecretDirectory = p.SecretDirectory
 	}
 	var out []Setting
-	for _, f := range values.Differing(&usual, p, "privileged") {
+	for _, f := range values.Differing(&usual, p, "privileged", "passUndeclared") {
 		out = append(out, Setting{"proxy." + f.Path, f.New, pos.String()})
 	}
 	return out
+}
+
+// undeclaredOf is what becomes of calls that a service does not declare, where they are not refused.
+func undeclaredOf(s *ir.Service) []Setting {
+	if !s.PassesUndeclared() {
+		return nil
+	}
+	return []Setting{{
+		"proxy.undeclaredCalls",
+		"pass: calls that are not among its uses go to the address that they asked for, without an identity",
+		s.Pos.String(),
+	}}
 }
 
 // renewals is for how long certificates are renewed without a new proof.

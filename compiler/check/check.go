@@ -55,6 +55,7 @@ var needWhole = []func(*subject) diag.List{
 	emptyVersions,
 	longerThanCaller,
 	permissivePorts,
+	undeclaredTaken,
 	uncheckedTokens,
 	unusedAllow,
 	tooManySeries,

@@ -101,6 +101,8 @@ const (
 	FormsBesideRules  Code = "MC1741"
 	TooManySeries     Code = "MC1750"
 	OpenMetrics       Code = "MC1751"
+	OpenOutbound      Code = "MC1757"
+	UndeclaredTaken   Code = "MC1773"
 	StrangeOperator   Code = "MC1760"
 	OpenOperators     Code = "MC1761"
 	SecretsInClear    Code = "MC1762"
@@ -136,6 +138,8 @@ var warnings = map[Code]bool{
 	NotCarried:       true,
 	SharedAccount:    true,
 	PortAlone:        true,
+	OpenOutbound:     true,
+	UndeclaredTaken:  true,
 	TestUndecided:    true,
 	HostClaimed:      true,
 }

@@ -122,9 +122,9 @@ func (m *Mesh) Addressed() map[string]bool {
 	return out
 }
 
-// Crowded reports whether another call of a member in the cluster, on the same number, may be meant too where nobody
-// knows an address. Then the addresses of the callee lead to it once they are known, while the mesh runs, and no
-// others.
+// Crowded reports whether another call of a member in the cluster, on the same number, or a connection that passes
+// undeclared, may be meant too where nobody knows an address. Then the addresses of the callee lead to it once they are
+// known, while the mesh runs, and no others.
 func (s *Scope) Crowded(use *Use, name string) bool {
 	if s.Service == nil || !s.Service.Workload.InCluster() || use.External || use.Binds[name] != "" {
 		return false
@@ -132,6 +132,9 @@ func (s *Scope) Crowded(use *Use, name string) bool {
 	port := s.port(use, name)
 	if port.Protocol != TCP {
 		return false
+	}
+	if s.PassesUndeclared() && s.Told(use) && s.Upstreams[use.To].Workload.InCluster() {
+		return true
 	}
 	for i := range s.Service.Uses {
 		other := &s.Service.Uses[i]

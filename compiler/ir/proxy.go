@@ -19,6 +19,9 @@ type Proxy struct {
 	ExcludeInboundPorts   []uint16       `json:"excludeInboundPorts,omitempty" scope:"deployment"`
 	ExcludeOutboundPorts  []uint16       `json:"excludeOutboundPorts,omitempty" scope:"deployment"`
 	ExcludeOutboundRanges []netip.Prefix `json:"excludeOutboundRanges,omitempty" scope:"deployment"`
+	// PassUndeclared lets connections of the application that its uses do not declare go where they were made to; see
+	// [Scope.PassesUndeclared].
+	PassUndeclared bool `json:"passUndeclared,omitempty"`
 	// Privileged is what of the pods may go round their proxy or see into it: containers
 	// and fields of the pod, by name, sorted.
 	Privileged []string `json:"privileged,omitempty" scope:"-"`

@@ -28,9 +28,15 @@ func (s *Scope) UpgradesOn(use *Use, name string, number uint16) []string {
 	for callee, port := range s.together(use, name, number) {
 		out = append(out, callee.Port(port).Upgrades...)
 	}
+	if s.PassesUndeclared() && use.Binds[name] == "" {
+		out = append(out, webSocket)
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// webSocket is what requests that pass undeclared may be upgraded to besides what calls on their port number may.
+const webSocket = "websocket"
 
 // UpgradesAt are those of a listener of the gateway.
 func (g *Gateway) UpgradesAt(l *Listener, to func(service string) *Upstream) []string {

@@ -21,6 +21,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 		Name: name, Namespace: s.Namespace.Or(defaultNamespace), Account: s.Account.Or(ir.PlainName(name)),
 		Proxy: l.proxyOf(here.field("proxy"), s.Proxy), Pos: h.pos,
 	}
+	g.Proxy.PassUndeclared = false // it makes its calls itself
 	g.Identity = l.identity(g.Namespace, g.Account)
 	g.Authorizer = l.authorizer(here, s.Authorizer)
 	l.nothingRedirected(g.Pos, here, "of a gateway", s.Proxy)

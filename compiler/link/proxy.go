@@ -35,6 +35,7 @@ func (l *linker) proxyOf(here place, p *spec.Proxy) ir.Proxy {
 	proxy.Server = p.Server.Or(proxy.Server)
 	proxy.Requests = forms(here.field("requests"), proxy.Requests, p.Requests)
 	l.excluded(here, p, &proxy)
+	l.undeclaredCalls(here, p, &proxy)
 	l.inPods(here, p, &proxy)
 	if p.Privileged != nil {
 		proxy.Privileged = values(p.Privileged)

@@ -61,6 +61,7 @@ func (l *linker) nothingRedirected(pos source.Position, here place, why string, 
 		{"excludeInboundPorts", written.ExcludeInboundPorts != nil},
 		{"excludeOutboundPorts", written.ExcludeOutboundPorts != nil},
 		{"excludeOutboundRanges", written.ExcludeOutboundRanges != nil},
+		{"undeclaredCalls", written.UndeclaredCalls.IsSet()},
 	} {
 		if list.written {
 			l.add(diag.NoEffect, here.field("proxy."+list.name),

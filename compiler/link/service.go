@@ -38,6 +38,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Plaintext = s.MTLS.Value == "permissive"
 	service.Forms = service.Proxy.Requests
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
+	service.Proxy.PassUndeclared = service.PassesUndeclared()
 	service.Workload = l.workload(here, s, service.Ports)
 	service.Further = l.furtherNames(here.field("hosts"), s, service)
 	service.Versions = l.versions(here, s, &service.Workload)

@@ -105,6 +105,7 @@ func (b *builder) counts(kind string) {
 func (b *builder) outbound() {
 	redirects := b.scope.Gateway == nil && b.member.Proxy.Interception == ir.InterceptRedirect
 	requests, addressed, rest := map[uint16]bool{}, map[uint16]bool{}, map[uint16]bool{}
+	names := map[uint16]bool{} // of TLS
 	for i := range b.member.Uses {
 		use := &b.member.Uses[i]
 		for _, name := range use.Ports {
@@ -128,6 +129,7 @@ func (b *builder) outbound() {
 				continue
 			case bound || p.Protocol == ir.TLS:
 				b.counts(ClientTCP)
+				names[p.Number] = names[p.Number] || !bound
 			default:
 				chains, whole := b.places(use, name)
 				b.listeners += chains
@@ -141,6 +143,9 @@ func (b *builder) outbound() {
 		return
 	}
 	b.counts(ClientTCP) // connections to nobody whom the member calls
+	if b.scope.PassesUndeclared() {
+		b.passed(requests, addressed, rest, names)
+	}
 	for _, normal := range requests {
 		b.counts(ClientHTTP)
 		b.going(ClientHTTP, "", "", "", UndeclaredRoute, b.scope.Pos())
@@ -155,6 +160,20 @@ func (b *builder) outbound() {
 	}
 	for number := range addressed {
 		if _, some := requests[number]; addressed[number] && !rest[number] && !some {
+			b.counts(ClientTCP)
+		}
+	}
+}
+
+// passed are the listeners that count connections which pass undeclared beside requests, or beside TLS.
+func (b *builder) passed(requests, addressed, rest, names map[uint16]bool) {
+	for number := range requests {
+		if _, bytes := rest[number]; !bytes && !addressed[number] {
+			b.counts(ClientTCP)
+		}
+	}
+	for _, some := range names {
+		if some {
 			b.counts(ClientTCP)
 		}
 	}

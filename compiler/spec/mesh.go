@@ -78,6 +78,7 @@ type Proxy struct {
 	ExcludeInboundPorts   []Field[int]    `cue:"excludeInboundPorts"`
 	ExcludeOutboundPorts  []Field[int]    `cue:"excludeOutboundPorts"`
 	ExcludeOutboundRanges []Field[string] `cue:"excludeOutboundRanges"`
+	UndeclaredCalls       Field[string]   `cue:"undeclaredCalls"`
 	Privileged            []Field[string] `cue:"privileged"`
 	IPFamilies            []Field[string] `cue:"ipFamilies"`
 	DrainTime             Field[string]   `cue:"drainTime"`

@@ -46,6 +46,9 @@ func (r *run) byAddress(at string, s *ir.Service, scope *ir.Scope, calls []calle
 // callee whose address nobody knows here, and else it is closed.
 func (r *run) anyAddress(at string, s *ir.Service, scope *ir.Scope, calls []called) {
 	for _, c := range calls {
+		if c.protocol == ir.TLS && c.redirected() && s.PassesUndeclared() {
+			continue // its host is another one
+		}
 		if c.protocol == ir.TLS || !c.redirected() {
 			r.call(at, s, c.use, c.port)
 			return
@@ -54,6 +57,10 @@ func (r *run) anyAddress(at string, s *ir.Service, scope *ir.Scope, calls []call
 			r.call(at, s, c.use, c.port)
 			return
 		}
+	}
+	if s.PassesUndeclared() {
+		r.passOn(at, s)
+		return
 	}
 	r.step(at, s.Pos, "has no callee at %s on port %d, and closes the connection", r.request.Host, r.request.port())
 	r.answer(at, 0)

@@ -2,7 +2,6 @@ package try
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,8 +27,7 @@ func (r *run) fromService(s *ir.Service) error {
 	if r.request.Scheme == tcp && len(calls) > 0 && !slices.ContainsFunc(calls, func(c called) bool {
 		return !c.protocol.IsHTTP()
 	}) {
-		return fmt.Errorf("the proxy of %s reads requests on port %d: write http://%s:%d", s.Name, number,
-			r.request.Host, number)
+		return r.noCallee(at, s, &scope, calls[0])
 	}
 	if r.byAddress(at, s, &scope, calls) {
 		return nil
@@ -53,15 +51,7 @@ func (r *run) fromService(s *ir.Service) error {
 	}
 	for _, c := range calls {
 		if c.protocol.IsHTTP() {
-			r.step(at, s.Pos, "has no callee %s on port %d", r.request.Host, number)
-			q, good := r.read(at, scope.FormsOn(c.use, c.port, number))
-			if !good {
-				return nil
-			}
-			if q.offers(scope.UpgradesOn(c.use, c.port, number)); !r.notUpgraded(at, q, s.Pos, nil) {
-				r.answer(at, http.StatusBadGateway)
-			}
-			return nil
+			return r.noCallee(at, s, &scope, c)
 		}
 	}
 	r.anyAddress(at, s, &scope, calls)

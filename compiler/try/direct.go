@@ -28,6 +28,11 @@ func (r *run) direct() error {
 		return fmt.Errorf("the mesh %s has no service %s; to try a request to a gateway, use --from gateway:NAME",
 			r.mesh.Name, r.request.Host)
 	}
+	return r.directTo(s)
+}
+
+// directTo is direct to that service.
+func (r *run) directTo(s *ir.Service) error {
 	at := ir.ServiceRef(s.Name).String()
 	if s.Proxy.MetricsPort != 0 && r.request.Port == s.Proxy.MetricsPort {
 		return r.metrics(at, s)

@@ -71,6 +71,9 @@ func (t *Trial) outcomesText(w io.Writer) {
 // text is a place where the request may go, in words.
 func (r *Reach) text() string {
 	text := fmt.Sprintf("reaches %s, port %s", r.target(), r.Port)
+	if r.Service == "" && r.External == "" {
+		text = "leaves undeclared"
+	}
 	if r.Percent < 100 {
 		text = fmt.Sprintf("%.4g%% %s", r.Percent, text)
 	}

@@ -73,7 +73,8 @@ type Reach struct {
 	Host    string  `json:"host,omitempty"`
 	Path    string  `json:"path,omitempty"` // with its query
 	// Address is where a connection below HTTP goes that was made to an address, IP:PORT; "" where it was made by a
-	// name.
+	// name. Of what passes undeclared it is the address that was asked for, HOST:PORT, and neither Service nor External
+	// is set.
 	Address string `json:"address,omitempty"`
 	// Refused is the status with which its proxy answers instead; 0 when it lets the request in.
 	Refused int `json:"refused,omitempty"`

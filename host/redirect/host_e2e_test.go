@@ -73,7 +73,7 @@ func newHosts(t *testing.T) (client, server host) {
 	if err := os.MkdirAll("/etc/netns/"+client.name, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("/etc/netns/"+client.name+"/hosts", []byte("10.99.0.2 web.internal\n"), 0o644); err != nil {
+	if err := os.WriteFile("/etc/netns/"+client.name+"/hosts", []byte("10.99.0.2 web.internal site.internal\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return client, server
@@ -159,13 +159,19 @@ func (h host) echo(t *testing.T, address, name string) {
 // is closed before.
 func (h host) hears(t *testing.T, user int, address string) (line string) {
 	t.Helper()
+	return h.hearsWithin(t, user, address, 5*time.Second)
+}
+
+// hearsWithin is hears with as much time.
+func (h host) hearsWithin(t *testing.T, user int, address string, most time.Duration) (line string) {
+	t.Helper()
 	h.do(t, user, func() {
-		conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+		conn, err := net.DialTimeout("tcp", address, most)
 		if err != nil {
 			return
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(most))
 		line, _ = bufio.NewReader(conn).ReadString('\n')
 		line = strings.TrimSpace(line)
 	})

@@ -27,7 +27,7 @@ type addressed struct {
 	ranges []*xdsmatcherv3.IPMatcher_IPRangeMatcher
 	chains []*listenerv3.FilterChain
 	taken  map[netip.Prefix]bool // that have a chain
-	// rest is the name of the chain of all other addresses; "" where these are closed.
+	// rest is the name of the chain of all other addresses; "" where these are closed, or pass.
 	rest string
 }
 
@@ -59,7 +59,8 @@ func (a *addressed) connections(c call) {
 	if b.scope.Told(c.use) { // which may be at any time, and then only adds a row
 		chain := join(name, "service")
 		a.leads(instancesAt(known.Services, c.port.Number), chain, b.connects(chain, c))
-		whole = whole || told && b.scope.ByService(c.use) && len(c.callee.Workload.Endpoints) > 0
+		whole = whole || (told || b.scope.PassesUndeclared()) && b.scope.ByService(c.use) &&
+			len(c.callee.Workload.Endpoints) > 0
 	}
 	if whole || crowded {
 		return
@@ -128,8 +129,8 @@ func (a *addressed) listen(l *listenerv3.Listener) {
 		return // the rest is all there is
 	}
 	if a.rest == "" && len(a.ranges) == 0 {
-		nowhere := a.b.nowhere()
-		a.rest, l.FilterChains = nowhere.Name, append(l.FilterChains, nowhere)
+		others := a.b.passes()
+		a.rest, l.FilterChains = others.Name, append(l.FilterChains, others)
 	}
 	if len(a.ranges) == 0 { // no address is known yet
 		l.FilterChainMatcher = &xdsmatcherv3.Matcher{OnNoMatch: a.b.toChain(a.rest)}
@@ -146,7 +147,7 @@ func (a *addressed) listen(l *listenerv3.Listener) {
 		},
 	}}
 	if a.rest == "" {
-		l.DefaultFilterChain = a.b.nowhere()
+		l.DefaultFilterChain = a.b.passes()
 		return
 	}
 	l.FilterChainMatcher.OnNoMatch = a.b.toChain(a.rest)

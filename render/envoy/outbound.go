@@ -79,12 +79,16 @@ func (b *builder) bound(c call, bind string) {
 }
 
 // intercepted is the listener that redirected connections come to. It hands each
-// to the virtual listener of its original port; what has none is closed.
+// to the virtual listener of its original port; what has none is closed, or passes.
 func (b *builder) intercepted() {
 	l := b.outboundListener(outboundListener, b.everywhere(b.member.Proxy.OutboundPort), source.Position{})
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
-	l.FilterChains = []*listenerv3.FilterChain{b.nowhere()}
+	if l.FilterChains = b.notToItself(); l.FilterChains != nil {
+		l.DefaultFilterChain = b.passes()
+	} else {
+		l.FilterChains = []*listenerv3.FilterChain{b.nowhere()}
+	}
 	b.out.Listeners = append(b.out.Listeners, l)
 	nothing := b.cluster(blackhole, source.Position{})
 	nothing.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -128,10 +132,16 @@ func (b *builder) virtual(number uint16, calls []call) {
 	}
 	if hosts != nil {
 		byAddress.requests(b.outboundHTTP(name, first, false, b.scope.ExternalsAlone(number),
-			append(hosts, b.undeclared(number))...))
+			append(hosts, b.undeclared(number, first))...))
 	}
-	if l.FilterChains == nil {
+	switch {
+	case l.FilterChains != nil: // of TLS
+		b.passesBytes(l)
+	default:
 		byAddress.listen(l)
+		if hosts != nil && len(l.FilterChains) == 1 {
+			b.onlyHTTP(l)
+		}
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }

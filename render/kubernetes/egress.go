@@ -22,6 +22,9 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 	if asksKubernetes(scope.Settings) {
 		rules = append(rules, apiServerEgress())
 	}
+	if scope.PassesUndeclared() { // also what no proxy sees, as UDP
+		rules = append(rules, networkingv1.NetworkPolicyEgressRule{To: whereNamesLead()})
+	}
 	for _, use := range scope.Member().Uses {
 		if use.External {
 			rules = append(rules, externalEgress(scope, scope.Externals[use.To], use.Reached())...)

@@ -63,6 +63,7 @@ var weights = []struct {
 	{path: "proxy.server", kind: Protection},
 	{path: "proxy.requests", kind: Protection},
 	{path: "proxy.privileged", kind: Protection},
+	{path: "proxy.passUndeclared", weigh: lets("true")},
 	{path: "proxy.image", kind: Deployment},
 	{path: "proxy.excludeOutboundPorts", kind: Protection},
 	{path: "proxy.excludeOutboundRanges", kind: Protection},
