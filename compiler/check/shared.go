@@ -15,6 +15,9 @@ import (
 func sharedAccounts(m *subject) diag.List {
 	sharing := map[ir.Ref][]ir.Peer{}
 	for _, s := range m.Services {
+		if !s.Shared {
+			continue
+		}
 		p := s.Peer()
 		others := slices.DeleteFunc(m.Sharing(&p), func(o ir.Peer) bool { return o.Kind != ir.KindService })
 		if len(others) > 0 {

@@ -98,18 +98,18 @@ type linker struct {
 func (l *linker) declare() {
 	l.declaredServices = make(map[string]*ir.Service, len(l.services))
 	l.declaredGateways = make(map[string]*ir.Gateway, len(l.gateways))
-	accounts := map[spiffeid.ID]account{}
+	accounts, having := map[spiffeid.ID]account{}, map[spiffeid.ID]int{}
 	for _, name := range sortedKeys(l.services) {
 		s := l.service(name, l.services[name])
 		l.mesh.Services = append(l.mesh.Services, s)
 		l.declaredServices[name] = s
+		having[s.Identity]++
 		if _, shared := accounts[s.Identity]; !shared {
 			accounts[s.Identity] = account{l.services[name].place, l.services[name].pos}
 		}
 	}
 	for _, s := range l.mesh.Services {
-		p := s.Peer()
-		s.Shared = len(l.mesh.Sharing(&p)) > 0
+		s.Shared = having[s.Identity] > 1
 	}
 	l.namesApart()
 	for _, name := range sortedKeys(l.gateways) {
