@@ -104,8 +104,8 @@ func triedFrom(t *testing.T, m *ir.Mesh, from, method, host string) string {
 }
 
 // A service is called by its further names too, in whatever letters (istio/istio#49638: two spellings of a host had
-// Envoy refuse all routes), and the host arrives as it was sent. A service of such a name on another port is another
-// one (istio/istio#4845).
+// Envoy refuse all routes), and the host arrives as it was sent. Another service may have the same further name on
+// another port (istio/istio#4845).
 //
 // Field: hosts
 func TestFurtherNames(t *testing.T) {
@@ -116,12 +116,13 @@ services: [N=string]: workload: deployment: N
 services: {
 	web: uses: {cart: {}, old: {}}
 	cart: {
-		hosts: ["Cart.Internal.Example", "legacy-cart", "old"]
+		hosts: ["Cart.Internal.Example", "legacy-cart", "both.example"]
 		ports: {http: {port: 8080, protocol: "http"}, grpc: {port: 8081, protocol: "grpc"}}
 		allow: [{from: services: ["web"]}]
 		routes: [{match: headers: host: exact: "legacy-cart", to: [{service: "cart"}], headers: response: set: "x-route": "legacy"}, {to: [{service: "cart"}]}]
 	}
 	old: {
+		hosts: ["both.example"]
 		ports: http: {port: 8082, protocol: "http"}
 		allow: [{from: services: ["web"]}]
 	}
@@ -133,7 +134,7 @@ services: {
 		{"cart.internal.example", "cart"},
 		{"CART.internal.Example", "cart"},
 		{"legacy-cart", "cart"},
-		{"old", "cart"},
+		{"both.example", "cart"},
 	} {
 		got := send(t, mesh.As("web").Client(), "GET", "http://"+c.host+":8080/")
 		if got.status != http.StatusOK || got.report.Service != c.reaches || got.report.Host != c.host+":8080" {
@@ -143,8 +144,8 @@ services: {
 			t.Errorf("%s: try says %q, want %q", c.host, said, c.reaches)
 		}
 	}
-	if got := send(t, mesh.As("web").Client(), "GET", "http://old:8082/"); got.report.Service != "old" {
-		t.Errorf("old on its own port is %d from %q", got.status, got.report.Service)
+	if got := send(t, mesh.As("web").Client(), "GET", "http://both.example:8082/"); got.report.Service != "old" {
+		t.Errorf("the name of both on the port of old is %d from %q", got.status, got.report.Service)
 	}
 	legacy := exchange(t, mesh.As("web").Client(), "GET", "http://legacy-cart:8080/", "")
 	if legacy.header.Get("x-route") != "legacy" {
