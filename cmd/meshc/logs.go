@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -64,24 +63,18 @@ func (o *logsOptions) run(cmd *cobra.Command, args []string) error {
 
 // explain writes one explanation for each line that is known, as soon as it has read it.
 func (o *logsOptions) explain(w io.Writer, m *ir.Mesh, in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLogLine)
-	for lines.Scan() {
-		line, known := logs.Parse(lines.Text())
-		if !known {
-			continue
+	var failed error
+	err := readLines(in, func(text string) {
+		line, known := logs.Parse(text)
+		if !known || failed != nil {
+			return
 		}
 		e := logs.Explain(m, line)
-		write := e.Text
 		if o.output == "json" {
-			write = func(w io.Writer) error { return writeJSON(w, e) }
+			failed = writeJSON(w, e)
+		} else {
+			failed = e.Text(w)
 		}
-		if err := write(w); err != nil {
-			return err
-		}
-	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("a line has more than %d MiB, which no access log has", maxLogLine>>20)
-	}
-	return lines.Err()
+	})
+	return errors.Join(failed, err)
 }

@@ -1,6 +1,7 @@
 package try
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,21 +31,32 @@ func (m *message) values(name string) []string {
 	return header(m.headers, name)
 }
 
-// takes is [takes], and asks for headers of which nobody knows here what they say: proxies write them.
+// takes is [takes], and asks for headers of which nobody knows here what they say, and for the query where it is not
+// known.
 func (r *run) takes(m *ir.Match, q *message, path string) bool {
 	bare := *m
-	bare.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h ir.StringMatch) bool { return r.isSet(h.Name) })
+	bare.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h ir.StringMatch) bool { return r.isSet(h.Name, q) })
+	unread := r.request.Partial && q.query == ""
+	if unread {
+		bare.Query = nil
+	}
 	if !takes(&bare, q, path) {
 		return false
 	}
 	for _, h := range m.Headers {
-		if !r.isSet(h.Name) {
+		if !r.isSet(h.Name, q) {
 			continue
 		}
-		asked := unknownHeader(h)
+		asked := r.unknownHeader(h)
 		if !Holds(h, q.values(h.Name)) { // as it is sent comes first
 			slices.Reverse(asked.alternatives)
 		}
+		if !asked.holds(r.choose(&asked)) {
+			return false
+		}
+	}
+	for i := 0; unread && i < len(m.Query); i++ {
+		asked := unknown(OnQuery, fmt.Sprintf("query %+v", m.Query[i]), "the parameter "+m.Query[i].Name+" of its query")
 		if !asked.holds(r.choose(&asked)) {
 			return false
 		}

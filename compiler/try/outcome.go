@@ -39,6 +39,7 @@ const (
 	OnCertificate   ConditionKind = "certificate"   // whether a client outside shows a certificate
 	OnSplit         ConditionKind = "split"         // chance, by the weights of destinations
 	OnHeader        ConditionKind = "header"        // a header that is written on the way
+	OnQuery         ConditionKind = "query"         // a parameter of a query that is not known
 	OnToken         ConditionKind = "token"         // a token whose content is not known
 	OnAddress       ConditionKind = "address"       // where the client is
 	OnDestination   ConditionKind = "destination"   // whose an address is

@@ -46,6 +46,9 @@ type Request struct {
 	Token *Token
 	// Empty says that it has no body.
 	Empty bool
+	// Partial says that no more is known of it than is given: what other headers it has, what its token is, and its
+	// query where the path has none. So it is with a line of an access log.
+	Partial bool
 	// IP is where it comes from; the zero value when that is not known.
 	IP netip.Addr
 	// At is when it is sent, for rules that end; the zero value for now.

@@ -157,6 +157,9 @@ func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) i
 		for _, name := range issuers {
 			asked.alternatives = append(asked.alternatives, bearerOf+name)
 		}
+		if r.request.Partial && goesWithout(s, port) {
+			asked.alternatives = append(asked.alternatives, noBearer)
+		}
 		asked.alternatives = append(asked.alternatives, "it is not")
 		if asked.refuses = len(issuers) == 1; r.choose(&asked) == "it is not" {
 			return 401
@@ -229,8 +232,8 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 		return no, nil
 	}
 	for _, h := range rule.Headers {
-		if r.isSet(h.Name) {
-			asked = append(asked, unknownHeader(h))
+		if r.isSet(h.Name, q) {
+			asked = append(asked, r.unknownHeader(h))
 		} else if !Holds(h, q.values(h.Name)) {
 			return no, nil
 		}
@@ -258,9 +261,14 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 	return yes, nil
 }
 
-// isSet reports whether proxies write the header themselves.
-func (r *run) isSet(name string) bool {
-	if !Written(r.mesh, name) || slices.Contains(r.settled, name) {
+// isSet reports whether proxies write the header themselves, or it is not known for another reason.
+func (r *run) isSet(name string, q *message) bool {
+	switch {
+	case slices.Contains(r.settled, name):
+		return false
+	case r.request.Partial && q.values(name) == nil:
+		return true
+	case !Written(r.mesh, name):
 		return false
 	}
 	return slices.Contains(r.mesh.ClaimHeaders(), name) || header(r.request.Headers, name) == nil ||
@@ -305,10 +313,10 @@ func (r *run) isToken(j *ir.JWTRule) (truth, []question) {
 	return yes, nil
 }
 
-// hasBearer reports whether the request has a token in its headers, of which nobody here knows whether it is
-// good.
+// hasBearer reports whether the request has a token in its headers, or may have one, of which nobody here knows whether
+// it is good.
 func (r *run) hasBearer() bool {
-	return strings.Contains(strings.ToLower(strings.Join(header(r.request.Headers, "authorization"), ",")), "bearer")
+	return r.request.Partial || strings.Contains(strings.ToLower(strings.Join(header(r.request.Headers, "authorization"), ",")), "bearer")
 }
 
 // RulePath reports whether a path is one that a pattern of a rule matches.

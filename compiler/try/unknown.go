@@ -8,10 +8,11 @@ import (
 )
 
 // bearerKey is the question whose a token in a header is, and bearerOf the beginning of the answers that name an
-// issuer.
+// issuer; noBearer is the answer of a request without one.
 const (
 	bearerKey = "bearer"
 	bearerOf  = "it is, and of "
+	noBearer  = "it has none"
 )
 
 // The answers to whether what is not known of a request is as something asks for.
@@ -29,9 +30,12 @@ func unknown(kind ConditionKind, key, on string) question {
 }
 
 // unknownHeader asks for a header of which nobody knows here what it says.
-func unknownHeader(h ir.StringMatch) question {
-	return unknown(OnHeader, fmt.Sprintf("header %+v", h),
-		fmt.Sprintf("the header %s, which proxies or applications on the way write", h.Name))
+func (r *run) unknownHeader(h ir.StringMatch) question {
+	on := fmt.Sprintf("the header %s, which proxies or applications on the way write", h.Name)
+	if r.request.Partial {
+		on = "the header " + h.Name
+	}
+	return unknown(OnHeader, fmt.Sprintf("header %+v", h), on)
 }
 
 // unknownClaims asks for the claims of a token of which nobody knows here what it says.

@@ -57,8 +57,8 @@ func gatewayOf(m *ir.Mesh, identity string) *ir.Gateway {
 	return nil
 }
 
-// sender is the member that has an identity; of several it is the only one that may call the callee, if there is one.
-func sender(m *ir.Mesh, identity, callee string) (try.Sender, bool) {
+// Sender is the member that has an identity; of several it is the only one that may call the callee, if there is one.
+func Sender(m *ir.Mesh, identity, callee string) (try.Sender, bool) {
 	id, _ := spiffeid.FromString(identity) // what is not an ID is nobody's
 	members := m.Members(id)
 	if len(members) > 1 {
@@ -76,7 +76,7 @@ func sender(m *ir.Mesh, identity, callee string) (try.Sender, bool) {
 
 // tried is the end of what try says of a request as the line has it: without its query, its headers and its token.
 func tried(m *ir.Mesh, l *Line) string {
-	from, known := sender(m, l.Caller, l.Callee)
+	from, known := Sender(m, l.Caller, l.Callee)
 	if !known || l.Method == "" || l.Host == "" || !strings.HasPrefix(l.Path, "/") {
 		return ""
 	}

@@ -18,19 +18,39 @@ type Line struct {
 	Caller string `json:"caller,omitempty"`
 	Callee string `json:"callee,omitempty"`
 	Port   string `json:"port,omitempty"`
+	// Version is the one that a route chose, and Client the address of the caller, or of the client that a gateway was
+	// told of.
+	Version string `json:"version,omitempty"`
+	Client  string `json:"client,omitempty"`
+	// ID is that of the request, the same at each of its proxies.
+	ID string `json:"id,omitempty"`
 	// Route, Rule and Source are as of the time when it was logged; Rule has its place in the spec behind its name.
 	Route  string `json:"route,omitempty"`
 	Rule   string `json:"rule,omitempty"`
 	Source string `json:"source,omitempty"`
 	Method string `json:"method,omitempty"`
 	Host   string `json:"host,omitempty"`
-	// Path is without its query, which may hold secrets.
+	// Path is without its query, which may hold secrets and is not shown.
 	Path     string   `json:"path,omitempty"`
+	Query    string   `json:"-"`
 	Status   int      `json:"status,omitempty"`
 	Flags    []string `json:"flags,omitempty"`
 	Details  string   `json:"details,omitempty"`
 	Failure  string   `json:"failure,omitempty"`
 	Attempts int      `json:"attempts,omitempty"`
+	// Denied is set for a connection below HTTP that the rules of the callee closed.
+	Denied bool `json:"denied,omitempty"`
+}
+
+// Refused reports whether a proxy refused the request for what it is: by a rule, for its token or its form, or as no
+// route takes it. Requests that failed on their way are not among them.
+func (l *Line) Refused() bool {
+	for _, cause := range []string{"rbac_access_denied", "jwt_authn_access_denied", "route_not_found"} {
+		if strings.HasPrefix(l.Details, cause) {
+			return true
+		}
+	}
+	return l.Status >= 400 && l.Details == "direct_response" || l.Status == 400 && l.Details != "via_upstream"
 }
 
 // Parse reads a line that meshc's proxies write, as JSON or text, or one of Envoy's default format. Others are not
@@ -55,7 +75,9 @@ func Parse(text string) (line *Line, known bool) {
 		Method: fields["http.request.method"], Host: fields["server.address"], Details: fields["details"],
 		Failure: fields["failure"],
 	}
-	line.Path, _, _ = strings.Cut(fields["url.path"], "?")
+	line.Path, line.Query, _ = strings.Cut(fields["url.path"], "?")
+	line.Version, line.Client, line.ID = fields["service.version"], fields["client.address"], fields["request.id"]
+	line.Denied = fields["error.type"] == "Denied"
 	line.Status, _ = strconv.Atoi(fields["http.response.status_code"]) // 0 for none
 	line.Attempts, _ = strconv.Atoi(fields["attempts"])
 	if f := fields["flags"]; f != "" {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/review/replay"
+)
+
+// replayFlags say which meshes requests are put to, and how the answer is shown. The meshes are read as "meshc diff"
+// reads them.
+type replayFlags struct {
+	diffFlags
+	dir      string
+	examples int
+}
+
+func newReplayCmd() *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "replay [FILE…]",
+		Short: "Say which requests of access logs a mesh would deny, let in or send elsewhere",
+		Long: `Replay compiles the mesh, reads lines of access logs from files or standard input, and follows each request through the mesh,
+as "meshc try" does: it counts those that would be denied and were not, those that would go to another service or
+version, and those that would be let in and were not, with examples and the lines of the spec that decide.
+
+It reads what proxies write by telemetry.accessLog as "json" and "text"; other lines are counted and left out. A request that
+two proxies logged counts once. A log has no headers, tokens and bodies: where these decide, the request is counted apart.
+With --from or --server the requests are put to the mesh of that time as well, so that only those are told that the two
+meshes treat differently.
+
+It exits with 1 if a request would be denied or sent elsewhere.`,
+		Example: `  kubectl logs -l app=cart -c meshc-proxy --tail -1 | meshc replay
+  meshc replay --from main access.log
+  meshc replay --server 127.0.0.1:15011 yesterday/*.log -o json`,
+		RunE: func(cmd *cobra.Command, files []string) error { return f.run(cmd, files) },
+	}
+	f.specFlags.add(cmd.Flags())
+	f.bound(cmd, func() bool { return true })
+	flags := cmd.Flags()
+	flags.StringVar(&f.dir, "dir", ".", "the spec's directory, a mesh.json, or a directory that holds it")
+	flags.StringVar(&f.from, "from", "", "revision of Git whose mesh logged the requests, where HEAD has parted from it")
+	flags.StringVar(&f.server, "server", "", "admin address of the meshc serve whose mesh logged the requests")
+	flags.IntVar(&f.examples, "examples", 20, "how many groups of each change are shown")
+	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	return cmd
+}
+
+func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
+	switch {
+	case f.output != "text" && f.output != "json":
+		return usage(fmt.Errorf("output is %q and must be text or json", f.output))
+	case f.from != "" && f.server != "":
+		return usage(errors.New("--from and --server both name the mesh that logged the requests: give one of them"))
+	case f.examples < 0:
+		return usage(fmt.Errorf("--examples is %d and must be 0 or more", f.examples))
+	}
+	then, now, err := f.meshes(cmd)
+	if err != nil {
+		return err
+	}
+	r := replay.New(then, now)
+	if len(files) == 0 {
+		err = readLines(cmd.InOrStdin(), r.Add)
+	}
+	for _, name := range files {
+		if err == nil {
+			err = readFile(name, r.Add)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	result := r.Result()
+	if f.output == "json" {
+		err = writeJSON(cmd.OutOrStdout(), result)
+	} else {
+		err = result.Text(cmd.OutOrStdout(), f.examples)
+	}
+	if err == nil && !result.Good() {
+		err = errFindings
+	}
+	return err
+}
+
+// meshes are the one that logged the requests, nil when nobody says which, and the one that they are put to.
+func (f *replayFlags) meshes(cmd *cobra.Command) (then, now *ir.Mesh, err error) {
+	if f.from == "" && f.server == "" {
+		s, err := f.side(cmd.Context(), f.dir)
+		if err = f.explained(cmd, err); err != nil {
+			return nil, nil, err
+		}
+		return nil, s.Mesh, nil
+	}
+	before, after, err := f.sides(cmd, []string{f.dir})
+	if err != nil {
+		return nil, nil, err
+	}
+	return before.Mesh, after.Mesh, nil
+}
+
+func readFile(name string, add func(string)) error {
+	file, err := os.Open(name) // #nosec G304 -- a user names it
+	if err != nil {
+		return fmt.Errorf("%s cannot be read: %w", name, errors.Unwrap(err))
+	}
+	defer file.Close()
+	if err := readLines(file, add); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// readLines hands on the lines of a log.
+func readLines(in io.Reader, add func(string)) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLogLine)
+	for lines.Scan() {
+		add(lines.Text())
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("a line has more than %d MiB, which no access log has", maxLogLine>>20)
+	}
+	return lines.Err()
+}

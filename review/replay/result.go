@@ -1,0 +1,185 @@
+package replay
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/review/logs"
+)
+
+// Result is what a mesh would do with the requests of a log.
+type Result struct {
+	// Requests and Connections are how many there were, each counted once, and Unread the lines that are not of one.
+	Requests    int `json:"requests"`
+	Connections int `json:"connections"`
+	Unread      int `json:"unread"`
+	// Counts are how many of both changed how.
+	Counts map[Change]int `json:"counts"`
+	// Groups are those that changed, the worst first.
+	Groups []Group `json:"groups"`
+}
+
+// Group are requests of one caller to one callee of which the same is to be said.
+type Group struct {
+	Change   Change `json:"change"`
+	Requests int    `json:"requests"`
+	Caller   string `json:"caller,omitempty"`
+	Callee   string `json:"callee,omitempty"`
+	Port     string `json:"port,omitempty"`
+	// Then is what happened, and Why what would.
+	Then string `json:"then,omitempty"`
+	Why  string `json:"why"`
+	// Example is one of the requests, and Paths how many they have.
+	Example string `json:"example"`
+	Paths   int    `json:"paths,omitempty"`
+	// Steps are what decides about the example, with their places in the spec, and Write what lets it in.
+	Steps []string `json:"steps,omitempty"`
+	Write string   `json:"write,omitempty"`
+
+	paths map[string]bool
+}
+
+type groupKey struct {
+	change                    Change
+	caller, callee, port, key string
+}
+
+func (r *Result) add(c Change, kind string, n int) {
+	if r.Counts == nil {
+		r.Counts = map[Change]int{}
+	}
+	r.Counts[c] += n
+	if strings.HasPrefix(kind, "tcp.") {
+		r.Connections += n
+		return
+	}
+	r.Requests += n
+}
+
+// add counts requests. The example is the first by the alphabet, so that it is the same each time.
+func (g *Group) add(line *logs.Line, n int, v verdict) {
+	g.Requests += n
+	if g.paths == nil {
+		g.paths = map[string]bool{}
+	}
+	g.paths[line.Path] = true
+	g.Paths = len(g.paths)
+	example := strings.TrimSpace(line.Method + " " + line.Host + line.Path)
+	if line.Method == "" {
+		example = fmt.Sprintf("a connection to %s:%s", line.Callee, line.Port)
+	}
+	if g.Example != "" && g.Example <= example {
+		return
+	}
+	g.Example, g.Steps, g.Write = example, nil, ""
+	if v.trial == nil {
+		return
+	}
+	for _, s := range v.trial.Steps {
+		if s.Timing || !s.Pos.IsValid() {
+			continue
+		}
+		g.Steps = append(g.Steps, fmt.Sprintf("%s: %s %s", s.Pos, s.At, s.Does))
+	}
+	if v.change == Denied {
+		g.Write = v.trial.Write
+	}
+}
+
+// Good reports whether no request would be denied or sent elsewhere.
+func (r *Result) Good() bool { return r.Counts[Denied] == 0 && r.Counts[Routed] == 0 }
+
+// titles are the changes in words, with how many requests they are.
+var titles = []struct {
+	change Change
+	words  string
+}{
+	{Denied, "would be denied"},
+	{Routed, "would go elsewhere"},
+	{Undecided, "would end by what the log does not say"},
+	{Allowed, "would be let in, refused before"},
+	{Unknown, "of callers or callees that the mesh does not have"},
+	{Same, "would end as before"},
+}
+
+// Text writes the result for people, with as many groups of each change as are wanted.
+func (r *Result) Text(w io.Writer, most int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s", number(r.Requests, "request"), number(r.Connections, "connection"))
+	if r.Unread > 0 {
+		fmt.Fprintf(&b, "; %s left out, of neither", number(r.Unread, "line"))
+	}
+	b.WriteByte('\n')
+	for _, t := range titles {
+		if n := r.Counts[t.change]; n > 0 {
+			fmt.Fprintf(&b, "%9d %s\n", n, t.words)
+		}
+	}
+	shown := map[Change]int{}
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		if shown[g.Change]++; shown[g.Change] <= most {
+			g.text(&b)
+		}
+	}
+	for _, t := range titles {
+		if n := shown[t.change] - most; n > 0 {
+			fmt.Fprintf(&b, "\nand %s of those that %s (--examples)\n", number(n, "further group"), t.words)
+		}
+	}
+	for text := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(w, diag.Printable(strings.TrimSuffix(text, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func number(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
+func (g *Group) text(b *strings.Builder) {
+	for _, t := range titles {
+		if t.change == g.Change {
+			fmt.Fprintf(b, "\n%s → %s:%s: %d %s\n", nameOf(g.Caller), cmp.Or(g.Callee, "(no callee)"),
+				cmp.Or(g.Port, "-"), g.Requests, t.words)
+		}
+	}
+	fmt.Fprintf(b, "  %s", g.Example)
+	if g.Paths > 1 {
+		fmt.Fprintf(b, ", and %s", number(g.Paths-1, "other path"))
+	}
+	b.WriteByte('\n')
+	if g.Then != "" {
+		fmt.Fprintf(b, "    then: %s\n", g.Then)
+	}
+	fmt.Fprintf(b, "    now:  %s\n", strings.ReplaceAll(g.Why, "\n", "\n          "))
+	for _, s := range g.Steps {
+		fmt.Fprintf(b, "    %s\n", s)
+	}
+	if g.Write != "" {
+		fmt.Fprintf(b, "    to let it in: %s\n", g.Write)
+	}
+}
+
+// nameOf is a caller in short: the account of an identity, where its path is that of the mesh.
+func nameOf(caller string) string {
+	if caller == "" {
+		return "(no certificate)"
+	}
+	id, err := spiffeid.FromString(caller)
+	parts := strings.Split(id.Path(), "/")
+	if err != nil || len(parts) != 5 || parts[1] != "ns" || parts[3] != "sa" {
+		return caller
+	}
+	return parts[4] + "." + parts[2]
+}
