@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -39,9 +38,9 @@ func controlPorts(m *subject) diag.List {
 			continue // which is told
 		}
 		host := e.Hosts[0]
-		ip, err := netip.ParseAddr(host)
-		if err != nil && !servers[host] ||
-			err == nil && ir.ForbiddenAddress(ip, e.Local) != "" { // which is told, at any port
+		network, known := ir.ParseHost(host)
+		if !known && !servers[host] ||
+			known && ir.ForbiddenAddress(network.Addr(), e.Local) != "" { // which is told, at any port
 			continue
 		}
 		for i := range e.Ports {

@@ -106,6 +106,7 @@ const (
 	StrangeOperator   Code = "MC1760"
 	OpenOperators     Code = "MC1761"
 	SecretsInClear    Code = "MC1762"
+	ExternalRange     Code = "MC1763"
 	NobodySigns       Code = "MC1790"
 	PathsMadeNormal   Code = "MC1791"
 	GoesNowhere       Code = "MC1792"

@@ -1,12 +1,17 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // External is a service outside the mesh.
 type External struct {
 	Name string `json:"name"`
-	// Hosts are the names by which callers address it, lower case; the first is
-	// the one that is looked up and that its certificate must carry.
+	// Hosts are the names by which callers address it, lower case; the first is the one that is looked up and that its
+	// certificate must carry. Where one is a range of addresses, all are addresses or ranges; see [ParseHost].
 	Hosts []string `json:"hosts"`
 	// Local is set where a name of Hosts may lead to loopback, the callers' own.
 	Local bool `json:"local,omitempty"`
@@ -27,3 +32,31 @@ type External struct {
 
 // Port returns the port of that name, or nil.
 func (e *External) Port(name string) *Port { return portByName(e.Ports, name) }
+
+// HasRange reports whether a host is a range of addresses: then connections are led to their addresses alone, which
+// only redirected ones have.
+func (e *External) HasRange() bool {
+	return slices.ContainsFunc(e.Hosts, func(h string) bool { p, ok := ParseHost(h); return ok && !p.IsSingleIP() })
+}
+
+// ParseHost is the range of addresses that a host is, a single one where it is an address; false for a name.
+func ParseHost(host string) (netip.Prefix, bool) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return single(ip.Unmap()), true
+	}
+	p, err := netip.ParsePrefix(host)
+	return p, err == nil
+}
+
+// ForbiddenWithin are the ranges within one that are closed all the same, as no proxy may be led there. Of networks of
+// IPv6 that have addresses of IPv4 somewhere behind their prefix it has the whole, and none of ISATAP: redirection
+// keeps proxies from what stands for a forbidden address there.
+func ForbiddenWithin(network netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, f := range forbiddenNetworks {
+		if network.Overlaps(f.Prefix) && network.Bits() < f.Bits() && !slices.Contains(out, f.Prefix) {
+			out = append(out, f.Prefix)
+		}
+	}
+	return out
+}

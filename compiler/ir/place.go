@@ -1,6 +1,9 @@
 package ir
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Place is where connections of a member lead that its proxy is handed with their addresses, below HTTP: addresses, by
 // which a callee is told from others on the same port.
@@ -50,11 +53,11 @@ func (e *External) Places(port *Port) (places []Place, whole bool) {
 		hosts = hosts[:1]
 	}
 	for _, host := range hosts {
-		ip, err := netip.ParseAddr(host)
-		if err != nil {
+		network, known := ParseHost(host)
+		if !known {
 			return nil, false
 		}
-		places = append(places, Place{single(ip), port.Number})
+		places = append(places, Place{network, port.Number})
 	}
 	return places, true
 }
@@ -143,7 +146,7 @@ func (s *Scope) Crowded(use *Use, name string) bool {
 			if other.To == use.To && n == name || p.Number != port.Number || other.Binds[n] != "" {
 				continue
 			}
-			if _, whole := s.Places(other, n); !whole {
+			if places, whole := s.Places(other, n); !whole || HasRange(places) {
 				return true
 			}
 		}
@@ -157,6 +160,11 @@ func (s *Scope) port(use *Use, name string) *Port {
 		return s.Externals[use.To].Port(name)
 	}
 	return s.Upstreams[use.To].Port(name)
+}
+
+// HasRange reports whether some of the places are ranges of addresses, in which addresses may be other callees'.
+func HasRange(places []Place) bool {
+	return slices.ContainsFunc(places, func(p Place) bool { return !p.IsSingleIP() })
 }
 
 func single(ip netip.Addr) netip.Prefix { return netip.PrefixFrom(ip, ip.BitLen()) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -33,11 +34,14 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 					index(i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), here.pos(f.Pos), s.Pos)
 			}
 		}
-		l.notForbidden(here.field("hosts").index(i), host, s.Local.Value, here.pos(f.Pos))
+		if !strings.Contains(host, "/") {
+			l.notForbidden(here.field("hosts").index(i), host, s.Local.Value, here.pos(f.Pos))
+		}
 		hosts[host] = e
 		e.Hosts = append(e.Hosts, host)
 	}
 	l.localTakesEffect(here, s.Local, e.Hosts)
+	l.rangesAlone(here, s, e)
 	if len(e.Hosts) == 0 {
 		l.add(diag.EmptyList, here.field("hosts"), here.path+" has no hosts", h.pos).hint(`hosts: ["api.example.com"]`)
 	}
@@ -58,6 +62,9 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 
 // externalHost is a host, or an address of IPv6 of an external that is called by addresses alone.
 func (l *linker) externalHost(here place, written string, ports []ir.Port, pos source.Position) string {
+	if strings.Contains(written, "/") {
+		return l.externalRange(here, written, ports, pos)
+	}
 	ip, err := netip.ParseAddr(written)
 	if err != nil || ip.Is4() {
 		return l.host(here, written, pos)
@@ -71,6 +78,66 @@ func (l *linker) externalHost(here place, written string, ports []ir.Port, pos s
 		}
 	}
 	return ip.Unmap().String()
+}
+
+// externalRange is a range of addresses, of an external that is called by addresses alone.
+func (l *linker) externalRange(here place, written string, ports []ir.Port, pos source.Position) string {
+	network, err := netip.ParsePrefix(written)
+	if err != nil || network.Addr().Is4In6() {
+		l.add(diag.BadHost, here, fmt.Sprintf("%q is not a range of addresses", written), pos).
+			hint(`a range is like "10.20.0.0/16" or "2001:db8::/32"`)
+		return written
+	}
+	if masked := network.Masked(); masked != network {
+		l.add(diag.BadHost, here, fmt.Sprintf("%s has bits of an address behind its length", written), pos).
+			hint("write %q", masked)
+		network = masked
+	}
+	for _, p := range ports {
+		if p.Protocol != ir.TCP {
+			l.add(diag.ExternalRange, here, fmt.Sprintf(
+				"%s is a range of addresses, and port %s (%s) is called by a name", written, p.Name, p.Protocol), pos).
+				hint(`move the range to an external whose ports all have protocol: "tcp"`)
+			break
+		}
+	}
+	for _, f := range ir.ForbiddenNetworks(false) {
+		if f.Mask == 0 && f.Bits() <= network.Bits() && f.Overlaps(network) {
+			l.add(diag.ForbiddenAddress, here, fmt.Sprintf("%s %s: a proxy would connect to it on behalf of its callers",
+				written, f.Why), pos).hint("name another range")
+			break
+		}
+	}
+	return network.String()
+}
+
+// rangesAlone refuses a range beside what only a proxy can look up or choose.
+func (l *linker) rangesAlone(here place, s *spec.External, e *ir.External) {
+	if !e.HasRange() {
+		return
+	}
+	for i, host := range e.Hosts {
+		if _, known := ir.ParseHost(host); !known {
+			l.add(diag.ExternalRange, here.field("hosts").index(i), fmt.Sprintf(
+				"%s is a name, and %s has ranges of addresses: which of both is meant could not be told", host, e.Name),
+				here.pos(s.Hosts[i].Pos)).
+				hint("move the name to an external of its own")
+		}
+	}
+	if s.Via.IsSet() {
+		l.add(diag.ExternalRange, here.field("via"), fmt.Sprintf(
+			"%s has ranges of addresses, and an egress gateway connects to the first host alone", e.Name),
+			here.pos(s.Via.Pos)).
+			hint("remove via, or name the hosts, each in an external of its own")
+	}
+}
+
+// noRange refuses a call of a range of addresses whose connections do not have the address that they were made to.
+func (l *linker) noRange(here place, external string, pos source.Position) {
+	l.add(diag.ExternalRange, here, fmt.Sprintf(
+		"%s has ranges of addresses, and only connections that are redirected to a proxy have the address that is meant",
+		external), pos).
+		hint(`call it from a service with proxy: interception: "redirect", and without bind; or name the host that is called`)
 }
 
 func sharePort(a, b []ir.Port) bool {

@@ -45,8 +45,8 @@ func (l *linker) notForbidden(here place, host string, local bool, pos source.Po
 // loopback. A name may lead anywhere.
 func (l *linker) localTakesEffect(here place, local spec.Field[bool], hosts []string) {
 	allows := func(host string) bool {
-		ip, err := netip.ParseAddr(host)
-		return err != nil || ip.Unmap().IsLoopback()
+		network, known := ir.ParseHost(host)
+		return !known || network.Addr().IsLoopback()
 	}
 	if local.Value && !slices.ContainsFunc(hosts, allows) {
 		l.add(diag.NoEffect, here.field("local"), "local cannot take effect: "+strings.Join(hosts, ", ")+

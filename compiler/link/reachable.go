@@ -21,7 +21,10 @@ func (l *linker) reachable(here place, s *ir.Service, written map[string]*spec.U
 		at := here.field("uses." + use.To)
 		ports := unbound(use, written[use.To])
 		if s.Proxy.Interception == ir.InterceptExplicit {
-			if len(ports) > 0 {
+			switch {
+			case len(ports) > 0 && use.External && l.mesh.External(use.To).HasRange():
+				l.noRange(at, use.To, use.Pos)
+			case len(ports) > 0:
 				l.add(diag.NeedsBind, at,
 					fmt.Sprintf("without redirection the call to %s needs an address on this host", use.To), use.Pos).
 					hint("write %s", left.uses(use, ports...))
@@ -55,6 +58,8 @@ type claim struct {
 	// places are the addresses of it below HTTP; whole is set when it claims no others.
 	places []ir.Place
 	whole  bool
+	// ranged is set where places are ranges, in which addresses may be others'.
+	ranged bool
 	// told is set where meshc serve can say the others, so that what nobody knows is not the callee's.
 	told bool
 }
@@ -63,6 +68,7 @@ func (l *linker) claim(s *ir.Service, use *ir.Use, name string) claim {
 	c := claim{use: use, port: l.calleePort(use, name)}
 	if use.External {
 		c.places, c.whole = l.mesh.External(use.To).Places(&c.port)
+		c.ranged = ir.HasRange(c.places)
 	} else {
 		c.places, c.whole = l.declaredServices[use.To].Places(&c.port, s.Workload.InCluster())
 		c.told = s.Workload.InCluster() && c.port.Protocol == ir.TCP
@@ -84,23 +90,38 @@ func (l *linker) byPortAlone(at place, s *ir.Service, c claim, left *freePorts) 
 // toldApart refuses a claim that the proxy could not tell from one of the others.
 func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 	for _, other := range others {
-		address, shared := c.shares(other)
+		network, shared := c.shares(other)
+		address := network.String()
+		if network.IsSingleIP() {
+			address = network.Addr().String()
+		}
 		switch {
 		case shared:
 			l.add(diag.NeedsBind, at,
 				fmt.Sprintf("the calls to %s and %s both go to %s, port %d, and cannot be distinguished", other.use.To,
 					c.use.To, address, c.port.Number), c.use.Pos, other.use.Pos).
-				hint("give one of them a separate address: %s", left.uses(c.use, c.port.Name))
+				hint("%s", separate(c, other, left))
 			return
 		case !c.isDistinct(other, l.mesh.Delivery == ir.DeliveryXDS):
 			l.add(diag.NeedsBind, at,
 				fmt.Sprintf("the calls to %s (%s) and %s (%s) go to the same port %d and cannot be distinguished",
 					other.use.To, other.port.Protocol, c.use.To, c.port.Protocol, c.port.Number), c.use.Pos,
 				other.use.Pos).
-				hint("give one of them a separate address: %s", left.uses(c.use, c.port.Name))
+				hint("%s", separate(c, other, left))
 			return
 		}
 	}
+}
+
+// separate says how two claims can be told apart.
+func separate(c, other claim, left *freePorts) string {
+	if c.ranged {
+		c, other = other, c
+	}
+	if c.ranged {
+		return "remove the range from one of them"
+	}
+	return "give one of them a separate address: " + left.uses(c.use, c.port.Name)
 }
 
 // isDistinct reports whether a proxy can tell connections of two claims apart: HTTP by host, TLS by SNI, and bytes by
@@ -115,6 +136,12 @@ func (c *claim) isDistinct(other claim, served bool) bool {
 	case one == ir.TLS || two == ir.TLS: // what speaks first would wait for a handshake
 		return false
 	}
+	switch {
+	case c.ranged: // what is not known to be another's may be in the range
+		return other.whole || served && other.told
+	case other.ranged:
+		return c.whole || served && c.told
+	}
 	return c.whole || other.whole ||
 		served && (c.told && (other.told || two.IsHTTP()) || other.told && one.IsHTTP())
 }
@@ -124,13 +151,13 @@ func (c *claim) isDistinct(other claim, served bool) bool {
 func byHost(a, b ir.Protocol) bool { return a.IsHTTP() && b.IsHTTP() || a == ir.TLS && b == ir.TLS }
 
 // shares is an address at which both claims have the connections.
-func (c *claim) shares(other claim) (netip.Addr, bool) {
+func (c *claim) shares(other claim) (netip.Prefix, bool) {
 	for _, p := range c.places {
 		for _, q := range other.places {
-			if p.Overlaps(q.Prefix) {
-				return p.Addr(), true
+			if p.Prefix == q.Prefix { // of two that differ the smaller one counts
+				return p.Prefix, true
 			}
 		}
 	}
-	return netip.Addr{}, false
+	return netip.Prefix{}, false
 }

@@ -94,9 +94,13 @@ func (l *linker) goesRound(here place, s *ir.Service, left *freePorts) {
 			if what == "" {
 				continue
 			}
+			hint := "remove it from the exclusions, or give the call a separate address: " + left.uses(use, name)
+			if use.External && l.mesh.External(use.To).HasRange() {
+				hint = "remove it from the exclusions"
+			}
 			l.add(diag.CallGoesRound, here.field("uses."+use.To),
 				fmt.Sprintf("%s, so %s would call port %s of %s bypassing its proxy: without its identity, and without the mesh's settings for the call", what, s.Name, name, use.To), use.Pos).
-				hint("remove it from the exclusions, or give the call a separate address: %s", left.uses(use, name))
+				hint("%s", hint)
 			break
 		}
 	}
@@ -120,7 +124,7 @@ func (l *linker) excludedNetwork(s *ir.Service, use *ir.Use) (netip.Prefix, bool
 			return network, true
 		}
 		for _, a := range addresses {
-			if ip, err := netip.ParseAddr(a); err == nil && network.Contains(ip) {
+			if p, known := ir.ParseHost(a); known && network.Overlaps(p) {
 				return network, true
 			}
 		}

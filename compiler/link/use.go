@@ -26,6 +26,9 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 			l.ofRequests(at, s.Traffic(), callee.Ports, "a call to "+to, use.Pos)
 		case external != nil:
 			use.External = true
+			if caller.Kind == ir.KindGateway && external.HasRange() {
+				l.noRange(at, to, use.Pos)
+			}
 			use.Ports = l.portList(at.field("ports"), s.Ports, external.Ports, to)
 			if len(s.Ports) == 0 {
 				use.Ports = portNames(external.Ports)
@@ -144,6 +147,10 @@ func (l *linker) bind(here place, proxy *ir.Proxy, use *ir.Use, port string, f s
 	taken map[netip.AddrPort]source.Position, left *freePorts,
 ) {
 	pos := here.pos(f.Pos)
+	if use.External && l.mesh.External(use.To).HasRange() {
+		l.noRange(here, use.To, pos)
+		return
+	}
 	addr, err := netip.ParseAddrPort(f.Value)
 	if err != nil || addr.Port() == 0 {
 		l.add(diag.BadAddress, here, fmt.Sprintf("%s is %q and must be IP:PORT", here.name(), f.Value), pos).

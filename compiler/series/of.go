@@ -2,6 +2,7 @@ package series
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,7 +106,8 @@ func (b *builder) counts(kind string) {
 func (b *builder) outbound() {
 	redirects := b.scope.Gateway == nil && b.member.Proxy.Interception == ir.InterceptRedirect
 	requests, addressed, rest := map[uint16]bool{}, map[uint16]bool{}, map[uint16]bool{}
-	names := map[uint16]bool{} // of TLS
+	names := map[uint16]bool{}  // of TLS
+	closed := map[uint16]bool{} // of ranges
 	for i := range b.member.Uses {
 		use := &b.member.Uses[i]
 		for _, name := range use.Ports {
@@ -135,6 +137,7 @@ func (b *builder) outbound() {
 				b.listeners += chains
 				addressed[p.Number] = addressed[p.Number] || chains > 0
 				rest[p.Number] = rest[p.Number] || !whole
+				closed[p.Number] = closed[p.Number] || b.closesWithin(use, name)
 			}
 			b.going(ClientTCP, b.label(use), port(p), "", "", source.Position{})
 		}
@@ -144,7 +147,7 @@ func (b *builder) outbound() {
 	}
 	b.counts(ClientTCP) // connections to nobody whom the member calls
 	if b.scope.PassesUndeclared() {
-		b.passed(requests, addressed, rest, names)
+		b.passed(requests, addressed, rest, names, closed)
 	}
 	for _, normal := range requests {
 		b.counts(ClientHTTP)
@@ -165,8 +168,20 @@ func (b *builder) outbound() {
 	}
 }
 
-// passed are the listeners that count connections which pass undeclared beside requests, or beside TLS.
-func (b *builder) passed(requests, addressed, rest, names map[uint16]bool) {
+// closesWithin reports whether something within the ranges of a call is closed.
+func (b *builder) closesWithin(use *ir.Use, name string) bool {
+	places, _ := b.scope.Places(use, name)
+	return slices.ContainsFunc(places, func(p ir.Place) bool { return ir.ForbiddenWithin(p.Prefix) != nil })
+}
+
+// passed are the listeners that count connections which pass undeclared beside requests, or beside TLS, and those that
+// are closed within ranges of externals.
+func (b *builder) passed(requests, addressed, rest, names, closed map[uint16]bool) {
+	for _, some := range closed {
+		if some {
+			b.counts(ClientTCP)
+		}
+	}
 	for number := range requests {
 		if _, bytes := rest[number]; !bytes && !addressed[number] {
 			b.counts(ClientTCP)

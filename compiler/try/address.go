@@ -25,18 +25,45 @@ func (r *run) byAddress(at string, s *ir.Service, scope *ir.Scope, calls []calle
 	if err != nil || s.Explicit {
 		return false
 	}
-	for _, c := range calls {
+	var of *called
+	var in ir.Place
+	for i, c := range calls {
 		if !c.redirected() {
 			continue
 		}
 		places, _ := scope.Places(c.use, c.port)
 		for _, p := range places {
-			if p.Contains(ip.Unmap()) {
-				r.step(at, c.use.Pos, "knows %s as an address of %s", ip, c.use.To)
-				r.at = joined(ip, p.Port)
-				r.call(at, s, c.use, c.port)
-				return true
+			if p.Contains(ip.Unmap()) && (of == nil || p.Bits() > in.Bits()) {
+				of, in = &calls[i], p
 			}
+		}
+	}
+	if of == nil {
+		return false
+	}
+	for _, f := range ir.ForbiddenWithin(in.Prefix) {
+		if f.Contains(ip.Unmap()) {
+			r.step(at, of.use.Pos, "closes the connection: %s %s", ip, ir.ForbiddenAddress(ip, false))
+			r.answer(at, 0)
+			return true
+		}
+	}
+	if !in.IsSingleIP() && r.mayBeAnothers(at, s, scope, of, calls) {
+		return true
+	}
+	r.step(at, of.use.Pos, "knows %s as an address of %s", ip, of.use.To)
+	r.at = joined(ip, in.Port)
+	r.call(at, s, of.use, of.port)
+	return true
+}
+
+// mayBeAnothers follows a connection to an address in a range of a callee where meshc serve may tell that the address
+// is another callee's; false when it is not.
+func (r *run) mayBeAnothers(at string, s *ir.Service, scope *ir.Scope, of *called, calls []called) bool {
+	for _, c := range calls {
+		if c.use != of.use && c.redirected() && c.protocol == ir.TCP && scope.Told(c.use) && r.takesAddress(scope, c) {
+			r.call(at, s, c.use, c.port)
+			return true
 		}
 	}
 	return false

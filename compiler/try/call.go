@@ -197,5 +197,9 @@ func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string)
 	if _, err := netip.ParseAddr(e.Hosts[0]); err != nil && len(e.Endpoints) == 0 {
 		r.undecided("what %s resolves to in DNS: proxies send nothing to %s", e.Hosts[0], forbidden(e.Local))
 	}
-	r.undecided("whether %s answers", e.Hosts[0])
+	answers := e.Hosts[0]
+	if e.HasRange() {
+		answers = r.request.Host
+	}
+	r.undecided("whether %s answers", answers)
 }

@@ -5,6 +5,7 @@ package redirect_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/meshc/meshc/compiler/try"
@@ -13,7 +14,9 @@ import (
 )
 
 // Between two hosts a redirected TCP connection reaches the address that it was made to, or is closed, over IPv4 and
-// IPv6, as meshc try says.
+// IPv6, as meshc try says. A range of addresses opens none of those where no proxy may be led.
+//
+// Field: external.hosts
 func TestRedirectedAddresses(t *testing.T) {
 	client, server := newHosts(t)
 	dir, err := os.MkdirTemp("", "meshc-redirect-")
@@ -31,9 +34,19 @@ func TestRedirectedAddresses(t *testing.T) {
 	}
 	rules := redirect.Rules{InboundPort: 15006, OutboundPort: 15001, ProxyUser: proxyUser, AdminPort: 15000}
 	behind := rules
-	behind.ExcludeInboundPorts = []uint16{5433} // the database that is not of the mesh
+	behind.ExcludeInboundPorts = []uint16{5433, 5434, 80} // what is not of the mesh
 	server.echo(t, "127.0.0.1:5432", "store")
 	server.echo(t, "10.98.0.2:5433", "old")
+	for _, address := range []string{"10.98.0.2:5434", "[fd98::2]:5434"} {
+		server.echo(t, address, "in a range")
+	}
+	for h, address := range map[host]string{client: "169.254.7.1/24", server: "169.254.7.2/24"} {
+		if out, err := exec.Command("ip", "-n", h.name, "address", "add", address, "dev", "eth0").CombinedOutput(); err != nil {
+			t.Fatal(err, string(out))
+		}
+	}
+	server.echo(t, "169.254.7.2:80", "link-local")
+	server.echo(t, "10.98.0.2:80", "in a wide range")
 	client.do(t, 0, func() { err = redirect.Apply(rules) })
 	if err == nil {
 		server.do(t, 0, func() { err = redirect.Apply(behind) })
@@ -52,6 +65,11 @@ func TestRedirectedAddresses(t *testing.T) {
 		"192.0.2.7:5432":  "",
 		"10.99.0.2:5433":  "",
 		"10.98.0.99:5433": "",
+		"10.98.0.2:5434":  "in a range",
+		"[fd98::2]:5434":  "in a range",
+		"10.99.0.2:5434":  "",
+		"169.254.7.2:80":  "", // in a range that has it, and 10.98.0.2
+		"10.98.0.2:80":    "in a wide range",
 	} {
 		if got := client.hears(t, 0, address); got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
@@ -85,7 +103,7 @@ mesh: {
 }
 services: app: {
 	workload: endpoints: [{address: "10.99.0.1"}]
-	uses: {store: {}, old: {}}
+	uses: {store: {}, old: {}, range: {}, wide: {}}
 	proxy: certificateDirectory: "%[1]s/app"
 }
 services: store: {
@@ -94,5 +112,9 @@ services: store: {
 	allow: [{from: services: ["app"]}]
 	proxy: certificateDirectory: "%[1]s/store"
 }
-external: old: {hosts: ["10.98.0.2"], ports: db: {port: 5433, protocol: "tcp"}}
+external: {
+	old: {hosts: ["10.98.0.2"], ports: db: {port: 5433, protocol: "tcp"}}
+	range: {hosts: ["10.98.0.0/24", "fd98::/64"], ports: db: {port: 5434, protocol: "tcp"}}
+	wide: {hosts: ["0.0.0.0/0"], ports: any: {port: 80, protocol: "tcp"}}
+}
 `

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
@@ -27,6 +28,7 @@ type addressed struct {
 	ranges []*xdsmatcherv3.IPMatcher_IPRangeMatcher
 	chains []*listenerv3.FilterChain
 	taken  map[netip.Prefix]bool // that have a chain
+	closed []netip.Prefix        // within ranges, where no proxy may be led to
 	// rest is the name of the chain of all other addresses; "" where these are closed, or pass.
 	rest string
 }
@@ -106,9 +108,12 @@ func (a *addressed) leads(places []ir.Place, chain string, filters []*listenerv3
 			continue
 		}
 		a.taken[p.Prefix] = true
-		to.Ranges = append(to.Ranges, &xdscorev3.CidrRange{
-			AddressPrefix: p.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(p.Bits())),
-		})
+		to.Ranges = append(to.Ranges, rangeOf(p.Prefix))
+		for _, f := range ir.ForbiddenWithin(p.Prefix) {
+			if !slices.Contains(a.closed, f) {
+				a.closed = append(a.closed, f)
+			}
+		}
 	}
 	if to.Ranges != nil {
 		a.ranges = append(a.ranges, to)
@@ -127,6 +132,19 @@ func (a *addressed) listen(l *listenerv3.Listener) {
 	l.FilterChains = a.chains
 	if a.rest != "" && len(a.chains) == 1 {
 		return // the rest is all there is
+	}
+	if a.closed != nil {
+		nowhere := a.b.nowhere()
+		to := &xdsmatcherv3.IPMatcher_IPRangeMatcher{OnMatch: a.b.toChain(nowhere.Name)}
+		for _, network := range a.closed {
+			if !a.taken[network] {
+				to.Ranges = append(to.Ranges, rangeOf(network))
+			}
+		}
+		a.ranges, l.FilterChains = append(a.ranges, to), append(l.FilterChains, nowhere)
+		if !a.b.scope.PassesUndeclared() {
+			a.rest = nowhere.Name // beside a range there are no others
+		}
 	}
 	if a.rest == "" && len(a.ranges) == 0 {
 		others := a.b.passes()
@@ -151,6 +169,12 @@ func (a *addressed) listen(l *listenerv3.Listener) {
 		return
 	}
 	l.FilterChainMatcher.OnNoMatch = a.b.toChain(a.rest)
+}
+
+func rangeOf(network netip.Prefix) *xdscorev3.CidrRange {
+	return &xdscorev3.CidrRange{
+		AddressPrefix: network.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(network.Bits())),
+	}
 }
 
 // toChain leads to the filter chain of that name.

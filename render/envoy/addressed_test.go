@@ -45,9 +45,10 @@ func TestConnectionsReachTheAddressTheyWereMadeTo(t *testing.T) {
 		"127.0.0.11": "127.0.0.11", "127.0.0.13": "127.0.0.13", // of store, the one at another port
 		"127.0.0.21": "127.0.0.21", // of other
 		"127.0.0.50": "127.0.0.50", "127.0.0.51": "127.0.0.51",
-		"127.0.0.14": "", // an instance that does not show the identity of store
-		"127.0.0.12": "", // not one yet
-		"127.0.0.99": "", // nobody's
+		"127.0.0.14": "",           // an instance that does not show the identity of store
+		"127.0.0.12": "",           // not one yet
+		"127.0.0.60": "127.0.0.60", // in a range
+		"127.0.0.99": "",           // in a wider range, of which loopback is closed
 		"192.0.2.7":  "",
 	} {
 		for range 3 {
@@ -85,7 +86,7 @@ func TestConnectionsReachTheAddressTheyWereMadeTo(t *testing.T) {
 
 // addressedMesh has an app that calls two services and an external on one port number, and what listens at their
 // addresses: 127.0.0.14 has another identity than its service, 127.0.0.12 is an instance that the mesh does not have,
-// and 127.0.0.99 is of nobody.
+// and 127.0.0.99 is in a range of an external, which does not open loopback.
 func addressedMesh(t *testing.T) (m *ir.Mesh, number uint16) {
 	t.Helper()
 	authority, free := newAuthority(t), freePorts(t, 5)
@@ -102,7 +103,7 @@ func addressedMesh(t *testing.T) (m *ir.Mesh, number uint16) {
 	listens("127.0.0.13", elsewhere, "store")
 	listens("127.0.0.14", number, "stranger")
 	listens("127.0.0.21", number, "other")
-	for _, ip := range []string{"127.0.0.50", "127.0.0.51", "127.0.0.99"} {
+	for _, ip := range []string{"127.0.0.50", "127.0.0.51", "127.0.0.60", "127.0.0.99"} {
 		says(t, ip, number, nil)
 	}
 	ports := []ir.Port{{Name: "db", Number: number, Target: number, Protocol: ir.TCP}}
@@ -120,7 +121,9 @@ func addressedMesh(t *testing.T) (m *ir.Mesh, number uint16) {
 	app.Uses = []ir.Use{
 		{To: "other", Ports: []string{"db"}},
 		{To: "outside", External: true, Ports: []string{"db"}},
+		{To: "range", External: true, Ports: []string{"db"}},
 		{To: "store", Ports: []string{"db"}},
+		{To: "wide", External: true, Ports: []string{"db"}},
 	}
 	return &ir.Mesh{
 		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic},
@@ -129,7 +132,11 @@ func addressedMesh(t *testing.T) (m *ir.Mesh, number uint16) {
 			service("store", instance("127.0.0.11", number), instance("127.0.0.13", elsewhere),
 				instance("127.0.0.14", number)),
 		},
-		Externals: []*ir.External{{Name: "outside", Hosts: []string{"127.0.0.50", "127.0.0.51"}, Ports: ports}},
+		Externals: []*ir.External{
+			{Name: "outside", Hosts: []string{"127.0.0.50", "127.0.0.51"}, Ports: ports},
+			{Name: "range", Hosts: []string{"127.0.0.48/28"}, Ports: ports},
+			{Name: "wide", Hosts: []string{"126.0.0.0/7"}, Ports: ports},
+		},
 	}, number
 }
 

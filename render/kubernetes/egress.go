@@ -71,11 +71,37 @@ func externalEgress(scope ir.Scope, e *ir.External, names []string) []networking
 	if len(e.Endpoints) > 0 {
 		return endpointEgress(e.Endpoints, names)
 	}
-	var ports []networkingv1.NetworkPolicyPort
+	var addressed, named []networkingv1.NetworkPolicyPort
+	var places []ir.Place
+	var rules []networkingv1.NetworkPolicyEgressRule
 	for _, name := range names {
-		ports = append(ports, tcp(e.Port(name).Number))
+		port := e.Port(name)
+		if at, whole := e.Places(port); whole {
+			addressed, places = append(addressed, tcp(port.Number)), at
+		} else {
+			named = append(named, tcp(port.Number))
+		}
 	}
-	return []networkingv1.NetworkPolicyEgressRule{hostEgress(e.Hosts[0], whereNamesLead(), ports)}
+	if named != nil {
+		rules = append(rules, hostEgress(e.Hosts[0], whereNamesLead(), named))
+	}
+	if addressed != nil {
+		rule := networkingv1.NetworkPolicyEgressRule{Ports: addressed}
+		for _, p := range places {
+			rule.To = append(rule.To, rangePeer(p.Prefix))
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// rangePeer is a range of addresses without what no proxy may be led to.
+func rangePeer(network netip.Prefix) networkingv1.NetworkPolicyPeer {
+	block := &networkingv1.IPBlock{CIDR: network.String()}
+	for _, f := range ir.ForbiddenWithin(network) {
+		block.Except = append(block.Except, f.String())
+	}
+	return networkingv1.NetworkPolicyPeer{IPBlock: block}
 }
 
 func endpointEgress(endpoints []ir.Endpoint, names []string) []networkingv1.NetworkPolicyEgressRule {

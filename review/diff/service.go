@@ -2,6 +2,7 @@ package diff
 
 import (
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -115,6 +116,16 @@ func leadsTo(m *ir.Mesh, name string) []*ir.Service {
 	return out
 }
 
+// ends are the first and the last address of a range.
+func ends(network netip.Prefix) []string {
+	last := network.Addr().AsSlice()
+	for i := network.Bits(); i < len(last)*8; i++ {
+		last[i/8] |= 0x80 >> (i % 8)
+	}
+	end, _ := netip.AddrFromSlice(last)
+	return []string{network.Addr().String(), end.String()}
+}
+
 // calls compares the calls of one service to another, or to an external, port by port.
 func (d *differ) calls(from string, who []Subject, use [2]*ir.Use) {
 	type address struct {
@@ -136,6 +147,12 @@ func (d *differ) calls(from string, who []Subject, use [2]*ir.Use) {
 				for _, host := range e.Hosts {
 					p := e.Port(name)
 					addresses[address{host, p.Number, p.Protocol.IsHTTP()}] = true
+					if network, known := ir.ParseHost(host); known && !network.IsSingleIP() {
+						delete(addresses, address{host, p.Number, p.Protocol.IsHTTP()})
+						for _, end := range ends(network) {
+							addresses[address{end, p.Number, false}] = true
+						}
+					}
 				}
 				continue
 			}
