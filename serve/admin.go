@@ -34,26 +34,11 @@ func (s *Server) adminHandler() http.Handler {
 			answer(w, http.StatusOK, "ok\n")
 		}
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", s.ownSite(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})))
 	(&pages{server: s}).register(mux)
-	about := func(pattern string, show http.HandlerFunc) { mux.Handle(pattern, ownSite(show)) }
-	about("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		// A client that goes away does not concern meshc.
-		_ = json.NewEncoder(w).Encode(s.Status())
-	})
-	about("GET /edges", func(w http.ResponseWriter, r *http.Request) {
-		window, err := windowOf(r.URL.Query().Get("window"))
-		switch {
-		case err != nil:
-			answer(w, http.StatusBadRequest, err.Error()+"\n")
-		case s.staging.mesh() == nil:
-			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
-		default:
-			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(s.Edges(window)) // as above
-		}
-	})
+	about := func(pattern string, show http.HandlerFunc) { mux.Handle(pattern, s.ownSite(show)) }
+	about("GET /status", s.tellStatus)
+	about("GET /edges", s.tellEdges)
 	about("GET /config", s.configuration)
 	about("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
 		m := s.staging.mesh()
@@ -70,6 +55,27 @@ func (s *Server) adminHandler() http.Handler {
 		_, _ = w.Write(data) // a client that goes away does not concern meshc
 	})
 	return mux
+}
+
+// tellStatus answers with the [Status].
+func (s *Server) tellStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	// A client that goes away does not concern meshc.
+	_ = json.NewEncoder(w).Encode(s.Status())
+}
+
+// tellEdges answers with what proxies told of the edges.
+func (s *Server) tellEdges(w http.ResponseWriter, r *http.Request) {
+	window, err := windowOf(r.URL.Query().Get("window"))
+	switch {
+	case err != nil:
+		answer(w, http.StatusBadRequest, err.Error()+"\n")
+	case s.staging.mesh() == nil:
+		answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.Edges(window)) // as above
+	}
 }
 
 // windowOf is the window of time that is asked for, of a minute where none is.

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"net/http"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -65,3 +66,6 @@ func (s *Server) Unlike() (ids []string) {
 	}
 	return ids
 }
+
+// AdminHandler is the API for administrators, for requests that come from anywhere.
+func (s *Server) AdminHandler() http.Handler { return s.adminHandler() }

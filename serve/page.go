@@ -3,12 +3,8 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,8 +41,8 @@ type drawing struct {
 
 // register adds the page to the API for administrators.
 func (p *pages) register(mux *http.ServeMux) {
-	mux.Handle("GET /{$}", onThisHost(http.HandlerFunc(p.page)))
-	mux.Handle("GET /page/scene", onThisHost(http.HandlerFunc(p.scene)))
+	mux.Handle("GET /{$}", p.server.onThisHost(http.HandlerFunc(p.page)))
+	mux.Handle("GET /page/scene", p.server.onThisHost(http.HandlerFunc(p.scene)))
 }
 
 func (p *pages) page(w http.ResponseWriter, _ *http.Request) {
@@ -137,77 +133,14 @@ func (p *pages) refresh(m *ir.Mesh, now time.Time) error {
 // onThisHost lets in who is on this host, or comes through somebody who is (kubectl port-forward), and no page of
 // another site that a browser on this host shows: neither by a request of its own, nor by a name that leads here (DNS
 // rebinding).
-func onThisHost(next http.Handler) http.Handler {
+func (s *Server) onThisHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !fromLoopback(r) {
 			answer(w, http.StatusForbidden,
-				"this is only for clients on the server's own host: forward a port there (kubectl port-forward, ssh -L)\n")
+				"this is only for clients on the server's own host: forward a port there (kubectl port-forward, ssh -L), "+
+					"or give operators an address of theirs (meshc serve --operators-listen)\n")
 			return
 		}
-		ownSite(next).ServeHTTP(w, r)
+		s.ownSite(next).ServeHTTP(w, r)
 	})
-}
-
-// ownSite refuses what a browser asks for another site. Clients that are not browsers on loopback name the host by its
-// address or as localhost.
-func ownSite(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case fromLoopback(r) && !isLoopback(r.Host):
-			answer(w, http.StatusForbidden, "on loopback this host is named localhost or by its address\n")
-			return
-		case ofAnotherSite(r):
-			answer(w, http.StatusForbidden, "a page of another site may not ask for this\n")
-			return
-		}
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// fromLoopback reports whether both ends of the connection are on this host.
-func fromLoopback(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return false
-	}
-	for _, text := range []string{local.String(), r.RemoteAddr} {
-		at, err := netip.ParseAddrPort(text)
-		if err != nil || !at.Addr().Unmap().IsLoopback() {
-			return false
-		}
-	}
-	return true
-}
-
-// isLoopback reports whether a Host header names this host, with or without a port.
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.Trim(host, "[]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	at, err := netip.ParseAddr(host)
-	return err == nil && at.Unmap().IsLoopback()
-}
-
-// ofAnotherSite reports whether a browser says that another site's page asks (Fetch Metadata, Origin). That page may
-// lead here: then the browser shows the live page and nothing of it to the other.
-func ofAnotherSite(r *http.Request) bool {
-	if origin := r.Header.Get("Origin"); origin != "" {
-		u, err := url.Parse(origin)
-		if err != nil || u.Host != r.Host {
-			return true
-		}
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-		return false
-	}
-	return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
 }

@@ -81,7 +81,14 @@ func (r *revocations) take(list []ca.Revocation) bool {
 	return true
 }
 
-// takes reports whether a certificate was revoked.
+// revoked reports whether a certificate was revoked.
+func (r *revocations) revoked(leaf *x509.Certificate) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.takes(leaf)
+}
+
+// takes is revoked, with the lock held.
 func (r *revocations) takes(leaf *x509.Certificate) bool {
 	id, err := svid.Identity(leaf)
 	if err != nil {

@@ -118,7 +118,7 @@ func (s *Server) scraperTLS(m *ir.Mesh) *tls.Config {
 				return err
 			case id != want:
 				return fmt.Errorf("%s is not the scraper", id)
-			case s.revoked.takes(chain[0]):
+			case s.revoked.revoked(chain[0]):
 				return errRevoked
 			}
 			return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -41,7 +42,13 @@ type Config struct {
 	// MetricsListen is the address HOST:PORT at which the mesh's scraper reads the metrics of this server; empty for
 	// none.
 	MetricsListen string
-	// TokenReview verifies Kubernetes service account tokens that are sent to EnrollListen; nil if none are accepted.
+	// OperatorsListen is the address HOST:PORT of the live page and of taps for operators from elsewhere; empty for none.
+	OperatorsListen string
+	// Names are DNS names by which clients reach the server, besides those in addresses to listen at. A request at the
+	// addresses for administrators and operators that names another host is refused.
+	Names []string
+	// TokenReview verifies tokens of Kubernetes: of service accounts at EnrollListen, and of operators; nil if none are
+	// accepted.
 	TokenReview enroll.TokenReviewer
 	// Authority signs the leaves of the mesh and the server's own certificate. Set either this or
 	// CertificateDirectory.
@@ -89,6 +96,7 @@ type Server struct {
 	admin    net.Listener
 	enroll   net.Listener // nil for none
 	scraped  net.Listener // nil for none
+	operated net.Listener // nil for none
 	metrics  *metrics
 	identity identitySource
 	limits   *connectionLimits
@@ -132,11 +140,7 @@ func New(c Config) (*Server, error) {
 	if c.Authority != nil {
 		s.trust.follow(c.Authority)
 		s.revoked = newRevocations(c.Authority.Revocations())
-		own := &issued{authority: c.Authority}
-		if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
-			own.hosts = []string{host}
-		}
-		s.identity = own
+		s.identity = &issued{authority: c.Authority, hosts: c.hosts()}
 	} else {
 		s.identity = &onDisk{dir: c.CertificateDirectory}
 	}
@@ -172,6 +176,7 @@ func (s *Server) listen() error {
 		{&s.admin, s.config.AdminListen, false},
 		{&s.enroll, s.config.EnrollListen, true},
 		{&s.scraped, s.config.MetricsListen, true},
+		{&s.operated, s.config.OperatorsListen, true},
 	} {
 		if at.optional && at.address == "" {
 			continue
@@ -206,6 +211,14 @@ func (s *Server) MetricsAddr() string {
 		return ""
 	}
 	return s.scraped.Addr().String()
+}
+
+// OperatorsAddr is the address for operators; empty if there is none.
+func (s *Server) OperatorsAddr() string {
+	if s.operated == nil {
+		return ""
+	}
+	return s.operated.Addr().String()
 }
 
 // SetMesh makes the server serve the mesh. It pushes to each connected proxy whose resources change.
@@ -250,7 +263,7 @@ func (s *Server) Run(ctx context.Context) error {
 		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	others := []*http.Server{admin}
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -279,6 +292,16 @@ func (s *Server) Run(ctx context.Context) error {
 			listener := &scrapeListener{s.scraped, s, make(chan struct{}, maxScrapes)}
 			if err := scraping.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("metrics: %w", err)
+			}
+		})
+	}
+	if s.operated != nil {
+		operating := s.operating()
+		others = append(others, operating)
+		serving.Go(func() {
+			listener := netutil.LimitListener(s.operated, maxOperatorConnections)
+			if err := operating.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("operators: %w", err)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type tapMetrics struct {
 	taps                                         prometheus.Gauge
 	tapsBegun, tapsRefused, tapLines, tapOmitted prometheus.Counter
+	pageRefused                                  prometheus.Counter
 }
 
 func newTapMetrics() tapMetrics {
@@ -18,6 +19,7 @@ func newTapMetrics() tapMetrics {
 		}),
 		tapsBegun:   counter("taps_begun_total", "Taps that operators began."),
 		tapsRefused: counter("taps_refused_total", "Taps of those who are no operators."),
+		pageRefused: counter("operators_refused_total", "Requests for the live page of those who are no operators."),
 		tapLines:    counter("tap_lines_total", "Requests that operators were shown."),
 		tapOmitted: counter("tap_lines_omitted_total",
 			"Requests that operators were not shown, as there were too many."),
@@ -25,5 +27,5 @@ func newTapMetrics() tapMetrics {
 }
 
 func (m *tapMetrics) register(r *prometheus.Registry) {
-	r.MustRegister(m.taps, m.tapsBegun, m.tapsRefused, m.tapLines, m.tapOmitted)
+	r.MustRegister(m.taps, m.tapsBegun, m.tapsRefused, m.tapLines, m.tapOmitted, m.pageRefused)
 }

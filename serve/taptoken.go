@@ -31,9 +31,14 @@ func (s *Server) tapByToken(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.metrics.tapsRefused.Inc()
 		s.log.Warn("a tap was refused", "from", r.RemoteAddr, "reason", err)
-		http.Error(w, "the token is not valid here, or cannot be reviewed", http.StatusUnauthorized)
+		http.Error(w, errToken.Error(), http.StatusUnauthorized)
 		return
 	}
+	s.tapOverHTTP(w, r, &operator{user, func(o *ir.Operators) bool { return o.AllowUser(user, groups) }})
+}
+
+// tapOverHTTP is the tap of somebody who proved who he is.
+func (s *Server) tapOverHTTP(w http.ResponseWriter, r *http.Request, who *operator) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTapRequest))
 	if err != nil {
 		http.Error(w, "this is not a valid request for a tap", http.StatusBadRequest)
@@ -57,8 +62,7 @@ func (s *Server) tapByToken(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), tapByTokenTime)
 		defer cancel()
-		may := func(o *ir.Operators) bool { return o.AllowUser(user, groups) }
-		err = s.taps.follow(ctx, user, may, request, send)
+		err = s.taps.follow(ctx, who.name, who.may, request, send)
 	}
 	if err != nil && status.Code(err) != codes.Unknown { // else nobody reads it
 		_ = send(&TapEvent{Error: status.Convert(err).Message()}) // as above

@@ -24,7 +24,8 @@ import (
 
 // serveOptions are the flags of meshc serve.
 type serveOptions struct {
-	listen, admin, enrollListen, metricsListen string
+	listen, admin, enrollListen, metricsListen, operatorsListen string
+	names                                                       []string
 	// certificates is the directory of certificates that somebody else issues, and authority that of the embedded
 	// authority.
 	certificates, authority, passphraseFile string
@@ -61,7 +62,11 @@ With --endpoints the instances of services that say workload: file come from the
 programs write; a change reaches the proxies at once, and of a file that is wrong the last good content holds.
 
 On the admin address are /healthz, /readyz, /metrics, /status and /edges, and, for a browser on the same host, a live page: who
-calls whom with rates, errors and latencies, who is denied, and which proxies are behind. From elsewhere forward a port there.`,
+calls whom with rates, errors and latencies, who is denied, and which proxies are behind. From elsewhere forward a port there.
+
+With --operators-listen those whom mesh.operators names see the same page from elsewhere, and may tap: over TLS with the
+server's own certificate, by a certificate of the mesh or by a token of Kubernetes, for which a browser is asked. Requests at
+these addresses name the host by its address or by a --name.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
   meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
 		RunE: o.run,
@@ -77,6 +82,10 @@ calls whom with rates, errors and latencies, who is denied, and which proxies ar
 		"with --ca or --ca-secret: address where hosts get their certificates (meshc certs request); empty for nowhere")
 	cmd.Flags().StringVar(&o.metricsListen, "metrics-listen", "",
 		"address where the mesh's scraper (mesh.telemetry.metrics.scraper) reads /metrics of this server, and nobody else; empty for nowhere")
+	cmd.Flags().StringVar(&o.operatorsListen, "operators-listen", "",
+		"address of the live page and of taps for operators (mesh.operators) from elsewhere, by TLS; empty for nowhere")
+	cmd.Flags().StringSliceVar(&o.names, "name", nil,
+		"DNS name by which browsers and Prometheus reach this server, besides its addresses; may be repeated")
 	o.cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&o.endpoints, "endpoints", "",
 		"directory with the endpoints files of services (workload: file)")
@@ -111,7 +120,8 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr(), "metrics", s.MetricsAddr())
+	config.Log.Info("listening", "xds", s.Addr(), "admin", s.AdminAddr(), "enroll", s.EnrollAddr(), "metrics", s.MetricsAddr(),
+		"operators", s.OperatorsAddr())
 	running.Go(func() error { return s.Run(ctx) })
 	fromFiles, stop := context.WithCancel(ctx)
 	defer stop()
@@ -139,6 +149,7 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 func (o *serveOptions) config(cmd *cobra.Command, source serve.Source) (serve.Config, error) {
 	config := serve.Config{
 		Listen: o.listen, AdminListen: o.admin, MetricsListen: o.metricsListen, CertificateDirectory: o.certificates,
+		OperatorsListen: o.operatorsListen, Names: o.names,
 		Log: newLog(cmd.ErrOrStderr()),
 	}
 	if o.cluster.api.Address != "" && o.certificates == "" {
