@@ -49,7 +49,7 @@ type operator struct {
 }
 
 // errNoProof is that nobody says who sends a request.
-var errNoProof = errors.New("show the certificate of an operator, or a token of Kubernetes")
+var errNoProof = errors.New("this is for who shows the certificate of an operator, or a token of Kubernetes")
 
 // operating is the HTTP server for operators.
 func (s *Server) operating() *http.Server {
@@ -168,7 +168,7 @@ func (o *operatorsSite) refuse(w http.ResponseWriter, r *http.Request, who *oper
 		})
 	}
 	if r.URL.Path == "/" || r.URL.Path == "/login" {
-		o.askToken(w, code, text)
+		o.askToken(w, code, text, !errors.Is(err, errNoProof))
 		return
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")

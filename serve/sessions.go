@@ -82,15 +82,16 @@ var loginPage = template.Must(template.New("login").Parse(loginText))
 const loginPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; " +
 	"frame-ancestors 'none'"
 
-// askToken answers with a page that asks for a token, or says that this server takes none.
-func (o *operatorsSite) askToken(w http.ResponseWriter, code int, why string) {
+// askToken answers with a page that asks for a token, or says that this server takes none. Wrong is set where something
+// was shown that is not good.
+func (o *operatorsSite) askToken(w http.ResponseWriter, code int, why string, wrong bool) {
 	audience := ""
 	if m := o.server.live.now().mesh; m != nil {
 		audience = m.ServerIdentity().String()
 	}
 	var body bytes.Buffer
 	err := loginPage.Execute(&body, map[string]any{
-		"Why": why, "Audience": audience, "Tokens": o.server.config.TokenReview != nil,
+		"Why": why, "Wrong": wrong, "Audience": audience, "Tokens": o.server.config.TokenReview != nil,
 	})
 	if err != nil {
 		answer(w, http.StatusInternalServerError, "the page cannot be written\n")
@@ -108,7 +109,7 @@ func (o *operatorsSite) askToken(w http.ResponseWriter, code int, why string) {
 func (o *operatorsSite) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 2*maxToken)
 	if r.ParseForm() != nil {
-		o.askToken(w, http.StatusBadRequest, "the form cannot be read")
+		o.askToken(w, http.StatusBadRequest, "the form cannot be read", true)
 		return
 	}
 	shown := &http.Request{

@@ -27,15 +27,15 @@ type Window struct {
 	loaded []string // what it asked for
 }
 
-// Open starts a browser with a window of that size.
-func Open(t *testing.T, width, height int) *Window {
+// Open starts a browser with a window of that size, and with more flags.
+func Open(t *testing.T, width, height int, more ...chromedp.ExecAllocatorOption) *Window {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser(t)), chromedp.NoSandbox,
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
-	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
+	ctx, stop := chromedp.NewExecAllocator(ctx, append(options, more...)...)
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(end)
