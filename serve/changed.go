@@ -22,7 +22,8 @@ type changed struct {
 func changes(before, after *ir.Mesh) *changed {
 	c := &changed{before: before, after: after, services: map[string]bool{}, externals: map[string]bool{}, known: map[any]bool{}}
 	// What a service reads of gateways is not among its uses.
-	if before == nil || !ir.Same(&before.Settings, &after.Settings) || !slices.Equal(before.Gateways, after.Gateways) {
+	if before == nil || !ir.Same(&before.Settings, &after.Settings) ||
+		!slices.Equal(before.Gateways, after.Gateways) {
 		c.all = true
 		return c
 	}

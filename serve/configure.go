@@ -32,20 +32,31 @@ func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 	if n.of != nil && of.Scope.Same(ir.ProxyPart, &n.of.Scope) && ir.Same(of.Options, n.of.Options) {
 		return false, nil
 	}
-	build := p.build
-	if n.kind == kindGRPC {
-		build = envoy.Proxyless
-	}
 	n.of = nil
-	var r *envoy.Resources
-	if err := guarded(func() (err error) { r, err = build(of.Scope, of.Options); return err }); err != nil {
+	r, err := p.renders.get(n.kind, of, func() (*render, error) { return p.render(n.kind, of) })
+	if err != nil {
 		return false, err
 	}
-	n.of, n.configured, n.discovered = of, newBuilt(r), r.Discovered
-	if of.Options.TrustBundle != nil && n.kind == kindEnvoy {
-		n.configured.trust = ca.Digest(of.Options.TrustBundle)
-	}
+	n.of, n.shared, n.configured, n.discovered = of, r, r.built, r.discovered
+	n.of.Scope = r.Scope // which says the same
 	return true, nil
+}
+
+// render renders a configuration for clients of that kind.
+func (p *proxies) render(kind string, of *rendered) (*render, error) {
+	build := p.build
+	if kind == kindGRPC {
+		build = envoy.Proxyless
+	}
+	var r *envoy.Resources
+	if err := guarded(func() (err error) { r, err = build(of.Scope, of.Options); return err }); err != nil {
+		return nil, err
+	}
+	out := &render{*of, newBuilt(r), r.Discovered}
+	if of.Options.TrustBundle != nil && kind == kindEnvoy {
+		out.built.trust = ca.Digest(of.Options.TrustBundle)
+	}
+	return out, nil
 }
 
 // assignments renders the endpoint assignments of a node.

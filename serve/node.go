@@ -45,6 +45,7 @@ type node struct {
 	// of is what the configuration was rendered from, nil to render it in any case; configured is the configuration,
 	// and discovered are the clusters in it that are assigned endpoints. Both together were rendered last.
 	of         *rendered
+	shared     *render // keeps what was rendered for other nodes to take
 	configured *built
 	discovered []envoy.Discovered
 	rendered   *built

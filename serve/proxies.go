@@ -31,6 +31,8 @@ type proxies struct {
 	trust   *trust
 	build   func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 
+	renders renders
+
 	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
 
 	mu       sync.Mutex
@@ -102,6 +104,7 @@ func (p *proxies) refreshAll() {
 
 // refreshChanged renders the nodes of the members that have changed again, and pushes what changed.
 func (p *proxies) refreshChanged(c *changed) {
+	defer p.renders.sweep()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, n := range p.sortedNodes() {
