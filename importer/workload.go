@@ -15,9 +15,9 @@ import (
 // Workload is a Kubernetes object that creates pods: a Deployment, a StatefulSet or a DaemonSet.
 type Workload struct {
 	Kind, Name, Namespace string
-	// Labels and Account are the labels and the service account of its pods.
-	Labels  map[string]string
-	Account string
+	// Labels, Annotations and Account are those of its pods, and their service account.
+	Labels, Annotations map[string]string
+	Account             string
 	// Ports are the named ports of its containers, by name.
 	Ports map[string]int
 	// Pods are its pods, as the object has them.
@@ -55,7 +55,7 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 			continue
 		}
 		w := &Workload{
-			Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels,
+			Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels, Annotations: d.Template.Annotations,
 			Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{},
 			Pods: d.Template.Spec, Object: o,
 		}
@@ -70,26 +70,6 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 	}
 	m.Workloads = out
 	return out
-}
-
-// AddCaller adds a service without ports for a workload that no Service selects. It returns nil if its name is taken or
-// is not valid, which it tells.
-func (m *Mesh) AddCaller(w *Workload) *Service {
-	switch {
-	case NameOf(w.Name) != w.Name || NameOf(w.Namespace) != w.Namespace:
-		m.NotCarried(w.Object, fmt.Sprintf("%q is not a valid name in the spec", w.Name))
-		return nil
-	case m.Repository.Services[w.Name] != nil:
-		m.NotCarried(w.Object, fmt.Sprintf("a Service that does not select its pods has the name %s", w.Name))
-		return nil
-	}
-	s := &Service{
-		Name: w.Name, Namespace: w.Namespace, Account: w.Account, Object: w.Object, Workloads: []*Workload{w},
-		Spec: &spec.Service{Namespace: spec.Written(w.Namespace), Workload: workloadOf(w)},
-	}
-	s.giveAccount()
-	m.Services[w.Name], m.Repository.Services[w.Name] = s, s.Spec
-	return s
 }
 
 // giveWorkloads gives each service the workload that it selects. If it selects more than one, they become versions,

@@ -4,6 +4,8 @@
 package gatewayapi
 
 import (
+	"strings"
+
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/meshc/meshc/compiler/spec"
@@ -25,6 +27,8 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m := &reader{
 		Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{},
 	}
+	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit)} // as its implementations have it
+	m.AddCallers(objects, func(w *importer.Workload) bool { return strings.HasPrefix(w.Namespace, "kube-") })
 	m.readGrants()
 	m.backendTLS()
 	m.readGateways()
@@ -34,6 +38,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		"networking.istio.io": "meshc import istio",
 		"security.istio.io":   "meshc import istio",
 	})
+	m.probes()
 	m.allow()
 	m.Finish()
 	return m.Mesh
@@ -87,5 +92,19 @@ func (m *reader) backendTLS() {
 			}
 			m.NotCarried(o, "a member is reached by mutual TLS, with the certificates of the mesh: its own TLS would be within that")
 		}
+	}
+}
+
+// probes adds the probes of the kubelet, which strict mutual TLS refuses.
+func (m *reader) probes() {
+	for _, s := range m.Sorted() {
+		own := map[int]importer.OwnPort{}
+		for _, p := range s.Spec.Ports {
+			own[p.Target.Or(p.Port.Value)] = importer.Strict
+			if p.Protocol.Value == "http" {
+				own[p.Target.Or(p.Port.Value)] = importer.StrictHTTP
+			}
+		}
+		m.AddProbes(s, own)
 	}
 }

@@ -1,6 +1,9 @@
 package istio
 
 import (
+	"maps"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,10 +26,17 @@ func (b *binding) actions(i int, r *networkingv1.HTTPRoute, out *spec.Route) {
 	duration(&out.Timeout, &r.Timeout)
 	out.Retries = b.retries(r)
 	out.Fault = fault(r.Fault)
+	host := hostOf(r.Headers)
 	out.Headers = headers(r.Headers)
 	out.CORS = cors(r.CorsPolicy)
 	b.mirror(i, r, out)
 	rewrite(r.Rewrite, out)
+	if host != "" && r.Redirect == nil && (out.Rewrite == nil || !out.Rewrite.Host.IsSet()) {
+		if out.Rewrite == nil {
+			out.Rewrite = &spec.Rewrite{}
+		}
+		out.Rewrite.Host = spec.Written(host)
+	}
 	redirect(r.Redirect, out)
 	if d := importer.Take(&r.DirectResponse); d != nil {
 		out.DirectResponse = &spec.DirectResponse{Status: spec.Written(int(d.Status))}
@@ -98,16 +108,48 @@ func headers(h *networkingv1.Headers) *spec.Headers {
 		return nil
 	}
 	out := &spec.Headers{}
-	if d := importer.Take(&h.Request); d != nil {
-		out.Request = importer.Edits(d.Set, d.Add, d.Remove)
+	if h.Request != nil {
+		out.Request = edits(h.Request)
 	}
-	if d := importer.Take(&h.Response); d != nil {
-		out.Response = importer.Edits(d.Set, d.Add, d.Remove)
+	if h.Response != nil {
+		out.Response = edits(h.Response)
 	}
 	if *out == (spec.Headers{}) {
 		return nil
 	}
 	return out
+}
+
+// edits takes the edits of headers that the language has. A value of Istio's is a format of Envoy, and one with an
+// operator, or of a pseudo-header, stays.
+func edits(d *networkingv1.Headers_HeaderOperations) *spec.HeaderEdits {
+	literal := func(in map[string]string) map[string]string {
+		out := map[string]string{}
+		for name, value := range in {
+			if strings.HasPrefix(name, ":") || strings.EqualFold(name, "host") || operator.MatchString(value) {
+				continue
+			}
+			out[name] = strings.ReplaceAll(value, "%%", "%")
+			delete(in, name)
+		}
+		return out
+	}
+	return importer.Edits(literal(d.Set), literal(d.Add), importer.Take(&d.Remove))
+}
+
+// operator is a command operator of Envoy's, after what stands for a percent sign.
+var operator = regexp.MustCompile(`(^|[^%])(%%)*%[A-Z_]+(\([^)]*\))?(:[0-9]+)?%`)
+
+// hostOf takes the host that requests are given by an edit of a header, as Envoy rewrites it; "" for none.
+func hostOf(h *networkingv1.Headers) string {
+	set := h.GetRequest().GetSet()
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if value := set[name]; (name == ":authority" || strings.EqualFold(name, "host")) && !operator.MatchString(value) {
+			delete(set, name)
+			return value
+		}
+	}
+	return ""
 }
 
 func cors(c *networkingv1.CorsPolicy) *spec.CORS {

@@ -59,7 +59,7 @@ func (m *reader) authorizationPolicies(permissive map[string]bool) {
 					reader: m, object: o, service: s, deny: deny,
 					at: []string{"spec", "rules", strconv.Itoa(i)}, plaintext: permissive[s.Name],
 				}
-				for _, rule := range t.rules(proto.Clone(r).(*securityv1.Rule)) {
+				for _, rule := range t.byProtocol(t.rules(proto.Clone(r).(*securityv1.Rule))) {
 					if mode {
 						rule.Mode = spec.Written("audit")
 					}

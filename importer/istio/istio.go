@@ -35,6 +35,8 @@ type reader struct {
 	edge map[string][]map[string]string
 	// through are the services that gateways send requests to without a version, and where that is said.
 	through []through
+	// outside are the workloads of services that are no members.
+	outside []*importer.Workload
 }
 
 // through is a destination of a gateway's route.
@@ -55,7 +57,10 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{},
 	}
 	m.defaults()
+	m.meshConfig()
 	m.takeGateways()
+	m.withoutProxies()
+	m.AddCallers(objects, m.notMember)
 	m.serviceEntries()
 	m.destinationRules()
 	m.readGateways()
@@ -67,6 +72,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m.authorizationPolicies(permissive)
 	m.unasked()
 	m.sidecars()
+	m.upgradesAndProbes(permissive)
 	m.Others(objects, kinds, map[string]string{"gateway.networking.k8s.io": "meshc import gateway-api"})
 	m.Finish()
 	return m.Mesh
@@ -77,10 +83,10 @@ func (m *reader) objectsOf(group, kind string) []*importer.Object {
 	return importer.Of(m.objects, group, kind)
 }
 
-// defaults writes the defaults of Istio that differ from those of the language: a request that no connection accepted
-// is sent again, twice (HTTPRetry: "The default ... retry policy").
+// defaults writes the defaults of Istio that differ from those of the language: a request may take any time, and one
+// that no connection accepted is sent again, twice (HTTPRetry: "The default ... retry policy").
 func (m *reader) defaults() {
-	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Retries: &spec.Retries{
+	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit), Retries: &spec.Retries{
 		Attempts: spec.Written(2), On: spec.WrittenAll("connect-failure", "refused-stream", "unavailable", "cancelled"),
 	}}
 }

@@ -40,12 +40,15 @@ func (b *binding) match(d *networkingv1.HTTPMatchRequest) *spec.Match {
 		out.Headers, written = map[string]*spec.StringMatch{}, true
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Headers)) {
-		if name == "" {
+		if !headerName.MatchString(name) { // a claim, or a pseudo-header
 			return out
 		}
 		out.Headers[strings.ToLower(name)] = text(d.Headers[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.WithoutHeaders)) {
+		if !headerName.MatchString(name) {
+			return out
+		}
 		if _, both := out.Headers[strings.ToLower(name)]; both {
 			return out // a header is matched once
 		}
@@ -69,6 +72,9 @@ func (b *binding) match(d *networkingv1.HTTPMatchRequest) *spec.Match {
 	}
 	return out
 }
+
+// headerName is the name of a header of HTTP.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9!#$&'*+.^_|~-]+$`)
 
 // onlyPort is the port that every request comes for; 0 when there is more than one.
 func (b *binding) onlyPort() uint32 {

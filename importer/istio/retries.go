@@ -7,7 +7,6 @@ import (
 	networkingv1 "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/spec"
-	"github.com/meshc/meshc/importer"
 )
 
 // conditions are those of Envoy that the language has.
@@ -34,17 +33,22 @@ func (b *binding) retries(r *networkingv1.HTTPRoute) *spec.Retries {
 		duration(&out.Backoff.Base, &d.Backoff)
 	}
 	var left []string
-	for _, name := range strings.FieldsFunc(importer.Take(&d.RetryOn),
-		func(c rune) bool { return c == ',' || c == ' ' }) {
-		if slices.Contains(conditions, name) {
-			out.On = append(out.On, spec.Written(name))
-		} else {
-			left = append(left, name)
-		}
-	}
+	out.On, left = retryOn(d.RetryOn)
 	d.RetryOn = strings.Join(left, ",")
 	if out.On == nil && out.Attempts.Value > 0 {
 		out.On = spec.WrittenAll("connect-failure", "refused-stream", "unavailable", "cancelled")
 	}
 	return out
+}
+
+// retryOn are the conditions that the language has, and the others.
+func retryOn(list string) (on []spec.Field[string], left []string) {
+	for _, name := range strings.FieldsFunc(list, func(c rune) bool { return c == ',' || c == ' ' }) {
+		if slices.Contains(conditions, name) {
+			on = append(on, spec.Written(name))
+		} else {
+			left = append(left, name)
+		}
+	}
+	return on, left
 }

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,14 +136,33 @@ func (t *translation) principals(list, namespaces []string, at []string) *spec.P
 			p.Anyone = spec.Written(true)
 			continue
 		}
-		if !t.addHolders(p, principal, namespaces) {
+		switch {
+		case t.addHolders(p, principal, namespaces):
+		case len(namespaces) == 0 && t.ownIdentity(principal) != "": // somebody may get it
+			p.Identities = append(p.Identities, spec.Written(t.ownIdentity(principal)))
+		case t.deny:
+			t.LetsMore(t.object, "nobody that was read has this identity", where...)
+		default:
 			t.NotCarried(t.object, "nobody that was read has this identity", where...)
 		}
 	}
-	if p.Anyone.IsSet() || p.Services != nil || p.Gateways != nil {
+	if p.Anyone.IsSet() || p.Services != nil || p.Gateways != nil || p.Identities != nil {
 		return p
 	}
 	return nil
+}
+
+// identity is a principal that is one identity: its trust domain, and the rest of it.
+var identity = regexp.MustCompile(`^([a-z0-9.-]+)(/ns/[a-z0-9-]+/sa/[a-z0-9.-]+)$`)
+
+// ownIdentity is the identity of the mesh's own trust domain, for which cluster.local stands too, that a principal
+// means; "" for another, and for a pattern.
+func (t *translation) ownIdentity(principal string) string {
+	parts := identity.FindStringSubmatch(principal)
+	if parts == nil || parts[1] != t.TrustDomain && parts[1] != "cluster.local" {
+		return ""
+	}
+	return "spiffe://" + t.TrustDomain + parts[2]
 }
 
 // addHolders adds the members whose identity matches a principal, which is "DOMAIN/ns/NAMESPACE/sa/ACCOUNT" or a
@@ -234,7 +254,10 @@ func (t *translation) namespaces(list, at []string) *spec.Peers {
 				found = t.addGateways(p, account) || found
 			}
 		}
-		if !found {
+		if !found && t.deny {
+			t.LetsMore(t.object, "nobody that was read is in this namespace",
+				slices.Concat(at, []string{"namespaces", strconv.Itoa(i)})...)
+		} else if !found {
 			t.NotCarried(t.object, "nobody of the mesh is in this namespace",
 				slices.Concat(at, []string{"namespaces", strconv.Itoa(i)})...)
 		}

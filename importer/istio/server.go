@@ -18,6 +18,7 @@ type server struct {
 	index    int
 	listener *spec.Listener
 	name     string
+	hosts    []string // its own; those of the listener are all that share it
 	of       string   // NAMESPACE/NAME of its Gateway
 	from     []string // namespaces, for each host, of the VirtualServices that may use it: "*", "." or a name
 	tcp, tls bool
@@ -72,8 +73,40 @@ func (m *reader) server(o *importer.Object, g *gateway, i int, d *networkingv1.S
 		d.Tls = nil
 		return
 	}
+	for _, h := range s.listener.Hosts {
+		s.hosts = append(s.hosts, h.Value)
+	}
+	if !m.shares(g, s) {
+		return
+	}
 	g.spec.Listeners[s.name] = s.listener
 	g.servers = append(g.servers, s)
+}
+
+// shares gives a server for HTTP the listener of another one on its port, which then answers for the hosts of both. It
+// returns false for a server that cannot share the port, which it tells.
+func (m *reader) shares(g *gateway, s *server) bool {
+	for _, other := range g.servers {
+		if other.listener.Port != s.listener.Port || other.listener.TLS != nil && s.listener.TLS != nil ||
+			other.tls && s.tls {
+			continue
+		}
+		if other.tcp || s.tcp || other.tls || s.tls || other.listener.TLS != nil || s.listener.TLS != nil ||
+			other.listener.RedirectTo != s.listener.RedirectTo {
+			m.NotCarried(s.object, "listener "+other.name+" has its port, and the listener is left out", "spec", "servers",
+				strconv.Itoa(s.index))
+			return false
+		}
+		both := append(slices.Clone(other.listener.Hosts), s.listener.Hosts...)
+		if other.listener.Hosts == nil || s.listener.Hosts == nil {
+			both = nil
+		}
+		slices.SortFunc(both, func(a, b spec.Field[string]) int { return strings.Compare(a.Value, b.Value) })
+		other.listener.Hosts = slices.Compact(both)
+		s.listener, s.name = other.listener, other.name
+		return true
+	}
+	return true
 }
 
 // serverTLS converts the TLS settings of a server. It returns the reason if that is not possible.
@@ -122,15 +155,15 @@ func serverTLS(t *networkingv1.ServerTLSSettings, l *spec.Listener, protocol str
 // takes are the hosts of both, for which the server lets a VirtualService of the namespace answer.
 func (s *server) takes(host, namespace string) []string {
 	own := s.object.Metadata.Namespace
-	if len(s.listener.Hosts) == 0 {
+	if len(s.hosts) == 0 {
 		if allows(s.from, 0, namespace, own) {
 			return []string{host}
 		}
 		return nil
 	}
 	var out []string
-	for i, h := range s.listener.Hosts {
-		if both, ok := importer.Intersect(h.Value, host); ok && allows(s.from, i, namespace, own) {
+	for i, h := range s.hosts {
+		if both, ok := importer.Intersect(h, host); ok && allows(s.from, i, namespace, own) {
 			out = append(out, both)
 		}
 	}

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -17,6 +18,9 @@ var virtualServiceReasons = map[string]string{
 	"exportTo":                                "a service's routes hold for every caller",
 	"http[].delegate":                         "routes stand in one place: those of the other VirtualService belong here",
 	"http[].mirrors":                          "a route has one mirror",
+	"http[].headers.request":                  "a value of the language stands for itself, and no header begins with a colon",
+	"http[].headers.response":                 "a value of the language stands for itself, and no header begins with a colon",
+	"http[].match[].headers":                  "a route matches headers of HTTP alone",
 	"http[].match[].sourceLabels":             "a service's routes hold for every caller; a caller's own settings stand in its uses",
 	"http[].match[].sourceNamespace":          "a service's routes hold for every caller; a caller's own settings stand in its uses",
 	"http[].match[].scheme":                   "requests are told apart by listener, not by scheme",
@@ -80,6 +84,8 @@ type binding struct {
 	gateway string            // or "mesh"
 	service *importer.Service // in the mesh, whose routes these are
 	at      *gateway
+	// leftOut is set when a route could not be carried over.
+	leftOut bool
 }
 
 func (b *binding) inMesh(hosts []string, routed map[*importer.Service]*importer.Object) {
@@ -101,7 +107,11 @@ func (b *binding) inMesh(hosts []string, routed map[*importer.Service]*importer.
 		default:
 			routed[s] = b.object
 			b.service = s
-			s.Spec.Routes = importer.Tidied(b.routes())
+			routes := b.routes()
+			if len(routes) == 0 && b.leftOut { // what they took goes nowhere else
+				routes = []*spec.Route{{DirectResponse: &spec.DirectResponse{Status: spec.Written(http.StatusNotFound)}}}
+			}
+			s.Spec.Routes = importer.Tidied(importer.Ended(routes))
 		}
 		rest = b.VirtualService
 	}
@@ -185,7 +195,9 @@ func (b *binding) listeners(host string, bound []string) []string {
 		}
 		if slices.ContainsFunc(bound,
 			func(name string) bool { return qualified(name, b.object.Metadata.Namespace) == s.of }) {
-			out = append(out, s.name)
+			if !slices.Contains(out, s.name) {
+				out = append(out, s.name)
+			}
 		} else {
 			others = true
 		}
@@ -222,6 +234,7 @@ func (b *binding) routes() []*spec.Route {
 			if !importer.IsEmpty(d) {
 				b.NotCarried(b.object, "the route is left out, as it would take more requests than it did", "spec",
 					"http", strconv.Itoa(i), "match", strconv.Itoa(n))
+				b.leftOut = true
 				continue
 			}
 			routes = append(routes, &spec.Route{Match: match})
@@ -239,6 +252,8 @@ func (b *binding) routes() []*spec.Route {
 		for _, route := range routes {
 			if usable(route) {
 				out = append(out, route)
+			} else {
+				b.leftOut = true
 			}
 		}
 	}

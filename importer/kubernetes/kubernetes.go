@@ -4,12 +4,8 @@
 package kubernetes
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
@@ -45,14 +41,14 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	for _, o := range system {
 		m.NotCarried(o, "its namespace belongs to the cluster itself")
 	}
-	m.callers()
+	m.AddCallers(objects, nil)
 	m.otherWorkloads()
 	m.onNodes()
 	m.networkPolicies()
 	uses := map[string]map[string]*spec.Use{}
 	for _, s := range m.Sorted() {
 		m.lets(s, uses)
-		m.probes(s)
+		m.AddProbes(s, m.ownPorts(s))
 	}
 	for _, s := range m.Sorted() {
 		if len(uses[s.Name])+len(m.Calls[s.Name]) == 0 {
@@ -78,50 +74,6 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		maps.Copy(s.Spec.Uses, uses[s.Name])
 	}
 	return m.Mesh
-}
-
-// callers are the workloads that no Service selects: members that call and are not called.
-func (m *reader) callers() {
-	owned := map[*importer.Workload]bool{}
-	for _, s := range m.Sorted() {
-		for _, w := range s.Workloads {
-			owned[w] = true
-		}
-	}
-	for _, w := range m.Workloads {
-		if !owned[w] {
-			m.AddCaller(w)
-		}
-	}
-	for _, o := range importer.Of(m.objects, "batch", "Job", "CronJob") {
-		if len(o.Metadata.OwnerReferences) == 0 {
-			m.batch(o)
-		}
-	}
-}
-
-// batch adds a Job or a CronJob.
-func (m *reader) batch(o *importer.Object) {
-	type template struct {
-		Template corev1.PodTemplateSpec `json:"template"`
-	}
-	var d struct {
-		template
-		JobTemplate struct {
-			Spec template `json:"spec"`
-		} `json:"jobTemplate"`
-	}
-	if !m.DecodePart(o, "spec", &d) {
-		return
-	}
-	pods := d.Template
-	if o.Kind == "CronJob" {
-		pods = d.JobTemplate.Spec.Template
-	}
-	m.AddCaller(&importer.Workload{
-		Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: pods.Labels,
-		Account: cmp.Or(pods.Spec.ServiceAccountName, "default"), Pods: pods.Spec, Object: o,
-	})
 }
 
 // lets lets in the callers that are known, and whoever has no identity: where NetworkPolicies select the pods of the
@@ -163,26 +115,4 @@ func (m *reader) lets(s *importer.Service, uses map[string]map[string]*spec.Use)
 		s.Spec.MTLS = spec.Written("permissive")
 		s.Spec.Silence = spec.Silence{silenced: spec.Written(why)}
 	}
-}
-
-// probes are those of the kubelet that rules do not let in: of ports that are not the service's own, and by TCP, which
-// the proxy answers in place of the application.
-func (m *reader) probes(s *importer.Service) {
-	own := m.ownPorts(s)
-	known := map[string]bool{}
-	for _, w := range s.Workloads {
-		for _, c := range w.Containers() {
-			for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
-				p := m.probe(w, c, probe, own)
-				if p == nil {
-					continue
-				}
-				if key := fmt.Sprint(p.Port.Value, p.TCP != nil, p.GRPC != nil, p.HTTP); !known[key] {
-					known[key] = true
-					s.Spec.Probes = append(s.Spec.Probes, p)
-				}
-			}
-		}
-	}
-	slices.SortStableFunc(s.Spec.Probes, func(a, b *spec.Probe) int { return cmp.Compare(a.Port.Value, b.Port.Value) })
 }

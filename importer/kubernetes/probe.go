@@ -1,104 +1,22 @@
 package kubernetes
 
-import (
-	"fmt"
-	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/meshc/meshc/compiler/spec"
-	"github.com/meshc/meshc/importer"
-)
-
-// ownPort says what rules say of callers without an identity on a port of the service.
-type ownPort int
-
-const (
-	notOwn     ownPort = iota // it is not a port of the service
-	strict                    // the service takes none
-	strictHTTP                // the service takes none, and the port speaks HTTP/1.1
-	bounded                   // it takes those of some addresses, or on other ports
-	ruled                     // it takes all
-)
+import "github.com/meshc/meshc/importer"
 
 // ownPorts are the ports of a service, by the numbers on which its application listens.
-func (m *reader) ownPorts(s *importer.Service) map[int]ownPort {
-	out := map[int]ownPort{}
+func (m *reader) ownPorts(s *importer.Service) map[int]importer.OwnPort {
+	out := map[int]importer.OwnPort{}
 	a := m.access[s.Name]
 	for name, p := range s.Spec.Ports {
-		kind := strict
+		kind := importer.Strict
 		switch {
 		case a == nil || a.ranges[everywhere][name]:
-			kind = ruled
+			kind = importer.Ruled
 		case len(a.ranges) > 0:
-			kind = bounded
+			kind = importer.Bounded
 		case p.Protocol.Value == "http":
-			kind = strictHTTP
+			kind = importer.StrictHTTP
 		}
 		out[p.Target.Or(p.Port.Value)] = kind
 	}
 	return out
-}
-
-// probe is a probe of a container as the spec has it; nil for one that needs no entry.
-func (m *reader) probe(w *importer.Workload, c *corev1.Container, p *corev1.Probe, own map[int]ownPort) *spec.Probe {
-	if p == nil {
-		return nil
-	}
-	var to intstr.IntOrString
-	out := &spec.Probe{}
-	switch {
-	case p.TCPSocket != nil && p.TCPSocket.Host == "":
-		to, out.TCP = p.TCPSocket.Port, &spec.TCPProbe{}
-	case p.GRPC != nil:
-		to, out.GRPC = intstr.FromInt32(p.GRPC.Port), &spec.GRPCProbe{}
-	case p.HTTPGet != nil && p.HTTPGet.Host == "":
-		to = p.HTTPGet.Port
-		path, _, _ := strings.Cut(p.HTTPGet.Path, "?")
-		out.HTTP = &spec.HTTPProbe{Path: spec.Written("/" + strings.TrimPrefix(path, "/"))}
-	default:
-		return nil // by exec, or of another host
-	}
-	number := to.IntValue()
-	if to.Type == intstr.String {
-		number = named(c, to.StrVal)
-	}
-	switch {
-	case number < 1 || number > 65535:
-		m.NotCarried(w.Object, fmt.Sprintf("a probe of container %s is of port %s, which it does not have", c.Name,
-			to.String()), "spec", "template")
-		return nil
-	case out.TCP == nil && own[number] == ruled:
-		return nil // the rules let it in
-	case out.TCP == nil && own[number] == bounded:
-		m.NotCarried(w.Object, fmt.Sprintf("port %d is closed to the kubelet's probe, which has no identity: name the "+
-			"addresses of the nodes in the ipRanges of a rule with plaintext", number), "spec", "template")
-		return nil
-	case out.GRPC != nil && own[number] == strictHTTP:
-		m.NotCarried(w.Object,
-			fmt.Sprintf("a probe of port %d is by gRPC, and the port speaks HTTP/1.1: name its protocol "+
-				"in appProtocol", number), "spec", "template")
-		return nil
-	case out.HTTP != nil && p.HTTPGet.Scheme == corev1.URISchemeHTTPS:
-		m.NotCarried(w.Object, fmt.Sprintf("a probe of port %d is by HTTPS: name the port in proxy.excludeInboundPorts",
-			number), "spec", "template")
-		return nil
-	case out.HTTP != nil && strings.ContainsAny(out.HTTP.Path.Value, "*?#"):
-		m.NotCarried(w.Object, fmt.Sprintf("the path of a probe of port %d is not a valid path in the spec", number),
-			"spec", "template")
-		return nil
-	}
-	out.Port = spec.Written(number)
-	return out
-}
-
-// named is the number of a container's port of that name; 0 if it has none.
-func named(c *corev1.Container, name string) int {
-	for _, p := range c.Ports {
-		if p.Name == name {
-			return int(p.ContainerPort)
-		}
-	}
-	return 0
 }
