@@ -106,12 +106,13 @@ var imports = []struct{ of, may, depend string }{
 	{"review/state", "compiler compiler/atomicfile compiler/ir compiler/load compiler/program render/meshfile review/revision", "cue"},
 	{"importer", "compiler/diag compiler/membername compiler/source compiler/spec", "cue kubernetes"},
 	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
-	{"importer/istio", "compiler/spec importer", "cue kubernetes"},
+	{"importer/istio", "compiler/diag compiler/membername compiler/spec importer", "cue kubernetes"},
+	{"importer/together", "importer importer/gatewayapi importer/istio importer/kubernetes", "cue kubernetes"},
 	{"importer/kubernetes", "compiler/membername compiler/spec importer", "cue kubernetes"},
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
-		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes render render/certificates render/cluster render/envoy
+		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes importer/together render render/certificates render/cluster render/envoy
 		render/kubernetes render/meshfile render/oci render/sink review review/config review/diff review/graph review/logs review/replay review/state review/revision review/verify
 		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 

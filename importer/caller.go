@@ -52,7 +52,8 @@ func (m *Mesh) batch(o *Object) *Workload {
 		pods = d.JobTemplate.Spec.Template
 	}
 	return &Workload{
-		Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: pods.Labels, Annotations: pods.Annotations,
+		Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace,
+		Labels: pods.Labels, Annotations: pods.Annotations,
 		Account: cmp.Or(pods.Spec.ServiceAccountName, "default"), Pods: pods.Spec, Object: o,
 	}
 }

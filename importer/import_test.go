@@ -18,13 +18,14 @@ import (
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
+	"github.com/meshc/meshc/importer/together"
 )
 
 var update = flag.Bool("update", false, "write what the tests got as what they want")
 
-// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_* or kubernetes_*, and wants
-// the mesh, what is not carried over, and what the compiler says of it. A line "calls: web=cart,payment" of its comment
-// is an option.
+// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_*, kubernetes_* or
+// together_*, and wants the mesh, what is not carried over, and what the compiler says of it. A line
+// "calls: web=cart,payment" of its comment is an option.
 func TestImport(t *testing.T) {
 	files, err := filepath.Glob("../testdata/import/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -93,6 +94,9 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	}
 	if strings.HasPrefix(filepath.Base(file), "kubernetes_") {
 		read = kubernetes.Import
+	}
+	if strings.HasPrefix(filepath.Base(file), "together_") {
+		read = together.Import
 	}
 	m := read(objects, o)
 	m.Found.Sort()

@@ -38,6 +38,8 @@ type Mesh struct {
 	Aliases map[string]*Service
 	// parts are the Services that are versions of others, by NAMESPACE/NAME.
 	versionParts map[string]*Part
+	// origins are the objects that gateways and externals are made of, by "gateways/NAME" and "external/NAME".
+	origins map[string]*Object
 	// Sees says, by the name of a service, which hosts it can see; a service that is not in the map can see all.
 	Sees map[string]func(h Host) bool
 }
@@ -49,7 +51,8 @@ type Host struct{ Namespace, Name string }
 func New(objects []*Object, o Options) *Mesh {
 	m := &Mesh{
 		Options: o, Services: map[string]*Service{}, Hosts: map[string]Host{}, Aliases: map[string]*Service{},
-		Sees: map[string]func(Host) bool{},
+		origins: map[string]*Object{},
+		Sees:    map[string]func(Host) bool{},
 	}
 	m.Repository = spec.Repository{
 		Mesh:     &spec.Mesh{Name: spec.Written(o.Name), TrustDomain: spec.Written(o.TrustDomain)},
@@ -60,6 +63,19 @@ func New(objects []*Object, o Options) *Mesh {
 	m.readClusterDomain(objects)
 	m.nameParts()
 	return m
+}
+
+// MadeFrom says which object a gateway or an external is made of: its kind is the directory that it is written in.
+func (m *Mesh) MadeFrom(kind, name string, o *Object) { m.origins[kind+"/"+name] = o }
+
+// Origin is the object of which a file of the repository is made; nil for none.
+func (m *Mesh) Origin(file string) *Object {
+	kind, rest, _ := strings.Cut(file, "/")
+	name, _, _ := strings.Cut(rest, "/")
+	if s := m.Services[name]; kind == "services" && s != nil {
+		return s.Object
+	}
+	return m.origins[kind+"/"+name]
 }
 
 // Service returns the service with this namespace and name; nil if there is none.

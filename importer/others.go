@@ -16,15 +16,16 @@ var traffic = []string{
 }
 
 // Others adds findings for objects that configure traffic and that the caller does not read. The map kinds has the
-// API group of each kind that it reads. The map readBy has, by API group, the command that reads objects of other
-// groups.
+// API group of each kind that it reads, or several with a comma between them. The map readBy has, by API group, the
+// command that reads objects of other groups.
 func (m *Mesh) Others(objects []*Object, kinds map[string]string, readBy map[string]string) {
 	for _, o := range objects {
 		group := o.Group()
 		want, known := kinds[o.Kind]
+		groups := strings.Split(want, ",")
 		switch {
-		case known && group == want:
-		case known && (group == "" || family(group) == family(want)):
+		case known && slices.Contains(groups, group):
+		case known && (group == "" || family(group) == family(groups[0])):
 			m.Add(o, diag.BadObject, fmt.Sprintf("apiVersion is %s, and a %s is of %s", o.APIVersion, o.Kind, want),
 				"apiVersion")
 		case o.Kind == "NetworkPolicy" ||

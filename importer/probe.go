@@ -85,8 +85,8 @@ func named(c *corev1.Container, name string) int {
 	return 0
 }
 
-// AddProbes adds the probes of the kubelet that rules do not let in, as own says by the numbers of ports: of ports that are not the service's own, and by TCP, which
-// the proxy answers in place of the application.
+// AddProbes adds the probes of the kubelet that rules do not let in, as own says by the numbers of ports: of ports that
+// are not the service's own, and by TCP, which the proxy answers in place of the application.
 func (m *Mesh) AddProbes(s *Service, own map[int]OwnPort) {
 	known := map[string]bool{}
 	for _, w := range s.Workloads {

@@ -133,6 +133,7 @@ func (s *Service) Select(selector map[string]string) (some, all, known bool) {
 func (m *Mesh) readServices(objects []*Object) {
 	type named struct {
 		name, namespace string
+		object          *Object
 		*spec.External
 	}
 	var externals []named
@@ -146,7 +147,7 @@ func (m *Mesh) readServices(objects []*Object) {
 		switch {
 		case d.Type == corev1.ServiceTypeExternalName:
 			if e := m.externalName(o, d); e != nil {
-				externals = append(externals, named{o.Metadata.Name, o.Metadata.Namespace, e})
+				externals = append(externals, named{o.Metadata.Name, o.Metadata.Namespace, o, e})
 			}
 			continue
 		case m.Service(o.Metadata.Namespace, name) != nil:
@@ -181,7 +182,7 @@ func (m *Mesh) readServices(objects []*Object) {
 	}
 	m.giveWorkloads()
 	for _, e := range externals {
-		m.AddExternal(e.name, e.namespace, e.External)
+		m.MadeFrom("external", m.AddExternal(e.name, e.namespace, e.External), e.object)
 	}
 }
 

@@ -55,7 +55,8 @@ func (m *Mesh) readWorkloads(objects []*Object) []*Workload {
 			continue
 		}
 		w := &Workload{
-			Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, Labels: d.Template.Labels, Annotations: d.Template.Annotations,
+			Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace,
+			Labels: d.Template.Labels, Annotations: d.Template.Annotations,
 			Account: cmp.Or(d.Template.Spec.ServiceAccountName, "default"), Ports: map[string]int{},
 			Pods: d.Template.Spec, Object: o,
 		}

@@ -20,25 +20,38 @@ import (
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
+	"github.com/meshc/meshc/importer/together"
 )
 
 func newImportCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "import",
-		Short: "Turn the configuration of another mesh, or workloads without one, into a spec",
-		Long: `Import reads objects of Kubernetes, from files, the standard input or a cluster, and writes the mesh that they make in
-CUE. What has no counterpart here is listed with the reason, and its place; nothing is dropped in silence.
+	all := importOptions{
+		groups: "networking.istio.io,security.istio.io,gateway.networking.k8s.io," + workloadGroups, read: together.Import,
+	}
+	cmd := all.command("import", "Turn the configuration of another mesh, or workloads without one, into a spec",
+		`Import reads objects of Kubernetes, from files, the standard input or a cluster, and writes the mesh that they make in
+CUE. What has no counterpart here is listed with the reason, and its place; nothing is dropped in silence. What it writes
+is compiled: what does not compile is an error at the object that it is made of.
 
-Services and their workloads are read from the Services, Deployments, StatefulSets and DaemonSets in the same stream.`,
-		Example: `  meshc import istio -f manifests/ --name shop -o mesh
-  meshc import gateway-api --cluster --name shop`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return usage(fmt.Errorf("meshc does not import %q: gateway-api, istio, kubernetes", args[0]))
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+Without the name of a source it reads all of them into one mesh: routes of the Gateway API hold beside those of Istio and
+below its policies. Where there is neither, the workloads get a first spec, as meshc import kubernetes writes it.
+
+Services and their workloads are read from the Services, Deployments, StatefulSets, DaemonSets, Jobs and CronJobs in the
+same stream.`)
+	cmd.Example = `  meshc import -f manifests/ --name shop -o mesh
+  meshc import istio -f manifests/ --name shop -o mesh
+  meshc import gateway-api --cluster --name shop`
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return usage(fmt.Errorf("meshc does not import %q: gateway-api, istio, kubernetes", args[0]))
+	}
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().NFlag() == 0 {
+			return cmd.Help()
+		}
+		return run(cmd, args)
 	}
 	o := importOptions{groups: "networking.istio.io,security.istio.io", read: istio.Import}
 	cmd.AddCommand(o.command("istio", "Turn the configuration of Istio into a spec",
@@ -157,6 +170,11 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	found.Add(m.Found...)
+	wrong, err := wrongIn(cmd.Context(), m)
+	if err != nil {
+		return err
+	}
+	found.Add(wrong...)
 	found.Sort()
 	if err := o.write(cmd, m); err != nil {
 		return err

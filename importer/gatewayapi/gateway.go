@@ -127,7 +127,9 @@ func (m *reader) gateway(g *gateway) {
 			out.Uses[r.Mirror.Service.Value] = &spec.Use{}
 		}
 	}
-	m.Repository.Gateways[importer.Free(m.Names(), importer.NameOf(g.object.Metadata.Name))] = out
+	name := importer.Free(m.Names(), importer.NameOf(g.object.Metadata.Name))
+	m.Repository.Gateways[name] = out
+	m.MadeFrom("gateways", name, g.object)
 }
 
 // routes are those of listeners, each for the hosts and the listeners that it is attached to.

@@ -24,24 +24,32 @@ type reader struct {
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
-	m := &reader{
-		Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{},
-	}
-	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit)} // as its implementations have it
+	m := importer.New(objects, o)
+	// as its implementations have it
+	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit)}
 	m.AddCallers(objects, func(w *importer.Workload) bool { return strings.HasPrefix(w.Namespace, "kube-") })
+	r := read(m, objects)
+	m.Others(objects, Kinds, map[string]string{
+		"networking.istio.io": "meshc import, of all sources together,",
+		"security.istio.io":   "meshc import, of all sources together,",
+	})
+	r.probes()
+	r.allow()
+	m.Finish()
+	return m
+}
+
+// Read adds the gateways and routes that the objects say to a mesh. Rules are the caller's.
+func Read(mesh *importer.Mesh, objects []*importer.Object) { read(mesh, objects) }
+
+func read(mesh *importer.Mesh, objects []*importer.Object) *reader {
+	m := &reader{Mesh: mesh, objects: objects, gateways: map[string]*gateway{}}
 	m.readGrants()
 	m.backendTLS()
 	m.readGateways()
 	m.toServices()
 	m.finishGateways()
-	m.Others(objects, kinds, map[string]string{
-		"networking.istio.io": "meshc import istio",
-		"security.istio.io":   "meshc import istio",
-	})
-	m.probes()
-	m.allow()
-	m.Finish()
-	return m.Mesh
+	return m
 }
 
 // objectsOf are the objects of a kind.
@@ -52,8 +60,8 @@ func (m *reader) objectsOf(kind string) []*importer.Object {
 // routeKinds are the kinds of routes for HTTP.
 var routeKinds = []string{"HTTPRoute", "GRPCRoute"}
 
-// kinds are those that are read, and their group.
-var kinds = map[string]string{
+// Kinds are those that are read, and their group.
+var Kinds = map[string]string{
 	"Gateway": group, "GatewayClass": group, "HTTPRoute": group, "GRPCRoute": group, "TLSRoute": group,
 	"TCPRoute":         group,
 	"BackendTLSPolicy": group, "ReferenceGrant": group, "ListenerSet": group,
@@ -85,7 +93,8 @@ func (m *reader) backendTLS() {
 					continue
 				}
 				for name, p := range s.Spec.Ports {
-					if (ref.SectionName == nil || name == importer.NameOf(string(*ref.SectionName))) && p.Protocol.Value != "tls" {
+					of := ref.SectionName == nil || name == importer.NameOf(string(*ref.SectionName))
+					if of && p.Protocol.Value != "tls" {
 						s.Secures(name)
 					}
 				}

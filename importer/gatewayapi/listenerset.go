@@ -31,8 +31,9 @@ func (m *reader) listenerSets(g *gateway, allowed *gatewayv1.AllowedListeners,
 		}
 		m.Decode(o, "spec", &d)
 		d.ParentRef = gatewayv1.ParentGatewayReference{}
-		if allowed == nil || allowed.Namespaces == nil || !m.inNamespaces(string(valueOr(allowed.Namespaces.From,
-			gatewayv1.NamespacesFromNone)), allowed.Namespaces.Selector, g.object.Metadata.Namespace, o.Metadata.Namespace) {
+		if allowed == nil || allowed.Namespaces == nil || !m.inNamespaces(
+			string(valueOr(allowed.Namespaces.From, gatewayv1.NamespacesFromNone)), allowed.Namespaces.Selector,
+			g.object.Metadata.Namespace, o.Metadata.Namespace) {
 			m.NotCarried(o, g.object.String()+" does not allow it: spec.allowedListeners")
 			continue
 		}

@@ -144,7 +144,8 @@ var operator = regexp.MustCompile(`(^|[^%])(%%)*%[A-Z_]+(\([^)]*\))?(:[0-9]+)?%`
 func hostOf(h *networkingv1.Headers) string {
 	set := h.GetRequest().GetSet()
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		if value := set[name]; (name == ":authority" || strings.EqualFold(name, "host")) && !operator.MatchString(value) {
+		value := set[name]
+		if (name == ":authority" || strings.EqualFold(name, "host")) && !operator.MatchString(value) {
 			delete(set, name)
 			return value
 		}

@@ -161,7 +161,7 @@ func (m *reader) toGateways(o *importer.Object, d *securityv1.AuthorizationPolic
 ) {
 	everywhere := o.Metadata.Namespace == rootNamespace && len(d.TargetRefs) == 0 && d.TargetRef == nil &&
 		o.Position("spec", "selector") == o.Position("spec")
-	if everywhere && len(m.gateways) > 0 && action != securityv1.AuthorizationPolicy_AUDIT {
+	if everywhere && len(m.Repository.Gateways) > 0 && action != securityv1.AuthorizationPolicy_AUDIT {
 		m.LetsMore(o, "it is for the proxies of gateways too, which have no rules: a gateway lets in whoever reaches it", "spec")
 		return
 	}

@@ -106,7 +106,8 @@ func (t *translation) condition(c *securityv1.Condition, rules []*spec.Rule, ok 
 	for _, rule := range rules {
 		r := *rule
 		switch key, name := cutKey(d.Key); {
-		case key == "request.headers" && headerName.MatchString(name) && !strings.EqualFold(name, "host") && len(d.NotValues) == 0:
+		case key == "request.headers" && headerName.MatchString(name) && !strings.EqualFold(name, "host") &&
+			len(d.NotValues) == 0:
 			r.Headers = maps.Clone(r.Headers)
 			if r.Headers == nil {
 				r.Headers = map[string]*spec.StringMatch{}

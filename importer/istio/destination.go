@@ -31,7 +31,8 @@ func (b *binding) destinations(i int, list []*networkingv1.HTTPRouteDestination)
 // destination is where requests, or connections, go that speak the protocol; nil when nobody is
 // there.
 func (b *binding) destination(d *networkingv1.Destination, at []string, protocol string) *spec.Destination {
-	s, part := b.Lookup(d.GetHost(), b.object.Metadata.Namespace), b.LookupPart(d.GetHost(), b.object.Metadata.Namespace)
+	namespace := b.object.Metadata.Namespace
+	s, part := b.Lookup(d.GetHost(), namespace), b.LookupPart(d.GetHost(), namespace)
 	if s == nil && part != nil {
 		s = part.Of
 	}

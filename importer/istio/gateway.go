@@ -53,6 +53,7 @@ func (m *reader) readGateways() {
 			}}
 			g.name = m.freeGateway(o.Metadata.Name)
 			m.Repository.Gateways[g.name], made[key] = g.spec, g
+			m.MadeFrom("gateways", g.name, o)
 			if other := shared[proxies]; other != "" {
 				m.NotCarried(o, "it shared its proxies with the gateway "+other+", and is a gateway of its own here",
 					"spec", "selector")

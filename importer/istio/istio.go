@@ -52,8 +52,17 @@ type through struct {
 // Istio does not know which services a service calls. So a service uses every service that its Sidecar makes visible
 // and that allows it, unless the options name its calls.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
+	m := importer.New(objects, o)
+	Read(m, objects, func() {})
+	m.Others(objects, Kinds, map[string]string{"gateway.networking.k8s.io": "meshc import, of all sources together,"})
+	m.Finish()
+	return m
+}
+
+// Read adds what the objects say to a mesh. After the routes, and before the rules, it calls between.
+func Read(mesh *importer.Mesh, objects []*importer.Object, between func()) {
 	m := &reader{
-		Mesh: importer.New(objects, o), objects: objects, gateways: map[string]*gateway{},
+		Mesh: mesh, objects: objects, gateways: map[string]*gateway{},
 		issuers: map[string][]string{}, asked: map[string]bool{}, edge: map[string][]map[string]string{},
 	}
 	m.defaults()
@@ -67,15 +76,13 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m.virtualServices()
 	m.finishGateways()
 	m.throughRoutes()
+	between()
 	m.requestAuthentications()
 	permissive := m.peerAuthentications()
 	m.authorizationPolicies(permissive)
 	m.unasked()
 	m.sidecars()
 	m.upgradesAndProbes(permissive)
-	m.Others(objects, kinds, map[string]string{"gateway.networking.k8s.io": "meshc import gateway-api"})
-	m.Finish()
-	return m.Mesh
 }
 
 // objectsOf are the objects of a kind.
@@ -91,8 +98,8 @@ func (m *reader) defaults() {
 	}}
 }
 
-// kinds are those that are read, and their groups.
-var kinds = map[string]string{
+// Kinds are those that are read, and their groups.
+var Kinds = map[string]string{
 	"VirtualService": networking, "DestinationRule": networking, "Gateway": networking, "ServiceEntry": networking,
 	"Sidecar":             networking,
 	"AuthorizationPolicy": security, "PeerAuthentication": security, "RequestAuthentication": security,

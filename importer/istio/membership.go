@@ -42,7 +42,7 @@ func (m *reader) withoutProxies() {
 		m.outside = append(m.outside, s.Workloads...)
 		delete(m.Services, s.Name)
 		delete(m.Repository.Services, s.Name)
-		m.NotCarried(s.Object, "Istio gives its pods no proxy ("+inject+"), and so they are no members: it is an external, "+
+		m.NotCarried(s.Object, "Istio gives its pods no proxy ("+inject+"), and it is an external, "+
 			"which members call without mutual TLS, and members let its pods in where a rule has plaintext")
 		if len(s.Spec.Ports) == 0 {
 			continue
@@ -57,7 +57,7 @@ func (m *reader) withoutProxies() {
 		for _, p := range e.Ports {
 			p.Target = spec.Field[int]{} // that of the Service is asked for
 		}
-		m.AddExternal(plain, s.Namespace, e)
+		m.MadeFrom("external", m.AddExternal(plain, s.Namespace, e), s.Object)
 	}
 }
 
@@ -78,7 +78,7 @@ func (m *reader) notMember(w *importer.Workload) bool {
 		}
 	}
 	if m.withoutProxy(w) {
-		m.NotCarried(w.Object, "Istio gives its pods no proxy ("+inject+"), and so it is no member")
+		m.NotCarried(w.Object, "Istio gives its pods no proxy ("+inject+"), and so it is left out")
 		return true
 	}
 	return false

@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/importer"
 )
 
-// meshConfig reads Istio's settings of the whole mesh, from the ConfigMap in which its installation keeps them: the trust
-// domain, the default retries, and whether calls to unknown hosts go on.
+// meshConfig reads Istio's settings of the whole mesh, from the ConfigMap in which its installation keeps them: the
+// trust domain, the default retries, and whether calls to unknown hosts go on.
 func (m *reader) meshConfig() {
 	for _, o := range importer.Of(m.objects, "", "ConfigMap") {
 		if o.Metadata.Namespace != rootNamespace || o.Metadata.Name != "istio" {
@@ -38,7 +38,7 @@ func (m *reader) meshConfig() {
 		}
 		all := map[string]any{}
 		if err := yaml.Unmarshal([]byte(data.Mesh), &d); err != nil || yaml.Unmarshal([]byte(data.Mesh), &all) != nil {
-			m.Add(o, diag.BadObject, "its mesh is no YAML of a mesh configuration", "data", "mesh")
+			m.Add(o, diag.BadObject, "its mesh is not a mesh configuration in YAML", "data", "mesh")
 			continue
 		}
 		if d.TrustDomain != "" && m.TrustDomain == "cluster.local" {

@@ -194,7 +194,21 @@ func (t *translation) addHolders(p *spec.Peers, principal string, namespaces []s
 			found = t.addGateways(p, account) || found
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(t.Repository.Gateways)) {
+		o := t.ofGatewayAPI(name) // whose proxies Istio gives an account
+		if o != nil && holds(o.Metadata.Namespace, o.Metadata.Name+"-istio") {
+			p.Gateways, found = append(p.Gateways, spec.Written(name)), true
+		}
+	}
 	return found
+}
+
+// ofGatewayAPI is the Gateway of the Gateway API that a gateway is made of; nil for one of Istio's.
+func (m *reader) ofGatewayAPI(name string) *importer.Object {
+	if o := m.Origin("gateways/" + name); o != nil && o.Group() == "gateway.networking.k8s.io" {
+		return o
+	}
+	return nil
 }
 
 // addGateways adds the gateways whose proxies have the account.
@@ -241,8 +255,8 @@ func (t *translation) namespaces(list, at []string) *spec.Peers {
 		}
 		for _, namespace := range slices.Sorted(maps.Keys(members)) {
 			found = true
-			if slices.ContainsFunc(slices.Collect(maps.Values(t.Repository.Gateways)), func(g *spec.Gateway) bool {
-				return g.Namespace.Value == namespace
+			if slices.ContainsFunc(slices.Collect(maps.Keys(t.Repository.Gateways)), func(name string) bool {
+				return t.Repository.Gateways[name].Namespace.Value == namespace && t.ofGatewayAPI(name) == nil
 			}) {
 				p.Services = append(p.Services, members[namespace]...)
 			} else if !slices.Contains(p.Namespaces, spec.Written(namespace)) {

@@ -73,7 +73,7 @@ func (m *reader) external(o *importer.Object, d *networkingv1.ServiceEntry) {
 		m.NotCarried(o, "an external has a host and a port")
 		return
 	}
-	m.AddExternal(o.Metadata.Name, o.Metadata.Namespace, e)
+	m.MadeFrom("external", m.AddExternal(o.Metadata.Name, o.Metadata.Namespace, e), o)
 }
 
 // internal makes a service whose instances are the endpoints.

@@ -109,7 +109,8 @@ func (b *binding) inMesh(hosts []string, routed map[*importer.Service]*importer.
 			b.service = s
 			routes := b.routes()
 			if len(routes) == 0 && b.leftOut { // what they took goes nowhere else
-				routes = []*spec.Route{{DirectResponse: &spec.DirectResponse{Status: spec.Written(http.StatusNotFound)}}}
+				none := &spec.DirectResponse{Status: spec.Written(http.StatusNotFound)}
+				routes = []*spec.Route{{DirectResponse: none}}
 			}
 			s.Spec.Routes = importer.Tidied(importer.Ended(routes))
 		}
