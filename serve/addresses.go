@@ -50,11 +50,11 @@ func (v *view) addresses(scope *ir.Scope) map[string]live.Addresses {
 		}
 		u, a, asked := scope.Upstreams[use.To], live.Addresses{}, false
 		for _, name := range use.Ports {
-			if u.Port(name).Protocol != ir.TCP || use.Binds[name] != "" {
+			if !byAddress(use, u, name) {
 				continue
 			}
 			if asked = true; scope.Crowded(use, name) && v.known(u) {
-				a.Instances = addressesOf(v.pods[u.Namespace][u.PlainName()])
+				a.Instances = addressesOf(v.pods[u.Namespace].get(u.PlainName()))
 			}
 		}
 		if !asked {
@@ -65,6 +65,28 @@ func (v *view) addresses(scope *ir.Scope) map[string]live.Addresses {
 		}
 	}
 	return out
+}
+
+// addressed are the callees whose addresses may be among those of [view.addresses].
+func addressed(scope *ir.Scope) map[string]bool {
+	out := map[string]bool{}
+	if scope.Service == nil || !scope.Service.Workload.InCluster() {
+		return out
+	}
+	for i := range scope.Service.Uses {
+		use := &scope.Service.Uses[i]
+		for _, name := range use.Ports {
+			if !use.External && byAddress(use, scope.Upstreams[use.To], name) {
+				out[use.To] = true
+			}
+		}
+	}
+	return out
+}
+
+// byAddress reports whether callers in the cluster tell the port of a callee by the address that they ask for.
+func byAddress(use *ir.Use, callee *ir.Upstream, port string) bool {
+	return callee.Port(port).Protocol == ir.TCP && use.Binds[port] == ""
 }
 
 // addressesOf are all addresses of pods, sorted.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
@@ -22,9 +20,16 @@ type rendered struct {
 }
 
 // configure renders the configuration of a node. It returns false if the inputs have not changed. Positions in the
-// spec do not count: a comment in a spec does not affect a proxy.
+// spec do not count: a comment in a spec does not affect a proxy. It is called with n.making held.
 func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 	of, err := p.madeOf(n, v)
+	if err == nil {
+		// What changes from here on finds the node among those that it concerns.
+		p.index(n, &of.Scope)
+		if now := p.live.now(); now != v {
+			of, err = p.madeOf(n, now)
+		}
+	}
 	if err != nil {
 		n.of = nil
 		return false, err
@@ -37,7 +42,7 @@ func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	n.of, n.shared, n.configured, n.discovered = of, r, r.built, r.discovered
+	n.of, n.shared, n.configured = of, r, r.built
 	n.of.Scope = r.Scope // which says the same
 	return true, nil
 }
@@ -52,20 +57,28 @@ func (p *proxies) render(kind string, of *rendered) (*render, error) {
 	if err := guarded(func() (err error) { r, err = build(of.Scope, of.Options); return err }); err != nil {
 		return nil, err
 	}
-	out := &render{*of, newBuilt(r), r.Discovered}
+	out := &render{*of, newBuilt(r)}
 	if of.Options.TrustBundle != nil && kind == kindEnvoy {
 		out.built.trust = ca.Digest(of.Options.TrustBundle)
 	}
 	return out, nil
 }
 
-// assignments renders the endpoint assignments of a node.
-func (p *proxies) assignments(n *node, v *view) (out []*endpointv3.ClusterLoadAssignment, err error) {
-	n.locate(v)
-	return out, guarded(func() error {
-		out = envoy.Assignments(n.discovered, n.endpoint, v.instances)
-		return nil
-	})
+// index notes which services concern a node: those that it calls, and its own, whose instances say where it is.
+func (p *proxies) index(n *node, scope *ir.Scope) {
+	names, own := sortedKeys(scope.Upstreams), ""
+	if scope.Service != nil {
+		own = scope.Service.Name
+		names = append(names, own)
+	}
+	if n.left {
+		return
+	}
+	p.callers.set(n, n.calls, names)
+	n.calls = names
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.service, n.addressed = own, addressed(scope)
 }
 
 // guarded calls a renderer and turns a panic into an error. A mesh.json that no compiler wrote could make the
@@ -96,12 +109,16 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 		}
 		scope = v.mesh.ServiceScope(member.InForce(time.Now()))
 	}
+	n.mu.Lock()
+	n.locate(v)
+	at, live := n.endpoint, n.live
+	n.mu.Unlock()
 	o := envoy.Options{
 		Instance: n.instance, Watched: v.watched(scope.Upstreams), Addresses: v.addresses(&scope),
-		Revoked: p.revoked.forProxies(time.Now(), n.live),
+		Revoked: p.revoked.forProxies(time.Now(), live),
 	}
-	if n.locate(v); scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
-		o.Left = n.endpoint
+	if scope.Service != nil && !scope.Service.Workload.InCluster() && scope.Endpoint(n.instance) == nil {
+		o.Left = at
 	}
 	if v.mesh.Certificates.Issuer.Kind == ir.IssuerEmbedded {
 		o.TrustBundle = p.trust.bundle()
@@ -110,7 +127,7 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 }
 
 // locate finds the node's member in the mesh. If the mesh no longer has the member, the node keeps its old one while
-// it runs, so that it can finish its requests under the present rules.
+// it runs, so that it can finish its requests under the present rules. It is called with the node's lock held.
 func (n *node) locate(v *view) {
 	if n.memberKind != ir.KindService {
 		return

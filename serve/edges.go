@@ -319,8 +319,6 @@ func (r *reports) told(since time.Time) map[string]bool {
 
 // silent are the Envoys that are connected for longer than they may tell nothing, and have told nothing.
 func (p *proxies) silent(now time.Time, told map[string]bool) (out []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, n := range p.sortedNodes() {
 		if n.kind == kindEnvoy && !told[n.id] && now.Sub(n.since) > silentAfter {
 			out = append(out, n.id)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/render/envoy"
@@ -24,8 +25,6 @@ func (s *Server) ForgetHolders(now time.Time) (left int) {
 
 // Join has a proxy connect, without a stream.
 func (s *Server) Join(n *corev3.Node, identity spiffeid.ID) error {
-	s.proxies.mu.Lock()
-	defer s.proxies.mu.Unlock()
 	return s.proxies.register(&stream{identity: identity}, n)
 }
 
@@ -43,8 +42,6 @@ func (s *Server) Advance() bool {
 // Unlike returns the proxies that are served something else than what is rendered for each of them alone.
 func (s *Server) Unlike() (ids []string) {
 	p := s.proxies
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	v := p.live.now()
 	for _, n := range p.sortedNodes() {
 		want := newBuilt(&envoy.Resources{})
@@ -58,11 +55,19 @@ func (s *Server) Unlike() (ids []string) {
 				ids = append(ids, n.id+": "+err.Error())
 				continue
 			}
-			want = newBuilt(r).withAssignments(envoy.Assignments(r.Discovered, n.endpoint, v.instances))
+			want = newBuilt(r)
 		}
-		if !want.equal(n.target()) {
-			ids = append(ids, n.id)
-		}
+		n.locked(func() {
+			p.freshen(n)
+			same := want.equal(n.target())
+			for name, a := range want.assigned {
+				is := pack(resource.EndpointType, envoy.Assignment(a.Discovered, n.endpoint, v.instances(a.Callee)))
+				same = same && n.endpoints.now[name] != nil && n.endpoints.now[name].version == is.version
+			}
+			if !same {
+				ids = append(ids, n.id)
+			}
+		})
 	}
 	return ids
 }

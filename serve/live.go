@@ -28,12 +28,30 @@ type view struct {
 	// files are the contents of the endpoints files by name, and found the endpoints of the services that name one.
 	files map[string][]fileEndpoint
 	found map[string][]live.Endpoint
-	// pods are those of the namespaces where they are known, by namespace and service.
-	pods map[string]map[string][]live.Endpoint
+	// byFile are the services that name a file.
+	byFile map[string][]*ir.Service
+	// pods are those of the namespaces where they are known, by namespace and the plain name of the service.
+	pods map[string]*table[[]live.Endpoint]
 	// services are the cluster IPs of Services of Kubernetes, by namespace and name.
 	services map[string]map[string][]string
 	// starting are the names of instances that take no requests yet, by service.
 	starting map[string][]string
+	// changes number the last change of the instances of each service.
+	changes *table[uint64]
+	last    uint64
+}
+
+// changed numbers a change of the instances of services.
+func (v *view) changed(services map[string]bool) {
+	if len(services) == 0 {
+		return
+	}
+	v.last++
+	numbers := make(map[string]uint64, len(services))
+	for name := range services {
+		numbers[name] = v.last
+	}
+	v.changes = v.changes.with(numbers)
 }
 
 func newLiveMesh() *liveMesh { return &liveMesh{view: &view{}} }
@@ -71,14 +89,20 @@ func (l *liveMesh) setFiles(files map[string][]fileEndpoint) (changed map[string
 		next.files = map[string][]fileEndpoint{}
 	}
 	maps.Copy(next.files, files)
-	next.find()
-	l.view = &next
-	changed = map[string]bool{}
-	for name, list := range next.found {
-		if was, known := before.found[name]; !known || !reflect.DeepEqual(was, list) {
-			changed[name] = true
+	next.found, changed = maps.Clone(before.found), map[string]bool{}
+	if next.found == nil {
+		next.found = map[string][]live.Endpoint{}
+	}
+	for name := range files {
+		for _, s := range next.byFile[name] {
+			list := endpointsOf(s, files[name])
+			if was, known := before.found[s.Name]; !known || !reflect.DeepEqual(was, list) {
+				next.found[s.Name], changed[s.Name] = list, true
+			}
 		}
 	}
+	next.changed(changed)
+	l.view = &next
 	return changed
 }
 
@@ -104,31 +128,59 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before, known := l.view.pods[namespace]
-	next, pods := *l.view, maps.Clone(pods)
+	next := *l.view
 	if next.pods = maps.Clone(next.pods); next.pods == nil {
-		next.pods = map[string]map[string][]live.Endpoint{}
+		next.pods = map[string]*table[[]live.Endpoint]{}
 	}
-	if next.pods[namespace] = pods; pods == nil {
-		next.pods[namespace] = map[string][]live.Endpoint{}
-	}
+	var after *table[[]live.Endpoint]
+	after = after.with(pods)
+	next.pods[namespace] = after
 	l.view = &next
 	if next.mesh == nil {
 		return nil, !known
 	}
-	// Who looks at the cluster may be a mesh ahead: what is still served keeps its pods.
-	for name, list := range before {
-		if _, told := pods[name]; !told && next.mesh.Service(ir.QualifiedName(name, namespace)) != nil {
-			next.pods[namespace][name] = list
-		}
-	}
-	changed = map[string]bool{}
+	changed, kept := map[string]bool{}, map[string][]live.Endpoint{}
 	for _, s := range next.mesh.Services {
 		name := s.PlainName()
-		if s.Namespace == namespace && (!known || !reflect.DeepEqual(before[name], next.pods[namespace][name])) {
+		if s.Namespace != namespace {
+			continue
+		}
+		if _, told := pods[name]; !told && before.get(name) != nil {
+			// Who looks at the cluster may be a mesh ahead: what is still served keeps its pods.
+			kept[name] = before.get(name)
+		} else if !known || !reflect.DeepEqual(before.get(name), after.get(name)) {
 			changed[s.Name] = true
 		}
 	}
+	next.pods[namespace] = after.with(kept)
+	next.changed(changed)
 	return changed, !known
+}
+
+// changePods takes over the pods of some services of a namespace, by their plain names. It returns the services of the
+// mesh whose instances have changed. The work is in proportion to what is told, however many services there are.
+func (l *liveMesh) changePods(namespace string, pods map[string][]live.Endpoint) (changed map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, known := l.view.pods[namespace]
+	if !known {
+		return nil // all of them are told first
+	}
+	next := *l.view
+	next.pods = maps.Clone(next.pods)
+	next.pods[namespace] = before.with(pods)
+	changed = map[string]bool{}
+	if next.mesh != nil {
+		for name, list := range pods {
+			if s := next.mesh.Service(ir.QualifiedName(name, namespace)); s != nil &&
+				!reflect.DeepEqual(before.get(name), list) {
+				changed[s.Name] = true
+			}
+		}
+	}
+	next.changed(changed)
+	l.view = &next
+	return changed
 }
 
 // forgetPods removes the pods of a namespace. It returns the services of the mesh that are affected.
@@ -143,6 +195,7 @@ func (l *liveMesh) forgetPods(namespace string) (changed map[string]bool) {
 	next.pods = maps.Clone(next.pods)
 	delete(next.pods, namespace)
 	l.view = &next
+	defer next.changed(changed)
 	if next.mesh != nil {
 		for _, s := range next.mesh.Services {
 			if s.Namespace == namespace && s.Workload.InCluster() {
@@ -167,18 +220,23 @@ func (l *liveMesh) setStarting(starting map[string][]string) (changed map[string
 	}
 	next := *l.view
 	next.starting = starting
+	next.changed(changed)
 	l.view = &next
 	return changed
 }
 
 // find determines the endpoints of services that have an endpoints file.
 func (v *view) find() {
-	v.found = map[string][]live.Endpoint{}
+	v.found, v.byFile = map[string][]live.Endpoint{}, map[string][]*ir.Service{}
 	if v.mesh == nil {
 		return
 	}
 	for _, s := range v.mesh.Services {
-		if list, ok := v.files[s.Workload.File]; ok && s.Workload.File != "" {
+		if s.Workload.File == "" {
+			continue
+		}
+		v.byFile[s.Workload.File] = append(v.byFile[s.Workload.File], s)
+		if list, ok := v.files[s.Workload.File]; ok {
 			v.found[s.Name] = endpointsOf(s, list)
 		}
 	}
@@ -204,7 +262,7 @@ func (v *view) watched(callees map[string]*ir.Upstream) (names []string) {
 // them.
 func (v *view) instances(u *ir.Upstream) []live.Endpoint {
 	if v.known(u) {
-		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace][u.PlainName()]), func(e live.Endpoint) bool {
+		return slices.DeleteFunc(slices.Clone(v.pods[u.Namespace].get(u.PlainName())), func(e live.Endpoint) bool {
 			return e.Unhealthy
 		})
 	}
@@ -227,7 +285,7 @@ func (v *view) place(s *ir.Service, instance string) *ir.Endpoint {
 	if !s.Workload.InCluster() {
 		return s.Endpoint(instance)
 	}
-	list := v.pods[s.Namespace][s.PlainName()]
+	list := v.pods[s.Namespace].get(s.PlainName())
 	if i := slices.IndexFunc(list, func(e live.Endpoint) bool { return e.Name == instance }); i >= 0 {
 		return &list[i].Endpoint
 	}
@@ -237,13 +295,7 @@ func (v *view) place(s *ir.Service, instance string) *ir.Endpoint {
 // misnamed describes the endpoints of a file that name a port which their service does not have, or that do not say
 // which of several ports they mean; "" if there are none.
 func (v *view) misnamed(file string, list []fileEndpoint) string {
-	if v.mesh == nil {
-		return ""
-	}
-	for _, service := range v.mesh.Services {
-		if service.Workload.File != file {
-			continue
-		}
+	for _, service := range v.byFile[file] {
 		if why := misnamedPorts(service, list); why != "" {
 			return why
 		}

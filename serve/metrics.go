@@ -12,8 +12,6 @@ import (
 type metrics struct {
 	registry  *prometheus.Registry
 	connected prometheus.Gauge
-	behind    prometheus.Gauge
-	refusing  prometheus.Gauge
 	stale     prometheus.Gauge
 	info      *prometheus.GaugeVec
 	pushes    prometheus.Counter
@@ -39,8 +37,6 @@ func newMetrics() *metrics {
 		registry:   prometheus.NewRegistry(),
 		tapMetrics: newTapMetrics(),
 		connected:  gauge("connected_proxies", "Proxies that are connected."),
-		behind:     gauge("proxies_behind", "Connected proxies that have not answered what they were sent."),
-		refusing:   gauge("proxies_refusing", "Connected proxies that have refused a resource."),
 		stale:      gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "meshc", Name: "mesh_info",
@@ -86,11 +82,28 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
 	}
-	m.registry.MustRegister(m.connected, m.behind, m.refusing, m.stale, m.info, m.pushes, m.refused, m.limited,
+	m.registry.MustRegister(m.connected, m.stale, m.info, m.pushes, m.refused, m.limited,
 		m.limitedConnections, m.limitedHolders, m.omittedLines, m.reports, m.acks, m.nacks, m.reloads, m.pushTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.register(m.registry)
 	return m
+}
+
+// stand adds those of how far proxies are, which is counted when they are read.
+func (m *metrics) stand(standing func() (behind, refusing int)) {
+	gauge := func(name, help string, of func() int) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "meshc", Name: name, Help: help,
+		}, func() float64 { return float64(of()) }))
+	}
+	gauge("proxies_behind", "Connected proxies that have not answered what they were sent.", func() int {
+		behind, _ := standing()
+		return behind
+	})
+	gauge("proxies_refusing", "Connected proxies that have refused a resource.", func() int {
+		_, refusing := standing()
+		return refusing
+	})
 }
 
 // follow adds those of what proxies have told of their edges.

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -9,7 +11,6 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/render/envoy"
 )
 
 // The kinds of client.
@@ -25,8 +26,14 @@ func kindOf(n *corev3.Node) string {
 	return kindEnvoy
 }
 
-// node is a connected proxy, or a connected gRPC client. It is guarded by the lock of [proxies].
+// node is a connected proxy, or a connected gRPC client. Its fields are guarded by mu, under which nothing is rendered,
+// besides those that never change, and those of which something else is said.
 type node struct {
+	mu sync.Mutex
+	// making is held while the configuration is rendered and put in its place; mu is taken under it. It guards of,
+	// configured, calls and left.
+	making sync.Mutex
+
 	id       string
 	kind     string
 	identity spiffeid.ID
@@ -36,23 +43,29 @@ type node struct {
 
 	version string // of Envoy
 	since   time.Time
-	streams int
+	streams int    // guarded by the lock of [proxies]
 	trust   string // digest of the trust bundle that it has acknowledged
 	live    bool   // its runtime has the newest revocations
 	silent  bool   // a stage of a change went on without it, and it has acknowledged nothing since
 	gone    bool   // its member is no longer in the mesh, or has another identity
 	types   map[string]*typeState
 	// of is what the configuration was rendered from, nil to render it in any case; configured is the configuration,
-	// and discovered are the clusters in it that are assigned endpoints. Both together were rendered last.
+	// and calls are the services that it is indexed under in [callers].
 	of         *rendered
 	shared     *render // keeps what was rendered for other nodes to take
 	configured *built
-	discovered []envoy.Discovered
-	rendered   *built
-	built      *built // what it is being served
-	pushed     time.Time
-	stages     []*built     // what it will be served after built, each once it has taken the one before
-	endpoint   *ir.Endpoint // where it last was
+	calls      []string
+	left       bool // it is not connected any more, and must not be indexed again
+
+	built     *built // what it is being served
+	endpoints endpoints
+	pushed    time.Time
+	stages    []*built            // what it will be served after built, each once it has taken the one before
+	watches   []*waiting          // streams that wait for something else than what they have
+	sending   map[sendingKey]bool // what streams are about to send
+	endpoint  *ir.Endpoint        // where it last was
+	service   string              // its own, "" for a gateway
+	addressed map[string]bool     // callees whose addresses its configuration may depend on
 }
 
 // typeState is the state of the resources of one type at a node.
@@ -60,17 +73,31 @@ type typeState struct {
 	sent, acked string // nonces, of the stream on which it was last sent
 	sentVersion string
 	sentAt      time.Time
-	served      *built          // what the node had when it was last sent
-	names       map[string]bool // the resources that were ever sent
-	last        []string        // the resources that were sent last
+	served      *built             // what the node had when it was last sent
+	has         map[string]*packed // of endpoints, instead: each as it was last sent
+	names       map[string]bool    // the resources that were ever sent
+	last        []string           // the resources that were sent last
 	refusals    []Refusal
+}
+
+// rendered reports whether the node's last configuration could be rendered.
+func (n *node) rendered() bool {
+	n.making.Lock()
+	defer n.making.Unlock()
+	return n.of != nil
 }
 
 // isBehind reports whether resources of the type must still be sent to the node, or acknowledged by it.
 func (n *node) isBehind(url string) bool {
 	t := n.types[url]
-	return t.sent != t.acked || t.served != nil && t.served.changed(n.built, url)
+	if url == resource.EndpointType {
+		return !t.caughtUp() || n.endpoints.all || len(n.endpoints.stale) > 0 || outdated(t.has, n.endpoints.now)
+	}
+	return !t.caughtUp() || t.served != nil && t.served.changed(n.built, url)
 }
+
+// caughtUp reports whether the node has answered what it was sent last.
+func (t *typeState) caughtUp() bool { return t == nil || t.sent == t.acked }
 
 // state returns the state of the type at the node: current, behind or refused.
 func (n *node) state(url string) string {
@@ -96,19 +123,22 @@ func (n *node) anyBehind() bool {
 // resume takes over the resources of a type that a node already has when it connects again, or when it comes from
 // another server. Resources that have not changed are not sent again, so the node does not acknowledge them.
 func (n *node) resume(url string, has map[string]string) {
-	hashes, known := n.built.hashes[url]
-	if !known {
+	if !slices.Contains(typeURLs, url) {
 		return
 	}
-	held := newBuilt(&envoy.Resources{})
-	t := &typeState{served: held, sentAt: time.Now(), names: map[string]bool{}}
+	now, _ := n.present(url)
+	held := emptyBuilt()
+	t := &typeState{sentAt: time.Now(), names: map[string]bool{}}
 	same := true
 	for name, version := range has {
-		held.hashes[url][name] = version
+		held.resources[url][name] = &packed{version: version}
 		t.names[name] = true
-		same = same && hashes[name] == version
+		same = same && now[name] != nil && now[name].version == version
 	}
-	t.sentVersion = held.version(url)
+	if t.served = held.sealed(); url == resource.EndpointType {
+		t.served, t.has = nil, held.resources[url]
+	}
+	t.sentVersion = held.versions[url]
 	if same {
 		held.trust = n.built.trust
 		if url == resource.SecretType {

@@ -14,6 +14,12 @@ func (s *Server) SetPods(namespace string, pods map[string][]live.Endpoint) {
 	}
 }
 
+// ChangePods sets the pods of some services of a namespace that [Server.SetPods] was called for; those of the other
+// services stay.
+func (s *Server) ChangePods(namespace string, pods map[string][]live.Endpoint) {
+	s.proxies.reassign(s.live.changePods(namespace, pods))
+}
+
 // ForgetPods removes what [Server.SetPods] set for the namespace: callers look up its services by DNS again.
 func (s *Server) ForgetPods(namespace string) {
 	s.proxies.refreshConcerned(s.live.forgetPods(namespace))

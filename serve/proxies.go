@@ -1,14 +1,12 @@
 package serve
 
 import (
-	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -19,9 +17,8 @@ import (
 )
 
 // proxies are the connected proxies: their streams, the resources that they are served, and what they have
-// acknowledged. Its lock guards them with their nodes and streams; it is held while resources are rendered and put
-// into the caches. Methods that other parts or streams call take the lock; the other methods, most of which are about
-// one node, are called with the lock held.
+// acknowledged. Its lock guards which nodes and streams there are, and is held only briefly; each node has a lock of its
+// own. So a stream waits for nobody's configuration but its own node's first one.
 type proxies struct {
 	log     *slog.Logger
 	metrics *metrics
@@ -31,9 +28,9 @@ type proxies struct {
 	trust   *trust
 	build   func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 
-	renders renders
-
-	envoys, clients cache.SnapshotCache // of Envoys, and of gRPC clients
+	renders  renders
+	assigner *assigner
+	callers  *callers
 
 	mu       sync.Mutex
 	draining bool
@@ -43,20 +40,10 @@ type proxies struct {
 
 // cache is what the streams are answered from.
 func (p *proxies) cache() cache.Cache {
-	of := func(n *corev3.Node, url string) string {
-		if !followed(url) {
-			return url
-		}
-		return kindOf(n)
-	}
-	return &cache.MuxCache{
-		Classify:      func(r *cache.Request) string { return of(r.GetNode(), r.GetTypeUrl()) },
-		ClassifyDelta: func(r *cache.DeltaRequest) string { return of(r.GetNode(), r.GetTypeUrl()) },
-		Caches: map[string]cache.Cache{
-			kindEnvoy: p.envoys, kindGRPC: p.clients, tapBoundType: tapBounds(), resource.RuntimeType: p.revoked.layer,
-			resource.ExtensionConfigType: p.revoked.rules,
-		},
-	}
+	return &answers{p, map[string]cache.Cache{
+		tapBoundType: tapBounds(), resource.RuntimeType: p.revoked.layer,
+		resource.ExtensionConfigType: p.revoked.rules,
+	}}
 }
 
 // tapBoundType is the type of the one resource that is the same for every proxy, and never changes: how many lines a
@@ -95,8 +82,7 @@ func (p *proxies) count() int {
 
 // refreshAll renders every node again, and pushes what changed.
 func (p *proxies) refreshAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.assigner.forget(&changed{all: true})
 	for _, n := range p.sortedNodes() {
 		p.refresh(n)
 	}
@@ -105,43 +91,20 @@ func (p *proxies) refreshAll() {
 // refreshChanged renders the nodes of the members that have changed again, and pushes what changed.
 func (p *proxies) refreshChanged(c *changed) {
 	defer p.renders.sweep()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.assigner.forget(c)
 	for _, n := range p.sortedNodes() {
-		if n.of == nil || c.concerns(n) {
+		if !n.rendered() || c.concerns(n) {
 			p.refresh(n)
-		}
-	}
-}
-
-// reassign renders the endpoint assignments of the nodes that call one of the services, and pushes what changed.
-// Their other configuration stays, but for those that tell callees apart by addresses which have changed.
-func (p *proxies) reassign(services map[string]bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	start, v := time.Now(), p.live.now()
-	for _, n := range p.concerned(v, services) {
-		if n.configured == nil {
-			continue
-		}
-		if n.of != nil && !ir.Same(v.addresses(&n.of.Scope), n.of.Options.Addresses) {
-			p.refresh(n)
-			continue
-		}
-		if err := p.push(n, v, false, start); err != nil {
-			p.logger(n.identity).Error("endpoints cannot be rendered; the proxy keeps its last ones", "node", n.id,
-				"error", err)
 		}
 	}
 }
 
 // refreshConcerned refreshes the nodes that call one of the services.
 func (p *proxies) refreshConcerned(services map[string]bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, n := range p.concerned(p.live.now(), services) {
 		p.refresh(n)
 	}
+	p.reassign(services) // whose configuration stays may have other endpoints
 }
 
 // concerned are the nodes whose assignments depend on one of the services.
@@ -155,31 +118,43 @@ func (p *proxies) concerned(v *view, services map[string]bool) []*node {
 
 // settleAll continues with proxies that had nothing to acknowledge.
 func (p *proxies) settleAll() {
+	for _, n := range p.sortedNodes() {
+		n.locked(func() { p.settle(n) })
+	}
+}
+
+// locked calls f with the node's lock held.
+func (n *node) locked(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+}
+
+// node returns a connected node; nil if there is none with that id.
+func (p *proxies) node(id string) *node {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, n := range p.sortedNodes() {
-		p.settle(n)
-	}
+	return p.nodes[id]
 }
 
 // taken reports whether a stage is finished: all proxies for which the change waits have acknowledged it, or the time
 // for it is over (late). It does not wait for proxies that were late before and have acknowledged nothing since, nor
 // for proxies that refused something, because they will send nothing more. The goal is the mesh that was loaded.
 func (p *proxies) taken(goal *ir.Mesh, late bool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var waiting []*node
 	for _, n := range p.sortedNodes() {
-		p.settle(n)
-		if !n.gone && !n.silent && exception(goal, n) == nil && n.anyBehind() {
-			waiting = append(waiting, n)
-		}
+		n.locked(func() {
+			p.settle(n)
+			if !n.gone && !n.silent && exception(goal, n) == nil && n.anyBehind() {
+				waiting = append(waiting, n)
+			}
+		})
 	}
 	if len(waiting) > 0 && !late {
 		return false
 	}
 	for _, n := range waiting {
-		n.silent = true
+		n.locked(func() { n.silent = true })
 		p.logger(n.identity).Warn("a proxy has not taken a stage of the change; going on without it", "node", n.id)
 	}
 	return true
@@ -203,46 +178,29 @@ func exception(m *ir.Mesh, n *node) *ir.Exception {
 func (p *proxies) logger(id spiffeid.ID) *slog.Logger { return p.quotas.logger(p.log, id) }
 
 func (p *proxies) sortedNodes() []*node {
-	var out []*node
-	for _, n := range p.nodes {
-		out = append(out, n)
-	}
+	p.mu.Lock()
+	out := slices.Collect(maps.Values(p.nodes))
+	p.mu.Unlock()
 	slices.SortFunc(out, func(a, b *node) int { return strings.Compare(a.id, b.id) })
 	return out
 }
 
-func (p *proxies) cacheOf(n *node) cache.SnapshotCache {
-	if n.kind == kindGRPC {
-		return p.clients
+// standing returns how many nodes have not answered what they were sent, and how many have refused a resource.
+func (p *proxies) standing() (behind, refusing int) {
+	for _, n := range p.sortedNodes() {
+		n.locked(func() {
+			isBehind, isRefused := false, false
+			for url, t := range n.types {
+				isBehind = isBehind || n.isBehind(url)
+				isRefused = isRefused || len(t.refusals) > 0
+			}
+			if isBehind {
+				behind++
+			}
+			if isRefused {
+				refusing++
+			}
+		})
 	}
-	return p.envoys
-}
-
-// setSnapshot puts the resources of a node into the cache.
-func (p *proxies) setSnapshot(n *node, b *built) {
-	n.built, n.pushed = b, time.Now()
-	if err := p.cacheOf(n).SetSnapshot(context.Background(), n.id, b.snapshot()); err != nil {
-		p.logger(n.identity).Error("push failed", "node", n.id, "error", err)
-	}
-	p.metrics.pushes.Inc()
-}
-
-// countBehind updates the metrics. It is called with the lock held.
-func (p *proxies) countBehind() {
-	behind, refused := 0, 0
-	for _, n := range p.nodes {
-		isBehind, isRefused := false, false
-		for url, t := range n.types {
-			isBehind = isBehind || n.isBehind(url)
-			isRefused = isRefused || len(t.refusals) > 0
-		}
-		if isBehind {
-			behind++
-		}
-		if isRefused {
-			refused++
-		}
-	}
-	p.metrics.behind.Set(float64(behind))
-	p.metrics.refusing.Set(float64(refused))
+	return behind, refusing
 }

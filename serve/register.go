@@ -44,46 +44,77 @@ func (p *proxies) register(st *stream, n *corev3.Node) error {
 		p.metrics.refused.Inc()
 		return status.Errorf(codes.PermissionDenied, "%s is not the identity of %s %s", st.identity, kind, name)
 	}
-	known := p.nodes[n.GetId()]
-	if known == nil {
-		if err := p.quotas.join(identity); err != nil {
-			p.logger(identity).Warn("stream refused", "node", n.GetId(), "reason", err)
-			return status.Error(codes.ResourceExhausted, err.Error())
-		}
-		known = &node{
-			id: n.GetId(), kind: kindOf(n), identity: identity, memberKind: kind, member: name, instance: instance,
-			since: time.Now(), types: map[string]*typeState{},
-		}
-		p.nodes[known.id] = known
-		p.metrics.connected.Set(float64(len(p.nodes)))
+	known, err := p.join(&node{
+		id: n.GetId(), kind: kindOf(n), identity: identity, memberKind: kind, member: name, instance: instance,
+		since: time.Now(), types: map[string]*typeState{}, endpoints: endpoints{now: map[string]*packed{}},
+	})
+	if err != nil {
+		p.logger(identity).Warn("stream refused", "node", n.GetId(), "reason", err)
+		return status.Error(codes.ResourceExhausted, err.Error())
 	}
-	known.version, known.live = userAgent(n), n.GetMetadata().GetFields()[envoy.RevokedLayer].GetBoolValue()
-	known.streams++
 	st.node = known
-	p.logger(identity).Info("proxy connected", "node", known.id, "version", known.version)
-	if known.built == nil {
+	version := userAgent(n)
+	known.locked(func() {
+		known.version, known.live = version, n.GetMetadata().GetFields()[envoy.RevokedLayer].GetBoolValue()
+	})
+	p.logger(identity).Info("proxy connected", "node", known.id, "version", version)
+	if !known.served() {
 		p.refresh(known)
 	}
-	if known.built == nil {
+	if !known.served() {
 		return status.Errorf(codes.Internal, "the resources of %s could not be rendered", known.id)
 	}
 	return nil
 }
 
+// served reports whether the node has a configuration.
+func (n *node) served() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.built != nil
+}
+
+// join returns the node that a stream is of: the connected one with the same id, or the new one.
+func (p *proxies) join(n *node) (*node, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.nodes[n.id]; known != nil {
+		known.streams++
+		return known, nil
+	}
+	if err := p.quotas.join(n.identity); err != nil {
+		return nil, err
+	}
+	n.streams = 1
+	p.nodes[n.id] = n
+	p.metrics.connected.Set(float64(len(p.nodes)))
+	return n, nil
+}
+
 // unregister removes a node after its last stream.
 func (p *proxies) unregister(st *stream) {
 	n := st.node
-	if n == nil {
-		return
-	}
-	if n.streams--; n.streams > 0 {
+	if n == nil || !p.leave(n) {
 		return
 	}
 	p.logger(n.identity).Info("proxy gone", "node", n.id)
+	n.making.Lock()
+	defer n.making.Unlock()
+	n.left = true
+	p.callers.set(n, n.calls, nil)
+}
+
+// leave forgets a stream of a node, and reports whether it was the last one.
+func (p *proxies) leave(n *node) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n.streams--; n.streams > 0 {
+		return false
+	}
 	p.quotas.leave(n.identity)
 	delete(p.nodes, n.id)
-	p.cacheOf(n).ClearSnapshot(n.id)
 	p.metrics.connected.Set(float64(len(p.nodes)))
+	return true
 }
 
 // memberIdentity is the identity of the member of a name; false when the mesh has none. Of several members with a plain

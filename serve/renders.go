@@ -6,7 +6,6 @@ import (
 	"weak"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/render/envoy"
 )
 
 // renders has the configurations of the connected proxies, of which those share one that differ in their names alone:
@@ -33,8 +32,7 @@ type alternatives struct {
 // render is a configuration, with what it was rendered from.
 type render struct {
 	rendered
-	built      *built
-	discovered []envoy.Discovered
+	built *built
 }
 
 // alike reports whether two configurations are rendered from the same. All that they take of the instance is where it

@@ -27,19 +27,10 @@ func (s *Server) Rollout() Rollout { return s.staging.rollout() }
 
 // rollout is how far the proxies are with the mesh that was loaded.
 func (p *proxies) rollout(goal *ir.Mesh) Rollout {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r := Rollout{Proxies: len(p.nodes)}
-	for _, n := range p.sortedNodes() {
-		behind, refused := len(n.stages) > 0, ""
-		for _, url := range sortedKeys(n.types) {
-			switch n.state(url) {
-			case StateBehind:
-				behind = true
-			case StateRefused:
-				refused = cmp.Or(refused, n.id+": "+n.types[url].refusals[0].Reason)
-			}
-		}
+	nodes := p.sortedNodes()
+	r := Rollout{Proxies: len(nodes)}
+	for _, n := range nodes {
+		behind, refused := n.progress()
 		switch {
 		case !behind && refused == "":
 		case exception(goal, n) != nil:
@@ -52,4 +43,20 @@ func (p *proxies) rollout(goal *ir.Mesh) Rollout {
 		}
 	}
 	return r
+}
+
+// progress reports whether the node must still acknowledge something, and what it refused; "" for nothing.
+func (n *node) progress() (behind bool, refused string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	behind = len(n.stages) > 0
+	for _, url := range sortedKeys(n.types) {
+		switch n.state(url) {
+		case StateBehind:
+			behind = true
+		case StateRefused:
+			refused = cmp.Or(refused, n.id+": "+n.types[url].refusals[0].Reason)
+		}
+	}
+	return behind, refused
 }

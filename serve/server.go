@@ -16,7 +16,6 @@ import (
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -85,8 +84,8 @@ const (
 //     uses of the server, and [holders] are the hosts that hold certificates;
 //   - [reports] are what the proxies tell of their edges, and [taps] show operators single requests.
 //
-// Locks are taken in this order: setting, then that of staging, then that of proxies, and then at most one of the
-// others, under which no other part is called. No other order occurs, because a part calls only parts that come later
+// Locks are taken in this order: setting, then that of staging, then those of a node in proxies, and then at most one of
+// the others, under which no other part is called. No other order occurs, because a part calls only parts that come later
 // in this list. After a change in a part, a call to proxies pushes it; that call reads the present state of every
 // part. So a change that comes in between is never lost; at worst it is processed twice.
 type Server struct {
@@ -146,10 +145,10 @@ func New(c Config) (*Server, error) {
 	}
 	s.proxies = &proxies{
 		log: c.Log, metrics: m, quotas: s.quotas, revoked: s.revoked, live: s.live, trust: s.trust, build: c.Build,
-		envoys: cache.NewSnapshotCache(true, cache.IDHash{}, nil), clients: cache.NewSnapshotCache(false,
-			cache.IDHash{}, nil),
+		assigner: &assigner{of: map[string]*serviceAssignments{}}, callers: &callers{nodes: map[string]map[*node]bool{}},
 		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
 	}
+	m.stand(s.proxies.standing)
 	s.reports, s.begun = newReports(s), time.Now()
 	s.taps = newTaps(s)
 	s.reports.left = s.taps.omitted

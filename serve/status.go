@@ -119,32 +119,42 @@ func (s *Server) Status() Report {
 // status returns the state of the proxies, and the number of connected ones of each node. The goal is the mesh that
 // was loaded; ahead says that more stages follow.
 func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[string]int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	out, connected = []Proxy{}, map[string]int{}
 	for _, n := range p.sortedNodes() {
-		about := Proxy{
-			Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version,
-			Gone: n.gone, Trust: n.trusts(),
-		}
+		about := n.status(ahead)
 		if e := exception(goal, n); e != nil {
 			about.Excepted = e.Reason
 		}
-		for _, url := range sortedKeys(n.types) {
-			t, state := n.types[url], n.state(url)
-			if state == StateCurrent && ahead {
-				state = StateBehind // on the way to the mesh that was loaded
-			}
-			about.Types = append(about.Types, TypeStatus{
-				Type: short(url), State: state, Version: t.sentVersion,
-				Since: t.sentAt, Refusals: t.refusals,
-			})
-		}
-		slices.SortFunc(about.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
 		out = append(out, about)
-		connected[n.id] = n.streams
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, n := range p.nodes {
+		connected[id] = n.streams
 	}
 	return out, connected
+}
+
+// status returns the state of the node; ahead says that more stages of a change follow.
+func (n *node) status(ahead bool) Proxy {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	about := Proxy{
+		Node: n.id, Identity: n.identity.String(), Connected: true, Since: n.since, Version: n.version,
+		Gone: n.gone, Trust: n.trusts(),
+	}
+	for _, url := range sortedKeys(n.types) {
+		t, state := n.types[url], n.state(url)
+		if state == StateCurrent && ahead {
+			state = StateBehind // on the way to the mesh that was loaded
+		}
+		about.Types = append(about.Types, TypeStatus{
+			Type: short(url), State: state, Version: t.sentVersion,
+			Since: t.sentAt, Refusals: t.refusals,
+		})
+	}
+	slices.SortFunc(about.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
+	return about
 }
 
 // withAbsent returns the connected proxies and those that are not connected, sorted by node.

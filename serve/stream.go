@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/source"
-	"github.com/meshc/meshc/render/envoy"
 )
 
 // streamKey identifies a stream. Incremental streams have numbers of their own.
@@ -26,8 +26,7 @@ type streamKey struct {
 	id    int64
 }
 
-// stream is a client's stream. It is guarded by the lock of [proxies], except asked, which belongs to the stream's
-// own goroutine.
+// stream is a client's stream. It belongs to the stream's own goroutine.
 type stream struct {
 	identity spiffeid.ID
 	node     *node
@@ -103,10 +102,11 @@ func (p *proxies) open(ctx context.Context, key streamKey) error {
 
 func (p *proxies) closed(key streamKey) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if st := p.streams[key]; st != nil {
+	st := p.streams[key]
+	delete(p.streams, key)
+	p.mu.Unlock()
+	if st != nil {
 		p.unregister(st)
-		delete(p.streams, key)
 	}
 }
 
@@ -137,79 +137,69 @@ func (p *proxies) request(key streamKey, r *said) error {
 	if !followed(r.url) {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	st.node.locked(func() { p.heard(st.node, key, r) })
+	return nil
+}
+
+// heard processes what a client said of what it was sent. It is called with the node's lock held.
+func (p *proxies) heard(n *node, key streamKey, r *said) {
 	url := r.url
-	t := st.node.types[url]
+	t := n.types[url]
 	if t == nil && len(r.has) > 0 {
-		st.node.resume(url, r.has)
+		n.resume(url, r.has)
 	}
 	if r.nonce == "" || t == nil {
-		return nil
+		return
 	}
 	name := key.nonce(r.nonce)
 	if name != t.sent {
 		if r.refused == nil {
-			return nil // an answer to something older
+			return // an answer to something older
 		}
 	} else {
 		t.acked = name
 	}
 	if r.refused != nil {
-		p.refuse(st.node, key, t, url, r.refused.GetMessage())
-		return nil
+		p.refuse(n, key, t, url, r.refused.GetMessage())
+		return
 	}
 	if len(t.refusals) > 0 {
-		p.logger(st.node.identity).Info("the proxy has taken what it refused before", "node", st.node.id, "type",
-			short(url))
+		p.logger(n.identity).Info("the proxy has taken what it refused before", "node", n.id, "type", short(url))
 	}
 	t.refusals = nil
 	if url == resource.SecretType && t.served != nil {
-		st.node.trust = t.served.trust
+		n.trust = t.served.trust
 	}
-	st.node.silent = false
+	n.silent = false
 	p.metrics.acks.WithLabelValues(short(url)).Inc()
-	p.countBehind()
-	// Answering waits in the stream's own goroutine; what settling pushes must
-	// not be waited for there.
-	if len(st.node.stages) > 0 {
-		go p.settleLater(st.node)
-	}
-	return nil
+	p.settle(n)
 }
 
 // speaking returns the stream of a client, registered with the node that the client names.
 func (p *proxies) speaking(key streamKey, n *corev3.Node) (*stream, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st := p.streams[key]
+	st := p.stream(key)
 	if st == nil {
 		return nil, status.Error(codes.Internal, "no such stream")
 	}
 	return st, p.register(st, n)
 }
 
-func (p *proxies) settleLater(n *node) {
+func (p *proxies) stream(key streamKey) *stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.nodes[n.id] == n {
-		p.settle(n)
-	}
+	return p.streams[key]
 }
 
 // refuse records what a proxy refused. In the incremental protocol the proxy keeps the old resource and sends nothing
 // more. In the state-of-the-world protocol the response would be sent and refused again and again, so the refused
-// resources are withheld.
+// resources are withheld. It is called with the node's lock held.
 func (p *proxies) refuse(n *node, key streamKey, t *typeState, url, reason string) {
 	p.metrics.nacks.WithLabelValues(short(url)).Inc()
 	reason = p.quotas.refusal(reason)
 	names := p.named(n, url, reason)
 	t.refusals = nil
 	for _, name := range names {
-		var pos source.Position
-		if m := n.built.resources[url][name]; m != nil {
-			pos = envoy.Source(m)
-		}
+		pos := n.built.resources[url][name].source()
 		t.refusals = append(t.refusals, Refusal{
 			Type: short(url), Resource: name, Reason: reason, Source: pos,
 			Since: time.Now(),
@@ -217,9 +207,8 @@ func (p *proxies) refuse(n *node, key streamKey, t *typeState, url, reason strin
 		p.logger(n.identity).Error("the proxy refused a resource", "node", n.id, "type", short(url), "resource", name,
 			"source", pos.String(), "reason", reason)
 	}
-	p.countBehind()
 	if !key.delta {
-		go p.withhold(n, url, names)
+		p.withhold(n, url, names)
 	}
 }
 
@@ -231,7 +220,8 @@ const maxNamed = 10
 func (p *proxies) named(n *node, url, reason string) []string {
 	var names []string
 	rest := reason
-	all := sortedKeys(n.built.resources[url])
+	resources, _ := n.present(url)
+	all := sortedKeys(resources)
 	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
 	for _, name := range all {
 		if strings.Contains(rest, name) {
@@ -249,24 +239,27 @@ func (p *proxies) named(n *node, url, reason string) []string {
 	return names
 }
 
-// withhold serves a node without the resources that it refused.
+// withhold serves a node without the resources that it refused. Endpoints are withheld until they change. It is called
+// with the node's lock held.
 func (p *proxies) withhold(n *node, url string, names []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.nodes[n.id] != n {
+	if url != resource.EndpointType {
+		if rest := n.built.without(url, names); !rest.equal(n.built) {
+			p.serve(n, rest)
+		}
 		return
 	}
-	rest := n.built.union(n.built, n.built)
-	for _, name := range names {
-		if name == "" { // it did not say which: all of them
-			clear(rest.resources[url])
-			clear(rest.hashes[url])
-		}
-		delete(rest.resources[url], name)
-		delete(rest.hashes[url], name)
+	e := &n.endpoints
+	if slices.Contains(names, "") { // it did not say which: all of them
+		names = sortedKeys(e.now)
 	}
-	if !rest.equal(n.built) {
-		p.setSnapshot(n, rest)
+	if e.refused == nil {
+		e.refused = map[string]string{}
+	}
+	for _, name := range names {
+		if r := e.now[name]; r != nil {
+			e.refused[name] = r.version
+			e.set(name, nil)
+		}
 	}
 }
 
@@ -276,16 +269,17 @@ func (p *proxies) response(key streamKey, url, nonce, version string, changed []
 	if !followed(url) {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st := p.streams[key]
-	if st == nil || st.node == nil {
-		return
+	if st := p.stream(key); st != nil && st.node != nil {
+		st.node.locked(func() { st.node.answered(key, url, nonce, version, changed) })
 	}
-	t := st.node.types[url]
+}
+
+// answered notes what is sent to the node. It is called with the node's lock held.
+func (n *node) answered(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
+	t := n.types[url]
 	if t == nil {
 		t = &typeState{names: map[string]bool{}}
-		st.node.types[url] = t
+		n.types[url] = t
 	}
 	t.last = nil
 	for _, r := range changed {
@@ -293,15 +287,27 @@ func (p *proxies) response(key streamKey, url, nonce, version string, changed []
 		t.names[r.GetName()] = true
 	}
 	t.sent, t.sentVersion, t.sentAt = key.nonce(nonce), version, time.Now()
-	if version == st.node.built.version(url) { // else it is of the one before
-		t.served = st.node.built
-		if !key.delta {
-			for name := range t.served.hashes[url] {
-				t.names[name] = true
-			}
+	if url == resource.EndpointType && key.delta {
+		if t.has == nil {
+			t.has = map[string]*packed{}
+		}
+		for _, r := range changed {
+			t.has[r.GetName()] = &packed{version: r.GetVersion()}
+		}
+		return
+	}
+	now, present := n.present(url)
+	if version != present {
+		return // it is of the one before
+	}
+	if t.served = n.built; url == resource.EndpointType {
+		t.has = maps.Clone(now)
+	}
+	if !key.delta {
+		for name := range now {
+			t.names[name] = true
 		}
 	}
-	p.countBehind()
 }
 
 // nonce is a nonce that is unique among all streams.

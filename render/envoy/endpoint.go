@@ -47,10 +47,15 @@ func Assignments(
 ) []*endpointv3.ClusterLoadAssignment {
 	var out []*endpointv3.ClusterLoadAssignment
 	for _, c := range clusters {
-		list := ofVersion(instances(c.Callee), c.Callee, c.Version)
-		out = append(out, assignment(c.Name, list, c.Port, priorities(own, c.Callee, list)))
+		out = append(out, Assignment(c, own, instances(c.Callee)))
 	}
 	return out
+}
+
+// Assignment renders the endpoints of one cluster, as [Assignments]; the instances are those of its callee.
+func Assignment(c Discovered, own *ir.Endpoint, instances []live.Endpoint) *endpointv3.ClusterLoadAssignment {
+	list := ofVersion(instances, c.Callee, c.Version)
+	return assignment(c.Name, list, c.Port, priorities(own, c.Callee, list))
 }
 
 // ofVersion are the instances of a version, or all.

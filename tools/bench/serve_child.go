@@ -98,7 +98,7 @@ func serveChild(caDir, mesh string) error {
 	defer stop()
 	failed := make(chan error, 1)
 	go func() { failed <- s.Run(ctx) }()
-	go c.events(pods)
+	go c.events()
 	out := json.NewEncoder(os.Stdout)
 	answer := c.usage()
 	answer.Serve, answer.Bare = s.Addr(), bare
@@ -141,16 +141,17 @@ func (c *served) load(name string) (err error) {
 }
 
 // events passes on what has come in the meantime.
-func (c *served) events(pods map[string][]live.Endpoint) {
+func (c *served) events() {
 	for range c.news {
 		c.mu.Lock()
 		next := c.pending
 		c.pending = map[string]int{}
 		c.mu.Unlock()
+		pods := map[string][]live.Endpoint{}
 		for service, event := range next {
 			pods[service] = podsFor(service, event)
 		}
-		c.SetPods(benchNamespace, pods)
+		c.ChangePods(benchNamespace, pods)
 	}
 }
 

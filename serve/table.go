@@ -1,0 +1,46 @@
+package serve
+
+import "hash/maphash"
+
+// shards is a power of two: a change of a table copies one of so many parts.
+const shards = 128
+
+var tableSeed = maphash.MakeSeed()
+
+// table is a map by name that never changes: with returns another one, which shares all but a small part with it. Its
+// zero value is empty.
+type table[V any] struct {
+	parts [shards]map[string]V
+}
+
+func shardOf(name string) int { return int(maphash.String(tableSeed, name) % shards) }
+
+// get returns the value of a name; the zero value if there is none.
+func (t *table[V]) get(name string) V {
+	if t == nil {
+		var none V
+		return none
+	}
+	return t.parts[shardOf(name)][name]
+}
+
+// with returns the table with other values of some names.
+func (t *table[V]) with(changed map[string]V) *table[V] {
+	next := &table[V]{}
+	if t != nil {
+		*next = *t
+	}
+	var copied [shards]bool
+	for name, value := range changed {
+		i := shardOf(name)
+		if !copied[i] {
+			part := make(map[string]V, len(next.parts[i])+1)
+			for k, v := range next.parts[i] {
+				part[k] = v
+			}
+			next.parts[i], copied[i] = part, true
+		}
+		next.parts[i][name] = value
+	}
+	return next
+}
