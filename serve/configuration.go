@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/review/config"
 	"github.com/meshc/meshc/serve/heard"
@@ -39,7 +37,11 @@ func (s *Server) Configuration(node string) (*Configuration, error) {
 	}
 	c.Mesh, c.Hash, c.Placed = report.Mesh, report.Hash, s.config.Placed
 	for _, of := range resources {
-		for _, m := range of.resources {
+		for _, packed := range of.resources {
+			m, err := packed.content.UnmarshalNew()
+			if err != nil {
+				return nil, err
+			}
 			r, err := config.ResourceOf(of.kind, m)
 			if err != nil {
 				return nil, err
@@ -53,16 +55,21 @@ func (s *Server) Configuration(node string) (*Configuration, error) {
 // servedType are resources of one type.
 type servedType struct {
 	kind      string
-	resources []types.Resource
+	resources []*packed
 }
 
 // served is what a node is served, without the resources, which are returned besides: they never change, so they are
 // written without the lock.
 func (p *proxies) served(node string) (*Configuration, []servedType) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := p.nodes[node]
-	if n == nil || n.built == nil {
+	n := p.node(node)
+	if n == nil {
+		return nil, nil
+	}
+	n.making.Lock() // what it was rendered from is to be that of what is served
+	defer n.making.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.built == nil {
 		return nil, nil
 	}
 	c := &Configuration{Node: node, Ahead: len(n.stages), Resources: config.Set{}}
@@ -72,8 +79,9 @@ func (p *proxies) served(node string) (*Configuration, []servedType) {
 	var out []servedType
 	for _, url := range typeURLs {
 		of := servedType{kind: short(url)}
-		for _, name := range sortedKeys(n.built.resources[url]) {
-			of.resources = append(of.resources, n.built.resources[url][name])
+		resources, _ := n.present(url)
+		for _, name := range sortedKeys(resources) {
+			of.resources = append(of.resources, resources[name])
 		}
 		out = append(out, of)
 	}
