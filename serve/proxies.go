@@ -17,8 +17,8 @@ import (
 )
 
 // proxies are the connected proxies: their streams, the resources that they are served, and what they have
-// acknowledged. Its lock guards which nodes and streams there are, and is held only briefly; each node has a lock of its
-// own. So a stream waits for nobody's configuration but its own node's first one.
+// acknowledged. Its lock guards which nodes and streams there are, and is held only briefly; each node has a lock of
+// its own. So a stream waits for nobody's configuration but its own node's first one.
 type proxies struct {
 	log     *slog.Logger
 	metrics *metrics

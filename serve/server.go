@@ -84,9 +84,9 @@ const (
 //     uses of the server, and [holders] are the hosts that hold certificates;
 //   - [reports] are what the proxies tell of their edges, and [taps] show operators single requests.
 //
-// Locks are taken in this order: setting, then that of staging, then those of a node in proxies, and then at most one of
-// the others, under which no other part is called. No other order occurs, because a part calls only parts that come later
-// in this list. After a change in a part, a call to proxies pushes it; that call reads the present state of every
+// Locks are taken in this order: setting, then that of staging, then those of a node in proxies, and then at most one
+// of the others, under which no other part is called. No other order occurs, because a part calls only parts that come
+// later in this list. After a change in a part, a call to proxies pushes it; that call reads the present state of every
 // part. So a change that comes in between is never lost; at worst it is processed twice.
 type Server struct {
 	config   Config
@@ -145,8 +145,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.proxies = &proxies{
 		log: c.Log, metrics: m, quotas: s.quotas, revoked: s.revoked, live: s.live, trust: s.trust, build: c.Build,
-		assigner: &assigner{of: map[string]*serviceAssignments{}}, callers: &callers{nodes: map[string]map[*node]bool{}},
-		nodes: map[string]*node{}, streams: map[streamKey]*stream{},
+		assigner: &assigner{of: map[string]*serviceAssignments{}},
+		callers:  &callers{nodes: map[string]map[*node]bool{}},
+		nodes:    map[string]*node{}, streams: map[streamKey]*stream{},
 	}
 	m.stand(s.proxies.standing)
 	s.reports, s.begun = newReports(s), time.Now()

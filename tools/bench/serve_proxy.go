@@ -15,6 +15,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -40,7 +41,7 @@ type loadProxy struct {
 	bytes    int
 	pushes   int
 	seen     map[string]int // the last event, by service
-	edited   func(at time.Time)
+	edits    map[int]func() // what is called when the edit is acknowledged
 }
 
 // secretNames are those that an Envoy of the mesh asks the server for: its own certificate it reads from files.
@@ -116,10 +117,10 @@ func (p *loadProxy) take(answer *discoveryv3.DeltaDiscoveryResponse) error {
 	if p.has[url] == nil {
 		p.has[url] = map[string]bool{}
 	}
-	heard := map[string]int{}
+	heard, edits := map[string]int{}, map[int]bool{}
 	for _, r := range answer.Resources {
 		p.has[url][r.Name] = true
-		names, of, err := p.names(r, heard)
+		names, of, err := names(r, heard, edits)
 		if err != nil {
 			return err
 		}
@@ -138,8 +139,10 @@ func (p *loadProxy) take(answer *discoveryv3.DeltaDiscoveryResponse) error {
 		p.told.acknowledged(p, service, p.seen[service], event, now)
 		p.seen[service] = event
 	}
-	if p.edited != nil && (url == resource.RouteType || url == resource.ListenerType || url == resource.ClusterType) {
-		p.edited(now)
+	for n := range edits {
+		if done := p.edits[n]; done != nil {
+			done()
+		}
 	}
 	if len(more) > 0 {
 		if err := p.stream.Send(&discoveryv3.DeltaDiscoveryRequest{
@@ -153,8 +156,8 @@ func (p *loadProxy) take(answer *discoveryv3.DeltaDiscoveryResponse) error {
 }
 
 // names are the resources of another type that a resource names; of is their type, "" for none. From endpoints it
-// learns which event their service had last.
-func (p *loadProxy) names(r *discoveryv3.Resource, heard map[string]int) (names []string, of string, err error) {
+// learns which event their service had last, and from routes which edits are in them.
+func names(r *discoveryv3.Resource, heard map[string]int, edits map[int]bool) (names []string, of string, err error) {
 	switch r.GetResource().GetTypeUrl() {
 	case resource.ClusterType:
 		c := &clusterv3.Cluster{}
@@ -170,6 +173,16 @@ func (p *loadProxy) names(r *discoveryv3.Resource, heard map[string]int) (names 
 			return nil, "", err
 		}
 		return routesOf(l), resource.RouteType, nil
+	case resource.RouteType:
+		c := &routev3.RouteConfiguration{}
+		if err := r.Resource.UnmarshalTo(c); err != nil {
+			return nil, "", err
+		}
+		for _, host := range c.VirtualHosts {
+			for _, route := range host.Routes {
+				edits[editOf(route.GetRoute().GetTimeout().AsDuration())] = true
+			}
+		}
 	case resource.EndpointType:
 		c := &endpointv3.ClusterLoadAssignment{}
 		if err := r.Resource.UnmarshalTo(c); err != nil {
@@ -245,9 +258,9 @@ func (p *loadProxy) counted() (bytes, pushes int) {
 	return p.bytes, p.pushes
 }
 
-// whenEdited sets what is called when the proxy has acknowledged something else than endpoints.
-func (p *loadProxy) whenEdited(f func(at time.Time)) {
+// whenEdited sets what is called when the proxy has acknowledged an edit.
+func (p *loadProxy) whenEdited(n int, f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.edited = f
+	p.edits = map[int]func(){n: f}
 }
