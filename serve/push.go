@@ -38,10 +38,9 @@ func (p *proxies) refresh(n *node) {
 func (p *proxies) push(n *node, next *built, start time.Time) {
 	if n.built != nil && next.equal(n.target()) {
 		// The resources are the same, but what endpoints follow from may not be.
-		if len(n.stages) > 0 {
-			n.stages[len(n.stages)-1] = next
-		} else {
-			n.built = next
+		n.built = n.built.assignedAs(next)
+		for i := range n.stages {
+			n.stages[i] = n.stages[i].assignedAs(next)
 		}
 		n.endpoints.mark("", start)
 		p.flush(n, start)

@@ -182,6 +182,18 @@ func (b *built) union(old, from *built) *built {
 	return out.sealed()
 }
 
+// assignedAs returns b with endpoints that follow from what next says of the same clusters.
+func (b *built) assignedAs(next *built) *built {
+	out := *b
+	out.assigned = maps.Clone(b.assigned)
+	for name := range out.assigned {
+		if a, there := next.assigned[name]; there {
+			out.assigned[name] = a
+		}
+	}
+	return &out
+}
+
 // without returns b without resources that a proxy refused; of all of the type if one of the names is empty.
 func (b *built) without(url string, names []string) *built {
 	out := emptyBuilt()
