@@ -38,7 +38,7 @@ up: build tools
 # everything, real Envoys included. What is compiled for tests is vetted by go test, so that nothing is
 # compiled and looked at twice; without DWARF, which no test reads
 test: packages tools format inotify
-	$(WITH_ENVOY) go test -vet=all -ldflags=-w -timeout 30m ./...
+	$(WITH_ENVOY) go test -vet=all -ldflags=-w -timeout 30m -parallel 4 ./...
 
 # Debian's packages that the tests need
 packages:
@@ -107,7 +107,7 @@ fuzz:
 
 # the race detector where goroutines meet
 race: tools inotify
-	$(WITH_ENVOY) go test -timeout 30m -race ./serve/... ./identity/... ./host/...
+	$(WITH_ENVOY) go test -timeout 30m -race -parallel 4 ./serve/... ./identity/... ./host/...
 
 # compilation next to "cue export", and the proxies next to a pair of Envoys whose configuration is
 # written by hand: bench/*.txt and bench/*.json

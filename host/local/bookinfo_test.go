@@ -77,6 +77,7 @@ func (b *bookinfo) versionFor(t *testing.T, user string) string {
 // TestBookinfo runs the application of Istio's documentation, as it is imported, and the routing
 // tasks there.
 func TestBookinfo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	b := &bookinfo{mesh: start(t, imported(t, "virtual-service-all-v1"))}
 	b.page = b.mesh.Gateway("bookinfo-gateway").URL + "/productpage?via=details&via=reviews,ratings"
 	for _, task := range []struct {

@@ -11,6 +11,7 @@ import (
 
 // Certificates are renewed before they end, and no request fails meanwhile.
 func TestCertificatesAreRenewed(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	shop := compile(t, shopDir).Clone()
 	shop.Certificates.Lifetime, shop.Certificates.RenewBefore = ir.Duration(6*time.Second), ir.Duration(5*time.Second)
 	mesh := start(t, shop)

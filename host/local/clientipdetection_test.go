@@ -204,6 +204,7 @@ func (c *behindCase) send(t *testing.T, mesh *Mesh) (answer, error) {
 //
 // Field: listeners.clientIPDetection.proxyProtocol
 func TestProxyProtocolBelowHTTP(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": behindMesh}))
 	for _, listener := range []string{"tcp", "ends"} {
 		_, address, _ := strings.Cut(mesh.Gateway("lb").Listeners[listener], "://")

@@ -14,6 +14,7 @@ import (
 // know of exactly these at either end: what comes through a gateway, what is denied, connections below HTTP. Then the
 // callee's Envoy is started again, and what came before and after adds up.
 func TestEdgesAreWhatWasSent(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	m := start(t, inline(t, map[string]string{"mesh.cue": metricsMesh}))
 	client := m.As("client").Client()
 	for range 200 {

@@ -17,6 +17,7 @@ import (
 //
 // Field: mesh.certificates
 func TestCalleeEndsHeldConnections(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	m := inline(t, map[string]string{"mesh.cue": aging}).Clone()
 	m.Certificates.Lifetime, m.Certificates.RenewBefore = ir.Duration(4*time.Second), ir.Duration(time.Second)
 	mesh := start(t, m)

@@ -243,6 +243,7 @@ func answerOncePerConnection(l net.Listener) {
 //
 // Field: connections.idleTimeout
 func TestIdleConnectionsToTheApplicationEnd(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := startFailures(t, ir.DeliveryXDS)
 	f.let(func(http.ResponseWriter, *http.Request) {})
 	for _, service := range []string{"http", "http2"} {

@@ -55,6 +55,7 @@ const longer = 16 * time.Second
 // Field: timeout
 // Field: retries.perTryTimeout
 func TestNoDefaultCutsWhatMoves(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	var all sync.WaitGroup
 	for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
 		m := inline(t, map[string]string{"mesh.cue": long}).Clone()

@@ -27,6 +27,7 @@ gateways: edge: {listeners: main: port: 8080, routes: [{to: [{service: "plain"}]
 //
 // Field: mesh.certificates
 func TestConnectionsEndWithCertificates(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
 		t.Run(string(delivery), func(t *testing.T) {
 			m := inline(t, map[string]string{"mesh.cue": aging}).Clone()

@@ -171,6 +171,7 @@ gateways: edge: {
 // Field: mesh.telemetry.collector
 // Field: routes.telemetry.accessLog.percent
 func TestLogsGoWhereTheSpecSays(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	logsGo(t, collect)
 }
 

@@ -46,6 +46,7 @@ services: stranger: {workload: deployment: "stranger"}
 // Field: allow.from.plaintext
 // Field: allow.from.ipRanges
 func TestPermissiveBelowHTTP(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": permissive}))
 	db := mesh.Placed().Service("db").Workload.Endpoints[0]
 	apps := map[string]*greeter{}

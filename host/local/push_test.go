@@ -79,6 +79,7 @@ gateways: edge: {namespace: "shop", listeners: http: port: 80, uses: server: {},
 // Each proxy sends what it counts of the mesh, and nothing of Envoy's own, to the collector, with its name as that of
 // the resource; the collector's own proxy does not. By xDS and with files alone.
 func TestMetricsArePushed(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
 		t.Run(string(delivery), func(t *testing.T) { metricsArePushed(t, delivery, collect) })
 	}

@@ -49,6 +49,7 @@ gateways: exit: {egress: {}, uses: outside: {}}
 // changes. (envoyproxy/envoy#14504, hashicorp/consul#6454: what an Envoy let in once stays until its peer leaves.
 // istio/ztunnel#1660: ending everybody's connections was refused there.)
 func TestRevokedEndsWhatIsOpen(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	mesh, authority := startRevokable(t, revokableOpen)
 	identity := func(of string) ca.Revocation {
 		return ca.Revocation{Identity: mesh.Placed().Service(of).Identity}

@@ -15,6 +15,7 @@ import (
 // A client that breaks HTTP/2 and sends nothing any more, not even the answers to PINGs, loses its stream too: its
 // connection is closed for that. It gives all credit for answers at once, so that it has nothing to say.
 func TestRevokedAndSilent(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	mesh, authority := startRevokable(t, revokableOpen)
 	id := mesh.Placed().Service("client").Identity
 	conn, err := tls.Dial("tcp", inbound(mesh, "target", "http"), &tls.Config{

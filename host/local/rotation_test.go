@@ -147,6 +147,7 @@ func leavesOf(t *testing.T, m *Mesh, a *ca.Authority) bool {
 // When nobody renews them, certificates end, and who shows one that has is refused at
 // both ends.
 func TestExpiredCertificateIsRefused(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	shop := compile(t, shopDir).Clone()
 	shop.Certificates.Lifetime, shop.Certificates.RenewBefore = ir.Duration(3*time.Second), ir.Duration(2*time.Second)
 	mesh := start(t, shop)

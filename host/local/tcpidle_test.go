@@ -39,6 +39,7 @@ gateways: edge: {
 //
 // Field: connections.idleTimeout
 func TestIdleTCPConnectionsEnd(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
 		m := inline(t, map[string]string{"mesh.cue": idleTCP}).Clone()
 		m.Delivery = delivery

@@ -46,6 +46,7 @@ gateways: edge: {
 //
 // Field: mesh.telemetry.tracing.sampling
 func TestOneTraceThroughTheMesh(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	oneTrace(t, collect)
 }
 
