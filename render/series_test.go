@@ -51,6 +51,9 @@ func compiledSeries(t *testing.T, m *ir.Mesh) {
 		if of := proxies[i].Cost().Failures / series.MaxFailures; of != w.loggers {
 			t.Errorf("%s has %d listeners that count, and %d are compiled", w.member.Name, w.loggers, of)
 		}
+		if of := proxies[i].Passing(); of != w.passing {
+			t.Errorf("%s has %d listeners that count what passes, and %d are compiled", w.member.Name, w.passing, of)
+		}
 		for way := range proxies[i].Ways() {
 			client := way.Kind == series.ClientHTTP || way.Kind == series.ClientTCP
 			// Behind a gateway's route, or at a gateway's listener that no route is for.
@@ -73,6 +76,7 @@ type counted struct {
 	says      map[string][3]string // by cluster: callee, port, version
 	found     map[series.Way]bool
 	loggers   int
+	passing   int
 	room      uint32
 }
 
@@ -120,6 +124,10 @@ func (w *counted) kind(logs []*accesslogv3.AccessLog) (kind string) {
 		if of, failures := strings.CutSuffix(config.Counters[0].Stat.Name, ".failures"); failures {
 			kind, most = of, series.MaxFailures
 			w.loggers++
+		}
+		if strings.HasPrefix(config.Counters[0].Stat.Name, "undeclared.") {
+			most = series.MaxUndeclared
+			w.passing++
 		}
 		if s := config.StatsScope; s.MaxCounters.GetValue() != most || s.MaxHistograms.GetValue() != most {
 			w.t.Errorf("%s keeps %d counters of %s", w.member.Name, s.MaxCounters.GetValue(), kind)

@@ -29,6 +29,8 @@ type EdgeReport struct {
 	// Omitted is the number of metrics that were not kept: of edges of others, or beyond a bound.
 	Omitted uint64 `json:"omitted,omitempty"`
 	Edges   []Edge `json:"edges"`
+	// Undeclared are calls that no use declares, of services that let them pass.
+	Undeclared []UndeclaredCall `json:"undeclared,omitempty"`
 }
 
 // Edge is a caller, a callee and a port of it.
@@ -133,9 +135,15 @@ func (s *Server) Edges(window time.Duration) EdgeReport {
 	if m := s.staging.mesh(); m != nil {
 		j.declare(m)
 	}
+	view := s.live.now()
 	for _, end := range s.reports.store.Ends(window, now) {
-		j.tell(&end)
+		if !end.Kind.Undeclared() {
+			j.tell(&end)
+		} else if call, is := j.undeclared(&end, view); is {
+			out.Undeclared = append(out.Undeclared, call)
+		}
 	}
+	slices.SortFunc(out.Undeclared, compareUndeclared)
 	for _, e := range j.edges {
 		out.Edges = append(out.Edges, *e)
 	}

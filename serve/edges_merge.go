@@ -37,6 +37,7 @@ func (r *EdgeReport) Add(other *EdgeReport) {
 		}
 	}
 	slices.SortFunc(r.Edges, compareEdges)
+	r.addUndeclared(other.Undeclared)
 }
 
 func compareEdges(a, b Edge) int {

@@ -68,6 +68,7 @@ func (f *edgeFlags) fetch(cmd *cobra.Command) (*serve.EdgeReport, error) {
 
 func newEdgesCmd() *cobra.Command {
 	var flags edgeFlags
+	undeclared := false
 	cmd := &cobra.Command{
 		Use:   "edges",
 		Short: "Show who called whom, who was denied, and which calls nobody makes",
@@ -78,12 +79,23 @@ proxy alone knows why it closed them, so their errors are those of the end that 
 
 Below the table it says which line of the spec lets a denied caller in, and which line can be deleted where nobody calls.
 No line is proposed for an edge whose caller's proxies do not report to the servers that are asked: of several servers
-each knows its own proxies, so name all of them.`,
+each knows its own proxies, so name all of them.
+
+With --undeclared it lists the calls that services with undeclaredCalls: "pass" made without declaring them, by the address
+that they asked for, and with -o cue the lines of the spec that declare them.`,
 		Example: `  meshc edges
   meshc edges --last 5m -o json
+  meshc edges --undeclared -o cue
   meshc edges --server 127.0.0.1:15011,127.0.0.1:25011`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			show := printEdges
+			switch {
+			case undeclared && flags.output == "cue":
+				show, flags.output = printDeclarations, "table"
+			case undeclared:
+				show = printUndeclared
+			}
 			if err := flags.check(); err != nil {
 				return err
 			}
@@ -92,12 +104,16 @@ each knows its own proxies, so name all of them.`,
 				return err
 			}
 			if flags.output == "json" {
+				if undeclared {
+					return writeJSON(cmd.OutOrStdout(), report.Undeclared)
+				}
 				return writeJSON(cmd.OutOrStdout(), report)
 			}
-			return printEdges(cmd.OutOrStdout(), report)
+			return show(cmd.OutOrStdout(), report)
 		},
 	}
 	flags.add(cmd, telemetry.Kept)
+	cmd.Flags().BoolVar(&undeclared, "undeclared", false, "the calls that pass undeclared; -o cue prints what declares them")
 	return cmd
 }
 

@@ -103,12 +103,18 @@ func (s *Scope) Told(use *Use) bool {
 	return !use.External && s.Service != nil && s.Service.Workload.InCluster() && s.Settings.Delivery == DeliveryXDS
 }
 
-// Addressed are the namespaces of services that pods call below HTTP by the addresses of their Services.
+// Addressed are the namespaces of services that pods call below HTTP by the addresses of their Services. Who passes
+// undeclared connections may call any.
 func (m *Mesh) Addressed() map[string]bool {
 	out := map[string]bool{}
 	for _, s := range m.Services {
 		if !s.Workload.InCluster() {
 			continue
+		}
+		if s.PassesUndeclared() {
+			for _, callee := range m.Services {
+				out[callee.Namespace] = true
+			}
 		}
 		for i := range s.Uses {
 			use := &s.Uses[i]

@@ -28,6 +28,16 @@ const (
 	ServerTCP  = "tcp.server"
 )
 
+// What passes undeclared, at the caller's proxy. It is counted by what the application asked for, which is no way of
+// the mesh.
+const (
+	UndeclaredHTTP = "undeclared.http"
+	UndeclaredTCP  = "undeclared.tcp"
+)
+
+// MaxUndeclared is how many series of what passes undeclared a listener keeps: the application can choose their labels.
+const MaxUndeclared = 100
+
 // MaxFailures is how many series of failures a listener keeps: the application can choose the values of their labels.
 const MaxFailures = 200
 
@@ -89,6 +99,8 @@ type Set struct {
 	// listeners are those that count, each with its own bound on failures. A gateway's listener for TCP and UDP is two,
 	// and so is one that lets plaintext in besides.
 	listeners int
+	// passing are those of the listeners that let what is undeclared pass.
+	passing int
 	// buckets of a histogram, besides that of everything.
 	buckets int
 	// wildcards is set where somebody outside the mesh may be let in as a caller of the mesh's own trust domain.
@@ -128,14 +140,17 @@ func (c Cost) Plus(other Cost) Cost {
 	return Cost{c.Series + other.Series, c.Failures + other.Failures, c.Bytes + other.Bytes}
 }
 
+// Passing is how many listeners count what passes undeclared.
+func (s *Set) Passing() int { return s.passing }
+
 // Cost is what the whole set costs.
 func (s *Set) Cost() Cost {
 	var c Cost
 	for e := range s.edges {
 		c = c.Plus(s.Of(e))
 	}
-	failures := s.listeners * MaxFailures
-	return c.Plus(Cost{failures, failures, failures * clientBytes})
+	failures, passed := s.listeners*MaxFailures, s.passing*MaxUndeclared
+	return c.Plus(Cost{failures + passed, failures, (failures + passed) * clientBytes})
 }
 
 // Of is what an edge costs, without its failures.

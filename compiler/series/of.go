@@ -174,22 +174,32 @@ func (b *builder) closesWithin(use *ir.Use, name string) bool {
 	return slices.ContainsFunc(places, func(p ir.Place) bool { return ir.ForbiddenWithin(p.Prefix) != nil })
 }
 
-// passed are the listeners that count connections which pass undeclared beside requests, or beside TLS, and those that
-// are closed within ranges of externals.
+// passed are the listeners that count what passes undeclared: that of all connections, and those of port numbers of
+// requests, of TLS, and of callees whose addresses are all known; and those of what is closed within ranges of
+// externals.
 func (b *builder) passed(requests, addressed, rest, names, closed map[uint16]bool) {
+	b.passing++
 	for _, some := range closed {
 		if some {
 			b.counts(ClientTCP)
 		}
 	}
 	for number := range requests {
+		b.passing++ // requests
 		if _, bytes := rest[number]; !bytes && !addressed[number] {
 			b.counts(ClientTCP)
+			b.passing++
 		}
 	}
 	for _, some := range names {
 		if some {
 			b.counts(ClientTCP)
+			b.passing++
+		}
+	}
+	for number := range addressed {
+		if _, some := requests[number]; addressed[number] && !rest[number] && !some {
+			b.passing++ // in place of the listener that closes them
 		}
 	}
 }

@@ -4,9 +4,12 @@ package redirect_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +132,43 @@ func (u *undeclared) calls(t *testing.T, passes bool) {
 		t.Errorf("a request to cloud metadata: %d, want %d", got, want)
 	}
 	u.notToItself(t)
+	if passes {
+		u.counted(t)
+	}
+}
+
+// counted wants what passed to be counted by its address and name, and nothing that was declared.
+func (u *undeclared) counted(t *testing.T) {
+	t.Helper()
+	request := "GET /stats/prometheus?filter=undeclared HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+	stats := ""
+	u.client.do(t, 0, func() {
+		conn, err := net.Dial("tcp", "127.0.0.1:15000")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Error(err)
+		}
+		data, _ := io.ReadAll(conn)
+		stats = string(data)
+	})
+	for _, want := range []string{
+		`envoy_meshc_undeclared_tcp_connections{caller="spiffe://two.example/ns/default/sa/app",server_name="",server_address="10.98.0.2:9999"} 1`,
+		`envoy_meshc_undeclared_tcp_connections{caller="spiffe://two.example/ns/default/sa/app",server_name="",server_address="[fd98::2]:8443"} 1`,
+		`envoy_meshc_undeclared_http_requests{caller="spiffe://two.example/ns/default/sa/app",server_name="other.example:8081",server_address="10.98.0.2:8081"} 1`,
+	} {
+		if !strings.Contains(stats, want+"\n") {
+			t.Errorf("%s is not among\n%s", want, stats)
+		}
+	}
+	for _, declared := range []string{"site.internal", "10.99.0.2:543"} {
+		if strings.Contains(stats, declared) {
+			t.Errorf("%s is counted, which is declared:\n%s", declared, stats)
+		}
+	}
 }
 
 // notToItself connects to the proxy's own port, from its host and from another one, and wants no connection left.

@@ -86,6 +86,7 @@ func (b *builder) intercepted() {
 	l.ListenerFilters = []*listenerv3.ListenerFilter{b.originalDestination()}
 	if l.FilterChains = b.notToItself(); l.FilterChains != nil {
 		l.DefaultFilterChain = b.passes()
+		b.tellsNames(l)
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{b.nowhere()}
 	}
@@ -186,6 +187,9 @@ func (b *builder) outboundHTTP(name string, c call, anyHost, externals bool,
 	}
 	ignoreUpgrades(m, upgrades)
 	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
+	if b.scope.PassesUndeclared() && !anyHost {
+		m.AccessLog = append(m.AccessLog, b.passedRequests())
+	}
 	b.traces(m, b.going(clientHTTP))
 	b.routesByName(m, routes(name, hosts...))
 	return &listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{b.networkFilter(hcmFilter, m)}}

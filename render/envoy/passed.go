@@ -8,7 +8,9 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -26,6 +28,7 @@ const (
 
 	// passedConnect is how long the host at an address may take to accept a connection that passes.
 	passedConnect = 10 * time.Second
+	httpsPort     = 443
 	// inspectedFor is how long a listener of HTTP or TLS waits for the first bytes of a connection that may be one of
 	// neither, whose server speaks first.
 	inspectedFor = 5 * time.Second
@@ -37,10 +40,11 @@ func (b *builder) passes() *listenerv3.FilterChain {
 		return b.nowhere()
 	}
 	b.passedCluster(undeclaredCluster)
+	p := connectionTo(undeclaredCluster, undeclaredCluster, boundByCaller)
+	p.AccessLog = b.passedConnections(b.accountsConnections(b.going(clientTCP)))
+	p.AccessLogOptions = &tcpproxyv3.TcpProxy_TcpAccessLogOptions{FlushAccessLogOnConnected: true}
 	return &listenerv3.FilterChain{Name: undeclaredCluster, Filters: []*listenerv3.Filter{
-		b.forbiddenBytes(undeclaredCluster, false),
-		b.tcpProxy(undeclaredCluster, undeclaredCluster, nil, boundByCaller,
-			b.accountsConnections(b.going(clientTCP))...),
+		b.forbiddenBytes(undeclaredCluster, false), b.networkFilter(tcpProxyFilter, p),
 	}}
 }
 
@@ -57,6 +61,26 @@ func (b *builder) notToItself() []*listenerv3.FilterChain {
 		out = append(out, chain)
 	}
 	return out
+}
+
+// tellsNames has the listener of all connections read the names of handshakes to the port of HTTPS, which is where a
+// client does not wait for the server to speak first.
+func (b *builder) tellsNames(l *listenerv3.Listener) {
+	if !b.scope.PassesUndeclared() {
+		return
+	}
+	filter := b.tlsInspector()
+	filter.FilterDisabled = &listenerv3.ListenerFilterChainMatchPredicate{
+		Rule: &listenerv3.ListenerFilterChainMatchPredicate_NotMatch{
+			NotMatch: &listenerv3.ListenerFilterChainMatchPredicate{
+				Rule: &listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange{
+					DestinationPortRange: &typev3.Int32Range{Start: httpsPort, End: httpsPort + 1},
+				},
+			},
+		},
+	}
+	l.ListenerFilters = append(l.ListenerFilters, filter)
+	l.ListenerFiltersTimeout, l.ContinueOnListenerFiltersTimeout = durationpb.New(inspectedFor), true
 }
 
 // passesBytes lets connections pass that are not of the protocols by which a virtual listener tells its calls apart.

@@ -20,7 +20,8 @@ const (
 )
 
 // undeclared answers requests for hosts that the member does not use on a port number: with 502, since an application
-// would take a 404 for the callee's own answer, and with what is to be done. Or it lets them pass. The call is one on that number.
+// would take a 404 for the callee's own answer, and with what is to be done. Or it lets them pass. The call is one on
+// that number.
 func (b *builder) undeclared(number uint16, c call) *routev3.VirtualHost {
 	if b.scope.PassesUndeclared() {
 		return b.passedHost(b.scope.UpgradesOn(c.use, c.port.Name, number))

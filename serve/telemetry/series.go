@@ -37,10 +37,17 @@ const (
 	ServerHTTP Kind = "http.server"
 	ClientTCP  Kind = "tcp.client"
 	ServerTCP  Kind = "tcp.server"
+	// What passes undeclared: the callee is the name that the application gave, if any, and the port the address that
+	// it asked for, IP:PORT.
+	UndeclaredHTTP Kind = "undeclared.http"
+	UndeclaredTCP  Kind = "undeclared.tcp"
 )
 
+// Undeclared reports whether it is of what passes undeclared.
+func (k Kind) Undeclared() bool { return k == UndeclaredHTTP || k == UndeclaredTCP }
+
 // Client reports whether it is the end that chooses the route.
-func (k Kind) Client() bool { return k == ClientHTTP || k == ClientTCP }
+func (k Kind) Client() bool { return k == ClientHTTP || k == ClientTCP || k.Undeclared() }
 
 // key is what a series is of.
 type key struct {

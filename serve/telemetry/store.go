@@ -132,7 +132,7 @@ func (s *Store) add(r *Reporter, report []byte, over span) error {
 
 // metricOf splits the name of a metric into its kind and what it counts.
 func metricOf(name []byte) (kind Kind, what string, known bool) {
-	for _, k := range []Kind{ClientHTTP, ServerHTTP, ClientTCP, ServerTCP} {
+	for _, k := range []Kind{ClientHTTP, ServerHTTP, ClientTCP, ServerTCP, UndeclaredHTTP, UndeclaredTCP} {
 		if len(name) > len(k) && string(name[:len(k)]) == string(k) {
 			switch string(name[len(k)+1:]) {
 			case "requests", "connections":

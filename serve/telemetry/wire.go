@@ -39,8 +39,10 @@ func (l *labels) set(name, value []byte) {
 		l.caller = value
 	case "callee":
 		l.callee = value
-	case "server.port":
+	case "server.port", "server.address":
 		l.port = value
+	case "server.name":
+		l.callee = value
 	case "service.version":
 		l.version = value
 	case "http.route":
