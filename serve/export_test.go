@@ -41,6 +41,8 @@ func (s *Server) Advance() bool {
 
 // Unlike returns the proxies that are served something else than what is rendered for each of them alone.
 func (s *Server) Unlike() (ids []string) {
+	s.staging.mu.Lock() // no other stage begins
+	defer s.staging.mu.Unlock()
 	p := s.proxies
 	v := p.live.now()
 	for _, n := range p.sortedNodes() {

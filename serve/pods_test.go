@@ -163,6 +163,7 @@ func TestPods(t *testing.T) {
 		func() bool { return frontend.reaches(cart) == "[10.0.0.1:8081/0 10.0.0.2:8081/1]" })
 	eventually(t, "every proxy has acknowledged it",
 		func() bool { r := r.Rollout(); return r.Proxies == 2 && r.Behind == 0 && r.Refused == "" })
+	eventually(t, "the other one has its clusters", func() bool { return other.count() > 0 })
 	before := other.count()
 	set(podAt("cart-1", "10.0.0.2", "eu-1b", false))
 	eventually(t, "one that is gone is not reached",

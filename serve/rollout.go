@@ -49,7 +49,7 @@ func (p *proxies) rollout(goal *ir.Mesh) Rollout {
 func (n *node) progress() (behind bool, refused string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	behind = len(n.stages) > 0
+	behind = n.built == nil || len(n.stages) > 0
 	for _, url := range sortedKeys(n.types) {
 		switch n.state(url) {
 		case StateBehind:
