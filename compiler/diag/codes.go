@@ -107,6 +107,7 @@ const (
 	OpenOperators     Code = "MC1761"
 	SecretsInClear    Code = "MC1762"
 	ExternalRange     Code = "MC1763"
+	OwnLabel          Code = "MC1764"
 	NobodySigns       Code = "MC1790"
 	PathsMadeNormal   Code = "MC1791"
 	GoesNowhere       Code = "MC1792"

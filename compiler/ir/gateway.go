@@ -26,7 +26,9 @@ type Gateway struct {
 	// Uses are sorted by To.
 	Uses     []Use    `json:"uses,omitempty"`
 	Replicas Replicas `json:"replicas" scope:"deployment"`
-	Proxy    Proxy    `json:"proxy"`
+	// Pods is what the gateway's pods carry, and where they run.
+	Pods  GatewayPods `json:"pods,omitzero" scope:"deployment"`
+	Proxy Proxy       `json:"proxy"`
 	// Telemetry is what the proxies report.
 	Telemetry Telemetry `json:"telemetry,omitzero"`
 	// Address is the IP address that the listeners bind; empty for all.

@@ -12,6 +12,7 @@ type Gateway struct {
 	Authorizer  Field[string]        `cue:"externalAuthorization"`
 	Compression *Compression         `cue:"compression"`
 	Replicas    *Replicas            `cue:"replicas"`
+	Pods        *GatewayPods         `cue:"pods"`
 	Proxy       *Proxy               `cue:"proxy"`
 	Telemetry   *MemberTelemetry     `cue:"telemetry"`
 	Grants      []Field[string]      `cue:"grants"`

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -72,6 +73,7 @@ func loadBalancer(scope ir.Scope) *corev1.Service {
 		ObjectMeta: meta(scope, g.PlainName()),
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: podsOf(scope)},
 	}
+	service.Annotations = g.Pods.ServiceAnnotations
 	for _, p := range gatewayPorts(g) {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
 			Name: p.name, Protocol: p.protocol, Port: int32(p.number), TargetPort: intstr.FromInt32(int32(p.number)),
@@ -101,7 +103,8 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 
 	d := replicated(meta(scope, g.PlainName()), podsOf(scope), proxyUser)
 	pod := &d.Spec.Template
-	pod.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
+	place(pod, &g.Pods)
+	pod.Annotations[annotationBootstrap] = bootstrapHash(proxy.Bootstrap)
 	pod.Spec.ServiceAccountName = g.Account
 	if asksForCertificates(scope.Settings) {
 		pod.Spec.InitContainers = []corev1.Container{requester(scope.Settings, g.Proxy.Server,
@@ -120,6 +123,29 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 		}
 	}
 	return d
+}
+
+// place gives a pod what the spec says that the gateway's carry, beside its own labels, and where they run.
+func place(pod *corev1.PodTemplateSpec, p *ir.GatewayPods) {
+	labels := maps.Clone(p.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, pod.Labels)
+	pod.Labels = labels
+	if pod.Annotations = maps.Clone(p.Annotations); pod.Annotations == nil {
+		pod.Annotations = map[string]string{}
+	}
+	pod.Spec.NodeSelector = p.NodeSelector
+	for _, t := range p.Tolerations {
+		toleration := corev1.Toleration{
+			Key: t.Key, Operator: corev1.TolerationOpEqual, Value: t.Value, Effect: corev1.TaintEffect(t.Effect),
+		}
+		if t.Value == "" {
+			toleration.Operator = corev1.TolerationOpExists
+		}
+		pod.Spec.Tolerations = append(pod.Spec.Tolerations, toleration)
+	}
 }
 
 // replicated is a Deployment of two pods on different nodes, where there are two,
