@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 WITH_ENVOY := ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}"
 LINT := go tool -modfile=tools/lint/go.mod
 
-.PHONY: all build tools images up test packages inotify lint format security e2e soak fuzz race bench bench-serve clean
+.PHONY: all build tools images up test conformance packages inotify lint format security e2e soak fuzz race bench bench-serve clean
 
 # how long each target of fuzz runs
 FUZZTIME ?= 60s
@@ -39,6 +39,12 @@ up: build tools
 # compiled and looked at twice; without DWARF, which no test reads
 test: packages tools format inotify
 	$(WITH_ENVOY) go test -vet=all -ldflags=-w -timeout 30m -parallel 4 ./...
+	cd test/conformance && go test -mod=mod -timeout 20m .
+
+# The requests of the Gateway API's conformance suite, by what import makes of its manifests; writes docs/conformance.md.
+# The suite's module is one of the test's own module, and of no other.
+conformance:
+	cd test/conformance && go test -mod=mod -count 1 -timeout 20m . -update
 
 # Debian's packages that the tests need
 packages:

@@ -131,6 +131,7 @@ func (m *Mesh) AddExternal(wanted, namespace string, e *spec.External) string {
 //
 // A service uses every service that it can see and that allows it, or those in [Options.Calls].
 func (m *Mesh) Finish() {
+	m.routeParts()
 	for _, s := range m.Sorted() {
 		s.settlePorts(m)
 	}

@@ -3,6 +3,7 @@ package importer
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +19,8 @@ type Part struct {
 	// Of is the service that its pods are of, and Version which of them; "" for all.
 	Of      *Service
 	Version string
+	// Routes are those of requests to its name; nil for all to the version.
+	Routes []*spec.Route
 	// service is the Service as it was read.
 	service *Service
 }
@@ -85,6 +88,7 @@ func (s *Service) partOf(other *Service) bool {
 
 // nameParts makes versions of the parts.
 func (m *Mesh) nameParts() {
+	selfless := map[*Service]bool{}
 	for _, key := range slices.Sorted(maps.Keys(m.versionParts)) {
 		p := m.versionParts[key]
 		s, whole := p.service, p.Of
@@ -112,30 +116,64 @@ func (m *Mesh) nameParts() {
 		}
 		whole.Version(name, labels)
 		p.Version = name
-		m.NotCarried(s.Object, fmt.Sprintf("it is version %s of %s, and members call %s: routes say which version gets "+
-			"their requests", name, membername.Plain(whole.Name), membername.Plain(whole.Name)))
+		if !selfless[whole] {
+			selfless[whole] = true
+			m.Note(whole.Object, fmt.Sprintf("%s and the like are its versions: requests to them are told by their header host, "+
+				"and not by the address of a Service or a pod that they are sent to, and its own pods cannot call it or them, "+
+				"as no service of the mesh calls itself (MC1204)", plain))
+		}
 	}
 }
 
-// otherName has a service answer for the name of another Service with the same pods, where the same ports lead to the
-// same places.
-func (m *Mesh) otherName(p *Part) {
+// otherName has a service answer for the names of another Service, where the same ports lead to the same places. It
+// returns false, and tells that, where they do not.
+func (m *Mesh) otherName(p *Part) bool {
 	whole, plain := p.Of, membername.Plain(p.service.Name)
 	for name, port := range p.service.Spec.Ports {
 		if own := whole.Spec.Ports[p.Port(port.Port.Value)]; own == nil || own.Port != port.Port {
-			m.NotCarried(p.service.Object, fmt.Sprintf("it has the pods of %s, whose port for %s has another number: members "+
-				"call %s", whole.Object, name, membername.Plain(whole.Name)))
-			return
+			m.NotCarried(p.service.Object, fmt.Sprintf("it has pods of %s, whose port for %s has another number: "+
+				"members call %s", whole.Object, name, membername.Plain(whole.Name)))
+			return false
 		}
 	}
 	if whole.PortsOfHTTP() == 0 {
-		m.NotCarried(p.service.Object, fmt.Sprintf("it has the pods of %s: members call that", whole.Object))
-		return
+		m.NotCarried(p.service.Object, fmt.Sprintf("it has pods of %s: members call that", whole.Object))
+		return false
 	}
 	host := plain + "." + whole.Namespace
 	hosts := []string{host, host + ".svc", host + ".svc." + m.ClusterDomain}
-	if plain == p.service.Name { // in no other namespace
+	if plain == p.service.Name && !m.Names()[plain] { // nobody else has it
 		hosts = append([]string{plain}, hosts...)
 	}
 	whole.Spec.Hosts = append(whole.Spec.Hosts, spec.WrittenAll(hosts...)...)
+	return true
+}
+
+// routeParts has requests to the names of parts go to their versions, by their own routes where they have some.
+func (m *Mesh) routeParts() {
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(m.versionParts))) {
+		p := m.versionParts[key]
+		if p.Version == "" || !m.otherName(p) {
+			continue
+		}
+		routes := Ended(p.Routes)
+		if routes == nil {
+			routes = []*spec.Route{{To: []*spec.Destination{{Version: spec.Written(p.Version)}}}}
+		}
+		for _, r := range routes {
+			if r.Match == nil {
+				r.Match = &spec.Match{}
+			}
+			match := *r.Match
+			match.Headers = maps.Clone(match.Headers)
+			if match.Headers == nil {
+				match.Headers = map[string]*spec.StringMatch{}
+			}
+			match.Headers["host"] = &spec.StringMatch{Regex: spec.Written(
+				regexp.QuoteMeta(membername.Plain(p.service.Name)) + `(\..*)?(:[0-9]+)?`)}
+			r.Match = &match
+		}
+		p.Of.Spec.Routes = append(routes, p.Of.Spec.Routes...)
+		NameApart(p.Of.Spec.Routes)
+	}
 }

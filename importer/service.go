@@ -30,6 +30,8 @@ type Service struct {
 	made map[string]bool
 	// guessed are the names of ports whose protocol the Service does not say.
 	guessed map[string]int
+	// same are the ports that lead where others lead by which callers reach it no more, by their numbers.
+	same map[int]string
 }
 
 // host is the full DNS name of the service in a cluster of that domain.
@@ -37,14 +39,15 @@ func (s *Service) host(clusterDomain string) Host {
 	return Host{s.Namespace, membername.Plain(s.Name) + "." + s.Namespace + ".svc." + clusterDomain}
 }
 
-// Port returns the name of the port with this number, as callers use it; "" if there is none.
+// Port returns the name of the port with this number, as callers use it, or of one that leads where it did; "" if there
+// is none.
 func (s *Service) Port(number int) string {
 	for name, p := range s.Spec.Ports {
 		if p.Port.Value == number {
 			return name
 		}
 	}
-	return ""
+	return s.same[number]
 }
 
 // MirrorPort is the reason why a gateway cannot mirror requests to a service with several HTTP ports.
@@ -168,7 +171,7 @@ func (m *Mesh) readServices(objects []*Object) {
 		}
 		s := &Service{
 			Name: name, Namespace: o.Metadata.Namespace, Object: o, Selector: d.Selector,
-			Spec: &spec.Service{}, guessed: map[string]int{},
+			Spec: &spec.Service{}, guessed: map[string]int{}, same: map[int]string{},
 		}
 		s.Spec.Namespace = spec.Written(s.Namespace)
 		m.Services[name], m.Repository.Services[name] = s, s.Spec
@@ -210,6 +213,7 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 			m.NotCarried(s.Object,
 				fmt.Sprintf("port %s leads to %d already, and a port of the application is one port of "+
 					"the service", other, target), at...)
+			s.same[int(p.Port)] = other
 			continue
 		}
 		port := &spec.Port{Port: spec.Written(int(p.Port)), Protocol: spec.Written(protocol)}

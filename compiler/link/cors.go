@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
@@ -32,7 +33,12 @@ func (l *linker) cors(here place, c *spec.CORS, route *ir.Route) *ir.CORS {
 				hint(`"https://shop.example", "https://*.shop.example" or "*": a scheme and a host in lower case, no path`)
 		}
 	}
+	l.anyOrNamed(here, "methods", c.Methods, out.Credentials)
+	l.anyOrNamed(here, "headers", c.Headers, out.Credentials)
 	for i, f := range c.Headers {
+		if f.Value == anything {
+			continue
+		}
 		l.sendable(here.field("headers").index(i), f.Value, here.pos(f.Pos))
 	}
 	if len(out.Origins) == 0 {
@@ -50,4 +56,23 @@ func (l *linker) cors(here place, c *spec.CORS, route *ir.Route) *ir.CORS {
 			hint("remove match.method; cors.methods says which methods pages may use")
 	}
 	return out
+}
+
+// anything stands for all methods, or all headers.
+const anything = "*"
+
+// anyOrNamed refuses "*" in a list of methods or headers where it says nothing: beside others, and with credentials,
+// where browsers take it for a name (Fetch standard, "HTTP responses").
+func (l *linker) anyOrNamed(here place, field string, list []spec.Field[string], credentials bool) {
+	i := slices.IndexFunc(list, func(f spec.Field[string]) bool { return f.Value == anything })
+	switch {
+	case i < 0:
+	case credentials:
+		l.add(diag.BadFormat, here.field(field).index(i), fmt.Sprintf(
+			`with credentials "*" is the name of a %s, and no leave for all`, strings.TrimSuffix(field, "s")),
+			here.pos(list[i].Pos)).hint("name them")
+	case len(list) > 1:
+		l.add(diag.BadFormat, here.field(field).index(i), `"*" is for all, and stands alone`, here.pos(list[i].Pos)).
+			hint("remove the others")
+	}
 }

@@ -191,15 +191,16 @@ func cors(f *gatewayv1.HTTPCORSFilter, route *spec.Route) {
 	for _, origin := range importer.Take(&f.AllowOrigins) {
 		out.Origins = append(out.Origins, spec.Written(string(origin)))
 	}
+	any := slices.ContainsFunc(out.Origins, func(o spec.Field[string]) bool { return o.Value == "*" })
 	for _, method := range importer.Take(&f.AllowMethods) {
-		if method == "*" { // pages with credentials would need them by name, too
+		if method == "*" && valueOr(f.AllowCredentials, false) && !any { // browsers want them by name then
 			out.Methods = spec.WrittenAll("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 			continue
 		}
 		out.Methods = append(out.Methods, spec.Written(string(method)))
 	}
 	for _, name := range importer.Take(&f.AllowHeaders) {
-		if name == "*" {
+		if name == "*" && valueOr(f.AllowCredentials, false) && !any {
 			f.AllowHeaders = append(f.AllowHeaders, name) // is told
 			continue
 		}
@@ -211,7 +212,6 @@ func cors(f *gatewayv1.HTTPCORSFilter, route *spec.Route) {
 	if age := importer.Take(&f.MaxAge); age > 0 {
 		out.MaxAge = spec.Written(importer.Duration(time.Duration(age) * time.Second))
 	}
-	any := slices.ContainsFunc(out.Origins, func(o spec.Field[string]) bool { return o.Value == "*" })
 	if f.AllowCredentials != nil && !(any && *f.AllowCredentials) { // which is told
 		out.Credentials = spec.Written(*importer.Take(&f.AllowCredentials))
 	}

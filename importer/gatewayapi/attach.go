@@ -89,7 +89,7 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 // toServices adds routes to the services that are their parents. A route in another namespace applies only to the
 // callers in that namespace (GAMMA, "consumer routes").
 func (m *reader) toServices() {
-	byService := map[*importer.Service][]*candidate{}
+	byService, ofPart := map[*importer.Service][]*candidate{}, map[*importer.Part][]*candidate{}
 	for _, kind := range routeKinds {
 		for _, o := range m.objectsOf(kind) {
 			for i, parent := range m.parents(o).ParentRefs {
@@ -102,7 +102,14 @@ func (m *reader) toServices() {
 				switch {
 				case s == nil && m.Part(namespace, string(parent.Name)) != nil:
 					part := m.Part(namespace, string(parent.Name))
-					m.NotCarried(o, "the Service is a version of "+part.Of.Name+", whose routes hold for all calls", at...)
+					if parent.Port != nil && len(part.Of.Spec.Ports) > 1 {
+						m.NotCarried(o, "a route holds for each port of "+part.Of.Name+" that speaks HTTP", append(at, "port")...)
+					}
+					if namespace != o.Metadata.Namespace || part.Version == "" {
+						m.NotCarried(o, "a service's routes hold for every caller, and those of "+part.Of.Name+" for it", at...)
+						continue
+					}
+					ofPart[part] = append(ofPart[part], m.candidates(o, part.Of, edge{})...)
 				case s == nil:
 					m.NotCarried(o, "no Service "+namespace+"/"+string(parent.Name)+" was read", at...)
 				case parent.Port != nil && s.Port(int(*parent.Port)) == "":
@@ -118,6 +125,9 @@ func (m *reader) toServices() {
 				}
 			}
 		}
+	}
+	for part, candidates := range ofPart {
+		part.Routes = m.ordered(candidates)
 	}
 	for s, candidates := range byService {
 		s.Spec.Routes = m.ordered(candidates)

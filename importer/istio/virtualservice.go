@@ -98,6 +98,10 @@ func (b *binding) inMesh(hosts []string, routed map[*importer.Service]*importer.
 		switch {
 		case s == nil && e != nil:
 			b.toExternal(e, host)
+		case s == nil && b.LookupPart(host, b.object.Metadata.Namespace) != nil:
+			part := b.LookupPart(host, b.object.Metadata.Namespace)
+			b.service = part.Of
+			part.Routes = b.routes()
 		case s == nil:
 			b.NotCarried(b.object, "no service that was read has the host "+host, at...)
 			continue
