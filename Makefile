@@ -39,12 +39,11 @@ up: build tools
 # compiled and looked at twice; without DWARF, which no test reads
 test: packages tools format inotify
 	$(WITH_ENVOY) go test -vet=all -ldflags=-w -timeout 30m -parallel 4 ./...
-	cd test/conformance && go test -mod=mod -timeout 20m .
 
 # The requests of the Gateway API's conformance suite, by what import makes of its manifests; writes docs/conformance.md.
-# The suite's module is one of the test's own module, and of no other.
+# The suite's module stands in tools/conformance, as nothing else needs it.
 conformance:
-	cd test/conformance && go test -mod=mod -count 1 -timeout 20m . -update
+	go test -count 1 -timeout 20m ./test/conformance -update
 
 # Debian's packages that the tests need
 packages:

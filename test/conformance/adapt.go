@@ -6,6 +6,7 @@
 package conformance
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -115,7 +116,8 @@ var kept = []string{
 }
 
 // Adapt writes a copy of the suite's module into a directory, in which those functions are replaced. The file that it
-// returns is for -modfile of the go command: this module's go.mod, with the copy in place of the suite.
+// returns is for -modfile of the go command: the go.mod of the module, with the suite of tools/conformance/go.mod and
+// the copy in its place.
 func Adapt(module, dir string) (string, error) {
 	if err := os.CopyFS(filepath.Join(dir, "suite"), os.DirFS(module)); err != nil {
 		return "", err
@@ -138,13 +140,20 @@ func Adapt(module, dir string) (string, error) {
 		}
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			return "", err
+		}
+		more, err := os.ReadFile(filepath.Join("..", "..", "tools", "conformance", name))
 		if err != nil {
 			return "", err
 		}
 		if name == "go.mod" {
-			text = append(text, "\nreplace sigs.k8s.io/gateway-api/conformance => "+filepath.Join(dir, "suite")+"\n"...)
+			_, more, _ = bytes.Cut(more, []byte("require ")) // with its version
+			more = []byte("require " + string(more) + "replace sigs.k8s.io/gateway-api/conformance => " +
+				filepath.Join(dir, "suite") + "\n")
 		}
+		text = append(append(text, '\n'), more...)
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return "", err
 		}

@@ -40,7 +40,8 @@ var ofTheController = []string{
 
 // connections are the beginnings of the names of tests that open connections of TCP, TLS or UDP, where there is no
 // request to follow.
-var connections = []string{"TCPRoute", "UDPRoute",
+var connections = []string{
+	"TCPRoute", "UDPRoute",
 	"TLSRouteInvalidBackendRef", "TLSRouteMixed", "TLSRouteSimple", "TLSRouteTerminate",
 }
 
