@@ -100,6 +100,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
 	MESHC_EDITS=500 go test -timeout 60m -count 1 -run ChangesReachWhomTheyConcern -v ./serve
+	MESHC_EVENTS=10000 go test -timeout 90m -count 1 -run PushesAreExact -v ./serve
 
 # input that nobody wrote: specs, mesh.json, strings in YAML, paths, what proxies say, join
 # tokens and requests for certificates; the corpus is in testdata/fuzz and grows in

@@ -137,8 +137,8 @@ func (p *proxies) freshen(n *node) (changed []string) {
 		return nil
 	}
 	v := p.live.now()
-	if n.moved(v) {
-		e.all = true
+	if v.mesh != nil && (e.all || e.stale[n.service]) {
+		n.locate(v)
 	}
 	update := func(name string) {
 		made, err := p.assigner.get(v, n.built.assigned[name], n.endpoint)
@@ -176,19 +176,6 @@ func (p *proxies) freshen(n *node) (changed []string) {
 	e.all = false
 	clear(e.stale)
 	return changed
-}
-
-// moved locates the node again if its own service has changed, and reports whether distances may be others now.
-func (n *node) moved(v *view) bool {
-	if v.mesh == nil || !n.endpoints.all && !n.endpoints.stale[n.service] {
-		return false
-	}
-	before := n.endpoint
-	n.locate(v)
-	if before == nil || n.endpoint == nil {
-		return before != n.endpoint
-	}
-	return before.InRegion() != n.endpoint.InRegion() || before.Zone != n.endpoint.Zone
 }
 
 // pace is the least time between two pushes of endpoints to one proxy. Changes that come faster are sent together: a

@@ -133,8 +133,13 @@ func (n *node) locate(v *view) {
 		return
 	}
 	if s := v.mesh.ServiceOf(n.member, n.identity); s != nil {
-		if at := v.place(s, n.instance); at != nil {
-			n.endpoint = at
+		at, before := v.place(s, n.instance), n.endpoint
+		if at == nil {
+			return
 		}
+		if before == nil || before.InRegion() != at.InRegion() || before.Zone != at.Zone {
+			n.endpoints.mark("", time.Now()) // distances may be others now
+		}
+		n.endpoint = at
 	}
 }

@@ -76,3 +76,34 @@ func (s *Server) Unlike() (ids []string) {
 
 // AdminHandler is the API for administrators, for requests that come from anywhere.
 func (s *Server) AdminHandler() http.Handler { return s.adminHandler() }
+
+// Wanted returns the versions of what is rendered for a connected proxy alone, by type and name.
+func (s *Server) Wanted(id string) map[string]map[string]string {
+	p := s.proxies
+	n, v, out := p.node(id), p.live.now(), map[string]map[string]string{}
+	if n == nil {
+		return out
+	}
+	of, err := p.madeOf(n, v)
+	if err != nil {
+		return out
+	}
+	r, err := envoy.Build(of.Scope, of.Options)
+	if err != nil {
+		return out
+	}
+	want := newBuilt(r)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, a := range want.assigned {
+		want.resources[resource.EndpointType][name] = pack(resource.EndpointType,
+			envoy.Assignment(a.Discovered, n.endpoint, v.instances(a.Callee)))
+	}
+	for url, all := range want.resources {
+		out[url] = map[string]string{}
+		for name, r := range all {
+			out[url][name] = r.version
+		}
+	}
+	return out
+}

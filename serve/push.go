@@ -30,6 +30,8 @@ func (p *proxies) refresh(n *node) {
 	}
 	if made {
 		p.push(n, n.configured, start)
+	} else {
+		p.flush(n, start) // it may have moved
 	}
 }
 
