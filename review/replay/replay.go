@@ -62,8 +62,8 @@ func (r *Replay) Add(text string) {
 	}
 	is := request{
 		kind: line.Kind, caller: line.Caller, callee: line.Callee, port: line.Port, version: line.Version,
-		route: line.Route, method: line.Method, host: line.Host, path: line.Path, query: line.Query, client: line.Client,
-		recorded: recordedOf(line),
+		route: line.Route, method: line.Method, host: line.Host, path: line.Path, query: line.Query,
+		client: line.Client, recorded: recordedOf(line),
 	}
 	c := r.count(is, line, 1)
 	if line.ID == "" {
