@@ -70,8 +70,8 @@ that --calls names; routes whose parent is a Service are for everyone of the mes
 is permissive: callers without a proxy are let in as before, and members with their identities. Others let in whom the
 policies let in: addresses as before, and pods when they have an identity.
 
-Whom a workload calls is in no object but NetworkPolicies. A proxy refuses calls that uses does not have: name the
-others with --calls before a workload gets its proxy.`))
+Whom a workload calls is in no object but NetworkPolicies. Other calls pass undeclared until they are written down, except
+those of pods that a NetworkPolicy selects for egress: name these with --calls before a workload gets its proxy.`))
 	return cmd
 }
 

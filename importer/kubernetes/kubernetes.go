@@ -18,6 +18,8 @@ type reader struct {
 	objects []*importer.Object
 	// access has the services whose pods NetworkPolicies select, by name. Others take whoever comes.
 	access map[string]*access
+	// confined are the services whose pods some NetworkPolicy selects for egress.
+	confined map[string]bool
 }
 
 // kinds are those that are read, and their group.
@@ -27,6 +29,9 @@ var kinds = map[string]string{"NetworkPolicy": networking}
 const (
 	silenced = "MC1704"
 	why      = "adoption: callers without a proxy are let in until all of them are members"
+	// of calls that pass
+	silencedCalls = "MC1757"
+	whyCalls      = "adoption: calls pass until all of them are declared"
 )
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
@@ -37,7 +42,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	}
 	o.OnlyRead = true
 	objects, system := members(objects)
-	m := &reader{Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}}
+	m := &reader{Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}, confined: map[string]bool{}}
 	for _, o := range system {
 		m.NotCarried(o, "its namespace belongs to the cluster itself")
 	}
@@ -51,7 +56,10 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		m.AddProbes(s, m.ownPorts(s))
 	}
 	for _, s := range m.Sorted() {
-		if len(uses[s.Name])+len(m.Calls[s.Name]) == 0 {
+		switch {
+		case !m.confined[s.Name]:
+			passes(s)
+		case len(uses[s.Name])+len(m.Calls[s.Name]) == 0:
 			m.NotCarried(s.Object,
 				"nothing says whom "+s.Name+" calls, and a proxy refuses calls that uses does not have: "+
 					"name them with --calls", "metadata", "name")
@@ -74,6 +82,18 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		maps.Copy(s.Spec.Uses, uses[s.Name])
 	}
 	return m.Mesh
+}
+
+// passes lets calls that are not declared pass, as whom a workload calls is in no object.
+func passes(s *importer.Service) {
+	if s.Spec.Proxy == nil {
+		s.Spec.Proxy = &spec.Proxy{}
+	}
+	s.Spec.Proxy.UndeclaredCalls = spec.Written("pass")
+	if s.Spec.Silence == nil {
+		s.Spec.Silence = spec.Silence{}
+	}
+	s.Spec.Silence[silencedCalls] = spec.Written(whyCalls)
 }
 
 // lets lets in the callers that are known, and whoever has no identity: where NetworkPolicies select the pods of the

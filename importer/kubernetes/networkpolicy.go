@@ -25,8 +25,10 @@ func (m *reader) networkPolicies() {
 		var d networkingv1.NetworkPolicySpec
 		if !m.Decode(o, "spec", &d) {
 			m.closeAll(o)
+			m.confine(o, labels.Everything())
 			continue
 		}
+		m.confines(o, &d)
 		if len(d.Egress) > 0 || slices.Contains(d.PolicyTypes, networkingv1.PolicyTypeEgress) {
 			m.NotCarried(o,
 				"whom pods may call is read of ingress; the NetworkPolicy stays in the cluster, where it also "+
@@ -43,6 +45,27 @@ func (m *reader) networkPolicies() {
 			continue
 		}
 		m.networkPolicy(o, &d, chosen)
+	}
+}
+
+// confines notes the services whose calls a policy bounds: the NetworkPolicy of a service whose undeclared calls pass
+// would let its pods out to all that the policy closes.
+func (m *reader) confines(o *importer.Object, d *networkingv1.NetworkPolicySpec) {
+	if len(d.Egress) == 0 && !slices.Contains(d.PolicyTypes, networkingv1.PolicyTypeEgress) {
+		return
+	}
+	chosen, err := metav1.LabelSelectorAsSelector(&d.PodSelector)
+	if err != nil {
+		chosen = labels.Everything()
+	}
+	m.confine(o, chosen)
+}
+
+func (m *reader) confine(o *importer.Object, chosen labels.Selector) {
+	for _, s := range m.Sorted() {
+		if some, _ := pods(s, chosen); some && s.Namespace == o.Metadata.Namespace {
+			m.confined[s.Name] = true
+		}
 	}
 }
 
