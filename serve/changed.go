@@ -20,7 +20,9 @@ type changed struct {
 
 // changes returns what has changed from one mesh, which may be nil, to the next.
 func changes(before, after *ir.Mesh) *changed {
-	c := &changed{before: before, after: after, services: map[string]bool{}, externals: map[string]bool{}, known: map[any]bool{}}
+	c := &changed{
+		before: before, after: after, services: map[string]bool{}, externals: map[string]bool{}, known: map[any]bool{},
+	}
 	// What a service reads of gateways is not among its uses.
 	if before == nil || !ir.Same(&before.Settings, &after.Settings) ||
 		!slices.Equal(before.Gateways, after.Gateways) {
