@@ -12,13 +12,14 @@ import (
 // budgets finds limits of retries that nowhere take effect: the proxy of a caller keeps one budget for all its calls
 // that arrive at a service, which is the strictest of theirs.
 func budgets(m *subject) diag.List {
-	of := map[ir.Ref][]ir.Call{}
-	for _, c := range m.requests {
-		of[c.Caller.Ref()] = append(of[c.Caller.Ref()], c)
-	}
 	strictest := map[ir.Ref]map[string]ir.RetryBudget{}
-	for caller, calls := range of {
-		strictest[caller] = ir.RetryBudgets(slices.Values(calls))
+	for rest := m.requests; len(rest) > 0; { // those of one caller follow each other
+		caller, n := rest[0].Caller.Ref(), 1
+		for n < len(rest) && rest[n].Caller.Ref() == caller {
+			n++
+		}
+		strictest[caller] = ir.RetryBudgets(slices.Values(rest[:n]))
+		rest = rest[n:]
 	}
 	var found diag.List
 	budgetOf(m, &found, "percent", func(t *ir.Traffic) *ir.Setting[float64] { return t.BudgetPercent },

@@ -17,7 +17,15 @@ type subject struct {
 
 // requests are the calls of a mesh that a [subject] has.
 func requests(m *ir.Mesh) []ir.Call {
-	var out []ir.Call
+	n := 0
+	for _, s := range m.Services {
+		for i := range s.Uses {
+			if callee := m.Service(s.Uses[i].To); callee != nil && !s.Uses[i].External {
+				n += len(s.Uses[i].Ports) * (len(callee.Routes) + 1)
+			}
+		}
+	}
+	out := make([]ir.Call, 0, n) // one is large
 	for c := range m.Calls() {
 		if c.Port.Protocol.IsHTTP() {
 			out = append(out, c)

@@ -118,12 +118,12 @@ func (l *linker) reaches(t reflect.Type) bool {
 }
 
 func (r *renamer) copied(v reflect.Value, here place, kind ir.MemberKind) reflect.Value {
-	if f, ok := v.Interface().(spec.Field[string]); ok && kind != "" && f.IsSet() {
-		f.Value = r.name(here, kind, f.Value, here.pos(f.Pos))
-		return reflect.ValueOf(f)
-	}
 	if kind == "" && !r.reaches(v.Type()) {
 		return v
+	}
+	if f, ok := nameIn(v); ok && kind != "" {
+		f.Value = r.name(here, kind, f.Value, here.pos(f.Pos))
+		return reflect.ValueOf(f)
 	}
 	out := reflect.New(v.Type()).Elem()
 	switch v.Kind() {
@@ -136,8 +136,8 @@ func (r *renamer) copied(v reflect.Value, here place, kind ir.MemberKind) reflec
 		out.Set(v)
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
-			if name := field.Tag.Get("cue"); name != "" {
-				kind := ir.MemberKind(field.Tag.Get("member"))
+			kind := ir.MemberKind(field.Tag.Get("member"))
+			if name := field.Tag.Get("cue"); name != "" && (kind != "" || r.reaches(field.Type)) {
 				out.Field(i).Set(r.copied(v.Field(i), here.field(name), kind))
 			}
 		}
@@ -157,6 +157,15 @@ func (r *renamer) copied(v reflect.Value, here place, kind ir.MemberKind) reflec
 		out.Set(v)
 	}
 	return out
+}
+
+// nameIn is a value that may be a name.
+func nameIn(v reflect.Value) (spec.Field[string], bool) {
+	if v.Type() != reflect.TypeFor[spec.Field[string]]() {
+		return spec.Field[string]{}, false
+	}
+	f := v.Interface().(spec.Field[string])
+	return f, f.IsSet()
 }
 
 // entries copies those of a map, whose keys are members' names where there is a kind of them. Two keys that name one
