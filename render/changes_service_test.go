@@ -73,8 +73,19 @@ var serviceChanges = map[string]change{
 		"\"two\"}, {from: plaintext: true}]\n\t\tmtls: \"permissive\"", "\"two\"}]\n\t\tmtls: \"permissive\"",
 	},
 	"services.[].allow.[].from.ipRanges.[]": add("from", `ipRanges: ["10.0.0.0/8"]`),
-	"services.[].allow.[].name":             add("rule", `name: "x"`),
-	"services.[].allow.[].grpc.service":     add("rule", `grpc: service: "a.B"`),
+	"services.[].allow.[].from.certificates.[]": {
+		"/*gateway*/",
+		certificateRule + `"DNS:b.example"]}]`, certificateRule + `"DNS:a.example"]}]`,
+	},
+	"services.[].allow.[].listeners.[]": {
+		"/*gateway*/", `deny: [{from: ipRanges: ["10.0.0.0/8"], listeners: ["http"]}]`,
+		`deny: [{from: ipRanges: ["10.0.0.0/8"]}]`,
+	},
+	"services.[].allow.[].hosts.[]": {
+		"/*gateway*/", `allow: [{from: anyone: true, hosts: ["shop.example"]}]`, `allow: [{from: anyone: true}]`,
+	},
+	"services.[].allow.[].name":         add("rule", `name: "x"`),
+	"services.[].allow.[].grpc.service": add("rule", `grpc: service: "a.B"`),
 	"services.[].allow.[].grpc.method": vary("rule", `grpc: service: "a.B"`,
 		`grpc: {service: "a.B", method: "C"}`),
 	"services.[].allow.[].mode": {
@@ -187,3 +198,7 @@ func promising(objectives string) change {
 	calls := func(b string) string { return "uses: {b: {" + b + "}, e: {}}" + scraped("services: a") }
 	return change{"uses: {b: {/*use b*/}, e: {/*use e*/}}", calls(objectives), calls("")}
 }
+
+// certificateRule begins a rule of a gateway about certificates, with a listener that asks for them.
+const certificateRule = `listeners: https: tls: clientCertificates: secret: "c"
+	allow: [{from: anyone: true, listeners: ["http", "tcp"]}, {from: certificates: [`

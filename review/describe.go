@@ -115,8 +115,9 @@ func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 	}
 	slices.Sort(d.Hosts)
 	d.Hosts = slices.Compact(d.Hosts)
+	d.Callers, d.Denied = callers(m, g.Allow), callers(m, g.Deny)
 	d.Settings = writtenOf(g, "name", "namespace", "account", "identity", "externalAuthorization", "listeners",
-		"routes", "uses", "proxy")
+		"allow", "deny", "closed", "routes", "uses", "proxy")
 	for i := range g.Listeners {
 		l := &g.Listeners[i]
 		for _, s := range writtenOf(l, "name", "port", "protocol", "hosts") {

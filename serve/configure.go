@@ -101,7 +101,7 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 		if g == nil || g.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = v.mesh.GatewayScope(g)
+		scope = v.mesh.GatewayScope(g.InForce(time.Now()))
 	} else {
 		member := v.mesh.ServiceOf(n.member, n.identity)
 		if member == nil || member.Identity != n.identity {

@@ -299,3 +299,42 @@ func TestRuleEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestRuleOfGatewayEnds: from the end of its only rule of allow on a gateway lets nobody in; it does not open.
+func TestRuleOfGatewayEnds(t *testing.T) {
+	r := start(t)
+	m := compileSpec(t, strings.Replace(spec, `services: ["frontend"]`, `{services: ["frontend"], gateways: ["edge"]}`, 1)+`
+gateways: edge: {listeners: http: port: 8080, uses: cart: {}, routes: [{to: [{service: "cart"}]}], allow: [{name: "office", from: anyone: true}]}
+`)
+	m.Gateway("edge").Allow[0].Until = time.Now().Add(2 * time.Second)
+	if err := r.SetMesh(m); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "edge", time.Hour)).
+		DeltaAggregatedResources(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:    node("gateway/edge/a"),
+		TypeUrl: routeType, ResourceNamesSubscribe: []string{"gateway|http"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, lets := range []bool{true, false} {
+		answer, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := answer.String()
+		if !strings.Contains(text, "envoy.filters.http.rbac") || strings.Contains(text, "office") != lets {
+			t.Errorf("want that it lets clients in: %t, by rules: %s", lets, text)
+		}
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+			TypeUrl:       answer.TypeUrl,
+			ResponseNonce: answer.Nonce,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

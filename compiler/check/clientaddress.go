@@ -10,8 +10,8 @@ import (
 // addressesBelowHTTP finds rules that ask for the address of a client where only a gateway's is to be had: connections
 // below HTTP say nothing of whom the gateway has them from.
 func addressesBelowHTTP(m *subject) (found diag.List) {
-	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
-		if len(r.IPRanges) == 0 {
+	rules(m.Mesh, func(s *guarded, list, path string, r *ir.Rule) {
+		if len(r.IPRanges) == 0 || s.Kind != ir.KindService {
 			return
 		}
 		for _, g := range m.Gateways {

@@ -19,7 +19,7 @@ func formsBesideRules(m *subject) (found diag.List) {
 	}
 	for _, g := range m.Gateways {
 		found = append(found, besideRules(ir.GatewayRef(g.Name), "gateways."+g.Name, &g.Proxy.Requests, g.Routes,
-			&ir.Guards{}, g.Pos)...)
+			&g.Guards, g.Pos)...)
 	}
 	return found
 }

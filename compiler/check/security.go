@@ -9,22 +9,34 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
+// guarded is a member that has rules.
+type guarded struct {
+	ir.Ref
+	*ir.Guards
+}
+
 // rules are all rules of the mesh, each with its place.
-func rules(m *ir.Mesh, yield func(s *ir.Service, list, path string, r *ir.Rule)) {
+func rules(m *ir.Mesh, yield func(of *guarded, list, path string, r *ir.Rule)) {
+	each := func(path string, of *guarded) {
+		for i := range of.Allow {
+			yield(of, "allow", fmt.Sprintf("%s.allow[%d]", path, i), &of.Allow[i])
+		}
+		for i := range of.Deny {
+			yield(of, "deny", fmt.Sprintf("%s.deny[%d]", path, i), &of.Deny[i])
+		}
+	}
 	for _, s := range m.Services {
-		for i := range s.Allow {
-			yield(s, "allow", fmt.Sprintf("services.%s.allow[%d]", s.Name, i), &s.Allow[i])
-		}
-		for i := range s.Deny {
-			yield(s, "deny", fmt.Sprintf("services.%s.deny[%d]", s.Name, i), &s.Deny[i])
-		}
+		each("services."+s.Name, &guarded{ir.ServiceRef(s.Name), &s.Guards})
+	}
+	for _, g := range m.Gateways {
+		each("gateways."+g.Name, &guarded{ir.GatewayRef(g.Name), &g.Guards})
 	}
 }
 
 // deniesBypassed finds rules of deny that hold for one spelling of a request: an
 // application may take another one for the same.
 func deniesBypassed(m *subject) (found diag.List) {
-	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
+	rules(m.Mesh, func(s *guarded, list, path string, r *ir.Rule) {
 		if list != "deny" {
 			return
 		}
@@ -52,7 +64,7 @@ func deniesBypassed(m *subject) (found diag.List) {
 
 // allowsByRegex finds rules of allow whose reach only a careful reader sees.
 func allowsByRegex(m *subject) (found diag.List) {
-	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
+	rules(m.Mesh, func(s *guarded, list, path string, r *ir.Rule) {
 		for _, h := range r.Headers {
 			if list == "allow" && (h.Kind == ir.MatchRegex || h.Invert) {
 				found.Add(diag.New(diag.AllowByRegex, path+".headers."+h.Name,
@@ -67,11 +79,11 @@ func allowsByRegex(m *subject) (found diag.List) {
 
 // wildcards finds rules of allow that let in callers who are not named.
 func wildcards(m *subject) (found diag.List) {
-	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
+	rules(m.Mesh, func(s *guarded, list, path string, r *ir.Rule) {
 		for _, p := range r.From {
 			what := ""
 			switch {
-			case p.Kind == ir.KindAnyone:
+			case p.Kind == ir.KindAnyone && s.Kind == ir.KindService: // a gateway has no other clients
 				what = "every member of the mesh"
 			case p.Kind == ir.KindIdentity && strings.HasSuffix(p.Pattern, "*"):
 				what = "everyone whose identity is below " + strings.TrimSuffix(p.Pattern, "*")
@@ -140,7 +152,7 @@ func privilegedPods(m *subject) (found diag.List) {
 // lets in, another one lets in without; and issuers that no rule asks for.
 func uncheckedTokens(m *subject) (found diag.List) {
 	asked := map[string]bool{}
-	rules(m.Mesh, func(s *ir.Service, list, path string, r *ir.Rule) {
+	rules(m.Mesh, func(s *guarded, list, path string, r *ir.Rule) {
 		if r.JWT == nil {
 			return
 		}
@@ -186,6 +198,7 @@ func includes(wide, r *ir.Rule) bool {
 			return w.String() == p.String() || w.Is(&p) && p.Kind != ir.KindPlaintext
 		})
 	})
-	return callers && paths && covers(wide.Ports, r.Ports) && covers(wide.Methods, r.Methods) &&
+	return callers && paths && covers(wide.Ports, r.Ports) && covers(wide.Hosts, r.Hosts) &&
+		covers(wide.Methods, r.Methods) &&
 		len(wide.Headers) == 0 && len(wide.IPRanges) == 0
 }

@@ -16,8 +16,11 @@ type Gateway struct {
 	Listeners []Listener `json:"listeners,omitempty"`
 	// Egress is nil for a gateway that no calls leave the mesh by.
 	Egress *Egress `json:"egress,omitempty"`
-	// Authorizer is asked about requests; empty for none.
-	Authorizer string `json:"externalAuthorization,omitempty"`
+	// Guards hold at the listeners, but at those that redirect: their clients come to another one.
+	Guards
+	// Closed has what no rule of Allow lets in denied. It is set where Allow has a rule that is enforced, and stays
+	// when the time of all of them is over.
+	Closed bool `json:"closed,omitempty"`
 	// Compression of the answers; nil for none.
 	Compression *Compression `json:"compression,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches

@@ -2,11 +2,12 @@ package ir
 
 import "slices"
 
-// Guards are what a service's proxy holds requests and connections against before its application gets them. Who
+// Guards are what a service's proxy holds requests and connections against before its application gets them, and what
+// a gateway's does before its routes take them. Who
 // stages a change, compares two meshes or checks one goes through all of them by this type's methods; a guard that is
 // not among [guards] makes TestEveryGuardIsCompared fail.
 type Guards struct {
-	// Allow is who may call; nobody else may. In the order written.
+	// Allow is who may call; nobody else may, but see [Gateway.Closed]. In the order written.
 	Allow []Rule `json:"allow,omitempty"`
 	// Deny takes back a part of what Allow grants.
 	Deny []Rule `json:"deny,omitempty"`

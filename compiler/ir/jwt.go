@@ -58,29 +58,36 @@ func (s *Settings) JWTIssuer(name string) *JWTIssuer {
 	return find(s.JWTIssuers, name, func(i *JWTIssuer) string { return i.Name })
 }
 
-// TokenIssuers are the issuers whose tokens the service's rules ask for on a port,
-// each once, sorted.
-func (s *Service) TokenIssuers(port *Port) []string {
+// TokenIssuers are the issuers whose tokens the rules ask for on a port, each once, sorted.
+func (g *Guards) TokenIssuers(port *Port) []string {
 	known := map[string]bool{}
-	for _, rules := range [][]Rule{s.Allow, s.Deny} {
-		for i := range rules {
-			if r := &rules[i]; r.JWT != nil && r.Holds(port) {
-				known[r.JWT.Issuer] = true
-			}
+	for _, r := range g.all() {
+		if r.JWT != nil && r.Holds(port) {
+			known[r.JWT.Issuer] = true
 		}
 	}
 	return sortedKeys(known)
 }
 
 // AllTokenIssuers are those of all ports, each once, sorted.
-func (s *Service) AllTokenIssuers() []string {
+func (s *Service) AllTokenIssuers() []string { return s.tokenIssuersOn(s.Ports) }
+
+// AllTokenIssuers are those of all listeners, each once, sorted.
+func (g *Gateway) AllTokenIssuers() []string { return g.tokenIssuersOn(g.Doors()) }
+
+func (g *Guards) tokenIssuersOn(ports []Port) []string {
 	known := map[string]bool{}
-	for i := range s.Ports {
-		for _, name := range s.TokenIssuers(&s.Ports[i]) {
+	for i := range ports {
+		for _, name := range g.TokenIssuers(&ports[i]) {
 			known[name] = true
 		}
 	}
 	return sortedKeys(known)
+}
+
+// GoesWithout reports whether some rule lets requests in on the port without a token.
+func (g *Guards) GoesWithout(port *Port) bool {
+	return slices.ContainsFunc(g.Allow, func(r Rule) bool { return !r.Audit && r.JWT == nil && r.Holds(port) })
 }
 
 // ForeignHeaders are those that nobody outside the mesh may write, and that gateways and permissive ports take out of

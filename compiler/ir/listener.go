@@ -24,6 +24,25 @@ type Listener struct {
 	Pos source.Position `json:"pos,omitzero"`
 }
 
+// Door is the listener as rules know it: a port of its name.
+func (l *Listener) Door() *Port {
+	return &Port{Name: l.Name, Number: l.Port, Target: l.Port, Protocol: l.Protocol, Pos: l.Pos}
+}
+
+// Doors are the listeners at which rules hold.
+func (g *Gateway) Doors() []Port {
+	var out []Port
+	for i := range g.Listeners {
+		if l := &g.Listeners[i]; l.RedirectTo == "" {
+			out = append(out, *l.Door())
+		}
+	}
+	return out
+}
+
+// Ruled reports whether the gateway has rules.
+func (g *Gateway) Ruled() bool { return len(g.Allow)+len(g.Deny) > 0 || g.Closed }
+
 // BySNI reports whether the listener knows the name in the handshake.
 func (l *Listener) BySNI() bool { return l.TLS != nil || l.Protocol == TLS }
 

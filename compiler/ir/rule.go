@@ -22,8 +22,11 @@ type Rule struct {
 	// IPRanges are where the request must come from besides; empty: anywhere. See [Mesh.ClientGateways] for whose
 	// address it is.
 	IPRanges []netip.Prefix `json:"ipRanges,omitempty"`
-	// Ports of the service, by name, sorted; empty: all.
-	Ports   []string `json:"ports,omitempty"`
+	// Ports of the service, or listeners of the gateway, by name, sorted; empty: all.
+	Ports []string `json:"ports,omitempty"`
+	// Hosts are exact, "*.DOMAIN" or "*", lower case; the request's has another case or a port all the same. Of
+	// gateways alone; empty: all.
+	Hosts   []string `json:"hosts,omitempty"`
 	Methods []string `json:"methods,omitempty"`
 	// Paths are exact, or end with "/*" and match everything below.
 	Paths []string `json:"paths,omitempty"`
@@ -47,7 +50,7 @@ type Peer struct {
 	Namespace string      `json:"namespace,omitempty"`
 	Identity  spiffeid.ID `json:"identity,omitzero"`
 	// Pattern is a SPIFFE ID, or ends with "/*" and stands for all below. For
-	// KindIdentity and KindNamespace.
+	// KindIdentity and KindNamespace. For KindCertificate see [Peer.SAN].
 	Pattern string `json:"pattern,omitempty"`
 }
 
@@ -66,8 +69,10 @@ const (
 	KindNamespace MemberKind = "namespace"
 	// KindIdentity are those whose SPIFFE ID is that of a pattern.
 	KindIdentity MemberKind = "identity"
-	// KindAnyone is whoever the mesh knows at all.
+	// KindAnyone is whoever the mesh knows at all; at a gateway every client.
 	KindAnyone MemberKind = "anyone"
+	// KindCertificate are clients of a gateway, by a name in their certificates.
+	KindCertificate MemberKind = "certificate"
 	// KindPlaintext is who comes without TLS and has no identity.
 	KindPlaintext MemberKind = "plaintext"
 )
@@ -80,7 +85,14 @@ func (r *Rule) Covers(port string) bool {
 // AboutRequests reports whether the rule says something that only a request has,
 // and a connection below HTTP has not.
 func (r *Rule) AboutRequests() bool {
-	return len(r.Methods) > 0 || len(r.Paths) > 0 || len(r.Headers) > 0 || r.JWT != nil
+	return len(r.Methods) > 0 || len(r.Paths) > 0 || len(r.Headers) > 0 || r.JWT != nil || len(r.Hosts) > 0 ||
+		r.AsksCertificate()
+}
+
+// AsksCertificate reports whether the rule is about clients with certificates alone.
+func (r *Rule) AsksCertificate() bool {
+	return slices.ContainsFunc(r.From, func(p Peer) bool { return p.Kind == KindCertificate }) &&
+		!slices.ContainsFunc(r.From, func(p Peer) bool { return p.Kind == KindAnyone })
 }
 
 // Holds reports whether the rule can match anything on that port.
@@ -97,13 +109,33 @@ func (r *Rule) Over(now time.Time) bool { return !r.Until.IsZero() && now.After(
 
 // InForce returns the service without those of its rules that let callers in until a time which is over.
 func (s *Service) InForce(now time.Time) *Service {
-	over := func(r Rule) bool { return r.Over(now) }
-	if !slices.ContainsFunc(s.Allow, over) {
+	left, some := withoutExpired(s.Allow, now)
+	if !some {
 		return s
 	}
 	copied := *s
-	copied.Allow = slices.DeleteFunc(slices.Clone(s.Allow), over)
+	copied.Allow = left
 	return &copied
+}
+
+// InForce is [Service.InForce] of a gateway. One that was closed by such rules stays so.
+func (g *Gateway) InForce(now time.Time) *Gateway {
+	left, some := withoutExpired(g.Allow, now)
+	if !some {
+		return g
+	}
+	copied := *g
+	copied.Allow = left
+	return &copied
+}
+
+// withoutExpired returns the rules that are in force; some is false when all are.
+func withoutExpired(rules []Rule, now time.Time) (left []Rule, some bool) {
+	over := func(r Rule) bool { return r.Over(now) }
+	if !slices.ContainsFunc(rules, over) {
+		return rules, false
+	}
+	return slices.DeleteFunc(slices.Clone(rules), over), true
 }
 
 // Names reports whether the rule is about that caller.
@@ -139,7 +171,7 @@ func (p *Peer) Is(other *Peer) bool {
 		below, all := strings.CutSuffix(p.Pattern, "*")
 		id := other.Identity.String()
 		return p.Pattern == id || all && strings.HasPrefix(id, below)
-	case KindPlaintext:
+	case KindPlaintext, KindCertificate:
 		return false
 	}
 	return p.Identity == other.Identity
@@ -152,6 +184,8 @@ func (p *Peer) String() string {
 		return string(p.Kind)
 	case KindIdentity:
 		return p.Pattern
+	case KindCertificate:
+		return "certificate " + p.Pattern
 	case KindNamespace:
 		return "namespace " + p.Namespace
 	}

@@ -43,7 +43,8 @@ func (m *Mesh) ServiceScope(s *Service) Scope {
 
 // GatewayScope is the scope of that gateway's proxies.
 func (m *Mesh) GatewayScope(g *Gateway) Scope {
-	scope := Scope{Gateway: g, Settings: m.settingsFor(g.Uses, nil, g.Authorizer, &g.Telemetry)}
+	scope := Scope{Gateway: g, Settings: m.settingsFor(g.Uses, g.AllTokenIssuers(), g.Authorizer,
+		&g.Telemetry)}
 	if len(g.Listeners) > 0 {
 		scope.ForeignHeaders = m.ForeignHeaders(g.Authorizer)
 	}

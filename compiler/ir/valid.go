@@ -142,6 +142,9 @@ func (m *Mesh) validGateway(g *Gateway) error {
 			return fmt.Errorf("gateway %s: listener %s goes to %q, which is not used", g.Name, l.Name, l.To.Service)
 		}
 	}
+	if err := g.validRules(); err != nil {
+		return err
+	}
 	for i := range g.Routes {
 		for _, d := range g.Routes[i].Targets() {
 			if !uses(d.Service, "", false) || d.Port == "" {

@@ -130,8 +130,8 @@ func (l *linker) declare() {
 func (l *linker) members() {
 	for _, s := range l.mesh.Services {
 		h := l.services[s.Name]
-		s.Allow = l.rules(s, h, "allow", h.spec.Allow)
-		s.Deny = l.rules(s, h, "deny", h.spec.Deny)
+		s.Allow = l.rules(doorOf(s, h), "allow", h.spec.Allow)
+		s.Deny = l.rules(doorOf(s, h), "deny", h.spec.Deny)
 		l.permissive(s, h)
 		l.callersAreNamed(h.place, s, h.spec.RateLimit)
 	}
@@ -146,6 +146,7 @@ func (l *linker) members() {
 	}
 	for _, g := range l.mesh.Gateways {
 		h, caller := l.gateways[g.Name], g.Peer()
+		l.gatewayRules(g, h)
 		g.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		l.binds(h.place, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)
@@ -167,7 +168,7 @@ func (l *linker) members() {
 		here, caller := l.gateways[g.Name].place, g.Peer()
 		g.Uses = l.routed(here, &caller, g.Uses)
 		g.Uses = l.counted(here, &caller, nil, g.Routes, g.Uses)
-		g.Uses = l.asked(here, &caller, nil, g.Authorizer, g.Pos, g.Uses)
+		g.Uses = l.asked(here, &caller, g.AllTokenIssuers(), g.Authorizer, g.Pos, g.Uses)
 		g.Uses = l.reported(here, &caller, &g.Telemetry, g.Pos, g.Uses)
 	}
 	l.reportsTakeEffect(l.root)

@@ -66,6 +66,11 @@ func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]
 				hint(`write mtls: "permissive" in services.%s, or name the callers instead`, of.Name)
 		}
 	}
+	if p.Certificates != nil {
+		l.add(diag.NoEffect, here.field("certificates"),
+			"certificates cannot take effect at a service: its callers show those of the mesh",
+			here.pos(firstPos(p.Certificates)), of.Pos).hint(`identities: ["spiffe://TRUST-DOMAIN/PATH"]`)
+	}
 	ranges := l.ipRanges(here.field("ipRanges"), p)
 	named := len(p.Services) + len(p.Gateways) + len(p.Namespaces) + len(p.Identities)
 	if named == 0 && len(out) == 0 {

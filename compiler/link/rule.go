@@ -12,35 +12,70 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// rules links a service's allow or deny.
-func (l *linker) rules(s *ir.Service, h home[spec.Service], list string, rules []*spec.Rule) []ir.Rule {
+// door is a member whose rules are linked: a service or a gateway.
+type door struct {
+	place
+	name    string
+	pos     source.Position
+	ports   []ir.Port   // a gateway's are its listeners
+	service *ir.Service // nil for a gateway
+	gateway *ir.Gateway // nil for a service
+}
+
+func doorOf(s *ir.Service, h home[spec.Service]) *door {
+	return &door{h.place, s.Name, s.Pos, s.Ports, s, nil}
+}
+
+// rules links allow or deny of a member.
+func (l *linker) rules(d *door, list string, rules []*spec.Rule) []ir.Rule {
 	var out []ir.Rule
 	for i, r := range rules {
-		here := h.field(list).index(i)
+		here := d.field(list).index(i)
 		rule := ir.Rule{Pos: here.pos(r.Pos), Audit: r.Mode.Value == "audit"}
-		rule.From, rule.IPRanges = l.peers(here.field("from"), s, r.From, list == "deny")
-		rule.Ports = l.portList(here.field("ports"), r.Ports, s.Ports, s.Name)
-		for _, name := range rule.Ports {
-			if p := s.Port(name); p.Open {
-				l.add(diag.NoEffect, here.field("ports"),
-					fmt.Sprintf(
-						"the rule cannot take effect on port %s, which has mtls \"off\": rules are not enforced there",
-						name), rule.Pos, p.Pos).
-					hint("remove mtls from the port, or the port from the rule")
-			}
+		if d.gateway != nil {
+			rule.From, rule.IPRanges = l.clients(here.field("from"), d, r)
+			l.doorsOf(here, d, r, &rule)
+		} else {
+			rule.From, rule.IPRanges = l.peers(here.field("from"), d.service, r.From, list == "deny")
+			l.portsOf(here, d, r, &rule)
 		}
 		rule.Methods, rule.Paths = l.requestsOf(here, r)
 		rule.Headers = l.headerMatches(here.field("headers"), r.Headers)
 		rule.JWT = l.jwtRule(here.field("jwt"), r.JWT)
 		rule.Until = l.until(here.field("until"), r.Until)
 		l.emptyLists(here, r, rule.Pos)
-		l.ruleTakesEffect(here, s, &rule)
+		l.ruleTakesEffect(here, d, &rule)
 		rule.Name = r.Name.Or(ruleInWords(&rule))
 		if len(rule.From) > 0 {
 			out = append(out, rule)
 		}
 	}
 	return out
+}
+
+// portsOf are the ports of a service that a rule is about.
+func (l *linker) portsOf(here place, d *door, r *spec.Rule, rule *ir.Rule) {
+	rule.Ports = l.portList(here.field("ports"), r.Ports, d.ports, d.name)
+	for _, name := range rule.Ports {
+		if p := d.service.Port(name); p.Open {
+			l.add(diag.NoEffect, here.field("ports"),
+				fmt.Sprintf(
+					"the rule cannot take effect on port %s, which has mtls \"off\": rules are not enforced there",
+					name), rule.Pos, p.Pos).
+				hint("remove mtls from the port, or the port from the rule")
+		}
+	}
+	for _, f := range []struct {
+		name, in string
+		list     []spec.Field[string]
+	}{
+		{"listeners", "ports", r.Listeners}, {"hosts", `headers: host: exact: "HOST"`, r.Hosts},
+	} {
+		if f.list != nil {
+			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect at a service: they are of gateways",
+				here.pos(firstPos(f.list)), rule.Pos).hint("write %s", f.in)
+		}
+	}
 }
 
 // requestsOf are the methods and paths of a rule; a method of gRPC is a POST to
@@ -93,6 +128,8 @@ func (l *linker) emptyLists(here place, r *spec.Rule, pos source.Position) {
 		empty bool
 	}{
 		{"ports", r.Ports != nil && len(r.Ports) == 0},
+		{"listeners", r.Listeners != nil && len(r.Listeners) == 0},
+		{"hosts", r.Hosts != nil && len(r.Hosts) == 0},
 		{"methods", r.Methods != nil && len(r.Methods) == 0},
 		{"paths", r.Paths != nil && len(r.Paths) == 0},
 		{"headers", r.Headers != nil && len(r.Headers) == 0},
@@ -106,12 +143,17 @@ func (l *linker) emptyLists(here place, r *spec.Rule, pos source.Position) {
 }
 
 // ruleTakesEffect refuses what only requests have where nobody reads requests.
-func (l *linker) ruleTakesEffect(here place, s *ir.Service, r *ir.Rule) {
-	what := ""
+func (l *linker) ruleTakesEffect(here place, d *door, r *ir.Rule) {
+	what, kind := "", "port"
+	if d.gateway != nil {
+		kind = "listener"
+	}
 	for _, field := range []struct {
 		name    string
 		written bool
 	}{
+		{"from.certificates", r.AsksCertificate()},
+		{"hosts", len(r.Hosts) > 0},
 		{"methods", len(r.Methods) > 0},
 		{"paths", len(r.Paths) > 0},
 		{"headers", len(r.Headers) > 0},
@@ -125,21 +167,21 @@ func (l *linker) ruleTakesEffect(here place, s *ir.Service, r *ir.Rule) {
 		return
 	}
 	http := false
-	for _, p := range s.Ports {
+	for _, p := range d.ports {
 		if !r.Covers(p.Name) {
 			continue
 		}
 		http = http || p.Protocol.IsHTTP()
 		if !p.Protocol.IsHTTP() && len(r.Ports) > 0 {
-			l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect on port %s, which speaks %s",
-				what, p.Name, p.Protocol), r.Pos, p.Pos).
-				hint("write a separate rule for that port")
+			l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect on %s %s, which speaks %s",
+				what, kind, p.Name, p.Protocol), r.Pos, p.Pos).
+				hint("write a separate rule for that %s", kind)
 			return
 		}
 	}
-	if !http && len(r.Ports) == 0 && len(s.Ports) > 0 {
-		l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect: no port of %s speaks HTTP", what,
-			s.Name), r.Pos, s.Pos)
+	if !http && len(r.Ports) == 0 && len(d.ports) > 0 {
+		l.add(diag.NoEffect, here.field(what), fmt.Sprintf("%s cannot take effect: no %s of %s speaks HTTP", what,
+			kind, d.name), r.Pos, d.pos)
 	}
 }
 
@@ -154,7 +196,7 @@ func ruleInWords(r *ir.Rule) string {
 		from = append(from, prefix.String())
 	}
 	words := []string{strings.Join(from, ", ")}
-	for _, list := range [][]string{r.Methods, r.Paths} {
+	for _, list := range [][]string{r.Hosts, r.Methods, r.Paths} {
 		if len(list) > 0 {
 			words = append(words, strings.Join(list, " "))
 		}

@@ -13,6 +13,11 @@ func (b *builder) gateway(g *ir.Gateway) {
 		if l.To != nil {
 			kind = ClientTCP
 		}
+		if l.To != nil {
+			if lets, _ := g.ClientsFrom(l); len(lets) == 0 {
+				continue // it is closed
+			}
+		}
 		b.counts(kind)
 		if chains := l.Chains(); chains > 1 {
 			b.listeners += chains - 1
@@ -34,6 +39,9 @@ func (b *builder) gateway(g *ir.Gateway) {
 			continue
 		}
 		b.going(kind, "", "", "", RefusedRoute, l.Pos)
+		if g.Ruled() && l.RedirectTo == "" {
+			b.going(kind, "", "", "", UnroutedRoute, l.Pos)
+		}
 		if len(g.Elsewhere(l)) > 0 {
 			b.going(kind, "", "", "", MisdirectedRoute, l.Pos)
 		}

@@ -255,12 +255,13 @@ func (b *builder) called(use *ir.Use, p *ir.Port) {
 // The routes that nobody wrote.
 const (
 	// RestRoute is of requests that no written route takes, RefusedRoute of those whose path or method others would
-	// read in another way, UndeclaredRoute of hosts that the member does not use, and MisdirectedRoute of requests that
-	// belong to another listener.
+	// read in another way, UndeclaredRoute of hosts that the member does not use, MisdirectedRoute of requests that
+	// belong to another listener, and UnroutedRoute of those that no route of a gateway with rules takes.
 	RestRoute        = "(rest)"
 	RefusedRoute     = "(refused)"
 	UndeclaredRoute  = "undeclared-host"
 	MisdirectedRoute = "(misdirected)"
+	UnroutedRoute    = "(unrouted)"
 )
 
 // route are the ways of requests that routes take, the last of which says where they go: at a listener of a gateway,

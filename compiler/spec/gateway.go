@@ -9,6 +9,8 @@ type Gateway struct {
 	Egress      *Egress              `cue:"egress"`
 	Routes      []*Route             `cue:"routes"`
 	Uses        map[string]*Use      `cue:"uses" member:"service"`
+	Allow       []*Rule              `cue:"allow"`
+	Deny        []*Rule              `cue:"deny"`
 	Authorizer  Field[string]        `cue:"externalAuthorization"`
 	Compression *Compression         `cue:"compression"`
 	Replicas    *Replicas            `cue:"replicas"`

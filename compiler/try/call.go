@@ -153,7 +153,7 @@ func rest(callee *ir.Service) *ir.Route {
 
 // connect follows a connection below HTTP.
 func (r *run) connect(callee *ir.Service, port *ir.Port) {
-	if !r.letsConnect(callee, port) {
+	if !r.letsConnect(doorOf(callee), port) {
 		r.answer(ir.ServiceRef(callee.Name).String(), 0)
 		return
 	}

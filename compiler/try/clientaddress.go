@@ -59,6 +59,7 @@ func (r *run) fromClient(at string, l *ir.Listener, headers []ir.Header) []ir.He
 	dropped = append(dropped, forwardedProto)
 	out := slices.DeleteFunc(slices.Clone(headers), func(h ir.Header) bool { return slices.Contains(dropped, h.Name) })
 	r.settled = slices.Concat([]string{forwardedProto}, ir.EdgeHeaders, ir.ForeignProxyHeaders)
+	r.client = client
 	if client.IsValid() {
 		r.settled = append(r.settled, ir.ClientHeader)
 		out = append(out, ir.Header{Name: ir.ClientHeader, Value: client.String()})

@@ -21,12 +21,17 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		return
 	}
 	r.step(at, l.Pos, "matches the listener %s", l.Name)
+	r.mayShow = l.TLS != nil && l.TLS.ClientRoots != ""
 	if l.TLS != nil && l.TLS.ClientRoots != "" && !l.TLS.ClientOptional &&
 		!r.passes(OnCertificate, "it does", "it does not", guardCertificate+" of %s", l.TLS.ClientRoots) {
 		r.answer(at, 0)
 		return
 	}
 	if l.To != nil {
+		if r.client = r.request.IP; !r.letsConnect(doorOfGateway(g), l.Door()) {
+			r.answer(at, 0)
+			return
+		}
 		callee := r.mesh.Service(l.To.Service)
 		r.step(at, l.Pos, "sends its connections to %s", named(l.To))
 		r.connect(callee, callee.Port(l.To.Port))
@@ -48,9 +53,12 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	}
 	if q.upgrade != "" {
 		by := r.chosen(g, l, q)
-		if (by != nil || elsewhere(g, l, q) != nil) && r.notUpgraded(at, q, l.Pos, r.upgrades(by)) {
+		if (by != nil || elsewhere(g, l, q) != nil || g.Ruled()) && r.notUpgraded(at, q, l.Pos, r.upgrades(by)) {
 			return
 		}
+	}
+	if !r.rulesOfGateway(g, l, q) {
+		return
 	}
 	if g.Authorizer != "" {
 		r.step(at, g.Pos, "calls %s", g.Authorizer)

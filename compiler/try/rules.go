@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/source"
 )
 
 // truth is whether something is so, as far as that can be told.
@@ -28,32 +27,18 @@ type refusal struct {
 
 // letIn is how the proxy of a service refuses a request that comes to one of its ports.
 func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
-	at := ir.ServiceRef(s.Name).String()
-	if issuers := s.TokenIssuers(port); len(issuers) > 0 {
-		if status := r.token(at, s, port, issuers); status != 0 {
-			return refusal{status: status}
-		}
-	}
-	if rules, _ := r.deciding(s, s.Deny, port, q, true); len(rules) > 0 {
-		r.decide(at, rules[0], "denied by rule %q")
-		r.Write = fmt.Sprintf("remove it from the %s of services.%s.deny", rulesNamed(rules), s.Name)
-		return refusal{status: 403}
-	}
-	if rules, sure := r.deciding(s, s.Allow, port, q, false); len(rules) > 0 {
-		does := "allowed by rule %q"
-		if !sure {
-			does += ", if the rule's conditions are met"
-		}
-		r.decide(at, rules[0], does)
+	at, d := ir.ServiceRef(s.Name).String(), doorOf(s)
+	switch status, decided := r.ruled(d, port, q); {
+	case status != 0:
+		return refusal{status: status}
+	case decided:
 		return r.askedToo(at, s)
 	}
 	if r.isHealthProbe(s, port, q) {
 		r.step(at, s.Pos, "allowed as a health check")
 		return refusal{}
 	}
-	r.step(at, s.Pos, "denied: no rule allows it")
-	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to services.%s.allow", r.peers(),
-		port.Name, q.method, q.path, s.Name)
+	r.nobodyAllows(d, port, q)
 	return refusal{status: 403}
 }
 
@@ -62,7 +47,7 @@ func (r *run) letIn(s *ir.Service, port *ir.Port, q *message) refusal {
 // request, and is content in the branch that is followed. Without a branch such a rule allows, is not sure, and does
 // not deny.
 func (r *run) deciding(
-	s *ir.Service, rules []ir.Rule, port *ir.Port, q *message, deny bool,
+	d *door, rules []ir.Rule, port *ir.Port, q *message, deny bool,
 ) (list []*ir.Rule, sure bool) {
 	type unsure struct {
 		rule  *ir.Rule
@@ -70,7 +55,7 @@ func (r *run) deciding(
 	}
 	var perhaps []unsure
 	for i := range rules {
-		switch is, asked := r.matches(s, &rules[i], port, q, deny); is {
+		switch is, asked := r.matches(d, &rules[i], port, q, deny); is {
 		case yes:
 			list = append(list, &rules[i])
 		case maybe:
@@ -150,14 +135,14 @@ func (r *run) askedToo(at string, s *ir.Service) refusal {
 }
 
 // token is the status with which the request is refused for its token, 0 for none.
-func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) int {
+func (r *run) token(at string, d *door, port *ir.Port, issuers []string) int {
 	t := r.request.Token
 	if r.hasBearer() {
 		asked := question{kind: OnToken, key: bearerKey, on: guardToken}
 		for _, name := range issuers {
 			asked.alternatives = append(asked.alternatives, bearerOf+name)
 		}
-		if r.request.Partial && goesWithout(s, port) {
+		if r.request.Partial && d.goesWithout(port) {
 			asked.alternatives = append(asked.alternatives, noBearer)
 		}
 		asked.alternatives = append(asked.alternatives, "it is not")
@@ -168,23 +153,16 @@ func (r *run) token(at string, s *ir.Service, port *ir.Port, issuers []string) i
 	}
 	switch {
 	case t != nil && !slices.Contains(issuers, t.Issuer):
-		r.step(at, s.Pos, "refuses its token: no rule accepts tokens of %s", t.Issuer)
-		r.Write = fmt.Sprintf("jwt: issuer: %q in a rule of services.%s.allow, or a token of %s", t.Issuer, s.Name,
+		r.step(at, d.pos, "refuses its token: no rule accepts tokens of %s", t.Issuer)
+		r.Write = fmt.Sprintf("jwt: issuer: %q in a rule of %s.allow, or a token of %s", t.Issuer, d.path,
 			strings.Join(issuers, " or "))
 		return 401
-	case t == nil && !goesWithout(s, port):
-		r.step(at, s.Pos, "refuses it: every rule requires a token")
+	case t == nil && !d.goesWithout(port):
+		r.step(at, d.pos, "refuses it: every rule requires a token")
 		r.Write = "a token of " + strings.Join(issuers, " or ")
 		return 401
 	}
 	return 0
-}
-
-// goesWithout reports whether something is let in without a token.
-func goesWithout(s *ir.Service, port *ir.Port) bool {
-	probes := s.Health.Probes(port) && s.Health.Kind != ir.HealthTCP
-	return probes || slices.ContainsFunc(s.Allow,
-		func(r ir.Rule) bool { return !r.Audit && r.JWT == nil && r.Holds(port) })
 }
 
 // isHealthProbe reports whether the request is what callers probe the service by, of one who may call.
@@ -221,8 +199,15 @@ func (r *run) isFrom(rule *ir.Rule, deny bool) bool {
 }
 
 // matches reports whether a rule is about the request, and where that cannot be told what it asks for.
-func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, deny bool) (is truth, asked []question) {
-	if rule.Audit || !rule.Holds(port) || !r.isFrom(rule, deny) || !deny && rule.Over(r.request.now()) {
+func (r *run) matches(
+	d *door, rule *ir.Rule, port *ir.Port, q *message, deny bool,
+) (is truth, asked []question) {
+	if rule.Audit || !rule.Holds(port) || d.service != nil && !r.isFrom(rule, deny) ||
+		!deny && rule.Over(r.request.now()) {
+		return no, nil
+	}
+	if len(rule.Hosts) > 0 &&
+		!slices.ContainsFunc(rule.Hosts, func(h string) bool { return RuleHost(h, q.host) }) {
 		return no, nil
 	}
 	if len(rule.Methods) > 0 && !slices.Contains(rule.Methods, q.method) {
@@ -245,12 +230,19 @@ func (r *run) matches(s *ir.Service, rule *ir.Rule, port *ir.Port, q *message, d
 		}
 		asked = append(asked, claims...)
 	}
+	if rule.AsksCertificate() {
+		is, shown := r.shows(rule)
+		if is == no {
+			return no, nil
+		}
+		asked = append(asked, shown...)
+	}
 	if len(rule.IPRanges) > 0 {
 		within := func(ip netip.Addr) bool {
 			return slices.ContainsFunc(rule.IPRanges, func(p netip.Prefix) bool { return p.Contains(ip) })
 		}
-		if ip, on := r.address(port, q); !ip.IsValid() {
-			asked = append(asked, unknownAddress(s, on, within))
+		if ip, on := r.addressAt(d, port, q); !ip.IsValid() {
+			asked = append(asked, unknownAddress(d, on, within))
 		} else if !within(ip) {
 			return no, nil
 		}
@@ -325,21 +317,4 @@ func RulePath(pattern, path string) bool {
 		return strings.HasPrefix(path, prefix)
 	}
 	return pattern == path
-}
-
-// letsConnect reports whether a connection below HTTP is let in.
-func (r *run) letsConnect(s *ir.Service, port *ir.Port) bool {
-	at, q := ir.ServiceRef(s.Name).String(), &message{}
-	if rules, _ := r.deciding(s, s.Deny, port, q, true); len(rules) > 0 {
-		r.decide(at, rules[0], "denied by rule %q")
-		r.Write = fmt.Sprintf("remove it from the %s of services.%s.deny", rulesNamed(rules), s.Name)
-		return false
-	}
-	if rules, _ := r.deciding(s, s.Allow, port, q, false); len(rules) > 0 {
-		r.decide(at, rules[0], "connection allowed by rule %q")
-		return true
-	}
-	r.step(at, source.Position{}, "closes the connection: no rule allows it")
-	r.Write = fmt.Sprintf("add {from: %s, ports: [%q]} to services.%s.allow", r.peers(), port.Name, s.Name)
-	return false
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,10 @@ type run struct {
 	request *Request
 	// me is who sends it, by the identity that the callee's proxy sees: nobody, when its kind is [Outside].
 	me ir.Peer
+	// client is where the client of a gateway is, as its listener sees it; the zero value when that is not known.
+	client netip.Addr
+	// mayShow is set where a listener asks for a certificate.
+	mayShow bool
 	// settled are headers of which it is known what proxies write there: what the message says.
 	settled []string
 	// at is the address that a connection below HTTP leads to, IP:PORT; "" for one made by a name.

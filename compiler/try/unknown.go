@@ -57,11 +57,11 @@ func (r *run) unknownClaims(j *ir.JWTRule) (truth, []question) {
 // maxRanges bounds the address ranges of a service that are told apart.
 const maxRanges = 64
 
-// unknownAddress asks for an address that rules of a service want, which on says in words.
-func unknownAddress(s *ir.Service, on string, within func(netip.Addr) bool) question {
+// unknownAddress asks for an address that rules of a member want, which on says in words.
+func unknownAddress(d *door, on string, within func(netip.Addr) bool) question {
 	return question{
-		kind: OnAddress, key: "address " + s.Name, on: on,
-		list: func() ([]string, bool) { return addresses(s) },
+		kind: OnAddress, key: "address " + d.ref.String(), on: on,
+		list: func() ([]string, bool) { return addresses(d.Guards) },
 		holds: func(is string) bool {
 			ip, err := netip.ParseAddr(is)
 			return err == nil && within(ip)
@@ -69,9 +69,9 @@ func unknownAddress(s *ir.Service, on string, within func(netip.Addr) bool) ques
 	}
 }
 
-// addresses are one of each sort that the rules of a service tell apart, those that some rule names first; whole is
+// addresses are one of each sort that the rules of a member tell apart, those that some rule names first; whole is
 // false when there are more.
-func addresses(s *ir.Service) (list []string, whole bool) {
+func addresses(s *ir.Guards) (list []string, whole bool) {
 	var ranges []netip.Prefix
 	for _, rules := range [][]ir.Rule{s.Allow, s.Deny} {
 		for i := range rules {

@@ -27,7 +27,7 @@ func Narrows(before, after *ir.Mesh) bool {
 		if was == is {
 			continue
 		}
-		if is == nil || is.Identity != was.Identity || is.Authorizer != was.Authorizer ||
+		if is == nil || is.Identity != was.Identity || !was.Guards.Within(&is.Guards) || is.Closed && !was.Closed ||
 			!ir.Same(was.Listeners, is.Listeners) || !ir.Same(was.Routes, is.Routes) {
 			return true
 		}

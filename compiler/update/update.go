@@ -109,7 +109,7 @@ func union(before, after *ir.Mesh, switched bool) *ir.Mesh {
 	for i, g := range out.Gateways {
 		if base.Gateway(g.Name) == nil { // its listeners are there, and nothing behind them
 			copied := *g
-			copied.Uses, copied.Routes, copied.Egress, copied.Authorizer = nil, nil, nil, ""
+			copied.Uses, copied.Routes, copied.Egress, copied.Guards, copied.Closed = nil, nil, nil, ir.Guards{}, false
 			copied.Listeners = slices.DeleteFunc(slices.Clone(g.Listeners),
 				func(l ir.Listener) bool { return !listensFirst(l) })
 			out.Gateways[i] = &copied

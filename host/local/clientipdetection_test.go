@@ -181,6 +181,11 @@ func TestClientIPDetection(t *testing.T) {
 // send makes the connection of a case, and its request.
 func (c *behindCase) send(t *testing.T, mesh *Mesh) (answer, error) {
 	t.Helper()
+	return c.sendTo(t, mesh, "lb")
+}
+
+func (c *behindCase) sendTo(t *testing.T, mesh *Mesh, gateway string) (answer, error) {
+	t.Helper()
 	sender := clientAt(t, c.from)
 	transport := sender.Transport.(*http.Transport)
 	dial := transport.DialContext
@@ -191,7 +196,7 @@ func (c *behindCase) send(t *testing.T, mesh *Mesh) (answer, error) {
 		}
 		return &beginning{conn, c.begins(c.client)}, nil
 	}
-	url, host := mesh.Gateway("lb").Listeners[c.listener], "x.example"
+	url, host := mesh.Gateway(gateway).Listeners[c.listener], "x.example"
 	if c.listener == "secure" || c.listener == "plain" {
 		host = c.listener + ".example"
 	}

@@ -85,6 +85,9 @@ func (b *builder) lineOf(m measured) line {
 	route := "%METADATA(ROUTE:" + metadataNamespace + ":" + metadataSource + ")%"
 	switch m.kind {
 	case clientHTTP:
+		if m.rules != "" {
+			out = append(out, logField{"rule", "%DYNAMIC_METADATA(" + m.rules + ":" + decidingRule + ")%"})
+		}
 		return append(out, logField{"callee.identity", upstreamIdentity},
 			logField{"service.version", clusterSays(metadataVersion)}, logField{"http.route", "%ROUTE_NAME%"},
 			logField{"source", route})

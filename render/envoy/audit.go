@@ -44,7 +44,7 @@ func (b *builder) auditLog(port *ir.Port, filter string) []*accesslogv3.AccessLo
 
 func (b *builder) auditLine(list string, port *ir.Port, filter, prefix string) *structpb.Struct {
 	line := map[string]string{
-		"time": "%START_TIME%", "audit": list, "service": b.member.Name, "port": port.Name,
+		"time": "%START_TIME%", "audit": list, string(b.scope.Kind()): b.member.Name, "port": port.Name,
 		"rule":   "%DYNAMIC_METADATA(" + filter + ":" + prefix + "shadow_effective_policy_id)%",
 		"caller": "%DOWNSTREAM_PEER_URI_SAN%", "from": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
 	}

@@ -44,6 +44,10 @@ func (b *builder) gatewayChains(l *ir.Listener) []*listenerv3.FilterChain {
 	for _, from := range origins(l) {
 		chain := b.gatewayChain(l, from)
 		comesFrom(chain, l, from)
+		if l.To != nil {
+			out = append(out, b.ruledConnections(chain, l)...)
+			continue
+		}
 		out = append(out, chain)
 	}
 	return out

@@ -63,8 +63,8 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 		callee := b.scope.Upstreams[l.To.Service]
 		cluster := b.upstream(callee, b.use(callee.Name), callee.Port(l.To.Port), l.To.Version)
 		idle := b.idle(b.use(callee.Name), &callee.Traffic)
-		chain.Filters = []*listenerv3.Filter{b.tcpProxy(name, cluster, callee, idle,
-			b.accountsConnections(b.going(clientTCP))...)}
+		chain.Filters = append(b.auditedConnections(l), b.tcpProxy(name, cluster, callee, idle,
+			append(b.clientAudit(l), b.accountsConnections(b.going(clientTCP))...)...))
 		return chain
 	}
 	chain.Filters = []*listenerv3.Filter{b.networkFilter(hcmFilter, b.edge(l, hcmv3.HttpConnectionManager_AUTO, from))}
@@ -82,13 +82,16 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 	if l.RedirectTo != "" {
 		authorizer = ""
 	}
-	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.externalAuthorization(authorizer),
-		b.compressors(), b.filtersOf(hosts))...)
+	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.clientRules(l),
+		b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
+	if l.RedirectTo == "" {
+		b.tokensAfterForms(m, l.Door())
+	}
 	b.takes(m, b.member.Proxy.Requests)
 	ignoreUpgrades(m, b.scope.Gateway.UpgradesAt(l, b.upstreamOf))
-	m.AccessLog = b.accounts(b.going(clientHTTP), hosts)
+	m.AccessLog = append(b.clientAudit(l), b.accounts(b.entering(l), hosts)...)
 	b.tracesBegin(m, b.going(clientHTTP))
 	m.CodecType = codec
 	b.clientAddress(m, l, from)
@@ -105,6 +108,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 			true)}
 	} else if from != others { // who has the same routes, and so has HTTP/3
 		routes := normalRoutes(name, hosts...)
+		b.ruledRoutes(routes, l)
 		if l.HTTP3 {
 			routes.ResponseHeadersToAdd = altSvc(l.Port)
 		}

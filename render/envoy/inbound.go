@@ -154,6 +154,7 @@ func (b *builder) inboundRequests(port *ir.Port, hosts []*routev3.VirtualHost,
 	filters := slices.Concat(b.tokens(port), b.httpRBAC(), b.externalAuthorization(b.scope.Service.Authorizer),
 		b.filtersOf(hosts))
 	m := b.connectionManager(name, filters...)
+	b.tokensAfterForms(m, port)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	takeUpgrades(m, port)

@@ -32,7 +32,7 @@ const nobodysKeys = `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig
 // they say. A token that is not good is answered with 401, wherever it is sent; none
 // at all too, where every rule asks for one.
 func (b *builder) tokens(port *ir.Port) []*hcmv3.HttpFilter {
-	issuers := b.scope.Service.TokenIssuers(port)
+	issuers := b.guards().TokenIssuers(port)
 	if len(issuers) == 0 {
 		return nil
 	}
@@ -98,22 +98,18 @@ func (b *builder) oneToken() *hcmv3.HttpFilter {
 
 // goesWithout reports whether something is let in on the port without a token.
 func (b *builder) goesWithout(port *ir.Port) bool {
-	if b.probe(port) != nil {
+	if g := b.scope.Gateway; g != nil && !g.Closed {
 		return true
 	}
-	for i := range b.scope.Service.Allow {
-		if r := &b.scope.Service.Allow[i]; !r.Audit && r.JWT == nil && r.Holds(port) {
-			return true
-		}
-	}
-	return false
+	return b.probe(port) != nil || b.guards().GoesWithout(port)
 }
 
 // provider is an issuer. Tokens are looked for in one place, so that there cannot be
-// two of which one is good.
+// two of which one is good. A gateway leaves every token in: the service behind it may ask for it, and takes it out.
 func (b *builder) provider(i *ir.JWTIssuer) *jwtv3.JwtProvider {
 	out := &jwtv3.JwtProvider{
-		Issuer: i.Issuer, Audiences: i.Audiences, Forward: !i.DropToken, RequireExpiration: true,
+		Issuer: i.Issuer, Audiences: i.Audiences, RequireExpiration: true,
+		Forward:                    !i.DropToken || b.scope.Gateway != nil,
 		FromHeaders:                []*jwtv3.JwtHeader{{Name: "Authorization", ValuePrefix: "Bearer "}},
 		PayloadInMetadata:          i.Name,
 		HeaderInMetadata:           tokenHeader(i.Name),

@@ -47,6 +47,15 @@ func (b *builder) going(kind string) measured {
 	}
 }
 
+// entering are those that come to a listener of a gateway which serves requests.
+func (b *builder) entering(l *ir.Listener) measured {
+	m := b.going(clientHTTP)
+	if l.RedirectTo == "" {
+		m.rules = httpRBACFilter
+	}
+	return m
+}
+
 // coming are those that come to a port of the service, by the identity in the caller's certificate.
 func (b *builder) coming(kind string, port *ir.Port) measured {
 	m := measured{
@@ -137,7 +146,7 @@ func sum(name, of string, tags []*statsv3.Config_Tag) *statsv3.Config_Counter {
 // letIn passes requests that the rules allowed; nil where there are none. Filters that only refuse leave "allowed" too
 // when they do not: before a bad token is answered with 401, no rule has decided.
 func letIn(m measured) *accesslogv3.AccessLogFilter {
-	if m.rules == "" {
+	if m.rules == "" || m.kind == clientHTTP { // what a gateway refuses counts too: its callee is none
 		return nil
 	}
 	named := withMetadata(m.rules, decidingRule, "")

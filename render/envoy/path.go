@@ -28,11 +28,25 @@ const refusedRoute = series.RefusedRoute
 func makePathsNormal(m *hcmv3.HttpConnectionManager) {
 	m.NormalizePath, m.MergeSlashes = wrapperspb.Bool(true), true
 	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
-	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0,
-		badRequest(headerMatch(ir.StringMatch{
+	m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, badForms(http.StatusForbidden)...)
+}
+
+// badForms have a status of a proxy's answer to requests that [refusals] are for be 400.
+func badForms(status uint32) []*hcmv3.ResponseMapper {
+	return []*hcmv3.ResponseMapper{
+		badRequestFor(status, headerMatch(ir.StringMatch{
 			Name: ":path", Kind: ir.MatchRegex, Value: `[^?]*` + dotsWithParameters + `.*`,
 		})),
-		badRequest(headerMatch(smallLetters)))
+		badRequestFor(status, headerMatch(smallLetters)),
+	}
+}
+
+// tokensAfterForms has requests that are refused for their form get 400 whether their tokens are good or not, on a port
+// where tokens are asked for.
+func (b *builder) tokensAfterForms(m *hcmv3.HttpConnectionManager, port *ir.Port) {
+	if len(b.guards().TokenIssuers(port)) > 0 {
+		m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, badForms(http.StatusUnauthorized)...)
+	}
 }
 
 // normalRoutes are the routes of a connection manager that normalises paths. Those of each host begin with two that
@@ -83,9 +97,13 @@ func refusals(position *corev3.Metadata) []*routev3.Route {
 // badRequest has the 403 of a proxy to requests with that header be 400. Other answers of it stay, such as 431 where
 // it has not read all headers.
 func badRequest(has *routev3.HeaderMatcher) *hcmv3.ResponseMapper {
+	return badRequestFor(http.StatusForbidden, has)
+}
+
+func badRequestFor(status uint32, has *routev3.HeaderMatcher) *hcmv3.ResponseMapper {
 	return &hcmv3.ResponseMapper{
 		Filter: everyFilter(
-			withStatus(accesslogv3.ComparisonFilter_EQ, http.StatusForbidden, "meshc.status"), withHeader(has),
+			withStatus(accesslogv3.ComparisonFilter_EQ, status, "meshc.status"), withHeader(has),
 		),
 		StatusCode: wrapperspb.UInt32(http.StatusBadRequest),
 	}

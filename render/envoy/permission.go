@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,14 @@ import (
 // permission is which requests a rule is about.
 func permission(r *ir.Rule) *rbacconfigv3.Permission {
 	var all []*rbacconfigv3.Permission
+	if len(r.Hosts) > 0 && !slices.Contains(r.Hosts, "*") {
+		var hosts []*rbacconfigv3.Permission
+		for _, h := range r.Hosts {
+			hosts = append(hosts,
+				header(ir.StringMatch{Name: ":authority", Kind: ir.MatchRegex, Value: ruleHost(h)}))
+		}
+		all = append(all, anyOf(hosts))
+	}
 	if len(r.Methods) > 0 {
 		var methods []*rbacconfigv3.Permission
 		for _, m := range r.Methods {
@@ -126,6 +135,15 @@ func claimValue(v string) *matcherv3.ValueMatcher {
 	return &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_OrMatch{
 		OrMatch: &matcherv3.OrMatcher{ValueMatchers: forms},
 	}}
+}
+
+// ruleHost matches the host without regard to its case, a port, or the dot at the end of a whole name.
+func ruleHost(pattern string) string {
+	below := ""
+	if suffix, wildcard := strings.CutPrefix(pattern, "*"); wildcard {
+		below, pattern = ".+", suffix
+	}
+	return "(?i)" + below + regexp.QuoteMeta(pattern) + `\.?` + ir.AuthorityPort
 }
 
 // rulePath matches the path without the query.

@@ -55,22 +55,28 @@ func (b *builder) refuses(filter string, sorts map[string]*rbacconfigv3.Permissi
 
 // routeRules put the rules that hold on a port into its route.
 func (b *builder) routeRules(route *routev3.Route, port *ir.Port) {
-	allow := &rbacv3.RBAC{
-		Rules: b.allowed(port), ShadowRules: b.audited(rbacconfigv3.RBAC_ALLOW, port),
-		ShadowRulesStatPrefix: auditAllow,
+	allow, deny := b.requestRules(port, b.allowed(port), deny(b.denied(port), b.revokedOn(port)))
+	b.perRoute(route, httpRBACFilter, allow)
+	if deny != nil {
+		b.perRoute(route, httpDenyFilter, deny)
 	}
-	if allow.ShadowRules == nil {
-		allow.ShadowRulesStatPrefix = ""
+}
+
+// requestRules are what the filters of [builder.httpRBAC] are told on a port that has those rules; deny is nil where
+// there are none.
+func (b *builder) requestRules(port *ir.Port, allowed, denied *rbacconfigv3.RBAC) (allow, deny *rbacv3.RBACPerRoute) {
+	of := func(rules *rbacconfigv3.RBAC, action rbacconfigv3.RBAC_Action, prefix string) *rbacv3.RBACPerRoute {
+		out := &rbacv3.RBAC{Rules: rules, ShadowRules: b.audited(action, port)}
+		if out.ShadowRules != nil {
+			out.ShadowRulesStatPrefix = prefix
+		}
+		return &rbacv3.RBACPerRoute{Rbac: out}
 	}
-	b.perRoute(route, httpRBACFilter, &rbacv3.RBACPerRoute{Rbac: allow})
-	deny := &rbacv3.RBAC{Rules: deny(b.denied(port), b.revokedOn(port)), ShadowRules: b.audited(rbacconfigv3.RBAC_DENY,
-		port), ShadowRulesStatPrefix: auditDeny}
-	if deny.ShadowRules == nil {
-		deny.ShadowRulesStatPrefix = ""
+	allow, deny = of(allowed, rbacconfigv3.RBAC_ALLOW, auditAllow), of(denied, rbacconfigv3.RBAC_DENY, auditDeny)
+	if deny.Rbac.Rules == nil && deny.Rbac.ShadowRules == nil {
+		deny = nil
 	}
-	if deny.Rules != nil || deny.ShadowRules != nil {
-		b.perRoute(route, httpDenyFilter, &rbacv3.RBACPerRoute{Rbac: deny})
-	}
+	return allow, deny
 }
 
 // networkRBAC are the filters that close a connection which some rule denies, or no
@@ -97,9 +103,17 @@ func (b *builder) networkRBAC(port *ir.Port) []*listenerv3.Filter {
 	return append(out, b.networkFilter(networkRBACFilter, allow))
 }
 
-// allowed is what the service's rules allow on that port. Without any, nothing is.
+// guards are the member's.
+func (b *builder) guards() *ir.Guards {
+	if g := b.scope.Gateway; g != nil {
+		return &g.Guards
+	}
+	return &b.scope.Service.Guards
+}
+
+// allowed is what the member's rules allow on that port. Without any, nothing is.
 func (b *builder) allowed(port *ir.Port) *rbacconfigv3.RBAC {
-	out := b.policies(rbacconfigv3.RBAC_ALLOW, b.scope.Service.Allow, port, false)
+	out := b.policies(rbacconfigv3.RBAC_ALLOW, b.guards().Allow, port, false)
 	if out == nil {
 		return &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
 	}
@@ -109,18 +123,18 @@ func (b *builder) allowed(port *ir.Port) *rbacconfigv3.RBAC {
 	return out
 }
 
-// denied is what the service's rules deny on that port; nil when there are none.
+// denied is what the member's rules deny on that port; nil when there are none.
 func (b *builder) denied(port *ir.Port) *rbacconfigv3.RBAC {
-	return b.policies(rbacconfigv3.RBAC_DENY, b.scope.Service.Deny, port, false)
+	return b.policies(rbacconfigv3.RBAC_DENY, b.guards().Deny, port, false)
 }
 
 // audited is what rules that are only audited would allow or deny; nil when there
 // are none.
 func (b *builder) audited(action rbacconfigv3.RBAC_Action, port *ir.Port) *rbacconfigv3.RBAC {
 	if action == rbacconfigv3.RBAC_DENY {
-		return b.policies(action, b.scope.Service.Deny, port, true)
+		return b.policies(action, b.guards().Deny, port, true)
 	}
-	return b.policies(action, b.scope.Service.Allow, port, true)
+	return b.policies(action, b.guards().Allow, port, true)
 }
 
 // policies are the rules that hold on a port, by their names.
@@ -147,6 +161,9 @@ func (b *builder) policy(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Act
 // probe is the rule for the probes of whoever may call at all on that port; nil
 // when there are none that are requests.
 func (b *builder) probe(port *ir.Port) *ir.Rule {
+	if b.scope.Service == nil {
+		return nil
+	}
 	h := b.scope.Service.Health
 	if !h.Probes(port) || h.Kind == ir.HealthTCP {
 		return nil
@@ -160,11 +177,14 @@ func (b *builder) probe(port *ir.Port) *ir.Rule {
 }
 
 // peers are those whom some rule lets in on that port, each once.
-func (b *builder) peers(port *ir.Port) []ir.Peer { return ir.PeersOn(b.scope.Service.Allow, port) }
+func (b *builder) peers(port *ir.Port) []ir.Peer { return ir.PeersOn(b.guards().Allow, port) }
 
 // principals are the callers of a rule on a port, from where it wants them to come.
 func (b *builder) principals(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) []*rbacconfigv3.Principal {
-	if len(r.IPRanges) > 0 {
+	switch {
+	case b.scope.Gateway != nil:
+		return b.clients(r)
+	case len(r.IPRanges) > 0:
 		return b.principalsFrom(r, port, action)
 	}
 	var out []*rbacconfigv3.Principal

@@ -22,7 +22,7 @@ func Compiled(m *ir.Mesh, member ir.Ref, o envoy.Options, now time.Time) (Set, e
 		if g == nil {
 			return nil, fmt.Errorf("the mesh has no %s", member)
 		}
-		scope = m.GatewayScope(g)
+		scope = m.GatewayScope(g.InForce(now))
 	default:
 		s := m.Service(member.Name)
 		if s == nil {

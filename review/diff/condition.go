@@ -125,6 +125,17 @@ func (a *about) door(s *ir.Service, by []*ir.Route) {
 	if s == nil {
 		return
 	}
+	a.guards(&s.Guards, s.Ports, by, atRule)
+	for i := range s.Probes {
+		a.probe(s.Probes[i].Kind, s.Probes[i].Path, by)
+	}
+	if s.Health != nil {
+		a.probe(s.Health.Kind, s.Health.Path, by)
+	}
+}
+
+// guards adds the rules of a member, for requests that come by the routes.
+func (a *about) guards(s *ir.Guards, ports []ir.Port, by []*ir.Route, at stage) {
 	for _, rules := range [][]ir.Rule{s.Deny, s.Allow} {
 		for i := range rules {
 			if r := &rules[i]; !r.Audit {
@@ -132,9 +143,14 @@ func (a *about) door(s *ir.Service, by []*ir.Route) {
 				if !possible {
 					continue
 				}
-				c := condition{headers: headers, jwt: r.JWT, ranges: r.IPRanges, until: r.Until, stage: atRule}
+				c := condition{headers: headers, jwt: r.JWT, ranges: r.IPRanges, until: r.Until, stage: at}
 				if len(r.Methods) > 0 {
 					c.methods = r.Methods
+				}
+				if len(r.Hosts) > 0 {
+					c.host = func(host string) bool {
+						return slices.ContainsFunc(r.Hosts, func(h string) bool { return try.RuleHost(h, host) })
+					}
 				}
 				if len(r.Paths) > 0 {
 					c.path = func(path string) bool {
@@ -149,17 +165,11 @@ func (a *about) door(s *ir.Service, by []*ir.Route) {
 			}
 		}
 	}
-	for i := range s.Ports { // without a token, and with one that no rule asks for
-		if issuers := s.TokenIssuers(&s.Ports[i]); len(issuers) > 0 {
+	for i := range ports { // without a token, and with one that no rule asks for
+		if issuers := s.TokenIssuers(&ports[i]); len(issuers) > 0 {
 			a.conditions = append(a.conditions, condition{token: func(t *try.Token) bool { return t == nil }},
 				condition{token: func(t *try.Token) bool { return t != nil && slices.Contains(issuers, t.Issuer) }})
 		}
-	}
-	for i := range s.Probes {
-		a.probe(s.Probes[i].Kind, s.Probes[i].Path, by)
-	}
-	if s.Health != nil {
-		a.probe(s.Health.Kind, s.Health.Path, by)
 	}
 }
 
@@ -283,6 +293,11 @@ func (a *about) gateway(g *ir.Gateway, listener string, matters func(*ir.Route) 
 		for _, h := range g.Listeners[i].Hosts {
 			a.conditions = append(a.conditions,
 				condition{host: func(host string) bool { return ir.HostCovers(h, host) }})
+		}
+	}
+	for _, m := range a.doors {
+		if door := m.Gateway(g.Name); door != nil {
+			a.guards(&door.Guards, door.Doors(), nil, atDoor)
 		}
 	}
 	for i := range g.Routes {

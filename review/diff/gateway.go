@@ -44,6 +44,11 @@ func (d *differ) gateways() {
 					addresses[at] = true
 					hosts = append(hosts, l.Hosts...)
 				}
+				for _, rules := range [][]ir.Rule{g.Allow, g.Deny} {
+					for i := range rules {
+						hosts = append(hosts, rules[i].Hosts...)
+					}
+				}
 				for i := range g.Routes {
 					hosts = append(hosts, g.Routes[i].Match.Host)
 				}
@@ -66,6 +71,7 @@ func (d *differ) gateways() {
 					if g := m.mesh.Gateway(name); at.http {
 						m.gateway(g, at.listener, matters)
 					} else if l := listenerOf(g, at.listener); l != nil && l.To != nil {
+						m.guards(&g.Guards, g.Doors(), nil, atDoor)
 						m.rules(m.mesh.Service(l.To.Service), nil)
 					}
 				})

@@ -24,7 +24,7 @@ func (d *differ) settings() {
 			}
 			d.fields(a, b, service(name), "allow", "deny", "uses", "routes", "traffic", "probes",
 				"scrape", "forms")
-			d.fields(audited(a), audited(b), service(name))
+			d.fields(audited(&a.Guards), audited(&b.Guards), service(name))
 			d.fields(binds(a.Uses), binds(b.Uses), service(name))
 			d.fields(promised(a.Uses), promised(b.Uses), service(name))
 			d.renamed(service(name), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
@@ -44,9 +44,12 @@ func (d *differ) settings() {
 			if !d.changed[ir.GatewayRef(name)] {
 				return
 			}
-			d.fields(a, b, gateway(name), "uses", "routes")
+			d.fields(a, b, gateway(name), "uses", "routes", "allow", "deny", "closed")
+			d.fields(audited(&a.Guards), audited(&b.Guards), gateway(name))
 			d.fields(promised(a.Uses), promised(b.Uses), gateway(name))
 			d.renamed(gateway(name), "name of a route", namesOfRoutes(a.Routes), namesOfRoutes(b.Routes))
+			d.renamed(gateway(name), "name of a rule", namesOfRules(slices.Concat(a.Allow, a.Deny)),
+				namesOfRules(slices.Concat(b.Allow, b.Deny)))
 		})
 	ir.Pairs(d.old.Externals, d.new.Externals, func(e *ir.External) string { return e.Name },
 		func(name string, a, b *ir.External) {
@@ -107,7 +110,7 @@ type rules struct {
 	Deny  []string `json:"auditedDeny"`
 }
 
-func audited(s *ir.Service) *rules {
+func audited(s *ir.Guards) *rules {
 	words := func(list []ir.Rule) (out []string) {
 		for i := range list {
 			if list[i].Audit {

@@ -30,7 +30,8 @@ type condition struct {
 type stage int
 
 const (
-	atGateway stage = iota // a route of a gateway
+	atDoor    stage = iota // a rule of a gateway
+	atGateway              // a route of a gateway
 	atRoute                // a route of the service that is called
 	atRule                 // a rule of a service that a route leads to
 	stages

@@ -20,7 +20,8 @@ func (s *space) most(count func(*condition) (positive, inverted int)) int {
 		positive[c.stage] = max(positive[c.stage], p)
 		inverted += n
 	}
-	return max(1, 2*positive[atGateway]+2*positive[atRoute]+3*max(1, s.ends)*positive[atRule]+inverted)
+	ends := 3 * max(1, s.ends) * positive[atRule]
+	return max(1, 3*positive[atDoor]+2*positive[atGateway]+2*positive[atRoute]+ends+inverted)
 }
 
 // together are lists of values, the shortest first: none, and of those with at most so many values one for each

@@ -73,6 +73,8 @@ func (r *reached) coverage(m *ir.Mesh, part *source.Part) (c Coverage) {
 			continue
 		}
 		routes(ir.GatewayRef(g.Name).String(), g.Routes)
+		rules("allow", ir.GatewayRef(g.Name).String(), g.Allow)
+		rules("deny", ir.GatewayRef(g.Name).String(), g.Deny)
 	}
 	for _, s := range m.Services {
 		if !part.Has(s.Pos) {

@@ -10,6 +10,7 @@ func (g *Random) Edited(s *Spec) *Spec {
 		v.Allow, v.Deny, v.Routes = slices.Clone(v.Allow), slices.Clone(v.Deny), slices.Clone(v.Routes)
 	}
 	out.Gateway = slices.Clone(s.Gateway)
+	out.Clients = Rules{slices.Clone(s.Clients.Allow), slices.Clone(s.Clients.Deny)}
 	for range 1 + g.IntN(2) {
 		i := g.IntN(2)
 		name, other := []string{"b", "c"}[i], []string{"c", "b"}[i]
@@ -18,7 +19,7 @@ func (g *Random) Edited(s *Spec) *Spec {
 			v.Doors = g.doors(name)
 			continue
 		}
-		switch g.IntN(9) {
+		switch g.IntN(11) {
 		case 0, 1:
 			g.edit(&v.Allow, g.allow)
 		case 2:
@@ -30,6 +31,10 @@ func (g *Random) Edited(s *Spec) *Spec {
 		case 7:
 			v.Traffic = g.one("", "\ttimeout: \"3s\"\n", "\tretries: attempts: 2\n")
 		case 8:
+			g.edit(&out.Clients.Allow, g.allowsClients)
+		case 9:
+			g.edit(&out.Clients.Deny, g.deniesClients)
+		case 10:
 			out.Uses[g.IntN(2)] = g.one("b: {}, c: {}", "b: {timeout: \"2s\"}, c: {}", "b: {}")
 		}
 	}

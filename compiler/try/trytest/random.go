@@ -40,11 +40,16 @@ type Spec struct {
 	// Services are b and c, and Gateway are the routes of g.
 	Services [2]Service
 	Gateway  []string
+	// Clients are the rules of g.
+	Clients Rules
 	// Uses are whom a and the gateway call.
 	Uses [2]string
 	// Listeners are those of g, in CUE.
 	Listeners string
 }
+
+// Rules are those of a member.
+type Rules struct{ Allow, Deny []string }
 
 // Service is what is written of one, each rule and route for itself.
 type Service struct {
@@ -65,7 +70,7 @@ func (s *Spec) Text() string {
 			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "),
 			v.Traffic+v.Doors)
 	}
-	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + "\n\troutes: [" + strings.Join(s.Gateway, ", ") +
+	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + s.Clients.text() + "\n\troutes: [" + strings.Join(s.Gateway, ", ") +
 		"]\n\tuses: {" + s.Uses[1] + "}\n}\n"
 }
 
@@ -80,6 +85,9 @@ func (g *Random) Spec() *Spec {
 		for i := range s.Services {
 			s.Services[i].Doors += "\taccount: \"shared\"\n"
 		}
+	}
+	if g.chance(3) {
+		s.Clients = Rules{g.list(0, 3, g.allowsClients), g.list(0, 2, g.deniesClients)}
 	}
 	s.Gateway = g.list(1, 5, func() string { return g.route("", g.one("b", "c")) })
 	return s
