@@ -128,7 +128,7 @@ func (l *linker) rangesAlone(here place, s *spec.External, e *ir.External) {
 		l.add(diag.ExternalRange, here.field("via"), fmt.Sprintf(
 			"%s has ranges of addresses, and an egress gateway connects to the first host alone", e.Name),
 			here.pos(s.Via.Pos)).
-			hint("remove via, or name the hosts, each in an external of its own")
+			hint("name the hosts that are called, each in an external of its own")
 	}
 }
 

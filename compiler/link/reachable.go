@@ -119,7 +119,7 @@ func separate(c, other claim, left *freePorts) string {
 		c, other = other, c
 	}
 	if c.ranged {
-		return "remove the range from one of them"
+		return "keep the range in one of both"
 	}
 	return "give one of them a separate address: " + left.uses(c.use, c.port.Name)
 }
