@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,13 +59,13 @@ func (o *logsOptions) run(cmd *cobra.Command, args []string) error {
 		defer f.Close()
 		in = f
 	}
-	return o.explain(cmd.OutOrStdout(), m, in)
+	return o.explain(cmd.Context(), cmd.OutOrStdout(), m, in)
 }
 
 // explain writes one explanation for each line that is known, as soon as it has read it.
-func (o *logsOptions) explain(w io.Writer, m *ir.Mesh, in io.Reader) error {
+func (o *logsOptions) explain(ctx context.Context, w io.Writer, m *ir.Mesh, in io.Reader) error {
 	var failed error
-	err := readLines(in, func(text string) {
+	err := readLines(ctx, in, func(text string) {
 		line, known := logs.Parse(text)
 		if !known || failed != nil {
 			return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,12 +31,13 @@ func newReplayCmd() *cobra.Command {
 as "meshc try" does: it counts those that would be denied and were not, those that would go to another service or
 version, and those that would be let in and were not, with examples and the lines of the spec that decide.
 
-It reads what proxies write by telemetry.accessLog as "json" and "text"; other lines are counted and left out. A request that
+It reads what proxies write by telemetry.accessLog as "json" and "text", also behind a prefix of kubectl or of a container
+runtime; other lines are counted and left out. A request that
 two proxies logged counts once. A log has no headers, tokens and bodies: where these decide, the request is counted apart.
 With --from or --server the requests are put to the mesh of that time as well, so that only those are told that the two
 meshes treat differently.
 
-It exits with 1 if a request would be denied or sent elsewhere.`,
+It exits with 0 if each request would surely end as before or be let in, with 1 if not, and with 2 if it read none.`,
 		Example: `  kubectl logs -l app=cart -c meshc-proxy --tail -1 | meshc replay
   meshc replay --from main access.log
   meshc replay --server 127.0.0.1:15011 yesterday/*.log -o json`,
@@ -67,17 +69,23 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
 	}
 	r := replay.New(then, now)
 	if len(files) == 0 {
-		err = readLines(cmd.InOrStdin(), r.Add)
+		files = []string{"-"}
 	}
 	for _, name := range files {
-		if err == nil {
-			err = readFile(name, r.Add)
+		if name == "-" {
+			err = readLines(cmd.Context(), cmd.InOrStdin(), r.Add)
+		} else {
+			err = readFile(cmd.Context(), name, r.Add)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return err
-	}
 	result := r.Result()
+	if result.Requests+result.Connections == 0 {
+		return fmt.Errorf("none of the %d lines is one of an access log of the mesh's proxies\n  "+
+			"hint: telemetry.accessLog of the mesh makes them write one", result.Unread)
+	}
 	if f.output == "json" {
 		err = writeJSON(cmd.OutOrStdout(), result)
 	} else {
@@ -105,27 +113,58 @@ func (f *replayFlags) meshes(cmd *cobra.Command) (then, now *ir.Mesh, err error)
 	return before.Mesh, after.Mesh, nil
 }
 
-func readFile(name string, add func(string)) error {
+func readFile(ctx context.Context, name string, add func(string)) error {
 	file, err := os.Open(name) // #nosec G304 -- a user names it
 	if err != nil {
 		return fmt.Errorf("%s cannot be read: %w", name, errors.Unwrap(err))
 	}
 	defer file.Close()
-	if err := readLines(file, add); err != nil {
+	if err := readLines(ctx, file, add); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
-// readLines hands on the lines of a log.
-func readLines(in io.Reader, add func(string)) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLogLine)
-	for lines.Scan() {
-		add(lines.Text())
+// readLines hands on the lines of a log, of which too long ones are empty, until the context ends: also while it waits
+// for a terminal or a pipe.
+func readLines(ctx context.Context, in io.Reader, add func(string)) error {
+	read := make(chan error, 1)
+	lines := make(chan string, 64)
+	go func() {
+		defer close(lines)
+		read <- scanLines(ctx, bufio.NewReaderSize(in, maxLogLine), lines)
+	}()
+	for {
+		select {
+		case line, more := <-lines:
+			if !more {
+				return <-read
+			}
+			add(line)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("a line has more than %d MiB, which no access log has", maxLogLine>>20)
+}
+
+func scanLines(ctx context.Context, in *bufio.Reader, to chan<- string) error {
+	for tooLong := false; ; {
+		text, prefix, err := in.ReadLine()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case prefix:
+			tooLong = true
+			continue
+		case tooLong:
+			text, tooLong = nil, false
+		}
+		select {
+		case to <- string(text):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return lines.Err()
 }

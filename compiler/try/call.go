@@ -2,8 +2,10 @@ package try
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -19,6 +21,10 @@ func (r *run) fromService(s *ir.Service) error {
 	for i := range s.Uses {
 		use := &s.Uses[i]
 		for _, name := range use.Ports {
+			if use.Binds[name] == net.JoinHostPort(strings.Trim(r.request.Host, "[]"), strconv.Itoa(int(number))) {
+				r.call(at, s, use, name) // whatever host the request names
+				return nil
+			}
 			if r.numberOf(use, name) == number {
 				calls = append(calls, called{use, name, r.protocolOf(use, name)})
 			}
@@ -39,7 +45,9 @@ func (r *run) fromService(s *ir.Service) error {
 		}
 	}
 	r.Write = "services." + s.Name + ".uses: the callee, by its name"
-	if callee := r.named(); callee != "" {
+	if callee := r.named(); callee != "" && r.mesh.Service(callee) == nil {
+		r.Write = fmt.Sprintf("services.%s.uses: %q: {}", s.Name, callee)
+	} else if callee != "" {
 		r.Write = fmt.Sprintf("services.%s.uses: %q: {}, and {from: services: [%q]} in services.%s.allow", s.Name,
 			callee, s.Name, callee)
 	}

@@ -22,6 +22,8 @@ type Condition struct {
 	Kind ConditionKind `json:"kind"`
 	On   string        `json:"on"`
 	Is   string        `json:"is"`
+	// Key is the same for conditions of two meshes, or of two requests, that ask for the same.
+	Key string `json:"-"`
 	// Refuses is set where the request is refused for it.
 	Refuses bool `json:"refuses,omitempty"`
 	// Chance that it is so, more than 0 and less than 1; 0 where chance does not decide.
@@ -208,7 +210,7 @@ func (r *run) choose(q *question) string {
 	is := q.alternatives[n]
 	b.known[q.key] = is
 	b.chosen, b.of = append(b.chosen, n), append(b.of, len(q.alternatives))
-	b.conditions = append(b.conditions, Condition{q.kind, q.on, is, q.refuses && n > 0, q.chance(n)})
+	b.conditions = append(b.conditions, Condition{q.kind, q.on, is, q.key, q.refuses && n > 0, q.chance(n)})
 	return is
 }
 

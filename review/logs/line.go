@@ -34,6 +34,7 @@ type Line struct {
 	Path     string   `json:"path,omitempty"`
 	Query    string   `json:"-"`
 	Status   int      `json:"status,omitempty"`
+	GRPC     int      `json:"grpcStatus,omitempty"` // 0 for none, or OK
 	Flags    []string `json:"flags,omitempty"`
 	Details  string   `json:"details,omitempty"`
 	Failure  string   `json:"failure,omitempty"`
@@ -59,10 +60,10 @@ func Parse(text string) (line *Line, known bool) {
 	text = strings.TrimSpace(text)
 	var fields map[string]string
 	switch {
-	case strings.HasPrefix(text, "{"):
-		fields = ofJSON(text)
+	case strings.HasSuffix(text, "}") && strings.Contains(text, "{"):
+		fields = ofJSON(text[strings.IndexByte(text, '{'):])
 	case strings.Contains(text, " kind="):
-		fields = ofText(text)
+		fields = ofText(withoutPrefix(text))
 	default:
 		fields = ofEnvoy(text)
 	}
@@ -79,11 +80,29 @@ func Parse(text string) (line *Line, known bool) {
 	line.Version, line.Client, line.ID = fields["service.version"], fields["client.address"], fields["request.id"]
 	line.Denied = fields["error.type"] == "Denied"
 	line.Status, _ = strconv.Atoi(fields["http.response.status_code"]) // 0 for none
+	line.GRPC, _ = strconv.Atoi(fields["rpc.grpc.status_code"])
 	line.Attempts, _ = strconv.Atoi(fields["attempts"])
 	if f := fields["flags"]; f != "" {
 		line.Flags = strings.Split(f, ",")
 	}
 	return line, true
+}
+
+// withoutPrefix is a line of text without what a container runtime or kubectl puts before it: the time stands just before
+// the kind.
+func withoutPrefix(text string) string {
+	before, _, _ := strings.Cut(text, " kind=")
+	return text[strings.LastIndexByte(before, ' ')+1:]
+}
+
+// Malformed reports whether the request was refused for its form, or was none.
+func (l *Line) Malformed() bool {
+	for _, cause := range []string{"path_normalization_failed", "http1.", "http2.", "http3."} {
+		if strings.HasPrefix(l.Details, cause) && l.Details != "http2.remote_reset" {
+			return true
+		}
+	}
+	return strings.HasPrefix(l.Kind, "http.") && l.Method == ""
 }
 
 // ofJSON are the fields of a line of JSON; nil for one that no proxy of a mesh wrote.

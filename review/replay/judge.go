@@ -2,7 +2,6 @@ package replay
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,175 +36,142 @@ type verdict struct {
 	change Change
 	// why is what happens, in words; then is what did.
 	why, then string
-	// key groups requests of which the same is to be said.
-	key string
-	// line is a trial of one of them.
-	trial *try.Trial
+	trial     *try.Trial
 }
 
 // judge puts a request to the mesh, and to the one in which it was logged where that is known.
 func (r *Replay) judge(is request, line *logs.Line) verdict {
-	now := ends(r.now, line)
-	if now == nil {
-		return verdict{change: Unknown, why: "the mesh does not know this caller or callee", key: "unknown"}
+	if line.Malformed() { // whatever the mesh says
+		return verdict{change: Same}
+	}
+	renamed := *line
+	renamed.Caller = r.identityNow(line)
+	entries := entriesOf(r.then, line)
+	if r.then == nil {
+		entries = entriesOf(r.now, line)
+	}
+	now := ways(r.now, &renamed, entries)
+	if len(now) == 0 {
+		return verdict{change: Unknown, why: "the mesh does not have this caller or callee"}
 	}
 	if r.then != nil {
-		if then := ends(r.then, line); then != nil {
-			return compared(then, now)
+		if then := ways(r.then, line, entries); len(then) > 0 {
+			return compared(asRecorded(then, is.recorded), now)
 		}
 	}
 	return against(is, line, now)
 }
 
-// end is how a request may end.
-type end struct {
-	try.Outcome
-	trial *try.Trial
-}
-
-// id is the same for two ends that are the same to a caller.
-func (e *end) id() string {
-	if a := e.Answer; a != nil {
-		return fmt.Sprintf("answer %s %d %d %s", a.By, a.Status, a.GRPCStatus, a.Location)
+// identityNow is the identity by which the caller of a line calls in the mesh that requests are put to: another one,
+// where the same member has another account there.
+func (r *Replay) identityNow(line *logs.Line) string {
+	if r.then == nil {
+		return line.Caller
 	}
-	return fmt.Sprintf("reach %s|%s|%s|%s|%d", e.Reach.Service, e.Reach.External, e.Reach.Version, e.Reach.Port,
-		e.Reach.Refused)
-}
-
-// place is where a request goes that is let in.
-func (e *end) place() string {
-	if e.Answer != nil {
-		return e.id()
+	from, known := logs.Sender(r.then, line.Caller, line.Callee)
+	switch {
+	case !known:
+	case from.Kind == ir.KindService && r.now.Service(from.Name) != nil:
+		return r.now.Service(from.Name).Identity.String()
+	case from.Kind == ir.KindGateway && r.now.Gateway(from.Name) != nil:
+		return r.now.Gateway(from.Name).Identity.String()
 	}
-	return strings.TrimSpace(e.Reach.Service + e.Reach.External + " " + e.Reach.Version)
+	return line.Caller
 }
 
-// ends are how the request of a line may end in a mesh, but for what load, chance and services of authorization decide;
-// nil when there is no such request.
-func ends(m *ir.Mesh, line *logs.Line) (out []end) {
-	for _, q := range requestsOf(m, line) {
-		trial, err := try.Try(m, q)
-		if err != nil {
-			continue
-		}
-		outcomes, _, err := try.Outcomes(m, q)
-		if err != nil {
-			continue
-		}
-		for _, o := range outcomes {
-			if o.Transient() || slices.ContainsFunc(o.When, func(c try.Condition) bool {
-				return c.Refuses && (c.Kind == try.OnAuthorization || c.Kind == try.OnCertificate)
-			}) {
-				continue
-			}
-			out = append(out, end{o, trial})
-		}
+// asRecorded are the ways that may have been those of the request, by how it ended; all, if none is.
+func asRecorded(list []way, recorded string) []way {
+	out := slices.DeleteFunc(slices.Clone(list), func(w way) bool {
+		return w.lets != (recorded == recordedPassed) && recorded != recordedMaybe
+	})
+	if len(out) == 0 {
+		return list
 	}
 	return out
 }
 
-// compared are two meshes' ends of one request.
-func compared(then, now []end) verdict {
-	was, is := idsOf(then), idsOf(now)
-	switch {
-	case slices.Equal(was, is):
-		return verdict{change: Same}
-	case allowed(then) == all && allowed(now) == none:
-		return changed(Denied, now, textOf(then))
-	case allowed(then) == none && allowed(now) == all:
-		return changed(Allowed, now, textOf(then))
-	case allowed(then) == all && allowed(now) == all:
-		return changed(Routed, now, textOf(then))
-	case allowed(then) == none && allowed(now) == none:
-		return verdict{change: Same} // refused in another way
+// compared are two meshes' ways of one request. Two ways are of the same request unless they want different answers to
+// one question.
+func compared(then, now []way) verdict {
+	var found []Change
+	for _, was := range then {
+		for _, is := range now {
+			if c := changeOf(&was, &is); was.agrees(&is) && !slices.Contains(found, c) {
+				found = append(found, c)
+			}
+		}
 	}
-	return undecided(now, textOf(then))
+	switch was := textOf(then); {
+	case len(found) != 1:
+		return undecided(now, was)
+	case found[0] == Same:
+		return verdict{change: Same}
+	default:
+		return changed(found[0], now, was)
+	}
+}
+
+// changeOf is what is another for a request that goes one way in place of another.
+func changeOf(was, is *way) Change {
+	switch {
+	case was.lets && !is.lets:
+		return Denied
+	case !was.lets && is.lets:
+		return Allowed
+	case was.lets && was.id != is.id:
+		return Routed
+	}
+	return Same // or refused in another way
 }
 
 // against is what a mesh does with a request, against what the log says of it.
-func against(is request, line *logs.Line, now []end) verdict {
+func against(is request, line *logs.Line, now []way) verdict {
 	then := "was answered " + strconv.Itoa(line.Status)
-	if line.Status == 0 {
-		then = "passed"
-	}
-	if is.recorded == recordedDenied {
+	switch {
+	case is.recorded == recordedDenied:
 		then = "was denied"
+	case line.GRPC != 0:
+		then += fmt.Sprintf(", with the status %d of gRPC", line.GRPC)
+	case line.Status == 0:
+		then = "was let in"
 	}
 	switch lets := allowed(now); {
+	case lets == some:
+		return undecided(now, then)
 	case is.recorded == recordedPassed && lets == none:
 		return changed(Denied, now, then)
 	case is.recorded != recordedPassed && lets == all:
 		return changed(Allowed, now, then)
-	case lets == some:
-		return undecided(now, then)
 	case lets == none || !goesElsewhere(line, now):
 		return verdict{change: Same}
 	}
-	return changed(Routed, now, "went to "+strings.TrimSpace(line.Callee+" "+line.Version))
+	if line.Callee != "" {
+		then = "went to " + strings.TrimSpace(line.Callee+" "+line.Version)
+	}
+	return changed(Routed, now, then)
 }
 
-// goesElsewhere reports whether a request of a caller's line goes to another callee or version than it did.
-func goesElsewhere(line *logs.Line, now []end) bool {
-	if line.Kind != clientHTTP || line.Callee == "" {
+// goesElsewhere reports whether a request of a caller's line goes to another callee or version than it did, or to one
+// where a proxy answered.
+func goesElsewhere(line *logs.Line, now []way) bool {
+	if line.Kind != clientHTTP {
 		return false
 	}
-	return !slices.ContainsFunc(now, func(e end) bool {
-		if e.Reach == nil {
-			return false
-		}
-		callee := e.Reach.Service + e.Reach.External
-		plain, _, _ := strings.Cut(line.Callee, ".")
-		return (callee == line.Callee || callee == plain) && e.Reach.Version == line.Version
+	answered := line.Callee == "" || line.Details == "direct_response"
+	return !slices.ContainsFunc(now, func(w way) bool {
+		return slices.ContainsFunc(w.ends, func(o try.Outcome) bool {
+			if o.Reach == nil || answered {
+				return o.Reach == nil && answered
+			}
+			callee := o.Reach.Service + o.Reach.External
+			plain, _, _ := strings.Cut(line.Callee, ".")
+			return (callee == line.Callee || callee == plain) && o.Reach.Version == line.Version
+		})
 	})
 }
 
-// How many of the ends let a request in.
-const (
-	none = iota
-	some
-	all
-)
-
-func allowed(list []end) int {
-	lets, refuses := false, false
-	for i := range list {
-		if list[i].Allowed() {
-			lets = true
-		} else {
-			refuses = true
-		}
-	}
-	switch {
-	case lets && refuses:
-		return some
-	case lets:
-		return all
-	}
-	return none
-}
-
-func idsOf(list []end) []string {
-	var out []string
-	for i := range list {
-		out = append(out, list[i].id())
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// textOf are ends in words.
-func textOf(list []end) string {
-	var out []string
-	for i := range list {
-		if text := list[i].Text(); !slices.Contains(out, text) {
-			out = append(out, text)
-		}
-	}
-	return strings.Join(out, ", or ")
-}
-
-func changed(c Change, now []end, then string) verdict {
-	v := verdict{change: c, why: textOf(now), then: then, key: strings.Join(idsOf(now), ",")}
+func changed(c Change, now []way, then string) verdict {
+	v := verdict{change: c, why: textOf(now), then: then}
 	if len(now) > 0 {
 		v.trial = now[0].trial
 	}
@@ -213,83 +179,18 @@ func changed(c Change, now []end, then string) verdict {
 }
 
 // undecided is for a request of which the mesh decides by what the log does not say.
-func undecided(now []end, then string) verdict {
+func undecided(now []way, then string) verdict {
 	v := changed(Undecided, now, then)
 	var on []string
 	for i := range now {
-		for _, c := range now[i].When {
+		for _, c := range now[i].when {
 			if !slices.Contains(on, c.On) {
 				on = append(on, c.On)
 			}
 		}
 	}
-	v.why += "; it depends on " + strings.Join(on, ", and on ")
+	if len(on) > 0 {
+		v.why += "; it depends on " + strings.Join(on, ", and on ")
+	}
 	return v
 }
-
-// requestsOf are the requests that a line may be of: one, but for gateways that take a host at several listeners.
-func requestsOf(m *ir.Mesh, line *logs.Line) []try.Request {
-	q := try.Request{Method: line.Method, Partial: true}
-	q.IP, _ = netip.ParseAddr(line.Client) // or none
-	port, err := strconv.ParseUint(line.Port, 10, 16)
-	if err != nil && line.Port != "" {
-		return nil
-	}
-	path := line.Path
-	if line.Query != "" {
-		path += "?" + line.Query
-	}
-	switch line.Kind {
-	case clientHTTP, clientTCP:
-		from, known := logs.Sender(m, line.Caller, line.Callee)
-		if !known {
-			return nil
-		}
-		q.From = from
-		if line.Kind == clientTCP {
-			q.Method, q.Scheme, q.Host, q.Port, q.Path = "CONNECT", "tcp", line.Callee, uint16(port), "/"
-			return []try.Request{q}
-		}
-		if q.ParseURL("http://"+line.Host+path) != nil {
-			return nil
-		}
-		if from.Kind == ir.KindGateway {
-			return atListeners(m.Gateway(from.Name), line, q)
-		}
-		if q.Port == 0 {
-			q.Authority, q.Port = q.Host, uint16(port)
-		}
-		return []try.Request{q}
-	case serverHTTP, serverTCP:
-		q.From = try.Sender{Kind: try.Outside}
-		if line.Caller != "" {
-			q.From = try.Sender{Kind: ir.KindIdentity, Name: line.Caller}
-		}
-		q.Scheme, q.Host, q.Port, q.Authority, q.Path = "http", line.Callee, uint16(port), line.Host, path
-		if line.Kind == serverTCP {
-			q.Method, q.Scheme, q.Authority, q.Path = "CONNECT", "tcp", "", "/"
-		}
-		return []try.Request{q}
-	}
-	return nil
-}
-
-// atListeners is a request at each listener of a gateway that takes its host.
-func atListeners(g *ir.Gateway, line *logs.Line, q try.Request) (out []try.Request) {
-	for i := range g.Listeners {
-		l := &g.Listeners[i]
-		serves := slices.ContainsFunc(l.Hosts, func(h string) bool { return ir.HostCovers(h, strings.ToLower(q.Host)) })
-		if l.To != nil || !serves || l.RedirectTo != "" && line.Callee != "" {
-			continue
-		}
-		at := q
-		if at.Port, at.Authority = l.Port, line.Host; l.TLS != nil {
-			at.Scheme = "https"
-		}
-		out = append(out, at)
-	}
-	return out
-}
-
-// followed reports whether the mesh can be asked for the request of a line.
-func (r *Replay) followed(line *logs.Line) bool { return len(requestsOf(r.now, line)) > 0 }

@@ -5,7 +5,9 @@ package replay
 import (
 	"cmp"
 	"hash/fnv"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/logs"
@@ -48,9 +50,10 @@ type seen struct {
 
 // The ends that a log tells of a request.
 const (
-	recordedPassed = "passed"  // it reached an application, or a route answered it
-	recordedDenied = "denied"  // rules of the callee refused it
-	recordedMaybe  = "refused" // it was answered 401 or 403, by the callee's proxy or its application
+	recordedPassed = "passed" // it reached an application, or a route answered it
+	recordedDenied = "denied" // rules of the callee refused it
+	// It was answered 401 or 403, or as gRPC says that, by the callee's proxy or its application.
+	recordedMaybe = "refused"
 )
 
 // Add takes a line of a log; what is not one of a request is counted as unread.
@@ -112,7 +115,7 @@ func recordedOf(l *logs.Line) string {
 	switch {
 	case l.Denied, l.Refused():
 		return recordedDenied
-	case l.Kind == clientHTTP && (l.Status == 401 || l.Status == 403):
+	case l.Kind == clientHTTP && (l.Status == 401 || l.Status == 403 || l.GRPC == 7 || l.GRPC == 16):
 		return recordedMaybe
 	}
 	return recordedPassed
@@ -142,7 +145,51 @@ func (r *Replay) joined() {
 		}
 	}
 	r.ids = nil
+	r.joinedConnections()
 }
+
+// joinedConnections counts connections that both ends logged once, by the lines of the callees, which alone know why
+// they refused one. A line of a connection has no id: those between the same two are as good as each other.
+func (r *Replay) joinedConnections() {
+	type edge struct{ caller, callee, port string }
+	logged := map[edge]int{}
+	var clients []*counted
+	for is, c := range r.requests {
+		switch is.kind {
+		case serverTCP:
+			logged[edge{is.caller, is.callee, is.port}] += c.count
+		case clientTCP:
+			clients = append(clients, c)
+		}
+	}
+	slices.SortFunc(clients, func(a, b *counted) int {
+		return cmp.Or(cmp.Compare(a.is.client, b.is.client), cmp.Compare(a.is.version, b.is.version))
+	})
+	for _, c := range clients {
+		of := edge{c.is.caller, c.is.callee, c.is.port}
+		n := min(c.count, logged[of])
+		c.count -= n
+		logged[of] -= n
+	}
+}
+
+// who is a caller in short: the member of the mesh that has the identity.
+func (r *Replay) who(caller string) string {
+	for _, m := range []*ir.Mesh{r.then, r.now} {
+		if m == nil {
+			continue
+		}
+		if from, known := logs.Sender(m, caller, ""); known {
+			return strings.TrimPrefix(from.String(), "service ")
+		}
+	}
+	return cmp.Or(caller, "(no certificate)")
+}
+
+// aPath is where words about a request name its path.
+var aPath = regexp.MustCompile(` as \S+`)
+
+func withoutPaths(text string) string { return aPath.ReplaceAllString(text, "") }
 
 // Result tells what the mesh would do with the requests. It ends the replay.
 func (r *Replay) Result() *Result {
@@ -158,10 +205,10 @@ func (r *Replay) Result() *Result {
 		if v.change == Same {
 			continue
 		}
-		key := groupKey{v.change, is.caller, is.callee, is.port, v.key}
+		key := groupKey{v.change, is.caller, is.callee, is.port, withoutPaths(v.then), withoutPaths(v.why)}
 		g := groups[key]
 		if g == nil {
-			g = &Group{Change: v.change, Caller: is.caller, Callee: is.callee, Port: is.port, Why: v.why, Then: v.then}
+			g = &Group{Change: v.change, Caller: is.caller, Callee: is.callee, Port: is.port, Who: r.who(is.caller)}
 			groups[key] = g
 		}
 		g.add(&c.line, c.count, v)
@@ -172,7 +219,7 @@ func (r *Replay) Result() *Result {
 	slices.SortFunc(out.Groups, func(a, b Group) int {
 		return cmp.Or(cmp.Compare(slices.Index(changes, a.Change), slices.Index(changes, b.Change)),
 			-cmp.Compare(a.Requests, b.Requests), cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee),
-			cmp.Compare(a.Why, b.Why), cmp.Compare(a.Example, b.Example))
+			cmp.Compare(a.Example, b.Example), cmp.Compare(a.Why, b.Why), cmp.Compare(a.Then, b.Then))
 	})
 	return out
 }

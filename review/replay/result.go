@@ -6,8 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
-
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/review/logs"
 )
@@ -29,8 +27,10 @@ type Group struct {
 	Change   Change `json:"change"`
 	Requests int    `json:"requests"`
 	Caller   string `json:"caller,omitempty"`
-	Callee   string `json:"callee,omitempty"`
-	Port     string `json:"port,omitempty"`
+	// Who is the caller in short, as the mesh names it.
+	Who    string `json:"who,omitempty"`
+	Callee string `json:"callee,omitempty"`
+	Port   string `json:"port,omitempty"`
 	// Then is what happened, and Why what would.
 	Then string `json:"then,omitempty"`
 	Why  string `json:"why"`
@@ -45,8 +45,9 @@ type Group struct {
 }
 
 type groupKey struct {
-	change                    Change
-	caller, callee, port, key string
+	change               Change
+	caller, callee, port string
+	then, why            string
 }
 
 func (r *Result) add(c Change, kind string, n int) {
@@ -73,10 +74,10 @@ func (g *Group) add(line *logs.Line, n int, v verdict) {
 	if line.Method == "" {
 		example = fmt.Sprintf("a connection to %s:%s", line.Callee, line.Port)
 	}
-	if g.Example != "" && g.Example <= example {
+	if g.Example != "" && (g.Example < example || g.Example == example && g.Why+g.Then <= v.why+v.then) {
 		return
 	}
-	g.Example, g.Steps, g.Write = example, nil, ""
+	g.Example, g.Then, g.Why, g.Steps, g.Write = example, v.then, v.why, nil, ""
 	if v.trial == nil {
 		return
 	}
@@ -91,8 +92,10 @@ func (g *Group) add(line *logs.Line, n int, v verdict) {
 	}
 }
 
-// Good reports whether no request would be denied or sent elsewhere.
-func (r *Result) Good() bool { return r.Counts[Denied] == 0 && r.Counts[Routed] == 0 }
+// Good reports whether each request would surely end as before, or be let in.
+func (r *Result) Good() bool {
+	return r.Counts[Denied]+r.Counts[Routed]+r.Counts[Undecided]+r.Counts[Unknown] == 0
+}
 
 // titles are the changes in words, with how many requests they are.
 var titles = []struct {
@@ -101,7 +104,7 @@ var titles = []struct {
 }{
 	{Denied, "would be denied"},
 	{Routed, "would go elsewhere"},
-	{Undecided, "would end by what the log does not say"},
+	{Undecided, "cannot be decided by the log alone"},
 	{Allowed, "would be let in, refused before"},
 	{Unknown, "of callers or callees that the mesh does not have"},
 	{Same, "would end as before"},
@@ -112,7 +115,7 @@ func (r *Result) Text(w io.Writer, most int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s", number(r.Requests, "request"), number(r.Connections, "connection"))
 	if r.Unread > 0 {
-		fmt.Fprintf(&b, "; %s left out, of neither", number(r.Unread, "line"))
+		fmt.Fprintf(&b, "; %s left out", number(r.Unread, "other line"))
 	}
 	b.WriteByte('\n')
 	for _, t := range titles {
@@ -132,12 +135,8 @@ func (r *Result) Text(w io.Writer, most int) error {
 			fmt.Fprintf(&b, "\nand %s of those that %s (--examples)\n", number(n, "further group"), t.words)
 		}
 	}
-	for text := range strings.Lines(b.String()) {
-		if _, err := fmt.Fprintln(w, diag.Printable(strings.TrimSuffix(text, "\n"))); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func number(n int, of string) string {
@@ -150,36 +149,23 @@ func number(n int, of string) string {
 func (g *Group) text(b *strings.Builder) {
 	for _, t := range titles {
 		if t.change == g.Change {
-			fmt.Fprintf(b, "\n%s → %s:%s: %d %s\n", nameOf(g.Caller), cmp.Or(g.Callee, "(no callee)"),
-				cmp.Or(g.Port, "-"), g.Requests, t.words)
+			fmt.Fprintf(b, "\n%s → %s:%s: %d %s\n", diag.Printable(g.Who), cmp.Or(diag.Printable(g.Callee), "(no callee)"),
+				cmp.Or(diag.Printable(g.Port), "-"), g.Requests, t.words)
 		}
 	}
-	fmt.Fprintf(b, "  %s", g.Example)
+	fmt.Fprintf(b, "  %s", diag.Printable(g.Example))
 	if g.Paths > 1 {
 		fmt.Fprintf(b, ", and %s", number(g.Paths-1, "other path"))
 	}
 	b.WriteByte('\n')
 	if g.Then != "" {
-		fmt.Fprintf(b, "    then: %s\n", g.Then)
+		fmt.Fprintf(b, "    then: %s\n", diag.Printable(g.Then))
 	}
-	fmt.Fprintf(b, "    now:  %s\n", strings.ReplaceAll(g.Why, "\n", "\n          "))
+	fmt.Fprintf(b, "    now:  %s\n", diag.Printable(g.Why))
 	for _, s := range g.Steps {
-		fmt.Fprintf(b, "    %s\n", s)
+		fmt.Fprintf(b, "    %s\n", diag.Printable(s))
 	}
 	if g.Write != "" {
-		fmt.Fprintf(b, "    to let it in: %s\n", g.Write)
+		fmt.Fprintf(b, "    to let it in: %s\n", diag.Printable(g.Write))
 	}
-}
-
-// nameOf is a caller in short: the account of an identity, where its path is that of the mesh.
-func nameOf(caller string) string {
-	if caller == "" {
-		return "(no certificate)"
-	}
-	id, err := spiffeid.FromString(caller)
-	parts := strings.Split(id.Path(), "/")
-	if err != nil || len(parts) != 5 || parts[1] != "ns" || parts[3] != "sa" {
-		return caller
-	}
-	return parts[4] + "." + parts[2]
 }
