@@ -128,8 +128,8 @@ func TestOperatorsFromElsewhere(t *testing.T) {
 	}
 }
 
-// In a browser an operator logs in with his token. What the browser keeps is not the token, and is worth nothing once he
-// is no operator.
+// In a browser an operator logs in with his token. What the browser keeps is not the token, and is worth nothing once
+// he is no operator.
 func TestOperatorsLogIn(t *testing.T) {
 	r, log := site(t, operating)
 	none := shows(t, nil, "")

@@ -41,7 +41,8 @@ type Config struct {
 	// MetricsListen is the address HOST:PORT at which the mesh's scraper reads the metrics of this server; empty for
 	// none.
 	MetricsListen string
-	// OperatorsListen is the address HOST:PORT of the live page and of taps for operators from elsewhere; empty for none.
+	// OperatorsListen is the address HOST:PORT of the live page and of taps for operators from elsewhere; empty for
+	// none.
 	OperatorsListen string
 	// Names are DNS names by which clients reach the server, besides those in addresses to listen at. A request at the
 	// addresses for administrators and operators that names another host is refused.

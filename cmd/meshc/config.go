@@ -199,8 +199,12 @@ func (c *comparison) askServer(cmd *cobra.Command, m *ir.Mesh) error {
 			return err
 		}
 		if c.node = connected(report, c.member, c.flags.instance); c.node == "" {
+			which := c.member.String()
+			if c.flags.instance != "" {
+				which += ", instance " + c.flags.instance + ","
+			}
 			return fmt.Errorf("no proxy of %s is connected to meshc serve at %s\n  hint: --envoy shows what its Envoy has",
-				c.member, c.flags.server)
+				which, c.flags.server)
 		}
 	}
 	raw, err := ask(cmd, c.flags.server, "/config?node="+url.QueryEscape(c.node))

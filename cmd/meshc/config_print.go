@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	textdiff "github.com/rogpeppe/go-internal/diff"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/review/config"
 )
@@ -30,11 +32,14 @@ func (c *comparison) printTable(w io.Writer) error {
 	if c.served != nil && c.served.Ahead > 0 {
 		fmt.Fprintf(w, "  a change is on its way: %d more steps follow\n", c.served.Ahead)
 	}
+	if known := slices.DeleteFunc(slices.Clone(c.places[:]), func(p string) bool { return p == "" }); len(known) < 2 {
+		fmt.Fprintln(w, "  nothing is compared: the configuration is known in one place alone")
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprint(t, "\nTYPE\tNAME\tLINE\tCOMPILED\tSERVED\tENVOY\n")
 	for i := range c.rows {
 		r := &c.rows[i]
-		fmt.Fprintf(t, "%s\t%s\t%s", r.Type, r.Name, lineText(r.Source))
+		fmt.Fprintf(t, "%s\t%s\t%s", r.Type, diag.Printable(r.Name), lineText(r.Source))
 		for j, v := range placesOf(r) {
 			fmt.Fprintf(t, "\t%s", c.hashText(r, j, v))
 		}
@@ -66,7 +71,7 @@ func (c *comparison) hashText(r *config.Row, place int, v *config.Version) strin
 	switch {
 	case v != nil:
 		return v.Hash
-	case c.places[place] == "", place == 0 && r.Type == config.Endpoint:
+	case c.places[place] == "", place == 0 && r.Type == config.Endpoint, place == 2 && !c.states.Knows(r.Type):
 		return "-"
 	}
 	return "absent"

@@ -31,10 +31,12 @@ services: {
 }
 `
 
-// configured is a running mesh: its directory, the admin address of its server, and those of its Envoys by node id.
-func configured(t *testing.T) (dir, server string, envoys map[string]string) {
+// configured is a running mesh in the working directory: the admin address of its server, and those of its Envoys by
+// node id.
+func configured(t *testing.T) (server string, envoys map[string]string) {
 	t.Helper()
-	dir = t.TempDir()
+	dir := t.TempDir()
+	t.Chdir(dir)
 	writeAll(t, dir, map[string]string{"cue.mod/module.cue": moduleText, "mesh.cue": configMesh})
 	r, err := compiler.Compile(t.Context(), compiler.Options{Dir: dir})
 	if err != nil || r.Mesh == nil {
@@ -53,18 +55,18 @@ func configured(t *testing.T) (dir, server string, envoys map[string]string) {
 	for _, p := range m.Status().Proxies {
 		envoys[p.ID] = p.Admin
 	}
-	return dir, m.ServerAdmin(), envoys
+	return m.ServerAdmin(), envoys
 }
 
 // TestConfig shows the configuration of a running Envoy, of one that differs, and of one that nobody can reach.
 func TestConfig(t *testing.T) {
-	dir, server, envoys := configured(t)
+	server, envoys := configured(t)
 	at := envoys["service/web/a"]
 	hash := regexp.MustCompile(`\b[0-9a-f]{8}\b`)
 	shown := func(code int, args ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		if got := run(append([]string{"-C", dir, "config"}, args...), strings.NewReader(""), &stdout, &stderr); got != code {
+		if got := run(append([]string{"config"}, args...), strings.NewReader(""), &stdout, &stderr); got != code {
 			t.Fatalf("config %v exits with %d and not %d: %s%s", args, got, code, stdout.String(), stderr.String())
 		}
 		return strings.NewReplacer(server, "SERVER", at, "ENVOY").Replace(
@@ -103,7 +105,7 @@ SDS trust - HASH HASH HASH
 	}
 	var report configReport
 	var stdout bytes.Buffer
-	all := []string{"-C", dir, "config", "web", "--server", server, "--dump", file, "-o", "json"}
+	all := []string{"config", "web", "--server", server, "--dump", file, "-o", "json"}
 	if code := run(all, strings.NewReader(""), &stdout, io.Discard); code != exitFindings {
 		t.Errorf("it exits with %d", code)
 	}
@@ -123,7 +125,7 @@ SDS trust - HASH HASH HASH
 
 // TestConfigSaysWhatIsWrong asks for what nobody can show.
 func TestConfigSaysWhatIsWrong(t *testing.T) {
-	dir, server, envoys := configured(t)
+	server, envoys := configured(t)
 	file := filepath.Join(t.TempDir(), "dump.json")
 	if err := os.WriteFile(file, []byte(`{"configs": [{"clusters": []}]}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -139,12 +141,12 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		"the dump cannot be read: no such file or directory":                  {"web", "--dump", file + ".not"},
 		"no Envoy answers at 127.0.0.1:1: is this its admin address?":         {"web", "--envoy", "127.0.0.1:1"},
 		"no meshc serve answers at 127.0.0.1:1":                               {"web", "--server", "127.0.0.1:1"},
-		"no proxy of service web is connected to meshc serve at":              {"web", "--instance", "b"},
+		"no proxy of service web, instance b, is connected to meshc serve at": {"web", "--instance", "b"},
 		"service web has no resource outbound":                                {"web", "--resource", "outbound"},
 		"--envoy and --dump are two places of one configuration: give one of": {"web", "--envoy", "a", "--dump", "b"},
 	} {
 		var stdout, stderr bytes.Buffer
-		all := append([]string{"-C", dir, "config", "--server", server}, args...)
+		all := append([]string{"config", "--server", server}, args...)
 		if code := run(all, strings.NewReader(""), &stdout, &stderr); code != exitFault || !strings.Contains(stderr.String(), want) {
 			t.Errorf("config %v exits with %d and says %s, and not %s", args, code, stderr.String(), want)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -95,6 +96,7 @@ var errNoAnswer = errors.New("no answer")
 
 // get reads what a server answers.
 func get(cmd *cobra.Command, server, path string) (code int, data []byte, err error) {
+	server = strings.TrimSuffix(strings.TrimPrefix(server, "http://"), "/") // as meshc up prints it
 	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+path, nil)
 	if err != nil {
 		return 0, nil, usage(fmt.Errorf("server %q is not a valid address HOST:PORT", server))

@@ -73,6 +73,6 @@ func (l *linker) anyOrNamed(here place, field string, list []spec.Field[string],
 			here.pos(list[i].Pos)).hint("name them")
 	case len(list) > 1:
 		l.add(diag.BadFormat, here.field(field).index(i), `"*" is for all, and stands alone`, here.pos(list[i].Pos)).
-			hint("remove the others")
+			hint("remove it")
 	}
 }

@@ -91,7 +91,10 @@ func differing(t *testing.T, s config.States) (text string, all int) {
 func TestConfigurationIsWhatEnvoyHas(t *testing.T) {
 	for name, settings := range map[string]string{"xds": "", "static": staticDelivery} {
 		t.Run(name, func(t *testing.T) {
-			text := strings.Replace(metricsMesh, `trustDomain: "shop.example",`, `trustDomain: "shop.example", `+settings, 1)
+			text := strings.NewReplacer(`trustDomain: "shop.example",`, `trustDomain: "shop.example", `+settings,
+				"listeners: http: port: 80",
+				`listeners: {http: port: 80, https: {port: 443, hosts: ["shop.example"], tls: secret: "shop-tls"}}`,
+			).Replace(metricsMesh)
 			m := start(t, inline(t, map[string]string{"mesh.cue": text}))
 			moved := strings.Replace(text, "services: {", "// a line\n\nservices: {", 1)
 			slower := strings.Replace(text, `name: "items", `, `name: "items", timeout: "7s", `, 1)

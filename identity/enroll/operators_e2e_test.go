@@ -29,10 +29,9 @@ services: cart: {workload: deployment: "cart", ports: http: {port: 80, protocol:
 services: web: {workload: deployment: "web", uses: cart: {}}
 `
 
-// TestOperatorsOfKubernetes has a real API server say who sees the live page, by groups of service accounts and by the
-// name of a person, and a real browser log in.
-func TestOperatorsOfKubernetes(t *testing.T) {
-	api := startAPIServer(t)
+// operated is a server that asks an API server for operators, with a mesh.
+func operated(t *testing.T, api *apiServer) (s *serve.Server, audience string) {
+	t.Helper()
 	for _, namespace := range []string{"ops", "shop", "shop-system"} {
 		api.create(t, "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": namespace}})
 	}
@@ -44,12 +43,12 @@ func TestOperatorsOfKubernetes(t *testing.T) {
 		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
 		"subjects": []any{map[string]any{"kind": "ServiceAccount", "namespace": "shop-system", "name": "meshc"}},
 	})
-	own := api.token(t, "shop-system", "meshc")
 	authority, err := ca.InMemory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := serve.New(serve.Config{
+	own := api.token(t, "shop-system", "meshc")
+	s, err = serve.New(serve.Config{
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", OperatorsListen: "127.0.0.1:0", Authority: authority,
 		TokenReview: &tokenreview.Reviewer{API: apiserver.API{Address: api.url, TokenFile: own, CAFile: api.caFile}},
 	})
@@ -70,6 +69,15 @@ func TestOperatorsOfKubernetes(t *testing.T) {
 	if err := s.SetMesh(result.Mesh); err != nil {
 		t.Fatal(err)
 	}
+	return s, result.Mesh.ServerIdentity().String()
+}
+
+// TestOperatorsOfKubernetes has a real API server say who sees the live page, by groups of service accounts and by the
+// name of a person, and a real browser log in.
+func TestOperatorsOfKubernetes(t *testing.T) {
+	api := startAPIServer(t)
+	s, audience := operated(t, api)
+	own := api.token(t, "shop-system", "meshc")
 	text := func(file string) string {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -77,7 +85,6 @@ func TestOperatorsOfKubernetes(t *testing.T) {
 		}
 		return string(data)
 	}
-	audience := result.Mesh.ServerIdentity().String()
 	oncall := text(api.token(t, "ops", "oncall", audience))
 	client := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,

@@ -42,7 +42,9 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	}
 	o.OnlyRead = true
 	objects, system := members(objects)
-	m := &reader{Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}, confined: map[string]bool{}}
+	m := &reader{
+		Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}, confined: map[string]bool{},
+	}
 	for _, o := range system {
 		m.NotCarried(o, "its namespace belongs to the cluster itself")
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// withUpgrades puts in front of each route that sends requests on one for each protocol that they may be upgraded to, on
-// which neither time nor tries are bounded. Between proxies an upgrade goes by HTTP/1.1 ([ir.Forms.HTTP1]).
+// withUpgrades puts in front of each route that sends requests on one for each protocol that they may be upgraded to,
+// on which neither time nor tries are bounded. Between proxies an upgrade goes by HTTP/1.1 ([ir.Forms.HTTP1]).
 func withUpgrades(routes []*routev3.Route, upgrades []string) []*routev3.Route {
 	if len(upgrades) == 0 {
 		return routes

@@ -46,6 +46,12 @@ type Set []Resource
 // States are a proxy's resources in the three places. A set is nil where it is not known.
 type States struct{ Compiled, Served, Envoy Set }
 
+// Knows reports whether the Envoy told of resources of a type: of endpoints only where it was asked for them.
+func (s *States) Knows(kind string) bool {
+	told := func(r Resource) bool { return r.Type == kind }
+	return s.Envoy != nil && (kind != Endpoint || slices.ContainsFunc(s.Envoy, told))
+}
+
 // Row is a resource in the three places; nil where it is absent, or where its place is not known.
 type Row struct {
 	Type     string
@@ -118,7 +124,7 @@ func (r *Row) differs(s *States) bool {
 	for _, p := range []struct {
 		known bool
 		is    *Version
-	}{{s.Compiled != nil && r.Type != Endpoint, r.Compiled}, {s.Served != nil, r.Served}, {s.Envoy != nil, r.Envoy}} {
+	}{{s.Compiled != nil && r.Type != Endpoint, r.Compiled}, {s.Served != nil, r.Served}, {s.Knows(r.Type), r.Envoy}} {
 		switch {
 		case !p.known:
 		case p.is == nil:
@@ -146,8 +152,11 @@ func versionOf(r *Resource) (*Version, error) {
 		return nil, err
 	}
 	var compared any = tree
-	if r.Type == Endpoint {
+	switch r.Type {
+	case Endpoint:
 		compared = addresses(tree)
+	case Secret:
+		compared = withoutFiles(tree)
 	}
 	canonical, err := json.Marshal(compared) // which sorts the keys
 	if err != nil {
@@ -162,4 +171,27 @@ func treeOf(body []byte) (tree map[string]any, err error) {
 	decoder.UseNumber()
 	err = decoder.Decode(&tree)
 	return tree, err
+}
+
+// withoutFiles is a secret without what stands in files: an Envoy tells their content, and hides keys.
+func withoutFiles(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, e := range v {
+			switch name {
+			case "filename", "inline_bytes", "watched_directory":
+			default:
+				out[name] = withoutFiles(e)
+			}
+		}
+		return out
+	case []any:
+		var out []any
+		for _, e := range v {
+			out = append(out, withoutFiles(e))
+		}
+		return out
+	}
+	return v
 }

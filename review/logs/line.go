@@ -88,8 +88,8 @@ func Parse(text string) (line *Line, known bool) {
 	return line, true
 }
 
-// withoutPrefix is a line of text without what a container runtime or kubectl puts before it: the time stands just before
-// the kind.
+// withoutPrefix is a line of text without what a container runtime or kubectl puts before it: the time stands just
+// before the kind.
 func withoutPrefix(text string) string {
 	before, _, _ := strings.Cut(text, " kind=")
 	return text[strings.LastIndexByte(before, ' ')+1:]

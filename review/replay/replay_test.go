@@ -64,9 +64,15 @@ func asked(method, host, path string, status int) string {
 		method, host, path, status)
 }
 
-// TestWhatALogDoesNotSay changes the mesh, and replays lines of which some do not say enough to tell what becomes of
-// their requests: these are told apart, and none of them counts as before.
-func TestWhatALogDoesNotSay(t *testing.T) {
+// unsaid is a change of the mesh, and lines of which some do not say enough to tell how their requests would end.
+type unsaid struct {
+	old, new string // in the mesh
+	lines    []string
+	then     map[replay.Change]int // with the mesh that logged the lines
+	alone    map[replay.Change]int // without
+}
+
+func unsaidOf() map[string]unsaid {
 	status := line("http.client", "web", "pay.default", "8080", asked("GET", "pay:8080", "/s", 200))
 	debug := line("http.client", "web", "pay.default", "8080", asked("PUT", "pay:8080", "/o", 200))
 	edge := line("http.client", "edge", "pay.default", "8080", asked("GET", "shop.example", "/", 200))
@@ -82,12 +88,7 @@ func TestWhatALogDoesNotSay(t *testing.T) {
 	nothing := line("http.client", "web", "", "", `"http.response.status_code":400,"details":"http1.codec_error"`)
 	opens, opened := line("tcp.client", "web", "data.default", "5432", `"flags":"-"`), line("tcp.server", "web",
 		"data.default", "5432", `"flags":"-"`)
-	for name, c := range map[string]struct {
-		old, new string // in the mesh
-		lines    []string
-		then     map[replay.Change]int // with the mesh that logged the lines
-		alone    map[replay.Change]int // without
-	}{
+	return map[string]unsaid{
 		"nothing": {
 			lines: []string{status, debug, edge, ping, grpc, refused, bound, malformed, nothing, opens, opened, opened},
 			then:  map[replay.Change]int{replay.Same: 10},
@@ -141,7 +142,13 @@ func TestWhatALogDoesNotSay(t *testing.T) {
 			map[replay.Change]int{replay.Undecided: 2},
 			map[replay.Change]int{replay.Undecided: 2},
 		},
-	} {
+	}
+}
+
+// TestWhatALogDoesNotSay replays lines against a changed mesh: what cannot be told is told apart, and does not count as
+// before.
+func TestWhatALogDoesNotSay(t *testing.T) {
+	for name, c := range unsaidOf() {
 		then := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": mesh})
 		now := compiletest.Compile(t, t.TempDir(), map[string]string{"mesh.cue": strings.Replace(mesh, c.old, c.new, 1)})
 		if then.Mesh == nil || now.Mesh == nil {

@@ -29,17 +29,18 @@ func entriesOf(m *ir.Mesh, line *logs.Line) []entry {
 		return []entry{{}}
 	}
 	var serving, redirecting, others []entry
-	host := try.Request{}
-	if host.ParseURL("http://"+line.Host) != nil {
+	named := try.Request{}
+	if named.ParseURL("http://"+line.Host) != nil {
 		return []entry{{}}
 	}
+	host := strings.ToLower(named.Host)
 	for i := range m.Gateway(from.Name).Listeners {
 		l := &m.Gateway(from.Name).Listeners[i]
 		if l.To != nil {
 			continue
 		}
 		e := entry{l.Name, l.Port, l.TLS != nil}
-		serves := slices.ContainsFunc(l.Hosts, func(h string) bool { return ir.HostCovers(h, strings.ToLower(host.Host)) })
+		serves := slices.ContainsFunc(l.Hosts, func(h string) bool { return ir.HostCovers(h, host) })
 		switch {
 		case !serves:
 			others = append(others, e)

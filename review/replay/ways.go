@@ -80,9 +80,8 @@ func ways(m *ir.Mesh, line *logs.Line, entries []entry) (out []way) {
 
 // joined adds a way, or its end to the way that has the same conditions.
 func joined(list []way, w way) []way {
-	i := slices.IndexFunc(list, func(other way) bool {
-		return slices.EqualFunc(other.when, w.when, func(a, b try.Condition) bool { return a.Key == b.Key && a.Is == b.Is })
-	})
+	alike := func(a, b try.Condition) bool { return a.Key == b.Key && a.Is == b.Is }
+	i := slices.IndexFunc(list, func(other way) bool { return slices.EqualFunc(other.when, w.when, alike) })
 	if i < 0 {
 		return append(list, w)
 	}
