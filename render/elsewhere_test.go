@@ -13,7 +13,15 @@ services: {
 	x: {uses: {limiter: {}, limiter2: {}}}
 	a: externalAuthorization: "other"
 }
-gateways: g: listeners: y3: {port: 8445, protocol: "tcp", to: {service: "y3", port: "p"}}
+gateways: g: {
+	listeners: y3: {port: 8445, protocol: "tcp", to: {service: "y3", port: "p"}}
+	allow: [{from: anyone: true}, {from: ipRanges: ["10.0.0.0/8"], listeners: ["http"]}]
+	deny: [{from: ipRanges: ["10.9.0.0/16"], listeners: ["http"], paths: ["/x"]}, {from: ipRanges: ["10.8.0.0/16"], listeners: ["http"]}]
+}
+gateways: h: {
+	allow: [{from: anyone: true}, {from: certificates: ["DNS:b.example"], listeners: ["https"]}]
+	deny: [{from: certificates: ["DNS:c.example"], listeners: ["https"]}]
+}
 mesh: jwt: issuers: fetched: {issuer: "https://fetched.example", jwks: {url: "https://e.example/keys", refresh: "9m"}}
 services: {
 	d: allow: [{from: {services: ["p"], gateways: ["h"]}}]

@@ -33,6 +33,8 @@ var without = map[string]string{
 	"services.a.hosts":                            "callers in the mesh use them, and gateways alone call a",
 	"services.x.createService":                    "it says who makes the Service, and nobody in the cluster calls x",
 	"services.y.createService":                    "it says who makes the Service, and nobody in the cluster calls y",
+	"gateways.[].allow.[].from.anyone":            "beside ipRanges it says nothing: every client of a gateway is meant without it too",
+	"gateways.[].deny.[].from.anyone":             "beside ipRanges it says nothing: every client of a gateway is meant without it too",
 	"services.[].proxy.drainTime":                 "where there are no pods it is Envoy's flag, which meshc up sets",
 }
 
@@ -273,6 +275,10 @@ func (r *trials) judged(s site) string {
 	to := c.target(s)
 	before, unset, found := r.meshWithout(c, to)
 	if found.HasErrors() {
+		// What is refused for itself, whatever its value, is judged: the change is from one value to another.
+		if slices.ContainsFunc(found, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Path == inWords(to) }) {
+			return fmt.Sprintf("%s with %s", refused, found[0].Code)
+		}
 		return fmt.Sprintf("%s: %v", unjudged, found)
 	}
 	after, found := r.meshWith(c, to, unset)

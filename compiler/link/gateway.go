@@ -37,7 +37,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	l.listenerRedirects(here, g, s.Listeners)
 	g.Telemetry = l.gatewayTelemetry(here.field("telemetry"), s.Telemetry)
 	g.Replicas = l.replicas(here.field("replicas"), s.Replicas)
-	g.Pods = l.gatewayPods(here.field("pods"), s.Pods)
+	g.Pods = l.gatewayPods(here.field("pods"), g, s.Pods)
 	g.Compression = l.compression(here.field("compression"), s.Compression)
 	if e := s.Egress; e != nil {
 		g.Egress = &ir.Egress{Host: e.Host.Or(l.mesh.EgressHost(g)), Port: uint16(e.Port.Or(defaultEgressPort))}

@@ -9,10 +9,18 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// gatewayPods is what the pods of a gateway carry, and where they run.
-func (l *linker) gatewayPods(here place, p *spec.GatewayPods) ir.GatewayPods {
+// gatewayPods is what the pods of a gateway carry, and where they run. One without listeners has no Service for clients.
+func (l *linker) gatewayPods(here place, g *ir.Gateway, p *spec.GatewayPods) ir.GatewayPods {
 	if p == nil {
 		return ir.GatewayPods{}
+	}
+	for _, key := range sortedKeys(p.ServiceAnnotations) {
+		if len(g.Listeners) == 0 {
+			l.add(diag.NoEffect, here.field("serviceAnnotations"), fmt.Sprintf(
+				"serviceAnnotations cannot take effect: %s has no listeners, so it has no Service for clients", g.Name),
+				here.pos(p.ServiceAnnotations[key].Pos)).hint("remove it")
+			break
+		}
 	}
 	out := ir.GatewayPods{
 		Labels: texts(p.Labels), Annotations: texts(p.Annotations), NodeSelector: texts(p.NodeSelector),

@@ -16,7 +16,7 @@ func writes(t *testing.T, instead *app.App, port string, answers map[string]stri
 	t.Helper()
 	address := instead.Address(port)
 	instead.Close()
-	l, err := net.Listen("tcp", address)
+	l, err := listening(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package local
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -109,7 +108,7 @@ func (c *collector) paths() (out []string) {
 // serveTLS answers at an address with a certificate of the stand-in authority, by HTTP/1.1 and HTTP/2.
 func serveTLS(t *testing.T, m *Mesh, at string, handle http.HandlerFunc) {
 	t.Helper()
-	l, err := net.Listen("tcp", at)
+	l, err := listening(at)
 	if err != nil {
 		t.Fatal(err)
 	}

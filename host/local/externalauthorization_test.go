@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,7 +54,7 @@ func TestExternalAuthorizationByGRPC(t *testing.T) {
 	asks := mesh.Backend("authz-grpc", "a")
 	address := asks.Address("http")
 	asks.Close()
-	l, err := net.Listen("tcp", address)
+	l, err := listening(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func listenAs(t *testing.T, m *Mesh, service, instance string) net.Listener {
 	s := m.Placed().Service(service)
 	for _, e := range s.Workload.Endpoints {
 		if e.Name == instance {
-			l, err := net.Listen("tcp", join(e.Address, e.Targets[s.Ports[0].Name]))
+			l, err := listening(join(e.Address, e.Targets[s.Ports[0].Name]))
 			if err != nil {
 				t.Fatal(err)
 			}

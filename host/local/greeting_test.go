@@ -21,7 +21,7 @@ const greeting = "220 what only callers may read\n"
 // greet starts one, with TLS of its own where it is given a certificate.
 func greet(t *testing.T, address string, own ...*tls.Certificate) *greeter {
 	t.Helper()
-	l, err := net.Listen("tcp", address)
+	l, err := listening(address)
 	if err != nil {
 		t.Fatal(err)
 	}

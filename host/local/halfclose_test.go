@@ -32,7 +32,7 @@ func TestHalfClosedConnections(t *testing.T) {
 	count := func(instead *app.App, port string) {
 		address := instead.Address(port)
 		instead.Close()
-		l, err := net.Listen("tcp", address)
+		l, err := listening(address)
 		if err != nil {
 			t.Fatal(err)
 		}

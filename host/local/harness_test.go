@@ -3,12 +3,15 @@ package local
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -181,6 +184,17 @@ func get(t testing.TB, c *http.Client, url string, headers ...string) *app.Repor
 		t.Fatalf("GET %s: %d %s", url, a.status, a.body)
 	}
 	return a.report
+}
+
+// listening listens at an address where somebody else has just ceased to: a process that another test starts meanwhile
+// has that listener, too, until it runs its own program (fork(2), execve(2)).
+func listening(address string) (l net.Listener, err error) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		l, err = net.Listen("tcp", address)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return l, err
+		}
+	}
 }
 
 // eventually waits until the condition holds, and fails the test when it does

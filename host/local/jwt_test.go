@@ -281,7 +281,7 @@ func replaced(t *testing.T, address string, stop func(), handler http.Handler,
 ) {
 	t.Helper()
 	stop()
-	l, err := net.Listen("tcp", address)
+	l, err := listening(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func TestRequestsGivenBackAreSentAgain(t *testing.T) {
 	} {
 		address := c.instead.Address("http")
 		c.instead.Close()
-		l, err := net.Listen("tcp", address)
+		l, err := listening(address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -192,7 +192,7 @@ func logsGo(t *testing.T, by collects) {
 				m.External("otel").Close()
 				e := m.Placed().External("otel")
 				var err error
-				if l, err = net.Listen("tcp", join(e.Endpoints[0].Address, e.Endpoints[0].Ports["grpc"])); err != nil {
+				if l, err = listening(join(e.Endpoints[0].Address, e.Endpoints[0].Ports["grpc"])); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -23,7 +23,7 @@ func record(t *testing.T, instead *app.App, port string) {
 	t.Helper()
 	address := instead.Address(port)
 	instead.Close()
-	l, err := net.Listen("tcp", address)
+	l, err := listening(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package local
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -62,7 +61,7 @@ func scrapedInstances(m *Mesh) (out []scrapedInstance) {
 // listens has an application answer there until the test ends, or until it is stopped.
 func listens(t *testing.T, at string, h http.HandlerFunc) (stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", at)
+	l, err := listening(at)
 	if err != nil {
 		t.Fatal(err)
 	}
