@@ -126,7 +126,6 @@ var imports = []struct{ of, may, depend string }{
 	{"examples/backend", "host/app", ""},
 	{"test/e2e", "", ""},
 	{"test/conformance", "", ""},
-	{"test/conformance/suite", "compiler compiler/diag compiler/ir compiler/try importer importer/gatewayapi", "cue kubernetes"},
 	{"tools/bench", "compiler/ir compiler/secret compiler/try identity/ca render/live render/meshfile schema serve", "envoy"},
 	{"tools/dataplane", "compiler compiler/ir host/local render/envoy", "cue envoy"},
 	{"tools/images", "compiler/atomicfile", ""},

@@ -276,7 +276,8 @@ func (r *trials) judged(s site) string {
 	before, unset, found := r.meshWithout(c, to)
 	if found.HasErrors() {
 		// What is refused for itself, whatever its value, is judged: the change is from one value to another.
-		if slices.ContainsFunc(found, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Path == inWords(to) }) {
+		own := func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Path == inWords(to) }
+		if slices.ContainsFunc(found, own) {
 			return fmt.Sprintf("%s with %s", refused, found[0].Code)
 		}
 		return fmt.Sprintf("%s: %v", unjudged, found)

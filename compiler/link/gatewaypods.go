@@ -9,7 +9,8 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// gatewayPods is what the pods of a gateway carry, and where they run. One without listeners has no Service for clients.
+// gatewayPods is what the pods of a gateway carry, and where they run. One without listeners has no Service for
+// clients.
 func (l *linker) gatewayPods(here place, g *ir.Gateway, p *spec.GatewayPods) ir.GatewayPods {
 	if p == nil {
 		return ir.GatewayPods{}

@@ -13,7 +13,7 @@ import (
 	"github.com/meshc/meshc/importer"
 )
 
-var routeReasons = map[string]string{
+var routeReasons = map[string]string{ // #nosec G101 -- fields
 	"useDefaultGateways":                      "a route names its gateways",
 	"rules[].sessionPersistence":              "requests of the same hash stay at an instance: loadBalancer: policy: ring-hash",
 	"rules[].filters[].externalAuth":          "mesh.externalAuthorization names who is asked, and a service or gateway names it: externalAuthorization. The route answers 500",

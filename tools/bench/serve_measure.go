@@ -335,7 +335,7 @@ func (l *load) add(ctx context.Context, config *tls.Config, i int, silent bool) 
 // change changes the pods of a service that a connected proxy calls.
 func (l *load) change() error {
 	l.event++
-	at := rand.IntN(min(l.o.proxies, l.services)) + callSteps[rand.IntN(len(callSteps))]
+	at := rand.IntN(min(l.o.proxies, l.services)) + callSteps[rand.IntN(len(callSteps))] // #nosec G404 -- a load
 	service := serviceName(at % l.services)
 	l.events.begin(l.event, service)
 	return l.server.send(command{Pods: service, Event: l.event})
