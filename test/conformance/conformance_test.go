@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/diff"
 )
 
 var update = flag.Bool("update", false, "write the page of the documentation")
@@ -72,6 +74,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	if want, err := os.ReadFile(page); err != nil || string(want) != got {
-		t.Errorf("%s is not what the test shows (%v): make conformance writes it", page, err)
+		t.Errorf("%s is not what the test shows (%v): make conformance writes it\n%s", page, err,
+			diff.Diff("page", want, "shown", []byte(got)))
 	}
 }
