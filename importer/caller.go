@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -24,7 +25,7 @@ func (m *Mesh) AddCallers(objects []*Object, left func(w *Workload) bool) {
 		}
 	}
 	for _, o := range Of(objects, "batch", "Job", "CronJob") {
-		if len(o.Metadata.OwnerReferences) > 0 {
+		if len(o.Metadata.OwnerReferences) > 0 || membername.OfCluster(o.Metadata.Namespace) {
 			continue
 		}
 		if w := m.batch(o); w != nil && (left == nil || !left(w)) {

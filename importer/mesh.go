@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -59,10 +60,29 @@ func New(objects []*Object, o Options) *Mesh {
 		Services: map[string]*spec.Service{}, Gateways: map[string]*spec.Gateway{},
 		External: map[string]*spec.External{},
 	}
+	objects = m.outsideCluster(objects)
 	m.readServices(objects)
 	m.readClusterDomain(objects)
 	m.nameParts()
 	return m
+}
+
+// OfCluster is why what is in a namespace of the cluster itself is not carried over.
+const OfCluster = "its namespace belongs to the cluster itself"
+
+// outsideCluster are the objects but for Services and workloads of the cluster itself, which are not members.
+func (m *Mesh) outsideCluster(objects []*Object) (out []*Object) {
+	for _, o := range objects {
+		switch {
+		case !membername.OfCluster(o.Metadata.Namespace):
+			out = append(out, o)
+		case o.Group() == "" && o.Kind == "Service", o.Group() == "apps":
+			m.NotCarried(o, OfCluster)
+		default:
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // MadeFrom says which object a gateway or an external is made of: its kind is the directory that it is written in.

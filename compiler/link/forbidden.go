@@ -88,8 +88,3 @@ func (l *linker) forbidden(host string) string {
 	}
 	return ""
 }
-
-// systemNamespaces are a cluster's own, or those of what rules it.
-var systemNamespaces = map[string]bool{
-	"kube-system": true, "kube-public": true, "kube-node-lease": true, "flux-system": true, "cert-manager": true,
-}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/same"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
@@ -225,7 +226,7 @@ func (l *linker) ownNamespace(here place, namespace string, pos source.Position)
 			namespace), pos).
 			hint("use another namespace")
 	}
-	if systemNamespaces[namespace] {
+	if membername.OfCluster(namespace) {
 		l.add(diag.SystemMember, here.field("namespace"),
 			fmt.Sprintf("the namespace %s belongs to the cluster itself: a member there could get its permissions, and what the mesh adds there could break it", namespace), pos).
 			hint("use another namespace")

@@ -113,13 +113,13 @@ func (l *linker) toldApart(at place, c claim, others []claim, left *freePorts) {
 	}
 }
 
-// separate says how two claims can be told apart.
+// separate says how two claims can be told apart: one that is not of ranges by an address of its own.
 func separate(c, other claim, left *freePorts) string {
-	if c.ranged {
-		c, other = other, c
-	}
-	if c.ranged {
+	switch {
+	case c.ranged && other.ranged:
 		return "keep the range in one of both"
+	case c.ranged:
+		c = other
 	}
 	return "give one of them a separate address: " + left.uses(c.use, c.port.Name)
 }

@@ -15,3 +15,11 @@ func Plain(name string) string {
 
 // Qualified is NAME.NAMESPACE, whether or not the name has a namespace.
 func Qualified(name, namespace string) string { return Plain(name) + "." + namespace }
+
+// clusters are the namespaces of a cluster itself, or of what rules it.
+var clusters = map[string]bool{
+	"kube-system": true, "kube-public": true, "kube-node-lease": true, "flux-system": true, "cert-manager": true,
+}
+
+// OfCluster reports whether a namespace belongs to a cluster itself: what is in it is no member of a mesh.
+func OfCluster(namespace string) bool { return clusters[namespace] }

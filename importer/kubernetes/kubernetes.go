@@ -46,7 +46,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		Mesh: importer.New(objects, o), objects: objects, access: map[string]*access{}, confined: map[string]bool{},
 	}
 	for _, o := range system {
-		m.NotCarried(o, "its namespace belongs to the cluster itself")
+		m.NotCarried(o, importer.OfCluster)
 	}
 	m.AddCallers(objects, nil)
 	m.otherWorkloads()

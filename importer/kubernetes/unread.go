@@ -7,13 +7,10 @@ import (
 	"github.com/meshc/meshc/importer"
 )
 
-// systemNamespaces are those of a cluster itself, whose workloads are not members of a mesh.
-var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease"}
-
 // members are the objects outside the namespaces of the cluster itself, and those inside.
 func members(objects []*importer.Object) (in, left []*importer.Object) {
 	for _, o := range objects {
-		if slices.Contains(systemNamespaces, o.Metadata.Namespace) {
+		if membername.OfCluster(o.Metadata.Namespace) {
 			left = append(left, o)
 		} else {
 			in = append(in, o)

@@ -224,4 +224,4 @@ func isOrigin(pattern, origin string) bool {
 }
 
 // spread is a chance for the nth of many requests, the same in each run.
-func spread(n int) float64 { return rand.New(rand.NewPCG(1, uint64(n))).Float64() }
+func spread(n int) float64 { return rand.New(rand.NewPCG(1, uint64(n))).Float64() } // #nosec G404 -- a test
