@@ -48,8 +48,9 @@ func compiledSeries(t *testing.T, m *ir.Mesh) {
 			}
 		}
 		w.listeners()
-		if of := proxies[i].Cost().Failures / series.MaxFailures; of != w.loggers {
-			t.Errorf("%s has %d listeners that count, and %d are compiled", w.member.Name, w.loggers, of)
+		if alone, all := series.Of(&scope).Cost().Failures, proxies[i].Cost().Failures; alone != w.failures || all < alone {
+			t.Errorf("the listeners of %s keep %d series of failures, and %d are compiled, of the mesh %d", w.member.Name,
+				w.failures, alone, all)
 		}
 		if of := proxies[i].Passing(); of != w.passing {
 			t.Errorf("%s has %d listeners that count what passes, and %d are compiled", w.member.Name, w.passing, of)
@@ -75,7 +76,7 @@ type counted struct {
 	routes    map[string]*routev3.RouteConfiguration
 	says      map[string][3]string // by cluster: callee, port, version
 	found     map[series.Way]bool
-	loggers   int
+	failures  int // that all listeners keep
 	passing   int
 	room      uint32
 }
@@ -122,8 +123,8 @@ func (w *counted) kind(logs []*accesslogv3.AccessLog) (kind string) {
 		}
 		most := w.room
 		if of, failures := strings.CutSuffix(config.Counters[0].Stat.Name, ".failures"); failures {
-			kind, most = of, series.MaxFailures
-			w.loggers++
+			kind, most = of, config.StatsScope.MaxCounters.GetValue()
+			w.failures += int(most)
 		}
 		if strings.HasPrefix(config.Counters[0].Stat.Name, "undeclared.") {
 			most = series.MaxUndeclared

@@ -38,8 +38,37 @@ const (
 // MaxUndeclared is how many series of what passes undeclared a listener keeps: the application can choose their labels.
 const MaxUndeclared = 100
 
-// MaxFailures is how many series of failures a listener keeps: the application can choose the values of their labels.
-const MaxFailures = 200
+// The application can choose the values of labels of failures. So a listener keeps perEdge series of them for each edge
+// that it counts where these are one or two, and mostFailures where they are more. There is no step between: with the
+// bound the listener changes, and its connections end.
+const (
+	perEdge      = 40
+	mostFailures = 200
+)
+
+// failuresOf is how many series of failures a listener keeps that counts so many edges.
+func failuresOf(edges int) int {
+	if edges > 2 {
+		return mostFailures
+	}
+	return perEdge * edges
+}
+
+// ServerFailures is how many a listener keeps of what comes to a port of a callee: of the callers whom its rules name,
+// and of one edge more for those that are refused.
+func (s *Set) ServerFailures(kind, callee, port string) int {
+	edges := 1
+	for e := range s.edges {
+		if e.Kind == kind && e.Callee == callee && e.Port == port {
+			edges++
+		}
+	}
+	return failuresOf(edges)
+}
+
+// ClientFailures is how many a listener keeps of what goes to so many ports of callees: of these, and of one edge more
+// for requests that the proxy answers itself.
+func ClientFailures(callees int) int { return failuresOf(callees + 1) }
 
 // Classes are the values of the label for the class of a status.
 var Classes = []string{"1xx", "2xx", "3xx", "4xx", "5xx", "none"}
@@ -96,10 +125,10 @@ func (w Way) bytes() int {
 type Set struct {
 	ways  map[Way]bool
 	edges map[Edge]int // with how many ways
-	// listeners are those that count, each with its own bound on failures. A gateway's listener for TCP and UDP is two,
-	// and so is one that lets plaintext in besides.
-	listeners int
-	// passing are those of the listeners that let what is undeclared pass.
+	// failures are those that all listeners keep together that count. A gateway's listener for TCP and UDP is two, and
+	// so is one that lets plaintext in besides.
+	failures int
+	// passing are the listeners that let what is undeclared pass.
 	passing int
 	// buckets of a histogram, besides that of everything.
 	buckets int
@@ -149,8 +178,8 @@ func (s *Set) Cost() Cost {
 	for e := range s.edges {
 		c = c.Plus(s.Of(e))
 	}
-	failures, passed := s.listeners*MaxFailures, s.passing*MaxUndeclared
-	return c.Plus(Cost{failures + passed, failures, (failures + passed) * clientBytes})
+	passed := s.passing * MaxUndeclared
+	return c.Plus(Cost{s.failures + passed, s.failures, (s.failures + passed) * clientBytes})
 }
 
 // Of is what an edge costs, without its failures.

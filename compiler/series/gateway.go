@@ -18,10 +18,7 @@ func (b *builder) gateway(g *ir.Gateway) {
 				continue // it is closed
 			}
 		}
-		b.counts(kind)
-		if chains := l.Chains(); chains > 1 {
-			b.listeners += chains - 1
-		}
+		b.callees = map[Edge]bool{}
 		switch {
 		case l.To != nil:
 			callee := b.scope.Upstreams[l.To.Service]
@@ -34,6 +31,13 @@ func (b *builder) gateway(g *ir.Gateway) {
 					b.gatewayRoute(l, r)
 				}
 			}
+		}
+		callees := len(b.callees)
+		if b.callees = nil; kind == ClientTCP {
+			callees = 0 // its only one is in each of its series
+		}
+		for range max(1, l.Chains()) {
+			b.counts(kind, callees)
 		}
 		if l.To != nil {
 			continue
@@ -79,7 +83,6 @@ func (b *builder) egress(g *ir.Gateway) {
 		e := b.scope.Externals[leaving.Name]
 		for _, name := range use.Ports {
 			p := e.Port(name)
-			b.listeners++
 			kind := ServerTCP
 			if p.Protocol.IsHTTP() {
 				kind = ServerHTTP
@@ -90,6 +93,7 @@ func (b *builder) egress(g *ir.Gateway) {
 			if kind == ServerTCP {
 				b.add(Way{Edge: Edge{kind, "", e.Name, port(p)}}) // without a handshake
 			}
+			b.failures += b.ServerFailures(kind, e.Name, port(p))
 		}
 	}
 }

@@ -13,14 +13,13 @@ func (b *builder) inbound(s *ir.Service) {
 		p := &s.Ports[i]
 		edge := Edge{ServerTCP, "", s.QualifiedName(), port(p)}
 		callers := b.callers(s, p)
+		listeners := 1
 		switch {
 		case p.Open:
-			b.listeners++
 			b.add(Way{Edge: edge})
 		case p.Protocol.IsHTTP():
-			b.listeners++
 			if s.Plaintext && len(s.ProbesOf(s.InstancePort(p))) == 0 {
-				b.listeners++
+				listeners++
 			}
 			edge.Kind = ServerHTTP
 			b.rules(s, p, edge, callers)
@@ -28,12 +27,13 @@ func (b *builder) inbound(s *ir.Service) {
 			members := slices.ContainsFunc(ir.PeersOn(s.Allow, p), func(p ir.Peer) bool {
 				return p.Kind != ir.KindPlaintext
 			})
+			listeners = 0
 			for _, chain := range []bool{members, s.TakesPlaintext(p)} {
 				if chain {
-					b.listeners++
+					listeners++
 				}
 			}
-			if !members && !s.TakesPlaintext(p) {
+			if listeners == 0 {
 				continue
 			}
 			b.add(Way{Edge: edge}) // without a handshake
@@ -43,6 +43,7 @@ func (b *builder) inbound(s *ir.Service) {
 				}
 			}
 		}
+		b.failures += listeners * b.ServerFailures(edge.Kind, edge.Callee, edge.Port)
 	}
 }
 

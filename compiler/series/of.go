@@ -75,6 +75,8 @@ type builder struct {
 	scope  *ir.Scope
 	member ir.Member
 	below  func(prefix string) []string
+	// callees are those of the listener that is looked at; nil for none.
+	callees map[Edge]bool
 }
 
 func port(p *ir.Port) string { return strconv.Itoa(int(p.Number)) }
@@ -94,11 +96,15 @@ func (b *builder) going(kind, callee, port, version, route string, at source.Pos
 		w.Route, w.Source = route, place(at)
 	}
 	b.add(w)
+	if callee != "" && b.callees != nil {
+		b.callees[Edge{Kind: kind, Callee: callee, Port: port}] = true
+	}
 }
 
-// counts adds a listener of what goes: whatever it is for, it counts what it refuses before it has a callee.
-func (b *builder) counts(kind string) {
-	b.listeners++
+// counts adds a listener of what goes to so many callees: whatever it is for, it counts what it refuses before it has
+// one.
+func (b *builder) counts(kind string, callees int) {
+	b.failures += ClientFailures(callees)
 	b.going(kind, "", "", "", "", source.Position{})
 }
 
@@ -106,8 +112,9 @@ func (b *builder) counts(kind string) {
 func (b *builder) outbound() {
 	redirects := b.scope.Gateway == nil && b.member.Proxy.Interception == ir.InterceptRedirect
 	requests, addressed, rest := map[uint16]bool{}, map[uint16]bool{}, map[uint16]bool{}
-	names := map[uint16]bool{}  // of TLS
-	closed := map[uint16]bool{} // of ranges
+	callees := map[uint16]map[Edge]bool{} // of requests
+	names := map[uint16]bool{}            // of TLS
+	closed := map[uint16]bool{}           // of ranges
 	for i := range b.member.Uses {
 		use := &b.member.Uses[i]
 		for _, name := range use.Ports {
@@ -118,23 +125,30 @@ func (b *builder) outbound() {
 			switch {
 			case p.Protocol.IsHTTP():
 				alone := use.External
-				if bound {
-					b.counts(ClientHTTP)
-				} else {
+				b.callees = map[Edge]bool{}
+				if !bound {
 					alone = b.scope.ExternalsAlone(p.Number)
 					requests[p.Number] = !alone
+					if callees[p.Number] == nil {
+						callees[p.Number] = b.callees
+					}
+					b.callees = callees[p.Number]
 				}
 				if !alone {
 					b.going(ClientHTTP, "", "", "", RefusedRoute, use.Pos)
 				}
 				b.called(use, p)
+				if bound {
+					b.counts(ClientHTTP, len(b.callees))
+				}
+				b.callees = nil
 				continue
 			case bound || p.Protocol == ir.TLS:
-				b.counts(ClientTCP)
+				b.counts(ClientTCP, 0)
 				names[p.Number] = names[p.Number] || !bound
 			default:
 				chains, whole := b.places(use, name)
-				b.listeners += chains
+				b.failures += chains * ClientFailures(0)
 				addressed[p.Number] = addressed[p.Number] || chains > 0
 				rest[p.Number] = rest[p.Number] || !whole
 				closed[p.Number] = closed[p.Number] || b.closesWithin(use, name)
@@ -145,12 +159,12 @@ func (b *builder) outbound() {
 	if !redirects {
 		return
 	}
-	b.counts(ClientTCP) // connections to nobody whom the member calls
+	b.counts(ClientTCP, 0) // connections to nobody whom the member calls
 	if b.scope.PassesUndeclared() {
 		b.passed(requests, addressed, rest, names, closed)
 	}
-	for _, normal := range requests {
-		b.counts(ClientHTTP)
+	for number, normal := range requests {
+		b.counts(ClientHTTP, len(callees[number]))
 		b.going(ClientHTTP, "", "", "", UndeclaredRoute, b.scope.Pos())
 		if normal {
 			b.going(ClientHTTP, "", "", "", RefusedRoute, b.scope.Pos())
@@ -158,12 +172,12 @@ func (b *builder) outbound() {
 	}
 	for number := range rest {
 		if rest[number] {
-			b.counts(ClientTCP)
+			b.counts(ClientTCP, 0)
 		}
 	}
 	for number := range addressed {
 		if _, some := requests[number]; addressed[number] && !rest[number] && !some {
-			b.counts(ClientTCP)
+			b.counts(ClientTCP, 0)
 		}
 	}
 }
@@ -181,19 +195,19 @@ func (b *builder) passed(requests, addressed, rest, names, closed map[uint16]boo
 	b.passing++
 	for _, some := range closed {
 		if some {
-			b.counts(ClientTCP)
+			b.counts(ClientTCP, 0)
 		}
 	}
 	for number := range requests {
 		b.passing++ // requests
 		if _, bytes := rest[number]; !bytes && !addressed[number] {
-			b.counts(ClientTCP)
+			b.counts(ClientTCP, 0)
 			b.passing++
 		}
 	}
 	for _, some := range names {
 		if some {
-			b.counts(ClientTCP)
+			b.counts(ClientTCP, 0)
 			b.passing++
 		}
 	}

@@ -22,8 +22,8 @@ import (
 
 // TestScrapedSeriesAreCompiled sends random meshes hostile requests by every door: hosts, paths, methods and headers of
 // one's own at the callers' listeners, the gateway and the ports of callees, with certificates of members, of another
-// authority, and none. No proxy has more series than compiler/series says, and none that it does not name.
-// MESHC_SERIES is how many meshes.
+// authority, and none; and applications answer with statuses of all sorts. No proxy has more series than
+// compiler/series says, and none that it does not name. MESHC_SERIES is how many meshes.
 //
 // An unknown host in a label was how clients of a gateway could make series without end:
 // https://github.com/istio/istio/issues/18818
@@ -47,7 +47,8 @@ func TestScrapedSeriesAreCompiled(t *testing.T) {
 			h.request()
 			r, raw := g.Request(token) // some that rules let in
 			if conn, err := dialed(t, m, &r); err == nil {
-				h.send(conn, raw)
+				status := fmt.Sprintf("x-status: %d\r\nconnection: close", 400+g.IntN(200)) // which the application answers
+				h.send(conn, strings.Replace(raw, "connection: close", status, 1))
 			}
 		}
 		h.wantCompiled()

@@ -22,7 +22,7 @@ const (
 // accounts are the access loggers of requests that the routes of those hosts take: they count them, and log those that
 // the spec wants logged.
 func (b *builder) accounts(m measured, hosts []*routev3.VirtualHost) []*accesslogv3.AccessLog {
-	log, out := b.accessLog(), b.taps(b.counts(m), m, hosts)
+	log, out := b.accessLog(), b.taps(b.counts(m, hosts), m, hosts)
 	if filter, some := b.loggedBy(log, m, hosts); some {
 		out = append(out, b.logger(log, b.requestLine(m, log.Query), filter))
 	}

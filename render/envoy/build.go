@@ -77,6 +77,7 @@ type builder struct {
 	budgets  map[string]budget      // see retryBudgets
 	opening  map[string]ir.Duration // see connectTimes
 	room     uint32                 // see [series.Set.Room]
+	set      *series.Set
 	// trustsAll is set when the roots of all trust domains are wanted, by who asks for certificates.
 	trustsAll bool
 	// proxyless is set when a gRPC client reads the resources, not an Envoy.
@@ -85,11 +86,12 @@ type builder struct {
 }
 
 func newBuilder(scope ir.Scope, o Options) *builder {
+	set := series.Of(&scope)
 	b := &builder{
 		scope: scope, member: scope.Member(), options: o, endpoint: scope.Endpoint(o.Instance),
 		loopback: scope.Loopback(o.Instance),
 		out:      &Resources{}, clusters: map[string]bool{}, budgets: retryBudgets(&scope),
-		opening: connectTimes(&scope), room: series.Of(&scope).Room(),
+		opening: connectTimes(&scope), room: set.Room(), set: set,
 	}
 	if b.endpoint == nil && o.Left != nil {
 		b.endpoint, b.loopback = o.Left, o.Left.Loopback()

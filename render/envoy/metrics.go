@@ -2,6 +2,7 @@ package envoy
 
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -86,7 +87,7 @@ func (b *builder) passing(kind string, e *ir.External, port *ir.Port) measured {
 // counts are the access loggers that count requests. Of those that rules hold for, the first counts what the rules let
 // in: its labels have no value that is not of the configuration or of a certificate of the mesh. The other counts what
 // failed or was refused, by whom it was sent and why.
-func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
+func (b *builder) counts(m measured, hosts []*routev3.VirtualHost) []*accesslogv3.AccessLog {
 	edge := b.edgeTags(m)
 	requests := append(edge, b.decisionTags(m)...)
 	admitted := &statsv3.Config{
@@ -105,7 +106,7 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 		admitted.Counters = append(admitted.Counters, sum(m.kind+".attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", edge))
 	}
 	failed := &statsv3.Config{
-		StatsScope: statsScope(series.MaxFailures),
+		StatsScope: statsScope(b.failures(m, hosts)),
 		Counters: []*statsv3.Config_Counter{one(m.kind+".failures", append(b.failureTags(m),
 			tag("http.response.status_code", "%RESPONSE_CODE%"), tag("rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"),
 			errorType()))},
@@ -116,6 +117,14 @@ func (b *builder) counts(m measured) []*accesslogv3.AccessLog {
 			withStatus(accesslogv3.ComparisonFilter_GE, 400, "meshc.failures_from"), withFlags(), grpcFailed(),
 		)),
 	}
+}
+
+// failures is how many series of failures the listener keeps.
+func (b *builder) failures(m measured, hosts []*routev3.VirtualHost) uint32 {
+	if m.kind == clientHTTP || m.kind == clientTCP {
+		return uint32(series.ClientFailures(len(b.calleesOf(hosts)))) // #nosec G115 -- of some hundreds
+	}
+	return uint32(b.set.ServerFailures(m.kind, m.callee, m.port)) // #nosec G115 -- as above
 }
 
 func (b *builder) statsLog(config *statsv3.Config, filter *accesslogv3.AccessLogFilter) *accesslogv3.AccessLog {

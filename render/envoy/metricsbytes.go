@@ -8,7 +8,6 @@ import (
 	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
 
 	"github.com/meshc/meshc/compiler/ir"
-	"github.com/meshc/meshc/compiler/series"
 )
 
 // What Envoy's filters of rules say of a connection that they closed: this, and in brackets the rule that denied it,
@@ -32,7 +31,7 @@ func (b *builder) countsConnections(m measured) []*accesslogv3.AccessLog {
 			},
 		}, b.handedOn(m)),
 		b.statsLog(&statsv3.Config{
-			StatsScope: statsScope(series.MaxFailures),
+			StatsScope: statsScope(b.failures(m, nil)),
 			Counters: []*statsv3.Config_Counter{
 				one(m.kind+".failures", append(append(edge, b.denyingRule(m)...), tag("error.type", causeOfEnd))),
 			},
