@@ -48,7 +48,8 @@ func compiledSeries(t *testing.T, m *ir.Mesh) {
 			}
 		}
 		w.listeners()
-		if alone, all := series.Of(&scope).Cost().Failures, proxies[i].Cost().Failures; alone != w.failures || all < alone {
+		alone, all := series.Of(&scope).Cost().Failures, proxies[i].Cost().Failures
+		if alone != w.failures || all < alone {
 			t.Errorf("the listeners of %s keep %d series of failures, and %d are compiled, of the mesh %d", w.member.Name,
 				w.failures, alone, all)
 		}

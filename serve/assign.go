@@ -186,7 +186,7 @@ const pace = 10 * time.Millisecond
 // rendered or compared, but for proxies that tell their callees apart by addresses which have changed.
 func (p *proxies) reassign(services map[string]bool) {
 	now := time.Now()
-	for n, of := range p.callers.of(services) {
+	for n, of := range p.callers.concerned(services) {
 		if p.mark(n, of, now) {
 			p.readdress(n)
 		}
@@ -268,8 +268,8 @@ func (c *callers) set(n *node, before, now []string) {
 	}
 }
 
-// of returns the nodes that one of the services concerns, each with those that do.
-func (c *callers) of(services map[string]bool) map[*node][]string {
+// concerned returns the nodes that one of the services concerns, each with those that do.
+func (c *callers) concerned(services map[string]bool) map[*node][]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := map[*node][]string{}

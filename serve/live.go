@@ -51,7 +51,7 @@ func (v *view) changed(services map[string]bool) {
 	for name := range services {
 		numbers[name] = v.last
 	}
-	v.changes = v.changes.with(numbers)
+	v.changes = v.changes.replace(numbers)
 }
 
 func newLiveMesh() *liveMesh { return &liveMesh{view: &view{}} }
@@ -133,7 +133,7 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 		next.pods = map[string]*table[[]live.Endpoint]{}
 	}
 	var after *table[[]live.Endpoint]
-	after = after.with(pods)
+	after = after.replace(pods)
 	next.pods[namespace] = after
 	l.view = &next
 	if next.mesh == nil {
@@ -152,7 +152,7 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 			changed[s.Name] = true
 		}
 	}
-	next.pods[namespace] = after.with(kept)
+	next.pods[namespace] = after.replace(kept)
 	next.changed(changed)
 	return changed, !known
 }
@@ -168,7 +168,7 @@ func (l *liveMesh) changePods(namespace string, pods map[string][]live.Endpoint)
 	}
 	next := *l.view
 	next.pods = maps.Clone(next.pods)
-	next.pods[namespace] = before.with(pods)
+	next.pods[namespace] = before.replace(pods)
 	changed = map[string]bool{}
 	if next.mesh != nil {
 		for name, list := range pods {

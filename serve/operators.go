@@ -110,7 +110,7 @@ func (o *operatorsSite) sender(r *http.Request) (*operator, error) {
 	if r.Header.Get("Authorization") != "" {
 		return o.byToken(r)
 	}
-	if who := o.sessions.of(r, time.Now()); who != nil {
+	if who := o.sessions.operator(r, time.Now()); who != nil {
 		return who, nil
 	}
 	return nil, errNoProof

@@ -58,8 +58,8 @@ func (s *sessions) begin(who *operator, now time.Time) *http.Cookie {
 	}
 }
 
-// of is who sends a request in a session that has not ended; nil for nobody.
-func (s *sessions) of(r *http.Request, now time.Time) *operator {
+// operator is who sends a request in a session that has not ended; nil for nobody.
+func (s *sessions) operator(r *http.Request, now time.Time) *operator {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
 		return nil

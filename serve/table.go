@@ -7,7 +7,7 @@ const shards = 128
 
 var tableSeed = maphash.MakeSeed()
 
-// table is a map by name that never changes: with returns another one, which shares all but a small part with it. Its
+// table is a map by name that never changes: replace returns another one, which shares all but a small part with it. Its
 // zero value is empty.
 type table[V any] struct {
 	parts [shards]map[string]V
@@ -24,8 +24,8 @@ func (t *table[V]) get(name string) V {
 	return t.parts[shardOf(name)][name]
 }
 
-// with returns the table with other values of some names.
-func (t *table[V]) with(changed map[string]V) *table[V] {
+// replace returns the table with other values of some names.
+func (t *table[V]) replace(changed map[string]V) *table[V] {
 	next := &table[V]{}
 	if t != nil {
 		*next = *t

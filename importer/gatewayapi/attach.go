@@ -71,7 +71,7 @@ func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bo
 		}
 		found := false
 		for _, l := range g.listeners {
-			if l.of() != kind+" "+namespace+"/"+string(parent.Name) ||
+			if l.owner() != kind+" "+namespace+"/"+string(parent.Name) ||
 				parent.SectionName != nil && string(*parent.SectionName) != l.name ||
 				parent.Port != nil && int(*parent.Port) != l.spec.Port.Value {
 				continue

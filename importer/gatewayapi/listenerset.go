@@ -58,14 +58,14 @@ func parentOf(o *importer.Object, d gatewayv1.ListenerSetSpec) string {
 // ofSet is the gateway of the listeners of a ListenerSet, NAMESPACE/NAME; nil for none.
 func (m *reader) ofSet(name string) *gateway {
 	for _, g := range m.gateways {
-		if slices.ContainsFunc(g.listeners, func(l *listener) bool { return l.of() == "ListenerSet "+name }) {
+		if slices.ContainsFunc(g.listeners, func(l *listener) bool { return l.owner() == "ListenerSet "+name }) {
 			return g
 		}
 	}
 	return nil
 }
 
-// of is the kind and the name of the object that a listener stands in.
-func (l *listener) of() string {
+// owner is the kind and the name of the object that a listener stands in.
+func (l *listener) owner() string {
 	return l.object.Kind + " " + l.object.Metadata.Namespace + "/" + l.object.Metadata.Name
 }
