@@ -7,8 +7,8 @@ const shards = 128
 
 var tableSeed = maphash.MakeSeed()
 
-// table is a map by name that never changes: replace returns another one, which shares all but a small part with it. Its
-// zero value is empty.
+// table is a map by name that never changes: replace returns another one, which shares all but a small part with it.
+// Its zero value is empty.
 type table[V any] struct {
 	parts [shards]map[string]V
 }
