@@ -12,7 +12,8 @@ import (
 // Follow updates the mesh whenever its source changes, until the context ends.
 // The directories are those that the mesh was loaded from, and since is when that
 // began. While the changed mesh is wrong, or cannot be run, the last good one runs
-// on and the reason is in the [Status]. Tell is called after each try. An error
+// on and the reason is in the [Status]. Tell is called after each try; files that
+// change nothing of the mesh are not one. An error
 // means that the source cannot be watched. A proxy that ends by itself is started
 // anew.
 func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []string, since time.Time,
@@ -35,6 +36,9 @@ func (m *Mesh) Follow(ctx context.Context, source serve.Source, directories []st
 		var linked *ir.Mesh
 		since = time.Now()
 		linked, directories, err = source.Load(ctx)
+		if err == nil && m.runs(linked) {
+			continue // as where what is told is written into a file beside the spec
+		}
 		if err == nil {
 			err = m.update(ctx, linked)
 		}

@@ -61,6 +61,7 @@ type Mesh struct {
 	change  sync.Mutex // held while the mesh is changed
 	mu      sync.Mutex // guards what follows
 	placed  *ir.Mesh
+	source  string // the digest of the mesh that runs, as it was before it was placed
 	failure string
 	proxies map[string]*proxy
 }
@@ -169,7 +170,27 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	}
 	m.leave(ctx, placed)
 	m.applications.end(placed)
+	m.mu.Lock()
+	m.source = digest(linked)
+	m.mu.Unlock()
 	return nil
+}
+
+// digest tells a mesh from another; "" where that cannot be told.
+func digest(m *ir.Mesh) string {
+	data, err := ir.Marshal(m)
+	if err != nil {
+		return ""
+	}
+	return ir.Digest(data)
+}
+
+// runs reports whether a mesh is the one that runs, and nothing was wrong since.
+func (m *Mesh) runs(linked *ir.Mesh) bool {
+	is := digest(linked)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return is != "" && is == m.source && m.failure == ""
 }
 
 // Placed is the mesh as it runs: with its addresses on this machine.

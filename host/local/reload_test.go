@@ -79,6 +79,47 @@ func followShop(t *testing.T) *repository {
 	return r
 }
 
+// countedSource counts how often a source was read.
+type countedSource struct {
+	serve.Source
+	reads atomic.Int64
+}
+
+func (c *countedSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
+	defer c.reads.Add(1)
+	return c.Source.Load(ctx)
+}
+
+// Files beside the spec that say nothing of the mesh, such as one that what is told is written to, are no change of it:
+// each would else cause the next one.
+func TestOtherFilesAreNoChange(t *testing.T) {
+	dir := laidOut(t, map[string]string{"mesh.cue": metricsMesh})
+	source, told := &countedSource{Source: spec(dir)}, make(chan error, 100)
+	began := time.Now()
+	linked, directories, err := source.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := start(t, linked)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Follow(ctx, source, directories, began, func(err error) { told <- err }) }()
+	for range 3 { // the second time the first was told, if it was
+		reads := source.reads.Load()
+		if err := os.WriteFile(filepath.Join(dir, "up.log"), []byte(time.Now().String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the source is read again", func() bool { return source.reads.Load() > reads })
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(told) > 0 {
+		t.Errorf("%d changes are told", len(told))
+	}
+}
+
 // change replaces text in a file of the repository.
 func (r *repository) change(t *testing.T, file, from, to string) {
 	t.Helper()
