@@ -98,7 +98,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/config", "compiler/ir compiler/source render/envoy", "envoy"},
 	{"review/graph/layout", "", ""},
 	{"review/graph", "compiler/diag compiler/ir compiler/source review/graph/layout", ""},
-	{"review/replay", "compiler/diag compiler/ir compiler/try review/logs", ""},
+	{"review/replay", "compiler/diag compiler/ir compiler/series compiler/try review/logs", ""},
 	{"review/logs", "compiler/diag compiler/ir compiler/try", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/review/logs"
 )
@@ -36,7 +37,8 @@ type verdict struct {
 	change Change
 	// why is what happens, in words; then is what did.
 	why, then string
-	trial     *try.Trial
+	// request is the one that the mesh was asked for; nil where nothing changed.
+	request *try.Request
 }
 
 // judge puts a request to the mesh, and to the one in which it was logged where that is known.
@@ -154,7 +156,7 @@ func against(is request, line *logs.Line, now []way) verdict {
 // goesElsewhere reports whether a request of a caller's line goes to another callee or version than it did, or to one
 // where a proxy answered.
 func goesElsewhere(line *logs.Line, now []way) bool {
-	if line.Kind != clientHTTP {
+	if line.Kind != series.ClientHTTP {
 		return false
 	}
 	answered := line.Callee == "" || line.Details == "direct_response"
@@ -171,11 +173,7 @@ func goesElsewhere(line *logs.Line, now []way) bool {
 }
 
 func changed(c Change, now []way, then string) verdict {
-	v := verdict{change: c, why: textOf(now), then: then}
-	if len(now) > 0 {
-		v.trial = now[0].trial
-	}
-	return v
+	return verdict{change: c, why: textOf(now), then: then, request: &now[0].request}
 }
 
 // undecided is for a request of which the mesh decides by what the log does not say.

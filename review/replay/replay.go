@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 	"github.com/meshc/meshc/review/logs"
 )
 
@@ -79,9 +80,9 @@ func (r *Replay) Add(text string) {
 		r.ids[id] = s
 	}
 	switch line.Kind {
-	case clientHTTP:
+	case series.ClientHTTP:
 		s.client = c
-	case serverHTTP:
+	case series.ServerHTTP:
 		s.servers = append(s.servers, c)
 	}
 }
@@ -105,17 +106,11 @@ func idOf(line *logs.Line) uint64 {
 	return h.Sum64()
 }
 
-// The kinds of lines.
-const (
-	clientHTTP, serverHTTP = "http.client", "http.server"
-	clientTCP, serverTCP   = "tcp.client", "tcp.server"
-)
-
 func recordedOf(l *logs.Line) string {
 	switch {
 	case l.Denied, l.Refused():
 		return recordedDenied
-	case l.Kind == clientHTTP && (l.Status == 401 || l.Status == 403 || l.GRPC == 7 || l.GRPC == 16):
+	case l.Kind == series.ClientHTTP && (l.Status == 401 || l.Status == 403 || l.GRPC == 7 || l.GRPC == 16):
 		return recordedMaybe
 	}
 	return recordedPassed
@@ -156,9 +151,9 @@ func (r *Replay) joinedConnections() {
 	var clients []*counted
 	for is, c := range r.requests {
 		switch is.kind {
-		case serverTCP:
+		case series.ServerTCP:
 			logged[edge{is.caller, is.callee, is.port}] += c.count
-		case clientTCP:
+		case series.ClientTCP:
 			clients = append(clients, c)
 		}
 	}
@@ -211,7 +206,7 @@ func (r *Replay) Result() *Result {
 			g = &Group{Change: v.change, Caller: is.caller, Callee: is.callee, Port: is.port, Who: r.who(is.caller)}
 			groups[key] = g
 		}
-		g.add(&c.line, c.count, v)
+		g.add(r.now, &c.line, c.count, v)
 	}
 	for _, g := range groups {
 		out.Groups = append(out.Groups, *g)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/series"
 	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/review/logs"
 )
@@ -21,7 +22,7 @@ type entry struct {
 // entriesOf are the listeners of a gateway at which the request of a line may have come, by its host; for a request of
 // others the zero value alone.
 func entriesOf(m *ir.Mesh, line *logs.Line) []entry {
-	if m == nil || line.Kind != clientHTTP {
+	if m == nil || line.Kind != series.ClientHTTP {
 		return []entry{{}}
 	}
 	from, known := logs.Sender(m, line.Caller, line.Callee)
@@ -71,11 +72,11 @@ func requestOf(m *ir.Mesh, line *logs.Line, at entry) (q try.Request, known bool
 		path += "?" + line.Query
 	}
 	switch line.Kind {
-	case clientTCP:
+	case series.ClientTCP:
 		q.From, known = logs.Sender(m, line.Caller, line.Callee)
 		q.Method, q.Scheme, q.Host, q.Port, q.Path = "CONNECT", "tcp", line.Callee, uint16(port), "/"
 		return q, known
-	case clientHTTP:
+	case series.ClientHTTP:
 		if q.From, known = logs.Sender(m, line.Caller, line.Callee); !known || q.ParseURL("http://"+line.Host+path) != nil {
 			return q, false
 		}
@@ -91,13 +92,13 @@ func requestOf(m *ir.Mesh, line *logs.Line, at entry) (q try.Request, known bool
 			q.Authority, q.Port = q.Host, uint16(port)
 		}
 		return q, true
-	case serverHTTP, serverTCP:
+	case series.ServerHTTP, series.ServerTCP:
 		q.From = try.Sender{Kind: try.Outside}
 		if line.Caller != "" {
 			q.From = try.Sender{Kind: ir.KindIdentity, Name: line.Caller}
 		}
 		q.Scheme, q.Host, q.Port, q.Authority, q.Path = "http", line.Callee, uint16(port), line.Host, path
-		if line.Kind == serverTCP {
+		if line.Kind == series.ServerTCP {
 			q.Method, q.Scheme, q.Authority, q.Path = "CONNECT", "tcp", "", "/"
 		}
 		return q, true

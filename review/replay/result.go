@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/try"
 	"github.com/meshc/meshc/review/logs"
 )
 
@@ -63,7 +65,7 @@ func (r *Result) add(c Change, kind string, n int) {
 }
 
 // add counts requests. The example is the first by the alphabet, so that it is the same each time.
-func (g *Group) add(line *logs.Line, n int, v verdict) {
+func (g *Group) add(m *ir.Mesh, line *logs.Line, n int, v verdict) {
 	g.Requests += n
 	if g.paths == nil {
 		g.paths = map[string]bool{}
@@ -78,17 +80,21 @@ func (g *Group) add(line *logs.Line, n int, v verdict) {
 		return
 	}
 	g.Example, g.Then, g.Why, g.Steps, g.Write = example, v.then, v.why, nil, ""
-	if v.trial == nil {
+	if v.request == nil {
 		return
 	}
-	for _, s := range v.trial.Steps {
+	trial, err := try.Try(m, *v.request)
+	if err != nil {
+		return // which its outcomes would have said
+	}
+	for _, s := range trial.Steps {
 		if s.Timing || !s.Pos.IsValid() {
 			continue
 		}
 		g.Steps = append(g.Steps, fmt.Sprintf("%s: %s %s", s.Pos, s.At, s.Does))
 	}
 	if v.change == Denied {
-		g.Write = v.trial.Write
+		g.Write = trial.Write
 	}
 }
 

@@ -16,9 +16,9 @@ type way struct {
 	when []try.Condition
 	ends []try.Outcome
 	// id is the same for two ways that are the same to a caller, and lets says that the request is let in.
-	id    string
-	lets  bool
-	trial *try.Trial
+	id      string
+	lets    bool
+	request try.Request
 }
 
 // agrees reports whether one request may go both ways.
@@ -41,10 +41,6 @@ func ways(m *ir.Mesh, line *logs.Line, entries []entry) (out []way) {
 		if !known {
 			continue
 		}
-		trial, err := try.Try(m, q)
-		if err != nil {
-			continue
-		}
 		outcomes, _, err := try.Outcomes(m, q)
 		if err != nil {
 			continue
@@ -55,7 +51,7 @@ func ways(m *ir.Mesh, line *logs.Line, entries []entry) (out []way) {
 			}) {
 				continue
 			}
-			w := way{ends: []try.Outcome{o}, lets: o.Allowed(), trial: trial}
+			w := way{ends: []try.Outcome{o}, lets: o.Allowed(), request: q}
 			for _, c := range o.When {
 				if c.Kind != try.OnSplit {
 					w.when = append(w.when, c)
