@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/source"
+	"github.com/meshc/meshc/review/config"
 )
 
 // streamKey identifies a stream. Incremental streams have numbers of their own.
@@ -317,15 +318,15 @@ func (k streamKey) nonce(nonce string) string { return fmt.Sprintf("%t/%d/%s", k
 func short(url string) string {
 	switch url {
 	case resource.ClusterType:
-		return "CDS"
+		return config.Cluster
 	case resource.EndpointType:
-		return "EDS"
+		return config.Endpoint
 	case resource.ListenerType:
-		return "LDS"
+		return config.Listener
 	case resource.RouteType:
-		return "RDS"
+		return config.Route
 	case resource.SecretType:
-		return "SDS"
+		return config.Secret
 	}
 	return "other"
 }
