@@ -124,7 +124,7 @@ func proxyOf(m *ir.Mesh, p *ir.Proxy, pos source.Position) []Setting {
 	return out
 }
 
-// undeclaredOf is what becomes of calls that a service does not declare, where they are not refused.
+// undeclaredOf is what happens to calls that a service does not declare, where they are not refused.
 func undeclaredOf(s *ir.Service) []Setting {
 	if !s.PassesUndeclared() {
 		return nil

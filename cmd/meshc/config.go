@@ -37,8 +37,8 @@ func newConfigCmd() *cobra.Command {
 is shown below, line by line. Lines of the spec that moved do not count.
 
 The Envoy is asked at its admin address, which listens on loopback: in Kubernetes "kubectl port-forward POD 15000" makes
-it reachable. A saved answer to GET /config_dump?include_eds does as well. Without meshc serve, a member whose
-configuration depends on what runs is compared with nothing but the spec's own part.
+it reachable. A saved answer to GET /config_dump?include_eds does as well. Without meshc serve only a mesh with delivery
+"static" is compiled here: what else is compiled depends on what the server knows.
 
 It exits with 1 if the places differ.`,
 		Example: `  meshc config cart

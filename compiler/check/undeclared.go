@@ -7,7 +7,7 @@ import (
 )
 
 // undeclaredTaken finds calls whose port number undeclared connections of the same service have in vain: the proxy
-// takes them for the call.
+// handles them as the call.
 func undeclaredTaken(m *subject) (found diag.List) {
 	for _, s := range m.Services {
 		if !s.PassesUndeclared() {

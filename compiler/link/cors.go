@@ -62,7 +62,7 @@ func (l *linker) cors(here place, c *spec.CORS, route *ir.Route) *ir.CORS {
 const anything = "*"
 
 // anyOrNamed refuses "*" in a list of methods or headers where it says nothing: beside others, and with credentials,
-// where browsers take it for a name (Fetch standard, "HTTP responses").
+// where browsers read it as a name (Fetch standard, "HTTP responses").
 func (l *linker) anyOrNamed(here place, field string, list []spec.Field[string], credentials bool) {
 	i := slices.IndexFunc(list, func(f spec.Field[string]) bool { return f.Value == anything })
 	switch {

@@ -6,7 +6,7 @@ import (
 	"github.com/meshc/meshc/compiler/spec"
 )
 
-// undeclaredCalls links what becomes of connections that nobody declares, and warns where they pass. It warns once of
+// undeclaredCalls links what happens to connections that nobody declares, and warns where they pass. It warns once of
 // what is written for the whole mesh.
 func (l *linker) undeclaredCalls(here place, p *spec.Proxy, proxy *ir.Proxy) {
 	if !p.UndeclaredCalls.IsSet() {

@@ -21,5 +21,5 @@ var clusters = map[string]bool{
 	"kube-system": true, "kube-public": true, "kube-node-lease": true, "flux-system": true, "cert-manager": true,
 }
 
-// OfCluster reports whether a namespace belongs to a cluster itself: what is in it is no member of a mesh.
+// OfCluster reports whether a namespace belongs to a cluster itself: nothing in it can be a member of a mesh.
 func OfCluster(namespace string) bool { return clusters[namespace] }
