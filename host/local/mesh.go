@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -61,7 +62,7 @@ type Mesh struct {
 	change  sync.Mutex // held while the mesh is changed
 	mu      sync.Mutex // guards what follows
 	placed  *ir.Mesh
-	source  string // the digest of the mesh that runs, as it was before it was placed
+	source  *ir.Mesh // the mesh that runs, as it was before it was placed
 	failure string
 	proxies map[string]*proxy
 }
@@ -171,26 +172,22 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	m.leave(ctx, placed)
 	m.applications.end(placed)
 	m.mu.Lock()
-	m.source = digest(linked)
+	m.source = linked
 	m.mu.Unlock()
 	return nil
 }
 
-// digest tells a mesh from another; "" where that cannot be told.
-func digest(m *ir.Mesh) string {
-	data, err := ir.Marshal(m)
-	if err != nil {
-		return ""
-	}
-	return ir.Digest(data)
-}
-
 // runs reports whether a mesh is the one that runs, and nothing was wrong since.
 func (m *Mesh) runs(linked *ir.Mesh) bool {
-	is := digest(linked)
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return is != "" && is == m.source && m.failure == ""
+	source, failure := m.source, m.failure
+	m.mu.Unlock()
+	if source == nil || failure != "" {
+		return false
+	}
+	had, hadErr := ir.Marshal(source)
+	has, err := ir.Marshal(linked)
+	return hadErr == nil && err == nil && bytes.Equal(had, has)
 }
 
 // Placed is the mesh as it runs: with its addresses on this machine.
