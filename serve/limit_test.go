@@ -272,14 +272,23 @@ func TestRuleEnds(t *testing.T) {
 	if err := r.SetMesh(m); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "cart", time.Hour)).
+	ruleEnds(t, r, "cart", "service/cart/10.0.0.1:8081", "inbound|http", func(answer string, lets bool) {
+		if got := strings.Contains(answer, "sa/frontend"); got != lets {
+			t.Errorf("it lets frontend in: %t, want %t", got, lets)
+		}
+	})
+}
+
+// ruleEnds gives a test the routes that a proxy is served while a rule lets callers in, and then those when it is over.
+func ruleEnds(t *testing.T, r *running, account, id, routes string, check func(answer string, lets bool)) {
+	t.Helper()
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, account, time.Hour)).
 		DeltaAggregatedResources(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-		Node:    node("service/cart/10.0.0.1:8081"),
-		TypeUrl: routeType, ResourceNamesSubscribe: []string{"inbound|http"},
+		Node: node(id), TypeUrl: routeType, ResourceNamesSubscribe: []string{routes},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -288,9 +297,7 @@ func TestRuleEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(answer.String(), "sa/frontend"); got != lets {
-			t.Errorf("it lets frontend in: %t, want %t", got, lets)
-		}
+		check(answer.String(), lets)
 		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
 			TypeUrl:       answer.TypeUrl,
 			ResponseNonce: answer.Nonce,
@@ -310,31 +317,9 @@ gateways: edge: {listeners: http: port: 8080, uses: cart: {}, routes: [{to: [{se
 	if err := r.SetMesh(m); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(r.dial(t, "edge", time.Hour)).
-		DeltaAggregatedResources(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-		Node:    node("gateway/edge/a"),
-		TypeUrl: routeType, ResourceNamesSubscribe: []string{"gateway|http"},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for _, lets := range []bool{true, false} {
-		answer, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
+	ruleEnds(t, r, "edge", "gateway/edge/a", "gateway|http", func(answer string, lets bool) {
+		if !strings.Contains(answer, "envoy.filters.http.rbac") || strings.Contains(answer, "office") != lets {
+			t.Errorf("want that it lets clients in: %t, by rules: %s", lets, answer)
 		}
-		text := answer.String()
-		if !strings.Contains(text, "envoy.filters.http.rbac") || strings.Contains(text, "office") != lets {
-			t.Errorf("want that it lets clients in: %t, by rules: %s", lets, text)
-		}
-		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-			TypeUrl:       answer.TypeUrl,
-			ResponseNonce: answer.Nonce,
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }
