@@ -206,23 +206,14 @@ func (o *operatorsSite) tap(w http.ResponseWriter, r *http.Request) {
 
 // operatorsTLS asks for a certificate of the mesh, and is content with none.
 func (s *Server) operatorsTLS() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		NextProtos: []string{"http/1.1"},
-		ClientAuth: tls.RequestClientCert, // and verified, once all of its keys are known to be good:
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.identity.certificate()
-		},
-		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
-			if len(shown) == 0 {
-				return nil
-			}
-			roots, err := s.identity.roots()
-			if err == nil {
-				_, err = publickey.VerifyPeer(shown, roots, x509.ExtKeyUsageClientAuth)
-			}
-			return err
-		},
-		SessionTicketsDisabled: true, // a session would outlive its certificate
-	}
+	return s.httpTLS(tls.RequestClientCert, func(shown [][]byte) error {
+		if len(shown) == 0 {
+			return nil
+		}
+		roots, err := s.identity.roots()
+		if err == nil {
+			_, err = publickey.VerifyPeer(shown, roots, x509.ExtKeyUsageClientAuth)
+		}
+		return err
+	})
 }

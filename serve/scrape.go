@@ -96,33 +96,39 @@ func comesFrom(conn net.Conn, ranges []netip.Prefix) bool {
 // scraperTLS takes the scraper's certificate alone, signed by the authority of its trust domain, and not a revoked one.
 func (s *Server) scraperTLS(m *ir.Mesh) *tls.Config {
 	want := m.ReadFrom().Identity
+	return s.httpTLS(tls.RequireAnyClientCert, func(shown [][]byte) error {
+		roots, err := s.rootsOf(m, want.TrustDomain().Name())
+		if err != nil {
+			return err
+		}
+		chain, err := publickey.VerifyPeer(shown, roots, x509.ExtKeyUsageClientAuth)
+		if err != nil {
+			return err
+		}
+		id, err := svid.Identity(chain[0])
+		switch {
+		case err != nil:
+			return err
+		case id != want:
+			return fmt.Errorf("%s is not the scraper", id)
+		case s.revoked.revoked(chain[0]):
+			return errRevoked
+		}
+		return nil
+	})
+}
+
+// httpTLS is for a listener of HTTP with the server's own certificate. What clients show is verified once all of its
+// keys are known to be good.
+func (s *Server) httpTLS(clients tls.ClientAuthType, verify func(shown [][]byte) error) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{"http/1.1"},
-		ClientAuth: tls.RequireAnyClientCert, // and verified, once all of its keys are known to be good:
+		ClientAuth: clients,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.identity.certificate()
 		},
-		VerifyPeerCertificate: func(shown [][]byte, _ [][]*x509.Certificate) error {
-			roots, err := s.rootsOf(m, want.TrustDomain().Name())
-			if err != nil {
-				return err
-			}
-			chain, err := publickey.VerifyPeer(shown, roots, x509.ExtKeyUsageClientAuth)
-			if err != nil {
-				return err
-			}
-			id, err := svid.Identity(chain[0])
-			switch {
-			case err != nil:
-				return err
-			case id != want:
-				return fmt.Errorf("%s is not the scraper", id)
-			case s.revoked.revoked(chain[0]):
-				return errRevoked
-			}
-			return nil
-		},
+		VerifyPeerCertificate:  func(shown [][]byte, _ [][]*x509.Certificate) error { return verify(shown) },
 		SessionTicketsDisabled: true, // a session would outlive its certificate
 	}
 }
