@@ -65,6 +65,7 @@ func (a *answers) watch(id string, w *waiting) (cancel func(), err error) {
 		// What was sent before this request is on its way, and the client will acknowledge it, which is a request too.
 		return nil, nil
 	}
+	n.asks(w.url)
 	if w.url == resource.EndpointType {
 		a.proxies.freshen(n)
 	}
@@ -115,10 +116,14 @@ func (n *node) respond(w *waiting, names []string) bool {
 	if n.built == nil {
 		return false
 	}
+	var sent bool
 	if w.changes != nil {
-		return n.respondDelta(w, names)
+		sent = n.respondDelta(w, names)
+	} else {
+		sent = n.respondAll(w)
 	}
-	return n.respondAll(w)
+	n.tried(w.url, sent)
+	return sent
 }
 
 // sendingKey is a type on a stream of the incremental protocol.

@@ -82,11 +82,9 @@ func (a *assigner) forget(c *changed) {
 type endpoints struct {
 	now map[string]*packed // the assignments, by name
 	sum uint64             // of their versions
-	// stale are the services whose instances have changed since now was made; all says that it may be any. since is
-	// the time of the first of these changes.
+	// stale are the services whose instances have changed since now was made; all says that it may be any.
 	stale map[string]bool
 	all   bool
-	since time.Time
 	// refused are the versions of assignments that are withheld.
 	refused map[string]string
 	// pushed is when a change was last sent, and waiting that another one will be, later.
@@ -115,10 +113,7 @@ func share(name string, r *packed) uint64 {
 }
 
 // mark says that the instances of a service have changed, or of any for "".
-func (e *endpoints) mark(service string, at time.Time) {
-	if e.since.IsZero() {
-		e.since = at
-	}
+func (e *endpoints) mark(service string) {
 	if service == "" {
 		e.all = true
 		return
@@ -188,7 +183,7 @@ func (p *proxies) reassign(services map[string]bool) {
 	now := time.Now()
 	for n, of := range p.callers.concerned(services) {
 		if p.mark(n, of, now) {
-			p.readdress(n)
+			p.readdress(n, now)
 		}
 	}
 }
@@ -199,7 +194,7 @@ func (p *proxies) mark(n *node, services []string, at time.Time) (addressed bool
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, service := range services {
-		n.endpoints.mark(service, at)
+		n.stale(service, at)
 		addressed = addressed || n.addressed[service]
 	}
 	p.flush(n, at)
@@ -225,6 +220,7 @@ func (p *proxies) flush(n *node, now time.Time) {
 	}
 	changed := p.freshen(n)
 	if len(changed) == 0 {
+		n.tried(resource.EndpointType, false)
 		return
 	}
 	e.pushed = now
@@ -234,12 +230,12 @@ func (p *proxies) flush(n *node, now time.Time) {
 }
 
 // readdress renders the configuration of a node if its callees have other addresses.
-func (p *proxies) readdress(n *node) {
+func (p *proxies) readdress(n *node, at time.Time) {
 	n.making.Lock()
 	of := n.of
 	n.making.Unlock()
 	if of == nil || !ir.Same(p.live.now().addresses(&of.Scope), of.Options.Addresses) {
-		p.refresh(n)
+		p.refresh(n, at)
 	}
 }
 

@@ -38,6 +38,7 @@ func (s *Server) seen(at enroll.Sighting) {
 // ends. It returns an error only if the directory cannot be watched.
 func (s *Server) FollowAuthority(ctx context.Context, dir string) error {
 	return follow(ctx, "the authority", func() []string {
+		s.Heard(sourceAuthority, 0)
 		s.ReloadAuthority()
 		return []string{dir}
 	})

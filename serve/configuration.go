@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/review/config"
@@ -30,7 +31,7 @@ type Configuration struct {
 
 // Configuration returns what a node is served; nil when no proxy of that node id is connected.
 func (s *Server) Configuration(node string) (*Configuration, error) {
-	report := s.staging.status()
+	report := s.staging.status(time.Now())
 	c, resources := s.proxies.served(node)
 	if c == nil {
 		return nil, nil

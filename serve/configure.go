@@ -138,7 +138,7 @@ func (n *node) locate(v *view) {
 			return
 		}
 		if before == nil || before.InRegion() != at.InRegion() || before.Zone != at.Zone {
-			n.endpoints.mark("", time.Now()) // distances may be others now
+			n.stale("", time.Now()) // distances may be others now
 		}
 		n.endpoint = at
 	}

@@ -119,7 +119,7 @@ const silentAfter = 3 * envoy.ReportInterval
 // edges that the mesh declares.
 func (s *Server) Edges(window time.Duration) EdgeReport {
 	now := time.Now()
-	status := s.staging.status()
+	status := s.staging.status(time.Now())
 	out := EdgeReport{
 		Mesh: status.Mesh, Hash: status.Hash, Now: now, Window: window.Seconds(), Omitted: s.reports.store.Omitted(),
 		Since: s.begun,

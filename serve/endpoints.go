@@ -165,6 +165,7 @@ func endpointsOf(s *ir.Service, list []fileEndpoint) []live.Endpoint {
 // directory cannot be watched.
 func (s *Server) FollowEndpoints(ctx context.Context, dir string) error {
 	return follow(ctx, "the endpoints", func() []string {
+		s.Heard(sourceEndpoints, 0)
 		s.loadEndpoints(dir)
 		return []string{dir}
 	})

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -24,6 +26,8 @@ type metrics struct {
 	nacks    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	pushTime prometheus.Histogram
+	// propagation is the time from a change to its acknowledgement.
+	propagation *prometheus.HistogramVec
 }
 
 func newMetrics() *metrics {
@@ -81,29 +85,71 @@ func newMetrics() *metrics {
 			Help:    "Time to render what a proxy is served and hand it to its stream.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
+		propagation: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "meshc", Name: "propagation_seconds",
+			Help:    "Time from a change until a proxy has acknowledged it, by type.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}, []string{"type"}),
 	}
 	m.registry.MustRegister(m.connected, m.stale, m.info, m.pushes, m.refused, m.limited,
 		m.limitedConnections, m.limitedHolders, m.omittedLines, m.reports, m.acks, m.nacks, m.reloads, m.pushTime,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.propagation, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.register(m.registry)
 	return m
 }
 
-// stand adds those of how far proxies are, which is counted when they are read.
-func (m *metrics) stand(standing func() (behind, refusing int)) {
-	gauge := func(name, help string, of func() int) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "meshc", Name: name, Help: help,
-		}, func() float64 { return float64(of()) }))
+// stand adds those of how far proxies are, and of how long ago each source told something.
+func (m *metrics) stand(of func(time.Time) standing, sources func(time.Time) []SourceStatus) {
+	m.registry.MustRegister(&standingMetrics{of, sources})
+}
+
+// standingMetrics are counted when they are read, all of them from one count.
+type standingMetrics struct {
+	standing func(time.Time) standing
+	sources  func(time.Time) []SourceStatus
+}
+
+var (
+	behindMetric = prometheus.NewDesc("meshc_proxies_behind",
+		"Connected proxies that have not answered what they were sent.", nil, nil)
+	refusingMetric = prometheus.NewDesc("meshc_proxies_refusing", "Connected proxies that have refused a resource.",
+		nil, nil)
+	oldestMetric = prometheus.NewDesc("meshc_unacknowledged_seconds",
+		"Age of the oldest change that a connected proxy has not acknowledged, by type.", []string{"type"}, nil)
+	sourceAgeMetric = prometheus.NewDesc("meshc_source_age_seconds", "Time since the last message of a source.",
+		[]string{"source"}, nil)
+	sourceWithinMetric = prometheus.NewDesc("meshc_source_within_seconds",
+		"Longest time between two messages of a source that is well, where it does not tell changes only.",
+		[]string{"source"}, nil)
+)
+
+// Describe is for the registry.
+func (s *standingMetrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		behindMetric, refusingMetric, oldestMetric, sourceAgeMetric, sourceWithinMetric,
+	} {
+		out <- d
 	}
-	gauge("proxies_behind", "Connected proxies that have not answered what they were sent.", func() int {
-		behind, _ := standing()
-		return behind
-	})
-	gauge("proxies_refusing", "Connected proxies that have refused a resource.", func() int {
-		_, refusing := standing()
-		return refusing
-	})
+}
+
+// Collect counts.
+func (s *standingMetrics) Collect(out chan<- prometheus.Metric) {
+	gauge := func(of *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, value, labels...)
+	}
+	now := time.Now()
+	at := s.standing(now)
+	gauge(behindMetric, float64(at.behind))
+	gauge(refusingMetric, float64(at.refusing))
+	for _, url := range typeURLs {
+		gauge(oldestMetric, at.oldest[url].Seconds(), short(url))
+	}
+	for _, source := range s.sources(now) {
+		gauge(sourceAgeMetric, source.Age, source.Name)
+		if source.Within > 0 {
+			gauge(sourceWithinMetric, source.Within, source.Name)
+		}
+	}
 }
 
 // follow adds those of what proxies have told of their edges.

@@ -60,12 +60,14 @@ type node struct {
 	built     *built // what it is being served
 	endpoints endpoints
 	pushed    time.Time
-	stages    []*built            // what it will be served after built, each once it has taken the one before
-	watches   []*waiting          // streams that wait for something else than what they have
-	sending   map[sendingKey]bool // what streams are about to send
-	endpoint  *ir.Endpoint        // where it last was
-	service   string              // its own, "" for a gateway
-	addressed map[string]bool     // callees whose addresses its configuration may depend on
+	event     time.Time             // when what the configuration was last rendered for changed
+	fresh     map[string]*freshness // by type, of those that its streams ask for
+	stages    []*built              // what it will be served after built, each once it has taken the one before
+	watches   []*waiting            // streams that wait for something else than what they have
+	sending   map[sendingKey]bool   // what streams are about to send
+	endpoint  *ir.Endpoint          // where it last was
+	service   string                // its own, "" for a gateway
+	addressed map[string]bool       // callees whose addresses its configuration may depend on
 }
 
 // typeState is the state of the resources of one type at a node.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -82,27 +83,29 @@ func (p *proxies) count() int {
 
 // refreshAll renders every node again, and pushes what changed.
 func (p *proxies) refreshAll() {
+	now := time.Now()
 	p.assigner.forget(&changed{all: true})
 	for _, n := range p.sortedNodes() {
-		p.refresh(n)
+		p.refresh(n, now)
 	}
 }
 
-// refreshChanged renders the nodes of the members that have changed again, and pushes what changed.
-func (p *proxies) refreshChanged(c *changed) {
+// refreshChanged renders the nodes of the members that have changed, at that time, again, and pushes what changed.
+func (p *proxies) refreshChanged(c *changed, at time.Time) {
 	defer p.renders.sweep()
 	p.assigner.forget(c)
 	for _, n := range p.sortedNodes() {
 		if !n.rendered() || c.concerns(n) {
-			p.refresh(n)
+			p.refresh(n, at)
 		}
 	}
 }
 
 // refreshConcerned refreshes the nodes that call one of the services.
 func (p *proxies) refreshConcerned(services map[string]bool) {
+	now := time.Now()
 	for _, n := range p.concerned(p.live.now(), services) {
-		p.refresh(n)
+		p.refresh(n, now)
 	}
 	p.reassign(services) // whose configuration stays may have other endpoints
 }
@@ -183,24 +186,4 @@ func (p *proxies) sortedNodes() []*node {
 	p.mu.Unlock()
 	slices.SortFunc(out, func(a, b *node) int { return strings.Compare(a.id, b.id) })
 	return out
-}
-
-// standing returns how many nodes have not answered what they were sent, and how many have refused a resource.
-func (p *proxies) standing() (behind, refusing int) {
-	for _, n := range p.sortedNodes() {
-		n.locked(func() {
-			isBehind, isRefused := false, false
-			for url, t := range n.types {
-				isBehind = isBehind || n.isBehind(url)
-				isRefused = isRefused || len(t.refusals) > 0
-			}
-			if isBehind {
-				behind++
-			}
-			if isRefused {
-				refusing++
-			}
-		})
-	}
-	return behind, refusing
 }

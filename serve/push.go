@@ -10,8 +10,8 @@ import (
 )
 
 // refresh renders the configuration of a node if its inputs have changed, and pushes what changed. Its streams do not
-// wait while it is rendered.
-func (p *proxies) refresh(n *node) {
+// wait while it is rendered. The inputs have changed at that time.
+func (p *proxies) refresh(n *node, at time.Time) {
 	n.making.Lock()
 	defer n.making.Unlock()
 	start, v := time.Now(), p.live.now()
@@ -29,6 +29,7 @@ func (p *proxies) refresh(n *node) {
 		return
 	}
 	if made {
+		n.event = at
 		p.push(n, n.configured, start)
 	} else {
 		p.flush(n, start) // it may have moved
@@ -44,7 +45,7 @@ func (p *proxies) push(n *node, next *built, start time.Time) {
 		for i := range n.stages {
 			n.stages[i] = n.stages[i].assignedAs(next)
 		}
-		n.endpoints.mark("", start)
+		n.stale("", n.event)
 		p.flush(n, start)
 		return
 	}
@@ -75,8 +76,15 @@ const grace = 5 * time.Second
 
 // serve gives a node other resources. It is called with the node's lock held.
 func (p *proxies) serve(n *node, b *built) {
+	if before := n.built; before != nil {
+		for _, url := range typeURLs {
+			if before.changed(b, url) {
+				n.changed(url, n.event)
+			}
+		}
+	}
 	n.built, n.pushed = b, time.Now()
-	n.endpoints.mark("", n.pushed)
+	n.stale("", n.event)
 	p.freshen(n)
 	n.answerAll()
 	p.metrics.pushes.Inc()

@@ -46,7 +46,8 @@ func (p *proxies) register(st *stream, n *corev3.Node) error {
 	}
 	known, err := p.join(&node{
 		id: n.GetId(), kind: kindOf(n), identity: identity, memberKind: kind, member: name, instance: instance,
-		since: time.Now(), types: map[string]*typeState{}, endpoints: endpoints{now: map[string]*packed{}},
+		since: time.Now(), types: map[string]*typeState{}, fresh: map[string]*freshness{},
+		endpoints: endpoints{now: map[string]*packed{}},
 	})
 	if err != nil {
 		p.logger(identity).Warn("stream refused", "node", n.GetId(), "reason", err)
@@ -59,7 +60,7 @@ func (p *proxies) register(st *stream, n *corev3.Node) error {
 	})
 	p.logger(identity).Info("proxy connected", "node", known.id, "version", version)
 	if !known.served() {
-		p.refresh(known)
+		p.refresh(known, time.Now())
 	}
 	if !known.served() {
 		return status.Errorf(codes.Internal, "the resources of %s could not be rendered", known.id)

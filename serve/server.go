@@ -83,6 +83,7 @@ const (
 //   - [liveMesh] is the mesh with its present instances;
 //   - [trust] is the trust bundle, [revocations] are the revoked certificates, [quotas] count what each identity
 //     uses of the server, and [holders] are the hosts that hold certificates;
+//   - [sources] are when each source of the mesh and its instances last told something;
 //   - [reports] are what the proxies tell of their edges, and [taps] show operators single requests.
 //
 // Locks are taken in this order: setting, then that of staging, then those of a node in proxies, and then at most one
@@ -110,6 +111,7 @@ type Server struct {
 	holders *holders
 	reports *reports
 	taps    *taps
+	sources sources
 	begun   time.Time
 
 	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate,
@@ -150,7 +152,7 @@ func New(c Config) (*Server, error) {
 		callers:  &callers{nodes: map[string]map[*node]bool{}},
 		nodes:    map[string]*node{}, streams: map[streamKey]*stream{},
 	}
-	m.stand(s.proxies.standing)
+	m.stand(s.proxies.standing, s.sources.list)
 	s.reports, s.begun = newReports(s), time.Now()
 	s.taps = newTaps(s)
 	s.reports.left = s.taps.omitted

@@ -21,6 +21,7 @@ type Source interface {
 func (s *Server) Follow(ctx context.Context, source Source) error {
 	return follow(ctx, "the mesh", func() []string {
 		m, directories, err := source.Load(ctx)
+		s.Heard(sourceMesh, 0)
 		if err == nil {
 			s.setting.Lock()
 			if ctx.Err() == nil { // else another source has taken over

@@ -87,7 +87,7 @@ func (s *staging) take(m *ir.Mesh, hash string) {
 func (s *staging) advance() {
 	next := s.ahead[0]
 	s.ahead, s.began = s.ahead[1:], time.Now()
-	s.proxies.refreshChanged(s.live.setMesh(next, s.began))
+	s.proxies.refreshChanged(s.live.setMesh(next, s.began), s.loaded)
 }
 
 // advanceWhenTaken begins the next stage of a change if all proxies have acknowledged the present one.
@@ -119,12 +119,16 @@ func (s *staging) mesh() *ir.Mesh {
 }
 
 // status returns the state of the mesh that was loaded.
-func (s *staging) status() Report {
+func (s *staging) status(now time.Time) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{Hash: s.hash, Loaded: s.loaded, Failure: s.failure, Ahead: len(s.ahead)}
 	var connected map[string]int
-	r.Proxies, connected = s.proxies.status(s.goal(), len(s.ahead) > 0)
+	var ahead time.Time
+	if len(s.ahead) > 0 {
+		ahead = s.loaded
+	}
+	r.Proxies, connected = s.proxies.status(s.goal(), ahead, now)
 	if m := s.live.now().mesh; m != nil {
 		r.Mesh = m.Name
 		r.Proxies = withAbsent(r.Proxies, m, connected)

@@ -23,6 +23,8 @@ type Report struct {
 	// Endpoints is the error in the endpoints files; empty if there is none.
 	Endpoints string  `json:"endpoints,omitempty"`
 	Proxies   []Proxy `json:"proxies"`
+	// Sources are those of the mesh and its instances, with the age of what each last told.
+	Sources []SourceStatus `json:"sources,omitempty"`
 	// Rotation is the state of the embedded authority, and Holders are the hosts that have certificates of it.
 	Rotation *ca.Rotation `json:"rotation,omitempty"`
 	Holders  []Holder     `json:"holders,omitempty"`
@@ -59,10 +61,14 @@ const TrustByFile = "file"
 
 // TypeStatus is the state of the resources of one type at a proxy.
 type TypeStatus struct {
-	Type     string    `json:"type"`
-	State    string    `json:"state"`
-	Version  string    `json:"version"`
-	Since    time.Time `json:"since"` // when that version was sent
+	Type    string    `json:"type"`
+	State   string    `json:"state"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"` // when that version was sent
+	// Age is how long ago the first change was that the proxy has not acknowledged, in seconds; 0 if it has everything.
+	Age float64 `json:"ageSeconds,omitempty"`
+	// Took is how long the last change took until the proxy had acknowledged it, in seconds; 0 if there was none.
+	Took     float64   `json:"tookSeconds,omitempty"`
 	Refusals []Refusal `json:"refusals,omitempty"`
 }
 
@@ -97,18 +103,30 @@ func (p Proxy) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Good reports whether there is a mesh, the mesh on disk is the one that is served, and every connected proxy has
-// acknowledged it, except the proxies in mesh.server.except.
+// Silent returns the sources that have told nothing for longer than they ever do.
+func (r *Report) Silent() (out []SourceStatus) {
+	for _, s := range r.Sources {
+		if s.Silent() {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Good reports whether there is a mesh, the mesh on disk is the one that is served, no source is silent, and every
+// connected proxy has acknowledged it, except the proxies in mesh.server.except.
 func (r *Report) Good() bool {
-	return r.Mesh != "" && r.Failure == "" && r.Endpoints == "" && !slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
-		return p.Excepted == "" && (p.State() == StateBehind || p.State() == StateRefused)
-	})
+	return r.Mesh != "" && r.Failure == "" && r.Endpoints == "" && r.Silent() == nil &&
+		!slices.ContainsFunc(r.Proxies, func(p Proxy) bool {
+			return p.Excepted == "" && (p.State() == StateBehind || p.State() == StateRefused)
+		})
 }
 
 // Status returns the present state of the server.
 func (s *Server) Status() Report {
-	r := s.staging.status()
-	r.Endpoints, r.Holders = s.live.wrongFiles(), s.holders.list(time.Now())
+	now := time.Now()
+	r := s.staging.status(now)
+	r.Endpoints, r.Holders, r.Sources = s.live.wrongFiles(), s.holders.list(now), s.sources.list(now)
 	if s.config.Authority != nil {
 		rotation := s.config.Authority.Rotation()
 		r.Rotation = &rotation
@@ -117,11 +135,11 @@ func (s *Server) Status() Report {
 }
 
 // status returns the state of the proxies, and the number of connected ones of each node. The goal is the mesh that
-// was loaded; ahead says that more stages follow.
-func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[string]int) {
+// was loaded; ahead is when that was, if more stages follow, else zero.
+func (p *proxies) status(goal *ir.Mesh, ahead, now time.Time) (out []Proxy, connected map[string]int) {
 	out, connected = []Proxy{}, map[string]int{}
 	for _, n := range p.sortedNodes() {
-		about := n.status(ahead)
+		about := n.status(ahead, now)
 		if e := exception(goal, n); e != nil {
 			about.Excepted = e.Reason
 		}
@@ -135,8 +153,8 @@ func (p *proxies) status(goal *ir.Mesh, ahead bool) (out []Proxy, connected map[
 	return out, connected
 }
 
-// status returns the state of the node; ahead says that more stages of a change follow.
-func (n *node) status(ahead bool) Proxy {
+// status returns the state of the node; ahead is the time of a change of which more stages follow, zero for none.
+func (n *node) status(ahead, now time.Time) Proxy {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	about := Proxy{
@@ -144,14 +162,18 @@ func (n *node) status(ahead bool) Proxy {
 		Gone: n.gone, Trust: n.trusts(),
 	}
 	for _, url := range sortedKeys(n.types) {
-		t, state := n.types[url], n.state(url)
-		if state == StateCurrent && ahead {
-			state = StateBehind // on the way to the mesh that was loaded
+		t, state, age := n.types[url], n.state(url), n.age(url, now)
+		if state == StateCurrent && !ahead.IsZero() {
+			state, age = StateBehind, now.Sub(ahead) // on the way to the mesh that was loaded
 		}
-		about.Types = append(about.Types, TypeStatus{
+		of := TypeStatus{
 			Type: short(url), State: state, Version: t.sentVersion,
-			Since: t.sentAt, Refusals: t.refusals,
-		})
+			Since: t.sentAt, Age: age.Seconds(), Refusals: t.refusals,
+		}
+		if f := n.fresh[url]; f != nil {
+			of.Took = f.took.Seconds()
+		}
+		about.Types = append(about.Types, of)
 	}
 	slices.SortFunc(about.Types, func(a, b TypeStatus) int { return strings.Compare(a.Type, b.Type) })
 	return about

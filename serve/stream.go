@@ -173,6 +173,9 @@ func (p *proxies) heard(n *node, key streamKey, r *said) {
 	}
 	n.silent = false
 	p.metrics.acks.WithLabelValues(short(url)).Inc()
+	if took, news := n.acknowledged(url, time.Now()); news {
+		p.metrics.propagation.WithLabelValues(short(url)).Observe(took.Seconds())
+	}
 	p.settle(n)
 }
 

@@ -21,10 +21,13 @@ func newStatusCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show which proxies have taken the mesh",
-		Long: `Status asks meshc serve for its proxies, and lists what each has acknowledged of every type of resource. Below the
-table stands what was refused: the resource, the proxy's own words, and the line of the spec that it came from.
+		Long: `Status asks meshc serve for its proxies, and lists what each has acknowledged of every type of resource. AGE is
+how long ago the first change was that the proxy has not acknowledged, and TOOK how long the last one took until it had, of the
+slowest type. Below the table stands what was refused: the resource, the proxy's own words, and the line of the spec that it came
+from; and the sources of what is served, with the time since the last message of each.
 
-It exits with 1 if a proxy is behind or has refused something, or if the mesh on disk is not the one that is served.`,
+It exits with 1 if a proxy is behind or has refused something, if the mesh on disk is not the one that is served, or if a source
+that speaks regularly is silent: then everything may be acknowledged and still be old.`,
 		Example: `  meshc status
   meshc status --server 127.0.0.1:15011 -o json`,
 		Args: cobra.NoArgs,
@@ -120,15 +123,19 @@ func printStatus(w io.Writer, r *serve.Report) error {
 		fmt.Fprintf(w, "mesh %s, %s\n", r.Mesh, r.Hash)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "PROXY\tSTATE\tCDS\tEDS\tLDS\tRDS\tSDS\tENVOY")
+	fmt.Fprintln(t, "PROXY\tSTATE\tCDS\tEDS\tLDS\tRDS\tSDS\tAGE\tTOOK\tENVOY")
 	for _, p := range r.Proxies {
 		fmt.Fprintf(t, "%s\t%s", p.Node, p.State())
 		for _, name := range []string{"CDS", "EDS", "LDS", "RDS", "SDS"} {
 			fmt.Fprintf(t, "\t%s", typeState(p, name))
 		}
-		fmt.Fprintf(t, "\t%s\n", p.Version)
+		age, took := freshness(p)
+		fmt.Fprintf(t, "\t%s\t%s\t%s\n", age, took, p.Version)
 	}
 	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := printSources(w, r); err != nil {
 		return err
 	}
 	for _, p := range r.Proxies {
@@ -160,6 +167,51 @@ func printStatus(w io.Writer, r *serve.Report) error {
 	}
 	if r.Endpoints != "" {
 		fmt.Fprintf(w, "\nan endpoints file is wrong; its last good content holds\n  %s\n", r.Endpoints)
+	}
+	return nil
+}
+
+// freshness is the age of what the proxy has, and how long its last change took, of the slowest type; "-" for none.
+func freshness(p serve.Proxy) (age, took string) {
+	oldest, longest := 0.0, 0.0
+	for _, t := range p.Types {
+		oldest, longest = max(oldest, t.Age), max(longest, t.Took)
+	}
+	said := func(seconds float64) string {
+		if seconds == 0 {
+			return "-"
+		}
+		return inSeconds(seconds).String()
+	}
+	return said(oldest), said(longest)
+}
+
+// inSeconds is a duration that is told to a person: to the millisecond below a second, else to the second.
+func inSeconds(seconds float64) time.Duration {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < time.Second {
+		return max(time.Millisecond, d.Round(time.Millisecond))
+	}
+	return d.Round(time.Second)
+}
+
+// printSources writes how long ago each source told something, and which are silent.
+func printSources(w io.Writer, r *serve.Report) error {
+	if len(r.Sources) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "SOURCE\tLAST MESSAGE")
+	for _, s := range r.Sources {
+		fmt.Fprintf(t, "%s\t%s ago\n", s.Name, inSeconds(s.Age))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, s := range r.Silent() {
+		fmt.Fprintf(w, "\nnothing is heard of %s, which tells something each %s: what proxies have of it may be out of date\n",
+			s.Name, inSeconds(s.Within))
 	}
 	return nil
 }

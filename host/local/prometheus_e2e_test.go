@@ -213,12 +213,18 @@ func TestAlertsFireForTheirCause(t *testing.T) {
 		"MeshSeriesDropped":        `{series: 'envoy_server_stats_overflow_counter{mesh="shop", member="service/cart"}', values: '0x54 7x5'}`,
 		"MeshServerDown":           `{series: 'up{job="meshc-serve", mesh="shop", instance="192.0.2.1:15013"}', values: '1x29 0x30'}`,
 		"MeshStale":                `{series: 'meshc_mesh_stale{mesh="shop", instance="192.0.2.1:15013"}', values: '0x29 1x30'}`,
+		"MeshSourceSilent":         `{series: 'meshc_source_age_seconds{mesh="shop", source="pods in shop"}', values: '10x29 300+60x30'}, {series: 'meshc_source_within_seconds{mesh="shop", source="pods in shop"}', values: '300x60'}`,
+		"MeshProxyBehind":          `{series: 'meshc_unacknowledged_seconds{mesh="shop", type="EDS"}', values: '0x29 0+60x30'}`,
 		"MeshConfigurationRefused": `{series: 'envoy_listener_manager_lds_update_rejected{mesh="shop", member="service/cart"}', values: '0x54 1x5'}, {series: 'envoy_cluster_manager_cds_update_rejected{mesh="shop", member="service/cart"}', values: '0x60'}`,
 	}
 	healthy := `{series: 'up{job="meshc", mesh="shop", member="service/cart"}', values: '1x60'}, ` +
 		`{series: 'envoy_control_plane_connected_state{mesh="shop", member="service/cart"}', values: '1x60'}, ` +
 		`{series: 'up{job="meshc-serve", mesh="shop", instance="192.0.2.1:15013"}', values: '1x60'}, ` +
 		`{series: 'meshc_mesh_stale{mesh="shop", instance="192.0.2.1:15013"}', values: '0x60'}, ` +
+		`{series: 'meshc_source_age_seconds{mesh="shop", source="pods in shop"}', values: '10x60'}, ` +
+		`{series: 'meshc_source_within_seconds{mesh="shop", source="pods in shop"}', values: '300x60'}, ` +
+		`{series: 'meshc_source_age_seconds{mesh="shop", source="mesh"}', values: '0+60x60'}, ` +
+		`{series: 'meshc_unacknowledged_seconds{mesh="shop", type="EDS"}', values: '0x60'}, ` +
 		`{series: 'envoy_server_stats_overflow_counter{mesh="shop", member="service/cart"}', values: '3x60'}, ` +
 		`{series: 'envoy_listener_manager_lds_update_rejected{mesh="shop", member="service/cart"}', values: '2x60'}, ` +
 		`{series: 'envoy_cluster_manager_cds_update_rejected{mesh="shop", member="service/cart"}', values: '0x60'}`

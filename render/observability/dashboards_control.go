@@ -53,6 +53,21 @@ func serverChanges(m *ir.Mesh) []panel {
 			{"histogram_quantile(0.99, " + grows("le", "meshc_push_seconds_bucket") + ")", "p99"},
 		}},
 		{
+			"Time to acknowledge", "meshc_propagation_seconds: from a change until a proxy has acknowledged it, at p99 by type.", seconds,
+			lines,
+			[]query{
+				{"histogram_quantile(0.99, " + grows("le, type", "meshc_propagation_seconds_bucket") + ")", "{{type}}"},
+			},
+		},
+		{
+			"Age", "meshc_unacknowledged_seconds: the oldest change that a proxy has not acknowledged, by type, and " +
+				"meshc_source_age_seconds: the last message of each source. Some sources tell changes only.", seconds, lines,
+			[]query{
+				{"max by (type) (" + recorded(m, "meshc_unacknowledged_seconds", "") + ")", "{{type}}"},
+				{"max by (source) (" + recorded(m, "meshc_source_age_seconds", "") + ")", "{{source}}"},
+			},
+		},
+		{
 			"Meshes loaded", "meshc_reloads_total by result, and meshc_pushes_total: changes of what a proxy is served, a second.", count,
 			lines,
 			[]query{

@@ -129,6 +129,12 @@ func proxies(m *ir.Mesh) []rule {
 					"configuration that they have, and their certificates end", "meshc status"),
 			alert("MeshStale", "meshc_mesh_stale"+of+" == 1", "15m", "warning",
 				"meshc serve at {{ $labels.instance }} refuses the mesh that it is to serve, and serves the last good one",
+				"meshc status"),
+			alert("MeshSourceSilent", "meshc_source_age_seconds"+of+" > meshc_source_within_seconds"+of, "1m", "critical",
+				"meshc serve at {{ $labels.instance }} hears nothing of {{ $labels.source }}: what proxies have of it may be "+
+					"out of date, though they have acknowledged everything", "meshc status"),
+			alert("MeshProxyBehind", fmt.Sprintf("meshc_unacknowledged_seconds%s > 300", of), "1m", "warning",
+				"A proxy at meshc serve at {{ $labels.instance }} has not acknowledged a change ({{ $labels.type }}) for 5 minutes",
 				"meshc status"))
 	}
 	return out

@@ -151,7 +151,7 @@ func (c *Cluster) followAuthority(ctx context.Context, a Authority) error {
 	defer stop()
 	w := newWatch[*corev1.Secret](c, a.Namespace, c.client.CoreV1().Secrets(a.Namespace), metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, a.Secret).String(),
-	})
+	}, c.hears(kindAuthority, a.Namespace))
 	go w.run(ctx)
 	for {
 		select {

@@ -38,7 +38,7 @@ func (c *Cluster) followMesh(ctx context.Context, reader *ir.Reader, namespace, 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	configs := newWatch[*corev1.ConfigMap](c, namespace, c.client.CoreV1().
-		ConfigMaps(namespace), metav1.ListOptions{LabelSelector: selector})
+		ConfigMaps(namespace), metav1.ListOptions{LabelSelector: selector}, c.hears(kindMesh, namespace))
 	go configs.run(ctx)
 	var failing <-chan time.Time
 	failure := ""

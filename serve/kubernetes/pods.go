@@ -59,6 +59,7 @@ func (w *podWatch) follow(ctx context.Context, m *ir.Mesh) {
 			delete(w.namespaces, name)
 			delete(w.told, name)
 			w.cluster.server.ForgetPods(name)
+			w.cluster.server.Unfollow(sourceOf(kindPods, name))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
@@ -108,7 +109,7 @@ func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespace
 		EndpointSlices(namespace), metav1.ListOptions{
 		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + kubernetes.LabelManagedBy + "=" +
 			kubernetes.ManagedBy + "," + discoveryv1.LabelManagedBy + "=endpointslice-controller.k8s.io",
-	})
+	}, w.cluster.hears(kindPods, namespace))
 	n := &namespaceWatch{watch: slices, name: namespace, stop: stop}
 	go slices.run(running)
 	go func() {

@@ -92,6 +92,7 @@ func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) 
 	if err != nil {
 		return err
 	}
+	c.hears(kindServers, namespace)()
 	for key := range config.Data {
 		if pod, ok := kubernetes.RolloutPod(key); ok && key != own && !pods[pod] {
 			patch[key] = nil

@@ -45,7 +45,7 @@ func (w *serviceWatch) watch(ctx context.Context, namespace string) {
 	for ctx.Err() == nil {
 		running, stop := context.WithCancel(ctx)
 		services := newWatch[*corev1.Service](w.cluster, namespace, w.cluster.client.CoreV1().Services(namespace),
-			metav1.ListOptions{})
+			metav1.ListOptions{}, w.cluster.hears(kindServices, namespace))
 		go services.run(running)
 		w.tell(running, namespace, services)
 		stop()

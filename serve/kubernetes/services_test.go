@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve"
 )
 
 // databases is a mesh whose app calls a database in pods below HTTP, and a page by HTTP.
@@ -43,7 +44,7 @@ func TestServiceWatch(t *testing.T) {
 		service("pages", "page", "10.96.0.2"))
 	told := make(chan string, 100)
 	w := &serviceWatch{
-		cluster: &Cluster{client: client, log: slog.New(slog.DiscardHandler)},
+		cluster: &Cluster{client: client, log: slog.New(slog.DiscardHandler), server: new(serve.Server)},
 		set: func(namespace string, addresses map[string][]string) {
 			told <- fmt.Sprint(namespace, " ", addresses)
 		},

@@ -11,6 +11,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
+// silence is longer than the API server ever takes between two messages of a watch: it sends a bookmark each minute.
+const silence = 5 * time.Minute
+
 // retry is how often the API server is asked whether it is back.
 const retry = time.Second
 
@@ -30,9 +33,10 @@ type resource[L runtime.Object] interface {
 	Watch(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error)
 }
 
-// newWatch follows the objects that are selected, once it is run.
+// newWatch follows the objects that are selected, once it is run. With heard it says that the API server told
+// something, be it that nothing has changed.
 func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
-	selected metav1.ListOptions,
+	selected metav1.ListOptions, heard func(),
 ) *watch[T] {
 	narrowed := func(o metav1.ListOptions) metav1.ListOptions {
 		o.LabelSelector, o.FieldSelector = selected.LabelSelector, selected.FieldSelector
@@ -42,10 +46,23 @@ func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
 	w := &watch[T]{changed: make(chan struct{}, 1), failed: make(chan struct{})}
 	w.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return of.List(ctx, narrowed(o))
+			list, err := of.List(ctx, narrowed(o))
+			if err == nil {
+				heard()
+			}
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			return of.Watch(ctx, narrowed(o))
+			in, err := of.Watch(ctx, narrowed(o))
+			if err != nil {
+				return nil, err
+			}
+			return apiwatch.Filter(in, func(e apiwatch.Event) (apiwatch.Event, bool) {
+				if e.Type != apiwatch.Error {
+					heard()
+				}
+				return e, true
+			}), nil
 		},
 	}, c.client), kind, 0, nil)
 	note := func() {
@@ -65,6 +82,23 @@ func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
 	})
 	return w
 }
+
+// hears returns a function by which a watch of a kind of objects in a namespace says that it was told something.
+func (c *Cluster) hears(kind, namespace string) func() {
+	return func() { c.server.Heard(sourceOf(kind, namespace), silence) }
+}
+
+// sourceOf names a watch as a source of what the server serves.
+func sourceOf(kind, namespace string) string { return kind + " in " + namespace }
+
+// The kinds of objects that are watched, as sources.
+const (
+	kindPods      = "pods"
+	kindServices  = "services"
+	kindMesh      = "mesh"
+	kindAuthority = "authority"
+	kindServers   = "servers"
+)
 
 // run follows the objects until the context ends.
 func (w *watch[T]) run(ctx context.Context) { w.informer.RunWithContext(ctx) }

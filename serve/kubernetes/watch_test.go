@@ -29,7 +29,7 @@ func TestWatch(t *testing.T) {
 		configMap("stand", "far", "shop"))
 	c := &Cluster{client: client, log: slog.New(slog.DiscardHandler)}
 	w := newWatch[*corev1.ConfigMap](c, "shop", client.CoreV1().
-		ConfigMaps("shop"), metav1.ListOptions{LabelSelector: "mesh=shop"})
+		ConfigMaps("shop"), metav1.ListOptions{LabelSelector: "mesh=shop"}, func() {})
 	go w.run(ctx)
 	if !w.complete(ctx) {
 		t.Fatal("it is never complete")
@@ -59,7 +59,7 @@ func TestWatchFails(t *testing.T) {
 		return true, nil, errors.New("away")
 	})
 	c := &Cluster{client: client, log: slog.New(slog.DiscardHandler)}
-	w := newWatch[*corev1.ConfigMap](c, "shop", client.CoreV1().ConfigMaps("shop"), metav1.ListOptions{})
+	w := newWatch[*corev1.ConfigMap](c, "shop", client.CoreV1().ConfigMaps("shop"), metav1.ListOptions{}, func() {})
 	go w.run(ctx)
 	select {
 	case <-ctx.Done():
