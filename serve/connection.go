@@ -31,6 +31,9 @@ func (b boundedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	if err := b.quotas.connect(id); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
+	if counted, ok := raw.(*acceptedConn); ok {
+		counted.leave() // the identity's quota counts it now
+	}
 	return &boundedConn{
 		Conn: conn, left: sync.OnceFunc(func() { b.quotas.disconnect(id) }),
 		flooded: b.quotas.metrics.limitedConnections.Inc,

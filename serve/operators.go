@@ -24,19 +24,16 @@ import (
 type operatorsSite struct {
 	server   *Server
 	sessions *sessions
-	reviews  chan struct{} // has an element for each token that is being reviewed
-	// refusals bounds what is logged of strangers.
-	refusals rate.Sometimes
+	reviews  addressCounts   // tokens that are being reviewed
+	refusals *rate.Sometimes // bounds what is logged of strangers
 
 	mu   sync.Mutex
 	seen map[string]time.Time // operators, since their last line in the log
 }
 
 const (
-	// maxReviews is how many tokens are reviewed at once.
-	maxReviews = 8
-	// maxOperatorConnections is how many connections may be open at once at the address for operators.
-	maxOperatorConnections = 128
+	// maxReviews is how many tokens are reviewed at once, and maxReviewsOfAddress those that come from one address.
+	maxReviews, maxReviewsOfAddress = 32, 4
 	// maxSeen is how many operators are remembered.
 	maxSeen = 1000
 )
@@ -54,8 +51,7 @@ var errNoProof = errors.New("this is for who shows the certificate of an operato
 // operating is the HTTP server for operators.
 func (s *Server) operating() *http.Server {
 	site := &operatorsSite{
-		server: s, sessions: newSessions(), reviews: make(chan struct{}, maxReviews),
-		refusals: rate.Sometimes{First: 10, Interval: 10 * time.Second}, seen: map[string]time.Time{},
+		server: s, sessions: newSessions(), refusals: logOfStrangers(), seen: map[string]time.Time{},
 	}
 	return &http.Server{
 		Handler: site.handler(), TLSConfig: s.operatorsTLS(), ReadHeaderTimeout: 5 * time.Second,
@@ -118,12 +114,11 @@ func (o *operatorsSite) sender(r *http.Request) (*operator, error) {
 
 // byToken asks Kubernetes whose the token of a request is.
 func (o *operatorsSite) byToken(r *http.Request) (*operator, error) {
-	select {
-	case o.reviews <- struct{}{}:
-		defer func() { <-o.reviews }()
-	default:
-		return nil, errors.New("too many tokens are being reviewed: ask again")
+	leave, err := o.reviews.enter(network(r.RemoteAddr), maxReviewsOfAddress, maxReviews)
+	if err != nil {
+		return nil, fmt.Errorf("%w tokens that are being reviewed: ask again", err)
 	}
+	defer leave()
 	user, groups, err := o.server.userOf(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)

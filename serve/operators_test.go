@@ -1,6 +1,8 @@
 package serve_test
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -9,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/serve"
@@ -221,5 +225,49 @@ func TestAdministrationHasItsNames(t *testing.T) {
 	answer := httptest.NewRecorder()
 	if r.AdminHandler().ServeHTTP(answer, request); answer.Code != 200 { // probes name what they like
 		t.Errorf("/healthz: %d", answer.Code)
+	}
+}
+
+// hanging is a Kubernetes that reviews no token of "stuck".
+type hanging struct{ users }
+
+func (h hanging) User(ctx context.Context, token string, server spiffeid.ID) (string, []string, error) {
+	if token == "stuck" {
+		<-ctx.Done()
+		return "", nil, ctx.Err()
+	}
+	return h.users.User(ctx, token, server)
+}
+
+// TestReviewsOfTokensAreBounded: one address whose tokens take long to review keeps nobody elsewhere from theirs.
+func TestReviewsOfTokensAreBounded(t *testing.T) {
+	const asked, reviewed = 40, 4
+	r := start(t, func(c *serve.Config) { c.OperatorsListen, c.TokenReview = "127.0.0.1:0", hanging{} })
+	if err := r.SetMesh(operated(t, operating)); err != nil {
+		t.Fatal(err)
+	}
+	at := door{address: r.OperatorsAddr(), client: shows(t, nil, "")}
+	answers := func(from, token string) <-chan string {
+		conn, status := tls.Client(at.connect(t, from), at.client), make(chan string, 1)
+		go func() {
+			_, _ = io.WriteString(conn, "GET /status HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer "+token+
+				"\r\n\r\n") // what comes back counts
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			status <- line
+		}()
+		return status
+	}
+	refused := make(chan string, asked)
+	for range asked {
+		status := answers("127.0.0.2", "stuck")
+		go func() { refused <- <-status }()
+	}
+	for range asked - reviewed {
+		if status := <-refused; !strings.Contains(status, "401") {
+			t.Errorf("one token too many: %q", status)
+		}
+	}
+	if status := <-answers("127.0.0.1", "jane secret-1"); !strings.Contains(status, "200") {
+		t.Errorf("an operator elsewhere: %q", status)
 	}
 }

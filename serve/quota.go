@@ -46,6 +46,13 @@ func (q *quotas) set(l ir.ServerLimits) {
 	}
 }
 
+// inForce returns the limits of the mesh that is served, or the defaults before there is one.
+func (q *quotas) inForce() ir.ServerLimits {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.limits
+}
+
 // linesAtOnce is how many lines may be written at once: those of ten seconds.
 func linesAtOnce(l ir.ServerLimits) int { return 10 * int(l.LogLines) }
 
@@ -101,17 +108,12 @@ func (q *quotas) leave(id spiffeid.ID) {
 
 // holders returns how many holders of certificates of one identity are recorded: the limit of its instances.
 func (q *quotas) holders() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return int(q.limits.Instances)
+	return int(q.inForce().Instances)
 }
 
 // refusal shortens a proxy's message to the length that is stored.
 func (q *quotas) refusal(reason string) string {
-	q.mu.Lock()
-	most := int(q.limits.RefusalBytes)
-	q.mu.Unlock()
-	return heard.Text(reason, most)
+	return heard.Text(reason, int(q.inForce().RefusalBytes))
 }
 
 // forget removes identities that use nothing of the server any more, and logs how many log lines about the others

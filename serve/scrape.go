@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,16 +19,12 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 )
 
-// maxScrapes is how many connections may be open at once at the address for the scraper. Each lasts for one request.
-const maxScrapes = 16
-
 // scrapeListener accepts connections of the mesh's scraper (mesh.telemetry.metrics.scraper) alone, and closes others.
 // The mesh of the moment says who that is, and whether it proves its identity by mutual TLS. While there is no mesh, or
 // nobody who reads metrics from elsewhere, it closes all.
 type scrapeListener struct {
 	net.Listener
 	server *Server
-	open   chan struct{} // has an element for each open connection
 }
 
 // scraping is the HTTP server at that address: GET /metrics, and nothing else of the administrator's API. A connection
@@ -58,30 +53,11 @@ func (l *scrapeListener) Accept() (net.Conn, error) {
 			_ = conn.Close() // and that is the answer
 			continue
 		}
-		select {
-		case l.open <- struct{}{}:
-		default:
-			_ = conn.Close() // whoever else is there goes first
-			continue
-		}
-		conn = &scrapeConn{Conn: conn, closed: sync.OnceFunc(func() { <-l.open })}
 		if m.ReadFrom().Identity.IsZero() {
 			return conn, nil
 		}
 		return tls.Server(conn, l.server.scraperTLS(m)), nil
 	}
-}
-
-// scrapeConn is a connection that is counted until it is closed.
-type scrapeConn struct {
-	net.Conn
-	closed func()
-}
-
-// Close is that of the connection within.
-func (c *scrapeConn) Close() error {
-	c.closed()
-	return c.Conn.Close()
 }
 
 // comesFrom reports whether a connection comes from one of the ranges; from anywhere where there are none.

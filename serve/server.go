@@ -19,7 +19,6 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -191,7 +190,7 @@ func (s *Server) listen() error {
 			}
 			return err
 		}
-		*at.listener, open = listener, append(open, listener)
+		*at.listener, open = newAcceptor(listener, s.quotas, s.log), append(open, listener)
 	}
 	return nil
 }
@@ -262,49 +261,18 @@ func (s *Server) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g := s.discovery(running)
-	admin := &http.Server{
-		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-	failed := make(chan error, 5)
-	others := []*http.Server{admin}
+	sites := s.sites()
+	failed := make(chan error, 1+len(sites))
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := g.Serve(s.xds); err != nil {
 			failed <- fmt.Errorf("xDS: %w", err)
 		}
 	})
-	serving.Go(func() {
-		if err := admin.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("admin: %w", err)
-		}
-	})
-	if s.enroll != nil {
-		issuing := s.enrolment()
-		others = append(others, issuing)
+	for _, at := range sites {
 		serving.Go(func() {
-			if err := issuing.ServeTLS(s.enroll, "", ""); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("certificates: %w", err)
-			}
-		})
-	}
-	if s.scraped != nil {
-		scraping := s.scraping()
-		others = append(others, scraping)
-		serving.Go(func() {
-			listener := &scrapeListener{s.scraped, s, make(chan struct{}, maxScrapes)}
-			if err := scraping.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("metrics: %w", err)
-			}
-		})
-	}
-	if s.operated != nil {
-		operating := s.operating()
-		others = append(others, operating)
-		serving.Go(func() {
-			listener := netutil.LimitListener(s.operated, maxOperatorConnections)
-			if err := operating.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("operators: %w", err)
+			if err := at.serve(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("%s: %w", at.name, err)
 			}
 		})
 	}
@@ -326,13 +294,48 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	for _, other := range others {
-		if closeErr := other.Shutdown(closing); closeErr != nil {
+	for _, at := range sites {
+		if closeErr := at.Shutdown(closing); closeErr != nil {
 			err = errors.Join(err, closeErr)
 		}
 	}
 	serving.Wait()
 	return err
+}
+
+// site is an HTTP server of this server, and where it listens.
+type site struct {
+	*http.Server
+	name     string
+	listener net.Listener
+}
+
+// sites are the HTTP servers of the addresses that are listened at.
+func (s *Server) sites() []site {
+	out := []site{{&http.Server{
+		Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}, "admin", s.admin}}
+	if s.enroll != nil {
+		out = append(out, site{s.enrolment(), "certificates", s.enroll})
+	}
+	if s.scraped != nil {
+		out = append(out, site{s.scraping(), "metrics", &scrapeListener{s.scraped, s}})
+	}
+	if s.operated != nil {
+		out = append(out, site{s.operating(), "operators", s.operated})
+	}
+	for _, at := range out {
+		countRequests(at.Server)
+	}
+	return out
+}
+
+func (s site) serve() error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(s.listener, "", "")
+	}
+	return s.Serve(s.listener)
 }
 
 // discovery returns the gRPC server with the xDS services.

@@ -39,7 +39,8 @@ type Server struct {
 	Pos    source.Position `json:"pos,omitzero"`
 }
 
-// ServerLimits bound what the proxies of one identity may take of the server. A field that is zero has its default,
+// ServerLimits bound what the proxies of one identity may take of the server, and what clients may take of it that
+// have not shown an identity of the mesh. A field that is zero has its default,
 // which [ServerLimits.InForce] gives.
 type ServerLimits struct {
 	// Instances of an identity that are served at once, and holders of its certificates that are known.
@@ -50,10 +51,20 @@ type ServerLimits struct {
 	LogLines uint32 `json:"logLines,omitempty"`
 	// RefusalBytes are kept and logged of what a proxy says when it refuses something.
 	RefusalBytes uint32 `json:"refusalBytes,omitempty"`
+
+	// Connections without an identity of the mesh at once, at each address where the server listens: from one client
+	// address, and all together. Handshakes are those of them on which no request has come yet.
+	ConnectionsPerAddress uint32 `json:"connectionsPerAddress,omitempty"`
+	HandshakesPerAddress  uint32 `json:"handshakesPerAddress,omitempty"`
+	OpenConnections       uint32 `json:"openConnections,omitempty"`
+	OpenHandshakes        uint32 `json:"openHandshakes,omitempty"`
 }
 
 // DefaultServerLimits are those that hold where mesh.server.limits says nothing.
-var DefaultServerLimits = ServerLimits{Instances: 1000, Connections: 2000, LogLines: 10, RefusalBytes: 4096}
+var DefaultServerLimits = ServerLimits{
+	Instances: 1000, Connections: 2000, LogLines: 10, RefusalBytes: 4096,
+	ConnectionsPerAddress: 500, HandshakesPerAddress: 200, OpenConnections: 5000, OpenHandshakes: 2000,
+}
 
 // InForce are the limits with the defaults for what is not written.
 func (l ServerLimits) InForce() ServerLimits {
@@ -62,6 +73,11 @@ func (l ServerLimits) InForce() ServerLimits {
 		Connections:  cmp.Or(l.Connections, DefaultServerLimits.Connections),
 		LogLines:     cmp.Or(l.LogLines, DefaultServerLimits.LogLines),
 		RefusalBytes: cmp.Or(l.RefusalBytes, DefaultServerLimits.RefusalBytes),
+
+		ConnectionsPerAddress: cmp.Or(l.ConnectionsPerAddress, DefaultServerLimits.ConnectionsPerAddress),
+		HandshakesPerAddress:  cmp.Or(l.HandshakesPerAddress, DefaultServerLimits.HandshakesPerAddress),
+		OpenConnections:       cmp.Or(l.OpenConnections, DefaultServerLimits.OpenConnections),
+		OpenHandshakes:        cmp.Or(l.OpenHandshakes, DefaultServerLimits.OpenHandshakes),
 	}
 }
 

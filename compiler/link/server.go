@@ -18,6 +18,10 @@ func (l *linker) server(u *spec.Unit, s *spec.Server) {
 		out.Limits = ir.ServerLimits{
 			Instances: uint32(n.Instances.Value), Connections: uint32(n.Connections.Value),
 			LogLines: uint32(n.LogLines.Value), RefusalBytes: uint32(n.RefusalBytes.Value),
+			ConnectionsPerAddress: uint32(n.ConnectionsPerAddress.Value),
+			HandshakesPerAddress:  uint32(n.HandshakesPerAddress.Value),
+			OpenConnections:       uint32(n.OpenConnections.Value),
+			OpenHandshakes:        uint32(n.OpenHandshakes.Value),
 		}
 	}
 	if s.Except != nil {

@@ -7,13 +7,18 @@ type Server struct {
 	Except *Except       `cue:"except"`
 }
 
-// ServerLimits bound what one identity takes of the server.
+// ServerLimits bound what one identity takes of the server, and what clients without one take.
 type ServerLimits struct {
 	Pos          Pos
 	Instances    Field[int] `cue:"instances"`
 	Connections  Field[int] `cue:"connections"`
 	LogLines     Field[int] `cue:"logLines"`
 	RefusalBytes Field[int] `cue:"refusalBytes"`
+
+	ConnectionsPerAddress Field[int] `cue:"connectionsPerAddress"`
+	HandshakesPerAddress  Field[int] `cue:"handshakesPerAddress"`
+	OpenConnections       Field[int] `cue:"openConnections"`
+	OpenHandshakes        Field[int] `cue:"openHandshakes"`
 }
 
 // Except are the reasons why no change waits for a member's proxies, by the members' names.
