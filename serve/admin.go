@@ -36,6 +36,9 @@ func (s *Server) adminHandler() http.Handler {
 	})
 	mux.Handle("GET /metrics", s.ownSite(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})))
 	(&pages{server: s}).register(mux)
+	if s.config.Debug {
+		s.registerDebug(mux)
+	}
 	about := func(pattern string, show http.HandlerFunc) { mux.Handle(pattern, s.ownSite(show)) }
 	about("GET /status", s.tellStatus)
 	about("GET /edges", s.tellEdges)

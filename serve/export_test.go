@@ -11,6 +11,12 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
+// Memory is what gives memory back.
+type Memory struct{ memory }
+
+// Look is what the server does every second.
+func (m *Memory) Look(now time.Time) bool { return m.look(now) }
+
 // SettleAll does at once what the server does every second.
 func (s *Server) SettleAll() { s.proxies.settleAll() }
 

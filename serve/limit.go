@@ -114,11 +114,12 @@ func (b *boundedStream) RecvMsg(m any) error {
 }
 
 // lookAfter does periodic work: it continues with proxies that had nothing to acknowledge, forgets records that are
-// no longer needed, and removes expired rules.
+// no longer needed, removes expired rules, and gives memory back.
 func (s *Server) lookAfter(ctx context.Context) {
 	tick, stage := time.NewTicker(time.Second), time.NewTicker(stageRest/2)
 	defer tick.Stop()
 	defer stage.Stop()
+	var held memory
 	for {
 		select {
 		case <-ctx.Done():
@@ -132,6 +133,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 			s.holders.forget(now)
 			s.endRules(now)
 			s.reports.forget(now)
+			held.look(now)
 		}
 	}
 }

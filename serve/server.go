@@ -56,6 +56,8 @@ type Config struct {
 	// renews.
 	CertificateDirectory string
 	Log                  *slog.Logger
+	// Debug adds profiles and metrics of the runtime to AdminListen, for requests from this host alone.
+	Debug bool
 	// Placed says that the mesh has other addresses and ports than its spec: those of one machine, where "meshc up"
 	// runs it.
 	Placed bool

@@ -30,6 +30,7 @@ type serveOptions struct {
 	// authority.
 	certificates, authority, passphraseFile string
 	endpoints                               string
+	debug                                   bool
 	cluster                                 clusterFlags
 	tags                                    []string
 }
@@ -89,6 +90,8 @@ these addresses name the host by its address or by a --name.`,
 	o.cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&o.endpoints, "endpoints", "",
 		"directory with the endpoints files of services (workload: file)")
+	cmd.Flags().BoolVar(&o.debug, "debug", false,
+		"show profiles (/debug/pprof/) and all metrics of the Go runtime (/debug/metrics) on the admin address, to requests from this host alone")
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
@@ -149,7 +152,7 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 func (o *serveOptions) config(cmd *cobra.Command, source serve.Source) (serve.Config, error) {
 	config := serve.Config{
 		Listen: o.listen, AdminListen: o.admin, MetricsListen: o.metricsListen, CertificateDirectory: o.certificates,
-		OperatorsListen: o.operatorsListen, Names: o.names,
+		OperatorsListen: o.operatorsListen, Names: o.names, Debug: o.debug,
 		Log: newLog(cmd.ErrOrStderr()),
 	}
 	if o.cluster.api.Address != "" && o.certificates == "" {
