@@ -1,16 +1,13 @@
 package serve
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -158,56 +155,6 @@ func endpointsOf(s *ir.Service, list []fileEndpoint) []live.Endpoint {
 		out = append(out, made)
 	}
 	return out
-}
-
-// FollowEndpoints reads the endpoints files in a directory, and reads them again when they change, until the context
-// ends. If a file is not valid or is missing, its last valid content stays in use. It returns an error only if the
-// directory cannot be watched.
-func (s *Server) FollowEndpoints(ctx context.Context, dir string) error {
-	return follow(ctx, "the endpoints", func() []string {
-		s.Heard(sourceEndpoints, 0)
-		s.loadEndpoints(dir)
-		return []string{dir}
-	})
-}
-
-func (s *Server) loadEndpoints(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		s.setEndpoints(nil, []string{err.Error()})
-		return
-	}
-	files, wrong := map[string][]fileEndpoint{}, []string(nil)
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(entry.Name()) != ".json" {
-			continue
-		}
-		list, err := readEndpoints(filepath.Join(dir, entry.Name()))
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // it went in between
-		case err != nil:
-			wrong = append(wrong, fmt.Sprintf("%s: %v", entry.Name(), err))
-		default:
-			files[entry.Name()] = list
-		}
-	}
-	s.setEndpoints(files, wrong)
-}
-
-// setEndpoints takes over the content of the files, and pushes to the proxies that call a service whose file has
-// changed.
-func (s *Server) setEndpoints(files map[string][]fileEndpoint, wrong []string) {
-	v := s.live.now()
-	for _, name := range sortedKeys(files) {
-		if reason := v.misnamed(name, files[name]); reason != "" {
-			wrong = append(wrong, name+": "+reason)
-			delete(files, name)
-		}
-	}
-	if text := strings.Join(wrong, "; "); s.live.setWrong(text) && text != "" {
-		s.log.Error("an endpoints file is wrong; its last good content holds", "reason", text)
-	}
-	s.proxies.reassign(s.live.setFiles(files))
 }
 
 // misnamedPorts describes the endpoints that name a port which the service does not have, or that do not say which of

@@ -11,6 +11,18 @@ import (
 	"github.com/meshc/meshc/render/envoy"
 )
 
+// EndpointFiles are endpoints files in a directory.
+type EndpointFiles struct{ endpointFiles }
+
+// NewEndpointFiles has read none of the files yet.
+func NewEndpointFiles(dir string) *EndpointFiles { return &EndpointFiles{endpointFiles{dir: dir}} }
+
+// Changed returns the names of the files that it reads, and the errors.
+func (e *EndpointFiles) Changed(now time.Time) (names, wrong []string) {
+	files, wrong := e.changed(now)
+	return sortedKeys(files), wrong
+}
+
 // Memory is what gives memory back.
 type Memory struct{ memory }
 

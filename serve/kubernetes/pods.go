@@ -27,6 +27,8 @@ const gather = 20 * time.Millisecond
 // own, as Roles are given by namespace.
 type podWatch struct {
 	cluster *Cluster
+	// set and change are the server's [serve.Server.SetPods] and [serve.Server.ChangePods].
+	set, change func(namespace string, pods map[string][]live.Endpoint)
 
 	mu         sync.Mutex
 	mesh       *ir.Mesh
@@ -34,15 +36,11 @@ type podWatch struct {
 	told       map[string]map[string][]live.Endpoint // by namespace and service: the pods, as they were last told
 }
 
-type namespaceWatch struct {
-	*watch[*discoveryv1.EndpointSlice]
-	name string
-	stop context.CancelFunc
-}
-
 func newPodWatch(c *Cluster) *podWatch {
 	return &podWatch{
-		cluster: c, namespaces: map[string]*namespaceWatch{}, told: map[string]map[string][]live.Endpoint{},
+		cluster: c, set: c.server.SetPods, change: c.server.ChangePods,
+		namespaces: map[string]*namespaceWatch{},
+		told:       map[string]map[string][]live.Endpoint{},
 	}
 }
 
@@ -110,7 +108,9 @@ func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespace
 		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + kubernetes.LabelManagedBy + "=" +
 			kubernetes.ManagedBy + "," + discoveryv1.LabelManagedBy + "=endpointslice-controller.k8s.io",
 	}, w.cluster.hears(kindPods, namespace))
-	n := &namespaceWatch{watch: slices, name: namespace, stop: stop}
+	n := &namespaceWatch{watch: slices, name: namespace, stop: stop, touched: map[string]bool{}}
+	slices.each = n.touch
+	n.index()
 	go slices.run(running)
 	go func() {
 		for {
@@ -146,24 +146,42 @@ func (w *podWatch) again(ctx context.Context, n *namespaceWatch, mesh string) {
 	}
 }
 
-// tell passes on what is known of a namespace, once that is all there is.
+// tell passes on what is known of a namespace, once that is all there is: for a new mesh all pods, and then those of
+// the services whose slices have changed.
 func (w *podWatch) tell(n *namespaceWatch) {
 	if w.mesh == nil || !n.informer.HasSynced() || w.namespaces[n.name] != n {
 		return
 	}
-	pods := podsOf(w.mesh, n.name, n.objects(), w.told[n.name])
-	w.told[n.name] = pods
-	w.cluster.server.SetPods(n.name, pods)
+	touched := n.take() // before the slices are read, so that none is missed
+	if n.complete != w.mesh {
+		pods := podsOf(w.mesh, n.name, n.objects(), w.told[n.name])
+		n.complete, n.services, w.told[n.name] = w.mesh, servicesOf(w.mesh, n.name), pods
+		w.set(n.name, pods)
+		return
+	}
+	pods, told := map[string][]live.Endpoint{}, w.told[n.name]
+	for service := range touched {
+		for _, s := range n.services[service] {
+			slicesOf := map[string][]*discoveryv1.EndpointSlice{}
+			for _, name := range clusterServices(s) {
+				slicesOf[name] = n.slicesOf(name)
+			}
+			pods[s.PlainName()] = servicePods(s, slicesOf, told[s.PlainName()])
+		}
+	}
+	if len(pods) == 0 {
+		return
+	}
+	maps.Copy(told, pods)
+	w.change(n.name, pods)
 }
 
 // readyOf are the names of the pods that take requests.
-func readyOf(pods map[string][]live.Endpoint) map[string]bool {
+func readyOf(pods []live.Endpoint) map[string]bool {
 	out := map[string]bool{}
-	for _, list := range pods {
-		for i := range list {
-			if !list[i].Unhealthy {
-				out[list[i].Name] = true
-			}
+	for i := range pods {
+		if !pods[i].Unhealthy {
+			out[pods[i].Name] = true
 		}
 	}
 	return out
@@ -174,16 +192,15 @@ func readyOf(pods map[string][]live.Endpoint) map[string]bool {
 func podsOf(m *ir.Mesh, namespace string, list []*discoveryv1.EndpointSlice,
 	told map[string][]live.Endpoint,
 ) map[string][]live.Endpoint {
-	before := readyOf(told)
-	byService := map[string][]*discoveryv1.EndpointSlice{}
+	slicesOf := map[string][]*discoveryv1.EndpointSlice{}
 	for _, slice := range list {
 		name := slice.Labels[discoveryv1.LabelServiceName]
-		byService[name] = append(byService[name], slice)
+		slicesOf[name] = append(slicesOf[name], slice)
 	}
 	out := map[string][]live.Endpoint{}
 	for _, s := range m.Services {
 		if s.Namespace == namespace && s.Workload.InCluster() {
-			out[s.PlainName()] = servicePods(s, byService, told[s.PlainName()], before)
+			out[s.PlainName()] = servicePods(s, slicesOf, told[s.PlainName()])
 		}
 	}
 	return out
@@ -204,7 +221,7 @@ func slicesFor(s *ir.Service, version string,
 // version's own Service. Kubernetes keeps a slice for a Service without pods, so where there is none, the Service has
 // just been made, or was deleted, and the pods are those that were last told.
 func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice,
-	told []live.Endpoint, before map[string]bool,
+	told []live.Endpoint,
 ) []live.Endpoint {
 	ports := map[string]uint16{}
 	for i := range s.Ports {
@@ -214,7 +231,7 @@ func servicePods(s *ir.Service, slicesOf map[string][]*discoveryv1.EndpointSlice
 	if found == nil {
 		return atPorts(told, ports)
 	}
-	pods, ready := map[string]*live.Endpoint{}, 0
+	pods, before, ready := map[string]*live.Endpoint{}, readyOf(told), 0
 	var ending, staying []*live.Endpoint
 	for _, slice := range byFamily(found) {
 		for i := range slice.Endpoints {

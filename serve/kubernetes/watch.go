@@ -25,6 +25,9 @@ type watch[T runtime.Object] struct {
 	// between two tries, in which pods come and go unseen.
 	changed chan struct{}
 	failed  chan struct{}
+	// each is called with every object that has come or gone, and with one that has changed as it was and as it is; nil
+	// for nobody. It is set before the watch is run.
+	each func(T)
 }
 
 // resource is client-go's typed client of one kind, as far as watches need it; L is the kind's list.
@@ -64,8 +67,16 @@ func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
 				return e, true
 			}), nil
 		},
-	}, c.client), kind, 0, nil)
-	note := func() {
+	}, c.client), kind, 0, cache.Indexers{})
+	note := func(objects ...any) {
+		for _, o := range objects {
+			if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if seen, ok := o.(T); ok && w.each != nil {
+				w.each(seen)
+			}
+		}
 		select {
 		case w.changed <- struct{}{}:
 		default: // it is noted already
@@ -73,7 +84,8 @@ func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
 	}
 	// Both fail only for an informer that has been started or stopped.
 	_, _ = w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
+		AddFunc: func(o any) { note(o) }, UpdateFunc: func(was, is any) { note(was, is) },
+		DeleteFunc: func(o any) { note(o) },
 	})
 	var once sync.Once
 	_ = w.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
