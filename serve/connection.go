@@ -12,10 +12,50 @@ import (
 	"github.com/meshc/meshc/identity/svid"
 )
 
+// connections are those that are open, by the address of the client.
+type connections struct {
+	mu   sync.Mutex
+	open map[string]net.Conn
+}
+
+func (c *connections) add(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[string]net.Conn{}
+	}
+	c.open[conn.RemoteAddr().String()] = conn
+}
+
+func (c *connections) remove(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if address := conn.RemoteAddr().String(); c.open[address] == conn {
+		delete(c.open, address)
+	}
+}
+
+// end closes the connections of clients, and returns how many there are.
+func (c *connections) end(addresses []string) (ended int) {
+	var open []net.Conn
+	c.mu.Lock()
+	for _, address := range addresses {
+		if conn := c.open[address]; conn != nil {
+			open = append(open, conn)
+		}
+	}
+	c.mu.Unlock()
+	for _, conn := range open {
+		_ = conn.Close() // whoever reads is told
+	}
+	return len(open)
+}
+
 // boundedCredentials limit the number of connections of an identity, and the HTTP/2 frames of a connection.
 type boundedCredentials struct {
 	credentials.TransportCredentials
 	quotas *quotas
+	open   *connections
 }
 
 // ServerHandshake is that of the credentials within.
@@ -34,8 +74,12 @@ func (b boundedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	if counted, ok := raw.(*acceptedConn); ok {
 		counted.leave() // the identity's quota counts it now
 	}
+	b.open.add(raw)
 	return &boundedConn{
-		Conn: conn, left: sync.OnceFunc(func() { b.quotas.disconnect(id) }),
+		Conn: conn, left: sync.OnceFunc(func() {
+			b.open.remove(raw)
+			b.quotas.disconnect(id)
+		}),
 		flooded: b.quotas.metrics.limitedConnections.Inc,
 		frames:  frames{rest: len(clientPreface), budget: rate.NewLimiter(frameCostPerSecond, frameCostAtOnce)},
 	}, info, nil
@@ -43,7 +87,7 @@ func (b boundedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 
 // Clone is for gRPC, which copies what it is given.
 func (b boundedCredentials) Clone() credentials.TransportCredentials {
-	return boundedCredentials{b.TransportCredentials.Clone(), b.quotas}
+	return boundedCredentials{b.TransportCredentials.Clone(), b.quotas, b.open}
 }
 
 // boundedConn is a connection that ends when its client floods it with frames.

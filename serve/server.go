@@ -113,7 +113,10 @@ type Server struct {
 	reports *reports
 	taps    *taps
 	sources sources
-	begun   time.Time
+	// connections are those of proxies, which are balanced over several servers.
+	connections connections
+	balance     balance
+	begun       time.Time
 
 	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate,
 	// and what is known of the last mesh.
@@ -346,7 +349,7 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 	g := grpc.NewServer(
 		grpc.Creds(boundedCredentials{
 			revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked},
-			s.quotas,
+			s.quotas, &s.connections,
 		}),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),

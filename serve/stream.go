@@ -15,6 +15,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/source"
@@ -30,6 +31,7 @@ type streamKey struct {
 // stream is a client's stream. It belongs to the stream's own goroutine.
 type stream struct {
 	identity spiffeid.ID
+	address  string // of the client
 	node     *node
 	asked    subscribed
 }
@@ -97,8 +99,16 @@ func (p *proxies) open(ctx context.Context, key streamKey) error {
 	if p.draining {
 		return status.Error(codes.Unavailable, "the server is going away")
 	}
-	p.streams[key] = &stream{identity: identity}
+	p.streams[key] = &stream{identity: identity, address: addressOf(ctx)}
 	return nil
+}
+
+// addressOf is the address of the client of a stream.
+func addressOf(ctx context.Context) string {
+	if from, ok := peer.FromContext(ctx); ok {
+		return from.Addr.String()
+	}
+	return ""
 }
 
 func (p *proxies) closed(key streamKey) {

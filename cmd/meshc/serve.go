@@ -132,6 +132,7 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 	if follow != nil {
 		running.Go(func() error { return follow.FollowMesh(ctx, o.cluster.namespace, meshLabel, stop) })
 		running.Go(func() error { follow.Report(ctx, o.cluster.namespace); return nil })
+		running.Go(func() error { follow.Balance(ctx, o.cluster.namespace); return nil })
 	}
 	if o.authority != "" {
 		running.Go(func() error { return s.FollowAuthority(ctx, o.authority) })

@@ -20,7 +20,8 @@ const (
 	RolloutRefused      = "refused"
 	RolloutInvalid      = "invalid"
 
-	rolloutPods = "server."
+	rolloutPods   = "server."
+	rolloutCounts = "proxies."
 )
 
 // RolloutKey is the key of a pod's report, and RolloutPod the pod of a key.
@@ -28,6 +29,12 @@ func RolloutKey(pod string) string { return rolloutPods + pod }
 
 // RolloutPod is the pod whose report has that key; false for another key.
 func RolloutPod(key string) (string, bool) { return strings.CutPrefix(key, rolloutPods) }
+
+// RolloutCount is the key of how many proxies a pod has, and RolloutCounted the pod of such a key.
+func RolloutCount(pod string) string { return rolloutCounts + pod }
+
+// RolloutCounted is the pod whose proxies are counted under that key; false for another key.
+func RolloutCounted(key string) (string, bool) { return strings.CutPrefix(key, rolloutCounts) }
 
 // rollout is what is applied of it; the reports are the servers'.
 func rollout(m *ir.Mesh, hash string) *corev1.ConfigMap {

@@ -94,7 +94,8 @@ func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) 
 	}
 	c.hears(kindServers, namespace)()
 	for key := range config.Data {
-		if pod, ok := kubernetes.RolloutPod(key); ok && key != own && !pods[pod] {
+		pod, ok := kubernetes.RolloutPod(key)
+		if _, there := pods[pod]; ok && key != own && !there {
 			patch[key] = nil
 		}
 	}
@@ -110,7 +111,7 @@ func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) 
 	return err
 }
 
-// servers are the pods of the mesh's servers, ready or not.
+// servers are the pods of the mesh's servers, and whether they are ready.
 func (c *Cluster) servers(ctx context.Context, namespace string) (map[string]bool, error) {
 	slices, err := c.client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -119,7 +120,8 @@ func (c *Cluster) servers(ctx context.Context, namespace string) (map[string]boo
 	out := map[string]bool{}
 	for i := range slices.Items {
 		for j := range slices.Items[i].Endpoints {
-			out[podName(&slices.Items[i].Endpoints[j])] = true
+			e := &slices.Items[i].Endpoints[j]
+			out[podName(e)] = condition(e.Conditions.Ready, true)
 		}
 	}
 	return out, nil
