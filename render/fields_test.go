@@ -90,7 +90,7 @@ var told = map[string]string{
 	"external.[].hosts.[]":                        "an egress gateway passes the callers' TLS on",
 	"external.[].local":                           "the calls of an egress gateway have rules of their own",
 	"external.[].ports":                           "an egress gateway that no calls to it go via uses it too",
-	"external.[].tls.roots":                       "an egress gateway passes the callers' TLS on",
+	"external.[].tls":                             "an egress gateway passes the callers' TLS on",
 	"external.[].timeout":                         "an egress gateway passes the callers' TLS on",
 	"external.[].idleTimeout":                     "an egress gateway passes the callers' TLS on",
 }

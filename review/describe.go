@@ -80,17 +80,7 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 		Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
 	}
 	for _, p := range s.Ports {
-		text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)
-		if p.Target != p.Number {
-			text = fmt.Sprintf("%s %d → %d (%s)", p.Name, p.Number, p.Target, p.Protocol)
-		}
-		if p.Open {
-			text += ", open to anyone"
-		}
-		if len(p.Upgrades) > 0 {
-			text += ", upgrades to " + strings.Join(p.Upgrades, " and ")
-		}
-		d.Ports = append(d.Ports, text)
+		d.Ports = append(d.Ports, portText(&p))
 	}
 	d.Callers, d.Denied = callers(m, s.Allow), callers(m, s.Deny)
 	p := s.Peer()
@@ -133,9 +123,24 @@ func describeExternal(m *ir.Mesh, e *ir.External) *Description {
 	d := &Description{Kind: "external", Name: e.Name, Pos: e.Pos, Hosts: e.Hosts, Worst: worst(m, e.Name)}
 	d.Settings = writtenOf(e, "name", "hosts", "ports", "traffic")
 	for _, p := range e.Ports {
-		d.Ports = append(d.Ports, fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol))
+		d.Ports = append(d.Ports, portText(&p))
 	}
 	return d
+}
+
+// portText is a port in words.
+func portText(p *ir.Port) string {
+	text := fmt.Sprintf("%s %d (%s)", p.Name, p.Number, p.Protocol)
+	if p.Target != p.Number {
+		text = fmt.Sprintf("%s %d → %d (%s)", p.Name, p.Number, p.Target, p.Protocol)
+	}
+	if p.Open {
+		text += ", open to anyone"
+	}
+	if len(p.Upgrades) > 0 {
+		text += ", upgrades to " + strings.Join(p.Upgrades, " and ")
+	}
+	return text
 }
 
 func instances(u *ir.Upstream) string {

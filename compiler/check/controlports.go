@@ -45,10 +45,10 @@ func controlPorts(m *subject) diag.List {
 		}
 		for i := range e.Ports {
 			p := &e.Ports[i]
-			if of := what[p.Number]; of != "" {
+			if of := what[p.Target]; of != "" {
 				found.Add(diag.New(diag.ForbiddenAddress, fmt.Sprintf("external.%s.ports.%s", e.Name, p.Name),
 					fmt.Sprintf("%s at port %d is where %s answers: a proxy would speak to it for its callers", host,
-						p.Number, of), p.Pos).
+						p.Target, of), p.Pos).
 					WithHint("give what is meant another port, or call it by its name"))
 			}
 		}

@@ -27,6 +27,11 @@ type Via struct {
 	Port      uint16      `json:"port"`
 }
 
+// GoesVia reports whether the member's calls to an external go through a gateway, which is another one than itself.
+func (s *Scope) GoesVia(e *External) bool {
+	return e.Via != nil && (s.Gateway == nil || s.Gateway.Name != e.Via.Gateway)
+}
+
 // EgressService is the name of the Kubernetes Service that members reach the
 // gateway's egress by.
 func (g *Gateway) EgressService() string { return Label(g.PlainName() + "-egress") }

@@ -17,7 +17,7 @@ type External struct {
 	Local bool `json:"local,omitempty"`
 	// Via is the gateway that calls go through; nil for none.
 	Via *Via `json:"via,omitempty"`
-	// Ports are sorted by name. At least one. Target is Number.
+	// Ports are sorted by name. At least one. Target is where proxies connect to.
 	Ports   []Port  `json:"ports"`
 	Traffic Traffic `json:"traffic,omitzero"`
 	// Outliers is nil for [DefaultOutliers].
@@ -25,6 +25,11 @@ type External struct {
 	// Roots is a file of PEM certificates on the proxy's host; empty for the
 	// system's roots.
 	Roots string `json:"roots,omitempty"`
+	// ServerName is in the handshake of TLS, and in the certificate of the other side; empty for the host that is asked
+	// for.
+	ServerName string `json:"serverName,omitempty"`
+	// Secret is the directory, in Proxy.SecretDirectory, of the certificate that proxies show; empty for none.
+	Secret string `json:"secret,omitempty"`
 	// Endpoints stand in for the host when local placement gave some.
 	Endpoints []Endpoint      `json:"endpoints,omitempty"`
 	Pos       source.Position `json:"pos,omitzero"`

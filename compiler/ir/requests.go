@@ -81,18 +81,39 @@ func (s *Scope) FormsOn(use *Use, name string, number uint16) Forms {
 // together are the ports of HTTP of services whose requests come to the listener of that port of a use, with their
 // services.
 func (s *Scope) together(use *Use, name string, number uint16) iter.Seq2[*Upstream, string] {
-	uses, bound := s.Member().Uses, use.Binds[name] != ""
 	return func(yield func(*Upstream, string) bool) {
+		for other, p := range s.portsTogether(use, name, number) {
+			if callee := s.Upstreams[other.To]; !other.External && callee != nil && !yield(callee, p) {
+				return
+			}
+		}
+	}
+}
+
+// externalsTogether are those of externals, as [Scope.together].
+func (s *Scope) externalsTogether(use *Use, name string, number uint16) iter.Seq2[*External, string] {
+	return func(yield func(*External, string) bool) {
+		for other, p := range s.portsTogether(use, name, number) {
+			if e := s.Externals[other.To]; other.External && e != nil && !yield(e, p) {
+				return
+			}
+		}
+	}
+}
+
+// portsTogether are the ports of HTTP whose requests come to the listener of that port of a use, with the uses.
+func (s *Scope) portsTogether(use *Use, name string, number uint16) iter.Seq2[*Use, string] {
+	uses, bound := s.Member().Uses, use.Binds[name] != ""
+	return func(yield func(*Use, string) bool) {
 		for i := range uses {
 			other := &uses[i]
-			callee := s.Upstreams[other.To]
-			if other.External || callee == nil {
+			if s.Externals[other.To] == nil && s.Upstreams[other.To] == nil {
 				continue
 			}
 			for _, p := range other.Ports {
-				here := bound && other == use && p == name || !bound && other.Binds[p] == "" && callee.Port(p).
-					Number == number
-				if here && callee.Port(p).Protocol.IsHTTP() && !yield(callee, p) {
+				port := s.port(other, p)
+				here := bound && other == use && p == name || !bound && other.Binds[p] == "" && port.Number == number
+				if here && port.Protocol.IsHTTP() && !yield(other, p) {
 					return
 				}
 			}

@@ -52,11 +52,19 @@ func (s *Scope) Secrets() (out []string) {
 	if s.Gateway != nil {
 		out = s.Gateway.Secrets()
 	}
+	add := func(name string) {
+		if name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
 	if c := s.Settings.Collector; c != nil {
 		for i := range c.Headers {
-			if name := c.Headers[i].Secret; !slices.Contains(out, name) {
-				out = append(out, name)
-			}
+			add(c.Headers[i].Secret)
+		}
+	}
+	for _, use := range s.Member().Uses {
+		if e := s.Externals[use.To]; use.External && !s.GoesVia(e) {
+			add(e.Secret)
 		}
 	}
 	return out

@@ -28,6 +28,9 @@ func (s *Scope) UpgradesOn(use *Use, name string, number uint16) []string {
 	for callee, port := range s.together(use, name, number) {
 		out = append(out, callee.Port(port).Upgrades...)
 	}
+	for external, port := range s.externalsTogether(use, name, number) {
+		out = append(out, external.Port(port).Upgrades...)
+	}
 	if s.PassesUndeclared() && use.Binds[name] == "" {
 		out = append(out, webSocket)
 	}

@@ -17,7 +17,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	here, s := h.place, h.spec
 	l.silence(here, s.Silence)
 	e := &ir.External{
-		Name: name, Local: s.Local.Value, Ports: l.ports(here, s.Ports),
+		Name: name, Local: s.Local.Value, Ports: l.externalPorts(here, s),
 		Traffic: l.traffic(here, s.Traffic()), Pos: h.pos,
 	}
 	e.Outliers = l.outliers(here.field("outliers"), s.Outliers, e.Ports)
@@ -50,7 +50,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 			hint(`ports: https: {port: 443, protocol: "https"}`)
 	}
 	if s.TLS != nil {
-		e.Roots = s.TLS.Roots.Value
+		e.Roots, e.ServerName, e.Secret = s.TLS.Roots.Value, strings.ToLower(s.TLS.ServerName.Value), s.TLS.Secret.Value
 		if !slices.ContainsFunc(e.Ports, func(p ir.Port) bool { return p.Protocol == ir.HTTPS }) {
 			l.add(diag.NoEffect, here.field("tls"), `tls cannot take effect: no port has the protocol "https"`,
 				here.pos(s.TLS.Pos))

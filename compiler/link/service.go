@@ -24,7 +24,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Upstream: ir.Upstream{
 			Name:      name,
 			Namespace: s.Namespace.Or(defaultNamespace),
-			Ports:     l.ports(here, s.Ports),
+			Ports:     l.ports(here, s.Ports, false),
 			Created:   s.Create.Value,
 			Traffic:   l.traffic(here, s.Traffic()),
 			Pos:       h.pos,
@@ -56,6 +56,9 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Scrape = l.scrape(here, s.Scrape, service)
 	service.Objectives = l.objectives(here.field("objectives"), s.Objectives, service.Ports, name, h.pos)
 	service.Telemetry = l.serviceTelemetry(here.field("telemetry"), service, s.Telemetry)
+	if service.Proxy.SecretDirectory == "" && l.readsSecrets(&service.Telemetry, s.Uses, "") {
+		service.Proxy.SecretDirectory = ir.DefaultSecretDirectory
+	}
 	l.ownPorts(here, service)
 	l.notRedirected(here, service, s.Proxy)
 	if !service.Workload.InCluster() {
@@ -72,7 +75,8 @@ func (l *linker) identity(namespace, account string) spiffeid.ID {
 	return spiffeid.RequireFromSegments(l.trustDomain, "ns", namespace, "sa", account)
 }
 
-func (l *linker) ports(here place, ports map[string]*spec.Port) []ir.Port {
+// ports are those of a service, or of an external, which may have several for one target.
+func (l *linker) ports(here place, ports map[string]*spec.Port, external bool) []ir.Port {
 	var out []ir.Port
 	numbers, targets := map[int]string{}, map[int]string{}
 	for _, name := range sortedKeys(ports) {
@@ -84,7 +88,9 @@ func (l *linker) ports(here place, ports map[string]*spec.Port) []ir.Port {
 			Upgrades: l.upgrades(here.field("ports."+name), p), Pos: here.pos(p.Pos),
 		})
 		l.distinct(here, numbers, p.Port.Value, name, "port", ports)
-		l.distinct(here, targets, target, name, "target", ports)
+		if !external {
+			l.distinct(here, targets, target, name, "target", ports)
+		}
 	}
 	return out
 }

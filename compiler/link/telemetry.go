@@ -182,9 +182,6 @@ func (l *linker) memberTelemetry(here place, s *spec.MemberTelemetry) ir.Telemet
 func (l *linker) serviceTelemetry(here place, service *ir.Service, s *spec.MemberTelemetry) ir.Telemetry {
 	out := l.memberTelemetry(here, s)
 	l.collects(here, service.Name, &out, s)
-	if l.showsHeaders(&out) && service.Proxy.SecretDirectory == "" {
-		service.Proxy.SecretDirectory = ir.DefaultSecretDirectory
-	}
 	if service.Workload.InCluster() {
 		l.onStdout(here, &out, s, "the proxies of pods have no file system that they can write to")
 	}

@@ -39,9 +39,9 @@ func (l *linker) unreadByService(here place, service *ir.Service, s *spec.Servic
 		return
 	}
 	at := here.field("proxy")
-	if !l.showsHeaders(&service.Telemetry) {
-		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos,
-			"the proxies of a service read secrets only for the headers of mesh.telemetry.collector")
+	if !l.readsSecrets(&service.Telemetry, s.Uses, "") {
+		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "the proxies of a service read secrets only for "+
+			"the headers of mesh.telemetry.collector, and for tls of externals that they connect to")
 	}
 	if service.Workload.InCluster() {
 		return
@@ -82,8 +82,9 @@ func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
 	l.unread(at.field("inboundPort"), p.InboundPort.Pos, why)
 	l.unread(at.field("outboundPort"), p.OutboundPort.Pos, why)
 	l.unread(at.field("healthPort"), p.HealthPort.Pos, "a gateway has no probes")
-	if len(g.Secrets()) == 0 && !l.showsHeaders(&g.Telemetry) {
-		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "no listener names a secret")
+	if len(g.Secrets()) == 0 && !l.readsSecrets(&g.Telemetry, s.Uses, g.Name) {
+		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "no listener names a secret, nor does an external "+
+			"behind the gateway")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // upgrades are the protocols that a port's connections may be upgraded to.
 func (l *linker) upgrades(here place, p *spec.Port) []string {
-	if len(p.Upgrades) > 0 && ir.Protocol(p.Protocol.Value) != ir.HTTP {
+	if spoken := ir.Protocol(p.Protocol.Value); len(p.Upgrades) > 0 && spoken != ir.HTTP && spoken != ir.HTTPS {
 		l.add(diag.NoEffect, here.field("upgrades"),
 			fmt.Sprintf("upgrades cannot take effect: the port speaks %s, and only HTTP/1.1 has them",
 				p.Protocol.Value), here.pos(p.Upgrades[0].Pos)).

@@ -256,6 +256,9 @@ func (b *builder) called(use *ir.Use, p *ir.Port) {
 	if use.External {
 		e := b.scope.Externals[use.To]
 		b.going(ClientHTTP, e.Name, port(p), "", RestRoute, e.Pos)
+		for _, upgrade := range p.Upgrades {
+			b.going(ClientHTTP, e.Name, port(p), "", Variant(RestRoute, upgrade), e.Pos)
+		}
 		return
 	}
 	callee := b.scope.Upstreams[use.To]

@@ -37,10 +37,12 @@ type External struct {
 	Silence     Silence          `cue:"silence"`
 }
 
-// ExternalTLS is how the other side is checked.
+// ExternalTLS is how TLS is spoken with the other side.
 type ExternalTLS struct {
-	Pos   Pos
-	Roots Field[string] `cue:"roots"`
+	Pos        Pos
+	Roots      Field[string] `cue:"roots"`
+	ServerName Field[string] `cue:"serverName"`
+	Secret     Field[string] `cue:"secret"`
 }
 
 // Egress takes calls that leave the mesh.

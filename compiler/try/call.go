@@ -3,7 +3,6 @@ package try
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,48 +165,4 @@ func (r *run) connect(callee *ir.Service, port *ir.Port) {
 		return
 	}
 	r.Reaches = []Reach{{Service: callee.Name, Port: port.Name, Percent: 100, Address: r.at}}
-}
-
-// forbidden are the addresses that a name may not lead to, in words.
-func forbidden(local bool) string {
-	if local {
-		return "link-local addresses or a cloud's metadata"
-	}
-	return "loopback, link-local addresses or a cloud's metadata"
-}
-
-func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string) {
-	e := r.mesh.External(use.To)
-	port := e.Port(portName)
-	reach := Reach{External: e.Name, Port: port.Name, Percent: 100, Address: r.at}
-	if port.Protocol.IsHTTP() {
-		scope := r.mesh.ServiceScope(s)
-		q, good := r.readAs(at, scope.FormsOn(use, portName, port.Number), use.Binds[portName] != "" ||
-			scope.ExternalsAlone(port.Number))
-		if !good {
-			return
-		}
-		if q.offers(scope.UpgradesOn(use, portName, port.Number)); r.notUpgraded(at, q, use.Pos, nil) {
-			return
-		}
-		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
-		if host := strings.TrimSuffix(strings.ToLower(q.host), "."); slices.Contains(e.Hosts, host) {
-			reach.Host = q.authority
-		}
-	}
-	p := r.mesh.Policy(use, &e.Traffic)
-	r.Policy = &p
-	r.policy(at, port.Protocol, &p)
-	if e.Via != nil {
-		r.step(at, e.Pos, "leaves the mesh through the gateway %s", e.Via.Gateway)
-	}
-	r.Reaches = []Reach{reach}
-	if _, err := netip.ParseAddr(e.Hosts[0]); err != nil && len(e.Endpoints) == 0 {
-		r.undecided("what %s resolves to in DNS: proxies send nothing to %s", e.Hosts[0], forbidden(e.Local))
-	}
-	answers := e.Hosts[0]
-	if e.HasRange() {
-		answers = r.request.Host
-	}
-	r.undecided("whether %s answers", answers)
 }

@@ -131,8 +131,8 @@ func (a *App) listen(p Port, certificate *tls.Certificate) error {
 			return fmt.Errorf("protocol %q needs a certificate", p.Protocol)
 		}
 		l = tls.NewListener(l, &tls.Config{
-			Certificates: []tls.Certificate{*certificate},
-			NextProtos:   []string{"h2", "http/1.1"},
+			Certificates: []tls.Certificate{*certificate}, ClientAuth: tls.RequestClientCert,
+			NextProtos: []string{"h2", "http/1.1"},
 		})
 	case "http", "http2", "grpc":
 	default:

@@ -19,6 +19,8 @@ type Report struct {
 	Host     string `json:"host"`
 	// ServerName is the name in the handshake of TLS with the application itself; empty where there was none.
 	ServerName string `json:"serverName,omitempty"`
+	// ClientNames are those in the certificate that was shown there, by DNS; none where none was shown.
+	ClientNames []string `json:"clientNames,omitempty"`
 	// Path is with the query.
 	Path string `json:"path"`
 	// Headers are those of the request that a mesh is about.
@@ -54,12 +56,16 @@ func (r *Report) Hops() []*Report {
 
 func (a *App) report(p Port, r *http.Request) Report {
 	var name string
+	var client []string
 	if r.TLS != nil {
 		name = r.TLS.ServerName
+		if len(r.TLS.PeerCertificates) > 0 {
+			client = r.TLS.PeerCertificates[0].DNSNames
+		}
 	}
 	return Report{
-		ServerName: name,
-		Service:    a.service, Version: a.version, Port: p.Name,
+		ServerName: name, ClientNames: client,
+		Service: a.service, Version: a.version, Port: p.Name,
 		Peer:     peer(r.Header.Get("x-forwarded-client-cert")),
 		Protocol: r.Proto, Method: r.Method, Host: r.Host, Path: r.URL.RequestURI(),
 		Headers: telling(r.Header),

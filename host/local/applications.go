@@ -43,7 +43,11 @@ func (a *applications) keep(m *ir.Mesh) error {
 	}
 	for _, e := range m.Externals {
 		id := externalID(e)
-		if err := a.start(id, e.Hosts, externalApplication(e)); err != nil {
+		names := e.Hosts
+		if e.ServerName != "" {
+			names = []string{e.ServerName}
+		}
+		if err := a.start(id, names, externalApplication(e)); err != nil {
 			return err
 		}
 	}

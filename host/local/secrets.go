@@ -10,8 +10,8 @@ import (
 )
 
 // secrets puts what the placed mesh names into the secret directories of its members, where it is not yet:
-// certificates for the hosts of gateways' listeners, which the stand-in authority signs, its root for clients' own,
-// and values of headers for a collector.
+// certificates for the hosts of gateways' listeners and for members to show externals, which the stand-in authority
+// signs, its root for clients' own, and values of headers for a collector.
 func (a *stubAuthority) secrets(m *ir.Mesh) error {
 	if err := headerValues(m); err != nil {
 		return err
@@ -27,16 +27,33 @@ func (a *stubAuthority) secrets(m *ir.Mesh) error {
 					continue
 				}
 				dir := filepath.Join(g.Proxy.SecretDirectory, name)
-				if _, err := os.Stat(dir); err == nil {
-					continue
-				}
-				if err := a.writeSecret(dir, certified(l.Hosts)); err != nil {
+				if err := a.writeSecretOnce(dir, certified(l.Hosts)); err != nil {
 					return err
 				}
 			}
 		}
 	}
+	for _, scope := range m.Scopes() {
+		for _, e := range scope.Externals {
+			member := scope.Member()
+			if e.Secret == "" || scope.GoesVia(e) {
+				continue
+			}
+			dir := filepath.Join(member.Proxy.SecretDirectory, e.Secret)
+			if err := a.writeSecretOnce(dir, []string{member.PlainName() + ".client.example"}); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// writeSecretOnce is [stubAuthority.writeSecret] where there is none yet.
+func (a *stubAuthority) writeSecretOnce(dir string, hosts []string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	return a.writeSecret(dir, hosts)
 }
 
 // headerValues writes a value for each header that the collector is shown, where there is none.

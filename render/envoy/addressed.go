@@ -192,7 +192,7 @@ func (b *builder) direct(name string, c call, port uint16) *listenerv3.Filter {
 		return b.tcpProxy(name, b.directUpstream(c, port), nil, b.idle(c.use, &c.callee.Traffic), counts...)
 	}
 	idle := b.idle(c.use, &c.external.Traffic)
-	if b.goesVia(c.external) {
+	if b.scope.GoesVia(c.external) {
 		return b.tcpProxy(name, b.external(c.external, c.use, c.port), nil, idle, counts...)
 	}
 	return b.tcpProxy(name, b.directExternal(c), nil, idle, counts...)

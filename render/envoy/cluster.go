@@ -94,11 +94,11 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	b.connectInTime(c, e.Name)
 	c.CircuitBreakers = breakers(&p.Bounds, budgetOf(&p))
 	failed := isNone()
-	if b.goesVia(e) {
+	if b.scope.GoesVia(e) {
 		failed = isUnanswered()
 	}
 	judged := outlierDetection(c, e.Outliers, failed)
-	if b.goesVia(e) {
+	if b.scope.GoesVia(e) {
 		b.via(c, e, port, p.Bounds.IdleTimeout.Value, judged)
 		b.out.Clusters = append(b.out.Clusters, c)
 		return name
@@ -124,7 +124,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment = assignment(name, live.Healthy(e.Endpoints), port.Name, nil)
 	} else {
-		b.byName(c, e.Hosts[0], port.Number)
+		b.byName(c, e.Hosts[0], port.Target)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name

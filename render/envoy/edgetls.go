@@ -1,9 +1,6 @@
 package envoy
 
 import (
-	"path"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -13,7 +10,7 @@ import (
 // edgeTLS ends the TLS of clients from outside, with the suites that Mozilla's
 // "intermediate" configuration has for TLS 1.2. Tickets of sessions are not given
 // out where clients show certificates: a session would outlive one.
-func edgeTLS(t *ir.ListenerTLS, alpn []string) *tlsv3.DownstreamTlsContext {
+func (b *builder) edgeTLS(t *ir.ListenerTLS, alpn []string) *tlsv3.DownstreamTlsContext {
 	versions := map[string]tlsv3.TlsParameters_TlsProtocol{
 		"1.2": tlsv3.TlsParameters_TLSv1_2,
 		"1.3": tlsv3.TlsParameters_TLSv1_3,
@@ -28,12 +25,12 @@ func edgeTLS(t *ir.ListenerTLS, alpn []string) *tlsv3.DownstreamTlsContext {
 			},
 		},
 		AlpnProtocols:                  alpn,
-		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretConfig(gatewaySecret(t.Secret))},
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{b.certificateSecret(t.Secret)},
 	}}
 	if t.ClientRoots != "" {
 		out.RequireClientCertificate = wrapperspb.Bool(!t.ClientOptional)
 		out.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
-			ValidationContextSdsSecretConfig: secretConfig(gatewayRoots(t.ClientRoots)),
+			ValidationContextSdsSecretConfig: b.rootsSecret(t.ClientRoots),
 		}
 		out.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{
 			DisableStatelessSessionResumption: true,
@@ -41,38 +38,4 @@ func edgeTLS(t *ir.ListenerTLS, alpn []string) *tlsv3.DownstreamTlsContext {
 		out.DisableStatefulSessionResumption = true
 	}
 	return out
-}
-
-// gatewaySecrets are those that the listeners name: files, which Envoy watches.
-func (b *builder) gatewaySecrets() {
-	known := map[string]bool{}
-	add := func(s *tlsv3.Secret) {
-		if !known[s.Name] {
-			known[s.Name] = true
-			b.out.Secrets = append(b.out.Secrets, s)
-		}
-	}
-	for i := range b.scope.Gateway.Listeners {
-		t := b.scope.Gateway.Listeners[i].TLS
-		if t == nil {
-			continue
-		}
-		dir := path.Join(b.member.Proxy.SecretDirectory, t.Secret)
-		add(&tlsv3.Secret{
-			Name: gatewaySecret(t.Secret),
-			Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-				CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
-				WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
-			}},
-		})
-		if t.ClientRoots != "" {
-			dir := path.Join(b.member.Proxy.SecretDirectory, t.ClientRoots)
-			add(&tlsv3.Secret{
-				Name: gatewayRoots(t.ClientRoots),
-				Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-					TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
-				}},
-			})
-		}
-	}
 }

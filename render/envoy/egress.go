@@ -21,11 +21,6 @@ import (
 // a port of an external.
 func egressName(e *ir.External, port *ir.Port) string { return port.Name + "." + e.Name + ".egress" }
 
-// goesVia reports whether the member's calls to an external go through a gateway.
-func (b *builder) goesVia(e *ir.External) bool {
-	return e.Via != nil && (b.scope.Gateway == nil || b.scope.Gateway.Name != e.Via.Gateway)
-}
-
 // via sends the connections of an external's cluster through its gateway, over
 // mutual TLS that accepts the gateway's identity alone.
 func (b *builder) via(

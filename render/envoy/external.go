@@ -19,10 +19,11 @@ func (b *builder) externalHost(c call) *routev3.VirtualHost {
 		Action: &routev3.Route_Route{Route: action},
 	}
 	b.givesStatus(route, c.port.Protocol)
+	routes := withUpgrades([]*routev3.Route{route}, c.port.Upgrades)
 	return &routev3.VirtualHost{
 		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: positionMetadata(c.use.Pos),
 		RequestHeadersToRemove: slices.Clone(ofTheMesh),
-		Routes:                 []*routev3.Route{route},
+		Routes:                 routes,
 	}
 }
 
@@ -33,8 +34,8 @@ var ofTheMesh = []string{"x-envoy-external-address", "x-forwarded-proto"}
 // firstHost has the requests that come to the listener of an external by no host that it has: they get its first.
 func firstHost(h *routev3.VirtualHost, e *ir.External) *routev3.VirtualHost {
 	h.Name, h.Domains = join(h.Name, "*"), []string{"*"}
-	h.Routes[0].GetRoute().HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{
-		HostRewriteLiteral: e.Hosts[0],
+	for _, r := range h.Routes {
+		r.GetRoute().HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: e.Hosts[0]}
 	}
 	return h
 }

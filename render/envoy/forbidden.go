@@ -29,7 +29,7 @@ const (
 // whoever answers for the name says where it leads.
 func (b *builder) leadsAnywhere(e *ir.External) bool {
 	_, err := netip.ParseAddr(e.Hosts[0])
-	return err != nil && len(e.Endpoints) == 0 && !b.goesVia(e)
+	return err != nil && len(e.Endpoints) == 0 && !b.scope.GoesVia(e)
 }
 
 // forbiddenRequests are the filters of a cluster, which see the address that was chosen for

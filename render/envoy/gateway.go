@@ -42,7 +42,6 @@ func (b *builder) gateway() {
 		b.http3(port, list)
 	}
 	b.egress()
-	b.gatewaySecrets()
 }
 
 // gatewayChain takes connections of one of the spec's listeners, by those who come as origin says.
@@ -57,7 +56,7 @@ func (b *builder) gatewayChain(l *ir.Listener, from origin) *listenerv3.FilterCh
 		if l.Protocol != ir.HTTP {
 			alpn = nil
 		}
-		chain.TransportSocket = b.transportSocket(edgeTLS(l.TLS, alpn))
+		chain.TransportSocket = b.transportSocket(b.edgeTLS(l.TLS, alpn))
 	}
 	if l.To != nil {
 		callee := b.scope.Upstreams[l.To.Service]

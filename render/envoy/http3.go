@@ -33,7 +33,7 @@ func (b *builder) http3(port uint16, list []*ir.Listener) {
 				TransportSocket: &corev3.TransportSocket{
 					Name: quicTransportSocket,
 					ConfigType: &corev3.TransportSocket_TypedConfig{
-						TypedConfig: b.any(&quicv3.QuicDownstreamTransport{DownstreamTlsContext: edgeTLS(l.TLS,
+						TypedConfig: b.any(&quicv3.QuicDownstreamTransport{DownstreamTlsContext: b.edgeTLS(l.TLS,
 							[]string{"h3"})}),
 					},
 				},

@@ -54,11 +54,10 @@ func gatewayName(listener string) string { return join("gateway", listener) }
 // gatewayPort is Envoy's listener for all of the spec's on that port.
 func gatewayPort(port uint16) string { return join("gateway", strconv.Itoa(int(port))) }
 
-// gatewaySecret is the certificate, and gatewayRoots are the roots, in a secret of
-// the gateway's.
-func gatewaySecret(name string) string { return join("secret", name) }
+// namedCertificate is the certificate, and namedRoots are the roots, in a secret that the spec names.
+func namedCertificate(secret string) string { return join("secret", secret) }
 
-func gatewayRoots(name string) string { return join("roots", name) }
+func namedRoots(secret string) string { return join("roots", secret) }
 
 // headerSecret is the value of a header of reports.
 func headerSecret(header string) string { return join("header", header) }

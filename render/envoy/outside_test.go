@@ -19,7 +19,8 @@ import (
 )
 
 // outside is a mesh of a client that calls externals by names, each of a protocol, straight or
-// through the gateway "exit", local or not: "http-straight-local". All of them listen on loopback.
+// through the gateway "exit", local or not: "http-straight-local". All of them listen on loopback, those of HTTP at
+// another port than callers name.
 type outside struct {
 	names *nameServer
 	bind  map[string]string
@@ -112,10 +113,13 @@ func newOutside(t *testing.T) *outside {
 	for _, protocol := range []ir.Protocol{ir.HTTP, ir.TCP, ir.TLS} {
 		for way, through := range map[string]*ir.Via{"straight": nil, "via": via} {
 			for where, local := range map[string]bool{"local": true, "remote": false} {
-				name := fmt.Sprintf("%s-%s-%s", protocol, way, where)
+				name, number := fmt.Sprintf("%s-%s-%s", protocol, way, where), port
+				if protocol == ir.HTTP {
+					number = 80 // which only the callers name
+				}
 				add(&ir.External{
 					Name: name, Hosts: []string{name + ".example"}, Local: local, Via: through,
-					Ports: []ir.Port{{Name: "p", Number: port, Target: port, Protocol: protocol}},
+					Ports: []ir.Port{{Name: "p", Number: number, Target: port, Protocol: protocol}},
 				})
 			}
 		}

@@ -3,6 +3,7 @@ package envoy
 import (
 	"encoding/json"
 	"path"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -114,6 +115,37 @@ func secretFiles(
 		}
 	}
 	return out, nil
+}
+
+// certificateSecret is the certificate in a secret that the spec names: files, which Envoy watches.
+func (b *builder) certificateSecret(name string) *tlsv3.SdsSecretConfig {
+	dir := path.Join(b.member.Proxy.SecretDirectory, name)
+	return b.secret(&tlsv3.Secret{
+		Name: namedCertificate(name),
+		Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+			CertificateChain: file(path.Join(dir, certificateFile)), PrivateKey: file(path.Join(dir, keyFile)),
+			WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
+		}},
+	})
+}
+
+// rootsSecret are the roots in such a secret.
+func (b *builder) rootsSecret(name string) *tlsv3.SdsSecretConfig {
+	dir := path.Join(b.member.Proxy.SecretDirectory, name)
+	return b.secret(&tlsv3.Secret{
+		Name: namedRoots(name),
+		Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+			TrustedCa: file(path.Join(dir, trustFile)), WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
+		}},
+	})
+}
+
+// secret has the proxy know a secret, once, and is how it is asked for.
+func (b *builder) secret(s *tlsv3.Secret) *tlsv3.SdsSecretConfig {
+	if !slices.ContainsFunc(b.out.Secrets, func(known *tlsv3.Secret) bool { return known.Name == s.Name }) {
+		b.out.Secrets = append(b.out.Secrets, s)
+	}
+	return secretConfig(s.Name)
 }
 
 func inline(data []byte) *corev3.DataSource {

@@ -75,8 +75,9 @@ func (b *builder) downstreamTLS(accept []*matcherv3.StringMatcher, alpn ...strin
 	})
 }
 
-// originatedTLS is TLS to a service outside the mesh, whose certificate must carry its host and be signed by the given
-// roots or the system's. Of an external with several hosts it is the one that was asked for ([severalHosts]).
+// originatedTLS is TLS to a service outside the mesh, whose certificate must carry its host, or the name that the spec
+// gives for it, and be signed by the given roots or the system's. Of an external with several hosts it is the one that
+// was asked for ([severalHosts]).
 func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSocket {
 	validation := &tlsv3.CertificateValidationContext{TrustedCa: file(cmp.Or(e.Roots, systemRoots))}
 	out := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
@@ -84,20 +85,32 @@ func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSo
 		AlpnProtocols:         []string{alpn},
 		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
 	}}
-	if len(e.Hosts) == 1 {
-		out.Sni = e.Hosts[0]
+	if e.Secret != "" {
+		out.CommonTlsContext.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{b.certificateSecret(e.Secret)}
+	}
+	if name := onlyName(e); name != "" {
+		out.Sni = name
 		validation.MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{{
 			SanType: tlsv3.SubjectAltNameMatcher_DNS,
-			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: e.Hosts[0]}},
+			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}},
 		}}
 	}
 	return b.transportSocket(out)
 }
 
+// onlyName is the name in each handshake with an external, and in its certificate; "" where it is the host of the
+// request.
+func onlyName(e *ir.External) string {
+	if e.ServerName == "" && len(e.Hosts) == 1 {
+		return e.Hosts[0]
+	}
+	return e.ServerName
+}
+
 // severalHosts has the name in the handshake, and that in the certificate, be the host of the request; nil for an
-// external with one host, where both are that.
+// external for which it is always the same.
 func severalHosts(e *ir.External, port *ir.Port) *corev3.UpstreamHttpProtocolOptions {
-	if len(e.Hosts) == 1 || port.Protocol != ir.HTTPS {
+	if onlyName(e) != "" || port.Protocol != ir.HTTPS {
 		return nil
 	}
 	return &corev3.UpstreamHttpProtocolOptions{AutoSni: true, AutoSanValidation: true}

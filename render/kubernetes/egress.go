@@ -62,7 +62,7 @@ func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicy
 }
 
 func externalEgress(scope ir.Scope, e *ir.External, names []string) []networkingv1.NetworkPolicyEgressRule {
-	if v := e.Via; v != nil && (scope.Gateway == nil || scope.Gateway.Name != v.Gateway) {
+	if v := e.Via; scope.GoesVia(e) {
 		return []networkingv1.NetworkPolicyEgressRule{{
 			To:    []networkingv1.NetworkPolicyPeer{podPeer(v.Namespace, pods(ir.KindGateway, v.Gateway))},
 			Ports: []networkingv1.NetworkPolicyPort{tcp(v.Port)},
@@ -79,7 +79,7 @@ func externalEgress(scope ir.Scope, e *ir.External, names []string) []networking
 		if at, whole := e.Places(port); whole {
 			addressed, places = append(addressed, tcp(port.Number)), at
 		} else {
-			named = append(named, tcp(port.Number))
+			named = append(named, tcp(port.Target))
 		}
 	}
 	if named != nil {
