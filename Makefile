@@ -82,7 +82,8 @@ e2e: build tools
 	@$(WITH_ENVOY) test/e2e/run
 
 # what takes long: many random specs and commits, random requests tried and sent, random paths by one proxy and two,
-# ten leaves of a minute and a new root under load, and a server that is away for two minutes
+# ten leaves of a minute and a new root under load, instances that change all the time under load, and a server that is
+# away for two minutes
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
@@ -94,6 +95,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_SERIES=100 go test -timeout 60m -count 1 -run ScrapedSeriesAreCompiled -v ./host/local
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local
 	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./host/local
+	$(WITH_ENVOY) MESHC_CHURN=1000 go test -timeout 60m -count 1 -run ChurnLosesNothing -v ./host/local
 	$(WITH_ENVOY) MESHC_WITNESSES=2000 go test -timeout 120m -count 1 -run WitnessesDiffer -v ./host/local
 	MESHC_LAYOUTS=1000 go test -timeout 30m -count 1 -run Geometry -v ./review/graph/layout
 	$(WITH_ENVOY) MESHC_HOSTILE=100 go test -timeout 60m -count 1 -run TextIsNoCommand -v ./cmd/meshc
