@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	kjson "sigs.k8s.io/json"
@@ -85,11 +86,28 @@ func fieldsOf(v any) (func(path []string) bool, error) {
 		return func(path []string) bool { return hasField(message.ProtoReflect().Descriptor(), path) }, nil
 	}
 	known, err := leavesOf(v)
+	values, above := map[string]bool{}, map[string]bool{}
+	for _, leaf := range known {
+		values[joined(leaf.path)] = true
+		for n := range leaf.path {
+			above[joined(leaf.path[:n])] = true
+		}
+	}
 	return func(path []string) bool {
-		leaf := scalar{path}
-		return slices.ContainsFunc(known, func(k scalar) bool { return k.isBelow(leaf) || leaf.isBelow(k) })
+		if above[joined(path)] {
+			return true
+		}
+		for n := range len(path) + 1 {
+			if values[joined(path[:n])] {
+				return true
+			}
+		}
+		return false
 	}, err
 }
+
+// joined is a path as the key of a map. No name in JSON that was valid YAML has the byte that separates them.
+func joined(path []string) string { return strings.Join(path, "\xff") }
 
 // hasField reports whether a message has the field that a path in its JSON leads to.
 func hasField(d protoreflect.MessageDescriptor, path []string) bool {

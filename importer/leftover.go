@@ -84,11 +84,6 @@ func (m *Mesh) Add(o *Object, code diag.Code, text string, path ...string) {
 // scalar is a value in an object that holds no other, by the names and numbers that lead to it.
 type scalar struct{ path []string }
 
-// isBelow reports whether the leaf is, or stands below, the other.
-func (l scalar) isBelow(other scalar) bool {
-	return len(l.path) >= len(other.path) && slices.Equal(l.path[:len(other.path)], other.path)
-}
-
 // leavesOf are what a value says that is not empty.
 func leavesOf(v any) ([]scalar, error) {
 	data, err := json.Marshal(v)

@@ -26,6 +26,8 @@ type Object struct {
 	file     string
 	node     *kyaml.Node
 	fields   map[string]json.RawMessage
+	// children are the values of a node's large mappings by name, made when one is asked for.
+	children map[*kyaml.Node]map[string]*kyaml.Node
 }
 
 // Group returns the API group of the object; empty for the core group.
@@ -49,13 +51,47 @@ func (o *Object) String() string {
 func (o *Object) Position(path ...string) source.Position {
 	node := o.node
 	for _, name := range path {
-		next := child(node, name)
+		next := o.child(node, name)
 		if next == nil {
 			break
 		}
 		node = next
 	}
 	return source.Position{File: o.file, Line: node.Line, Column: node.Column}
+}
+
+// child is the function of this name, which remembers the names of a large mapping.
+func (o *Object) child(node *kyaml.Node, name string) *kyaml.Node {
+	if node.Kind != kyaml.MappingNode || len(node.Content) < largeMapping {
+		return child(node, name)
+	}
+	known := o.children[node]
+	if known == nil {
+		if o.children == nil {
+			o.children = map[*kyaml.Node]map[string]*kyaml.Node{}
+		}
+		known = make(map[string]*kyaml.Node, len(node.Content)/2)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if key := node.Content[i].Value; known[key] == nil {
+				known[key] = node.Content[i+1]
+			}
+		}
+		o.children[node] = known
+	}
+	return known[name]
+}
+
+const (
+	// largeMapping is how many nodes a mapping has that is worth an index.
+	largeMapping = 64
+	// maxDepth is how deep the nodes of an object may be nested. The schemas of CustomResourceDefinitions come to some
+	// tens.
+	maxDepth = 200
+)
+
+// isDeep reports whether nodes are nested more deeply than so many levels.
+func isDeep(node *kyaml.Node, levels int) bool {
+	return levels == 0 || slices.ContainsFunc(node.Content, func(n *kyaml.Node) bool { return isDeep(n, levels-1) })
 }
 
 func child(node *kyaml.Node, name string) *kyaml.Node {
@@ -119,6 +155,9 @@ func read(file string, document *kyaml.Node, namespace string) ([]*Object, diag.
 	}
 	if node.YNode().Kind != kyaml.MappingNode {
 		return nil, bad("it has no fields")
+	}
+	if isDeep(node.YNode(), maxDepth) {
+		return nil, bad(fmt.Sprintf("it is nested more than %d levels deep", maxDepth))
 	}
 	text, err := node.String()
 	if err != nil {

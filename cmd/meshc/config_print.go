@@ -23,7 +23,7 @@ func placesOf(r *config.Row) [3]*config.Version {
 
 // printTable writes a line for each resource, and below them in what those differ that do.
 func (c *comparison) printTable(w io.Writer) error {
-	fmt.Fprintf(w, "%s\n", c.node)
+	fmt.Fprintln(w, diag.Printable(c.node))
 	for i, from := range c.places {
 		if from != "" {
 			fmt.Fprintf(w, "  %-9s %s\n", placeNames[i]+":", from)
@@ -83,17 +83,17 @@ func (c *comparison) printDifferences(w io.Writer, r *config.Row) error {
 		return nil
 	}
 	var last *config.Version
-	from := -1
+	from, name := -1, diag.Printable(r.Name)
 	for i, v := range placesOf(r) {
 		if c.hashText(r, i, v) == "-" {
 			continue
 		}
 		if v != nil && v.Note != "" {
-			fmt.Fprintf(w, "\n%s %s in %s: %s\n", r.Type, r.Name, placeNames[i], v.Note)
+			fmt.Fprintf(w, "\n%s %s in %s: %s\n", r.Type, name, placeNames[i], diag.Printable(v.Note))
 		}
 		if from >= 0 {
 			old, now := bodyOf(last), bodyOf(v)
-			text := textdiff.Diff(placeNames[from]+"/"+r.Name, []byte(old), placeNames[i]+"/"+r.Name, []byte(now))
+			text := textdiff.Diff(placeNames[from]+"/"+name, []byte(old), placeNames[i]+"/"+name, []byte(now))
 			if hashOf(last) != hashOf(v) && len(text) > 0 {
 				if _, err := fmt.Fprintf(w, "\n%s", text); err != nil {
 					return err
@@ -128,8 +128,8 @@ func (c *comparison) printBodies(w io.Writer) error {
 			if places[j] == nil {
 				continue
 			}
-			if _, err := fmt.Fprintf(w, "---\n# %s %s, %s: %s\n%s", r.Type, r.Name, placeNames[j], lineText(r.Source),
-				places[j].Body); err != nil {
+			if _, err := fmt.Fprintf(w, "---\n# %s %s, %s: %s\n%s", r.Type, diag.Printable(r.Name), placeNames[j],
+				lineText(r.Source), places[j].Body); err != nil {
 				return err
 			}
 			break

@@ -13,6 +13,8 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/host/local"
+	"github.com/meshc/meshc/review/config"
+	"github.com/meshc/meshc/serve"
 )
 
 const configMesh = `package shop
@@ -149,6 +151,40 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		all := append([]string{"config", "--server", server}, args...)
 		if code := run(all, strings.NewReader(""), &stdout, &stderr); code != exitFault || !strings.Contains(stderr.String(), want) {
 			t.Errorf("config %v exits with %d and says %s, and not %s", args, code, stderr.String(), want)
+		}
+	}
+}
+
+// TestNamesOfOthersBeginNoLine: names and notes in the dump of an Envoy, and what proxies say when they refuse
+// something, are theirs. None begins a line, where it would look like one of meshc's own.
+func TestNamesOfOthersBeginNoLine(t *testing.T) {
+	const name = "a\nforged: 1"
+	version := func(hash string) *config.Version {
+		return &config.Version{Hash: hash, Body: "x: " + hash + "\n", Note: "refused\nforged"}
+	}
+	c := &comparison{
+		node: "service/cart/" + name, places: [3]string{"a", "b", "c"},
+		rows: []config.Row{{
+			Type: config.Cluster, Name: name, Differs: true,
+			Compiled: version("1"), Served: version("2"), Envoy: version("3"),
+		}},
+	}
+	report := &serve.Report{
+		Failure: "wrong\nforged", Endpoints: "wrong\nforged",
+		Proxies: []serve.Proxy{{
+			Node: "service/cart/a", Excepted: "gone\nforged",
+			Types: []serve.TypeStatus{{Refusals: []serve.Refusal{{Reason: "no\nforged\n\nforged"}}}},
+		}},
+	}
+	for what, print := range map[string]func(io.Writer) error{
+		"table": c.printTable, "yaml": c.printBodies, "status": func(w io.Writer) error { return printStatus(w, report) },
+	} {
+		var out strings.Builder
+		if err := print(&out); err != nil || !strings.Contains(out.String(), "forged") {
+			t.Errorf("%s: %v\n%s", what, err, out.String())
+		}
+		if strings.Contains(out.String(), "\nforged") {
+			t.Errorf("%s has a line of others:\n%s", what, out.String())
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/serve"
 )
 
@@ -140,15 +141,16 @@ func printStatus(w io.Writer, r *serve.Report) error {
 	}
 	for _, p := range r.Proxies {
 		if p.Excepted != "" {
-			fmt.Fprintf(w, "\nno change waits for %s: %s\n", p.Node, p.Excepted)
+			fmt.Fprintf(w, "\nno change waits for %s: %s\n", p.Node, diag.Printable(p.Excepted))
 		}
 		for _, ts := range p.Types {
 			for _, refusal := range ts.Refusals {
-				fmt.Fprintf(w, "\n%s refused %s %s", p.Node, refusal.Type, refusal.Resource)
+				fmt.Fprintf(w, "\n%s refused %s %s", p.Node, refusal.Type,
+					diag.Printable(refusal.Resource))
 				if refusal.Source.IsValid() {
 					fmt.Fprintf(w, ", from %s", refusal.Source)
 				}
-				fmt.Fprintf(w, "\n  %s\n", refusal.Reason)
+				fmt.Fprintf(w, "\n  %s\n", indented(refusal.Reason))
 			}
 		}
 	}
@@ -163,12 +165,22 @@ func printStatus(w io.Writer, r *serve.Report) error {
 		if r.Mesh == "" {
 			goes = "nothing is served"
 		}
-		fmt.Fprintf(w, "\nthe mesh on disk is wrong; %s\n  %s\n", goes, r.Failure)
+		fmt.Fprintf(w, "\nthe mesh on disk is wrong; %s\n  %s\n", goes, indented(r.Failure))
 	}
 	if r.Endpoints != "" {
-		fmt.Fprintf(w, "\nan endpoints file is wrong; its last good content holds\n  %s\n", r.Endpoints)
+		fmt.Fprintf(w, "\nan endpoints file is wrong; its last good content holds\n  %s\n", indented(r.Endpoints))
 	}
 	return nil
+}
+
+// indented is a text of several lines below another one. Proxies and files say what it says, and none of its lines
+// looks like one of the report.
+func indented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = diag.Printable(line)
+	}
+	return strings.Join(lines, "\n  ")
 }
 
 // freshness is the age of what the proxy has, and how long its last change took, of the slowest type; "-" for none.

@@ -68,7 +68,7 @@ func printDeclarations(w io.Writer, r *serve.EdgeReport) error {
 			file = a.file
 		}
 		if a.comment != "" {
-			fmt.Fprintf(w, "// %s\n", a.comment)
+			fmt.Fprintf(w, "// %s\n", diag.Printable(a.comment))
 		}
 		fmt.Fprintln(w, a.line)
 	}

@@ -1,11 +1,14 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+
+	"cuelang.org/go/mod/module"
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/source"
@@ -51,9 +54,9 @@ func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, foun
 	part = &source.Part{}
 	for _, dir := range sortedKeys(all) {
 		unit := all[dir]
-		if strings.ContainsAny(dir, "@:") { // which say something else in an import path
+		if why := notImportable(dir); why != nil {
 			found.Add(diag.New(diag.UnknownPackage, "",
-				fmt.Sprintf("the directory %q cannot be a package of CUE: its name has \"@\" or \":\"", dir),
+				fmt.Sprintf("the directory %q cannot be a package of CUE: %v", dir, why),
 				source.Position{File: m.filesOf(dir, unit.pkg)[0]}).
 				WithHint("give it another name"))
 			continue
@@ -70,6 +73,23 @@ func (m *Module) Units(patterns []string) (units []Unit, part *source.Part, foun
 		return strings.Compare(a.String(), b.String())
 	})
 	return units, part, found
+}
+
+// notImportable is why a directory cannot be a package of CUE, which takes fewer names than a file system does; nil for
+// one that can be. CUE itself would say of another package that it cannot be found.
+func notImportable(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if strings.ContainsAny(dir, "@:") { // which say something else in an import path
+		return errors.New(`its name has "@" or ":"`)
+	}
+	err := module.CheckImportPath("mesh.example/" + dir)
+	var invalid *module.InvalidPathError
+	if errors.As(err, &invalid) {
+		err = invalid.Err
+	}
+	return err
 }
 
 // choose returns the directories and the package that a pattern means, or the problem with it. If alone is set, the

@@ -2,6 +2,8 @@ package try
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
@@ -55,6 +57,10 @@ func (r *run) ruled(d *door, port *ir.Port, q *message) (status int, decided boo
 // nobodyAllows tells that no rule of a member lets a request in.
 func (r *run) nobodyAllows(d *door, port *ir.Port, q *message) {
 	r.step(d.ref.String(), d.pos, "denied: no rule allows it")
+	if !nameable(q) {
+		r.Write = fmt.Sprintf("a rule of %s.allow; none can name the method and the path of this request alone", d.path)
+		return
+	}
 	if d.service == nil {
 		r.Write = fmt.Sprintf("add {from: %s, listeners: [%q], methods: [%q], paths: [%q]} to %s.allow", r.clientPeers(),
 			port.Name, q.method, q.path, d.path)
@@ -63,6 +69,15 @@ func (r *run) nobodyAllows(d *door, port *ir.Port, q *message) {
 	r.Write = fmt.Sprintf("add {from: %s, ports: [%q], methods: [%q], paths: [%q]} to %s.allow", r.peers(), port.Name,
 		q.method, q.path, d.path)
 }
+
+// nameable reports whether a rule can name the method and the path of a request and no others. A client may write what
+// would be a pattern in a rule, and the rule that lets its request in would let in all others too.
+func nameable(q *message) bool {
+	return method.MatchString(q.method) && strings.HasPrefix(q.path, "/") && !strings.ContainsAny(q.path, "*?#")
+}
+
+// method is what a rule takes for the name of one.
+var method = regexp.MustCompile(`^[A-Z][A-Z-]{0,31}$`)
 
 // clientPeers are the client of a gateway as a rule names it.
 func (r *run) clientPeers() string {

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -99,54 +100,44 @@ func tried(m *ir.Mesh, l *Line) string {
 	return strings.TrimSpace(parts[len(parts)-1])
 }
 
-// Text prints an explanation for people.
+// Text prints an explanation for people. What it quotes of the log begins no line of its own.
 func (e *Explanation) Text(w io.Writer) error {
 	l := e.Line
 	var b strings.Builder
-	what := strings.TrimSpace(l.Method + " " + l.Host + l.Path)
-	if what == "" {
-		what = "a connection"
+	say := func(format string, args ...any) {
+		b.WriteString(diag.Printable(fmt.Sprintf(format, args...)) + "\n")
 	}
-	fmt.Fprintf(&b, "%s %s", l.Time, what)
+	what := cmp.Or(strings.TrimSpace(l.Method+" "+l.Host+l.Path), "a connection")
 	if l.Caller != "" || l.Callee != "" {
-		fmt.Fprintf(&b, " from %s to %s", orNobody(l.Caller), orNobody(l.Callee))
+		what += fmt.Sprintf(" from %s to %s", cmp.Or(l.Caller, "nobody"), cmp.Or(l.Callee, "nobody"))
 	}
 	if l.Status != 0 {
-		fmt.Fprintf(&b, ": %d", l.Status)
+		what += fmt.Sprintf(": %d", l.Status)
 	}
-	b.WriteByte('\n')
+	say("%s %s", l.Time, what)
 	for _, m := range e.Means {
-		fmt.Fprintf(&b, "  %s\n", m)
+		say("  %s", m)
 	}
 	if l.Attempts > 1 {
-		fmt.Fprintf(&b, "  sent %d times\n", l.Attempts)
+		say("  sent %d times", l.Attempts)
 	}
 	switch {
 	case l.Route != "" && e.RouteNow != "" && e.RouteNow != l.Source:
-		fmt.Fprintf(&b, "  route %q, then at %s, now at %s\n", l.Route, l.Source, e.RouteNow)
+		say("  route %q, then at %s, now at %s", l.Route, l.Source, e.RouteNow)
 	case l.Route != "":
-		fmt.Fprintf(&b, "  route %q at %s\n", l.Route, l.Source)
+		say("  route %q at %s", l.Route, l.Source)
 	case l.Source != "":
-		fmt.Fprintf(&b, "  at %s\n", l.Source)
+		say("  at %s", l.Source)
 	}
 	if l.Rule != "" {
-		fmt.Fprintf(&b, "  rule %s\n", l.Rule)
+		say("  rule %s", l.Rule)
 	}
-	if e.Try != "" {
-		fmt.Fprintf(&b, "  now, without its query, headers and token: %s\n", strings.ReplaceAll(e.Try, "\n", "\n    "))
+	indent := "  now, without its query, headers and token: "
+	for line := range strings.Lines(e.Try) {
+		say("%s%s", indent, strings.TrimSuffix(line, "\n"))
+		indent = "    "
 	}
-	b.WriteByte('\n')
-	for text := range strings.Lines(b.String()) {
-		if _, err := fmt.Fprintln(w, diag.Printable(strings.TrimSuffix(text, "\n"))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func orNobody(name string) string {
-	if name == "" {
-		return "nobody"
-	}
-	return name
+	say("")
+	_, err := io.WriteString(w, b.String())
+	return err
 }

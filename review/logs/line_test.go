@@ -2,10 +2,12 @@ package logs
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
-// FuzzParse has hostile lines: no line makes it fail, and no query gets through.
+// FuzzParse has hostile lines: no line makes it fail, no query gets through, and no text of a line begins a line of
+// what is printed.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{
 		`{"kind":"http.client","url.path":"/a?token=secret","http.response.status_code":504,"flags":"UT,URX"}`,
@@ -15,10 +17,28 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(line)
 	}
+	f.Add(`{"kind":"http.server","flags":"UF\nforged","details":"x\nforged","source":"a\nforged","rule":"a\nforged",` +
+		`"url.path":"/a\nforged","caller":"x\nforged","time":"1\nforged"}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		line, known := Parse(text)
 		if known && slices.Contains([]byte(line.Path), '?') {
 			t.Errorf("the path of %q has a query: %q", text, line.Path)
+		}
+		if !known {
+			return
+		}
+		e := &Explanation{Line: line, Means: inWords(line)}
+		lines := 2 + len(e.Means) // the first one and the empty one at the end
+		for _, has := range []bool{
+			line.Attempts > 1, line.Route != "" || line.Source != "", line.Rule != "",
+		} {
+			if has {
+				lines++
+			}
+		}
+		var said strings.Builder
+		if err := e.Text(&said); err != nil || strings.Count(said.String(), "\n") != lines {
+			t.Errorf("%q is explained in other lines than its own: %q, %v", text, said.String(), err)
 		}
 	})
 }
