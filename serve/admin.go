@@ -43,8 +43,12 @@ func (s *Server) adminHandler() http.Handler {
 	about("GET /status", s.tellStatus)
 	about("GET /edges", s.tellEdges)
 	about("GET /config", s.configuration)
-	about("GET /mesh", func(w http.ResponseWriter, _ *http.Request) {
+	about("GET /recent", s.tellRecent)
+	about("GET /mesh", func(w http.ResponseWriter, r *http.Request) {
 		m := s.staging.mesh()
+		if hash := r.URL.Query().Get("hash"); hash != "" {
+			m = s.staging.earlier.named(hash)
+		}
 		if m == nil {
 			answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
 			return
@@ -76,8 +80,12 @@ func (s *Server) tellEdges(w http.ResponseWriter, r *http.Request) {
 	case s.staging.mesh() == nil:
 		answer(w, http.StatusServiceUnavailable, "no mesh is loaded yet\n")
 	default:
+		report := s.Edges
+		if r.URL.Query().Get("steps") == "true" {
+			report = s.EdgesByStep
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(s.Edges(window)) // as above
+		_ = json.NewEncoder(w).Encode(report(window)) // as above
 	}
 }
 

@@ -117,7 +117,14 @@ const silentAfter = 3 * envoy.ReportInterval
 
 // Edges returns what the proxies have told of the window before now, which is at most [telemetry.Kept], beside the
 // edges that the mesh declares.
-func (s *Server) Edges(window time.Duration) EdgeReport {
+func (s *Server) Edges(window time.Duration) EdgeReport { return s.edges(window, s.reports.store.Ends) }
+
+// EdgesByStep are [Server.Edges] with the steps of each end.
+func (s *Server) EdgesByStep(window time.Duration) EdgeReport {
+	return s.edges(window, s.reports.store.EndsByStep)
+}
+
+func (s *Server) edges(window time.Duration, ends func(time.Duration, time.Time) []telemetry.End) EdgeReport {
 	now := time.Now()
 	status := s.staging.status(time.Now())
 	out := EdgeReport{
@@ -136,7 +143,7 @@ func (s *Server) Edges(window time.Duration) EdgeReport {
 		j.declare(m)
 	}
 	view := s.live.now()
-	for _, end := range s.reports.store.Ends(window, now) {
+	for _, end := range ends(window, now) {
 		if !end.Kind.Undeclared() {
 			j.tell(&end)
 		} else if call, is := j.undeclared(&end, view); is {

@@ -19,6 +19,7 @@ type liveMesh struct {
 	ends time.Time // when the time of the next rule is over; zero for never
 	// wrong describes the errors in the endpoints files; empty if there are none.
 	wrong string
+	moves movements
 }
 
 // view is the mesh at one moment: the compiled mesh and the instances of its services. It is immutable; each change
@@ -41,11 +42,12 @@ type view struct {
 	last    uint64
 }
 
-// changed numbers a change of the instances of services.
-func (v *view) changed(services map[string]bool) {
+// changed numbers a change of the instances of services, from the present view to the next.
+func (l *liveMesh) changed(v *view, services map[string]bool) {
 	if len(services) == 0 {
 		return
 	}
+	l.moves.note(l.view, v, services, time.Now())
 	v.last++
 	numbers := make(map[string]uint64, len(services))
 	for name := range services {
@@ -71,11 +73,13 @@ func (l *liveMesh) setMesh(m *ir.Mesh, now time.Time) *changed {
 	ended := !l.ends.IsZero() && !now.Before(l.ends) // and [liveMesh.endRules] has not seen it yet
 	next.mesh = m
 	next.find()
+	c := changes(before, m)
+	l.moves.note(l.view, &next, c.services, now)
 	l.view, l.ends = &next, nextEnd(m, now)
 	if ended {
 		return &changed{all: true}
 	}
-	return changes(before, m)
+	return c
 }
 
 // setFiles takes over the content of endpoints files; files that are not in the map keep their content. It returns
@@ -101,7 +105,7 @@ func (l *liveMesh) setFiles(files map[string][]fileEndpoint) (changed map[string
 			}
 		}
 	}
-	next.changed(changed)
+	l.changed(&next, changed)
 	l.view = &next
 	return changed
 }
@@ -135,7 +139,7 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 	var after *table[[]live.Endpoint]
 	after = after.replace(pods)
 	next.pods[namespace] = after
-	l.view = &next
+	defer func() { l.view = &next }()
 	if next.mesh == nil {
 		return nil, !known
 	}
@@ -153,7 +157,7 @@ func (l *liveMesh) setPods(namespace string, pods map[string][]live.Endpoint) (c
 		}
 	}
 	next.pods[namespace] = after.replace(kept)
-	next.changed(changed)
+	l.changed(&next, changed)
 	return changed, !known
 }
 
@@ -178,7 +182,7 @@ func (l *liveMesh) changePods(namespace string, pods map[string][]live.Endpoint)
 			}
 		}
 	}
-	next.changed(changed)
+	l.changed(&next, changed)
 	l.view = &next
 	return changed
 }
@@ -194,8 +198,6 @@ func (l *liveMesh) forgetPods(namespace string) (changed map[string]bool) {
 	next := *l.view
 	next.pods = maps.Clone(next.pods)
 	delete(next.pods, namespace)
-	l.view = &next
-	defer next.changed(changed)
 	if next.mesh != nil {
 		for _, s := range next.mesh.Services {
 			if s.Namespace == namespace && s.Workload.InCluster() {
@@ -203,6 +205,8 @@ func (l *liveMesh) forgetPods(namespace string) (changed map[string]bool) {
 			}
 		}
 	}
+	l.changed(&next, changed)
+	l.view = &next
 	return changed
 }
 
@@ -220,7 +224,7 @@ func (l *liveMesh) setStarting(starting map[string][]string) (changed map[string
 	}
 	next := *l.view
 	next.starting = starting
-	next.changed(changed)
+	l.changed(&next, changed)
 	l.view = &next
 	return changed
 }

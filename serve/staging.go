@@ -34,6 +34,7 @@ type staging struct {
 	hash     string        // of the mesh that was loaded; empty for none
 	loaded   time.Time
 	failure  string // why the mesh on disk is not the one served
+	earlier  loadedMeshes
 }
 
 // good records that the mesh on disk is valid, and reports whether it is already served or on its way.
@@ -67,6 +68,7 @@ func (s *staging) take(m *ir.Mesh, hash string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hash, s.loaded = hash, time.Now()
+	s.earlier.add(Loaded{Hash: hash, At: s.loaded, mesh: m})
 	s.metrics.mesh(hash)
 	if len(s.ahead) > 0 {
 		// Another change is on its way, with rights that this one may take back: it waits for nobody.

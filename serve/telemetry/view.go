@@ -27,6 +27,21 @@ type End struct {
 	Failures []Failure `json:"failures,omitempty"`
 	// Lines are the routes or the rules that the requests went by, in the minutes of the window; most requests first.
 	Lines []Line `json:"lines,omitempty"`
+	// Steps are the same window in steps of 15 seconds, the oldest first, where they are asked for.
+	Steps []Stage `json:"steps,omitempty"`
+}
+
+// Stage is what was told of [Step], which began at that time. The last one has not ended.
+type Stage struct {
+	At time.Time `json:"at"`
+	// Requests, Errors and Denied are those of [Stats].
+	Requests uint64 `json:"requests"`
+	Errors   uint64 `json:"errors"`
+	Denied   uint64 `json:"denied,omitempty"`
+	// Samples is the number of durations, and P50 and P95 are quantiles of them in milliseconds.
+	Samples uint64  `json:"samples,omitempty"`
+	P50     float64 `json:"p50,omitempty"`
+	P95     float64 `json:"p95,omitempty"`
 }
 
 // Stats are counts of requests, or of connections below HTTP, in a window of time.
@@ -143,7 +158,14 @@ const behind = 6 * time.Second
 
 // Ends are all ends of edges that were reported in the last 15 minutes, with what they tell of the window before now:
 // from 5 seconds to [Kept]. They are sorted by caller, callee, port and kind.
-func (s *Store) Ends(window time.Duration, now time.Time) []End {
+func (s *Store) Ends(window time.Duration, now time.Time) []End { return s.ends(window, now, false) }
+
+// EndsByStep are [Store.Ends] with their steps.
+func (s *Store) EndsByStep(window time.Duration, now time.Time) []End {
+	return s.ends(window, now, true)
+}
+
+func (s *Store) ends(window time.Duration, now time.Time, byStep bool) []End {
 	s.mu.Lock()
 	keys := make([]key, 0, len(s.series))
 	for k := range s.series {
@@ -159,7 +181,11 @@ func (s *Store) Ends(window time.Duration, now time.Time) []End {
 	for _, k := range keys { // reports come in between: a large mesh takes a second
 		s.mu.Lock()
 		if end := s.series[k]; end != nil {
-			out = append(out, end.tell(window, now, &m))
+			told := end.tell(window, now, &m)
+			if byStep {
+				told.Steps = end.stages(window, now, &m)
+			}
+			out = append(out, told)
 		}
 		s.mu.Unlock()
 	}
@@ -196,6 +222,30 @@ func (s *series) tell(window time.Duration, now time.Time, m *merger) End {
 	out.Latency = latencyOf(m, samples)
 	minute := now.Add(-window).UnixMilli() / lineStep.Milliseconds()
 	out.Failures, out.Lines = s.failuresSince(minute), s.linesSince(minute, now)
+	return out
+}
+
+// stages are the steps of the window before now.
+func (s *series) stages(window time.Duration, now time.Time, m *merger) (out []Stage) {
+	first, last := now.Add(-window).UnixMilli()/Step.Milliseconds(), now.UnixMilli()/Step.Milliseconds()
+	for at := max(first, last-steps+1); at <= last; at++ {
+		stage := Stage{At: time.UnixMilli(at * Step.Milliseconds()).UTC()}
+		m.reset()
+		if c := stepAt(s.cells[:], s.head, at); c != nil {
+			stage.Requests, stage.Errors, stage.Denied = uint64(c.requests), uint64(c.errors), uint64(c.denied)
+			stage.Samples = uint64(c.samples)
+			m.add(&c.latency, c.samples)
+		}
+		if s.openStep == at {
+			for i := range s.open {
+				stage.Samples += uint64(s.open[i].n)
+				m.add(&s.open[i].latency, s.open[i].n)
+			}
+		}
+		l := latencyOf(m, stage.Samples)
+		stage.P50, stage.P95 = l.P50, l.P95
+		out = append(out, stage)
+	}
 	return out
 }
 
