@@ -100,6 +100,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/graph", "compiler/diag compiler/ir compiler/source review/graph/layout", ""},
 	{"review/replay", "compiler/diag compiler/ir compiler/series compiler/try review/logs", ""},
 	{"review/logs", "compiler/diag compiler/ir compiler/try", ""},
+	{"review/why", "compiler/diag compiler/ir compiler/series compiler/try review/logs review/replay", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},
 	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
@@ -113,7 +114,7 @@ var imports = []struct{ of, may, depend string }{
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes importer/together render render/certificates render/cluster render/envoy
-		render/kubernetes render/meshfile render/oci render/sink review review/config review/diff review/graph review/logs review/replay review/state review/revision review/verify
+		render/kubernetes render/meshfile render/oci render/sink review review/config review/diff review/graph review/logs review/replay review/state review/revision review/verify review/why
 		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.

@@ -52,10 +52,17 @@ const (
 // maxBranches bounds the ways that are followed of one request.
 const maxBranches = 512
 
-// Outcomes are all ends that a request may have in a mesh: it is followed once for each combination of answers to what
-// the mesh does not decide. Whole is false when there may be others: there were too many, or nobody can list them. An
-// error says that there is no such request or sender.
-func Outcomes(m *ir.Mesh, request Request) (list []Outcome, whole bool, err error) {
+// Way is a request on one of its ways: what leads there, in the order in which the request meets it, and what
+// happens. Weights do not split ways.
+type Way struct {
+	When []Condition
+	*Trial
+}
+
+// Ways are all that a request may go in a mesh: it is followed once for each combination of answers to what the mesh
+// does not decide. Whole is false when there may be others: there were too many, or nobody can list them. An error says
+// that there is no such request or sender.
+func Ways(m *ir.Mesh, request Request) (list []Way, whole bool, err error) {
 	var path []int
 	for range maxBranches {
 		b := &branch{path: path, known: map[string]string{}}
@@ -63,7 +70,7 @@ func Outcomes(m *ir.Mesh, request Request) (list []Outcome, whole bool, err erro
 		if err != nil {
 			return nil, false, err
 		}
-		list = append(list, t.outcomes(b.conditions)...)
+		list = append(list, Way{b.conditions, t})
 		if b.open {
 			return list, false, nil
 		}
@@ -72,6 +79,15 @@ func Outcomes(m *ir.Mesh, request Request) (list []Outcome, whole bool, err erro
 		}
 	}
 	return list, false, nil
+}
+
+// Outcomes are the ends of all [Ways] of a request.
+func Outcomes(m *ir.Mesh, request Request) (list []Outcome, whole bool, err error) {
+	ways, whole, err := Ways(m, request)
+	for i := range ways {
+		list = append(list, ways[i].outcomes(ways[i].When)...)
+	}
+	return list, whole, err
 }
 
 // outcomes are the ends of one branch: several, where weights split it.

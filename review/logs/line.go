@@ -24,6 +24,8 @@ type Line struct {
 	Client  string `json:"client,omitempty"`
 	// ID is that of the request, the same at each of its proxies.
 	ID string `json:"id,omitempty"`
+	// Trace is the id of the trace, where the request is one of a trace.
+	Trace string `json:"trace,omitempty"`
 	// Route, Rule and Source are as of the time when it was logged; Rule has its place in the spec behind its name.
 	Route  string `json:"route,omitempty"`
 	Rule   string `json:"rule,omitempty"`
@@ -78,6 +80,7 @@ func Parse(text string) (line *Line, known bool) {
 	}
 	line.Path, line.Query, _ = strings.Cut(fields["url.path"], "?")
 	line.Version, line.Client, line.ID = fields["service.version"], fields["client.address"], fields["request.id"]
+	line.Trace = fields["trace.id"]
 	line.Denied = fields["error.type"] == "Denied"
 	line.Status, _ = strconv.Atoi(fields["http.response.status_code"]) // 0 for none
 	line.GRPC, _ = strconv.Atoi(fields["rpc.grpc.status_code"])

@@ -106,6 +106,17 @@ func requestOf(m *ir.Mesh, line *logs.Line, at entry) (q try.Request, known bool
 	return q, false
 }
 
+// Requests are those of which a line may be in a mesh: one, or at a gateway one for each listener at which it may have
+// come; none when the mesh has no such caller or callee.
+func Requests(m *ir.Mesh, line *logs.Line) (out []try.Request) {
+	for _, e := range entriesOf(m, line) {
+		if q, known := requestOf(m, line, e); known {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
 // bound reports whether a service calls that callee at an address of its own.
 func bound(s *ir.Service, callee string) bool {
 	plain, _, _ := strings.Cut(callee, ".")
