@@ -9,9 +9,9 @@ import (
 )
 
 // balance is how proxies are balanced over the servers of a mesh. A proxy stays with a server for as long as its
-// connection lasts, so a server that comes back gets none by itself (istio/istio#11181). When other servers take proxies than
-// before, each one that has more than its share ends connections, for a minute; their proxies connect again, to any of
-// the servers, and keep their configuration meanwhile.
+// connection lasts, so a server that comes back gets none by itself (istio/istio#11181). When other servers take
+// proxies than before, each one that has more than its share ends connections, for a minute; their proxies connect
+// again, to any of the servers, and keep their configuration meanwhile.
 type balance struct {
 	mu      sync.Mutex
 	servers string // the names of those that took proxies when it was last looked

@@ -15,7 +15,8 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
-// fleet are servers of one mesh, and their proxies, which connect to one after the other, as to a Service of Kubernetes.
+// fleet are servers of one mesh, and their proxies, which connect to one after the other, as to a Service of
+// Kubernetes.
 type fleet struct {
 	first *running // of whose authority all are
 
@@ -110,8 +111,8 @@ func (f *fleet) proxy(ctx context.Context, t *testing.T, id string) {
 	}
 }
 
-// balance has every server balance, as it does every 5 seconds, for a minute. No connection may be ended once the proxies
-// are balanced, and after the minute they must be.
+// balance has every server balance, as it does every 5 seconds, for a minute. No connection may be ended once the
+// proxies are balanced, and after the minute they must be.
 func (f *fleet) balance(t *testing.T, proxies int, from time.Time) {
 	t.Helper()
 	within := func(counts map[string]int) bool {

@@ -258,6 +258,7 @@ func (p *proxies) named(n *node, url, reason string) []string {
 func (p *proxies) withhold(n *node, url string, names []string) {
 	if url != resource.EndpointType {
 		if rest := n.built.without(url, names); !rest.equal(n.built) {
+			n.event = time.Now()
 			p.serve(n, rest)
 		}
 		return

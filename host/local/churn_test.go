@@ -45,7 +45,8 @@ services: {for name in #names {(name): {
 `, c.services, 20000+edits)})
 }
 
-// event changes the instances of a service: one is gone, or the other, or both are there with other weights than before.
+// event changes the instances of a service: one is gone, or the other, or both are there with other weights than
+// before.
 func (c *churn) event(t *testing.T, service string, n int) {
 	t.Helper()
 	type endpoint struct {

@@ -60,6 +60,7 @@ func newWatch[T, L runtime.Object](c *Cluster, namespace string, of resource[L],
 			if err != nil {
 				return nil, err
 			}
+			heard()
 			return apiwatch.Filter(in, func(e apiwatch.Event) (apiwatch.Event, bool) {
 				if e.Type != apiwatch.Error {
 					heard()
