@@ -216,6 +216,35 @@ func TestAnswersEjectNobody(t *testing.T) {
 	}
 }
 
+// An answer that the application's own proxy refuses, as it has too many headers or too large ones, is no failure of
+// the instance either, and not asked for again: the application has worked on the request.
+//
+// Field: outliers
+func TestAnswersThatAreTooLargeEjectNobody(t *testing.T) {
+	f := startFailures(t, ir.DeliveryXDS)
+	for what, c := range map[string]struct{ headers, bytes int }{"too many": {150, 1}, "too large": {3, 30 << 10}} {
+		f.let(func(w http.ResponseWriter, _ *http.Request) {
+			for i := range c.headers {
+				w.Header().Set(fmt.Sprint("x-", i), strings.Repeat("x", c.bytes))
+			}
+		})
+		asked := 0
+		for _, by := range []string{"client", "edge"} {
+			for service, want := range map[string]string{"http": "502", "http2": "503", "grpc": "grpc 14"} {
+				for range 12 {
+					asked++
+					if got := failed(f.ask(t, by, service, http.MethodPost, "/reset/")); got != want {
+						t.Fatalf("%s by %s, %s: %s, want %s", service, by, what, got, want)
+					}
+				}
+			}
+			if n, out := f.tried(), f.ejections(t, by); n != asked || out != 0 {
+				t.Errorf("%s by %s: asked %d times, want %d; %d ejections", what, by, n, asked, out)
+			}
+		}
+	}
+}
+
 // statusInHeaders answers a call of gRPC without a message.
 func statusInHeaders(code string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

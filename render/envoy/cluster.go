@@ -108,10 +108,9 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		if b.leadsAnywhere(e) {
 			filters = b.forbiddenRequests(e.Local)
 		}
-		options := &httpv3.HttpProtocolOptions{UpstreamHttpProtocolOptions: severalHosts(e, port), HttpFilters: filters}
-		if b.scope.Gateway != nil {
-			towardsAProxy(options)
-		}
+		options := b.fromOutside(&httpv3.HttpProtocolOptions{
+			UpstreamHttpProtocolOptions: severalHosts(e, port), HttpFilters: filters,
+		})
 		if b.member.Proxy.Requests.KeepsCase(port) {
 			byHTTP1(options, b.http1Towards(true))
 		}

@@ -14,6 +14,7 @@ const (
 	firstHeadersKiB = 60
 	nextHeadersKiB  = 192 // the claims of a token beside it, and what routes write
 	nextHeaders     = 400
+	outsideHeaders  = 200 // of an external's answer at an egress gateway
 )
 
 // behindAProxy has a connection manager take the headers of every request that the caller's proxy, or a gateway, lets
@@ -29,6 +30,17 @@ func throughAProxy(o *httpv3.HttpProtocolOptions) *httpv3.HttpProtocolOptions {
 	common := commonOptions(o)
 	common.MaxResponseHeadersKb, common.MaxHeadersCount = wrapperspb.UInt32(nextHeadersKiB),
 		wrapperspb.UInt32(nextHeaders)
+	return o
+}
+
+// fromOutside has a cluster take the headers of an external's answers. What is too much counts against the address
+// that answered, as nobody in front of it can tell Envoy that the external is well. So it is much: no other proxy reads
+// the answer behind a member's.
+func (b *builder) fromOutside(o *httpv3.HttpProtocolOptions) *httpv3.HttpProtocolOptions {
+	if b.scope.Gateway == nil {
+		return throughAProxy(o)
+	}
+	towardsAProxy(o).CommonHttpProtocolOptions.MaxHeadersCount = wrapperspb.UInt32(outsideHeaders)
 	return o
 }
 

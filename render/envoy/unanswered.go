@@ -3,6 +3,7 @@ package envoy
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	matchv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/matcher/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -21,25 +22,44 @@ const (
 	unconnected   = "connect-failure" // the application did not get the request
 	refusedStream = "refused-stream"  // the application gave the request back unread
 	brokenOff     = "reset"           // the application may have done what was asked
+
+	// A stream of HTTP/2 that was reset is told with the bytes that came on it: a reset of the application has 13. Where
+	// none count the application has answered, and its own proxy has reset the stream because the answer has too many
+	// headers: no flag and no detail tells the two apart.
+	resetStream    = brokenOff + "-" + received
+	received       = "%UPSTREAM_WIRE_BYTES_RECEIVED%"
+	tooManyHeaders = brokenOff + "-0"
+	resetByOther   = brokenOff + "(-[1-9][0-9]*)?" // or anything that is no stream
 )
 
 // tellsUnanswered has a proxy say that its own answers stand for one that did not come.
 func (b *builder) tellsUnanswered(m *hcmv3.HttpConnectionManager, spoken ir.Protocol) {
+	status := ""
+	if spoken.Multiplexed() {
+		status = "%GRPC_STATUS_NUMBER%" // nothing, of requests that are not of gRPC
+	}
 	m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers,
-		unanswered(unconnected, spoken, withFlags("UF", "UH", "UO", "NC", "OM")),
-		unanswered(refusedStream, spoken, b.withDetails("remote_refused_stream_reset")),
-		unanswered(brokenOff, spoken, withFlags("UC", "UR", "UT", "LR")),
+		unanswered(unconnected, status, withFlags("UF", "UH", "UO", "NC", "OM")),
+		unanswered(refusedStream, status, b.withDetails("remote_refused_stream_reset")),
+		unanswered(brokenOff, status, withFlags("UC", "UT", "LR")),
 	)
+	if spoken.Multiplexed() {
+		// Of gRPC Envoy counts by the status: no bytes are 0, which is no failure, and 13 of them 1313, which is no status
+		// that anything is sent again for.
+		m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers,
+			unanswered(resetStream, received+received, everyFilter(withFlags("UR"), ofGRPC())),
+			unanswered(resetStream, "", withFlags("UR")),
+		)
+	}
 }
 
-func unanswered(what string, spoken ir.Protocol, filter *accesslogv3.AccessLogFilter) *hcmv3.ResponseMapper {
-	out := &hcmv3.ResponseMapper{Filter: filter}
-	add := func(name, value string) {
-		out.HeadersToAdd = append(out.HeadersToAdd, overwriting(name, value))
-	}
-	add(unansweredHeader, what)
-	if spoken.Multiplexed() {
-		add(unansweredStatus, "%GRPC_STATUS_NUMBER%") // nothing, of requests that are not of gRPC
+// unanswered tells what became of the requests of a filter, and with which status for gRPC, unless that is empty.
+func unanswered(what, status string, filter *accesslogv3.AccessLogFilter) *hcmv3.ResponseMapper {
+	out := &hcmv3.ResponseMapper{Filter: filter, HeadersToAdd: []*corev3.HeaderValueOption{
+		overwriting(unansweredHeader, what),
+	}}
+	if status != "" {
+		out.HeadersToAdd = append(out.HeadersToAdd, overwriting(unansweredStatus, status))
 	}
 	return out
 }
@@ -71,17 +91,23 @@ func onUnanswered(on []ir.RetryCondition) []*routev3.HeaderMatcher {
 	}
 	var out []*routev3.HeaderMatcher
 	for _, v := range sortedKeys(has) {
-		out = append(out, headerMatch(ir.StringMatch{Name: unansweredHeader, Kind: ir.MatchExact, Value: v}))
+		match := ir.StringMatch{Name: unansweredHeader, Kind: ir.MatchExact, Value: v}
+		if v == brokenOff {
+			match.Kind, match.Value = ir.MatchRegex, resetByOther
+		}
+		out = append(out, headerMatch(match))
 	}
 	return out
 }
 
 // isUnanswered takes in the answers that stand for one that did not come.
 func isUnanswered() *matchv3.MatchPredicate {
+	tooMany := headerMatch(ir.StringMatch{Name: unansweredHeader, Kind: ir.MatchExact, Value: tooManyHeaders})
+	tooMany.InvertMatch = true
 	return &matchv3.MatchPredicate{Rule: &matchv3.MatchPredicate_HttpResponseHeadersMatch{
 		HttpResponseHeadersMatch: &matchv3.HttpHeadersMatch{Headers: []*routev3.HeaderMatcher{{
 			Name: unansweredHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
-		}}},
+		}, tooMany}},
 	}}
 }
 
