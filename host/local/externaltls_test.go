@@ -39,7 +39,9 @@ gateways: exit: {egress: {}, uses: "by-gateway": {}}
 // it was sent. Whom no certificate is written for is shown none. Users' reports: istio/istio#39501 (the name is
 // ignored), istio/istio#31738 (plain HTTP arrives).
 //
-// Field: ports.target Field: external.tls.serverName Field: external.tls.secret
+// Field: ports.target
+// Field: external.tls.serverName
+// Field: external.tls.secret
 func TestExternalsByTLS(t *testing.T) {
 	for _, delivery := range []ir.Delivery{ir.DeliveryXDS, ir.DeliveryStatic} {
 		m := inline(t, map[string]string{"mesh.cue": originatesMesh}).Clone()
