@@ -55,14 +55,25 @@ var gatewayChanges = map[string]change{
 		replacing(`pods: tolerations: [{key: "edge"}]`),
 	"gateways.[].pods.tolerations.[].effect": addLine("gateway", `pods: tolerations: [{key: "edge", effect: "NoExecute"}]`).
 		replacing(`pods: tolerations: [{key: "edge"}]`),
-	"gateways.[].replicas.min": addLine("gateway", "replicas: min: 3"),
-	"gateways.[].replicas.max": addLine("gateway", "replicas: max: 3"),
-	"gateways.[].replicas.cpu": addLine("gateway", "replicas: cpu: 50"),
-	"gateways.[].egress.host":  add("egress", `host: "exit.internal"`),
+	"gateways.[].replicas.min":           addLine("gateway", "replicas: min: 3"),
+	"gateways.[].replicas.max":           addLine("gateway", "replicas: max: 3"),
+	"gateways.[].replicas.cpu":           addLine("gateway", "replicas: cpu: 50"),
+	"gateways.[].egress.host":            add("egress", `host: "exit.internal"`),
+	"gateways.[].rateLimits.[].requests": bounded("requests: 6"),
+	"gateways.[].rateLimits.[].per":      bounded(`requests: 5, per: "2s"`),
+	"gateways.[].rateLimits.[].burst":    bounded("requests: 5, burst: 2"),
+	"gateways.[].rateLimits.[].by":       bounded(`requests: 5, by: "address"`),
+	"gateways.[].rateLimits.[].header":   bounded(`requests: 5, header: "x-tenant"`),
+	"gateways.[].rateLimits.[].global":   bounded("requests: 5, global: true"),
 	"gateways.[].listeners.[].clientIPDetection.numTrustedHops": add("listener",
 		`clientIPDetection: numTrustedHops: 1`),
 	"gateways.[].listeners.[].clientIPDetection.proxyProtocol": add("listener",
 		`clientIPDetection: proxyProtocol: true`),
 	"gateways.[].listeners.[].clientIPDetection.trustedCIDRs.[]": vary("listener",
 		`clientIPDetection: numTrustedHops: 1`, `clientIPDetection: {numTrustedHops: 1, trustedCIDRs: ["10.0.0.0/8"]}`),
+}
+
+// bounded is a change of the bound of the gateway's requests.
+func bounded(to string) change {
+	return addLine("gateway", "rateLimits: all: {"+to+"}").replacing("rateLimits: all: requests: 5")
 }

@@ -17,7 +17,7 @@ mesh: {
 	proxy: {adminPort: 15000/*mesh proxy*/}
 	images: {envoy: "envoy:1"/*images*/}
 	flux: {url: "https://git.example/mesh"/*flux*/}
-	silence: {MC1203: "the first of two meshes", MC1402: "tried"}
+	silence: {MC1203: "the first of two meshes", MC1402: "tried", MC1774: "tried"}
 	rateLimit: {service: "limiter", port: *"grpc" | string/*limiter*/}
 	trustDomains: "partner.example": bundle: "` + partner + `"
 	jwt: issuers: {
@@ -63,7 +63,7 @@ services: b: {
 	allow: [{from: services: ["a"]}]
 }
 services: {
-	limiter: {workload: deployment: "limiter", ports: {grpc: {port: 87, protocol: "grpc"}, more: {port: 89, protocol: "grpc"}}, allow: [{from: services: ["y", "x", "limiter2"]}]}
+	limiter: {workload: deployment: "limiter", ports: {grpc: {port: 87, protocol: "grpc"}, more: {port: 89, protocol: "grpc"}}, allow: [{from: {services: ["y", "x", "limiter2"], gateways: ["g"]}}]}
 	limiter2: {workload: deployment: "limiter2", ports: {grpc: {port: 87, protocol: "grpc"}}, allow: [{from: services: ["y", "x"]}]}
 }
 services: [=~"y[23]"]: {

@@ -97,6 +97,7 @@ const (
 	RestIsWrong       Code = "MC1770"
 	LetsInAnother     Code = "MC1771"
 	SharedAccount     Code = "MC1772"
+	ClientsChoose     Code = "MC1774"
 	PortAlone         Code = "MC1775"
 	FormsBesideRules  Code = "MC1741"
 	TooManySeries     Code = "MC1750"
@@ -128,6 +129,7 @@ var warnings = map[Code]bool{
 	EmptyVersion:     true,
 	DenyBypassed:     true,
 	AllowByRegex:     true,
+	ClientsChoose:    true,
 	WildcardIdentity: true,
 	PermissivePort:   true,
 	TokenUnchecked:   true,

@@ -21,6 +21,9 @@ type Gateway struct {
 	// Closed has what no rule of Allow lets in denied. It is set where Allow has a rule that is enforced, and stays
 	// when the time of all of them is over.
 	Closed bool `json:"closed,omitempty"`
+	// RateLimits bound the requests that the guards let in, sorted by name: a request asks those first that this proxy
+	// counts.
+	RateLimits []ClientRateLimit `json:"rateLimits,omitempty"`
 	// Compression of the answers; nil for none.
 	Compression *Compression `json:"compression,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches

@@ -99,15 +99,20 @@ func (s *Settings) ForeignHeaders(authorizer string) []string {
 // ForwardedHeaders are those in which the application on a port of a service learns what a token says, and what the
 // service says that is asked about requests: the proxy takes out what a caller wrote there. Sorted.
 func (s *Settings) ForwardedHeaders(v *Service, port *Port) []string {
+	return s.withForwarded(s.HeadersOfIssuers(v.TokenIssuers(port)), v.Authorizer)
+}
+
+// HeadersOfIssuers are the headers that carry claims of tokens of these issuers.
+func (s *Settings) HeadersOfIssuers(names []string) []string {
 	var headers []string
-	for _, name := range v.TokenIssuers(port) {
+	for _, name := range names {
 		if i := s.JWTIssuer(name); i != nil {
 			for _, f := range i.Forward {
 				headers = append(headers, f.Header)
 			}
 		}
 	}
-	return s.withForwarded(headers, v.Authorizer)
+	return headers
 }
 
 func (s *Settings) withForwarded(headers []string, authorizer string) []string {

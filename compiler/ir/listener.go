@@ -43,6 +43,9 @@ func (g *Gateway) Doors() []Port {
 // Ruled reports whether the gateway has rules.
 func (g *Gateway) Ruled() bool { return len(g.Allow)+len(g.Deny) > 0 || g.Closed }
 
+// AsksAll reports whether a listener that serves requests asks something of those too that no route takes.
+func (g *Gateway) AsksAll() bool { return g.Ruled() || len(g.RateLimits) > 0 }
+
 // BySNI reports whether the listener knows the name in the handshake.
 func (l *Listener) BySNI() bool { return l.TLS != nil || l.Protocol == TLS }
 

@@ -147,6 +147,7 @@ func (l *linker) members() {
 	for _, g := range l.mesh.Gateways {
 		h, caller := l.gateways[g.Name], g.Peer()
 		l.gatewayRules(g, h)
+		l.clientsAreCounted(h, g)
 		g.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		l.binds(h.place, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)
@@ -167,7 +168,7 @@ func (l *linker) members() {
 	for _, g := range l.mesh.Gateways {
 		here, caller := l.gateways[g.Name].place, g.Peer()
 		g.Uses = l.routed(here, &caller, g.Uses)
-		g.Uses = l.counted(here, &caller, nil, g.Routes, g.Uses)
+		g.Uses = l.counted(here, &caller, g.CountedGlobally(), g.Routes, g.Uses)
 		g.Uses = l.asked(here, &caller, g.AllTokenIssuers(), g.Authorizer, g.Pos, g.Uses)
 		g.Uses = l.reported(here, &caller, &g.Telemetry, g.Pos, g.Uses)
 	}

@@ -73,6 +73,10 @@ func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
 	if s.Compression != nil && !takesRequests {
 		l.unread(here.field("compression"), s.Compression.Pos, "no listener takes requests of HTTP")
 	}
+	if len(g.RateLimits) > 0 && !takesRequests {
+		at := here.field("rateLimits." + g.RateLimits[0].Name)
+		l.unread(at, s.RateLimits[g.RateLimits[0].Name].Pos, "no listener takes requests of HTTP")
+	}
 	p := s.Proxy
 	if p == nil {
 		return

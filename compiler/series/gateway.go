@@ -43,7 +43,7 @@ func (b *builder) gateway(g *ir.Gateway) {
 			continue
 		}
 		b.going(kind, "", "", "", RefusedRoute, l.Pos)
-		if g.Ruled() && l.RedirectTo == "" {
+		if g.AsksAll() && l.RedirectTo == "" {
 			b.going(kind, "", "", "", UnroutedRoute, l.Pos)
 		}
 		if len(g.Elsewhere(l)) > 0 {

@@ -10,6 +10,17 @@ type RateLimit struct {
 	Global   Field[bool]   `cue:"global"`
 }
 
+// ClientRateLimit is a bound on the requests that a gateway takes.
+type ClientRateLimit struct {
+	Pos      Pos
+	Requests Field[int]    `cue:"requests"`
+	Per      Field[string] `cue:"per"`
+	Burst    Field[int]    `cue:"burst"`
+	By       Field[string] `cue:"by"`
+	Header   Field[string] `cue:"header"`
+	Global   Field[bool]   `cue:"global"`
+}
+
 // RateLimitService counts for all proxies.
 type RateLimitService struct {
 	Pos        Pos

@@ -53,7 +53,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 	}
 	if q.upgrade != "" {
 		by := r.chosen(g, l, q)
-		if (by != nil || elsewhere(g, l, q) != nil || g.Ruled()) && r.notUpgraded(at, q, l.Pos, r.upgrades(by)) {
+		if (by != nil || elsewhere(g, l, q) != nil || g.AsksAll()) && r.notUpgraded(at, q, l.Pos, r.upgrades(by)) {
 			return
 		}
 	}
@@ -68,7 +68,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 			return
 		}
 	}
-	if r.misdirected(at, g, l, q) {
+	if !r.belowLimits(at, g) || r.misdirected(at, g, l, q) {
 		return
 	}
 	if _, served := r.domain(g, l, strings.ToLower(q.host)); !served {

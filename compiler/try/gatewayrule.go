@@ -1,6 +1,7 @@
 package try
 
 import (
+	"net/http"
 	"net/netip"
 	"strings"
 
@@ -21,6 +22,18 @@ func (r *run) rulesOfGateway(g *ir.Gateway, l *ir.Listener, q *message) bool {
 	r.nobodyAllows(d, door, q)
 	r.answer(at, 403)
 	return false
+}
+
+// belowLimits reports whether a request is below all bounds of a gateway, and answers it otherwise.
+func (r *run) belowLimits(at string, g *ir.Gateway) bool {
+	for i := range g.RateLimits {
+		if !r.passes(OnRateLimit, "it is below the limit", "it is at the limit",
+			"the current rate of requests to the gateway %s, which has the rate limit %s", g.Name, g.RateLimits[i].Name) {
+			r.Answer = &Answer{By: at, Status: http.StatusTooManyRequests, Transient: true}
+			return false
+		}
+	}
+	return true
 }
 
 // addressAt is the address that rules of a member see of the request, and what to call it; the zero value when it is

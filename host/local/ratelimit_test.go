@@ -135,8 +135,20 @@ services: {
 	ratelimit: {
 		workload: deployment: "ratelimit"
 		ports: grpc: {port: 8084, protocol: "grpc"}
-		allow: [{from: services: ["client", "all", "callers"]}]
+		allow: [{from: {services: ["client", "all", "callers"], gateways: ["edge"]}}]
 	}
+	behind: {workload: deployment: "behind", ports: http: {port: 8085, protocol: "http"}, allow: [{from: gateways: ["edge"]}]}
+}
+gateways: edge: {
+	listeners: {plain: port: 8080, other: {port: 8081, clientIPDetection: numTrustedHops: 1}}
+	routes: [{name: "all", to: [{service: "behind"}]}]
+	uses: behind: {}
+	rateLimits: {
+		all: {requests: 9, per: "24h", global: true}
+		client: {requests: 5, per: "24h", by: "address", global: true}
+		tenant: {requests: 3, per: "24h", header: "x-tenant", global: true}
+	}
+	silence: MC1774: "the test's own"
 }
 `
 
@@ -144,6 +156,7 @@ services: {
 // requests are let through, or refused, as written.
 //
 // Field: rateLimit.global
+// Field: rateLimits.global
 // Field: mesh.rateLimit
 func TestRateLimitGlobal(t *testing.T) {
 	linked := inline(t, map[string]string{"mesh.cue": fmt.Sprintf(limitedByAll, "")})
@@ -161,6 +174,7 @@ func TestRateLimitGlobal(t *testing.T) {
 	if n := answered(t, mesh.As("other").Client(), "http://callers:8082/"); n != 4 {
 		t.Errorf("another caller: %d requests got through, want 4", n)
 	}
+	countsClientsGlobally(t, mesh)
 	stop()
 	if n := answered(t, c, "http://all:8081/"); n != 50 {
 		t.Errorf("without the service, open: refused after %d", n)
@@ -173,6 +187,35 @@ func TestRateLimitGlobal(t *testing.T) {
 	eventually(t, "a refusal", func() bool {
 		return send(t, c, http.MethodGet, "http://all:8081/").status == http.StatusServiceUnavailable
 	})
+}
+
+// countsClientsGlobally wants the bounds of a gateway to hold over its listeners: of all values of a header, and of
+// requests without it; of all clients; and of all requests, of which the service counts those too that it refuses for
+// another bound.
+func countsClientsGlobally(t *testing.T, mesh *Mesh) {
+	t.Helper()
+	listeners := mesh.Gateway("edge").Listeners
+	for i, c := range []struct {
+		listener, from string
+		headers        []string
+		status         int
+	}{
+		{"plain", "127.0.0.61", []string{"x-tenant", "a"}, 200},
+		{"other", "127.0.0.60", []string{"x-tenant", "a", "x-forwarded-for", "127.0.0.61"}, 200},
+		{"plain", "127.0.0.62", []string{"x-tenant", "a"}, 200},
+		{"plain", "127.0.0.62", []string{"x-tenant", "a"}, 429},
+		{"plain", "127.0.0.61", nil, 200},
+		{"plain", "127.0.0.61", []string{"x-tenant", "b"}, 200},
+		{"other", "127.0.0.60", []string{"x-tenant", "c", "x-forwarded-for", "127.0.0.61"}, 200},
+		{"plain", "127.0.0.61", []string{"x-tenant", "c"}, 429},
+		{"plain", "127.0.0.63", nil, 200},
+		{"plain", "127.0.0.64", nil, 429},
+	} {
+		a := overProtocol(t, "HTTP/1.1", listeners[c.listener], c.from, "GET", "x.example", "/", c.headers)
+		if a.status != c.status {
+			t.Errorf("request %d of the gateway: %d, want %d", i, a.status, c.status)
+		}
+	}
 }
 
 // startRateLimit puts the real rate limit service in the place of the backend.

@@ -82,7 +82,7 @@ func (b *builder) edge(l *ir.Listener, codec hcmv3.HttpConnectionManager_CodecTy
 		authorizer = ""
 	}
 	m := b.connectionManager(name, slices.Concat(b.clientFilter(l, from), b.clientRules(l),
-		b.externalAuthorization(authorizer), b.compressors(), b.filtersOf(hosts))...)
+		b.externalAuthorization(authorizer), b.clientRateLimits(l), b.compressors(), b.filtersOf(hosts))...)
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	b.wantsHost(m)
 	if l.RedirectTo == "" {

@@ -32,11 +32,11 @@ func (b *builder) clientRules(l *ir.Listener) []*hcmv3.HttpFilter {
 	return append(b.tokens(l.Door()), filters...)
 }
 
-// ruledRoutes put the rules of a listener into its routes. What no route takes gets a route too: no filter of rules is
-// asked about a request that has none.
+// ruledRoutes put the rules of a listener, and the bounds on its requests, into its routes. What no route takes gets a
+// route too: no filter of rules is asked about a request that has none.
 func (b *builder) ruledRoutes(routes *routev3.RouteConfiguration, l *ir.Listener) {
 	g, door := b.scope.Gateway, l.Door()
-	if l.RedirectTo != "" || !g.Ruled() {
+	if l.RedirectTo != "" || !g.AsksAll() {
 		return
 	}
 	var allowed *rbacconfigv3.RBAC
@@ -51,6 +51,7 @@ func (b *builder) ruledRoutes(routes *routev3.RouteConfiguration, l *ir.Listener
 	if deny != nil {
 		routes.TypedPerFilterConfig[httpDenyFilter] = b.any(deny)
 	}
+	b.limitClients(routes)
 	for _, host := range routes.VirtualHosts {
 		none := answering(series.UnroutedRoute, nil, l.Pos, &ir.DirectResponse{Status: http.StatusNotFound})
 		host.Routes = append(host.Routes, none.Routes...)

@@ -45,6 +45,9 @@ func Mesh(m *ir.Mesh) ([]manifest.File, error) {
 		if d, counted := owner(g.Name, nil, g.Routes); counted {
 			c.Descriptors = append(c.Descriptors, d)
 		}
+		if d, counted := clients(g); counted {
+			c.Descriptors = append(c.Descriptors, d)
+		}
 	}
 	data, err := manifest.YAML(c)
 	return []manifest.File{{Path: "ratelimit/" + m.Name + ".yaml", Data: data}}, err
@@ -66,6 +69,31 @@ func owner(name string, own *ir.RateLimit, routes []ir.Route) (d descriptor, cou
 		}
 	}
 	return d, d.RateLimit != nil || d.Descriptors != nil
+}
+
+// clients has the bounds on the requests that a gateway takes.
+func clients(g *ir.Gateway) (d descriptor, counted bool) {
+	d = descriptor{Key: "gateway", Value: g.Name}
+	for i := range g.RateLimits {
+		r := &g.RateLimits[i]
+		if !r.Bound.Global {
+			continue
+		}
+		one := descriptor{Key: "limit", Value: r.Name}
+		switch {
+		case r.PerAddress:
+			one.Descriptors = []descriptor{{Key: "masked_remote_address", RateLimit: serviceLimit(&r.Bound)}}
+		case r.Header != "":
+			one.Descriptors = []descriptor{
+				{Key: "header", RateLimit: serviceLimit(&r.Bound)},
+				{Key: "without", Value: r.Header, RateLimit: serviceLimit(&r.Bound)},
+			}
+		default:
+			one.RateLimit = serviceLimit(&r.Bound)
+		}
+		d.Descriptors = append(d.Descriptors, one)
+	}
+	return d, d.Descriptors != nil
 }
 
 // serviceLimit is a bound in the units of the rate limit service.

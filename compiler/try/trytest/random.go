@@ -44,6 +44,8 @@ type Spec struct {
 	Clients Rules
 	// Uses are whom a and the gateway call.
 	Uses [2]string
+	// Limits are the bounds of g, which no test reaches.
+	Limits string
 	// Listeners are those of g, in CUE.
 	Listeners string
 }
@@ -70,7 +72,7 @@ func (s *Spec) Text() string {
 			name, name, strings.Join(v.Allow, ", "), strings.Join(v.Deny, ", "), strings.Join(v.Routes, ", "),
 			v.Traffic+v.Doors)
 	}
-	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + s.Clients.text() + "\n\troutes: [" + strings.Join(s.Gateway, ", ") +
+	return text + "gateways: g: {\n\tlisteners: " + s.Listeners + s.Clients.text() + s.Limits + "\n\troutes: [" + strings.Join(s.Gateway, ", ") +
 		"]\n\tuses: {" + s.Uses[1] + "}\n}\n"
 }
 
@@ -88,6 +90,10 @@ func (g *Random) Spec() *Spec {
 	}
 	if g.chance(3) {
 		s.Clients = Rules{g.list(0, 3, g.allowsClients), g.list(0, 2, g.deniesClients)}
+	}
+	if g.Edge && g.chance(3) {
+		s.Limits = "\n\trateLimits: " + g.one(`all: requests: 1000000`, `all: {requests: 1000000, by: "address"}`,
+			`{all: requests: 1000000, user: {requests: 1000000, header: "x-k"}}, silence: MC1774: "-"`)
 	}
 	s.Gateway = g.list(1, 5, func() string { return g.route("", g.one("b", "c")) })
 	return s
