@@ -78,9 +78,10 @@ var imports = []struct{ of, may, depend string }{
 		"envoy",
 	},
 	{"serve/heard", "", ""},
+	{"serve/lever", "compiler/ir render/envoy serve/heard", "envoy"},
 	{"serve/telemetry", "compiler/ir serve/heard", "envoy"},
 	{"serve", `compiler/ir compiler/publickey compiler/secret compiler/source compiler/update compiler/watch
-		identity/ca identity/enroll identity/svid render/envoy render/live review/config review/graph serve/heard serve/telemetry`, "envoy"},
+		identity/ca identity/enroll identity/svid render/envoy render/live review/config review/graph serve/heard serve/lever serve/telemetry`, "envoy"},
 	{"serve/kubernetes", "compiler/ir identity/apiserver identity/ca render/kubernetes render/live render/meshfile serve", "envoy kubernetes"},
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},
@@ -115,7 +116,7 @@ var imports = []struct{ of, may, depend string }{
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes importer/together render render/certificates render/cluster render/envoy
 		render/kubernetes render/meshfile render/oci render/sink review review/config review/diff review/graph review/logs review/replay review/state review/revision review/verify review/why
-		schema serve serve/kubernetes serve/telemetry`, "cue envoy kubernetes cobra"},
+		schema serve serve/kubernetes serve/lever serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.
 	{"review/graph/browsertest", "", ""},

@@ -19,6 +19,7 @@ func (s *Server) enrolment() *http.Server {
 		Certificate: func() (*tls.Certificate, error) { return s.identity.certificate() },
 		Mesh:        func() *ir.Mesh { return s.live.now().mesh },
 		Tap:         http.HandlerFunc(s.tapByToken),
+		Lever:       http.HandlerFunc(s.leverByToken),
 		Seen:        s.seen, Refused: s.metrics.refused.Inc, Log: s.log,
 	})
 }
@@ -62,6 +63,7 @@ func (s *Server) AuthorityChanged() error {
 	if revoked {
 		s.log.Warn("certificates were revoked, or are good again", "revocations", len(list))
 	}
+	s.levers.reload()
 	now, changed, signs := s.trust.follow(s.config.Authority)
 	if changed {
 		s.log.Info("the authority has gone on", "stage", now.Stage, "bundle", now.Bundle, "signer", now.Signer)

@@ -21,7 +21,7 @@ type metrics struct {
 	limited   prometheus.Counter
 	limitedConnections, limitedHolders,
 	omittedLines, reports prometheus.Counter
-	tapMetrics
+	operatorMetrics
 	acks     *prometheus.CounterVec
 	nacks    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
@@ -38,10 +38,10 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "meshc", Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		registry:   prometheus.NewRegistry(),
-		tapMetrics: newTapMetrics(),
-		connected:  gauge("connected_proxies", "Proxies that are connected."),
-		stale:      gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
+		registry:        prometheus.NewRegistry(),
+		operatorMetrics: newOperatorMetrics(),
+		connected:       gauge("connected_proxies", "Proxies that are connected."),
+		stale:           gauge("mesh_stale", "1 while the mesh on disk is wrong and the last good one is served."),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "meshc", Name: "mesh_info",
 			Help: "1 for the mesh that is served, by its hash.",

@@ -68,7 +68,8 @@ func (o *operatorsSite) handler() http.Handler {
 	mux.Handle("GET /page/scene", o.forOperators(drawn.scene))
 	mux.Handle("GET /status", o.forOperators(o.server.tellStatus))
 	mux.Handle("GET /edges", o.forOperators(o.server.tellEdges))
-	mux.HandleFunc("POST "+enroll.TapPath, o.tap)
+	mux.HandleFunc("POST "+enroll.TapPath, o.byCertificate(o.server.tapByToken, o.server.tapOverHTTP))
+	mux.HandleFunc("POST "+enroll.LeverPath, o.byCertificate(o.server.leverByToken, o.server.leverOverHTTP))
 	mux.HandleFunc("POST /login", o.login)
 	return o.server.ownSite(mux)
 }
@@ -185,18 +186,21 @@ func (o *operatorsSite) record(name string) {
 	o.server.log.Info("an operator looks at the live page", "operator", name)
 }
 
-// tap is that of somebody who shows a certificate or a token.
-func (o *operatorsSite) tap(w http.ResponseWriter, r *http.Request) {
-	if len(r.TLS.PeerCertificates) == 0 {
-		o.server.tapByToken(w, r)
-		return
+// byCertificate is what somebody asks who shows a certificate, or else a token. A browser's session is not enough.
+func (o *operatorsSite) byCertificate(byToken http.HandlerFunc, proven func(http.ResponseWriter, *http.Request, *operator),
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) == 0 {
+			byToken(w, r)
+			return
+		}
+		who, err := o.sender(r)
+		if err != nil {
+			o.refuse(w, r, who, err)
+			return
+		}
+		proven(w, r, who)
 	}
-	who, err := o.sender(r)
-	if err != nil {
-		o.refuse(w, r, who, err)
-		return
-	}
-	o.server.tapOverHTTP(w, r, who)
 }
 
 // operatorsTLS asks for a certificate of the mesh, and is content with none.

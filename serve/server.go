@@ -85,7 +85,8 @@ const (
 //   - [trust] is the trust bundle, [revocations] are the revoked certificates, [quotas] count what each identity
 //     uses of the server, and [holders] are the hosts that hold certificates;
 //   - [sources] are when each source of the mesh and its instances last told something;
-//   - [reports] are what the proxies tell of their edges, and [taps] show operators single requests.
+//   - [reports] are what the proxies tell of their edges, [taps] show operators single requests, and [levers] are what
+//     operators have changed for a time.
 //
 // Locks are taken in this order: setting, then that of staging, then those of a node in proxies, and then at most one
 // of the others, under which no other part is called. No other order occurs, because a part calls only parts that come
@@ -113,6 +114,7 @@ type Server struct {
 	reports *reports
 	taps    *taps
 	sources sources
+	levers  *levers
 	// connections are those of proxies, which are balanced over several servers.
 	connections connections
 	balance     balance
@@ -159,6 +161,7 @@ func New(c Config) (*Server, error) {
 	m.stand(s.proxies.standing, s.sources.list)
 	s.reports, s.begun = newReports(s), time.Now()
 	s.taps = newTaps(s)
+	s.levers = newLevers(s)
 	s.reports.left = s.taps.omitted
 	m.follow(s.reports.store)
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
@@ -254,6 +257,7 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	}
 	s.quotas.set(m.Server.Limits)
 	s.staging.take(m, hash)
+	s.levers.meshChanged()
 	return nil
 }
 
@@ -283,6 +287,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	serving.Go(func() { s.identity.renew(running, s.log) })
 	serving.Go(func() { s.lookAfter(running) })
+	serving.Go(func() { s.levers.run(running) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -370,8 +375,9 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 	routeservice.RegisterRouteDiscoveryServiceServer(g, handler)
 	secretservice.RegisterSecretDiscoveryServiceServer(g, handler)
 	s.reports.register(running, g)
-	s.taps.registerRuntime(running, g)
+	registerRuntime(running, g, &s.taps.layers, &s.levers.layers)
 	s.taps.registerLines(g)
 	s.taps.registerOperators(running, g)
+	s.registerLevers(g)
 	return g
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/identity/ca"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/lever"
 )
 
 // Report is the state of a server, its mesh and its proxies. It is the body of /status.
@@ -25,6 +26,8 @@ type Report struct {
 	Proxies   []Proxy `json:"proxies"`
 	// Sources are those of the mesh and its instances, with the age of what each last told.
 	Sources []SourceStatus `json:"sources,omitempty"`
+	// Levers are what operators have changed for a time, and is in force.
+	Levers []lever.Lever `json:"levers,omitempty"`
 	// Rotation is the state of the embedded authority, and Holders are the hosts that have certificates of it.
 	Rotation *ca.Rotation `json:"rotation,omitempty"`
 	Holders  []Holder     `json:"holders,omitempty"`
@@ -127,6 +130,7 @@ func (s *Server) Status() Report {
 	now := time.Now()
 	r := s.staging.status(now)
 	r.Endpoints, r.Holders, r.Sources = s.live.wrongFiles(), s.holders.list(now), s.sources.list(now)
+	r.Levers = s.levers.inForce()
 	if s.config.Authority != nil {
 		rotation := s.config.Authority.Rotation()
 		r.Rotation = &rotation

@@ -67,7 +67,7 @@ func TestTapByToken(t *testing.T) {
 	enough := errors.New("enough")
 	tap := func(token string, what serve.TapRequest) error {
 		t.Helper()
-		client, err := serve.TapToken(r.EnrollAddr(), secret.New([]byte(token)), roots)
+		client, err := serve.OperatorToken(r.EnrollAddr(), secret.New([]byte(token)), roots)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestTapShowsWhatProxiesMayTell(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(r.authority.Bundle())
-	client := &serve.TapClient{Address: r.Addr(), Certificate: certificate, Roots: roots}
+	client := &serve.OperatorClient{Address: r.Addr(), Certificate: certificate, Roots: roots}
 	events, ended := make(chan *serve.TapEvent, 10), make(chan error, 1)
 	go func() {
 		ended <- client.Tap(testContext(t), &serve.TapRequest{From: "frontend"},

@@ -124,7 +124,7 @@ const (
 // tellsOfItself reports whether a line is of requests of the proxy that sends it.
 func tellsOfItself(who *telemetry.Reporter, fields map[string]string) bool {
 	switch fields["kind"] {
-	case envoy.TapClientHTTP, envoy.TapClientTCP:
+	case envoy.OperatorClientHTTP, envoy.OperatorClientTCP:
 		return fields["caller"] == who.Identity
 	case envoy.TapServerHTTP, envoy.TapServerTCP:
 		callee := fields["callee"]

@@ -173,11 +173,11 @@ func (t *tapped) http() bool {
 }
 
 // keys are the keys of the runtime by which a proxy shows what is looked at; none of a proxy that does not.
-func (t *tapped) keys(m *ir.Mesh, p *tappable) (out []string) {
+func (t *tapped) keys(m *ir.Mesh, p *layered) (out []string) {
 	if m == nil || !t.concerns(m, p) {
 		return nil
 	}
-	http, tcp := envoy.TapClientHTTP, envoy.TapClientTCP
+	http, tcp := envoy.OperatorClientHTTP, envoy.OperatorClientTCP
 	if !t.atCaller {
 		http, tcp = envoy.TapServerHTTP, envoy.TapServerTCP
 	}
@@ -199,7 +199,7 @@ func (t *tapped) keys(m *ir.Mesh, p *tappable) (out []string) {
 
 // concerns reports whether a proxy is at the end that is looked at. Where no caller is named these are all that use
 // the callee.
-func (t *tapped) concerns(m *ir.Mesh, p *tappable) bool {
+func (t *tapped) concerns(m *ir.Mesh, p *layered) bool {
 	switch {
 	case !t.atCaller:
 		return p.identity == t.service
@@ -226,12 +226,12 @@ func (t *tapped) concerns(m *ir.Mesh, p *tappable) bool {
 // shows reports whether a line is one of those.
 func (t *tapped) shows(fields map[string]string) bool {
 	kind := fields["kind"]
-	client := kind == envoy.TapClientHTTP || kind == envoy.TapClientTCP
+	client := kind == envoy.OperatorClientHTTP || kind == envoy.OperatorClientTCP
 	if client != t.atCaller || !t.from.IsZero() && fields["caller"] != t.from.String() ||
 		t.to != "" && (fields["callee"] != t.to || !slices.Contains(t.ports, fields["server.port"])) {
 		return false
 	}
-	if kind == envoy.TapClientTCP || kind == envoy.TapServerTCP {
+	if kind == envoy.OperatorClientTCP || kind == envoy.TapServerTCP {
 		return !t.http()
 	}
 	code, err := strconv.Atoi(fields["http.response.status_code"])

@@ -3,8 +3,6 @@ package serve
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,28 +13,29 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
-	"github.com/meshc/meshc/serve/telemetry"
 )
 
 // taps show operators requests as proxies end them. It has a lock of its own, and calls the live mesh and the quotas
 // alone.
 type taps struct {
+	layers  // has the lock
 	live    *liveMesh
-	quotas  *quotas
 	metrics *metrics
-	log     *slog.Logger
-	// reporter is as whom a node reports.
-	reporter func(ir.MemberKind, string, spiffeid.ID) (*telemetry.Reporter, error)
 
-	mu     sync.Mutex
 	active map[*tap]bool
 	// turn counts the taps that began and ended.
-	turn    uint64
-	proxies map[*tappable]bool
+	turn uint64
 	// bounds are of the lines of each proxy, while there are taps; of is how many proxies of an identity have one.
 	bounds map[reportingKey]*rate.Limiter
 	of     map[spiffeid.ID]int
 }
+
+// A proxy ends a tap by itself when it has heard nothing of it for tapTTL: the server is gone, or cannot be reached.
+// Until then it is told once more every tapRefresh.
+const (
+	tapTTL     = 30 * time.Second
+	tapRefresh = 10 * time.Second
+)
 
 // Bounds of taps.
 const (
@@ -54,23 +53,13 @@ type tap struct {
 	left atomic.Uint64
 }
 
-// tappable is a proxy whose runtime the server sets over a stream.
-type tappable struct {
-	id       string
-	identity spiffeid.ID
-	kind     ir.MemberKind
-	name     string
-	changed  chan struct{} // something to send
-	// sent and acked are the turns of what it was sent and has taken last.
-	sent, acked uint64
-}
-
 func newTaps(s *Server) *taps {
-	return &taps{
-		live: s.live, quotas: s.quotas, metrics: s.metrics, log: s.log, reporter: s.reports.reporter,
-		active: map[*tap]bool{}, proxies: map[*tappable]bool{},
+	t := &taps{
+		layers: newLayers(s, envoy.TapLayer, tapRefresh), live: s.live, metrics: s.metrics, active: map[*tap]bool{},
 		bounds: map[reportingKey]*rate.Limiter{}, of: map[spiffeid.ID]int{},
 	}
+	t.compose, t.taken = t.layer, t.changedAcks
+	return t
 }
 
 // follow shows an operator the requests until the context ends. It returns when he is not an operator any more. The
@@ -166,16 +155,13 @@ func (t *taps) end(over *tap) {
 // changed has every proxy's runtime looked at. It is called with the lock held, as are those below.
 func (t *taps) changed() {
 	t.metrics.taps.Set(float64(len(t.active)))
-	for p := range t.proxies {
-		signal(p.changed)
-	}
+	t.layers.changed()
 }
 
-// signal wakes who waits for it, once.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+// changedAcks has every tap look whether all of its proxies know of it.
+func (t *taps) changedAcks() {
+	for one := range t.active {
+		signal(one.acks)
 	}
 }
 
@@ -195,7 +181,7 @@ func (t *taps) ready(mine *tap) (proxies int, ready bool) {
 }
 
 // layer is the runtime of a proxy, empty while nobody taps it, and the turn that it is of.
-func (t *taps) layer(p *tappable) (layer map[string]any, turn uint64) {
+func (t *taps) layer(p *layered) (layer map[string]any, ttl time.Duration, turn uint64) {
 	m := t.live.now().mesh
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -213,7 +199,7 @@ func (t *taps) layer(p *tappable) (layer map[string]any, turn uint64) {
 	if len(layer) > 0 {
 		layer[envoy.TapStatusFrom], layer[envoy.TapStatusTo] = from, to
 	}
-	return layer, t.turn
+	return layer, tapTTL, t.turn
 }
 
 // omitted counts lines that a proxy left out itself.
@@ -222,7 +208,7 @@ func (t *taps) omitted(kind ir.MemberKind, name string, identity spiffeid.ID, li
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for one := range t.active {
-		if len(one.keys(m, &tappable{identity: identity, kind: kind, name: name})) > 0 {
+		if len(one.keys(m, &layered{identity: identity, kind: kind, name: name})) > 0 {
 			one.left.Add(lines)
 		}
 	}

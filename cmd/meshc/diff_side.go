@@ -89,5 +89,11 @@ func servedBy(cmd *cobra.Command, server string) (*state.State, error) {
 	if err != nil {
 		return nil, errors.New("the server at " + server + " serves no mesh")
 	}
+	// What operators have changed for a time is in no mesh.
+	if report, _, err := fetchStatus(cmd, server); err == nil {
+		for i := range report.Levers {
+			fmt.Fprintf(cmd.ErrOrStderr(), "beside the mesh a lever is in force at %s: %s\n", server, report.Levers[i].Line())
+		}
+	}
 	return &state.State{Mesh: m}, nil
 }

@@ -121,7 +121,7 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(), newLeverCmd(),
 		newEdgesCmd(), newDescribeCmd(), newConfigCmd(),
 		newTryCmd(),
 		newLogsCmd(), newWhyCmd(), newReplayCmd(),

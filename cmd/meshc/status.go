@@ -160,6 +160,9 @@ func printStatus(w io.Writer, r *serve.Report) error {
 				h.Name, h.Identity, h.RenewableUntil.UTC().Format(time.RFC3339))
 		}
 	}
+	for i := range r.Levers {
+		fmt.Fprintf(w, "\na lever is in force: %s\n", r.Levers[i].Line())
+	}
 	if r.Failure != "" {
 		goes := "the last good one is served"
 		if r.Mesh == "" {

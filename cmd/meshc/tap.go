@@ -12,18 +12,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/serve"
 )
 
 // tapOptions are the flags of meshc tap.
 type tapOptions struct {
-	servers      []string
-	certificates string
-	// tokenFile has a token of Kubernetes, in place of certificates; trustFile the mesh's roots.
-	tokenFile, trustFile string
-	output               string
-	request              serve.TapRequest
+	operatorFlags
+	output  string
+	request serve.TapRequest
 }
 
 func newTapCmd() *cobra.Command {
@@ -51,13 +47,7 @@ connection ends. -o json writes a line for each, as the access log has it, which
 		RunE: o.run,
 	}
 	r := &o.request
-	cmd.Flags().StringSliceVar(&o.servers, "server", nil,
-		"addresses of all meshc serve: for proxies (default 127.0.0.1:15010), or with a token "+
-			"for certificates (127.0.0.1:15012)")
-	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "file with a token of Kubernetes; - for standard input")
-	cmd.Flags().StringVar(&o.trustFile, "trust-file", "", "with it: file with the mesh's roots, in PEM")
-	cmd.Flags().StringVar(&o.certificates, "certificates", "",
-		"directory with the operator's tls.crt and tls.key, and the mesh's roots in ca.crt")
+	o.operatorFlags.add(cmd.Flags())
 	cmd.Flags().StringVar(&r.From, "from", "", "service or gateway that sends the requests")
 	cmd.Flags().StringVar(&r.To, "to", "", "service or external where they go")
 	cmd.Flags().StringVar(&r.At, "at", "", "whose proxies show them: caller or callee")
@@ -76,9 +66,6 @@ func (o *tapOptions) run(cmd *cobra.Command, _ []string) error {
 		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
 	case o.request.From == "" && o.request.To == "":
 		return usage(errors.New("name who sends the requests (--from), where they go (--to), or both"))
-	case (o.certificates == "") == (o.tokenFile == "") || (o.tokenFile == "") != (o.trustFile == ""):
-		return usage(errors.New(
-			"an operator shows a certificate (--certificates), or a token (--token-file with --trust-file)"))
 	}
 	clients, err := o.clients(cmd)
 	if err != nil {
@@ -92,34 +79,6 @@ func (o *tapOptions) run(cmd *cobra.Command, _ []string) error {
 		})
 	}
 	return asking.Wait()
-}
-
-// clients are one for each server.
-func (o *tapOptions) clients(cmd *cobra.Command) (out []*serve.TapClient, err error) {
-	var token secret.Value
-	usual := "127.0.0.1:15010"
-	if o.tokenFile != "" {
-		usual = "127.0.0.1:15012"
-		if token, err = readToken(cmd, o.tokenFile); err != nil {
-			return nil, err
-		}
-	}
-	if o.servers == nil {
-		o.servers = []string{usual}
-	}
-	for _, server := range o.servers {
-		var client *serve.TapClient
-		if o.tokenFile != "" {
-			client, err = serve.TapToken(server, token, o.trustFile)
-		} else {
-			client, err = serve.TapDirectory(server, o.certificates)
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, client)
-	}
-	return out, nil
 }
 
 // tapView writes what several servers show.

@@ -69,7 +69,7 @@ type tapping struct {
 }
 
 // operator is a client that has an identity of that account, "ops/oncall".
-func operator(t *testing.T, m *Mesh, account string) *serve.TapClient {
+func operator(t *testing.T, m *Mesh, account string) *serve.OperatorClient {
 	t.Helper()
 	namespace, name, _ := strings.Cut(account, "/")
 	certificate, err := m.authority.Certificate(
@@ -79,7 +79,7 @@ func operator(t *testing.T, m *Mesh, account string) *serve.TapClient {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(m.authority.Bundle())
-	return &serve.TapClient{Address: m.control.server.Addr(), Certificate: certificate, Roots: roots}
+	return &serve.OperatorClient{Address: m.control.server.Addr(), Certificate: certificate, Roots: roots}
 }
 
 // tapped begins a tap, and waits until all proxies know of it, which must be that many.

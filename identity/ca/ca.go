@@ -45,6 +45,7 @@ type Authority struct {
 	known   map[int]*generation
 	joinKey secret.Value
 	revoked []Revocation
+	levers  []byte // as they are kept, for servers to read
 }
 
 // generation is a root and the intermediate that it signed.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -146,26 +145,7 @@ func (a *Authority) changeRevoked(change func(list []Revocation, last time.Time)
 		}
 		return json.MarshalIndent(list, "", "  ")
 	}
-	if a.dir == "" {
-		return a.change(func(files map[string][]byte) error {
-			data, err := changed(kept{files, a.store})
-			files[revokedFile] = data
-			return err
-		})
-	}
-	unlock, err := a.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	data, err := changed(directory(a.dir))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(a.dir, revokedFile), data, 0o600); err != nil {
-		return err
-	}
-	return a.Reload()
+	return a.changeFile(revokedFile, changed)
 }
 
 // readRevoked reads the revocations. It returns an error if they cannot be read, because without them revoked

@@ -132,9 +132,13 @@ func (a *Authority) take(f files) error {
 	if err != nil {
 		return err
 	}
+	levers, err := f.read(leversFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state, a.known, a.joinKey, a.revoked = s, known, key, revoked
+	a.state, a.known, a.joinKey, a.revoked, a.levers = s, known, key, revoked, levers
 	return nil
 }
 

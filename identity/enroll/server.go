@@ -30,6 +30,7 @@ const (
 	certificatesPath = "/v1/certificates" // POST a Request, get an Answer
 	trustPath        = "/v1/trust"        // GET a Trust
 	TapPath          = "/v1/tap"          // POST what meshc serve takes of operators
+	LeverPath        = "/v1/lever"        // as TapPath
 )
 
 // Request is the body of a request for a certificate.
@@ -83,6 +84,8 @@ type Config struct {
 	Seen func(Sighting)
 	// Tap answers operators who show a token, by POST to TapPath; nil if there is nothing to ask.
 	Tap http.Handler
+	// Lever is as Tap, by POST to LeverPath.
+	Lever http.Handler
 	// Refused is called for each request that is refused.
 	Refused func()
 	Log     *slog.Logger
@@ -122,6 +125,9 @@ func Server(c Config) *http.Server {
 	mux.HandleFunc("GET "+trustPath, a.trust)
 	if c.Tap != nil {
 		mux.Handle("POST "+TapPath, c.Tap)
+	}
+	if c.Lever != nil {
+		mux.Handle("POST "+LeverPath, c.Lever)
 	}
 	return &http.Server{
 		Handler: a.limited(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

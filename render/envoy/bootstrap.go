@@ -77,6 +77,7 @@ func Bootstrap(scope ir.Scope, o Options) (*bootstrapv3.Bootstrap, error) {
 	b.pushes(boot)
 	b.revokedRuntime(boot)
 	b.tapRuntime(boot)
+	b.leverRuntime(boot)
 	return boot, b.err
 }
 

@@ -52,8 +52,8 @@ func TapEdge(kind, callee, port string) string {
 
 // The kinds of lines that a tap shows.
 const (
-	TapClientHTTP, TapServerHTTP = clientHTTP, serverHTTP
-	TapClientTCP, TapServerTCP   = clientTCP, serverTCP
+	OperatorClientHTTP, TapServerHTTP = clientHTTP, serverHTTP
+	OperatorClientTCP, TapServerTCP   = clientTCP, serverTCP
 )
 
 // tapped reports whether the proxy can be tapped: where somebody may, and a server can ask it to.
@@ -189,29 +189,8 @@ func (b *builder) calleesOf(hosts []*routev3.VirtualHost) (out []tapCallee) {
 	return out
 }
 
-// tapRuntime is the layer that meshc serve sets, over a stream of its own: what it sets there ends by itself when
-// nothing is heard of the server, which incremental ADS of several types does not offer.
-func (b *builder) tapRuntime(boot *bootstrapv3.Bootstrap) {
-	boot.LayeredRuntime.Layers = append(boot.LayeredRuntime.Layers, &bootstrapv3.RuntimeLayer{
-		Name: TapLayer,
-		LayerSpecifier: &bootstrapv3.RuntimeLayer_RtdsLayer_{RtdsLayer: &bootstrapv3.RuntimeLayer_RtdsLayer{
-			Name: TapLayer,
-			RtdsConfig: &corev3.ConfigSource{
-				ResourceApiVersion: corev3.ApiVersion_V3,
-				// A proxy that starts waits so long for a server that says nothing of taps.
-				InitialFetchTimeout: durationpb.New(time.Second),
-				ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
-					ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
-					TransportApiVersion: corev3.ApiVersion_V3,
-					GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-						EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster, RetryPolicy: reconnect()},
-					}}},
-					SetNodeOnFirstMessageOnly: true,
-				}},
-			},
-		}},
-	})
-}
+// tapRuntime is the layer that meshc serve sets for taps.
+func (b *builder) tapRuntime(boot *bootstrapv3.Bootstrap) { ownLayer(boot, TapLayer) }
 
 // withoutTaps are the logs of a proxy that no server can ask.
 func withoutTaps(logs []*accesslogv3.AccessLog) []*accesslogv3.AccessLog {

@@ -2,18 +2,21 @@ package serve
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// tapMetrics are what Prometheus reads of taps.
-type tapMetrics struct {
+// operatorMetrics are what Prometheus reads of what operators do.
+type operatorMetrics struct {
 	taps                                         prometheus.Gauge
 	tapsBegun, tapsRefused, tapLines, tapOmitted prometheus.Counter
 	pageRefused                                  prometheus.Counter
+
+	levers                      prometheus.Gauge
+	leversPulled, leversRefused prometheus.Counter
 }
 
-func newTapMetrics() tapMetrics {
+func newOperatorMetrics() operatorMetrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "meshc", Name: name, Help: help})
 	}
-	return tapMetrics{
+	return operatorMetrics{
 		taps: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "meshc", Name: "taps", Help: "Operators who look at requests now.",
 		}),
@@ -23,9 +26,15 @@ func newTapMetrics() tapMetrics {
 		tapLines:    counter("tap_lines_total", "Requests that operators were shown."),
 		tapOmitted: counter("tap_lines_omitted_total",
 			"Requests that operators were not shown, as there were too many."),
+		levers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "meshc", Name: "levers", Help: "Levers that are in force (meshc lever).",
+		}),
+		leversPulled:  counter("levers_pulled_total", "Levers that operators pulled."),
+		leversRefused: counter("levers_refused_total", "Levers that somebody wanted who is no operator."),
 	}
 }
 
-func (m *tapMetrics) register(r *prometheus.Registry) {
-	r.MustRegister(m.taps, m.tapsBegun, m.tapsRefused, m.tapLines, m.tapOmitted, m.pageRefused)
+func (m *operatorMetrics) register(r *prometheus.Registry) {
+	r.MustRegister(m.taps, m.tapsBegun, m.tapsRefused, m.tapLines, m.tapOmitted, m.pageRefused,
+		m.levers, m.leversPulled, m.leversRefused)
 }

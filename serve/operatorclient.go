@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -29,8 +27,8 @@ import (
 	"github.com/meshc/meshc/serve/heard"
 )
 
-// TapClient asks a server as an operator, who has either an identity of the mesh or a token of Kubernetes.
-type TapClient struct {
+// OperatorClient asks a server as an operator, who has either an identity of the mesh or a token of Kubernetes.
+type OperatorClient struct {
 	// Address is where the server serves proxies, or for a token where it signs certificates; HOST:PORT.
 	Address string
 	// Certificate is the operator's, Roots are the mesh's.
@@ -39,17 +37,17 @@ type TapClient struct {
 	Token       secret.Value
 }
 
-// TapToken is a client with a token, and with the mesh's roots in a file.
-func TapToken(address string, token secret.Value, trustFile string) (*TapClient, error) {
+// OperatorToken is a client with a token, and with the mesh's roots in a file.
+func OperatorToken(address string, token secret.Value, trustFile string) (*OperatorClient, error) {
 	roots, err := rootsIn(trustFile)
 	if err != nil {
 		return nil, err
 	}
-	return &TapClient{Address: address, Roots: roots, Token: token}, nil
+	return &OperatorClient{Address: address, Roots: roots, Token: token}, nil
 }
 
-// TapDirectory is a client with the tls.crt, tls.key and ca.crt of a certificate directory.
-func TapDirectory(address, dir string) (*TapClient, error) {
+// OperatorDirectory is a client with the tls.crt, tls.key and ca.crt of a certificate directory.
+func OperatorDirectory(address, dir string) (*OperatorClient, error) {
 	files := &onDisk{dir: dir}
 	certificate, err := files.certificate()
 	if err != nil {
@@ -59,11 +57,11 @@ func TapDirectory(address, dir string) (*TapClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &TapClient{Address: address, Certificate: certificate, Roots: roots}, nil
+	return &OperatorClient{Address: address, Certificate: certificate, Roots: roots}, nil
 }
 
 // Tap calls each with every event, until the context ends, the function returns an error, or the server ends it.
-func (c *TapClient) Tap(ctx context.Context, r *TapRequest, each func(*TapEvent) error) error {
+func (c *OperatorClient) Tap(ctx context.Context, r *TapRequest, each func(*TapEvent) error) error {
 	if c.Certificate == nil {
 		return c.byToken(ctx, r, each)
 	}
@@ -103,29 +101,17 @@ func (c *TapClient) Tap(ctx context.Context, r *TapRequest, each func(*TapEvent)
 	return err
 }
 
-// byToken is [TapClient.Tap] with a token, over HTTP.
-func (c *TapClient) byToken(ctx context.Context, r *TapRequest, each func(*TapEvent) error) error {
+// byToken is [OperatorClient.Tap] with a token, over HTTP.
+func (c *OperatorClient) byToken(ctx context.Context, r *TapRequest, each func(*TapEvent) error) error {
 	asked, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+c.Address+enroll.TapPath,
-		bytes.NewReader(asked))
+	answer, err := c.post(ctx, enroll.TapPath, asked)
 	if err != nil {
-		return fmt.Errorf("%q is not a valid address HOST:PORT", c.Address)
-	}
-	request.Header.Set("Authorization", "Bearer "+string(c.Token.Reveal()))
-	config := c.tls()
-	config.NextProtos = []string{"http/1.1"}
-	answer, err := (&http.Transport{TLSClientConfig: config, DisableKeepAlives: true}).RoundTrip(request)
-	if err != nil {
-		return fmt.Errorf("%s does not answer: %w", c.Address, err)
+		return err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10)) // as much as there is
-		return fmt.Errorf("%s: %s", c.Address, heard.Line(strings.TrimSpace(string(text)), 500))
-	}
 	for lines := json.NewDecoder(answer.Body); ; {
 		var event TapEvent
 		switch err := lines.Decode(&event); {
@@ -143,7 +129,7 @@ func (c *TapClient) byToken(ctx context.Context, r *TapRequest, each func(*TapEv
 }
 
 // tls proves the operator's identity, and wants the server of the same mesh.
-func (c *TapClient) tls() *tls.Config {
+func (c *OperatorClient) tls() *tls.Config {
 	var own []tls.Certificate
 	if c.Certificate != nil {
 		own = []tls.Certificate{*c.Certificate}
@@ -166,7 +152,7 @@ func (c *TapClient) tls() *tls.Config {
 
 // serves reports whether that is the identity of meshc serve in the trust domain of the operator. No member has one
 // like it: system namespaces have no members.
-func (c *TapClient) serves(id spiffeid.ID) bool {
+func (c *OperatorClient) serves(id spiffeid.ID) bool {
 	if c.Certificate != nil {
 		own, err := svid.Identity(c.Certificate.Leaf)
 		if err != nil || own.TrustDomain() != id.TrustDomain() {

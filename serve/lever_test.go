@@ -1,0 +1,110 @@
+package serve_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+
+	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/lever"
+)
+
+// Whom Kubernetes knows by a token pulls levers where he is named, and nobody else. It is recorded who did and why;
+// another server of the same authority has the lever, and so has one that is started later. Nomad's agent took Consul's
+// maintenance away again, as it did not know of it (hashicorp/nomad#4537).
+func TestLeverByToken(t *testing.T) {
+	log := &lockedLog{}
+	r := start(t, func(c *serve.Config) {
+		c.EnrollListen, c.TokenReview, c.Log = "127.0.0.1:0", users{}, slog.New(slog.NewJSONHandler(log, nil))
+	})
+	m := operated(t, `kubernetes: {users: ["jane"]}`)
+	if err := r.SetMesh(m); err != nil {
+		t.Fatal(err)
+	}
+	roots := filepath.Join(t.TempDir(), "roots.crt")
+	if err := os.WriteFile(roots, r.authority.Bundle(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(token string, q serve.LeverRequest) (*serve.LeverAnswer, error) {
+		t.Helper()
+		client, err := serve.OperatorToken(r.EnrollAddr(), secret.New([]byte(token)), roots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client.Lever(testContext(t), &q)
+	}
+	shed := serve.LeverRequest{To: "cart", Pull: &lever.Lever{
+		ID: "one", Kind: lever.Shed, Percent: 50, Reason: "INC-7", Until: time.Now().Add(time.Hour), By: "somebody else",
+	}}
+	for token, want := range map[string]string{
+		"joe secret": "joe is not an operator of the mesh shop (mesh.operators)", "secret": "the token is not valid here",
+	} {
+		if _, err := ask(token, shed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", token, err)
+		}
+	}
+	if _, err := ask("jane x", serve.LeverRequest{End: "one"}); err == nil ||
+		!strings.Contains(err.Error(), "no lever of that id is in force") {
+		t.Errorf("a lever ends that is not there: %v", err)
+	}
+	answer, err := ask("jane x", shed)
+	if err != nil || len(answer.Levers) != 1 || answer.Levers[0].By != "jane" || answer.Levers[0].To.Name != "cart" {
+		t.Fatalf("it answers %+v: %v", answer, err)
+	}
+	if !slices.Equal(r.Status().Levers, answer.Levers) {
+		t.Errorf("the status has %+v", r.Status().Levers)
+	}
+	other := start(t, func(c *serve.Config) { c.Authority = r.authority })
+	other.authority = r.authority
+	if !slices.Equal(other.Status().Levers, answer.Levers) {
+		t.Errorf("another server has %+v", other.Status().Levers)
+	}
+	if err := other.SetMesh(m); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := runtimeservice.NewRuntimeDiscoveryServiceClient(
+		other.dial(t, "frontend", time.Hour)).DeltaRuntime(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node: node("service/frontend/a"), ResourceNamesSubscribe: []string{envoy.LeverLayer},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	told, err := stream.Recv()
+	if err != nil || told.Resources[0].Name != envoy.LeverLayer ||
+		told.Resources[0].Ttl.AsDuration() < 55*time.Minute || told.Resources[0].Ttl.AsDuration() > 61*time.Minute {
+		t.Errorf("a proxy of the other server is told %v: %v", told, err)
+	}
+	if _, err := ask("jane x", serve.LeverRequest{End: "one"}); err != nil {
+		t.Error(err)
+	}
+	if err := other.AuthorityChanged(); err != nil {
+		t.Error(err)
+	}
+	if told, err = stream.Recv(); err != nil || told.Resources[0].Ttl != nil {
+		t.Errorf("once it is ended a proxy is told %v: %v", told, err)
+	}
+	text := log.take()
+	for _, want := range []string{
+		`"msg":"a lever is pulled","operator":"jane","id":"one","lever":"50 % of the requests of every caller to service cart are refused","reason":"INC-7"`,
+		`"msg":"a lever is ended","operator":"jane","id":"one"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log does not have %s: %s", want, text)
+		}
+	}
+	if strings.Contains(text, "secret") {
+		t.Error("a token is in the log")
+	}
+}
