@@ -71,16 +71,7 @@ func TestLeverByToken(t *testing.T) {
 	if err := other.SetMesh(m); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := runtimeservice.NewRuntimeDiscoveryServiceClient(
-		other.dial(t, "frontend", time.Hour)).DeltaRuntime(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-		Node: node("service/frontend/a"), ResourceNamesSubscribe: []string{envoy.LeverLayer},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	stream := levered(t, other)
 	told, err := stream.Recv()
 	if err != nil || told.Resources[0].Name != envoy.LeverLayer ||
 		told.Resources[0].Ttl.AsDuration() < 55*time.Minute || told.Resources[0].Ttl.AsDuration() > 61*time.Minute {
@@ -107,4 +98,20 @@ func TestLeverByToken(t *testing.T) {
 	if strings.Contains(text, "secret") {
 		t.Error("a token is in the log")
 	}
+}
+
+// levered is the stream by which frontend's proxy is told of levers.
+func levered(t *testing.T, r *running) runtimeservice.RuntimeDiscoveryService_DeltaRuntimeClient {
+	t.Helper()
+	stream, err := runtimeservice.NewRuntimeDiscoveryServiceClient(r.dial(t, "frontend", time.Hour)).
+		DeltaRuntime(testContext(t))
+	if err == nil {
+		err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+			Node: node("service/frontend/a"), ResourceNamesSubscribe: []string{envoy.LeverLayer},
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
 }

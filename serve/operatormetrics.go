@@ -30,7 +30,7 @@ func newOperatorMetrics() operatorMetrics {
 			Namespace: "meshc", Name: "levers", Help: "Levers that are in force (meshc lever).",
 		}),
 		leversPulled:  counter("levers_pulled_total", "Levers that operators pulled."),
-		leversRefused: counter("levers_refused_total", "Levers that somebody wanted who is no operator."),
+		leversRefused: counter("levers_refused_total", "Levers that were refused, as the user is not an operator."),
 	}
 }
 

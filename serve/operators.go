@@ -187,7 +187,8 @@ func (o *operatorsSite) record(name string) {
 }
 
 // byCertificate is what somebody asks who shows a certificate, or else a token. A browser's session is not enough.
-func (o *operatorsSite) byCertificate(byToken http.HandlerFunc, proven func(http.ResponseWriter, *http.Request, *operator),
+func (o *operatorsSite) byCertificate(
+	byToken http.HandlerFunc, proven func(http.ResponseWriter, *http.Request, *operator),
 ) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TLS.PeerCertificates) == 0 {

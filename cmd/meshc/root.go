@@ -121,12 +121,13 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
 	})
 	root.AddCommand(
-		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(), newLeverCmd(),
+		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(),
+		newLeverCmd(),
 		newEdgesCmd(), newDescribeCmd(), newConfigCmd(),
 		newTryCmd(),
 		newLogsCmd(), newWhyCmd(), newReplayCmd(),
 		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(),
-		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(),
+		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(), newBundleCmd(),
 		newExplainCmd(), newVersionCmd(),
 	)
 	wrongArguments(root.Commands())

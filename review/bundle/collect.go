@@ -1,0 +1,240 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/meshc/meshc/compiler/secret"
+)
+
+// Sources say what is collected.
+type Sources struct {
+	// Servers are admin addresses of meshc serve, HOST:PORT, and Envoys those of proxies.
+	Servers, Envoys []string
+	// Spec is the root of the module with the spec, whose files are collected; empty for none.
+	Spec string
+	// Logs are files.
+	Logs []string
+	// Meshc is the version of who collects.
+	Meshc string
+}
+
+// answerTime is how long each answer is waited for.
+const answerTime = 10 * time.Second
+
+// serverPaths are what is asked of meshc serve, besides the configuration of each proxy: what it serves, to whom, which
+// edges had which requests in the last 15 minutes, and what has changed.
+var serverPaths = []string{
+	"/status", "/mesh", "/edges?window=15m0s", "/edges?steps=true&window=15m0s", "/edges?window=15s", "/recent",
+	"/metrics",
+}
+
+// envoyPaths are what is asked of a proxy.
+var envoyPaths = []string{
+	"/server_info", "/clusters?format=json", "/listeners?format=json", "/config_dump?include_eds", "/runtime", "/certs",
+	"/memory", "/stats?format=json",
+}
+
+// Collect asks and reads all sources. What cannot be had is told in the manifest, and is no error.
+func Collect(ctx context.Context, from Sources, now time.Time) *Bundle {
+	b := &Bundle{
+		Manifest: Manifest{
+			Format: Format, Meshc: from.Meshc, Created: now.UTC().Truncate(time.Second), Files: []File{},
+		},
+		content: map[string][]byte{},
+	}
+	for i, address := range from.Servers {
+		dir := fmt.Sprintf("server/%d", i+1)
+		for _, p := range serverPaths {
+			b.ask(ctx, dir, address, p)
+		}
+		for _, node := range b.nodes(address) {
+			b.ask(ctx, dir+"/config", address, "/config?node="+url.QueryEscape(node))
+		}
+	}
+	for i, address := range from.Envoys {
+		for _, p := range envoyPaths {
+			b.ask(ctx, fmt.Sprintf("envoy/%d", i+1), address, p)
+		}
+	}
+	if from.Spec != "" {
+		b.spec(from.Spec)
+	}
+	for i, name := range from.Logs {
+		b.file(fmt.Sprintf("logs/%d-%s", i+1, filepath.Base(name)), name, name)
+	}
+	return b
+}
+
+// nodes are the connected proxies of a server.
+func (b *Bundle) nodes(address string) (out []string) {
+	var status struct {
+		Proxies []struct {
+			Node      string
+			Connected bool
+		}
+	}
+	data, err := b.Answer(address, "/status")
+	if err != nil || json.Unmarshal(data, &status) != nil {
+		return nil
+	}
+	for _, p := range status.Proxies {
+		if p.Connected {
+			out = append(out, p.Node)
+		}
+	}
+	return out
+}
+
+// ask collects an answer.
+func (b *Bundle) ask(ctx context.Context, dir, address, asked string) {
+	f := File{Address: address, Path: asked}
+	data, err := fetch(ctx, address, asked)
+	if err != nil {
+		f.Error = err.Error()
+		b.Files = append(b.Files, f)
+		return
+	}
+	name := dir + "/" + plain(asked)
+	if asked == "/metrics" {
+		name += ".txt"
+	} else {
+		name += ".json"
+	}
+	b.add(f, name, data)
+}
+
+// plain is a path as the name of a file.
+func plain(asked string) string {
+	return strings.Trim(strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' {
+			return c
+		}
+		return '-'
+	}, strings.TrimPrefix(asked, "/config?node=")), "-")
+}
+
+// add puts a file into the bundle, without its secrets. One that still holds something that looks like a secret is left
+// out.
+func (b *Bundle) add(f File, name string, data []byte) {
+	for b.content[name] != nil { // two paths that are written alike
+		name = path.Dir(name) + "/again-" + path.Base(name)
+	}
+	data, f.Redacted = redacted(name, data)
+	if kind := secret.Find(string(data)); kind != "" {
+		f.Error = "left out: it holds " + kind
+	} else {
+		f.Name, b.content[name] = name, data
+	}
+	b.Files = append(b.Files, f)
+}
+
+// spec collects the files of a module's specs: those of CUE, and no others.
+func (b *Bundle) spec(root string) {
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case !d.Type().IsRegular() || filepath.Ext(name) != ".cue":
+			return nil
+		}
+		relative, err := filepath.Rel(root, name)
+		if err == nil {
+			relative = filepath.ToSlash(relative)
+			b.file("spec/"+relative, name, relative)
+		}
+		return err
+	})
+	if err != nil {
+		b.Files = append(b.Files, File{Source: "spec", Error: err.Error()})
+	}
+}
+
+// file collects a file of this machine; of a large one the end.
+func (b *Bundle) file(name, from, source string) {
+	f := File{Source: source}
+	data, cut, err := tail(from)
+	if err != nil {
+		f.Error = err.Error()
+		b.Files = append(b.Files, f)
+		return
+	}
+	if cut {
+		f.Error = fmt.Sprintf("only its last %d MiB are here", maxFile>>20)
+	}
+	b.add(f, name, data)
+}
+
+// tail reads the end of a file, from the beginning of a line.
+func tail(name string) (data []byte, cut bool, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, false, errors.New("only regular files are collected")
+	}
+	if cut = info.Size() > maxFile; cut {
+		if _, err := f.Seek(-maxFile, io.SeekEnd); err != nil {
+			return nil, false, err
+		}
+	}
+	data, err = io.ReadAll(io.LimitReader(f, maxFile))
+	if cut {
+		_, rest, _ := strings.Cut(string(data), "\n")
+		data = []byte(rest)
+	}
+	return data, cut, err
+}
+
+// fetch reads an answer to a GET request.
+func fetch(ctx context.Context, address, asked string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+asked, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not an address HOST:PORT", address)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		if within := errors.Unwrap(err); within != nil { // a *url.Error, whose text repeats the request
+			err = within
+		}
+		return nil, err
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("it answers %d", answer.StatusCode)
+	case len(data) > maxFile:
+		return nil, fmt.Errorf("its answer is larger than %d MiB", maxFile>>20)
+	}
+	return data, nil
+}
+
+// client follows nothing and keeps nothing open.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
