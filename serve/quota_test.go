@@ -308,6 +308,21 @@ func TestWhatProxiesSayIsBounded(t *testing.T) {
 	if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a node of 1 MiB gets %v", err)
 	}
+	forging := node("service/cart/b")
+	forging.UserAgentName = "envoy\nservice/frontend/a\tcurrent"
+	if stream, err = discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(
+		testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	_ = stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: forging, TypeUrl: clusterType}) // as above
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Status().Proxies {
+		if strings.ContainsAny(p.Version, "\n\t") {
+			t.Errorf("what %s says of itself begins a line or a column of the status: %q", p.Node, p.Version)
+		}
+	}
 	greedy := subscribe(t, testContext(t), conn, "service/cart/a")
 	for n := range 40 {
 		names := make([]string, 1000)

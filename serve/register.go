@@ -133,8 +133,8 @@ func memberIdentity(m *ir.Mesh, kind ir.MemberKind, name string, caller spiffeid
 
 func userAgent(n *corev3.Node) string {
 	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
-		return heard.Text(fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(),
+		return heard.Line(fmt.Sprintf("%s %d.%d.%d", n.GetUserAgentName(), v.GetMajorNumber(), v.GetMinorNumber(),
 			v.GetPatch()), maxUserAgent)
 	}
-	return heard.Text(strings.TrimSpace(n.GetUserAgentName()+" "+n.GetUserAgentVersion()), maxUserAgent)
+	return heard.Line(strings.TrimSpace(n.GetUserAgentName()+" "+n.GetUserAgentVersion()), maxUserAgent)
 }
