@@ -23,9 +23,9 @@ const (
 	refusedStream = "refused-stream"  // the application gave the request back unread
 	brokenOff     = "reset"           // the application may have done what was asked
 
-	// A stream of HTTP/2 that was reset is told with the bytes that came on it: a reset of the application has 13. Where
-	// none count the application has answered, and its own proxy has reset the stream because the answer has too many
-	// headers: no flag and no detail tells the two apart.
+	// A stream of HTTP/2 that was reset is told with the bytes that came on it: a reset of the application has 13.
+	// Where none count the application has answered, and its own proxy has reset the stream because the answer has too
+	// many headers: no flag and no detail tells the two apart.
 	resetStream    = brokenOff + "-" + received
 	received       = "%UPSTREAM_WIRE_BYTES_RECEIVED%"
 	tooManyHeaders = brokenOff + "-0"
@@ -44,8 +44,8 @@ func (b *builder) tellsUnanswered(m *hcmv3.HttpConnectionManager, spoken ir.Prot
 		unanswered(brokenOff, status, withFlags("UC", "UT", "LR")),
 	)
 	if spoken.Multiplexed() {
-		// Of gRPC Envoy counts by the status: no bytes are 0, which is no failure, and 13 of them 1313, which is no status
-		// that anything is sent again for.
+		// Of gRPC Envoy counts by the status: no bytes are 0, which is no failure, and 13 of them 1313, which is no
+		// status that anything is sent again for.
 		m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers,
 			unanswered(resetStream, received+received, everyFilter(withFlags("UR"), ofGRPC())),
 			unanswered(resetStream, "", withFlags("UR")),
