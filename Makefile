@@ -79,11 +79,12 @@ e2e: build tools
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestRedirectedAddresses|TestUndeclaredCallsPass|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection|TestPeersOfOneService|TestManyRules)$$' ./host/redirect
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestPrometheusReadsApplications|TestMetricsArePushedThroughTheCollector|TestAlertsFireForTheirCause|TestErrorBudgetAlerts|TestDashboardsHaveData|TestPageShowsWhatWasSent|Test(OneTrace|LogsGo)ThroughTheCollector)$$' ./host/local
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser|TestLivePage|TestLinesSayTheirState|TestNewsOnThePage|TestOldNumbersAreMarked)$$' ./review/graph
+	$(WITH_ENVOY) go test -tags e2e -timeout 60m -count 1 -run '^(TestPlants|TestHealthyMeshHasNoCause)$$' ./test/plants
 	@$(WITH_ENVOY) test/e2e/run
 
 # what takes long: many random specs and commits, random requests tried and sent, random paths by one proxy and two,
-# ten leaves of a minute and a new root under load, instances that change all the time under load, and a server that is
-# away for two minutes
+# ten leaves of a minute and a new root under load, instances that change all the time under load, a server that is
+# away for two minutes, and planted causes
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
@@ -101,6 +102,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_HOSTILE=100 go test -timeout 60m -count 1 -run TextIsNoCommand -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
+	$(WITH_ENVOY) MESHC_PLANT_SEEDS=10 MESHC_HEALTHY=200 go test -tags e2e -timeout 480m -count 1 -v ./test/plants
 	MESHC_EDITS=500 go test -timeout 60m -count 1 -run ChangesReachWhomTheyConcern -v ./serve
 	MESHC_EVENTS=10000 go test -timeout 90m -count 1 -run PushesAreExact -v ./serve
 

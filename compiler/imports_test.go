@@ -129,6 +129,7 @@ var imports = []struct{ of, may, depend string }{
 	{"examples/backend", "host/app", ""},
 	{"test/e2e", "", ""},
 	{"test/conformance", "", ""},
+	{"test/plants", "", ""},
 	{"tools/bench", "compiler/ir compiler/secret compiler/try identity/ca render/live render/meshfile schema serve", "envoy"},
 	{"tools/dataplane", "compiler compiler/ir host/local render/envoy", "cue envoy"},
 	{"tools/images", "compiler/atomicfile", ""},
