@@ -74,7 +74,7 @@ func (f *field) withoutEndpoints(t *testing.T, caller, callee string) string {
 			t.Fatal(err)
 		}
 		for _, c := range body.Clusters {
-			if strings.HasPrefix(c.Name, "outbound|"+callee+".") && !slices.ContainsFunc(c.Hosts, host.healthy) {
+			if strings.HasPrefix(c.Name, callee+".") && !slices.ContainsFunc(c.Hosts, host.healthy) {
 				return p.ID + ": " + c.Name
 			}
 		}
