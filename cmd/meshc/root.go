@@ -123,7 +123,7 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 	root.AddCommand(
 		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(),
 		newLeverCmd(),
-		newEdgesCmd(), newDescribeCmd(), newConfigCmd(),
+		newEdgesCmd(), newDescribeCmd(), newConfigCmd(), newDoctorCmd(),
 		newTryCmd(),
 		newLogsCmd(), newWhyCmd(), newReplayCmd(),
 		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(),

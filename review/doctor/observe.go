@@ -1,0 +1,204 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/telemetry"
+)
+
+// Observations are what could be learnt. What could not be is nil or empty.
+type Observations struct {
+	Now time.Time
+	// Mesh is the one that is served; without a server that of the spec.
+	Mesh *ir.Mesh
+	// Past are the meshes that were served before, the newest last and without Mesh.
+	Past []Past
+	// Loaded is when Mesh was loaded.
+	Loaded time.Time
+	Server *Server
+	// Proxies are those whose administration was asked.
+	Proxies []Proxy
+}
+
+// Past is a mesh that was served before another one, which was loaded at that time.
+type Past struct {
+	Mesh  *ir.Mesh
+	Until time.Time
+}
+
+// Server is what meshc serve says.
+type Server struct {
+	// Address is where it was asked; Err is why it did not answer, and Took how long it took.
+	Address string
+	Err     error
+	Took    time.Duration
+	Status  *serve.Report
+	// Edges are those of the last 15 minutes by step, and Latest those of the last 15 seconds, with the failures and
+	// the lines of the minutes in these.
+	Edges, Latest *serve.EdgeReport
+	Recent        *serve.Recent
+}
+
+// Sources say where to look.
+type Sources struct {
+	// Servers are admin addresses of meshc serve, HOST:PORT, and Envoys those of proxies besides those on this host
+	// that the mesh tells of.
+	Servers, Envoys []string
+	// Mesh is that of the spec; nil when it does not compile, or is not there.
+	Mesh *ir.Mesh
+}
+
+// Times of observing: all of it takes less than five seconds.
+const (
+	serverTime = 3 * time.Second
+	proxyTime  = 2 * time.Second
+	// late is the answer of a server that is starved.
+	late = 2 * time.Second
+	// mostPast is how many earlier meshes are read.
+	mostPast = 4
+	// mostAnswer bounds an answer.
+	mostAnswer = 256 << 20
+)
+
+// Observe looks at all sources, side by side.
+func Observe(ctx context.Context, from Sources) *Observations {
+	o := &Observations{Mesh: from.Mesh, Now: time.Now().UTC()}
+	for _, address := range from.Servers {
+		one := &Server{Address: strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")}
+		one.Err = one.read(ctx, o)
+		o.add(one)
+	}
+	if o.Server != nil && o.Server.Edges != nil {
+		o.Now = o.Server.Edges.Now.UTC()
+	}
+	o.Proxies = askProxies(ctx, adminAddresses(o, from.Envoys))
+	return o
+}
+
+// add joins what several servers say: each knows its own proxies. One that does not answer is what is told of them.
+func (o *Observations) add(one *Server) {
+	had := o.Server
+	switch {
+	case had == nil || one.Err != nil && had.Err == nil:
+		o.Server = one
+		if had == nil {
+			return
+		}
+		one.Status, one.Edges, one.Latest, one.Recent = had.Status, had.Edges, had.Latest, had.Recent
+	case one.Edges != nil && had.Edges != nil:
+		had.Edges.Add(one.Edges)
+		had.Latest.Add(one.Latest)
+	case had.Edges == nil:
+		had.Status, had.Edges, had.Latest, had.Recent = one.Status, one.Edges, one.Latest, one.Recent
+	}
+}
+
+// read asks a server for all that it tells.
+func (s *Server) read(ctx context.Context, o *Observations) error {
+	ctx, cancel := context.WithTimeout(ctx, serverTime)
+	defer cancel()
+	begun := time.Now()
+	status, edges, latest, recent := &serve.Report{}, &serve.EdgeReport{}, &serve.EdgeReport{}, &serve.Recent{}
+	errs := together(
+		func() error {
+			err := s.get(ctx, "/status", status)
+			s.Took = time.Since(begun)
+			return err
+		},
+		func() error {
+			return s.get(ctx, "/edges?steps=true&window="+url.QueryEscape(telemetry.Kept.String()), edges)
+		},
+		func() error { return s.get(ctx, "/edges?window="+url.QueryEscape(telemetry.Step.String()), latest) },
+		func() error { return s.get(ctx, "/recent", recent) },
+	)
+	if errs[0] != nil {
+		return errs[0]
+	}
+	s.Status = status
+	if errors.Join(errs[1:]...) != nil {
+		return nil // it has no mesh yet
+	}
+	s.Edges, s.Latest, s.Recent = edges, latest, recent
+	o.Loaded = status.Loaded
+	s.readMeshes(ctx, o, recent.Meshes)
+	return nil
+}
+
+// readMeshes reads the mesh that is served and those before it.
+func (s *Server) readMeshes(ctx context.Context, o *Observations, list []serve.Loaded) {
+	list = list[max(0, len(list)-1-mostPast):]
+	for i, m := range list {
+		raw, err := fetch(ctx, s.Address, "/mesh?hash="+url.QueryEscape(m.Hash))
+		if err != nil {
+			continue // it is no longer kept
+		}
+		read, err := ir.Unmarshal(raw)
+		switch {
+		case err != nil:
+		case i == len(list)-1:
+			o.Mesh = read
+		default:
+			o.Past = append(o.Past, Past{read, list[i+1].At})
+		}
+	}
+}
+
+func (s *Server) get(ctx context.Context, path string, into any) error {
+	raw, err := fetch(ctx, s.Address, path)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(raw, into) != nil {
+		return fmt.Errorf("%s is not meshc serve", s.Address)
+	}
+	return nil
+}
+
+// together runs functions side by side.
+func together(run ...func() error) []error {
+	errs := make([]error, len(run))
+	var wait sync.WaitGroup
+	for i, f := range run {
+		wait.Go(func() { errs[i] = f() })
+	}
+	wait.Wait()
+	return errs
+}
+
+// fetch reads an answer to a GET request.
+func fetch(ctx context.Context, address, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not an address HOST:PORT", address)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		if wrapped := errors.Unwrap(err); wrapped != nil { // a *url.Error, whose text repeats the request
+			err = wrapped
+		}
+		return nil, err
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, mostAnswer))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %d to %s", address, answer.StatusCode, path)
+	}
+	return data, err
+}
+
+// client follows nothing and keeps nothing open.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
