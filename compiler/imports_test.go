@@ -27,7 +27,8 @@ var libraries = map[string]string{
 var imports = []struct{ of, may, depend string }{
 	// The compiler. The IR knows neither the spec nor what is made of it.
 	{"schema", "", ""},
-	{"schema/reference", "schema", "cue"},
+	{"schema/reference", "compiler/similar schema", "cue"},
+	{"tools/reference", "schema schema/reference", "cue"},
 	{"compiler/source", "", ""},
 	{"compiler/secret", "", ""},
 	{"compiler/publickey", "", ""},
@@ -37,17 +38,18 @@ var imports = []struct{ of, may, depend string }{
 	{"compiler/watch", "", ""},
 	{"compiler/diag", "compiler/secret compiler/source", ""},
 	{"compiler/same", "", ""},
+	{"compiler/similar", "", ""},
 	{"compiler/membername", "", ""},
-	{"compiler/ir", "compiler/membername compiler/same compiler/source", ""},
+	{"compiler/ir", "compiler/membername compiler/same compiler/similar compiler/source", ""},
 	{"compiler/spec", "compiler/secret compiler/source", "cue"},
-	{"compiler/load", "compiler/atomicfile compiler/diag compiler/limit compiler/program compiler/source compiler/spec schema", "cue"},
-	{"compiler/link", "compiler/diag compiler/ir compiler/membername compiler/publickey compiler/same compiler/source compiler/spec", "cue"},
+	{"compiler/load", "compiler/atomicfile compiler/diag compiler/limit compiler/program compiler/similar compiler/source compiler/spec schema", "cue"},
+	{"compiler/link", "compiler/diag compiler/ir compiler/membername compiler/publickey compiler/same compiler/similar compiler/source compiler/spec", "cue"},
 	{"compiler/try", "compiler/diag compiler/ir compiler/source", ""},
 	{"compiler/check", "compiler/diag compiler/ir compiler/series compiler/source compiler/try", ""},
 	{"compiler/update", "compiler/ir", ""},
 	{"compiler/series", "compiler/ir compiler/source", ""},
 	{
-		"compiler", "compiler/check compiler/diag compiler/ir compiler/link compiler/load compiler/source compiler/spec",
+		"compiler", "compiler/check compiler/diag compiler/ir compiler/link compiler/load compiler/similar compiler/source compiler/spec",
 		"cue",
 	},
 
@@ -117,11 +119,11 @@ var imports = []struct{ of, may, depend string }{
 	{"importer/together", "importer importer/gatewayapi importer/istio importer/kubernetes", "cue kubernetes"},
 	{"importer/kubernetes", "compiler/membername compiler/spec importer", "cue kubernetes"},
 
-	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/source
+	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/similar compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes importer/together render render/certificates render/cluster render/envoy
 		render/kubernetes render/meshfile render/oci render/sink review review/bundle review/config review/diff review/doctor review/graph review/logs review/replay review/state review/revision review/verify review/why
-		schema serve serve/kubernetes serve/lever serve/telemetry`, "cue envoy kubernetes cobra"},
+		schema schema/reference serve serve/kubernetes serve/lever serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.
 	{"review/graph/browsertest", "", ""},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/similar"
 )
 
 // owningNothing finds the paths of mesh.owners of which the module has no file: nobody would be asked about what they
@@ -19,7 +20,7 @@ func owningNothing(m *ir.Mesh, files []string) (found diag.List) {
 		}
 		d := diag.New(diag.OwnsNothing, fmt.Sprintf("mesh.owners.%q", o.Path),
 			fmt.Sprintf("owners has the path %q, and the module has no file there", o.Path), o.Pos)
-		if near := diag.DidYouMean(o.Path, directoriesOf(files)); near != "" {
+		if near := similar.Name(o.Path, directoriesOf(files)); near != "" {
 			d = d.WithHint("did you mean %q?", near)
 		} else {
 			d = d.WithHint("write a file or a directory that has files of the mesh, from the module's root, or delete the path")

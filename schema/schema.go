@@ -2,7 +2,7 @@
 // users import.
 package schema
 
-//go:generate go run ./reference ../docs/reference.md
+//go:generate go run ../tools/reference ../docs/reference.md
 
 import "embed"
 

@@ -22,9 +22,10 @@ import (
 
 // configFlags say whose configuration is wanted, and from where.
 type configFlags struct {
-	instance, server, envoy, dump, dir, output string
-	resources                                  []string
-	tags                                       []string
+	instance, server, envoy, dump, dir string
+	output                             output
+	resources                          []string
+	tags                               []string
 }
 
 func newConfigCmd() *cobra.Command {
@@ -64,7 +65,8 @@ It exits with 1 if the places differ.`,
 	f.StringVar(&flags.dump, "dump", "", "a file with its answer to GET /config_dump?include_eds, or - for standard input")
 	f.StringVar(&flags.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
 	f.StringArrayVar(&flags.resources, "resource", nil, "show resources of this name alone")
-	f.StringVarP(&flags.output, "output", "o", "table", "table, yaml or json")
+	flags.output.add(cmd, "table", "yaml", "json")
+	cmd.ValidArgsFunction = completeMembers(ir.KindService, ir.KindGateway)
 	f.StringArrayVarP(&flags.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
@@ -81,9 +83,6 @@ type comparison struct {
 }
 
 func (c *comparison) run(cmd *cobra.Command, args []string) error {
-	if !slices.Contains([]string{"table", "yaml", "json"}, c.flags.output) {
-		return usage(fmt.Errorf("output is %q and must be table, yaml or json", c.flags.output))
-	}
 	if c.flags.envoy != "" && c.flags.dump != "" {
 		return usage(errors.New("--envoy and --dump are two places of one configuration: give one of them"))
 	}
@@ -138,8 +137,7 @@ func proxied(m *ir.Mesh, args []string) (ir.Ref, error) {
 	case g != nil:
 		return ir.GatewayRef(g.Name), nil
 	}
-	return ir.Ref{}, fmt.Errorf("the mesh has no %s %s", cmp.Or(strings.Join(args[:len(args)-1], ""), "service or gateway"),
-		name)
+	return ir.Ref{}, m.Missing(cmp.Or(strings.Join(args[:len(args)-1], ""), "service or gateway"), name)
 }
 
 // askEnvoy reads what the Envoy has, and so whose proxy it is.
@@ -274,7 +272,7 @@ func (c *comparison) loaded(cmd *cobra.Command) (*ir.Mesh, error) {
 
 func (c *comparison) print(w io.Writer) (differs bool, err error) {
 	differs = slices.ContainsFunc(c.rows, func(r config.Row) bool { return r.Differs })
-	switch c.flags.output {
+	switch c.flags.output.form {
 	case "json":
 		return differs, writeJSON(w, c.report(differs))
 	case "yaml":

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review"
 )
 
 func newDescribeCmd() *cobra.Command {
-	var dir, output string
+	var dir string
+	var output output
 	var tags []string
 	kinds := []string{"service", "gateway", "external"}
 	cmd := &cobra.Command{
@@ -32,9 +35,6 @@ the chain of calls that causes them.`,
 					return usage(fmt.Errorf("there is no kind %q: service, gateway or external", kind))
 				}
 			}
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("output is %q and must be text or json", output))
-			}
 			m, err := describedMesh(cmd, dir, tags)
 			if err != nil {
 				return err
@@ -43,23 +43,41 @@ the chain of calls that causes them.`,
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return writeJSON(cmd.OutOrStdout(), d)
+			if output.program() {
+				return output.print(cmd.OutOrStdout(), d)
 			}
 			return d.Text(cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	output.add(cmd, "text", "json", "yaml")
+	cmd.ValidArgsFunction = completeMembers(ir.KindService, ir.KindGateway, ir.KindExternal)
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
 
+// describedMesh is that of a directory with a compiled mesh, or that of the spec where none is named.
 func describedMesh(cmd *cobra.Command, dir string, tags []string) (*ir.Mesh, error) {
-	var args []string
-	if dir != "" {
-		args = []string{dir}
+	return loadMesh(cmd, dirArgument(dir), tags)
+}
+
+// dirArgument is the flag --dir as arguments name a mesh: none for the spec that the working directory stands in.
+func dirArgument(dir string) []string {
+	if dir == "" {
+		return nil
 	}
+	return []string{dir}
+}
+
+// loadMesh is a compiled mesh, or that of the packages of a spec; what is wrong with the spec is printed.
+func loadMesh(cmd *cobra.Command, args, tags []string) (*ir.Mesh, error) {
 	m, _, err := meshSource(args, tags).Load(cmd.Context())
+	var wrong wrongSpec
+	if errors.As(err, &wrong) {
+		if err := (&specFlags{}).print(cmd, wrong.result, diag.Text, true); err != nil {
+			return nil, err
+		}
+		return nil, errFindings
+	}
 	return m, err
 }

@@ -19,9 +19,10 @@ import (
 // diffFlags are the flags of meshc diff.
 type diffFlags struct {
 	specFlags
-	target               targetFlags
-	from, server, output string
-	cluster, manifests   bool
+	target             targetFlags
+	from, server       string
+	output             output
+	cluster, manifests bool
 	// fromTip compares with the revision itself, and not with where the work tree's commit parted from it.
 	fromTip bool
 	failOn  []string
@@ -92,7 +93,7 @@ exits with 1 for the named kinds of effect alone, and with 2 when it did not loo
 	cmd.Flags().StringVar(&f.server, "server", "",
 		"admin address of a meshc serve, whose mesh the spec is compared with")
 	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "compare a cluster with what meshc compile wrote")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text, markdown or json")
+	f.output.add(cmd, "text", "markdown", "json", "yaml")
 	cmd.Flags().BoolVar(&f.manifests, "manifests", false, "show the difference of what both compile to as well")
 	cmd.Flags().StringSliceVar(&f.failOn, "fail-on", nil, "kinds of effect for which alone it exits with 1")
 	return cmd
@@ -124,9 +125,7 @@ func (f *diffFlags) check(args []string) error {
 		return errors.New("--from-tip needs --from REVISION")
 	case len(args) == 2 && (f.from != "" || f.server != "" || f.cluster):
 		return errors.New("OLD and NEW are compared with each other: leave the other sources out")
-	case !slices.Contains([]string{"text", "markdown", "json"}, f.output):
-		return fmt.Errorf("output is %q and must be text, markdown or json", f.output)
-	case f.manifests && (f.cluster || f.output != "text"):
+	case f.manifests && (f.cluster || f.output.form != "text"):
 		return errors.New("--manifests is for the output text; --cluster shows the objects without it")
 	}
 	for i, name := range f.failOn {
@@ -172,14 +171,14 @@ func (f *diffFlags) withCluster(cmd *cobra.Command, args []string) error {
 func (f *diffFlags) print(cmd *cobra.Command, d *diff.Difference, objects []cluster.Difference) error {
 	out := cmd.OutOrStdout()
 	switch {
-	case f.output == "json" && f.cluster:
+	case f.output.program() && f.cluster:
 		if objects == nil {
 			objects = []cluster.Difference{}
 		}
-		return writeJSON(out, clusterDifference{d, objects})
-	case f.output == "json":
-		return writeJSON(out, d)
-	case f.output == "markdown":
+		return f.output.print(out, clusterDifference{d, objects})
+	case f.output.program():
+		return f.output.print(out, d)
+	case f.output.form == "markdown":
 		return d.Markdown(out)
 	}
 	if err := d.Text(out); err != nil {

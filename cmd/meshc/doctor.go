@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +10,8 @@ import (
 
 func newDoctorCmd() *cobra.Command {
 	var from doctor.Sources
-	var output, dir string
+	var dir string
+	var output output
 	var tags []string
 	cmd := &cobra.Command{
 		Use:   "doctor [NAME]",
@@ -22,7 +22,7 @@ the rest would end. It says where the spec says it, since when, who has to act, 
 what has changed, and which command shows more. With a name it tells of what concerns that member. It needs neither
 Prometheus nor a cluster's API.
 
-Causes, and what each looks like, are in docs/doctor-causes.md. With -o json the answer is stable.
+Causes, and what each looks like, are in docs/doctor-causes.md. With -o json, or yaml, the answer is stable.
 
 It exits with 0 when nothing is wrong, 1 when something was found, 2 when it cannot tell.`,
 		Example: `  meshc doctor
@@ -31,12 +31,9 @@ It exits with 0 when nothing is wrong, 1 when something was found, 2 when it can
   meshc doctor --envoy 127.0.0.1:15000     # a proxy's administration, forwarded from its pod`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("output is %q and must be text or json", output))
-			}
 			o := doctor.Observe(cmd.Context(), from)
 			if o.Mesh == nil { // what the server serves is better known than what is written now
-				o.Mesh, _ = describedMesh(cmd, dir, tags) // or none: what is wrong with it tells meshc vet
+				o.Mesh, _, _ = meshSource(dirArgument(dir), tags).Load(cmd.Context()) // or none: meshc vet says why
 			}
 			name := ""
 			if len(args) == 1 {
@@ -47,8 +44,8 @@ It exits with 0 when nothing is wrong, 1 when something was found, 2 when it can
 				report.Blame(cmd.Context(), o, root)
 			}
 			var err error
-			if output == "json" {
-				err = writeJSON(cmd.OutOrStdout(), report)
+			if output.program() {
+				err = output.print(cmd.OutOrStdout(), report)
 			} else {
 				err = report.Text(cmd.OutOrStdout())
 			}
@@ -69,7 +66,7 @@ It exits with 0 when nothing is wrong, 1 when something was found, 2 when it can
 	f.StringSliceVar(&from.Envoys, "envoy", nil, "admin addresses of proxies, HOST:PORT, besides those on this host")
 	f.StringVar(&dir, "dir", "",
 		"a mesh.json or a directory that holds it, for when no server answers; the spec is compiled without")
-	f.StringVarP(&output, "output", "o", "text", "text or json")
+	output.add(cmd, "text", "json", "yaml")
 	f.StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }

@@ -23,19 +23,17 @@ import (
 type edgeFlags struct {
 	servers []string
 	window  time.Duration
-	output  string
+	output  output
 }
 
-func (f *edgeFlags) add(cmd *cobra.Command, window time.Duration) {
+// add adds the flags; the command prints tables, JSON, YAML, and forms of its own.
+func (f *edgeFlags) add(cmd *cobra.Command, window time.Duration, forms ...string) {
 	cmd.Flags().StringSliceVar(&f.servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve")
 	cmd.Flags().DurationVar(&f.window, "last", window, "the time that is told of: from 5s to 15m")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or json")
+	f.output.add(cmd, append([]string{"table", "json", "yaml"}, forms...)...)
 }
 
 func (f *edgeFlags) check() error {
-	if f.output != "table" && f.output != "json" {
-		return usage(fmt.Errorf("output is %q and must be table or json", f.output))
-	}
 	if f.window < telemetry.Shortest || f.window > telemetry.Kept {
 		return usage(fmt.Errorf("--last is %v and must be from %v to %v", f.window, telemetry.Shortest, telemetry.Kept))
 	}
@@ -91,8 +89,10 @@ that they asked for, and with -o cue the lines of the spec that declare them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			show := printEdges
 			switch {
-			case undeclared && flags.output == "cue":
-				show, flags.output = printDeclarations, "table"
+			case undeclared && flags.output.form == "cue":
+				show = printDeclarations
+			case flags.output.form == "cue":
+				return usage(errors.New("--output cue is for --undeclared"))
 			case undeclared:
 				show = printUndeclared
 			}
@@ -103,16 +103,16 @@ that they asked for, and with -o cue the lines of the spec that declare them.`,
 			if err != nil {
 				return err
 			}
-			if flags.output == "json" {
+			if flags.output.program() {
 				if undeclared {
-					return writeJSON(cmd.OutOrStdout(), report.Undeclared)
+					return flags.output.print(cmd.OutOrStdout(), report.Undeclared)
 				}
-				return writeJSON(cmd.OutOrStdout(), report)
+				return flags.output.print(cmd.OutOrStdout(), report)
 			}
 			return show(cmd.OutOrStdout(), report)
 		},
 	}
-	flags.add(cmd, telemetry.Kept)
+	flags.add(cmd, telemetry.Kept, "cue")
 	cmd.Flags().BoolVar(&undeclared, "undeclared", false, "the calls that pass undeclared; -o cue prints what declares them")
 	return cmd
 }

@@ -167,7 +167,7 @@ connected and telling nothing: service/cart/b
 
 func TestWrongUseOfTop(t *testing.T) {
 	for want, args := range map[string][]string{
-		`output is "xml" and must be table or json`:                            {"edges", "-o", "xml"},
+		`output is "xml" and must be table, json, yaml or cue`:                 {"edges", "-o", "xml"},
 		`--last is 1h0m0s and must be from 5s to 15m0s`:                        {"edges", "--last", "1h"},
 		`--by is "pod" and must be one of edge, callee, caller, line, failure`: {"top", "--by", "pod"},
 		`--rows is 0 and must be at least 1`:                                   {"top", "--rows", "0"},

@@ -3,19 +3,18 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/graph"
 )
 
 func newGraphCmd() *cobra.Command {
-	var dir, output, focus string
+	var dir, focus string
+	var output output
 	var steps int
 	var tags []string
-	forms := []string{"mermaid", "dot", "json", "html"}
 	cmd := &cobra.Command{
 		Use:   "graph",
 		Short: "Draw who calls whom in the mesh",
@@ -30,9 +29,6 @@ A dashed arrow is a call that routes of another service lead there. With --focus
   meshc graph -o dot --dir out | dot -Tsvg > mesh.svg`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains(forms, output) {
-				return usage(fmt.Errorf("output is %q and must be one of %s", output, strings.Join(forms, ", ")))
-			}
 			if steps < 0 {
 				return usage(fmt.Errorf("--steps is %d", steps))
 			}
@@ -42,21 +38,24 @@ A dashed arrow is a call that routes of another service lead there. With --focus
 			}
 			g := graph.Of(m)
 			if focus != "" {
-				if g, err = g.Around(focus, steps); err != nil {
-					return usage(err)
+				if g = g.Around(focus, steps); g == nil {
+					return usage(m.Missing("service, gateway or external", focus))
 				}
 			}
-			if output == "json" {
-				return writeJSON(cmd.OutOrStdout(), g)
+			if output.program() {
+				return output.print(cmd.OutOrStdout(), g)
 			}
-			if output == "html" {
+			if output.form == "html" {
 				return g.HTML(exact(cmd.OutOrStdout()))
 			}
-			return map[string]func(io.Writer) error{"mermaid": g.Mermaid, "dot": g.DOT}[output](cmd.OutOrStdout())
+			return map[string]func(io.Writer) error{"mermaid": g.Mermaid, "dot": g.DOT}[output.form](cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "mermaid", strings.Join(forms, ", "))
+	output.add(cmd, "mermaid", "dot", "json", "yaml", "html")
 	cmd.Flags().StringVar(&focus, "focus", "", "draw what is near this member alone")
+	complete(cmd, "focus", func(cmd *cobra.Command) []string {
+		return memberNames(cmd, ir.KindService, ir.KindGateway, ir.KindExternal)
+	})
 	cmd.Flags().IntVar(&steps, "steps", 1, "with --focus: how many calls away")
 	cmd.Flags().StringVar(&dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
 	cmd.Flags().StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")

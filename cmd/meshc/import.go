@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/similar"
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
@@ -40,12 +41,6 @@ same stream.`)
 	cmd.Example = `  meshc import -f manifests/ --name shop -o mesh
   meshc import istio -f manifests/ --name shop -o mesh
   meshc import gateway-api --cluster --name shop`
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		return usage(fmt.Errorf("meshc does not import %q: gateway-api, istio, kubernetes", args[0]))
-	}
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().NFlag() == 0 {
@@ -258,7 +253,7 @@ func knownCalls(calls map[string][]string, m *importer.Mesh) error {
 
 func unknownCall(name string, known []string) error {
 	hint := "the services are " + strings.Join(known, ", ")
-	if near := diag.DidYouMean(name, known); near != "" {
+	if near := similar.Name(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return fmt.Errorf("--calls names %q, and no service of that name was read\n  hint: %s", name, hint)

@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/kubernetes"
-	"github.com/meshc/meshc/schema"
 )
 
 // skeleton is the mesh repository that init lays out.
@@ -37,10 +36,6 @@ var fluxSkeleton embed.FS
 // fluxURL is a Git repository that Flux can read.
 var fluxURL = regexp.MustCompile(`^(https|http|ssh)://[^"\\\x00- \x7f]+$`)
 
-// schemaDir is where a repository keeps the schema: CUE finds a package there by
-// its import path, without a registry.
-const schemaDir = "cue.mod/pkg/github.com/meshc/meshc/schema"
-
 // initOptions are the flags of meshc init.
 type initOptions struct {
 	module, mesh, flux string
@@ -48,6 +43,8 @@ type initOptions struct {
 	namespace string
 	calls     []string
 	target    targetFlags
+	// upgrade replaces the schema of a repository, and does nothing else.
+	upgrade bool
 }
 
 func newInitCmd() *cobra.Command {
@@ -57,18 +54,28 @@ func newInitCmd() *cobra.Command {
 		Short: "Lay out a small mesh repository to begin with",
 		Long: `Init makes a directory with a small mesh that compiles as it is: two services, a gateway, and house rules. The schema
 comes with it under cue.mod, so that editors and cue vet know the language too. In apps/ your own workloads are given
-their proxies: the Deployments that the mesh names. A directory that is not empty is left alone.
+their proxies: the Deployments that the mesh names. A directory that is not empty is left alone, but for a new repository
+of Git, with a README.md and a LICENSE at most.
 
 With --from-cluster the services are those of a namespace that has no mesh yet, as meshc import kubernetes reads them:
 each takes callers without a proxy as before. What cannot be carried over is listed.
 
 With --flux the repository is laid out as users of Flux expect: the mesh in mesh/, what it compiles to in out/, and
-clusters/, infrastructure/ and apps/.`,
+clusters/, infrastructure/ and apps/.
+
+With --upgrade the copy of the schema in the mesh of the directory, or of the working directory, becomes that of this
+meshc, for editors and cue vet. Nothing else is written: meshc itself has its own.`,
 		Example: `  meshc init shop
   meshc init shop --from-cluster shop --calls frontend=cart,checkout
   meshc init shop --flux ssh://git@git.example/shop.git
-  meshc init shop --mesh shop --module shop.example/mesh`,
-		Args: cobra.ExactArgs(1),
+  meshc init shop --mesh shop --module shop.example/mesh
+  meshc init --upgrade`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.upgrade {
+				return cobra.MaximumNArgs(1)(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: o.run,
 	}
 	cmd.Flags().StringVar(&o.module, "module", "", "path of the CUE module (default MESH.example/mesh)")
@@ -76,12 +83,16 @@ clusters/, infrastructure/ and apps/.`,
 	cmd.Flags().StringVar(&o.mesh, "mesh", "", "name of the mesh (default the directory's)")
 	cmd.Flags().StringVar(&o.namespace, "from-cluster", "", "namespace of a cluster whose workloads make the mesh")
 	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service of the cluster calls: CALLER=CALLEE,CALLEE")
+	cmd.Flags().BoolVar(&o.upgrade, "upgrade", false, "replace the schema of a mesh repository by that of this meshc")
 	o.target.addCluster(cmd.Flags())
 	return cmd
 }
 
 // run lays out the repository, and says how to go on.
 func (o *initOptions) run(cmd *cobra.Command, args []string) error {
+	if o.upgrade {
+		return upgradeSchema(cmd, strings.Join(args, ""))
+	}
 	dir := args[0]
 	if err := o.check(cmd, dir); err != nil {
 		return err
@@ -163,25 +174,6 @@ func nameOf(dir string) string {
 		ReplaceAllString(strings.ToLower(filepath.Base(absolute)), "-"), "-")
 }
 
-// moduleFiles are what makes a directory a module of CUE that knows the schema, by path.
-func moduleFiles(module string) (map[string][]byte, error) {
-	files := map[string][]byte{
-		"cue.mod/module.cue": []byte(fmt.Sprintf("module: %q\nlanguage: version: \"v0.17.0\"\n", module+"@v0")),
-	}
-	names, err := fs.Glob(schema.FS, "*.cue")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		data, err := fs.ReadFile(schema.FS, name)
-		if err != nil {
-			return nil, err
-		}
-		files[path.Join(schemaDir, name)] = data
-	}
-	return files, nil
-}
-
 // repository is the files of a new repository, by path.
 func repository(module, mesh, flux string) (map[string][]byte, error) {
 	files, err := moduleFiles(module)
@@ -215,7 +207,15 @@ func filled(files map[string][]byte, from embed.FS, root string, fill *strings.R
 	})
 }
 
-// layOutNew writes the files into a directory that is new or empty, whole or not
+// newRepository reports whether a directory has no more than a forge puts into a new repository of Git. Init writes
+// none of these.
+func newRepository(entries []fs.DirEntry) bool {
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !slices.Contains([]string{".git", ".gitignore", ".gitattributes", "README.md", "LICENSE"}, e.Name())
+	})
+}
+
+// layOutNew writes the files into a directory that is new or empty, or a new repository of Git, whole or not
 // at all.
 func layOutNew(dir string, files map[string][]byte) error {
 	entries, err := os.ReadDir(dir)
@@ -223,7 +223,7 @@ func layOutNew(dir string, files map[string][]byte) error {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return fmt.Errorf("%s cannot be used: %w", dir, errors.Unwrap(err))
-	case len(entries) > 0:
+	case !newRepository(entries):
 		return usage(fmt.Errorf("%s is not empty, and init overwrites nothing", dir))
 	}
 	parent := filepath.Dir(filepath.Clean(dir))
@@ -247,7 +247,7 @@ func layOutNew(dir string, files map[string][]byte) error {
 			return err
 		}
 	}
-	if filepath.Clean(dir) == "." { // where the user stands cannot be renamed over
+	if filepath.Clean(dir) == "." || len(entries) > 0 { // what is there, or where the user stands, cannot be renamed over
 		return os.CopyFS(dir, os.DirFS(next))
 	}
 	return os.Rename(next, dir) // takes the place of an empty directory

@@ -50,7 +50,7 @@ something that is not are errors, which say what to write in the spec.`,
 			if err := wholeMesh(cmd, args); err != nil {
 				return err
 			}
-			m, _, err := meshSource(args, tags).Load(cmd.Context())
+			m, err := loadMesh(cmd, args, tags)
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,7 @@ import (
 // leverOptions are the flags of meshc lever.
 type leverOptions struct {
 	operatorFlags
-	output   string
+	output   output
 	from, to string
 	lasts    time.Duration
 	reason   string
@@ -108,7 +107,7 @@ func (o *leverOptions) pulls(kind lever.Kind, cmd *cobra.Command) *cobra.Command
 
 func (o *leverOptions) common(cmd *cobra.Command) {
 	o.operatorFlags.add(cmd.Flags())
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	o.output.add(cmd, "text", "json")
 }
 
 func newLeverListCmd() *cobra.Command {
@@ -137,10 +136,7 @@ func newLeverEndCmd() *cobra.Command {
 
 // ask asks each server, and writes what they say. The first one says what a lever changes: it is the same for all.
 func (o *leverOptions) ask(cmd *cobra.Command, r *serve.LeverRequest) error {
-	switch {
-	case o.output != "text" && o.output != "json":
-		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
-	case r.Pull != nil && o.reason == "":
+	if r.Pull != nil && o.reason == "" {
 		return usage(errors.New("say why (--reason)"))
 	}
 	clients, err := o.clients(cmd)
@@ -154,8 +150,8 @@ func (o *leverOptions) ask(cmd *cobra.Command, r *serve.LeverRequest) error {
 			return err
 		}
 		behind = behind || len(answer.Behind) > 0
-		if o.output == "json" {
-			err = json.NewEncoder(cmd.OutOrStdout()).Encode(answer)
+		if o.output.program() {
+			err = o.output.print(cmd.OutOrStdout(), answer)
 		} else {
 			err = printLever(cmd.OutOrStdout(), client.Address, r, answer, i == 0)
 		}

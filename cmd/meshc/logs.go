@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -18,8 +17,9 @@ const maxLogLine = 1 << 20
 
 // logsOptions are the flags of meshc logs.
 type logsOptions struct {
-	dir, output string
-	tags        []string
+	dir    string
+	output output
+	tags   []string
 }
 
 func newLogsCmd() *cobra.Command {
@@ -37,15 +37,12 @@ and now, and what meshc try says of such a request now. It reads what proxies wr
 		RunE: o.run,
 	}
 	cmd.Flags().StringVar(&o.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	o.output.add(cmd, "text", "json")
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
 
 func (o *logsOptions) run(cmd *cobra.Command, args []string) error {
-	if o.output != "text" && o.output != "json" {
-		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
-	}
 	m, err := describedMesh(cmd, o.dir, o.tags)
 	if err != nil {
 		return err
@@ -71,8 +68,8 @@ func (o *logsOptions) explain(ctx context.Context, w io.Writer, m *ir.Mesh, in i
 			return
 		}
 		e := logs.Explain(m, line)
-		if o.output == "json" {
-			failed = writeJSON(w, e)
+		if o.output.program() {
+			failed = o.output.print(w, e)
 		} else {
 			failed = e.Text(w)
 		}

@@ -50,14 +50,12 @@ It exits with 0 if each request would surely end as before or be let in, with 1 
 	flags.StringVar(&f.from, "from", "", "revision of Git whose mesh logged the requests, where HEAD has parted from it")
 	flags.StringVar(&f.server, "server", "", "admin address of the meshc serve whose mesh logged the requests")
 	flags.IntVar(&f.examples, "examples", 20, "how many groups of each change are shown")
-	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	f.output.add(cmd, "text", "json", "yaml")
 	return cmd
 }
 
 func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
 	switch {
-	case f.output != "text" && f.output != "json":
-		return usage(fmt.Errorf("output is %q and must be text or json", f.output))
 	case f.from != "" && f.server != "":
 		return usage(errors.New("--from and --server both name the mesh that logged the requests: give one of them"))
 	case f.examples < 0:
@@ -86,8 +84,8 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
 		return fmt.Errorf("none of the %d lines is one of an access log of the mesh's proxies\n  "+
 			"hint: telemetry.accessLog of the mesh makes them write one", result.Unread)
 	}
-	if f.output == "json" {
-		err = writeJSON(cmd.OutOrStdout(), result)
+	if f.output.program() {
+		err = f.output.print(cmd.OutOrStdout(), result)
 	} else {
 		err = result.Text(cmd.OutOrStdout(), f.examples)
 	}

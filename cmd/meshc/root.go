@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,11 +24,6 @@ const (
 
 // errFindings says that all there is to say has been printed.
 var errFindings = errors.New("findings")
-
-// usageError is a wrong use of the command line.
-type usageError struct{ error }
-
-func usage(err error) error { return usageError{err} }
 
 // run runs meshc and returns its exit code. An interrupt ends it in good order.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
@@ -92,16 +86,12 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
   meshc vet                    # check the mesh that this directory stands in
   meshc compile -o out         # and write everything it compiles to
   meshc up                     # run it on this machine, without Kubernetes`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return usage(fmt.Errorf("there is no command %q", args[0]))
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	var dir string
 	root.PersistentFlags().StringVarP(&dir, "chdir", "C", "", "run as if started in this directory")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -117,9 +107,7 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		}
 		return os.Setenv("PWD", named) // as a shell's cd: links in the path stay in it
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return usage(errors.New(strings.TrimPrefix(err.Error(), "pflag: ")))
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(
 		newInitCmd(), newVetCmd(), newCompileCmd(), newServeCmd(), newUpCmd(), newStatusCmd(), newTopCmd(), newTapCmd(),
 		newLeverCmd(),
@@ -130,21 +118,6 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(), newBundleCmd(),
 		newExplainCmd(), newVersionCmd(),
 	)
-	wrongArguments(root.Commands())
+	wrongArguments(root)
 	return root
-}
-
-// wrongArguments makes a wrong number of arguments a wrong use.
-func wrongArguments(commands []*cobra.Command) {
-	for _, c := range commands {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, given []string) error {
-				if err := args(cmd, given); err != nil {
-					return usage(err)
-				}
-				return nil
-			}
-		}
-		wrongArguments(c.Commands())
-	}
 }

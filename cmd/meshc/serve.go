@@ -243,7 +243,7 @@ func (s *specSource) Load(ctx context.Context) (*ir.Mesh, []string, error) {
 		return nil, nil, err
 	}
 	if r.Mesh == nil {
-		return nil, r.Directories, errors.New(r.Diagnostics.FirstError())
+		return nil, r.Directories, wrongSpec{r}
 	}
 	if err := refusePart("this command", r.Part); err != nil {
 		return nil, r.Directories, err // packages have come beside it
@@ -260,3 +260,8 @@ func newLog(w io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewJSONHandler(w, nil))
 }
+
+// wrongSpec is the error for a spec that makes no mesh, with what is found in it.
+type wrongSpec struct{ result *compiler.Result }
+
+func (e wrongSpec) Error() string { return e.result.Diagnostics.FirstError() }

@@ -65,7 +65,9 @@ func TestServeAndStatus(t *testing.T) {
 	s.takesMesh(t)
 	s.tellsOfRefusal(t)
 	s.comparesSpecs(t)
+	watched := s.follows(t)
 	s.ends(t)
+	watched()
 }
 
 // edit replaces the spec of the mesh.
@@ -217,6 +219,41 @@ func (s *served) ends(t *testing.T) {
 	if code, out := meshcStatus(t, "--server", s.admin); code != exitFault ||
 		!strings.Contains(out, "no meshc serve answers") {
 		t.Errorf("status exits with %d: %s", code, out)
+	}
+}
+
+// follows shows the state with --watch, and says when the server is gone.
+func (s *served) follows(t *testing.T) (stop func()) {
+	t.Helper()
+	watch := exec.Command("meshc", "status", "--watch", "--server", s.admin)
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = watch.Process.Kill() }) // it is gone where the test passes
+	lines := bufio.NewScanner(out)
+	until := func(want string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), want) {
+				return
+			}
+		}
+		t.Fatalf("status --watch ends without %q", want)
+	}
+	until("PROXY")
+	return func() {
+		t.Helper()
+		until("no meshc serve answers")
+		if err := watch.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := watch.Wait(); err != nil {
+			t.Errorf("an interrupt ends status --watch with %v", err)
+		}
 	}
 }
 

@@ -189,17 +189,24 @@ func (f *specFlags) print(cmd *cobra.Command, result *compiler.Result, format di
 	if format == diag.GitHub {
 		w = exact(w) // its commands are meant
 	}
-	if format != diag.Text {
-		return diag.Print(w, found, format, o)
-	}
-	if len(found) == 0 {
+	if len(found) == 0 && format == diag.Text {
 		return nil
 	}
-	if err := diag.Print(w, found, format, o); err != nil {
-		return err
+	err := diag.Print(w, found, format, o)
+	if err == nil && format == diag.Text {
+		_, err = fmt.Fprintf(w, "\n%s\n", found.Summary())
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", found.Summary())
+	if err == nil && noMesh(found) {
+		err = exited(exitFault)
+	}
 	return err
+}
+
+// noMesh reports whether a command runs where there is no mesh, which is a wrong use and nothing wrong with a mesh.
+func noMesh(found diag.List) bool {
+	return slices.ContainsFunc(found, func(d diag.Diagnostic) bool {
+		return d.Code == diag.NotAModule && len(d.Positions) == 0
+	})
 }
 
 // baseOf is where files are named from in a form of the findings: the working directory, from where they can be

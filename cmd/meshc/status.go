@@ -17,8 +17,15 @@ import (
 	"github.com/meshc/meshc/serve"
 )
 
+// statusFlags are the flags of meshc status.
+type statusFlags struct {
+	server string
+	output output
+	watch  bool
+}
+
 func newStatusCmd() *cobra.Command {
-	var server, output string
+	var f statusFlags
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show which proxies have taken the mesh",
@@ -27,33 +34,66 @@ how long ago the first change was that the proxy has not acknowledged, and TOOK 
 slowest type. Below the table stands what was refused: the resource, the proxy's own words, and the line of the spec that it came
 from; and the sources of what is served, with the time since the last message of each.
 
-It exits with 1 if a proxy is behind or has refused something, if the mesh on disk is not the one that is served, or if a source
-that speaks regularly is silent: then everything may be acknowledged and still be old.`,
+With --watch it shows the state anew every two seconds, on a terminal in one place, until Ctrl-C. Else it exits with 1 if a
+proxy is behind or has refused something, if the mesh on disk is not the one that is served, or if a source that speaks
+regularly is silent: then everything may be acknowledged and still be old.`,
 		Example: `  meshc status
+  meshc status --watch
   meshc status --server 127.0.0.1:15011 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return usage(fmt.Errorf("output is %q and must be table or json", output))
+			if !f.watch {
+				return f.once(cmd)
 			}
-			report, raw, err := fetchStatus(cmd, server)
-			if err != nil {
-				return err
+			if f.output.program() {
+				return usage(errors.New("--watch is for the output table"))
 			}
-			if output == "json" {
-				_, err = cmd.OutOrStdout().Write(raw)
-			} else {
-				err = printStatus(cmd.OutOrStdout(), report)
-			}
-			if err == nil && !report.Good() {
-				err = errFindings
-			}
-			return err
+			return f.follow(cmd)
 		},
 	}
-	cmd.Flags().StringVar(&server, "server", "127.0.0.1:15011", "admin address of meshc serve")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVar(&f.server, "server", "127.0.0.1:15011", "admin address of meshc serve")
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "show the state anew every two seconds, until Ctrl-C")
+	f.output.add(cmd, "table", "json", "yaml")
 	return cmd
+}
+
+// once shows the state as it is now.
+func (f *statusFlags) once(cmd *cobra.Command) error {
+	report, raw, err := fetchStatus(cmd, f.server)
+	if err != nil {
+		return err
+	}
+	if f.output.program() {
+		err = f.output.print(cmd.OutOrStdout(), json.RawMessage(raw))
+	} else {
+		err = printStatus(cmd.OutOrStdout(), report)
+	}
+	if err == nil && !report.Good() {
+		err = errFindings
+	}
+	return err
+}
+
+// follow shows the state again and again. A server that does not answer is part of it.
+func (f *statusFlags) follow(cmd *cobra.Command) error {
+	view := newLiveView(cmd.OutOrStdout())
+	for {
+		var text strings.Builder
+		report, _, err := fetchStatus(cmd, f.server)
+		switch {
+		case cmd.Context().Err() != nil:
+			return nil // it was interrupted
+		case err != nil:
+			fmt.Fprintln(&text, err)
+		default:
+			if err := printStatus(&text, report); err != nil {
+				return err
+			}
+		}
+		if err := view.show(text.String()); err != nil || !refreshed(cmd) {
+			return err
+		}
+	}
 }
 
 func fetchStatus(cmd *cobra.Command, server string) (*serve.Report, []byte, error) {

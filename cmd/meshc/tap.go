@@ -18,7 +18,7 @@ import (
 // tapOptions are the flags of meshc tap.
 type tapOptions struct {
 	operatorFlags
-	output  string
+	output  output
 	request serve.TapRequest
 }
 
@@ -56,14 +56,12 @@ connection ends. -o json writes a line for each, as the access log has it, which
 	cmd.Flags().StringVar(&r.Method, "method", "", "method")
 	cmd.Flags().StringVar(&r.Route, "route", "", "name of the route")
 	cmd.Flags().StringVar(&r.Status, "status", "", "a status (503), a class (5xx) or a range (500-504); 0 for none")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	o.output.add(cmd, "text", "json")
 	return cmd
 }
 
 func (o *tapOptions) run(cmd *cobra.Command, _ []string) error {
 	switch {
-	case o.output != "text" && o.output != "json":
-		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
 	case o.request.From == "" && o.request.To == "":
 		return usage(errors.New("name who sends the requests (--from), where they go (--to), or both"))
 	}
@@ -71,7 +69,7 @@ func (o *tapOptions) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	show := tapView{out: cmd.OutOrStdout(), news: cmd.ErrOrStderr(), json: o.output == "json"}
+	show := tapView{out: cmd.OutOrStdout(), news: cmd.ErrOrStderr(), json: o.output.program()}
 	asking, ctx := errgroup.WithContext(cmd.Context())
 	for _, client := range clients {
 		asking.Go(func() error {

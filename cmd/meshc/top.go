@@ -23,9 +23,6 @@ type topFlags struct {
 	once bool
 }
 
-// refresh is how often a terminal shows new numbers.
-const refresh = 2 * time.Second
-
 func newTopCmd() *cobra.Command {
 	var flags topFlags
 	forms := []string{"edge", "callee", "caller", "line", "failure"}
@@ -68,8 +65,8 @@ which every proxy has reported. Of several servers each knows its own proxies: n
 }
 
 func (f *topFlags) run(cmd *cobra.Command) error {
-	out, last := cmd.OutOrStdout(), ""
-	live := terminal(out) != nil && !f.once && f.output == "table"
+	out := cmd.OutOrStdout()
+	view := newLiveView(out)
 	for {
 		report, err := f.fetch(cmd)
 		if err != nil {
@@ -78,24 +75,15 @@ func (f *topFlags) run(cmd *cobra.Command) error {
 			}
 			return err
 		}
-		if f.output == "json" {
-			return writeJSON(out, report)
+		if f.output.program() {
+			return f.output.print(out, report)
 		}
 		var text strings.Builder
 		if err := f.print(&text, report); err != nil {
 			return err
 		}
-		if last != "" { // up to where the last one began, and clear from there (ECMA-48: CPL, ED)
-			fmt.Fprintf(exact(out), "\x1b[%dF\x1b[J", strings.Count(last, "\n"))
-		}
-		last = text.String()
-		if _, err := io.WriteString(out, last); err != nil || !live {
+		if err := view.show(text.String()); err != nil || f.once || !view.live || !refreshed(cmd) {
 			return err
-		}
-		select {
-		case <-cmd.Context().Done():
-			return nil
-		case <-time.After(refresh):
 		}
 	}
 }

@@ -19,8 +19,9 @@ var method = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
 
 // tryOptions are the flags of meshc try.
 type tryOptions struct {
-	dir, output string
-	tags        []string
+	dir    string
+	output output
+	tags   []string
 	// from, headers, ip, at and the token's claims and issuer are the request's.
 	from, ip, at, issuer string
 	headers, claims      []string
@@ -58,16 +59,20 @@ is known: on a port below HTTP the address says where it goes. A token is one th
 	cmd.Flags().StringVar(&o.at, "at", "",
 		"time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	o.output.add(cmd, "text", "json", "yaml")
+	complete(cmd, "from", func(cmd *cobra.Command) []string {
+		senders := append(memberNames(cmd, ir.KindService), "outside")
+		for _, gateway := range memberNames(cmd, ir.KindGateway) {
+			senders = append(senders, "gateway:"+gateway)
+		}
+		return senders
+	})
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
 
 // run tries the request, once by chance and then for all that may come of it.
 func (o *tryOptions) run(cmd *cobra.Command, args []string) error {
-	if o.output != "text" && o.output != "json" {
-		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
-	}
 	request, err := o.request(args)
 	if err != nil {
 		return usage(err)
@@ -86,8 +91,8 @@ func (o *tryOptions) run(cmd *cobra.Command, args []string) error {
 	if trial.Outcomes, _, err = try.Outcomes(m, request); err != nil {
 		return usage(err)
 	}
-	if o.output == "json" {
-		return writeJSON(cmd.OutOrStdout(), trial)
+	if o.output.program() {
+		return o.output.print(cmd.OutOrStdout(), trial)
 	}
 	return trial.Text(cmd.OutOrStdout())
 }

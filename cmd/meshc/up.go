@@ -114,8 +114,10 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 	fmt.Fprintln(out, "\nCtrl-C ends it. A change of the spec is taken at once.")
 	fmt.Fprintln(out)
 
-	view := newStatusView(out)
-	view.show(status)
+	view := newLiveView(out)
+	if err := view.show(statusTable(status)); err != nil {
+		return err
+	}
 	followed := make(chan error, 1)
 	changed := make(chan error)
 	go func() {
@@ -143,9 +145,13 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 				fmt.Fprintf(out, "%s  the spec has changed, and every proxy has taken it\n", time.Now().
 					Format(time.TimeOnly))
 			}
-			view.show(mesh.Status())
+			if err := view.show(statusTable(mesh.Status())); err != nil {
+				return err
+			}
 		case <-tick.C:
-			view.show(mesh.Status())
+			if err := view.show(statusTable(mesh.Status())); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -155,7 +155,7 @@ func upRefusesSpec(t *testing.T, binary string) {
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitFindings || !strings.Contains(string(out), "MC0003") {
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFault || !strings.Contains(string(out), "MC0003") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

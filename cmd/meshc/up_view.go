@@ -3,47 +3,12 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/meshc/meshc/host/local"
 )
 
-// statusView shows the state of a mesh: in one place on a terminal, and else
-// whenever it has changed.
-type statusView struct {
-	out  io.Writer
-	live bool
-	last string
-}
-
-func newStatusView(out io.Writer) *statusView {
-	return &statusView{out: out, live: terminal(out) != nil}
-}
-
-// show writes the state if it is not what stands there.
-func (v *statusView) show(s local.Status) {
-	text := statusTable(s)
-	if text == v.last {
-		return
-	}
-	if v.live && v.last != "" {
-		// Up to where the last one began, and clear from there (ECMA-48: CPL, ED).
-		fmt.Fprintf(exact(v.out), "\x1b[%dF\x1b[J", strings.Count(v.last, "\n"))
-	}
-	v.last = text
-	fmt.Fprint(v.out, text)
-}
-
-// interrupt is called before something else is written.
-func (v *statusView) interrupt() {
-	if v.last != "" {
-		fmt.Fprintln(v.out)
-	}
-	v.last = ""
-}
-
+// statusTable is the state of a mesh on this machine.
 func statusTable(s local.Status) string {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)

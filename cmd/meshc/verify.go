@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"slices"
 
@@ -20,7 +19,8 @@ import (
 type verifyOptions struct {
 	specFlags
 	verify.Options
-	output, junit string
+	output output
+	junit  string
 }
 
 func newVerifyCmd() *cobra.Command {
@@ -52,15 +52,12 @@ fails or the mesh is wrong.`,
 	cmd.Flags().BoolVar(&o.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
 	cmd.Flags().StringVar(&o.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
 	cmd.Flags().StringVar(&o.junit, "junit", "", "file to write a report to in the form of JUnit")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	o.output.add(cmd, "text", "json", "yaml")
 	return cmd
 }
 
 // run compiles the mesh, runs its tests and reports.
 func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
-	if o.output != "text" && o.output != "json" {
-		return usage(fmt.Errorf("output is %q and must be text or json", o.output))
-	}
 	result, err := o.tested(cmd, args)
 	if err != nil {
 		return err
@@ -122,8 +119,8 @@ func (o *verifyOptions) report(cmd *cobra.Command, report *verify.Report) error 
 			return err
 		}
 	}
-	if o.output == "json" {
-		return writeJSON(cmd.OutOrStdout(), report)
+	if o.output.program() {
+		return o.output.print(cmd.OutOrStdout(), report)
 	}
 	return report.Text(cmd.OutOrStdout())
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -40,7 +39,7 @@ func imageTag() string {
 }
 
 func newVersionCmd() *cobra.Command {
-	var output string
+	var output output
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of meshc and of what it is built from",
@@ -71,17 +70,14 @@ func newVersionCmd() *cobra.Command {
 					}
 				}
 			}
-			switch output {
-			case "json":
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
-			case "text":
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "meshc %s\ngo %s\ncue %s\nenvoy API %s\n", v.Version, v.Go,
-					v.CUE, v.Envoy)
-				return err
+			if output.program() {
+				return output.print(cmd.OutOrStdout(), v)
 			}
-			return usage(fmt.Errorf("output is %q and must be text or json", output))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "meshc %s\ngo %s\ncue %s\nenvoy API %s\n", v.Version, v.Go, v.CUE,
+				v.Envoy)
+			return err
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	output.add(cmd, "text", "json", "yaml")
 	return cmd
 }

@@ -47,15 +47,12 @@ It exits with 1 if a request ended otherwise than it does in that mesh.`,
 	flags.StringVar(&f.dir, "dir", ".", "the spec's directory, a mesh.json, or a directory that holds it")
 	flags.StringVar(&f.from, "from", "", "revision of Git whose mesh logged the requests")
 	flags.StringVar(&f.server, "server", "", "admin address of the meshc serve whose mesh logged the requests")
-	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	f.output.add(cmd, "text", "json")
 	return cmd
 }
 
 func (f *whyFlags) run(cmd *cobra.Command, args []string) error {
-	switch {
-	case f.output != "text" && f.output != "json":
-		return usage(fmt.Errorf("output is %q and must be text or json", f.output))
-	case f.from != "" && f.server != "":
+	if f.from != "" && f.server != "" {
 		return usage(errors.New("--from and --server both name the mesh that logged the requests: give one of them"))
 	}
 	lines, err := f.lines(cmd, args)
@@ -119,8 +116,8 @@ func (f *whyFlags) explain(w io.Writer, m *ir.Mesh, lines []*logs.Line) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s %s%s: %w", line.Method, line.Host, line.Path, err)
-		case f.output == "json":
-			err = writeJSON(w, r)
+		case f.output.program():
+			err = f.output.print(w, r)
 		default:
 			err = r.Text(w)
 		}

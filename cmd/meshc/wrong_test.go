@@ -65,8 +65,14 @@ func wrong(t *testing.T, name string) {
 	if stdout.Len() > 0 {
 		t.Errorf("stdout has %q", stdout.String())
 	}
-	if wantCode := map[bool]int{true: exitFindings, false: exitGood}[bytes.Contains(got,
-		[]byte("error MC"))]; code != wantCode {
+	wantCode := exitGood
+	switch {
+	case bytes.Contains(got, []byte("error MC0003: .")):
+		wantCode = exitFault
+	case bytes.Contains(got, []byte("error MC")):
+		wantCode = exitFindings
+	}
+	if code != wantCode {
 		t.Errorf("exit code %d, want %d", code, wantCode)
 	}
 	if len(got) == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/meshc/meshc/compiler/membername"
+	"github.com/meshc/meshc/compiler/similar"
 )
 
 // A member's name in the mesh is NAME, and NAME.NAMESPACE where several namespaces have a member of that name. So it
@@ -21,16 +22,23 @@ func QualifiedName(name, namespace string) string {
 	return membername.Qualified(name, namespace)
 }
 
-// Missing says that the mesh has nothing of a name, and which members of that plain name it has.
+// Missing says that the mesh has nothing of a name, and which members of that plain name it has, or of a similar one.
 func (m *Mesh) Missing(what, name string) error {
 	var several []string
-	for _, member := range m.memberNames() {
+	members := m.memberNames()
+	for _, member := range members {
 		if member != name && PlainName(member) == name {
 			several = append(several, member)
 		}
 	}
 	if several != nil {
 		return fmt.Errorf("the mesh %s has several members %q: write %s", m.Name, name, strings.Join(several, " or "))
+	}
+	for _, e := range m.Externals {
+		members = append(members, e.Name)
+	}
+	if near := similar.Name(name, members); near != "" {
+		return fmt.Errorf("the mesh %s has no %s %q; did you mean %s?", m.Name, what, name, near)
 	}
 	return fmt.Errorf("the mesh %s has no %s %q", m.Name, what, name)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/similar"
 	"github.com/meshc/meshc/compiler/spec"
 )
 
@@ -145,7 +146,7 @@ func (l *linker) unknown(code diag.Code, here place, what, name string, candidat
 
 // didYouMean is a hint with the nearest of the candidates, or with all of few.
 func (l *linker) didYouMean(name string, candidates []string) string {
-	if near := diag.DidYouMean(name, candidates); near != "" {
+	if near := similar.Name(name, candidates); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	switch {

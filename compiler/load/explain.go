@@ -11,6 +11,7 @@ import (
 	"cuelang.org/go/cue/errors"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/similar"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/spec"
 )
@@ -76,8 +77,7 @@ func (x *explainer) value(v, schema cue.Value, path []string, parent source.Posi
 	case kind == cue.BottomKind:
 		return // said already
 	case kind&wanted == 0:
-		x.add(diag.WrongType, path, fmt.Sprintf("%s is %s and must be %s", last(path), article(kind), article(wanted)),
-			schema, pos)
+		x.wrongType(schema, path, kind, pos)
 	case kind == cue.StructKind:
 		x.fields(v, schema, path, pos)
 	case kind == cue.ListKind:
@@ -171,14 +171,7 @@ func (x *explainer) fields(v, schema cue.Value, path []string, pos source.Positi
 // unknown says that a field is not in the schema: a typo, or a bad name.
 func (x *explainer) unknown(schema cue.Value, path []string, pos source.Position) {
 	name := path[len(path)-1]
-	var names []string
-	known, err := schema.Fields(cue.Optional(true))
-	if err != nil {
-		return
-	}
-	for known.Next() {
-		names = append(names, known.Selector().Unquoted())
-	}
+	names := fieldNames(schema)
 	if len(names) == 0 {
 		x.found.Add(diag.New(diag.BadFormat, join(path), fmt.Sprintf("%q is not a valid name here", name), pos).
 			WithHint("%s", nameHint(path)))
@@ -189,7 +182,7 @@ func (x *explainer) unknown(schema cue.Value, path []string, pos source.Position
 		of = join(path[:len(path)-1])
 	}
 	d := diag.New(diag.UnknownField, join(path), fmt.Sprintf("%s has no field %q", of, name), pos)
-	if near := diag.DidYouMean(name, names); near != "" {
+	if near := similar.Name(name, names); near != "" {
 		d = d.WithHint("did you mean %q?", near)
 	} else {
 		d = d.WithHint("its fields are %s", strings.Join(names, ", "))
@@ -225,7 +218,7 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 	if allowed := alternatives(schema); len(allowed) > 0 {
 		d := diag.New(diag.NotOneOf, join(path), fmt.Sprintf("%s is %s and must be one of %s", last(path), written,
 			strings.Join(allowed, ", ")), pos)
-		if near := diag.DidYouMean(strings.Trim(written, `"`), unquoted(allowed)); near != "" {
+		if near := similar.Name(strings.Trim(written, `"`), unquoted(allowed)); near != "" {
 			d = d.WithHint("did you mean %q?", near)
 		}
 		x.found.Add(d)
@@ -241,12 +234,33 @@ func (x *explainer) scalar(v, schema cue.Value, path []string, pos source.Positi
 	x.found.Add(d.WithHint("%s", x.docs.wanted(err)))
 }
 
-func (x *explainer) add(code diag.Code, path []string, message string, schema cue.Value, pos source.Position) {
-	d := diag.New(code, join(path), message, pos)
-	if hint := x.docs.commentAt(schema.Pos()); hint != "" {
+// wrongType says of what type a value must be, and of a struct which fields it has.
+func (x *explainer) wrongType(schema cue.Value, path []string, kind cue.Kind, pos source.Position) {
+	wanted := schema.IncompleteKind()
+	d := diag.New(diag.WrongType, join(path),
+		fmt.Sprintf("%s is %s and must be %s", last(path), article(kind), article(wanted)), pos)
+	if names := fieldNames(schema); len(names) > 0 {
+		d = d.WithHint("its fields are %s", strings.Join(names, ", "))
+	} else if hint := x.docs.commentAt(schema.Pos()); hint != "" {
 		d = d.WithHint("%s", hint)
 	}
 	x.found.Add(d)
+}
+
+// fieldNames are the fields of a struct of the schema; none of a map, whose names are the user's own.
+func fieldNames(schema cue.Value) []string {
+	if schema.IncompleteKind() != cue.StructKind {
+		return nil
+	}
+	known, err := schema.Fields(cue.Optional(true))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for known.Next() {
+		names = append(names, known.Selector().Unquoted())
+	}
+	return names
 }
 
 // boundOf is the bound that CUE found a number outside of, as "<=100".

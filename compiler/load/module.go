@@ -79,7 +79,7 @@ func Open(dir string) (*Module, diag.List, error) {
 	if !found {
 		return nil, diag.List{diag.New(diag.NotAModule, "",
 			fmt.Sprintf("%s is not in a CUE module: no cue.mod/module.cue here or above", dir)).
-			WithHint("make a mesh repository with: meshc init DIR")}, nil
+			WithHint("name the directory of a mesh with -C DIR, or make one with: meshc init DIR")}, nil
 	}
 	root, err := os.OpenRoot(top)
 	if err != nil {

@@ -3,7 +3,6 @@
 package graph
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -156,9 +155,8 @@ func targets(s *ir.Scope) map[string]bool {
 }
 
 // Around returns the part of the graph that is at most the given number of calls away from a node, in either
-// direction. The node is named by its ID, or by its name, with its namespace or without. It returns an error if there
-// is no such node.
-func (g *Graph) Around(name string, steps int) (*Graph, error) {
+// direction; nil if there is no such node. The node is named by its ID, or by its name, with its namespace or without.
+func (g *Graph) Around(name string, steps int) *Graph {
 	near := map[string]bool{}
 	for _, n := range g.Nodes {
 		if n.ID == name || n.Name == name || ir.PlainName(n.Name) == name ||
@@ -167,7 +165,7 @@ func (g *Graph) Around(name string, steps int) (*Graph, error) {
 		}
 	}
 	if len(near) == 0 {
-		return nil, fmt.Errorf("the mesh %s has no service, gateway or external %q", g.Mesh, name)
+		return nil
 	}
 	for range steps {
 		next := map[string]bool{}
@@ -191,7 +189,7 @@ func (g *Graph) Around(name string, steps int) (*Graph, error) {
 			out.Edges = append(out.Edges, e)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // label is what a node says of itself in a drawing.

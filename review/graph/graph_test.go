@@ -108,11 +108,11 @@ func TestGraph(t *testing.T) {
 		", "); got != "gateway public → service checkout, gateway public → service frontend, service frontend → service cart, service frontend → service checkout" {
 		t.Errorf("edges: %s", got)
 	}
-	near, err := g.Around("cart", 1)
-	if err != nil || len(near.Nodes) != 2 || len(near.Edges) != 1 {
-		t.Errorf("near the cart: %+v, %v", near, err)
+	near := g.Around("cart", 1)
+	if near == nil || len(near.Nodes) != 2 || len(near.Edges) != 1 {
+		t.Errorf("near the cart: %+v", near)
 	}
-	if _, err := g.Around("nobody", 1); err == nil {
+	if g.Around("nobody", 1) != nil {
 		t.Error("nobody is there")
 	}
 	var page bytes.Buffer

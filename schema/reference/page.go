@@ -1,4 +1,5 @@
-package main
+// Package reference says in words what the fields of the language are, from the comments of the schema.
+package reference
 
 import (
 	"bytes"

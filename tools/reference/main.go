@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/meshc/meshc/schema"
+	"github.com/meshc/meshc/schema/reference"
 )
 
 func main() {
@@ -16,7 +17,7 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: reference FILE")
 	}
-	page, err := Page(schema.FS)
+	page, err := reference.Page(schema.FS)
 	if err != nil {
 		log.Fatalf("reference: %v", err)
 	}
