@@ -42,13 +42,20 @@ func TestHosts(t *testing.T) {
 func (m *hostMesh) outlastsServe(t *testing.T, running *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	end := m.load()
-	for range 2 {
+	var until time.Time
+	for round := range 2 {
 		tapped := m.tap(t)
+		if round == 0 {
+			until = m.pullsLever(t)
+		}
 		kill(t, running)
 		gone := time.Now()
 		tapped.ended(t)
 		m.soon(t, "the end of the outage", func() bool { return time.Since(gone) > m.outage })
 		m.tapIsOver(t)
+		if round == 0 {
+			m.leverEnds(t, until)
+		}
 		running = m.serve(t)
 		m.soon(t, "both proxies at serve", func() bool { return m.connected() == 2 })
 	}

@@ -115,7 +115,7 @@ fault of its own, 3 when a limit of --untrusted was reached.`,
 		newTryCmd(),
 		newLogsCmd(), newWhyCmd(), newReplayCmd(),
 		newImportCmd(), newInjectCmd(), newApplyCmd(), newPushCmd(), newDiffCmd(), newVerifyCmd(), newGraphCmd(),
-		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(), newBundleCmd(),
+		newRedirectCmd(), newCertsCmd(), newEvaluateCmd(), newBundleCmd(), newCheckCmd(),
 		newExplainCmd(), newVersionCmd(),
 	)
 	wrongArguments(root)
