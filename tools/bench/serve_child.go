@@ -62,7 +62,8 @@ func podsFor(service string, event int) []live.Endpoint {
 // served is the process of the server.
 type served struct {
 	*serve.Server
-	mesh *ir.Mesh
+	source meshfile.Followed
+	mesh   *ir.Mesh
 
 	mu      sync.Mutex
 	pending map[string]int
@@ -133,8 +134,10 @@ func serveChild(caDir, mesh string) error {
 	return <-failed
 }
 
+// load takes a mesh.json as meshc serve takes one that has changed: members that have not are those of before.
 func (c *served) load(name string) (err error) {
-	if c.mesh, _, err = meshfile.File(name).Load(context.Background()); err != nil {
+	c.source.File = meshfile.File(name)
+	if c.mesh, _, err = c.source.Load(context.Background()); err != nil {
 		return err
 	}
 	return c.SetMesh(c.mesh)
