@@ -7,13 +7,13 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// slowApplications finds slow-application: the median duration at the callee's proxy is a multiple of what it was, and
-// no call that the callee makes itself is slow or fails.
+// slowApplications finds slow-application: the median duration at the callee's proxy, or a timeout that ends requests
+// and has not changed, is a multiple of what requests took, and no call that the callee makes itself is slow or fails.
 func slowApplications(p *patient) (out []candidate) {
 	all := p.byCallee(slow, timedOut)
 	for _, callee := range callees(all) {
 		list := all[callee]
-		if !slices.ContainsFunc(list, func(s symptom) bool { return s.kind == slow }) || p.suffers(callee) {
+		if !slices.ContainsFunc(list, p.slowed) || p.suffers(callee) {
 			continue
 		}
 		out = append(out, candidate{explains: list, sure: byNumbers, Verdict: Verdict{
@@ -22,6 +22,17 @@ func slowApplications(p *patient) (out []candidate) {
 		}, next: "meshc top --by callee"})
 	}
 	return out
+}
+
+// slowed reports whether requests of a symptom take a multiple of what they took.
+func (p *patient) slowed(s symptom) bool {
+	if s.kind != timedOut {
+		return s.kind == slow
+	}
+	limit := p.timeoutOf(s.edge).Value
+	usual, known := s.edge.usual()
+	_, changed := p.timeoutChanged(s.edge, limit)
+	return limit.Bounds() && known && !changed && limit.Milliseconds() >= multiple*usual
 }
 
 // failingApplications finds application-errors: an application answers 5xx, breaks off or is not there, and no call

@@ -202,7 +202,45 @@ func silentStreams(p *patient) (out []candidate) {
 			break
 		}
 	}
+	all := p.byCallee(denied)
+	for _, member := range callees(all) {
+		if !p.untaken(member) {
+			continue
+		}
+		out = append(out, candidate{sure: byState, since: p.Loaded, next: "meshc config " + member.Name, Verdict: Verdict{
+			Cause: StreamWithoutUpdates, Subject: member.String(), Party: ByMesh,
+			Text: fmt.Sprintf("a proxy of %s has an open stream, and was not sent the rules of %s", member.Name,
+				p.Loaded.Format(time.TimeOnly)),
+		}, evidence: []Evidence{{
+			fmt.Sprintf("what a proxy of %s has was sent before its rules changed", member.Name), "meshc status",
+		}}, explains: all[member]})
+	}
 	return out
+}
+
+// untaken reports whether the last mesh has other rules of a member, and a connected proxy was sent no listeners or
+// routes since then.
+func (p *patient) untaken(member ir.Ref) bool {
+	was, loaded := p.rulesBefore(member.Name)
+	if was == nil || !loaded.Equal(p.Loaded) || p.Server == nil || p.Server.Status == nil {
+		return false
+	}
+	return slices.ContainsFunc(p.Server.Status.Proxies, func(one serve.Proxy) bool {
+		if of, _ := memberOf(one.Node); of != member || !one.Connected {
+			return false
+		}
+		kept := 0
+		for _, t := range one.Types {
+			switch {
+			case t.Type != config.Listener && t.Type != config.Route:
+			case !t.Since.Before(loaded):
+				return false
+			default:
+				kept++
+			}
+		}
+		return kept > 0
+	})
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -91,24 +91,15 @@ func (h *failingHost) failed() (n, of uint64) {
 	return 0, h.grow.Requests
 }
 
-// failingInstances finds instance-failing and zone-failing: hosts at which most requests fail, while few fail at the
-// others of the same service.
+// failingInstances finds instance-failing: a host at which most requests fail, while few fail at the others of the same
+// service.
 func failingInstances(p *patient) (out []candidate) {
-	zones := map[string][]failingHost{}
-	hosts := p.hostsOf()
-	for name, list := range hosts {
+	for name, list := range p.hostsOf() {
 		bad := minority(list)
-		if len(bad) == 0 {
+		if len(bad) != 1 {
 			continue
 		}
-		ref := ir.ServiceRef(name)
-		if z := bad[0].zone; z != "" && !slices.ContainsFunc(bad, func(h failingHost) bool { return h.zone != z }) {
-			zones[z] = append(zones[z], bad...)
-		}
-		if len(bad) > 1 {
-			continue
-		}
-		h := bad[0]
+		h, ref := bad[0], ir.ServiceRef(name)
 		n, of := h.failed()
 		s := p.service(ref)
 		pos := s.Pos
@@ -127,22 +118,33 @@ func failingInstances(p *patient) (out []candidate) {
 			out = append(out, c)
 		}
 	}
-	for zone, bad := range zones {
-		services := map[string]bool{}
-		c := candidate{sure: byState, next: "meshc top --by callee", Verdict: Verdict{
+	return out
+}
+
+// failingZones finds zone-failing: in one zone, and the same one, requests to instances of several services fail.
+func failingZones(p *patient) (out []candidate) {
+	zones := map[string][]symptom{}
+	services := map[string]int{}
+	for name, list := range p.hostsOf() {
+		of := map[string]*[2]uint64{}
+		for i := range list {
+			n, requests := list[i].failed()
+			count(of, list[i].zone, n, requests)
+		}
+		explains := p.byCallee(answered, broken, gone, unconnected, timedOut)[ir.ServiceRef(name)]
+		if bad := worst(of, fewest/2); bad != "" && len(explains) > 0 {
+			services[bad]++
+			zones[bad] = append(zones[bad], explains...)
+		}
+	}
+	for zone, explains := range zones {
+		if services[zone] < 2 {
+			continue
+		}
+		out = append(out, candidate{explains: explains, sure: byState, next: "meshc top --by callee", Verdict: Verdict{
 			Cause: ZoneFailing, Subject: "mesh", Party: ByOutside,
 			Text: fmt.Sprintf("requests to the instances in the zone %s fail, and not those to others", zone),
-		}}
-		for _, h := range bad {
-			if !services[h.callee.Name] {
-				services[h.callee.Name] = true
-				c.explains = append(c.explains,
-					p.byCallee(answered, broken, gone, unconnected, timedOut)[ir.ServiceRef(h.callee.Name)]...)
-			}
-		}
-		if len(services) > 1 && len(c.explains) > 0 {
-			out = append(out, c)
-		}
+		}})
 	}
 	return out
 }
@@ -177,20 +179,10 @@ func worseVersions(p *patient) (out []candidate) {
 			continue
 		}
 		of := map[string]*[2]uint64{}
-		count := func(version string, failed, requests uint64) {
-			if version == "" {
-				return
-			}
-			if of[version] == nil {
-				of[version] = &[2]uint64{}
-			}
-			of[version][0] += failed
-			of[version][1] += requests
-		}
 		for _, one := range all[callee] {
 			if end := one.edge.latest.Client; end != nil {
 				for _, l := range end.Lines {
-					count(l.Version, l.Errors, l.Requests)
+					count(of, l.Version, l.Errors, l.Requests)
 				}
 			}
 		}
@@ -198,10 +190,10 @@ func worseVersions(p *patient) (out []candidate) {
 			clear(of)
 			for _, h := range hosts[s.Name] {
 				n, requests := h.failed()
-				count(h.version, n, requests)
+				count(of, h.version, n, requests)
 			}
 		}
-		if bad := worst(of); bad != "" {
+		if bad := worst(of, fewest); bad != "" {
 			out = append(out, candidate{explains: all[callee], sure: byState, Verdict: Verdict{
 				Cause: VersionWorse, Subject: callee.String(), Position: lineOf(s.Version(bad).Pos),
 				Party: ByApplication,
@@ -214,8 +206,20 @@ func worseVersions(p *patient) (out []candidate) {
 	return out
 }
 
-// worst is the version at which much more fails than at all others; "" for none.
-func worst(of map[string]*[2]uint64) string {
+// count adds failed and other requests to those of a version or a zone; "" for none.
+func count(of map[string]*[2]uint64, name string, failed, requests uint64) {
+	if name == "" {
+		return
+	}
+	if of[name] == nil {
+		of[name] = &[2]uint64{}
+	}
+	of[name][0] += failed
+	of[name][1] += requests
+}
+
+// worst is the version, or zone, at which much more fails than at all others, and at least so much; "" for none.
+func worst(of map[string]*[2]uint64, least uint64) string {
 	best, second, name := 0.0, 0.0, ""
 	for version, n := range of {
 		if n[1] == 0 {
@@ -228,7 +232,7 @@ func worst(of map[string]*[2]uint64) string {
 			second = max(second, share)
 		}
 	}
-	if len(of) < 2 || best < 0.05 || best < 5*second || of[name][0] < fewest {
+	if len(of) < 2 || best < 0.05 || best < 5*second || of[name][0] < least {
 		return ""
 	}
 	return name

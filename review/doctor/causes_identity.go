@@ -41,6 +41,9 @@ func certificates(p *patient) (out []candidate) {
 	return p.untrusted()
 }
 
+// toServer has the handshakes of a proxy with meshc serve, which it does not trust.
+const toServer = "meshc.ssl.fail_verify_error"
+
 // untrusted finds issuer-not-reloaded, by the handshakes that fail as a certificate is not trusted: Envoy counts them
 // in ssl.fail_verify_error of the end that does not trust.
 func (p *patient) untrusted() (out []candidate) {
@@ -54,7 +57,7 @@ func (p *patient) untrusted() (out []candidate) {
 			if !strings.HasSuffix(name, ".ssl.fail_verify_error") {
 				continue
 			}
-			if cluster, is := strings.CutPrefix(name, "cluster."); is {
+			if cluster, is := strings.CutPrefix(name, "cluster."); is && cluster != toServer {
 				for _, s := range p.Mesh.Services {
 					if strings.HasPrefix(cluster, strings.ReplaceAll(s.QualifiedName(), ".", "_")+"|") {
 						failing[ir.ServiceRef(s.Name)] += n

@@ -55,8 +55,8 @@ func endpointFiles(p *patient) (out []candidate) {
 
 // What of a service's instances is too much of a change.
 const (
-	// flapping is how many instances come and go within a minute.
-	flapping = 300
+	// flapping is how many instances come and go within a minute, at least, and flaps how often each of them does.
+	flapping, flaps = 300, 30
 	// rejoined is within which time instances that left came back.
 	rejoined = 15 * time.Second
 )
@@ -91,10 +91,10 @@ func instanceLists(p *patient) (out []candidate) {
 			})
 			out = append(out, c)
 		}
-		if n := movedWithin(moves, p.Now.Add(-time.Minute)); n > flapping {
+		if n, most := movedWithin(moves, p.Now.Add(-time.Minute)); n > max(flapping, flaps*most) {
 			c := verdict(EndpointsFlapping, ByOutside,
 				fmt.Sprintf("instances of %s come and go without end: %d within a minute", s.Name, n))
-			c.since = moves[0].At
+			c.sure, c.since = byElimination, moves[0].At
 			c.evidence = append(c.evidence, Evidence{
 				fmt.Sprintf("%d changes of its list of instances since %s", len(moves), c.since.UTC().Format(time.TimeOnly)),
 				c.next,
@@ -135,13 +135,15 @@ func leaving(moves []serve.Move) (left, back time.Time) {
 	return left, back
 }
 
-func movedWithin(moves []serve.Move, after time.Time) (n int) {
+// movedWithin is how many instances have come and gone since then, and how many there were at most.
+func movedWithin(moves []serve.Move, then time.Time) (n, most int) {
 	for _, m := range moves {
-		if m.At.After(after) {
+		if m.At.After(then) {
 			n += m.Came + m.Went
+			most = max(most, m.Left)
 		}
 	}
-	return n
+	return n, most
 }
 
 // failedSince reports whether requests to a callee have failed since then.

@@ -15,15 +15,8 @@ import (
 // before: either the timeout has changed, or what was usual takes as long as the timeout lets it.
 func shortTimeouts(p *patient) (out []candidate) {
 	for _, s := range p.having(timedOut) {
-		call := p.callOf(s.edge)
-		if call == nil || p.suffers(s.edge.callee) {
-			continue
-		}
-		limit := call.Policy.Timeout
-		if per := call.Policy.PerTryTimeout; per.Value.Bounds() && (!limit.Value.Bounds() || per.Value < limit.Value) {
-			limit = per
-		}
-		if !limit.Value.Bounds() {
+		limit := p.timeoutOf(s.edge)
+		if !limit.Value.Bounds() || p.suffers(s.edge.callee) {
 			continue
 		}
 		loaded, changed := p.timeoutChanged(s.edge, limit.Value)
@@ -46,6 +39,19 @@ func shortTimeouts(p *patient) (out []candidate) {
 		out = append(out, c)
 	}
 	return out
+}
+
+// timeoutOf is the shortest timeout that ends requests of an edge, that of a try or of all; without a value for none.
+func (p *patient) timeoutOf(e *edge) (limit ir.Setting[ir.Duration]) {
+	call := p.callOf(e)
+	if call == nil {
+		return limit
+	}
+	limit = call.Policy.Timeout
+	if per := call.Policy.PerTryTimeout; per.Value.Bounds() && (!limit.Value.Bounds() || per.Value < limit.Value) {
+		limit = per
+	}
+	return limit
 }
 
 // callOf is the call of an edge by the route on which most requests fail, or else the one with the shortest timeout.

@@ -57,6 +57,50 @@ func hiddenRoutes(p *patient) (out []candidate) {
 	return out
 }
 
+// answeringRoutes finds route-hidden where the new route answers itself: its requests are no longer on the edge to the
+// callee, but fail on that of its caller to its own proxy.
+func answeringRoutes(p *patient) (out []candidate) {
+	if p.Mesh == nil {
+		return nil
+	}
+	for _, s := range p.symptoms {
+		if s.edge.callee.Name != "" || s.edge.latest.Client == nil {
+			continue
+		}
+		for _, callee := range p.Mesh.Services {
+			ref := ir.ServiceRef(callee.Name)
+			was, loaded := p.routesBefore(ref)
+			taker := answersInstead(s.edge.latest.Client.Lines, was, callee.Routes)
+			if taker == nil {
+				continue
+			}
+			out = append(out, candidate{explains: []symptom{s}, sure: byState, since: loaded, Verdict: Verdict{
+				Cause: RouteHidden, Subject: ref.String(), Position: lineOf(taker.Pos), Party: ByMesh,
+				Text: fmt.Sprintf("the route %q answers itself what went by later routes of %s before the change at %s",
+					taker.Name, callee.Name, loaded.Format(time.TimeOnly)),
+			}, next: "meshc diff --from HEAD~1"})
+		}
+	}
+	return out
+}
+
+// answersInstead is a route that is new, answers itself, has requests, and stands before one of before.
+func answersInstead(lines []telemetry.Line, was, now []ir.Route) *ir.Route {
+	known := func(r ir.Route) bool {
+		return slices.ContainsFunc(was, func(o ir.Route) bool { return o.Name == r.Name })
+	}
+	for i := range now {
+		r := &now[i]
+		asked := slices.ContainsFunc(lines, func(l telemetry.Line) bool {
+			return l.Name == r.Name && l.Source == r.Pos.String() && l.Requests > 0
+		})
+		if r.Answers() && asked && !known(*r) && slices.ContainsFunc(now[i+1:], known) {
+			return r
+		}
+	}
+	return nil
+}
+
 func (p *patient) routesOf(r ir.Ref) []ir.Route {
 	switch r.Kind {
 	case ir.KindService:

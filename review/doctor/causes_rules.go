@@ -59,17 +59,22 @@ func (p *patient) changedIn(name string, differs func(was, is *ir.Service) bool)
 	return nil, time.Time{}
 }
 
+// rulesBefore is a service as it was before the last change of its rules, and when that was loaded; nil for none.
+func (p *patient) rulesBefore(name string) (was *ir.Service, loaded time.Time) {
+	return p.changedIn(name, func(a, b *ir.Service) bool {
+		return !ir.Same(a.Allow, b.Allow) || !ir.Same(a.Deny, b.Deny)
+	})
+}
+
 // removedRules finds rule-removed: requests of one caller that are denied since rules of the callee changed. Denials of
 // a caller whose rules have not changed are the caller's, client-errors.
 func removedRules(p *patient) (out []candidate) {
 	for _, s := range p.having(denied) {
 		callee := p.service(s.edge.callee)
-		if callee == nil {
+		if callee == nil || p.untaken(s.edge.callee) {
 			continue
 		}
-		was, loaded := p.changedIn(callee.Name, func(a, b *ir.Service) bool {
-			return !ir.Same(a.Allow, b.Allow) || !ir.Same(a.Deny, b.Deny)
-		})
+		was, loaded := p.rulesBefore(callee.Name)
 		c := candidate{explains: []symptom{s}, sure: byNumbers}
 		c.next = fmt.Sprintf("meshc edges --last %s", "5m")
 		if was == nil {

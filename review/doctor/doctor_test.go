@@ -64,6 +64,13 @@ func specIllnesses() []illness {
 			w.line(t, "web -> cart", "new", "v2", 0, 200, 0)
 			w.line(t, "web -> cart", "some", "", 2000, 0, 0)
 		}, "", Verdict{Cause: RouteHidden, Subject: "service cart", Position: on(`{name: "new"`), Party: ByMesh}},
+		{"an earlier route answers itself", func(t *testing.T, w *ward) {
+			w.after(t, strings.Replace(shop, `{name: "new"`,
+				`{name: "moved", match: path: prefix: "/old", directResponse: status: 410}, {name: "new"`, 1))
+			w.answersItself("service web", telemetry.Line{
+				Name: "moved", Source: w.Mesh.Service("cart").Routes[0].Pos.String(), Requests: 90,
+			})
+		}, "", Verdict{Cause: RouteHidden, Subject: "service cart", Position: on(`{name: "new"`), Party: ByMesh}},
 		{"a version has no instance", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 503, "NoHealthyUpstream")
 			w.line(t, "web -> cart", "new", "v2", 0, 100, 100)
@@ -101,12 +108,12 @@ func instanceIllnesses() []illness {
 				{At: noon.Add(-20 * time.Second), Went: 3}, {At: noon.Add(-16 * time.Second), Came: 3, Left: 3},
 			}
 		}, "", Verdict{Cause: InstancesRejoined, Subject: "service listed", Position: place, Party: ByOutside}},
-		{"instances flap", func(_ *testing.T, w *ward) {
-			for i := range 20 {
-				w.Server.Recent.Moves["listed"] = append(w.Server.Recent.Moves["listed"],
-					serve.Move{At: noon.Add(time.Duration(i-20) * time.Second), Came: 100, Went: 100, Left: 100})
-			}
-		}, "", Verdict{Cause: EndpointsFlapping, Subject: "service listed", Position: place, Party: ByOutside}},
+		{"instances flap", func(_ *testing.T, w *ward) { w.moves("listed", 20, 100, 100) }, "", Verdict{Cause: EndpointsFlapping, Subject: "service listed", Position: place, Party: ByOutside}},
+		{"instances leave while others come and go", func(t *testing.T, w *ward) {
+			w.fails(t, "web -> listed", 503, "NoHealthyUpstream")
+			w.Server.Recent.Instances["listed"] = nil
+			w.moves("listed", 60, 25, 50)
+		}, "", Verdict{Cause: NoInstances, Subject: "service listed", Position: place, Party: ByOutside}},
 		{"proxies have old addresses", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> listed", 503, "UpstreamConnectionFailure")
 			w.callers("listed.default|http", hostAt(9, "", 0, 0))
@@ -128,7 +135,7 @@ func instanceIllnesses() []illness {
 		{"a zone", func(t *testing.T, w *ward) {
 			for _, to := range []string{"cart", "listed"} {
 				w.fails(t, "web -> "+to, 503, "UpstreamConnectionFailure")
-				w.callers(to+".default|http", hostAt(1, "a", 20, 0), hostAt(2, "b", 20, 20), hostAt(3, "c", 20, 0))
+				w.callers(to+".default|http", hostAt(1, "a", 20, 0), hostAt(2, "b", 20, 5), hostAt(3, "c", 20, 0))
 				w.Server.Recent.Instances[to] = []serve.Instance{
 					{Address: "10.0.0.1"}, {Address: "10.0.0.2"}, {Address: "10.0.0.3"},
 				}
@@ -181,6 +188,19 @@ func deliveryIllnesses() []illness {
 				{Type: "EDS", State: serve.StateBehind, Age: 60},
 			}
 		}, "", Verdict{Cause: StreamWithoutUpdates, Subject: "service cart", Party: ByMesh}},
+		{"a stream was not sent new rules", func(t *testing.T, w *ward) {
+			w.before(t, strings.Replace(shop, `{from: services: ["web"], methods: ["GET"]},`, "", 1))
+			w.denies(t, "web -> cart")
+			proxy(w, "cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: noon.Add(-time.Hour)}}
+		}, "", Verdict{Cause: StreamWithoutUpdates, Subject: "service cart", Party: ByMesh}},
+		{"rules let in more, and a stream was sent them", func(t *testing.T, w *ward) {
+			w.before(t, strings.Replace(shop, `{from: services: ["web"], methods: ["GET"]},`, "", 1))
+			w.denies(t, "web -> cart")
+			proxy(w, "cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: w.Loaded}}
+		}, "", Verdict{
+			Cause: RuleRemoved, Subject: "edge web -> cart", Position: on(`allow: [{from: services: ["web"], methods`),
+			Party: ByMesh,
+		}},
 		{"endpoints are late while a change is pushed", func(t *testing.T, w *ward) {
 			w.before(t, strings.Replace(shop, `requests: 10`, `requests: 11`, 1))
 			for _, of := range []string{"cart", "web"} {
@@ -202,6 +222,13 @@ func deliveryIllnesses() []illness {
 				"cluster.cart_default|http.ssl.fail_verify_error": 9,
 			}}}
 		}, "", Verdict{Cause: IssuerNotReloaded, Subject: "service cart", Party: ByMesh}},
+		{"a proxy does not trust the server", func(t *testing.T, w *ward) {
+			w.fails(t, "web -> cart", 503, "UpstreamConnectionFailure")
+			proxy(w, "cart").Connected = false
+			w.Proxies = []Proxy{{Node: "service/cart/a", Member: ir.ServiceRef("cart"), Grown: map[string]uint64{
+				"cluster.meshc.ssl.fail_verify_error": 9,
+			}}}
+		}, "", Verdict{Cause: IssuerNotReloaded, Subject: "service cart", Party: ByMesh}},
 		{"somebody speaks plaintext", func(_ *testing.T, w *ward) {
 			w.Proxies = []Proxy{{Node: "service/cart/a", Member: ir.ServiceRef("cart"), Grown: map[string]uint64{
 				"listener.10.0.0.1_8080.ssl.connection_error": 9,
@@ -221,6 +248,13 @@ func otherIllnesses() []illness {
 			}
 			w.fails(t, "web -> cart", 504, "UpstreamRequestTimeout")
 		}, "", Verdict{Cause: SlowApplication, Subject: "service pay", Party: ByApplication}},
+		{"a slow leaf behind a timeout and retries", func(t *testing.T, w *ward) {
+			w.fails(t, "web -> cart", 504, "UpstreamOverflow,UpstreamRequestTimeout")
+			w.fails(t, "edge -> web", 500, "UpstreamOverflow")
+		}, "", Verdict{Cause: SlowApplication, Subject: "service cart", Party: ByApplication}},
+		{"few instances come and go often", func(_ *testing.T, w *ward) { w.moves("listed", 64, 4, 20) }, "", Verdict{
+			Cause: Nothing, Subject: "mesh", Party: ByNobody,
+		}},
 		{"a leaf answers 500", func(t *testing.T, w *ward) {
 			for _, edge := range []string{"cart -> pay", "web -> cart", "edge -> web"} {
 				w.fails(t, edge, 500, "-")

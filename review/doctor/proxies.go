@@ -63,7 +63,7 @@ type Leaf struct {
 }
 
 // between is the time between two looks at what a proxy counts.
-const between = time.Second
+const between = 2 * time.Second
 
 // adminAddress is where a proxy's administration may be asked.
 type adminAddress struct {

@@ -154,8 +154,8 @@ func kindOf(f *telemetry.Failure, client bool) kind {
 		return limited
 	case has("NoHealthyUpstream"):
 		return noInstance
-	case has("UpstreamOverflow"):
-		return overflow
+	case f.Flags == "UpstreamOverflow" && (f.Status < 500 || f.Status == 503):
+		return overflow // besides another flag or status it is that of a retry, of what failed otherwise
 	case has("UpstreamRequestTimeout"):
 		return timedOut
 	case has("UpstreamProtocolError"):
@@ -183,6 +183,9 @@ func kindOf(f *telemetry.Failure, client bool) kind {
 	return ""
 }
 
+// multiple is how many times longer than usual a slow request takes.
+const multiple = 4
+
 // slower reports how many requests of now take much longer than before, and since when.
 func (e *edge) slower() (n uint64, at time.Time) {
 	end := e.Server
@@ -200,7 +203,7 @@ func (e *edge) slower() (n uint64, at time.Time) {
 	if e.failures()[timedOut] > 0 { // longer it cannot be seen to take
 		least = 50
 	}
-	is := func(s telemetry.Stage) bool { return s.P50 >= 4*base && s.P50 >= base+least }
+	is := func(s telemetry.Stage) bool { return s.P50 >= multiple*base && s.P50 >= base+least }
 	_, recent := split(end)
 	for _, s := range slices.Backward(recent) {
 		if s.Samples < fewest {

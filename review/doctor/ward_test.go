@@ -169,6 +169,34 @@ func (w *ward) before(t testing.TB, text string) {
 	w.Past = append(w.Past, Past{compiled(t, text), w.Loaded})
 }
 
+// after has another spec be served since a moment ago.
+func (w *ward) after(t testing.TB, text string) {
+	t.Helper()
+	w.Loaded = noon.Add(-20 * time.Second)
+	w.Past = append(w.Past, Past{w.Mesh, w.Loaded})
+	w.Mesh = compiled(t, text)
+}
+
+// answersItself has a caller's proxy answer requests by a route with 410.
+func (w *ward) answersItself(caller string, route telemetry.Line) {
+	end := &telemetry.End{
+		Kind: telemetry.ClientHTTP, Last: noon, Lines: []telemetry.Line{route},
+		Failures: []telemetry.Failure{{Status: 410, GRPC: -1, Requests: route.Requests}},
+	}
+	e := serve.Edge{Caller: caller, Client: end}
+	w.Server.Latest.Edges = append(w.Server.Latest.Edges, e)
+	w.Server.Edges.Edges = append(w.Server.Edges.Edges, e)
+}
+
+// moves has the list of a service change so often lately, each time by as many that come and that go of its instances.
+func (w *ward) moves(service string, times, each, instances int) {
+	for i := range times {
+		w.Server.Recent.Moves[service] = append(w.Server.Recent.Moves[service], serve.Move{
+			At: noon.Add(time.Duration(i-times) * time.Second / 2), Came: each, Went: each, Left: instances,
+		})
+	}
+}
+
 func (w *ward) callers(cluster string, hosts ...Host) {
 	w.Proxies = append(w.Proxies, Proxy{
 		Node: "service/web/a", Member: ir.ServiceRef("web"), Clusters: []Cluster{{Name: cluster, Hosts: hosts}},
