@@ -98,17 +98,17 @@ var imports = []struct{ of, may, depend string }{
 		"review/diff", "compiler/diag compiler/ir compiler/series compiler/source compiler/try compiler/update render review/values",
 		"envoy kubernetes",
 	},
-	{"review/bundle", "compiler/secret", ""},
+	{"review/admin", "", ""},
+	{"review/bundle", "compiler/secret review/admin", ""},
 	{"review/config", "compiler/ir compiler/source render/envoy", "envoy"},
 	{
-		"review/doctor", `compiler/diag compiler/ir compiler/source render/envoy review/config review/diff review/revision serve
-		serve/telemetry`, "envoy kubernetes",
+		"review/doctor", `compiler/diag compiler/ir compiler/source render/envoy review/admin review/config review/diff review/revision serve serve/telemetry`, "envoy kubernetes",
 	},
 	{"review/graph/layout", "", ""},
 	{"review/graph", "compiler/diag compiler/ir compiler/source review/graph/layout", ""},
 	{"review/replay", "compiler/diag compiler/ir compiler/series compiler/try review/logs", ""},
 	{"review/logs", "compiler/diag compiler/ir compiler/try", ""},
-	{"review/preflight", "serve", "envoy"},
+	{"review/preflight", "review/admin serve", "envoy"},
 	{"review/why", "compiler/diag compiler/ir compiler/series compiler/try review/logs review/replay", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},
@@ -123,7 +123,7 @@ var imports = []struct{ of, may, depend string }{
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/similar compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
 		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes importer/together render render/certificates render/cluster render/envoy
-		render/kubernetes render/meshfile render/oci render/sink review review/bundle review/config review/diff review/doctor review/graph review/logs review/preflight review/replay review/state review/revision review/verify review/why
+		render/kubernetes render/meshfile render/oci render/sink review review/admin review/bundle review/config review/diff review/doctor review/graph review/logs review/preflight review/replay review/state review/revision review/verify review/why
 		schema schema/reference serve serve/kubernetes serve/lever serve/telemetry`, "cue envoy kubernetes cobra"},
 
 	// What tests and tools use, and no package above.

@@ -71,6 +71,9 @@ It exits with 1 if the places differ.`,
 	return cmd
 }
 
+// maxDump bounds a dump on the standard input, in bytes.
+const maxDump = 512 << 20
+
 // comparison is of one proxy.
 type comparison struct {
 	flags  configFlags
@@ -168,7 +171,7 @@ func (c *comparison) askEnvoy(cmd *cobra.Command, m *ir.Mesh) error {
 func (f *configFlags) readDump(cmd *cobra.Command) (data []byte, from string, err error) {
 	switch {
 	case f.dump == "-":
-		data, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxAnswer))
+		data, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxDump))
 		return data, "standard input", err
 	case f.dump != "":
 		data, err = os.ReadFile(f.dump)

@@ -133,8 +133,8 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"the mesh has no service or gateway mail":                             {"mail"},
-		"the mesh has no gateway cart":                                        {"gateway", "cart"},
+		"the mesh shop has no service or gateway \"mail\"":                    {"mail"},
+		"the mesh shop has no gateway \"cart\"":                               {"gateway", "cart"},
 		`kind "external" is not service or gateway`:                           {"external", "cart"},
 		`output is "xml" and must be table, yaml or json`:                     {"cart", "-o", "xml"},
 		"is of the proxy service/web/a, and not of service cart":              {"cart", "--envoy", envoys["service/web/a"]},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/review/admin"
 	"github.com/meshc/meshc/serve"
 )
 
@@ -108,11 +110,8 @@ func fetchStatus(cmd *cobra.Command, server string) (*serve.Report, []byte, erro
 	return report, raw, nil
 }
 
-// How long a server is waited for, and how much of its answer is read.
-const (
-	answerTime = 10 * time.Second
-	maxAnswer  = 512 << 20
-)
+// answerTime is how long a server is waited for.
+const answerTime = 10 * time.Second
 
 // ask reads what a server says to whoever looks after it.
 func ask(cmd *cobra.Command, server, path string) ([]byte, error) {
@@ -140,19 +139,16 @@ var errNoAnswer = errors.New("no answer")
 
 // get reads what a server answers.
 func get(cmd *cobra.Command, server, path string) (code int, data []byte, err error) {
-	server = strings.TrimSuffix(strings.TrimPrefix(server, "http://"), "/") // as meshc up prints it
-	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+server+path, nil)
-	if err != nil {
-		return 0, nil, usage(fmt.Errorf("server %q is not a valid address HOST:PORT", server))
-	}
-	client := http.Client{Timeout: answerTime}
-	answer, err := client.Do(request)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(cmd.Context(), answerTime)
+	defer cancel()
+	answer, err := admin.Get(ctx, server, path)
+	switch {
+	case errors.Is(err, admin.ErrAddress):
+		return 0, nil, usage(fmt.Errorf("server %w", err))
+	case err != nil:
 		return 0, nil, errNoAnswer
 	}
-	defer answer.Body.Close()
-	data, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	return answer.StatusCode, data, err
+	return answer.Status, answer.Data, nil
 }
 
 // printStatus writes a line for each proxy, and below them why something is not

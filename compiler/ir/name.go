@@ -37,7 +37,7 @@ func (m *Mesh) Missing(what, name string) error {
 	for _, e := range m.Externals {
 		members = append(members, e.Name)
 	}
-	if near := similar.Name(name, members); near != "" {
+	if near := similar.Name(name, members); near != "" && near != name {
 		return fmt.Errorf("the mesh %s has no %s %q; did you mean %s?", m.Name, what, name, near)
 	}
 	return fmt.Errorf("the mesh %s has no %s %q", m.Name, what, name)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/compiler/secret"
+	"github.com/meshc/meshc/review/admin"
 )
 
 // Sources say what is collected.
@@ -209,32 +209,9 @@ func tail(name string) (data []byte, cut bool, err error) {
 func fetch(ctx context.Context, address, asked string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+asked, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not an address HOST:PORT", address)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		if within := errors.Unwrap(err); within != nil { // a *url.Error, whose text repeats the request
-			err = within
-		}
-		return nil, err
-	}
-	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxFile+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case answer.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("it answers %d", answer.StatusCode)
-	case len(data) > maxFile:
+	data, err := admin.Read(ctx, address, asked)
+	if err == nil && len(data) > maxFile {
 		return nil, fmt.Errorf("its answer is larger than %d MiB", maxFile>>20)
 	}
-	return data, nil
-}
-
-// client follows nothing and keeps nothing open.
-var client = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return data, err
 }

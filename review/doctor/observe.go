@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/review/admin"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/telemetry"
 )
@@ -67,15 +65,13 @@ const (
 	late = 2 * time.Second
 	// mostPast is how many earlier meshes are read.
 	mostPast = 4
-	// mostAnswer bounds an answer.
-	mostAnswer = 256 << 20
 )
 
 // Observe looks at all sources, side by side.
 func Observe(ctx context.Context, from Sources) *Observations {
 	o := &Observations{Mesh: from.Mesh, Now: time.Now().UTC()}
 	for _, address := range from.Servers {
-		one := &Server{Address: strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")}
+		one := &Server{Address: admin.Trimmed(address)}
 		one.Err = one.read(ctx, o)
 		o.add(one)
 	}
@@ -139,7 +135,7 @@ func (s *Server) read(ctx context.Context, o *Observations) error {
 func (s *Server) readMeshes(ctx context.Context, o *Observations, list []serve.Loaded) {
 	list = list[max(0, len(list)-1-mostPast):]
 	for i, m := range list {
-		raw, err := fetch(ctx, s.Address, "/mesh?hash="+url.QueryEscape(m.Hash))
+		raw, err := admin.Read(ctx, s.Address, "/mesh?hash="+url.QueryEscape(m.Hash))
 		if err != nil {
 			continue // it is no longer kept
 		}
@@ -155,7 +151,7 @@ func (s *Server) readMeshes(ctx context.Context, o *Observations, list []serve.L
 }
 
 func (s *Server) get(ctx context.Context, path string, into any) error {
-	raw, err := fetch(ctx, s.Address, path)
+	raw, err := admin.Read(ctx, s.Address, path)
 	if err != nil {
 		return err
 	}
@@ -174,31 +170,4 @@ func together(run ...func() error) []error {
 	}
 	wait.Wait()
 	return errs
-}
-
-// fetch reads an answer to a GET request.
-func fetch(ctx context.Context, address, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not an address HOST:PORT", address)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		if wrapped := errors.Unwrap(err); wrapped != nil { // a *url.Error, whose text repeats the request
-			err = wrapped
-		}
-		return nil, err
-	}
-	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, mostAnswer))
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answers %d to %s", address, answer.StatusCode, path)
-	}
-	return data, err
-}
-
-// client follows nothing and keeps nothing open.
-var client = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/review/admin"
 )
 
 // Proxy is what the administration of an Envoy says.
@@ -184,7 +185,7 @@ func (p *Proxy) compare(before []Cluster) {
 }
 
 func getJSON(ctx context.Context, address, path string, into any) error {
-	raw, err := fetch(ctx, address, path)
+	raw, err := admin.Read(ctx, address, path)
 	if err != nil {
 		return err
 	}

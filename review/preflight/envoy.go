@@ -3,18 +3,15 @@ package preflight
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
+
+	"github.com/meshc/meshc/review/admin"
 )
 
-// askTime is how long an answer is waited for, and maxAnswer how much of it is read, in bytes.
-const (
-	askTime   = 5 * time.Second
-	maxAnswer = 256 << 20
-)
+// askTime is how long an answer is waited for.
+const askTime = 5 * time.Second
 
 // certificates are what Envoy tells of those that it uses (GET /certs).
 type certificates struct {
@@ -52,49 +49,18 @@ func envoy(ctx context.Context, address string) []Result {
 	return []Result{clock(address, skew), out}
 }
 
-// ask reads an answer, and how far the clock of who answers is from that of this machine, as well as whole seconds
-// tell.
+// ask reads an answer in JSON, and how far the clock of who answers is from that of this machine.
 func ask(ctx context.Context, address, path string, into any) (skew time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not an address HOST:PORT", address)
-	}
-	begun := time.Now()
-	answer, err := client.Do(request)
-	if err != nil {
-		if within := errors.Unwrap(err); within != nil { // a *url.Error, whose text repeats the request
-			err = within
-		}
-		return 0, err
-	}
-	defer answer.Body.Close()
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-		skew = apart(date, begun, time.Now())
-	}
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	answer, err := admin.Get(ctx, address, path)
 	switch {
 	case err != nil:
 		return 0, err
-	case answer.StatusCode != http.StatusOK:
-		return 0, fmt.Errorf("it answers %d to %s", answer.StatusCode, path)
-	case json.Unmarshal(data, into) != nil:
+	case answer.Status != http.StatusOK:
+		return 0, fmt.Errorf("it answers %d to %s", answer.Status, path)
+	case json.Unmarshal(answer.Data, into) != nil:
 		return 0, fmt.Errorf("it does not answer as expected to %s", path)
 	}
-	return skew, nil
-}
-
-// apart is how far a clock is off that showed date, in whole seconds, at some time between two times of this machine.
-func apart(date, begun, ended time.Time) time.Duration {
-	if early := date.Add(time.Second).Sub(begun); early < 0 {
-		return early
-	}
-	return max(0, date.Sub(ended))
-}
-
-// client follows nothing and keeps nothing open.
-var client = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return answer.Skew, nil
 }

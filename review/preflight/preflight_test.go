@@ -134,20 +134,6 @@ func TestServersKnowTheirOwnProxies(t *testing.T) {
 	}
 }
 
-// A date of whole seconds says nothing of what is less.
-func TestClocksApart(t *testing.T) {
-	at := time.Date(2027, 1, 1, 0, 0, 10, 900e6, time.UTC)
-	for _, c := range []struct {
-		date, want time.Duration
-	}{
-		{-900 * time.Millisecond, 0}, {0, 0}, {-20 * time.Second, -19 * time.Second}, {20 * time.Second, 19 * time.Second},
-	} {
-		if got := apart(at.Add(c.date), at, at.Add(time.Second)); got != c.want {
-			t.Errorf("%v: %v, want %v", c.date, got, c.want)
-		}
-	}
-}
-
 func TestLimitsOfThisMachine(t *testing.T) {
 	limits := LimitsOfThisMachine()
 	checked := limits.results()
