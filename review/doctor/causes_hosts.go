@@ -76,6 +76,8 @@ func (p *patient) identify(s *ir.Service, h *failingHost) {
 	}
 }
 
+func (c *Counts) failures() uint64 { return c.Errors + c.Unconnected + c.Timeouts }
+
 func (c *Counts) add(d *Counts) {
 	c.Requests += d.Requests
 	c.Errors += d.Errors
@@ -83,12 +85,9 @@ func (c *Counts) add(d *Counts) {
 	c.Unconnected += d.Unconnected
 }
 
-// failed are the failures of a host lately, or in all where there were none lately.
+// failed are the failures of a host lately.
 func (h *failingHost) failed() (n, of uint64) {
-	if n = h.grow.Errors + h.grow.Unconnected + h.grow.Timeouts; n > 0 {
-		return n, h.grow.Requests + h.grow.Unconnected
-	}
-	return 0, h.grow.Requests
+	return h.grow.failures(), h.grow.Requests + h.grow.Unconnected
 }
 
 // failingInstances finds instance-failing: a host at which most requests fail, while few fail at the others of the same
@@ -121,32 +120,39 @@ func failingInstances(p *patient) (out []candidate) {
 	return out
 }
 
-// failingZones finds zone-failing: in one zone, and the same one, requests to instances of several services fail.
+// failingZones finds zone-failing: requests fail in one zone, and at instances of several services there: lately, or
+// since their callers' proxies know them.
 func failingZones(p *patient) (out []candidate) {
-	zones := map[string][]symptom{}
+	lately, suspected := shares{}, map[string][]symptom{}
 	services := map[string]int{}
 	for name, list := range p.hostsOf() {
-		of := map[string]*[2]uint64{}
-		for i := range list {
-			n, requests := list[i].failed()
-			count(of, list[i].zone, n, requests)
-		}
 		explains := p.byCallee(answered, broken, gone, unconnected, timedOut)[ir.ServiceRef(name)]
-		if bad := worst(of, fewest/2); bad != "" && len(explains) > 0 {
-			services[bad]++
-			zones[bad] = append(zones[bad], explains...)
-		}
-	}
-	for zone, explains := range zones {
-		if services[zone] < 2 {
+		if len(explains) == 0 {
 			continue
 		}
-		out = append(out, candidate{explains: explains, sure: byState, next: "meshc top --by callee", Verdict: Verdict{
-			Cause: ZoneFailing, Subject: "mesh", Party: ByOutside,
-			Text: fmt.Sprintf("requests to the instances in the zone %s fail, and not those to others", zone),
-		}})
+		here, ever := shares{}, shares{}
+		for i := range list {
+			h := &list[i]
+			n, requests := h.failed()
+			lately.count(h.zone, n, requests)
+			here.count(h.zone, n, requests)
+			ever.count(h.zone, h.since.failures(), h.since.Requests)
+		}
+		for zone := range here {
+			if here.worst(1) == zone || ever.worst(fewest) == zone {
+				services[zone]++
+				suspected[zone] = append(suspected[zone], explains...)
+			}
+		}
 	}
-	return out
+	zone := lately.worst(fewest / 2)
+	if services[zone] < 2 {
+		return nil
+	}
+	return []candidate{{explains: suspected[zone], sure: byState, next: "meshc top --by callee", Verdict: Verdict{
+		Cause: ZoneFailing, Subject: "mesh", Party: ByOutside,
+		Text: fmt.Sprintf("requests to the instances in the zone %s fail, and not those to others", zone),
+	}}}
 }
 
 // minority are the failing ones of the hosts of a service, where they are not most of them, and the others do not
@@ -178,11 +184,11 @@ func worseVersions(p *patient) (out []candidate) {
 		if s == nil || len(s.Versions) < 2 || p.suffers(callee) {
 			continue
 		}
-		of := map[string]*[2]uint64{}
+		of := shares{}
 		for _, one := range all[callee] {
 			if end := one.edge.latest.Client; end != nil {
 				for _, l := range end.Lines {
-					count(of, l.Version, l.Errors, l.Requests)
+					of.count(l.Version, l.Errors, l.Requests)
 				}
 			}
 		}
@@ -190,10 +196,10 @@ func worseVersions(p *patient) (out []candidate) {
 			clear(of)
 			for _, h := range hosts[s.Name] {
 				n, requests := h.failed()
-				count(of, h.version, n, requests)
+				of.count(h.version, n, requests)
 			}
 		}
-		if bad := worst(of, fewest); bad != "" {
+		if bad := of.worst(fewest); bad != "" {
 			out = append(out, candidate{explains: all[callee], sure: byState, Verdict: Verdict{
 				Cause: VersionWorse, Subject: callee.String(), Position: lineOf(s.Version(bad).Pos),
 				Party: ByApplication,
@@ -206,8 +212,11 @@ func worseVersions(p *patient) (out []candidate) {
 	return out
 }
 
-// count adds failed and other requests to those of a version or a zone; "" for none.
-func count(of map[string]*[2]uint64, name string, failed, requests uint64) {
+// shares are how many requests failed, and how many there were, by version or zone.
+type shares map[string]*[2]uint64
+
+// count adds requests to those of a version or a zone; "" for none.
+func (of shares) count(name string, failed, requests uint64) {
 	if name == "" {
 		return
 	}
@@ -218,8 +227,8 @@ func count(of map[string]*[2]uint64, name string, failed, requests uint64) {
 	of[name][1] += requests
 }
 
-// worst is the version, or zone, at which much more fails than at all others, and at least so much; "" for none.
-func worst(of map[string]*[2]uint64, least uint64) string {
+// worst is the one at which much more fails than at all others, and at least so many; "" for none.
+func (of shares) worst(least uint64) string {
 	best, second, name := 0.0, 0.0, ""
 	for version, n := range of {
 		if n[1] == 0 {

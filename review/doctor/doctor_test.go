@@ -252,6 +252,11 @@ func otherIllnesses() []illness {
 			w.fails(t, "web -> cart", 504, "UpstreamOverflow,UpstreamRequestTimeout")
 			w.fails(t, "edge -> web", 500, "UpstreamOverflow")
 		}, "", Verdict{Cause: SlowApplication, Subject: "service cart", Party: ByApplication}},
+		{"a slow leaf in a mesh that was just started", func(t *testing.T, w *ward) {
+			all, _ := w.edge(t, "web -> cart")
+			all.Client.Steps, all.Server.Steps = all.Client.Steps[18:], all.Server.Steps[18:]
+			w.fails(t, "web -> cart", 504, "UpstreamRequestTimeout")
+		}, "", Verdict{Cause: SlowApplication, Subject: "service cart", Party: ByApplication}},
 		{"few instances come and go often", func(_ *testing.T, w *ward) { w.moves("listed", 64, 4, 20) }, "", Verdict{
 			Cause: Nothing, Subject: "mesh", Party: ByNobody,
 		}},

@@ -218,17 +218,22 @@ func (e *edge) slower() (n uint64, at time.Time) {
 }
 
 // usual is the median duration that requests of the edge had before, in the steps in which it was short: what is slow
-// for long is not usual by that.
+// for long is not usual by that. An edge that is new has those of now.
 func (e *edge) usual() (ms float64, known bool) {
 	end := e.Server
 	if end == nil || len(end.Steps) == 0 {
 		end = e.Client
 	}
-	before, _ := split(end)
+	before, now := split(end)
 	var medians []float64
-	for _, s := range before {
-		if s.Samples >= fewest {
-			medians = append(medians, s.P50)
+	for _, steps := range [][]telemetry.Stage{before, now} {
+		for _, s := range steps {
+			if s.Samples >= fewest {
+				medians = append(medians, s.P50)
+			}
+		}
+		if len(medians) > 0 {
+			break
 		}
 	}
 	if len(medians) == 0 {

@@ -50,6 +50,8 @@ func (f *field) doctor(t *testing.T) (v verdict, took time.Duration) {
 // score is what of a verdict is right.
 type score struct{ cause, subject, position bool }
 
+func (s score) all() bool { return s.cause && s.subject && s.position }
+
 // judge compares a verdict with what is expected of a plant.
 func (f *field) judge(t *testing.T, name, of string, v verdict) score {
 	t.Helper()

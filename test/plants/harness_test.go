@@ -41,15 +41,26 @@ const (
 	falseOfHealthy = 1.0 / 200
 )
 
+// missed are the plants that the doctor does not find yet, and why; docs/doctor-causes.md says so too.
+var missed = map[string]string{
+	"authorization-unreachable": "the mesh does not know the line of externalAuthorization, so the position is the member's",
+}
+
 // TestPlants plants each cause with one seed, or as many as MESHC_PLANT_SEEDS says from MESHC_SEED on, and has the
-// doctor and the baselines find it. A plant without its symptom is an error of this harness. What the doctor must reach
-// is asserted where there are enough seeds to say.
+// doctor and the baselines find it. A plant without its symptom is an error of this harness. The doctor must find each
+// that is not among [missed]; how often its first verdict must be right is asserted where there are enough seeds to say.
 func TestPlants(t *testing.T) {
 	first, seeds := number(t, os.Getenv("MESHC_SEED"), 1), number(t, os.Getenv("MESHC_PLANT_SEEDS"), 1)
 	var rows []row
 	for seed := first; seed < first+seeds; seed++ {
 		for _, p := range plants() {
-			t.Run(fmt.Sprintf("%s/%d", p.name, seed), func(t *testing.T) { rows = append(rows, p.run(t, seed)) })
+			t.Run(fmt.Sprintf("%s/%d", p.name, seed), func(t *testing.T) {
+				f, r := p.run(t, seed)
+				rows = append(rows, r)
+				if seeds == 1 {
+					f.finds(t, &r)
+				}
+			})
 		}
 	}
 	fmt.Print(table(rows))
@@ -59,7 +70,7 @@ func TestPlants(t *testing.T) {
 }
 
 // run plants a cause in a mesh of its own, and has it found.
-func (p *plant) run(t *testing.T, seed uint64) row {
+func (p *plant) run(t *testing.T, seed uint64) (*field, row) {
 	t.Helper()
 	f := newField(t, seed)
 	before := f.numbers(t)
@@ -75,7 +86,29 @@ func (p *plant) run(t *testing.T, seed uint64) row {
 	r.said, r.took = f.doctor(t)
 	r.right = f.judge(t, p.name, r.of, r.said)
 	r.checklist, r.deviation = f.checklist(t, with, before), deviation(with, before)
-	return r
+	return f, r
+}
+
+// finds wants the doctor to find a plant, at first or asked again, as a busy machine has made few requests fail when it
+// is asked first. One of [missed] must not be found at first, or it is no longer one.
+func (f *field) finds(t *testing.T, r *row) {
+	t.Helper()
+	said, right := r.said, r.right
+	if why, is := missed[r.plant]; is {
+		if right.all() {
+			t.Errorf("%s is found, and is among those that are missed: %s", r.plant, why)
+		}
+		return
+	}
+	eventually(t, "the verdict on "+r.plant, func() string {
+		if right.all() {
+			return ""
+		}
+		wrong := said
+		said, _ = f.doctor(t)
+		right = f.judge(t, r.plant, r.of, said)
+		return fmt.Sprintf("%+v", wrong)
+	})
 }
 
 // demand fails the test when the doctor does not reach what is wanted of it.
@@ -116,7 +149,7 @@ func TestHealthyMeshHasNoCause(t *testing.T) {
 		}
 	}
 	fmt.Printf("healthy: %d false verdicts of %d\n", wrong, runs)
-	if runs >= 200 && float64(wrong) > falseOfHealthy*float64(runs) {
+	if float64(wrong) > max(1, falseOfHealthy*float64(runs)) {
 		t.Errorf("%d of %d verdicts are false", wrong, runs)
 	}
 }
