@@ -136,7 +136,8 @@ func Examine(o *Observations, name string) *Report {
 // lookers look for causes, by family.
 var lookers = []func(*patient) []candidate{
 	theServer, refusedConfigurations, deadProxies, silentStreams, delayedEndpoints, endpointFiles, certificates,
-	removedRules, hiddenRoutes, answeringRoutes, emptyVersions, shortTimeouts, limits, protocols, plaintext, keys, authorization,
+	removedRules, hiddenRoutes, answeringRoutes, emptyVersions, shortTimeouts, limits, protocols, plaintext, keys,
+	authorization,
 	instanceLists, failingInstances, failingZones, worseVersions, names,
 	slowApplications, failingApplications, wrongRequests,
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,8 @@ type illness struct {
 }
 
 func causesOf() []illness {
-	return append(append(append(specIllnesses(), instanceIllnesses()...), deliveryIllnesses()...), otherIllnesses()...)
+	return slices.Concat(specIllnesses(), instanceIllnesses(), deliveryIllnesses(), identityIllnesses(),
+		otherIllnesses())
 }
 
 func specIllnesses() []illness {
@@ -108,7 +110,9 @@ func instanceIllnesses() []illness {
 				{At: noon.Add(-20 * time.Second), Went: 3}, {At: noon.Add(-16 * time.Second), Came: 3, Left: 3},
 			}
 		}, "", Verdict{Cause: InstancesRejoined, Subject: "service listed", Position: place, Party: ByOutside}},
-		{"instances flap", func(_ *testing.T, w *ward) { w.moves("listed", 20, 100, 100) }, "", Verdict{Cause: EndpointsFlapping, Subject: "service listed", Position: place, Party: ByOutside}},
+		{"instances flap", func(_ *testing.T, w *ward) { w.moves("listed", 20, 100, 100) }, "", Verdict{
+			Cause: EndpointsFlapping, Subject: "service listed", Position: place, Party: ByOutside,
+		}},
 		{"instances leave while others come and go", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> listed", 503, "NoHealthyUpstream")
 			w.Server.Recent.Instances["listed"] = nil
@@ -150,53 +154,45 @@ func instanceIllnesses() []illness {
 }
 
 func deliveryIllnesses() []illness {
-	proxy := func(w *ward, member string) *serve.Proxy {
-		for i := range w.Server.Status.Proxies {
-			if p := &w.Server.Status.Proxies[i]; p.Node == "service/"+member+"/a" {
-				return p
-			}
-		}
-		panic(member)
-	}
 	return []illness{
 		{"a proxy has ended", func(t *testing.T, w *ward) {
-			proxy(w, "pay").Connected = false
+			w.proxy("pay").Connected = false
 			w.fails(t, "cart -> pay", 503, "UpstreamConnectionFailure")
 			w.fails(t, "web -> cart", 500, "-")
 			w.fails(t, "edge -> web", 500, "-")
 		}, "", Verdict{Cause: ProxyDead, Subject: "service pay", Party: ByMesh}},
 		{"a change ends a proxy", func(t *testing.T, w *ward) {
 			w.before(t, strings.Replace(shop, `requests: 10`, `requests: 11`, 1))
-			proxy(w, "cart").Connected = false
+			w.proxy("cart").Connected = false
 			w.fails(t, "web -> cart", 503, "UpstreamConnectionFailure")
 		}, "", Verdict{Cause: ConfigurationCrashes, Subject: "service cart", Position: on(`{name: "some"`), Party: ByMesh}},
 		{"a proxy refuses", func(_ *testing.T, w *ward) {
-			p := proxy(w, "pay")
+			p := w.proxy("pay")
 			p.Types = []serve.TypeStatus{{Type: "LDS", State: serve.StateRefused, Refusals: []serve.Refusal{{
 				Type: "LDS", Resource: "inbound", Reason: "no such field", Source: w.Mesh.Service("pay").Pos, Since: noon,
 			}}}}
 		}, "", Verdict{Cause: ConfigurationRefused, Subject: "service pay", Position: on("pay: {allow"), Party: ByMesh}},
 		{"an old proxy refuses", func(_ *testing.T, w *ward) {
-			p := proxy(w, "pay")
+			p := w.proxy("pay")
 			p.Version = "1.30.0"
 			p.Types = []serve.TypeStatus{{Type: "LDS", State: serve.StateRefused, Refusals: []serve.Refusal{{
 				Type: "LDS", Resource: "inbound", Reason: "no such field", Source: w.Mesh.Service("pay").Pos, Since: noon,
 			}}}}
 		}, "", Verdict{Cause: ProxyOld, Subject: "service pay", Position: on("pay: {allow"), Party: ByMesh}},
 		{"a stream tells nothing", func(_ *testing.T, w *ward) {
-			proxy(w, "cart").Types = []serve.TypeStatus{
+			w.proxy("cart").Types = []serve.TypeStatus{
 				{Type: "EDS", State: serve.StateBehind, Age: 60},
 			}
 		}, "", Verdict{Cause: StreamWithoutUpdates, Subject: "service cart", Party: ByMesh}},
 		{"a stream was not sent new rules", func(t *testing.T, w *ward) {
 			w.before(t, strings.Replace(shop, `{from: services: ["web"], methods: ["GET"]},`, "", 1))
 			w.denies(t, "web -> cart")
-			proxy(w, "cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: noon.Add(-time.Hour)}}
+			w.proxy("cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: noon.Add(-time.Hour)}}
 		}, "", Verdict{Cause: StreamWithoutUpdates, Subject: "service cart", Party: ByMesh}},
 		{"rules let in more, and a stream was sent them", func(t *testing.T, w *ward) {
 			w.before(t, strings.Replace(shop, `{from: services: ["web"], methods: ["GET"]},`, "", 1))
 			w.denies(t, "web -> cart")
-			proxy(w, "cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: w.Loaded}}
+			w.proxy("cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: w.Loaded}}
 		}, "", Verdict{
 			Cause: RuleRemoved, Subject: "edge web -> cart", Position: on(`allow: [{from: services: ["web"], methods`),
 			Party: ByMesh,
@@ -204,12 +200,17 @@ func deliveryIllnesses() []illness {
 		{"endpoints are late while a change is pushed", func(t *testing.T, w *ward) {
 			w.before(t, strings.Replace(shop, `requests: 10`, `requests: 11`, 1))
 			for _, of := range []string{"cart", "web"} {
-				proxy(w, of).Types = []serve.TypeStatus{{Type: "EDS", State: serve.StateCurrent, Took: 4}}
+				w.proxy(of).Types = []serve.TypeStatus{{Type: "EDS", State: serve.StateCurrent, Took: 4}}
 			}
 		}, "", Verdict{Cause: EndpointsDelayed, Subject: "mesh", Party: ByMesh}},
 		{"the server is gone", func(_ *testing.T, w *ward) {
 			w.Server = &Server{Address: "127.0.0.1:1", Err: fmt.Errorf("connection refused")}
 		}, "", Verdict{Cause: ServerStarved, Subject: "mesh", Party: ByMesh}},
+	}
+}
+
+func identityIllnesses() []illness {
+	return []illness{
 		{"a certificate has ended", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 503, "UpstreamConnectionFailure")
 			w.Proxies = []Proxy{{Node: "service/cart/a", Member: ir.ServiceRef("cart"), Leaves: []Leaf{
@@ -224,7 +225,7 @@ func deliveryIllnesses() []illness {
 		}, "", Verdict{Cause: IssuerNotReloaded, Subject: "service cart", Party: ByMesh}},
 		{"a proxy does not trust the server", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 503, "UpstreamConnectionFailure")
-			proxy(w, "cart").Connected = false
+			w.proxy("cart").Connected = false
 			w.Proxies = []Proxy{{Node: "service/cart/a", Member: ir.ServiceRef("cart"), Grown: map[string]uint64{
 				"cluster.meshc.ssl.fail_verify_error": 9,
 			}}}

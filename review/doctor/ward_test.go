@@ -188,6 +188,16 @@ func (w *ward) answersItself(caller string, route telemetry.Line) {
 	w.Server.Edges.Edges = append(w.Server.Edges.Edges, e)
 }
 
+// proxy is that of a service as the server tells of it.
+func (w *ward) proxy(service string) *serve.Proxy {
+	for i := range w.Server.Status.Proxies {
+		if p := &w.Server.Status.Proxies[i]; p.Node == "service/"+service+"/a" {
+			return p
+		}
+	}
+	panic(service)
+}
+
 // moves has the list of a service change so often lately, each time by as many that come and that go of its instances.
 func (w *ward) moves(service string, times, each, instances int) {
 	for i := range times {

@@ -43,12 +43,13 @@ const (
 
 // missed are the plants that the doctor does not find yet, and why; docs/doctor-causes.md says so too.
 var missed = map[string]string{
-	"authorization-unreachable": "the mesh does not know the line of externalAuthorization, so the position is the member's",
+	"authorization-unreachable": "the mesh has no line of externalAuthorization, and the member's is told",
 }
 
 // TestPlants plants each cause with one seed, or as many as MESHC_PLANT_SEEDS says from MESHC_SEED on, and has the
 // doctor and the baselines find it. A plant without its symptom is an error of this harness. The doctor must find each
-// that is not among [missed]; how often its first verdict must be right is asserted where there are enough seeds to say.
+// that is not among [missed]; how often its first verdict must be right is asserted where there are enough seeds to
+// say.
 func TestPlants(t *testing.T) {
 	first, seeds := number(t, os.Getenv("MESHC_SEED"), 1), number(t, os.Getenv("MESHC_PLANT_SEEDS"), 1)
 	var rows []row
