@@ -47,7 +47,10 @@ func TestClocksApart(t *testing.T) {
 	for _, c := range []struct {
 		date, want time.Duration
 	}{
-		{-900 * time.Millisecond, 0}, {0, 0}, {-20 * time.Second, -19 * time.Second}, {20 * time.Second, 19 * time.Second},
+		{-900 * time.Millisecond, 0},
+		{0, 0},
+		{-20 * time.Second, -19 * time.Second},
+		{20 * time.Second, 19 * time.Second},
 	} {
 		if got := apart(at.Add(c.date), at, at.Add(time.Second)); got != c.want {
 			t.Errorf("%v: %v, want %v", c.date, got, c.want)
