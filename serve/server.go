@@ -235,6 +235,7 @@ func (s *Server) OperatorsAddr() string {
 func (s *Server) SetMesh(m *ir.Mesh) error {
 	s.setting.Lock()
 	defer s.setting.Unlock()
+	s.Heard(sourceMesh, 0)
 	return s.setMesh(m)
 }
 
