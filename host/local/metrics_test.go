@@ -244,10 +244,16 @@ func serverDiffers(m *ir.Mesh, trial *try.Trial, r try.Request, counted series) 
 	if to == "" {
 		return ""
 	}
-	decided := map[string]bool{"": len(trial.Rules) == 0}
-	for _, rule := range trial.Rules {
-		decided[rule.Name+" "+rule.Pos.String()] = true
+	decided, atGateway := map[string]bool{}, []ir.Rule(nil)
+	if g := m.Gateway(r.From.Name); g != nil && r.From.Kind == ir.KindGateway {
+		atGateway = slices.Concat(g.Allow, g.Deny)
 	}
+	for _, rule := range trial.Rules {
+		if !slices.ContainsFunc(atGateway, func(other ir.Rule) bool { return other.Pos == rule.Pos }) {
+			decided[rule.Name+" "+rule.Pos.String()] = true
+		}
+	}
+	decided[""] = len(decided) == 0
 	name, kinds := serverFailures, []string{}
 	if trial.Answer == nil {
 		name = serverRequests

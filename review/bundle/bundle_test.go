@@ -164,7 +164,7 @@ func TestBundleIsRead(t *testing.T) {
 			t.Errorf("%s: %s %v", path, data, err)
 		}
 	}
-	if _, err := again.Answer(address, "/recent"); err == nil || err.Error() != "it answers 404" {
+	if _, err := again.Answer(address, "/recent"); err == nil || err.Error() != "it answers 404 to /recent" {
 		t.Errorf("of what there is none: %v", err)
 	}
 	if _, err := again.Answer("127.0.0.1:1", "/status"); err == nil || !strings.Contains(err.Error(), "refused") {
