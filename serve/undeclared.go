@@ -86,7 +86,7 @@ func (c *UndeclaredCall) locate(m *ir.Mesh, from *ir.Service, v *view) (declared
 	}
 	for _, e := range m.Externals {
 		for i := range e.Ports {
-			if p := &e.Ports[i]; p.Number == c.Port && slices.ContainsFunc(e.Hosts, c.is) {
+			if p := &e.Ports[i]; p.Number == c.Port && slices.ContainsFunc(e.Hosts, c.asksFor) {
 				c.Callee, c.CalleeSource, c.PortName = ir.ExternalRef(e.Name).String(), e.Pos, p.Name
 				use := ir.UseOf(from.Uses, e.Name)
 				return use != nil && use.External && slices.Contains(use.Ports, p.Name)
@@ -96,8 +96,8 @@ func (c *UndeclaredCall) locate(m *ir.Mesh, from *ir.Service, v *view) (declared
 	return false
 }
 
-// is reports whether a host of an external is what was asked for.
-func (c *UndeclaredCall) is(host string) bool {
+// asksFor reports whether a host of an external is what was asked for.
+func (c *UndeclaredCall) asksFor(host string) bool {
 	if network, err := netip.ParsePrefix(host); err == nil {
 		return network.Contains(c.Address)
 	}

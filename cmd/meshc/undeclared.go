@@ -12,7 +12,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/meshc/meshc/compiler/diag"
-	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/serve"
 )
 
@@ -102,13 +101,11 @@ func ruleFor(c *serve.UndeclaredCall, caller, callee string) addition {
 	rule := fmt.Sprintf("{from: services: [%q], ports: [%q]}", caller, c.PortName)
 	out := addition{file: c.CalleeSource.File, line: fmt.Sprintf("services: %q: allow: [%s]", callee, rule)}
 	if c.Listed {
-		out.comment = fmt.Sprintf("add to the list allow of %s (%s)", callee, at(c.CalleeSource))
+		out.comment = fmt.Sprintf("add to the list allow of %s (%s)", callee, c.CalleeSource)
 		out.line = "// " + rule + ","
 	}
 	return out
 }
-
-func at(p source.Position) string { return p.String() }
 
 // hostname is a name that a spec may have for an external.
 var hostname = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$`)

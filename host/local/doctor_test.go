@@ -202,8 +202,8 @@ func (w *ward) says(t *testing.T, name string, want doctor.Verdict) {
 	t.Errorf("the doctor says of %s\n%s\nand not %+v", name, said, want)
 }
 
-// at is where a text stands in the spec.
-func at(text string) string {
+// lineOf is where a text stands in the spec.
+func lineOf(text string) string {
 	i := strings.Index(wardMesh, text)
 	return fmt.Sprintf("mesh.cue:%d", 1+strings.Count(wardMesh[:i], "\n"))
 }
@@ -236,16 +236,16 @@ func TestDoctorNamesTheCause(t *testing.T) {
 	}{
 		{"fails", doctor.Verdict{Cause: doctor.ApplicationErrors, Subject: "service fails", Party: doctor.ByApplication}},
 		{"limited", doctor.Verdict{
-			Cause: doctor.RateLimited, Subject: "service limited", Position: at(`limited: routes`), Party: doctor.ByClient,
+			Cause: doctor.RateLimited, Subject: "service limited", Position: lineOf(`limited: routes`), Party: doctor.ByClient,
 		}},
 		{"many", doctor.Verdict{
-			Cause: doctor.InstanceFailing, Subject: "service many", Position: at(`c: labels`), Party: doctor.ByApplication,
+			Cause: doctor.InstanceFailing, Subject: "service many", Position: lineOf(`c: labels`), Party: doctor.ByApplication,
 		}},
 		{"listed", doctor.Verdict{
-			Cause: doctor.NoInstances, Subject: "service listed", Position: at(`workload: file`), Party: doctor.ByOutside,
+			Cause: doctor.NoInstances, Subject: "service listed", Position: lineOf(`workload: file`), Party: doctor.ByOutside,
 		}},
 		{"tokens", doctor.Verdict{
-			Cause: doctor.JWKSUnreachable, Subject: "service tokens", Position: at(`jwt: issuers`), Party: doctor.ByOutside,
+			Cause: doctor.JWKSUnreachable, Subject: "service tokens", Position: lineOf(`jwt: issuers`), Party: doctor.ByOutside,
 		}},
 		{"above", doctor.Verdict{Cause: doctor.SlowApplication, Subject: "service leaf", Party: doctor.ByApplication}},
 	} {
@@ -267,14 +267,14 @@ func (w *ward) changes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.says(t, "denying", doctor.Verdict{
-		Cause: doctor.RuleRemoved, Subject: "edge client -> denying", Position: at(`paths: ["/left"]`),
+		Cause: doctor.RuleRemoved, Subject: "edge client -> denying", Position: lineOf(`paths: ["/left"]`),
 		Party: doctor.ByMesh,
 	})
 	w.says(t, "waits", doctor.Verdict{
-		Cause: doctor.TimeoutTooShort, Subject: "service waits", Position: at(`timeout: "5s"`), Party: doctor.ByMesh,
+		Cause: doctor.TimeoutTooShort, Subject: "service waits", Position: lineOf(`timeout: "5s"`), Party: doctor.ByMesh,
 	})
 	w.says(t, "routed", doctor.Verdict{
-		Cause: doctor.RouteHidden, Subject: "service routed", Position: at(`routed: routes`), Party: doctor.ByMesh,
+		Cause: doctor.RouteHidden, Subject: "service routed", Position: lineOf(`routed: routes`), Party: doctor.ByMesh,
 	})
 }
 
@@ -298,7 +298,7 @@ func (w *ward) delivery(t *testing.T) {
 		t.Fatal("an Envoy has taken a listener without an address")
 	}
 	w.says(t, "above", doctor.Verdict{
-		Cause: doctor.ConfigurationRefused, Subject: "service above", Position: at("above: uses"), Party: doctor.ByMesh,
+		Cause: doctor.ConfigurationRefused, Subject: "service above", Position: lineOf("above: uses"), Party: doctor.ByMesh,
 	})
 	w.control.cancel()
 	w.control.done <- <-w.control.done // which Stop reads

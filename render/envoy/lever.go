@@ -42,7 +42,7 @@ func (c *Calls) ToService(layer map[string]any, u *ir.Upstream) {
 		for _, v := range u.Versions {
 			names = append(names, upstreamCluster(u, p.Name, v.Name))
 		}
-		c.to(layer, names, p.Protocol)
+		c.add(layer, names, p.Protocol)
 	}
 }
 
@@ -50,13 +50,13 @@ func (c *Calls) ToService(layer map[string]any, u *ir.Upstream) {
 func (c *Calls) ToExternal(layer map[string]any, e *ir.External) {
 	for i := range e.Ports {
 		name := externalCluster(e, e.Ports[i].Name)
-		c.to(layer, []string{name, join(name, "direct")}, e.Ports[i].Protocol)
+		c.add(layer, []string{name, join(name, "direct")}, e.Ports[i].Protocol)
 	}
 }
 
-// to adds what changes of calls by these clusters, each of which may be made of two ([builder.byName]). The proxy has
+// add adds what changes of calls by these clusters, each of which may be made of two ([builder.byName]). The proxy has
 // some of them: nobody asks for the others.
-func (c *Calls) to(layer map[string]any, clusters []string, protocol ir.Protocol) {
+func (c *Calls) add(layer map[string]any, clusters []string, protocol ir.Protocol) {
 	for _, cluster := range clusters {
 		if c.Refuse > 0 && protocol.IsHTTP() {
 			layer["upstream.maintenance_mode."+cluster] = c.Refuse

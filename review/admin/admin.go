@@ -49,7 +49,7 @@ func Get(ctx context.Context, address, path string) (*Answer, error) {
 	defer response.Body.Close()
 	answer := &Answer{Status: response.StatusCode}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		answer.Skew = apart(date, begun, time.Now())
+		answer.Skew = skew(date, begun, time.Now())
 	}
 	answer.Data, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err == nil && len(answer.Data) > maxAnswer {
@@ -70,8 +70,8 @@ func Read(ctx context.Context, address, path string) ([]byte, error) {
 	return answer.Data, nil
 }
 
-// apart is how far a clock is off that showed date, in whole seconds, at some time between two times of this machine.
-func apart(date, begun, ended time.Time) time.Duration {
+// skew is how far a clock is off that showed date, in whole seconds, at some time between two times of this machine.
+func skew(date, begun, ended time.Time) time.Duration {
 	if early := date.Add(time.Second).Sub(begun); early < 0 {
 		return early
 	}

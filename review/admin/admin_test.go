@@ -52,7 +52,7 @@ func TestClocksApart(t *testing.T) {
 		{-20 * time.Second, -19 * time.Second},
 		{20 * time.Second, 19 * time.Second},
 	} {
-		if got := apart(at.Add(c.date), at, at.Add(time.Second)); got != c.want {
+		if got := skew(at.Add(c.date), at, at.Add(time.Second)); got != c.want {
 			t.Errorf("%v: %v, want %v", c.date, got, c.want)
 		}
 	}

@@ -54,7 +54,7 @@ func specIllnesses() []illness {
 			w.denies(t, "web -> cart")
 			w.fails(t, "edge -> web", 500, "-")
 		}, "", Verdict{
-			Cause: RuleRemoved, Subject: "edge web -> cart", Position: on(`allow: [{from: services: ["web"], methods`),
+			Cause: RuleRemoved, Subject: "edge web -> cart", Position: wardLine(`allow: [{from: services: ["web"], methods`),
 			Party: ByMesh,
 		}},
 		{"rules have not changed", func(t *testing.T, w *ward) { w.denies(t, "web -> cart") }, "", Verdict{
@@ -65,40 +65,40 @@ func specIllnesses() []illness {
 				`{name: "new", match: headers: "x-new": exact: "yes", to: [{version: "v2"}]},`, "", 1))
 			w.line(t, "web -> cart", "new", "v2", 0, 200, 0)
 			w.line(t, "web -> cart", "some", "", 2000, 0, 0)
-		}, "", Verdict{Cause: RouteHidden, Subject: "service cart", Position: on(`{name: "new"`), Party: ByMesh}},
+		}, "", Verdict{Cause: RouteHidden, Subject: "service cart", Position: wardLine(`{name: "new"`), Party: ByMesh}},
 		{"an earlier route answers itself", func(t *testing.T, w *ward) {
 			w.after(t, strings.Replace(shop, `{name: "new"`,
 				`{name: "moved", match: path: prefix: "/old", directResponse: status: 410}, {name: "new"`, 1))
 			w.answersItself("service web", telemetry.Line{
 				Name: "moved", Source: w.Mesh.Service("cart").Routes[0].Pos.String(), Requests: 90,
 			})
-		}, "", Verdict{Cause: RouteHidden, Subject: "service cart", Position: on(`{name: "new"`), Party: ByMesh}},
+		}, "", Verdict{Cause: RouteHidden, Subject: "service cart", Position: wardLine(`{name: "new"`), Party: ByMesh}},
 		{"a version has no instance", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 503, "NoHealthyUpstream")
 			w.line(t, "web -> cart", "new", "v2", 0, 100, 100)
-		}, "", Verdict{Cause: VersionEmpty, Subject: "service cart", Position: on("versions:"), Party: ByMesh}},
+		}, "", Verdict{Cause: VersionEmpty, Subject: "service cart", Position: wardLine("versions:"), Party: ByMesh}},
 		{"a timeout became shorter", func(t *testing.T, w *ward) {
 			w.before(t, strings.Replace(shop, `timeout: "2s"`, `timeout: "9s"`, 1))
 			w.fails(t, "web -> cart", 504, "UpstreamRequestTimeout")
 			w.fails(t, "edge -> web", 502, "-")
-		}, "", Verdict{Cause: TimeoutTooShort, Subject: "service cart", Position: on(`timeout: "2s"`), Party: ByMesh}},
+		}, "", Verdict{Cause: TimeoutTooShort, Subject: "service cart", Position: wardLine(`timeout: "2s"`), Party: ByMesh}},
 		{"a rate limit", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 429, "RateLimited")
 			w.line(t, "web -> cart", "some", "", 0, 100, 0)
-		}, "", Verdict{Cause: RateLimited, Subject: "service cart", Position: on(`{name: "some"`), Party: ByClient}},
+		}, "", Verdict{Cause: RateLimited, Subject: "service cart", Position: wardLine(`{name: "some"`), Party: ByClient}},
 		{"a circuit breaker", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 503, "UpstreamOverflow")
-		}, "", Verdict{Cause: BurstAboveLimits, Subject: "service cart", Position: on("cart: {\n"), Party: ByClient}},
+		}, "", Verdict{Cause: BurstAboveLimits, Subject: "service cart", Position: wardLine("cart: {\n"), Party: ByClient}},
 		{"another protocol", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> cart", 502, "UpstreamProtocolError")
 		}, "", Verdict{
-			Cause: ProtocolMismatch, Subject: "service cart", Position: on("services: [string]: ports"), Party: ByMesh,
+			Cause: ProtocolMismatch, Subject: "service cart", Position: wardLine("services: [string]: ports"), Party: ByMesh,
 		}},
 	}
 }
 
 func instanceIllnesses() []illness {
-	place := on("listed: {workload")
+	place := wardLine("listed: {workload")
 	return []illness{
 		{"an empty list", func(t *testing.T, w *ward) {
 			w.fails(t, "web -> listed", 503, "NoHealthyUpstream")
@@ -135,7 +135,7 @@ func instanceIllnesses() []illness {
 			w.fails(t, "web -> cart", 500, "-")
 			w.callers("cart.default|http", hostAt(1, "", 20, 0), hostAt(2, "", 20, 20), hostAt(3, "", 20, 0),
 				hostAt(4, "", 20, 0), hostAt(5, "", 20, 0))
-		}, "", Verdict{Cause: InstanceFailing, Subject: "service cart", Position: on("cart: {\n"), Party: ByApplication}},
+		}, "", Verdict{Cause: InstanceFailing, Subject: "service cart", Position: wardLine("cart: {\n"), Party: ByApplication}},
 		{"a zone", func(t *testing.T, w *ward) {
 			for _, to := range []string{"cart", "listed"} {
 				w.fails(t, "web -> "+to, 503, "UpstreamConnectionFailure")
@@ -149,7 +149,7 @@ func instanceIllnesses() []illness {
 			w.fails(t, "web -> cart", 500, "-")
 			w.line(t, "web -> cart", "split", "v1", 100, 100, 1)
 			w.line(t, "web -> cart", "split", "v2", 100, 100, 90)
-		}, "", Verdict{Cause: VersionWorse, Subject: "service cart", Position: on("versions:"), Party: ByApplication}},
+		}, "", Verdict{Cause: VersionWorse, Subject: "service cart", Position: wardLine("versions:"), Party: ByApplication}},
 	}
 }
 
@@ -165,20 +165,20 @@ func deliveryIllnesses() []illness {
 			w.before(t, strings.Replace(shop, `requests: 10`, `requests: 11`, 1))
 			w.proxy("cart").Connected = false
 			w.fails(t, "web -> cart", 503, "UpstreamConnectionFailure")
-		}, "", Verdict{Cause: ConfigurationCrashes, Subject: "service cart", Position: on(`{name: "some"`), Party: ByMesh}},
+		}, "", Verdict{Cause: ConfigurationCrashes, Subject: "service cart", Position: wardLine(`{name: "some"`), Party: ByMesh}},
 		{"a proxy refuses", func(_ *testing.T, w *ward) {
 			p := w.proxy("pay")
 			p.Types = []serve.TypeStatus{{Type: "LDS", State: serve.StateRefused, Refusals: []serve.Refusal{{
 				Type: "LDS", Resource: "inbound", Reason: "no such field", Source: w.Mesh.Service("pay").Pos, Since: noon,
 			}}}}
-		}, "", Verdict{Cause: ConfigurationRefused, Subject: "service pay", Position: on("pay: {allow"), Party: ByMesh}},
+		}, "", Verdict{Cause: ConfigurationRefused, Subject: "service pay", Position: wardLine("pay: {allow"), Party: ByMesh}},
 		{"an old proxy refuses", func(_ *testing.T, w *ward) {
 			p := w.proxy("pay")
 			p.Version = "1.30.0"
 			p.Types = []serve.TypeStatus{{Type: "LDS", State: serve.StateRefused, Refusals: []serve.Refusal{{
 				Type: "LDS", Resource: "inbound", Reason: "no such field", Source: w.Mesh.Service("pay").Pos, Since: noon,
 			}}}}
-		}, "", Verdict{Cause: ProxyOld, Subject: "service pay", Position: on("pay: {allow"), Party: ByMesh}},
+		}, "", Verdict{Cause: ProxyOld, Subject: "service pay", Position: wardLine("pay: {allow"), Party: ByMesh}},
 		{"a stream tells nothing", func(_ *testing.T, w *ward) {
 			w.proxy("cart").Types = []serve.TypeStatus{
 				{Type: "EDS", State: serve.StateBehind, Age: 60},
@@ -194,7 +194,7 @@ func deliveryIllnesses() []illness {
 			w.denies(t, "web -> cart")
 			w.proxy("cart").Types = []serve.TypeStatus{{Type: "RDS", State: serve.StateCurrent, Since: w.Loaded}}
 		}, "", Verdict{
-			Cause: RuleRemoved, Subject: "edge web -> cart", Position: on(`allow: [{from: services: ["web"], methods`),
+			Cause: RuleRemoved, Subject: "edge web -> cart", Position: wardLine(`allow: [{from: services: ["web"], methods`),
 			Party: ByMesh,
 		}},
 		{"endpoints are late while a change is pushed", func(t *testing.T, w *ward) {
@@ -235,7 +235,7 @@ func identityIllnesses() []illness {
 				"listener.10.0.0.1_8080.ssl.connection_error": 9,
 			}}}
 		}, "", Verdict{
-			Cause: PlaintextClient, Subject: "service cart", Position: on("services: [string]: ports"), Party: ByClient,
+			Cause: PlaintextClient, Subject: "service cart", Position: wardLine("services: [string]: ports"), Party: ByClient,
 		}},
 	}
 }
@@ -281,7 +281,7 @@ func otherIllnesses() []illness {
 			w.Proxies = []Proxy{{Node: "service/pay/a", Member: ir.ServiceRef("pay"), Clusters: []Cluster{
 				{Name: "keys.default|http", Hosts: []Host{{Healthy: true, Since: Counts{Unconnected: 3}}}},
 			}}}
-		}, "", Verdict{Cause: JWKSUnreachable, Subject: "service pay", Position: on("jwt: issuers"), Party: ByOutside}},
+		}, "", Verdict{Cause: JWKSUnreachable, Subject: "service pay", Position: wardLine("jwt: issuers"), Party: ByOutside}},
 		{"no authorization", func(t *testing.T, w *ward) {
 			_, latest := w.edge(t, "cart -> pay")
 			latest.Server.Failures = []telemetry.Failure{
@@ -289,7 +289,7 @@ func otherIllnesses() []illness {
 			}
 			w.fails(t, "pay -> opa", 503, "UpstreamConnectionFailure")
 		}, "pay", Verdict{
-			Cause: AuthorizationUnreachable, Subject: "service pay", Position: on("opa: {}, keys"), Party: ByOutside,
+			Cause: AuthorizationUnreachable, Subject: "service pay", Position: wardLine("opa: {}, keys"), Party: ByOutside,
 		}},
 	}
 }

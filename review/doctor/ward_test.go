@@ -218,8 +218,8 @@ func hostAt(i int, zone string, requests, errors uint64) Host {
 	return Host{Address: fmt.Sprintf("10.0.0.%d", i), Zone: zone, Healthy: true, Grown: grown}
 }
 
-// on is where a text stands in the spec.
-func on(text string) string {
+// wardLine is where a text stands in the spec.
+func wardLine(text string) string {
 	i := strings.Index(shop, text)
 	if i < 0 {
 		panic(text)

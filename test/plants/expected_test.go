@@ -8,37 +8,37 @@ import "strings"
 // whose names the plants have.
 var expected = map[string]expectation{
 	// Where no rule is left that would have to be changed, the callee and its other rules say so.
-	"rule-removed": at("stock.cue", "services: stock:", "allow: [", `{name: "items", from`, `name: "reports"`).
-		of("edge batch -> stock"),
-	"route-hidden":       at("catalog.cue", `name: "moved"`).of("service catalog"),
-	"version-empty":      at("search.cue", "TARGET: labels", `[{version: "TARGET"}]`).of("service search"),
-	"timeout-too-short":  at("TARGET.cue", `timeout: "5ms"`).of("service catalog", "edge web -> catalog"),
-	"rate-limited":       at("quota.cue", "rateLimit:").of("service quota"),
-	"burst-above-limits": at("vault.cue", "connections:").of("service vault"),
-	"plaintext-client":   at("account.cue", "port: 7074").of("service account"),
-	"protocol-mismatch":  at("search.cue", `protocol: "http2"`).of("service search"),
+	"rule-removed": stands("stock.cue", "services: stock:", "allow: [", `{name: "items", from`, `name: "reports"`).
+		concerns("edge batch -> stock"),
+	"route-hidden":       stands("catalog.cue", `name: "moved"`).concerns("service catalog"),
+	"version-empty":      stands("search.cue", "TARGET: labels", `[{version: "TARGET"}]`).concerns("service search"),
+	"timeout-too-short":  stands("TARGET.cue", `timeout: "5ms"`).concerns("service catalog", "edge web -> catalog"),
+	"rate-limited":       stands("quota.cue", "rateLimit:").concerns("service quota"),
+	"burst-above-limits": stands("vault.cue", "connections:").concerns("service vault"),
+	"plaintext-client":   stands("account.cue", "port: 7074").concerns("service account"),
+	"protocol-mismatch":  stands("search.cue", `protocol: "http2"`).concerns("service search"),
 
-	"stale-endpoints":          at("catalog.cue", "workload:").of("service catalog"),
-	"no-instances":             at("catalog.cue", "workload:").of("service catalog"),
-	"instances-rejoined":       at("catalog.cue", "workload:").of("service catalog"),
-	"endpoints-file-blank":     at("catalog.cue", "workload:").of("service catalog"),
-	"endpoints-file-oversized": at("catalog.cue", "workload:").of("service catalog"),
-	"instance-failing":         nowhere.of("service catalog"),
-	"zone-failing":             nowhere.of("mesh"),
-	"version-worse":            at("search.cue", "TARGET: labels", `[{version: "TARGET"}]`).of("service search"),
+	"stale-endpoints":          stands("catalog.cue", "workload:").concerns("service catalog"),
+	"no-instances":             stands("catalog.cue", "workload:").concerns("service catalog"),
+	"instances-rejoined":       stands("catalog.cue", "workload:").concerns("service catalog"),
+	"endpoints-file-blank":     stands("catalog.cue", "workload:").concerns("service catalog"),
+	"endpoints-file-oversized": stands("catalog.cue", "workload:").concerns("service catalog"),
+	"instance-failing":         nowhere.concerns("service catalog"),
+	"zone-failing":             nowhere.concerns("mesh"),
+	"version-worse":            stands("search.cue", "TARGET: labels", `[{version: "TARGET"}]`).concerns("service search"),
 
-	"proxy-dead":                  nowhere.of("service TARGET"),
-	"configuration-crashes-proxy": at("quota.cue", "requests: 45").of("service quota"),
-	"clock-wrong":                 nowhere.of("service quota"),
-	"stream-without-updates":      nowhere.of("service stock"),
-	"issuer-not-reloaded":         nowhere.of("service quota"),
+	"proxy-dead":                  nowhere.concerns("service TARGET"),
+	"configuration-crashes-proxy": stands("quota.cue", "requests: 45").concerns("service quota"),
+	"clock-wrong":                 nowhere.concerns("service quota"),
+	"stream-without-updates":      nowhere.concerns("service stock"),
+	"issuer-not-reloaded":         nowhere.concerns("service quota"),
 
-	"slow-application":          nowhere.of("service stock"),
-	"application-errors":        nowhere.of("service TARGET"),
-	"client-errors":             nowhere.of("edge batch -> stock"),
-	"jwks-unreachable":          at("mesh.cue", "jwt: issuers: accounts:", "jwks:").of("service account"),
-	"authorization-unreachable": at("vault.cue", "externalAuthorization:").of("service vault"),
-	"nothing":                   nowhere.of("mesh"),
+	"slow-application":          nowhere.concerns("service stock"),
+	"application-errors":        nowhere.concerns("service TARGET"),
+	"client-errors":             nowhere.concerns("edge batch -> stock"),
+	"jwks-unreachable":          stands("mesh.cue", "jwt: issuers: accounts:", "jwks:").concerns("service account"),
+	"authorization-unreachable": stands("vault.cue", "externalAuthorization:").concerns("service vault"),
+	"nothing":                   nowhere.concerns("mesh"),
 }
 
 // expectation is what is right for a plant: one of the subjects, and one of the lines of the spec, which are named by a
@@ -49,12 +49,12 @@ type expectation struct {
 	lines    []string
 }
 
-func at(file string, lines ...string) expectation { return expectation{file: file, lines: lines} }
+func stands(file string, lines ...string) expectation { return expectation{file: file, lines: lines} }
 
 // nowhere is for what no line of the spec is the cause of.
 var nowhere expectation
 
-func (e expectation) of(subjects ...string) expectation {
+func (e expectation) concerns(subjects ...string) expectation {
 	e.subjects = subjects
 	return e
 }
