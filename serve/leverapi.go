@@ -186,14 +186,13 @@ func (s *Server) leverJSON(ctx context.Context, who *operator, asked []byte) ([]
 // leverByToken is [Server.lever] for an operator who shows a token of Kubernetes: a POST with the JSON of a
 // [LeverRequest].
 func (s *Server) leverByToken(w http.ResponseWriter, r *http.Request) {
-	user, groups, err := s.userOf(r)
+	who, err := s.operatorByToken(r)
 	if err != nil {
 		s.metrics.leversRefused.Inc()
-		s.log.Warn("a lever was refused", "from", r.RemoteAddr, "reason", err)
-		http.Error(w, errToken.Error(), http.StatusUnauthorized)
+		s.refuseToken(w, r, "a lever was refused", err)
 		return
 	}
-	s.leverOverHTTP(w, r, &operator{user, func(o *ir.Operators) bool { return o.AllowUser(user, groups) }})
+	s.leverOverHTTP(w, r, who)
 }
 
 // leverOverHTTP is [Server.lever] for somebody who proved who he is.

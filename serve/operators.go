@@ -120,11 +120,11 @@ func (o *operatorsSite) byToken(r *http.Request) (*operator, error) {
 		return nil, fmt.Errorf("%w tokens that are being reviewed: ask again", err)
 	}
 	defer leave()
-	user, groups, err := o.server.userOf(r)
+	who, err := o.server.operatorByToken(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
-	return &operator{user, func(list *ir.Operators) bool { return list.AllowUser(user, groups) }}, nil
+	return who, nil
 }
 
 // errToken is all that whoever shows a wrong token is told; the log has the reason.

@@ -27,14 +27,13 @@ const (
 // tapByToken is the tap of an operator who shows a token of Kubernetes: a POST with the JSON of a [TapRequest], which
 // is answered by lines with the JSON of a [TapEvent] each. The last one may have an Error.
 func (s *Server) tapByToken(w http.ResponseWriter, r *http.Request) {
-	user, groups, err := s.userOf(r)
+	who, err := s.operatorByToken(r)
 	if err != nil {
 		s.metrics.tapsRefused.Inc()
-		s.log.Warn("a tap was refused", "from", r.RemoteAddr, "reason", err)
-		http.Error(w, errToken.Error(), http.StatusUnauthorized)
+		s.refuseToken(w, r, "a tap was refused", err)
 		return
 	}
-	s.tapOverHTTP(w, r, &operator{user, func(o *ir.Operators) bool { return o.AllowUser(user, groups) }})
+	s.tapOverHTTP(w, r, who)
 }
 
 // tapOverHTTP is the tap of somebody who proved who he is.
@@ -69,18 +68,28 @@ func (s *Server) tapOverHTTP(w http.ResponseWriter, r *http.Request, who *operat
 	}
 }
 
-// userOf asks Kubernetes whose the token of a request is.
-func (s *Server) userOf(r *http.Request) (user string, groups []string, err error) {
+// refuseToken answers a request whose token is not good. Its sender is told no reason; the log has it.
+func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, what string, reason error) {
+	s.log.Warn(what, "from", r.RemoteAddr, "reason", reason)
+	http.Error(w, errToken.Error(), http.StatusUnauthorized)
+}
+
+// operatorByToken is who sends a request, as Kubernetes knows him by its token.
+func (s *Server) operatorByToken(r *http.Request) (*operator, error) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	mesh := s.live.now().mesh
 	switch {
 	case s.config.TokenReview == nil:
-		return "", nil, errors.New("this server takes no tokens (meshc serve --kubernetes-api)")
+		return nil, errors.New("this server takes no tokens (meshc serve --kubernetes-api)")
 	case mesh == nil:
-		return "", nil, errors.New("no mesh is loaded yet")
+		return nil, errors.New("no mesh is loaded yet")
 	case !ok || token == "" || len(token) > maxToken:
-		return "", nil, errors.New("there is no token")
+		return nil, errors.New("there is no token")
 	}
-	user, groups, err = s.config.TokenReview.User(r.Context(), token, mesh.ServerIdentity())
-	return heard.Line(user, 256), groups, err
+	name, groups, err := s.config.TokenReview.User(r.Context(), token, mesh.ServerIdentity())
+	if err != nil {
+		return nil, err
+	}
+	user := heard.Line(name, 256)
+	return &operator{user, func(list *ir.Operators) bool { return list.AllowUser(user, groups) }}, nil
 }
