@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/meshc/meshc/compiler/similar"
@@ -68,29 +67,13 @@ func Explain(files fs.FS, path string) ([]Field, error) {
 type language map[string]*ast.Field
 
 func parse(files fs.FS) (language, error) {
-	names, err := fs.Glob(files, "*.cue")
-	if err != nil {
-		return nil, err
-	}
 	l := language{}
-	for _, name := range names {
-		data, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, err
-		}
-		f, err := parser.ParseFile(name, data, parser.ParseComments)
-		if err != nil {
-			return nil, err
-		}
-		for _, decl := range f.Decls {
-			if field, ok := decl.(*ast.Field); ok {
-				if label, _, err := ast.LabelName(field.Label); err == nil {
-					l[label] = field
-				}
-			}
-		}
-	}
-	return l, nil
+	err := eachDefinition(files, func(_ string, field *ast.Field) error {
+		name, _, err := ast.LabelName(field.Label)
+		l[name] = field
+		return err
+	})
+	return l, err
 }
 
 // member is a field of a struct; its name is "" where names are the user's own.
