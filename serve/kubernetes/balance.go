@@ -2,12 +2,10 @@ package kubernetes
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/meshc/meshc/render/kubernetes"
 )
@@ -42,8 +40,7 @@ func (c *Cluster) Balance(ctx context.Context, namespace string) {
 func (c *Cluster) counted(ctx context.Context, namespace string, own int) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, count)
 	defer cancel()
-	configs := c.client.CoreV1().ConfigMaps(namespace)
-	config, err := configs.Get(ctx, kubernetes.RolloutName, metav1.GetOptions{})
+	config, err := c.client.CoreV1().ConfigMaps(namespace).Get(ctx, kubernetes.RolloutName, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -51,31 +48,13 @@ func (c *Cluster) counted(ctx context.Context, namespace string, own int) (map[s
 	if err != nil {
 		return nil, err
 	}
-	patch, others := map[string]any{}, map[string]int{}
+	others := map[string]int{}
 	for key, text := range config.Data {
 		pod, ok := kubernetes.RolloutCounted(key)
-		if !ok || pod == c.config.Pod {
-			continue
-		}
-		ready, there := servers[pod]
-		if n, err := strconv.Atoi(text); err == nil && n >= 0 && ready {
+		if n, err := strconv.Atoi(text); ok && pod != c.config.Pod && err == nil && n >= 0 && servers[pod] {
 			others[pod] = n
 		}
-		if !there {
-			patch[key] = nil
-		}
 	}
-	if key, text := kubernetes.RolloutCount(c.config.Pod), strconv.Itoa(own); config.Data[key] != text {
-		patch[key] = text
-	}
-	if len(patch) == 0 {
-		return others, nil
-	}
-	data, err := json.Marshal(map[string]any{"data": patch})
-	if err != nil {
-		return nil, err
-	}
-	_, err = configs.Patch(ctx, kubernetes.RolloutName, types.MergePatchType, data,
-		metav1.PatchOptions{FieldManager: agent})
-	return others, err
+	return others, c.tell(ctx, config, kubernetes.RolloutCount(c.config.Pod), strconv.Itoa(own),
+		kubernetes.RolloutCounted, servers)
 }

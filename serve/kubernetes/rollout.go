@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -77,8 +78,7 @@ func report(r serve.Rollout, applied string) string {
 func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	configs := c.client.CoreV1().ConfigMaps(namespace)
-	config, err := configs.Get(ctx, kubernetes.RolloutName, metav1.GetOptions{})
+	config, err := c.client.CoreV1().ConfigMaps(namespace).Get(ctx, kubernetes.RolloutName, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -86,27 +86,37 @@ func (c *Cluster) write(ctx context.Context, namespace string, r serve.Rollout) 
 	if text == "" {
 		return nil
 	}
-	own := kubernetes.RolloutKey(c.config.Pod)
-	patch := map[string]any{own: text}
 	pods, err := c.servers(ctx, namespace)
 	if err != nil {
 		return err
 	}
 	c.hears(kindServers, namespace)()
+	return c.tell(ctx, config, kubernetes.RolloutKey(c.config.Pod), text, kubernetes.RolloutPod, pods)
+}
+
+// tell puts what this server says under its own key of the ConfigMap of the rollout, and takes out what pods that are
+// gone have said under such keys. PodOf is the pod of such a key; false for another one.
+func (c *Cluster) tell(ctx context.Context, config *corev1.ConfigMap, own, text string,
+	podOf func(key string) (string, bool), pods map[string]bool,
+) error {
+	patch := map[string]any{}
 	for key := range config.Data {
-		pod, ok := kubernetes.RolloutPod(key)
+		pod, ok := podOf(key)
 		if _, there := pods[pod]; ok && key != own && !there {
 			patch[key] = nil
 		}
 	}
-	if config.Data[own] == text && len(patch) == 1 {
+	if config.Data[own] != text {
+		patch[own] = text
+	}
+	if len(patch) == 0 {
 		return nil
 	}
 	data, err := json.Marshal(map[string]any{"data": patch})
 	if err != nil {
 		return err
 	}
-	_, err = configs.Patch(ctx, kubernetes.RolloutName, types.MergePatchType, data,
+	_, err = c.client.CoreV1().ConfigMaps(config.Namespace).Patch(ctx, config.Name, types.MergePatchType, data,
 		metav1.PatchOptions{FieldManager: agent})
 	return err
 }
