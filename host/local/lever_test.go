@@ -185,24 +185,7 @@ func TestLimit(t *testing.T) {
 	limit.Requests = 2
 	pulled(t, m, serve.LeverRequest{Pull: limit, From: "batch", To: "server"})
 	atOnce := func(from string) (ok, refused int) {
-		var all sync.WaitGroup
-		statuses := make(chan int, 8)
-		for range cap(statuses) {
-			all.Go(func() {
-				statuses <- send(t, m.As(from).Client(), http.MethodGet, "http://server:8080/?delay=1s").status
-			})
-		}
-		all.Wait()
-		close(statuses)
-		for status := range statuses {
-			switch status {
-			case http.StatusOK:
-				ok++
-			case http.StatusServiceUnavailable:
-				refused++
-			}
-		}
-		return ok, refused
+		return together(t, m.As(from).Client(), 8, "http://server:8080/?delay=1s")
 	}
 	for _, again := range []bool{false, true} {
 		if again {
