@@ -1,19 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/logs"
 )
-
-// maxLogLine bounds a line of a log, in bytes.
-const maxLogLine = 1 << 20
 
 // logsOptions are the flags of meshc logs.
 type logsOptions struct {
@@ -47,31 +41,22 @@ func (o *logsOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in := cmd.InOrStdin()
-	if len(args) == 1 {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	return o.explain(cmd.Context(), cmd.OutOrStdout(), m, in)
+	return o.explain(cmd, m, args)
 }
 
 // explain writes one explanation for each line that is known, as soon as it has read it.
-func (o *logsOptions) explain(ctx context.Context, w io.Writer, m *ir.Mesh, in io.Reader) error {
+func (o *logsOptions) explain(cmd *cobra.Command, m *ir.Mesh, files []string) error {
 	var failed error
-	err := readLines(ctx, in, func(text string) {
+	err := readLogs(cmd, files, func(text string) {
 		line, known := logs.Parse(text)
 		if !known || failed != nil {
 			return
 		}
 		e := logs.Explain(m, line)
 		if o.output.program() {
-			failed = o.output.print(w, e)
+			failed = o.output.print(cmd.OutOrStdout(), e)
 		} else {
-			failed = e.Text(w)
+			failed = e.Text(cmd.OutOrStdout())
 		}
 	})
 	return errors.Join(failed, err)

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -66,18 +62,8 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
 		return err
 	}
 	r := replay.New(then, now)
-	if len(files) == 0 {
-		files = []string{"-"}
-	}
-	for _, name := range files {
-		if name == "-" {
-			err = readLines(cmd.Context(), cmd.InOrStdin(), r.Add)
-		} else {
-			err = readFile(cmd.Context(), name, r.Add)
-		}
-		if err != nil {
-			return err
-		}
+	if err := readLogs(cmd, files, r.Add); err != nil {
+		return err
 	}
 	result := r.Result()
 	if result.Requests+result.Connections == 0 {
@@ -109,60 +95,4 @@ func (f *replayFlags) meshes(cmd *cobra.Command) (then, now *ir.Mesh, err error)
 		return nil, nil, err
 	}
 	return before.Mesh, after.Mesh, nil
-}
-
-func readFile(ctx context.Context, name string, add func(string)) error {
-	file, err := os.Open(name) // #nosec G304 -- a user names it
-	if err != nil {
-		return fmt.Errorf("%s cannot be read: %w", name, errors.Unwrap(err))
-	}
-	defer file.Close()
-	if err := readLines(ctx, file, add); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// readLines hands on the lines of a log, of which too long ones are empty, until the context ends: also while it waits
-// for a terminal or a pipe.
-func readLines(ctx context.Context, in io.Reader, add func(string)) error {
-	read := make(chan error, 1)
-	lines := make(chan string, 64)
-	go func() {
-		defer close(lines)
-		read <- scanLines(ctx, bufio.NewReaderSize(in, maxLogLine), lines)
-	}()
-	for {
-		select {
-		case line, more := <-lines:
-			if !more {
-				return <-read
-			}
-			add(line)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func scanLines(ctx context.Context, in *bufio.Reader, to chan<- string) error {
-	for tooLong := false; ; {
-		text, prefix, err := in.ReadLine()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case prefix:
-			tooLong = true
-			continue
-		case tooLong:
-			text, tooLong = nil, false
-		}
-		select {
-		case to <- string(text):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -78,16 +77,7 @@ func (f *whyFlags) run(cmd *cobra.Command, args []string) error {
 
 // lines are those that are to be explained.
 func (f *whyFlags) lines(cmd *cobra.Command, args []string) (out []*logs.Line, err error) {
-	in := cmd.InOrStdin()
-	if len(args) == 1 {
-		file, err := os.Open(args[0])
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		in = file
-	}
-	err = readLines(cmd.Context(), in, func(text string) {
+	err = readLogs(cmd, args, func(text string) {
 		line, known := logs.Parse(text)
 		if known && line.Kind != "" && (f.id == "" || line.ID == f.id || line.Trace == f.id) {
 			out = append(out, line)
