@@ -76,7 +76,7 @@ type adminAddress struct {
 // of their own, as "meshc up" places them.
 func adminAddresses(o *Observations, named []string) (out []adminAddress) {
 	for _, a := range named {
-		out = append(out, adminAddress{"", strings.TrimSuffix(strings.TrimPrefix(a, "http://"), "/")})
+		out = append(out, adminAddress{"", admin.Trimmed(a)})
 	}
 	if o.Mesh == nil {
 		return out
