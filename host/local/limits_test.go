@@ -22,7 +22,11 @@ external: {
 	"plain-by-gateway": {hosts: ["p2.example"], ports: http: {port: 80, protocol: "http"}, via: "exit"}
 }
 gateways: exit: {egress: {}, uses: "plain-by-gateway": {}}
-gateways: edge: {listeners: http: {port: 8000}, routes: [{to: [{service: "web", port: "http"}]}], uses: web: {}}
+gateways: edge: {
+	listeners: {http: {port: 8000}, h2: {port: 8001}}
+	routes: [{match: listeners: ["http"], to: [{service: "web", port: "http"}]}, {match: listeners: ["h2"], to: [{service: "web", port: "h2"}]}]
+	uses: web: {}
+}
 `
 
 // What the first proxy lets through no later one refuses, and what is too much the first one refuses: headers of
@@ -31,14 +35,15 @@ gateways: edge: {listeners: http: {port: 8000}, routes: [{to: [{service: "web", 
 func TestLimitsGrowInwards(t *testing.T) {
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": limitsMesh}))
 	plain := mesh.As("app").Client().Transport
+	listeners := mesh.Gateway("edge").Listeners
 	doors := map[string]string{
 		"a member": "http://web:8080/", "a member over HTTP/2": "http://web:8081/", "an external": "http://p1.example/",
-		"an external by a gateway": "http://p2.example/", "a gateway": strings.TrimSuffix(mesh.Gateway("edge").
-						Listeners["http"], "/") + "/",
+		"an external by a gateway": "http://p2.example/", "a gateway": strings.TrimSuffix(listeners["http"], "/") + "/",
+		"a gateway to HTTP/2": strings.TrimSuffix(listeners["h2"], "/") + "/",
 	}
 	for door, url := range doors {
 		transport := plain
-		if door == "a gateway" {
+		if strings.HasPrefix(door, "a gateway") {
 			transport = http.DefaultTransport
 		}
 		t.Run(door, func(t *testing.T) {
@@ -49,8 +54,11 @@ func TestLimitsGrowInwards(t *testing.T) {
 			case "an external by a gateway":
 				headers = 200
 			}
-			if strings.HasSuffix(door, "HTTP/2") { // Envoy resets the stream, the client's and that of the application
-				tooMuch, beyond = reset, http.StatusServiceUnavailable
+			if strings.HasSuffix(door, "HTTP/2") { // Envoy resets the stream of the application
+				beyond = http.StatusServiceUnavailable
+			}
+			if door == "a member over HTTP/2" { // and that of the client
+				tooMuch = reset
 			}
 			bounds(t, "headers of a request", 80, 110, 1, tooMuch, func(n int) int {
 				return headered(t, transport, url, func(h http.Header) {

@@ -1,6 +1,9 @@
 package istio
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,7 +75,7 @@ func (m *reader) destinationRules() {
 		if s != nil {
 			m.serviceRule(o, s, &d)
 		} else {
-			externalRule(e, d.TrafficPolicy)
+			m.externalRule(o, e, d.TrafficPolicy)
 		}
 		m.Left(o, "spec", &d, destinationRuleReasons)
 	}
@@ -123,27 +126,50 @@ func (m *reader) serviceRule(o *importer.Object, s *importer.Service, d *network
 	}
 }
 
-// externalRule is for calls to an external. Where proxies are to originate TLS, its ports of
-// HTTP are those of https.
-func externalRule(e *spec.External, p *networkingv1.TrafficPolicy) {
+// externalRule is for calls to an external.
+func (m *reader) externalRule(o *importer.Object, e *spec.External, p *networkingv1.TrafficPolicy) {
 	if p == nil {
 		return
 	}
 	e.Connections, e.Outliers = connections(p.ConnectionPool), outliers(p.OutlierDetection)
-	if t := p.Tls; t != nil && t.Mode == networkingv1.ClientTLSSettings_SIMPLE {
-		t.Mode = 0
-		if t.Sni == e.Hosts[0].Value {
-			t.Sni = ""
-		}
-		if roots := t.CaCertificates; strings.HasPrefix(roots, "/") {
-			t.CaCertificates, e.TLS = "", &spec.ExternalTLS{Roots: spec.Written(roots)}
-		}
+	for i, of := range p.PortLevelSettings {
 		for _, port := range e.Ports {
-			if port.Protocol.Value == "http" || port.Protocol.Value == "tls" {
-				port.Protocol = spec.Written("https")
+			if port.Port.Value == int(of.GetPort().GetNumber()) && originates(e, of.Tls) {
+				of.Port = nil
+				m.originate(o, port, "portLevelSettings", strconv.Itoa(i))
 			}
 		}
 	}
+	if originates(e, p.Tls) {
+		for _, name := range slices.Sorted(maps.Keys(e.Ports)) {
+			m.originate(o, e.Ports[name])
+		}
+	}
+}
+
+// originates takes what is written of TLS to an external, where proxies are to originate it.
+func originates(e *spec.External, t *networkingv1.ClientTLSSettings) bool {
+	if t.GetMode() != networkingv1.ClientTLSSettings_SIMPLE {
+		return false
+	}
+	t.Mode = 0
+	if t.Sni == e.Hosts[0].Value {
+		t.Sni = ""
+	}
+	if roots := t.CaCertificates; strings.HasPrefix(roots, "/") {
+		t.CaCertificates, e.TLS = "", &spec.ExternalTLS{Roots: spec.Written(roots)}
+	}
+	return true
+}
+
+// originate makes a port one to which proxies speak TLS: those of HTTP, of whatever version, as only they can be.
+func (m *reader) originate(o *importer.Object, port *spec.Port, at ...string) {
+	if port.Protocol.Value == "tcp" {
+		m.NotCarried(o, fmt.Sprintf("proxies speak TLS for ports of HTTP alone: what is sent to %d is not encrypted",
+			port.Port.Value), slices.Concat([]string{"spec", "trafficPolicy"}, at, []string{"tls"})...)
+		return
+	}
+	port.Protocol = spec.Written("https")
 }
 
 func connections(p *networkingv1.ConnectionPoolSettings) *spec.Connections {

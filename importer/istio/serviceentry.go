@@ -3,6 +3,7 @@ package istio
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ var serviceEntryReasons = map[string]string{
 	"exportTo":           "whoever names an external in uses may call it, and nobody else",
 	"workloadSelector":   "a service of the mesh names its instances itself: workload: endpoints, or a Deployment",
 	"subjectAltNames":    "the certificate must be for the host that is called",
-	"ports[].targetPort": "an external listens where it is called",
+	"ports[].targetPort": "a port that does not speak HTTP is the one that is called",
 }
 
 // internalReasons are those for a service that is inside the mesh.
@@ -64,10 +65,18 @@ func (m *reader) external(o *importer.Object, d *networkingv1.ServiceEntry) {
 		}
 	}
 	for i, p := range d.Ports {
-		e.Ports[importer.Free(e.Ports, importer.NameOf(cmp.Or(importer.Take(&p.Name), p.Protocol)))] = &spec.Port{
+		name := importer.Free(e.Ports, importer.NameOf(cmp.Or(importer.Take(&p.Name), p.Protocol)))
+		port := &spec.Port{
 			Port:     spec.Written(int(importer.Take(&p.Number))),
 			Protocol: spec.Written(m.protocol(o, importer.Take(&p.Protocol), "spec", "ports", strconv.Itoa(i))),
 		}
+		if target := int(p.TargetPort); target != 0 && !slices.Contains([]string{"tcp", "tls"}, port.Protocol.Value) {
+			p.TargetPort = 0
+			if target != port.Port.Value {
+				port.Target = spec.Written(target)
+			}
+		}
+		e.Ports[name] = port
 	}
 	if len(e.Hosts) == 0 || len(e.Ports) == 0 {
 		m.NotCarried(o, "an external has a host and a port")
