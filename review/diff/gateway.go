@@ -103,7 +103,7 @@ func concrete(patterns []string) (hosts []string, whole bool) {
 
 // routesThatDiffer tells the routes of a gateway that the meshes may differ in; narrow is false when they may in all.
 func (d *differ) routesThatDiffer(a, b *ir.Gateway) (matters func(*ir.Route) bool, narrow bool) {
-	if a == nil || b == nil || d.all || !sameOrder(a, b) || len(values.Differing(a, b, "routes")) > 0 {
+	if a == nil || b == nil || d.all || !sameOrder(a, b) || !sameButRoutes(*a, *b) {
 		return func(*ir.Route) bool { return true }, false
 	}
 	unchanged := map[string]bool{}
@@ -120,6 +120,12 @@ func (d *differ) routesThatDiffer(a, b *ir.Gateway) (matters func(*ir.Route) boo
 		return !unchanged[values.Text(reflect.ValueOf(r))] ||
 			slices.ContainsFunc(r.Targets(), func(t ir.Destination) bool { return d.reachesChanged(t.Service) })
 	}, true
+}
+
+// sameButRoutes reports whether gateways are the same in all that is not a route.
+func sameButRoutes(a, b ir.Gateway) bool {
+	a.Routes, b.Routes = nil, nil
+	return ir.Same(&a, &b)
 }
 
 // sameOrder reports whether the routes that both gateways have stand in one order.

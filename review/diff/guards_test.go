@@ -64,3 +64,27 @@ services: {
 		}
 	}
 }
+
+// TestRuleBesideItsAudit adds a rule to a gateway beside rules of the same words that are only audited.
+func TestRuleBesideItsAudit(t *testing.T) {
+	const spec = `package shop
+
+mesh: {name: "shop", trustDomain: "shop.example"}
+services: web: {workload: deployment: "web", ports: http: {port: 80, protocol: "http"}, allow: [{from: gateways: ["g"]}]}
+gateways: g: {
+	listeners: http: port: 8080
+	allow: [{from: anyone: true, mode: "audit"}, {from: anyone: true, paths: ["/open"]}, RULE{from: anyone: true, mode: "audit"}]
+	routes: [{to: [{service: "web"}]}]
+	uses: web: {}
+}
+`
+	dir := t.TempDir()
+	before := compiled(t, dir, strings.ReplaceAll(spec, "RULE", ""))
+	after := compiled(t, dir, strings.ReplaceAll(spec, "RULE", "{from: anyone: true}, "))
+	if before == nil || after == nil {
+		t.Fatal("the mesh does not compile")
+	}
+	if d := Of(before, after); len(d.Effects) != 1 || d.Effects[0].Kind != NewlyAllowed {
+		t.Errorf("these are told: %v", d.Effects)
+	}
+}

@@ -23,7 +23,7 @@ type Field struct {
 }
 
 // Differing are the fields in which two values of one type differ, in the order of the type. Skipped are fields of the
-// values themselves, by name.
+// values themselves, by name. The order of elements that have names is no difference here; it is one for [ir.Same].
 func Differing(a, b any, skipped ...string) []Field {
 	w := &walk{skipped: skipped}
 	w.values("", reflect.ValueOf(a), reflect.ValueOf(b), source.Position{}, source.Position{})
@@ -59,13 +59,17 @@ func (w *walk) values(path string, a, b reflect.Value, posA, posB source.Positio
 	}
 }
 
-// named compares lists whose elements have names.
+// named compares lists whose elements have names, in whatever order they stand. Of elements with one name, such as a rule
+// and the audit of it, the first is compared with the first, the second with the second.
 func (w *walk) named(path string, a, b reflect.Value, posA, posB source.Position) {
 	of := func(list reflect.Value) (names []string, elements map[string]reflect.Value) {
 		elements = map[string]reflect.Value{}
 		for i := range list.Len() {
 			e := list.Index(i)
 			name := nameOf(e)
+			for n := 2; elements[name].IsValid(); n++ {
+				name = fmt.Sprintf("%s (%d)", nameOf(e), n)
+			}
 			names, elements[name] = append(names, name), e
 		}
 		return names, elements
