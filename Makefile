@@ -84,7 +84,8 @@ e2e: build tools
 
 # what takes long: many random specs and commits, random requests tried and sent, random paths by one proxy and two,
 # ten leaves of a minute and a new root under load, instances that change all the time under load, a server that is
-# away for two minutes, and planted causes
+# away for two minutes, and planted causes; what is random is made of a new seed, or of MESHC_SEED
+soak: export MESHC_SEED ?= $(shell date +%s)
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff

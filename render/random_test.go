@@ -3,29 +3,20 @@ package render_test
 import (
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/try/trytest"
 )
 
 // TestRandomSpecsPleaseEnvoy makes specs at random from the schema itself, and has
 // a real Envoy judge those that compile, by one proxy of each member: it must refuse none. MESHC_RANDOM_SPECS
 // says how many must compile (200).
 func TestRandomSpecsPleaseEnvoy(t *testing.T) {
-	wanted := 200
-	if n, err := strconv.Atoi(os.Getenv("MESHC_RANDOM_SPECS")); err == nil {
-		wanted = n
-	}
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_RANDOM_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_RANDOM_SEED=%d", seed)
+	wanted, seed := trytest.Amount(os.Getenv("MESHC_RANDOM_SPECS"), 200), trytest.Seed(t)
 	definitions := readDefinitions(t)
 	judge := newJudge(t)
 	var all sync.WaitGroup

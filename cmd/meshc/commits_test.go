@@ -17,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/try/trytest"
 )
 
 // commitsOfHistory are the commits of one random repository; each is compared with each other one.
@@ -27,13 +28,7 @@ const commitsOfHistory = 5
 // is committed, by name and attribute; and it does tell each of those. MESHC_COMMIT_PAIRS is how many pairs, and
 // MESHC_SEED what they are made of.
 func TestPairsOfCommits(t *testing.T) {
-	pairs, seed := 40, uint64(time.Now().UnixNano())
-	if n, err := strconv.Atoi(os.Getenv("MESHC_COMMIT_PAIRS")); err == nil {
-		pairs = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
+	pairs, seed := trytest.Amount(os.Getenv("MESHC_COMMIT_PAIRS"), 40), trytest.Seed(t)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	t.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
 	t.Setenv("MESHC_CACHE", t.TempDir())

@@ -2,10 +2,7 @@ package update_test
 
 import (
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/meshc/meshc/compiler/compiletest"
 	"github.com/meshc/meshc/compiler/ir"
@@ -18,11 +15,7 @@ import (
 // the next: what the mesh lets in before and after is let in. What comes to a service directly, and it refuses before
 // and after, is refused.
 func TestStages(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("MESHC_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("MESHC_SEED=%d", seed)
+	seed := trytest.Seed(t)
 	g := &trytest.Random{Rand: rand.New(rand.NewPCG(seed, 0)), Keys: `"{\"keys\": []}"`}
 	dir := t.TempDir()
 	staged, tried, lost := 0, 0, 0

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meshc/meshc/compiler/try/trytest"
 )
 
 // edited is a service under edit.
@@ -131,9 +133,7 @@ const edits = 200
 // Field: versions
 // Field: workload.endpoints
 func TestNoRequestIsLostByEdits(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := rand.New(rand.NewPCG(trytest.Seed(t), 0))
 	e := &edited{versions: []string{"v0"}}
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": e.spec()}))
 	c := mesh.As("client").Client()
