@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/grpc/encoding"
 
 	"github.com/meshc/meshc/render/envoy"
 )
@@ -22,6 +23,9 @@ func (e *EndpointFiles) Changed(now time.Time) (names, wrong []string) {
 	files, wrong := e.changed(now)
 	return sortedKeys(files), wrong
 }
+
+// NewCodec is what decodes the messages of clients.
+func NewCodec() encoding.CodecV2 { return newCodec() }
 
 // Memory is what gives memory back.
 type Memory struct{ memory }

@@ -77,7 +77,6 @@ type typeState struct {
 	sentAt      time.Time
 	served      *built             // what the node had when it was last sent
 	has         map[string]*packed // of endpoints, instead: each as it was last sent
-	names       map[string]bool    // the resources that were ever sent
 	last        []string           // the resources that were sent last
 	refusals    []Refusal
 }
@@ -130,11 +129,10 @@ func (n *node) resume(url string, has map[string]string) {
 	}
 	now, _ := n.present(url)
 	held := emptyBuilt()
-	t := &typeState{sentAt: time.Now(), names: map[string]bool{}}
+	t := &typeState{sentAt: time.Now()}
 	same := true
 	for name, version := range has {
 		held.resources[url][name] = &packed{version: version}
-		t.names[name] = true
 		same = same && now[name] != nil && now[name].version == version
 	}
 	if t.served = held.sealed(); url == resource.EndpointType {

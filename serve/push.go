@@ -114,7 +114,7 @@ func (p *proxies) settle(n *node) {
 func (n *node) warm() bool {
 	t := n.types[resource.EndpointType]
 	for name := range n.endpoints.now {
-		if t == nil || !t.names[name] {
+		if t == nil || t.has[name] == nil {
 			return false
 		}
 	}

@@ -146,6 +146,10 @@ func (r *reports) take(from *reporting, who *telemetry.Reporter, data []byte) er
 	return from.proxy.Report(who, data, now)
 }
 
+// identifierNode is the number of the field in which a report names the node.
+var identifierNode = new(metricsservice.StreamMetricsMessage_Identifier).ProtoReflect().Descriptor().Fields().
+	ByName("node").Number()
+
 // reporterOf is the node that the first message of a stream names.
 func reporterOf(message []byte) (string, error) {
 	for len(message) > 0 {
@@ -160,7 +164,7 @@ func reporterOf(message []byte) (string, error) {
 			if len(data) > 2*maxNode {
 				return "", fmt.Errorf("the node is described by %d bytes, and at most %d are read", len(data), maxNode)
 			}
-			if err := proto.Unmarshal(data, &about); err != nil {
+			if err := proto.Unmarshal(without(data, identifierNode, nodeExtensions), &about); err != nil {
 				return "", err
 			}
 			return about.GetNode().GetId(), boundedNode(about.GetNode())

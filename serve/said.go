@@ -2,7 +2,6 @@ package serve
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -35,41 +34,52 @@ func boundedNode(n *corev3.Node) error {
 
 // subscribed are the names of the resources that a stream has subscribed to.
 type subscribed struct {
-	names map[string]bool // "TYPE NAME"
+	names map[string]map[string]struct{} // by type
 	bytes int
 }
 
 // forget removes the names of a type, before a request that lists all of them.
 func (s *subscribed) forget(url string) {
-	for key := range s.names {
-		if strings.HasPrefix(key, url+" ") {
-			delete(s.names, key)
-			s.bytes -= len(key)
-		}
+	of, known := s.names[url]
+	if !known {
+		return
 	}
+	for name := range of {
+		s.bytes -= nameSize(url, name)
+	}
+	s.bytes -= nameSize(url, "")
+	delete(s.names, url)
 }
+
+// nameSize is what a name counts. The type counts with each, in place of the memory that a name takes besides its text.
+func nameSize(url, name string) int { return len(url) + len(name) + 1 }
 
 // take counts the resources that a request subscribes to and unsubscribes from, and reports whether the number is
 // within the limit.
 func (s *subscribed) take(url string, more, fewer []string) bool {
+	of := s.names[url]
 	for _, name := range fewer {
-		if key := url + " " + name; s.names[key] {
-			delete(s.names, key)
-			s.bytes -= len(key)
+		if _, known := of[name]; known {
+			delete(of, name)
+			s.bytes -= nameSize(url, name)
 		}
 	}
-	for _, name := range slices.Concat(more, []string{""}) { // a type takes memory even when nothing of it is asked for
-		key := url + " " + name
-		if s.names[key] {
+	if of == nil {
+		if s.names == nil {
+			s.names = map[string]map[string]struct{}{}
+		}
+		of = map[string]struct{}{}
+		s.names[url] = of
+		s.bytes += nameSize(url, "") // a type takes memory even when nothing of it is asked for
+	}
+	for _, name := range more {
+		if _, known := of[name]; known {
 			continue
 		}
-		if s.bytes += len(key); s.bytes > maxNames {
+		if s.bytes += nameSize(url, name); s.bytes > maxNames {
 			return false
 		}
-		if s.names == nil {
-			s.names = map[string]bool{}
-		}
-		s.names[key] = true
+		of[name] = struct{}{}
 	}
-	return true
+	return s.bytes <= maxNames
 }

@@ -357,6 +357,8 @@ func (s *Server) discovery(running context.Context) *grpc.Server {
 			revocableCredentials{expiring{credentials.NewTLS(s.tlsConfig())}, s.revoked},
 			s.quotas, &s.connections,
 		}),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ReadBufferSize(0), // TLS buffers what it has decrypted; gRPC would hold 32 KiB more for each connection
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.intercept),

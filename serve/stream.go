@@ -293,13 +293,12 @@ func (p *proxies) response(key streamKey, url, nonce, version string, changed []
 func (n *node) answered(key streamKey, url, nonce, version string, changed []*discoveryv3.Resource) {
 	t := n.types[url]
 	if t == nil {
-		t = &typeState{names: map[string]bool{}}
+		t = &typeState{}
 		n.types[url] = t
 	}
 	t.last = nil
 	for _, r := range changed {
 		t.last = append(t.last, r.GetName())
-		t.names[r.GetName()] = true
 	}
 	t.sent, t.sentVersion, t.sentAt = key.nonce(nonce), version, time.Now()
 	if url == resource.EndpointType && key.delta {
@@ -317,11 +316,6 @@ func (n *node) answered(key streamKey, url, nonce, version string, changed []*di
 	}
 	if t.served = n.built; url == resource.EndpointType {
 		t.has = maps.Clone(now)
-	}
-	if !key.delta {
-		for name := range now {
-			t.names[name] = true
-		}
 	}
 }
 

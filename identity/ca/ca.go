@@ -117,9 +117,15 @@ func (a *Authority) Bundle() []byte {
 	return out
 }
 
-// Pool returns the trust bundle as a certificate pool.
+// Pool returns the trust bundle as a certificate pool. The certificates in it are those of the authority, so that a pool
+// for each connection costs little.
 func (a *Authority) Pool() *x509.CertPool {
-	pool, _ := publickey.Pool(a.Bundle())
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	pool := x509.NewCertPool()
+	for _, n := range a.state.Trusted {
+		pool.AddCert(a.known[n].root)
+	}
 	return pool
 }
 
