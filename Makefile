@@ -97,6 +97,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_SERIES=100 go test -timeout 60m -count 1 -run ScrapedSeriesAreCompiled -v ./host/local
 	$(WITH_ENVOY) MESHC_ENVOY_PAIRS=2000 go test -timeout 180m -count 1 -run EveryDifferenceOfEnvoysIsTold -v ./host/local
 	$(WITH_ENVOY) MESHC_LEAF_LIFE=60s MESHC_LEAVES=3 go test -timeout 30m -count 1 -run RootIsReplacedUnderLoad -v ./host/local
+	$(WITH_ENVOY) MESHC_LOAD_EDITS=1000 go test -timeout 60m -count 1 -run NoRequestIsLostByEdits -v ./host/local
 	$(WITH_ENVOY) MESHC_CHURN=1000 go test -timeout 60m -count 1 -run ChurnLosesNothing -v ./host/local
 	$(WITH_ENVOY) MESHC_WITNESSES=2000 go test -timeout 120m -count 1 -run WitnessesDiffer -v ./host/local
 	MESHC_LAYOUTS=1000 go test -timeout 30m -count 1 -run Geometry -v ./review/graph/layout

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -122,17 +123,15 @@ func (e *edited) edit(r *rand.Rand) string {
 	}
 }
 
-// edits is how many random edits are made under load.
-const edits = 200
-
 // Under a steady load routes are added, reordered, renamed and removed, versions
 // are switched, filters come into listeners and go, and so do instances: no request
-// fails.
+// fails. MESHC_LOAD_EDITS is how many edits are made, and MESHC_SEED what they are made of.
 //
 // Field: routes
 // Field: versions
 // Field: workload.endpoints
 func TestNoRequestIsLostByEdits(t *testing.T) {
+	edits := trytest.Amount(os.Getenv("MESHC_LOAD_EDITS"), 80)
 	r := rand.New(rand.NewPCG(trytest.Seed(t), 0))
 	e := &edited{versions: []string{"v0"}}
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": e.spec()}))
@@ -142,7 +141,6 @@ func TestNoRequestIsLostByEdits(t *testing.T) {
 	for _, path := range []string{"/p1/", "/p2/", "/other"} {
 		loads = append(loads, startPacedLoad(t, c, "http://target:8081"+path, 2, 5*time.Millisecond))
 	}
-	begun := time.Now()
 	var done []string
 	for i := range edits {
 		done = append(done, e.edit(r))
@@ -155,14 +153,13 @@ func TestNoRequestIsLostByEdits(t *testing.T) {
 			}
 		}
 	}
-	took := time.Since(begun)
 	sent := int64(0)
 	for _, l := range loads {
 		l.end(t)
 		sent += l.sent.Load()
 	}
-	if rate := float64(sent) / took.Seconds(); rate < 200 {
-		t.Errorf("only %.0f requests a second", rate)
+	if sent < int64(10*edits) {
+		t.Errorf("%d requests during %d edits prove little", sent, edits)
 	}
-	t.Logf("%d edits and %d requests in %s", edits, sent, took.Round(time.Millisecond))
+	t.Logf("%d edits and %d requests", edits, sent)
 }

@@ -28,7 +28,7 @@ import (
 // may take the change in any order, it puts every mixture of old and new proxies together: what both versions let in
 // is let in. MESHC_WITNESSES is how many are wanted, and MESHC_SEED what the random ones are made of.
 func TestWitnessesDiffer(t *testing.T) {
-	wanted, seed := trytest.Amount(os.Getenv("MESHC_WITNESSES"), 60), trytest.Seed(t)
+	wanted, seed := trytest.Amount(os.Getenv("MESHC_WITNESSES"), 25), trytest.Seed(t)
 	public, token := randomTokens(t)
 	witnesses, mixtures, staged := 0, 0, 0
 	for n := 0; (witnesses < wanted || mixtures == 0) && !t.Failed(); n++ {

@@ -59,8 +59,8 @@ func (w *walk) values(path string, a, b reflect.Value, posA, posB source.Positio
 	}
 }
 
-// named compares lists whose elements have names, in whatever order they stand. Of elements with one name, such as a rule
-// and the audit of it, the first is compared with the first, the second with the second.
+// named compares lists whose elements have names, in whatever order they stand. Of elements with one name, such as a
+// rule and the audit of it, the first is compared with the first, the second with the second.
 func (w *walk) named(path string, a, b reflect.Value, posA, posB source.Position) {
 	of := func(list reflect.Value) (names []string, elements map[string]reflect.Value) {
 		elements = map[string]reflect.Value{}
