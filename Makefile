@@ -105,6 +105,7 @@ soak: build tools inotify
 	$(WITH_ENVOY) MESHC_ORDNANCE=all go test -timeout 30m -count 1 -run EverythingHasItsLimit -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_OUTAGE=60s go test -timeout 30m -count 1 -run '^TestHosts$$' -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_PLANT_SEEDS=10 MESHC_HEALTHY=200 go test -tags e2e -timeout 480m -count 1 -v ./test/plants
+	MESHC_OBJECTS=2000 go test -timeout 60m -count 1 -run '^TestRandom' ./importer
 	MESHC_EDITS=500 go test -timeout 60m -count 1 -run ChangesReachWhomTheyConcern -v ./serve
 	MESHC_EVENTS=10000 go test -timeout 90m -count 1 -run PushesAreExact -v ./serve
 

@@ -115,10 +115,11 @@ var imports = []struct{ of, may, depend string }{
 	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local", "envoy"},
 	{"review/state", "compiler compiler/atomicfile compiler/ir compiler/load compiler/program render/meshfile review/revision", "cue"},
 	{"importer", "compiler/diag compiler/membername compiler/source compiler/spec", "cue kubernetes"},
-	{"importer/gatewayapi", "compiler/spec importer", "cue kubernetes"},
+	{"importer/ingress", "compiler/spec importer", "cue kubernetes"},
+	{"importer/gatewayapi", "compiler/spec importer importer/ingress", "cue kubernetes"},
 	{"importer/istio", "compiler/diag compiler/membername compiler/spec importer", "cue kubernetes"},
-	{"importer/together", "importer importer/gatewayapi importer/istio importer/kubernetes", "cue kubernetes"},
-	{"importer/kubernetes", "compiler/membername compiler/spec importer", "cue kubernetes"},
+	{"importer/together", "importer importer/gatewayapi importer/ingress importer/istio importer/kubernetes", "cue kubernetes"},
+	{"importer/kubernetes", "compiler/membername compiler/spec importer importer/ingress", "cue kubernetes"},
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/similar compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll

@@ -24,8 +24,9 @@ import (
 var update = flag.Bool("update", false, "write what the tests got as what they want")
 
 // TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_*, kubernetes_* or
-// together_*, and wants the mesh, what is not carried over, and what the compiler says of it. A line
-// "calls: web=cart,payment" of its comment is an option.
+// together_*, and wants the mesh, what is not carried over, and what the compiler says of it; and of the requests in
+// promised the answers that stand there, see keepsPromises. A line "calls: web=cart,payment" of its comment is an
+// option.
 func TestImport(t *testing.T) {
 	files, err := filepath.Glob("../testdata/import/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -41,7 +42,7 @@ func TestImport(t *testing.T) {
 			got := imported(t, file, archive)
 			var rest []txtar.File
 			for _, f := range archive.Files {
-				if strings.HasPrefix(f.Name, "in/") {
+				if strings.HasPrefix(f.Name, "in/") || f.Name == "promised" {
 					rest = append(rest, f)
 				} else if string(f.Data) != got[f.Name] && !*update {
 					t.Errorf("%s is\n%s\nand should be\n%s", f.Name, got[f.Name], f.Data)
@@ -116,6 +117,26 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	if len(files) == 0 {
 		files["mesh.cue"] = text
 	}
+	r := compiled(t, files)
+	for _, f := range archive.Files {
+		if f.Name == "promised" && r.Mesh == nil {
+			t.Errorf("it does not compile: %v", r.Diagnostics)
+		} else if f.Name == "promised" {
+			keepsPromises(t, r.Mesh, string(f.Data))
+		}
+	}
+	var warned strings.Builder
+	for _, d := range r.Diagnostics {
+		fmt.Fprintf(&warned, "%s %s\n", d.Code, d.Message)
+	}
+	return map[string]string{
+		"want/mesh.cue": string(text), "want/not-carried": told.String(),
+		"want/compiled": warned.String(),
+	}
+}
+
+// compiled compiles the files of a mesh.
+func compiled(t *testing.T, files map[string][]byte) *compiler.Result {
 	files["cue.mod/module.cue"] = []byte("module: \"shop.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n")
 	dir := t.TempDir()
 	for name, data := range files {
@@ -130,14 +151,7 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	var compiled strings.Builder
-	for _, d := range r.Diagnostics {
-		fmt.Fprintf(&compiled, "%s %s\n", d.Code, d.Message)
-	}
-	return map[string]string{
-		"want/mesh.cue": string(text), "want/not-carried": told.String(),
-		"want/compiled": compiled.String(),
-	}
+	return r
 }
 
 // joined are several files, each below its name.

@@ -61,7 +61,7 @@ precedence between routes becomes the order of routes. A service lets in the gat
 that --calls names; routes whose parent is a Service are for everyone of the mesh.`))
 	o = importOptions{groups: workloadGroups, read: kubernetes.Import}
 	cmd.AddCommand(o.command("kubernetes", "Turn workloads that have no mesh into a first spec",
-		`Kubernetes reads Services, workloads, their probes and NetworkPolicies. A service that no NetworkPolicy selects
+		`Kubernetes reads Services, workloads, their probes, Ingresses and NetworkPolicies. A service that no NetworkPolicy selects
 is permissive: callers without a proxy are let in as before, and members with their identities. Others let in whom the
 policies let in: addresses as before, and pods when they have an identity.
 

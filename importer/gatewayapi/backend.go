@@ -58,46 +58,5 @@ func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectRefe
 			append(where, "namespace")...)
 		return nil
 	}
-	s, part := m.Service(namespace, string(ref.Name)), m.Part(namespace, string(ref.Name))
-	if s == nil && part != nil {
-		s = part.Of
-	}
-	if s == nil {
-		m.NotCarried(o, "no Service "+namespace+"/"+string(ref.Name)+" was read", append(where, "name")...)
-		return nil
-	}
-	out := &spec.Destination{}
-	if part != nil && part.Version != "" {
-		out.Version = spec.Written(part.Version)
-	}
-	if s != at {
-		out.Service = spec.Written(s.Name)
-	}
-	if ref.Port == nil {
-		return out
-	}
-	port := s.Port(int(*ref.Port))
-	if part != nil {
-		port = part.Port(int(*ref.Port))
-	}
-	if port == "" {
-		m.NotCarried(o, fmt.Sprintf("the Service %s has no port %d", s.Name, *ref.Port), append(where, "port")...)
-		return nil
-	}
-	s.Speaks(port, protocol)
-	if said := s.Spec.Ports[port].Protocol.Value; protocol == "tcp" && said != "tcp" && said != "tls" {
-		m.NotCarried(o, "connections go to a port of tcp or tls, and that of "+s.Name+" speaks "+said,
-			append(where, "port")...)
-		return nil
-	}
-	if said := s.Spec.Ports[port].Protocol.Value; protocol != "tcp" && (said == "tcp" || said == "tls") {
-		m.NotCarried(o, "port "+port+" of "+s.Name+" speaks "+said+", and a member is reached by mutual TLS with the "+
-			"certificates of the mesh alone: let the application speak HTTP there",
-			append(where, "port")...)
-		return nil
-	}
-	if len(s.Spec.Ports) > 1 {
-		out.Port = spec.Written(port)
-	}
-	return out
+	return m.Destination(o, namespace, string(ref.Name), int(valueOr(ref.Port, 0)), at, protocol, where...)
 }

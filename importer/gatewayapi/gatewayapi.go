@@ -4,12 +4,14 @@
 package gatewayapi
 
 import (
+	"maps"
 	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/meshc/meshc/compiler/spec"
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/ingress"
 )
 
 const group = "gateway.networking.k8s.io"
@@ -29,7 +31,10 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit)}
 	m.AddCallers(objects, func(w *importer.Workload) bool { return strings.HasPrefix(w.Namespace, "kube-") })
 	r := read(m, objects)
-	m.Others(objects, Kinds, map[string]string{
+	ingress.Read(m, objects)
+	kinds := maps.Clone(Kinds)
+	maps.Copy(kinds, ingress.Kinds)
+	m.Others(objects, kinds, map[string]string{
 		"networking.istio.io": "meshc import, of all sources together,",
 		"security.istio.io":   "meshc import, of all sources together,",
 	})

@@ -1,5 +1,5 @@
-// Package kubernetes makes a first mesh of workloads that have none: of Services, workloads, their probes and
-// NetworkPolicies. Its services are permissive, so that callers without a proxy reach them as before, but for those
+// Package kubernetes makes a first mesh of workloads that have none: of Services, workloads, their probes, Ingresses
+// and NetworkPolicies. Its services are permissive, so that callers without a proxy reach them as before, but for those
 // whom NetworkPolicies keep out.
 package kubernetes
 
@@ -10,6 +10,7 @@ import (
 	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/ingress"
 )
 
 // reader is a mesh that is being read.
@@ -23,7 +24,7 @@ type reader struct {
 }
 
 // kinds are those that are read, and their group.
-var kinds = map[string]string{"NetworkPolicy": networking}
+var kinds = map[string]string{"NetworkPolicy": networking, "Ingress": networking, "IngressClass": networking}
 
 // silence is the code of permissive services, and why it is silenced in a first mesh.
 const (
@@ -52,9 +53,12 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m.otherWorkloads()
 	m.onNodes()
 	m.networkPolicies()
+	ingress.Read(m.Mesh, objects)
+	gateways := m.gatewaysOf()
 	uses := map[string]map[string]*spec.Use{}
 	for _, s := range m.Sorted() {
 		m.lets(s, uses)
+		m.letsGateways(s, gateways[s.Name])
 		m.AddProbes(s, m.ownPorts(s))
 	}
 	for _, s := range m.Sorted() {
@@ -136,5 +140,28 @@ func (m *reader) lets(s *importer.Service, uses map[string]map[string]*spec.Use)
 	if len(plaintext) > 0 {
 		s.Spec.MTLS = spec.Written("permissive")
 		s.Spec.Silence = spec.Silence{silenced: spec.Written(why)}
+	}
+}
+
+// gatewaysOf are the gateways that send requests to services, by the names of these.
+func (m *reader) gatewaysOf() map[string][]string {
+	out := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(m.Repository.Gateways)) {
+		for callee := range m.Repository.Gateways[name].Uses {
+			out[callee] = append(out[callee], name)
+		}
+	}
+	return out
+}
+
+// letsGateways lets in the gateways that Ingresses became.
+func (m *reader) letsGateways(s *importer.Service, gateways []string) {
+	if len(gateways) == 0 {
+		return
+	}
+	s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: &spec.Peers{Gateways: spec.WrittenAll(gateways...)}})
+	if m.access[s.Name] != nil {
+		m.Note(s.Object, "an Ingress leads to "+s.Name+", whose callers NetworkPolicies bound: its gateway is let in, and they "+
+			"have to let in the gateway's pods", "metadata", "name")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshc/meshc/importer"
 	"github.com/meshc/meshc/importer/gatewayapi"
+	"github.com/meshc/meshc/importer/ingress"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
 )
@@ -24,8 +25,12 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		return kubernetes.Import(objects, o)
 	}
 	m := importer.New(objects, o)
-	istio.Read(m, objects, func() { gatewayapi.Read(m, objects) })
+	istio.Read(m, objects, func() {
+		gatewayapi.Read(m, objects)
+		ingress.Read(m, objects)
+	})
 	kinds := maps.Clone(istio.Kinds)
+	maps.Copy(kinds, ingress.Kinds)
 	for kind, group := range gatewayapi.Kinds {
 		if known := kinds[kind]; known != "" {
 			group = known + "," + group
