@@ -1,5 +1,7 @@
 package render_test
 
+import "strings"
+
 // gatewayChanges are those of fields of gateways and externals.
 var gatewayChanges = map[string]change{
 	"gateways.[].telemetry.tracing.sampling": {
@@ -55,10 +57,14 @@ var gatewayChanges = map[string]change{
 		replacing(`pods: tolerations: [{key: "edge"}]`),
 	"gateways.[].pods.tolerations.[].effect": addLine("gateway", `pods: tolerations: [{key: "edge", effect: "NoExecute"}]`).
 		replacing(`pods: tolerations: [{key: "edge"}]`),
-	"gateways.[].replicas.min":           addLine("gateway", "replicas: min: 3"),
-	"gateways.[].replicas.max":           addLine("gateway", "replicas: max: 3"),
-	"gateways.[].replicas.cpu":           addLine("gateway", "replicas: cpu: 50"),
-	"gateways.[].egress.host":            add("egress", `host: "exit.internal"`),
+	"gateways.[].replicas.min":      addLine("gateway", "replicas: min: 3"),
+	"gateways.[].replicas.max":      addLine("gateway", "replicas: max: 3"),
+	"gateways.[].replicas.cpu":      addLine("gateway", "replicas: cpu: 50"),
+	"gateways.[].egress.host":       add("egress", `host: "exit.internal"`),
+	"services.[].expose.[].gateway": addLine("service", "expose: ["+exposedRoute+"]"),
+	"services.[].expose.[].name":    exposing(`name: "other"`),
+	"services.[].expose.[].port": addLine("service", "expose: ["+strings.Replace(exposedRoute, `port: "http"`, `port: "admin"`, 1)+"]").
+		replacing("expose: [" + exposedRoute + "]"),
 	"gateways.[].rateLimits.[].requests": bounded("requests: 6"),
 	"gateways.[].rateLimits.[].per":      bounded(`requests: 5, per: "2s"`),
 	"gateways.[].rateLimits.[].burst":    bounded("requests: 5, burst: 2"),
@@ -76,4 +82,12 @@ var gatewayChanges = map[string]change{
 // bounded is a change of the bound of the gateway's requests.
 func bounded(to string) change {
 	return addLine("gateway", "rateLimits: all: {"+to+"}").replacing("rateLimits: all: requests: 5")
+}
+
+// exposedRoute is a route that a service has at the gateway.
+const exposedRoute = `{gateway: "g", match: host: "shop.example", port: "http"}`
+
+// exposing is a change of that route.
+func exposing(to string) change {
+	return addLine("service", "expose: ["+exposedRoute+" & {"+to+"}]").replacing("expose: [" + exposedRoute + "]")
 }

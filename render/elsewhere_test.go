@@ -24,7 +24,8 @@ gateways: h: {
 }
 mesh: jwt: issuers: fetched: {issuer: "https://fetched.example", jwks: {url: "https://e.example/keys", refresh: "9m"}}
 services: {
-	d: allow: [{from: {services: ["p"], gateways: ["h"]}}]
+	d: allow: [{from: {services: ["p"], gateways: ["g", "h"]}}]
+	d: expose: [{gateway: "h", match: host: "h.example"}]
 	p: {
 		workload: deployment: "p"
 		uses: {d: {}, q: {}, r: {}, s: {}, plain: {}, opaque: {}}

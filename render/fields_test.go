@@ -45,8 +45,14 @@ var silent = map[string]change{
 	"mesh.proxy.privileged.[]":            add("mesh proxy", `privileged: ["app"]`),
 	"mesh.owners.[].[]": replace(`trustDomain: "shop.example"`,
 		"trustDomain: \"shop.example\", owners: \"mesh.cue\": [\"@shop/all\"]"),
-	"services.[].grants.[]": addLine("service", `grants: ["@shop/all"]`),
-	"gateways.[].grants.[]": addLine("gateway", `grants: ["@shop/all"]`),
+	"services.[].grants.[]":                            addLine("service", `grants: ["@shop/all"]`),
+	"gateways.[].grants.[]":                            addLine("gateway", `grants: ["@shop/all"]`),
+	"gateways.[].allowedRoutes.[].from.directories.[]": addLine("gateway", `allowedRoutes: [{from: directories: ["teams"], hosts: ["*"]}]`),
+	"gateways.[].allowedRoutes.[].from.namespaces.[]":  addLine("gateway", `allowedRoutes: [{from: namespaces: ["shop"], hosts: ["*"]}]`),
+	"gateways.[].allowedRoutes.[].hosts.[]": addLine("gateway", `allowedRoutes: [{from: namespaces: ["shop"], hosts: ["*"]}]`).
+		replacing(`allowedRoutes: [{from: namespaces: ["shop"], hosts: ["a.example"]}]`),
+	"gateways.[].allowedRoutes.[].paths.[]": addLine("gateway", `allowedRoutes: [{from: namespaces: ["shop"], hosts: ["*"], paths: ["/*"]}]`).
+		replacing(`allowedRoutes: [{from: namespaces: ["shop"], hosts: ["*"]}]`),
 }
 
 // served is a change of how meshc serve treats its proxies.

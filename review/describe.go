@@ -86,8 +86,21 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 	p := s.Peer()
 	d.Sharing = sharing(m, &p)
 	d.Authorizer = s.Authorizer
-	d.Settings = settingsOf(m, s)
+	d.Settings = append(settingsOf(m, s), exposedBy(m, s)...)
 	return d
+}
+
+// exposedBy are the routes that a service has at gateways.
+func exposedBy(m *ir.Mesh, s *ir.Service) []Setting {
+	var out []Setting
+	for _, g := range m.Gateways {
+		for i := range g.Routes {
+			if r := &g.Routes[i]; r.ExposedBy == s.Name {
+				out = append(out, Setting{"exposed", r.Name + " at gateway " + g.Name, r.Pos.String()})
+			}
+		}
+	}
+	return out
 }
 
 func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
@@ -113,6 +126,9 @@ func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 		for _, s := range writtenOf(l, "name", "port", "protocol", "hosts") {
 			d.Settings = append(d.Settings, Setting{"listeners." + l.Name + "." + s.Name, s.Value, s.From})
 		}
+	}
+	for _, a := range m.AllowedRoutes[ir.GatewayRef(g.Name)] {
+		d.Settings = append(d.Settings, Setting{"allowedRoutes", a.Text(), a.Pos.String()})
 	}
 	d.Settings = append(d.Settings, proxyOf(m, &g.Proxy, g.Pos)...)
 	d.Settings = append(d.Settings, metricsOf(m, &g.Proxy)...)

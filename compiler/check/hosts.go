@@ -11,7 +11,7 @@ import (
 )
 
 // claimedHosts finds routes of two gateways for the same requests: whoever
-// calls cannot know which of them answers.
+// calls cannot know which of them answers. One service may have its routes at two of them.
 func claimedHosts(m *subject) diag.List {
 	var found diag.List
 	for i, g := range m.Gateways {
@@ -21,7 +21,7 @@ func claimedHosts(m *subject) diag.List {
 					a, b := &g.Routes[n], &other.Routes[k]
 					first, second := a.Match, b.Match
 					first.Listeners, second.Listeners = nil, nil
-					if !reflect.DeepEqual(first, second) ||
+					if !reflect.DeepEqual(first, second) || a.ExposedBy != "" && a.ExposedBy == b.ExposedBy ||
 						a.Match.Host == "" && !sameHost(g, other, &a.Match, &b.Match) {
 						continue
 					}

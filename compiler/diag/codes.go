@@ -99,6 +99,8 @@ const (
 	SharedAccount     Code = "MC1772"
 	ClientsChoose     Code = "MC1774"
 	PortAlone         Code = "MC1775"
+	RouteNotAllowed   Code = "MC1776"
+	RouteConflict     Code = "MC1777"
 	FormsBesideRules  Code = "MC1741"
 	TooManySeries     Code = "MC1750"
 	OpenMetrics       Code = "MC1751"

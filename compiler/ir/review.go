@@ -16,6 +16,8 @@ type Review struct {
 	// let their configuration change from elsewhere.
 	Owners []Owner
 	Grants map[Ref][]string
+	// AllowedRoutes are whose services may have routes at a gateway.
+	AllowedRoutes map[Ref][]AllowedRoutes
 	// Silences are the warnings that are turned off, sorted by At and Code.
 	Silences []Silence
 }
@@ -29,8 +31,11 @@ type Owner struct {
 }
 
 // Covers reports whether a file, by its path from the module's root, is the owner's or in the owner's directory.
-func (o *Owner) Covers(file string) bool {
-	return o.Path == "." || file == o.Path || strings.HasPrefix(file, o.Path+"/")
+func (o *Owner) Covers(file string) bool { return Within(o.Path, file) }
+
+// Within reports whether a file is the one of a path, or in that directory, both from the module's root.
+func Within(path, file string) bool {
+	return path == "." || file == path || strings.HasPrefix(file, path+"/")
 }
 
 // OwnersOf are the owners of a file, by the longest path that covers it; false when none does.

@@ -7,6 +7,8 @@ type Route struct {
 	// Name is stable and readable, and unique among its neighbours.
 	Name  string `json:"name"`
 	Match Match  `json:"match,omitzero"`
+	// ExposedBy is the service that wrote it, of a gateway's; empty for the gateway itself.
+	ExposedBy string `json:"exposedBy,omitempty" member:""`
 	// To is where they go, in the order written, and the weights sum to more than
 	// 0. Empty when Redirect or DirectResponse answers.
 	To []Destination `json:"to,omitempty"`

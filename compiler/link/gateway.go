@@ -84,22 +84,7 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 	var out []ir.Route
 	for i, r := range h.spec.Routes {
 		at := here.field("routes").index(i)
-		route := l.route(at, g.Name, r)
-		if route.Match.Host != "" {
-			route.Match.Host = l.host(at.field("match.host"), route.Match.Host, here.pos(r.Match.Host.Pos))
-			if route.Match.Host == allHosts {
-				route.Match.Host = ""
-			}
-			if r.Name.Value == "" {
-				route.Name = describe(route.Match)
-			}
-		}
-		if r.Match != nil && r.Match.Listeners != nil {
-			route.Match.Listeners = l.routeListeners(at.field("match.listeners"), g, r.Match)
-			if r.Name.Value == "" {
-				route.Name = describe(route.Match)
-			}
-		}
+		route := l.gatewayRoute(at, g, r)
 		if r.To == nil && !route.Answers() {
 			l.add(diag.NoDestination, at, "a gateway's route needs a destination", route.Pos).
 				hint(`to: [{service: "NAME"}]`)
@@ -121,8 +106,28 @@ func (l *linker) gatewayRoutes(g *ir.Gateway, h home[spec.Gateway]) []ir.Route {
 			out = append(out, route)
 		}
 	}
-	l.routeNames(here, out)
 	return out
+}
+
+// gatewayRoute makes a route of a gateway without its destinations.
+func (l *linker) gatewayRoute(at place, g *ir.Gateway, r *spec.Route) ir.Route {
+	route := l.route(at, g.Name, r)
+	if route.Match.Host != "" {
+		route.Match.Host = l.host(at.field("match.host"), route.Match.Host, at.pos(r.Match.Host.Pos))
+		if route.Match.Host == allHosts {
+			route.Match.Host = ""
+		}
+		if r.Name.Value == "" {
+			route.Name = describe(route.Match)
+		}
+	}
+	if r.Match != nil && r.Match.Listeners != nil {
+		route.Match.Listeners = l.routeListeners(at.field("match.listeners"), g, r.Match)
+		if r.Name.Value == "" {
+			route.Name = describe(route.Match)
+		}
+	}
+	return route
 }
 
 // routeListeners are the listeners whose requests a route takes.

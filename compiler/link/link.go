@@ -144,6 +144,7 @@ func (l *linker) members() {
 		l.goesRound(h.place, s, left)
 		s.Routes = l.serviceRoutes(s, h)
 	}
+	exposures := l.exposures()
 	for _, g := range l.mesh.Gateways {
 		h, caller := l.gateways[g.Name], g.Peer()
 		l.gatewayRules(g, h)
@@ -151,6 +152,9 @@ func (l *linker) members() {
 		g.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		l.binds(h.place, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)
+		l.allowedRoutes(g, h)
+		g.Routes = l.exposedRoutes(g, exposures[g.Name])
+		l.routeNames(h.place, g.Routes)
 		l.listenerDestinations(g, h)
 	}
 	l.egress()

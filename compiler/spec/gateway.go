@@ -2,24 +2,25 @@ package spec
 
 // Gateway is a proxy at the edge.
 type Gateway struct {
-	Pos         Pos
-	Namespace   Field[string]               `cue:"namespace"`
-	Account     Field[string]               `cue:"account"`
-	Listeners   map[string]*Listener        `cue:"listeners"`
-	Egress      *Egress                     `cue:"egress"`
-	Routes      []*Route                    `cue:"routes"`
-	Uses        map[string]*Use             `cue:"uses" member:"service"`
-	Allow       []*Rule                     `cue:"allow"`
-	Deny        []*Rule                     `cue:"deny"`
-	Authorizer  Field[string]               `cue:"externalAuthorization"`
-	RateLimits  map[string]*ClientRateLimit `cue:"rateLimits"`
-	Compression *Compression                `cue:"compression"`
-	Replicas    *Replicas                   `cue:"replicas"`
-	Pods        *GatewayPods                `cue:"pods"`
-	Proxy       *Proxy                      `cue:"proxy"`
-	Telemetry   *MemberTelemetry            `cue:"telemetry"`
-	Grants      []Field[string]             `cue:"grants"`
-	Silence     Silence                     `cue:"silence"`
+	Pos           Pos
+	Namespace     Field[string]               `cue:"namespace"`
+	Account       Field[string]               `cue:"account"`
+	Listeners     map[string]*Listener        `cue:"listeners"`
+	Egress        *Egress                     `cue:"egress"`
+	Routes        []*Route                    `cue:"routes"`
+	AllowedRoutes []*AllowedRoutes            `cue:"allowedRoutes"`
+	Uses          map[string]*Use             `cue:"uses" member:"service"`
+	Allow         []*Rule                     `cue:"allow"`
+	Deny          []*Rule                     `cue:"deny"`
+	Authorizer    Field[string]               `cue:"externalAuthorization"`
+	RateLimits    map[string]*ClientRateLimit `cue:"rateLimits"`
+	Compression   *Compression                `cue:"compression"`
+	Replicas      *Replicas                   `cue:"replicas"`
+	Pods          *GatewayPods                `cue:"pods"`
+	Proxy         *Proxy                      `cue:"proxy"`
+	Telemetry     *MemberTelemetry            `cue:"telemetry"`
+	Grants        []Field[string]             `cue:"grants"`
+	Silence       Silence                     `cue:"silence"`
 }
 
 // External is a service outside the mesh.

@@ -15,6 +15,7 @@ type Service struct {
 	Deny         []*Rule             `cue:"deny"`
 	Authorizer   Field[string]       `cue:"externalAuthorization"`
 	Routes       []*Route            `cue:"routes"`
+	Expose       []*Exposure         `cue:"expose"`
 	Timeout      Field[string]       `cue:"timeout"`
 	IdleTimeout  Field[string]       `cue:"idleTimeout"`
 	Retries      *Retries            `cue:"retries"`

@@ -27,6 +27,7 @@ func (d *differ) gate() {
 	}
 	d.rulesOfGate(d.ownersIn(a), d.ownersIn(b))
 	d.rulesOfGate(grantsIn(d.old), grantsIn(d.new))
+	d.rulesOfGate(allowedIn(d.old), allowedIn(d.new))
 	d.rulesOfGate(silencesIn(a), silencesIn(b))
 	was, is := testsIn(a), testsIn(b)
 	for test, t := range is {
@@ -83,6 +84,18 @@ func grantsIn(m *ir.Mesh) map[gateRule]said {
 		out[gateRule{member(of), "grants"}] = said{
 			strings.Join(slices.Sorted(slices.Values(owners)), ", "), positionOf(m, of),
 		}
+	}
+	return out
+}
+
+func allowedIn(m *ir.Mesh) map[gateRule]said {
+	out := map[gateRule]said{}
+	for of, list := range m.AllowedRoutes {
+		var words []string
+		for _, a := range list {
+			words = append(words, a.Text())
+		}
+		out[gateRule{member(of), "allowedRoutes"}] = said{strings.Join(words, "; "), list[0].Pos}
 	}
 	return out
 }

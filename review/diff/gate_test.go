@@ -40,6 +40,9 @@ gateways: g: {
 tests: "a may call b": {from: service: "a", request: {to: "b", port: "http", path: "/"}, expect: allowed: true}
 `
 
+// allowingRoutes has the gateway let others have routes, in the place of its uses.
+const allowingRoutes = "\tuses: b: {}\n\tallowedRoutes: [{from: directories: [\"teams\"], hosts: [\"*\"]}]\n"
+
 // TestWeakenedIsNoSetting changes what lets more in, or lets the next change pass, without a request that the meshes
 // tell apart. Each is told as what it is, and the way back too; nothing else is told as gravely.
 func TestWeakenedIsNoSetting(t *testing.T) {
@@ -73,6 +76,7 @@ func TestWeakenedIsNoSetting(t *testing.T) {
 		{from: `".": ["@shop/all"]`, to: `".": ["@shop/all", "@evil/me"]`, kind: Gate, of: "mesh shop", what: "owners.."},
 		{from: `".": ["@shop/all"]`, to: ``, kind: Gate, of: "mesh shop", what: "owners.."},
 		{from: `grants: ["@shop/one"]`, to: `grants: ["*"]`, kind: Gate, of: "service a", what: "grants"},
+		{from: "\tuses: b: {}\n", to: allowingRoutes, kind: Gate, of: "gateway g", what: "allowedRoutes"},
 		{from: `grants: ["@shop/one"], `, to: ``, kind: Gate, of: "service a", what: "grants"},
 		{from: `MC1705: "-"}`, to: `MC1705: "-", MC1704: "-"}`, kind: Gate, of: "mesh", what: "silence.MC1704"},
 		{from: `grants: ["@shop/one"], `, to: `grants: ["@shop/one"], silence: MC1704: "-", `, kind: Gate, of: "services.a", what: "silence.MC1704"},

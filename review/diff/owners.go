@@ -45,9 +45,10 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 		if len(of) == 0 || slices.ContainsFunc(of, func(o string) bool { return authors[o] }) {
 			continue
 		}
-		granted := len(authors) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(authors)), func(o string) bool {
-			return !slices.Contains(grants, o) && !slices.Contains(grants, "*")
-		})
+		granted := mayHaveRoutes(m, member, changed) || len(authors) > 0 &&
+			!slices.ContainsFunc(slices.Collect(maps.Keys(authors)), func(o string) bool {
+				return !slices.Contains(grants, o) && !slices.Contains(grants, "*")
+			})
 		for _, o := range of {
 			f := found[o]
 			if f == nil {
@@ -61,6 +62,16 @@ func (d *Difference) Owned(m *ir.Mesh, changed []string, owners func(file string
 	for _, o := range slices.Sorted(maps.Keys(found)) {
 		d.Foreign = append(d.Foreign, *found[o])
 	}
+}
+
+// mayHaveRoutes reports whether all files that change are in directories whose services may have routes at the gateway.
+func mayHaveRoutes(m *ir.Mesh, gateway ir.Ref, changed []string) bool {
+	allowed := m.AllowedRoutes[gateway]
+	return len(allowed) > 0 && !slices.ContainsFunc(changed, func(file string) bool {
+		return !slices.ContainsFunc(allowed, func(a ir.AllowedRoutes) bool {
+			return slices.ContainsFunc(a.Directories, func(dir string) bool { return ir.Within(dir, file) })
+		})
+	})
 }
 
 // CodeOwners finds the files whose owners by CODEOWNERS a change replaces, by which the next change is judged: an

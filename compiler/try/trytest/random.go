@@ -128,6 +128,9 @@ func (g *Random) service(name, other string) Service {
 	if g.Forms {
 		s.Doors = fmt.Sprintf("\thosts: [\"%s.Internal.example\", \"old-%[1]s\"]\n", name)
 	}
+	if g.Edge && g.chance(3) {
+		s.Doors += "\texpose: [" + g.exposed() + "]\n"
+	}
 	if g.Upgrades && g.chance(2) {
 		s.Doors += "\tports: http: upgrades: " + g.one(`["spdy/3.1"]`, `["spdy/3.1", "tls/1.2"]`) + "\n"
 	}
@@ -193,13 +196,22 @@ func (g *Random) hostMatch() string {
 		`suffix: ":8080"`, `exact: "c:1"`, `regex: "[a-z]|.*example"`, `{exact: "b", invert: true}`)
 }
 
-// route is one of a service, or with an empty name of the gateway.
-func (g *Random) route(of, other string) string {
-	var match []string
-	if of == "" && g.chance(2) {
-		match = append(match, "host: "+g.one(`"one.example"`, `"*.example"`, `"*.two.example"`))
-	}
-	path := ""
+// host is one that a gateway's route matches.
+func (g *Random) host() string {
+	return "host: " + g.one(`"one.example"`, `"*.example"`, `"*.two.example"`)
+}
+
+// exposed are the routes that a service has at the gateway.
+func (g *Random) exposed() string {
+	return strings.Join(g.list(1, 3, func() string {
+		match, _ := g.match()
+		return `{gateway: "g", match: {` + strings.Join(append(match, g.host()), ", ") + "}" +
+			g.one("", "", `, rewrite: path: prefix: "/z"`) + "}"
+	}), ", ")
+}
+
+// match is what a route asks for, but for the host, and what it asks of the path.
+func (g *Random) match() (match []string, path string) {
 	if !g.chance(3) {
 		path = g.one(`exact: "/a"`, `exact: "/a/b"`, `prefix: "/a"`, `prefix: "/a/"`, `prefix: "/"`,
 			`regex: "/[a-z]+/b"`, `template: "/u/{id}/x"`, `template: "/a/**"`, `exact: "/a%20b"`)
@@ -215,6 +227,17 @@ func (g *Random) route(of, other string) string {
 		match = append(match, "query: q: "+g.one(`exact: "1"`, `prefix: "1"`, "present: true", "present: false",
 			`regex: "[0-9]+"`))
 	}
+	return match, path
+}
+
+// route is one of a service, or with an empty name of the gateway.
+func (g *Random) route(of, other string) string {
+	var match []string
+	if of == "" && g.chance(2) {
+		match = append(match, g.host())
+	}
+	rest, path := g.match()
+	match = append(match, rest...)
 	out := ""
 	if match != nil {
 		out = "match: {" + strings.Join(match, ", ") + "}, "
