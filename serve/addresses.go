@@ -16,25 +16,64 @@ func (s *Server) SetServices(namespace string, addresses map[string][]string) {
 	s.proxies.reassign(s.live.setServices(namespace, addresses))
 }
 
+// ChangeServices sets the cluster IPs of some Services of a namespace, none for one that is gone; those of the others
+// stay.
+func (s *Server) ChangeServices(namespace string, addresses map[string][]string) {
+	s.proxies.reassign(s.live.changeServices(namespace, addresses))
+}
+
 // setServices takes over the Services of a namespace. It returns the services of the mesh whose addresses have changed.
 func (l *liveMesh) setServices(namespace string, addresses map[string][]string) (changed map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before, next := l.view.services[namespace], *l.view
-	if next.services = maps.Clone(next.services); next.services == nil {
-		next.services = map[string]map[string][]string{}
-	}
-	next.services[namespace] = addresses
-	l.view, changed = &next, map[string]bool{}
-	if next.mesh == nil {
+	var after *table[[]string]
+	before := l.view.services[namespace]
+	after = after.replace(addresses)
+	l.putServices(namespace, after)
+	changed = map[string]bool{}
+	if l.view.mesh == nil {
 		return changed
 	}
-	for _, s := range next.mesh.Services {
-		if name := s.PlainName(); s.Namespace == namespace && !slices.Equal(before[name], addresses[name]) {
+	for _, s := range l.view.mesh.Services {
+		if name := s.PlainName(); s.Namespace == namespace && !slices.Equal(before.get(name), after.get(name)) {
 			changed[s.Name] = true
 		}
 	}
 	return changed
+}
+
+// changeServices takes over some Services of a namespace. It returns the services of the mesh whose addresses have
+// changed. The work is in proportion to what is told.
+func (l *liveMesh) changeServices(namespace string, addresses map[string][]string) (changed map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, there, gone := l.view.services[namespace], map[string][]string{}, []string{}
+	changed = map[string]bool{}
+	for name, list := range addresses {
+		if len(list) == 0 {
+			gone = append(gone, name)
+		} else {
+			there[name] = list
+		}
+		if l.view.mesh == nil || slices.Equal(before.get(name), list) {
+			continue
+		}
+		if s := l.view.mesh.Service(ir.QualifiedName(name, namespace)); s != nil {
+			changed[s.Name] = true
+		}
+	}
+	l.putServices(namespace, before.replace(there, gone...))
+	return changed
+}
+
+// putServices makes the next view, with these Services of a namespace. It is called with the lock held.
+func (l *liveMesh) putServices(namespace string, services *table[[]string]) {
+	next := *l.view
+	if next.services = maps.Clone(next.services); next.services == nil {
+		next.services = map[string]*table[[]string]{}
+	}
+	next.services[namespace] = services
+	l.view = &next
 }
 
 // addresses are those of a member's callees that its proxy is told; see [envoy.Options].
@@ -60,7 +99,7 @@ func (v *view) addresses(scope *ir.Scope) map[string]live.Addresses {
 		if !asked {
 			continue
 		}
-		if a.Services = v.services[u.Namespace][u.PlainName()]; a.Services != nil || a.Instances != nil {
+		if a.Services = v.services[u.Namespace].get(u.PlainName()); a.Services != nil || a.Instances != nil {
 			out[use.To] = a
 		}
 	}

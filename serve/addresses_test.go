@@ -2,6 +2,9 @@ package serve_test
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -77,5 +80,45 @@ func TestAddressesOfCallees(t *testing.T) {
 	eventually(t, "without the Service of the other", is("lone", "map[]"))
 	if now := made["lone"]; now != before+1 {
 		t.Errorf("lone was configured %d times, for a pod and the Service", now-before)
+	}
+}
+
+// TestChangedServices sets single Services of a namespace, at random, and has what setting all of them has: the same
+// addresses, and the same services of the mesh that are concerned.
+func TestChangedServices(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	mesh := compileSpec(t, databases)
+	one, all := serve.NewLive(mesh), serve.NewLive(mesh)
+	names, now := []string{"app", "one", "two", "strange", "another"}, map[string][]string{}
+	for range 500 {
+		next := map[string][]string{}
+		for range random.IntN(3) {
+			name := names[random.IntN(len(names))]
+			next[name] = nil
+			for i := range random.IntN(3) {
+				next[name] = append(next[name], fmt.Sprintf("10.96.%d.%d", i, random.IntN(3)))
+			}
+		}
+		if random.IntN(3) == 0 {
+			if concerned := one.ChangeServices("elsewhere", next); len(concerned) > 0 {
+				t.Fatalf("%v in a namespace without services concerns %v", next, concerned)
+			}
+			continue
+		}
+		now = maps.Clone(now)
+		maps.Copy(now, next)
+		maps.DeleteFunc(now, func(_ string, list []string) bool { return len(list) == 0 })
+		got, want := one.ChangeServices("default", next), all.SetServices("default", now)
+		if !maps.Equal(got, want) {
+			t.Fatalf("%v concerns %v; with all of them it is %v", next, got, want)
+		}
+		for _, name := range names {
+			got, want := one.ClusterIPs("default", name), all.ClusterIPs("default", name)
+			if !slices.Equal(got, want) {
+				t.Fatalf("after %v, %s is at %v; with all of them it is at %v", next, name, got, want)
+			}
+		}
 	}
 }

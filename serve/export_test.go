@@ -9,6 +9,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc/encoding"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
 )
 
@@ -22,6 +23,30 @@ func NewEndpointFiles(dir string) *EndpointFiles { return &EndpointFiles{endpoin
 func (e *EndpointFiles) Changed(now time.Time) (names, wrong []string) {
 	files, wrong := e.changed(now)
 	return sortedKeys(files), wrong
+}
+
+// Live is a mesh with its instances at the moment.
+type Live struct{ *liveMesh }
+
+// NewLive knows no instances yet.
+func NewLive(m *ir.Mesh) *Live {
+	l := newLiveMesh()
+	l.setMesh(m, time.Now())
+	return &Live{l}
+}
+
+// SetServices and ChangeServices return the services of the mesh whose addresses have changed.
+func (l *Live) SetServices(namespace string, addresses map[string][]string) map[string]bool {
+	return l.setServices(namespace, addresses)
+}
+
+func (l *Live) ChangeServices(namespace string, addresses map[string][]string) map[string]bool {
+	return l.changeServices(namespace, addresses)
+}
+
+// ClusterIPs are those of a Service.
+func (l *Live) ClusterIPs(namespace, name string) []string {
+	return l.now().services[namespace].get(name)
 }
 
 // NewCodec is what decodes the messages of clients.

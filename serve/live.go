@@ -34,7 +34,7 @@ type view struct {
 	// pods are those of the namespaces where they are known, by namespace and the plain name of the service.
 	pods map[string]*table[[]live.Endpoint]
 	// services are the cluster IPs of Services of Kubernetes, by namespace and name.
-	services map[string]map[string][]string
+	services map[string]*table[[]string]
 	// starting are the names of instances that take no requests yet, by service.
 	starting map[string][]string
 	// changes number the last change of the instances of each service.

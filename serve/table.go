@@ -1,6 +1,9 @@
 package serve
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"maps"
+)
 
 // shards is a power of two: a change of a table copies one of so many parts.
 const shards = 128
@@ -24,23 +27,27 @@ func (t *table[V]) get(name string) V {
 	return t.parts[shardOf(name)][name]
 }
 
-// replace returns the table with other values of some names.
-func (t *table[V]) replace(changed map[string]V) *table[V] {
+// replace returns the table with other values of some names, and without those that are gone.
+func (t *table[V]) replace(changed map[string]V, gone ...string) *table[V] {
 	next := &table[V]{}
 	if t != nil {
 		*next = *t
 	}
 	var copied [shards]bool
-	for name, value := range changed {
+	part := func(name string) map[string]V {
 		i := shardOf(name)
 		if !copied[i] {
 			part := make(map[string]V, len(next.parts[i])+1)
-			for k, v := range next.parts[i] {
-				part[k] = v
-			}
+			maps.Copy(part, next.parts[i])
 			next.parts[i], copied[i] = part, true
 		}
-		next.parts[i][name] = value
+		return next.parts[i]
+	}
+	for name, value := range changed {
+		part(name)[name] = value
+	}
+	for _, name := range gone {
+		delete(part(name), name)
 	}
 	return next
 }

@@ -115,7 +115,7 @@ func (c *UndeclaredCall) Host() string {
 func (c *UndeclaredCall) service(m *ir.Mesh, from *ir.Service, v *view) (*ir.Service, *ir.Port) {
 	for _, s := range m.Services {
 		named := c.HTTP && slices.Contains(m.Hosts(&s.Upstream, from.Namespace), strings.ToLower(c.Host()))
-		cluster := slices.Contains(v.services[s.Namespace][s.PlainName()], c.Address.String())
+		cluster := slices.Contains(v.services[s.Namespace].get(s.PlainName()), c.Address.String())
 		pod := slices.ContainsFunc(v.reachedAt(&s.Upstream), func(a string) bool { return a == c.Address.String() })
 		for i := range s.Ports {
 			p := &s.Ports[i]

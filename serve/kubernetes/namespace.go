@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"context"
 	"slices"
-	"sync"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/tools/cache"
@@ -23,24 +22,12 @@ type namespaceWatch struct {
 	services map[string][]*ir.Service
 
 	// touched are the Services whose slices have changed since the pods were last told.
-	mu      sync.Mutex
-	touched map[string]bool
+	touched touched
 }
 
 // touch notes that a slice has changed.
 func (n *namespaceWatch) touch(slice *discoveryv1.EndpointSlice) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.touched[slice.Labels[discoveryv1.LabelServiceName]] = true
-}
-
-// take returns the Services whose slices have changed, and forgets them.
-func (n *namespaceWatch) take() map[string]bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	touched := n.touched
-	n.touched = map[string]bool{}
-	return touched
+	n.touched.note(slice.Labels[discoveryv1.LabelServiceName])
 }
 
 // byService is the index of slices by their Services.

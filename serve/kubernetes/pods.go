@@ -108,7 +108,7 @@ func (w *podWatch) watch(ctx context.Context, namespace, mesh string) *namespace
 		LabelSelector: kubernetes.LabelPartOf + "=" + mesh + "," + kubernetes.LabelManagedBy + "=" +
 			kubernetes.ManagedBy + "," + discoveryv1.LabelManagedBy + "=endpointslice-controller.k8s.io",
 	}, w.cluster.hears(kindPods, namespace))
-	n := &namespaceWatch{watch: slices, name: namespace, stop: stop, touched: map[string]bool{}}
+	n := &namespaceWatch{watch: slices, name: namespace, stop: stop}
 	slices.each = n.touch
 	n.index()
 	go slices.run(running)
@@ -152,7 +152,7 @@ func (w *podWatch) tell(n *namespaceWatch) {
 	if w.mesh == nil || !n.informer.HasSynced() || w.namespaces[n.name] != n {
 		return
 	}
-	touched := n.take() // before the slices are read, so that none is missed
+	touched := n.touched.take()
 	if n.complete != w.mesh {
 		pods := podsOf(w.mesh, n.name, n.objects(), w.told[n.name])
 		n.complete, n.services, w.told[n.name] = w.mesh, servicesOf(w.mesh, n.name), pods

@@ -16,14 +16,18 @@ import (
 // carry no label of the mesh.
 type serviceWatch struct {
 	cluster *Cluster
-	set     func(namespace string, addresses map[string][]string)
+	// set and change are the server's [serve.Server.SetServices] and [serve.Server.ChangeServices].
+	set, change func(namespace string, addresses map[string][]string)
 
 	mu         sync.Mutex
 	namespaces map[string]context.CancelFunc
 }
 
 func newServiceWatch(c *Cluster) *serviceWatch {
-	return &serviceWatch{cluster: c, set: c.server.SetServices, namespaces: map[string]context.CancelFunc{}}
+	return &serviceWatch{
+		cluster: c, set: c.server.SetServices, change: c.server.ChangeServices,
+		namespaces: map[string]context.CancelFunc{},
+	}
 }
 
 // follow begins to watch the namespaces of a mesh. Those of the mesh before go on: what they tell changes nothing for
@@ -46,17 +50,25 @@ func (w *serviceWatch) watch(ctx context.Context, namespace string) {
 		running, stop := context.WithCancel(ctx)
 		services := newWatch[*corev1.Service](w.cluster, namespace, w.cluster.client.CoreV1().Services(namespace),
 			metav1.ListOptions{}, w.cluster.hears(kindServices, namespace))
+		var touched touched
+		services.each = func(s *corev1.Service) { touched.note(s.Name) }
 		go services.run(running)
-		w.tell(running, namespace, services)
+		w.tell(running, namespace, services, &touched)
 		stop()
 		w.cluster.untilBack(ctx)
 	}
 }
 
-// tell passes on what a watch sees, until it fails.
-func (w *serviceWatch) tell(ctx context.Context, namespace string, services *watch[*corev1.Service]) {
-	for services.complete(ctx) {
-		w.set(namespace, addressesOf(services.objects()))
+// tell passes on what a watch sees, until it fails: all Services first, and then those that have changed.
+func (w *serviceWatch) tell(ctx context.Context, namespace string, services *watch[*corev1.Service],
+	touched *touched,
+) {
+	if !services.complete(ctx) {
+		return
+	}
+	touched.take()
+	w.set(namespace, addressesOf(services.objects()))
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -69,19 +81,35 @@ func (w *serviceWatch) tell(ctx context.Context, namespace string, services *wat
 			return
 		case <-time.After(gather):
 		}
+		changed := map[string][]string{}
+		for name := range touched.take() {
+			changed[name] = nil
+			if s, there := services.object(namespace, name); there {
+				changed[name] = addresses(s)
+			}
+		}
+		w.change(namespace, changed)
 	}
 }
 
-// addressesOf are the cluster IPs of Services, by their names. A headless one has none.
+// addressesOf are the cluster IPs of Services, by their names.
 func addressesOf(list []*corev1.Service) map[string][]string {
 	out := map[string][]string{}
 	for _, s := range list {
-		for _, ip := range s.Spec.ClusterIPs {
-			if ip != corev1.ClusterIPNone {
-				out[s.Name] = append(out[s.Name], ip)
-			}
+		if found := addresses(s); found != nil {
+			out[s.Name] = found
 		}
-		slices.Sort(out[s.Name])
 	}
+	return out
+}
+
+// addresses are the cluster IPs of a Service, sorted. A headless one has none.
+func addresses(s *corev1.Service) (out []string) {
+	for _, ip := range s.Spec.ClusterIPs {
+		if ip != corev1.ClusterIPNone {
+			out = append(out, ip)
+		}
+	}
+	slices.Sort(out)
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,34 +44,44 @@ func TestServiceWatch(t *testing.T) {
 	client := fake.NewClientset(service("data", "db", "10.96.0.1", "fd96::1"), service("data", "headless", "None"),
 		service("pages", "page", "10.96.0.2"))
 	told := make(chan string, 100)
+	telling := func(what string) func(string, map[string][]string) {
+		return func(namespace string, addresses map[string][]string) {
+			told <- fmt.Sprint(what, " ", namespace, " ", addresses)
+		}
+	}
 	w := &serviceWatch{
 		cluster: &Cluster{client: client, log: slog.New(slog.DiscardHandler), server: new(serve.Server)},
-		set: func(namespace string, addresses map[string][]string) {
-			told <- fmt.Sprint(namespace, " ", addresses)
-		},
-		namespaces: map[string]context.CancelFunc{},
+		set:     telling("all"), change: telling("changed"), namespaces: map[string]context.CancelFunc{},
 	}
 	w.follow(ctx, databases())
-	want := func(what string) {
+	want := func(what, of string) { // with what else has changed meanwhile
 		t.Helper()
 		for {
 			select {
 			case got := <-told:
-				if got == what {
+				if strings.HasPrefix(got, what) && strings.Contains(got, of) {
 					return
 				}
 				t.Logf("told: %s", got)
 			case <-ctx.Done():
-				t.Fatalf("never told: %s", what)
+				t.Fatalf("never told: %s %s", what, of)
 			}
 		}
 	}
-	want("data map[db:[10.96.0.1 fd96::1]]")
-	if _, err := client.CoreV1().Services("data").
-		Create(ctx, service("data", "other", "10.96.0.3"), metav1.CreateOptions{}); err != nil {
+	want("all data ", "map[db:[10.96.0.1 fd96::1]]")
+	services := client.CoreV1().Services("data")
+	if _, err := services.Create(ctx, service("data", "other", "10.96.0.3"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	want("data map[db:[10.96.0.1 fd96::1] other:[10.96.0.3]]")
+	want("changed data ", "other:[10.96.0.3]")
+	if _, err := services.Update(ctx, service("data", "db", "10.96.0.4"), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want("changed data ", "db:[10.96.0.4]")
+	if err := services.Delete(ctx, "other", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want("changed data ", "other:[]")
 	if len(w.namespaces) != 1 {
 		t.Errorf("it watches %v", w.namespaces)
 	}

@@ -126,6 +126,15 @@ func (w *watch[T]) objects() []T {
 	return out
 }
 
+// object is the one of a name that was last seen, if there is one.
+func (w *watch[T]) object(namespace, name string) (seen T, ok bool) {
+	o, ok, _ := w.informer.GetStore().GetByKey(namespace + "/" + name) // fails for no store in memory
+	if ok {
+		seen = o.(T)
+	}
+	return seen, ok
+}
+
 // untilBack waits until the API server is ready, and a while at least.
 func (c *Cluster) untilBack(ctx context.Context) {
 	for {
