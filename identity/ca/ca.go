@@ -117,8 +117,8 @@ func (a *Authority) Bundle() []byte {
 	return out
 }
 
-// Pool returns the trust bundle as a certificate pool. The certificates in it are those of the authority, so that a pool
-// for each connection costs little.
+// Pool returns the trust bundle as a certificate pool. The certificates in it are those of the authority, so that a
+// pool for each connection costs little.
 func (a *Authority) Pool() *x509.CertPool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
