@@ -82,6 +82,17 @@ func (e *Edge) Stats() *telemetry.End {
 	return &out
 }
 
+// Denied are the requests or connections that rules did not let in: those of the callee, or of the gateway that the
+// requests came to.
+func (e *Edge) Denied() (n uint64) {
+	for _, end := range []*telemetry.End{e.Client, e.Server} {
+		if end != nil {
+			n += end.Denied
+		}
+	}
+	return n
+}
+
 // The states of an edge without requests, or that the mesh does not declare; one with requests has none.
 const (
 	EdgeUndeclared = "not declared"

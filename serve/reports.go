@@ -195,19 +195,22 @@ func (r *reports) reporter(kind ir.MemberKind, name string, identity spiffeid.ID
 	if kind == ir.KindGateway {
 		who.External = func(callee string) bool { return m.External(callee) != nil }
 		if gateway := m.GatewayOf(name, identity); gateway != nil {
-			who.Denies = func(rule string) bool { return denies(&gateway.Guards, rule) }
+			who.Denies = func(rule string) bool { return denies(&gateway.Guards, gateway.Closed, rule) }
 		}
 		return who, nil
 	}
 	service := m.ServiceOf(name, identity)
 	who.Callee = envoy.CalleeLabel(&service.Upstream)
-	who.Denies = func(rule string) bool { return denies(&service.Guards, rule) }
+	who.Denies = func(rule string) bool { return denies(&service.Guards, true, rule) }
 	return who, nil
 }
 
-// denies reports whether the rule of that label denies. The place in the label may be that of an earlier mesh, whose
-// lines have moved since: then the name decides.
-func denies(s *ir.Guards, label string) bool {
+// denies reports whether the rule of that label denies; where no rule decided, what is closed does. The place in the
+// label may be that of an earlier mesh, whose lines have moved since: then the name decides.
+func denies(s *ir.Guards, closed bool, label string) bool {
+	if label == "" {
+		return closed
+	}
 	is := func(rules []ir.Rule, same func(*ir.Rule) bool) bool {
 		return slices.ContainsFunc(rules, func(r ir.Rule) bool { return !r.Audit && same(&r) })
 	}

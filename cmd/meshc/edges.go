@@ -128,7 +128,7 @@ func printEdges(w io.Writer, r *serve.EdgeReport) error {
 			s = end.Stats
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", memberName(e.Caller, "(no certificate)"),
-			memberName(e.Callee, "(its own proxy)"), portText(e), s.Requests, s.Errors, denied(e), latencies(&s.Latency),
+			memberName(e.Callee, "(its own proxy)"), portText(e), s.Requests, s.Errors, e.Denied(), latencies(&s.Latency),
 			e.State())
 	}
 	if err := t.Flush(); err != nil {
@@ -186,13 +186,6 @@ func portText(e *serve.Edge) string {
 	return fmt.Sprint(e.Port)
 }
 
-func denied(e *serve.Edge) uint64 {
-	if e.Server == nil {
-		return 0
-	}
-	return e.Server.Denied
-}
-
 // latencies are p50, p95 and p99, in three columns.
 func latencies(l *telemetry.Latency) string {
 	if l.Samples == 0 {
@@ -213,26 +206,29 @@ func milliseconds(ms float64) string {
 
 // edgeNotes say which lines of the spec to add or to delete, by what is known of so long.
 func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
-	name := fmt.Sprintf("%s → %s:%s", memberName(e.Caller, "a caller without a certificate"), memberName(e.Callee, ""),
-		portText(e))
+	name := fmt.Sprintf("%s → %s:%s", memberName(e.Caller, "a caller without a certificate"),
+		memberName(e.Callee, "its own proxy"), portText(e))
 	if e.State() == serve.EdgeSilent {
 		notes = append(notes, fmt.Sprintf("%s: no requests for %s; if nobody needs it, delete the use at %s", name,
 			shortDuration(known), e.Uses))
 	}
-	if denied(e) == 0 {
+	if e.Client != nil && e.Client.Denied > 0 {
+		denied, rest := deniedNotes(name, e.Client, "request")
+		notes = append(notes, denied...)
+		if rest > 0 {
+			notes = append(notes, fmt.Sprintf("%s: %s denied: no rule of %s lets them in; add one to its allow (%s)", name,
+				diag.Count(rest, "request"), e.Caller, e.CallerSource))
+		}
+	}
+	if e.Server == nil || e.Server.Denied == 0 {
 		return notes
 	}
-	rest, unit := e.Server.Denied, "request"
+	unit := "request"
 	if e.Server.Kind == telemetry.ServerTCP {
 		unit = "connection"
 	}
-	for _, l := range e.Server.Lines {
-		if l.Denies {
-			notes = append(notes, fmt.Sprintf("%s: %s denied by the rule at %s (%s); delete it to let them in", name,
-				diag.Count(l.Requests, unit), l.Source, l.Name))
-			rest -= min(rest, l.Requests)
-		}
-	}
+	denied, rest := deniedNotes(name, e.Server, unit)
+	notes = append(notes, denied...)
 	switch {
 	case rest == 0:
 	case len(e.Allow) > 0:
@@ -252,6 +248,19 @@ func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
 		notes = append(notes, note)
 	}
 	return notes
+}
+
+// deniedNotes say which rules denied what an end tells of, and how much no rule decided.
+func deniedNotes(name string, end *telemetry.End, unit string) (notes []string, rest uint64) {
+	rest = end.Denied
+	for _, l := range end.Lines {
+		if l.Denies {
+			notes = append(notes, fmt.Sprintf("%s: %s denied by the rule at %s (%s); delete it to let them in", name,
+				diag.Count(l.Requests, unit), l.Source, l.Name))
+			rest -= min(rest, l.Requests)
+		}
+	}
+	return notes, rest
 }
 
 // allowLine is the rule that lets the caller in.

@@ -119,6 +119,27 @@ spiffe://shop.example/ns/shop/sa/stranger → cart:7070: 5 requests denied: no r
 `)
 }
 
+// What a gateway's own rules deny is told beside what its callees do.
+func TestEdgesDeniedAtTheGateway(t *testing.T) {
+	report := someEdges(1.5, 90)
+	e := report.Edges[0]
+	e.Reports, e.CallerSource = true, position("edge.cue", 3)
+	e.Client = &telemetry.End{
+		Kind: telemetry.ClientHTTP, Stats: telemetry.Stats{Requests: 9, Denied: 5},
+		Lines: []telemetry.Line{{Name: "blocked", Source: "edge.cue:9:3", Denies: true, Requests: 2}},
+	}
+	report.Edges = []serve.Edge{e}
+	same(t, said(t, exitGood, "edges", "--server", toldBy(t, report)), `
+mesh shop, the last 1m
+CALLER           CALLEE   PORT   REQUESTS   ERRORS   DENIED   P50   P95   P99   STATE
+gateway public   cart     7070   9          0        5        -     -     -     
+
+gateway public → cart:7070: 2 requests denied by the rule at edge.cue:9:3 (blocked); delete it to let them in
+
+gateway public → cart:7070: 3 requests denied: no rule of gateway public lets them in; add one to its allow (edge.cue:3:3)
+`)
+}
+
 // Of two servers, each of which knows a part of the proxies, the sums are shown, and the quantiles of all requests.
 func TestTopOfTwoServers(t *testing.T) {
 	first, second := someEdges(1.5, 90), someEdges(4.5, 270)

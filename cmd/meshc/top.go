@@ -117,7 +117,7 @@ func (f *topFlags) print(w io.Writer, r *serve.EdgeReport) error {
 			rows[key] = &topRow{of: cells}
 		}
 		rows[key].stats.Add(&end.Stats)
-		rows[key].denied += denied(e)
+		rows[key].denied += e.Denied()
 	}
 	sorted := make([]*topRow, 0, len(rows))
 	for _, row := range rows {

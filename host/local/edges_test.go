@@ -2,12 +2,14 @@ package local
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/telemetry"
 )
 
 // TestEdgesAreWhatWasSent sends a known number of requests of each sort through real Envoys, and wants the server to
@@ -77,6 +79,64 @@ func TestEdgesAreWhatWasSent(t *testing.T) {
 			t.Errorf("it is used at %s and allowed by %v", e.Uses, e.Allow)
 		}
 	}
+}
+
+// deniedMesh has a gateway that is closed to what no rule lets in, and one that is open but for a rule.
+const deniedMesh = `package m
+
+mesh: {name: "m", trustDomain: "m.example", silence: MC1701: "-"}
+services: web: {
+	workload: deployment: "web"
+	ports: http: {port: 8080, protocol: "http"}
+	allow: [{from: gateways: ["closed", "open"]}]
+}
+gateways: [string]: {
+	routes: [{name: "all", to: [{service: "web"}]}]
+	uses: web: {}
+	deny: [{name: "secrets", from: anyone: true, paths: ["/secret/*"]}]
+}
+gateways: closed: {
+	listeners: http: port: 8000
+	allow: [{name: "public", from: anyone: true, paths: ["/public/*", "/secret/*"]}]
+}
+gateways: open: listeners: http: port: 8001
+`
+
+// What the rules of a gateway refuse is denied, with the rule, and no error; a 403 of the application is neither.
+func TestGatewaysTellWhatTheyDeny(t *testing.T) {
+	t.Parallel()
+	m := start(t, inline(t, map[string]string{"mesh.cue": deniedMesh}))
+	for _, gateway := range []string{"closed", "open"} {
+		for path, n := range map[string]int{"/public/a": 2, "/public/a?status=403": 3, "/secret/a": 4, "/other": 5} {
+			for range n {
+				send(t, http.DefaultClient, http.MethodGet, m.Gateway(gateway).URL+path)
+			}
+		}
+	}
+	want := map[string]string{
+		"gateway closed": "14 requests, 0 errors, 9 denied, [{secrets mesh.cue:12:9  true 4 0}]",
+		"gateway open":   "14 requests, 0 errors, 4 denied, [{secrets mesh.cue:12:9  true 4 0}]",
+	}
+	eventuallyRight(t, func() string {
+		got := map[string]string{}
+		for caller := range want {
+			var requests, errors, denied uint64
+			var by []telemetry.Line
+			for _, e := range m.control.server.Edges(15 * time.Minute).Edges {
+				if e.Caller == caller && e.Client != nil {
+					requests, errors, denied = requests+e.Client.Requests, errors+e.Client.Errors, denied+e.Denied()
+					by = append(by, slices.DeleteFunc(slices.Clone(e.Client.Lines), func(l telemetry.Line) bool {
+						return !l.Denies
+					})...)
+				}
+			}
+			got[caller] = fmt.Sprintf("%d requests, %d errors, %d denied, %v", requests, errors, denied, by)
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Sprintf("the server knows of\n%q\nand not of\n%q", got, want)
+		}
+		return ""
+	})
 }
 
 // told waits until the server knows exactly of those requests.

@@ -18,10 +18,11 @@ function told(report, status) {
   return n;
 }
 
-// statsOf is what the caller's end tells of an edge, or else the callee's; denied requests are told by the callee's alone,
-// and why it closed a connection below HTTP (Edge.Stats of serve is the same).
+// statsOf is what the caller's end tells of an edge, or else the callee's; why a connection below
+// HTTP was closed the callee's alone knows (Edge.Stats of serve is the same). Denied requests are the callee's, and those of
+// a gateway's own rules.
 const statsOf = e => e.client && e.server && e.client.kind === "tcp.client" ? { ...e.client, errors: Math.max(e.client.errors, e.server.errors), failures: [...e.client.failures || [], ...e.server.failures || []] } : e.client || e.server || null;
-const deniedOf = e => (e.server && e.server.denied) || 0;
+const deniedOf = e => ((e.server && e.server.denied) || 0) + ((e.client && e.client.denied) || 0);
 const edgesOf = call => numbers.pairs.get(pair(call.from, call.to)) || [];
 
 // together are the numbers of several edges. Of durations only a bound is known: no part is slower than the slowest.
@@ -107,7 +108,7 @@ function toldOf(call) {
       parts.push(table({ names: [name, "requests", "errors"], from: 1 }, end.lines.map(l => [[element("span", { class: l.denies ? "deny" : undefined }, (l.denies ? "denies: " : "") + l.name + (l.version ? ", " + l.version : "")), " ", placeOf(l.source)], l.requests, l.errors])));
     }
     if (s && (s.failures || []).length) parts.push(table({ names: ["failed with", "requests"], from: 1 }, s.failures.map(f => [[f.status || "no status", f.grpc >= 0 ? " grpc " + f.grpc : "", f.flags ? " " + f.flags : ""].join(""), f.requests])));
-    if (deniedOf(e)) parts.push(element("p", {}, (e.allow || []).length ? "The rules let other requests of this caller in." : "No rule lets this caller in.", " The callee is written at ", placeOf(e.calleeSource), "; meshc edges names the line to add."));
+    if (e.server && e.server.denied) parts.push(element("p", {}, (e.allow || []).length ? "The rules let other requests of this caller in." : "No rule lets this caller in.", " The callee is written at ", placeOf(e.calleeSource), "; meshc edges names the line to add."));
     if (e.state === "no traffic") parts.push(element("p", {}, "If nobody needs it, delete the use at ", placeOf(e.uses)));
   }
   if (!parts.length) parts.push(element("p", {}, "no proxy has told of it"));
@@ -219,7 +220,7 @@ async function again() {
 }
 
 function follow() {
-  legend([["busy", "requests"], ["failing", "! some failed"], ["denied", "⊘ denied by the callee"], ["silent", "declared, no traffic"], ["unknown", "not known: no proxy of the caller tells"]],
+  legend([["busy", "requests"], ["failing", "! some failed"], ["denied", "⊘ some denied"], ["silent", "declared, no traffic"], ["unknown", "not known: no proxy of the caller tells"]],
     ["on a line: requests per second · errors · 95 of 100 took at most", "← leads back", "thick frame: gateway", "dashed frame: external or not in the mesh", "click for routes and rules"]);
   at("range").hidden = false;
   at("window").append(...ranges.map(([value, text]) => element("option", { value }, text)));

@@ -59,3 +59,39 @@ func TestDeniedConnections(t *testing.T) {
 		t.Errorf("the most frequent failure is %v", f)
 	}
 }
+
+// What a gateway's own rules refuse is denied, whatever callee its route leads to; a 403 of the application behind it is
+// not, nor is one of a gateway that is open to what no rule names.
+func TestDeniedAtTheGateway(t *testing.T) {
+	const gateway = "spiffe://shop.example/ns/shop/sa/edge"
+	for _, closed := range []bool{true, false} {
+		of := &Reporter{Identity: gateway, Denies: func(rule string) bool {
+			return rule == "blocked edge.cue:9:3" || closed && rule == ""
+		}}
+		labels := func(more ...string) []string {
+			return append([]string{"caller", gateway, "callee", "cart.shop", "server.port", "7070"}, more...)
+		}
+		failures := func(n uint64, rule, code, grpc string) metric {
+			return metric{name: "http.client.failures", count: n, labels: labels("rule", rule,
+				"http.response.status_code", code, "rpc.grpc.status_code", grpc, "error.type", "-")}
+		}
+		s := NewStore(Memory)
+		report(t, s.Proxy(interval), of, noon,
+			metric{name: "http.client.requests", count: 100, labels: labels("http.route", "all", "source",
+				"edge.cue:5:3", "http.response.status_class", "4xx")},
+			failures(3, "blocked edge.cue:9:3", "403", ""), failures(4, "", "403", ""), failures(1, "", "404", ""),
+			failures(5, "office edge.cue:8:3", "403", ""), failures(6, "", "200", "7"))
+		want := uint64(3)
+		if closed {
+			want += 4 + 6
+		}
+		got := only(t, s, ClientHTTP, Kept, noon)
+		if got.Requests != 100 || got.Errors != 0 || got.Denied != want {
+			t.Errorf("closed %t: %d requests, %d errors, %d denied", closed, got.Requests, got.Errors, got.Denied)
+		}
+		line := Line{Name: "blocked", Source: "edge.cue:9:3", Denies: true, Requests: 3}
+		if len(got.Lines) != 2 || got.Lines[1] != line {
+			t.Errorf("lines %v", got.Lines)
+		}
+	}
+}

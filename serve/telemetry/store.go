@@ -82,7 +82,8 @@ type Reporter struct {
 	Callee string
 	// External reports whether a callee is an external.
 	External func(callee string) bool
-	// Denies reports whether a rule of the proxy's service denies what it matches.
+	// Denies reports whether a rule of the proxy's member denies what it matches, and with "" whether what no rule
+	// lets in is denied.
 	Denies func(rule string) bool
 }
 
@@ -223,7 +224,13 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 			}
 		case end.kind == ClientTCP || end.kind == ServerTCP:
 			t.errors = n
-		case end.kind == ServerHTTP && l.ruled && (len(l.rule) == 0 || r.Denies != nil && r.Denies(string(l.rule))):
+		case end.kind == ClientHTTP && kind.denied() && r.denied(l): // by the gateway, whose requests have it
+			denied = n
+			if line := s.line(end, &labels{route: l.rule}); line != nil {
+				line.denies = true
+				end.countLine(line, tally{requests: n}, over)
+			}
+		case end.kind == ServerHTTP && r.denied(l):
 			t.requests = n // no rule let it in, so that it is among no others
 			if line := s.line(end, l); line != nil {
 				line.denies = true
@@ -239,6 +246,11 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 		}
 		end.count(t, denied, over)
 	}
+}
+
+// denied reports whether the rules of the proxy's member did not let in what the labels are of.
+func (r *Reporter) denied(l *labels) bool {
+	return l.ruled && r.Denies != nil && r.Denies(string(l.rule))
 }
 
 // line is that of the route or rule in the labels; nil for none.

@@ -50,7 +50,8 @@ type Stats struct {
 	// Errors are requests with a status from 500 on, without a status, or with a status of gRPC that is the server's
 	// fault; below HTTP, connections with a response flag.
 	Errors uint64 `json:"errors"`
-	// Denied are requests that no rule of the callee allows, or that one denies. Only servers know.
+	// Denied are requests that no rule of the callee allows, or that one denies, as its proxy tells. As a client a
+	// gateway tells of those that its own rules deny.
 	Denied uint64 `json:"denied,omitempty"`
 	// PerSecond is the rate of requests over the whole steps of the window that every proxy has reported.
 	PerSecond float64 `json:"perSecond"`
