@@ -122,12 +122,15 @@ func (w *counted) kind(logs []*accesslogv3.AccessLog) (kind string) {
 		if !ok {
 			continue
 		}
-		most := w.room
-		if of, failures := strings.CutSuffix(config.Counters[0].Stat.Name, ".failures"); failures {
+		most, counts := w.room, ""
+		if len(config.Counters) > 0 { // else it is that of durations
+			counts = config.Counters[0].Stat.Name
+		}
+		if of, failures := strings.CutSuffix(counts, ".failures"); failures {
 			kind, most = of, config.StatsScope.MaxCounters.GetValue()
 			w.failures += int(most)
 		}
-		if strings.HasPrefix(config.Counters[0].Stat.Name, "undeclared.") {
+		if strings.HasPrefix(counts, "undeclared.") {
 			most = series.MaxUndeclared
 			w.passing++
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/serve/telemetry"
 )
 
 // A WebSocket goes through two proxies and the gateway, and outlives the timeout
@@ -95,6 +96,11 @@ func upgrading(w http.ResponseWriter, r *http.Request) {
 	case "/login":
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, "who are you?")
+	case "/chat":
+		if conn, err := websocket.Accept(w, r, nil); err == nil {
+			_, _, _ = conn.Read(r.Context()) // until the other side ends it
+			_ = conn.CloseNow()
+		}
 	case "/taken":
 		conn, both, err := w.(http.Hijacker).Hijack()
 		if err != nil {
@@ -217,4 +223,51 @@ func upgraded(t *testing.T, dial func() (net.Conn, error), request string) (*htt
 		t.Errorf("%.60q: %v", request, err)
 	}
 	return answer, line
+}
+
+// What is upgraded is counted and is in no duration, at either end and by a gateway: of a WebSocket that lasts an hour
+// nobody waited an hour for an answer. An ordinary answer beside it is. Users' reports: istio/istio#17424,
+// apache/apisix#12661.
+//
+// Field: ports.upgrades
+func TestUpgradesAreNoDurations(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	mesh := start(t, inline(t, map[string]string{"mesh.cue": upgradesMesh}))
+	play(t, mesh, "taken", "a", upgrading)
+	for _, way := range []struct {
+		url    string
+		client *http.Client
+	}{{"http://taken:8081", mesh.As("caller").Client()}, {mesh.Gateway("edge").URL, http.DefaultClient}} {
+		eventually(t, "a healthy instance behind "+way.url, func() bool {
+			return send(t, way.client, http.MethodGet, way.url+"/ordinary").body == "an ordinary answer"
+		})
+		for range 3 {
+			conn, _, err := websocket.Dial(t.Context(), way.url+"/chat", &websocket.DialOptions{HTTPClient: way.client})
+			if err != nil {
+				t.Fatalf("%s: %v", way.url, err)
+			}
+			if err := conn.CloseNow(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	eventuallyRight(t, func() string {
+		wrong, seen := "", 0
+		for _, e := range mesh.control.server.Edges(telemetry.Kept).Edges {
+			if e.Callee != "service taken" || e.Client == nil || e.Server == nil {
+				continue
+			}
+			seen++
+			for _, end := range []*telemetry.End{e.Client, e.Server} {
+				if ordinary := end.Requests - 3; end.Requests < 4 || end.Latency.Samples != ordinary {
+					wrong = fmt.Sprintf("%s → %s, %s: %d requests, of which %d have a duration", e.Caller, e.Callee,
+						end.Kind, end.Requests, end.Latency.Samples)
+				}
+			}
+		}
+		if seen != 2 {
+			return fmt.Sprintf("%d edges to it are told", seen)
+		}
+		return wrong
+	})
 }

@@ -1,6 +1,9 @@
 package envoy
 
 import (
+	"net/http"
+	"slices"
+
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	statsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stats/v3"
@@ -27,6 +30,8 @@ type measured struct {
 	callers []string
 	// rules is the filter whose metadata tells which rule decided; empty where there are no rules, and below HTTP.
 	rules string
+	// upgrades is set where the port takes protocols that requests are upgraded to.
+	upgrades bool
 	// ruled is a port below HTTP with rules: of these Envoy tells which one denies, and not which one allows.
 	ruled *ir.Port
 }
@@ -61,7 +66,7 @@ func (b *builder) entering(l *ir.Listener) measured {
 func (b *builder) coming(kind string, port *ir.Port) measured {
 	m := measured{
 		kind: kind, caller: peerIdentity, callee: calleeOf(&b.scope.Service.Upstream), port: portLabel(port),
-		callers: b.scope.Settings.ForeignPatterns(b.peers(port)),
+		callers: b.scope.Settings.ForeignPatterns(b.peers(port)), upgrades: len(port.Upgrades) > 0,
 	}
 	if kind == serverHTTP {
 		m.rules = httpRBACFilter
@@ -97,11 +102,11 @@ func (b *builder) counts(m measured, hosts []*routev3.VirtualHost) []*accesslogv
 			sum(m.kind+".request.bytes", "%BYTES_RECEIVED%", edge),
 			sum(m.kind+".response.bytes", "%BYTES_SENT%", edge),
 		},
-		Histograms: []*statsv3.Config_Histogram{{
-			Stat: &statsv3.Config_Stat{Name: m.kind + ".request.duration", Tags: edge},
-			Unit: statsv3.Config_Histogram_Milliseconds, ValueFormat: "%DURATION%",
-		}},
 	}
+	durations := []*statsv3.Config_Histogram{{
+		Stat: &statsv3.Config_Stat{Name: m.kind + ".request.duration", Tags: edge},
+		Unit: statsv3.Config_Histogram_Milliseconds, ValueFormat: "%DURATION%",
+	}}
 	if m.kind == clientHTTP {
 		admitted.Counters = append(admitted.Counters, sum(m.kind+".attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", edge))
 	}
@@ -111,12 +116,29 @@ func (b *builder) counts(m measured, hosts []*routev3.VirtualHost) []*accesslogv
 			tag("http.response.status_code", "%RESPONSE_CODE%"), tag("rpc.grpc.status_code", "%GRPC_STATUS_NUMBER%"),
 			errorType()))},
 	}
-	return []*accesslogv3.AccessLog{
+	apart := m.upgrades || slices.ContainsFunc(hosts, upgrades)
+	if !apart {
+		admitted.Histograms = durations
+	}
+	out := []*accesslogv3.AccessLog{
 		b.statsLog(admitted, letIn(m)),
 		b.statsLog(failed, anyFilter(
 			withStatus(accesslogv3.ComparisonFilter_GE, 400, "meshc.failures_from"), withFlags(), grpcFailed(),
 		)),
 	}
+	if apart {
+		which := notUpgraded()
+		if in := letIn(m); in != nil {
+			which = everyFilter(append(in.GetAndFilter().Filters, which)...)
+		}
+		out = append(out, b.statsLog(&statsv3.Config{StatsScope: statsScope(b.room), Histograms: durations}, which))
+	}
+	return out
+}
+
+// notUpgraded passes all but what was upgraded: that lasts as long as both sides like, and is no duration of a request.
+func notUpgraded() *accesslogv3.AccessLogFilter {
+	return withStatus(accesslogv3.ComparisonFilter_NE, http.StatusSwitchingProtocols, "meshc.upgraded")
 }
 
 // failures is how many series of failures the listener keeps.

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"slices"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -40,6 +42,13 @@ func withUpgrades(routes []*routev3.Route, upgrades []string) []*routev3.Route {
 		out = append(out, r)
 	}
 	return out
+}
+
+// upgrades reports whether some route of the host takes upgrades.
+func upgrades(host *routev3.VirtualHost) bool {
+	return slices.ContainsFunc(host.Routes, func(r *routev3.Route) bool {
+		return len(r.GetRoute().GetUpgradeConfigs()) > 0
+	})
 }
 
 // upstreamOf is a callee by its name.
