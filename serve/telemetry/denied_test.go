@@ -60,8 +60,8 @@ func TestDeniedConnections(t *testing.T) {
 	}
 }
 
-// What a gateway's own rules refuse is denied, whatever callee its route leads to; a 403 of the application behind it is
-// not, nor is one of a gateway that is open to what no rule names.
+// What a gateway's own rules refuse is denied, whatever callee its route leads to; a 403 of the application behind it
+// is not, nor is one of a gateway that is open to what no rule names.
 func TestDeniedAtTheGateway(t *testing.T) {
 	const gateway = "spiffe://shop.example/ns/shop/sa/edge"
 	for _, closed := range []bool{true, false} {
