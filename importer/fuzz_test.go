@@ -12,6 +12,7 @@ import (
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
+	"github.com/meshc/meshc/importer/linkerd"
 	"github.com/meshc/meshc/importer/together"
 )
 
@@ -41,7 +42,7 @@ func FuzzImport(f *testing.F) {
 		objects, _ := importer.Read("objects.yaml", stream, "default")
 		for _, read := range []func([]*importer.Object, importer.Options) *importer.Mesh{
 			istio.Import,
-			gatewayapi.Import, kubernetes.Import, together.Import,
+			gatewayapi.Import, kubernetes.Import, linkerd.Import, together.Import,
 		} {
 			m := read(objects, importer.Options{Name: "shop", TrustDomain: "cluster.local"})
 			_, err := m.File()

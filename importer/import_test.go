@@ -18,12 +18,13 @@ import (
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
+	"github.com/meshc/meshc/importer/linkerd"
 	"github.com/meshc/meshc/importer/together"
 )
 
 var update = flag.Bool("update", false, "write what the tests got as what they want")
 
-// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_*, kubernetes_* or
+// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_*, kubernetes_*, linkerd_* or
 // together_*, and wants the mesh, what is not carried over, and what the compiler says of it; and of the requests in
 // promised the answers that stand there, see keepsPromises. A line "calls: web=cart,payment" of its comment is an
 // option.
@@ -95,6 +96,9 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	}
 	if strings.HasPrefix(filepath.Base(file), "kubernetes_") {
 		read = kubernetes.Import
+	}
+	if strings.HasPrefix(filepath.Base(file), "linkerd_") {
+		read = linkerd.Import
 	}
 	if strings.HasPrefix(filepath.Base(file), "together_") {
 		read = together.Import

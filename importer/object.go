@@ -41,6 +41,13 @@ func (o *Object) Group() string {
 // Version returns the API version of the object, without its group.
 func (o *Object) Version() string { return o.APIVersion[strings.LastIndex(o.APIVersion, "/")+1:] }
 
+// As is the object in another API version, which has the same fields.
+func (o *Object) As(apiVersion string) *Object {
+	out := *o
+	out.APIVersion = apiVersion
+	return &out
+}
+
 // String returns the kind, namespace and name, for example "VirtualService shop/cart".
 func (o *Object) String() string {
 	return o.Kind + " " + o.Metadata.Namespace + "/" + o.Metadata.Name

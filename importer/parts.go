@@ -29,7 +29,7 @@ type Part struct {
 func (p *Part) Port(number int) string {
 	if own := p.service.Port(number); own != "" {
 		port := p.service.Spec.Ports[own]
-		return p.Of.listens(port.Target.Or(port.Port.Value))
+		return p.Of.Listens(port.Target.Or(port.Port.Value))
 	}
 	return ""
 }

@@ -209,7 +209,7 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 		if target == 0 {
 			target = int(p.Port)
 		}
-		if other := s.listens(target); other != "" {
+		if other := s.Listens(target); other != "" {
 			m.NotCarried(s.Object,
 				fmt.Sprintf("port %s leads to %d already, and a port of the application is one port of "+
 					"the service", other, target), at...)
@@ -234,8 +234,8 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 	}
 }
 
-// listens returns the name of the port whose application listens on that number; "" if there is none.
-func (s *Service) listens(number int) string {
+// Listens returns the name of the port whose application listens on that number; "" if there is none.
+func (s *Service) Listens(number int) string {
 	for name, p := range s.Spec.Ports {
 		if p.Target.Or(p.Port.Value) == number {
 			return name

@@ -21,20 +21,23 @@ import (
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
+	"github.com/meshc/meshc/importer/linkerd"
 	"github.com/meshc/meshc/importer/together"
 )
 
 func newImportCmd() *cobra.Command {
 	all := importOptions{
-		groups: "networking.istio.io,security.istio.io,gateway.networking.k8s.io," + workloadGroups, read: together.Import,
+		groups: "networking.istio.io,security.istio.io,gateway.networking.k8s.io," + linkerdGroups + "," + workloadGroups,
+		read:   together.Import,
 	}
 	cmd := all.command("import", "Turn the configuration of another mesh, or workloads without one, into a spec",
 		`Import reads objects of Kubernetes, from files, the standard input or a cluster, and writes the mesh that they make in
 CUE. What has no counterpart here is listed with the reason, and its place; nothing is dropped in silence. What it writes
 is compiled: what does not compile is an error at the object that it is made of.
 
-Without the name of a source it reads all of them into one mesh: routes of the Gateway API hold beside those of Istio and
-below its policies. Where there is neither, the workloads get a first spec, as meshc import kubernetes writes it.
+Without the name of a source it reads all of them into one mesh: routes of the Gateway API and Ingresses hold beside those of
+Istio or Linkerd and below its policies. Where there is neither, the workloads get a first spec, as meshc import
+kubernetes writes it.
 
 Services and their workloads are read from the Services, Deployments, StatefulSets, DaemonSets, Jobs and CronJobs in the
 same stream.`)
@@ -59,6 +62,13 @@ Istio does not know which services a service calls. Without --calls it may call 
 		`Gateway-api reads Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, BackendTLSPolicy and ReferenceGrant. The order of
 precedence between routes becomes the order of routes. A service lets in the gateways whose routes lead to it, and those
 that --calls names; routes whose parent is a Service are for everyone of the mesh.`))
+	o = importOptions{groups: "gateway.networking.k8s.io," + linkerdGroups + "," + workloadGroups, read: linkerd.Import}
+	cmd.AddCommand(o.command("linkerd", "Turn the configuration of Linkerd into a spec",
+		`Linkerd reads Server, ServerAuthorization, AuthorizationPolicy, MeshTLSAuthentication, NetworkAuthentication,
+HTTPLocalRateLimitPolicy, EgressNetwork, ServiceProfile, TrafficSplit, routes, Ingresses, and the annotations of Services,
+routes, pods and namespaces. Who may call whom is by the policies of Servers, and else by the default policy.
+
+Linkerd does not know which services a service calls. Without --calls it may call all that allow its calls.`))
 	o = importOptions{groups: workloadGroups, read: kubernetes.Import}
 	cmd.AddCommand(o.command("kubernetes", "Turn workloads that have no mesh into a first spec",
 		`Kubernetes reads Services, workloads, their probes, Ingresses and NetworkPolicies. A service that no NetworkPolicy selects
@@ -74,10 +84,13 @@ those of pods that a NetworkPolicy selects for egress: name these with --calls b
 // workloads themselves.
 const workloadGroups = "networking.k8s.io,batch"
 
+// linkerdGroups are the groups of Linkerd's own objects.
+const linkerdGroups = "policy.linkerd.io,linkerd.io,split.smi-spec.io"
+
 // reader makes a mesh of objects.
 type reader func(objects []*importer.Object, o importer.Options) *importer.Mesh
 
-// importOptions are the flags of meshc import istio, gateway-api and kubernetes.
+// importOptions are the flags of meshc import and its commands.
 type importOptions struct {
 	importer.Options
 	files, calls []string

@@ -55,7 +55,8 @@ func (m *reader) action(o *importer.Object, r *gatewayv1.HTTPRouteRule, at *impo
 		protocol = "grpc"
 	}
 	var invalid float64
-	if redirect == nil || unresolved {
+	own := m.habits.ToParent && at != nil && len(r.BackendRefs) == 0
+	if redirect == nil && !own || unresolved {
 		base.To, invalid = m.destinations(o, r.BackendRefs, at, protocol, where)
 		if base.To == nil || unresolved { // a filter that is not there must not be skipped (HTTPRouteFilter)
 			base = spec.Route{Name: base.Name, DirectResponse: &spec.DirectResponse{Status: spec.Written(500)}}

@@ -56,7 +56,7 @@ func (m *reader) attach(o *importer.Object) {
 func (m *reader) each(o *importer.Object, d routeSpec, take func(l *listener) bool) {
 	for i, parent := range d.ParentRefs {
 		at := []string{"spec", "parentRefs", strconv.Itoa(i)}
-		if valueOr(parent.Kind, "Gateway") == "Service" && valueOr(parent.Group, group) == "" {
+		if isService(parent) {
 			continue // see toServices
 		}
 		namespace := string(valueOr(parent.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
@@ -93,7 +93,7 @@ func (m *reader) toServices() {
 	for _, kind := range routeKinds {
 		for _, o := range m.objectsOf(kind) {
 			for i, parent := range m.parents(o).ParentRefs {
-				if valueOr(parent.Kind, "Gateway") != "Service" || valueOr(parent.Group, group) != "" {
+				if !isService(parent) {
 					continue
 				}
 				at := []string{"spec", "parentRefs", strconv.Itoa(i)}
@@ -133,4 +133,10 @@ func (m *reader) toServices() {
 		s.Spec.Routes = m.ordered(candidates)
 		s.Spec.Routes = importer.Tidied(importer.Ended(s.Spec.Routes))
 	}
+}
+
+// isService reports whether the parent of a route is a Service. Linkerd's own documentation calls the core group core.
+func isService(p gatewayv1.ParentReference) bool {
+	of := valueOr(p.Group, group)
+	return valueOr(p.Kind, "Gateway") == "Service" && (of == "" || of == "core")
 }

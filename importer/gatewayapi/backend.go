@@ -49,7 +49,7 @@ func (m *reader) destination(o *importer.Object, ref gatewayv1.BackendObjectRefe
 	protocol string, where ...string,
 ) *spec.Destination {
 	namespace := string(valueOr(ref.Namespace, gatewayv1.Namespace(o.Metadata.Namespace)))
-	if valueOr(ref.Group, "") != "" || valueOr(ref.Kind, "Service") != "Service" {
+	if of := valueOr(ref.Group, ""); of != "" && of != "core" || valueOr(ref.Kind, "Service") != "Service" {
 		m.NotCarried(o, "a backend is a Service", where...)
 		return nil
 	}

@@ -22,6 +22,7 @@ type reader struct {
 	objects  []*importer.Object
 	gateways map[string]*gateway // by NAMESPACE/NAME
 	grants   []grant
+	habits   Habits
 }
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
@@ -30,7 +31,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	// as its implementations have it
 	m.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit)}
 	m.AddCallers(objects, func(w *importer.Workload) bool { return strings.HasPrefix(w.Namespace, "kube-") })
-	r := read(m, objects)
+	r := read(m, objects, Habits{})
 	ingress.Read(m, objects)
 	kinds := maps.Clone(Kinds)
 	maps.Copy(kinds, ingress.Kinds)
@@ -44,11 +45,19 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	return m
 }
 
-// Read adds the gateways and routes that the objects say to a mesh. Rules are the caller's.
-func Read(mesh *importer.Mesh, objects []*importer.Object) { read(mesh, objects) }
+// Habits are in what an implementation goes beyond the Gateway API. The zero value is for none.
+type Habits struct {
+	// OnRoute is called with each route of HTTP and the object that it is made of, if it is not nil.
+	OnRoute func(o *importer.Object, r *spec.Route)
+	// ToParent has requests go to the Service that is the parent of a route without backends.
+	ToParent bool
+}
 
-func read(mesh *importer.Mesh, objects []*importer.Object) *reader {
-	m := &reader{Mesh: mesh, objects: objects, gateways: map[string]*gateway{}}
+// Read adds the gateways and routes that the objects say to a mesh. Rules are the caller's.
+func Read(mesh *importer.Mesh, objects []*importer.Object, h Habits) { read(mesh, objects, h) }
+
+func read(mesh *importer.Mesh, objects []*importer.Object, h Habits) *reader {
+	m := &reader{Mesh: mesh, objects: objects, gateways: map[string]*gateway{}, habits: h}
 	m.readGrants()
 	m.backendTLS()
 	m.readGateways()

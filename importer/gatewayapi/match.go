@@ -153,3 +153,26 @@ func segment(regex string) string {
 	}
 	return "(?:" + regex + ")"
 }
+
+// Ranked is which requests a route takes, nil for all, and which of two routes takes them.
+type Ranked struct {
+	*spec.Match
+	rank rank
+}
+
+// Compare is above zero where a request that both take is this one's, and zero where the age or the names of the routes
+// decide.
+func (r Ranked) Compare(other Ranked) int { return r.rank.compare(other.rank) }
+
+// Matches are the requests that an HTTPRoute or a GRPCRoute is for, whatever its parents are. What cannot be said is
+// told. Its hosts are the caller's.
+func Matches(mesh *importer.Mesh, o *importer.Object) []Ranked {
+	m := &reader{Mesh: mesh}
+	var out []Ranked
+	for _, c := range m.candidates(o, nil, edge{}) {
+		for _, r := range c.routes {
+			out = append(out, Ranked{r.Match, c.rank})
+		}
+	}
+	return out
+}

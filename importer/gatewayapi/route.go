@@ -162,7 +162,11 @@ func (m *reader) candidates(o *importer.Object, at *importer.Service, in edge) [
 			}
 			c := &candidate{object: o, rule: i, rank: match.rank, listeners: in.listeners}
 			for _, one := range match.matches {
-				c.routes = append(c.routes, action(one))
+				r := action(one)
+				if m.habits.OnRoute != nil {
+					m.habits.OnRoute(o, r)
+				}
+				c.routes = append(c.routes, r)
 			}
 			out = append(out, c)
 		}

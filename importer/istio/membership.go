@@ -6,7 +6,6 @@ import (
 	networkingv1 "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/meshc/meshc/compiler/membername"
 	"github.com/meshc/meshc/compiler/spec"
 	"github.com/meshc/meshc/importer"
 )
@@ -40,24 +39,7 @@ func (m *reader) withoutProxies() {
 			continue
 		}
 		m.outside = append(m.outside, s.Workloads...)
-		delete(m.Services, s.Name)
-		delete(m.Repository.Services, s.Name)
-		m.NotCarried(s.Object, "Istio gives its pods no proxy ("+inject+"), and it is an external, "+
-			"which members call without mutual TLS, and members let its pods in where a rule has plaintext")
-		if len(s.Spec.Ports) == 0 {
-			continue
-		}
-		plain := membername.Plain(s.Name)
-		e := &spec.External{Ports: s.Spec.Ports}
-		host := plain + "." + s.Namespace
-		e.Hosts = spec.WrittenAll(host+".svc."+m.ClusterDomain, host+".svc", host)
-		if plain == s.Name {
-			e.Hosts = append(e.Hosts, spec.Written(plain))
-		}
-		for _, p := range e.Ports {
-			p.Target = spec.Field[int]{} // that of the Service is asked for
-		}
-		m.MadeFrom("external", m.AddExternal(plain, s.Namespace, e), s.Object)
+		m.MakeExternal(s, "Istio gives its pods no proxy ("+inject+")")
 	}
 }
 

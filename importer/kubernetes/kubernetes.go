@@ -26,13 +26,10 @@ type reader struct {
 // kinds are those that are read, and their group.
 var kinds = map[string]string{"NetworkPolicy": networking, "Ingress": networking, "IngressClass": networking}
 
-// silence is the code of permissive services, and why it is silenced in a first mesh.
+// Why permissive services, and calls that pass, are silenced in a first mesh.
 const (
-	silenced = "MC1704"
 	why      = "adoption: callers without a proxy are let in until all of them are members"
-	// of calls that pass
-	silencedCalls = "MC1757"
-	whyCalls      = "adoption: calls pass until all of them are declared"
+	whyCalls = "adoption: calls pass until all of them are declared"
 )
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh.
@@ -64,7 +61,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	for _, s := range m.Sorted() {
 		switch {
 		case !m.confined[s.Name]:
-			passes(s)
+			s.PassUndeclared(whyCalls)
 		case len(uses[s.Name])+len(m.Calls[s.Name]) == 0:
 			m.NotCarried(s.Object,
 				"nothing says whom "+s.Name+" calls, and a proxy refuses calls that uses does not have: "+
@@ -88,18 +85,6 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		maps.Copy(s.Spec.Uses, uses[s.Name])
 	}
 	return m.Mesh
-}
-
-// passes lets calls that are not declared pass, as whom a workload calls is in no object.
-func passes(s *importer.Service) {
-	if s.Spec.Proxy == nil {
-		s.Spec.Proxy = &spec.Proxy{}
-	}
-	s.Spec.Proxy.UndeclaredCalls = spec.Written("pass")
-	if s.Spec.Silence == nil {
-		s.Spec.Silence = spec.Silence{}
-	}
-	s.Spec.Silence[silencedCalls] = spec.Written(whyCalls)
 }
 
 // lets lets in the callers that are known, and whoever has no identity: where NetworkPolicies select the pods of the
@@ -138,8 +123,7 @@ func (m *reader) lets(s *importer.Service, uses map[string]map[string]*spec.Use)
 		s.Spec.Allow = append(s.Spec.Allow, &spec.Rule{From: from, Ports: ports})
 	})
 	if len(plaintext) > 0 {
-		s.Spec.MTLS = spec.Written("permissive")
-		s.Spec.Silence = spec.Silence{silenced: spec.Written(why)}
+		s.Permissive(why)
 	}
 }
 

@@ -137,7 +137,7 @@ func (m *reader) peer(o *importer.Object, p *networkingv1.NetworkPolicyPeer, cal
 ) {
 	to := m.access[callee.Name]
 	if p.IPBlock != nil {
-		ranges, err := without(p.IPBlock.CIDR, p.IPBlock.Except)
+		ranges, err := importer.Without(p.IPBlock.CIDR, p.IPBlock.Except)
 		if err != nil {
 			m.NotCarried(o, err.Error()+", so nobody is let in for it", at...)
 		}

@@ -12,21 +12,29 @@ import (
 	"github.com/meshc/meshc/importer/ingress"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
+	"github.com/meshc/meshc/importer/linkerd"
 )
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh. With
-// objects of Istio its defaults and policies hold, for gateways and routes of the Gateway API too. Workloads without
-// either have no mesh, and get a first one.
+// objects of Istio, or of Linkerd, its defaults and policies hold, for gateways and routes of the Gateway API too; of
+// several meshes one is read. Workloads without any have no mesh, and get a first one.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
-	switch ofIstio, ofGatewayAPI := has(objects, ".istio.io"), has(objects, "gateway.networking.k8s.io"); {
-	case !ofIstio && ofGatewayAPI:
+	switch {
+	case has(objects, ".istio.io"):
+		return withIstio(objects, o)
+	case has(objects, "linkerd.io") || slices.ContainsFunc(objects, linkerd.Marks):
+		return linkerd.Import(objects, o)
+	case has(objects, "gateway.networking.k8s.io"):
 		return gatewayapi.Import(objects, o)
-	case !ofIstio:
-		return kubernetes.Import(objects, o)
 	}
+	return kubernetes.Import(objects, o)
+}
+
+// withIstio reads Istio's objects, and beside them those that hold below its policies.
+func withIstio(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	m := importer.New(objects, o)
 	istio.Read(m, objects, func() {
-		gatewayapi.Read(m, objects)
+		gatewayapi.Read(m, objects, gatewayapi.Habits{})
 		ingress.Read(m, objects)
 	})
 	kinds := maps.Clone(istio.Kinds)
@@ -37,7 +45,7 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		}
 		kinds[kind] = group
 	}
-	m.Others(objects, kinds, nil)
+	m.Others(objects, kinds, map[string]string{"policy.linkerd.io": "meshc import linkerd", "linkerd.io": "meshc import linkerd"})
 	m.Finish()
 	return m
 }
