@@ -31,6 +31,7 @@ type serveOptions struct {
 	certificates, authority, passphraseFile string
 	endpoints                               string
 	debug                                   bool
+	capacity                                bool
 	cluster                                 clusterFlags
 	tags                                    []string
 }
@@ -67,9 +68,13 @@ calls whom with rates, errors and latencies, who is denied, and which proxies ar
 
 With --operators-listen those whom mesh.operators names see the same page from elsewhere, and may tap: over TLS with the
 server's own certificate, by a certificate of the mesh or by a token of Kubernetes, for which a browser is asked. Requests at
-these addresses name the host by its address or by a --name.`,
+these addresses name the host by its address or by a --name.
+
+With --capacity nothing is served. It is measured for two seconds what the mesh costs on this machine, and told how many
+proxies one server can carry, and how many changes in a second.`,
 		Example: `  meshc serve ./... --ca ~/.meshc/ca
-  meshc serve out/ --certificates /etc/meshc/certificates --listen :15010`,
+  meshc serve out/ --certificates /etc/meshc/certificates --listen :15010
+  meshc serve out/ --capacity`,
 		RunE: o.run,
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:15010", "address for proxies")
@@ -92,6 +97,8 @@ these addresses name the host by its address or by a --name.`,
 		"directory with the endpoints files of services (workload: file)")
 	cmd.Flags().BoolVar(&o.debug, "debug", false,
 		"show profiles (/debug/pprof/) and all metrics of the Go runtime (/debug/metrics) on the admin address, to requests from this host alone")
+	cmd.Flags().BoolVar(&o.capacity, "capacity", false,
+		"estimate how many proxies and changes a server on this machine can carry, and serve nothing")
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
@@ -101,10 +108,13 @@ func (o *serveOptions) run(cmd *cobra.Command, args []string) error {
 	if err := wholeMesh(cmd, args); err != nil {
 		return err
 	}
+	source := meshSource(args, o.tags)
+	if o.capacity {
+		return printCapacity(cmd, source)
+	}
 	if err := o.check(); err != nil {
 		return err
 	}
-	source := meshSource(args, o.tags)
 	config, err := o.config(cmd, source)
 	if err != nil {
 		return err

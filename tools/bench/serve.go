@@ -41,8 +41,10 @@ type ServeRow struct {
 	Idle Latency `json:"idle"`
 	Busy Latency `json:"busy"`
 	Rate int     `json:"eventsPerSecond"`
-	// EventCPU is CPU of the server per change, in milliseconds, and Pushes are answers per proxy and second.
+	// EventCPU is CPU of the server per change, and PushCPU per answer, in milliseconds, and Pushes are answers per
+	// proxy and second.
 	EventCPU float64 `json:"eventCPUMilliseconds"`
+	PushCPU  float64 `json:"pushCPUMilliseconds"`
 	Pushes   float64 `json:"pushesPerProxyAndSecond"`
 	// Edit is from a change of mesh.json until its proxy has acknowledged it, in milliseconds; EditCPU is CPU of the
 	// server for it, in milliseconds.
@@ -161,18 +163,23 @@ func serveTable(w io.Writer, rows []ServeRow) {
 	line("besides the handshake: CPU ms", func(r *ServeRow) string {
 		return fmt.Sprintf("%.2f", r.Connect-r.Handshake)
 	})
+	line("cold connect, in handshakes", func(r *ServeRow) string { return fmt.Sprintf("%.1f", r.Connect/r.Handshake) })
 	line("all complete after, s", func(r *ServeRow) string { return fmt.Sprintf("%.2f", r.ConnectWall) })
 	line("KB per proxy", func(r *ServeRow) string { return fmt.Sprintf("%.0f", r.Bytes/1000) })
 	line("one event → last ACK: p50 p99 max ms", func(r *ServeRow) string { return latency(r.Idle) })
 	line("events per second", func(r *ServeRow) string { return strconv.Itoa(r.Rate) })
 	line("event → last ACK: p50 p99 max ms", func(r *ServeRow) string { return latency(r.Busy) })
 	line("CPU ms per event", func(r *ServeRow) string { return fmt.Sprintf("%.3f", r.EventCPU) })
+	line("a push, in handshakes", func(r *ServeRow) string { return fmt.Sprintf("%.2f", r.PushCPU/r.Handshake) })
 	line("pushes per proxy and second", func(r *ServeRow) string { return fmt.Sprintf("%.1f", r.Pushes) })
 	line("edits of mesh.json", func(r *ServeRow) string { return strconv.Itoa(r.Edits) })
 	line("edit → ACK: p50 p99 max ms", func(r *ServeRow) string { return latency(r.Edit) })
 	line("CPU ms per edit", func(r *ServeRow) string { return fmt.Sprintf("%.0f", r.EditCPU) })
 	line("memory MiB: start, connected", func(r *ServeRow) string {
 		return fmt.Sprintf("%.0f, %.0f", r.Start, r.Connected)
+	})
+	line("connected KiB per proxy", func(r *ServeRow) string {
+		return fmt.Sprintf("%.0f", (r.Connected-r.Start)*1024/float64(r.Proxies))
 	})
 	line("after events, 10 edits, all edits", func(r *ServeRow) string {
 		return fmt.Sprintf("%.0f, %.0f, %.0f", r.AfterEvents, r.AfterFirst, r.AfterEdits)

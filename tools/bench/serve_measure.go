@@ -372,7 +372,8 @@ func (l *load) busy(context.Context) error {
 	})
 	wall := time.Since(start).Seconds()
 	l.row.EventCPU, l.row.AfterEvents = 1000*seconds/float64(count), mebibytes(after.Heap)
-	l.row.Pushes = float64(l.pushes()-before) / float64(len(l.proxies)) / wall
+	pushes := float64(l.pushes() - before)
+	l.row.Pushes, l.row.PushCPU = pushes/float64(len(l.proxies))/wall, 1000*seconds/pushes
 	return err
 }
 
