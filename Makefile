@@ -89,6 +89,7 @@ soak: export MESHC_SEED ?= $(shell date +%s)
 soak: build tools inotify
 	$(WITH_ENVOY) MESHC_RANDOM_SPECS=2000 go test -timeout 60m -count 1 -run RandomSpecs -v ./render
 	$(WITH_ENVOY) MESHC_PAIRS=2000 go test -timeout 60m -count 1 -run EveryDifferenceIsFound -v ./review/diff
+	$(WITH_ENVOY) MESHC_LONGEST=12 go test -timeout 30m -count 1 -run FailuresOfTheShop -v ./review/verify
 	MESHC_COMMIT_PAIRS=500 go test -timeout 60m -count 1 -run PairsOfCommits -v ./cmd/meshc
 	$(WITH_ENVOY) MESHC_PATHS=100000 MESHC_AUTHORITIES=20000 go test -timeout 60m -count 1 \
 		-run 'PathsAreOneThing|AuthoritiesAreOneThing|RewritesKeepTheirPrefix' -v ./host/local

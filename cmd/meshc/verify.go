@@ -6,11 +6,13 @@ import (
 	"context"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/diag"
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/revision"
 	"github.com/meshc/meshc/review/verify"
 )
@@ -19,8 +21,10 @@ import (
 type verifyOptions struct {
 	specFlags
 	verify.Options
-	output output
-	junit  string
+	output   output
+	junit    string
+	failures bool
+	longest  time.Duration
 }
 
 func newVerifyCmd() *cobra.Command {
@@ -40,10 +44,15 @@ Through Envoys a request is sent until each outcome was seen that chance decides
 With packages that are a part of the module (./team-a) the tests of those are run, through the whole mesh.
 
 It says which routes and rules no test reaches, and with --junit writes a report that CI reads. It exits with 1 if a test
-fails or the mesh is wrong.`,
+fails or the mesh is wrong.
+
+With --failures it sends no tests: it has the applications hang, fail, break off and be overloaded, in each way for which
+the spec has a setting, and compares what callers get with what the settings say. A setting that does something else, or
+changes nothing, is a finding.`,
 		Example: `  meshc verify
   meshc verify --offline
-  meshc verify --junit verify.xml`,
+  meshc verify --junit verify.xml
+  meshc verify --failures`,
 		RunE: o.run,
 	}
 	o.add(cmd.Flags())
@@ -52,6 +61,11 @@ fails or the mesh is wrong.`,
 	cmd.Flags().BoolVar(&o.Offline, "offline", false, "start no Envoys, and follow the requests through the mesh alone")
 	cmd.Flags().StringVar(&o.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
 	cmd.Flags().StringVar(&o.junit, "junit", "", "file to write a report to in the form of JUnit")
+	cmd.Flags().BoolVar(&o.failures, "failures", false, "provoke the failures for which the spec has settings, and run no tests")
+	cmd.Flags().DurationVar(&o.longest, "longest", verify.DefaultLongest,
+		"with --failures, the longest time that is waited for: longer timeouts are not provoked")
+	cmd.MarkFlagsMutuallyExclusive("failures", "offline")
+	cmd.MarkFlagsMutuallyExclusive("failures", "junit")
 	o.output.add(cmd, "text", "json", "yaml")
 	return cmd
 }
@@ -75,6 +89,9 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
+	if o.failures {
+		return o.provoke(cmd, mesh)
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), upTime)
 	defer cancel()
 	report, err := verify.Verify(ctx, mesh, o.Options)
@@ -88,6 +105,25 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 		return errFindings
 	}
 	return nil
+}
+
+// provoke has the mesh fail in each way for which it has settings, and reports.
+func (o *verifyOptions) provoke(cmd *cobra.Command, mesh *ir.Mesh) error {
+	report, err := verify.Provoke(cmd.Context(), mesh, verify.FailureOptions{
+		Envoy: o.Envoy, Outside: o.Outside, Longest: o.longest,
+	})
+	if err != nil {
+		return err
+	}
+	if o.output.program() {
+		err = o.output.print(cmd.OutOrStdout(), report)
+	} else {
+		err = report.Text(cmd.OutOrStdout())
+	}
+	if err == nil && report.Found() > 0 {
+		err = errFindings
+	}
+	return err
 }
 
 // tested compiles the packages and prints what is found, but for their tests: the report says which of them fail, and

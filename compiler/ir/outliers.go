@@ -1,6 +1,10 @@
 package ir
 
-import "time"
+import (
+	"time"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // Outliers are instances that fail and are left alone for a while.
 type Outliers struct {
@@ -16,7 +20,8 @@ type Outliers struct {
 	Interval          Duration           `json:"interval"`
 	EjectFor          Duration           `json:"ejectFor"`
 	// MaxEjected is the share of the instances that may be out, in percent.
-	MaxEjected float64 `json:"maxEjected"`
+	MaxEjected float64         `json:"maxEjected"`
+	Pos        source.Position `json:"pos,omitzero"`
 }
 
 // SuccessRate ejects instances that are worse than the others by StdevFactor standard deviations.

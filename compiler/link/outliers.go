@@ -15,6 +15,7 @@ func (l *linker) outliers(here place, o *spec.Outliers, ports []ir.Port) *ir.Out
 		return nil
 	}
 	out := ir.DefaultOutliers()
+	out.Pos = here.pos(o.Pos)
 	out.Consecutive5xx = uint32(o.Consecutive5xx.Value)
 	out.GatewayErrors = uint32(o.ConsecutiveGatewayErrors.Value)
 	l.requestsOnly(here.field("consecutiveGatewayErrors"), ports, "consecutiveGatewayErrors",

@@ -101,6 +101,8 @@ type differ struct {
 	// steps are those that are left for all requests.
 	steps budget
 	what  string // that effects are about, besides all of a request
+	// sorts takes the requests of spaces, in place of what becomes of them; nil for the latter.
+	sorts *[]try.Request
 }
 
 // compareMembers finds the members that are not the same in both.
@@ -161,6 +163,13 @@ func (d *differ) about(s *space, add func(*about)) {
 // compare adds what differs between the meshes for the requests of a space. Who are those whose requests they are, and
 // to is the place that they go to.
 func (d *differ) compare(s *space, who []Subject, to Subject) {
+	if d.sorts != nil {
+		requests, whole := s.requests()
+		if *d.sorts = append(*d.sorts, requests...); !whole {
+			d.missed(who, to, len(requests))
+		}
+		return
+	}
 	d.eachTried(s, who, to, func(r *try.Request, a, b outcome) {
 		d.mixed(r, to, a, b)
 		d.comesLater(r, to, a, b)

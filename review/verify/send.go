@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -43,6 +44,9 @@ func (a *answer) allowed() bool {
 
 // errClosed is a connection that was closed before anything was answered.
 var errClosed = errors.New("the connection was closed")
+
+// errBroken is an answer that began and did not end.
+var errBroken = errors.New("the answer was broken off")
 
 // meets reports whether it is as is expected.
 func (a *answer) meets(e *ir.Expectation) bool {
@@ -105,7 +109,7 @@ func (s *sender) send(ctx context.Context, t *ir.Test) (*answer, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	a := &answer{status: response.StatusCode, grpc: cmp.Or(response.Header.Get("grpc-status"),
 		response.Trailer.Get("grpc-status"))}
@@ -124,12 +128,16 @@ func (s *sender) client(t *ir.Test) (client *http.Client, base string, err error
 	if t.FromKind == ir.KindService {
 		for _, u := range m.Service(t.From).Uses {
 			for _, name := range u.Ports {
-				if !u.External && u.To == t.Host && m.Service(u.To).Port(name).Number == t.Port {
+				if s.names(&u, t.Host) && s.port(&u, name).Number == t.Port {
 					return s.mesh.As(t.From).Client(), base, nil
 				}
 			}
 		}
-		for _, p := range m.Service(t.Host).Ports {
+		callee := m.Service(t.Host)
+		if callee == nil {
+			return nil, "", fmt.Errorf("%s does not use %s", t.From, t.Host)
+		}
+		for _, p := range callee.Ports {
 			if p.Number == t.Port {
 				return s.mesh.Past(t.From, t.Host, p.Name)
 			}
@@ -153,4 +161,20 @@ func (s *sender) client(t *ir.Test) (client *http.Client, base string, err error
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}, base, nil
+}
+
+// names reports whether a host is that of a use: the name of a service, or a host of an external.
+func (s *sender) names(u *ir.Use, host string) bool {
+	if u.External {
+		return slices.Contains(s.tokens.mesh.External(u.To).Hosts, host)
+	}
+	return u.To == host
+}
+
+// port is the callee's of that name.
+func (s *sender) port(u *ir.Use, name string) *ir.Port {
+	if u.External {
+		return s.tokens.mesh.External(u.To).Port(name)
+	}
+	return s.tokens.mesh.Service(u.To).Port(name)
 }
