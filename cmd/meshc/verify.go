@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/revision"
 	"github.com/meshc/meshc/review/verify"
+	"github.com/meshc/meshc/serve/lever"
 )
 
 // verifyOptions are the flags of meshc verify.
@@ -24,6 +26,7 @@ type verifyOptions struct {
 	output   output
 	junit    string
 	failures bool
+	without  string
 	longest  time.Duration
 }
 
@@ -48,11 +51,15 @@ fails or the mesh is wrong.
 
 With --failures it sends no tests: it has the applications hang, fail, break off and be overloaded, in each way for which
 the spec has a setting, and compares what callers get with what the settings say. A setting that does something else, or
-changes nothing, is a finding.`,
+changes nothing, is a finding.
+
+With --without it sends no tests: it ends a service, or an external, and says what each caller gets then, after how long,
+and which objectives break; also when it takes requests and never answers.`,
 		Example: `  meshc verify
   meshc verify --offline
   meshc verify --junit verify.xml
-  meshc verify --failures`,
+  meshc verify --failures
+  meshc verify --without payment`,
 		RunE: o.run,
 	}
 	o.add(cmd.Flags())
@@ -62,10 +69,14 @@ changes nothing, is a finding.`,
 	cmd.Flags().StringVar(&o.Envoy, "envoy", "", "the Envoy to run (default: $ENVOY, then PATH, then beside meshc)")
 	cmd.Flags().StringVar(&o.junit, "junit", "", "file to write a report to in the form of JUnit")
 	cmd.Flags().BoolVar(&o.failures, "failures", false, "provoke the failures for which the spec has settings, and run no tests")
-	cmd.Flags().DurationVar(&o.longest, "longest", verify.DefaultLongest,
-		"with --failures, the longest time that is waited for: longer timeouts are not provoked")
-	cmd.MarkFlagsMutuallyExclusive("failures", "offline")
-	cmd.MarkFlagsMutuallyExclusive("failures", "junit")
+	cmd.Flags().StringVar(&o.without, "without", "", "end this service or external, and say what its callers get; run no tests")
+	cmd.Flags().DurationVar(&o.longest, "longest", 0,
+		"with --failures and --without, the longest time that an answer is waited for (default 12s and 20s)")
+	for _, instead := range []string{"failures", "without"} {
+		cmd.MarkFlagsMutuallyExclusive(instead, "offline")
+		cmd.MarkFlagsMutuallyExclusive(instead, "junit")
+	}
+	cmd.MarkFlagsMutuallyExclusive("failures", "without")
 	o.output.add(cmd, "text", "json", "yaml")
 	return cmd
 }
@@ -89,7 +100,7 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	if o.failures {
+	if o.failures || o.without != "" {
 		return o.provoke(cmd, mesh)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), upTime)
@@ -107,23 +118,36 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// provoke has the mesh fail in each way for which it has settings, and reports.
+// provoke has the mesh fail in each way for which it has settings, or has a callee gone, and reports.
 func (o *verifyOptions) provoke(cmd *cobra.Command, mesh *ir.Mesh) error {
-	report, err := verify.Provoke(cmd.Context(), mesh, verify.FailureOptions{
-		Envoy: o.Envoy, Outside: o.Outside, Longest: o.longest,
-	})
-	if err != nil {
+	options := verify.FailureOptions{Envoy: o.Envoy, Outside: o.Outside, Longest: o.longest}
+	if o.without != "" {
+		gone, err := lever.Callee(mesh, o.without)
+		if err != nil {
+			return usage(err)
+		}
+		report, err := verify.Without(cmd.Context(), mesh, gone, options)
+		return o.write(cmd, report, err)
+	}
+	report, err := verify.Provoke(cmd.Context(), mesh, options)
+	if err := o.write(cmd, report, err); err != nil {
 		return err
 	}
-	if o.output.program() {
-		err = o.output.print(cmd.OutOrStdout(), report)
-	} else {
-		err = report.Text(cmd.OutOrStdout())
+	if report.Found() > 0 {
+		return errFindings
 	}
-	if err == nil && report.Found() > 0 {
-		err = errFindings
+	return nil
+}
+
+// write prints a report, unless there is an error.
+func (o *verifyOptions) write(cmd *cobra.Command, report interface{ Text(io.Writer) error }, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case o.output.program():
+		return o.output.print(cmd.OutOrStdout(), report)
 	}
-	return err
+	return report.Text(cmd.OutOrStdout())
 }
 
 // tested compiles the packages and prints what is found, but for their tests: the report says which of them fail, and
@@ -155,8 +179,5 @@ func (o *verifyOptions) report(cmd *cobra.Command, report *verify.Report) error 
 			return err
 		}
 	}
-	if o.output.program() {
-		return o.output.print(cmd.OutOrStdout(), report)
-	}
-	return report.Text(cmd.OutOrStdout())
+	return o.write(cmd, report, nil)
 }

@@ -83,19 +83,14 @@ func (f *Failures) count(v Verdict) (n int) {
 func Provoke(ctx context.Context, m *ir.Mesh, o FailureOptions) (*Failures, error) {
 	began := time.Now()
 	f := &Failures{Mesh: m.Name, Modes: []*Mode{}}
-	tokens, err := newIssuers(m)
+	p, err := startProber(ctx, m, o)
 	if err != nil {
 		return nil, err
 	}
-	found := declared(tokens.mesh)
-	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy, Outside: o.Outside})
-	if err != nil {
-		return nil, fmt.Errorf("the mesh does not run: %w", err)
-	}
-	f.Proxies = len(running.Status().Proxies)
-	p := &prober{&sender{mesh: running, tokens: tokens}, cmp.Or(o.Longest, DefaultLongest)}
+	f.Proxies = len(p.mesh.Status().Proxies)
+	found := declared(p.tokens.mesh)
 	if err := p.all(ctx, found); err != nil {
-		_ = running.Stop() // the first error is the cause
+		_ = p.mesh.Stop() // the first error is the cause
 		return nil, err
 	}
 	for _, s := range found {
@@ -105,7 +100,20 @@ func Provoke(ctx context.Context, m *ir.Mesh, o FailureOptions) (*Failures, erro
 		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(a.Setting, b.Setting))
 	})
 	f.Time = time.Since(began)
-	return f, running.Stop()
+	return f, p.mesh.Stop()
+}
+
+// startProber starts a mesh, with issuers of tokens that the prober stands in for.
+func startProber(ctx context.Context, m *ir.Mesh, o FailureOptions) (*prober, error) {
+	tokens, err := newIssuers(m)
+	if err != nil {
+		return nil, err
+	}
+	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy, Outside: o.Outside})
+	if err != nil {
+		return nil, fmt.Errorf("the mesh does not run: %w", err)
+	}
+	return &prober{&sender{mesh: running, tokens: tokens}, cmp.Or(o.Longest, DefaultLongest)}, nil
 }
 
 // declaration is a setting that somebody wrote, and the edges on which it is in force.
