@@ -112,7 +112,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/why", "compiler/diag compiler/ir compiler/series compiler/try review/logs review/replay", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},
-	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local review/diff review/values", "envoy"},
+	{"review/verify", "compiler/diag compiler/ir compiler/source compiler/try host/app host/local review/diff review/values", "envoy kubernetes"},
 	{"review/state", "compiler compiler/atomicfile compiler/ir compiler/load compiler/program render/meshfile review/revision", "cue"},
 	{"importer", "compiler/diag compiler/membername compiler/source compiler/spec", "cue kubernetes"},
 	{"importer/ingress", "compiler/spec importer", "cue kubernetes"},

@@ -22,10 +22,13 @@ var experiments = map[string]experiment{
 	"retries.hedge":                 hedge,
 	"retries.budget.percent":        overspend("retries.budget.percent"),
 	"retries.budget.minConcurrency": overspend("retries.budget.minConcurrency"),
-	"connections.max":               overload("connections.max", "circuit_breakers.default.cx_open"),
-	"connections.maxPending":        overload("connections.maxPending", "circuit_breakers.default.rq_pending_open"),
-	"connections.maxRequests":       overload("connections.maxRequests", "circuit_breakers.default.rq_open"),
-	"connections.idleTimeout":       goIdle,
+	"connections.max": overload("connections.max", "circuit_breakers.default.cx_open",
+		func(b *ir.Bounds) uint32 { return b.Max.Value }),
+	"connections.maxPending": overload("connections.maxPending", "circuit_breakers.default.rq_pending_open",
+		func(b *ir.Bounds) uint32 { return b.MaxPending.Value }),
+	"connections.maxRequests": overload("connections.maxRequests", "circuit_breakers.default.rq_open",
+		func(b *ir.Bounds) uint32 { return b.MaxRequests.Value }),
+	"connections.idleTimeout": goIdle,
 }
 
 // provoking is the experiment for a setting on an edge; nil for none. Below HTTP only the bounds of connections hold.

@@ -24,16 +24,12 @@ const slowly = "700ms"
 
 // overload sends more requests at once than a bound of connections allows. Open is the gauge by which the caller's
 // proxy says that the bound is reached.
-func overload(path, open string) experiment {
+func overload(path, open string, bound func(*ir.Bounds) uint32) experiment {
 	return func(ctx context.Context, p *prober, e *edge) (*result, error) {
-		policy := e.trial.Policy
-		bound, err := strconv.Atoi(settingText(policy, path))
-		if err != nil {
-			return nil, fmt.Errorf("%s is no number", path)
-		}
-		n := bound + beyond
-		if path == "connections.maxPending" && policy.Bounds.Max.Pos.IsValid() {
-			n += int(policy.Bounds.Max.Value)
+		bounds := &e.trial.Policy.Bounds
+		n := int(bound(bounds)) + beyond
+		if path == "connections.maxPending" && bounds.Max.Pos.IsValid() {
+			n += int(bounds.Max.Value)
 		}
 		if n > atOnce {
 			return shows(NotProvoked, "it would take more than %d requests at once", atOnce)

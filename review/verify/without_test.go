@@ -8,8 +8,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// Who calls what is gone gets what real Envoys answer, and objectives break: those of what is gone, and where its callers
-// fail with it those of who calls them.
+// Who calls what is gone gets what real Envoys answer, and objectives break: those of what is gone, and where its
+// callers fail with it those of who calls them.
 func TestWithout(t *testing.T) {
 	const spec = `package shop
 
