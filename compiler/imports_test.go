@@ -102,7 +102,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/bundle", "compiler/secret review/admin", ""},
 	{"review/config", "compiler/ir compiler/source render/envoy", "envoy"},
 	{
-		"review/doctor", `compiler/diag compiler/ir compiler/source render/envoy review/admin review/config review/diff review/revision serve serve/telemetry`, "envoy kubernetes",
+		"review/doctor", `compiler/diag compiler/ir compiler/source render/envoy review/admin review/bundle review/config review/diff review/revision serve serve/telemetry`, "envoy kubernetes",
 	},
 	{"review/graph/layout", "", ""},
 	{"review/graph", "compiler/diag compiler/ir compiler/source review/graph/layout", ""},

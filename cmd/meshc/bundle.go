@@ -66,6 +66,16 @@ func writeBundle(name string, b *bundle.Bundle) error {
 	return nil
 }
 
+// readBundle reads a bundle from a file.
+func readBundle(name string) (*bundle.Bundle, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return bundle.Read(f)
+}
+
 // printBundle says what is in a bundle and what is not.
 func printBundle(cmd *cobra.Command, name string, b *bundle.Bundle) error {
 	files, values := 0, 0

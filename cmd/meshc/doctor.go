@@ -9,7 +9,7 @@ import (
 
 func newDoctorCmd() *cobra.Command {
 	var from doctor.Sources
-	var dir string
+	var dir, file string
 	var output output
 	var tags []string
 	cmd := &cobra.Command{
@@ -21,17 +21,27 @@ the rest would end. It says where the spec says it, since when, who has to act, 
 what has changed, and which command shows more. With a name it tells of what concerns that member. It needs neither
 Prometheus nor a cluster's API.
 
+With --bundle it asks nobody, and looks at what meshc bundle has collected.
+
 Causes, and what each looks like, are in docs/doctor-causes.md. With -o json, or yaml, the answer is stable.
 
 It exits with 0 when nothing is wrong, 1 when something was found, 2 when it cannot tell.`,
 		Example: `  meshc doctor
   meshc doctor cart
   meshc doctor --server 127.0.0.1:15011 -o json
-  meshc doctor --envoy 127.0.0.1:15000     # a proxy's administration, forwarded from its pod`,
+  meshc doctor --envoy 127.0.0.1:15000     # a proxy's administration, forwarded from its pod
+  meshc doctor --bundle problem.tar.gz`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				recorded, err := readBundle(file)
+				if err != nil {
+					return err
+				}
+				from = doctor.OfBundle(recorded)
+			}
 			o := doctor.Observe(cmd.Context(), from)
-			if o.Mesh == nil { // what the server serves is better known than what is written now
+			if o.Mesh == nil && file == "" { // what the server serves is better known than what is written now
 				o.Mesh, _, _ = meshSource(dirArgument(dir), tags).Load(cmd.Context()) // or none: meshc vet says why
 			}
 			name := ""
@@ -39,7 +49,7 @@ It exits with 0 when nothing is wrong, 1 when something was found, 2 when it can
 				name = args[0]
 			}
 			report := doctor.Examine(o, name)
-			if root, found := load.Root("."); found {
+			if root, found := load.Root("."); found && file == "" {
 				report.Blame(cmd.Context(), o, root)
 			}
 			var err error
@@ -65,6 +75,10 @@ It exits with 0 when nothing is wrong, 1 when something was found, 2 when it can
 	f.StringSliceVar(&from.Envoys, "envoy", nil, "admin addresses of proxies, HOST:PORT, besides those on this host")
 	f.StringVar(&dir, "dir", "",
 		"a mesh.json or a directory that holds it, for when no server answers; the spec is compiled without")
+	f.StringVar(&file, "bundle", "", "a file of meshc bundle, to look at instead of servers and proxies")
+	for _, other := range []string{"server", "envoy", "dir"} {
+		cmd.MarkFlagsMutuallyExclusive("bundle", other)
+	}
 	output.add(cmd, "text", "json", "yaml")
 	f.StringArrayVarP(&tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd

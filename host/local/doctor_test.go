@@ -1,12 +1,14 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/review/bundle"
 	"github.com/meshc/meshc/review/doctor"
 )
 
@@ -190,8 +193,7 @@ func (w *ward) says(t *testing.T, name string, want doctor.Verdict) {
 	for deadline := time.Now().Add(90 * time.Second); ; {
 		o := doctor.Observe(t.Context(), doctor.Sources{Servers: []string{w.ServerAdmin()}})
 		got = doctor.Examine(o, name)
-		v := got.Verdict
-		if v.Cause == want.Cause && v.Subject == want.Subject && v.Position == want.Position && v.Party == want.Party {
+		if c := (named{name, want}); c.is(got) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -230,10 +232,7 @@ func TestDoctorNamesTheCause(t *testing.T) {
 	w.slow.Store("leaf", true)
 	w.list(t, nil)
 
-	for _, c := range []struct {
-		of   string
-		want doctor.Verdict
-	}{
+	causes := []named{
 		{"fails", doctor.Verdict{Cause: doctor.ApplicationErrors, Subject: "service fails", Party: doctor.ByApplication}},
 		{"limited", doctor.Verdict{
 			Cause: doctor.RateLimited, Subject: "service limited", Position: lineOf(`limited: routes`), Party: doctor.ByClient,
@@ -248,11 +247,66 @@ func TestDoctorNamesTheCause(t *testing.T) {
 			Cause: doctor.JWKSUnreachable, Subject: "service tokens", Position: lineOf(`jwt: issuers`), Party: doctor.ByOutside,
 		}},
 		{"above", doctor.Verdict{Cause: doctor.SlowApplication, Subject: "service leaf", Party: doctor.ByApplication}},
-	} {
+	}
+	for _, c := range causes {
 		w.says(t, c.of, c.want)
 	}
+	b := w.bundled(t, causes)
 	w.changes(t)
 	w.delivery(t)
+	for _, c := range causes { // nobody is asked: the server is gone
+		if got := fromBundle(t, b, c.of); !c.is(got) {
+			t.Errorf("the doctor says of %s in the bundle %+v, and not %+v", c.of, got.Verdict, c.want)
+		}
+	}
+}
+
+// named is what the doctor is to say of a member.
+type named struct {
+	of   string
+	want doctor.Verdict
+}
+
+func (c *named) is(got *doctor.Report) bool {
+	v := &got.Verdict
+	return v.Cause == c.want.Cause && v.Subject == c.want.Subject && v.Position == c.want.Position &&
+		v.Party == c.want.Party
+}
+
+// bundled is a bundle of a time at which the doctor sees all causes, as it is read again.
+func (w *ward) bundled(t *testing.T, causes []named) *bundle.Bundle {
+	t.Helper()
+	var read *bundle.Bundle
+	eventually(t, "a bundle in which the doctor sees all causes", func() bool {
+		var file bytes.Buffer
+		b := bundle.Collect(t.Context(), bundle.Sources{
+			Servers: []string{w.ServerAdmin()}, Envoys: w.admins("service/client/a", "service/above/a"),
+		}, time.Now())
+		err := b.Write(&file)
+		if err == nil {
+			read, err = bundle.Read(&file)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(causes, func(c named) bool { return !c.is(fromBundle(t, read, c.of)) })
+	})
+	return read
+}
+
+// admins are where proxies tell of themselves.
+func (w *ward) admins(ids ...string) (out []string) {
+	for _, p := range w.Status().Proxies {
+		if slices.Contains(ids, p.ID) {
+			out = append(out, p.Admin)
+		}
+	}
+	return out
+}
+
+func fromBundle(t *testing.T, b *bundle.Bundle, name string) *doctor.Report {
+	t.Helper()
+	return doctor.Examine(doctor.Observe(t.Context(), doctor.OfBundle(b)), name)
 }
 
 // changes are causes that a change of the spec has.

@@ -44,6 +44,8 @@ type File struct {
 	// Address and Path are what was asked: HOST:PORT and the path of a GET request, with its query.
 	Address string `json:"address,omitempty"`
 	Path    string `json:"path,omitempty"`
+	// Later is set for what was asked once more, [Between] after the first time, to see what grows.
+	Later bool `json:"later,omitempty"`
 	// Source is the file that it was read from, for what was not asked.
 	Source string `json:"source,omitempty"`
 	// Redacted is how many values were taken out.
@@ -62,11 +64,16 @@ type Bundle struct {
 func (b *Bundle) Content(name string) []byte { return b.content[name] }
 
 // Answer is what a GET request for the path had as an answer at the address, or why there was none.
-func (b *Bundle) Answer(address, path string) ([]byte, error) {
+func (b *Bundle) Answer(address, path string) ([]byte, error) { return b.answer(address, path, false) }
+
+// Later is the answer to a request that was made once more.
+func (b *Bundle) Later(address, path string) ([]byte, error) { return b.answer(address, path, true) }
+
+func (b *Bundle) answer(address, path string, later bool) ([]byte, error) {
 	for i := range b.Files {
 		f := &b.Files[i]
 		switch {
-		case f.Address != address || f.Path != path:
+		case f.Address != address || f.Path != path || f.Later != later:
 		case f.Name == "":
 			return nil, errors.New(f.Error)
 		default:
@@ -74,6 +81,16 @@ func (b *Bundle) Answer(address, path string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("the bundle does not have what %s answers to %s", address, path)
+}
+
+// Asked are the addresses that were asked for a path, whether they answered or not.
+func (b *Bundle) Asked(path string) (addresses []string) {
+	for i := range b.Files {
+		if f := &b.Files[i]; f.Path == path {
+			addresses = append(addresses, f.Address)
+		}
+	}
+	return addresses
 }
 
 // Write writes a bundle: the same for the same content, whoever makes it.

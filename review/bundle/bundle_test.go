@@ -175,6 +175,36 @@ func TestBundleIsRead(t *testing.T) {
 	}
 }
 
+// What grows is asked twice of a proxy, and each mesh that a server has served is asked for, so that the doctor finds
+// in a bundle what it would have asked for.
+func TestBundleHasWhatTheDoctorAsks(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/recent":
+			fmt.Fprint(w, `{"meshes": [{"hash": "a1"}, {"hash": "b2"}]}`)
+		case "/clusters":
+			asked++
+			fmt.Fprint(w, asked)
+		default:
+			fmt.Fprintf(w, "%q", r.URL.RawQuery)
+		}
+	}))
+	defer server.Close()
+	address := server.Listener.Addr().String()
+	b := Collect(t.Context(), Sources{Servers: []string{address}, Envoys: []string{address}}, noon)
+	first, err1 := b.Answer(address, "/clusters?format=json")
+	second, err2 := b.Later(address, "/clusters?format=json")
+	mesh, err3 := b.Answer(address, "/mesh?hash=b2")
+	if err := errors.Join(err1, err2, err3); err != nil || string(first) != "1\n" || string(second) != "2\n" ||
+		string(mesh) != `"hash=b2"`+"\n" {
+		t.Errorf("%q, later %q, and the mesh %q: %v", first, second, mesh, err)
+	}
+	if got := b.Asked("/recent"); !slices.Equal(got, []string{address}) {
+		t.Errorf("asked were %v", got)
+	}
+}
+
 func TestWrongBundles(t *testing.T) {
 	packed := func(name, text string) io.Reader {
 		var b bytes.Buffer

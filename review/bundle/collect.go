@@ -43,8 +43,14 @@ var serverPaths = []string{
 // envoyPaths are what is asked of a proxy.
 var envoyPaths = []string{
 	"/server_info", "/clusters?format=json", "/listeners?format=json", "/config_dump?include_eds", "/runtime", "/certs",
-	"/memory", "/stats?format=json",
+	"/memory", "/stats?format=json", "/stats?format=json&filter=ssl",
 }
+
+// growing are those of these paths that are asked once more.
+var growing = []string{"/clusters?format=json", "/stats?format=json&filter=ssl"}
+
+// Between is the time between the two.
+const Between = 2 * time.Second
 
 // Collect asks and reads all sources. What cannot be had is told in the manifest, and is no error.
 func Collect(ctx context.Context, from Sources, now time.Time) *Bundle {
@@ -57,17 +63,21 @@ func Collect(ctx context.Context, from Sources, now time.Time) *Bundle {
 	for i, address := range from.Servers {
 		dir := fmt.Sprintf("server/%d", i+1)
 		for _, p := range serverPaths {
-			b.ask(ctx, dir, address, p)
+			b.ask(ctx, dir, File{Address: address, Path: p})
+		}
+		for _, hash := range b.meshes(address) {
+			b.ask(ctx, dir, File{Address: address, Path: "/mesh?hash=" + url.QueryEscape(hash)})
 		}
 		for _, node := range b.nodes(address) {
-			b.ask(ctx, dir+"/config", address, "/config?node="+url.QueryEscape(node))
+			b.ask(ctx, dir+"/config", File{Address: address, Path: "/config?node=" + url.QueryEscape(node)})
 		}
 	}
 	for i, address := range from.Envoys {
 		for _, p := range envoyPaths {
-			b.ask(ctx, fmt.Sprintf("envoy/%d", i+1), address, p)
+			b.ask(ctx, fmt.Sprintf("envoy/%d", i+1), File{Address: address, Path: p})
 		}
 	}
+	b.later(ctx, from.Envoys)
 	if from.Spec != "" {
 		b.spec(from.Spec)
 	}
@@ -97,17 +107,45 @@ func (b *Bundle) nodes(address string) (out []string) {
 	return out
 }
 
-// ask collects an answer.
-func (b *Bundle) ask(ctx context.Context, dir, address, asked string) {
-	f := File{Address: address, Path: asked}
-	data, err := fetch(ctx, address, asked)
+// meshes are the hashes of those that a server has served.
+func (b *Bundle) meshes(address string) (out []string) {
+	var recent struct{ Meshes []struct{ Hash string } }
+	data, err := b.Answer(address, "/recent")
+	if err != nil || json.Unmarshal(data, &recent) != nil {
+		return nil
+	}
+	for _, m := range recent.Meshes {
+		out = append(out, m.Hash)
+	}
+	return out
+}
+
+// later asks Envoys once more for what grows.
+func (b *Bundle) later(ctx context.Context, envoys []string) {
+	if len(envoys) == 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(Between):
+	}
+	for i, address := range envoys {
+		for _, p := range growing {
+			b.ask(ctx, fmt.Sprintf("envoy/%d/later", i+1), File{Address: address, Path: p, Later: true})
+		}
+	}
+}
+
+// ask collects an answer to what a file says.
+func (b *Bundle) ask(ctx context.Context, dir string, f File) {
+	data, err := fetch(ctx, f.Address, f.Path)
 	if err != nil {
 		f.Error = err.Error()
 		b.Files = append(b.Files, f)
 		return
 	}
-	name := dir + "/" + plain(asked)
-	if asked == "/metrics" {
+	name := dir + "/" + plain(f.Path)
+	if f.Path == "/metrics" {
 		name += ".txt"
 	} else {
 		name += ".json"

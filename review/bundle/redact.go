@@ -17,7 +17,7 @@ import (
 // them, so that only what looks like one is taken out.
 func redacted(name string, data []byte) ([]byte, int) {
 	r := &redaction{
-		spec: strings.HasPrefix(name, "spec/") || path.Base(name) == "mesh.json",
+		spec: strings.HasPrefix(name, "spec/") || strings.HasPrefix(path.Base(name), "mesh"),
 		log:  !strings.HasSuffix(name, ".json"),
 	}
 	if strings.HasPrefix(name, "spec/") {

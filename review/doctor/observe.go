@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/review/admin"
+	"github.com/meshc/meshc/review/bundle"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/telemetry"
 )
@@ -55,6 +56,35 @@ type Sources struct {
 	Servers, Envoys []string
 	// Mesh is that of the spec; nil when it does not compile, or is not there.
 	Mesh *ir.Mesh
+	// Bundle has what the addresses answered when it was made, and they are not asked; nil to ask them.
+	Bundle *bundle.Bundle
+	// later says that what a bundle has is the second of two answers.
+	later bool
+}
+
+// OfBundle are the sources that a bundle has.
+func OfBundle(b *bundle.Bundle) Sources {
+	return Sources{Servers: b.Asked("/status"), Envoys: b.Asked("/server_info"), Bundle: b}
+}
+
+// read is the answer of an address to a GET request.
+func (s *Sources) read(ctx context.Context, address, path string) ([]byte, error) {
+	switch {
+	case s.Bundle != nil && s.later:
+		return s.Bundle.Later(address, path)
+	case s.Bundle != nil:
+		return s.Bundle.Answer(address, path)
+	}
+	return admin.Read(ctx, address, path)
+}
+
+// json reads an answer of an address into a value.
+func (s *Sources) json(ctx context.Context, address, path string, into any) error {
+	raw, err := s.read(ctx, address, path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
 }
 
 // Times of observing: all of it takes less than five seconds.
@@ -70,15 +100,18 @@ const (
 // Observe looks at all sources, side by side.
 func Observe(ctx context.Context, from Sources) *Observations {
 	o := &Observations{Mesh: from.Mesh, Now: time.Now().UTC()}
+	if from.Bundle != nil {
+		o.Now = from.Bundle.Created
+	}
 	for _, address := range from.Servers {
 		one := &Server{Address: admin.Trimmed(address)}
-		one.Err = one.read(ctx, o)
+		one.Err = one.read(ctx, &from, o)
 		o.add(one)
 	}
 	if o.Server != nil && o.Server.Edges != nil {
 		o.Now = o.Server.Edges.Now.UTC()
 	}
-	o.Proxies = askProxies(ctx, adminAddresses(o, from.Envoys))
+	o.Proxies = from.askProxies(ctx, adminAddresses(o, &from))
 	return o
 }
 
@@ -101,22 +134,24 @@ func (o *Observations) add(one *Server) {
 }
 
 // read asks a server for all that it tells.
-func (s *Server) read(ctx context.Context, o *Observations) error {
+func (s *Server) read(ctx context.Context, from *Sources, o *Observations) error {
 	ctx, cancel := context.WithTimeout(ctx, serverTime)
 	defer cancel()
 	begun := time.Now()
 	status, edges, latest, recent := &serve.Report{}, &serve.EdgeReport{}, &serve.EdgeReport{}, &serve.Recent{}
 	errs := together(
 		func() error {
-			err := s.get(ctx, "/status", status)
+			err := s.get(ctx, from, "/status", status)
 			s.Took = time.Since(begun)
 			return err
 		},
 		func() error {
-			return s.get(ctx, "/edges?steps=true&window="+url.QueryEscape(telemetry.Kept.String()), edges)
+			return s.get(ctx, from, "/edges?steps=true&window="+url.QueryEscape(telemetry.Kept.String()), edges)
 		},
-		func() error { return s.get(ctx, "/edges?window="+url.QueryEscape(telemetry.Step.String()), latest) },
-		func() error { return s.get(ctx, "/recent", recent) },
+		func() error {
+			return s.get(ctx, from, "/edges?window="+url.QueryEscape(telemetry.Step.String()), latest)
+		},
+		func() error { return s.get(ctx, from, "/recent", recent) },
 	)
 	if errs[0] != nil {
 		return errs[0]
@@ -127,15 +162,15 @@ func (s *Server) read(ctx context.Context, o *Observations) error {
 	}
 	s.Edges, s.Latest, s.Recent = edges, latest, recent
 	o.Loaded = status.Loaded
-	s.readMeshes(ctx, o, recent.Meshes)
+	s.readMeshes(ctx, from, o, recent.Meshes)
 	return nil
 }
 
 // readMeshes reads the mesh that is served and those before it.
-func (s *Server) readMeshes(ctx context.Context, o *Observations, list []serve.Loaded) {
+func (s *Server) readMeshes(ctx context.Context, from *Sources, o *Observations, list []serve.Loaded) {
 	list = list[max(0, len(list)-1-mostPast):]
 	for i, m := range list {
-		raw, err := admin.Read(ctx, s.Address, "/mesh?hash="+url.QueryEscape(m.Hash))
+		raw, err := from.read(ctx, s.Address, "/mesh?hash="+url.QueryEscape(m.Hash))
 		if err != nil {
 			continue // it is no longer kept
 		}
@@ -150,8 +185,8 @@ func (s *Server) readMeshes(ctx context.Context, o *Observations, list []serve.L
 	}
 }
 
-func (s *Server) get(ctx context.Context, path string, into any) error {
-	raw, err := admin.Read(ctx, s.Address, path)
+func (s *Server) get(ctx context.Context, from *Sources, path string, into any) error {
+	raw, err := from.read(ctx, s.Address, path)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/review/admin"
+	"github.com/meshc/meshc/review/bundle"
 )
 
 // Proxy is what the administration of an Envoy says.
@@ -64,7 +64,7 @@ type Leaf struct {
 }
 
 // between is the time between two looks at what a proxy counts.
-const between = 2 * time.Second
+const between = bundle.Between
 
 // adminAddress is where a proxy's administration may be asked.
 type adminAddress struct {
@@ -73,12 +73,12 @@ type adminAddress struct {
 }
 
 // adminAddresses are those of proxies on this host: those that were named, and those of endpoints on loopback addresses
-// of their own, as "meshc up" places them.
-func adminAddresses(o *Observations, named []string) (out []adminAddress) {
-	for _, a := range named {
+// of their own, as "meshc up" places them. A bundle has them all.
+func adminAddresses(o *Observations, from *Sources) (out []adminAddress) {
+	for _, a := range from.Envoys {
 		out = append(out, adminAddress{"", admin.Trimmed(a)})
 	}
-	if o.Mesh == nil {
+	if o.Mesh == nil || from.Bundle != nil {
 		return out
 	}
 	for _, scope := range o.Mesh.Scopes() {
@@ -108,13 +108,13 @@ func adminAddresses(o *Observations, named []string) (out []adminAddress) {
 var ownLoopback = netip.MustParseAddr("127.0.0.1")
 
 // askProxies asks all, side by side. One that says to be another proxy than it is asked as is left out.
-func askProxies(ctx context.Context, list []adminAddress) []Proxy {
+func (s *Sources) askProxies(ctx context.Context, list []adminAddress) []Proxy {
 	ctx, cancel := context.WithTimeout(ctx, proxyTime+between)
 	defer cancel()
 	asked := make([]*Proxy, len(list))
 	var wait sync.WaitGroup
 	for i, a := range list {
-		wait.Go(func() { asked[i] = askProxy(ctx, a) })
+		wait.Go(func() { asked[i] = s.askProxy(ctx, a) })
 	}
 	wait.Wait()
 	var out []Proxy
@@ -128,7 +128,8 @@ func askProxies(ctx context.Context, list []adminAddress) []Proxy {
 	return out
 }
 
-func askProxy(ctx context.Context, at adminAddress) *Proxy {
+// askProxy asks twice, to see what grows.
+func (s *Sources) askProxy(ctx context.Context, at adminAddress) *Proxy {
 	p := &Proxy{Node: at.node, Admin: at.address}
 	var info struct {
 		Version string `json:"version"`
@@ -137,7 +138,7 @@ func askProxy(ctx context.Context, at adminAddress) *Proxy {
 			ID string `json:"id"`
 		} `json:"node"`
 	}
-	if p.Err = getJSON(ctx, at.address, "/server_info", &info); p.Err != nil {
+	if p.Err = s.json(ctx, at.address, "/server_info", &info); p.Err != nil {
 		p.Refused = errors.Is(p.Err, syscall.ECONNREFUSED)
 		return p
 	}
@@ -146,14 +147,18 @@ func askProxy(ctx context.Context, at adminAddress) *Proxy {
 	if parts := strings.Split(info.Version, "/"); len(parts) > 1 {
 		p.Version = parts[1]
 	}
-	first, stats := clustersOf(ctx, at.address), statsOf(ctx, at.address)
-	p.Leaves = leavesOf(ctx, at.address)
-	select {
-	case <-ctx.Done():
-	case <-time.After(between):
+	first, stats := s.clustersOf(ctx, at.address), s.statsOf(ctx, at.address)
+	p.Leaves = s.leavesOf(ctx, at.address)
+	if s.Bundle == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(between):
+		}
 	}
-	p.Clusters, p.Grown = clustersOf(ctx, at.address), map[string]uint64{}
-	for name, n := range statsOf(ctx, at.address) {
+	second := *s
+	second.later = true
+	p.Clusters, p.Grown = second.clustersOf(ctx, at.address), map[string]uint64{}
+	for name, n := range second.statsOf(ctx, at.address) {
 		if was, had := stats[name]; had && n > was {
 			p.Grown[name] = n - was
 		}
@@ -184,14 +189,6 @@ func (p *Proxy) compare(before []Cluster) {
 	}
 }
 
-func getJSON(ctx context.Context, address, path string, into any) error {
-	raw, err := admin.Read(ctx, address, path)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, into)
-}
-
 // number is one of Envoy's, which writes large ones as text.
 type number uint64
 
@@ -202,7 +199,7 @@ func (n *number) UnmarshalJSON(text []byte) error {
 }
 
 // clustersOf is GET /clusters?format=json (envoy.admin.v3.Clusters).
-func clustersOf(ctx context.Context, address string) (out []Cluster) {
+func (s *Sources) clustersOf(ctx context.Context, address string) (out []Cluster) {
 	var all struct {
 		Clusters []struct {
 			Name  string `json:"name"`
@@ -228,7 +225,7 @@ func clustersOf(ctx context.Context, address string) (out []Cluster) {
 			} `json:"host_statuses"`
 		} `json:"cluster_statuses"`
 	}
-	if getJSON(ctx, address, "/clusters?format=json", &all) != nil {
+	if s.json(ctx, address, "/clusters?format=json", &all) != nil {
 		return nil // it has gone meanwhile
 	}
 	for _, c := range all.Clusters {
@@ -256,14 +253,14 @@ func clustersOf(ctx context.Context, address string) (out []Cluster) {
 }
 
 // statsOf are the counters of failed handshakes, of GET /stats.
-func statsOf(ctx context.Context, address string) map[string]uint64 {
+func (s *Sources) statsOf(ctx context.Context, address string) map[string]uint64 {
 	var all struct {
 		Stats []struct {
 			Name  string `json:"name"`
 			Value number `json:"value"`
 		} `json:"stats"`
 	}
-	if getJSON(ctx, address, "/stats?format=json&filter=ssl", &all) != nil {
+	if s.json(ctx, address, "/stats?format=json&filter=ssl", &all) != nil {
 		return nil
 	}
 	out := make(map[string]uint64, len(all.Stats))
@@ -276,7 +273,7 @@ func statsOf(ctx context.Context, address string) map[string]uint64 {
 }
 
 // leavesOf are the certificates of GET /certs.
-func leavesOf(ctx context.Context, address string) (out []Leaf) {
+func (s *Sources) leavesOf(ctx context.Context, address string) (out []Leaf) {
 	var all struct {
 		Certificates []struct {
 			Chain []struct {
@@ -288,7 +285,7 @@ func leavesOf(ctx context.Context, address string) (out []Leaf) {
 			} `json:"cert_chain"`
 		} `json:"certificates"`
 	}
-	if getJSON(ctx, address, "/certs", &all) != nil {
+	if s.json(ctx, address, "/certs", &all) != nil {
 		return nil
 	}
 	for _, c := range all.Certificates {
