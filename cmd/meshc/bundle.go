@@ -47,7 +47,7 @@ requests and the policy of the mesh are in the bundle: look at it before you giv
 	}
 	f := cmd.Flags()
 	f.StringVarP(&output, "output", "o", "", "file to write, which is not there yet")
-	f.StringSliceVar(&from.Servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve")
+	addServers(cmd, &from.Servers)
 	f.StringSliceVar(&from.Envoys, "envoy", nil, "admin addresses of Envoys, HOST:PORT")
 	f.StringSliceVar(&from.Logs, "log", nil, "files with logs of meshc serve or of Envoys")
 	f.StringVar(&dir, "spec", ".", "a directory of the spec's module")

@@ -67,7 +67,7 @@ With --undo a revocation is taken back: what has not ended by then is good again
 	cmd.Flags().StringVar(&o.serial, "serial", "",
 		"serial number, in hexadecimal, of a certificate whose host's certificates are taken back")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look at it later")
-	cmd.Flags().StringVar(&o.server, "server", "127.0.0.1:15011",
+	cmd.Flags().StringVar(&o.server, "server", usualServer,
 		"with --holder and --serial: admin address of meshc serve")
 	cmd.Flags().BoolVar(&o.drain, "drain", false,
 		"also drain the ports that the identity may call, which ends all connections to them within mesh.proxy.drainTime")

@@ -52,7 +52,7 @@ serve, which follows it, is asked who has taken what. Of several servers each kn
 		RunE: o.run,
 	}
 	o.authority.add(cmd)
-	cmd.Flags().StringSliceVar(&o.servers, "server", []string{"127.0.0.1:15011"},
+	cmd.Flags().StringSliceVar(&o.servers, "server", []string{usualServer},
 		"admin addresses of all meshc serve that have the authority")
 	cmd.Flags().StringVar(&o.passphraseFile, "passphrase-file", "",
 		"file with the passphrase by which the new root's key is encrypted")

@@ -42,7 +42,7 @@ Each check that fails has a hint. It exits with 1 if one fails.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&from.Servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve")
+	addServers(cmd, &from.Servers)
 	f.StringSliceVar(&from.Envoys, "envoy", nil, "admin addresses of Envoys, HOST:PORT")
 	output.add(cmd, "text", "json", "yaml")
 	return cmd

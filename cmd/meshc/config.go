@@ -60,7 +60,7 @@ It exits with 1 if the places differ.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.instance, "instance", "", "the proxy of this instance; the first that is connected without")
-	f.StringVar(&flags.server, "server", "127.0.0.1:15011", "admin address of meshc serve")
+	addServer(cmd, &flags.server)
 	f.StringVar(&flags.envoy, "envoy", "", "admin address of the proxy's Envoy, HOST:PORT")
 	f.StringVar(&flags.dump, "dump", "", "a file with its answer to GET /config_dump?include_eds, or - for standard input")
 	f.StringVar(&flags.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")

@@ -71,7 +71,7 @@ It exits with 0 when nothing is wrong, 1 when something was found, 2 when it can
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&from.Servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve")
+	addServers(cmd, &from.Servers)
 	f.StringSliceVar(&from.Envoys, "envoy", nil, "admin addresses of proxies, HOST:PORT, besides those on this host")
 	f.StringVar(&dir, "dir", "",
 		"a mesh.json or a directory that holds it, for when no server answers; the spec is compiled without")

@@ -28,7 +28,7 @@ type edgeFlags struct {
 
 // add adds the flags; the command prints tables, JSON, YAML, and forms of its own.
 func (f *edgeFlags) add(cmd *cobra.Command, window time.Duration, forms ...string) {
-	cmd.Flags().StringSliceVar(&f.servers, "server", []string{"127.0.0.1:15011"}, "admin addresses of all meshc serve")
+	addServers(cmd, &f.servers)
 	cmd.Flags().DurationVar(&f.window, "last", window, "the time that is told of: from 5s to 15m")
 	f.output.add(cmd, append([]string{"table", "json", "yaml"}, forms...)...)
 }

@@ -78,7 +78,7 @@ proxies one server can carry, and how many changes in a second.`,
 		RunE: o.run,
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:15010", "address for proxies")
-	cmd.Flags().StringVar(&o.admin, "admin-listen", "127.0.0.1:15011", "address for health, metrics, status and the live page")
+	cmd.Flags().StringVar(&o.admin, "admin-listen", usualServer, "address for health, metrics, status and the live page")
 	cmd.Flags().StringVar(&o.certificates, "certificates", "",
 		"directory with the server's tls.crt, tls.key and ca.crt")
 	cmd.Flags().StringVar(&o.authority, "ca", "", "directory of the embedded certificate authority")

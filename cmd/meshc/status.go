@@ -53,7 +53,7 @@ regularly is silent: then everything may be acknowledged and still be old.`,
 			return f.follow(cmd)
 		},
 	}
-	cmd.Flags().StringVar(&f.server, "server", "127.0.0.1:15011", "admin address of meshc serve")
+	addServer(cmd, &f.server)
 	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "show the state anew every two seconds, until Ctrl-C")
 	f.output.add(cmd, "table", "json", "yaml")
 	return cmd

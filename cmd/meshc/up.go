@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/host/local"
 	"github.com/meshc/meshc/review/revision"
 )
@@ -30,7 +31,8 @@ Envoy beside each version of each service, a small application behind it that re
 Externals are stood in for, so that nothing leaves the machine.
 
 It prints where the gateways are, a request that works and one that is denied, both tried before, and then the state of
-every proxy. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
+every proxy. Commands that ask meshc serve (top, edges, status, doctor, config, check and bundle) find the mesh from the
+spec's directory without --server. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
 Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the next one removes.`,
 		Example: `  meshc up
   meshc up ./... -t env=dev
@@ -52,6 +54,9 @@ Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the ne
 				if options.Outside, err = revision.Top("."); err != nil {
 					return err
 				}
+			}
+			if spec, found := load.Root("."); found {
+				options.Spec = actual(spec)
 			}
 			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 			return up(cmd, options, source, directories, began)
@@ -109,7 +114,7 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 		return err
 	}
 	if at := mesh.ServerAdmin(); at != "" {
-		fmt.Fprintf(out, "\nwhat calls what: http://%s/, or meshc top --server %[1]s\n", at)
+		fmt.Fprintf(out, "\nwhat calls what: http://%s/, or meshc top in this directory\n", at)
 	}
 	fmt.Fprintln(out, "\nCtrl-C ends it. A change of the spec is taken at once.")
 	fmt.Fprintln(out)

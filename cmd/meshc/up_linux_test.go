@@ -71,7 +71,9 @@ func (up *upProcess) answers(t *testing.T, works, denied curl) {
 		t.Errorf("%d Envoys run, want 9", n)
 	}
 
-	top := exec.Command(up.Path, "top", "--once", "--server", up.match(t, `meshc top --server (\S+)`)[1])
+	up.match(t, `what calls what: http://(\S+)/, or meshc top in this directory`)
+	top := exec.Command(up.Path, "top", "--once") // which finds the mesh
+	top.Dir, top.Env = filepath.Join(up.spec, "services"), up.Env
 	if out, err := top.CombinedOutput(); err != nil || !strings.Contains(string(out), "REQ/S") {
 		t.Errorf("meshc top: %v: %s", err, out)
 	}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,6 +29,8 @@ type Options struct {
 	// Directory keeps the bootstraps, certificates and logs, one directory for
 	// each member. Empty for a temporary one, which goes with the mesh.
 	Directory string
+	// Spec is the directory of the spec's module, under which [ServerOf] finds the mesh; empty to be found by nobody.
+	Spec string
 	// Endpoints is the directory of endpoints files; empty for none.
 	Endpoints string
 	// Outside is a reviewed tree, of which no program is run; empty for none.
@@ -46,7 +49,8 @@ type Mesh struct {
 	outside   string
 	directory string
 	endpoints string
-	temporary *temporary // nil for a directory that stays
+	spec      string
+	temporary *temporary // nil for a directory that stays, of a mesh that nobody finds
 
 	loopback     *Loopback
 	placement    *Placement
@@ -74,8 +78,8 @@ type Mesh struct {
 func Start(ctx context.Context, o Options) (*Mesh, error) {
 	m := &Mesh{
 		authority: o.Authority, envoy: o.Envoy, outside: o.Outside, directory: o.Directory,
-		endpoints: o.Endpoints, log: o.Log, build: o.Build, proxies: map[string]*proxy{}, spawner: newSpawner(),
-		http: &http.Client{Transport: &http.Transport{}},
+		endpoints: o.Endpoints, spec: o.Spec, log: o.Log, build: o.Build, proxies: map[string]*proxy{},
+		spawner: newSpawner(), http: &http.Client{Transport: &http.Transport{}},
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -86,16 +90,19 @@ func Start(ctx context.Context, o Options) (*Mesh, error) {
 	if err := m.Update(ctx, o.Mesh); err != nil {
 		return nil, errors.Join(err, m.Stop())
 	}
+	if err := m.announce(); err != nil {
+		return nil, errors.Join(err, m.Stop())
+	}
 	return m, nil
 }
 
 // prepare makes what every mesh needs, whatever is in it.
 func (m *Mesh) prepare() (err error) {
-	if m.directory == "" {
+	if m.directory == "" || m.spec != "" {
 		if m.temporary, err = newTemporary(); err != nil {
 			return err
 		}
-		m.directory = m.temporary.dir
+		m.directory = cmp.Or(m.directory, m.temporary.dir)
 	}
 	if m.envoy, err = Envoy(m.envoy, m.outside); err != nil {
 		return err

@@ -56,9 +56,13 @@ func (t *temporary) remove() error {
 	return err
 }
 
-// removeDead removes the directories of this user's meshes that have ended. Whatever else is there
-// stays: links, what belongs to others or is open to them, and what has not the file that is held.
+// removeDead removes the directories of this user's meshes that have ended.
 func removeDead(parent string) error {
+	return eachTemporary(parent, removeIfDead)
+}
+
+// eachTemporary calls each with the names that directories of meshes have.
+func eachTemporary(parent string, each func(root *os.Root, name string)) error {
 	root, err := os.OpenRoot(parent)
 	if err != nil {
 		return err
@@ -70,7 +74,7 @@ func removeDead(parent string) error {
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), temporaryPrefix) {
-			removeIfDead(root, e.Name())
+			each(root, e.Name())
 		}
 	}
 	return nil
@@ -78,30 +82,43 @@ func removeDead(parent string) error {
 
 // removeIfDead leaves what it cannot look at for another time.
 func removeIfDead(root *os.Root, name string) {
-	before, err := root.Lstat(name)
-	if err != nil || before.Mode() != fs.ModeDir|0o700 || !own(before) {
-		return
-	}
-	dir, err := root.OpenRoot(name)
-	if err != nil {
+	dir, lock := openTemporary(root, name)
+	if dir == nil {
 		return
 	}
 	defer dir.Close()
-	if now, err := dir.Stat("."); err != nil || !os.SameFile(before, now) {
-		return
-	}
-	if info, err := dir.Lstat(lockFile); err != nil || !info.Mode().IsRegular() || !own(info) {
-		return
-	}
-	lock, err := dir.OpenFile(lockFile, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return
-	}
 	defer lock.Close()
-	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return // its mesh runs
+	if !isHeld(lock) {
+		_ = root.RemoveAll(name) // another time
 	}
-	_ = root.RemoveAll(name) // another time
+}
+
+// openTemporary opens a directory of one of this user's meshes, and the file that its mesh holds; nil for whatever else
+// has such a name: links, what belongs to others or is open to them, and what has not the file that is held.
+func openTemporary(root *os.Root, name string) (*os.Root, *os.File) {
+	before, err := root.Lstat(name)
+	if err != nil || before.Mode() != fs.ModeDir|0o700 || !own(before) {
+		return nil, nil
+	}
+	dir, err := root.OpenRoot(name)
+	if err != nil {
+		return nil, nil
+	}
+	if now, err := dir.Stat("."); err == nil && os.SameFile(before, now) {
+		if info, err := dir.Lstat(lockFile); err == nil && info.Mode().IsRegular() && own(info) {
+			lock, err := dir.OpenFile(lockFile, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+			if err == nil {
+				return dir, lock
+			}
+		}
+	}
+	_ = dir.Close()
+	return nil, nil
+}
+
+// isHeld reports whether the mesh of a lock file runs.
+func isHeld(lock *os.File) bool {
+	return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
 }
 
 func own(info fs.FileInfo) bool {
