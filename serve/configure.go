@@ -38,7 +38,13 @@ func (p *proxies) configure(n *node, v *view) (made bool, err error) {
 		return false, nil
 	}
 	n.of = nil
-	r, err := p.renders.get(n.kind, of, func() (*render, error) { return p.render(n.kind, of) })
+	r, err := p.renders.get(n.kind, of, func() (*render, error) {
+		made, err := p.render(n.kind, of)
+		if err == nil {
+			made.built.reuse(n.configured) // before others have it
+		}
+		return made, err
+	})
 	if err != nil {
 		return false, err
 	}

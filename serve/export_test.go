@@ -8,6 +8,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
@@ -73,6 +74,20 @@ func (s *Server) ForgetHolders(now time.Time) (left int) {
 // Join has a proxy connect, without a stream.
 func (s *Server) Join(n *corev3.Node, identity spiffeid.ID) error {
 	return s.proxies.register(&stream{identity: identity}, n)
+}
+
+// Configured are the resources of the configuration that was last rendered for a node, by type and name, as they are
+// kept.
+func (s *Server) Configured(id string) map[string]*anypb.Any {
+	n, out := s.proxies.node(id), map[string]*anypb.Any{}
+	n.making.Lock()
+	defer n.making.Unlock()
+	for url, all := range n.configured.resources {
+		for name, r := range all {
+			out[short(url)+" "+name] = r.content
+		}
+	}
+	return out
 }
 
 // Advance begins the next stage of a change without waiting for proxies, and reports whether there was one.

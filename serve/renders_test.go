@@ -9,6 +9,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
@@ -63,4 +64,37 @@ func TestReplicasAreRenderedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRenders("a change of the use", 1)
+}
+
+// TestEditsKeepWhatTheyLeave edits a route: the resources that it leaves as they were are kept once, although a proxy
+// may still be known to have those of the configuration before. So memory does not grow with each edit.
+func TestEditsKeepWhatTheyLeave(t *testing.T) {
+	r := start(t, func(*serve.Config) {})
+	if err := r.SetMesh(compileSpec(t, spec)); err != nil {
+		t.Fatal(err)
+	}
+	const id = "service/frontend/a"
+	identity := spiffeid.RequireFromString("spiffe://shop.example/ns/default/sa/frontend")
+	if err := r.Join(&corev3.Node{Id: id, UserAgentName: "envoy"}, identity); err != nil {
+		t.Fatal(err)
+	}
+	before := r.Configured(id)
+	edited := strings.Replace(spec, "uses: cart: {}", `uses: cart: timeout: "2s"`, 1)
+	if err := r.SetMesh(compileSpec(t, edited)); err != nil {
+		t.Fatal(err)
+	}
+	same, others := 0, 0
+	for name, now := range r.Configured(id) {
+		switch had := before[name]; {
+		case had == now:
+			same++
+		case had != nil && proto.Equal(had, now):
+			t.Errorf("%s has not changed, and is kept twice", name)
+		default:
+			others++
+		}
+	}
+	if same == 0 || others == 0 {
+		t.Errorf("%d resources are the same, and %d are others", same, others)
+	}
 }

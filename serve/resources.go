@@ -100,6 +100,21 @@ func add[T proto.Message](b *built, url string, list []T) {
 	}
 }
 
+// reuse has b share the resources with an earlier configuration that are the same. What a proxy was sent last of a type
+// may be of that one, which is kept until then.
+func (b *built) reuse(before *built) {
+	if before == nil {
+		return
+	}
+	for url, all := range b.resources {
+		for name, r := range all {
+			if had := before.resources[url][name]; had != nil && had.version == r.version {
+				all[name] = had
+			}
+		}
+	}
+}
+
 // says is a digest of what a callee says of its endpoints.
 func says(u *ir.Upstream) string {
 	data, err := json.Marshal([]any{u.Name, u.Namespace, u.Ports, u.Workload, u.Versions, u.Locality})
