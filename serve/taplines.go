@@ -148,7 +148,7 @@ func (t *taps) deliver(from reportingKey, event *TapEvent) {
 		}
 		if allowed {
 			select {
-			case one.lines <- event:
+			case one.lines <- one.view(event):
 				continue
 			default:
 			}

@@ -33,6 +33,9 @@ type TapRequest struct {
 	Route  string `json:"route,omitempty"`
 	// Status is one ("503"), a class ("5xx") or a range ("500-504"). A request without an answer has 0.
 	Status string `json:"status,omitempty"`
+	// Headers and Query ask for the headers of requests that a tap can show, and for their query strings.
+	Headers bool `json:"headers,omitempty"`
+	Query   bool `json:"query,omitempty"`
 }
 
 // TapEvent is a line that a tap shows, or news of the tap.
@@ -185,8 +188,12 @@ func (t *tapped) keys(m *ir.Mesh, p *layered) (out []string) {
 	if t.http() {
 		kinds = kinds[:1]
 	}
-	for _, kind := range kinds {
-		out = append(out, envoy.TapKey(kind))
+	for i, kind := range kinds {
+		if i == 0 && t.detailed() {
+			out = append(out, envoy.TapDetailsKey(kind))
+		} else {
+			out = append(out, envoy.TapKey(kind))
+		}
 		if t.to == "" {
 			out = append(out, envoy.TapEdge(kind, "", ""))
 		}
@@ -235,7 +242,7 @@ func (t *tapped) shows(fields map[string]string) bool {
 		return !t.http()
 	}
 	code, err := strconv.Atoi(fields["http.response.status_code"])
-	return err == nil && code >= t.status.from && code <= t.status.to &&
+	return err == nil && t.detailed() == (fields[envoy.TapDetails] != "") && code >= t.status.from && code <= t.status.to &&
 		strings.HasPrefix(fields["url.path"], t.Path) &&
 		(t.Method == "" || strings.EqualFold(t.Method, fields["http.request.method"])) &&
 		(t.Route == "" || t.Route == fields["http.route"])
@@ -257,6 +264,12 @@ func (r *TapRequest) String() string {
 		if f[1] != "" {
 			out = append(out, f[0]+" "+heard.Line(f[1], 100))
 		}
+	}
+	if r.Headers {
+		out = append(out, "with headers")
+	}
+	if r.Query {
+		out = append(out, "with query strings")
 	}
 	return strings.Join(out, ", ")
 }

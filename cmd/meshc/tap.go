@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve"
 )
 
@@ -36,8 +37,10 @@ certificate directory, to meshc serve at the address that proxies ask; or with -
 signs certificates. Such a tap ends after 15 minutes. Of several servers each knows its own proxies: name all of them.
 
 A proxy shows at most 100 requests a second; what is left out is told. --status is heeded by the proxy, so that errors are
-found among many requests. A line has no header, no query string and no body. Requests below HTTP are shown when their
-connection ends. -o json writes a line for each, as the access log has it, which "meshc logs" explains.`,
+found among many requests. A line has no header, no query string and no body. --headers shows headers of the request that
+hold no credentials (as user-agent, content-type, traceparent), and --query the query string, without what is secret in it;
+that they were asked for is logged. Requests below HTTP are shown when their connection ends. -o json writes a line for
+each, as the access log has it, which "meshc logs" explains.`,
 		Example: `  meshc tap --from frontend --to cart --certificates /etc/meshc/oncall
   meshc tap --to cart --status 5xx --certificates /etc/meshc/oncall
   meshc tap --from frontend --path /checkout -o json --certificates /etc/meshc/oncall | meshc logs
@@ -56,6 +59,8 @@ connection ends. -o json writes a line for each, as the access log has it, which
 	cmd.Flags().StringVar(&r.Method, "method", "", "method")
 	cmd.Flags().StringVar(&r.Route, "route", "", "name of the route")
 	cmd.Flags().StringVar(&r.Status, "status", "", "a status (503), a class (5xx) or a range (500-504); 0 for none")
+	cmd.Flags().BoolVar(&r.Headers, "headers", false, "show headers of requests, but none that may hold credentials")
+	cmd.Flags().BoolVar(&r.Query, "query", false, "show query strings, without the secrets in them")
 	o.output.add(cmd, "text", "json")
 	return cmd
 }
@@ -135,7 +140,11 @@ func tapText(e *serve.TapEvent) string {
 		cmp.Or(f["callee"], "(its own proxy)") + portSuffix(f["server.port"]),
 	}
 	if f["http.request.method"] != "" {
-		out = append(out, f["http.request.method"], f["url.path"], cmp.Or(f["http.response.status_code"], "0"))
+		path := f["url.path"]
+		if query := f[envoy.TapQuery]; query != "" {
+			path += "?" + query
+		}
+		out = append(out, f["http.request.method"], path, cmp.Or(f["http.response.status_code"], "0"))
 	} else {
 		out = append(out, cmp.Or(f["received.bytes"], "0")+" bytes in,", cmp.Or(f["sent.bytes"], "0")+" bytes out")
 	}
@@ -143,6 +152,11 @@ func tapText(e *serve.TapEvent) string {
 	for _, name := range []string{"rpc.grpc.status_code", "error.type", "http.route", "rule", "source", "details"} {
 		if f[name] != "" && (name != "details" || f["error.type"] != "") {
 			out = append(out, strings.TrimPrefix(name, "http.")+"="+f[name])
+		}
+	}
+	for _, name := range envoy.TapHeaders {
+		if text := f[envoy.TapHeader+name]; text != "" {
+			out = append(out, fmt.Sprintf("%s=%q", name, text))
 		}
 	}
 	return strings.Join(out, " ")

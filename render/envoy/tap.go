@@ -62,13 +62,13 @@ func (b *builder) tapped() bool {
 	return s.Operators != nil && s.Delivery != ir.DeliveryStatic && !b.proxyless
 }
 
-// taps adds the log of requests that the routes of these hosts take.
+// taps adds the logs of requests that the routes of these hosts take, without and with details.
 func (b *builder) taps(logs []*accesslogv3.AccessLog, m measured, hosts []*routev3.VirtualHost,
 ) []*accesslogv3.AccessLog {
 	if !b.tapped() {
 		return logs
 	}
-	which := []*accesslogv3.AccessLogFilter{whenRuntime(TapKey(m.kind))}
+	var which []*accesslogv3.AccessLogFilter
 	if m.kind == clientHTTP {
 		edges := []*accesslogv3.AccessLogFilter{whenRuntime(TapEdge(m.kind, "", ""))}
 		for _, e := range b.calleesOf(hosts) {
@@ -82,7 +82,8 @@ func (b *builder) taps(logs []*accesslogv3.AccessLog, m measured, hosts []*route
 	which = append(which,
 		withStatus(accesslogv3.ComparisonFilter_GE, 0, TapStatusFrom),
 		withStatus(accesslogv3.ComparisonFilter_LE, TapMaxStatus, TapStatusTo))
-	return append(logs, b.tap(b.requestLine(m, false), which))
+	alone := append([]*accesslogv3.AccessLogFilter{whenRuntime(TapKey(m.kind))}, which...)
+	return append(logs, b.tap(b.requestLine(m, false), alone), b.tapDetails(m, which))
 }
 
 // tapsConnections is [builder.taps] below HTTP.

@@ -160,18 +160,17 @@ func (r *redaction) secrets(text string) string {
 	return clean
 }
 
-// privateNames are parts of names of headers, fields and variables whose values are secret, or say who somebody is.
-// They have neither "-", "_" nor ".".
+// privateNames are parts of names of headers, fields and variables whose values are no secrets, but say who somebody
+// is or may hold one, as [secret.Plain] writes them.
 var privateNames = []string{
-	"authorization", "cookie", "password", "passwd", "passphrase", "apikey", "clientsecret", "privatekey", "accesskey",
-	"accesstoken", "refreshtoken", "idtoken", "jointoken", "authtoken", "sessionid", "csrf", "xsrf", "urlquery",
-	"xforwardedfor", "xrealip", "xuser", "xemail", "xauth", "useremail", "enduserid", "inlinestring", "inlinebytes",
+	"urlquery", "xforwardedfor", "xrealip", "xuser", "xemail", "xauth", "useremail", "enduserid", "inlinestring",
+	"inlinebytes",
 }
 
 // private reports whether a name is of what nobody else may see.
 func private(name string) bool {
-	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
-	return plain == "token" || plain == "secret" ||
+	plain := secret.Plain(name)
+	return secret.Named(name) ||
 		slices.ContainsFunc(privateNames, func(part string) bool { return strings.Contains(plain, part) })
 }
 
