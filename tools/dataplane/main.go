@@ -111,14 +111,14 @@ func medianRows(starts [][]Row) []Row {
 	return out
 }
 
-// metricsRatio is what the first mesh costs beside the same one without metrics; 0 where either was not measured.
-func metricsRatio(rows []Row) float64 {
+// ratioOf is what one mesh costs beside another one; 0 where either was not measured.
+func ratioOf(rows []Row, mesh, beside string) float64 {
 	var with, without float64
 	for _, r := range rows {
 		switch r.Name {
-		case meshes[0].name:
+		case mesh:
 			with = r.Ratio
-		case meshes[1].name:
+		case beside:
 			without = r.Ratio
 		}
 	}
@@ -157,8 +157,12 @@ func report(out string, requests, rounds int, rows []Row) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if ratio := metricsRatio(rows); ratio > 0 {
+	if ratio := ratioOf(rows, meshes[0].name, meshes[1].name); ratio > 0 {
 		fmt.Fprintf(io.MultiWriter(os.Stdout, f), "metrics: %.2f of the same mesh without\n", ratio)
+	}
+	if ratio := ratioOf(rows, meshes[len(meshes)-1].name, meshes[0].name); ratio > 0 {
+		fmt.Fprintf(io.MultiWriter(os.Stdout, f), "taps, of which none is open: %.2f of the same mesh without operators\n",
+			ratio)
 	}
 	return f.Close()
 }

@@ -17,7 +17,8 @@ import (
 // described is a mesh of a client and a server, and the request that is sent in it.
 type described struct {
 	name   string
-	server string // fields of services.server, in CUE
+	mesh   string // fields of mesh, in CUE
+	server string // and of services.server
 	header http.Header
 	// silent has the proxies count nothing.
 	silent bool
@@ -29,6 +30,10 @@ var meshes = []described{
 	{name: "mesh, no metrics", server: `allow: [{from: services: ["client"]}]`, silent: true},
 	{name: "mesh, 20 rules by path and header", server: rules(20), header: http.Header{"X-Plan": {"gold"}}},
 	{name: "mesh, 50 routes", server: routes(50)},
+	{
+		name: "mesh, with operators who tap nothing", server: `allow: [{from: services: ["client"]}]`,
+		mesh: `operators: identities: ["spiffe://bench.example/ns/bench/sa/client"]`,
+	},
 }
 
 // rules are so many rules for other paths and the one that allows the request, last.
@@ -58,6 +63,7 @@ const spec = `package bench
 mesh: {
 	name:        "bench"
 	trustDomain: "bench.example"
+	%s
 }
 
 services: {
@@ -79,7 +85,7 @@ services: {
 func startMesh(ctx context.Context, dir string, d described) (*pair, error) {
 	for name, content := range map[string]string{
 		"cue.mod/module.cue": "module: \"bench.example/mesh@v0\"\nlanguage: version: \"v0.17.0\"\n",
-		"mesh.cue":           fmt.Sprintf(spec, d.server),
+		"mesh.cue":           fmt.Sprintf(spec, d.mesh, d.server),
 	} {
 		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
