@@ -101,7 +101,7 @@ func (c *UndeclaredCall) asksFor(host string) bool {
 	if network, err := netip.ParsePrefix(host); err == nil {
 		return network.Contains(c.Address)
 	}
-	return host == c.Address.String() || strings.EqualFold(host, c.Host())
+	return host == c.Address.String() || ir.HostCovers(host, strings.ToLower(c.Host()))
 }
 
 // Host is the name without a port.

@@ -17,7 +17,7 @@ const (
 
 // controlPorts finds externals that are where the mesh is ruled from: at a port of meshc serve or of a proxy's
 // administration, on a host that is known by its number alone, which can be that of anything, or by the server's own
-// name.
+// name, or that callers choose below a wildcard.
 func controlPorts(m *subject) diag.List {
 	what := map[uint16]string{}
 	servers := map[string]bool{}
@@ -37,10 +37,14 @@ func controlPorts(m *subject) diag.List {
 		if len(e.Hosts) == 0 {
 			continue // which is told
 		}
-		host := e.Hosts[0]
+		host, hint := e.Hosts[0], "give what is meant another port, or call it by its name"
 		network, known := ir.ParseHost(host)
-		if !known && !servers[host] ||
-			known && ir.ForbiddenAddress(network.Addr(), e.Local) != "" { // which is told, at any port
+		switch {
+		case e.ByHost():
+			host, hint = "a host of "+e.Name, "give what is meant another port"
+		case !known && !servers[host]:
+			continue
+		case known && ir.ForbiddenAddress(network.Addr(), e.Local) != "": // which is told, at any port
 			continue
 		}
 		for i := range e.Ports {
@@ -49,7 +53,7 @@ func controlPorts(m *subject) diag.List {
 				found.Add(diag.New(diag.ForbiddenAddress, fmt.Sprintf("external.%s.ports.%s", e.Name, p.Name),
 					fmt.Sprintf("%s at port %d is where %s answers: a proxy would speak to it for its callers", host,
 						p.Target, of), p.Pos).
-					WithHint("give what is meant another port, or call it by its name"))
+					WithHint("%s", hint))
 			}
 		}
 	}

@@ -111,6 +111,7 @@ const (
 	SecretsInClear    Code = "MC1762"
 	ExternalRange     Code = "MC1763"
 	OwnLabel          Code = "MC1764"
+	ExternalWildcard  Code = "MC1765"
 	NobodySigns       Code = "MC1790"
 	PathsMadeNormal   Code = "MC1791"
 	GoesNowhere       Code = "MC1792"

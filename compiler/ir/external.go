@@ -3,6 +3,7 @@ package ir
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/source"
 )
@@ -11,7 +12,8 @@ import (
 type External struct {
 	Name string `json:"name"`
 	// Hosts are the names by which callers address it, lower case; the first is the one that is looked up and that its
-	// certificate must carry. Where one is a range of addresses, all are addresses or ranges; see [ParseHost].
+	// certificate must carry, but see [External.ByHost]. Where one is a range of addresses, all are addresses or
+	// ranges; see [ParseHost].
 	Hosts []string `json:"hosts"`
 	// Local is set where a name of Hosts may lead to loopback, the callers' own.
 	Local bool `json:"local,omitempty"`
@@ -42,6 +44,23 @@ func (e *External) Port(name string) *Port { return portByName(e.Ports, name) }
 // only redirected ones have.
 func (e *External) HasRange() bool {
 	return slices.ContainsFunc(e.Hosts, func(h string) bool { p, ok := ParseHost(h); return ok && !p.IsSingleIP() })
+}
+
+// ByHost reports whether a host stands for all names below a domain ("*.DOMAIN"). Then proxies look up the host that
+// requests ask for, or handshakes of TLS, each by itself.
+func (e *External) ByHost() bool {
+	return slices.ContainsFunc(e.Hosts, func(h string) bool { return strings.HasPrefix(h, "*.") })
+}
+
+// Named is how specific the host of the external is that a host of a request is one of ([Specific]); -1 for none.
+func (e *External) Named(host string) int {
+	best := -1
+	for _, h := range e.Hosts {
+		if HostCovers(h, host) {
+			best = max(best, Specific(h))
+		}
+	}
+	return best
 }
 
 // ParseHost is the range of addresses that a host is, a single one where it is an address; false for a name.

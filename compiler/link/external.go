@@ -22,19 +22,20 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	}
 	e.Outliers = l.outliers(here.field("outliers"), s.Outliers, e.Ports)
 	for i, f := range s.Hosts {
-		host := l.externalHost(here.field("hosts").index(i), f.Value, e.Ports, here.pos(f.Pos))
+		host := l.externalHost(here.field("hosts").index(i), f.Value, s, e.Ports, here.pos(f.Pos))
 		if other := hosts[host]; other != nil && sharePort(other.Ports, e.Ports) {
 			l.add(diag.HostTaken, here.field("hosts").
 				index(i), fmt.Sprintf("%s and %s both have the host %s", other.Name, name, host), here.pos(f.Pos),
 				other.Pos)
 		}
 		for _, s := range l.mesh.Services {
-			if slices.Contains(l.hostsOf(s), host) && sharePort(s.Ports, e.Ports) {
+			named := func(h string) bool { return ir.HostCovers(host, h) }
+			if slices.ContainsFunc(l.hostsOf(s), named) && sharePort(s.Ports, e.Ports) {
 				l.add(diag.HostTaken, here.field("hosts").
 					index(i), fmt.Sprintf("%s is the service %s of the mesh", host, s.Name), here.pos(f.Pos), s.Pos)
 			}
 		}
-		if !strings.Contains(host, "/") {
+		if !strings.ContainsAny(host, "/*") {
 			l.notForbidden(here.field("hosts").index(i), host, s.Local.Value, here.pos(f.Pos))
 		}
 		hosts[host] = e
@@ -61,7 +62,12 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 }
 
 // externalHost is a host, or an address of IPv6 of an external that is called by addresses alone.
-func (l *linker) externalHost(here place, written string, ports []ir.Port, pos source.Position) string {
+func (l *linker) externalHost(
+	here place, written string, s *spec.External, ports []ir.Port, pos source.Position,
+) string {
+	if strings.HasPrefix(written, "*") {
+		return l.externalWildcard(here, written, s, pos)
+	}
 	if strings.Contains(written, "/") {
 		return l.externalRange(here, written, ports, pos)
 	}

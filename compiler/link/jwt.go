@@ -160,6 +160,12 @@ func (l *linker) keySetURL(here place, f spec.Field[string], out *ir.JWTIssuer) 
 		if !slices.ContainsFunc(e.Hosts, func(h spec.Field[string]) bool { return h.Value == at.Hostname() }) {
 			continue
 		}
+		if standsForMany(e.Hosts) {
+			l.add(diag.ExternalWildcard, here, name+" stands for many names, and keys are fetched from one",
+				here.pos(f.Pos), l.externals[name].pos).
+				hint("move %s to an external of its own", at.Hostname())
+			return
+		}
 		for _, portName := range sortedKeys(e.Ports) {
 			if p := e.Ports[portName]; p.Port.Value == port && ir.Protocol(p.Protocol.Value) == ir.HTTPS {
 				out.To, out.External, out.Port, out.Host, out.Path = name, true, portName, at.Host, at.EscapedPath()

@@ -71,6 +71,11 @@ func (l *linker) collector(here place, s *spec.Collector) {
 				here.pos(s.External.Pos), e.place.pos(e.spec.Via.Pos)).
 				hint("let the proxies reach it themselves: remove via from external.%s", out.To)
 		}
+		if standsForMany(e.spec.Hosts) {
+			l.add(diag.ExternalWildcard, here.field("external"),
+				out.To+" stands for many names, and proxies report to one", here.pos(s.External.Pos), e.pos).
+				hint("name an external without a wildcard among its hosts")
+		}
 		l.secretsAreKept(here.field("headers"), out, e)
 		return
 	}

@@ -37,11 +37,9 @@ func (r *run) fromService(s *ir.Service) error {
 	if r.byAddress(at, s, &scope, calls) {
 		return nil
 	}
-	for _, c := range calls {
-		if r.names(c.use) {
-			r.call(at, s, c.use, c.port)
-			return nil
-		}
+	if c := r.mostSpecific(calls); c != nil {
+		r.call(at, s, c.use, c.port)
+		return nil
 	}
 	r.Write = "services." + s.Name + ".uses: the callee, by its name"
 	if callee := r.named(); callee != "" && r.mesh.Service(callee) == nil {
@@ -95,12 +93,32 @@ func (r *run) protocolOf(use *ir.Use, port string) ir.Protocol {
 func (r *run) names(use *ir.Use) bool {
 	host := strings.TrimSuffix(strings.ToLower(r.request.Host), ".")
 	if use.External {
-		return slices.ContainsFunc(r.mesh.External(use.To).
-			Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+		return r.mesh.External(use.To).Named(host) >= 0
 	}
 	callee := r.mesh.Service(use.To)
 	return slices.Contains(r.mesh.Hosts(&callee.Upstream, r.me.Namespace), host) ||
 		callee.Workload.DNS != "" && strings.EqualFold(callee.Workload.DNS, host)
+}
+
+// mostSpecific is the call whose callee the request's host names: the host that is written, before a wildcard for it.
+func (r *run) mostSpecific(calls []called) *called {
+	host := strings.TrimSuffix(strings.ToLower(r.request.Host), ".")
+	var best *called
+	rank := -1
+	for i := range calls {
+		c := &calls[i]
+		if !r.names(c.use) {
+			continue
+		}
+		n := ir.Specific(host)
+		if c.use.External {
+			n = r.mesh.External(c.use.To).Named(host)
+		}
+		if n > rank {
+			best, rank = c, n
+		}
+	}
+	return best
 }
 
 // named is the service or external whose host the request names; "" for none.

@@ -1,8 +1,8 @@
 package try
 
 import (
+	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -38,7 +38,13 @@ func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string)
 			p = unbounded(p)
 		}
 		reach.Host, reach.Path = e.Hosts[0], q.withQuery(q.path)
-		if host := strings.TrimSuffix(strings.ToLower(q.host), "."); slices.Contains(e.Hosts, host) {
+		named := e.Named(strings.TrimSuffix(strings.ToLower(q.host), ".")) >= 0
+		switch {
+		case e.ByHost() && !(named && anAuthority.MatchString(q.authority)):
+			r.step(at, e.Pos, "has no host of %s: %s", e.Name, strings.Join(e.Hosts, ", "))
+			r.answer(at, http.StatusNotFound)
+			return
+		case named:
 			reach.Host = q.authority
 		}
 	}
@@ -51,12 +57,12 @@ func (r *run) toExternal(at string, s *ir.Service, use *ir.Use, portName string)
 		r.step(at, port.Pos, "connects to port %d", port.Target)
 	}
 	r.Reaches = []Reach{reach}
-	if _, err := netip.ParseAddr(e.Hosts[0]); err != nil && len(e.Endpoints) == 0 {
-		r.undecided("what %s resolves to in DNS: proxies send nothing to %s", e.Hosts[0], forbidden(e.Local))
-	}
 	answers := e.Hosts[0]
-	if e.HasRange() {
+	if e.HasRange() || e.ByHost() {
 		answers = r.request.Host
+	}
+	if _, err := netip.ParseAddr(answers); err != nil && len(e.Endpoints) == 0 {
+		r.undecided("what %s resolves to in DNS: proxies send nothing to %s", answers, forbidden(e.Local))
 	}
 	r.undecided("whether %s answers", answers)
 }

@@ -18,7 +18,7 @@ type Upstream struct {
 	// Protocol is what the upstream speaks: that of a [Port]. An "https" upstream
 	// is called in plain HTTP, since the proxy adds the TLS.
 	Protocol string
-	// Hosts are the names that it is called by, the first in requests.
+	// Hosts are the names that it is called by, the first in requests; "*.DOMAIN" for all below a domain.
 	Hosts []string
 	// Address is where the application's own proxy takes connections for it,
 	// IP:PORT.
@@ -65,7 +65,7 @@ func portOf(address string) (uint16, error) {
 
 // authority is what a request names: host and port.
 func (u *Upstream) authority() string {
-	return net.JoinHostPort(u.Hosts[0], strconv.Itoa(int(u.Number)))
+	return net.JoinHostPort(strings.Replace(u.Hosts[0], "*", "some", 1), strconv.Itoa(int(u.Number)))
 }
 
 // upstreams finds one by its name or by the address that a request names.
@@ -114,8 +114,19 @@ func (u upstreams) named(s string) (Upstream, error) {
 
 // lookUp is the upstream at HOST:PORT.
 func (u upstreams) lookUp(authority string) (Upstream, error) {
-	if up, ok := u.byAuthority[strings.ToLower(authority)]; ok {
+	authority = strings.ToLower(authority)
+	if up, ok := u.byAuthority[authority]; ok {
 		return up, nil
+	}
+	for rest := authority; ; {
+		_, below, more := strings.Cut(rest, ".")
+		if !more {
+			break
+		}
+		if up, ok := u.byAuthority["*."+below]; ok {
+			return up, nil
+		}
+		rest = below
 	}
 	return Upstream{}, fmt.Errorf("%s is not among the upstreams", authority)
 }

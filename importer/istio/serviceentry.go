@@ -2,6 +2,7 @@ package istio
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -56,14 +57,6 @@ func (m *reader) serviceEntries() {
 
 func (m *reader) external(o *importer.Object, d *networkingv1.ServiceEntry) {
 	e := &spec.External{Ports: map[string]*spec.Port{}}
-	for i, host := range importer.Take(&d.Hosts) {
-		switch {
-		case strings.Contains(host, "*"):
-			m.NotCarried(o, "an external has hosts that can be looked up", "spec", "hosts", strconv.Itoa(i))
-		default:
-			e.Hosts = append(e.Hosts, spec.Written(host))
-		}
-	}
 	for i, p := range d.Ports {
 		name := importer.Free(e.Ports, importer.NameOf(cmp.Or(importer.Take(&p.Name), p.Protocol)))
 		port := &spec.Port{
@@ -77,6 +70,18 @@ func (m *reader) external(o *importer.Object, d *networkingv1.ServiceEntry) {
 			}
 		}
 		e.Ports[name] = port
+	}
+	bytes := slices.ContainsFunc(slices.Collect(maps.Values(e.Ports)), func(p *spec.Port) bool {
+		return p.Protocol.Value == "tcp"
+	})
+	for i, host := range importer.Take(&d.Hosts) {
+		domain, wild := strings.CutPrefix(host, "*.")
+		if strings.Contains(domain, "*") || wild && (bytes || !strings.Contains(domain, ".")) {
+			m.NotCarried(o, "an external has hosts that can be looked up, and a wildcard stands for names of a domain "+
+				"that requests say, or handshakes", "spec", "hosts", strconv.Itoa(i))
+			continue
+		}
+		e.Hosts = append(e.Hosts, spec.Written(host))
 	}
 	if len(e.Hosts) == 0 || len(e.Ports) == 0 {
 		m.NotCarried(o, "an external has a host and a port")

@@ -119,10 +119,13 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
 	}
-	if len(e.Endpoints) > 0 {
+	switch {
+	case len(e.Endpoints) > 0:
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment = assignment(name, live.Healthy(e.Endpoints), port.Name, nil)
-	} else {
+	case b.looksUpWhatIsAsked(e):
+		b.dynamic(c, e, port)
+	default:
 		b.byName(c, e.Hosts[0], port.Target)
 	}
 	b.out.Clusters = append(b.out.Clusters, c)

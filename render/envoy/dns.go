@@ -32,11 +32,11 @@ const (
 // resolver is what a proxy looks names up with. The ports of an external are clusters, each of which asks for itself:
 // it keeps answers for long enough that one look-up serves all.
 func (b *builder) resolver() *corev3.TypedExtensionConfig {
-	return &corev3.TypedExtensionConfig{
-		Name: caresResolver, TypedConfig: b.any(&caresv3.CaresDnsResolverConfig{
-			QcacheMaxTtl: wrapperspb.UInt32(answerKept),
-		}),
-	}
+	return b.resolverOf(&caresv3.CaresDnsResolverConfig{QcacheMaxTtl: wrapperspb.UInt32(answerKept)})
+}
+
+func (b *builder) resolverOf(how *caresv3.CaresDnsResolverConfig) *corev3.TypedExtensionConfig {
+	return &corev3.TypedExtensionConfig{Name: caresResolver, TypedConfig: b.any(how)}
 }
 
 // byTTL looks a name up when the TTL of its answer is over.

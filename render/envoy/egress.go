@@ -85,13 +85,14 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 		}
 		chain.TransportSocket = b.downstreamTLS(callers)
 		if b.leadsAnywhere(e) {
-			cluster = b.leaving(name, cluster, e)
+			cluster = b.leaving(name, cluster, e, port)
 		}
 		chain.Filters = append(first, b.tcpProxyOnceKnown(name, cluster,
 			b.accountsConnections(b.passing(serverTCP, e, port))...))
 		return chain
 	}
-	m := b.pathsAsWritten(name, b.httpRBAC()...)
+	hosts := b.leavingHosts(name, cluster, e, port, allowed, revoked)
+	m := b.pathsAsWritten(name, append(b.httpRBAC(), b.filtersOf(hosts)...)...)
 	b.tellsUnanswered(m, port.Protocol)
 	behindAProxy(m)
 	b.endsOld(m)
@@ -103,6 +104,21 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 	idleByCaller(m)
 	b.takes(m, b.member.Proxy.Requests.ToExternals())
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE // who calls is nobody's business outside
+	b.routesByName(m, routesOf(name, hosts...))
+	if len(callers) == 0 {
+		// Nobody may connect any more; the routes are for connections that are still open.
+		chain.Filters = b.closed(name).Filters
+		return chain
+	}
+	chain.TransportSocket = b.downstreamTLS(callers, "h2")
+	chain.Filters = append(first, b.networkFilter(hcmFilter, m))
+	return chain
+}
+
+// leavingHosts have the requests for an external that leave the mesh by the gateway.
+func (b *builder) leavingHosts(
+	name, cluster string, e *ir.External, port *ir.Port, allowed []*matcherv3.StringMatcher, revoked []Revoked,
+) []*routev3.VirtualHost {
 	leaves := func() *routev3.VirtualHost {
 		route := &routev3.Route{
 			Name: name, Match: pathMatch(ir.PathMatch{}), Metadata: positionMetadata(e.Pos),
@@ -112,20 +128,18 @@ func (b *builder) egressChain(e *ir.External, port *ir.Port,
 			}},
 		}
 		b.onlyFor(route, allowed, revoked)
+		if b.looksUpWhatIsAsked(e) {
+			b.toAskedHost(route, e, port)
+		}
 		return &routev3.VirtualHost{
 			Name: name, Domains: e.Hosts, Metadata: positionMetadata(e.Pos),
 			RequestHeadersToRemove: slices.Clone(ofTheMesh), Routes: []*routev3.Route{route},
 		}
 	}
-	b.routesByName(m, routesOf(name, leaves(), firstHost(leaves(), e)))
-	if len(callers) == 0 {
-		// Nobody may connect any more; the routes are for connections that are still open.
-		chain.Filters = b.closed(name).Filters
-		return chain
+	if e.ByHost() {
+		return []*routev3.VirtualHost{leaves()}
 	}
-	chain.TransportSocket = b.downstreamTLS(callers, "h2")
-	chain.Filters = append(first, b.networkFilter(hcmFilter, m))
-	return chain
+	return []*routev3.VirtualHost{leaves(), firstHost(leaves(), e)}
 }
 
 // onlyFor lets the callers use a route, but for what was revoked of their certificates. The handshake is for them alone
@@ -148,9 +162,9 @@ func (b *builder) onlyFor(route *routev3.Route, callers []*matcherv3.StringMatch
 // leaving is the cluster of a listener within the proxy, which holds the address of the other cluster against
 // what no proxy may be led to. The listener outside cannot: there the first bytes may come before there is an
 // address, as they are read as soon as the caller is known.
-func (b *builder) leaving(name, cluster string, e *ir.External) string {
+func (b *builder) leaving(name, cluster string, e *ir.External, port *ir.Port) string {
 	name = join(name, "leaving")
-	b.out.Listeners = append(b.out.Listeners, &listenerv3.Listener{
+	l := &listenerv3.Listener{
 		Name: name, ListenerSpecifier: &listenerv3.Listener_InternalListener{
 			InternalListener: &listenerv3.Listener_InternalListenerConfig{},
 		},
@@ -161,7 +175,12 @@ func (b *builder) leaving(name, cluster string, e *ir.External) string {
 			}},
 		},
 		Metadata: positionMetadata(e.Pos),
-	})
+	}
+	if b.looksUpWhatIsAsked(e) {
+		b.bySNI(l, e)
+		l.FilterChains[0].Filters = slices.Insert(l.FilterChains[0].Filters, 0, b.toAskedName(e, port))
+	}
+	b.out.Listeners = append(b.out.Listeners, l)
 	c := b.cluster(name, e.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.CircuitBreakers = unbounded()

@@ -19,6 +19,9 @@ func (b *builder) externalHost(c call) *routev3.VirtualHost {
 		Action: &routev3.Route_Route{Route: action},
 	}
 	b.givesStatus(route, c.port.Protocol)
+	if b.looksUpWhatIsAsked(c.external) {
+		b.toAskedHost(route, c.external, c.port)
+	}
 	routes := withUpgrades([]*routev3.Route{route}, c.port.Upgrades)
 	return &routev3.VirtualHost{
 		Name: join(b.label(c), c.port.Name), Domains: c.external.Hosts, Metadata: positionMetadata(c.use.Pos),

@@ -6,6 +6,7 @@ import (
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	localratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	httpstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -25,12 +26,15 @@ var routeFilters = []routeFilter{
 	{bufferFilter, limitBody, func(*builder) proto.Message {
 		return &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(1)}
 	}},
+	{httpStateFilter, nil, func(*builder) proto.Message { return &httpstatev3.Config{} }},
+	{dynamicFilter(false), nil, looksHostsUp(false)},
+	{dynamicFilter(true), nil, looksHostsUp(true)},
 }
 
 type routeFilter struct {
 	name string
 	// told is what it does with the requests of a route of that name, by the routes that they go through; nil when
-	// none of them says anything.
+	// none of them says anything. It is nil itself for filters of externals, which have no routes of the spec.
 	told func(name string, by []*ir.Route) proto.Message
 	// config is what it does where no route says anything.
 	config func(*builder) proto.Message
@@ -39,6 +43,9 @@ type routeFilter struct {
 // tellFilters has the filters do with the requests of a route what the routes say.
 func (b *builder) tellFilters(route *routev3.Route, by []*ir.Route) {
 	for _, f := range routeFilters {
+		if f.told == nil {
+			continue
+		}
 		if told := f.told(route.Name, by); told != nil {
 			b.perRoute(route, f.name, told)
 		}

@@ -74,6 +74,9 @@ func (b *builder) bound(c call, bind string) {
 		}
 	} else {
 		l.FilterChains = []*listenerv3.FilterChain{{Name: name, Filters: b.connects(name, c)}}
+		if c.external != nil && c.external.ByHost() {
+			b.bySNI(l, c.external)
+		}
 	}
 	b.out.Listeners = append(b.out.Listeners, l)
 }
@@ -157,6 +160,9 @@ func (b *builder) named(c call) *routev3.VirtualHost {
 
 // anyHost has all requests of a listener for one callee.
 func (b *builder) anyHost(c call) []*routev3.VirtualHost {
+	if c.external != nil && c.external.ByHost() {
+		return []*routev3.VirtualHost{b.externalHost(c)}
+	}
 	if c.external != nil {
 		return []*routev3.VirtualHost{b.externalHost(c), firstHost(b.externalHost(c), c.external)}
 	}
@@ -239,6 +245,9 @@ func (b *builder) connects(name string, c call) []*listenerv3.Filter {
 	out := []*listenerv3.Filter{b.tcpProxy(name, cluster, nil, idle, counts...)}
 	if b.leadsAnywhere(c.external) {
 		out = slices.Insert(out, 0, b.forbiddenBytes(name, c.external.Local))
+	}
+	if b.looksUpWhatIsAsked(c.external) {
+		out = slices.Insert(out, 0, b.toAskedName(c.external, c.port))
 	}
 	return out
 }

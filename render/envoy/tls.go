@@ -101,7 +101,7 @@ func (b *builder) originatedTLS(e *ir.External, alpn string) *corev3.TransportSo
 // onlyName is the name in each handshake with an external, and in its certificate; "" where it is the host of the
 // request.
 func onlyName(e *ir.External) string {
-	if e.ServerName == "" && len(e.Hosts) == 1 {
+	if e.ServerName == "" && len(e.Hosts) == 1 && !e.ByHost() {
 		return e.Hosts[0]
 	}
 	return e.ServerName

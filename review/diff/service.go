@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/try"
@@ -146,6 +147,7 @@ func (d *differ) calls(from string, who []Subject, use [2]*ir.Use) {
 				e := m.External(u.To)
 				for _, host := range e.Hosts {
 					p := e.Port(name)
+					host = strings.Replace(host, "*", "any", 1)
 					addresses[address{host, p.Number, p.Protocol.IsHTTP()}] = true
 					if network, known := ir.ParseHost(host); known && !network.IsSingleIP() {
 						delete(addresses, address{host, p.Number, p.Protocol.IsHTTP()})
