@@ -75,7 +75,7 @@ type typeState struct {
 	sent, acked string // nonces, of the stream on which it was last sent
 	sentVersion string
 	sentAt      time.Time
-	served      *built             // what the node had when it was last sent
+	served      ofType             // what the node had when it was last sent
 	has         map[string]*packed // of endpoints, instead: each as it was last sent
 	last        []string           // the resources that were sent last
 	refusals    []Refusal
@@ -94,7 +94,7 @@ func (n *node) isBehind(url string) bool {
 	if url == resource.EndpointType {
 		return !t.caughtUp() || n.endpoints.all || len(n.endpoints.stale) > 0 || outdated(t.has, n.endpoints.now)
 	}
-	return !t.caughtUp() || t.served != nil && t.served.changed(n.built, url)
+	return !t.caughtUp() || t.served.resources != nil && t.served.changed(n.built, url)
 }
 
 // caughtUp reports whether the node has answered what it was sent last.
@@ -135,15 +135,17 @@ func (n *node) resume(url string, has map[string]string) {
 		held.resources[url][name] = &packed{version: version}
 		same = same && now[name] != nil && now[name].version == version
 	}
-	if t.served = held.sealed(); url == resource.EndpointType {
-		t.served, t.has = nil, held.resources[url]
-	}
-	t.sentVersion = held.versions[url]
+	t.sentVersion = held.sealed().versions[url]
 	if same {
 		held.trust = n.built.trust
 		if url == resource.SecretType {
 			n.trust = held.trust
 		}
+	}
+	if url == resource.EndpointType {
+		t.has = held.resources[url]
+	} else {
+		t.served = held.ofType(url)
 	}
 	n.types[url] = t
 }

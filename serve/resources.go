@@ -100,8 +100,8 @@ func add[T proto.Message](b *built, url string, list []T) {
 	}
 }
 
-// reuse has b share the resources with an earlier configuration that are the same. What a proxy was sent last of a type
-// may be of that one, which is kept until then.
+// reuse has b share the resources with an earlier configuration that are the same. What a proxy was last sent of a type
+// may be of that one.
 func (b *built) reuse(before *built) {
 	if before == nil {
 		return
@@ -152,17 +152,29 @@ func (b *built) equal(c *built) bool {
 		maps.EqualFunc(b.assigned, c.assigned, func(assigned, assigned) bool { return true })
 }
 
-// changed reports whether a node that has b will be sent resources of the type to get to next. It gets all clusters
-// and listeners. Of other types it gets only the resources that it subscribed to; if a name is new, the node will
-// subscribe to it.
-func (b *built) changed(next *built, url string) bool {
-	if b == next {
+// ofType is what a configuration has of one type. A node that was last sent it keeps nothing else of the configuration.
+type ofType struct {
+	resources map[string]*packed
+	version   string
+	trust     string // digest of the trust bundle
+}
+
+func (b *built) ofType(url string) ofType { return ofType{b.resources[url], b.versions[url], b.trust} }
+
+// changed reports whether a node that has b will be sent resources of the type to get to next.
+func (b *built) changed(next *built, url string) bool { return b.ofType(url).changed(next, url) }
+
+// changed reports whether a node that was sent this of the type will be sent other resources to get to next. It gets
+// all clusters and listeners. Of other types it gets only the resources that it subscribed to; if a name is new, the
+// node will subscribe to it.
+func (t ofType) changed(next *built, url string) bool {
+	if t.version == next.versions[url] {
 		return false
 	}
 	if url == resource.ClusterType || url == resource.ListenerType {
-		return b.versions[url] != next.versions[url]
+		return true
 	}
-	return outdated(b.resources[url], next.resources[url])
+	return outdated(t.resources, next.resources[url])
 }
 
 // outdated reports whether one of the resources has another version now.

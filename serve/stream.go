@@ -178,7 +178,7 @@ func (p *proxies) heard(n *node, key streamKey, r *said) {
 		p.logger(n.identity).Info("the proxy has taken what it refused before", "node", n.id, "type", short(url))
 	}
 	t.refusals = nil
-	if url == resource.SecretType && t.served != nil {
+	if url == resource.SecretType && t.served.resources != nil {
 		n.trust = t.served.trust
 	}
 	n.silent = false
@@ -314,8 +314,10 @@ func (n *node) answered(key streamKey, url, nonce, version string, changed []*di
 	if version != present {
 		return // it is of the one before
 	}
-	if t.served = n.built; url == resource.EndpointType {
+	if url == resource.EndpointType {
 		t.has = maps.Clone(now)
+	} else {
+		t.served = n.built.ofType(url)
 	}
 }
 
