@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 )
 
-// announcementFile, in the directory of a mesh that runs, says whose spec it runs and where meshc serve tells its status.
+// announcementFile, in the directory of a mesh that runs, says whose spec it runs and where meshc serve tells its
+// status.
 const announcementFile = "running.json"
 
 type announcement struct {
