@@ -119,12 +119,13 @@ var imports = []struct{ of, may, depend string }{
 	{"importer/gatewayapi", "compiler/spec importer importer/ingress", "cue kubernetes"},
 	{"importer/istio", "compiler/diag compiler/membername compiler/spec importer", "cue kubernetes"},
 	{"importer/linkerd", "compiler/diag compiler/membername compiler/spec importer importer/gatewayapi importer/ingress", "cue kubernetes"},
-	{"importer/together", "importer importer/gatewayapi importer/ingress importer/istio importer/kubernetes importer/linkerd", "cue kubernetes"},
+	{"importer/consul", "compiler/diag compiler/membername compiler/source compiler/spec importer importer/gatewayapi importer/ingress", "cue kubernetes"},
+	{"importer/together", "importer importer/consul importer/gatewayapi importer/ingress importer/istio importer/kubernetes importer/linkerd", "cue kubernetes"},
 	{"importer/kubernetes", "compiler/membername compiler/spec importer importer/ingress", "cue kubernetes"},
 
 	{"cmd/meshc", `compiler compiler/diag compiler/ir compiler/limit compiler/load compiler/publickey compiler/secret compiler/series compiler/similar compiler/source
 		compiler/try compiler/watch host/local host/redirect identity/apiserver identity/ca identity/csr identity/enroll
-		identity/svid identity/tokenreview importer importer/gatewayapi importer/istio importer/kubernetes importer/linkerd importer/together render render/certificates render/cluster render/envoy
+		identity/svid identity/tokenreview importer importer/consul importer/gatewayapi importer/istio importer/kubernetes importer/linkerd importer/together render render/certificates render/cluster render/envoy
 		render/kubernetes render/meshfile render/oci render/sink review review/admin review/bundle review/config review/diff review/doctor review/graph review/logs review/preflight review/replay review/state review/revision review/verify review/why
 		schema schema/reference serve serve/kubernetes serve/lever serve/telemetry`, "cue envoy kubernetes cobra"},
 

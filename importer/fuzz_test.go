@@ -9,6 +9,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/consul"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
@@ -40,9 +41,13 @@ func FuzzImport(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		objects, _ := importer.Read("objects.yaml", stream, "default")
+		for _, name := range []string{"entries.hcl", "entries.json"} {
+			more, _, _ := consul.Read(name, stream)
+			objects = append(objects, more...)
+		}
 		for _, read := range []func([]*importer.Object, importer.Options) *importer.Mesh{
 			istio.Import,
-			gatewayapi.Import, kubernetes.Import, linkerd.Import, together.Import,
+			gatewayapi.Import, kubernetes.Import, linkerd.Import, consul.Import, together.Import,
 		} {
 			m := read(objects, importer.Options{Name: "shop", TrustDomain: "cluster.local"})
 			_, err := m.File()

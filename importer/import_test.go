@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/consul"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
@@ -24,10 +25,10 @@ import (
 
 var update = flag.Bool("update", false, "write what the tests got as what they want")
 
-// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_*, kubernetes_*, linkerd_* or
-// together_*, and wants the mesh, what is not carried over, and what the compiler says of it; and of the requests in
-// promised the answers that stand there, see keepsPromises. A line "calls: web=cart,payment" of its comment is an
-// option.
+// TestImport imports the objects of each archive of testdata/import, istio_*, gateway_api_*, kubernetes_*, linkerd_*,
+// consul_* or together_*, and wants the mesh, what is not carried over, and what the compiler says of it; and of the
+// requests in promised the answers that stand there, see keepsPromises. A line "calls: web=cart,payment" of its comment
+// is an option.
 func TestImport(t *testing.T) {
 	files, err := filepath.Glob("../testdata/import/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -71,6 +72,9 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 		if domain, ok := strings.CutPrefix(strings.TrimSpace(line), "cluster domain: "); ok {
 			o.ClusterDomain = domain
 		}
+		if action, ok := strings.CutPrefix(strings.TrimSpace(line), "default intentions: "); ok {
+			o.DefaultIntentions = action
+		}
 		if call, ok := strings.CutPrefix(strings.TrimSpace(line), "calls: "); ok {
 			caller, callees, _ := strings.Cut(call, "=")
 			if o.Calls == nil {
@@ -83,27 +87,17 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 	var told strings.Builder
 	for _, f := range archive.Files {
 		if name, ok := strings.CutPrefix(f.Name, "in/"); ok {
-			read, found := importer.Read(name, f.Data, "default")
+			read, found, ok := consul.Read(name, f.Data)
+			if !ok {
+				read, found = importer.Read(name, f.Data, "default")
+			}
 			objects = append(objects, read...)
 			for _, d := range found {
 				fmt.Fprintf(&told, "%v %s %s\n", d.Positions[0], d.Code, d.Message)
 			}
 		}
 	}
-	read := istio.Import
-	if strings.HasPrefix(filepath.Base(file), "gateway_api_") {
-		read = gatewayapi.Import
-	}
-	if strings.HasPrefix(filepath.Base(file), "kubernetes_") {
-		read = kubernetes.Import
-	}
-	if strings.HasPrefix(filepath.Base(file), "linkerd_") {
-		read = linkerd.Import
-	}
-	if strings.HasPrefix(filepath.Base(file), "together_") {
-		read = together.Import
-	}
-	m := read(objects, o)
+	m := readerOf(filepath.Base(file))(objects, o)
 	m.Found.Sort()
 	for _, d := range m.Found {
 		fmt.Fprintf(&told, "%v %s %s\n", d.Positions[0], d.Code, d.Message)
@@ -137,6 +131,19 @@ func imported(t *testing.T, file string, archive *txtar.Archive) map[string]stri
 		"want/mesh.cue": string(text), "want/not-carried": told.String(),
 		"want/compiled": warned.String(),
 	}
+}
+
+// readerOf is what reads an archive, by the beginning of its name.
+func readerOf(name string) func([]*importer.Object, importer.Options) *importer.Mesh {
+	for beginning, read := range map[string]func([]*importer.Object, importer.Options) *importer.Mesh{
+		"gateway_api_": gatewayapi.Import, "kubernetes_": kubernetes.Import, "consul_": consul.Import,
+		"linkerd_": linkerd.Import, "together_": together.Import,
+	} {
+		if strings.HasPrefix(name, beginning) {
+			return read
+		}
+	}
+	return istio.Import
 }
 
 // compiled compiles the files of a mesh.

@@ -21,6 +21,8 @@ type Options struct {
 	Calls map[string][]string
 	// OnlyRead leaves out Services whose pods no workload that was read has. Otherwise a Deployment is taken for them.
 	OnlyRead bool
+	// DefaultIntentions is what holds in Consul without an intention, "allow" or "deny"; empty if that is not known.
+	DefaultIntentions string
 }
 
 // Mesh is a mesh while it is imported.

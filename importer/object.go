@@ -177,6 +177,15 @@ func read(file string, document *kyaml.Node, namespace string) ([]*Object, diag.
 	return readObject(file, node.YNode(), data, namespace)
 }
 
+// NewObject is an object of the given JSON, whose fields have their places in a node.
+func NewObject(file string, node *kyaml.Node, data []byte) (*Object, error) {
+	objects, found := readObject(file, node, data, "")
+	if len(found) > 0 {
+		return nil, errors.New(found[0].Message)
+	}
+	return objects[0], nil
+}
+
 func readObject(file string, node *kyaml.Node, data []byte, namespace string) ([]*Object, diag.List) {
 	o := &Object{file: file, node: node}
 	bad := func(why string) diag.List { return diag.List{diag.New(diag.BadObject, "", why, o.Position())} }

@@ -50,7 +50,7 @@ func meshOf(t *testing.T, stream string, o importer.Options) (*ir.Mesh, diag.Lis
 	}
 	r := compiled(t, files)
 	if r.Mesh == nil {
-		t.Fatalf("%s\n\ndoes not compile:\n%v", stream, r.Diagnostics)
+		t.Fatalf("it does not compile: %v, of\n%s", r.Diagnostics, stream)
 	}
 	return r.Mesh, found
 }

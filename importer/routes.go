@@ -207,3 +207,52 @@ func Intersect(a, b string) (string, bool) {
 	}
 	return "", false
 }
+
+// IsHidden reports whether one of some routes takes all requests of a match, as far as this is obvious.
+func IsHidden(routes []*spec.Route, m *spec.Match) bool {
+	return slices.ContainsFunc(routes, func(r *spec.Route) bool { return Hides(r.Match, m) })
+}
+
+// Hides reports whether a match takes all requests that another one does, as far as this is obvious.
+func Hides(a, b *spec.Match) bool {
+	if a == nil {
+		return true
+	}
+	if b == nil {
+		b = &spec.Match{}
+	}
+	if a.Listeners != nil && (b.Listeners == nil ||
+		slices.ContainsFunc(b.Listeners, func(f spec.Field[string]) bool { return !slices.Contains(a.Listeners, f) })) {
+		return false
+	}
+	asks := func(of, other map[string]*spec.StringMatch) bool {
+		for name, value := range of {
+			if !reflect.DeepEqual(other[name], value) {
+				return false
+			}
+		}
+		return true
+	}
+	if a.Method.IsSet() && a.Method != b.Method || a.Host.IsSet() && a.Host != b.Host || !asks(a.Headers, b.Headers) ||
+		!asks(a.Query, b.Query) {
+		return false
+	}
+	if a.GRPC != nil {
+		return reflect.DeepEqual(a.GRPC, b.GRPC)
+	}
+	return a.Path == nil || hidesPath(a.Path, b.Path)
+}
+
+func hidesPath(a, b *spec.PathMatch) bool {
+	switch {
+	case a.Prefix.Value == "/":
+		return true
+	case b == nil:
+		return false
+	case a.Prefix.IsSet():
+		return strings.HasPrefix(b.Exact.Value, a.Prefix.Value) || strings.HasPrefix(b.Prefix.Value, a.Prefix.Value)
+	case a.Exact.IsSet():
+		return b.Exact == a.Exact
+	}
+	return a.Regex.IsSet() && a.Regex == b.Regex
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/similar"
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/consul"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/istio"
 	"github.com/meshc/meshc/importer/kubernetes"
@@ -27,8 +28,9 @@ import (
 
 func newImportCmd() *cobra.Command {
 	all := importOptions{
-		groups: "networking.istio.io,security.istio.io,gateway.networking.k8s.io," + linkerdGroups + "," + workloadGroups,
-		read:   together.Import,
+		groups: "networking.istio.io,security.istio.io,gateway.networking.k8s.io," + linkerdGroups + "," + consulGroup + "," +
+			workloadGroups,
+		read: together.Import,
 	}
 	cmd := all.command("import", "Turn the configuration of another mesh, or workloads without one, into a spec",
 		`Import reads objects of Kubernetes, from files, the standard input or a cluster, and writes the mesh that they make in
@@ -36,8 +38,8 @@ CUE. What has no counterpart here is listed with the reason, and its place; noth
 is compiled: what does not compile is an error at the object that it is made of.
 
 Without the name of a source it reads all of them into one mesh: routes of the Gateway API and Ingresses hold beside those of
-Istio or Linkerd and below its policies. Where there is neither, the workloads get a first spec, as meshc import
-kubernetes writes it.
+Istio, Linkerd or Consul and below its policies; of several of these meshes one is read. Where there is none, the workloads
+get a first spec, as meshc import kubernetes writes it.
 
 Services and their workloads are read from the Services, Deployments, StatefulSets, DaemonSets, Jobs and CronJobs in the
 same stream.`)
@@ -69,6 +71,13 @@ HTTPLocalRateLimitPolicy, EgressNetwork, ServiceProfile, TrafficSplit, routes, I
 routes, pods and namespaces. Who may call whom is by the policies of Servers, and else by the default policy.
 
 Linkerd does not know which services a service calls. Without --calls it may call all that allow its calls.`))
+	o = importOptions{groups: "gateway.networking.k8s.io," + consulGroup + "," + workloadGroups, read: consul.Import}
+	cmd.AddCommand(o.command("consul", "Turn the configuration of Consul's service mesh into a spec",
+		`Consul reads service-defaults, proxy-defaults, service-router, service-splitter, service-resolver, service-intentions,
+ingress-gateway, jwt-provider and mesh: as config entries in HCL (files that end in .hcl) and JSON, and as custom resources;
+definitions of services on hosts; and the annotations of pods. Who may call whom is by the intentions.
+
+A service calls its upstreams, and in Kubernetes, where its calls are redirected, all that allow its calls.`))
 	o = importOptions{groups: workloadGroups, read: kubernetes.Import}
 	cmd.AddCommand(o.command("kubernetes", "Turn workloads that have no mesh into a first spec",
 		`Kubernetes reads Services, workloads, their probes, Ingresses and NetworkPolicies. A service that no NetworkPolicy selects
@@ -86,6 +95,9 @@ const workloadGroups = "networking.k8s.io,batch"
 
 // linkerdGroups are the groups of Linkerd's own objects.
 const linkerdGroups = "policy.linkerd.io,linkerd.io,split.smi-spec.io"
+
+// consulGroup is the group of Consul's custom resources.
+const consulGroup = "consul.hashicorp.com"
 
 // reader makes a mesh of objects.
 type reader func(objects []*importer.Object, o importer.Options) *importer.Mesh
@@ -132,6 +144,10 @@ func (o importOptions) command(name, short, long string) *cobra.Command {
 		"DNS domain of the cluster (default: the one in which objects name services, else cluster.local)")
 	cmd.Flags().StringArrayVar(&o.calls, "calls", nil, "whom a service calls: CALLER=CALLEE,CALLEE")
 	cmd.Flags().StringVar(&o.format, "format", "text", "form of the findings: text, json, sarif or github")
+	if name == "import" || name == "consul" {
+		cmd.Flags().StringVar(&o.DefaultIntentions, "default-intentions", "",
+			"what holds in Consul without an intention: allow or deny (default: deny, which is told)")
+	}
 	cmd.Flags().StringVar(&o.only, "only", "", "the namespace whose objects are read (default: all)")
 	o.target.addCluster(cmd.Flags())
 	return cmd
@@ -151,6 +167,9 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.Calls, err = callsOf(o.calls); err != nil {
 		return usage(err)
 	}
+	if !slices.Contains([]string{"", "allow", "deny"}, o.DefaultIntentions) {
+		return usage(fmt.Errorf("--default-intentions is %q: write allow or deny", o.DefaultIntentions))
+	}
 	if o.cluster == (len(o.files) > 0) {
 		return usage(errors.New("import needs -f FILE, -f - for the standard input, or --cluster"))
 	}
@@ -162,7 +181,10 @@ func (o *importOptions) run(cmd *cobra.Command, _ []string) error {
 	var found diag.List
 	shown := fstest.MapFS{}
 	for _, in := range inputs {
-		more, problems := importer.Read(in.name, in.data, o.namespace)
+		more, problems, ok := consul.Read(in.name, in.data)
+		if !ok {
+			more, problems = importer.Read(in.name, in.data, o.namespace)
+		}
 		objects = append(objects, more...)
 		found.Add(problems...)
 		shown[in.name] = &fstest.MapFile{Data: in.data}
@@ -278,7 +300,7 @@ type input struct {
 	data []byte
 }
 
-// fileInputs are the files, and the YAML and JSON files in the directories.
+// fileInputs are the files, and those of YAML, JSON and HCL in the directories.
 func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 	var out []input
 	for _, name := range names {
@@ -287,7 +309,7 @@ func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 			files = nil
 			err := filepath.WalkDir(name, func(file string, entry fs.DirEntry, err error) error {
 				if err == nil && !entry.IsDir() &&
-					slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) {
+					slices.Contains([]string{".yaml", ".yml", ".json", ".hcl"}, filepath.Ext(file)) {
 					files = append(files, file)
 				}
 				return err
@@ -296,7 +318,7 @@ func fileInputs(cmd *cobra.Command, names []string) ([]input, error) {
 				return nil, err
 			}
 			if len(files) == 0 {
-				return nil, fmt.Errorf("%s has no files of YAML or JSON", name)
+				return nil, fmt.Errorf("%s has no files of YAML, JSON or HCL", name)
 			}
 		}
 		for _, file := range files {

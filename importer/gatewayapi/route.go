@@ -2,7 +2,6 @@ package gatewayapi
 
 import (
 	"cmp"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +62,7 @@ func (m *reader) ordered(candidates []*candidate) []*spec.Route {
 		reached := 0
 		for _, r := range c.routes {
 			importer.At(r, c.listeners)
-			if slices.ContainsFunc(out, func(before *spec.Route) bool { return hides(before.Match, r.Match) }) {
+			if importer.IsHidden(out, r.Match) {
 				continue
 			}
 			out = append(out, r)
@@ -74,40 +73,6 @@ func (m *reader) ordered(candidates []*candidate) []*spec.Route {
 		}
 	}
 	return out
-}
-
-// hides reports whether a match includes all requests of another match, as far as this is obvious.
-func hides(a, b *spec.Match) bool {
-	if a == nil {
-		return true
-	}
-	if b == nil {
-		return len(a.Listeners) == 0 && reflect.DeepEqual(a, &spec.Match{})
-	}
-	if a.Listeners != nil && (b.Listeners == nil ||
-		slices.ContainsFunc(b.Listeners, func(f spec.Field[string]) bool { return !slices.Contains(a.Listeners, f) })) {
-		return false
-	}
-	first, second := *a, *b
-	first.Listeners, second.Listeners = nil, nil
-	a, b = &first, &second
-	same := a.Method == b.Method && reflect.DeepEqual(a.Headers, b.Headers) && reflect.DeepEqual(a.Query, b.Query)
-	if !same && (a.Method.IsSet() || a.Headers != nil || a.Query != nil) || a.GRPC != nil {
-		return reflect.DeepEqual(a, b)
-	}
-	p := a.Path
-	switch {
-	case p == nil:
-		return true
-	case b.Path == nil:
-		return p.Prefix.Value == "/"
-	case p.Prefix.IsSet():
-		return strings.HasPrefix(b.Path.Exact.Value, p.Prefix.Value) ||
-			strings.HasPrefix(b.Path.Prefix.Value, p.Prefix.Value)
-	case p.Exact.IsSet():
-		return b.Path.Exact == p.Exact
-	}
-	return p.Regex.IsSet() && p.Regex == b.Path.Regex
 }
 
 func (r rank) compare(other rank) int {

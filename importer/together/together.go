@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/consul"
 	"github.com/meshc/meshc/importer/gatewayapi"
 	"github.com/meshc/meshc/importer/ingress"
 	"github.com/meshc/meshc/importer/istio"
@@ -16,14 +17,16 @@ import (
 )
 
 // Import returns the mesh that the objects describe. Parts that are not carried over are findings in the mesh. With
-// objects of Istio, or of Linkerd, its defaults and policies hold, for gateways and routes of the Gateway API too; of
-// several meshes one is read. Workloads without any have no mesh, and get a first one.
+// objects of Istio, Linkerd or Consul, its defaults and policies hold, for gateways and routes of the Gateway API too;
+// of several meshes one is read. Workloads without any have no mesh, and get a first one.
 func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	switch {
 	case has(objects, ".istio.io"):
 		return withIstio(objects, o)
 	case has(objects, "linkerd.io") || slices.ContainsFunc(objects, linkerd.Marks):
 		return linkerd.Import(objects, o)
+	case slices.ContainsFunc(objects, consul.Marks):
+		return consul.Import(objects, o)
 	case has(objects, "gateway.networking.k8s.io"):
 		return gatewayapi.Import(objects, o)
 	}
@@ -45,7 +48,10 @@ func withIstio(objects []*importer.Object, o importer.Options) *importer.Mesh {
 		}
 		kinds[kind] = group
 	}
-	m.Others(objects, kinds, map[string]string{"policy.linkerd.io": "meshc import linkerd", "linkerd.io": "meshc import linkerd"})
+	m.Others(objects, kinds, map[string]string{
+		"policy.linkerd.io": "meshc import linkerd", "linkerd.io": "meshc import linkerd",
+		"consul.hashicorp.com": "meshc import consul",
+	})
 	m.Finish()
 	return m
 }
