@@ -191,7 +191,7 @@ func redirectedConn(t *testing.T, proxy uint16, ip string, port uint16) net.Conn
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(conn, "PROXY TCP4 127.0.0.1 %s 1024 %d\r\n", ip, port); err != nil {

@@ -117,7 +117,7 @@ func start(t *testing.T, boot *bootstrapv3.Bootstrap) {
 // eventually polls a condition until it holds.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := condition()
 		if err == nil {
