@@ -12,6 +12,7 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/secret"
 	"github.com/meshc/meshc/render/envoy"
 	"github.com/meshc/meshc/serve"
@@ -30,17 +31,9 @@ func TestLeverByToken(t *testing.T) {
 	if err := r.SetMesh(m); err != nil {
 		t.Fatal(err)
 	}
-	roots := filepath.Join(t.TempDir(), "roots.crt")
-	if err := os.WriteFile(roots, r.authority.Bundle(), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	ask := func(token string, q serve.LeverRequest) (*serve.LeverAnswer, error) {
 		t.Helper()
-		client, err := serve.OperatorToken(r.EnrollAddr(), secret.New([]byte(token)), roots)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return client.Lever(testContext(t), &q)
+		return r.lever(t, token, q)
 	}
 	shed := serve.LeverRequest{To: "cart", Pull: &lever.Lever{
 		ID: "one", Kind: lever.Shed, Percent: 50, Reason: "INC-7", Until: time.Now().Add(time.Hour), By: "somebody else",
@@ -98,6 +91,94 @@ func TestLeverByToken(t *testing.T) {
 	if strings.Contains(text, "secret") {
 		t.Error("a token is in the log")
 	}
+}
+
+// While changes are frozen a server, and another one of its authority, serve the mesh as it is, and say that another
+// one waits. It is taken when the lever ends, by itself or by an operator, unless it has been taken back meanwhile. A
+// server that begins has no other mesh. Argo CD's windows blocked changes when they were over (argoproj/argo-cd#5590),
+// and did not hold for one of the ways by which changes come (argoproj/argo-cd#11817).
+func TestFreeze(t *testing.T) {
+	r := start(t, func(c *serve.Config) { c.EnrollListen, c.TokenReview = "127.0.0.1:0", users{} })
+	first := operated(t, `kubernetes: {users: ["jane"]}`)
+	second := operated(t, `kubernetes: {users: ["jane", "joe"]}`)
+	if err := r.SetMesh(first); err != nil {
+		t.Fatal(err)
+	}
+	was := r.Status().Hash
+	freeze := func(id string, lasts time.Duration) serve.LeverRequest {
+		return serve.LeverRequest{Pull: &lever.Lever{
+			ID: id, Kind: lever.Freeze, Reason: "INC-7", Until: time.Now().Add(lasts),
+		}}
+	}
+	other := start(t, func(c *serve.Config) { c.Authority = r.authority })
+	if err := other.SetMesh(first); err != nil {
+		t.Fatal(err)
+	}
+	for _, lasts := range []time.Duration{time.Hour, 2 * time.Second} {
+		answer := r.pulls(t, freeze("one", lasts))
+		if len(answer.Levers) != 1 || answer.Proxies != 0 || answer.Permanent != "" || len(answer.Effects) != 1 {
+			t.Errorf("it answers %+v", answer)
+		}
+		if err := other.AuthorityChanged(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []*running{r, other} {
+			for _, m := range []*ir.Mesh{second, first, second} {
+				if err := s.SetMesh(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := s.Status(); got.Hash != was || !strings.HasPrefix(got.Failure, "changes are frozen until ") ||
+				!strings.HasSuffix(got.Failure, "(jane: INC-7)") {
+				if time.Now().Before(answer.Levers[0].Until) {
+					t.Errorf("for %v: %s is served, was %s, and it says %q", lasts, got.Hash, was, got.Failure)
+				}
+			}
+		}
+		if lasts == time.Hour {
+			late := start(t, func(c *serve.Config) { c.Authority = r.authority })
+			if err := late.SetMesh(second); err != nil || late.Status().Hash == was || late.Status().Failure != "" {
+				t.Errorf("a server that begins has %+v: %v", late.Status(), err)
+			}
+			r.pulls(t, serve.LeverRequest{End: "one"})
+			if err := other.AuthorityChanged(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, s := range []*running{r, other} {
+			eventually(t, "the mesh that waited is served", func() bool {
+				got := s.Status()
+				return got.Hash != was && got.Failure == ""
+			})
+			if err := s.SetMesh(first); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// lever asks as whoever has a token.
+func (r *running) lever(t *testing.T, token string, q serve.LeverRequest) (*serve.LeverAnswer, error) {
+	t.Helper()
+	roots := filepath.Join(t.TempDir(), "roots.crt")
+	if err := os.WriteFile(roots, r.authority.Bundle(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := serve.OperatorToken(r.EnrollAddr(), secret.New([]byte(token)), roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.Lever(testContext(t), &q)
+}
+
+// pulls is lever of jane, who may.
+func (r *running) pulls(t *testing.T, q serve.LeverRequest) *serve.LeverAnswer {
+	t.Helper()
+	answer, err := r.lever(t, "jane x", q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
 }
 
 // levered is the stream by which frontend's proxy is told of levers.

@@ -35,13 +35,15 @@ type levers struct {
 	// turn counts the changes of the list.
 	turn    uint64
 	next    chan struct{}          // the list has changed, and so when the next one ends
+	thaw    chan struct{}          // the list has changed, and may freeze nothing any more
 	waiting map[chan struct{}]bool // who waits for proxies
 }
 
 func newLevers(s *Server) *levers {
 	l := &levers{
 		layers: newLayers(s, envoy.LeverLayer, leverRefresh), live: s.live, metrics: s.metrics,
-		authority: s.config.Authority, next: make(chan struct{}, 1), waiting: map[chan struct{}]bool{},
+		authority: s.config.Authority, next: make(chan struct{}, 1),
+		thaw: make(chan struct{}, 1), waiting: map[chan struct{}]bool{},
 	}
 	l.compose, l.taken = l.layer, func() {
 		for c := range l.waiting {
@@ -93,6 +95,7 @@ func (l *levers) told() {
 	l.metrics.levers.Set(float64(len(l.left(time.Now()))))
 	l.changed()
 	signal(l.next)
+	signal(l.thaw)
 }
 
 // meshChanged has the levers concern what the mesh has now.

@@ -123,6 +123,7 @@ type Server struct {
 	// setting is held while a mesh is set, so that meshes are set in order. It also guards the server's certificate,
 	// and what is known of the last mesh.
 	setting  sync.Mutex
+	held     *ir.Mesh // waits while a lever freezes changes; nil for none
 	digests  ir.Digester
 	id       spiffeid.ID
 	lifetime ir.Duration
@@ -248,6 +249,10 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 		s.config.Prepare(m)
 	}
 	if s.staging.good(hash) {
+		s.held = nil
+		return nil
+	}
+	if s.hold(m, hash) {
 		return nil
 	}
 	if id := m.ServerIdentity(); s.id != id || s.lifetime != m.Certificates.Lifetime {
@@ -289,6 +294,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serving.Go(func() { s.identity.renew(running, s.log) })
 	serving.Go(func() { s.lookAfter(running) })
 	serving.Go(func() { s.levers.run(running) })
+	serving.Go(func() { s.thaw(running) })
 	var err error
 	select {
 	case <-ctx.Done():

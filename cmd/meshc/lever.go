@@ -31,7 +31,7 @@ func newLeverCmd() *cobra.Command {
 		Use:   "lever",
 		Short: "Change something of the running mesh for a time, in an incident",
 		Long: `Lever changes how the proxies of a running mesh treat calls, until a time: no spec, no rollout and no listener
-changes, and all proxies have it within five seconds. A lever ends by itself at its time, within two seconds, also when every
+changes, and all proxies have it within five seconds; freeze has changes of the mesh wait. A lever ends by itself at its time, within two seconds, also when every
 meshc serve is gone: the proxies drop it. Where they have several then, they drop all of them when the first one ends.
 
 meshc serve logs who pulls a lever and why, and meshc status, the live page and meshc diff --server show those in force.
@@ -45,7 +45,7 @@ It exits with 1 if a proxy has not taken the change within five seconds.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newShedCmd(), newLimitCmd(), newRetriesOffCmd(), newLeverListCmd(), newLeverEndCmd())
+	cmd.AddCommand(newShedCmd(), newLimitCmd(), newRetriesOffCmd(), newFreezeCmd(), newLeverListCmd(), newLeverEndCmd())
 	return cmd
 }
 
@@ -83,6 +83,16 @@ without --to. That is also so for requests that an instance refused unread, as o
 	})
 }
 
+func newFreezeCmd() *cobra.Command {
+	return new(leverOptions).pulls(lever.Freeze, &cobra.Command{
+		Short: "Take no change of the mesh",
+		Long: `Freeze has all servers serve the mesh as it is: a changed spec waits, and is taken when the lever ends, the last one
+alone. Instances that come and go, certificates, revocations and other levers go on. meshc status says that a change waits, and
+rollouts fail with that. A server that is started meanwhile has no mesh but the changed one, and takes it.`,
+		Example: `  meshc lever freeze --for 1h --reason "INC-7: no changes until it is understood" --certificates /etc/meshc/oncall`,
+	})
+}
+
 // pulls makes a command that pulls a lever.
 func (o *leverOptions) pulls(kind lever.Kind, cmd *cobra.Command) *cobra.Command {
 	cmd.Use, cmd.Args = string(kind), cobra.NoArgs
@@ -97,8 +107,10 @@ func (o *leverOptions) pulls(kind lever.Kind, cmd *cobra.Command) *cobra.Command
 		})
 	}
 	o.common(cmd)
-	cmd.Flags().StringVar(&o.from, "from", "", "service or gateway that calls (default all)")
-	cmd.Flags().StringVar(&o.to, "to", "", "service or external that is called")
+	if kind != lever.Freeze {
+		cmd.Flags().StringVar(&o.from, "from", "", "service or gateway that calls (default all)")
+		cmd.Flags().StringVar(&o.to, "to", "", "service or external that is called")
+	}
 	cmd.Flags().DurationVar(&o.lasts, "for", 15*time.Minute, "how long it lasts, at most 24h")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for the log and for others")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what it would change")
@@ -175,6 +187,7 @@ func printLever(w io.Writer, server string, r *serve.LeverRequest, a *serve.Leve
 		}
 	}
 	switch {
+	case r.Pull != nil && r.Pull.Kind == lever.Freeze: // no proxy is concerned
 	case r.DryRun:
 		out = append(out, fmt.Sprintf("%s: %s connected that it would concern", server,
 			counted(a.Proxies, "proxy is", "proxies are")))

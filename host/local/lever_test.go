@@ -221,6 +221,41 @@ func TestLimit(t *testing.T) {
 	someBytes(t, m, "batch", "bytes:9000")
 }
 
+// TestFreezeUnderLoad keeps the rules that proxies have while changes are frozen, under load, and has the change taken
+// when the lever ends; nothing is lost meanwhile.
+func TestFreezeUnderLoad(t *testing.T) {
+	m := start(t, inline(t, map[string]string{"mesh.cue": leverMesh}))
+	denied, kept := flowing(t, m, "batch", "http://server:8080/a"), flowing(t, m, "client", "http://server:8080/b")
+	freeze := serve.LeverRequest{Pull: leverFor("1", lever.Freeze, time.Hour)}
+	if _, err := operator(t, m, "ops/oncall").Lever(t.Context(), &freeze); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := m.placement.Place(inline(t, map[string]string{"mesh.cue": strings.Replace(leverMesh,
+		`allow: [{from: services: ["client", "batch"]}]`,
+		`allow: [{from: services: ["client", "batch"]}], deny: [{from: services: ["batch"], methods: ["GET"]}]`, 1)}))
+	if err == nil {
+		err = m.serve(changed, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := denied.ok.Load()
+	eventually(t, "requests go on", func() bool { return denied.ok.Load() > before+200 })
+	if failure := m.control.server.Status().Failure; denied.others.Load() > 0 ||
+		!strings.HasPrefix(failure, "changes are frozen until ") {
+		t.Errorf("%d requests were denied while changes are frozen, and the server says %q", denied.others.Load(), failure)
+	}
+	if _, err := operator(t, m, "ops/oncall").Lever(t.Context(), &serve.LeverRequest{End: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the changed rules hold", func() bool { return denied.others.Load() > 20 })
+	denied.end()
+	kept.end()
+	if denied.refused.Load() > 0 || kept.refused.Load() > 0 || kept.others.Load() > 0 {
+		t.Errorf("lost: %d; %d and %d of another caller", denied.refused.Load(), kept.refused.Load(), kept.others.Load())
+	}
+}
+
 // TestLeversAreForOperators refuses everybody else, and what is no lever.
 func TestLeversAreForOperators(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": leverMesh}))

@@ -10,6 +10,9 @@ import (
 
 // String says what a lever does, in one line.
 func (l *Lever) String() string {
+	if l.Kind == Freeze {
+		return "no change of the mesh is taken"
+	}
 	who, whom := "every caller", "every callee"
 	if l.From != (ir.Ref{}) {
 		who = l.From.String()
@@ -33,6 +36,10 @@ func (l *Lever) Line() string {
 
 // Effects are what a lever changes, a line for each caller.
 func (l *Lever) Effects(m *ir.Mesh) (out []string) {
+	if l.Kind == Freeze {
+		return []string{"the mesh stays as it is served: what is changed meanwhile is taken when this ends; instances, " +
+			"certificates, revocations and other levers go on"}
+	}
 	for _, c := range l.callers(m) {
 		out = append(out, l.effect(m, c))
 	}

@@ -26,6 +26,8 @@ const (
 	Limit Kind = "limit"
 	// RetriesOff has callers' proxies send nothing again.
 	RetriesOff Kind = "retries-off"
+	// Freeze has servers serve the mesh as it is: what is changed waits until it ends. It concerns no proxy.
+	Freeze Kind = "freeze"
 )
 
 // Longest is the longest time of a lever: what is needed for longer belongs into the spec.
@@ -44,7 +46,7 @@ type Lever struct {
 	ID   string `json:"id"`
 	Kind Kind   `json:"kind"`
 	// From is the caller, a service or a gateway; zero for all callers. To is the callee, a service or an external;
-	// only [RetriesOff] may be for all callees.
+	// only [RetriesOff] may be for all callees. [Freeze] has neither.
 	From ir.Ref `json:"from,omitzero"`
 	To   ir.Ref `json:"to,omitzero"`
 	// Percent is the share that [Shed] refuses, Requests is the bound of [Limit].
@@ -90,9 +92,9 @@ func (l *Lever) amount() error {
 		if l.Requests < 1 || l.Requests > 1_000_000 {
 			return fmt.Errorf("%d requests are no bound: 1 to 1000000 are, and shed refuses all", l.Requests)
 		}
-	case RetriesOff:
+	case RetriesOff, Freeze:
 	default:
-		return fmt.Errorf("%q is not %s, %s or %s", heard.Line(string(l.Kind), 20), Shed, Limit, RetriesOff)
+		return fmt.Errorf("%q is not %s, %s, %s or %s", heard.Line(string(l.Kind), 20), Shed, Limit, RetriesOff, Freeze)
 	}
 	return nil
 }
@@ -100,6 +102,10 @@ func (l *Lever) amount() error {
 // names wants a caller and a callee, and that one calls the other.
 func (l *Lever) names(m *ir.Mesh) error {
 	switch {
+	case l.Kind == Freeze && (l.From != ir.Ref{} || l.To != ir.Ref{}):
+		return errors.New("all changes of the mesh are frozen, and not those of one member")
+	case l.Kind == Freeze:
+		return nil
 	case l.To == ir.Ref{} && l.Kind != RetriesOff:
 		return errors.New("name the callee (--to)")
 	case len(l.callers(m)) > 0:
@@ -163,7 +169,7 @@ func (l *Lever) callers(m *ir.Mesh) (out []caller) {
 
 // concerns reports whether a lever changes calls of that member.
 func (l *Lever) concerns(m *ir.Mesh, c caller) bool {
-	return (l.From == ir.Ref{} || l.From == c.Ref) &&
+	return l.Kind != Freeze && (l.From == ir.Ref{} || l.From == c.Ref) &&
 		slices.ContainsFunc(c.uses, func(u ir.Use) bool { return l.leadsTo(m, &u) })
 }
 

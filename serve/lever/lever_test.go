@@ -164,6 +164,7 @@ func TestWrongLevers(t *testing.T) {
 		`"pull" is not shed, limit`:  func(l *lever.Lever) { l.Kind = "pull" },
 		"name the callee":            func(l *lever.Lever) { l.To = ir.Ref{} },
 		"does not use service store": func(l *lever.Lever) { l.From = ir.ServiceRef("bytes") },
+		"all changes of the mesh":    func(l *lever.Lever) { l.Kind = lever.Freeze },
 		"nobody makes such calls":    func(l *lever.Lever) { l.To = ir.ServiceRef("web") },
 	} {
 		wrong := good
