@@ -55,7 +55,6 @@ func (s *Server) thaw(ctx context.Context) {
 func (s *staging) hold(hash string, by *lever.Lever) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failure = fmt.Sprintf("changes are frozen until %s (%s: %s)", by.Until.UTC().Format(time.RFC3339), by.By, by.Reason)
+	s.waiting = fmt.Sprintf("changes are frozen until %s (%s: %s)", by.Until.UTC().Format(time.RFC3339), by.By, by.Reason)
 	s.log.Warn("changes are frozen; the changed mesh waits", "hash", hash, "lever", by.ID, "until", by.Until)
-	s.metrics.stale.Set(1)
 }

@@ -128,16 +128,19 @@ func TestFreeze(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := s.Status(); got.Hash != was || !strings.HasPrefix(got.Failure, "changes are frozen until ") ||
-				!strings.HasSuffix(got.Failure, "(jane: INC-7)") {
+			if got := s.Status(); got.Hash != was || !strings.HasPrefix(got.Waiting, "changes are frozen until ") ||
+				!strings.HasSuffix(got.Waiting, "(jane: INC-7)") {
 				if time.Now().Before(answer.Levers[0].Until) {
-					t.Errorf("for %v: %s is served, was %s, and it says %q", lasts, got.Hash, was, got.Failure)
+					t.Errorf("for %v: %s is served, was %s, and it says %q", lasts, got.Hash, was, got.Waiting)
 				}
 			}
 		}
 		if lasts == time.Hour {
+			if got := r.Rollout(); !strings.HasPrefix(got.Failure, "changes are frozen until ") {
+				t.Errorf("the rollout is %+v", got)
+			}
 			late := start(t, func(c *serve.Config) { c.Authority = r.authority })
-			if err := late.SetMesh(second); err != nil || late.Status().Hash == was || late.Status().Failure != "" {
+			if err := late.SetMesh(second); err != nil || late.Status().Hash == was || late.Status().Waiting != "" {
 				t.Errorf("a server that begins has %+v: %v", late.Status(), err)
 			}
 			r.pulls(t, serve.LeverRequest{End: "one"})
@@ -148,7 +151,7 @@ func TestFreeze(t *testing.T) {
 		for _, s := range []*running{r, other} {
 			eventually(t, "the mesh that waited is served", func() bool {
 				got := s.Status()
-				return got.Hash != was && got.Failure == ""
+				return got.Hash != was && got.Waiting == ""
 			})
 			if err := s.SetMesh(first); err != nil {
 				t.Fatal(err)

@@ -267,8 +267,14 @@ func (s *Server) setMesh(m *ir.Mesh) error {
 	return nil
 }
 
-// SetFailure records why a mesh was not accepted. The last valid mesh, if there is one, stays in use.
-func (s *Server) SetFailure(reason string) { s.staging.fail(reason) }
+// SetFailure records why a mesh was not accepted. The last valid mesh, if there is one, stays in use; one that waits is
+// forgotten, as it is no longer what is written.
+func (s *Server) SetFailure(reason string) {
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	s.held = nil
+	s.staging.fail(reason)
+}
 
 // Run serves until the context ends. Then it drains: the readiness check fails, streams are closed, and connections
 // that remain after a few seconds are cut.

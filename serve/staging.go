@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type staging struct {
 	hash     string        // of the mesh that was loaded; empty for none
 	loaded   time.Time
 	failure  string // why the mesh on disk is not the one served
+	waiting  string // why a changed mesh is not served yet
 	earlier  loadedMeshes
 }
 
@@ -41,7 +43,7 @@ type staging struct {
 func (s *staging) good(hash string) (known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failure = ""
+	s.failure, s.waiting = "", ""
 	s.metrics.reloads.WithLabelValues("ok").Inc()
 	s.metrics.stale.Set(0)
 	return hash == s.hash
@@ -58,7 +60,7 @@ func (s *staging) fail(reason string) {
 		}
 		s.log.Error(goes, "reason", reason)
 	}
-	s.failure = reason
+	s.failure, s.waiting = reason, ""
 	s.metrics.reloads.WithLabelValues("failed").Inc()
 	s.metrics.stale.Set(1)
 }
@@ -124,7 +126,7 @@ func (s *staging) mesh() *ir.Mesh {
 func (s *staging) status(now time.Time) Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := Report{Hash: s.hash, Loaded: s.loaded, Failure: s.failure, Ahead: len(s.ahead)}
+	r := Report{Hash: s.hash, Loaded: s.loaded, Failure: s.failure, Waiting: s.waiting, Ahead: len(s.ahead)}
 	var connected map[string]int
 	var ahead time.Time
 	if len(s.ahead) > 0 {
@@ -143,6 +145,6 @@ func (s *staging) rollout() Rollout {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.proxies.rollout(s.goal())
-	r.Mesh, r.Failure = s.hash, s.failure
+	r.Mesh, r.Failure = s.hash, cmp.Or(s.failure, s.waiting)
 	return r
 }

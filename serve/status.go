@@ -21,6 +21,9 @@ type Report struct {
 	Ahead int `json:"ahead,omitempty"`
 	// Failure is the reason why the mesh on disk is not the mesh that is served; empty if there is none.
 	Failure string `json:"failure,omitempty"`
+	// Waiting is the reason why a changed mesh that is right is not served yet: a lever freezes changes; empty if there
+	// is none.
+	Waiting string `json:"waiting,omitempty"`
 	// Endpoints is the error in the endpoints files; empty if there is none.
 	Endpoints string  `json:"endpoints,omitempty"`
 	Proxies   []Proxy `json:"proxies"`

@@ -199,6 +199,9 @@ func printStatus(w io.Writer, r *serve.Report) error {
 	for i := range r.Levers {
 		fmt.Fprintf(w, "\na lever is in force: %s\n", r.Levers[i].Line())
 	}
+	if r.Waiting != "" {
+		fmt.Fprintf(w, "\na changed mesh waits: %s\n", r.Waiting)
+	}
 	if r.Failure != "" {
 		goes := "the last good one is served"
 		if r.Mesh == "" {

@@ -241,9 +241,9 @@ func TestFreezeUnderLoad(t *testing.T) {
 	}
 	before := denied.ok.Load()
 	eventually(t, "requests go on", func() bool { return denied.ok.Load() > before+200 })
-	if failure := m.control.server.Status().Failure; denied.others.Load() > 0 ||
-		!strings.HasPrefix(failure, "changes are frozen until ") {
-		t.Errorf("%d requests were denied while changes are frozen, and the server says %q", denied.others.Load(), failure)
+	if waiting := m.control.server.Status().Waiting; denied.others.Load() > 0 ||
+		!strings.HasPrefix(waiting, "changes are frozen until ") {
+		t.Errorf("%d requests were denied while changes are frozen, and the server says %q", denied.others.Load(), waiting)
 	}
 	if _, err := operator(t, m, "ops/oncall").Lever(t.Context(), &serve.LeverRequest{End: "1"}); err != nil {
 		t.Fatal(err)
