@@ -22,7 +22,7 @@ func vary(mark, without, with string) change {
 
 // changes has one for every field that is rendered, by its place in the types of the spec. A new row goes to the part
 // whose first words it has.
-var changes = joined(meshChanges, serviceChanges, routeChanges, gatewayChanges)
+var changes = joined(meshChanges, serviceChanges, routeChanges, gatewayChanges, podsChanges)
 
 // joined are the changes of several parts. A field that is in two of them is a mistake, as it is in one map.
 func joined(parts ...map[string]change) map[string]change {

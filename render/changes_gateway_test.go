@@ -47,22 +47,12 @@ var gatewayChanges = map[string]change{
 	"gateways.[].compression.contentTypes.[]": add("compression", `contentTypes: ["text/html"]`),
 	"external.[].via":                         replace(`via: "exit"`, `via: "exit2"`),
 	"gateways.[].egress.port":                 replace("port: 15443", "port: 15444"),
-	"gateways.[].pods.labels.[]":              addLine("gateway", `pods: labels: team: "edge"`),
-	"gateways.[].pods.annotations.[]":         addLine("gateway", `pods: annotations: "logs.example/as": "edge"`),
-	"gateways.[].pods.nodeSelector.[]":        addLine("gateway", `pods: nodeSelector: "node.example/edge": "yes"`),
-	"gateways.[].pods.serviceAnnotations.[]":  addLine("gateway", `pods: serviceAnnotations: "cloud.example/kind": "inner"`),
-	"gateways.[].pods.tolerations.[].key": addLine("gateway", `pods: tolerations: [{key: "edge"}]`).
-		replacing(`pods: tolerations: [{key: "other"}]`),
-	"gateways.[].pods.tolerations.[].value": addLine("gateway", `pods: tolerations: [{key: "edge", value: "yes"}]`).
-		replacing(`pods: tolerations: [{key: "edge"}]`),
-	"gateways.[].pods.tolerations.[].effect": addLine("gateway", `pods: tolerations: [{key: "edge", effect: "NoExecute"}]`).
-		replacing(`pods: tolerations: [{key: "edge"}]`),
-	"gateways.[].replicas.min":      addLine("gateway", "replicas: min: 3"),
-	"gateways.[].replicas.max":      addLine("gateway", "replicas: max: 3"),
-	"gateways.[].replicas.cpu":      addLine("gateway", "replicas: cpu: 50"),
-	"gateways.[].egress.host":       add("egress", `host: "exit.internal"`),
-	"services.[].expose.[].gateway": addLine("service", "expose: ["+exposedRoute+"]"),
-	"services.[].expose.[].name":    exposing(`name: "other"`),
+	"gateways.[].replicas.min":                addLine("gateway", "replicas: min: 3"),
+	"gateways.[].replicas.max":                addLine("gateway", "replicas: max: 3"),
+	"gateways.[].replicas.cpu":                addLine("gateway", "replicas: cpu: 50"),
+	"gateways.[].egress.host":                 add("egress", `host: "exit.internal"`),
+	"services.[].expose.[].gateway":           addLine("service", "expose: ["+exposedRoute+"]"),
+	"services.[].expose.[].name":              exposing(`name: "other"`),
 	"services.[].expose.[].port": addLine("service", "expose: ["+strings.Replace(exposedRoute, `port: "http"`, `port: "admin"`, 1)+"]").
 		replacing("expose: [" + exposedRoute + "]"),
 	"gateways.[].rateLimits.[].requests": bounded("requests: 6"),

@@ -33,7 +33,7 @@ type Gateway struct {
 	Uses     []Use    `json:"uses,omitempty"`
 	Replicas Replicas `json:"replicas" scope:"deployment"`
 	// Pods is what the gateway's pods carry, and where they run.
-	Pods  GatewayPods `json:"pods,omitzero" scope:"deployment"`
+	Pods  PodSettings `json:"pods,omitzero" scope:"deployment"`
 	Proxy Proxy       `json:"proxy"`
 	// Telemetry is what the proxies report.
 	Telemetry Telemetry `json:"telemetry,omitzero"`

@@ -53,6 +53,9 @@ type Proxy struct {
 	LogLevel string `json:"logLevel,omitempty" scope:"deployment"`
 	// Requests and limits of the proxy's container. What is empty has the default of [Proxy.ResourcesInForce].
 	Resources Resources `json:"resources,omitzero" scope:"deployment"`
+	// PodLabels and PodAnnotations are of the pods that the proxy runs in, beside those of meshc and of the team.
+	PodLabels      map[string]string `json:"podLabels,omitempty" scope:"deployment"`
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty" scope:"deployment"`
 }
 
 // DefaultConcurrency is how many threads a proxy in a pod has. Envoy's own default is one for each core of the node.

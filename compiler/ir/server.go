@@ -35,8 +35,10 @@ func (s *Settings) ServerHost() string {
 type Server struct {
 	Limits ServerLimits `json:"limits,omitzero"`
 	// Except are members whose proxies no change waits for, sorted by kind and name.
-	Except []Exception     `json:"except,omitempty"`
-	Pos    source.Position `json:"pos,omitzero"`
+	Except []Exception `json:"except,omitempty"`
+	// Pods is what its pods carry, and where they run.
+	Pods PodSettings     `json:"pods,omitzero"`
+	Pos  source.Position `json:"pos,omitzero"`
 }
 
 // ServerLimits bound what the proxies of one identity may take of the server, and what clients may take of it that

@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,10 @@ func (l *linker) inPods(here place, p *spec.Proxy, proxy *ir.Proxy) {
 	proxy.Image = p.Image.Or(proxy.Image)
 	proxy.Concurrency = uint16(p.Concurrency.Or(int(proxy.Concurrency)))
 	proxy.LogLevel = p.LogLevel.Or(proxy.LogLevel)
+	l.ownKeys(here.field("podLabels"), p.PodLabels)
+	l.ownKeys(here.field("podAnnotations"), p.PodAnnotations)
+	proxy.PodLabels = over(proxy.PodLabels, texts(p.PodLabels))
+	proxy.PodAnnotations = over(proxy.PodAnnotations, texts(p.PodAnnotations))
 	if p.Resources == nil {
 		return
 	}
@@ -31,6 +36,17 @@ func (l *linker) inPods(here place, p *spec.Proxy, proxy *ir.Proxy) {
 				hint("limits: %s: %q", of.field, of.request)
 		}
 	}
+}
+
+// over is the first map with the values of the second on top, in a map of its own.
+func over(below, above map[string]string) map[string]string {
+	if len(above) == 0 {
+		return below
+	}
+	out := make(map[string]string, len(below)+len(above))
+	maps.Copy(out, below)
+	maps.Copy(out, above)
+	return out
 }
 
 func amounts(to *ir.Amounts, from *spec.ProxyAmounts) {
@@ -63,6 +79,12 @@ func (l *linker) ofPods(here place, why string, p *spec.Proxy) {
 	if p.Resources != nil {
 		resources = p.Resources.Pos
 	}
+	var carried [2]spec.Pos
+	for i, of := range []map[string]spec.Field[string]{p.PodLabels, p.PodAnnotations} {
+		for _, key := range sortedKeys(of)[:min(1, len(of))] {
+			carried[i] = of[key].Pos
+		}
+	}
 	for _, f := range []struct {
 		name, instead string
 		written       bool
@@ -72,6 +94,8 @@ func (l *linker) ofPods(here place, why string, p *spec.Proxy) {
 		{"concurrency", "remove it, and start Envoy with --concurrency", p.Concurrency.IsSet(), p.Concurrency.Pos},
 		{"logLevel", "remove it, and start Envoy with --log-level", p.LogLevel.IsSet(), p.LogLevel.Pos},
 		{"resources", "remove it", p.Resources != nil, resources},
+		{"podLabels", "remove it", p.PodLabels != nil, carried[0]},
+		{"podAnnotations", "remove it", p.PodAnnotations != nil, carried[1]},
 	} {
 		if f.written {
 			l.add(diag.NoEffect, here.field("proxy."+f.name), fmt.Sprintf("%s cannot take effect: %s", f.name, why),

@@ -28,7 +28,22 @@ func (l *linker) server(u *spec.Unit, s *spec.Server) {
 		out.Except = append(except(l, u, ir.KindGateway, s.Except.Gateways, sortedKeys(l.declaredGateways)),
 			except(l, u, ir.KindService, s.Except.Services, sortedKeys(l.declaredServices))...)
 	}
+	if s.Pods != nil {
+		here := place{u, "mesh.server.pods"}
+		if l.mesh.Delivery == ir.DeliveryStatic {
+			l.unread(here, s.Pods.Pos, `with delivery "static" there is no meshc serve`)
+		} else if !l.inKubernetes() {
+			l.unread(here, s.Pods.Pos, "no member is in Kubernetes, so meshc serve is not either")
+		}
+		out.Pods = l.podSettings(here, s.Pods)
+	}
 	l.mesh.Server = out
+}
+
+// inKubernetes reports whether a member is in Kubernetes: gateways are, and services with pods.
+func (l *linker) inKubernetes() bool {
+	return len(l.mesh.Gateways) > 0 || slices.ContainsFunc(l.mesh.Services,
+		func(s *ir.Service) bool { return s.Workload.InCluster() })
 }
 
 // except are the members of a kind whose proxies no change waits for.

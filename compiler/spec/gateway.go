@@ -16,7 +16,7 @@ type Gateway struct {
 	RateLimits    map[string]*ClientRateLimit `cue:"rateLimits"`
 	Compression   *Compression                `cue:"compression"`
 	Replicas      *Replicas                   `cue:"replicas"`
-	Pods          *GatewayPods                `cue:"pods"`
+	Pods          *PodSettings                `cue:"pods"`
 	Proxy         *Proxy                      `cue:"proxy"`
 	Telemetry     *MemberTelemetry            `cue:"telemetry"`
 	Grants        []Field[string]             `cue:"grants"`

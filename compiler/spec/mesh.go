@@ -72,27 +72,29 @@ type TrustBundle struct {
 // Proxy is how proxies run.
 type Proxy struct {
 	Pos                   Pos
-	Interception          Field[string]   `cue:"interception"`
-	InboundPort           Field[int]      `cue:"inboundPort"`
-	OutboundPort          Field[int]      `cue:"outboundPort"`
-	ExcludeInboundPorts   []Field[int]    `cue:"excludeInboundPorts"`
-	ExcludeOutboundPorts  []Field[int]    `cue:"excludeOutboundPorts"`
-	ExcludeOutboundRanges []Field[string] `cue:"excludeOutboundRanges"`
-	UndeclaredCalls       Field[string]   `cue:"undeclaredCalls"`
-	Privileged            []Field[string] `cue:"privileged"`
-	IPFamilies            []Field[string] `cue:"ipFamilies"`
-	DrainTime             Field[string]   `cue:"drainTime"`
-	AdminPort             Field[int]      `cue:"adminPort"`
-	HealthPort            Field[int]      `cue:"healthPort"`
-	MetricsPort           Field[int]      `cue:"metricsPort"`
-	CertificateDirectory  Field[string]   `cue:"certificateDirectory"`
-	SecretDirectory       Field[string]   `cue:"secretDirectory"`
-	Server                Field[string]   `cue:"server"`
-	Requests              *RequestForms   `cue:"requests"`
-	Image                 Field[string]   `cue:"image"`
-	Concurrency           Field[int]      `cue:"concurrency"`
-	LogLevel              Field[string]   `cue:"logLevel"`
-	Resources             *ProxyResources `cue:"resources"`
+	Interception          Field[string]            `cue:"interception"`
+	InboundPort           Field[int]               `cue:"inboundPort"`
+	OutboundPort          Field[int]               `cue:"outboundPort"`
+	ExcludeInboundPorts   []Field[int]             `cue:"excludeInboundPorts"`
+	ExcludeOutboundPorts  []Field[int]             `cue:"excludeOutboundPorts"`
+	ExcludeOutboundRanges []Field[string]          `cue:"excludeOutboundRanges"`
+	UndeclaredCalls       Field[string]            `cue:"undeclaredCalls"`
+	Privileged            []Field[string]          `cue:"privileged"`
+	IPFamilies            []Field[string]          `cue:"ipFamilies"`
+	DrainTime             Field[string]            `cue:"drainTime"`
+	AdminPort             Field[int]               `cue:"adminPort"`
+	HealthPort            Field[int]               `cue:"healthPort"`
+	MetricsPort           Field[int]               `cue:"metricsPort"`
+	CertificateDirectory  Field[string]            `cue:"certificateDirectory"`
+	SecretDirectory       Field[string]            `cue:"secretDirectory"`
+	Server                Field[string]            `cue:"server"`
+	Requests              *RequestForms            `cue:"requests"`
+	Image                 Field[string]            `cue:"image"`
+	Concurrency           Field[int]               `cue:"concurrency"`
+	LogLevel              Field[string]            `cue:"logLevel"`
+	Resources             *ProxyResources          `cue:"resources"`
+	PodLabels             map[string]Field[string] `cue:"podLabels"`
+	PodAnnotations        map[string]Field[string] `cue:"podAnnotations"`
 }
 
 // ProxyResources are what the container of a proxy asks for and may take.

@@ -5,6 +5,7 @@ type Server struct {
 	Pos    Pos
 	Limits *ServerLimits `cue:"limits"`
 	Except *Except       `cue:"except"`
+	Pods   *PodSettings  `cue:"pods"`
 }
 
 // ServerLimits bound what one identity takes of the server, and what clients without one take.

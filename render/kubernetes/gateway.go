@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -103,7 +102,10 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 
 	d := replicated(meta(scope, g.PlainName()), podsOf(scope), proxyUser)
 	pod := &d.Spec.Template
-	place(pod, &g.Pods)
+	settings := g.Pods
+	settings.Labels = merged(g.Proxy.PodLabels, settings.Labels)
+	settings.Annotations = merged(g.Proxy.PodAnnotations, settings.Annotations)
+	place(pod, podsOf(scope), &settings)
 	pod.Annotations[annotationBootstrap] = bootstrapHash(proxy.Bootstrap)
 	pod.Spec.ServiceAccountName = g.Account
 	if asksForCertificates(scope.Settings) {
@@ -125,32 +127,8 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	return d
 }
 
-// place gives a pod what the spec says that the gateway's carry, beside its own labels, and where they run.
-func place(pod *corev1.PodTemplateSpec, p *ir.GatewayPods) {
-	labels := maps.Clone(p.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, pod.Labels)
-	pod.Labels = labels
-	if pod.Annotations = maps.Clone(p.Annotations); pod.Annotations == nil {
-		pod.Annotations = map[string]string{}
-	}
-	pod.Spec.NodeSelector = p.NodeSelector
-	for _, t := range p.Tolerations {
-		toleration := corev1.Toleration{
-			Key: t.Key, Operator: corev1.TolerationOpEqual, Value: t.Value, Effect: corev1.TaintEffect(t.Effect),
-		}
-		if t.Value == "" {
-			toleration.Operator = corev1.TolerationOpExists
-		}
-		pod.Spec.Tolerations = append(pod.Spec.Tolerations, toleration)
-	}
-}
-
-// replicated is a Deployment of two pods on different nodes, where there are two,
-// which never has fewer while it is renewed. Its pods run as the user, and have no
-// token.
+// replicated is a Deployment of two pods, which never has fewer while it is renewed. Its pods run as the user, and have
+// no token.
 func replicated(m metav1.ObjectMeta, pods map[string]string, user int64) *appsv1.Deployment {
 	replicas, none, one, no, yes := int32(2), intstr.FromInt32(0), intstr.FromInt32(1), false, true
 	return &appsv1.Deployment{
@@ -172,10 +150,6 @@ func replicated(m metav1.ObjectMeta, pods map[string]string, user int64) *appsv1
 						FSGroup:        &user,
 						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 					},
-					TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
-						MaxSkew: 1, TopologyKey: "kubernetes.io/hostname", WhenUnsatisfiable: corev1.ScheduleAnyway,
-						LabelSelector: &metav1.LabelSelector{MatchLabels: pods},
-					}},
 				},
 			},
 		},

@@ -184,6 +184,9 @@ func (i *Injector) workload(node *kyaml.RNode, service *ir.Service) error {
 	if err := i.own(node, patch, name, service); err != nil {
 		return err
 	}
+	if err := teamsKeys(node, patch, name, service); err != nil {
+		return err
+	}
 	// The name and the version are the team's own.
 	if err := patch.PipeE(kyaml.Clear("metadata")); err != nil {
 		return err

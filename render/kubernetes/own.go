@@ -3,9 +3,12 @@ package kubernetes
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // containerFields are the lists of a pod that have containers.
@@ -51,6 +54,28 @@ func takeOwn(pod, added *kyaml.RNode, name string) error {
 			continue
 		}
 		list.YNode().Content = left
+	}
+	return nil
+}
+
+// teamsKeys refuses a label or annotation that the mesh would add to a team's pods and that these have with another
+// value: the team's Deployment and Services may find the pods by it.
+func teamsKeys(workload, added *kyaml.RNode, name string, s *ir.Service) error {
+	path := podSpec(s)
+	for _, of := range []struct {
+		field, from string
+		values      map[string]string
+	}{
+		{"labels", "podLabels", s.Proxy.PodLabels}, {"annotations", "podAnnotations", s.Proxy.PodAnnotations},
+	} {
+		for _, key := range slices.Sorted(maps.Keys(of.values)) {
+			at := slices.Concat(path[:len(path)-1], []string{"metadata", of.field, key})
+			if has := value(workload, at...); has != "" && has != value(added, at...) {
+				return fmt.Errorf(
+					"%s: its pods have %s %q in %s, and proxy.%s of %s says %q\n  hint: remove it in one of the two",
+					name, key, has, of.field, of.from, s.Name, of.values[key])
+			}
+		}
 	}
 	return nil
 }

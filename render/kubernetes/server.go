@@ -134,6 +134,7 @@ func serverService(m *ir.Mesh) *corev1.Service {
 		ObjectMeta: serverMeta(m),
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Selector: serverPods()},
 	}
+	service.Annotations = m.Server.Pods.ServiceAnnotations
 	for _, p := range serverPorts(&m.Settings) {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
 			Name: p.Name, Protocol: p.Protocol,
@@ -199,6 +200,7 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 		})
 	}
 	d := replicated(serverMeta(m), serverPods(), serverUser)
+	place(&d.Spec.Template, serverPods(), &m.Server.Pods)
 	pod, yes := &d.Spec.Template.Spec, true
 	pod.ServiceAccountName, pod.AutomountServiceAccountToken = ir.ServerName, &yes
 	pod.Volumes = []corev1.Volume{meshVolume(parts)}

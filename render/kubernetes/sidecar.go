@@ -68,10 +68,11 @@ func sidecar(scope ir.Scope, proxy Proxy) workloadPatch {
 // redirects their traffic to it.
 func sidecarPod(scope ir.Scope, proxy Proxy) *podPatch {
 	s, pod := scope.Service, &podPatch{}
-	pod.Metadata.Labels = podsOf(scope)
+	pod.Metadata.Labels = merged(s.Proxy.PodLabels, podsOf(scope))
+	pod.Metadata.Annotations = merged(s.Proxy.PodAnnotations, nil)
 	if s.Workload.Pods.Kind != ir.Job {
 		// The pods of a Job start once, and its template cannot be changed.
-		pod.Metadata.Annotations = map[string]string{annotationBootstrap: bootstrapHash(proxy.Bootstrap)}
+		pod.Metadata.Annotations[annotationBootstrap] = bootstrapHash(proxy.Bootstrap)
 	}
 	pod.Spec.ServiceAccountName = s.Account
 	pod.Spec.Volumes = proxyVolumes(scope, proxy, allRead)
@@ -136,9 +137,10 @@ func sidecarComponent(namespace string, services []*ir.Service) (manifest.File, 
 	return manifest.Component(sidecarDir(namespace), patches)
 }
 
-// merged is both maps in one.
+// merged is both maps in one; of what is in both the second counts.
 func merged(a, b map[string]string) map[string]string {
-	out := maps.Clone(a)
+	out := make(map[string]string, len(a)+len(b))
+	maps.Copy(out, a)
 	maps.Copy(out, b)
 	return out
 }

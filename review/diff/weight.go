@@ -39,6 +39,7 @@ var weights = []struct {
 	{member: meshSettings, path: "flux", kind: Deployment},
 	{member: meshSettings, path: "delivery", kind: Deployment},
 	{member: meshSettings, path: "name", kind: Identity}, // whom the proxies take for meshc serve
+	{member: meshSettings, path: "server.pods", kind: Setting},
 	{member: meshSettings, path: "server", kind: Protection},
 	{member: meshSettings, path: "metrics", kind: Protection},   // who reads them
 	{member: meshSettings, path: "operators", kind: Protection}, // who sees the requests of others
