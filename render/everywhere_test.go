@@ -272,7 +272,7 @@ func (r *trials) judged(s site) string {
 	if c == nil {
 		return untried + ", " + s.of
 	}
-	to := c.target(s)
+	to := c.target(s, r.base)
 	before, unset, found := r.meshWithout(c, to)
 	if found.HasErrors() {
 		// What is refused for itself, whatever its value, is judged: the change is from one value to another.
@@ -312,12 +312,18 @@ func (r *trials) change(s site) *transplant {
 	return list[0]
 }
 
-// target is the path of the field at a site: what is created is called as in the change.
-func (c *transplant) target(s site) []string {
+// target is the path of the field at a site of a mesh: what is created is called as in the change. An element of a list
+// where the change has none is the next one.
+func (c *transplant) target(s site, base *spec.Unit) []string {
 	to := slices.Clone(s.path)
 	for i, step := range to {
-		if from := i + len(c.path) - len(to); step == created && from >= 0 {
-			to[i] = c.path[from]
+		from := i + len(c.path) - len(to)
+		if step != created || from < 0 {
+			continue
+		}
+		to[i] = c.path[from]
+		if _, err := strconv.Atoi(to[i]); err != nil && typeAt(to[:i]).Kind() == reflect.Slice {
+			to[i] = strconv.Itoa(len(elementsOf(valueAt(base, to[:i]))))
 		}
 	}
 	if typeAt(to).Kind() == reflect.Map {

@@ -53,7 +53,7 @@ func TestRouteFieldsChangeWhatTrySays(t *testing.T) {
 		if !inRoute || c == nil || !slices.Equal(s.path[:4], []string{"services", "a", "routes", "0"}) {
 			continue
 		}
-		to := c.target(s)
+		to := c.target(s, r.base)
 		before, unset, found := r.meshWithout(c, to)
 		if found.HasErrors() {
 			continue

@@ -60,7 +60,7 @@ func (l *linker) nodes(here place, t *spec.NodeSelectorTerm) ir.NodeSelectorTerm
 		l.add(diag.EmptyList, here.field("matchExpressions"), "matchExpressions is empty, which no node fulfils",
 			here.pos(t.Pos)).hint(`matchExpressions: [{key: "node.example/pool", operator: "In", values: ["edge"]}]`)
 	}
-	return ir.NodeSelectorTerm{Requirements: l.requirements(here, t.Requirements)}
+	return ir.NodeSelectorTerm{Requirements: l.requirements(here, t.Requirements, true)}
 }
 
 func (l *linker) podAffinity(here place, a *spec.PodAffinity) *ir.PodAffinity {
@@ -92,11 +92,12 @@ func (l *linker) selector(here place, s *spec.LabelSelector) *ir.LabelSelector {
 	if s == nil {
 		return nil
 	}
-	return &ir.LabelSelector{Labels: texts(s.Labels), Requirements: l.requirements(here, s.Requirements)}
+	return &ir.LabelSelector{Labels: texts(s.Labels), Requirements: l.requirements(here, s.Requirements, false)}
 }
 
-// requirements are what labels have to be. Each operator takes another number of values.
-func (l *linker) requirements(here place, from []*spec.Requirement) (out []ir.Requirement) {
+// requirements are what labels have to be, of nodes or of pods and namespaces. Each operator takes another number of
+// values.
+func (l *linker) requirements(here place, from []*spec.Requirement, nodes bool) (out []ir.Requirement) {
 	for i, r := range from {
 		written := values(r.Values)
 		var wants, hint string
@@ -110,7 +111,9 @@ func (l *linker) requirements(here place, from []*spec.Requirement) (out []ir.Re
 				wants, hint = "is about the key alone", "remove values"
 			}
 		default: // Gt, Lt
-			if _, err := strconv.Atoi(strings.Join(written, " ")); err != nil {
+			if !nodes {
+				wants, hint = "compares labels of nodes alone", `operator: "In", values: ["…"]`
+			} else if _, err := strconv.Atoi(strings.Join(written, " ")); err != nil {
 				wants, hint = "wants one value, a whole number", `values: ["8"]`
 			}
 		}
