@@ -36,7 +36,7 @@ type Server struct {
 	Limits ServerLimits `json:"limits,omitzero"`
 	// Except are members whose proxies no change waits for, sorted by kind and name.
 	Except []Exception `json:"except,omitempty"`
-	// Pods is what its pods carry, and where they run.
+	// Pods is what its pods and those of the approver carry, and where they run.
 	Pods PodSettings     `json:"pods,omitzero"`
 	Pos  source.Position `json:"pos,omitzero"`
 }

@@ -16,8 +16,8 @@ const (
 	preferred = "preferredDuringSchedulingIgnoredDuringExecution"
 )
 
-// affinity is on which nodes pods may run, and beside or apart from which other pods. What Kubernetes would refuse is an
-// error.
+// affinity is on which nodes pods may run, and beside or apart from which other pods. What Kubernetes would refuse is
+// an error.
 func (l *linker) affinity(here place, a *spec.Affinity) *ir.Affinity {
 	if a == nil {
 		return nil

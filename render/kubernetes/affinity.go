@@ -61,7 +61,9 @@ func podTerms(a *ir.PodAffinity) (required []corev1.PodAffinityTerm, preferred [
 	}
 	for i := range a.Preferred {
 		p := &a.Preferred[i]
-		preferred = append(preferred, corev1.WeightedPodAffinityTerm{Weight: p.Weight, PodAffinityTerm: podTerm(&p.Term)})
+		preferred = append(preferred, corev1.WeightedPodAffinityTerm{
+			Weight: p.Weight, PodAffinityTerm: podTerm(&p.Term),
+		})
 	}
 	return required, preferred
 }

@@ -132,7 +132,7 @@ func clusterRoleBinding(m *ir.Mesh, name string, subjects []rbacv1.Subject) any 
 
 // approver is the Deployment that approves.
 func approver(m *ir.Mesh) *appsv1.Deployment {
-	d := replicated(approverMeta(m), approverPods(), serverUser)
+	d := replicated(approverMeta(m), approverPods(), serverUser, &m.Server.Pods)
 	yes := true
 	d.Spec.Template.Spec.ServiceAccountName, d.Spec.Template.Spec.AutomountServiceAccountToken = approverName, &yes
 	d.Spec.Template.Spec.Containers = []corev1.Container{{

@@ -100,12 +100,11 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	// who have not heard yet that this pod is going.
 	container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 15}}}
 
-	d := replicated(meta(scope, g.PlainName()), podsOf(scope), proxyUser)
-	pod := &d.Spec.Template
 	settings := g.Pods
 	settings.Labels = merged(g.Proxy.PodLabels, settings.Labels)
 	settings.Annotations = merged(g.Proxy.PodAnnotations, settings.Annotations)
-	place(pod, podsOf(scope), &settings)
+	d := replicated(meta(scope, g.PlainName()), podsOf(scope), proxyUser, &settings)
+	pod := &d.Spec.Template
 	pod.Annotations[annotationBootstrap] = bootstrapHash(proxy.Bootstrap)
 	pod.Spec.ServiceAccountName = g.Account
 	if asksForCertificates(scope.Settings) {
@@ -127,11 +126,11 @@ func gatewayDeployment(scope ir.Scope, proxy Proxy) *appsv1.Deployment {
 	return d
 }
 
-// replicated is a Deployment of two pods, which never has fewer while it is renewed. Its pods run as the user, and have
-// no token.
-func replicated(m metav1.ObjectMeta, pods map[string]string, user int64) *appsv1.Deployment {
+// replicated is a Deployment of two pods, which never has fewer while it is renewed. Its pods run as the user and where
+// the settings say, and have no token.
+func replicated(m metav1.ObjectMeta, pods map[string]string, user int64, p *ir.PodSettings) *appsv1.Deployment {
 	replicas, none, one, no, yes := int32(2), intstr.FromInt32(0), intstr.FromInt32(1), false, true
-	return &appsv1.Deployment{
+	d := &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: m,
 		Spec: appsv1.DeploymentSpec{
@@ -154,4 +153,6 @@ func replicated(m metav1.ObjectMeta, pods map[string]string, user int64) *appsv1
 			},
 		},
 	}
+	place(&d.Spec.Template, pods, p)
+	return d
 }

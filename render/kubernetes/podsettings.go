@@ -7,8 +7,8 @@ import (
 	"github.com/meshc/meshc/compiler/ir"
 )
 
-// place gives a pod of a Deployment what the spec says that it carries, beside its own labels and annotations, and where
-// it runs. The pods are those labels by which the pods of the Deployment are told from all others.
+// place gives a pod of a Deployment what the spec says that it carries, beside its own labels and annotations, and
+// where it runs. The pods are those labels by which the pods of the Deployment are told from all others.
 func place(pod *corev1.PodTemplateSpec, pods map[string]string, p *ir.PodSettings) {
 	pod.Labels = merged(p.Labels, pod.Labels)
 	pod.Annotations = merged(p.Annotations, pod.Annotations)

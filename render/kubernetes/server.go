@@ -199,8 +199,7 @@ func serverDeployment(m *ir.Mesh, parts int) *appsv1.Deployment {
 			Name: ir.ServerMetricsPortName, ContainerPort: ir.ServerMetricsPort, Protocol: corev1.ProtocolTCP,
 		})
 	}
-	d := replicated(serverMeta(m), serverPods(), serverUser)
-	place(&d.Spec.Template, serverPods(), &m.Server.Pods)
+	d := replicated(serverMeta(m), serverPods(), serverUser, &m.Server.Pods)
 	pod, yes := &d.Spec.Template.Spec, true
 	pod.ServiceAccountName, pod.AutomountServiceAccountToken = ir.ServerName, &yes
 	pod.Volumes = []corev1.Volume{meshVolume(parts)}
