@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/importer"
+	"github.com/meshc/meshc/importer/consul"
 	"github.com/meshc/meshc/importer/together"
 )
 
@@ -52,5 +53,24 @@ func TestHostileObjects(t *testing.T) {
 				t.Errorf("no finding says %q", c.want)
 			}
 		})
+	}
+}
+
+// TestHostileHCL: what is nested without end is refused before it is parsed, and what is no HCL, or no config entry, is a
+// finding.
+func TestHostileHCL(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("a = [", 100_000):                      "levels deep",
+		strings.Repeat("a {", 100_000):                        "levels deep",
+		"Kind = \"service-defaults\"\nName = [{":              "it is not HCL",
+		"a = 1":                                               "neither a config entry",
+		"Kind = \"service-router\"\nName = \"a\"\nRoutes = 7": "is a number",
+	} {
+		objects, found, _ := consul.Read("entries.hcl", []byte(text))
+		m := together.Import(objects, importer.Options{Name: "shop", TrustDomain: "cluster.local"})
+		found.Add(m.Found...)
+		if !slices.ContainsFunc(found, func(d diag.Diagnostic) bool { return strings.Contains(d.Message, want) }) {
+			t.Errorf("%.40q: no finding says %q: %v", text, want, found)
+		}
 	}
 }
