@@ -276,22 +276,24 @@ func (c *named) is(got *doctor.Report) bool {
 // bundled is a bundle of a time at which the doctor sees all causes, as it is read again.
 func (w *ward) bundled(t *testing.T, causes []named) *bundle.Bundle {
 	t.Helper()
-	var read *bundle.Bundle
-	eventually(t, "a bundle in which the doctor sees all causes", func() bool {
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); {
 		var file bytes.Buffer
 		b := bundle.Collect(t.Context(), bundle.Sources{
 			Servers: []string{w.ServerAdmin()}, Envoys: w.admins("service/client/a", "service/above/a"),
 		}, time.Now())
-		err := b.Write(&file)
-		if err == nil {
-			read, err = bundle.Read(&file)
+		if err := b.Write(&file); err != nil {
+			t.Fatal(err)
 		}
+		read, err := bundle.Read(&file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return !slices.ContainsFunc(causes, func(c named) bool { return !c.is(fromBundle(t, read, c.of)) })
-	})
-	return read
+		if !slices.ContainsFunc(causes, func(c named) bool { return !c.is(fromBundle(t, read, c.of)) }) {
+			return read
+		}
+	}
+	t.Fatal("the doctor never saw all causes in a bundle")
+	return nil
 }
 
 // admins are where proxies tell of themselves.
