@@ -6,12 +6,12 @@ import (
 )
 
 // What a proxy costs a server besides its handshake and its configuration, as "make bench-serve" measures it with
-// 2,000 proxies of 20 services. CPU is in handshakes, as both depend on the machine alike.
+// 2,000 proxies of 20 services (docs/benchmarks.md). CPU is in handshakes, as both depend on the machine alike.
 const (
 	// connectHandshakes are the CPU of a connection until the proxy has everything, its handshake included.
 	connectHandshakes = 2.6
 	// pushHandshakes are the CPU of a push of endpoints to one proxy, and of its acknowledgement.
-	pushHandshakes = 0.4
+	pushHandshakes = 0.25
 	// ProxyBytes is the memory of a connected proxy.
 	ProxyBytes = 70 << 10
 )

@@ -18,10 +18,10 @@ func TestCapacity(t *testing.T) {
 	if c.ByMemory != 21000 || c.ByCPU != 45000 || c.Proxies != c.ByMemory {
 		t.Errorf("%+v: want 21000 by memory and 45000 by CPU", c)
 	}
-	if c.Connect != 2600*time.Microsecond || c.Push != 400*time.Microsecond {
+	if c.Connect != 2600*time.Microsecond || c.Push != 250*time.Microsecond {
 		t.Errorf("%+v: a connection or a push has another price", c)
 	}
-	if c.Events < 833 || c.Events > 834 || c.Edits < 104 || c.Edits > 105 {
+	if c.Events < 1333 || c.Events > 1334 || c.Edits < 111 || c.Edits > 112 {
 		t.Errorf("%+v: want a second of CPU for three pushes each, or for four configurations", c)
 	}
 	for name, change := range map[string]func(*serve.Costs){
