@@ -56,8 +56,8 @@ func TestHostileObjects(t *testing.T) {
 	}
 }
 
-// TestHostileHCL: what is nested without end is refused before it is parsed, and what is no HCL, or no config entry, is a
-// finding.
+// TestHostileHCL imports HCL that is nested without end, which is refused before it is parsed, and text that is not HCL
+// or not a config entry, which is a finding.
 func TestHostileHCL(t *testing.T) {
 	for text, want := range map[string]string{
 		strings.Repeat("a = [", 100_000):                      "levels deep",
