@@ -26,8 +26,8 @@ services: web: {
 	workload: deployment: "web"
 	ports: http: {port: 8080, protocol: "http"}
 	allow: [{from: gateways: ["public"]}]
-	uses: {store: timeout: "700ms", pay: {}}
-	objectives: {availability: 99, latency: {"500ms": 95, "10s": 99}}
+	uses: {store: timeout: "4s", pay: {}}
+	objectives: {availability: 99, latency: {"3s": 95, "1m": 99}}
 }
 services: store: {
 	workload: deployment: "store"
@@ -45,12 +45,12 @@ external: pay: {hosts: ["pay.example"], ports: https: {port: 443, protocol: "htt
 		through     int
 		objectives  []string
 	}{
-		{ir.ServiceRef("store"), "is answered 503 after ", "is answered 504 after 7", 1, []string{
+		{ir.ServiceRef("store"), "is answered 503 after ", "is answered 504 after ", 1, []string{
 			"service store: availability 99.9% ",
 			"service web: availability 99% if service web fails with it",
-			"service web: latency: 95% within 500ms, when it hangs if service web fails with it",
+			"service web: latency: 95% within 3s, when it hangs if service web fails with it",
 		}},
-		{ir.ExternalRef("pay"), "is answered 503 after ", "is answered 504 after 4", 1, []string{
+		{ir.ExternalRef("pay"), "is answered 503 after ", "is answered 504 after ", 1, []string{
 			"service web: availability 99% if service web fails with it",
 		}},
 	} {
