@@ -2,6 +2,7 @@ package consul
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -44,14 +45,30 @@ type decision struct {
 }
 
 // plainly reports whether all requests are let in, or none are.
-func (d *decision) plainly(action string) bool {
-	return len(d.Permissions) == 0 && d.Action == action && d.jwt == nil
+func (d *decision) plainly(action string) bool { return d.intention.plainly(action) && d.jwt == nil }
+
+func (i *intention) plainly(action string) bool { return len(i.Permissions) == 0 && i.Action == action }
+
+// same reports whether two decisions let in the same requests.
+func (d *decision) same(o *decision) bool {
+	return d.Action == o.Action && reflect.DeepEqual(d.Permissions, o.Permissions) && reflect.DeepEqual(d.jwt, o.jwt)
+}
+
+// isElsewhere reports whether a service of an intention is in a namespace or a partition other than that of the one
+// which was read with its name.
+func (m *reader) isElsewhere(name, namespace, partition string) bool {
+	own := slices.Contains([]string{"", "default"}, namespace) || name == everyone && namespace == everyone
+	if s := m.services[name]; s != nil && s.Namespace == namespace {
+		own = true
+	}
+	return !own || !slices.Contains([]string{"", "default"}, partition)
 }
 
 const (
 	everyone = "*"
 	allow    = "allow"
 	deny     = "deny"
+	noAction = "an action is allow or deny, and this one is taken for deny"
 )
 
 // intentions writes who may call the services. The most specific intention for a source and a destination holds: by the
@@ -79,7 +96,22 @@ func (m *reader) intentions() {
 				m.NotCarried(o, "the mesh has no peers: write from: identities and mesh.trustDomains", at...)
 				continue
 			}
-			byDestination[name][s.Name] = &decision{s, o, at, d.JWT}
+			if m.isElsewhere(s.Name, s.Namespace, s.Partition) || m.isElsewhere(name, d.Destination.Namespace, "") {
+				m.NotCarried(o, "services are of one namespace and partition here: nobody is let in for it", at...)
+				if s.plainly(allow) || s.Name != everyone && name != everyone {
+					continue
+				}
+				s.Action, s.Permissions = deny, nil
+			}
+			if len(s.Permissions) == 0 && s.Action != allow && s.Action != deny {
+				m.NotCarried(o, noAction, append(at, "action")...)
+			}
+			one := &decision{s, o, at, d.JWT}
+			if before := byDestination[name][s.Name]; before != nil && !before.same(one) {
+				m.NotCarried(o, before.object.String()+" says something else of "+s.Name+": nobody is let in for both", at...)
+				one.Action, one.Permissions = deny, nil
+			}
+			byDestination[name][s.Name] = one
 		}
 	}
 	standard := m.standard(byDestination)

@@ -28,15 +28,20 @@ type httpPermission struct {
 // allow follows are left out where the rest is denied, and one that follows such a permission takes from it.
 func (m *reader) permissions(s *importer.Service, d *decision, from *spec.Peers, standard string) {
 	list := slices.Clone(d.Permissions)
+	for i, p := range list {
+		if p.Action != allow && p.Action != deny {
+			m.NotCarried(d.object, noAction, append(slices.Clone(d.at), "permissions", strconv.Itoa(i), "action")...)
+		}
+	}
 	switch {
-	case len(list) == 0 && d.Action == deny:
+	case len(list) == 0 && d.Action != allow: // also of an action that there is not
 		return
 	case len(list) == 0: // with a token alone
 		list = []permission{{Action: allow, HTTP: &httpPermission{}}}
 	case standard == allow:
 		list = append(list, permission{Action: allow, HTTP: &httpPermission{}})
 	}
-	for len(list) > 0 && list[len(list)-1].Action == deny {
+	for len(list) > 0 && list[len(list)-1].Action != allow {
 		list = list[:len(list)-1]
 	}
 	allowed := false
@@ -50,7 +55,7 @@ func (m *reader) permissions(s *importer.Service, d *decision, from *spec.Peers,
 		if p.HTTP == nil {
 			p.HTTP = &httpPermission{}
 		}
-		if p.Action == deny {
+		if p.Action != allow {
 			if allowed {
 				m.NotCarried(d.object, "denials win in the mesh: it also denies what permissions before it allow", at...)
 			}
@@ -67,11 +72,16 @@ func (m *reader) permissions(s *importer.Service, d *decision, from *spec.Peers,
 // denial is a rule that denies the requests of a permission, and more where the language cannot say them.
 func (m *reader) denial(o *importer.Object, h *httpPermission, from *spec.Peers, at []string) *spec.Rule {
 	out := &spec.Rule{From: from, Methods: written(h.Methods)}
-	switch {
+	switch plain, _, starred := strings.Cut(h.PathExact+h.PathPrefix, "*"); {
+	case starred:
+		m.NotCarried(o, "a * in a path of a rule stands for others: it denies more, all below "+dirOr(dirOf(plain)), at...)
+		if dir := dirOf(plain); dir != "" && dir != "/" {
+			out.Paths = spec.WrittenAll(dir + "*")
+		}
 	case h.PathExact != "":
 		out.Paths = spec.WrittenAll(h.PathExact)
 	case h.PathPrefix != "" && h.PathPrefix != "/" || h.PathRegex != "":
-		dir := h.PathPrefix[:strings.LastIndex(h.PathPrefix, "/")+1]
+		dir := dirOf(h.PathPrefix)
 		if dir != h.PathPrefix || h.PathRegex != "" {
 			m.NotCarried(o, "rules know whole segments of paths: it denies more, "+"all below "+dirOr(dir), at...)
 		}
@@ -86,6 +96,9 @@ func (m *reader) denial(o *importer.Object, h *httpPermission, from *spec.Peers,
 	return out
 }
 
+// dirOf is a path up to its last slash.
+func dirOf(path string) string { return path[:strings.LastIndex(path, "/")+1] }
+
 func dirOr(dir string) string {
 	if dir == "" {
 		return "/"
@@ -99,6 +112,9 @@ func (m *reader) allowance(d *decision, p *permission, from *spec.Peers, at []st
 	h := p.HTTP
 	rule := &spec.Rule{From: from, Methods: written(h.Methods)}
 	switch {
+	case strings.Contains(h.PathExact+h.PathPrefix, "*"):
+		m.NotCarried(d.object, "a * in a path of a rule stands for others, so nobody is let in for it", at...)
+		return nil
 	case h.PathExact != "":
 		rule.Paths = spec.WrittenAll(h.PathExact)
 	case h.PathRegex != "":

@@ -48,7 +48,8 @@ func hasNginx(o *importer.Object) bool {
 // bounding are parts of the names of annotations, of any controller, that keep requests out.
 var bounding = []string{
 	"auth", "whitelist", "allowlist", "denylist", "limit-", "modsecurity", "snippet", "middleware", "waf", "acl",
-	"inbound-cidrs", "satisfy", "ip-list", "allow-", "deny-",
+	"inbound-cidrs", "satisfy", "ip-list", "allow-", "deny-", "blacklist", "plugins", "jwt", "policies", "conditions.",
+	"security-groups", "methods", "tls.options",
 }
 
 // silent are annotations that say nothing about requests.
@@ -143,7 +144,9 @@ func (s *settings) read(a *annotations) {
 	if seconds, ok := a.seconds("proxy-send-timeout"); ok && seconds != s.route.IdleTimeout.Value {
 		a.note("a route has one idleTimeout, that of proxy-read-timeout", prefix+"proxy-send-timeout")
 	}
-	s.connectTimeout, _ = a.seconds("proxy-connect-timeout")
+	if seconds, ok := a.seconds("proxy-connect-timeout"); ok {
+		s.connectTimeout = seconds
+	}
 	if size, ok := a.rest[prefix+"proxy-body-size"]; ok {
 		n, err := bytes(a.take("proxy-body-size"))
 		switch s.sized = true; {

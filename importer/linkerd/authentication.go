@@ -119,8 +119,8 @@ func (m *reader) said(o *importer.Object, c *callers, at ...string) bool {
 	kept := c.Identities[:0]
 	for _, id := range c.Identities {
 		if id == "" {
-			m.NotCarried(o, "one of them is not SERVICE-ACCOUNT.NAMESPACE.serviceaccount.identity.linkerd.DOMAIN, so nobody is "+
-				"let in for it", at...)
+			m.NotCarried(o, "one of them is not SERVICE-ACCOUNT.NAMESPACE.serviceaccount.identity.linkerd."+m.domains[0]+
+				", so nobody is let in for it", at...)
 			continue
 		}
 		kept = append(kept, id)

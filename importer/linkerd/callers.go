@@ -45,14 +45,14 @@ func (m *reader) byPolicy(name string) (out []callers, known bool) {
 }
 
 // identity adds those whom an identity of a MeshTLSAuthentication means:
-// "SA.NS.serviceaccount.identity.linkerd.DOMAIN", with a "*" for any beginning. An identity of another form is added as
-// "".
+// "SA.NS.serviceaccount.identity.linkerd.DOMAIN", with a "*" for any beginning. An identity of another form, or of
+// another trust domain, is added as "".
 func (m *reader) identity(c *callers, text string) {
 	name, domain, ok := strings.Cut(text, "serviceaccount.identity.linkerd.")
 	switch parts := strings.Split(strings.TrimSuffix(name, "."), "."); {
-	case text == "*" || ok && name == "*.":
+	case text == "*" || ok && name == "*." && slices.Contains(m.domains, domain):
 		c.Anyone = true
-	case !ok || domain == "" || len(parts) != 2 || importer.NameOf(parts[1]) != parts[1]:
+	case !ok || !slices.Contains(m.domains, domain) || len(parts) != 2 || importer.NameOf(parts[1]) != parts[1]:
 		c.Identities = append(c.Identities, "")
 	case parts[0] == "*":
 		m.namespace(c, parts[1])

@@ -40,6 +40,8 @@ type reader struct {
 	// policy and networks are the default inbound policy, and the networks of the cluster.
 	policy   string
 	networks []string
+	// domains are the trust domains that the identities of members have in Linkerd.
+	domains []string
 	// confined are the namespaces with an EgressNetwork that denies what it does not know; "" is all.
 	confined map[string]bool
 	// told are objects of which something is told once.
@@ -69,8 +71,8 @@ func Import(objects []*importer.Object, o importer.Options) *importer.Mesh {
 	mesh.Repository.Mesh.Defaults = &spec.TrafficDefaults{Timeout: spec.Written(spec.NoLimit)} // as Linkerd has it
 	m := &reader{
 		Mesh: mesh, objects: objects, namespaces: map[string]map[string]string{}, accounts: map[string][]string{},
-		inhabited: map[string]bool{},
-		policy:    allUnauthenticated, networks: clusterNetworks, confined: map[string]bool{},
+		inhabited: map[string]bool{}, domains: []string{"cluster.local", mesh.TrustDomain},
+		policy: allUnauthenticated, networks: clusterNetworks, confined: map[string]bool{},
 		served: map[ofService]*server{}, told: map[*importer.Object]bool{},
 	}
 	for _, o := range importer.Of(objects, "", "Namespace") {
@@ -153,6 +155,9 @@ func (m *reader) installation() {
 		if yaml.Unmarshal([]byte(data.Values), &d) != nil {
 			m.Add(o, diag.BadObject, "its values are not those of an installation of Linkerd in YAML", "data", "values")
 			continue
+		}
+		if d.IdentityTrustDomain != "" {
+			m.domains = []string{d.IdentityTrustDomain}
 		}
 		if d.IdentityTrustDomain != "" && m.TrustDomain == "cluster.local" {
 			m.TrustDomain = d.IdentityTrustDomain

@@ -1,6 +1,8 @@
 package linkerd
 
 import (
+	"cmp"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -47,7 +49,7 @@ func (m *reader) authorizations(list []*server) {
 			continue
 		}
 		at := o.Metadata.Namespace + "/" + d.TargetRef.Name
-		switch r := routes[d.TargetRef.Kind+" "+at]; {
+		switch r := routes[[3]string{cmp.Or(d.TargetRef.Group, policy), d.TargetRef.Kind, at}]; {
 		case d.TargetRef.Kind == "Namespace" && d.TargetRef.Name == o.Metadata.Namespace:
 			for _, s := range inNamespace[o.Metadata.Namespace] {
 				s.callers = append(s.callers, *c)

@@ -16,15 +16,15 @@ type policyRoute struct {
 	callers []callers
 }
 
-// policyRoutes reads the routes of Servers, by their kind and NAMESPACE/NAME.
-func (m *reader) policyRoutes(servers map[string]*server) map[string]*policyRoute {
-	out := map[string]*policyRoute{}
+// policyRoutes reads the routes of Servers, by their group, kind and NAMESPACE/NAME.
+func (m *reader) policyRoutes(servers map[string]*server) map[[3]string]*policyRoute {
+	out := map[[3]string]*policyRoute{}
 	for _, o := range m.objects {
 		if o.Kind != "HTTPRoute" && o.Kind != "GRPCRoute" || !hasParent(o, "Server") {
 			continue
 		}
 		r := &policyRoute{object: o, matches: m.sayable(o)}
-		out[o.Kind+" "+o.Metadata.Namespace+"/"+o.Metadata.Name] = r
+		out[[3]string{o.Group(), o.Kind, o.Metadata.Namespace + "/" + o.Metadata.Name}] = r
 		for i, p := range parents(o) {
 			s := servers[o.Metadata.Namespace+"/"+p.Name]
 			if p.Kind != "Server" || s == nil {
@@ -53,9 +53,10 @@ func (m *reader) sayable(o *importer.Object) []gatewayapi.Ranked {
 		if match.Match == nil {
 			match.Match = &spec.Match{}
 		}
-		if match.Query != nil || match.Path != nil && match.Path.Regex.IsSet() {
-			m.NotCarried(o, "rules have no regular expressions for paths and no query parameters, so nobody is let in for "+
-				"these requests", "spec", "rules")
+		if p := match.Path; match.Query != nil || p != nil && (p.Regex.IsSet() || strings.Contains(
+			p.Exact.Value+p.Prefix.Value, "*")) {
+			m.NotCarried(o, "rules have no regular expressions for paths, no query parameters, and no * but for others, so "+
+				"nobody is let in for these requests", "spec", "rules")
 			continue
 		}
 		out = append(out, match)

@@ -64,6 +64,10 @@ func (m *reader) rateLimits(servers []*server) {
 					"one, and "+p.service.Name+" lets some in", "spec", "identity")
 				continue
 			}
+			if before := p.service.Spec.RateLimit; before != nil && *before != *limit {
+				m.LetsMore(o, p.service.Name+" has one bound, that of another policy", "spec", "targetRef")
+				continue
+			}
 			p.service.Spec.RateLimit = limit
 		}
 	}

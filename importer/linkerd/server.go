@@ -1,13 +1,14 @@
 package linkerd
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/compiler/spec"
 	"github.com/meshc/meshc/importer"
 )
@@ -25,6 +26,8 @@ type server struct {
 	object *importer.Object
 	serverSpec
 	ports []ofService
+	// partial is set where it is for some of the pods of a service.
+	partial bool
 	// callers are those that are let in whatever they ask for, and routes those for some requests; nil routes for a
 	// Server without any, which takes all.
 	callers []callers
@@ -94,8 +97,10 @@ func (m *reader) closeAll(o *importer.Object, services []*importer.Service) {
 // serve has a Server be for a port of a service, if it is for its pods.
 func (m *reader) serve(s *server, service *importer.Service, chosen labels.Selector) {
 	n, number := 0, s.Port.IntValue()
+	open := true // the pods that it is not for
 	for _, w := range service.Workloads {
 		if !chosen.Matches(labels.Set(w.Labels)) {
+			open = open && slices.Contains([]string{allUnauthenticated, audit}, m.podPolicy(w))
 			continue
 		}
 		n++
@@ -107,15 +112,21 @@ func (m *reader) serve(s *server, service *importer.Service, chosen labels.Selec
 	if n == 0 || name == "" {
 		return
 	}
-	port := ofService{service, name}
+	port, partial := ofService{service, name}, n < len(service.Workloads)
 	if other := m.served[port]; other != nil {
-		m.NotCarried(s.object, other.object.String()+" is for port "+name+" of "+service.Name+" already", "spec", "port")
+		say := m.NotCarried // as in Linkerd, where the older one holds
+		if partial || other.partial {
+			say = m.LetsMore
+		}
+		say(s.object, other.object.String()+" is for port "+name+" of "+service.Name+" already", "spec", "port")
 		return
 	}
-	if n < len(service.Workloads) {
-		m.Note(s.object, fmt.Sprintf("it is for some of the pods of %s, and holds for all here", service.Name), "spec",
-			"podSelector")
+	if why := "it is for some of the pods of " + service.Name + ", and holds for all here"; partial && open {
+		m.Note(s.object, why, "spec", "podSelector")
+	} else if partial {
+		m.Add(s.object, diag.LetsMore, why+": it may let in more than the others' policy", "spec", "podSelector")
 	}
+	s.partial = s.partial || partial
 	m.served[port] = s
 	s.ports = append(s.ports, port)
 	if protocol := protocols[s.ProxyProtocol]; protocol != "" {
@@ -127,12 +138,22 @@ func (m *reader) serve(s *server, service *importer.Service, chosen labels.Selec
 	}
 }
 
-// policyFor is the default inbound policy of a service's pods.
+// podPolicy is the default inbound policy of the pods of a workload.
+func (m *reader) podPolicy(w *importer.Workload) string {
+	return cmp.Or(m.annotation(w, config+"default-inbound-policy"), m.policy)
+}
+
+// policyFor is the default inbound policy of a service's pods: deny, which is told, where they have several.
 func (m *reader) policyFor(s *importer.Service) string {
+	out := ""
 	for _, w := range s.Workloads {
-		if said := m.annotation(w, config+"default-inbound-policy"); said != "" {
-			return said
+		switch said := m.podPolicy(w); {
+		case out == "":
+			out = said
+		case out != said:
+			m.NotCarried(s.Object, "its pods have the policies "+out+" and "+said+", so nobody is let in for them")
+			return deny
 		}
 	}
-	return m.policy
+	return cmp.Or(out, m.policy)
 }
