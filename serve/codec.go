@@ -34,25 +34,25 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 // nodeExtensions is the number of the field of a node that lists the extensions of its Envoy.
 var nodeExtensions = new(corev3.Node).ProtoReflect().Descriptor().Fields().ByName("extensions").Number()
 
-// without returns an encoded message without the field that a path of field numbers leads to. A message that is not
-// valid is returned as it is.
-func without(message []byte, path ...protowire.Number) []byte {
+// without returns an encoded message without a field, or without the one within it that further field numbers lead to.
+// A message that is not valid is returned as it is.
+func without(message []byte, field protowire.Number, within ...protowire.Number) []byte {
 	var out []byte
 	for rest := message; len(rest) > 0; {
 		number, kind, size := protowire.ConsumeField(rest)
 		if size < 0 {
 			return message
 		}
-		field := rest[:size]
+		encoded := rest[:size]
 		rest = rest[size:]
 		switch {
-		case number != path[0] || kind != protowire.BytesType:
-			out = append(out, field...)
-		case len(path) > 1:
-			_, _, tag := protowire.ConsumeTag(field)
-			inner, _ := protowire.ConsumeBytes(field[tag:])
+		case number != field || kind != protowire.BytesType:
+			out = append(out, encoded...)
+		case len(within) > 0:
+			_, _, tag := protowire.ConsumeTag(encoded)
+			inner, _ := protowire.ConsumeBytes(encoded[tag:])
 			out = protowire.AppendTag(out, number, kind)
-			out = protowire.AppendBytes(out, without(inner, path[1:]...))
+			out = protowire.AppendBytes(out, without(inner, within[0], within[1:]...))
 		}
 	}
 	return out
