@@ -101,7 +101,7 @@ type differ struct {
 	// steps are those that are left for all requests.
 	steps budget
 	what  string // that effects are about, besides all of a request
-	// sorts takes the requests of spaces, in place of what becomes of them; nil for the latter.
+	// sorts takes the requests of spaces, in place of what happens to them; nil for the latter.
 	sorts *[]try.Request
 }
 

@@ -143,7 +143,7 @@ func (c *provocation) retried(e *edge) bool {
 	return slices.Contains(e.trial.Policy.RetryOn.Value, c.on) && (c.on != "unavailable" || e.protocol != ir.GRPC)
 }
 
-// predict is what becomes of a request of an edge that fails so. The callee's own proxy sends one once more that
+// predict is what happens to a request of an edge that fails so. The callee's own proxy sends one once more that
 // changes nothing, over HTTP/1.1, when its application breaks the connection off.
 func (c *provocation) predict(e *edge, p *ir.Policy) prediction {
 	out := fails(p, c.status)

@@ -21,7 +21,7 @@ type prediction struct {
 // statuses of requests that are given up: by its time, or as nothing moves.
 var givenUp = []int{504, 408}
 
-// hangs is what becomes of a request that is never answered.
+// hangs is what happens to a request that is never answered.
 func hangs(p *ir.Policy) prediction {
 	retries := 0
 	if p.RetriesLate() {
@@ -30,7 +30,7 @@ func hangs(p *ir.Policy) prediction {
 	return timeline(p, p.PerTryTimeout.Value, retries, givenUp)
 }
 
-// fails is what becomes of a request that is answered at once with a failure that is sent again.
+// fails is what happens to a request that is answered at once with a failure that is sent again.
 func fails(p *ir.Policy, status int) prediction {
 	out := timeline(p, 0, int(p.Attempts.Value), []int{status})
 	if out.fewest <= int(p.Attempts.Value) {
