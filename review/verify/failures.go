@@ -11,7 +11,6 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
-	"github.com/meshc/meshc/host/local"
 	"github.com/meshc/meshc/review/values"
 )
 
@@ -103,17 +102,13 @@ func Provoke(ctx context.Context, m *ir.Mesh, o FailureOptions) (*Failures, erro
 	return f, p.mesh.Stop()
 }
 
-// startProber starts a mesh, with issuers of tokens that the prober stands in for.
+// startProber starts a mesh whose applications the prober has fail.
 func startProber(ctx context.Context, m *ir.Mesh, o FailureOptions) (*prober, error) {
-	tokens, err := newIssuers(m)
+	s, err := startSender(ctx, m, o.Envoy, o.Outside)
 	if err != nil {
 		return nil, err
 	}
-	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy, Outside: o.Outside})
-	if err != nil {
-		return nil, fmt.Errorf("the mesh does not run: %w", err)
-	}
-	return &prober{&sender{mesh: running, tokens: tokens}, cmp.Or(o.Longest, DefaultLongest)}, nil
+	return &prober{s, cmp.Or(o.Longest, DefaultLongest)}, nil
 }
 
 // declaration is a setting that somebody wrote, and the edges on which it is in force.

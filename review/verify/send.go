@@ -30,6 +30,19 @@ type sender struct {
 	tokens *issuers
 }
 
+// startSender starts a mesh, with issuers of tokens that stand in for its own.
+func startSender(ctx context.Context, m *ir.Mesh, envoy, outside string) (*sender, error) {
+	tokens, err := newIssuers(m)
+	if err != nil {
+		return nil, err
+	}
+	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: envoy, Outside: outside})
+	if err != nil {
+		return nil, fmt.Errorf("the mesh does not run: %w", err)
+	}
+	return &sender{mesh: running, tokens: tokens}, nil
+}
+
 // answer is what came back; of status 0 is a connection that was closed without.
 type answer struct {
 	status           int

@@ -4,14 +4,12 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/compiler/try"
-	"github.com/meshc/meshc/host/local"
 )
 
 // Report is what the tests of a mesh showed.
@@ -127,22 +125,17 @@ func Verify(ctx context.Context, m *ir.Mesh, o Options) (*Report, error) {
 	if o.Offline {
 		return r, nil
 	}
-	tokens, err := newIssuers(m)
+	s, err := startSender(ctx, m, o.Envoy, o.Outside)
 	if err != nil {
 		return nil, err
 	}
-	running, err := local.Start(ctx, local.Options{Mesh: tokens.mesh, Envoy: o.Envoy, Outside: o.Outside})
-	if err != nil {
-		return nil, fmt.Errorf("the mesh does not run: %w", err)
-	}
-	r.Proxies = len(running.Status().Proxies)
-	s := &sender{mesh: running, tokens: tokens}
+	r.Proxies = len(s.mesh.Status().Proxies)
 	for i, t := range tests {
 		if judgements[i] != nil {
 			r.Tests[i].Sent = s.run(ctx, t, judgements[i])
 		}
 	}
-	return r, running.Stop()
+	return r, s.mesh.Stop()
 }
 
 // expected is what a test expects, in words.
