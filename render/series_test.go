@@ -84,6 +84,7 @@ type counted struct {
 
 func (w *counted) listeners() {
 	for _, l := range w.resources.Listeners {
+		w.kind(l.AccessLog) // of connections that no filter has seen
 		chains := l.FilterChains
 		if l.DefaultFilterChain != nil {
 			chains = append(chains, l.DefaultFilterChain)
@@ -143,7 +144,7 @@ func (w *counted) kind(logs []*accesslogv3.AccessLog) (kind string) {
 
 func (w *counted) requests(m *hcmv3.HttpConnectionManager) {
 	kind := w.kind(m.AccessLog)
-	if kind == "" {
+	if kind == "" || kind == series.ServerTCP { // the requests beside probes are refused connections
 		return
 	}
 	for _, host := range w.routes[m.GetRds().GetRouteConfigName()].GetVirtualHosts() {

@@ -296,7 +296,14 @@ func (j *joined) tell(end *telemetry.End) {
 	if end.Kind.Client() {
 		at = &e.Client
 	}
-	if *at == nil || (*at).Last.Before(end.Last) { // both kinds, where the protocol of the port has changed
+	had := *at
+	switch {
+	case had != nil && had.Kind == telemetry.ServerTCP && end.Kind == telemetry.ServerHTTP: // of the port, and refused
+		end.Add(had)
+		*at = end
+	case had != nil && had.Kind == telemetry.ServerHTTP && end.Kind == telemetry.ServerTCP:
+		had.Add(end)
+	case had == nil || had.Last.Before(end.Last): // both kinds, where the protocol of the port has changed
 		*at = end
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/serve"
+	"github.com/meshc/meshc/serve/telemetry"
 )
 
 const frontendID = "spiffe://shop.example/ns/default/sa/frontend"
@@ -163,12 +165,27 @@ func TestDeclaredAndDeniedEdges(t *testing.T) {
 		}
 		return len(got.Edges) == 2
 	})
+	// What the port refused before any rule is asked is of the same edge.
+	refused := report("service/cart/a", told(time.Now(), 3, "caller", "spiffe://shop.example/ns/default/sa/stranger",
+		"error.type", ir.RefusedPlaintext))
+	refused.EnvoyMetrics[0].Name = proto.String("meshc.tcp.server.failures")
+	if err := s.Send(refused); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the edge has what was refused", func() bool {
+		_, body := fetch(t, r, "/edges?window=15m")
+		got = serve.EdgeReport{}
+		if err := json.Unmarshal([]byte(body), &got); err != nil {
+			t.Fatalf("%v: %s", err, body)
+		}
+		return len(got.Edges) == 2 && got.Edges[1].Server.Denied == 7
+	})
 	idle, denied := got.Edges[0], got.Edges[1]
 	if !idle.Declared || idle.Stats() != nil || idle.Uses.Line != 8 ||
 		len(idle.Allow) != 1 || idle.Allow[0].Source.Line != 13 {
 		t.Errorf("the idle edge is %+v", idle)
 	}
-	if denied.Declared || denied.Caller != "spiffe://shop.example/ns/default/sa/stranger" || denied.Server.Denied != 4 ||
+	if denied.Declared || denied.Caller != "spiffe://shop.example/ns/default/sa/stranger" || denied.Server.Kind != telemetry.ServerHTTP ||
 		denied.CalleeSource.Line != 10 || len(denied.Allow) != 0 {
 		t.Errorf("the denied edge is %+v", denied)
 	}

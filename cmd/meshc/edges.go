@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/telemetry"
 )
@@ -202,76 +200,4 @@ func milliseconds(ms float64) string {
 		return fmt.Sprintf("%.0fms", ms)
 	}
 	return fmt.Sprintf("%.1fs", ms/1000)
-}
-
-// edgeNotes say which lines of the spec to add or to delete, by what is known of so long.
-func edgeNotes(e *serve.Edge, known time.Duration) (notes []string) {
-	name := fmt.Sprintf("%s → %s:%s", memberName(e.Caller, "a caller without a certificate"),
-		memberName(e.Callee, "its own proxy"), portText(e))
-	if e.State() == serve.EdgeSilent {
-		notes = append(notes, fmt.Sprintf("%s: no requests for %s; if nobody needs it, delete the use at %s", name,
-			shortDuration(known), e.Uses))
-	}
-	if e.Client != nil && e.Client.Denied > 0 {
-		denied, rest := deniedNotes(name, e.Client, "request")
-		notes = append(notes, denied...)
-		if rest > 0 {
-			notes = append(notes, fmt.Sprintf("%s: %s denied: no rule of %s lets them in; add one to its allow (%s)", name,
-				diag.Count(rest, "request"), e.Caller, e.CallerSource))
-		}
-	}
-	if e.Server == nil || e.Server.Denied == 0 {
-		return notes
-	}
-	unit := "request"
-	if e.Server.Kind == telemetry.ServerTCP {
-		unit = "connection"
-	}
-	denied, rest := deniedNotes(name, e.Server, unit)
-	notes = append(notes, denied...)
-	switch {
-	case rest == 0:
-	case len(e.Allow) > 0:
-		places := make([]string, 0, len(e.Allow))
-		for _, r := range e.Allow {
-			places = append(places, fmt.Sprintf("%s (%s)", r.Source, r.Name))
-		}
-		notes = append(notes, fmt.Sprintf("%s: %s denied: the rules for this caller let other %ss in only: %s",
-			name, diag.Count(rest, unit), unit, strings.Join(places, ", ")))
-	default:
-		note := fmt.Sprintf("%s: %s denied: no rule allows this caller; to let it in, add to allow of %s (%s)\n  %s",
-			name, diag.Count(rest, unit), memberName(e.Callee, ""), e.CalleeSource, allowLine(e))
-		if e.CallerSource.IsValid() && !e.Declared {
-			note += fmt.Sprintf("\nand to uses of %s (%s)\n  %s: {}", memberName(e.Caller, ""), e.CallerSource,
-				memberName(e.Callee, ""))
-		}
-		notes = append(notes, note)
-	}
-	return notes
-}
-
-// deniedNotes say which rules denied what an end tells of, and how much no rule decided.
-func deniedNotes(name string, end *telemetry.End, unit string) (notes []string, rest uint64) {
-	rest = end.Denied
-	for _, l := range end.Lines {
-		if l.Denies {
-			notes = append(notes, fmt.Sprintf("%s: %s denied by the rule at %s (%s); delete it to let them in", name,
-				diag.Count(l.Requests, unit), l.Source, l.Name))
-			rest -= min(rest, l.Requests)
-		}
-	}
-	return notes, rest
-}
-
-// allowLine is the rule that lets the caller in.
-func allowLine(e *serve.Edge) string {
-	kind, name, member := strings.Cut(e.Caller, " ")
-	from := fmt.Sprintf("identities: [%q]", e.Caller)
-	switch {
-	case e.Caller == "":
-		from = "plaintext: true"
-	case member && slices.Contains([]string{"service", "gateway"}, kind):
-		from = fmt.Sprintf("%ss: [%q]", kind, name)
-	}
-	return fmt.Sprintf("{from: %s, ports: [%q]}", from, e.PortName)
 }

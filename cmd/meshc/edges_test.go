@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
 	"github.com/meshc/meshc/serve"
 	"github.com/meshc/meshc/serve/telemetry"
@@ -116,6 +117,33 @@ reports → cart:7070: 3 requests denied: the rules for this caller let other re
 
 spiffe://shop.example/ns/shop/sa/stranger → cart:7070: 5 requests denied: no rule allows this caller; to let it in, add to allow of cart (cart.cue:3:3)
   {from: identities: ["spiffe://shop.example/ns/shop/sa/stranger"], ports: ["http"]}
+`)
+}
+
+// Connections that were refused before any rule was asked are told with their cause.
+func TestEdgesRefusedUnasked(t *testing.T) {
+	report := someEdges(1.5, 90)
+	e := report.Edges[5] // a stranger
+	e.Caller = ""
+	e.Server = &telemetry.End{
+		Kind: telemetry.ServerTCP, Stats: telemetry.Stats{Requests: 10, Denied: 10},
+		Failures: []telemetry.Failure{
+			{GRPC: -1, Flags: ir.RefusedPlaintext, Requests: 6}, {GRPC: -1, Flags: ir.RefusedCertificate, Requests: 3},
+			{GRPC: -1, Flags: ir.RefusedHandshake, Requests: 1},
+		},
+	}
+	report.Edges = []serve.Edge{e}
+	same(t, said(t, exitGood, "edges", "--server", toldBy(t, report)), `
+mesh shop, the last 1m
+CALLER             CALLEE   PORT   REQUESTS   ERRORS   DENIED   P50   P95   P99   STATE
+(no certificate)   cart     7070   10         0        10       -     -     -     not declared
+
+a caller without a certificate → cart:7070: 6 connections refused that had no TLS: the caller has no proxy of the mesh, or bypasses it; to let it in, write mtls: "permissive" at cart (cart.cue:3:3) and add to its allow
+  {from: plaintext: true, ports: ["http"]}
+
+a caller without a certificate → cart:7070: 3 connections refused that had no certificate, or one of no caller whom the port takes
+
+a caller without a certificate → cart:7070: 1 connection refused whose TLS handshake failed: the mesh takes TLS 1.3 alone
 `)
 }
 

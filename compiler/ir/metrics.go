@@ -49,3 +49,14 @@ func (s *Settings) ReadFrom() *Scraper {
 // DeniedBelowHTTP is the cause, in the label error.type, of the failure of a connection below HTTP that rules deny.
 // Envoy has no response flag for it.
 const DeniedBelowHTTP = "Denied"
+
+// Why a proxy ends a connection to its service before any rule is asked, in the label error.type: its first bytes are
+// not TLS; its certificate is missing, or not one that the port takes; its handshake fails otherwise.
+const (
+	RefusedPlaintext   = "Plaintext"
+	RefusedCertificate = "CertificateRefused"
+	RefusedHandshake   = "HandshakeFailed"
+)
+
+// Denials are the causes for which a callee's proxy keeps a connection below HTTP from the application.
+var Denials = []string{DeniedBelowHTTP, RefusedPlaintext, RefusedCertificate, RefusedHandshake}

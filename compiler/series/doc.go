@@ -70,6 +70,9 @@ func (s *Set) ServerFailures(kind, callee, port string) int {
 // for requests that the proxy answers itself.
 func ClientFailures(callees int) int { return failuresOf(callees + 1) }
 
+// Handshakes is for how many causes a handshake is refused.
+const Handshakes = 3
+
 // Classes are the values of the label for the class of a status.
 var Classes = []string{"1xx", "2xx", "3xx", "4xx", "5xx", "none"}
 

@@ -14,6 +14,10 @@ func (b *builder) inbound(s *ir.Service) {
 		edge := Edge{ServerTCP, "", s.QualifiedName(), port(p)}
 		callers := b.callers(s, p)
 		listeners := 1
+		b.failures += Handshakes + 1 // refused before a rule is asked
+		if !p.Open && len(s.ProbesOf(s.InstancePort(p))) > 0 {
+			b.failures++
+		}
 		switch {
 		case p.Open:
 			b.add(Way{Edge: edge})

@@ -16,9 +16,9 @@ import (
 
 // TestConnectionsAreCountedAsTried makes random connections to the ports of bytes of random meshes, by callers' proxies
 // and past them, and wants each that compiler/try lets in to be counted once at either end for its caller and callee;
-// each that the rules deny to be a failure of the callee with the rule, and nothing else there; and those whose
-// handshake fails nowhere, as nobody knows who that was. In every second mesh the application of c is gone.
-// MESHC_TRIES is how many.
+// each that the rules deny to be a failure of the callee with the rule, and nothing else there; and each that is ended
+// before that to be one without a caller, as nobody knows who that was. In every second mesh the application of c is
+// gone. MESHC_TRIES is how many.
 //
 // Other meshes' users miss the caller where a rule denies (istio/ztunnel#2055), or all denied connections, which were
 // closed before they were counted (linkerd/linkerd2-proxy#1780), and Envoy alone sets no flag (envoyproxy/envoy#21197).
@@ -151,6 +151,7 @@ func (v *connectionOracle) expect(r *try.Request, trial *try.Trial) {
 		}
 	case !shakesHands(s, port, caller):
 		v.count["refused"]++
+		v.want[fmt.Sprintf("server failures  to %s %s", edge, causeOfRefusal(s, port, caller))]++ // whoever that was
 	case len(trial.Rules) > 0:
 		v.count["denied by a rule"]++
 		at("failures", " "+ir.DeniedBelowHTTP+" by "+trial.Rules[0].Label())
@@ -162,6 +163,17 @@ func (v *connectionOracle) expect(r *try.Request, trial *try.Trial) {
 
 // noConnection is the cause where nothing listens or nobody shakes hands, at the first and only try.
 const noConnection = "UpstreamConnectionFailure,UpstreamRetryLimitExceeded"
+
+// causeOfRefusal is why a port ends the connection of a caller with whom it does not shake hands.
+func causeOfRefusal(s *ir.Service, port *ir.Port, caller string) string {
+	switch {
+	case !slices.ContainsFunc(ir.PeersOn(s.Allow, port), isIdentified), caller == "" && s.TakesPlaintext(port):
+		return ir.DeniedBelowHTTP
+	case caller == "":
+		return ir.RefusedPlaintext
+	}
+	return ir.RefusedCertificate
+}
 
 func isIdentified(p ir.Peer) bool { return p.Kind != ir.KindPlaintext }
 

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 const looked = `package looked
@@ -82,6 +84,10 @@ func TestProbes(t *testing.T) {
 	if status.Code(err) != codes.PermissionDenied {
 		t.Errorf("another method of it: %v", err)
 	}
+
+	wantCounted(t, mesh, "web", series{
+		"8081 " + ir.RefusedPlaintext: 7, "8082 " + ir.RefusedPlaintext: 1, "8083 " + ir.RefusedPlaintext: 1,
+	})
 
 	web := mesh.Placed().Service("web")
 	health := fmt.Sprintf("http://%s:%d/tcp/8083", web.Workload.Endpoints[0].Address, web.Proxy.HealthPort)

@@ -46,6 +46,7 @@ func (b *builder) inbound() {
 				Address:          b.inboundAddress(port),
 				TrafficDirection: corev3.TrafficDirection_INBOUND,
 				FilterChains:     chains,
+				AccessLog:        b.refusedAt(port),
 				Metadata:         positionMetadata(port.Pos),
 			}, &s.LastHop)
 			b.tellTLS(l, chains, *port)
@@ -56,6 +57,7 @@ func (b *builder) inbound() {
 	}
 	if s.Proxy.Interception == ir.InterceptRedirect {
 		redirected.FilterChains = append(redirected.FilterChains, b.probesElsewhere()...)
+		redirected.AccessLog = b.refusedBehind(s.Ports)
 		b.tellTLS(redirected, redirected.FilterChains, s.Ports...)
 		b.out.Listeners = append(b.out.Listeners, redirected)
 	}
@@ -118,7 +120,7 @@ func (b *builder) inboundChain(port *ir.Port) *listenerv3.FilterChain {
 	callers := removeRevoked(b.callers(port), byListener(revoked))
 	name := inboundName(port.Name)
 	if !port.Protocol.IsHTTP() && len(callers) == 0 {
-		return b.closed(name)
+		return b.closed(closedName(name))
 	}
 	cluster := b.application(port)
 	chain := &listenerv3.FilterChain{Name: name, TransportSocketConnectTimeout: durationpb.New(headersTimeout)}

@@ -129,25 +129,46 @@ func become(value string) *transformstatv3.TransformStat {
 func (b *builder) mapped(name, format string, values map[string]string,
 	rest *transformstatv3.TransformStat,
 ) *statsv3.Config_Tag {
-	does := func(name string, what *transformstatv3.TransformStat) *xdsmatcherv3.Matcher_OnMatch {
-		return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-			Action: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(what)},
-		}}
-	}
-	matches := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	return b.translated(name, format, rest, &xdsmatcherv3.Matcher_MatcherTree{
+		TreeType: &xdsmatcherv3.Matcher_MatcherTree_PrefixMatchMap{PrefixMatchMap: b.becoming(values)},
+	})
+}
+
+// exactly is a tag whose values that are a key become that key's; what has another value is not counted.
+func (b *builder) exactly(name, format string, values map[string]string) *statsv3.Config_Tag {
+	return b.translated(name, format, notCounted(), &xdsmatcherv3.Matcher_MatcherTree{
+		TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: b.becoming(values)},
+	})
+}
+
+// notCounted has what has such a tag not counted.
+func notCounted() *transformstatv3.TransformStat {
+	return &transformstatv3.TransformStat{DropStat: &transformstatv3.TransformStat_DropStat{}}
+}
+
+// becoming has a tag become the value of the key that it matches.
+func (b *builder) becoming(values map[string]string) *xdsmatcherv3.Matcher_MatcherTree_MatchMap {
+	out := &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: map[string]*xdsmatcherv3.Matcher_OnMatch{}}
 	for key, value := range values {
-		matches[key] = does(value, become(value))
+		out.Map[key] = b.matching(value, become(value))
 	}
-	m := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{
-		MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(&inputstatsv3.StatTagValueInput{})},
-			TreeType: &xdsmatcherv3.Matcher_MatcherTree_PrefixMatchMap{
-				PrefixMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches},
-			},
-		},
+	return out
+}
+
+func (b *builder) matching(name string, does *transformstatv3.TransformStat) *xdsmatcherv3.Matcher_OnMatch {
+	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+		Action: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(does)},
 	}}
+}
+
+// translated is a tag whose values a tree changes, and the rest those that it does not match.
+func (b *builder) translated(name, format string, rest *transformstatv3.TransformStat,
+	tree *xdsmatcherv3.Matcher_MatcherTree,
+) *statsv3.Config_Tag {
+	tree.Input = &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.any(&inputstatsv3.StatTagValueInput{})}
+	m := &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: tree}}
 	if rest != nil {
-		m.OnNoMatch = does(cmp.Or(rest.GetUpdateTag().GetNewTagValue(), "none"), rest)
+		m.OnNoMatch = b.matching(cmp.Or(rest.GetUpdateTag().GetNewTagValue(), "none"), rest)
 	}
 	out := tag(name, format)
 	out.Rules = m

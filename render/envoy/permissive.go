@@ -106,6 +106,9 @@ func (b *builder) inboundChains(port *ir.Port) []*listenerv3.FilterChain {
 
 func plaintextName(port *ir.Port) string { return inboundName(port.Name) + " plaintext" }
 
+// closedName is that of the filter chain which ends connections that would come to another one.
+func closedName(chain string) string { return chain + " closed" }
+
 // plaintextBytes are the filter chains of connections without an identity to a port below HTTP, beside that of mutual
 // TLS. That one has what names the service as proxies of the mesh do (SNI), so that TLS of applications themselves is
 // plaintext here, except where callers of other trust domains may come, whose proxies write what they like.
@@ -129,7 +132,7 @@ func (b *builder) plaintextBytes(mutual *listenerv3.FilterChain, port *ir.Port) 
 	chain.FilterChainMatch.SourcePrefixRanges = cidrRanges(lets)
 	out := []*listenerv3.FilterChain{chain}
 	if len(refuses) > 0 {
-		shut := b.closed(name + " refused")
+		shut := b.closed(closedName(name))
 		shut.FilterChainMatch = &listenerv3.FilterChainMatch{
 			TransportProtocol: match.TransportProtocol, SourcePrefixRanges: cidrRanges(refuses),
 		}

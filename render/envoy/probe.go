@@ -32,17 +32,21 @@ func probeName(number uint16) string { return join("probe", strconv.Itoa(int(num
 // probes lets exactly those requests to a port in that have no TLS.
 func (b *builder) probes(number uint16, list []ir.Probe) *listenerv3.FilterChain {
 	name := probeName(number)
+	others := join(name, "others")
 	host := &routev3.VirtualHost{Name: name, Domains: []string{"*"}}
 	for i := range list {
 		host.Routes = append(host.Routes, b.probeRoute(name, &list[i]))
 	}
 	host.Routes = append(host.Routes, &routev3.Route{
-		Name: join(name, "others"), Match: pathMatch(ir.PathMatch{}),
+		Name: others, Match: pathMatch(ir.PathMatch{}),
 		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
 			Status: http.StatusForbidden,
 		}},
 	})
 	m := b.connectionManager(name)
+	if port := b.scope.Service.PortAt(number); port != nil {
+		m.AccessLog = b.refusedProbes(port, others)
+	}
 	b.dropHeaders(m, b.scope.ForeignHeaders)
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	b.routesByName(m, normalRoutes(name, host))

@@ -2,6 +2,7 @@ package observability
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
@@ -68,7 +69,7 @@ func denied(m *ir.Mesh, by, more string) string {
 	}
 	return summed(by, refused("http", `http_response_status_code="403"`)+" or "+
 		refused("http", `rpc_grpc_status_code="7"`)+" or "+
-		refused("tcp", fmt.Sprintf("error_type=%q", ir.DeniedBelowHTTP)))
+		refused("tcp", fmt.Sprintf("error_type=~%q", strings.Join(ir.Denials, "|"))))
 }
 
 // meshBoard is the whole mesh, and its edges.

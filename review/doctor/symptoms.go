@@ -146,7 +146,7 @@ func (e *edge) failures() map[kind]uint64 {
 func kindOf(f *telemetry.Failure, client bool) kind {
 	has := func(flag string) bool { return strings.Contains(f.Flags, flag) }
 	switch {
-	case f.Flags == ir.DeniedBelowHTTP:
+	case slices.Contains(ir.Denials, f.Flags):
 		return ""
 	case has("UnauthorizedExternalService"), f.Status == 401:
 		return unauthorized

@@ -46,9 +46,10 @@ func TestDeniedConnections(t *testing.T) {
 	}
 	report(t, s.Proxy(interval), ofCart, noon, metric{name: "tcp.server.connections", labels: edge(), count: 10},
 		failures(3, "", "Denied"), failures(4, "nobody cart.cue:9:3", "Denied"),
-		failures(2, "", "UpstreamConnectionFailure"))
+		failures(2, "", "UpstreamConnectionFailure"), failures(1, "", "Plaintext"), failures(1, "", "CertificateRefused"),
+		failures(1, "", "HandshakeFailed"))
 	got := only(t, s, ServerTCP, Kept, noon)
-	if got.Requests != 10+3+4 || got.Errors != 2 || got.Denied != 3+4 {
+	if got.Requests != 10+3+4+3 || got.Errors != 2 || got.Denied != 3+4+3 {
 		t.Errorf("%d connections, %d errors, %d denied", got.Requests, got.Errors, got.Denied)
 	}
 	want := []Line{{Name: "nobody", Source: "cart.cue:9:3", Denies: true, Requests: 4}}

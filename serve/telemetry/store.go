@@ -216,8 +216,11 @@ func (s *Store) take(r *Reporter, end *series, what string, m *sample, over span
 		s.charge(end.owner, int64(len(end.failures)-had)*failureBytes)
 		t, denied := tally{}, uint32(0)
 		switch {
-		case end.kind == ServerTCP && kind.flags == ir.DeniedBelowHTTP:
+		case end.kind == ServerTCP && slices.Contains(ir.Denials, kind.flags):
 			t.requests, denied = n, n // it is among no connections
+			if kind.flags != ir.DeniedBelowHTTP {
+				break // no rule was asked
+			}
 			if line := s.line(end, l); line != nil {
 				line.denies = true
 				end.countLine(line, t, over)
