@@ -128,7 +128,8 @@ func TestEdgesRefusedUnasked(t *testing.T) {
 	e.Server = &telemetry.End{
 		Kind: telemetry.ServerTCP, Stats: telemetry.Stats{Requests: 10, Denied: 10},
 		Failures: []telemetry.Failure{
-			{GRPC: -1, Flags: ir.RefusedPlaintext, Requests: 6}, {GRPC: -1, Flags: ir.RefusedCertificate, Requests: 3},
+			{GRPC: -1, Flags: ir.RefusedPlaintext, Requests: 6},
+			{GRPC: -1, Flags: ir.RefusedCertificate, Requests: 3},
 			{GRPC: -1, Flags: ir.RefusedHandshake, Requests: 1},
 		},
 	}

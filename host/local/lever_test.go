@@ -108,6 +108,7 @@ func flowing(t *testing.T, m *Mesh, from, url string) *flow {
 // ends by itself although the server was gone long before. Consul's maintenance mode has no such end, and stays on
 // (hashicorp/consul#345).
 func TestShedUnderLoad(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	m := start(t, inline(t, map[string]string{"mesh.cue": leverMesh}))
 	shed, kept := flowing(t, m, "batch", "http://server:8080/a"), flowing(t, m, "client", "http://server:8080/b")
 	before := listenersOf(t, m)

@@ -191,7 +191,7 @@ func startPacedLoad(t *testing.T, c *http.Client, url string, workers int, pause
 	return l
 }
 
-// end stops the load, once it has sent enough requests to say something, and fails the test for any request that failed.
+// end stops the load once it has sent enough requests to say something, and fails the test for any that failed.
 func (l *load) end(t *testing.T) {
 	t.Helper()
 	eventually(t, "a load", func() bool { return l.sent.Load() >= 100 })

@@ -65,6 +65,7 @@ func scrape(t *testing.T, at, request string) (status int, header http.Header, b
 // Field: mesh.telemetry.metrics.scraper.ipRanges
 // Field: proxy.metricsPort
 func TestMetricsPortIsNoAdministration(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	m := start(t, inline(t, map[string]string{"mesh.cue": scraperMesh(`scraper: ipRanges: ["127.0.0.0/8"]`)}))
 	for _, at := range []string{metricsAt(m, ir.KindService, "server"), metricsAt(m, ir.KindGateway, "edge")} {
 		readMetrics(t, "at first", at)

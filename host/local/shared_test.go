@@ -37,6 +37,7 @@ services: {
 //
 // Field: account
 func TestSharedServiceAccount(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	linked := inline(t, map[string]string{"mesh.cue": sharedMesh})
 	m := start(t, linked)
 	for from, n := range map[string]int{"web": 30, "batch": 20} {

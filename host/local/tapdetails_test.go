@@ -16,6 +16,7 @@ import (
 //
 // Field: mesh.operators.identities
 func TestTapShowsTheDetailsThatAreAskedFor(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	m := start(t, inline(t, map[string]string{"mesh.cue": tapMesh}))
 	client, before := m.As("client").Client(), listenersOf(t, m)
 	const query = "q=1&access_token=hunter2&page=3&X-Amz-Signature=hunter3&password"

@@ -314,6 +314,7 @@ services: {one: {}, two: {}}
 // TestStagesLoseNothing moves calls from one service to another and back, under load. Diff says that this must be
 // done in stages, and no request fails.
 func TestStagesLoseNothing(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	moved := func(to string) *ir.Mesh {
 		return inline(t, map[string]string{"mesh.cue": fmt.Sprintf(movedCalls, to, to)})
 	}

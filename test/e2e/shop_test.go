@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -190,16 +192,20 @@ func acknowledged(t *testing.T) string {
 	return ""
 }
 
-// apiServerAway stops the API server for a minute, under load.
+// apiServerAway stops the API server for MESHC_API_SERVER_AWAY, under load.
 func (s *shop) apiServerAway(t *testing.T) {
 	l := start(t, s.url("/?via=checkout:/shop.Checkout/Place,cart"))
 	restart := variable(t, "E2E_API_SERVER")
 	if _, err := command(t, "", "", restart, "stop"); err != nil {
 		t.Fatal(err)
 	}
+	long, err := time.ParseDuration(cmp.Or(os.Getenv("MESHC_API_SERVER_AWAY"), "15s"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	from := time.Now()
-	eventually(t, 2*time.Minute, func() string {
-		if away := time.Since(from); away < time.Minute {
+	eventually(t, 2*long, func() string {
+		if away := time.Since(from); away < long {
 			return fmt.Sprintf("away for %v", away)
 		}
 		return ""
@@ -221,7 +227,7 @@ func (s *shop) apiServerAway(t *testing.T) {
 		}
 		return ""
 	})
-	l.end(t, 60*rate)
+	l.end(t, 20*rate)
 	// What changes then is seen again, as soon as Kubernetes' own controllers see it.
 	kubectl(t, "rollout", "restart", "deployment/cart", "-n", "shop")
 	kubectl(t, "rollout", "status", "deployment/cart", "-n", "shop", "--timeout=3m")
