@@ -199,7 +199,8 @@ func (o *objective) alerts(m *ir.Mesh) []rule {
 				"summary": fmt.Sprintf("{{ $value | humanizePercentage }} of the requests of %s %s, of which %v %% may: "+
 					"at this rate the budget of 30 days is used up %s", o.whose, what, o.budget*100, a.speed),
 				"source": o.pos.String(), "explain": o.explain,
-				"describe": "meshc describe " + string(o.member.Kind) + " " + o.member.Name,
+				"describe":    "meshc describe " + string(o.member.Kind) + " " + o.member.Name,
+				"runbook_url": runbook(a.name),
 			},
 		})
 	}

@@ -97,13 +97,18 @@ func edges(m *ir.Mesh) []rule {
 // describe has a label of a target as the words of a command.
 const describe = `meshc describe {{ reReplaceAll "/" " " $labels.member }}`
 
+// runbook is the address of what to do when an alert fires: its section of docs/runbooks.md.
+func runbook(alert string) string {
+	return "https://github.com/meshc/meshc/blob/main/docs/runbooks.md#" + strings.ToLower(alert)
+}
+
 // proxies are alerts about the proxies themselves.
 func proxies(m *ir.Mesh) []rule {
 	of := fmt.Sprintf("{mesh=%q}", m.Name)
 	alert := func(name, expr, wait, severity, summary, explain string) rule {
 		return rule{
 			Alert: name, Expr: expr, For: wait, Labels: map[string]string{"severity": severity, "mesh": m.Name},
-			Annotations: map[string]string{"summary": summary, "explain": explain},
+			Annotations: map[string]string{"summary": summary, "explain": explain, "runbook_url": runbook(name)},
 		}
 	}
 	out := []rule{
