@@ -108,7 +108,7 @@ var imports = []struct{ of, may, depend string }{
 	{"review/graph", "compiler/diag compiler/ir compiler/source review/graph/layout", ""},
 	{"review/replay", "compiler/diag compiler/ir compiler/series compiler/try review/logs", ""},
 	{"review/logs", "compiler/diag compiler/ir compiler/try", ""},
-	{"review/preflight", "review/admin serve", "envoy"},
+	{"review/preflight", "compiler/ir identity/apiserver render/kubernetes review/admin serve", "envoy kubernetes"},
 	{"review/why", "compiler/diag compiler/ir compiler/series compiler/try review/logs review/replay", ""},
 	{"review/revision", "compiler/diag compiler/program compiler/source", ""},
 	{"review/values", "compiler/ir compiler/source", ""},

@@ -34,8 +34,8 @@ services: near: {
 
 // A connection that the callee's proxy ends before any rule is asked is a failure of that port, which names its cause:
 // no TLS at all, no certificate or one that the port does not take, another fault of the handshake, and an address that
-// may not come without one. It has no caller. Other meshes' users find out from packets that a client has no proxy
-// (istio/istio#29747, linkerd/linkerd2#7240).
+// may not come without one. It has no caller. Other meshes' users see a reset alone,
+// and the cause at the level of debugging or as a number of BoringSSL (istio/istio#26922, #33208).
 func TestRefusedConnectionsAreCounted(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": guarded}))

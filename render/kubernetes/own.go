@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/meshc/meshc/compiler/ir"
@@ -16,6 +17,12 @@ var containerFields = []string{"initContainers", "containers", "ephemeralContain
 
 // ownContainers are the names of containers that are meshc's alone.
 var ownContainers = []string{containerName, redirectName, requesterName}
+
+// HasProxy reports whether a pod has the proxy of a member.
+func HasProxy(pod *corev1.PodSpec) bool {
+	named := func(c corev1.Container) bool { return c.Name == containerName }
+	return slices.ContainsFunc(pod.InitContainers, named) || slices.ContainsFunc(pod.Containers, named)
+}
 
 // takeOwn takes out of a pod what meshc has added to it before, to be added anew where it
 // belongs: in front. What has a name of meshc's and is not exactly that is an error: merged,

@@ -52,6 +52,8 @@ const (
 type Sources struct {
 	// Servers are admin addresses of meshc serve, HOST:PORT, and Envoys those of proxies.
 	Servers, Envoys []string
+	// Cluster is one of Kubernetes; nil for none.
+	Cluster *Cluster
 	// Limits are those of the kernel for this process; see [LimitsOfThisMachine].
 	Limits Limits
 }
@@ -71,6 +73,9 @@ func Run(ctx context.Context, from Sources) (out []Result) {
 	}
 	for _, address := range from.Envoys {
 		out = append(out, envoy(ctx, address)...)
+	}
+	if from.Cluster != nil {
+		out = append(out, from.Cluster.results(ctx)...)
 	}
 	return append(out, from.Limits.results()...)
 }

@@ -91,6 +91,10 @@ func standUp(t *testing.T) (dir string, known map[string]string) {
 	kubectl(t, "rollout", "status", "deployment/meshc", "-n", "stand-system", "--timeout=3m")
 	kubectl(t, "rollout", "status", "deployment/public", "deployment/frontend", "deployment/backend",
 		"deployment/backend-v2", "-n", "stand", "--timeout=4m")
+	if out, err := meshc(t, dir, "check", "--server", "", "--cluster"); err != nil ||
+		!strings.Contains(out, "of members have a proxy") {
+		t.Errorf("meshc check: %v: %s", err, out)
+	}
 	return dir, known
 }
 
