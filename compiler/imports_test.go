@@ -88,7 +88,7 @@ var imports = []struct{ of, may, depend string }{
 	{"host/app", "", ""},
 	{"host/redirect", "compiler/ir", ""},
 	{
-		"host/local", `compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`,
+		"host/local", `compiler/atomicfile compiler/ir compiler/program compiler/watch host/app identity/ca identity/svid render/envoy serve`,
 		"envoy",
 	},
 

@@ -60,13 +60,7 @@ is known: on a port below HTTP the address says where it goes. A token is one th
 		"time at which it is sent, for rules that end: 2027-01-31T12:00:00Z (default: now)")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "a mesh.json or a directory that holds it; the spec is compiled without")
 	o.output.add(cmd, "text", "json", "yaml")
-	complete(cmd, "from", func(cmd *cobra.Command) []string {
-		senders := append(memberNames(cmd, ir.KindService), "outside")
-		for _, gateway := range memberNames(cmd, ir.KindGateway) {
-			senders = append(senders, "gateway:"+gateway)
-		}
-		return senders
-	})
+	completeSenders(cmd, "outside")
 	cmd.Flags().StringArrayVarP(&o.tags, "inject", "t", nil, "tag to inject, as with cue: key=value or key")
 	return cmd
 }
@@ -107,7 +101,7 @@ func (o *tryOptions) request(args []string) (try.Request, error) {
 		return request, fmt.Errorf("%q is not a valid method: it is in upper case, GET say", request.Method)
 	}
 	if o.from == "" {
-		return request, errors.New("try needs --from: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
+		return request, errors.New("the request needs --from: NAME of a service, gateway:NAME, identity:SPIFFE-ID or outside")
 	}
 	var err error
 	if request.From, err = try.ParseSender(o.from); err != nil {
@@ -151,7 +145,12 @@ func (o *tryOptions) token(m *ir.Mesh) (*try.Token, error) {
 		t.Issuer = m.JWTIssuers[0].Name
 	}
 	if m.JWTIssuer(t.Issuer) == nil {
-		return nil, fmt.Errorf("the mesh has no token issuer %q: name one with --jwt-issuer", t.Issuer)
+		var names []string
+		for _, i := range m.JWTIssuers {
+			names = append(names, i.Name)
+		}
+		return nil, fmt.Errorf("the mesh has no token issuer %q: name one of its issuers (%s)", t.Issuer,
+			strings.Join(names, ", "))
 	}
 	return t, nil
 }

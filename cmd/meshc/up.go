@@ -32,7 +32,7 @@ Externals are stood in for, so that nothing leaves the machine.
 
 It prints where the gateways are, a request that works and one that is denied, both tried before, and then the state of
 every proxy. Commands that ask meshc serve (top, edges, status, doctor, config, check and bundle) find the mesh from the
-spec's directory without --server. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
+spec's directory without --server, and meshc curl sends requests through it. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
 Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the next one removes.`,
 		Example: `  meshc up
   meshc up ./... -t env=dev
@@ -58,6 +58,7 @@ Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the ne
 			if spec, found := load.Root("."); found {
 				options.Spec = actual(spec)
 			}
+			options.SignTokens = true // for meshc curl
 			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 			return up(cmd, options, source, directories, began)
 		},

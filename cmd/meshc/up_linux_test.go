@@ -43,6 +43,7 @@ func upUntilInterrupt(t *testing.T, binary string) {
 	up := startUp(t, binary)
 	works, denied := up.curls(t)
 	up.answers(t, works, denied)
+	up.curlAsks(t)
 	up.followsSpec(t, works)
 
 	// As a terminal does it: to the whole process group.
@@ -76,6 +77,38 @@ func (up *upProcess) answers(t *testing.T, works, denied curl) {
 	top.Dir, top.Env = filepath.Join(up.spec, "services"), up.Env
 	if out, err := top.CombinedOutput(); err != nil || !strings.Contains(string(out), "REQ/S") {
 		t.Errorf("meshc top: %v: %s", err, out)
+	}
+}
+
+// curlAsks sends requests by meshc curl, which finds the mesh; that a request is denied is as expected, too.
+func (up *upProcess) curlAsks(t *testing.T) {
+	t.Helper()
+	form := filepath.Join(up.dir, "form")
+	if err := os.WriteFile(form, []byte("a=1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nothing := t.TempDir()
+	for _, c := range []struct {
+		in, args string
+		code     int
+		says     string
+	}{
+		{up.spec, "--from gateway:public http://shop/products", 0, "answered 200 by catalog v"},
+		{
+			filepath.Join(up.spec, "services"), "--from frontend http://checkout/shop.Checkout/Place -X POST", 0,
+			"200 by checkout v",
+		},
+		{up.spec, "--from frontend http://checkout/other -o json -d @" + form, 0, `"status": 403`},
+		{up.spec, "--from frontend http://checkout/other --jwt role=buyer", exitFault, "no token issuer"},
+		{up.spec, "--from identity:spiffe://shop.example/a http://checkout/", exitFault, "has no proxy in the mesh"},
+		{nothing, "--from frontend http://checkout/", exitFault, "there is no mesh here"},
+	} {
+		cmd := exec.Command(up.Path, append([]string{"curl"}, strings.Fields(c.args)...)...)
+		cmd.Dir, cmd.Env = c.in, up.Env
+		out, _ := cmd.CombinedOutput() // its code says whether it failed
+		if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.says) {
+			t.Errorf("meshc curl %s: exit %d: %s", c.args, cmd.ProcessState.ExitCode(), out)
+		}
 	}
 }
 

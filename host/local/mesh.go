@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ type Options struct {
 	// Directory keeps the bootstraps, certificates and logs, one directory for
 	// each member. Empty for a temporary one, which goes with the mesh.
 	Directory string
-	// Spec is the directory of the spec's module, under which [ServerOf] finds the mesh; empty to be found by nobody.
+	// Spec is the directory of the spec's module, under which [ServerOf] and [Find] find the mesh; empty to be found by
+	// nobody.
 	Spec string
 	// Endpoints is the directory of endpoints files; empty for none.
 	Endpoints string
@@ -39,6 +41,8 @@ type Options struct {
 	Log *slog.Logger
 	// Authority signs the members' certificates; nil for one that ends with the mesh.
 	Authority *ca.Authority
+	// SignTokens has issuers of tokens stand in for those of the mesh, for [Running.Token] to sign what is good.
+	SignTokens bool
 	// Build renders what meshc serve sends a proxy; nil for [envoy.Build].
 	Build func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 }
@@ -58,8 +62,9 @@ type Mesh struct {
 	applications *applications
 	certificates *certificates
 	spawner      *spawner
-	control      *control     // nil under delivery static
-	http         *http.Client // to Envoys and gateways
+	control      *control          // nil under delivery static
+	http         *http.Client      // to Envoys and gateways
+	tokenKey     *ecdsa.PrivateKey // nil where no tokens are signed
 	log          *slog.Logger
 	build        func(ir.Scope, envoy.Options) (*envoy.Resources, error)
 
@@ -84,7 +89,11 @@ func Start(ctx context.Context, o Options) (*Mesh, error) {
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
-	if err := m.prepare(); err != nil {
+	err := m.prepare()
+	if err == nil && o.SignTokens {
+		m.tokenKey, err = newTokenKey()
+	}
+	if err != nil {
 		return nil, errors.Join(err, m.Stop())
 	}
 	if err := m.Update(ctx, o.Mesh); err != nil {
@@ -143,7 +152,14 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 			linked.Delivery)
 	}
 	before := m.Placed()
-	placed, err := m.placement.Place(linked)
+	issued := linked
+	if m.tokenKey != nil {
+		var err error
+		if issued, err = withIssuers(linked, m.tokenKey); err != nil {
+			return err
+		}
+	}
+	placed, err := m.placement.Place(issued)
 	if err != nil {
 		return err
 	}
@@ -181,7 +197,7 @@ func (m *Mesh) Update(ctx context.Context, linked *ir.Mesh) error {
 	m.mu.Lock()
 	m.source = linked
 	m.mu.Unlock()
-	return nil
+	return m.keepState()
 }
 
 // runs reports whether a mesh is the one that runs, and nothing was wrong since.

@@ -2,6 +2,7 @@ package local
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,13 +20,12 @@ type announcement struct {
 // maxAnnouncement bounds what is read of one, in bytes.
 const maxAnnouncement = 1 << 16
 
-// announce lets [ServerOf] find the mesh. Under delivery static there is no server to find.
+// announce lets [ServerOf] and [Find] find the mesh. Under delivery static there is no server to find.
 func (m *Mesh) announce() error {
-	server := m.ServerAdmin()
-	if m.spec == "" || server == "" {
+	if m.spec == "" {
 		return nil
 	}
-	data, err := json.Marshal(announcement{m.spec, server})
+	data, err := json.Marshal(announcement{m.spec, m.ServerAdmin()})
 	if err != nil {
 		return err
 	}
@@ -36,26 +36,49 @@ func (m *Mesh) announce() error {
 // module's directory, IP:PORT; empty where none runs, or several.
 func ServerOf(spec string) string {
 	var servers []string
-	// What cannot be read is no mesh of this user.
-	_ = eachTemporary(os.TempDir(), func(root *os.Root, name string) {
-		if a := announced(root, name); a != nil && a.Spec == spec {
-			servers = append(servers, a.Server)
-		}
-	})
+	eachRunning(spec, func(a *announcement, _ *os.Root) { servers = append(servers, a.Server) })
 	if len(servers) != 1 {
 		return ""
 	}
 	return servers[0]
 }
 
-// announced is what the mesh of a directory has announced; nil when it has ended, or is not this user's.
-func announced(root *os.Root, name string) *announcement {
-	dir, lock := openTemporary(root, name)
-	if dir == nil {
-		return nil
+// Find is the mesh that this user runs on this machine from the spec of a module's directory. An error says that there
+// is none, or several.
+func Find(spec string) (*Running, error) {
+	var found []*Running
+	var errs []error
+	eachRunning(spec, func(_ *announcement, dir *os.Root) {
+		r, err := readState(dir)
+		found, errs = append(found, r), append(errs, err)
+	})
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("no mesh runs of the spec in %s: start it with meshc up", spec)
+	case 1:
+		return found[0], errs[0]
 	}
-	defer dir.Close()
-	defer lock.Close()
+	return nil, fmt.Errorf("%d meshes run of the spec in %s: end all but one of them", len(found), spec)
+}
+
+// eachRunning calls each with the meshes that this user runs of a spec, and their directories.
+func eachRunning(spec string, each func(a *announcement, dir *os.Root)) {
+	// What cannot be read is no mesh of this user.
+	_ = eachTemporary(os.TempDir(), func(root *os.Root, name string) {
+		dir, lock := openTemporary(root, name)
+		if dir == nil {
+			return
+		}
+		defer dir.Close()
+		defer lock.Close()
+		if a := announced(dir, lock); a != nil && a.Spec == spec {
+			each(a, dir)
+		}
+	})
+}
+
+// announced is what the mesh of a directory has announced; nil when it has ended.
+func announced(dir *os.Root, lock *os.File) *announcement {
 	if !isHeld(lock) {
 		return nil
 	}

@@ -1,6 +1,8 @@
 package local
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,6 +29,10 @@ func TestServerOf(t *testing.T) {
 		t.Helper()
 		if got := ServerOf("/specs/shop"); got != want {
 			t.Errorf("%s: the server is %q, want %q", when, got, want)
+		}
+		// It has written no state, so that it is found and cannot be read.
+		if _, err := Find("/specs/shop"); errors.Is(err, fs.ErrNotExist) != (want != "") {
+			t.Errorf("%s: finding it says %v", when, err)
 		}
 	}
 	finds("", "nothing runs")

@@ -53,7 +53,7 @@ func TestSharedServiceAccount(t *testing.T) {
 	if said := triedFrom(t, linked, "batch", "GET", "store"); said != "" {
 		t.Errorf("batch reaches %s, which it does not use", said)
 	}
-	past, url, err := m.Past("batch", "store", "http")
+	past, url, err := m.Running().Past("batch", "store", "http")
 	if err != nil {
 		t.Fatal(err)
 	}

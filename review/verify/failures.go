@@ -87,7 +87,7 @@ func Provoke(ctx context.Context, m *ir.Mesh, o FailureOptions) (*Failures, erro
 		return nil, err
 	}
 	f.Proxies = len(p.mesh.Status().Proxies)
-	found := declared(p.tokens.mesh)
+	found := declared(p.running.Mesh)
 	if err := p.all(ctx, found); err != nil {
 		_ = p.mesh.Stop() // the first error is the cause
 		return nil, err

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,12 +102,22 @@ func (o *observation) add(a *answer) (strange bool) {
 // outcomes are those that an answer may be one of. A proxy's refusal is another one than what was followed where the
 // sender has none of its own that refuses first, so its status is only looked at where it tells outcomes apart.
 func (o *observation) outcomes(a *answer) (which []int) {
-	var others []int
-	for i := range o.j.Outcomes {
-		e := &o.j.Outcomes[i]
+	which, others := matching(o.j.Outcomes, a)
+	if len(which) == 0 {
+		return others
+	}
+	return which
+}
+
+// matching are the outcomes that an answer may be one of, and the others of which it may be one if some other proxy
+// refuses than was followed.
+func matching(outcomes []try.Outcome, a *answer) (which, others []int) {
+	for i := range outcomes {
+		e := &outcomes[i]
 		switch {
 		case e.Reach != nil && e.Reach.Refused == 0:
-			if a.service == e.Reach.Service && (e.Reach.Version == "" || a.version == e.Reach.Version) {
+			if a.service == cmp.Or(e.Reach.Service, e.Reach.External) && (e.Reach.Version == "" ||
+				a.version == e.Reach.Version) {
 				which = append(which, i)
 			}
 		case a.service != "":
@@ -121,10 +132,7 @@ func (o *observation) outcomes(a *answer) (which []int) {
 			others = append(others, i)
 		}
 	}
-	if len(which) == 0 {
-		return others
-	}
-	return which
+	return which, others
 }
 
 // missing are the outcomes that were not seen, of those that come up if the request is sent often enough: what else

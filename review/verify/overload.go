@@ -156,7 +156,7 @@ func overspend(path string) experiment {
 
 // stricter is where another budget is written that holds in place of the one of an edge; "" for none.
 func (p *prober) stricter(e *edge, path string) string {
-	for _, scope := range p.tokens.mesh.Scopes() {
+	for _, scope := range p.running.Mesh.Scopes() {
 		if member := scope.Member().Peer; member.Ref() != e.caller() {
 			continue
 		}

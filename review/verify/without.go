@@ -67,7 +67,7 @@ func Without(ctx context.Context, m *ir.Mesh, of ir.Ref, o FailureOptions) (*Abs
 // absence asks on each way to what is not there: first when it hangs, then when it is gone. Longest is how long the
 // latest answer took.
 func (p *prober) absence(ctx context.Context, a *Absence) (longest time.Duration, err error) {
-	edges, _ := edgesOf(p.tokens.mesh)
+	edges, _ := edgesOf(p.running.Mesh)
 	edges = slices.DeleteFunc(edges, func(e *edge) bool {
 		return !slices.Contains(e.ends, a.Of) || !e.protocol.IsHTTP()
 	})
