@@ -156,6 +156,7 @@ func (m *Mesh) Finish() {
 	m.routeParts()
 	for _, s := range m.Sorted() {
 		s.settlePorts(m)
+		s.Spec.Connections = m.Bounds(s.Object, s.Spec.Connections, s.Spec.Ports, false)
 	}
 	defer m.Found.Sort()
 	for _, g := range m.Repository.Gateways {

@@ -68,6 +68,7 @@ var told = map[string]string{
 	"mesh.certificates.issuer.signer":             "it is a part of the issuer",
 	"mesh.clusterDomain":                          "it is read where somebody is called by a name in the cluster",
 	"mesh.defaults.timeout":                       "members whose proxies alone ask somebody have uses too",
+	"mesh.defaults.connections.max":               "it is read where requests do not share connections",
 	"mesh.defaults.idleTimeout":                   "members whose proxies alone ask somebody have uses too",
 	"mesh.proxy.healthPort":                       "it is read where a probe is by TCP",
 	"mesh.proxy.inboundPort":                      "gateways have none",

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,12 +14,6 @@ import (
 // settingsOf are what is in force for a service besides its rules, routes and calls: each from the service, from the
 // mesh, or by default.
 func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
-	from := func(written bool, pos source.Position) string {
-		if written && pos.IsValid() {
-			return pos.String()
-		}
-		return "default"
-	}
 	mtls := "strict"
 	if s.Plaintext {
 		mtls = "permissive"
@@ -28,18 +23,10 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		outliers = ir.DefaultOutliers()
 	}
 	out := []Setting{
-		{"mtls", mtls, from(s.Plaintext, s.Pos)},
-		{"outliers", outliersText(outliers), from(s.Outliers != nil, s.Pos)},
+		{"mtls", mtls, decidedAt(s.Plaintext, s.Pos)},
+		{"outliers", outliersText(outliers), decidedAt(s.Outliers != nil, s.Pos)},
 	}
-	if slices.ContainsFunc(s.Ports, func(p ir.Port) bool { return p.Protocol.IsHTTP() }) {
-		idle := s.Traffic.Connections.IdleTimeout
-		kept := Setting{"connections to the application", fmt.Sprintf("ended after %s without requests",
-			s.LastHop.IdleTimeout), "default"}
-		if idle != nil {
-			kept.From = from(true, idle.Pos)
-		}
-		out = append(out, kept)
-	}
+	out = append(out, lastHopOf(m, s)...)
 	if s.LoadBalancer.Policy == "" {
 		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
 	}
@@ -51,7 +38,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		if p := &s.Ports[i]; p.Open {
 			out = append(out, Setting{
 				"port " + p.Name, "open: no TLS, no identity and no rule; mtls is off there",
-				from(true, p.Pos),
+				decidedAt(true, p.Pos),
 			})
 		}
 	}
@@ -61,7 +48,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	out = append(out, metricsOf(m, &s.Proxy)...)
 	if len(s.Proxy.Privileged) > 0 && s.Workload.InCluster() {
 		out = append(out, Setting{"privileged", strings.Join(s.Proxy.Privileged, ", ") +
-			" may go round the proxy or see into it", from(true, s.Pos)})
+			" may go round the proxy or see into it", decidedAt(true, s.Pos)})
 	}
 	if r := s.RateLimit; r != nil {
 		text := fmt.Sprintf("%d requests every %s", r.Requests, r.Per)
@@ -74,22 +61,49 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 		if r.Global {
 			text += ", counted for all instances"
 		}
-		out = append(out, Setting{"rateLimit", text, from(true, r.Pos)})
+		out = append(out, Setting{"rateLimit", text, decidedAt(true, r.Pos)})
 	}
 	for i := range s.Probes {
 		p := &s.Probes[i]
 		out = append(out, Setting{"probe", fmt.Sprintf("%s %s on %d is let in without mutual TLS", p.Kind, p.Path,
-			p.Port), from(true, p.Pos)})
+			p.Port), decidedAt(true, p.Pos)})
 	}
 	for i := range s.Scrape {
 		p := &s.Scrape[i]
 		out = append(out, Setting{"scrape", fmt.Sprintf("%s of port %d of the application, as GET %s where the proxy's "+
-			"metrics are", p.Path, p.Port, p.At()), from(true, p.Pos)})
+			"metrics are", p.Path, p.Port, p.At()), decidedAt(true, p.Pos)})
 	}
 	c := &m.Certificates
 	by := strings.TrimSpace(string(c.Issuer.Kind) + " " + c.Issuer.Name)
 	return append(out, Setting{"certificate", fmt.Sprintf("%s, by %s, for %s, renewed %s before its end", c.Key, by,
-		c.Lifetime, c.RenewBefore) + renewals(c), from(true, c.Pos)})
+		c.Lifetime, c.RenewBefore) + renewals(c), decidedAt(true, c.Pos)})
+}
+
+// decidedAt is a place in the spec where somebody wrote a setting, or "default".
+func decidedAt(written bool, pos source.Position) string {
+	if written && pos.IsValid() {
+		return pos.String()
+	}
+	return "default"
+}
+
+// lastHopOf is how a service's proxies keep the connections to its application.
+func lastHopOf(m *ir.Mesh, s *ir.Service) (out []Setting) {
+	if slices.ContainsFunc(s.Ports, func(p ir.Port) bool { return p.Protocol.IsHTTP() }) {
+		idle := s.Traffic.Connections.IdleTimeout
+		kept := Setting{"connections to the application", fmt.Sprintf("ended after %s without requests",
+			s.LastHop.IdleTimeout), "default"}
+		if idle != nil {
+			kept.From = decidedAt(true, idle.Pos)
+		}
+		out = append(out, kept)
+	}
+	if hop := &s.LastHop; slices.ContainsFunc(s.Ports, func(p ir.Port) bool { return hop.Bounded(&p) }) {
+		written := cmp.Or(s.Traffic.Connections.Max, m.Defaults.Connections.Max)
+		out = append(out, Setting{"connections to the application at once", fmt.Sprintf(
+			"%d to each port from each proxy", hop.Max), decidedAt(true, written.Pos)})
+	}
+	return out
 }
 
 // writtenOf are the fields of a member or of a route that somebody wrote, but for those that are skipped because they

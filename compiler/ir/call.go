@@ -64,7 +64,13 @@ func (m *Mesh) Calls() iter.Seq[Call] {
 // Calls are all calls of the member. A port that its proxy alone asks, or that only routes of others lead to, is none;
 // nor is one that does not exist, in a mesh of which the linker has found errors.
 func (s *Scope) Calls() iter.Seq[Call] {
-	return func(yield func(Call) bool) {
+	return func(found func(Call) bool) {
+		yield := func(c Call) bool {
+			if s.Share(c.Use, c.Port) {
+				c.Policy.Bounds = c.Policy.Bounds.Sharing()
+			}
+			return found(c)
+		}
 		if s.Gateway != nil {
 			s.gatewayCalls(yield)
 			return
@@ -148,6 +154,14 @@ func (s *Scope) callsBy(r *Route, to []Destination, yield func(Call) bool) bool 
 	}
 	c.By, c.Policy = []*Route{r}, s.Settings.Policy(use, &callee.Traffic, r)
 	return yield(c)
+}
+
+// Share reports whether the requests that the member's proxies send to a callee's port share connections.
+func (s *Scope) Share(use *Use, port *Port) bool {
+	if !use.External {
+		return s.Upstreams[use.To].Forms.Share(port)
+	}
+	return port.Protocol.Multiplexed() || port.Protocol.IsHTTP() && s.GoesVia(s.Externals[use.To])
 }
 
 // Use is the member's use of that callee, or nil.

@@ -18,7 +18,7 @@ type Connections struct {
 // Bounds are in force for the connections from a proxy to an upstream.
 type Bounds struct {
 	// Max connections, MaxPending requests that wait for one, and MaxRequests in
-	// flight.
+	// flight. Where requests share connections, [Bounds.Sharing] hold.
 	Max, MaxPending, MaxRequests Setting[uint32]
 	// ConnectTimeout bounds the opening of a connection, and IdleTimeout ends one
 	// without requests.
@@ -37,6 +37,14 @@ func (b *Bounds) Keepalive() bool {
 // does not take the memory of its callers, and above what one address can have of connections to another (about 28,000
 // source ports): a gateway meets other limits first.
 const manyAtOnce = 65536
+
+// Sharing are the bounds where requests share connections, as they do by HTTP/2. Max bounds nothing there, and does
+// harm: once a connection is to end, and a stream on it goes on, the next requests would wait for the end of that
+// stream.
+func (b Bounds) Sharing() Bounds {
+	b.Max = defaultBounds().Max
+	return b
+}
 
 func defaultBounds() Bounds {
 	many := Setting[uint32]{Value: manyAtOnce}

@@ -8,6 +8,11 @@ type LastHop struct {
 	IdleTimeout Duration `json:"idleTimeout"`
 	// OpenIdleTimeout ends a connection to an open port on which nothing moves: no proxy of a caller does.
 	OpenIdleTimeout Duration `json:"openIdleTimeout"`
+	// Max is how many connections to each port of the application a proxy has open at once, and MaxPending how many
+	// requests wait for one; 0 for any number. To an application of HTTP/2 they bound nothing, as requests share
+	// connections.
+	Max        uint32 `json:"max,omitempty"`
+	MaxPending uint32 `json:"maxPending,omitempty"`
 	// KeepaliveTime, KeepaliveInterval and KeepaliveProbes are of connections that come in; 0 for the system's.
 	KeepaliveTime     Duration `json:"keepaliveTime,omitempty"`
 	KeepaliveInterval Duration `json:"keepaliveInterval,omitempty"`
@@ -31,5 +36,11 @@ func LastHopOf(service, mesh *Traffic) LastHop {
 	if service.Connections.IdleTimeout == nil {
 		out.IdleTimeout = min(out.IdleTimeout, applicationIdle)
 	}
+	if b.Max.Pos.IsValid() {
+		out.Max, out.MaxPending = b.Max.Value, b.MaxPending.Value
+	}
 	return out
 }
+
+// Bounded reports whether the connections to the application on that port are bounded.
+func (h *LastHop) Bounded(port *Port) bool { return h.Max > 0 && !port.Protocol.Multiplexed() }

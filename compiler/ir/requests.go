@@ -57,6 +57,9 @@ func (f *Forms) HTTP1(p *Port) bool {
 	return f.KeepsCase(p) || len(p.Upgrades) > 0
 }
 
+// Share reports whether the requests that proxies send to a port of the member share connections.
+func (f *Forms) Share(p *Port) bool { return p.Protocol.IsHTTP() && !f.HTTP1(p) }
+
 // union takes what either takes: the next proxy decides for itself.
 func (f Forms) union(other Forms) Forms {
 	f.EncodedSlashes = f.EncodedSlashes || other.EncodedSlashes

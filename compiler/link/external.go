@@ -58,6 +58,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 		}
 	}
 	l.ofRequests(here, s.Traffic(), e.Ports, name, h.pos)
+	l.sharing(here, s.Connections, e.Ports, multiplexed, name, h.pos)
 	return e
 }
 

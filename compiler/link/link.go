@@ -52,6 +52,7 @@ func Link(units []*spec.Unit, o Options) (*ir.Mesh, Silences, diag.List) {
 		return nil, l.silences, l.found
 	}
 	l.declare()
+	l.defaultBounds(place{l.root, "mesh.defaults"}, l.root.Mesh.Defaults)
 	l.server(l.root, l.root.Mesh.Server)
 	l.operators(l.root, l.root.Mesh.Operators)
 	l.takenServices()

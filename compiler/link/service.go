@@ -49,6 +49,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	}
 	l.requestsOnly(here.field("externalAuthorization"), service.Ports, "external authorization", s.Authorizer.Pos)
 	l.ofRequests(here, s.Traffic(), service.Ports, name, h.pos)
+	l.sharing(here, s.Connections, service.Ports, multiplexed, name, h.pos)
 	service.Outliers = l.outliers(here.field("outliers"), s.Outliers, service.Ports)
 	service.Health = l.health(here.field("health"), s.Health, service.Ports)
 	service.Locality = l.locality(here.field("locality"), s.Locality, &service.Workload)

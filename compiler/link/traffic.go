@@ -105,6 +105,9 @@ func (l *linker) ofRequests(here place, t spec.Traffic, ports []ir.Port, whose s
 	if t.Retries != nil {
 		refuse("retries", "retries", t.Retries.Pos)
 	}
+	if t.Connections != nil {
+		refuse("connections.maxRequests", "the maxRequests", t.Connections.MaxRequests.Pos)
+	}
 }
 
 // requestsOnly refuses settings about requests where no port speaks HTTP.

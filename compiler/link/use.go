@@ -40,6 +40,7 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 			l.unknown(diag.UnknownCallee, at, "service or external", to, candidates, s.Pos)
 			continue
 		}
+		l.sharingInUse(at, caller, &use, s)
 		l.objectivesOfUse(at, &use, s)
 		if len(use.Ports) > 0 {
 			out = append(out, use)

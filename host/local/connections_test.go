@@ -25,14 +25,34 @@ mesh: {
 services: client: {
 	workload: deployment: "client"
 	uses: {many: {}, pending: {}, open: {}, used: connections: maxRequests: 1, idle: {}, failing: {}}
+	uses: {queued: {}, twice: {}}
 }
-services: [!="client"]: {
+services: second: {workload: deployment: "second", uses: {open: {}, queued: {}}}
+services: [!~"^(client|second)$"]: {
 	ports: main: protocol: *"http" | string
-	allow: [{from: services: ["client"]}]
+	allow: *[{from: services: ["client"]}] | [{from: services: ["client", "second"]}]
 }
 services: many: {workload: deployment: "many", ports: main: port: 8081, connections: maxRequests: 2}
 services: pending: {workload: deployment: "pending", ports: main: port: 8082, connections: maxPending: 1}
-services: open: {workload: deployment: "open", ports: main: {port: 8083, protocol: "tcp"}, connections: max: 2}
+services: open: {
+	workload: deployment: "open"
+	ports: main: {port: 8083, protocol: "tcp"}
+	connections: max: 2
+	allow: [{from: services: ["client", "second"]}]
+}
+services: twice: {
+	workload: deployment: "twice"
+	ports: main: port: 8088
+	versions: {a: labels: version: "a", b: labels: version: "b"}
+	connections: maxRequests: 2
+}
+services: queued: {
+	workload: deployment: "queued"
+	ports: main: port: 8087
+	allow: [{from: services: ["client", "second"]}]
+	connections: {max: 2, maxPending: 1}
+	probes: [{port: 8087, http: path: "/healthz"}]
+}
 services: used: {workload: deployment: "used", ports: main: port: 8084, connections: maxRequests: 2}
 services: idle: {
 	workload: deployment: "idle"
@@ -87,8 +107,8 @@ func TestConnections(t *testing.T) {
 	})
 	t.Run("max", func(t *testing.T) {
 		answered := 0
-		for range 3 {
-			conn, err := mesh.As("client").Dial(t.Context(), "open:8083")
+		for i := range 5 {
+			conn, err := mesh.As([]string{"client", "second"}[i%2]).Dial(t.Context(), "open:8083")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +119,17 @@ func TestConnections(t *testing.T) {
 			}
 		}
 		if answered != 2 {
-			t.Errorf("%d of 3 connections were let through", answered)
+			t.Errorf("%d of 5 connections of two callers were let through to the application", answered)
+		}
+	})
+	t.Run("max of requests", func(t *testing.T) { connectionsToTheApplication(t, mesh) })
+	t.Run("what a bound refuses ejects nobody", func(t *testing.T) {
+		if ok, full := together(t, c, 20, "http://twice:8088/?delay=700ms"); ok != 2 || full != 18 {
+			t.Errorf("of 20 requests %d were answered and %d refused", ok, full)
+		}
+		if n := counted(t, mesh, "service/client/a",
+			`^cluster\.(twice|many|used|queued)_.*ejections_enforced_total$`); n != 0 {
+			t.Errorf("%d instances were ejected", n)
 		}
 	})
 	t.Run("idleTimeout and keepalive", func(t *testing.T) {
@@ -117,6 +147,63 @@ func TestConnections(t *testing.T) {
 			return counted(t, mesh, "service/client/a", `^cluster\.idle_default\|main\.upstream_cx_active$`) == 0
 		})
 	})
+}
+
+// connectionsToTheApplication has an application with two connections at most, of whose requests one may wait, asked by
+// two callers and probed. Users' reports: istio/istio#28666 and kumahq/kuma#8086 (bounds that hold at the callers
+// alone), envoyproxy/envoy#20020 (a probe that the bound refuses), envoyproxy/envoy#25487 (instances that are ejected
+// for it).
+func connectionsToTheApplication(t *testing.T, mesh *Mesh) {
+	const most, inLine, above = 2, 2 + 1, 20
+	inFlight, end := make(chan string, 100), make(chan struct{})
+	stop := play(t, mesh, "queued", "a", func(_ http.ResponseWriter, r *http.Request) {
+		inFlight <- r.URL.Path
+		if r.URL.Path != "/healthz" {
+			<-end
+		}
+	})
+	defer stop()
+	answers := make(chan int, 100)
+	ask := func(n int) {
+		for i := range n {
+			client := mesh.As([]string{"client", "second"}[i%2]).Client()
+			go func() {
+				a, err := trySend(t.Context(), client, http.MethodPost, "http://queued:8087/")
+				if err != nil {
+					t.Errorf("%v", err)
+				}
+				answers <- a.status
+			}()
+		}
+	}
+	ask(most)
+	for range most {
+		<-inFlight
+	}
+	ask(inLine)
+	eventually(t, "requests that wait", func() bool {
+		return counted(t, mesh, "service/queued/a",
+			`^cluster\.inbound\|main\.circuit_breakers\.default\.rq_pending_open$`) == 1
+	})
+	ask(above)
+	for range above {
+		if status := <-answers; status != http.StatusServiceUnavailable {
+			t.Errorf("a request above the bounds: %d", status)
+		}
+	}
+	probe := "http://" + inbound(mesh, "queued", "main") + "/healthz"
+	if a := send(t, http.DefaultClient, http.MethodGet, probe); a.status != http.StatusOK {
+		t.Errorf("a probe of a busy application: %d", a.status)
+	}
+	if path := <-inFlight; path != "/healthz" || len(inFlight) != 0 {
+		t.Errorf("%s and %d more requests came beside those that the bound allows", path, len(inFlight))
+	}
+	close(end)
+	for range most + inLine {
+		if status := <-answers; status != http.StatusOK {
+			t.Errorf("a request that waited: %d", status)
+		}
+	}
 }
 
 // An instance that fails three times in a row is left alone for a second.

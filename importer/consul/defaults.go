@@ -136,7 +136,7 @@ func (m *reader) bound() {
 				}
 			}
 			if u != nil {
-				use.Connections = u.connections()
+				use.Connections = m.Bounds(of.object, u.connections(), m.portsOf(callee), true)
 			}
 		}
 		for i, u := range append([]*upstreamConfig{of.Defaults}, of.Overrides...) {
@@ -153,6 +153,17 @@ func (m *reader) bound() {
 			}
 		}
 	}
+}
+
+// portsOf are the ports of a service or external.
+func (m *reader) portsOf(callee string) map[string]*spec.Port {
+	if s := m.Services[callee]; s != nil {
+		return s.Spec.Ports
+	}
+	if e := m.Repository.External[callee]; e != nil {
+		return e.Ports
+	}
+	return nil
 }
 
 // connections are the bounds of calls; nil for none.

@@ -111,9 +111,9 @@ func (m *reader) ingressListener(g *spec.Gateway, e *entry[ingressGateway], i in
 		if len(s.TLS)+len(s.PassiveHealthCheck) > 0 {
 			m.NotCarried(e.object, "a listener has one certificate, and outliers are the service's", where...)
 		}
-		g.Uses[to.Name] = &spec.Use{Connections: (&upstreamConfig{Limits: &limits{
+		g.Uses[to.Name] = &spec.Use{Connections: m.Bounds(e.object, (&upstreamConfig{Limits: &limits{
 			s.MaxConnections, s.MaxPendingRequests, s.MaxConcurrentRequests,
-		}}).connections()}
+		}}).connections(), to.Spec.Ports, true)}
 		hosts := s.Hosts
 		if len(hosts) == 0 {
 			hosts = []string{s.Name + ".ingress.consul"}

@@ -131,7 +131,7 @@ func (m *reader) externalRule(o *importer.Object, e *spec.External, p *networkin
 	if p == nil {
 		return
 	}
-	e.Connections, e.Outliers = connections(p.ConnectionPool), outliers(p.OutlierDetection)
+	e.Connections, e.Outliers = m.Bounds(o, connections(p.ConnectionPool), e.Ports, false), outliers(p.OutlierDetection)
 	for i, of := range p.PortLevelSettings {
 		for _, port := range e.Ports {
 			if port.Port.Value == int(of.GetPort().GetNumber()) && originates(e, of.Tls) {

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/compiler/source"
@@ -38,6 +37,9 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	standsFor(c, calleeOf(callee), port, version)
 	p := b.scope.Settings.Policy(use, &callee.Traffic)
 	bounds := p.Bounds
+	if b.scope.Share(use, port) {
+		bounds = bounds.Sharing()
+	}
 	connections(c, &bounds)
 	b.connectInTime(c, callee.Name)
 	retries, called := b.budgets[callee.Name]
@@ -90,16 +92,20 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	c := b.cluster(name, use.Pos)
 	standsFor(c, e.Name, port, "")
 	p := b.scope.Settings.Policy(use, &e.Traffic)
-	connections(c, &p.Bounds)
+	bounds := p.Bounds
+	if b.scope.Share(use, port) {
+		bounds = bounds.Sharing()
+	}
+	connections(c, &bounds)
 	b.connectInTime(c, e.Name)
-	c.CircuitBreakers = breakers(&p.Bounds, budgetOf(&p))
+	c.CircuitBreakers = breakers(&bounds, budgetOf(&p))
 	failed := isNone()
 	if b.scope.GoesVia(e) {
 		failed = isUnanswered()
 	}
 	judged := outlierDetection(c, e.Outliers, failed)
 	if b.scope.GoesVia(e) {
-		b.via(c, e, port, p.Bounds.IdleTimeout.Value, judged)
+		b.via(c, e, port, bounds.IdleTimeout.Value, judged)
 		b.out.Clusters = append(b.out.Clusters, c)
 		return name
 	}
@@ -114,7 +120,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 		if b.member.Proxy.Requests.KeepsCase(port) {
 			byHTTP1(options, b.http1Towards(true))
 		}
-		b.httpOptions(c, http2Where(port), p.Bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
+		b.httpOptions(c, http2Where(port), bounds.IdleTimeout.Value, b.judge(options, judged, port.Protocol))
 	}
 	if port.Protocol == ir.HTTPS {
 		c.TransportSocket = b.originatedTLS(e, "http/1.1")
@@ -130,36 +136,6 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
-}
-
-// application adds the cluster of the service's own application on that port.
-func (b *builder) application(port *ir.Port) string {
-	name := inboundName(port.Name)
-	if b.clusters[name] {
-		return name
-	}
-	b.clusters[name] = true
-	c := b.cluster(name, port.Pos)
-	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-	c.LoadAssignment = single(name, address(b.loopback, b.target(port)))
-	c.CircuitBreakers = unbounded()
-	if port.Protocol.IsHTTP() {
-		options := towardsAProxy(&httpv3.HttpProtocolOptions{})
-		if b.member.Proxy.Requests.KeepsCase(port) {
-			byHTTP1(options, b.http1Towards(true))
-		}
-		b.httpOptions(c, http2Where(port), b.scope.Service.LastHop.IdleTimeout, options)
-	}
-	b.out.Clusters = append(b.out.Clusters, c)
-	return name
-}
-
-// unbounded are circuit breakers that are out of the way: others bound what comes in, and the tries of each request.
-func unbounded() *clusterv3.CircuitBreakers {
-	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		MaxConnections: wrapperspb.UInt32(1 << 30), MaxPendingRequests: wrapperspb.UInt32(1 << 30),
-		MaxRequests: wrapperspb.UInt32(1 << 30), MaxRetries: wrapperspb.UInt32(1 << 30),
-	}}}
 }
 
 func (b *builder) cluster(name string, pos source.Position) *clusterv3.Cluster {

@@ -73,11 +73,11 @@ func (b *builder) probeRoute(name string, p *ir.Probe) *routev3.Route {
 }
 
 // probed adds the cluster of the application that is probed, and returns its name. A
-// port whose requests go to the application has one already.
+// port whose requests go to the application has one already; where its connections are bounded, a probe waits for none.
 func (b *builder) probed(p *ir.Probe) string {
 	number, port := p.Port, b.scope.Service.PortAt(p.Port)
 	if port != nil {
-		if port.Protocol.IsHTTP() && p.Kind != ir.HealthTCP {
+		if port.Protocol.IsHTTP() && p.Kind != ir.HealthTCP && !b.scope.Service.LastHop.Bounded(port) {
 			return inboundName(port.Name)
 		}
 		number = b.target(port)
@@ -90,9 +90,11 @@ func (b *builder) probed(p *ir.Probe) string {
 	c := b.cluster(name, p.Pos)
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.LoadAssignment = single(name, address(b.loopback, number))
-	switch p.Kind {
+	switch idle := b.scope.Service.LastHop.IdleTimeout; p.Kind {
+	case ir.HealthHTTP:
+		b.httpOptions(c, nil, idle, &httpv3.HttpProtocolOptions{})
 	case ir.HealthGRPC:
-		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, ir.Duration(idleTimeout), &httpv3.HttpProtocolOptions{})
+		b.httpOptions(c, &corev3.Http2ProtocolOptions{}, idle, &httpv3.HttpProtocolOptions{})
 	case ir.HealthTCP:
 		c.HealthChecks = []*corev3.HealthCheck{{
 			Timeout: durationpb.New(probeInterval), Interval: durationpb.New(probeInterval),

@@ -43,7 +43,7 @@ func (b *builder) scrapedCluster(s *ir.Scrape) string {
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.LoadAssignment = single(name, address(b.loopback, number))
 	c.CircuitBreakers = fewScrapes()
-	b.httpOptions(c, http2, ir.Duration(idleTimeout), &httpv3.HttpProtocolOptions{})
+	b.httpOptions(c, http2, b.scope.Service.LastHop.IdleTimeout, &httpv3.HttpProtocolOptions{})
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
 }

@@ -20,6 +20,7 @@ const (
 	unansweredStatus = "x-meshc-unanswered-status" // beside it for gRPC
 
 	unconnected   = "connect-failure" // the application did not get the request
+	overloaded    = "overloaded"      // nor this one: it has as many connections as its service lets it have
 	refusedStream = "refused-stream"  // the application gave the request back unread
 	brokenOff     = "reset"           // the application may have done what was asked
 
@@ -39,7 +40,8 @@ func (b *builder) tellsUnanswered(m *hcmv3.HttpConnectionManager, spoken ir.Prot
 		status = "%GRPC_STATUS_NUMBER%" // nothing, of requests that are not of gRPC
 	}
 	m.LocalReplyConfig.Mappers = append(m.LocalReplyConfig.Mappers,
-		unanswered(unconnected, status, withFlags("UF", "UH", "UO", "NC", "OM")),
+		unanswered(unconnected, status, withFlags("UF", "UH", "NC", "OM")),
+		unanswered(overloaded, status, withFlags("UO")),
 		unanswered(refusedStream, status, b.withDetails("remote_refused_stream_reset")),
 		unanswered(brokenOff, status, withFlags("UC", "UT", "LR")),
 	)
@@ -84,9 +86,9 @@ func onUnanswered(on []ir.RetryCondition) []*routev3.HeaderMatcher {
 	for _, condition := range on {
 		switch condition {
 		case "connect-failure", "reset-before-request":
-			has[unconnected] = true
+			has[unconnected], has[overloaded] = true, true
 		case "reset", "5xx", "gateway-error": // each takes in every reset
-			has[unconnected], has[brokenOff] = true, true
+			has[unconnected], has[overloaded], has[brokenOff] = true, true, true
 		}
 	}
 	var out []*routev3.HeaderMatcher
@@ -100,14 +102,19 @@ func onUnanswered(on []ir.RetryCondition) []*routev3.HeaderMatcher {
 	return out
 }
 
-// isUnanswered takes in the answers that stand for one that did not come.
+// isUnanswered takes in the answers that stand for one that did not come. An instance that is well but busy is not
+// ejected: the others would have its requests besides their own.
 func isUnanswered() *matchv3.MatchPredicate {
-	tooMany := headerMatch(ir.StringMatch{Name: unansweredHeader, Kind: ir.MatchExact, Value: tooManyHeaders})
-	tooMany.InvertMatch = true
+	matchers := []*routev3.HeaderMatcher{{
+		Name: unansweredHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+	}}
+	for _, no := range []string{tooManyHeaders, overloaded} {
+		other := headerMatch(ir.StringMatch{Name: unansweredHeader, Kind: ir.MatchExact, Value: no})
+		other.InvertMatch = true
+		matchers = append(matchers, other)
+	}
 	return &matchv3.MatchPredicate{Rule: &matchv3.MatchPredicate_HttpResponseHeadersMatch{
-		HttpResponseHeadersMatch: &matchv3.HttpHeadersMatch{Headers: []*routev3.HeaderMatcher{{
-			Name: unansweredHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
-		}, tooMany}},
+		HttpResponseHeadersMatch: &matchv3.HttpHeadersMatch{Headers: matchers},
 	}}
 }
 

@@ -34,6 +34,8 @@ var experiments = map[string]experiment{
 // provoking is the experiment for a setting on an edge; nil for none. Below HTTP only the bounds of connections hold.
 func provoking(e *edge, path string) experiment {
 	switch {
+	case path == "connections.max" && e.protocol.IsHTTP() && e.ends[0].Kind == ir.KindService:
+		return crowd
 	case e.protocol.IsHTTP():
 		return experiments[path]
 	case path == "connections.max" && e.test.FromKind == ir.KindService:

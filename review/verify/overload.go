@@ -54,15 +54,50 @@ func overload(path, open string, bound func(*ir.Bounds) uint32) experiment {
 	}
 }
 
+// crowd sends more requests at once than the callee's proxies may have connections to their applications.
+func crowd(ctx context.Context, p *prober, e *edge) (*result, error) {
+	bounds, n := &e.trial.Policy.Bounds, beyond
+	for _, end := range e.ends {
+		s := p.mesh.Placed().Service(end.Name)
+		n += int(s.LastHop.Max) * len(s.Workload.Endpoints)
+	}
+	switch {
+	case n > atOnce:
+		return shows(NotProvoked, "it would take more than %d requests at once", atOnce)
+	case bounds.MaxRequests.Value < bounds.Max.Value:
+		return shows(NoEffect, "a caller has no more requests at once than that: connections.maxRequests (%s) is less",
+			bounds.MaxRequests.Pos)
+	}
+	before, err := p.atApplications(ctx, e, refusedConnections)
+	if err != nil {
+		return nil, err
+	}
+	got, err := p.burst(ctx, e, n, doing{"x-delay": slowly})
+	if err != nil {
+		return nil, err
+	}
+	after, err := p.grows(ctx, before, func() (uint64, error) { return p.atApplications(ctx, e, refusedConnections) })
+	if err != nil {
+		return nil, err
+	}
+	if after == before {
+		return shows(NoEffect, "of %d requests at once none waited for a connection to the application", n)
+	}
+	return shows(Behaves, "of %d requests at once some waited for a connection to the application; %d were answered "+
+		"and %d refused with 503", n, got[http.StatusOK], got[http.StatusServiceUnavailable])
+}
+
+// refusedConnections counts connections that a bound did not let open. The gauge cx_open is not asked: where threads
+// open connections together, it may stay 0 at the bound.
+const refusedConnections = "upstream_cx_overflow"
+
 // connect opens more connections below HTTP than there may be.
 func connect(ctx context.Context, p *prober, e *edge) (*result, error) {
 	n := int(e.trial.Policy.Bounds.Max.Value) + beyond
 	if n > atOnce {
 		return shows(NotProvoked, "it would take more than %d connections at once", atOnce)
 	}
-	// The gauge cx_open is not asked: where threads open connections together, it may stay 0 at the bound.
-	const refused = "upstream_cx_overflow"
-	before, err := p.stat(ctx, e, refused)
+	before, err := p.stat(ctx, e, refusedConnections)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +109,7 @@ func connect(ctx context.Context, p *prober, e *edge) (*result, error) {
 		}
 		defer c.Close()
 	}
-	after, err := p.grows(ctx, e, refused, before)
+	after, err := p.grows(ctx, before, func() (uint64, error) { return p.stat(ctx, e, refusedConnections) })
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +120,9 @@ func connect(ctx context.Context, p *prober, e *edge) (*result, error) {
 }
 
 // grows waits for a counter to be more than it was, for as long as it may be late, and returns what it is then.
-func (p *prober) grows(ctx context.Context, e *edge, name string, was uint64) (is uint64, err error) {
+func (p *prober) grows(ctx context.Context, was uint64, read func() (uint64, error)) (is uint64, err error) {
 	for end := time.Now().Add(slack); ; {
-		if is, err = p.stat(ctx, e, name); err != nil || is > was || time.Now().After(end) {
+		if is, err = read(); err != nil || is > was || time.Now().After(end) {
 			return is, err
 		}
 		select {
@@ -102,7 +137,7 @@ func (p *prober) grows(ctx context.Context, e *edge, name string, was uint64) (i
 func (p *prober) instead(e *edge, path string) string {
 	b := &e.trial.Policy.Bounds
 	switch {
-	case path != "connections.maxRequests" && e.ends[0].Kind == ir.KindService:
+	case path == "connections.maxPending" && e.ends[0].Kind == ir.KindService:
 		return ": requests share connections"
 	case path == "connections.maxRequests" && b.Max.Pos.IsValid() && b.Max.Value < b.MaxRequests.Value:
 		return fmt.Sprintf(": connections.max (%s) is less", b.Max.Pos)

@@ -167,6 +167,22 @@ func (p *prober) stat(ctx context.Context, e *edge, name string) (sum uint64, er
 	return sum, nil
 }
 
+// atApplications is the sum of a statistic of the callees' own proxies about their applications.
+func (p *prober) atApplications(ctx context.Context, e *edge, name string) (sum uint64, err error) {
+	for _, end := range e.ends {
+		for _, instance := range p.mesh.Placed().Service(end.Name).Workload.Endpoints {
+			stats, err := p.mesh.Stats(ctx, end.ID()+"/"+instance.Name, `^cluster\.inbound\|.*\.`+name+"$")
+			if err != nil {
+				return 0, err
+			}
+			for _, n := range stats {
+				sum += n
+			}
+		}
+	}
+	return sum, nil
+}
+
 // during is the largest sum of statistics about the callees of an edge while something goes on.
 func (p *prober) during(ctx context.Context, e *edge, name string, goesOn func() error) (largest uint64, err error) {
 	done := make(chan error, 1)
