@@ -121,18 +121,19 @@ func (l *linker) authorizer(here place, f spec.Field[string]) string {
 	return f.Value
 }
 
-// asked adds to what a member reaches the services that its proxy asks: for the
-// keys of tokens, and about requests.
-func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer string, pos source.Position,
-	uses []ir.Use,
+// asked adds to what a member, which was written at pos, reaches the services that its proxy asks: for the keys of
+// tokens, and about requests.
+func (l *linker) asked(here place, caller *ir.Peer, issuers []string, authorizer spec.Field[string],
+	pos source.Position, uses []ir.Use,
 ) []ir.Use {
 	for _, issuer := range issuers {
 		if i := l.mesh.JWTIssuer(issuer); i != nil && i.To != "" && i.Port != "" {
 			uses = l.asks(here, caller, i.To, i.Port, i.External, "for the keys of "+issuer, i.Pos, pos, uses)
 		}
 	}
-	if a := l.mesh.ExternalAuthorization(authorizer); a != nil && a.Port != "" {
-		uses = l.asks(here, caller, a.Service, a.Port, false, "to authorize requests", a.Pos, pos, uses)
+	if a := l.mesh.ExternalAuthorization(authorizer.Value); a != nil && a.Port != "" {
+		uses = l.asks(here.field("externalAuthorization"), caller, a.Service, a.Port, false, "to authorize requests", a.Pos,
+			here.pos(authorizer.Pos), uses)
 	}
 	return uses
 }

@@ -163,18 +163,20 @@ func (l *linker) members() {
 	l.metricsAreClosed()
 	l.metricsPortsAreFree()
 	for _, s := range l.mesh.Services {
-		here, caller := l.services[s.Name].place, s.Peer()
+		h, caller := l.services[s.Name], s.Peer()
+		here := h.place
 		s.Uses = l.routed(here, &caller, s.Uses)
 		s.Uses = l.counted(here, &caller, s.RateLimit, nil, s.Uses)
-		s.Uses = l.asked(here, &caller, s.AllTokenIssuers(), s.Authorizer, s.Pos, s.Uses)
-		l.requestsAreRead(here, s.Ports, s.Uses, l.services[s.Name].spec.Telemetry)
+		s.Uses = l.asked(here, &caller, s.AllTokenIssuers(), h.spec.Authorizer, s.Pos, s.Uses)
+		l.requestsAreRead(here, s.Ports, s.Uses, h.spec.Telemetry)
 		s.Uses = l.reported(here, &caller, &s.Telemetry, s.Pos, s.Uses)
 	}
 	for _, g := range l.mesh.Gateways {
-		here, caller := l.gateways[g.Name].place, g.Peer()
+		h, caller := l.gateways[g.Name], g.Peer()
+		here := h.place
 		g.Uses = l.routed(here, &caller, g.Uses)
 		g.Uses = l.counted(here, &caller, g.CountedGlobally(), g.Routes, g.Uses)
-		g.Uses = l.asked(here, &caller, g.AllTokenIssuers(), g.Authorizer, g.Pos, g.Uses)
+		g.Uses = l.asked(here, &caller, g.AllTokenIssuers(), h.spec.Authorizer, g.Pos, g.Uses)
 		g.Uses = l.reported(here, &caller, &g.Telemetry, g.Pos, g.Uses)
 	}
 	l.reportsTakeEffect(l.root)
