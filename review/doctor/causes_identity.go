@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/meshc/meshc/compiler/ir"
+	"github.com/meshc/meshc/compiler/source"
 )
 
 // certificates finds clock-wrong, by a leaf that is not valid now, and issuer-not-reloaded: handshakes with one member
@@ -85,13 +88,46 @@ func (p *patient) untrusted() (out []candidate) {
 	return out
 }
 
-// plaintext finds plaintext-client: connections to the listener of a strict port end in failed handshakes that no
-// caller with a certificate has.
+// unasked are the connections to the callee that its proxy refused before it asked any rule, by cause.
+func (e *edge) unasked() map[string]uint64 {
+	out := map[string]uint64{}
+	if end := e.latest.Server; end != nil {
+		for _, f := range end.Failures {
+			if f.Flags != ir.DeniedBelowHTTP && slices.Contains(ir.Denials, f.Flags) {
+				out[f.Flags] += f.Requests
+			}
+		}
+	}
+	return out
+}
+
+// plaintext finds plaintext-client: connections to a strict port that its proxy refuses as they have no TLS, or not
+// that of the mesh, which no caller with a certificate makes.
 func plaintext(p *patient) (out []candidate) {
-	for i := range p.Proxies {
+	known := map[ir.Ref]bool{}
+	for _, s := range p.having(denied) {
+		callee, refused := p.service(s.edge.callee), s.edge.unasked()
+		if callee == nil || len(refused) == 0 || len(p.fromAndTo(s.edge.callee, unconnected, broken)) > 0 {
+			continue
+		}
+		known[s.edge.callee] = true
+		position := callee.Pos
+		if port := callee.Port(s.edge.PortName); port != nil {
+			position = port.Pos
+		}
+		c := p.plaintextTo(s.edge.callee, position)
+		c.explains, c.sure = []symptom{s}, byNumbers
+		for _, cause := range slices.Sorted(maps.Keys(refused)) {
+			c.evidence = append(c.evidence, Evidence{
+				fmt.Sprintf("%d connections to port %d were refused: %s", refused[cause], s.edge.Port, cause), "meshc edges --last 5m",
+			})
+		}
+		out = append(out, c)
+	}
+	for i := range p.Proxies { // no server tells of it
 		one := &p.Proxies[i]
 		s := p.service(one.Member)
-		if s == nil || len(s.Ports) == 0 || len(p.fromAndTo(one.Member, unconnected, broken)) > 0 {
+		if s == nil || known[one.Member] || len(s.Ports) == 0 || len(p.fromAndTo(one.Member, unconnected, broken)) > 0 {
 			continue
 		}
 		n := uint64(0)
@@ -103,13 +139,22 @@ func plaintext(p *patient) (out []candidate) {
 		if n < 2 {
 			continue
 		}
-		out = append(out, candidate{sure: byElimination, next: "meshc describe " + one.Member.String(), Verdict: Verdict{
-			Cause: PlaintextClient, Subject: one.Member.String(), Position: lineOf(s.Ports[0].Pos), Party: ByClient,
-			Text: fmt.Sprintf("somebody connects to %s without TLS of the mesh; callers with a certificate are served", s.Name),
-		}, evidence: []Evidence{{
+		c := p.plaintextTo(one.Member, s.Ports[0].Pos)
+		c.sure = byElimination
+		c.evidence = []Evidence{{
 			fmt.Sprintf("%d handshakes at the listener of %s failed within %s", n, one.Node, between),
 			"meshc config " + s.Name,
-		}}})
+		}}
+		out = append(out, c)
 	}
 	return out
+}
+
+// plaintextTo is the candidate of a member that somebody connects to without TLS of the mesh.
+func (p *patient) plaintextTo(member ir.Ref, at source.Position) candidate {
+	return candidate{next: "meshc describe " + member.String(), Verdict: Verdict{
+		Cause: PlaintextClient, Subject: member.String(), Position: lineOf(at), Party: ByClient,
+		Text: fmt.Sprintf("somebody connects to %s without TLS of the mesh; callers with a certificate are served",
+			member.Name),
+	}}
 }

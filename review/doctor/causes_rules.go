@@ -71,7 +71,7 @@ func (p *patient) rulesBefore(name string) (was *ir.Service, loaded time.Time) {
 func removedRules(p *patient) (out []candidate) {
 	for _, s := range p.having(denied) {
 		callee := p.service(s.edge.callee)
-		if callee == nil || p.untaken(s.edge.callee) {
+		if callee == nil || p.untaken(s.edge.callee) || len(s.edge.unasked()) > 0 {
 			continue
 		}
 		was, loaded := p.rulesBefore(callee.Name)

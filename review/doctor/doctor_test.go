@@ -237,6 +237,20 @@ func identityIllnesses() []illness {
 		}, "", Verdict{
 			Cause: PlaintextClient, Subject: "service cart", Position: wardLine("services: [string]: ports"), Party: ByClient,
 		}},
+		{"a port counts plaintext", func(_ *testing.T, w *ward) {
+			all := serve.Edge{Callee: "service cart", Port: 8080, PortName: "http", Server: usualEnd(telemetry.ServerTCP)}
+			for _, s := range lastSteps(all.Server) {
+				s.Denied = s.Requests
+			}
+			latest := all
+			latest.Server = &telemetry.End{Kind: telemetry.ServerTCP, Failures: []telemetry.Failure{
+				{GRPC: -1, Flags: ir.RefusedPlaintext, Requests: 200},
+			}}
+			w.Server.Edges.Edges = append(w.Server.Edges.Edges, all)
+			w.Server.Latest.Edges = append(w.Server.Latest.Edges, latest)
+		}, "", Verdict{
+			Cause: PlaintextClient, Subject: "service cart", Position: wardLine("services: [string]: ports"), Party: ByClient,
+		}},
 	}
 }
 
