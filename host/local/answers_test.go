@@ -42,6 +42,7 @@ func writes(t *testing.T, instead *app.App, port string, answers map[string]stri
 // Answers of HTTP/1.1 that applications write in old or odd forms arrive as they are meant, by each way.
 //
 // Users' reports: envoyproxy/envoy#9016 and envoyproxy/envoy#11398 (a length and chunks), envoyproxy/envoy#3775 (HEAD),
+// envoyproxy/envoy#16071 (304 without a length),
 // projectcontour/contour#4458 (204 with a length), istio/istio#13861 and istio/istio#56211 (the header server).
 func TestAnswersArriveAsMeant(t *testing.T) {
 	const form = "x-form: it\r\n"
@@ -67,6 +68,7 @@ func TestAnswersArriveAsMeant(t *testing.T) {
 		"edited":  "HTTP/1.1 200 OK\r\nServer: own/1\r\nContent-Length: 2\r\n\r\nok",
 		"removed": "HTTP/1.1 200 OK\r\nServer: own/1\r\nContent-Length: 2\r\n\r\nok",
 		"same":    "HTTP/1.1 304 Not Modified\r\n" + form + "ETag: \"e\"\r\nContent-Length: 55\r\n\r\n",
+		"bare":    "HTTP/1.1 304 Not Modified\r\n" + form + "ETag: \"e\"\r\n\r\n",
 	}
 	holds := map[string]string{
 		"odd": "x_under: \xc3\xbc\r\n", "cookies": "set-cookie: a=1; Path=/\r\nset-cookie: b=2\r\n",
@@ -84,7 +86,7 @@ func TestAnswersArriveAsMeant(t *testing.T) {
 				method, body = http.MethodHead, ""
 			case "odd":
 				status = "299"
-			case "same":
+			case "same", "bare":
 				status, body = "304", ""
 			case "none":
 				status, body = "204", ""
@@ -95,6 +97,10 @@ func TestAnswersArriveAsMeant(t *testing.T) {
 			if !strings.Contains(got, "HTTP/1.1 "+status+" ") || !strings.Contains(got, form) ||
 				!strings.Contains(got, holds[name]) || !strings.Contains(got, body) {
 				t.Errorf("%s, %s: %q", way.name, name, got)
+			}
+			length := strings.Contains(got, "content-length") || strings.Contains(got, "transfer-encoding")
+			if name == "bare" && length {
+				t.Errorf("%s: an answer without a length gets one: %q", way.name, got)
 			}
 		}
 	}

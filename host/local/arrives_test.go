@@ -70,6 +70,12 @@ var asSent = []struct{ name, request, arrives, not string }{
 		"POST /k HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: Chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\n\r\n",
 		"transfer-encoding: chunked\r\n\r\nabc", "",
 	},
+	{"no body of GET", "GET /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "GET /k", "content-length"},
+	{"no body of DELETE", "DELETE /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "DELETE /k", "content-length"},
+	{
+		"the absolute form", "GET http://HOST/k HTTP/1.1\r\nHost: HOST\r\n\r\n",
+		"GET /k HTTP/1.1\r\nhost: HOST\r\n", "",
+	},
 	{"no body of POST", "POST /k HTTP/1.1\r\nHost: HOST\r\n\r\n", "content-length: 0\r\n", ""},
 	{
 		"what a connection keeps to itself",
@@ -102,7 +108,8 @@ var asSent = []struct{ name, request, arrives, not string }{
 // asks the application about its body, and trailers. Offers that nobody takes up are ignored.
 //
 // Users' reports: minio/minio#9169 and #6320 (a signature is of the host with its port), istio/istio#36278,
-// istio/istio#21382, projectcontour/contour#5074.
+// istio/istio#21382, projectcontour/contour#5074, envoyproxy/envoy#14890 (a length of requests without a body),
+// linkerd/linkerd2#5069 (the absolute form).
 func TestRequestsArriveAsSent(t *testing.T) {
 	mesh := start(t, inline(t, map[string]string{"mesh.cue": asSentMesh}))
 	for _, way := range waysTo(t, mesh, recording(t)) {
