@@ -12,6 +12,7 @@ need() { # need PACKAGE COMMAND...: one of the commands is enough
 	missing="$missing $package"
 }
 need git git
+need curl curl
 need redis-server redis-server # the rate limit service counts in it
 if [ -z "${ENVOY:-}" ] && [ ! -x "$(dirname "$0")/../.tools/envoy" ] && ! python3 -m pip --version >/dev/null 2>&1; then
 	missing="$missing python3-pip" # by which Envoy comes

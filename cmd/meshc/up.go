@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -30,9 +31,11 @@ func newUpCmd() *cobra.Command {
 Envoy beside each version of each service, a small application behind it that reports what it sees, and the gateways.
 Externals are stood in for, so that nothing leaves the machine.
 
-It prints where the gateways are, a request that works and one that is denied, both tried before, and then the state of
-every proxy. Commands that ask meshc serve (top, edges, status, doctor, config, check and bundle) find the mesh from the
-spec's directory without --server, and meshc curl sends requests through it. When the spec changes on disk the mesh changes with it; while the spec is wrong the last good one runs on.
+It prints where the gateways are, for each of them a request that works and one that is denied, both tried before, and
+then the state of every proxy. In a mesh without a gateway they are calls of its services, by meshc curl. Commands that
+ask meshc serve (top, edges, status, doctor, config, check and bundle) find the mesh from the spec's directory without
+--server, and meshc curl sends requests through it. When the spec changes on disk the mesh changes with it; while the spec
+is wrong the last good one runs on.
 Ctrl-C ends it and leaves nothing behind. What one leaves that is killed, the next one removes.`,
 		Example: `  meshc up
   meshc up ./... -t env=dev
@@ -162,7 +165,7 @@ func up(cmd *cobra.Command, o local.Options, source *upSource, directories []str
 	}
 }
 
-// printGateways writes where the gateways are, and what can be tried there.
+// printGateways writes where the gateways are, and what can be tried there, or between services.
 func printGateways(ctx context.Context, out io.Writer, mesh *local.Mesh) error {
 	fmt.Fprintln(out)
 	for _, g := range mesh.Placed().Gateways {
@@ -170,14 +173,35 @@ func printGateways(ctx context.Context, out io.Writer, mesh *local.Mesh) error {
 			fmt.Fprintf(out, "gateway %s: %s\n", g.Name, url)
 		}
 	}
-	works, denied := mesh.Examples(ctx)
-	if works != nil {
-		fmt.Fprintf(out, "\nworks, %d through %s:\n  %s\n", works.Status, strings.Join(works.Hops, " → "), works.Curl())
-	}
-	if denied != nil {
-		fmt.Fprintf(out, "\ndenied, %d, as no rule allows it:\n  %s\n", denied.Status, denied.Curl())
+	meshc := meshcCommand()
+	for _, e := range mesh.Examples(ctx) {
+		by := ""
+		if e.Gateway != "" && len(mesh.Placed().Gateways) > 1 {
+			by = "gateway " + e.Gateway + " "
+		}
+		if e.Works != nil {
+			fmt.Fprintf(out, "\n%sworks, %d through %s:\n  %s\n", by, e.Works.Status, strings.Join(e.Works.Hops, " → "),
+				e.Works.Command(meshc))
+		}
+		if e.Denied != nil {
+			fmt.Fprintf(out, "\n%sdenied, %d, as no rule allows it:\n  %s\n", by, e.Denied.Status, e.Denied.Command(meshc))
+		}
 	}
 	return ctx.Err()
+}
+
+// meshcCommand is how this meshc is started in a shell, for the spec in the working directory.
+func meshcCommand() string {
+	command := "meshc"
+	own, err := os.Executable()
+	if found, lookErr := exec.LookPath(command); err == nil && (lookErr != nil || actual(found) != actual(own)) {
+		command = local.Quote(own)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return command
+	}
+	return command + " -C " + local.Quote(dir)
 }
 
 func gatewayURLs(mesh *local.Mesh, g *ir.Gateway) []string {

@@ -28,6 +28,8 @@ func TestUp(t *testing.T) {
 		"until Ctrl-C":               upUntilInterrupt,
 		"until it is killed":         upUntilKilled,
 		"until its terminal is gone": upUntilHangup,
+		"with gateways of TLS":       upPrintsGateways,
+		"without a gateway":          upPrintsCalls,
 		"not with a wrong spec":      upRefusesSpec,
 		"not without Envoy":          upNeedsEnvoy,
 	} {
@@ -217,12 +219,19 @@ type upProcess struct {
 // temporary has meshc up take a temporary directory, in the process' own TMPDIR.
 const temporary = true
 
+// startUp runs a copy of examples/shop.
 func startUp(t *testing.T, binary string, temporary ...bool) *upProcess {
 	t.Helper()
-	up := &upProcess{spec: t.TempDir(), dir: t.TempDir(), ended: make(chan error, 1)}
-	if err := os.CopyFS(up.spec, os.DirFS("../../examples/shop")); err != nil {
+	spec := t.TempDir()
+	if err := os.CopyFS(spec, os.DirFS("../../examples/shop")); err != nil {
 		t.Fatal(err)
 	}
+	return startUpOf(t, binary, spec, temporary...)
+}
+
+func startUpOf(t *testing.T, binary, spec string, temporary ...bool) *upProcess {
+	t.Helper()
+	up := &upProcess{spec: spec, dir: t.TempDir(), ended: make(chan error, 1)}
 	envoy, err := exec.LookPath("envoy")
 	if err != nil {
 		envoy, err = filepath.Abs("../../.tools/envoy")
