@@ -33,13 +33,18 @@ func (u *Upstream) Places(port *Port, inCluster bool) (places []Place, whole boo
 	if port.Protocol != TCP || w.InCluster() || w.DNS != "" || w.File != "" {
 		return nil, false
 	}
-	for i := range w.Endpoints {
-		e := &w.Endpoints[i]
+	return u.known(port), !inCluster
+}
+
+// known are the places of the instances that the spec says, whatever is spoken on the port.
+func (u *Upstream) known(port *Port) (places []Place) {
+	for i := range u.Workload.Endpoints {
+		e := &u.Workload.Endpoints[i]
 		if ip, err := netip.ParseAddr(e.Address); err == nil {
 			places = addPlace(places, Place{single(ip), e.Ports[port.Name]}, port.Number)
 		}
 	}
-	return places, !inCluster
+	return places
 }
 
 // Places are the addresses of an external on a port; see [Scope.Places]. Through an egress gateway connections lead to

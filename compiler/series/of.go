@@ -164,6 +164,7 @@ func (b *builder) outbound() {
 		b.passed(requests, addressed, rest, names, closed)
 	}
 	for number, normal := range requests {
+		b.instances(number, callees[number])
 		b.counts(ClientHTTP, len(callees[number]))
 		b.going(ClientHTTP, "", "", "", UndeclaredRoute, b.scope.Pos())
 		if normal {
@@ -267,6 +268,19 @@ func (b *builder) called(use *ir.Use, p *ir.Port) {
 		b.route(r.Name, p, p, nil, r)
 	}
 	b.sent(RestRoute, p, callee.Pos, []ir.Destination{{Service: callee.Name}}, p)
+}
+
+// instances are the ways of requests on a port number for single instances, by the routes of their service.
+func (b *builder) instances(number uint16, callees map[Edge]bool) {
+	b.callees = callees
+	for _, n := range b.scope.Instances(number) {
+		callee := b.scope.Upstreams[n.Use.To]
+		for i := range callee.Routes {
+			r := callee.Routes[i].AtOne(callee.Name)
+			b.route(r.Name, n.Port, n.Port, nil, r)
+		}
+	}
+	b.callees = nil
 }
 
 // The routes that nobody wrote.

@@ -41,6 +41,9 @@ func (r *run) fromService(s *ir.Service) error {
 		r.call(at, s, c.use, c.port)
 		return nil
 	}
+	if r.toInstance(at, s, &scope) {
+		return nil
+	}
 	r.Write = "services." + s.Name + ".uses: the callee, by its name"
 	if callee := r.named(); callee != "" && r.mesh.Service(callee) == nil {
 		r.Write = fmt.Sprintf("services.%s.uses: %q: {}", s.Name, callee)
@@ -165,7 +168,7 @@ func (r *run) call(at string, s *ir.Service, use *ir.Use, portName string) {
 			return
 		}
 	}
-	if len(callee.Routes) > 0 {
+	if len(callee.Routes) > 0 && r.at == "" {
 		r.step(at, callee.Pos, "matches no route of %s, so it goes to any instance", callee.Name)
 	}
 	r.goes(at, s.Uses, use, callee, port, q, rest(callee))

@@ -67,7 +67,9 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 	by ...*ir.Route,
 ) {
 	last := by[len(by)-1]
-	r.Routes = by
+	if r.Routes = by; r.at != "" {
+		last = last.AtOne(callee.Name)
+	}
 	if q.upgrade != "" {
 		var to []string
 		if !leaves(by, q.path) {
@@ -138,6 +140,11 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 	}
 	r.Policy = &p
 	r.policy(at, came.Protocol, &p)
+	if r.at != "" && !r.passes(OnDestination, "it is", "it is not", "whether %s, with its certificate, is at %s",
+		callee.Name, r.at) {
+		r.answer(at, http.StatusServiceUnavailable)
+		return
+	}
 	r.destinations(last, came, &sent)
 }
 
@@ -220,6 +227,7 @@ func (r *run) destinations(route *ir.Route, came *ir.Port, q *message) {
 		r.Reaches = append(r.Reaches, Reach{
 			Service: callee.Name, Version: d.Version, Port: port.Name, Percent: 100 * float64(d.Weight) / float64(sum),
 			Host: q.authority, Path: q.withQuery(arrived.path), Refused: refused.status, Transient: refused.transient,
+			Address: r.at,
 		})
 	}
 	if same := sameRefusal(r.Reaches); same != 0 {

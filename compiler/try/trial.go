@@ -74,8 +74,8 @@ type Reach struct {
 	Host    string  `json:"host,omitempty"`
 	Path    string  `json:"path,omitempty"` // with its query
 	// Address is where a connection below HTTP goes that was made to an address, IP:PORT; "" where it was made by a
-	// name. Of what passes undeclared it is the address that was asked for, HOST:PORT, and neither Service nor External
-	// is set.
+	// name. Of a request for one instance it is the host that names it. Of what passes undeclared it is the address
+	// that was asked for, HOST:PORT, and neither Service nor External is set.
 	Address string `json:"address,omitempty"`
 	// Refused is the status with which its proxy answers instead; 0 when it lets the request in.
 	Refused int `json:"refused,omitempty"`
@@ -109,7 +109,8 @@ type run struct {
 	mayShow bool
 	// settled are headers of which it is known what proxies write there: what the message says.
 	settled []string
-	// at is the address that a connection below HTTP leads to, IP:PORT; "" for one made by a name.
+	// at is the address that a connection below HTTP leads to, IP:PORT; "" for one made by a name. Of a request by HTTP
+	// for one instance it is the host that names it.
 	at string
 	// branch is the way that is followed through what the mesh does not decide; nil for the one that lets the request
 	// in.

@@ -20,8 +20,8 @@ import (
 
 // The instances of one service call each other, and each itself, at their own addresses: a Redis replicates to another
 // one, they change roles, and requests to the service reach both instances from either. The applications listen on
-// loopback alone, so every connection comes by a proxy. A pod of Istio could not reach its own address, by plaintext or
-// by TLS, while others could (istio/istio#7563, #12551, #30990).
+// loopback alone, so every connection comes by a proxy. By HTTP, who names an address gets that instance. A pod of
+// Istio could not reach its own address, by plaintext or by TLS, while others could (istio/istio#7563, #12551, #30990).
 //
 // Field: uses
 func TestPeersOfOneService(t *testing.T) {
@@ -91,6 +91,18 @@ func TestPeersOfOneService(t *testing.T) {
 			seen[body] = true
 			return seen[one.name] && seen[two.name]
 		})
+	}
+	for address, want := range map[string]host{
+		"10.99.0.1:8080": one, "[fd99::1]:8080": one, "10.99.0.2:8080": two, "[fd99::2]:8080": two,
+	} {
+		for _, h := range []host{one, two} {
+			if status, body := h.get(t, 0, address, address); status != http.StatusOK || body != want.name {
+				t.Errorf("%s asks %s by HTTP: %d %q", h.name, address, status, body)
+			}
+			if status, body := h.get(t, 0, "10.99.0.1:8080", "store-0.store"); status != http.StatusBadGateway {
+				t.Errorf("%s asks for a name that no pod has: %d %q", h.name, status, body)
+			}
+		}
 	}
 	// What is not of the service stays as it is without a mesh.
 	one.echo(t, "10.99.0.1:9001", "on its own address")

@@ -79,8 +79,8 @@ func (a *addressed) connections(c call) {
 
 // reachedAt is the port of an instance at an address that is asked for and nobody knows.
 func (b *builder) reachedAt(c call) uint16 {
-	if c.callee != nil && c.callee.Workload.InCluster() {
-		return c.callee.InstancePort(c.port)
+	if c.callee != nil {
+		return c.callee.ReachedAt(c.port)
 	}
 	return c.port.Number
 }
@@ -201,16 +201,21 @@ func (b *builder) direct(name string, c call, port uint16) *listenerv3.Filter {
 // directUpstream is the cluster of an instance of the callee at the address that was asked for. Nobody chooses among
 // instances, so none is ejected, and none is asked for its health.
 func (b *builder) directUpstream(c call, port uint16) string {
-	name := join(upstreamCluster(c.callee, c.port.Name, ""), "direct")
-	if port != c.port.Number {
-		name = join(name, strconv.Itoa(int(port)))
-	}
+	name := directName(upstreamCluster(c.callee, c.port.Name, ""), c.port, port)
 	p := b.scope.Settings.Policy(c.use, &c.callee.Traffic)
 	out := b.originalDestinationCluster(name, c, &p, calleeOf(c.callee), c.callee.Name, port)
 	if out != nil {
-		out.TransportSocket = b.upstreamTLS(c.callee)
+		b.toProxies(out, c.callee, c.port, &p.Bounds, nil)
 	}
 	return name
+}
+
+// directName is what a name of a callee's port becomes for an instance of which that port is at another one.
+func directName(name string, port *ir.Port, at uint16) string {
+	if at != port.Number {
+		return join(name, "direct", strconv.Itoa(int(at)))
+	}
+	return join(name, "direct")
 }
 
 func (b *builder) directExternal(c call) string {
@@ -233,7 +238,7 @@ func (b *builder) originalDestinationCluster(
 	standsFor(out, callee, c.port, "")
 	connections(out, &p.Bounds)
 	b.connectInTime(out, opens)
-	out.CircuitBreakers = breakers(&p.Bounds, budgetOf(p))
+	out.CircuitBreakers = breakers(&p.Bounds, b.retryBudget(opens, p))
 	out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
 	out.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
 	if port != c.port.Number {

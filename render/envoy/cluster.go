@@ -42,29 +42,11 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	connections(c, &bounds)
 	b.connectInTime(c, callee.Name)
-	retries, called := b.budgets[callee.Name]
-	if !called {
-		retries = budgetOf(&p)
-	}
-	c.CircuitBreakers = breakers(&bounds, retries)
+	c.CircuitBreakers = breakers(&bounds, b.retryBudget(callee.Name, &p))
 	judged := outlierDetection(c, callee.Outliers, isUnanswered())
 	b.balance(c, callee)
 	healthChecks(c, callee, port)
-	switch {
-	case b.proxyless:
-		c.TransportSocket = b.proxylessTLS(callee)
-	case port.Protocol.IsHTTP():
-		alpn, options := "h2", b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{}))
-		if callee.Forms.HTTP1(port) {
-			alpn = "http/1.1"
-			byHTTP1(options, b.http1Towards(callee.Forms.KeepsCase(port)))
-		}
-		c.TransportSocket = b.upstreamTLS(callee, alpn)
-		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), bounds.IdleTimeout.Value,
-			b.judge(options, judged, port.Protocol))
-	default:
-		c.TransportSocket = b.upstreamTLS(callee)
-	}
+	b.toProxies(c, callee, port, &bounds, judged)
 	switch w := &callee.Workload; {
 	case w.DNS != "":
 		b.byName(c, w.DNS, port.Number)
@@ -80,6 +62,28 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	}
 	b.out.Clusters = append(b.out.Clusters, c)
 	return name
+}
+
+// toProxies says what is spoken to those of the callee, with whose identity, and by what an instance is judged; nil
+// where it is by nothing.
+func (b *builder) toProxies(c *clusterv3.Cluster, callee *ir.Upstream, port *ir.Port, bounds *ir.Bounds,
+	judged *httpv3.HttpProtocolOptions_OutlierDetection,
+) {
+	switch {
+	case b.proxyless:
+		c.TransportSocket = b.proxylessTLS(callee)
+	case port.Protocol.IsHTTP():
+		alpn, options := "h2", b.renewed(throughAProxy(&httpv3.HttpProtocolOptions{}))
+		if callee.Forms.HTTP1(port) {
+			alpn = "http/1.1"
+			byHTTP1(options, b.http1Towards(callee.Forms.KeepsCase(port)))
+		}
+		c.TransportSocket = b.upstreamTLS(callee, alpn)
+		b.httpOptions(c, streamErrors(&corev3.Http2ProtocolOptions{}), bounds.IdleTimeout.Value,
+			b.judge(options, judged, port.Protocol))
+	default:
+		c.TransportSocket = b.upstreamTLS(callee)
+	}
 }
 
 // external adds the cluster of a port of an external and returns its name.

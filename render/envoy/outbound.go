@@ -135,8 +135,9 @@ func (b *builder) virtual(number uint16, calls []call) {
 		}
 	}
 	if hosts != nil {
-		byAddress.requests(b.outboundHTTP(name, first, false, b.scope.ExternalsAlone(number),
-			append(hosts, b.undeclared(number, first))...))
+		undeclared := b.undeclared(number, first)
+		hosts = slices.Concat(hosts, b.instances(number, undeclared), []*routev3.VirtualHost{undeclared})
+		byAddress.requests(b.outboundHTTP(name, first, false, b.scope.ExternalsAlone(number), hosts...))
 	}
 	switch {
 	case l.FilterChains != nil: // of TLS

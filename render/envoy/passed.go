@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -122,10 +123,9 @@ func (b *builder) passedHost(upgrades []string) *routev3.VirtualHost {
 	}
 	return &routev3.VirtualHost{
 		Name: undeclaredHost, Domains: []string{"*"}, Metadata: positionMetadata(b.scope.Pos()),
-		RequestHeadersToRemove: ofTheMesh,
 		Routes: []*routev3.Route{{
 			Name: undeclaredHost, Match: pathMatch(ir.PathMatch{}), Metadata: positionMetadata(b.scope.Pos()),
-			Action: &routev3.Route_Route{Route: action},
+			Action: &routev3.Route_Route{Route: action}, RequestHeadersToRemove: slices.Clone(ofTheMesh),
 		}},
 	}
 }

@@ -79,6 +79,14 @@ func budgetOf(p *ir.Policy) budget {
 	return budget{of.Percent.Value, of.MinConcurrency.Value}
 }
 
+// retryBudget is that of a callee's clusters, or of a call by that policy where no other one leads there.
+func (b *builder) retryBudget(callee string, p *ir.Policy) budget {
+	if of, called := b.budgets[callee]; called {
+		return of
+	}
+	return budgetOf(p)
+}
+
 // retryBudgets are, by callee, those of the member's calls that lead there. A callee that no call leads to, whom the
 // proxy itself asks, has none.
 func retryBudgets(s *ir.Scope) map[string]budget {

@@ -18,9 +18,16 @@ const restRoute = series.RestRoute
 // serviceRoutes are the routes of requests for a port of a callee: its own from
 // the top, then one for the rest, to any instance.
 func (b *builder) serviceRoutes(callee *ir.Upstream, use *ir.Use, port *ir.Port) []*routev3.Route {
+	return b.routesBy(callee, use, port, func(r *ir.Route) *ir.Route { return r })
+}
+
+// routesBy are the routes of requests for a port of a callee, each as another one says.
+func (b *builder) routesBy(callee *ir.Upstream, use *ir.Use, port *ir.Port,
+	as func(*ir.Route) *ir.Route,
+) []*routev3.Route {
 	var out []*routev3.Route
 	for i := range callee.Routes {
-		r := &callee.Routes[i]
+		r := as(&callee.Routes[i])
 		p := b.scope.Settings.Policy(use, &callee.Traffic, r)
 		out = append(out, withUpgrades(guarded(nil, b.route(r.Name, match(&r.Match), port, p, r), r),
 			r.Upgrades(port, b.upstreamOf))...)

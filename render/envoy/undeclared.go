@@ -32,7 +32,7 @@ func (b *builder) undeclared(number uint16, c call) *routev3.VirtualHost {
 		Status: http.StatusBadGateway,
 		Body:   body,
 	})
-	host.ResponseHeadersToAdd = []*corev3.HeaderValueOption{overwriting(undeclaredHeader, undeclaredHost)}
+	host.Routes[0].ResponseHeadersToAdd = []*corev3.HeaderValueOption{overwriting(undeclaredHeader, undeclaredHost)}
 	return host
 }
 

@@ -62,6 +62,12 @@ func newRedirectedWildcards(t *testing.T) (*wildcards, *ir.Mesh) {
 // redirected is what an application hears of a host that connects to an address, at the number of a port.
 func redirected(t *testing.T, m *ir.Mesh, address string, number uint16, host string) string {
 	t.Helper()
+	return redirectedPath(t, m, address, number, host, "/")
+}
+
+// redirectedPath is [redirected] of a request with that path, whose answer may be a redirect.
+func redirectedPath(t *testing.T, m *ir.Mesh, address string, number uint16, host, path string) string {
+	t.Helper()
 	conn := redirectedConn(t, m.Services[0].Proxy.OutboundPort, address, number)
 	defer conn.Close()
 	transport := &http.Transport{
@@ -73,7 +79,7 @@ func redirected(t *testing.T, m *ir.Mesh, address string, number uint16, host st
 	if number == 443 {
 		scheme = "https"
 	}
-	return answerFor(transport, scheme+"://"+address+"/", host)
+	return answerFor(transport, scheme+"://"+address+path, host)
 }
 
 // TestRedirectedWildcards: a redirected connection reaches the name that its requests ask for, or its handshake,

@@ -194,7 +194,9 @@ func answerFor(by *http.Transport, url, host string) string {
 		return err.Error()
 	}
 	r.Host = host
-	answer, err := (&http.Client{Transport: by, Timeout: 30 * time.Second}).Do(r)
+	client := &http.Client{Transport: by, Timeout: 30 * time.Second}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	answer, err := client.Do(r)
 	if err != nil {
 		return "closed"
 	}
