@@ -74,14 +74,27 @@ func (s *Scope) Instances(number uint16) []Instances {
 	return out
 }
 
+// NamesPods are the StatefulSets whose pods requests of the service may name that are redirected to its proxy: those of
+// the callee, if it has one. Proxies are told of no other workloads.
+func (s *Service) NamesPods(use *Use, callee *Upstream) []string {
+	if s.Explicit || !callee.Workload.InCluster() || callee.Workload.Pods.Kind != StatefulSet {
+		return nil
+	}
+	redirected := func(name string) bool { return use.Binds[name] == "" && callee.Port(name).Protocol.IsHTTP() }
+	if !slices.ContainsFunc(use.Ports, redirected) {
+		return nil
+	}
+	return callee.PodsNames()
+}
+
 // podNames are the pods of a StatefulSet that are called on a port; false where the callee is none.
 func (s *Scope) podNames(use *Use, port *Port) (named Instances, some bool) {
-	u := s.Upstreams[use.To]
-	if !u.Workload.InCluster() || u.Workload.Pods.Kind != StatefulSet {
+	if len(use.StatefulSets) == 0 {
 		return Instances{}, false
 	}
+	u := s.Upstreams[use.To]
 	var sets, below, domains []string
-	for _, name := range u.PodsNames() {
+	for _, name := range use.StatefulSets {
 		sets = append(sets, regexp.QuoteMeta(name))
 	}
 	for _, host := range s.Settings.Hosts(u, s.Service.Namespace) {

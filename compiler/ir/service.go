@@ -107,7 +107,7 @@ type Version struct {
 	Labels map[string]string `json:"labels"`
 	// Workload is the name of the object whose pods they are; empty for that of the
 	// service.
-	Workload string          `json:"workload,omitempty"`
+	Workload string          `json:"workload,omitempty" scope:"deployment"`
 	Pos      source.Position `json:"pos,omitzero"`
 }
 

@@ -22,6 +22,8 @@ type Use struct {
 	// Binds are addresses IP:PORT on the caller's host where its proxy takes
 	// connections for the callee, by the name of the callee's port.
 	Binds map[string]string `json:"binds,omitempty"`
+	// StatefulSets are those of the callee whose pods the caller's requests may name; see [Service.NamesPods].
+	StatefulSets []string `json:"statefulSets,omitempty"`
 	// Traffic is what the caller says of this call; see [Settings.Policy].
 	Traffic Traffic `json:"traffic,omitzero"`
 	// Objectives of this caller's requests, besides those of the callee; nil for none.

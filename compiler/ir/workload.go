@@ -17,8 +17,8 @@ type Workload struct {
 
 // Pods are those of an object of Kubernetes in the service's namespace.
 type Pods struct {
-	Kind PodsKind `json:"kind"`
-	Name string   `json:"name"`
+	Kind PodsKind `json:"kind" scope:"deployment"`
+	Name string   `json:"name" scope:"deployment"`
 }
 
 // PodsKind is what runs pods.

@@ -142,6 +142,11 @@ func (l *linker) members() {
 		left := free(&s.Proxy, s.Ports, h.spec.Uses)
 		l.binds(h.place, &s.Proxy, s.Uses, h.spec.Uses, left)
 		l.reachable(h.place, s, h.spec.Uses, left)
+		for i := range s.Uses {
+			if use := &s.Uses[i]; !use.External {
+				use.StatefulSets = s.NamesPods(use, &l.declaredServices[use.To].Upstream)
+			}
+		}
 		l.goesRound(h.place, s, left)
 		s.Routes = l.serviceRoutes(s, h)
 	}

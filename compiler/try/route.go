@@ -66,10 +66,8 @@ func join(list []ir.RetryCondition) string {
 func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, came *ir.Port, q *message,
 	by ...*ir.Route,
 ) {
-	last := by[len(by)-1]
-	if r.Routes = by; r.at != "" {
-		last = last.AtOne(callee.Name)
-	}
+	last := r.last(by, callee)
+	r.Routes = by
 	if q.upgrade != "" {
 		var to []string
 		if !leaves(by, q.path) {
@@ -140,9 +138,7 @@ func (r *run) goes(at string, uses []ir.Use, use *ir.Use, callee *ir.Service, ca
 	}
 	r.Policy = &p
 	r.policy(at, came.Protocol, &p)
-	if r.at != "" && !r.passes(OnDestination, "it is", "it is not", "whether %s, with its certificate, is at %s",
-		callee.Name, r.at) {
-		r.answer(at, http.StatusServiceUnavailable)
+	if r.at != "" && !r.isAt(at, callee) {
 		return
 	}
 	r.destinations(last, came, &sent)

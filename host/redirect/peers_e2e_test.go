@@ -92,6 +92,17 @@ func TestPeersOfOneService(t *testing.T) {
 			return seen[one.name] && seen[two.name]
 		})
 	}
+	one.byAddress(t, two)
+	// What is not of the service stays as it is without a mesh.
+	one.echo(t, "10.99.0.1:9001", "on its own address")
+	if got := one.hears(t, 0, "10.99.0.1:9001"); got != "on its own address" {
+		t.Errorf("another port of the own address: %q", got)
+	}
+}
+
+// byAddress asks the instances on both hosts by HTTP, from either, by their addresses.
+func (one host) byAddress(t *testing.T, two host) {
+	t.Helper()
 	for address, want := range map[string]host{
 		"10.99.0.1:8080": one, "[fd99::1]:8080": one, "10.99.0.2:8080": two, "[fd99::2]:8080": two,
 	} {
@@ -103,11 +114,6 @@ func TestPeersOfOneService(t *testing.T) {
 				t.Errorf("%s asks for a name that no pod has: %d %q", h.name, status, body)
 			}
 		}
-	}
-	// What is not of the service stays as it is without a mesh.
-	one.echo(t, "10.99.0.1:9001", "on its own address")
-	if got := one.hears(t, 0, "10.99.0.1:9001"); got != "on its own address" {
-		t.Errorf("another port of the own address: %q", got)
 	}
 }
 

@@ -74,8 +74,9 @@ func newInstances(t *testing.T) (m *ir.Mesh, first, second uint16, tries map[str
 		},
 	}
 	client.Uses = []ir.Use{
-		{To: "db", Ports: []string{"http", "more"}}, {To: "fixed", Ports: []string{"http"}},
-		{To: "other", Ports: []string{"more"}}, {To: "wild", External: true, Ports: []string{"http"}},
+		{To: "db", Ports: []string{"http", "more"}, StatefulSets: []string{"db"}}, {To: "fixed", Ports: []string{"http"}},
+		{To: "other", Ports: []string{"more"}, StatefulSets: []string{"other"}},
+		{To: "wild", External: true, Ports: []string{"http"}},
 	}
 	return &ir.Mesh{
 		Settings: ir.Settings{Name: "shop", TrustDomain: trustDomain, Delivery: ir.DeliveryStatic},
