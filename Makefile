@@ -76,7 +76,7 @@ security:
 e2e: build tools
 	@tools/collector.sh
 	go vet -tags e2e ./...
-	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestRedirectedAddresses|TestUndeclaredCallsPass|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection|TestPeersOfOneService|TestManyRules)$$' ./host/redirect
+	$(WITH_ENVOY) go test -tags e2e -run '^(TestRedirect|TestRedirectedAddresses|TestUndeclaredCallsPass|TestInboundPorts|TestProxyIsConfined|TestAdministrationFromOneAddress|TestMetricsBehindRedirection|TestPeersOfOneService|TestManyRules|TestUndeclaredUDPIsRefused|TestUDPByAddressOfTheCaller)$$' ./host/redirect
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPrometheusReadsEveryProxy|TestPrometheusReadsApplications|TestMetricsArePushed(ThroughTheCollector|WithATokenOverTLS)|TestAlertsFireForTheirCause|TestErrorBudgetAlerts|TestDashboardsHaveData|TestPageShowsWhatWasSent|Test(OneTrace|LogsGo)ThroughTheCollector)$$' ./host/local
 	$(WITH_ENVOY) go test -tags e2e -run '^(TestPage|TestGeometryInTheBrowser|TestLivePage|TestLinesSayTheirState|TestNewsOnThePage|TestOldNumbersAreMarked)$$' ./review/graph
 	$(WITH_ENVOY) go test -tags e2e -timeout 60m -count 1 -run '^(TestPlants|TestHealthyMeshHasNoCause)$$' ./test/plants

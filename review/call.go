@@ -59,7 +59,7 @@ func callsOf(s ir.Scope) []Call {
 		out = append(out, callOf(&c, inner))
 		inner = nil
 	}
-	return out
+	return append(out, udpCalls(&s)...)
 }
 
 func callOf(c *ir.Call, inner []ir.Call) Call {

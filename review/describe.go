@@ -79,14 +79,14 @@ func describeService(m *ir.Mesh, s *ir.Service) *Description {
 		Instances: instances(&s.Upstream), Hosts: m.Hosts(&s.Upstream, s.Namespace), Routes: routes(s.Routes),
 		Calls: callsOf(m.ServiceScope(s)), Worst: worst(m, s.Name),
 	}
-	for _, p := range s.Ports {
+	for _, p := range slices.Concat(s.Ports, s.UDP) {
 		d.Ports = append(d.Ports, portText(&p))
 	}
 	d.Callers, d.Denied = callers(m, s.Allow), callers(m, s.Deny)
 	p := s.Peer()
 	d.Sharing = sharing(m, &p)
 	d.Authorizer = s.Authorizer
-	d.Settings = append(settingsOf(m, s), exposedBy(m, s)...)
+	d.Settings = slices.Concat(settingsOf(m, s), exposedBy(m, s), udpOf(m, s))
 	return d
 }
 
@@ -137,8 +137,8 @@ func describeGateway(m *ir.Mesh, g *ir.Gateway) *Description {
 
 func describeExternal(m *ir.Mesh, e *ir.External) *Description {
 	d := &Description{Kind: "external", Name: e.Name, Pos: e.Pos, Hosts: e.Hosts, Worst: worst(m, e.Name)}
-	d.Settings = writtenOf(e, "name", "hosts", "ports", "traffic")
-	for _, p := range e.Ports {
+	d.Settings = writtenOf(e, "name", "hosts", "ports", "udp", "traffic")
+	for _, p := range slices.Concat(e.Ports, e.UDP) {
 		d.Ports = append(d.Ports, portText(&p))
 	}
 	return d

@@ -30,7 +30,7 @@ func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
 	if s.LoadBalancer.Policy == "" {
 		out = append(out, Setting{"loadBalancer.policy", string(ir.LeastRequest), "default"})
 	}
-	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "routes",
+	out = append(out, writtenOf(s, "name", "namespace", "identity", "account", "explicit", "ports", "udp", "routes",
 		"outliers", "lastHop", "traffic", "objectives",
 		"allow", "deny", "externalAuthorization", "rateLimit", "probes", "scrape", "plaintext", "uses", "proxy",
 		"forms")...)

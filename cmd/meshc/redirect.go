@@ -22,6 +22,7 @@ type redirectOptions struct {
 	ranges                                          []string
 	podIP, hostIP, adminSource                      string
 	own                                             []string
+	udpInbound, udpOutbound                         []string
 	remove                                          bool
 }
 
@@ -29,7 +30,7 @@ func newRedirectCmd() *cobra.Command {
 	var o redirectOptions
 	cmd := &cobra.Command{
 		Use:   "redirect",
-		Short: "Hand the TCP connections of this host or pod to its proxy",
+		Short: "Hand the TCP connections of this host or pod to its proxy, and close undeclared UDP",
 		Long: `Redirect sets rules of nftables in the network namespace it runs in: TCP connections to the host go to the proxy's
 inbound port, and those from it to the proxy's outbound port. Connections of the proxy's own user, on loopback and to
 what is excluded are left alone, and those to this host's own addresses at other ports than --own-ports. It does so for
@@ -39,12 +40,17 @@ Connections of the proxy itself are refused where a name server's answer could l
 network: to its administration, to other ports on loopback than --local-ports, and to link-local addresses and those where
 clouds have the credentials of hosts, but for DNS there.
 
+Datagrams of UDP are not redirected. Those to this host pass to the ports of --udp-inbound, and those from it to what
+--udp-outbound names and to port 53; answers pass, and so do DHCP and loopback. Everything else is refused: meshc describe
+says what the mesh declares of a service. On a host whose other programs need UDP, as for NTP, name it too, or "all".
+
 The rules stand in a table named meshc, which is replaced as a whole, so that the command may be run again; --remove takes
 it away. It needs the capability NET_ADMIN.
 
 On a host that is reached by SSH, name the ports to redirect (--inbound-ports) or exclude that of SSH.`,
 		Example: `  meshc redirect --inbound-ports 8080 --local-ports 53,8080 --proxy-user 1337
   meshc redirect --exclude-inbound-ports 22 --exclude-outbound-ranges 10.96.0.0/12,fd00::/108
+  meshc redirect --inbound-ports 8080 --udp-inbound 8125@10.0.0.7 --udp-outbound 123,514@10.20.0.0/16
   meshc redirect --remove`,
 		Args: cobra.NoArgs,
 		RunE: o.run,
@@ -65,6 +71,10 @@ On a host that is reached by SSH, name the ports to redirect (--inbound-ports) o
 	f.StringSliceVar(&o.ranges, "exclude-outbound-ranges", nil, "networks of others to leave alone")
 	f.StringSliceVar(&o.own, "own-ports", nil,
 		"ports of the service on this host that it calls itself, by uses of itself: NUMBER, or NUMBER:TARGET where callers reach an instance at another port")
+	f.StringSliceVar(&o.udpInbound, "udp-inbound", nil,
+		"ports of UDP of this host that others may reach: PORT, or PORT@ADDRESS or PORT@RANGE of those that may; all for every port")
+	f.StringSliceVar(&o.udpOutbound, "udp-outbound", nil,
+		"ports of UDP of others that this host may reach, written alike")
 	f.StringVar(&o.podIP, "pod-ip", "", "in Kubernetes: address of this pod; that of its node, --host-ip, is refused")
 	f.StringVar(&o.hostIP, "host-ip", "", "in Kubernetes: address of this pod's node")
 	f.BoolVar(&o.remove, "remove", false, "take the rules away")
@@ -117,6 +127,19 @@ func (o *redirectOptions) read() error {
 			return fmt.Errorf("--admin-source: %q is not a valid IP address: write %s", o.adminSource, ir.MetricsSource)
 		}
 		o.AdminSource = source
+	}
+	for _, list := range []struct {
+		name string
+		from []string
+		to   *[]ir.UDPPath
+	}{{"udp-inbound", o.udpInbound, &o.UDPInbound}, {"udp-outbound", o.udpOutbound, &o.UDPOutbound}} {
+		for _, text := range list.from {
+			path, err := ir.ParseUDPPath(text)
+			if err != nil {
+				return fmt.Errorf("--%s: %w: write 8125, 8125@10.0.0.7 or 8125@10.0.0.0/8", list.name, err)
+			}
+			*list.to = append(*list.to, path)
+		}
 	}
 	for _, text := range o.ranges {
 		network, err := parseRange(text)

@@ -19,8 +19,10 @@ type External struct {
 	Local bool `json:"local,omitempty"`
 	// Via is the gateway that calls go through; nil for none.
 	Via *Via `json:"via,omitempty"`
-	// Ports are sorted by name. At least one. Target is where proxies connect to.
-	Ports   []Port  `json:"ports"`
+	// Ports are those of TCP, sorted by name. Target is where proxies connect to.
+	Ports []Port `json:"ports"`
+	// UDP are the ports of UDP, to which no proxy connects, sorted by name. At least one of Ports and UDP is not empty.
+	UDP     []Port  `json:"udp,omitempty" scope:"deployment"`
 	Traffic Traffic `json:"traffic,omitzero"`
 	// Outliers is nil for [DefaultOutliers].
 	Outliers *Outliers `json:"outliers,omitempty"`

@@ -199,6 +199,9 @@ func (s *Service) Lets(caller *Peer, port string) bool {
 }
 
 func (s *Service) allows(caller *Peer, port string) bool {
+	if s.UDPPort(port) != nil {
+		return s.takesUDP(caller, port)
+	}
 	if p := s.Port(port); p != nil && p.Open {
 		return false // nobody looks at rules there, and it does not speak the mesh's TLS
 	}

@@ -24,6 +24,9 @@ type Scope struct {
 	ForeignHeaders []string `json:"foreignHeaders,omitempty"`
 	// ClientGateways are [Mesh.ClientGateways] of the service; empty for a gateway.
 	ClientGateways []Peer `json:"clientGateways,omitempty"`
+	// UDPTaken and UDPSent are [Mesh.UDPTaken] and [Mesh.UDPSent] of the service; empty for a gateway.
+	UDPTaken []UDPPath `json:"udpTaken,omitempty" scope:"deployment"`
+	UDPSent  []UDPPath `json:"udpSent,omitempty" scope:"deployment"`
 	// Life is how old connections between the member's proxy and those of others get.
 	Life Life `json:"life,omitzero"`
 }
@@ -32,7 +35,7 @@ type Scope struct {
 func (m *Mesh) ServiceScope(s *Service) Scope {
 	scope := Scope{
 		Service: s, Settings: m.settingsFor(s.Uses, s.AllTokenIssuers(), s.Authorizer, &s.Telemetry),
-		ClientGateways: m.ClientGateways(s),
+		ClientGateways: m.ClientGateways(s), UDPTaken: m.UDPTaken(s), UDPSent: m.UDPSent(s),
 	}
 	if s.Plaintext || len(s.Probes) > 0 || len(s.Scrape) > 0 {
 		scope.ForeignHeaders = m.ForeignHeaders(s.Authorizer)

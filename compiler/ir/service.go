@@ -46,8 +46,10 @@ type Upstream struct {
 	Explicit bool `json:"explicit,omitempty"`
 	// Forms are the [Proxy.Requests] of the service, as its callers' proxies need to know.
 	Forms Forms `json:"forms,omitzero" scope:"callers"`
-	// Ports are sorted by name. At least one.
+	// Ports are those of TCP, which the proxies take, sorted by name.
 	Ports []Port `json:"ports"`
+	// UDP are the ports of UDP, which no proxy takes, sorted by name; their names are none of Ports.
+	UDP []Port `json:"udp,omitempty" scope:"deployment"`
 	// Versions are sorted by name.
 	Versions []Version `json:"versions,omitempty"`
 	// Routes are read from the top; the first match wins, and what none matches
@@ -92,6 +94,7 @@ const (
 	TCP   Protocol = "tcp"   // opaque bytes
 	TLS   Protocol = "tls"   // the application's own TLS, passed through
 	HTTPS Protocol = "https" // externals only: the proxy originates TLS
+	UDP   Protocol = "udp"   // datagrams, which pass no proxy
 )
 
 // IsHTTP reports whether the proxy reads requests on the port, so that routes

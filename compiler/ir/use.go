@@ -16,9 +16,11 @@ type Use struct {
 	// Ports are the callee's ports that are called, sorted.
 	Ports []string `json:"ports,omitempty"`
 	// Routed are ports that the member does not call, sorted: routes of services
-	// that it calls lead there, or its proxy asks the rate limit service. At least one of Ports and Routed is not
+	// that it calls lead there, or its proxy asks the rate limit service. At least one of Ports, Routed and UDP is not
 	// empty.
 	Routed []string `json:"routed,omitempty"`
+	// UDP are the callee's ports of UDP to which the member sends datagrams, sorted.
+	UDP []string `json:"udp,omitempty" scope:"deployment"`
 	// Binds are addresses IP:PORT on the caller's host where its proxy takes
 	// connections for the callee, by the name of the callee's port.
 	Binds map[string]string `json:"binds,omitempty"`

@@ -61,7 +61,7 @@ func (m *Mesh) Valid() error {
 		}
 	}
 	for _, e := range m.Externals {
-		if !validName(e.Name) || len(e.Hosts) == 0 || len(e.Ports) == 0 {
+		if !validName(e.Name) || len(e.Hosts) == 0 || len(e.Ports)+len(e.UDP) == 0 {
 			return fmt.Errorf("external %q is not whole", e.Name)
 		}
 		if err := validEndpoints(ExternalRef(e.Name).String(), e.Endpoints); err != nil {
@@ -80,16 +80,20 @@ func (m *Mesh) validMember(kind, name, namespace, trustDomain string, uses []Use
 		return fmt.Errorf("%s %s has an identity of another trust domain", kind, name)
 	}
 	for _, u := range uses {
-		var ports []Port
+		var ports, udp []Port
 		if u.External {
 			if e := m.External(u.To); e != nil {
-				ports = e.Ports
+				ports, udp = e.Ports, e.UDP
 			}
 		} else if s := m.Service(u.To); s != nil {
-			ports = s.Ports
+			ports, udp = s.Ports, s.UDP
 		}
-		for _, p := range u.Reached() {
-			if portByName(ports, p) == nil {
+		for i, p := range slices.Concat(u.Reached(), u.UDP) {
+			of := ports
+			if i >= len(u.Reached()) {
+				of = udp
+			}
+			if portByName(of, p) == nil {
 				return fmt.Errorf("%s %s uses port %q of %q, which is not there", kind, name, p, u.To)
 			}
 		}

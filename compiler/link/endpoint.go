@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/meshc/meshc/compiler/diag"
@@ -37,8 +38,12 @@ func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken m
 		}
 		out.Labels[label] = value.Value
 	}
+	_, udp := apart(ports)
 	for _, p := range ports {
 		out.Ports[p.Name] = p.Number
+	}
+	for _, p := range udp { // which no proxy takes
+		out.Ports[p.Name] = p.Target
 	}
 	if e.Port.IsSet() {
 		if len(ports) == 1 {
@@ -58,15 +63,18 @@ func (l *linker) endpoint(here place, e *spec.Endpoint, ports []ir.Port, taken m
 		}
 		out.Ports[name] = uint16(e.Ports[name].Value)
 	}
-	used := map[uint16]string{}
+	used := map[string]string{}
 	for _, name := range sortedKeys(out.Ports) {
 		port := out.Ports[name]
-		if other, twice := used[port]; twice {
-			l.add(diag.AddressTaken, here, fmt.Sprintf("the ports %s and %s are both at %s", other, name,
-				join(out.Address, port)), here.pos(e.Pos))
-		}
-		used[port] = name
 		key := join(out.Address, port)
+		if slices.ContainsFunc(udp, func(p ir.Port) bool { return p.Name == name }) {
+			key += " (udp)"
+		}
+		if other, twice := used[key]; twice {
+			l.add(diag.AddressTaken, here, fmt.Sprintf("the ports %s and %s are both at %s", other, name, key),
+				here.pos(e.Pos))
+		}
+		used[key] = name
 		if other := taken[key]; other != nil && other != e {
 			l.add(diag.AddressTaken, here, "two instances have the address "+key, here.pos(e.Pos), here.pos(other.Pos))
 		}

@@ -17,9 +17,11 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	here, s := h.place, h.spec
 	l.silence(here, s.Silence)
 	e := &ir.External{
-		Name: name, Local: s.Local.Value, Ports: l.externalPorts(here, s),
+		Name: name, Local: s.Local.Value,
 		Traffic: l.traffic(here, s.Traffic()), Pos: h.pos,
 	}
+	e.Ports, e.UDP = apart(l.externalPorts(here, s))
+	l.udpOfExternal(here, s, e)
 	e.Outliers = l.outliers(here.field("outliers"), s.Outliers, e.Ports)
 	for i, f := range s.Hosts {
 		host := l.externalHost(here.field("hosts").index(i), f.Value, s, e.Ports, here.pos(f.Pos))
@@ -46,7 +48,7 @@ func (l *linker) external(name string, h home[spec.External], hosts map[string]*
 	if len(e.Hosts) == 0 {
 		l.add(diag.EmptyList, here.field("hosts"), here.path+" has no hosts", h.pos).hint(`hosts: ["api.example.com"]`)
 	}
-	if len(e.Ports) == 0 {
+	if len(e.Ports)+len(e.UDP) == 0 {
 		l.add(diag.EmptyList, here.field("ports"), here.path+" has no ports", h.pos).
 			hint(`ports: https: {port: 443, protocol: "https"}`)
 	}

@@ -23,7 +23,7 @@ type door struct {
 }
 
 func doorOf(s *ir.Service, h home[spec.Service]) *door {
-	return &door{h.place, s.Name, s.Pos, s.Ports, s, nil}
+	return &door{h.place, s.Name, s.Pos, slices.Concat(s.Ports, s.UDP), s, nil}
 }
 
 // rules links allow or deny of a member.
@@ -45,6 +45,9 @@ func (l *linker) rules(d *door, list string, rules []*spec.Rule) []ir.Rule {
 		rule.Until = l.until(here.field("until"), r.Until)
 		l.emptyLists(here, r, rule.Pos)
 		l.ruleTakesEffect(here, d, &rule)
+		if d.service != nil {
+			l.udpRule(here, d.service, list, &rule)
+		}
 		rule.Name = r.Name.Or(ruleInWords(&rule))
 		if len(rule.From) > 0 {
 			out = append(out, rule)
@@ -57,7 +60,7 @@ func (l *linker) rules(d *door, list string, rules []*spec.Rule) []ir.Rule {
 func (l *linker) portsOf(here place, d *door, r *spec.Rule, rule *ir.Rule) {
 	rule.Ports = l.portList(here.field("ports"), r.Ports, d.ports, d.name)
 	for _, name := range rule.Ports {
-		if p := d.service.Port(name); p.Open {
+		if p := d.service.Port(name); p != nil && p.Open {
 			l.add(diag.NoEffect, here.field("ports"),
 				fmt.Sprintf(
 					"the rule cannot take effect on port %s, which has mtls \"off\": rules are not enforced there",

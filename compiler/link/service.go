@@ -24,7 +24,6 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Upstream: ir.Upstream{
 			Name:      name,
 			Namespace: s.Namespace.Or(defaultNamespace),
-			Ports:     l.ports(here, s.Ports, false),
 			Created:   s.Create.Value,
 			Traffic:   l.traffic(here, s.Traffic()),
 			Pos:       h.pos,
@@ -32,6 +31,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		Account: s.Account.Or(ir.PlainName(name)),
 		Proxy:   l.proxyOf(here.field("proxy"), s.Proxy),
 	}
+	service.Ports, service.UDP = apart(l.ports(here, s.Ports, false))
 	service.LastHop = ir.LastHopOf(&service.Traffic, &l.mesh.Defaults)
 	service.Identity = l.identity(service.Namespace, service.Account)
 	service.Authorizer = l.authorizer(here, s.Authorizer)
@@ -39,7 +39,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 	service.Forms = service.Proxy.Requests
 	service.Explicit = service.Proxy.Interception == ir.InterceptExplicit
 	service.Proxy.PassUndeclared = service.PassesUndeclared()
-	service.Workload = l.workload(here, s, service.Ports)
+	service.Workload = l.workload(here, s, slices.Concat(service.Ports, service.UDP))
 	service.Further = l.furtherNames(here.field("hosts"), s, service)
 	service.Versions = l.versions(here, s, &service.Workload)
 	service.LoadBalancer = l.loadBalancer(here.field("loadBalancer"), s.LoadBalancer, service.Ports)
@@ -67,6 +67,7 @@ func (l *linker) service(name string, h home[spec.Service]) *ir.Service {
 		l.ofPods(here, name+" has no pods", s.Proxy)
 	}
 	l.unreadByService(here, service, s)
+	l.udpByService(here, service, s)
 	return service
 }
 
@@ -79,7 +80,8 @@ func (l *linker) identity(namespace, account string) spiffeid.ID {
 // ports are those of a service, or of an external, which may have several for one target.
 func (l *linker) ports(here place, ports map[string]*spec.Port, external bool) []ir.Port {
 	var out []ir.Port
-	numbers, targets := map[int]string{}, map[int]string{}
+	type transport struct{ numbers, targets map[int]string }
+	taken := map[bool]transport{false: {map[int]string{}, map[int]string{}}, true: {map[int]string{}, map[int]string{}}}
 	for _, name := range sortedKeys(ports) {
 		p := ports[name]
 		target := p.Target.Or(p.Port.Value)
@@ -88,9 +90,10 @@ func (l *linker) ports(here place, ports map[string]*spec.Port, external bool) [
 			Protocol: ir.Protocol(p.Protocol.Value), Open: p.MTLS.Value == "off",
 			Upgrades: l.upgrades(here.field("ports."+name), p), Pos: here.pos(p.Pos),
 		})
-		l.distinct(here, numbers, p.Port.Value, name, "port", ports)
+		of := taken[p.Protocol.Value == string(ir.UDP)] // TCP and UDP may have the same number, as DNS does
+		l.distinct(here, of.numbers, p.Port.Value, name, "port", ports)
 		if !external {
-			l.distinct(here, targets, target, name, "target", ports)
+			l.distinct(here, of.targets, target, name, "target", ports)
 		}
 	}
 	return out

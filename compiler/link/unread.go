@@ -20,7 +20,10 @@ func (l *linker) unread(here place, pos spec.Pos, why string) {
 // unreadByService refuses what a service says of its proxy and of its callers' that neither reads.
 func (l *linker) unreadByService(here place, service *ir.Service, s *spec.Service) {
 	if len(service.Ports) == 0 {
-		const why = "the service has no ports, so nobody calls it"
+		why := "the service has no ports, so nobody calls it"
+		if len(service.UDP) > 0 {
+			why = "all ports of the service are of UDP: " + whyUDP
+		}
 		if b := s.LoadBalancer; b != nil {
 			l.unread(here.field("loadBalancer"), b.Pos, why)
 		}

@@ -22,17 +22,29 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 		use := ir.Use{To: to, Pos: here.pos(s.Pos), Traffic: l.traffic(at, s.Traffic())}
 		switch callee, external := l.declaredServices[to], l.mesh.External(to); {
 		case callee != nil:
+			if l.noUDPOfGateway(at, caller, s, callee.Ports, callee.UDP) {
+				continue
+			}
 			use.Ports = l.allowedPorts(at, caller, callee, s, use.Pos)
+			l.udpOfUse(at, caller, &use, s, callee.UDP)
 			l.ofRequests(at, s.Traffic(), callee.Ports, "a call to "+to, use.Pos)
 		case external != nil:
 			use.External = true
 			if caller.Kind == ir.KindGateway && external.HasRange() {
 				l.noRange(at, to, use.Pos)
 			}
-			use.Ports = l.portList(at.field("ports"), s.Ports, external.Ports, to)
-			if len(s.Ports) == 0 {
-				use.Ports = portNames(external.Ports)
+			if l.noUDPOfGateway(at, caller, s, external.Ports, external.UDP) {
+				continue
 			}
+			all := slices.Clone(external.Ports)
+			if caller.Kind == ir.KindService {
+				all = append(all, external.UDP...)
+			}
+			use.Ports = l.portList(at.field("ports"), s.Ports, all, to)
+			if len(s.Ports) == 0 {
+				use.Ports = portNames(all)
+			}
+			l.udpOfUse(at, caller, &use, s, external.UDP)
 			l.ofRequests(at, s.Traffic(), external.Ports, "a call to "+to, use.Pos)
 		default:
 			candidates := slices.DeleteFunc(append(sortedKeys(l.declaredServices), sortedKeys(l.externals)...),
@@ -42,7 +54,7 @@ func (l *linker) uses(here place, caller *ir.Peer, uses map[string]*spec.Use) []
 		}
 		l.sharingInUse(at, caller, &use, s)
 		l.objectivesOfUse(at, &use, s)
-		if len(use.Ports) > 0 {
+		if len(use.Ports)+len(use.UDP) > 0 {
 			out = append(out, use)
 		}
 	}
@@ -57,8 +69,9 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 	var open []string
 	var refused *ir.Rule
 	name := caller.Name
-	for _, p := range callee.Ports {
-		if p.Open && (len(callee.Ports) == 1 ||
+	all := slices.Concat(callee.Ports, callee.UDP)
+	for _, p := range all {
+		if p.Open && (len(all) == 1 ||
 			slices.ContainsFunc(use.Ports, func(f spec.Field[string]) bool { return f.Value == p.Name })) {
 			l.add(diag.OpenPortCalled, here,
 				fmt.Sprintf("%s calls port %s of %s, which has mtls \"off\": no proxy answers there with the identity of %s", name, p.Name, callee.Name, callee.Name), pos, p.Pos).
@@ -71,7 +84,7 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 			refused = r
 		}
 	}
-	if len(callee.Ports) == 0 {
+	if len(all) == 0 {
 		l.add(diag.UnknownPort, here, fmt.Sprintf("%s calls %s, which has no ports", name, callee.Name), pos,
 			l.services[callee.Name].pos).
 			hint("add to services.%s: ports: http: {port: 8080, protocol: \"http\"}", callee.Name)
@@ -96,7 +109,7 @@ func (l *linker) allowedPorts(here place, caller *ir.Peer, callee *ir.Service, u
 	if use.Ports == nil {
 		return open
 	}
-	wanted := l.portList(here.field("ports"), use.Ports, callee.Ports, callee.Name)
+	wanted := l.portList(here.field("ports"), use.Ports, all, callee.Name)
 	var ports []string
 	for _, p := range wanted {
 		if slices.Contains(open, p) {
@@ -123,12 +136,12 @@ func (l *linker) binds(here place, proxy *ir.Proxy, uses []ir.Use, written map[s
 		s := written[use.To]
 		at := here.field("uses." + use.To)
 		if s.Bind.IsSet() {
-			if len(use.Ports) != 1 {
+			if len(use.Ports) > 1 {
 				l.add(diag.BadEndpointPort, at.field("bind"),
 					fmt.Sprintf("bind is ambiguous: the call has the ports %s", strings.Join(use.Ports, ", ")),
 					here.pos(s.Bind.Pos)).
 					hint("instead of bind, write %s", left.uses(use, use.Ports...))
-			} else {
+			} else if len(use.Ports) == 1 {
 				l.bind(at.field("bind"), proxy, use, use.Ports[0], s.Bind, taken, left)
 			}
 		}

@@ -29,8 +29,8 @@ func (l *linker) externalWildcard(here place, written string, s *spec.External, 
 		why, hint = "stands for many names, and tls.serverName is one", "move it to an external of its own"
 	}
 	for _, name := range sortedKeys(s.Ports) {
-		if protocol := ir.Protocol(s.Ports[name].Protocol.Value); protocol == ir.TCP {
-			why = fmt.Sprintf("is told by a name, which connections of port %s (%s) do not say", name, protocol)
+		if protocol := ir.Protocol(s.Ports[name].Protocol.Value); protocol == ir.TCP || protocol == ir.UDP {
+			why = fmt.Sprintf("is told by a name, which nothing says that goes to port %s (%s)", name, protocol)
 			hint = `move the port to an external with the hosts that are called`
 		}
 	}

@@ -25,8 +25,8 @@ func (r *Request) Command() string {
 		port = fmt.Sprintf(":%d", r.Port)
 	}
 	fmt.Fprintf(&out, "meshc try --from %s ", quoted(from))
-	if r.Scheme == tcp {
-		fmt.Fprint(&out, quoted("tcp://"+net.JoinHostPort(r.Host, strconv.Itoa(int(r.Port)))))
+	if r.Scheme == tcp || r.Scheme == udp {
+		fmt.Fprint(&out, quoted(r.Scheme+"://"+net.JoinHostPort(r.Host, strconv.Itoa(int(r.Port)))))
 	} else {
 		fmt.Fprintf(&out, "%s %s", r.Method, quoted(fmt.Sprintf("%s://%s%s%s", r.Scheme, bracketed(r.Host), port, r.Path)))
 	}

@@ -23,6 +23,9 @@ func peerOf(m *ir.Mesh, identity string) ir.Peer {
 // direct follows a request of somebody who comes to the proxy of a service past every other: without an identity, or
 // with one.
 func (r *run) direct() error {
+	if r.request.Scheme == udp {
+		return r.reachesUDP()
+	}
 	s := r.mesh.Service(r.named())
 	if s == nil {
 		return fmt.Errorf("the mesh %s has no service %s; to try a request to a gateway, use --from gateway:NAME",

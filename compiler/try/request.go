@@ -30,8 +30,8 @@ type Request struct {
 	From Sender
 	// Method is as it is sent, "GET" say.
 	Method string
-	// Scheme is "http", "https", or "tcp" for a connection of which nothing else is known; Host is without a port, and
-	// Port 0 for the scheme's own.
+	// Scheme is "http", "https", "tcp" for a connection of which nothing else is known, or "udp" for a datagram; Host is
+	// without a port, and Port 0 for the scheme's own.
 	Scheme, Host string
 	Port         uint16
 	// Authority is the header host as it is sent; "" for Host, with Port where that is not the scheme's own.
@@ -101,8 +101,8 @@ func (r *Request) ParseURL(text string) error {
 	if !ok {
 		scheme, rest = "http", text
 	}
-	if r.Scheme = strings.ToLower(scheme); r.Scheme != "http" && r.Scheme != "https" && r.Scheme != tcp {
-		return fmt.Errorf("%q is not a valid URL of http, https or tcp", text)
+	if r.Scheme = strings.ToLower(scheme); !slices.Contains([]string{"http", "https", tcp, udp}, r.Scheme) {
+		return fmt.Errorf("%q is not a valid URL of http, https, tcp or udp", text)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -125,8 +125,8 @@ func (r *Request) ParseURL(text string) error {
 		}
 		r.Port = uint16(n)
 	}
-	if r.Scheme == tcp && (r.Port == 0 || end < len(rest)) {
-		return fmt.Errorf("%q is not a valid address of a connection: write tcp://HOST:PORT", text)
+	if (r.Scheme == tcp || r.Scheme == udp) && (r.Port == 0 || end < len(rest)) {
+		return fmt.Errorf("%q is not a valid address: write %s://HOST:PORT", text, r.Scheme)
 	}
 	return nil
 }

@@ -28,6 +28,8 @@ func (t *Token) Names() []string { return slices.Sorted(maps.Keys(t.Claims)) }
 func (t *Trial) Outcome() string {
 	if a := t.Answer; a != nil {
 		switch {
+		case a.Dropped:
+			return "is dropped at " + a.By
 		case a.Status == 0:
 			return "is closed by the proxy of " + a.By
 		case a.Location != "":

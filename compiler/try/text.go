@@ -24,6 +24,8 @@ func (t *Trial) Text(w io.Writer) error {
 	fmt.Fprintln(w)
 	switch a := t.Answer; {
 	case a == nil:
+	case a.Dropped:
+		fmt.Fprintf(w, "dropped: no datagram passes to or from %s there\n", a.By)
 	case a.Status == 0:
 		fmt.Fprintf(w, "closed: the proxy of %s ends the connection\n", a.By)
 	case a.Location != "":

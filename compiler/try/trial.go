@@ -48,10 +48,12 @@ type Step struct {
 	Timing bool `json:"-"`
 }
 
-// Answer of a proxy. Status 0 is a connection that is closed without one.
+// Answer of a proxy. Status 0 is a connection that is closed without one, or a datagram that is dropped.
 type Answer struct {
-	By     string `json:"by"`
-	Status int    `json:"status,omitempty"`
+	By string `json:"by"`
+	// Dropped is set where no proxy answers, but By, or the network in front of it, drops a datagram.
+	Dropped bool `json:"dropped,omitempty"`
+	Status  int  `json:"status,omitempty"`
 	// GRPCStatus is that of an answer of gRPC, whose Status is 200; 0 for none, or a good one.
 	GRPCStatus int    `json:"grpcStatus,omitempty"`
 	Location   string `json:"location,omitempty"`
@@ -160,8 +162,8 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 		host = fmt.Sprintf("%s:%d", host, request.Port)
 	}
 	r.Request = fmt.Sprintf("%s %s://%s%s", request.Method, request.Scheme, host, request.Path)
-	if request.Scheme == tcp {
-		r.Request = "tcp://" + net.JoinHostPort(request.Host, strconv.Itoa(int(request.Port)))
+	if request.Scheme == tcp || request.Scheme == udp {
+		r.Request = request.Scheme + "://" + net.JoinHostPort(request.Host, strconv.Itoa(int(request.Port)))
 	}
 	switch request.From.Kind {
 	case ir.KindService:
@@ -170,6 +172,9 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 			return nil, m.Missing("service", request.From.Name)
 		}
 		r.me = s.Peer()
+		if request.Scheme == udp {
+			return r.Trial, r.sends(s)
+		}
 		if err := r.fromService(s); err != nil {
 			return nil, err
 		}
@@ -177,6 +182,9 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 		g := m.Gateway(request.From.Name)
 		if g == nil {
 			return nil, m.Missing("gateway", request.From.Name)
+		}
+		if request.Scheme == udp {
+			return nil, errors.New("a gateway neither takes nor sends datagrams, but for HTTP/3: write https://")
 		}
 		if request.Scheme == tcp {
 			return nil, errors.New("a connection to a gateway is tried with the host of its listener: write http:// or https://")

@@ -142,14 +142,14 @@ func toAddress(address, mask []byte) exprs {
 	return addressed(unix.NFPROTO_IPV4, 16, address, mask)
 }
 
-// fromAddress is for packets from that address.
-func fromAddress(from netip.Addr) exprs {
-	address := from.AsSlice()
-	all := mask(from.BitLen(), len(address))
+// fromNetwork is for packets from addresses in a network.
+func fromNetwork(network netip.Prefix) exprs {
+	address := network.Addr().AsSlice()
+	bits := mask(network.Bits(), len(address))
 	if len(address) == net.IPv6len {
-		return addressed(unix.NFPROTO_IPV6, 8, address, all)
+		return addressed(unix.NFPROTO_IPV6, 8, address, bits)
 	}
-	return addressed(unix.NFPROTO_IPV4, 12, address, all)
+	return addressed(unix.NFPROTO_IPV4, 12, address, bits)
 }
 
 // addressed is for packets of a family with an address at that offset of their header of which the bits in a mask are

@@ -110,6 +110,7 @@ func build(c *nftables.Conn, r Rules) {
 	}
 	add(out, exprs(nil).tcp().redirect(r.OutboundPort))
 	confine(c, table, r)
+	closeUDP(c, table, r)
 }
 
 // loopback is what no connection to leaves this host's own programs.
@@ -130,7 +131,7 @@ func confine(c *nftables.Conn, table *nftables.Table, r Rules) {
 	c.AddRule(&nftables.Rule{Table: table, Chain: output, Exprs: ofUser(r.ProxyUser).and(opening()).jump(chain.Name)})
 	add := func(e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
 	if from := r.AdminSource; from.IsValid() {
-		add(fromAddress(from).and(toPort(r.AdminPort)).leave())
+		add(fromNetwork(netip.PrefixFrom(from, from.BitLen())).and(toPort(r.AdminPort)).leave())
 	}
 	if len(r.OwnPorts) > 0 {
 		add(redirected().and(toPort(r.InboundPort)).leave())

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/meshc/meshc/compiler/ir"
 )
 
 // Rules say which connections are redirected, and to which ports. All ports are TCP ports from 1 to 65535.
@@ -33,6 +35,9 @@ type Rules struct {
 	ExcludeInboundPorts, ExcludeOutboundPorts []uint16
 	// ExcludeOutboundRanges are destination networks whose connections are not redirected.
 	ExcludeOutboundRanges []netip.Prefix
+	// UDPInbound and UDPOutbound are the only ways on which datagrams come to this host and leave it, besides answers,
+	// DHCP, and those to name servers. What the proxy excludes of connections is not among them.
+	UDPInbound, UDPOutbound []ir.UDPPath
 }
 
 // OwnPort is a port of the service on this host.

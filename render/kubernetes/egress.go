@@ -26,17 +26,20 @@ func egress(scope ir.Scope) []networkingv1.NetworkPolicyEgressRule {
 		rules = append(rules, networkingv1.NetworkPolicyEgressRule{To: whereNamesLead()})
 	}
 	for _, use := range scope.Member().Uses {
-		if use.External {
-			rules = append(rules, externalEgress(scope, scope.Externals[use.To], use.Reached())...)
-		} else {
+		switch {
+		case !use.External:
 			rules = append(rules, upstreamEgress(scope.Upstreams[use.To], use.Reached())...)
+		default:
+			rules = append(rules, externalEgress(scope, scope.Externals[use.To], use.Reached())...)
 		}
 	}
-	return rules
+	return append(rules, udpEgress(scope)...)
 }
 
 func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicyEgressRule {
 	switch w := u.Workload; {
+	case len(names) == 0:
+		return nil
 	case w.InCluster():
 		rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{podPeer(u.Namespace,
 			pods(ir.KindService, u.Name))}}
@@ -62,6 +65,9 @@ func upstreamEgress(u *ir.Upstream, names []string) []networkingv1.NetworkPolicy
 }
 
 func externalEgress(scope ir.Scope, e *ir.External, names []string) []networkingv1.NetworkPolicyEgressRule {
+	if len(names) == 0 {
+		return nil
+	}
 	if v := e.Via; scope.GoesVia(e) {
 		return []networkingv1.NetworkPolicyEgressRule{{
 			To:    []networkingv1.NetworkPolicyPeer{podPeer(v.Namespace, pods(ir.KindGateway, v.Gateway))},

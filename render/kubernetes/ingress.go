@@ -18,49 +18,26 @@ import (
 // there.
 func serviceIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
 	s := scope.Service
-	open := map[string]map[int]bool{} // by peer; the ports by their number in s.Ports
-	peers := map[string]*networkingv1.NetworkPolicyPeer{}
-	for i := range s.Allow {
-		rule := &s.Allow[i]
-		if rule.Audit {
-			continue
-		}
-		for _, peer := range ruleCallers(rule, scope.ClientGateways) {
-			for key, p := range networkPeers(&peer, rule.IPRanges) {
-				if open[key] == nil {
-					open[key], peers[key] = map[int]bool{}, p
-				}
-				for n := range s.Ports {
-					if rule.Covers(s.Ports[n].Name) && !s.Ports[n].Open {
-						open[key][n] = true
-					}
-				}
-			}
-		}
-	}
-	for n := range s.Ports {
-		if s.Ports[n].Open {
-			if open[anywhere] == nil {
-				open[anywhere] = map[int]bool{}
-			}
-			open[anywhere][n] = true
-			peers[anywhere] = nil
-		}
-	}
+	ports := slices.Concat(s.Ports, s.UDP)
+	doors := doorsOf(scope, ports)
 	rules := map[string]*networkingv1.NetworkPolicyIngressRule{}
-	for _, key := range slices.Sorted(maps.Keys(peers)) {
-		numbers := slices.Sorted(maps.Keys(open[key]))
-		group := fmt.Sprint(peers[key] == nil, numbers)
+	for _, key := range slices.Sorted(maps.Keys(doors)) {
+		d := doors[key]
+		numbers := slices.Sorted(maps.Keys(d.open))
+		if len(numbers) == 0 {
+			continue // a rule without ports would open all
+		}
+		group := fmt.Sprint(d.from == nil, numbers)
 		rule := rules[group]
 		if rule == nil {
 			rule = &networkingv1.NetworkPolicyIngressRule{}
 			for _, n := range numbers {
-				rule.Ports = append(rule.Ports, tcp(s.InstancePort(&s.Ports[n])))
+				rule.Ports = append(rule.Ports, policyPort(&s.Upstream, &ports[n]))
 			}
 			rules[group] = rule
 		}
-		if p := peers[key]; p != nil {
-			rule.From = append(rule.From, *p)
+		if d.from != nil {
+			rule.From = append(rule.From, *d.from)
 		}
 	}
 	var out []networkingv1.NetworkPolicyIngressRule
@@ -68,6 +45,59 @@ func serviceIngress(scope ir.Scope) []networkingv1.NetworkPolicyIngressRule {
 		out = append(out, *rules[group])
 	}
 	return out
+}
+
+// door is what is open to a peer; to everybody, where that is nil.
+type door struct {
+	from *networkingv1.NetworkPolicyPeer
+	open map[int]bool // by the number of the port in a list
+}
+
+// doorsOf are the doors of a service, by a key for each peer.
+func doorsOf(scope ir.Scope, ports []ir.Port) map[string]*door {
+	doors := map[string]*door{}
+	to := func(key string, from *networkingv1.NetworkPolicyPeer) *door {
+		if doors[key] == nil {
+			doors[key] = &door{from, map[int]bool{}}
+		}
+		return doors[key]
+	}
+	for i := range scope.Service.Allow {
+		rule := &scope.Service.Allow[i]
+		if rule.Audit {
+			continue
+		}
+		for _, peer := range ruleCallers(rule, scope.ClientGateways) {
+			for key, from := range networkPeers(&peer, rule.IPRanges) {
+				d := to(key, from)
+				for n := range ports {
+					if rule.Covers(ports[n].Name) && opens(rule, &peer, &ports[n]) {
+						d.open[n] = true
+					}
+				}
+			}
+		}
+	}
+	for n := range ports {
+		if ports[n].Open {
+			to(anywhere, nil).open[n] = true
+		}
+		for _, path := range scope.UDPTaken { // pods were let in by their labels
+			if ports[n].Protocol == ir.UDP && ports[n].Target == path.Port && path.Other != "" && !path.Pods {
+				host := rangePeer(path.Addresses)
+				to("range\x00"+path.Addresses.String(), &host).open[n] = true
+			}
+		}
+	}
+	return doors
+}
+
+// opens reports whether a rule opens a port that it covers to one of its peers.
+func opens(rule *ir.Rule, peer *ir.Peer, port *ir.Port) bool {
+	if port.Protocol == ir.UDP {
+		return rule.OpensUDP() && peer.SendsUDP()
+	}
+	return !port.Open
 }
 
 // ruleCallers are the callers of a rule, with the gateways among them that it asks for their clients' addresses.

@@ -56,6 +56,14 @@ func addressPeer(address string) networkingv1.NetworkPolicyPeer {
 		String()}}
 }
 
+// policyPort is where callers reach a port of instances that are pods.
+func policyPort(u *ir.Upstream, p *ir.Port) networkingv1.NetworkPolicyPort {
+	if p.Protocol == ir.UDP {
+		return port(corev1.ProtocolUDP, p.Target)
+	}
+	return tcp(u.InstancePort(p))
+}
+
 func tcp(number uint16) networkingv1.NetworkPolicyPort { return port(corev1.ProtocolTCP, number) }
 
 func port(protocol corev1.Protocol, number uint16) networkingv1.NetworkPolicyPort {

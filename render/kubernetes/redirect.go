@@ -32,7 +32,13 @@ func redirectArgs(scope ir.Scope) []string {
 	}
 	args = appendList(args, "exclude-inbound-ports", left)
 	args = appendList(args, "exclude-outbound-ports", p.ExcludeOutboundPorts)
-	return appendList(args, "exclude-outbound-ranges", p.ExcludeOutboundRanges)
+	args = appendList(args, "exclude-outbound-ranges", p.ExcludeOutboundRanges)
+	args = appendList(args, "udp-inbound", ir.UDPFlags(scope.UDPTaken))
+	sent := scope.UDPSent
+	if scope.PassesUndeclared() {
+		sent = []ir.UDPPath{{}}
+	}
+	return appendList(args, "udp-outbound", ir.UDPFlags(sent))
 }
 
 // ownPorts are the ports of the pod's own service that it calls by its proxy, NUMBER or NUMBER:TARGET.

@@ -14,7 +14,7 @@ import (
 // interest for their zone alone, where they call a service that prefers near instances.
 func lookedUp(scope ir.Scope) bool {
 	s := scope.Service
-	if k := s.Workload.Pods.Kind; len(s.Ports) > 0 || k != ir.Job && k != ir.CronJob {
+	if k := s.Workload.Pods.Kind; len(s.Ports)+len(s.UDP) > 0 || k != ir.Job && k != ir.CronJob {
 		return true
 	}
 	for _, u := range scope.Upstreams {
@@ -39,7 +39,7 @@ func headless(s *ir.Service, version *ir.Version, scope ir.Scope) *corev1.Servic
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone,
 			Selector:  selector,
-			Ports:     servicePorts(&s.Upstream),
+			Ports:     append(servicePorts(&s.Upstream), udpServicePorts(&s.Upstream)...),
 		},
 	}
 }

@@ -61,6 +61,7 @@ func compareWithin(steps int, before, after *ir.Mesh) *Difference {
 	d.services()
 	d.gateways()
 	d.direct()
+	d.datagrams()
 	d.scrapes()
 	d.unsure()
 	d.claims()

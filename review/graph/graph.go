@@ -50,6 +50,8 @@ type Edge struct {
 	// Undeclared is true for a call that the mesh does not declare, of which proxies told.
 	Undeclared bool     `json:"undeclared,omitempty"`
 	Ports      []string `json:"ports"`
+	// UDP are ports to which datagrams go, past all proxies.
+	UDP []string `json:"udp,omitempty"`
 	// Rules are those rules of the callee that are about the caller; allow rules come first.
 	Rules []Rule          `json:"rules,omitempty"`
 	Pos   source.Position `json:"source,omitzero"`
@@ -116,8 +118,11 @@ func (g *Graph) calls(m *ir.Mesh, scope ir.Scope) {
 	routed := targets(&scope)
 	for i := range caller.Uses {
 		u := &caller.Uses[i]
-		e := Edge{From: from, To: ir.ServiceRef(u.To).String(), Ports: u.Reached(), Pos: u.Pos}
-		if len(u.Ports) == 0 {
+		e := Edge{From: from, To: ir.ServiceRef(u.To).String(), Ports: u.Reached(), UDP: u.UDP, Pos: u.Pos}
+		if e.Ports == nil {
+			e.Ports = []string{}
+		}
+		if len(u.Ports)+len(u.UDP) == 0 {
 			e.Routed, e.Asked = routed[u.To], !routed[u.To]
 		}
 		if u.External {
@@ -132,7 +137,7 @@ func (g *Graph) calls(m *ir.Mesh, scope ir.Scope) {
 		}{{false, callee.Allow}, {true, callee.Deny}} {
 			for k := range list.rules {
 				r := &list.rules[k]
-				if !r.Audit && r.Names(&caller.Peer) && slices.ContainsFunc(e.Ports, r.Covers) {
+				if !r.Audit && r.Names(&caller.Peer) && slices.ContainsFunc(slices.Concat(e.Ports, e.UDP), r.Covers) {
 					e.Rules = append(e.Rules, Rule{r.Name, list.deny, r.Pos})
 				}
 			}
@@ -202,7 +207,11 @@ func (n *Node) label() string {
 
 // label is what an edge says of itself in a drawing.
 func (e *Edge) label() string {
-	text := strings.Join(e.Ports, ", ")
+	ports := slices.Clone(e.Ports)
+	for _, name := range e.UDP {
+		ports = append(ports, name+" (udp)")
+	}
+	text := strings.Join(ports, ", ")
 	if slices.ContainsFunc(e.Rules, func(r Rule) bool { return r.Deny }) {
 		text += " (partly denied)"
 	}
