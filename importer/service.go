@@ -194,7 +194,11 @@ func (m *Mesh) readPorts(s *Service, ports []corev1.ServicePort) {
 	for i, p := range ports {
 		at := []string{"spec", "ports", strconv.Itoa(i)}
 		if p.Protocol != "" && p.Protocol != corev1.ProtocolTCP {
-			m.NotCarried(s.Object, "the mesh carries TCP, and "+string(p.Protocol)+" goes beside it", at...)
+			why := "the mesh lets nothing but TCP and UDP through"
+			if p.Protocol == corev1.ProtocolUDP {
+				why = `UDP goes by no proxy, and is closed until a port has protocol: "udp", with a rule for those who send to it`
+			}
+			m.NotCarried(s.Object, why, at...)
 			continue
 		}
 		protocol := protocolOf(p)

@@ -45,6 +45,7 @@ var checks = []func(*subject) diag.List{
 	allowsByRegex,
 	wildcards,
 	openPorts,
+	udpPorts,
 	nobodySigns,
 	privilegedPods,
 	controlPorts,

@@ -116,6 +116,7 @@ const (
 	PathsMadeNormal   Code = "MC1791"
 	GoesNowhere       Code = "MC1792"
 	PrivilegedPod     Code = "MC1736"
+	UDPPort           Code = "MC1737"
 	NotCarried        Code = "MC1801"
 	BadObject         Code = "MC1802"
 	LetsMore          Code = "MC1803"
@@ -137,6 +138,7 @@ var warnings = map[Code]bool{
 	PermissivePort:   true,
 	TokenUnchecked:   true,
 	OpenPort:         true,
+	UDPPort:          true,
 	PrivilegedPod:    true,
 	FormsBesideRules: true,
 	PathsMadeNormal:  true,

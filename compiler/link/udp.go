@@ -35,12 +35,8 @@ func (l *linker) udpByService(here place, service *ir.Service, s *spec.Service) 
 	if len(service.UDP) == 0 || len(service.Ports) > 0 {
 		return
 	}
-	p := &service.UDP[0]
-	if h := s.Health; h != nil {
-		l.unreadUDP(here.field("health"), p, h.Pos)
-	}
 	if path.Dir(here.pos(s.MTLS.Pos).File) == path.Dir(service.Pos.File) {
-		l.unreadUDP(here.field("mtls"), p, s.MTLS.Pos)
+		l.unreadUDP(here.field("mtls"), &service.UDP[0], s.MTLS.Pos)
 	}
 }
 

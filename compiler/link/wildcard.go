@@ -30,7 +30,8 @@ func (l *linker) externalWildcard(here place, written string, s *spec.External, 
 	}
 	for _, name := range sortedKeys(s.Ports) {
 		if protocol := ir.Protocol(s.Ports[name].Protocol.Value); protocol == ir.TCP || protocol == ir.UDP {
-			why = fmt.Sprintf("is told by a name, which nothing says that goes to port %s (%s)", name, protocol)
+			what := map[ir.Protocol]string{ir.TCP: "connections", ir.UDP: "datagrams"}[protocol]
+			why = fmt.Sprintf("is told by a name, which %s of port %s (%s) do not say", what, name, protocol)
 			hint = `move the port to an external with the hosts that are called`
 		}
 	}

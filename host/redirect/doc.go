@@ -5,7 +5,8 @@
 //   - Outbound connections go to the proxy's outbound port.
 //
 // Connections of the proxy itself, connections that stay on loopback, and excluded ports and networks are not
-// redirected. Datagrams of UDP go by no proxy: those on declared ways pass, and others are refused. The proxy's own connections are refused if they go to loopback (except to the application), to
-// link-local addresses, or to another network that no proxy may connect to ([ir.ForbiddenNetworks]). The proxy gets
-// the original destination from the socket (SO_ORIGINAL_DST).
+// redirected. Datagrams of UDP go by no proxy: those on declared ways pass, and others are refused. The proxy's own
+// connections are refused if they go to loopback (except to the application), to link-local addresses, or to another
+// network that no proxy may connect to ([ir.ForbiddenNetworks]). The proxy gets the original destination from the
+// socket (SO_ORIGINAL_DST).
 package redirect

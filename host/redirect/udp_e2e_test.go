@@ -21,7 +21,6 @@ import (
 // and then not (istio/istio#53949).
 //
 // Field: ports.protocol
-// Field: external.ports.protocol
 func TestUndeclaredUDPIsRefused(t *testing.T) {
 	client, server := newHosts(t)
 	m := compile(t, datagrams)

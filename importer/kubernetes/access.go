@@ -101,7 +101,7 @@ func (m *reader) rulePorts(o *importer.Object, list []networkingv1.NetworkPolicy
 	out := portSet{}
 	for i, p := range list {
 		if p.Protocol != nil && *p.Protocol != corev1.ProtocolTCP {
-			continue // the mesh carries TCP
+			continue // readPorts says so
 		}
 		found := false
 		for name, port := range s.Spec.Ports {
