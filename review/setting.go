@@ -14,16 +14,12 @@ import (
 // settingsOf are what is in force for a service besides its rules, routes and calls: each from the service, from the
 // mesh, or by default.
 func settingsOf(m *ir.Mesh, s *ir.Service) []Setting {
-	mtls := "strict"
-	if s.Plaintext {
-		mtls = "permissive"
-	}
 	outliers := s.Outliers
 	if outliers == nil {
 		outliers = ir.DefaultOutliers()
 	}
 	out := []Setting{
-		{"mtls", mtls, decidedAt(s.Plaintext, s.Pos)},
+		{"mtls", mtlsText(s), decidedAt(s.Plaintext, s.Pos)},
 		{"outliers", outliersText(outliers), decidedAt(s.Outliers != nil, s.Pos)},
 	}
 	out = append(out, lastHopOf(m, s)...)
@@ -104,6 +100,17 @@ func lastHopOf(m *ir.Mesh, s *ir.Service) (out []Setting) {
 			"%d to each port from each proxy", hop.Max), decidedAt(true, written.Pos)})
 	}
 	return out
+}
+
+// mtlsText is what a service asks of its callers.
+func mtlsText(s *ir.Service) string {
+	switch {
+	case s.Plaintext:
+		return "permissive"
+	case len(s.Ports) == 0 && len(s.UDP) > 0:
+		return "none: datagrams go by no proxy"
+	}
+	return "strict"
 }
 
 // writtenOf are the fields of a member or of a route that somebody wrote, but for those that are skipped because they

@@ -92,7 +92,7 @@ func (l *linker) noUDPOfGateway(here place, caller *ir.Peer, use *spec.Use, tcp,
 		if named || use.Ports == nil && len(tcp) == 0 {
 			l.add(diag.NoEffect, here, fmt.Sprintf("the call of port %s (udp) cannot take effect: %s, and a gateway is nothing else",
 				p.Name, whyUDP), here.pos(use.Pos), p.Pos).
-				hint("remove it")
+				hint("delete the call and its routes")
 			return true
 		}
 	}
@@ -132,12 +132,12 @@ func (l *linker) udpOfUse(here place, caller *ir.Peer, use *ir.Use, s *spec.Use,
 	}
 }
 
-// udpOfExternal refuses what an external says of its ports of UDP.
+// udpOfExternal refuses an egress gateway before ports of UDP.
 func (l *linker) udpOfExternal(here place, s *spec.External, e *ir.External) {
-	for i := range e.UDP {
-		if s.Via.IsSet() {
-			l.unreadUDP(here.field("via"), &e.UDP[i], s.Via.Pos)
-			return
-		}
+	if len(e.UDP) > 0 && s.Via.IsSet() {
+		p := &e.UDP[0]
+		l.add(diag.NoEffect, here.field("via"), fmt.Sprintf("via cannot take effect on port %s (udp): %s", p.Name,
+			whyUDP), here.pos(s.Via.Pos), p.Pos).
+			hint("move the port to an external without via")
 	}
 }

@@ -30,8 +30,8 @@ type Request struct {
 	From Sender
 	// Method is as it is sent, "GET" say.
 	Method string
-	// Scheme is "http", "https", "tcp" for a connection of which nothing else is known, or "udp" for a datagram; Host is
-	// without a port, and Port 0 for the scheme's own.
+	// Scheme is "http", "https", "tcp" for a connection of which nothing else is known, or "udp" for a datagram; Host
+	// is without a port, and Port 0 for the scheme's own.
 	Scheme, Host string
 	Port         uint16
 	// Authority is the header host as it is sent; "" for Host, with Port where that is not the scheme's own.

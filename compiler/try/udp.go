@@ -23,7 +23,11 @@ func (r *run) sends(s *ir.Service) error {
 		for i := range s.Uses {
 			use := &s.Uses[i]
 			for _, name := range use.UDP {
-				if !use.External && r.toUDP(at, use, name, unsure) || use.External && r.toUDPExternal(at, use, name, unsure) {
+				follow := r.toUDP
+				if use.External {
+					follow = r.toUDPExternal
+				}
+				if follow(at, use, name, unsure) {
 					return nil
 				}
 			}
