@@ -38,8 +38,10 @@ func udpOf(m *ir.Mesh, s *ir.Service) []Setting {
 		}
 		out = append(out, Setting{"udp " + way.word, strings.Join(ways, ", "), s.Pos.String()})
 		if !s.Workload.InCluster() && !s.Explicit {
-			out = append(out, Setting{"meshc redirect", way.flag + " " + strings.Join(ir.UDPFlags(way.paths), ","),
-				s.Pos.String()})
+			out = append(out, Setting{
+				"meshc redirect", way.flag + " " + strings.Join(ir.UDPFlags(way.paths), ","),
+				s.Pos.String(),
+			})
 		}
 	}
 	return out
