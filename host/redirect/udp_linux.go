@@ -19,12 +19,12 @@ func closeUDP(c *nftables.Conn, table *nftables.Table, r Rules) {
 		device expr.MetaKey
 		other  func(netip.Prefix) exprs
 		paths  []ir.UDPPath
-		always [][]exprs
+		always []exprs
 	}{
 		{"udp-inbound", nftables.ChainHookInput, incoming, fromNetwork, r.UDPInbound, dhcp(serverToClient)},
 		{
 			"udp-outbound", nftables.ChainHookOutput, outgoing, toNetwork, r.UDPOutbound,
-			append(dhcp(clientToServer), []exprs{udp(destinationPort, nameServer)}),
+			append(dhcp(clientToServer), udp(destinationPort, nameServer)),
 		},
 	} {
 		chain := c.AddChain(&nftables.Chain{
@@ -34,12 +34,8 @@ func closeUDP(c *nftables.Conn, table *nftables.Table, r Rules) {
 		add := func(e exprs) { c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e}) }
 		add(onLoopback(way.device).leave())
 		add(anAnswer().leave())
-		for _, conditions := range way.always {
-			var all exprs
-			for _, e := range conditions {
-				all = all.and(e)
-			}
-			add(all.leave())
+		for _, e := range way.always {
+			add(e.leave())
 		}
 		for _, p := range way.paths {
 			var addresses exprs
@@ -84,18 +80,18 @@ func anAnswer() exprs {
 	})
 }
 
-// dhcpPort are the ports of DHCP for IPv4 and for IPv6 (RFC 2131, section 4.1; RFC 8415, section 7.2).
-type dhcpPort struct{ client, server uint16 }
+// dhcpPorts are the ports of DHCP for IPv4 and for IPv6 (RFC 2131, section 4.1; RFC 8415, section 7.2).
+type dhcpPorts struct{ client, server uint16 }
 
 // dhcp is for what keeps a host its addresses; the server's answers need not come from the address that was asked.
-func dhcp(ports func(dhcpPort) (source, destination uint16)) [][]exprs {
-	var out [][]exprs
-	for _, p := range []dhcpPort{{68, 67}, {546, 547}} {
+func dhcp(ports func(dhcpPorts) (source, destination uint16)) []exprs {
+	var out []exprs
+	for _, p := range []dhcpPorts{{68, 67}, {546, 547}} {
 		source, destination := ports(p)
-		out = append(out, []exprs{udp(sourcePort, source), udp(destinationPort, destination)})
+		out = append(out, udp(sourcePort, source).and(udp(destinationPort, destination)))
 	}
 	return out
 }
 
-func clientToServer(p dhcpPort) (source, destination uint16) { return p.client, p.server }
-func serverToClient(p dhcpPort) (source, destination uint16) { return p.server, p.client }
+func clientToServer(p dhcpPorts) (source, destination uint16) { return p.client, p.server }
+func serverToClient(p dhcpPorts) (source, destination uint16) { return p.server, p.client }
