@@ -18,7 +18,6 @@ import (
 // silentFields may change without an effect, with the reason why.
 var silentFields = map[string]string{
 	".services[].allow[].from[].namespace": "it says in words whose identities the pattern beside it has, which decides",
-	".services[].allow[].from[].name":      "it says in words whose identity is beside it, which decides",
 }
 
 // felt is a mesh for what changes nothing in those of the features: what callers there decide for themselves, and a
