@@ -61,6 +61,13 @@ var gatewayChanges = map[string]change{
 	"gateways.[].rateLimits.[].by":       bounded(`requests: 5, by: "address"`),
 	"gateways.[].rateLimits.[].header":   bounded(`requests: 5, header: "x-tenant"`),
 	"gateways.[].rateLimits.[].global":   bounded("requests: 5, global: true"),
+	"gateways.[].clients.[].apiKeys.[].secret":   known(`apiKeys: [{secret: "keys2"}]`),
+	"gateways.[].clients.[].apiKeys.[].key":      known(`apiKeys: [{secret: "keys", key: "k"}]`),
+	"gateways.[].clients.[].passwords.[].secret": known(`passwords: [{secret: "keys"}]`),
+	"gateways.[].clients.[].passwords.[].key": known(`passwords: [{secret: "keys", key: "k"}]`).
+		replacing(knownClient(`passwords: [{secret: "keys"}]`)),
+	"gateways.[].apiKeyHeader": addLine("gateway", knownClient(`apiKeys: [{secret: "keys"}]`)+`, apiKeyHeader: "x-key"`).
+		replacing(knownClient(`apiKeys: [{secret: "keys"}]`)),
 	"gateways.[].listeners.[].clientIPDetection.numTrustedHops": add("listener",
 		`clientIPDetection: numTrustedHops: 1`),
 	"gateways.[].listeners.[].clientIPDetection.proxyProtocol": add("listener",
@@ -73,6 +80,14 @@ var gatewayChanges = map[string]change{
 func bounded(to string) change {
 	return addLine("gateway", "rateLimits: all: {"+to+"}").replacing("rateLimits: all: requests: 5")
 }
+
+// known is a change of what a client of the gateway shows.
+func known(to string) change {
+	return addLine("gateway", knownClient(to)).replacing(knownClient(`apiKeys: [{secret: "keys"}]`))
+}
+
+// knownClient is a client of the gateway, whom it lets in.
+func knownClient(shows string) string { return `allow: [{from: clients: ["c"]}], clients: c: {` + shows + `}` }
 
 // exposedRoute is a route that a service has at the gateway.
 const exposedRoute = `{gateway: "g", match: host: "shop.example", port: "http"}`

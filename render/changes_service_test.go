@@ -77,6 +77,8 @@ var serviceChanges = map[string]change{
 		"/*gateway*/",
 		certificateRule + `"DNS:b.example"]}]`, certificateRule + `"DNS:a.example"]}]`,
 	},
+	"services.[].allow.[].from.clients.[]": addLine("gateway", knownClients+`allow: [{from: clients: ["c", "d"]}]`).
+		replacing(knownClients + `allow: [{from: clients: ["c"]}], deny: [{from: clients: ["d"], paths: ["/x"]}]`),
 	"services.[].allow.[].listeners.[]": {
 		"/*gateway*/", `deny: [{from: ipRanges: ["10.0.0.0/8"], listeners: ["http"]}]`,
 		`deny: [{from: ipRanges: ["10.0.0.0/8"]}]`,
@@ -198,6 +200,10 @@ func promising(objectives string) change {
 	calls := func(b string) string { return "uses: {b: {" + b + "}, e: {}}" + scraped("services: a") }
 	return change{"uses: {b: {/*use b*/}, e: {/*use e*/}}", calls(objectives), calls("")}
 }
+
+// knownClients are two clients of the gateway.
+const knownClients = `clients: {c: apiKeys: [{secret: "keys"}], d: apiKeys: [{secret: "keys"}]}
+	`
 
 // certificateRule begins a rule of a gateway about certificates, with a listener that asks for them.
 const certificateRule = `listeners: https: tls: clientCertificates: secret: "c"

@@ -19,8 +19,12 @@ gateways: g: {
 	deny: [{from: ipRanges: ["10.9.0.0/16"], listeners: ["http"], paths: ["/x"]}, {from: ipRanges: ["10.8.0.0/16"], listeners: ["http"]}]
 }
 gateways: h: {
-	allow: [{from: anyone: true}, {from: certificates: ["DNS:b.example"], listeners: ["https"]}]
-	deny: [{from: certificates: ["DNS:c.example"], listeners: ["https"]}]
+	allow: [{from: clients: ["c"]}, {from: anyone: true}, {from: certificates: ["DNS:b.example"], listeners: ["https"]}]
+	deny: [{from: certificates: ["DNS:c.example"], listeners: ["https"]}, {from: clients: ["d"], listeners: ["https"]}]
+	clients: {
+		c: {apiKeys: [{secret: "keys"}], passwords: [{secret: "keys"}]}
+		d: {apiKeys: [{secret: "keys", key: "k"}], passwords: [{secret: "keys", key: "k"}]}
+	}
 }
 mesh: jwt: issuers: fetched: {issuer: "https://fetched.example", jwks: {url: "https://e.example/keys", refresh: "9m"}}
 services: {

@@ -306,11 +306,9 @@ func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {
 	for _, secret := range scope.Secrets() {
 		text = strings.ReplaceAll(text, filepath.Join(scope.Member().Proxy.SecretDirectory, secret)+"/", j.certificates+"/")
 	}
-	if c := scope.Settings.Collector; c != nil {
-		for i := range c.Headers {
-			if err := os.WriteFile(filepath.Join(j.certificates, c.Headers[i].Key), []byte("value"), 0o600); err != nil {
-				t.Error(err)
-			}
+	for _, v := range secretValues(&scope) {
+		if err := os.WriteFile(filepath.Join(j.certificates, v.Key), []byte("value"), 0o600); err != nil {
+			t.Error(err)
 		}
 	}
 	name := filepath.Join(t.TempDir(), "bootstrap.yaml")
@@ -324,6 +322,21 @@ func (j *judge) proxy(t *testing.T, scope ir.Scope, o envoy.Options) {
 	if err != nil {
 		t.Errorf("Envoy refuses the bootstrap of %s %q: %v\n%s", scope.Member().Name, o.Instance, err, out)
 	}
+}
+
+// secretValues are those that a member's proxy reads.
+func secretValues(scope *ir.Scope) (out []ir.SecretValue) {
+	if c := scope.Settings.Collector; c != nil {
+		for i := range c.Headers {
+			out = append(out, c.Headers[i].SecretValue)
+		}
+	}
+	if g := scope.Gateway; g != nil {
+		for i := range g.Clients {
+			out = append(append(out, g.Clients[i].APIKeys...), g.Clients[i].Passwords...)
+		}
+	}
+	return out
 }
 
 // TestDeterministic compiles an example 20 times, with one processor and with

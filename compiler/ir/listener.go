@@ -1,6 +1,10 @@
 package ir
 
-import "github.com/meshc/meshc/compiler/source"
+import (
+	"slices"
+
+	"github.com/meshc/meshc/compiler/source"
+)
 
 // Listener is where a gateway takes connections.
 type Listener struct {
@@ -116,19 +120,26 @@ type Compression struct {
 	ContentTypes []string `json:"contentTypes,omitempty"`
 }
 
-// Secrets are the names of all that the gateway's listeners want, each once, in
+// Secrets are the names of all that the gateway's listeners want, and then its clients, each once, in
 // their order.
 func (g *Gateway) Secrets() []string {
 	var out []string
 	known := map[string]bool{"": true}
+	add := func(name string) {
+		if !known[name] {
+			known[name] = true
+			out = append(out, name)
+		}
+	}
 	for i := range g.Listeners {
 		if t := g.Listeners[i].TLS; t != nil {
-			for _, name := range []string{t.Secret, t.ClientRoots} {
-				if !known[name] {
-					known[name] = true
-					out = append(out, name)
-				}
-			}
+			add(t.Secret)
+			add(t.ClientRoots)
+		}
+	}
+	for i := range g.Clients {
+		for _, s := range slices.Concat(g.Clients[i].APIKeys, g.Clients[i].Passwords) {
+			add(s.Secret)
 		}
 	}
 	return out

@@ -50,7 +50,7 @@ type Peer struct {
 	Namespace string      `json:"namespace,omitempty"`
 	Identity  spiffeid.ID `json:"identity,omitzero"`
 	// Pattern is a SPIFFE ID, or ends with "/*" and stands for all below. For
-	// KindIdentity and KindNamespace. For KindCertificate see [Peer.SAN].
+	// KindIdentity and KindNamespace. For KindCertificate see [Peer.SAN], and for KindClient it is the client's name.
 	Pattern string `json:"pattern,omitempty"`
 }
 
@@ -73,6 +73,8 @@ const (
 	KindAnyone MemberKind = "anyone"
 	// KindCertificate are clients of a gateway, by a name in their certificates.
 	KindCertificate MemberKind = "certificate"
+	// KindClient are clients of a gateway, by their names there, which are patterns of their peers.
+	KindClient MemberKind = "client"
 	// KindPlaintext is who comes without TLS and has no identity.
 	KindPlaintext MemberKind = "plaintext"
 )
@@ -86,7 +88,7 @@ func (r *Rule) Covers(port string) bool {
 // and a connection below HTTP has not.
 func (r *Rule) AboutRequests() bool {
 	return len(r.Methods) > 0 || len(r.Paths) > 0 || len(r.Headers) > 0 || r.JWT != nil || len(r.Hosts) > 0 ||
-		r.AsksCertificate()
+		r.AsksCertificate() || r.AsksClient()
 }
 
 // AsksCertificate reports whether the rule is about clients with certificates alone.
@@ -171,7 +173,7 @@ func (p *Peer) Is(other *Peer) bool {
 		below, all := strings.CutSuffix(p.Pattern, "*")
 		id := other.Identity.String()
 		return p.Pattern == id || all && strings.HasPrefix(id, below)
-	case KindPlaintext, KindCertificate:
+	case KindPlaintext, KindCertificate, KindClient:
 		return false
 	}
 	return p.Identity == other.Identity
@@ -186,6 +188,8 @@ func (p *Peer) String() string {
 		return p.Pattern
 	case KindCertificate:
 		return "certificate " + p.Pattern
+	case KindClient:
+		return "client " + p.Pattern
 	case KindNamespace:
 		return "namespace " + p.Namespace
 	}

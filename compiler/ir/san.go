@@ -40,7 +40,7 @@ func (g *Gateway) validRules() error {
 		for i := range r.From {
 			p := &r.From[i]
 			_, err := ParseSAN(p.Pattern)
-			if p.Kind != KindAnyone && (p.Kind != KindCertificate || err != nil) {
+			if p.Kind != KindAnyone && p.Kind != KindClient && (p.Kind != KindCertificate || err != nil) {
 				return fmt.Errorf("gateway %s: the rule %q is about %s %q", g.Name, r.Name, p.Kind, p.Pattern)
 			}
 		}

@@ -39,9 +39,14 @@ type Collector struct {
 	Pos     source.Position `json:"pos,omitzero"`
 }
 
-// SecretHeader is a header whose value is the content of a file: Key in the directory Secret of Proxy.SecretDirectory.
+// SecretHeader is a header with a value that the mesh does not have.
 type SecretHeader struct {
-	Name   string          `json:"name"`
+	Name string `json:"name"`
+	SecretValue
+}
+
+// SecretValue is the content of a file: Key in the directory Secret of Proxy.SecretDirectory.
+type SecretValue struct {
 	Secret string          `json:"secret"`
 	Key    string          `json:"key"`
 	Pos    source.Position `json:"pos,omitzero"`

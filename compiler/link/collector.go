@@ -19,11 +19,14 @@ func (l *linker) secretHeaders(here place, headers map[string]*spec.SecretValue)
 				hint("remove it")
 			continue
 		}
-		out = append(out, ir.SecretHeader{
-			Name: name, Secret: s.Secret.Value, Key: s.Key.Or(name), Pos: at.pos(s.Pos),
-		})
+		out = append(out, ir.SecretHeader{Name: name, SecretValue: secretValue(at, s, name)})
 	}
 	return out
+}
+
+// secretValue is where a value is; key is what it is called where nothing else is written.
+func secretValue(here place, s *spec.SecretValue, key string) ir.SecretValue {
+	return ir.SecretValue{Secret: s.Secret.Value, Key: s.Key.Or(key), Pos: here.pos(s.Pos)}
 }
 
 // ofGRPC are headers of a request that its transport writes (gRPC over HTTP/2).

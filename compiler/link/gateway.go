@@ -39,6 +39,7 @@ func (l *linker) gateway(name string, h home[spec.Gateway]) *ir.Gateway {
 	g.Replicas = l.replicas(here.field("replicas"), s.Replicas)
 	g.Pods = l.gatewayPods(here.field("pods"), g, s.Pods)
 	g.RateLimits = l.clientRateLimits(h, g)
+	l.knownClients(h, g)
 	g.Compression = l.compression(here.field("compression"), s.Compression)
 	if e := s.Egress; e != nil {
 		g.Egress = &ir.Egress{Host: e.Host.Or(l.mesh.EgressHost(g)), Port: uint16(e.Port.Or(defaultEgressPort))}

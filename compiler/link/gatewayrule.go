@@ -58,7 +58,7 @@ func (l *linker) clients(here place, d *door, r *spec.Rule) (out []ir.Peer, rang
 			l.add(diag.NoEffect, here.field(f.name),
 				fmt.Sprintf("%s cannot take effect at a gateway: its clients have no identity in the mesh", f.name),
 				here.pos(f.pos), d.pos).
-				hint("clients are told apart by ipRanges and certificates")
+				hint("clients are told apart by ipRanges, certificates and clients")
 		}
 	}
 	ranges = l.ipRanges(here.field("ipRanges"), p)
@@ -70,15 +70,29 @@ func (l *linker) clients(here place, d *door, r *spec.Rule) (out []ir.Peer, rang
 		}
 		out = append(out, ir.Peer{Kind: ir.KindCertificate, Pattern: f.Value})
 	}
+	out = append(out, l.clientPeers(here.field("clients"), d, p.Clients)...)
+	for _, f := range []struct {
+		name string
+		pos  spec.Pos
+		list []spec.Field[string]
+	}{{"certificates", firstPos(p.Certificates), p.Certificates}, {"clients", firstPos(p.Clients), p.Clients}} {
+		switch {
+		case f.list != nil && len(f.list) == 0:
+			l.add(diag.EmptyList, here.field(f.name), f.name+" is empty, so the rule never matches", here.pos(p.Pos)).
+				hint("omit it for clients with and without one")
+			return nil, ranges
+		case f.list != nil && p.Anyone.IsSet():
+			l.add(diag.NoEffect, here.field(f.name), f.name+" cannot take effect beside anyone, which is every client",
+				here.pos(p.Pos)).hint("remove one of them")
+			return nil, ranges
+		}
+	}
 	switch {
-	case p.Certificates != nil && len(p.Certificates) == 0:
-		l.add(diag.EmptyList, here.field("certificates"), "certificates is empty, so the rule never matches",
-			here.pos(p.Pos)).hint("omit it for clients with and without one")
-	case p.Certificates != nil && p.Anyone.IsSet():
-		l.add(diag.NoEffect, here.field("certificates"),
-			"certificates cannot take effect beside anyone, which is every client", here.pos(p.Pos)).
-			hint("remove one of them")
-	case p.Certificates != nil:
+	case p.Certificates != nil && p.Clients != nil:
+		l.add(diag.ExactlyOneOf, here, "from names clients by certificates and by clients", here.pos(p.Pos)).
+			hint("write two rules: each lets its clients in")
+		return nil, ranges
+	case p.Certificates != nil || p.Clients != nil:
 		return out, ranges
 	case p.Anyone.IsSet() || p.IPRanges != nil:
 	case wrong:

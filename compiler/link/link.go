@@ -155,6 +155,7 @@ func (l *linker) members() {
 		h, caller := l.gateways[g.Name], g.Peer()
 		l.gatewayRules(g, h)
 		l.clientsAreCounted(h, g)
+		l.clientsAreAsked(h, g)
 		g.Uses = l.uses(h.place, &caller, h.spec.Uses)
 		l.binds(h.place, &g.Proxy, g.Uses, h.spec.Uses, free(&g.Proxy, nil, h.spec.Uses))
 		g.Routes = l.gatewayRoutes(g, h)

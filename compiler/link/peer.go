@@ -72,6 +72,10 @@ func (l *linker) peers(here place, of *ir.Service, p *spec.Peers, deny bool) ([]
 			"certificates cannot take effect at a service: its callers show those of the mesh",
 			here.pos(firstPos(p.Certificates)), of.Pos).hint(`identities: ["spiffe://TRUST-DOMAIN/PATH"]`)
 	}
+	if p.Clients != nil {
+		l.add(diag.NoEffect, here.field("clients"), "clients cannot take effect at a service: a gateway knows them",
+			here.pos(firstPos(p.Clients)), of.Pos).hint("write the rule at the gateway, and let the gateway in here")
+	}
 	ranges := l.ipRanges(here.field("ipRanges"), p)
 	named := len(p.Services) + len(p.Gateways) + len(p.Namespaces) + len(p.Identities)
 	if named == 0 && len(out) == 0 {

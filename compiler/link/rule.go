@@ -156,6 +156,7 @@ func (l *linker) ruleTakesEffect(here place, d *door, r *ir.Rule) {
 		written bool
 	}{
 		{"from.certificates", r.AsksCertificate()},
+		{"from.clients", r.AsksClient()},
 		{"hosts", len(r.Hosts) > 0},
 		{"methods", len(r.Methods) > 0},
 		{"paths", len(r.Paths) > 0},

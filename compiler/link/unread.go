@@ -90,8 +90,8 @@ func (l *linker) unreadByGateway(here place, g *ir.Gateway, s *spec.Gateway) {
 	l.unread(at.field("outboundPort"), p.OutboundPort.Pos, why)
 	l.unread(at.field("healthPort"), p.HealthPort.Pos, "a gateway has no probes")
 	if len(g.Secrets()) == 0 && !l.readsSecrets(&g.Telemetry, s.Uses, g.Name) {
-		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "no listener names a secret, nor does an external "+
-			"behind the gateway")
+		l.unread(at.field("secretDirectory"), p.SecretDirectory.Pos, "no listener and no client names a secret, nor does "+
+			"an external behind the gateway")
 	}
 }
 

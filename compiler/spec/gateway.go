@@ -12,6 +12,8 @@ type Gateway struct {
 	Uses          map[string]*Use             `cue:"uses" member:"service"`
 	Allow         []*Rule                     `cue:"allow"`
 	Deny          []*Rule                     `cue:"deny"`
+	Clients       map[string]*Client          `cue:"clients"`
+	APIKeyHeader  Field[string]               `cue:"apiKeyHeader"`
 	Authorizer    Field[string]               `cue:"externalAuthorization"`
 	RateLimits    map[string]*ClientRateLimit `cue:"rateLimits"`
 	Compression   *Compression                `cue:"compression"`

@@ -27,5 +27,6 @@ type Peers struct {
 	Anyone       Field[bool]     `cue:"anyone"`
 	Plaintext    Field[bool]     `cue:"plaintext"`
 	Certificates []Field[string] `cue:"certificates"`
+	Clients      []Field[string] `cue:"clients"`
 	IPRanges     []Field[string] `cue:"ipRanges"`
 }

@@ -57,7 +57,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 			return
 		}
 	}
-	if !r.rulesOfGateway(g, l, q) {
+	if !r.clientIsKnown(g, l, q) || !r.rulesOfGateway(g, l, q) {
 		return
 	}
 	if g.Authorizer != "" {
@@ -82,6 +82,7 @@ func (r *run) fromGateway(g *ir.Gateway) {
 		r.answer(at, 404)
 		return
 	}
+	q.headers = withoutCredentials(g, q.headers)
 	r.byRoutes(at, g, q, by)
 }
 

@@ -39,6 +39,7 @@ const (
 	OnFault         ConditionKind = "fault"         // chance, by a fault
 	OnAuthorization ConditionKind = "authorization" // what an external authorization service answers
 	OnCertificate   ConditionKind = "certificate"   // whether a client outside shows a certificate
+	OnClient        ConditionKind = "client"        // whose the key or the password of a client outside is
 	OnSplit         ConditionKind = "split"         // chance, by the weights of destinations
 	OnHeader        ConditionKind = "header"        // a header that is written on the way
 	OnQuery         ConditionKind = "query"         // a parameter of a query that is not known

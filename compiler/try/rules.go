@@ -237,6 +237,13 @@ func (r *run) matches(
 		}
 		asked = append(asked, shown...)
 	}
+	if rule.AsksClient() {
+		is, shown := r.isClient(rule)
+		if is == no {
+			return no, nil
+		}
+		asked = append(asked, shown...)
+	}
 	if len(rule.IPRanges) > 0 {
 		within := func(ip netip.Addr) bool {
 			return slices.ContainsFunc(rule.IPRanges, func(p netip.Prefix) bool { return p.Contains(ip) })

@@ -109,6 +109,8 @@ type run struct {
 	client netip.Addr
 	// mayShow is set where a listener asks for a certificate.
 	mayShow bool
+	// mayBeClient is set for a request with a key or a password, of which nobody here knows whose it is.
+	mayBeClient bool
 	// settled are headers of which it is known what proxies write there: what the message says.
 	settled []string
 	// at is the address that a connection below HTTP leads to, IP:PORT; "" for one made by a name. Of a request by HTTP
@@ -129,12 +131,13 @@ const (
 	guardService     = "the answer of the authorization service "
 	guardCertificate = "whether the client shows a certificate"
 	guardToken       = "whether the token in its header authorization is valid"
+	guardClient      = "whose the key or the password of the client is"
 )
 
 // IsGuard reports whether something in [Trial.Undecided] is asked for before a request is let in.
 func IsGuard(undecided string) bool {
 	return strings.HasPrefix(undecided, guardService) || strings.HasPrefix(undecided, guardCertificate) ||
-		strings.HasPrefix(undecided, guardToken)
+		strings.HasPrefix(undecided, guardToken) || strings.HasPrefix(undecided, guardClient)
 }
 
 // undecided tells what the outcome depends on, once.

@@ -228,7 +228,7 @@ func overProtocol(t *testing.T, protocol, listener, from, method, host, path str
 	r.Host = host
 	r.Header.Set("x-user", "root")
 	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
+		r.Header.Add(headers[i], headers[i+1])
 	}
 	response, err := client.Do(r)
 	if err != nil {

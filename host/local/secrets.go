@@ -5,18 +5,22 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/meshc/meshc/compiler/ir"
 )
 
 // secrets puts what the placed mesh names into the secret directories of its members, where it is not yet:
 // certificates for the hosts of gateways' listeners and for members to show externals, which the stand-in authority
-// signs, its root for clients' own, and values of headers for a collector.
+// signs, its root for clients' own, values of headers for a collector, and keys and passwords of clients.
 func (a *stubAuthority) secrets(m *ir.Mesh) error {
 	if err := headerValues(m); err != nil {
 		return err
 	}
 	for _, g := range m.Gateways {
+		if err := clientSecrets(g); err != nil {
+			return err
+		}
 		for i := range g.Listeners {
 			l := &g.Listeners[i]
 			if l.TLS == nil {
@@ -71,19 +75,42 @@ func headerValues(m *ir.Mesh) error {
 	for _, directory := range directories {
 		for i := range m.Collector.Headers {
 			h := &m.Collector.Headers[i]
-			name := filepath.Join(directory, h.Secret, h.Key)
-			if _, err := os.Stat(name); err == nil || directory == "" {
+			if directory == "" {
 				continue
 			}
-			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-				return err
-			}
-			if err := os.WriteFile(name, []byte("stand-in"), 0o600); err != nil {
+			if err := writeValueOnce(directory, &h.SecretValue, "stand-in"); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// clientSecrets writes a key or a password for each that clients of a gateway have, where there is none.
+func clientSecrets(g *ir.Gateway) error {
+	for i := range g.Clients {
+		for _, v := range slices.Concat(g.Clients[i].APIKeys, g.Clients[i].Passwords) {
+			if err := writeValueOnce(g.Proxy.SecretDirectory, &v, standInSecret(&v)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// standInSecret is the key or the password of clients that stands in a secret for which there is none.
+func standInSecret(v *ir.SecretValue) string { return "stand-in-of-" + v.Secret + "-" + v.Key }
+
+// writeValueOnce writes a value of a secret where there is none yet.
+func writeValueOnce(directory string, v *ir.SecretValue, value string) error {
+	name := filepath.Join(directory, v.Secret, v.Key)
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(value), 0o600)
 }
 
 // certified are names that a certificate may carry.

@@ -87,7 +87,7 @@ func (b *builder) showHeaders(c *clusterv3.Cluster) {
 	for i := range headers {
 		h := &headers[i]
 		secret := headerSecret(h.Name)
-		b.out.Secrets = append(b.out.Secrets, b.secretValue(secret, h))
+		b.out.Secrets = append(b.out.Secrets, b.secretValue(secret, &h.SecretValue))
 		filters = append(filters, b.httpFilter(injectorFilter, &injectorv3.CredentialInjector{
 			Overwrite: true,
 			Credential: &corev3.TypedExtensionConfig{Name: genericCredential, TypedConfig: b.any(&genericv3.Generic{
@@ -107,10 +107,10 @@ func (b *builder) showHeaders(c *clusterv3.Cluster) {
 	}
 }
 
-// secretValue is the secret with the value of a header: a file, which Envoy watches.
-func (b *builder) secretValue(name string, h *ir.SecretHeader) *tlsv3.Secret {
-	dir := path.Join(b.member.Proxy.SecretDirectory, h.Secret)
-	value := file(path.Join(dir, h.Key))
+// secretValue is the secret with a value that the mesh does not have: a file, which Envoy watches.
+func (b *builder) secretValue(name string, v *ir.SecretValue) *tlsv3.Secret {
+	dir := path.Join(b.member.Proxy.SecretDirectory, v.Secret)
+	value := file(path.Join(dir, v.Key))
 	value.WatchedDirectory = &corev3.WatchedDirectory{Path: dir}
 	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_GenericSecret{
 		GenericSecret: &tlsv3.GenericSecret{Secret: value},

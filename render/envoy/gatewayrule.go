@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"net/http"
+	"slices"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -29,7 +30,7 @@ func (b *builder) clientRules(l *ir.Listener) []*hcmv3.HttpFilter {
 	for _, f := range filters {
 		f.Disabled = true
 	}
-	return append(b.tokens(l.Door()), filters...)
+	return slices.Concat(b.knownClients(l), b.tokens(l.Door()), filters)
 }
 
 // ruledRoutes put the rules of a listener, and the bounds on its requests, into its routes. What no route takes gets a
@@ -69,14 +70,17 @@ func (b *builder) clientAudit(l *ir.Listener) []*accesslogv3.AccessLog {
 	return b.auditLog(l.Door(), httpRBACFilter)
 }
 
-// clients are those of a gateway that a rule is about: by a certificate that was verified, and by the address that the
+// clients are those of a gateway that a rule is about: by a certificate that was verified or a secret of theirs, and by the address that the
 // listener takes for theirs.
 func (b *builder) clients(r *ir.Rule) []*rbacconfigv3.Principal {
 	var out []*rbacconfigv3.Principal
 	for i := range r.From {
-		if p := &r.From[i]; p.Kind == ir.KindCertificate {
+		switch p := &r.From[i]; p.Kind {
+		case ir.KindCertificate:
 			out = append(out, b.shows(p.SAN()))
-		} else {
+		case ir.KindClient:
+			out = append(out, isClient(p.Pattern))
+		default:
 			out = append(out, &rbacconfigv3.Principal{Identifier: &rbacconfigv3.Principal_Any{Any: true}})
 		}
 	}

@@ -141,6 +141,9 @@ func (in inliner) downstream(s *corev3.TransportSocket) error {
 
 func (in inliner) connectionManager(m *hcmv3.HttpConnectionManager) error {
 	m.AccessLog = withoutTaps(m.AccessLog)
+	if err := staticClientSecrets(m); err != nil {
+		return err
+	}
 	rds := m.GetRds()
 	if rds == nil {
 		return nil

@@ -62,6 +62,9 @@ func namedRoots(secret string) string { return join("roots", secret) }
 // headerSecret is the value of a header of reports.
 func headerSecret(header string) string { return join("header", header) }
 
+// clientSecret is the value of a key or a password of clients.
+func clientSecret(v *ir.SecretValue) string { return join("client", v.Secret, v.Key) }
+
 // NodeID is the xDS node id of a proxy: KIND/NAME/INSTANCE. The instance is the
 // name of an endpoint where the mesh knows it, in Kubernetes the pod's.
 func NodeID(kind ir.MemberKind, name, instance string) string {

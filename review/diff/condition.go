@@ -282,6 +282,20 @@ func (a *about) addPath(pattern string) {
 	}
 }
 
+// clients are requests with a key of a client of a gateway, or with a password.
+func (a *about) clients(g *ir.Gateway) {
+	if g.APIKeyHeader != "" {
+		a.conditions = append(a.conditions, condition{stage: atDoor, headers: asked([]ir.StringMatch{
+			{Name: g.APIKeyHeader, Kind: ir.MatchPresent},
+		})})
+	}
+	if g.ByPassword() {
+		a.conditions = append(a.conditions, condition{stage: atDoor, headers: asked([]ir.StringMatch{
+			{Name: "authorization", Kind: ir.MatchPrefix, Value: "Basic "},
+		})})
+	}
+}
+
 func quote(text string) string { return regexp.QuoteMeta(text) }
 
 // gateway adds the routes of a gateway, and what they lead to. Matters are the routes that the meshes may differ in.
@@ -298,6 +312,7 @@ func (a *about) gateway(g *ir.Gateway, listener string, matters func(*ir.Route) 
 	for _, m := range a.doors {
 		if door := m.Gateway(g.Name); door != nil {
 			a.guards(&door.Guards, door.Doors(), nil, atDoor)
+			a.clients(door)
 		}
 	}
 	for i := range g.Routes {

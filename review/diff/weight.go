@@ -77,6 +77,8 @@ var weights = []struct {
 	{member: ir.KindGateway, path: "listeners.*.http3", kind: NewlyAllowed},
 	{member: ir.KindGateway, path: "listeners.*.protocol", kind: Protection},
 	{member: ir.KindGateway, path: "address", kind: NewlyAllowed},
+	{member: ir.KindGateway, path: "clients", kind: Identity},
+	{member: ir.KindGateway, path: "apiKeyHeader", kind: Identity},
 	{member: ir.KindGateway, path: "rateLimits", kind: Handled},
 
 	{member: ir.KindExternal, path: "ports.*.protocol", kind: Protection},
