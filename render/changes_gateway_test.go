@@ -55,12 +55,12 @@ var gatewayChanges = map[string]change{
 	"services.[].expose.[].name":              exposing(`name: "other"`),
 	"services.[].expose.[].port": addLine("service", "expose: ["+strings.Replace(exposedRoute, `port: "http"`, `port: "admin"`, 1)+"]").
 		replacing("expose: [" + exposedRoute + "]"),
-	"gateways.[].rateLimits.[].requests": bounded("requests: 6"),
-	"gateways.[].rateLimits.[].per":      bounded(`requests: 5, per: "2s"`),
-	"gateways.[].rateLimits.[].burst":    bounded("requests: 5, burst: 2"),
-	"gateways.[].rateLimits.[].by":       bounded(`requests: 5, by: "address"`),
-	"gateways.[].rateLimits.[].header":   bounded(`requests: 5, header: "x-tenant"`),
-	"gateways.[].rateLimits.[].global":   bounded("requests: 5, global: true"),
+	"gateways.[].rateLimits.[].requests":         bounded("requests: 6"),
+	"gateways.[].rateLimits.[].per":              bounded(`requests: 5, per: "2s"`),
+	"gateways.[].rateLimits.[].burst":            bounded("requests: 5, burst: 2"),
+	"gateways.[].rateLimits.[].by":               bounded(`requests: 5, by: "address"`),
+	"gateways.[].rateLimits.[].header":           bounded(`requests: 5, header: "x-tenant"`),
+	"gateways.[].rateLimits.[].global":           bounded("requests: 5, global: true"),
 	"gateways.[].clients.[].apiKeys.[].secret":   known(`apiKeys: [{secret: "keys2"}]`),
 	"gateways.[].clients.[].apiKeys.[].key":      known(`apiKeys: [{secret: "keys", key: "k"}]`),
 	"gateways.[].clients.[].passwords.[].secret": known(`passwords: [{secret: "keys"}]`),
@@ -87,7 +87,9 @@ func known(to string) change {
 }
 
 // knownClient is a client of the gateway, whom it lets in.
-func knownClient(shows string) string { return `allow: [{from: clients: ["c"]}], clients: c: {` + shows + `}` }
+func knownClient(shows string) string {
+	return `allow: [{from: clients: ["c"]}], clients: c: {` + shows + `}`
+}
 
 // exposedRoute is a route that a service has at the gateway.
 const exposedRoute = `{gateway: "g", match: host: "shop.example", port: "http"}`
