@@ -21,7 +21,8 @@ type Gateway struct {
 	// Closed has what no rule of Allow lets in denied. It is set where Allow has a rule that is enforced, and stays
 	// when the time of all of them is over.
 	Closed bool `json:"closed,omitempty"`
-	// Clients are those whom the gateway knows by a secret of theirs, sorted by name. A request with another one is refused.
+	// Clients are those whom the gateway knows by a secret of theirs, sorted by name. A request with another one is
+	// refused.
 	Clients []Client `json:"clients,omitempty"`
 	// APIKeyHeader has their keys; empty without clients that have one.
 	APIKeyHeader string `json:"apiKeyHeader,omitempty"`

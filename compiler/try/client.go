@@ -37,13 +37,13 @@ func (r *run) clientIsKnown(g *ir.Gateway, l *ir.Listener, q *message) bool {
 		if keys+passwords == 0 && !wants {
 			asked.alternatives = append(asked.alternatives, noClient)
 		}
-		asked.alternatives = append(asked.alternatives, "it is nobody's")
+		asked.alternatives = append(asked.alternatives, "it belongs to no client")
 		asked.refuses = len(asked.alternatives) == 2
 		r.mayBeClient = true
-		if r.choose(&asked) != "it is nobody's" {
+		if r.choose(&asked) != "it belongs to no client" {
 			return true
 		}
-		r.step(at, l.Pos, "refuses its key or password, which is nobody's")
+		r.step(at, l.Pos, "refuses its key or password, which belongs to no client")
 	case wants:
 		r.step(at, l.Pos, "refuses it: every rule requires a client with a key or a password")
 		r.Write = "a key or a password of one of the clients in gateways." + g.Name + ".clients"

@@ -113,11 +113,10 @@ func knownCases() []knownCase {
 }
 
 // Clients are known by keys and passwords, by HTTP/1.1, 2 and 3 alike, and try says so too. What they show reaches no
-// application: elsewhere keys went on to services (envoyproxy/gateway#6461), and nothing but a request without credentials is
-// one without (envoyproxy/envoy#12375, about requests of browsers before those with credentials).
+// application: elsewhere keys went on to services (envoyproxy/gateway#6461), and nothing but a request without
+// credentials is one without (envoyproxy/envoy#12375, about requests of browsers before those with credentials).
 //
-// Field: apiKeyHeader
-// Field: allow.from.clients
+// Field: apiKeyHeader Field: allow.from.clients
 func TestGatewayClients(t *testing.T) {
 	m := inline(t, map[string]string{"mesh.cue": knownClientsMesh})
 	mesh := start(t, m)
@@ -155,8 +154,8 @@ func TestGatewayClients(t *testing.T) {
 	renewsSecrets(t, mesh)
 }
 
-// renewsSecrets changes the secrets of a client while the gateway runs: a new value is taken, without the line end after it,
-// the old one is nobody's, and one that is too short is nobody's either.
+// renewsSecrets changes the secrets of a client while the gateway runs: a new value is taken, without the line end
+// after it, the old one belongs to nobody, as one that is too short.
 func renewsSecrets(t *testing.T, mesh *Mesh) {
 	t.Helper()
 	directory := mesh.placed.Gateway("edge").Proxy.SecretDirectory
@@ -201,7 +200,7 @@ func triedAs(t *testing.T, m *ir.Mesh, c knownCase, port uint16) int {
 	var got []int
 	for _, o := range outcomes {
 		other := func(w try.Condition) bool {
-			return w.Kind == try.OnClient && w.Is != "it is that of "+c.who && (c.who != "" || w.Is != "it is nobody's")
+			return w.Kind == try.OnClient && w.Is != "it is that of "+c.who && (c.who != "" || w.Is != "it belongs to no client")
 		}
 		switch {
 		case slices.ContainsFunc(o.When, other):

@@ -70,8 +70,8 @@ func (b *builder) clientAudit(l *ir.Listener) []*accesslogv3.AccessLog {
 	return b.auditLog(l.Door(), httpRBACFilter)
 }
 
-// clients are those of a gateway that a rule is about: by a certificate that was verified or a secret of theirs, and by the address that the
-// listener takes for theirs.
+// clients are those of a gateway that a rule is about: by a certificate that was verified or a secret of theirs, and by
+// the address that the listener takes for theirs.
 func (b *builder) clients(r *ir.Rule) []*rbacconfigv3.Principal {
 	var out []*rbacconfigv3.Principal
 	for i := range r.From {

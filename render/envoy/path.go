@@ -41,8 +41,8 @@ func badForms(status uint32) []*hcmv3.ResponseMapper {
 	}
 }
 
-// tokensAfterForms has requests that are refused for their form get 400 whether their tokens, keys and passwords are good or
-// not, on a port where some are asked for.
+// tokensAfterForms has requests that are refused for their form get 400 whether their tokens, keys and passwords are
+// good or not, on a port where some are asked for.
 func (b *builder) tokensAfterForms(m *hcmv3.HttpConnectionManager, port *ir.Port) {
 	if len(b.guards().TokenIssuers(port)) > 0 || b.scope.Gateway != nil && len(b.scope.Gateway.Clients) > 0 {
 		m.LocalReplyConfig.Mappers = slices.Insert(m.LocalReplyConfig.Mappers, 0, badForms(http.StatusUnauthorized)...)
