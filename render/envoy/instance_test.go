@@ -74,7 +74,8 @@ func newInstances(t *testing.T) (m *ir.Mesh, first, second uint16, tries map[str
 		},
 	}
 	client.Uses = []ir.Use{
-		{To: "db", Ports: []string{"http", "more"}, StatefulSets: []string{"db"}}, {To: "fixed", Ports: []string{"http"}},
+		{To: "db", Ports: []string{"http", "more"}, StatefulSets: []string{"db"}},
+		{To: "fixed", Ports: []string{"http"}},
 		{To: "other", Ports: []string{"more"}, StatefulSets: []string{"other"}},
 		{To: "wild", External: true, Ports: []string{"http"}},
 	}
