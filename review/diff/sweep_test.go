@@ -18,6 +18,7 @@ import (
 // silentFields may change without an effect, with the reason why.
 var silentFields = map[string]string{
 	".services[].allow[].from[].namespace": "it says in words whose identities the pattern beside it has, which decides",
+	".services[].uses[].statefulSets[]":    "it names the workloads of the callee, where a change of them is told",
 }
 
 // felt is a mesh for what changes nothing in those of the features: what callers there decide for themselves, and a
