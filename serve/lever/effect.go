@@ -102,19 +102,26 @@ func (l *Lever) Permanent(m *ir.Mesh) string {
 	for _, c := range l.callers(m) {
 		for i := range c.uses {
 			u := &c.uses[i]
-			if http, _ := protocols(m, u.To, u.External); l.leadsTo(m, u) && (http || l.Kind != RetriesOff) {
-				out = append(out, l.permanent(c, u))
+			if http, tcp := protocols(m, u.To, u.External); l.leadsTo(m, u) && (http || l.Kind != RetriesOff) {
+				out = append(out, l.permanent(c, u, http, tcp))
 			}
 		}
 	}
 	return strings.Join(out, "\n")
 }
 
-func (l *Lever) permanent(c caller, u *ir.Use) string {
+func (l *Lever) permanent(c caller, u *ir.Use, http, tcp bool) string {
 	use := fmt.Sprintf("%ss: %q: uses: %q", c.Kind, c.Name, u.To)
 	switch {
 	case l.Kind == Limit:
-		return fmt.Sprintf("%s: connections: {max: %d, maxRequests: %d}", use, l.Requests, l.Requests)
+		var bounds []string
+		if tcp {
+			bounds = append(bounds, fmt.Sprintf("max: %d", l.Requests))
+		}
+		if http {
+			bounds = append(bounds, fmt.Sprintf("maxRequests: %d", l.Requests))
+		}
+		return fmt.Sprintf("%s: connections: {%s}", use, strings.Join(bounds, ", "))
 	case l.Kind == RetriesOff:
 		return use + ": retries: attempts: 0"
 	case l.Percent < 100:
