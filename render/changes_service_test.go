@@ -86,6 +86,7 @@ var serviceChanges = map[string]change{
 	"services.[].allow.[].hosts.[]": {
 		"/*gateway*/", `allow: [{from: anyone: true, hosts: ["shop.example"]}]`, `allow: [{from: anyone: true}]`,
 	},
+	"services.[].allow.[].until":        add("rule", `until: "2050-01-01T00:00:00Z"`),
 	"services.[].allow.[].name":         add("rule", `name: "x"`),
 	"services.[].allow.[].grpc.service": add("rule", `grpc: service: "a.B"`),
 	"services.[].allow.[].grpc.method": vary("rule", `grpc: service: "a.B"`,

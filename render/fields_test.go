@@ -22,7 +22,6 @@ var silent = map[string]change{
 	"services.[].silence.[]":                   addLine("service", `silence: MC1307: "tried"`),
 	"gateways.[].silence.[]":                   addLine("gateway", `silence: MC1307: "tried"`),
 	"external.[].silence.[]":                   addLine("external", `silence: MC1307: "tried"`),
-	"services.[].allow.[].until":               add("rule", `until: "2050-01-01T00:00:00Z"`),
 	"mesh.server.limits.connectionsPerAddress": served("limits: connectionsPerAddress: 50"),
 	"mesh.server.limits.handshakesPerAddress":  served("limits: handshakesPerAddress: 50"),
 	"mesh.server.limits.openConnections":       served("limits: openConnections: 50"),

@@ -113,7 +113,7 @@ func (p *proxies) madeOf(n *node, v *view) (*rendered, error) {
 		if member == nil || member.Identity != n.identity {
 			return nil, errGone
 		}
-		scope = v.mesh.ServiceScope(member.InForce(time.Now()))
+		scope = v.mesh.ServiceScope(p.opened(v.mesh, member.InForce(time.Now())))
 	}
 	n.mu.Lock()
 	n.locate(v)

@@ -112,7 +112,12 @@ func (r *LeverRequest) resolve(m *ir.Mesh, operator string) (*lever.Lever, error
 
 // leverTaken waits for the proxies that a lever concerns, and says which have not taken it.
 func (s *Server) leverTaken(ctx context.Context, out *LeverAnswer, m *ir.Mesh, one *lever.Lever) {
-	nodes := s.levers.wait(ctx, one)
+	var nodes map[string]bool
+	if one.Kind == lever.Open {
+		nodes = s.openTaken(ctx, m, one)
+	} else {
+		nodes = s.levers.wait(ctx, one)
+	}
 	for _, id := range s.proxies.levered(m, one) {
 		if !nodes[id] {
 			nodes[id] = false

@@ -36,6 +36,7 @@ type levers struct {
 	turn    uint64
 	next    chan struct{}          // the list has changed, and so when the next one ends
 	thaw    chan struct{}          // the list has changed, and may freeze nothing any more
+	reopen  chan struct{}          // the list has changed, and may open others
 	waiting map[chan struct{}]bool // who waits for proxies
 }
 
@@ -43,7 +44,7 @@ func newLevers(s *Server) *levers {
 	l := &levers{
 		layers: newLayers(s, envoy.LeverLayer, leverRefresh), live: s.live, metrics: s.metrics,
 		authority: s.config.Authority, next: make(chan struct{}, 1),
-		thaw: make(chan struct{}, 1), waiting: map[chan struct{}]bool{},
+		thaw: make(chan struct{}, 1), reopen: make(chan struct{}, 1), waiting: map[chan struct{}]bool{},
 	}
 	l.compose, l.taken = l.layer, func() {
 		for c := range l.waiting {
@@ -96,6 +97,7 @@ func (l *levers) told() {
 	l.changed()
 	signal(l.next)
 	signal(l.thaw)
+	signal(l.reopen)
 }
 
 // meshChanged has the levers concern what the mesh has now.

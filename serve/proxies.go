@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/ir"
 	"github.com/meshc/meshc/render/envoy"
+	"github.com/meshc/meshc/serve/lever"
 )
 
 // proxies are the connected proxies: their streams, the resources that they are served, and what they have
@@ -28,6 +29,8 @@ type proxies struct {
 	live    *liveMesh
 	trust   *trust
 	build   func(ir.Scope, envoy.Options) (*envoy.Resources, error)
+	// opened is a service with what levers let in for a time.
+	opened func(*ir.Mesh, *ir.Service) *ir.Service
 
 	renders  renders
 	assigner *assigner
@@ -97,6 +100,16 @@ func (p *proxies) refreshChanged(c *changed, at time.Time) {
 	for _, n := range p.sortedNodes() {
 		if !n.rendered() || c.concerns(n) {
 			p.refresh(n, at)
+		}
+	}
+}
+
+// refreshLevered refreshes the nodes that a lever concerns.
+func (p *proxies) refreshLevered(m *ir.Mesh, one *lever.Lever) {
+	now := time.Now()
+	for _, n := range p.sortedNodes() {
+		if one.Concerns(m, n.memberKind, n.member, n.identity) {
+			p.refresh(n, now)
 		}
 	}
 }

@@ -163,6 +163,7 @@ func New(c Config) (*Server, error) {
 	s.reports, s.begun = newReports(s), time.Now()
 	s.taps = newTaps(s)
 	s.levers = newLevers(s)
+	s.proxies.opened = s.levers.opened
 	s.reports.left = s.taps.omitted
 	m.follow(s.reports.store)
 	s.staging = &staging{log: c.Log, metrics: m, live: s.live, proxies: s.proxies}
@@ -301,6 +302,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serving.Go(func() { s.lookAfter(running) })
 	serving.Go(func() { s.levers.run(running) })
 	serving.Go(func() { s.thaw(running) })
+	serving.Go(func() { s.opens(running) })
 	var err error
 	select {
 	case <-ctx.Done():

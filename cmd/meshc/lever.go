@@ -24,15 +24,18 @@ type leverOptions struct {
 	dryRun   bool
 	percent  uint32
 	requests uint32
+	// what open lets in
+	port, method, path string
 }
 
 func newLeverCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lever",
 		Short: "Change something of the running mesh for a time, in an incident",
-		Long: `Lever changes how the proxies of a running mesh treat calls, until a time: no spec, no rollout and no listener
-changes, and all proxies have it within five seconds; freeze has changes of the mesh wait. A lever ends by itself at its time, within two seconds, also when every
-meshc serve is gone: the proxies drop it. Where they have several then, they drop all of them when the first one ends.
+		Long: `Lever changes how the proxies of a running mesh treat calls, until a time: no spec changes and nothing is rolled
+out, and all proxies have it within five seconds; freeze has changes of the mesh wait. A lever ends by itself at its time, within two seconds, also when every
+meshc serve is gone: the proxies drop it. Where they have several then, they drop all of them when the first one ends;
+those of open end each alone.
 
 meshc serve logs who pulls a lever and why, and meshc status, the live page and meshc diff --server show those in force.
 Each lever says what it changes, and prints the CUE that would say the same for good; --dry-run does nothing else. Only
@@ -45,7 +48,8 @@ It exits with 1 if a proxy has not taken the change within five seconds.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newShedCmd(), newLimitCmd(), newRetriesOffCmd(), newFreezeCmd(), newLeverListCmd(), newLeverEndCmd())
+	cmd.AddCommand(newShedCmd(), newLimitCmd(), newRetriesOffCmd(), newOpenCmd(), newFreezeCmd(), newLeverListCmd(),
+		newLeverEndCmd())
 	return cmd
 }
 
@@ -83,6 +87,23 @@ without --to. That is also so for requests that an instance refused unread, as o
 	})
 }
 
+func newOpenCmd() *cobra.Command {
+	o := &leverOptions{}
+	cmd := o.pulls(lever.Open, &cobra.Command{
+		Short: "Let a caller in that a service denies",
+		Long: `Open has the proxies of a service let a caller in, as a rule of allow would: all its requests on the ports that it
+calls, or those on one port, with one method, for one path ("/a/b", or "/a/*" for all below). The caller must use the service
+in the spec, so no call becomes possible between members that never call each other. Rules of deny go on to hold, and so do tokens
+that the port asks for. It lasts 8h at most. Each proxy has the end of the rule with it and ends it by its own clock, for
+requests that begin later, and below HTTP for connections that do.`,
+		Example: `  meshc lever open --from web --to cart --method POST --path "/carts/*" --for 1h --reason "INC-7: a release needs it" --certificates /etc/meshc/oncall`,
+	})
+	cmd.Flags().StringVar(&o.port, "port", "", "name of a port of the service (default all that the caller calls)")
+	cmd.Flags().StringVar(&o.method, "method", "", "method of the requests (default all)")
+	cmd.Flags().StringVar(&o.path, "path", "", "path of the requests, or PREFIX/* (default all)")
+	return cmd
+}
+
 func newFreezeCmd() *cobra.Command {
 	return new(leverOptions).pulls(lever.Freeze, &cobra.Command{
 		Short: "Take no change of the mesh",
@@ -101,6 +122,7 @@ func (o *leverOptions) pulls(kind lever.Kind, cmd *cobra.Command) *cobra.Command
 		return o.ask(cmd, &serve.LeverRequest{
 			Pull: &lever.Lever{
 				ID: strings.ToLower(rand.Text()[:8]), Kind: kind, Percent: o.percent, Requests: o.requests,
+				Port: o.port, Method: o.method, Path: o.path,
 				Until: now.Add(o.lasts).Truncate(time.Second), Reason: o.reason,
 			},
 			From: o.from, To: o.to, DryRun: o.dryRun,

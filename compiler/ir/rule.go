@@ -35,7 +35,7 @@ type Rule struct {
 	// JWT is a token that the request must carry; nil for none.
 	JWT *JWTRule `json:"jwt,omitempty"`
 	// Until is when the rule ends; zero for never.
-	Until time.Time `json:"until,omitzero" scope:"-"`
+	Until time.Time `json:"until,omitzero"`
 	// Audit has the rule logged and not enforced.
 	Audit bool            `json:"audit,omitempty"`
 	Pos   source.Position `json:"pos,omitzero"`

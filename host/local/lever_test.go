@@ -257,6 +257,89 @@ func TestFreezeUnderLoad(t *testing.T) {
 	}
 }
 
+// TestOpenUnderLoad lets one caller's requests to one path in, under load, for a time: other paths, and other callers,
+// stay denied, no allowed request is lost, and it ends by itself although the server was gone long before.
+func TestOpenUnderLoad(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	closed := strings.Replace(leverMesh, `allow: [{from: services: ["client", "batch"]}]`,
+		`allow: [{from: services: ["client", "batch"], paths: ["/a"]}]`, 1)
+	closed = strings.Replace(closed, `allow: [{from: services: ["batch"]}]`,
+		`allow: [{from: {services: ["batch"], ipRanges: ["192.0.2.0/24"]}}]`, 1)
+	m := start(t, inline(t, map[string]string{"mesh.cue": closed}))
+	kept, denied := flowing(t, m, "batch", "http://server:8080/a"), flowing(t, m, "batch", "http://server:8080/open/not")
+	open, other := flowing(t, m, "batch", "http://server:8080/open/b"), flowing(t, m, "client", "http://server:8080/open/b")
+	eventually(t, "requests are answered, or denied", func() bool {
+		return kept.ok.Load() > 20 && denied.others.Load() > 20 && open.others.Load() > 20 && other.others.Load() > 20
+	})
+	if letsBytesIn(t, m, "batch", "bytes:9000") {
+		t.Error("a connection from another address is let in")
+	}
+	one := leverFor("1", lever.Open, 30*time.Second)
+	below := *one
+	below.ID = "2"
+	pulled(t, m, serve.LeverRequest{Pull: &below, From: "batch", To: "bytes"})
+	someBytes(t, m, "batch", "bytes:9000")
+	one.Path, one.Method, one.Until = "/open/b", http.MethodGet, one.Until.Truncate(time.Second)
+	answer := pulled(t, m, serve.LeverRequest{Pull: one, From: "batch", To: "server"})
+	if want := "service server: its proxies let in from service batch: GET requests for /open/b on port http"; answer.
+		Effects[0] != want || answer.Proxies != 1 || !strings.HasSuffix(answer.Permanent,
+		`{from: services: ["batch"], methods: ["GET"], paths: ["/open/b"]},`) {
+		t.Errorf("%d proxies, and it says %q and %q", answer.Proxies, answer.Effects, answer.Permanent)
+	}
+	refused := open.others.Load()
+	eventually(t, "the caller is let in", func() bool { return open.ok.Load() > 20 })
+	if more := open.others.Load() - refused; more > 1 { // one may have been on its way
+		t.Errorf("%d requests were denied after all proxies had taken it", more)
+	}
+	if err := m.control.stop(); err != nil { // nobody is there to end it
+		t.Fatal(err)
+	}
+	m.control = nil
+	if time.Now().After(one.Until) {
+		t.Fatal("this machine is too slow: the server was there until the end")
+	}
+	refused = open.others.Load()
+	for open.others.Load() == refused {
+		if time.Since(one.Until) > 30*time.Second {
+			t.Fatal("the caller is let in 30 seconds after the end")
+		}
+		time.Sleep(poll)
+	}
+	if left := time.Until(one.Until); left > 0 {
+		t.Errorf("a request was denied %v before the end", left)
+	}
+	if letsBytesIn(t, m, "batch", "bytes:9000") {
+		t.Error("a connection is let in after the end")
+	}
+	let := open.ok.Load()
+	eventually(t, "requests go on", func() bool { return open.others.Load() > refused+20 })
+	kept.end()
+	if open.ok.Load() > let || denied.ok.Load() > 0 || other.ok.Load() > 0 || kept.others.Load() > 0 ||
+		kept.refused.Load() > 0 {
+		t.Errorf("let in: %d after the end, %d on another path, %d of another caller; lost: %d of those that are allowed",
+			open.ok.Load()-let, denied.ok.Load(), other.ok.Load(), kept.others.Load()+kept.refused.Load())
+	}
+}
+
+// letsBytesIn reports whether a connection below HTTP is answered, and not closed.
+func letsBytesIn(t *testing.T, m *Mesh, from, to string) bool {
+	t.Helper()
+	conn, err := m.As(from).Dial(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "x\n") // a port that refuses may close it before
+	n, err := conn.Read(make([]byte, 10))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("a connection is neither answered nor closed")
+	}
+	return n > 0
+}
+
 // TestLeversAreForOperators refuses everybody else, and what is no lever.
 func TestLeversAreForOperators(t *testing.T) {
 	m := start(t, inline(t, map[string]string{"mesh.cue": leverMesh}))

@@ -73,10 +73,14 @@ func upstreamIsAny(expressions []string) *exprv1alpha1.Expr {
 		}},
 		Field: "address",
 	}}}
-	return calls("matches", upstream,
-		&exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_ConstExpr{ConstExpr: &exprv1alpha1.Constant{
-			ConstantKind: &exprv1alpha1.Constant_StringValue{StringValue: expressions[0]},
-		}}})
+	return calls("matches", upstream, text(expressions[0]))
+}
+
+// text is a string of CEL.
+func text(value string) *exprv1alpha1.Expr {
+	return &exprv1alpha1.Expr{ExprKind: &exprv1alpha1.Expr_ConstExpr{ConstExpr: &exprv1alpha1.Constant{
+		ConstantKind: &exprv1alpha1.Constant_StringValue{StringValue: value},
+	}}}
 }
 
 func calls(function string, target *exprv1alpha1.Expr, arguments ...*exprv1alpha1.Expr) *exprv1alpha1.Expr {

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"slices"
+
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -118,7 +120,15 @@ func (b *builder) allowed(port *ir.Port) *rbacconfigv3.RBAC {
 		return &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW, Policies: map[string]*rbacconfigv3.Policy{}}
 	}
 	if probe := b.probe(port); probe != nil {
-		out.Policies[ir.HealthRule] = b.policy(probe, port, rbacconfigv3.RBAC_ALLOW)
+		if len(probe.From) > 0 {
+			out.Policies[ir.HealthRule] = b.policy(probe, port, rbacconfigv3.RBAC_ALLOW)
+		}
+		for _, r := range ir.RulesOn(b.guards().Allow, port, false) {
+			if !r.Until.IsZero() { // its callers' probes end with it
+				ends := out.Policies[r.Label]
+				ends.Permissions = append(ends.Permissions, permission(probe))
+			}
+		}
 	}
 	return out
 }
@@ -152,14 +162,18 @@ func (b *builder) policies(action rbacconfigv3.RBAC_Action, rules []ir.Rule, por
 }
 
 func (b *builder) policy(r *ir.Rule, port *ir.Port, action rbacconfigv3.RBAC_Action) *rbacconfigv3.Policy {
-	return &rbacconfigv3.Policy{
+	out := &rbacconfigv3.Policy{
 		Permissions: []*rbacconfigv3.Permission{permission(r)},
 		Principals:  b.principals(r, port, action),
 	}
+	if action == rbacconfigv3.RBAC_ALLOW { // without its end a rule of deny would allow more
+		out.Condition = before(r.Until)
+	}
+	return out
 }
 
-// probe is the rule for the probes of whoever may call at all on that port; nil
-// when there are none that are requests.
+// probe is the rule for the probes of whoever may call on that port by a rule without an end; nil when there are no
+// probes that are requests.
 func (b *builder) probe(port *ir.Port) *ir.Rule {
 	if b.scope.Service == nil {
 		return nil
@@ -172,7 +186,8 @@ func (b *builder) probe(port *ir.Port) *ir.Rule {
 	if h.Kind == ir.HealthGRPC {
 		rule.Methods, rule.Paths = []string{"POST"}, []string{ir.GRPCHealthPath}
 	}
-	rule.From = b.peers(port)
+	lasting := slices.DeleteFunc(slices.Clone(b.guards().Allow), func(r ir.Rule) bool { return !r.Until.IsZero() })
+	rule.From = ir.PeersOn(lasting, port)
 	return rule
 }
 

@@ -142,7 +142,7 @@ function news() {
   if (numbers) {
     const s = numbers.status, r = numbers.report, waited = s.proxies.filter(p => p.connected && !p.excepted);
     const in_ = state => waited.filter(p => p.state === state).map(p => p.member), behind = in_("behind"), refused = in_("refused");
-    for (const l of s.levers || []) add("", "A lever is in force until " + l.until + ": " + l.kind + (l.from ? " from " + l.from : "") + (l.to ? " to " + l.to : "") + " (" + (l.by || "nobody") + ": " + l.reason + ")");
+    for (const l of s.levers || []) add("", "A lever is in force until " + l.until + ": " + l.kind + (l.from ? " from " + l.from : "") + (l.to ? " to " + l.to : "") + (l.port ? " on port " + l.port : "") + (l.method ? " " + l.method : "") + (l.path ? " " + l.path : "") + " (" + (l.by || "nobody") + ": " + l.reason + ")");
     if (s.failure) add("bad", "The mesh on disk is wrong, and the last good one is served: " + s.failure);
     if (s.endpoints) add("bad", "An endpoints file is wrong, and its last good content holds: " + s.endpoints);
     if (behind.length || s.ahead) add("", "A change is on its way, since " + new Date(s.loaded).toLocaleTimeString() + ": " + (waited.length - behind.length) + " of " + count(waited.length, "proxy").replace(/proxys$/, "proxies") + " have it" + (s.ahead ? ", and " + count(s.ahead, "stage") + " to come." : ".") + (behind.length ? " Behind:" : ""), behind);

@@ -12,6 +12,8 @@ import (
 func (l *Lever) String() string {
 	if l.Kind == Freeze {
 		return "no change of the mesh is taken"
+	} else if l.Kind == Open {
+		return fmt.Sprintf("%s lets %s in: %s", l.To, l.From, l.requests())
 	}
 	who, whom := "every caller", "every callee"
 	if l.From != (ir.Ref{}) {
@@ -39,6 +41,9 @@ func (l *Lever) Effects(m *ir.Mesh) (out []string) {
 	if l.Kind == Freeze {
 		return []string{"the mesh stays as it is served: what is changed meanwhile is taken when this ends; instances, " +
 			"certificates, revocations and other levers go on"}
+	}
+	if l.Kind == Open {
+		return l.opened(m)
 	}
 	for _, c := range l.callers(m) {
 		out = append(out, l.effect(m, c))
@@ -98,6 +103,9 @@ func protocols(m *ir.Mesh, callee string, external bool) (http, tcp bool) {
 
 // Permanent is the CUE that would say the same for good.
 func (l *Lever) Permanent(m *ir.Mesh) string {
+	if l.Kind == Open {
+		return l.permanentRule(m)
+	}
 	var out []string
 	for _, c := range l.callers(m) {
 		for i := range c.uses {

@@ -12,7 +12,11 @@ import (
 // Concerns reports whether a lever changes anything at the proxies of a member, by the name and the identity that they
 // show.
 func (l *Lever) Concerns(m *ir.Mesh, kind ir.MemberKind, name string, identity spiffeid.ID) bool {
-	return l.concerns(m, member(m, kind, name, identity))
+	c := member(m, kind, name, identity)
+	if l.Kind == Open {
+		return c.Ref == l.To
+	}
+	return l.concerns(m, c)
 }
 
 // Layer is what levers set in the runtime of the proxies of a member, and when the first of them ends; empty for

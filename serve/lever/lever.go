@@ -1,6 +1,6 @@
 // Package lever is what operators change of a running mesh for a time, in an incident. A lever is data: what it
 // changes, for whom, until when, and who pulled it for what reason. It changes no configuration: it is a layer of the
-// runtime of the proxies that it concerns, which they drop by themselves.
+// runtime of the proxies that it concerns, which they drop by themselves, or a rule with its end.
 package lever
 
 import (
@@ -26,12 +26,17 @@ const (
 	Limit Kind = "limit"
 	// RetriesOff has callers' proxies send nothing again.
 	RetriesOff Kind = "retries-off"
+	// Open has a callee's proxies let a caller in, as a rule of its own would.
+	Open Kind = "open"
 	// Freeze has servers serve the mesh as it is: what is changed waits until it ends. It concerns no proxy.
 	Freeze Kind = "freeze"
 )
 
 // Longest is the longest time of a lever: what is needed for longer belongs into the spec.
 const Longest = 24 * time.Hour
+
+// LongestOpen is the longest time of [Open], which lets in what the spec does not: a shift.
+const LongestOpen = 8 * time.Hour
 
 // Bounds of what is kept of a lever, in bytes, and of how many there are.
 const (
@@ -52,6 +57,10 @@ type Lever struct {
 	// Percent is the share that [Shed] refuses, Requests is the bound of [Limit].
 	Percent  uint32 `json:"percent,omitempty"`
 	Requests uint32 `json:"requests,omitempty"`
+	// Port, Method and Path are what [Open] lets in, as in [ir.Rule]; empty for all that the caller uses.
+	Port   string `json:"port,omitempty"`
+	Method string `json:"method,omitempty"`
+	Path   string `json:"path,omitempty"`
 	// Until is when it ends.
 	Until time.Time `json:"until"`
 	// By is the operator, Reason what for, and At since when; the server sets By and At.
@@ -79,6 +88,9 @@ func (l *Lever) Check(m *ir.Mesh, now time.Time) error {
 	if err := l.amount(); err != nil {
 		return err
 	}
+	if l.Kind == Open {
+		return l.opens(m, now)
+	}
 	return l.names(m)
 }
 
@@ -92,9 +104,10 @@ func (l *Lever) amount() error {
 		if l.Requests < 1 || l.Requests > 1_000_000 {
 			return fmt.Errorf("%d requests are no bound: 1 to 1000000 are, and shed refuses all", l.Requests)
 		}
-	case RetriesOff, Freeze:
+	case RetriesOff, Open, Freeze:
 	default:
-		return fmt.Errorf("%q is not %s, %s, %s or %s", heard.Line(string(l.Kind), 20), Shed, Limit, RetriesOff, Freeze)
+		return fmt.Errorf("%q is not %s, %s, %s, %s or %s", heard.Line(string(l.Kind), 20), Shed, Limit, RetriesOff, Open,
+			Freeze)
 	}
 	return nil
 }
@@ -169,7 +182,7 @@ func (l *Lever) callers(m *ir.Mesh) (out []caller) {
 
 // concerns reports whether a lever changes calls of that member.
 func (l *Lever) concerns(m *ir.Mesh, c caller) bool {
-	return l.Kind != Freeze && (l.From == ir.Ref{} || l.From == c.Ref) &&
+	return l.Kind != Freeze && l.Kind != Open && (l.From == ir.Ref{} || l.From == c.Ref) &&
 		slices.ContainsFunc(c.uses, func(u ir.Use) bool { return l.leadsTo(m, &u) })
 }
 

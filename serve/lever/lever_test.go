@@ -173,6 +173,33 @@ func TestWrongLevers(t *testing.T) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
+	open := lever.Lever{
+		ID: "1", Kind: lever.Open, From: ir.ServiceRef("web"), To: ir.ServiceRef("store"), Port: "http", Method: "GET",
+		Path: "/a/*", Reason: "INC-7", Until: now.Add(lever.LongestOpen),
+	}
+	if err := open.Check(m, now); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*lever.Lever){
+		"for at most 8h0m0s":            func(l *lever.Lever) { l.Until = now.Add(9 * time.Hour) },
+		"name the caller":               func(l *lever.Lever) { l.From = ir.Ref{} },
+		"name the service":              func(l *lever.Lever) { l.To = ir.Ref{} },
+		"does not use service store":    func(l *lever.Lever) { l.From = ir.ServiceRef("bytes") },
+		`"GET /" is not a valid method`: func(l *lever.Lever) { l.Method = "GET /" },
+		`"a" is not a valid path`:       func(l *lever.Lever) { l.Path = "a" },
+		`"/a/../b" is not a valid path`: func(l *lever.Lever) { l.Path = "/a/../b" },
+		`"/a//b" is not a valid path`:   func(l *lever.Lever) { l.Path = "/a//b" },
+		`"/%61" is not a valid path`:    func(l *lever.Lever) { l.Path = "/%61" },
+		`does not call port "admin"`:    func(l *lever.Lever) { l.Port = "admin" },
+		"has what is to be opened":      func(l *lever.Lever) { l.To, l.Port = ir.ServiceRef("bytes"), "" },
+		"service that is to let it in":  func(l *lever.Lever) { l.To = ir.ExternalRef("pay") },
+	} {
+		wrong := open
+		change(&wrong)
+		if err := wrong.Check(m, now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("open, %q: %v", want, err)
+		}
+	}
 	static := *m
 	static.Delivery = ir.DeliveryStatic
 	if err := good.Check(&static, now); err == nil || !strings.Contains(err.Error(), "read files") {
