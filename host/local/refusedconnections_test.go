@@ -99,34 +99,33 @@ func wantCounted(t *testing.T, mesh *Mesh, service string, want series) {
 
 // bytesTo sends bytes without TLS, and waits for the end of the connection.
 func bytesTo(content string) func(address string) error {
-	return func(address string) error {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
-		if _, err := io.WriteString(conn, content); err != nil {
-			return err
-		}
+	return overTCP(func(conn net.Conn) error {
+		_, err := io.WriteString(conn, content)
 		_, _ = io.Copy(io.Discard, conn) // the connection may be reset
-		return nil
-	}
+		return err
+	})
 }
 
 // handshake begins TLS, and waits for the end of the connection.
 func handshake(config *tls.Config) func(address string) error {
-	return func(address string) error {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return overTCP(func(conn net.Conn) error {
 		secured := tls.Client(conn, config)
 		if secured.Handshake() == nil {
 			_, _ = io.Copy(io.Discard, secured) // the callee's side of it fails
 		}
 		return nil
+	})
+}
+
+// overTCP makes a connection and does that with it.
+func overTCP(does func(net.Conn) error) func(address string) error {
+	return func(address string) error {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		return does(conn)
 	}
 }
