@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"net/netip"
@@ -151,7 +152,25 @@ func TestGatewayClients(t *testing.T) {
 			t.Errorf("strict: %s with %q: %d, and try says %d, want %d", c.path, c.headers, a.status, triedAs(t, m, c, 8081), c.status)
 		}
 	}
+	readsLongValues(t, mesh)
 	renewsSecrets(t, mesh)
+}
+
+// readsLongValues sends passwords with many spaces: a proxy that goes over them again and again takes seconds for each.
+func readsLongValues(t *testing.T, mesh *Mesh) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	spaces := strings.Repeat(" ", 50_000)
+	for _, value := range []string{"Basic x" + spaces + "y", "Basic" + spaces + "y"} {
+		for range 25 {
+			a, err := trySend(ctx, http.DefaultClient, "GET", mesh.Gateway("edge").Listeners["plain"]+"/team/a",
+				"authorization", value)
+			if err != nil || a.status != http.StatusUnauthorized {
+				t.Fatalf("a password of many spaces is answered with %d, want 401: %v", a.status, err)
+			}
+		}
+	}
 }
 
 // renewsSecrets changes the secrets of a client while the gateway runs: a new value is taken, without the line end

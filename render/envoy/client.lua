@@ -8,9 +8,10 @@ local function same(a, b)
   return differ == 0
 end
 
--- basic is what comes after the scheme "Basic", whose name has no case (RFC 9110, section 11.1).
+-- basic is what comes after the scheme "Basic", whose name has no case (RFC 9110, section 11.1). No space is tried
+-- twice: with an expression that goes back, a long value of spaces would hold up all requests.
 local function basic(value)
-  return value:match("^%s*[Bb][Aa][Ss][Ii][Cc]%f[%s%z](.*)$")
+  return value:match("^%s*[Bb][Aa][Ss][Ii][Cc]%f[%s%z]%s*(.*)$")
 end
 
 -- shown are the keys and passwords in a request, in their forms there; others is set where there are other credentials
@@ -28,7 +29,7 @@ local function shown(handle, context)
     each("authorization", function(value, n)
       local credentials = basic(value)
       if not credentials then return end
-      table.insert(out, {kind = "password", value = credentials:match("^%s*(.-)%s*$")})
+      table.insert(out, {kind = "password", value = credentials})
       if n > 1 then table.insert(out, {kind = "password", value = ""}) end
     end)
   end
