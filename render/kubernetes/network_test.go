@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"pgregory.net/rapid"
@@ -70,6 +71,28 @@ func TestNetworkPoliciesAreTheEdges(t *testing.T) {
 			t.Fatalf("ingress opens\n%s\nthe mesh has\n%s", strings.Join(in, "\n"), strings.Join(want, "\n"))
 		}
 	})
+}
+
+// TestRulesOfOpenPortsOpenNoOther: a rule that is about no port but those that are open anyway adds nothing, where an
+// ingress rule without ports would open all.
+func TestRulesOfOpenPortsOpenNoOther(t *testing.T) {
+	caller := ir.Peer{Kind: ir.KindService, Name: "a", Namespace: "a"}
+	s := &ir.Service{
+		Upstream: ir.Upstream{
+			Name: "s", Namespace: "a", Workload: ir.Workload{Pods: &ir.Pods{Kind: ir.Deployment, Name: "s"}},
+			Ports: []ir.Port{{Name: "web", Number: 80, Target: 8080, Protocol: ir.HTTP, Open: true}},
+			UDP:   []ir.Port{{Name: "stats", Number: 8125, Target: 8125, Protocol: ir.UDP}},
+		},
+	}
+	s.Allow = []ir.Rule{
+		{From: []ir.Peer{caller}, Ports: []string{"web"}},
+		{From: []ir.Peer{caller}, Ports: []string{"stats"}, Until: time.Now()},
+	}
+	m := &ir.Mesh{Settings: ir.Settings{Name: "m", TrustDomain: "m.example"}, Services: []*ir.Service{s}}
+	got := serviceIngress(m.ServiceScope(s))
+	if len(got) != 1 || len(got[0].Ports) != 1 || got[0].Ports[0].Port.IntVal != 8080 || len(got[0].From) != 0 {
+		t.Errorf("%v, want port 8080 for everybody and nothing else", got)
+	}
 }
 
 // TestNamesLeadNowhereForbidden: a policy lets a caller out to what it calls by name or by a file wherever that is, but
