@@ -91,9 +91,12 @@ func Ask(ctx context.Context, running *local.Running, q *Question) (*Asked, erro
 // Text writes the answer, and what follows from the spec.
 func (a *Asked) Text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "the request %s\n", a.text)
+	fmt.Fprintf(&b, "the request %s\n", diag.Printable(a.text))
 	if body := strings.TrimRight(a.Body, "\n"); body != "" {
-		fmt.Fprintf(&b, "\n%s\n", body)
+		b.WriteByte('\n')
+		for line := range strings.SplitSeq(body, "\n") {
+			fmt.Fprintf(&b, "%s\n", printableLine(line))
+		}
 	}
 	says := "agrees"
 	if !a.Agrees {
@@ -112,4 +115,13 @@ func (a *Asked) Text(w io.Writer) error {
 	fmt.Fprintf(&b, "  each step with its line: %s\n", diag.Printable(a.Command))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printableLine is a line of an answer, safe for a terminal: with its tabs, and the line end of HTTP after it gone.
+func printableLine(line string) string {
+	parts := strings.Split(strings.TrimSuffix(line, "\r"), "\t")
+	for i := range parts {
+		parts[i] = diag.Printable(parts[i])
+	}
+	return strings.Join(parts, "\t")
 }

@@ -105,3 +105,18 @@ func startFound(t *testing.T, m *ir.Mesh, spec string) {
 		}
 	})
 }
+
+// TestAnswersAreSafeForATerminal writes an answer of an application that tries to move the cursor over what meshc says.
+func TestAnswersAreSafeForATerminal(t *testing.T) {
+	a := Asked{
+		text: "is answered 200 by web\x1b[2J v1", Body: "a\tb\r\nc\x1b[1A\x1b[2K\rthe end\n", Trial: &try.Trial{},
+	}
+	var text bytes.Buffer
+	if err := a.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	const want = "the request is answered 200 by web\\u001b[2J v1\n\na\tb\nc\\u001b[1A\\u001b[2K\\u000dthe end\n"
+	if !strings.HasPrefix(text.String(), want) {
+		t.Errorf("%q, want %q first", text.String(), want)
+	}
+}
