@@ -38,10 +38,12 @@ func (l *linker) knownClients(h home[spec.Gateway], g *ir.Gateway) {
 	switch at := h.field("apiKeyHeader"); {
 	case !keys && header.IsSet():
 		l.unread(at, header.Pos, "no client has an API key")
-	case slices.Contains(ofTheConnection, header.Value) || header.Value == "host" || header.Value == "authorization":
+	case slices.Contains(ofTheConnection, header.Value) || ofProxies(header.Value) ||
+		slices.Contains([]string{"host", "authorization", ir.ClientHeader}, header.Value):
 		l.add(diag.NoEffect, at, fmt.Sprintf("the header %s has another meaning, and cannot carry keys", header.Value),
 			at.pos(header.Pos)).hint("write a header of its own: %q", defaultAPIKeyHeader)
 	case keys:
+		l.sendable(at, header.Value, at.pos(header.Pos))
 		g.APIKeyHeader = header.Or(defaultAPIKeyHeader)
 	}
 }

@@ -87,7 +87,7 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 			fmt.Sprintf("the header %s belongs to one connection, and every proxy writes its own", name),
 			here.pos(pos)).
 			hint("remove it")
-	case name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-"):
+	case ofProxies(name):
 		l.add(diag.NoEffect, here,
 			fmt.Sprintf("the header %s is reserved for the proxies, which act by such headers and write them themselves", name), here.pos(pos)).
 			hint("remove it")
@@ -101,6 +101,11 @@ func (l *linker) editable(here place, name string, pos spec.Pos) bool {
 		return true
 	}
 	return false
+}
+
+// ofProxies reports whether proxies act by a header, and write it themselves.
+func ofProxies(name string) bool {
+	return name == "x-forwarded-client-cert" || strings.HasPrefix(name, "x-envoy-")
 }
 
 // lineOfText refuses what cannot stand in a header.

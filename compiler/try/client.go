@@ -98,8 +98,8 @@ func credentials(g *ir.Gateway, headers []ir.Header) (keys, passwords int) {
 // isBasic reports whether credentials are those of basic authentication, whose name has no case (RFC 9110, section
 // 11.1).
 func isBasic(value string) bool {
-	scheme, _, _ := strings.Cut(strings.TrimSpace(value), " ")
-	return strings.EqualFold(scheme, "basic")
+	words := strings.Fields(value)
+	return len(words) > 0 && strings.EqualFold(words[0], "basic")
 }
 
 // withoutCredentials are headers as a gateway sends them on.

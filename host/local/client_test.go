@@ -98,6 +98,7 @@ func knownCases() []knownCase {
 		{"GET", "/team/a", password(both), "both", 200},
 		{"GET", "/team/a", key(other), "both", 200},
 		{"GET", "/team/a", password(strings.Replace(team, "Basic", "bASIC", 1)), "team", 200},
+		{"GET", "/team/a", password(strings.Replace(team, "Basic ", "Basic\t", 1)), "team", 200},
 		{"GET", "/team/a", password(basicOf("team", "stand-in-of-passwords-both")), "", 401},
 		{"GET", "/team/a", password(basicOf("Team", "stand-in-of-passwords-team")), "", 401},
 		{"GET", "/team/a", password(basicOf("team", "stand-in-of-passwords-team ")), "", 401},
