@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/diag"
 	"github.com/meshc/meshc/identity/apiserver"
 	"github.com/meshc/meshc/render/meshfile"
 	"github.com/meshc/meshc/review/preflight"
@@ -91,7 +92,8 @@ func (t *targetFlags) checked(ctx context.Context, args []string) (*preflight.Cl
 	return out, err
 }
 
-// printChecks writes a line for each check, and below it what to do.
+// printChecks writes a line for each check, and below it what to do. What a cluster or a server says of itself begins no
+// line of its own.
 func printChecks(w io.Writer, results []preflight.Result) error {
 	for i := range results {
 		r, mark := &results[i], "good"
@@ -102,11 +104,11 @@ func printChecks(w io.Writer, results []preflight.Result) error {
 		if of != "" {
 			of += ": "
 		}
-		if _, err := fmt.Fprintf(w, "%s  %s: %s%s\n", mark, r.Check, of, r.Text); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s: %s%s\n", mark, r.Check, diag.Printable(of), diag.Printable(r.Text)); err != nil {
 			return err
 		}
 		if r.Hint != "" {
-			if _, err := fmt.Fprintf(w, "      %s\n", r.Hint); err != nil {
+			if _, err := fmt.Fprintf(w, "      %s\n", diag.Printable(r.Hint)); err != nil {
 				return err
 			}
 		}
