@@ -160,7 +160,7 @@ func follow(m *ir.Mesh, request Request, b *branch) (*Trial, error) {
 		return nil, err
 	}
 	r := &run{Trial: &Trial{From: request.From}, mesh: m, request: &request, branch: b}
-	host := request.Host
+	host := bracketed(request.Host)
 	if request.Port != 0 {
 		host = fmt.Sprintf("%s:%d", host, request.Port)
 	}
