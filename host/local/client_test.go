@@ -118,7 +118,8 @@ func knownCases() []knownCase {
 // application: elsewhere keys went on to services (envoyproxy/gateway#6461), and nothing but a request without
 // credentials is one without (envoyproxy/envoy#12375, about requests of browsers before those with credentials).
 //
-// Field: apiKeyHeader Field: allow.from.clients
+// Field: apiKeyHeader
+// Field: allow.from.clients
 func TestGatewayClients(t *testing.T) {
 	m := inline(t, map[string]string{"mesh.cue": knownClientsMesh})
 	mesh := start(t, m)

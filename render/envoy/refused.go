@@ -10,14 +10,15 @@ import (
 	"github.com/meshc/meshc/compiler/series"
 )
 
-// How Envoy begins the reason of a handshake that it refused: the number is BoringSSL's, of its library SSL. It has
-// none for a connection that ended before its handshake did.
+// How Envoy begins the reason for which TLS ended a connection: with BoringSSL's number of the error. Those of its
+// library SSL are from 268435456 on, and others are of the operating system, as where a connection is reset. There is
+// no reason for a connection that ended before its handshake did.
 const (
-	tlsError         = "TLS_error:|"
-	wrongVersion     = tlsError + "268435703" // WRONG_VERSION_NUMBER: bytes that are not a record of TLS
-	httpRequest      = tlsError + "268435612" // HTTP_REQUEST
-	certificateError = tlsError + "268435581" // CERTIFICATE_VERIFY_FAILED
-	noCertificate    = tlsError + "268435648" // PEER_DID_NOT_RETURN_A_CERTIFICATE
+	tlsError         = "TLS_error:|26843"
+	wrongVersion     = tlsError + "5703" // WRONG_VERSION_NUMBER: bytes that are not a record of TLS
+	httpRequest      = tlsError + "5612" // HTTP_REQUEST
+	certificateError = tlsError + "5581" // CERTIFICATE_VERIFY_FAILED
+	noCertificate    = tlsError + "5648" // PEER_DID_NOT_RETURN_A_CERTIFICATE
 )
 
 // refused counts the connections to ports of the service that its listener ends before any rule is asked, as failures
