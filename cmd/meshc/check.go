@@ -92,8 +92,8 @@ func (t *targetFlags) checked(ctx context.Context, args []string) (*preflight.Cl
 	return out, err
 }
 
-// printChecks writes a line for each check, and below it what to do. What a cluster or a server says of itself begins no
-// line of its own.
+// printChecks writes a line for each check, and below it what to do. What a cluster or a server says of itself begins
+// no line of its own.
 func printChecks(w io.Writer, results []preflight.Result) error {
 	for i := range results {
 		r, mark := &results[i], "good"
