@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -196,11 +197,12 @@ func renewsSecrets(t *testing.T, mesh *Mesh) {
 	for key, want := range map[string]int{
 		renewed: 200, "stand-in-of-keys-partner": 401, "stand-in-of-keys-brief": 401, "short": 401,
 	} {
-		for deadline := time.Now().Add(time.Minute); get(key) != want; time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the key %q is answered with %d, want %d", key, get(key), want)
+		eventuallyRight(t, func() string {
+			if got := get(key); got != want {
+				return fmt.Sprintf("the key %q is answered with %d, want %d", key, got, want)
 			}
-		}
+			return ""
+		})
 	}
 }
 
