@@ -66,9 +66,7 @@ func (m *Mesh) Calls() iter.Seq[Call] {
 func (s *Scope) Calls() iter.Seq[Call] {
 	return func(found func(Call) bool) {
 		yield := func(c Call) bool {
-			if s.Share(c.Use, c.Port) {
-				c.Policy.Bounds = c.Policy.Bounds.Sharing()
-			}
+			c.Policy.Bounds = s.Bounds(&c.Policy, c.Use, c.Port)
 			return found(c)
 		}
 		if s.Gateway != nil {
@@ -156,8 +154,16 @@ func (s *Scope) callsBy(r *Route, to []Destination, yield func(Call) bool) bool 
 	return yield(c)
 }
 
-// Share reports whether the requests that the member's proxies send to a callee's port share connections.
-func (s *Scope) Share(use *Use, port *Port) bool {
+// Bounds are those of a policy as they hold for the connections of the member's proxies to a callee's port.
+func (s *Scope) Bounds(p *Policy, use *Use, port *Port) Bounds {
+	if s.share(use, port) {
+		return p.Bounds.Sharing()
+	}
+	return p.Bounds
+}
+
+// share reports whether the requests that the member's proxies send to a callee's port share connections.
+func (s *Scope) share(use *Use, port *Port) bool {
 	if !use.External {
 		return s.Upstreams[use.To].Forms.Share(port)
 	}

@@ -14,8 +14,8 @@ local function basic(value)
   return value:match("^%s*[Bb][Aa][Ss][Ii][Cc]%f[%s%z]%s*(.*)$")
 end
 
--- shown are the keys and passwords in a request, in their forms there; others is set where there are other credentials
--- beside a password.
+-- shown are the keys and passwords in a request, in their forms there. Other credentials beside a password are one more
+-- that is nobody's.
 local function shown(handle, context)
   local headers, out = handle:headers(), {}
   local function each(name, take)

@@ -36,10 +36,7 @@ func (b *builder) upstream(callee *ir.Upstream, use *ir.Use, port *ir.Port, vers
 	c := b.cluster(name, use.Pos)
 	standsFor(c, calleeOf(callee), port, version)
 	p := b.scope.Settings.Policy(use, &callee.Traffic)
-	bounds := p.Bounds
-	if b.scope.Share(use, port) {
-		bounds = bounds.Sharing()
-	}
+	bounds := b.scope.Bounds(&p, use, port)
 	connections(c, &bounds)
 	b.connectInTime(c, callee.Name)
 	c.CircuitBreakers = breakers(&bounds, b.retryBudget(callee.Name, &p))
@@ -96,10 +93,7 @@ func (b *builder) external(e *ir.External, use *ir.Use, port *ir.Port) string {
 	c := b.cluster(name, use.Pos)
 	standsFor(c, e.Name, port, "")
 	p := b.scope.Settings.Policy(use, &e.Traffic)
-	bounds := p.Bounds
-	if b.scope.Share(use, port) {
-		bounds = bounds.Sharing()
-	}
+	bounds := b.scope.Bounds(&p, use, port)
 	connections(c, &bounds)
 	b.connectInTime(c, e.Name)
 	c.CircuitBreakers = breakers(&bounds, budgetOf(&p))

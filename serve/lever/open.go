@@ -74,10 +74,8 @@ func (l *Lever) use(m *ir.Mesh) *ir.Use {
 	} else if g := m.Gateway(l.From.Name); g != nil && l.From.Kind == ir.KindGateway {
 		uses = g.Uses
 	}
-	for i := range uses {
-		if !uses[i].External && uses[i].To == l.To.Name {
-			return &uses[i]
-		}
+	if u := ir.UseOf(uses, l.To.Name); u != nil && !u.External {
+		return u
 	}
 	return nil
 }
